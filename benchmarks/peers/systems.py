@@ -1,0 +1,182 @@
+"""The systems of the side-by-side run behind one small interface. All get the same messages and the same embedder.
+
+Each is used as its documentation says for a local program that keeps its memory on the disk, with its defaults, without
+an LLM (`infer=False` in mem0) and without telemetry. A *plain* layout keeps all conversations in one store and filters each
+search by conversation (the layout of mem0); a *split* one gives each conversation a store of its own where the system has
+such a thing (a Chroma collection, a Mnemos space).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from mnemos import Mnemos
+from mnemos.embed import Embedder, load
+
+Message = Mapping[str, Any]
+
+
+class System(Protocol):
+    """One memory system: store one message, search one conversation. Ids are those of the messages."""
+
+    def add(self, conversation: str, message: Message) -> None:
+        """Store one message; it is on the disk when this returns."""
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """Return the ids of the best `k` messages of a conversation, best first."""
+
+    def close(self) -> None:
+        """Release the files."""
+
+
+class MnemosSystem:
+    """Mnemos: a space a conversation ("split"), or one space filtered by source ("plain")."""
+
+    def __init__(self, root: Path, split: bool) -> None:
+        self.memory = Mnemos(root)
+        self.split = split
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One durable add."""
+        name = conversation if self.split else "all"
+        self.memory.space(name).add(**{**message, "id": f"{conversation}/{message['id']}", "source": conversation})
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One hybrid search."""
+        if self.split:
+            hits = self.memory.space(conversation).search(question, k)
+        else:
+            hits = self.memory.space("all").search(question, k, source=conversation)
+        return [hit.cube.id.split("/", 1)[1] for hit in hits]
+
+    def close(self) -> None:
+        """Close the files."""
+        self.memory.close()
+
+
+class ChromaSystem:
+    """Chroma's PersistentClient, cosine space: a collection a conversation, or one filtered by metadata."""
+
+    def __init__(self, root: Path, split: bool) -> None:
+        import chromadb
+        from chromadb.api.types import EmbeddingFunction
+        from chromadb.config import Settings
+
+        model = embedder()
+
+        class Bundled(EmbeddingFunction[Any]):
+            def __init__(self) -> None: ...
+
+            def __call__(self, input: list[str]) -> Any:
+                return list(model.embed(input))
+
+            @staticmethod
+            def name() -> str:
+                return "mnemos-bundled"
+
+            @staticmethod
+            def build_from_config(config: dict[str, Any]) -> Any:
+                return Bundled()
+
+            def get_config(self) -> dict[str, Any]:
+                return {}
+
+        self.client = chromadb.PersistentClient(str(root), settings=Settings(anonymized_telemetry=False))
+        self.function = Bundled()
+        self.split = split
+        self.collections: dict[str, Any] = {}
+
+    def collection(self, conversation: str) -> Any:
+        """Return the collection that holds a conversation."""
+        name = conversation if self.split else "all"
+        if name not in self.collections:
+            self.collections[name] = self.client.get_or_create_collection(
+                name, embedding_function=self.function, configuration={"hnsw": {"space": "cosine"}}
+            )
+        return self.collections[name]
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One `collection.add` with the message's header as metadata."""
+        self.collection(conversation).add(
+            ids=[f"{conversation}/{message['id']}"],
+            documents=[message["content"]],
+            metadatas=[{"conversation": conversation, **header(message)}],
+        )
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One `collection.query`."""
+        where = None if self.split else {"conversation": conversation}
+        found = self.collection(conversation).query(query_texts=[question], n_results=k, where=where)
+        return [item.split("/", 1)[1] for item in found["ids"][0]]
+
+    def close(self) -> None:
+        """Nothing to do: Chroma writes as it goes."""
+
+
+class Mem0System:
+    """mem0 with its embedded default store (Qdrant in a folder, history in SQLite); a `user_id` a conversation."""
+
+    def __init__(self, root: Path) -> None:
+        os.environ |= {"MEM0_TELEMETRY": "False", "MEM0_DIR": str(root)}  # read when mem0 is imported
+        from mem0 import Memory
+        from mem0.embeddings.base import EmbeddingBase
+
+        logging.getLogger("mem0").setLevel(logging.ERROR)
+        model = embedder()
+
+        class Bundled(EmbeddingBase):
+            def embed(self, text: str, memory_action: str | None = None) -> list[float]:
+                return model.embed([text])[0].tolist()
+
+        unused = {"provider": "openai", "config": {"api_key": "never-called"}}
+        store = {"path": str(root / "qdrant"), "embedding_model_dims": model.dimension}
+        config = {
+            "llm": unused,
+            "embedder": unused,
+            "vector_store": {"provider": "qdrant", "config": store},
+            "history_db_path": str(root / "history.db"),
+        }
+        self.memory = Memory.from_config(config)
+        self.memory.embedding_model = Bundled()
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One `Memory.add` without inference."""
+        turn = {"role": message.get("role") or "user", "content": message["content"]}
+        if message.get("speaker"):
+            turn["name"] = message["speaker"]
+        metadata = {"message": message["id"], **header(message)}
+        self.memory.add([turn], user_id=conversation, metadata=metadata, infer=False)
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One `Memory.search`."""
+        found = self.memory.search(question, top_k=k, filters={"user_id": conversation})
+        return [item["metadata"]["message"] for item in found["results"]]
+
+    def close(self) -> None:
+        """Close the files."""
+        self.memory.vector_store.client.close()
+
+
+def header(message: Message) -> dict[str, str]:
+    """Return a message's speaker, session and time as the strings that every store's metadata can take."""
+    return {name: str(message[name]) for name in ("speaker", "session", "at") if message.get(name) is not None}
+
+
+def embedder() -> Embedder:
+    """Return the embedder that all systems share: Mnemos's bundled one."""
+    model = load(None)
+    assert model is not None
+    return model
+
+
+SYSTEMS: dict[str, Callable[[Path], System]] = {
+    "mnemos, a space a conversation": lambda root: MnemosSystem(root, split=True),
+    "mnemos, one space": lambda root: MnemosSystem(root, split=False),
+    "chroma, a collection a conversation": lambda root: ChromaSystem(root, split=True),
+    "chroma, one collection": lambda root: ChromaSystem(root, split=False),
+    "mem0 (infer=False)": Mem0System,
+}

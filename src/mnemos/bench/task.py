@@ -1,0 +1,60 @@
+"""What a retrieval benchmark is: haystacks of messages, and questions whose gold names the messages that answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from mnemos.errors import InvalidInput
+
+Unit = Literal["cubes", "sessions"]  # what is ranked: by `Space.search` or by `Space.search_sessions`
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: `gold` maps each granularity of the task to the ids that answer it."""
+
+    id: str
+    text: str
+    gold: Mapping[str, tuple[str, ...]]
+    category: str
+    split: str
+    asked_at: datetime | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Haystack:
+    """One closed world: the messages of one space (as `Space.add_many` takes them) and what is asked of it."""
+
+    name: str
+    messages: list[dict[str, Any]]
+    questions: list[Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A benchmark as loaded. `granularities` says for each name what is ranked; `source` describes the data."""
+
+    name: str
+    granularities: Mapping[str, Unit]
+    haystacks: list[Haystack]
+    source: dict[str, Any]
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder, that of the names and SHA-256 sums of the JSON files in it."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    lines = [f"{checksum(file)}  {file.relative_to(path).as_posix()}\n" for file in sorted(path.rglob("*.json"))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def existing(path: Path, what: str) -> Path:
+    """Return the path if it exists. Raises InvalidInput that says what was expected there."""
+    if not path.exists():
+        raise InvalidInput(f"{path}: there is nothing there. Give --data the path of {what}.")
+    return path

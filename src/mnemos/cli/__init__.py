@@ -1,0 +1,105 @@
+"""The command line: `mnemos`. Each group of commands has a module; heavy libraries are imported when a command runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mnemos import __version__
+from mnemos.cli import about, bench, look, recall, upkeep, write
+from mnemos.cli.options import EmbedderSpec, Json, Root, Settings, SpaceName
+
+__all__ = ["app", "main"]
+
+UsageError: Any = typer.BadParameter.__mro__[1]  # typer ships its own click; this is its class of all usage errors
+
+
+class Group(TyperGroup):
+    """The top command: with --json, a usage error is JSON too."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
+        """Run the command line and exit."""
+        given = list(sys.argv[1:] if args is None else args)
+        before_text = given[: given.index("--")] if "--" in given else given
+        if "--json" not in before_text or not options.get("standalone_mode", True):
+            return super().main(args, **options)
+        try:
+            code = super().main(args, **{**options, "standalone_mode": False})
+        except UsageError as error:
+            print(json.dumps({"error": error.format_message(), "type": "UsageError"}), file=sys.stderr)
+            code = error.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+app = typer.Typer(
+    name="mnemos",
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mnemos {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A memory for AI agents: offline, in milliseconds, without an LLM.
+
+    The options below may stand before or after the command.
+    """
+    ctx.obj = Settings(root, space, embedder, as_json)
+
+
+REMEMBER, UPKEEP, ABOUT = "Remember and ask", "Look after it", "About Mnemos"
+app.command("add", rich_help_panel=REMEMBER)(write.add)
+app.command("search", rich_help_panel=REMEMBER)(recall.search)
+app.command("context", rich_help_panel=REMEMBER)(recall.context)
+app.command("list", rich_help_panel=REMEMBER)(look.list_cubes)
+app.command("show", rich_help_panel=REMEMBER)(look.show)
+app.command("history", rich_help_panel=REMEMBER)(look.history)
+app.command("update", rich_help_panel=REMEMBER)(write.update)
+app.command("delete", rich_help_panel=REMEMBER)(write.delete)
+app.command("spaces", rich_help_panel=UPKEEP)(look.spaces)
+app.command("stats", rich_help_panel=UPKEEP)(look.stats)
+app.command("import", rich_help_panel=UPKEEP)(upkeep.import_)
+app.command("export", rich_help_panel=UPKEEP)(upkeep.export)
+app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
+app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
+app.command("demo", rich_help_panel=ABOUT)(about.demo)
+app.command("methods", rich_help_panel=ABOUT)(about.methods)
+app.add_typer(bench.app, name="bench", rich_help_panel=ABOUT)
+
+
+def main() -> None:
+    """Run `mnemos`: the entry point of the package."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its code
+    try:
+        app(prog_name="mnemos")
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # `mnemos ... | head`: the reader has gone, which is no error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,73 @@
+"""Commands about Mnemos itself: methods, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnemos.cli.options import EmbedderSpec, Json
+from mnemos.cli.render import columns, facts
+from mnemos.cli.safe import styled
+from mnemos.cli.terminal import terminal
+from mnemos.methods import Method, all_methods, get_method
+
+
+def methods(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="One method by name; without it, all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the methods that Mnemos is made of, and the papers that they come from."""
+    with terminal(ctx, None, None, None, as_json) as t:
+        found = all_methods() if name is None else [get_method(name)]
+        if t.json:
+            data = [_as_data(method) for method in found]
+            t.say(data if name is None else data[0])
+        elif name is not None:
+            shown = _as_data(found[0])
+            shown["papers"] = "\n".join(_papers(found[0]))
+            t.out.print(facts(shown))
+        else:
+            table = columns("method", "form / operation", "what it does", "papers")
+            for method in found:
+                place = styled(f"{method.form} / {method.operation}")
+                papers = styled("\n".join(_papers(method)), "dim")
+                table.add_row(styled(method.name, "bold"), place, styled(method.summary), papers)
+            t.out.print(table)
+
+
+def demo(
+    ctx: typer.Context,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's memory in this folder, to play with.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Also write the screen as an SVG picture.")] = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Remember a small conversation that we wrote, and ask it six questions."""
+    from mnemos.cli.showcase import picture, show
+    from mnemos.demo import play
+
+    with terminal(ctx, None, None, embedder, as_json) as t:
+        result = play(keep, t.settings.embedder)
+        if t.json:
+            t.say(result.to_dict())
+        else:
+            show(result, t.out)
+        if svg is not None:
+            svg.write_text(picture(result), encoding="utf-8")
+            t.note(f"the picture is in {svg}")
+
+
+def _papers(method: Method) -> list[str]:
+    return [p.title + (f" (arXiv {p.arxiv})" if p.arxiv else "") for p in method.papers]
+
+
+def _as_data(method: Method) -> dict[str, Any]:
+    return {
+        "name": method.name, "form": method.form, "operation": method.operation, "summary": method.summary,
+        "address": method.address, "papers": [{"title": p.title, "arxiv": p.arxiv} for p in method.papers],
+    }  # fmt: skip

@@ -1,0 +1,145 @@
+"""`mnemos bench NAME`: measure, and `mnemos bench report`: render the tables of the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mnemos.cli.options import EmbedderSpec, Json
+from mnemos.cli.render import columns
+from mnemos.cli.safe import styled
+from mnemos.cli.terminal import Terminal, terminal
+
+RETRIEVAL = {
+    "locomo": "Recall of the evidence in LoCoMo's ten conversations, by turn and by session.",
+    "beam": "Recall of the source messages in BEAM's long chats.",
+    "longmemeval": "Recall of the answer sessions by LongMemEval's own protocol.",
+}
+app = typer.Typer(
+    no_args_is_help=True, help="Measure: each run writes one JSON result that the docs are rendered from."
+)
+
+Data = Annotated[
+    Path, typer.Option("--data", help="The benchmark's data, a file or a folder; it is not part of Mnemos.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Where to write the result, a .json file or a folder (default: benchmarks/results)."),
+]
+
+
+def retrieval(
+    ctx: typer.Context,
+    data: Data,
+    out: Out = None,
+    systems: Annotated[
+        str | None, typer.Option("--systems", help="Some of mnemos,bm25,vectors, separated by commas (default: all).")
+    ] = None,
+    splits: Annotated[
+        str | None, typer.Option("--splits", help="Only the questions of these splits, separated by commas.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first conversations, so many.")] = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Registered once for each retrieval benchmark, which is the name of the command."""
+    with terminal(ctx, None, None, embedder, as_json) as t:
+        options = {
+            "systems": _names(systems),
+            "splits": _names(splits),
+            "limit": limit,
+            "embedder": t.settings.embedder,
+        }
+        _run(t, str(ctx.info_name), data, out, options)
+
+
+for _name, _help in RETRIEVAL.items():
+    app.command(_name, help=_help)(retrieval)
+
+
+@app.command()
+def scale(
+    ctx: typer.Context,
+    out: Out = None,
+    sizes: Annotated[
+        str | None, typer.Option("--sizes", help="Numbers of cubes, separated by commas, such as 1000,10000.")
+    ] = None,
+    vectors: Annotated[
+        Literal["real", "random"] | None,
+        typer.Option("--vectors", help="real: the bundled model embeds everything; random: much faster to fill."),
+    ] = None,
+    adds: Annotated[int | None, typer.Option("--adds", min=1, help="How many single adds to time.")] = None,
+    queries: Annotated[int | None, typer.Option("--queries", min=1, help="How many searches to time.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The seed of the texts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time and memory by the number of cubes in one space."""
+    with terminal(ctx, None, None, None, as_json) as t:
+        try:
+            counts = None if sizes is None else [int(text) for text in sizes.split(",")]
+        except ValueError as error:
+            raise typer.BadParameter(f"{sizes!r} is not a list of numbers such as 1000,10000.") from error
+        options = {"sizes": counts, "vectors": vectors, "adds": adds, "queries": queries, "seed": seed}
+        _run(t, "scale", None, out, options)
+
+
+@app.command()
+def startup(
+    ctx: typer.Context,
+    out: Out = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="How many processes to start.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time of `import mnemos`, and memory of an idle process."""
+    with terminal(ctx, None, None, None, as_json) as t:
+        _run(t, "startup", None, out, {"repeats": repeats})
+
+
+@app.command()
+def report(
+    ctx: typer.Context,
+    results: Annotated[Path, typer.Option("--results", help="The folder with the results.")] = Path(
+        "benchmarks/results"
+    ),
+    docs: Annotated[Path, typer.Option("--docs", help="The page whose tables are rendered.")] = Path(
+        "docs/benchmarks.md"
+    ),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the page is not current.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Render the tables in the docs from the results."""
+    from mnemos.bench.report import render
+
+    with terminal(ctx, None, None, None, as_json) as t:
+        changed = render(results, docs, check)
+        if t.json:
+            t.say({"docs": str(docs), "changed": changed})
+        else:
+            t.out.print(styled(f"{docs} was {'rendered anew' if changed else 'current'}"))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def _run(t: Terminal, name: str, data: Path | None, out: Path | None, options: dict[str, Any]) -> None:
+    from mnemos.bench.report import TABLES
+    from mnemos.bench.run import run_benchmark
+
+    result = run_benchmark(name, data, out, **options)
+    if t.json:
+        t.say(result)
+        return
+    for file, rows in TABLES.values():
+        if file == name:
+            _table(t, rows(result))
+
+
+def _table(t: Terminal, rows: Sequence[Sequence[Any]]) -> None:
+    table = columns(*(str(head) for head in rows[0]))
+    for row in rows[1:]:
+        table.add_row(*(styled(str(cell)) for cell in row))
+    t.out.print(table)

@@ -1,0 +1,77 @@
+"""docs/cli.md, made from the commands themselves: `python -m mnemos.cli.document > docs/cli.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from mnemos.cli import app
+
+SHARED = {"--root", "--space", "--embedder", "--json", "--help"}  # described once, on top
+INTRO = """\
+# The command line
+
+<!-- made by `python -m mnemos.cli.document > docs/cli.md` from the commands themselves -->
+
+`mnemos COMMAND --help` says all this too. A time is a date (`2025-05-04`), a date with a time, or words such as
+`last Friday`. Results go to standard output, everything else to standard error; there are no colours where the output
+is not a terminal or `NO_COLOR` is set. Control characters and bidirectional overrides in stored text are shown as
+escapes such as `\\x1b`, never sent to the terminal; `--json` has the exact text.
+
+Exit codes: 0 done, 1 an error (or `doctor` found something wrong, or `delete` was not confirmed), 2 a command line that
+cannot be understood, 130 interrupted. With `--json` an error is one JSON object on standard error,
+`{"error": ..., "type": ...}`.
+
+`--root`, `--space`, `--embedder` and `--json` may stand before or after the command.
+"""
+
+
+def commands(command: Any = None, path: str = "mnemos") -> Iterator[tuple[str, Any]]:
+    """Yield every command that can be run, with its full name, in the order of the help."""
+    command = command or typer.main.get_command(app)
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, child in inner.items():
+        yield from commands(child, f"{path} {name}")
+
+
+def render() -> str:
+    """Return the page: the options of all commands, a table of the commands, then each command's own options."""
+    lines = [INTRO, "| option | |", "| --- | --- |"]
+    lines += [_row(p) for p in typer.main.get_command(app).params]
+    lines += ["", "| command | what it does |", "| --- | --- |"]
+    lines += [f"| [`{name}`](#{name.replace(' ', '-')}) | {_cell(command.help)} |" for name, command in commands()]
+    for name, command in commands():
+        own = [p for p in command.params if not SHARED.intersection(p.opts)]
+        arguments = "".join(f" {_argument(p)}" for p in own if p.param_type_name == "argument")
+        lines += ["", f"## {name}", "", f"`{name}{arguments}`", "", str(command.help)]
+        if own:
+            lines += ["", "| argument or option | |", "| --- | --- |", *map(_row, own)]
+    return "\n".join(lines) + "\n"
+
+
+def _argument(param: Any) -> str:
+    name = str(param.metavar or param.name).upper()
+    return name if param.required else f"[{name}]"
+
+
+def _row(param: Any) -> str:
+    if param.param_type_name == "argument":
+        return f"| `{_argument(param)}` | {_cell(param.help)} |"
+    value = f" {param.metavar}" if param.metavar else ""
+    names = ", ".join(f"`{name}{value}`" for name in (*param.opts, *param.secondary_opts))
+    default = "" if param.default in (None, False, ()) or param.required else f" (default: {param.default})"
+    needed = " (required)" if param.required else ""
+    return f"| {names} | {_cell(param.help)}{default}{needed} |"
+
+
+def _cell(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(render(), end="")

@@ -1,0 +1,150 @@
+"""What every command has in hand: the memory it works on, and how it speaks to a person or to a program."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mnemos.cli.options import Settings
+from mnemos.cli.safe import UNSAFE, one_line
+from mnemos.errors import MnemosError, NotFound
+from mnemos.space import Space
+from mnemos.system import Mnemos
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 200  # columns where the output is not a terminal and COLUMNS does not say
+INTERRUPTED = "interrupted: what was committed before stays, nothing is half-done."
+
+
+def to_json(data: object) -> str:
+    """Return JSON for a person and a program: readable Unicode, but dangerous characters as escapes."""
+    text = json.dumps(data, indent=2, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower())
+    return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def fail(message: str, kind: str, as_json: bool) -> None:
+    """Print one error on stderr: a red line, or a JSON object."""
+    if as_json:
+        print(json.dumps({"error": message, "type": kind}), file=sys.stderr)
+    else:
+        console(sys.stderr).print(one_line(message), style="red", soft_wrap=True)
+
+
+def console(file: Any) -> Console:
+    """Return a console that takes strings as they are: no markup, no emoji codes, no highlighting."""
+    import os
+
+    from rich.console import Console
+
+    width = None if file.isatty() or os.environ.get("COLUMNS") else WIDE
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False)
+
+
+class Terminal:
+    """The settings of one command, its memory (opened when asked for) and its two consoles."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.json = settings.json
+        self._memory: Mnemos | None = None
+
+    @cached_property
+    def out(self) -> Console:
+        """The console on stdout; unused with --json."""
+        return console(sys.stdout)
+
+    @cached_property
+    def err(self) -> Console:
+        """The console on stderr, for progress, warnings and hints."""
+        return console(sys.stderr)
+
+    def say(self, data: object) -> None:
+        """Print the one JSON document of a command."""
+        print(to_json(data))
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """Print a line for the person, on stderr; nothing with --json."""
+        if not self.json:
+            self.err.print(one_line(text), style=style, soft_wrap=True)
+
+    @property
+    def memory(self) -> Mnemos:
+        """The root, opened once."""
+        if self._memory is None:
+            self._memory = Mnemos(self.settings.root, embedder=self.settings.embedder)
+        return self._memory
+
+    def space(self, *, create: bool = False) -> Space:
+        """Return the chosen space; raises NotFound for one that does not exist, unless it may be made."""
+        name = self.settings.space or "default"
+        if not create and name not in self.memory:
+            near = difflib.get_close_matches(name, self.memory.spaces(), n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f'`mnemos add "..." --space {name}` makes it.'
+            raise NotFound(
+                f"there is no space {name!r} under {self.memory.root} yet: {hint} "
+                "`mnemos spaces` lists those there are."
+            )
+        return self.memory.space(name)
+
+    @contextmanager
+    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Give a function that takes the number of items done since the last call, shown as a bar on stderr."""
+        if self.json or not self.err.is_terminal:
+            yield lambda done: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True) as bar:
+            task = bar.add_task(one_line(what), total=total)
+            yield lambda done: bar.advance(task, done)
+
+    def warn(self, message: str) -> None:
+        """Print a warning on stderr: a yellow line, or a JSON object."""
+        if self.json:
+            print(json.dumps({"warning": message}), file=sys.stderr)
+        else:
+            self.err.print(one_line(message), style="yellow", soft_wrap=True)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._memory is not None:
+            self._memory.close()
+
+
+@contextmanager
+def terminal(
+    ctx: typer.Context, root: Path | None, space: str | None, embedder: str | None, as_json: bool
+) -> Iterator[Terminal]:
+    """Run a command: its errors become one line and exit code 1, Ctrl-C 130, warnings one line each."""
+    t = Terminal(Settings(root, space, embedder, as_json).over(ctx.find_root().obj))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield t
+        except MnemosError as error:
+            fail(str(error), type(error).__name__, t.json)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            fail(INTERRUPTED, "KeyboardInterrupt", t.json)
+            raise typer.Exit(130) from error
+        finally:
+            t.close()
+            for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
+                t.warn(text)

@@ -1,0 +1,165 @@
+"""Commands on a space as a whole: import, export, reindex, doctor."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mnemos.cli.options import EmbedderSpec, Json, Root, SpaceName
+from mnemos.cli.safe import styled
+from mnemos.cli.terminal import Terminal, terminal
+from mnemos.errors import StoreError
+from mnemos.store.connection import space_name
+from mnemos.store.names import SUFFIX
+from mnemos.upkeep import Checkup
+
+SHOWN = 20  # problems of an import that are printed; --json has all
+
+
+def import_(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+    format: Annotated[
+        str | None, typer.Option("--format", help="What it is, if it cannot be told from the content.")
+    ] = None,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Take in chats, account exports, notes, or an archive of our own. Doing it twice changes nothing."""
+    from mnemos.transfer import import_path
+
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        here = t.space(create=True)
+        with t.progress(f"importing {path.name}") as step:
+            report = import_path(here, path, format=format, progress=step)
+        if t.json:
+            t.say(asdict(report))
+            return
+        t.out.print(
+            f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already there",
+            style="bold",
+        )
+        for problem in report.problems[:SHOWN]:
+            t.out.print(styled(str(problem), "yellow"), soft_wrap=True)
+        if len(report.problems) > SHOWN:
+            t.note(f"and {len(report.problems) - SHOWN:,} more problems; --json shows all")
+
+
+def export(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="The file to write (markdown: the folder).")],
+    format: Annotated[
+        Literal["archive", "jsonl", "markdown"],
+        typer.Option("--format", help="archive keeps ids, times and versions and can be imported again."),
+    ] = "archive",
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Write a space to a file that others can read."""
+    from mnemos import transfer
+
+    write = {"archive": transfer.export_space, "jsonl": transfer.export_jsonl, "markdown": transfer.export_markdown}
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        here = t.space()
+        with t.progress(f"exporting {here.name}", len(here)) as step:
+            written = write[format](here, path, progress=step)
+        if t.json:
+            t.say({"space": here.name, "path": str(path), "format": format, "cubes": written})
+        else:
+            t.out.print(styled(f"{written:,} cubes of {here.name} written to {path}"), soft_wrap=True)
+
+
+def reindex(
+    ctx: typer.Context,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Compute the vectors that the current embedder has not made; may be stopped and started again."""
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        here = t.space()
+        with t.progress(f"reindexing {here.name}", _without_vector(here.stats())) as step:
+            done = here.reindex(step)
+        if t.json:
+            t.say({"space": here.name, "computed": done})
+        else:
+            t.out.print(
+                styled(f"{done:,} vectors computed in {here.name}" if done else "nothing to do: all vectors are there")
+            )
+
+
+def doctor(
+    ctx: typer.Context,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Compute damaged words, dates and vectors again from the texts.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Check every file under the root, not one space.")] = False,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Check a space's file, its words and its vectors. Exit code 1 when something is wrong."""
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        reports = _every(t, repair) if every else [_check(t, None, repair)]
+        if t.json:
+            data = [{**asdict(report), "healthy": report.healthy} for report in reports]
+            t.say(data if every else data[0])
+        else:
+            for report in reports:
+                _tell(t, report)
+        if not all(report.healthy for report in reports):
+            raise typer.Exit(1)
+
+
+def _every(t: Terminal, repair: bool) -> list[Checkup]:
+    reports = []
+    for path in sorted(t.memory.root.glob("*" + SUFFIX)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            name = space_name(path)
+        if name is None:
+            reports.append(Checkup(path.name, problems=[str(w.message) for w in caught] or [f"{path} names no space."]))
+        else:
+            reports.append(_check(t, name, repair))
+    return reports
+
+
+def _check(t: Terminal, name: str | None, repair: bool) -> Checkup:
+    """Return what is wrong with a space, also when its file is too damaged to be opened."""
+    try:
+        here = t.space() if name is None else t.memory.space(name)
+        with t.progress(f"checking {here.name}", here.stats()["versions"]) as step:
+            return here.doctor(repair=repair, progress=step)
+    except StoreError as error:
+        return Checkup(name or t.settings.space or "default", problems=[str(error)])
+
+
+def _tell(t: Terminal, report: Checkup) -> None:
+    state = "healthy" if report.healthy else "NOT healthy"
+    title = styled(f"{report.space}: {report.cubes:,} cubes read, {state}", "green" if report.healthy else "bold red")
+    t.out.print(title, soft_wrap=True)
+    for problem in report.problems:
+        t.out.print(styled(f"  problem: {problem}", "yellow"), soft_wrap=True)
+    for remedy in report.repaired:
+        t.out.print(styled(f"  repaired: {remedy}", "green"), soft_wrap=True)
+    if not report.healthy and not report.repaired and report.cubes:
+        t.note(f"mnemos doctor --repair -s {report.space} mends words, dates and vectors; texts are never changed")
+
+
+def _without_vector(stats: dict[str, Any]) -> int | None:
+    """Return about how many cubes have no vector of the current model; None when that cannot be told."""
+    model = stats["embedder"]
+    if not isinstance(model, dict):
+        return None
+    there = [m["vectors"] for m in stats["models"] if all(m[key] == model[key] for key in model)]
+    return max(0, stats["cubes"] - sum(there)) or None

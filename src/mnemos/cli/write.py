@@ -1,0 +1,147 @@
+"""Commands that change what is remembered: add, update, delete."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from mnemos.cli.options import CubeId, EmbedderSpec, Json, Root, SpaceName, pairs
+from mnemos.cli.render import header, show_card
+from mnemos.cli.safe import styled
+from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cube import MemCube
+from mnemos.errors import InvalidInput
+
+SaidBy = Annotated[str | None, typer.Option("--speaker", help="Who says it.")]
+InSession = Annotated[str | None, typer.Option("--session", help="The conversation that it belongs to.")]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="When it happened; relative dates in the text count from it."),
+]
+AsRole = Annotated[str | None, typer.Option("--role", help="The role of the speaker, such as user or assistant.")]
+FromSource = Annotated[str | None, typer.Option("--source", help="Where it comes from, such as a file or a URL.")]
+OfKind = Annotated[str | None, typer.Option("--kind", help="What it is, such as turn, fact or note.")]
+Meta = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meta", "-m", metavar="KEY=VALUE", help='Metadata, may be repeated; 5, true or "05" are read as JSON.'
+    ),
+]
+
+
+def add(
+    ctx: typer.Context,
+    text: Annotated[str | None, typer.Argument(help="What to remember; - or nothing reads standard input.")] = None,
+    speaker: SaidBy = None,
+    session: InSession = None,
+    at: At = None,
+    role: AsRole = None,
+    source: FromSource = None,
+    kind: OfKind = None,
+    meta: Meta = None,
+    id: Annotated[str | None, typer.Option("--id", help="An id of your own; adding it twice changes nothing.")] = None,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Remember a text. It is on the disk when the command returns."""
+    metadata = pairs(meta, "--meta")
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        given = {"speaker": speaker, "session": session, "at": at, "role": role, "source": source, "id": id}
+        content = _standard_input() if text in (None, "-") else text
+        cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
+        _tell(t, cube, "remembered")
+
+
+def update(
+    ctx: typer.Context,
+    id: CubeId,
+    text: Annotated[str | None, typer.Argument(help="The new text; - reads standard input.")] = None,
+    speaker: SaidBy = None,
+    session: InSession = None,
+    at: At = None,
+    role: AsRole = None,
+    source: FromSource = None,
+    kind: OfKind = None,
+    meta: Meta = None,
+    valid_from: Annotated[
+        str | None, typer.Option("--valid-from", metavar="TIME", help="From when it is true.")
+    ] = None,
+    valid_to: Annotated[str | None, typer.Option("--valid-to", metavar="TIME", help="Until when it is true.")] = None,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Write the next version of a cube; `mnemos history` keeps the earlier ones."""
+    metadata = pairs(meta, "--meta")
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        given: dict[str, Any] = {
+            "content": _standard_input() if text == "-" else text, "speaker": speaker, "session": session, "at": at,
+            "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
+        }  # fmt: skip
+        changes = {name: value for name, value in given.items() if value is not None}
+        here = t.space()
+        if metadata:
+            changes["metadata"] = {**here.get(id).metadata, **metadata}
+        _tell(t, here.update(id, **changes), "updated")
+
+
+def delete(
+    ctx: typer.Context,
+    id: CubeId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    root: Root = None,
+    space: SpaceName = None,
+    embedder: EmbedderSpec = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a cube for good: all its versions, and what was derived from it."""
+    with terminal(ctx, root, space, embedder, as_json) as t:
+        here = t.space()
+        cube = here.get(id)
+        if not yes:
+            _confirm(t, cube)
+        removed = here.delete(id)
+        if t.json:
+            t.say({"removed": removed})
+        else:
+            derived = f" and {len(removed) - 1} derived from it" if len(removed) > 1 else ""
+            t.out.print(styled(f"removed {id}{derived}, for good"))
+
+
+def _standard_input() -> str:
+    if sys.stdin.isatty():
+        raise InvalidInput('there is no text. Give it as an argument, mnemos add "...", or on standard input.')
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"standard input is not UTF-8 ({error}). Convert it first, for example with iconv."
+        ) from error
+
+
+def _confirm(t: Terminal, cube: MemCube) -> None:
+    """Show what would go, and ask; anything but yes ends the command with nothing removed."""
+    if t.json:
+        raise InvalidInput("delete cannot ask with --json: add --yes. Nothing was removed.")
+    show_card(t.err, header(cube), styled(cube.text.strip()))
+    try:
+        agreed = typer.confirm("Remove this for good, with all its versions?", err=True)
+    except typer.Abort as error:
+        raise InvalidInput(
+            "nobody answered, so nothing was removed. Add --yes to delete without being asked."
+        ) from error
+    if not agreed:
+        t.note("nothing was removed")
+        raise typer.Exit(1)
+
+
+def _tell(t: Terminal, cube: MemCube, done: str) -> None:
+    if t.json:
+        t.say(cube.to_dict())
+    else:
+        t.out.print(styled(f"{done} ").append_text(header(cube)), soft_wrap=True)

@@ -1,0 +1,125 @@
+"""MemCube: the one unit of memory, a payload and a header."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Literal
+
+Form = Literal["text", "activation", "parametric"]
+State = Literal["active", "archived"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+_TIMES = ("at", "learned", "replaced", "valid_from", "valid_to", "recalled_at")
+
+
+def new_id() -> str:
+    """Return 16 characters of base 32 (80 random bits), short enough to cite in a prompt."""
+    return base64.b32encode(os.urandom(10)).decode("ascii").lower()
+
+
+def to_micros(moment: datetime) -> int:
+    """Return the microseconds since 1970 (UTC) of an aware datetime, exactly."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def from_micros(micros: int, offset: int = 0) -> datetime:
+    """Return the aware datetime of `micros` since 1970, shown `offset` seconds east of UTC."""
+    moment = EPOCH + timedelta(microseconds=micros)
+    return moment.astimezone(timezone(timedelta(seconds=offset))) if offset else moment
+
+
+@dataclass(frozen=True, slots=True)
+class MemCube:
+    """One memory: `text` is the payload, the rest is the header.
+
+    A cube is immutable: an update makes another one with the same `id` and the next `version`.
+    All times are timezone-aware. `at` is when it happened, `learned` when this version was written,
+    `replaced` when a later version took its place (None while it is the current one), and
+    `valid_from`/`valid_to` the time in which what it says is true, where known.
+    """
+
+    id: str
+    text: str
+    space: str
+    at: datetime
+    learned: datetime
+    form: Form = "text"
+    kind: str = "turn"
+    state: State = "active"
+    version: int = 1
+    session: str | None = None
+    speaker: str | None = None
+    role: str | None = None
+    source: str | None = None
+    parents: tuple[str, ...] = ()
+    replaced: datetime | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    strength: float = 1.0
+    recalls: int = 0
+    recalled_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """The payload, by the name that `add` and chat APIs use."""
+        return self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the cube as JSON-ready data: times in ISO 8601, parents as a list."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in _TIMES:
+            if data[name] is not None:
+                data[name] = data[name].isoformat()
+        data["parents"] = list(self.parents)
+        data["metadata"] = dict(self.metadata)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MemCube:
+        """Read what `to_dict` wrote. Unknown keys raise TypeError, bad times ValueError."""
+        values = dict(data)
+        for name in _TIMES:
+            if values.get(name) is not None:
+                moment = datetime.fromisoformat(values[name])
+                values[name] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        values["parents"] = tuple(values.get("parents") or ())
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result of a search. `why` maps each signal to what it added: the values sum to `score`."""
+
+    cube: MemCube
+    score: float
+    why: Mapping[str, float]
+
+    @property
+    def space(self) -> str:
+        """The space that the cube came from."""
+        return self.cube.space
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHit:
+    """One session found by `Space.search_sessions`; `best` is its best matching cube's id."""
+
+    session: str
+    score: float
+    why: Mapping[str, float]
+    best: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of `Space.list`; pass `next_cursor` to get the following one (None: that was the last)."""
+
+    items: list[MemCube]
+    next_cursor: int | None

@@ -1,0 +1,142 @@
+"""`mnemos demo`: a small conversation that we wrote, remembered and asked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mnemos.cube import Hit
+from mnemos.space import Space
+from mnemos.system import Mnemos
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question: the best hit now, and the best hit as of an earlier day where the demo asks that too."""
+
+    question: str
+    hit: Hit
+    milliseconds: float
+    expected: str
+    then: str | None = None
+    earlier: Hit | None = None
+
+
+@dataclass
+class Demo:
+    """What one run of the demo did."""
+
+    about: str
+    root: Path
+    kept: bool
+    embedder: str
+    messages: int = 0
+    sessions: int = 0
+    seconds: float = 0.0
+    answers: list[Answer] = field(default_factory=list)
+    prompt: str = ""
+    context: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as JSON-ready data."""
+        return {
+            "messages": self.messages, "sessions": self.sessions, "seconds": self.seconds, "embedder": self.embedder,
+            "answers": [
+                {
+                    "question": a.question, "milliseconds": a.milliseconds, "expected": a.expected,
+                    "cube": a.hit.cube.to_dict(), "score": a.hit.score, "why": dict(a.hit.why), "then": a.then,
+                    "earlier": None if a.earlier is None else a.earlier.cube.to_dict(),
+                }
+                for a in self.answers
+            ],
+            "prompt": self.prompt, "context": self.context, "root": str(self.root) if self.kept else None,
+        }  # fmt: skip
+
+
+class Clock:
+    """The time of the story, which the memory takes for now: what was learned when is part of the demo."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        """Return the time of the story."""
+        return self.now
+
+
+def story() -> dict[str, Any]:
+    """Return the conversation and its questions."""
+    data: dict[str, Any] = json.loads(files("mnemos").joinpath("demo.json").read_text(encoding="utf-8"))
+    return data
+
+
+def messages(session: Mapping[str, Any], roles: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield the turns of a session as `Space.add_many` takes them, two minutes apart, with ids that stay the same."""
+    start = datetime.fromisoformat(session["at"])
+    for i, (speaker, text) in enumerate(session["turns"]):
+        yield {
+            "id": f"{session['id']}-{i + 1}", "content": text, "speaker": speaker, "role": roles[speaker],
+            "session": session["id"], "at": start + timedelta(minutes=2 * i),
+        }  # fmt: skip
+
+
+def remember(space: Space, clock: Clock, told: Mapping[str, Any]) -> None:
+    """Store the conversation as it went: session after session, each learned when it was held."""
+    for session in told["sessions"]:
+        turns = list(messages(session, told["roles"]))
+        clock.now = turns[-1]["at"]
+        space.add_many(turns)
+        if note := session.get("remember"):
+            space.add_many([{**note, "kind": "fact", "role": "assistant", "at": clock.now}])
+        if change := session.get("update"):
+            space.update(change["id"], content=change["content"], at=clock.now)
+
+
+def play(keep: Path | None, embedder: str | None) -> Demo:
+    """Remember the conversation in a temporary root, or in `keep`, and ask the questions.
+
+    A kept memory that is there already is asked as it is. Raises StoreError when `keep` cannot be written.
+    """
+    told, clock = story(), Clock()
+    with _root(keep) as root, Mnemos(root, embedder=embedder, clock=clock) as memory:
+        demo = Demo(told["about"], root, keep is not None, memory.embedder.name if memory.embedder else "words only")
+        known = told["space"] in memory
+        space = memory.space(told["space"])
+        start = time.perf_counter()
+        if not known:
+            remember(space, clock, told)
+        clock.now = datetime.fromisoformat(told["asked_at"])
+        space.search("warm up", 1)  # builds the index; counted with the remembering
+        demo.seconds = time.perf_counter() - start
+        demo.messages, demo.sessions = len(space), len(told["sessions"])
+        for question in told["questions"]:
+            demo.answers.append(_ask(space, question))
+        demo.prompt = told["prompt"]["ask"]
+        demo.context = space.context(demo.prompt, tokens=told["prompt"]["tokens"])
+        return demo
+
+
+@contextmanager
+def _root(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="mnemos-demo-") as folder:
+        yield Path(folder)
+
+
+def _ask(space: Space, question: Mapping[str, Any]) -> Answer:
+    start = time.perf_counter()
+    hit = space.search(question["ask"], 5)[0]
+    milliseconds = 1e3 * (time.perf_counter() - start)
+    then = question.get("then")
+    earlier = space.search(question["ask"], 5, as_of=then)[0] if then else None
+    return Answer(question["ask"], hit, milliseconds, question["answer"], then, earlier)

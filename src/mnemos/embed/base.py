@@ -1,0 +1,43 @@
+"""The contract of an embedder: texts in, unit vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Progress = Callable[[int], None]
+Vectors = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors. `name`, `revision` and `dimension` say which model made them.
+
+    Vectors of two embedders can be compared only if all three agree; a space keeps them apart.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model."""
+
+    @property
+    def revision(self) -> str:
+        """The version of the model's weights."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector. Raises EmbedderError if that cannot be known now."""
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Return (n, D) rows of unit length, in the order of the texts.
+
+        `progress` is called with the number of texts done since its last call. Raises EmbedderError.
+        """
+
+
+def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
+    """Return the rows scaled to length 1; a row of zeros stays as it is."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Indexes in memory over words and vectors, addressed by position."""

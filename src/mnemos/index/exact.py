@@ -1,0 +1,67 @@
+"""The exact vector index: one matrix, one product a query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ExactIndex:
+    """Cosine similarity to every vector, by brute force. Rows are numbered from 0 as they are added.
+
+    A search reads 4 N D bytes: 1 ms for 6,000 vectors of 384 numbers, 15 ms for 100,000 on one core.
+    """
+
+    def __init__(self) -> None:
+        self._rows = np.zeros((0, 0), dtype=np.float32)
+        self._present = np.zeros(0, dtype=bool)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._rows.nbytes + self._present.nbytes
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(N,) True where a row has a vector."""
+        return self._present[: self._size]
+
+    @property
+    def rows(self) -> NDArray[np.float32]:
+        """(N, D) the unit vectors; zeros where there is none."""
+        return self._rows[: self._size]
+
+    def add(self, vectors: Sequence[NDArray[np.float16] | None]) -> None:
+        """Append vectors of one dimension, (D,) each; None keeps the row but never matches."""
+        start, self._size = self._size, self._size + len(vectors)
+        dimension = next((len(v) for v in vectors if v is not None), self._rows.shape[1])
+        if self._size > len(self._rows) or dimension > self._rows.shape[1]:
+            self._grow(max(self._size, 2 * len(self._rows)) if start else self._size, dimension)
+        where = [i for i, v in enumerate(vectors, start) if v is not None]
+        if where:
+            block = np.asarray([v for v in vectors if v is not None], dtype=np.float32)
+            norms = np.linalg.norm(block, axis=1, keepdims=True)
+            self._rows[where] = block / np.maximum(norms, 1e-9)
+            self._present[where] = True
+
+    def _grow(self, capacity: int, dimension: int) -> None:
+        rows = np.zeros((capacity, dimension), dtype=np.float32)
+        rows[: len(self._rows), : self._rows.shape[1]] = self._rows
+        present = np.zeros(capacity, dtype=bool)
+        present[: len(self._present)] = self._present
+        self._rows, self._present = rows, present
+
+    def scores(self, query: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the cosine of `query` (D,) and every row, (N,); 0 for a row without a vector."""
+        if not self._rows.shape[1]:
+            return np.zeros(self._size, dtype=np.float32)
+        unit = np.asarray(query, dtype=np.float32)
+        unit = unit / max(float(np.linalg.norm(unit)), 1e-9)
+        scores: NDArray[np.float32] = self.rows @ unit
+        return scores

@@ -1,0 +1,1 @@
+"""Judgement by rules: which dates a text speaks of, and what a question asks for."""

@@ -1,0 +1,158 @@
+"""Dates in text: resolved against the time of the message, never against today."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from mnemos.reason.phrases import RULES, WORD_RULES
+
+MAX_MENTIONS = 64  # kept of one text; what has more is a table, not a message
+_WHEN = re.compile(
+    r"\bwhen\b|\bsince when\b|\b(?:what|which)\s+(?:date|day|month|year|week|season|time)\b|\bhow long\b|\bhow recently\b"
+    r"|^(?:何时|何時|いつ|언제)|什么时候|什麼時候|いつ|언제|\bcuándo\b|\bquand\b|\bwann\b",
+    re.IGNORECASE,
+)
+# What every date phrase has one of: a cheap test that spares most messages the rules.
+_HINT = re.compile(
+    r"\d|day\b|week|month|year|morning|noon|evening|tonight|night|tomorrow|summer|winter|spring|autumn|fall\b|decade"
+    r"|(?:last|next|this|in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between)"
+    r"[\s-]{1,3}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|(?:on|last|next|this|past)\s{1,3}(?:mon|tue|wed|thu|fri|sat|sun)\b"
+    r"|halloween|christmas|[^\x00-\x7f]|ayer|hoy|gestern|heute|demain|ieri|oggi|domani|ontem|hoje|aujourd",
+    re.IGNORECASE,
+)
+_DIGIT = re.compile(r"\d")
+_EDGE = re.compile(r"\b(before|until|till|by|after|since|from|between)\s+(?:the\s+)?$", re.IGNORECASE)
+_EDGE_INSIDE = re.compile(r"(before|until|till|by|after|since|from|between)\b", re.IGNORECASE)
+_FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class DateMention:
+    """A date that a text speaks of: half-open [start, end), and where it stands: `phrase` is text[begin:stop].
+
+    `granularity` is the unit spoken of (day, week, weekend, month, season, year, decade). `relative` when the phrase
+    means nothing without the time of the message ("yesterday", "in May").
+    """
+
+    start: datetime
+    end: datetime
+    phrase: str
+    begin: int
+    stop: int
+    granularity: str
+    relative: bool
+
+
+def find_dates(text: str, anchor: datetime) -> list[DateMention]:
+    """Return the dates that a text speaks of, in its order, without overlaps, as seen from `anchor` (aware).
+
+    A day is a day of the anchor's own time zone. Conventions are in `reason.phrases`. At most 64 are returned.
+    Linear in the text, about 50 us for a chat turn; never raises for any text.
+    """
+    if not _HINT.search(text):
+        return []
+    found: list[DateMention] = []
+    today = anchor.date()
+    digits = _DIGIT.search(text) is not None
+    for pattern, rule in RULES if digits else WORD_RULES:
+        for match in pattern.finditer(text):
+            try:
+                resolved = rule(match, today)
+                if resolved is None:
+                    continue
+                span, relative = resolved
+                start, end = (datetime.combine(d, time(), anchor.tzinfo) for d in (span.start, span.end))
+                if not 2 <= start.year <= end.year <= 9998:
+                    continue
+            except (ValueError, OverflowError):  # 31 June, or a year out of range: no date after all
+                continue
+            begin, stop = match.span()
+            found.append(DateMention(start, end, match[0], begin, stop, span.granularity, relative))
+    found.sort(key=lambda m: (m.begin, -m.stop))
+    kept: list[DateMention] = []
+    for mention in found:
+        if len(kept) < MAX_MENTIONS and (not kept or mention.begin >= kept[-1].stop):
+            kept.append(mention)
+    return kept
+
+
+def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] | None:
+    """Return the time to which a question restricts itself, half-open, or None.
+
+    "before June" ends there, "since March" begins there, "after 2022" begins when it is over, and several dates
+    stand for all from the first to the last.
+    """
+    mentions = find_dates(question, asked_at)
+    if not mentions:
+        return None
+    first = min(mentions, key=lambda m: m.start)
+    start, end = first.start, max(m.end for m in mentions)
+    if len(mentions) == 1:
+        edge = _EDGE_INSIDE.match(first.phrase) or _EDGE.search(question[: first.begin])
+        word = edge[1].lower() if edge else ""
+        if word in ("before", "until", "till", "by"):
+            start, end = _FIRST, first.end if word == "by" else first.start
+        elif word in ("after", "since", "from"):
+            start, end = first.end if word == "after" else first.start, _LAST
+    return start, end
+
+
+def asks_when(question: str) -> bool:
+    """Tell whether a question asks for a time."""
+    return _WHEN.search(question) is not None
+
+
+def parse_when(value: object) -> datetime:
+    """Return the moment that a user or an export writes: ISO 8601, seconds (or ms, us) since 1970, or a plain date.
+
+    A plain date is one such as "1:56 pm on 8 May, 2023" or "March-15-2024". What has no offset stays naive. Raises
+    ValueError, also for words that depend on today.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a time. {_ACCEPTED}")
+    if isinstance(value, int | float):
+        return _from_epoch(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} is not a time. {_ACCEPTED}")
+    text = value.strip()
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    if re.fullmatch(r"-?\d{9,17}(?:\.\d{1,9})?", text):
+        return _from_epoch(float(text))
+    found = _parse_plain(re.sub(r"\((?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\)", " ", text, flags=re.IGNORECASE))
+    if found is None:
+        raise ValueError(f"{text[:60]!r} is not a time. {_ACCEPTED}")
+    return found
+
+
+_ACCEPTED = 'Write it as "2024-03-02T10:15", with an offset if you know it, or as seconds since 1970.'
+
+
+def _from_epoch(value: float) -> datetime:
+    """Return the moment of a number since 1970; its size tells seconds, milliseconds and microseconds apart."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a time. {_ACCEPTED}")
+    size = abs(value)
+    seconds = value / (1 if size < 1e11 else 1e3 if size < 1e14 else 1e6)
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    except OverflowError as error:
+        raise ValueError(f"{value} is not a time: it is too far away. {_ACCEPTED}") from error
+
+
+def _parse_plain(text: str) -> datetime | None:
+    if len(text) > 100 or not re.search(r"\d", text):
+        return None
+    import dateparser  # 0.2 s: only for a time that is not written as ISO 8601
+
+    needed: Sequence[str] = ("day", "month", "year")
+    settings = {"REQUIRE_PARTS": list(needed), "PARSERS": ["absolute-time"]}
+    return dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings) or dateparser.parse(
+        text, settings=settings
+    )

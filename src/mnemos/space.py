@@ -1,0 +1,398 @@
+"""Space: one owner's memory, and the verbs a user calls."""
+
+from __future__ import annotations
+
+import json
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos import upkeep
+from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id, to_micros
+from mnemos.embed import Embedder
+from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, StaleVectors
+from mnemos.store.base import Changes, Filter
+from mnemos.store.sqlite import SqliteStore
+from mnemos.text.encode.entries import Progress, make_entries
+from mnemos.text.encode.messages import Draft, clean, moment, to_draft
+from mnemos.text.recall.query import Query, make_query
+from mnemos.text.recall.view import Allow, Ranked, RankedSession, SearchMethod, View
+
+R = TypeVar("R", Ranked, RankedSession)
+
+
+class Space:
+    """The memory of one owner. Get one from `Mnemos.space(name)`.
+
+    Safe among threads and processes: a write is durable when it returns, and the next search of any
+    process sees it. The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
+    """
+
+    def __init__(self, name: str, store: SqliteStore, embedder: Embedder | None, clock: Callable[[], datetime]) -> None:
+        self.name = name
+        self.store = store
+        self.embedder = embedder
+        self.clock = clock
+        self._model_key: int | None = None
+        self._view: View | None = None
+        self._lock = threading.RLock()
+        self._warned = False
+
+    # -- encode
+
+    def add(
+        self,
+        content: str | Sequence[Any],
+        *,
+        speaker: str | None = None,
+        session: str | None = None,
+        at: datetime | str | float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        source: str | None = None,
+        role: str | None = None,
+        kind: str = "turn",
+        id: str | None = None,
+    ) -> MemCube:
+        """Store one text and return its cube; it is on the disk when this returns.
+
+        `at` is when it happened (default: now); relative dates in the text are resolved against it.
+        One embedding and one commit: some 5 ms. Raises InvalidInput (nothing stored) or StoreError.
+        """
+        message = {
+            "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
+            "source": source, "role": role, "kind": kind, "id": id,
+        }  # fmt: skip
+        return self._write([to_draft(message, where="add")], None)[0]
+
+    def add_many(self, messages: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> list[MemCube]:
+        """Store many messages in one transaction, all or none; return their cubes in order.
+
+        A message is a dict with `content` and any keyword of `add`, or one of the shapes of chat APIs
+        (role/content/name/timestamp). One with an `id` that is already there with the same content is
+        not written again: the cube that is there is returned. `progress` is called with the number of texts
+        embedded since the last call. Raises InvalidInput naming the message, or Conflict when an id is
+        taken by other content; nothing is stored then.
+        """
+        return self._write([to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)], progress)
+
+    def _write(self, drafts: Sequence[Draft], progress: Progress | None) -> list[MemCube]:
+        now = self.clock()
+        known = self.store.get([d.id for d in drafts if d.id is not None])
+        cubes: list[MemCube] = []
+        new: list[MemCube] = []
+        for draft in drafts:
+            cube = self._to_cube(draft, now)
+            there = known.get(cube.id)
+            if there is None:
+                known[cube.id] = cube
+                new.append(cube)
+            elif not self._had(there, cube):
+                raise Conflict(
+                    f"id {cube.id!r} is already in space {self.name!r} with other content. Use update() to change "
+                    "it, or leave the id out to get a new one. Nothing was stored."
+                )
+            cubes.append(there or cube)
+        self.store.insert(make_entries(new, self.embedder, progress), self.model_key())
+        return cubes
+
+    def _had(self, there: MemCube, cube: MemCube) -> bool:
+        """Tell whether some version of a stored cube has this content: it was imported before, and since updated."""
+        versions = [there] if there.version == 1 else self.store.versions(there.id)
+        return any(_content_of(v) == _content_of(cube) for v in versions)
+
+    def _to_cube(self, draft: Draft, now: datetime) -> MemCube:
+        return MemCube(
+            id=draft.id or new_id(), text=draft.text, space=self.name, at=draft.at or now, learned=now,
+            kind=draft.kind, session=draft.session, speaker=draft.speaker, role=draft.role, source=draft.source,
+            metadata=draft.metadata,
+        )  # fmt: skip
+
+    def model_key(self) -> int | None:
+        """Return the number under which the store keeps this embedder's vectors; None without an embedder."""
+        if self.embedder is not None and self._model_key is None:
+            e = self.embedder
+            try:
+                self._model_key = self.store.model(e.name, e.revision, e.dimension)
+            except EmbedderError:  # an endpoint that is down cannot say its dimension; writing and asking both warn
+                return None
+        return self._model_key
+
+    # -- recall
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        session: str | None = None,
+        speaker: str | None = None,
+        role: str | None = None,
+        kind: str | None = None,
+        source: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        since: datetime | str | float | None = None,
+        until: datetime | str | float | None = None,
+        as_of: datetime | str | float | None = None,
+        asked_at: datetime | str | float | None = None,
+        method: SearchMethod = "hybrid",
+    ) -> list[Hit]:
+        """Return the `k` cubes that answer `query` best, best first.
+
+        The filters keep cubes whose field equals the value (`where`: whose metadata do); `since`/`until`
+        (half-open) those that happened then or speak of a date then. `as_of` searches what was believed
+        at that moment: slower, its index is built anew. `asked_at` (default now) anchors time words of the
+        query ("last week"). `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine).
+
+        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
+        Raises InvalidInput for an empty query, a k below 1, or an unknown method.
+        """
+        filters = {
+            "session": session, "speaker": speaker, "role": role, "kind": kind, "source": source, "where": where,
+            "since": since, "until": until, "as_of": as_of,
+        }  # fmt: skip
+        return [hit for _, hit in self._search(query, k, filters, asked_at, method)]
+
+    def _search(
+        self, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+    ) -> list[tuple[int, Hit]]:
+        def rank(view: View, question: Query, allow: Allow) -> list[Ranked]:
+            return view.rank(question, k, allow=allow, method=method)
+
+        ranked = self._ask(rank, query, k, filters, asked_at, method)
+        cubes = self.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+        return [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+
+    def search_sessions(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: datetime | str | float | None = None,
+        method: SearchMethod = "hybrid",
+        **filters: Any,
+    ) -> list[SessionHit]:
+        """Return the `k` sessions that answer `query` best. Takes the filters of `search`.
+
+        Cubes without a session are left out.
+        """
+
+        def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
+            return view.rank_sessions(question, k, allow=allow, method=method)
+
+        ranked = self._ask(rank, query, k, filters, asked_at, method)
+        best = self.store.by_key([r.best for r in ranked])
+        return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
+
+    def _ask(
+        self,
+        rank: Callable[[View, Query, Allow], list[R]],
+        query: str,
+        k: int,
+        filters: Mapping[str, Any],
+        asked_at: Any,
+        method: str,
+    ) -> list[R]:
+        if not isinstance(query, str) or not query.strip():
+            raise InvalidInput("the query is empty. Ask for something, or use list() to see what is there.")
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InvalidInput(f"k is {k!r}, expected a whole number of 1 or more.")
+        if method not in get_args(SearchMethod):
+            raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
+        query = clean(query)
+        filter = self._filter(**filters)
+        vector = None if method == "words" else self._embed_query(query)
+        question = make_query(query, vector, moment(asked_at, "asked_at") or self.clock())
+        with self._lock:
+            view = self._current_view() if filter.as_of is None else self._past_view(filter.as_of)
+            allow = None if filter.selects_all else view.mask(self.store.keys(filter))
+            return rank(view, question, allow)
+
+    def _embed_query(self, query: str) -> NDArray[np.float32] | None:
+        """Return the vector of a question; None, with a warning, when the embedder fails: words still find."""
+        if self.embedder is None:
+            return None
+        try:
+            return self.embedder.embed([query])[0]
+        except EmbedderError as error:
+            warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=5)
+            return None
+
+    def _filter(self, **filters: Any) -> Filter:
+        times = {name: moment(filters.pop(name, None), name) for name in ("since", "until", "as_of")}
+        unknown = filters.keys() - {"session", "speaker", "role", "kind", "source", "where", "state"}
+        if unknown:
+            raise InvalidInput(
+                f"unknown filter {sorted(unknown)}: use session, speaker, role, kind, source, where, "
+                "since, until or as_of."
+            )
+        where = dict(filters.pop("where", None) or {})
+        try:
+            json.dumps(where, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"where: {error}. Compare with strings, numbers, booleans or None.") from error
+        micros = {name: None if time is None else to_micros(time) for name, time in times.items()}
+        given = {k: v for k, v in filters.items() if v is not None}
+        if given.get("state") == "any":
+            given["state"] = None
+        return Filter(**given, **micros, where=where)
+
+    def _current_view(self) -> View:
+        view = self._view or View()
+        if not view.apply(self.store.changes(view.seq, self.model_key())):
+            view = View()
+            view.apply(self.store.changes(0, self.model_key()))
+        self._view = view
+        if view.without_vector and self.embedder is not None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{view.without_vector} of {len(view)} cubes of space {self.name!r} have no vector of "
+                f"{self.embedder.name} ({self.embedder.revision}); they are found by words only. Run "
+                "`mnemos reindex` to compute them.",
+                StaleVectors,
+                stacklevel=5,
+            )
+        return view
+
+    def _past_view(self, as_of: int) -> View:
+        view = View()
+        view.apply(Changes(0, self.store.snapshot(as_of, self.model_key()), []))
+        return view
+
+    def context(
+        self,
+        question: str,
+        *,
+        tokens: int = 800,
+        k: int = 40,
+        count: Callable[[str], int] | None = None,
+        asked_at: datetime | str | float | None = None,
+        **filters: Any,
+    ) -> str:
+        """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
+
+        The block says that it is data; nothing stored can close it early. `count` counts the tokens of a
+        text (default: an estimate that errs on the large side). Takes the options of `search`.
+        """
+        from mnemos.text.recall.context import pack
+
+        found = self._search(question, k, filters, asked_at, "hybrid")
+        return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
+
+    # -- look
+
+    def get(self, cube_id: str) -> MemCube:
+        """Return the current version of a cube. Raises NotFound."""
+        cube = self.store.get([cube_id]).get(cube_id)
+        if cube is None:
+            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
+        return cube
+
+    def list(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+        """Return current cubes in the order in which they were written, `limit` a page.
+
+        Takes the filters of `search` (session, speaker, role, kind, source, where, since, until, as_of).
+        """
+        if limit < 1:
+            raise InvalidInput(f"limit is {limit}, expected 1 or more.")
+        rows = self.store.select(self._filter(**filters), after=cursor or 0, limit=limit + 1)
+        items = [cube for _, cube in rows[:limit]]
+        return Page(items, rows[limit - 1][0] if len(rows) > limit else None)
+
+    def history(self, cube_id: str) -> Sequence[MemCube]:
+        """Return all versions of a cube, oldest first. Raises NotFound."""
+        versions = self.store.versions(cube_id)
+        if not versions:
+            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
+        return versions
+
+    def __len__(self) -> int:
+        return int(self.store.stats()["cubes"])
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""
+        stats = {"space": self.name, **self.store.stats()}
+        for name in ("first_at", "last_at"):
+            stats[name] = None if stats[name] is None else from_micros(stats[name]).isoformat()
+        e = self.embedder
+        stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
+        stats["index_bytes"] = 0 if self._view is None else self._view.nbytes
+        return stats
+
+    # -- update and forget
+
+    def update(self, cube_id: str, **changes: Any) -> MemCube:
+        """Write the next version of a cube and return it; the earlier ones stay in `history`.
+
+        `changes` are any of content, at, session, speaker, role, source, kind, metadata (replaced as a whole),
+        valid_from, valid_to. Raises NotFound, InvalidInput when there is nothing to change, and Conflict
+        when somebody else updated the cube meanwhile.
+        """
+        now = self.clock()
+        old = self.get(cube_id)
+        validity = {n: moment(changes.pop(n), n) for n in ("valid_from", "valid_to") if n in changes}
+        unknown = changes.keys() - {
+            "content",
+            "at",
+            "session",
+            "speaker",
+            "role",
+            "source",
+            "kind",
+            "metadata",
+        }
+        if unknown:
+            raise InvalidInput(f"update: unknown field {sorted(unknown)}.")
+        fields = ("session", "speaker", "role", "source", "kind", "metadata", "at")
+        draft = to_draft({"content": old.text, **{n: getattr(old, n) for n in fields}, **changes}, where="update")
+        new = replace(
+            self._to_cube(draft, now), id=old.id, version=old.version + 1, at=draft.at or old.at,
+            parents=old.parents, strength=old.strength, recalls=old.recalls, recalled_at=old.recalled_at,
+            **{"valid_from": old.valid_from, "valid_to": old.valid_to, **validity},
+        )  # fmt: skip
+        if replace(new, version=old.version, learned=old.learned) == old:
+            raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
+        self.store.replace(make_entries([new], self.embedder)[0], self.model_key())
+        return new
+
+    def delete(self, cube_id: str) -> list[str]:
+        """Remove a cube for good: all its versions, its words, its vectors, and every cube derived from it.
+
+        The bytes are overwritten in the file. Returns the ids removed. Raises NotFound.
+        """
+        removed = self.store.erase([cube_id])
+        if not removed:
+            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
+        return removed
+
+    # -- upkeep
+
+    def reindex(self, progress: Progress | None = None) -> int:
+        """Compute the vectors that the current embedder has not made; see `upkeep.reindex`."""
+        return upkeep.reindex(self, progress)
+
+    def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> upkeep.Checkup:
+        """Check the file, and with `repair` recompute what is damaged from the rows; see `upkeep.doctor`."""
+        return upkeep.doctor(self, repair=repair, progress=progress)
+
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """Yield every cube with its versions, for an archive; see `upkeep.dump`."""
+        return upkeep.dump(self)
+
+    def restore(self, records: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
+        """Write what `dump` yielded; return (added, skipped); see `upkeep.restore`."""
+        return upkeep.restore(self, records, progress)
+
+    def close(self) -> None:
+        """Close the file and free the RAM of the index."""
+        self.store.close()
+        self._view = None
+
+
+def _content_of(cube: MemCube) -> tuple[Any, ...]:
+    return cube.text, cube.session, cube.speaker, cube.role, cube.kind

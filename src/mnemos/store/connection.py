@@ -1,0 +1,161 @@
+"""One SQLite connection: opened safely, guarded by a lock, its errors put into words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from mnemos.store.schema import migrate
+
+BUSY_SECONDS = 60.0
+
+
+def space_name(path: Path) -> str | None:
+    """Return the name of the space that a file holds, without changing it; None, with a warning, if unreadable."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        try:
+            row = db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
+        finally:
+            db.close()
+        return None if row is None else str(row[0])
+    except sqlite3.Error as error:
+        warnings.warn(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.", stacklevel=2)
+        return None
+
+
+class Connection:
+    """A connection to the file of one space, shared by the threads of one process.
+
+    Durable (WAL with `synchronous=FULL`: a commit is on the disk when it returns) and private (mode 0600;
+    `secure_delete` overwrites what is removed). After a fork the child opens its own connection.
+    """
+
+    def __init__(self, path: Path, space: str) -> None:
+        self.path = path
+        self.space = space
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        with self._errors():
+            self._db: sqlite3.Connection | None = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            # created with the right mode before SQLite writes to it; -wal and -shm take theirs from it
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StoreError(
+                f"cannot open {self.path} for writing ({error.strerror}). Check that its folder exists, is "
+                "writable and is not on a full or read-only disk, or choose another root."
+            ) from error
+        db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            for pragma in (
+                "synchronous = FULL",
+                "secure_delete = ON",
+                "trusted_schema = OFF",
+                "temp_store = MEMORY",
+                "cache_size = -16000",
+            ):
+                db.execute(f"PRAGMA {pragma}")
+            migrate(db, self.space, str(self.path))
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside one read transaction: all queries see the same state."""
+        with self._errors(), self._lock, self._transaction("BEGIN") as db:
+            yield db
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside one write transaction: committed on exit, rolled back on any error."""
+        with self._errors(), self._lock, self._transaction("BEGIN IMMEDIATE") as db:
+            yield db
+
+    @contextmanager
+    def bare(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection outside a transaction, for PRAGMA and VACUUM."""
+        with self._errors(), self._lock:
+            yield self._ready()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        db = self._ready()
+        if db.in_transaction:  # nested in the same thread: the outer one commits
+            yield db
+            return
+        db.execute(begin)
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _ready(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"{self.path} is closed. Open the space again with Mnemos(root).space(name).")
+        if self._pid != os.getpid():
+            # SQLite handles must not cross a fork; the parent's is left alone, not closed
+            self._db, self._pid = self._open(), os.getpid()
+        return self._db
+
+    def close(self) -> None:
+        """Close the file. Closing twice is allowed."""
+        with self._lock:
+            if self._db is not None and self._pid == os.getpid():
+                self._db.close()
+            self._db = None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> StoreError:
+        text = str(error)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return StoreFull(
+                f"the disk that holds {self.path} is full. Nothing of this write was stored, what was there "
+                "before is intact. Free some space and try again."
+            )
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreBusy(
+                f"another process has held the write lock of {self.path} for {BUSY_SECONDS:.0f} s. "
+                "Nothing was stored; try again, or look for a process that hangs."
+            )
+        if code == sqlite3.SQLITE_NOTADB:
+            return StoreCorrupt(
+                f"{self.path} is not an SQLite file, or its first page is damaged. It was not changed. "
+                "Restore it from a backup or an export, or move it away to start anew."
+            )
+        if code == sqlite3.SQLITE_CORRUPT:
+            return StoreCorrupt(
+                f"{self.path} is damaged ({text}). Copy the file, then run `mnemos doctor` on the space; "
+                "if rows are lost, restore them from a backup or an export."
+            )
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return StoreError(
+                f"{self.path} cannot be written ({text}). Check the permissions of the file and of its folder."
+            )
+        if code == sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"the disk refused to read or write {self.path} ({text}). Nothing of this write was stored; "
+                "check the disk and its free space."
+            )
+        return StoreError(f"{self.path}: {text}. This is a defect of Mnemos: please report it.")

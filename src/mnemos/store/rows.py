@@ -1,0 +1,81 @@
+"""Rows of the table `cubes` to MemCubes and back, and filters to SQL (all values bound, none formatted)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from mnemos.cube import MemCube, from_micros, to_micros
+from mnemos.store.base import Filter
+
+COLUMNS = (
+    "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
+    "valid_from, valid_to, strength, recalls, recalled_at, metadata"
+)
+INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 22)})"
+PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id)"
+SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def to_row(n: int, cube: MemCube, seq: int) -> tuple[Any, ...]:
+    """Return the values of one `INSERT`."""
+    offset = cube.at.utcoffset()
+    return (
+        n, cube.id, cube.version, cube.form, cube.kind, cube.state, cube.text, cube.session, cube.speaker,
+        cube.role, cube.source, to_micros(cube.at), int(offset.total_seconds()) if offset else 0,
+        to_micros(cube.learned), _micros(cube.replaced), _micros(cube.valid_from), _micros(cube.valid_to),
+        cube.strength, cube.recalls, _micros(cube.recalled_at), json.dumps(dict(cube.metadata)), seq,
+    )  # fmt: skip
+
+
+def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
+    """Return (key, cube) of one row of `SELECT`."""
+    (n, id_, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced,
+     valid_from, valid_to, strength, recalls, recalled_at, metadata, parents) = row  # fmt: skip
+    cube = MemCube(
+        id=id_, text=text, space=space, at=from_micros(at, at_offset), learned=from_micros(learned), form=form,
+        kind=kind, state=state, version=version, session=session, speaker=speaker, role=role, source=source,
+        parents=tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
+        valid_to=_moment(valid_to), strength=strength, recalls=recalls, recalled_at=_moment(recalled_at),
+        metadata=json.loads(metadata),
+    )  # fmt: skip
+    return n, cube
+
+
+def to_sql(filter: Filter) -> tuple[str, list[Any]]:
+    """Return the WHERE clause of a filter and its values. O(1); the query itself uses the indexes."""
+    clauses: list[str] = []
+    values: list[Any] = []
+    for column in ("session", "speaker", "role", "kind", "source", "state"):
+        wanted = getattr(filter, column)
+        if wanted is not None:
+            clauses.append(f"{column} = ?")
+            values.append(wanted)
+    if filter.as_of is None:
+        clauses.append("replaced IS NULL")
+    else:
+        clauses.append("learned <= ? AND (replaced IS NULL OR replaced > ?)")
+        values += [filter.as_of, filter.as_of]
+    if filter.since is not None or filter.until is not None:
+        since = -(2**63) if filter.since is None else filter.since
+        until = 2**63 - 1 if filter.until is None else filter.until
+        clauses.append("((at >= ? AND at < ?) OR n IN (SELECT n FROM dates WHERE start < ? AND stop > ?))")
+        values += [since, until, until, since]
+    for key, wanted in filter.where.items():
+        # json_each compares whole JSON values, so that 1, "1" and true stay different
+        clauses.append(
+            "EXISTS (SELECT 1 FROM json_each(cubes.metadata) AS m, json_each(json_array(json(?))) AS w "
+            "WHERE m.key = ? AND m.type = w.type AND m.value IS w.value)"
+        )
+        values += [json.dumps(wanted, allow_nan=False), key]
+    return " AND ".join(clauses), values

@@ -1,0 +1,354 @@
+"""The embedded store: one SQLite file a space."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.cube import MemCube, to_micros
+from mnemos.errors import Conflict, NotFound
+from mnemos.store.base import Changes, DateRow, Entry, Filter, IndexRow, Scanned
+from mnemos.store.connection import Connection
+from mnemos.store.rows import INSERT, SELECT, to_cube, to_row, to_sql
+
+_INDEX_ROWS = (
+    "SELECT cubes.n, session, speaker, role, at, text, terms, vector, replaced IS NOT NULL OR state != 'active' "
+    "FROM cubes LEFT JOIN words ON words.n = cubes.n "
+    "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE {} ORDER BY cubes.n"
+)
+ROW_TABLES = ("words", "vectors", "dates")  # what stands beside a row of `cubes`, keyed by n
+_CHUNK = 500
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
+
+
+def _marks(items: Sequence[Any]) -> str:
+    return ", ".join("?" * len(items))
+
+
+class SqliteStore:
+    """Implements `Store` on one SQLite file in WAL mode, safe among threads and processes.
+
+    Costs for a space of N cubes: a write or a lookup by id O(log N); `keys` and `snapshot` O(N);
+    `changes` O(rows changed).
+    """
+
+    def __init__(self, path: Path, space: str) -> None:
+        self.space = space
+        self.connection = Connection(path, space)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.connection.path
+
+    # -- writing
+
+    def insert(self, entries: Sequence[Entry], model: int | None) -> None:
+        """Write new versions, all or none. An id that already has this version raises `Conflict`."""
+        if entries:
+            with self.connection.write() as db:
+                seq = self._next_seq(db)
+                self._close_previous(db, seq, entries)
+                self._insert(db, seq, entries, model)
+
+    def replace(self, entry: Entry, model: int | None) -> None:
+        """Write the next version of a cube and close the current one at `entry.cube.learned`."""
+        with self.connection.write() as db:
+            seq = self._next_seq(db)
+            if self._close_previous(db, seq, [entry]) != 1:
+                raise Conflict(
+                    f"cube {entry.cube.id} was updated or removed by somebody else. Read it again and repeat "
+                    "the update."
+                )
+            self._insert(db, seq, [entry], model)
+
+    @staticmethod
+    def _close_previous(db: sqlite3.Connection, seq: int, entries: Sequence[Entry]) -> int:
+        """Mark the versions that the entries take the place of; return how many there were."""
+        later = [e.cube for e in entries if e.cube.version > 1]
+        return db.executemany(
+            "UPDATE cubes SET replaced = ?, seq = ? WHERE id = ? AND version = ? AND replaced IS NULL",
+            ((to_micros(c.learned), seq, c.id, c.version - 1) for c in later),
+        ).rowcount
+
+    def _insert(self, db: sqlite3.Connection, seq: int, entries: Sequence[Entry], model: int | None) -> None:
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'cubes'").fetchone()
+        first = (row[0] if row else 0) + 1  # safe: the write lock is held
+        numbered = list(enumerate(entries, first))
+        try:
+            db.executemany(INSERT, (to_row(n, e.cube, seq) for n, e in numbered))
+        except sqlite3.IntegrityError as error:
+            raise Conflict(
+                f"a cube of this batch has an id that is already in space {self.space!r}. Use update() to change "
+                "it, or leave the id out to get a new one. Nothing of the batch was stored."
+            ) from error
+        self._put_words(db, ((n, e.terms, e.dates) for n, e in numbered))
+        db.executemany(
+            "INSERT OR IGNORE INTO parents VALUES (?, ?)",
+            ((e.cube.id, p) for e in entries for p in e.cube.parents),
+        )
+        if model is not None:
+            self._put_vectors(db, model, ((n, e.vector) for n, e in numbered if e.vector is not None))
+
+    @staticmethod
+    def _next_seq(db: sqlite3.Connection) -> int:
+        return int(db.execute("UPDATE counter SET seq = seq + 1 RETURNING seq").fetchone()[0])
+
+    @staticmethod
+    def _put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, Sequence[str], Sequence[DateRow]]]) -> None:
+        for n, terms, dates in rows:
+            db.execute("INSERT INTO words VALUES (?, ?)", (n, " ".join(terms)))
+            for d in dates:
+                values = (n, d.start, d.stop, d.phrase, d.begin, d.end, d.granularity, d.relative)
+                db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def erase(self, ids: Sequence[str]) -> list[str]:
+        """Remove cubes with all their versions and everything derived from them; return the ids removed.
+
+        The bytes are overwritten (`secure_delete`) and the write-ahead log is emptied.
+        """
+        with self.connection.write() as db:
+            doomed: dict[str, None] = {}
+            queue = list(ids)
+            while queue:
+                found = [r[0] for r in self._in(db, "SELECT DISTINCT id FROM cubes WHERE id IN ({})", queue)]
+                doomed.update(dict.fromkeys(i for i in found if i not in doomed))
+                children = self._in(db, "SELECT child FROM parents WHERE parent IN ({})", found)
+                queue = [r[0] for r in children if r[0] not in doomed]
+            names = list(doomed)
+            keys = [r[0] for r in self._in(db, "SELECT n FROM cubes WHERE id IN ({})", names)]
+            if not keys:
+                return []
+            seq = self._next_seq(db)
+            for part in _chunks(keys):
+                for table in (*ROW_TABLES, "cubes"):
+                    db.execute(f"DELETE FROM {table} WHERE n IN ({_marks(part)})", part)
+            for part in _chunks(names):
+                db.execute(f"DELETE FROM parents WHERE child IN ({_marks(part)})", part)
+                db.execute(f"DELETE FROM parents WHERE parent IN ({_marks(part)})", part)
+            db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
+        with self.connection.bare() as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return names
+
+    @staticmethod
+    def _in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
+        rows: list[Any] = []
+        for part in _chunks(values):
+            rows += db.execute(query.format(_marks(part)), part).fetchall()
+        return rows
+
+    # -- reading
+
+    def get(self, ids: Sequence[str]) -> dict[str, MemCube]:
+        """Return the current versions that exist, by id."""
+        with self.connection.read() as db:
+            rows = self._in(db, f"{SELECT} WHERE replaced IS NULL AND id IN ({{}})", ids)
+        return {cube.id: cube for _, cube in (to_cube(r, self.space) for r in rows)}
+
+    def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
+        """Return versions by their row key."""
+        with self.connection.read() as db:
+            rows = self._in(db, f"{SELECT} WHERE n IN ({{}})", keys)
+        return dict(to_cube(r, self.space) for r in rows)
+
+    def versions(self, cube_id: str) -> list[MemCube]:
+        """Return all versions of a cube, oldest first; empty when there is none."""
+        with self.connection.read() as db:
+            rows = db.execute(f"{SELECT} WHERE id = ? ORDER BY version", (cube_id,)).fetchall()
+        return [to_cube(r, self.space)[1] for r in rows]
+
+    def select(self, filter: Filter, *, after: int = 0, limit: int = 100) -> list[tuple[int, MemCube]]:
+        """Return matching current versions (or those believed at `filter.as_of`) with a key above `after`."""
+        where, values = to_sql(filter)
+        with self.connection.read() as db:
+            rows = db.execute(f"{SELECT} WHERE n > ? AND {where} ORDER BY n LIMIT ?", (after, *values, limit))
+            return [to_cube(r, self.space) for r in rows]
+
+    def keys(self, filter: Filter) -> NDArray[np.int64]:
+        """Return the sorted keys of the versions that match."""
+        where, values = to_sql(filter)
+        with self.connection.read() as db:
+            rows = db.execute(f"SELECT n FROM cubes WHERE {where} ORDER BY n", values)
+            return np.fromiter((r[0] for r in rows), dtype=np.int64)
+
+    def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
+        """Return the dates each version speaks of."""
+        found: dict[int, list[DateRow]] = {}
+        with self.connection.read() as db:
+            query = "SELECT n, start, stop, phrase, begin, end, granularity, relative FROM dates WHERE n IN ({}) ORDER BY begin"
+            for n, *values in self._in(db, query, keys):
+                found.setdefault(n, []).append(DateRow(*values[:-1], relative=bool(values[-1])))
+        return found
+
+    # -- the index's view
+
+    def changes(self, since: int, model: int | None) -> Changes:
+        """Return what was written and what has gone after sequence number `since`."""
+        with self.connection.read() as db:
+            seq = db.execute("SELECT seq FROM counter").fetchone()[0]
+            if seq == since:
+                return Changes(seq, [], [])
+            rows, gone = self._index_rows(db, "cubes.seq > ?", [since], model)
+            gone += [r[0] for r in db.execute("SELECT n FROM gone WHERE seq > ?", (since,))]
+        return Changes(seq, rows, gone)
+
+    def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
+        """Return the versions that were current and active at `as_of`."""
+        where = "learned <= ? AND (replaced IS NULL OR replaced > ?) AND state = 'active'"
+        with self.connection.read() as db:
+            query = _INDEX_ROWS.replace("replaced IS NOT NULL OR state != 'active'", "0")
+            return self._index_rows(db, where, [as_of, as_of], model, query)[0]
+
+    def _index_rows(
+        self,
+        db: sqlite3.Connection,
+        where: str,
+        values: list[int],
+        model: int | None,
+        query: str = _INDEX_ROWS,
+    ) -> tuple[list[IndexRow], list[int]]:
+        spans: dict[int, list[tuple[int, int]]] = {}
+        inside = f"SELECT dates.n, start, stop FROM dates JOIN cubes ON cubes.n = dates.n WHERE {where}"
+        for n, start, stop in db.execute(inside, values):
+            spans.setdefault(n, []).append((start, stop))
+        rows: list[IndexRow] = []
+        gone: list[int] = []
+        for n, session, speaker, role, at, text, terms, vector, closed in db.execute(
+            query.format(where), [-1 if model is None else model, *values]
+        ):
+            if closed:
+                gone.append(n)
+                continue
+            array = None if vector is None else np.frombuffer(vector, dtype="<f2")
+            words = tuple(terms.split(" ")) if terms else ()
+            rows.append(IndexRow(n, session, speaker, role, at, text, words, array, tuple(spans.get(n, ()))))
+        return rows, gone
+
+    # -- vectors
+
+    def model(self, name: str, revision: str, dimension: int) -> int:
+        """Return the number under which vectors of this embedding model are kept."""
+        key = (name, revision, dimension)
+        find = "SELECT m FROM models WHERE name = ? AND revision = ? AND dimension = ?"
+        with self.connection.read() as db:
+            row = db.execute(find, key).fetchone()
+        if row is None:
+            with self.connection.write() as db:
+                db.execute("INSERT OR IGNORE INTO models (name, revision, dimension) VALUES (?, ?, ?)", key)
+                row = db.execute(find, key).fetchone()
+        return int(row[0])
+
+    def unembedded(self, model: int, *, limit: int) -> list[tuple[int, str]]:
+        """Return (key, text) of current versions that have no vector of this model."""
+        query = (
+            "SELECT n, text FROM cubes WHERE replaced IS NULL AND n NOT IN (SELECT n FROM vectors WHERE m = ?) "
+            "ORDER BY n LIMIT ?"
+        )
+        with self.connection.read() as db:
+            return db.execute(query, (model, limit)).fetchall()
+
+    def put_vectors(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
+        """Store vectors for versions that exist; those erased meanwhile are skipped."""
+        with self.connection.write() as db:
+            pairs = list(rows)
+            alive = {r[0] for r in self._in(db, "SELECT n FROM cubes WHERE n IN ({})", [n for n, _ in pairs])}
+            self._put_vectors(db, model, (p for p in pairs if p[0] in alive))
+            seq = self._next_seq(db)
+            db.executemany("UPDATE cubes SET seq = ? WHERE n = ?", ((seq, n) for n in alive))
+
+    @staticmethod
+    def _put_vectors(db: sqlite3.Connection, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
+        values = ((model, n, np.ascontiguousarray(v, dtype="<f2").tobytes()) for n, v in rows)
+        db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", values)
+
+    def drop_other_models(self, model: int) -> int:
+        """Remove the vectors of every other model; return how many."""
+        with self.connection.write() as db:
+            dropped = db.execute("DELETE FROM vectors WHERE m != ?", (model,)).rowcount
+            db.execute("DELETE FROM models WHERE m != ?", (model,))
+        return dropped
+
+    # -- the file as a whole
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts, sizes and models."""
+        with self.connection.read() as db:
+            cubes, sessions, speakers, first, last = db.execute(
+                "SELECT count(*), count(DISTINCT session), count(DISTINCT speaker), min(at), max(at) "
+                "FROM cubes WHERE replaced IS NULL AND state = 'active'"
+            ).fetchone()
+            rows = db.execute("SELECT count(*) FROM cubes").fetchone()[0]
+            archived = db.execute("SELECT count(*) FROM cubes WHERE replaced IS NULL AND state != 'active'").fetchone()[
+                0
+            ]
+            models = db.execute(
+                "SELECT name, revision, dimension, count(n) FROM models LEFT JOIN vectors USING (m) GROUP BY m"
+            ).fetchall()
+        size = sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*"))
+        return {
+            "cubes": cubes, "archived": archived, "versions": rows, "sessions": sessions, "speakers": speakers,
+            "first_at": first, "last_at": last, "bytes": size, "path": str(self.path),
+            "models": [dict(zip(("name", "revision", "dimension", "vectors"), m, strict=True)) for m in models],
+        }  # fmt: skip
+
+    def meta(self, key: str) -> str:
+        """Return what `set_meta` kept; raises `NotFound` otherwise."""
+        with self.connection.read() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise NotFound(f"space {self.space!r} has no meta entry {key!r}")
+        return str(row[0])
+
+    def integrity(self) -> list[str]:
+        """Return what SQLite's own check finds wrong with the pages of the file; empty when it is sound."""
+        with self.connection.bare() as db:
+            lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
+        return [] if lines == ["ok"] else lines
+
+    def orphans(self, *, remove: bool = False) -> int:
+        """Count (and remove) words, vectors and dates whose cube is not there."""
+        count = 0
+        with self.connection.write() as db:
+            for table in ROW_TABLES:
+                where = f"FROM {table} WHERE n NOT IN (SELECT n FROM cubes)"
+                count += db.execute(f"SELECT count(*) {where}").fetchone()[0]
+                if remove:
+                    db.execute(f"DELETE {where}")
+        return count
+
+    def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
+        """Return versions of any state with a key above `after`, and what stands beside them, for `doctor`."""
+        with self.connection.read() as db:
+            rows = db.execute(f"{SELECT} WHERE n > ? ORDER BY n LIMIT ?", (after, limit)).fetchall()
+            cubes = [to_cube(row, self.space) for row in rows]
+            keys = [n for n, _ in cubes]
+            words = dict(self._in(db, "SELECT n, terms FROM words WHERE n IN ({})", keys))
+            query = f"SELECT n, vector FROM vectors WHERE m = {-1 if model is None else int(model)} AND n IN ({{}})"
+            vectors = dict(self._in(db, query, keys))
+        dates = self.dates(keys)
+        return [Scanned(n, c, words.get(n), tuple(dates.get(n, ())), vectors.get(n)) for n, c in cubes]
+
+    def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
+        """Write the words and dates of versions anew, and drop vectors that cannot be right."""
+        with self.connection.write() as db:
+            seq = self._next_seq(db)
+            for table, keys in (("words", [r[0] for r in rows]), ("dates", [r[0] for r in rows]),
+                                ("vectors", bad_vectors)):  # fmt: skip
+                db.executemany(f"DELETE FROM {table} WHERE n = ?", ((n,) for n in keys))
+            self._put_words(db, rows)
+            touched = {*(r[0] for r in rows), *bad_vectors}
+            db.executemany("UPDATE cubes SET seq = ? WHERE n = ?", ((seq, n) for n in touched))
+
+    def close(self) -> None:
+        """Release the file. Further calls raise `StoreError`."""
+        self.connection.close()

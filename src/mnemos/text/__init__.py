@@ -1,0 +1,1 @@
+"""Text memory: turns, facts, episodes and notes, in words."""

@@ -1,0 +1,177 @@
+"""What recall knows of the cubes of a space: words, vectors and the shape of the conversation, by position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.index.exact import ExactIndex
+from mnemos.index.lexical import LexicalIndex
+from mnemos.store.base import IndexRow
+from mnemos.text.encode.terms import terms
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+REACH = 3  # how many turns before and after one the widest window takes in
+_NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|once|twice|dozen|hundred|thousand)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the positions stand in their sessions. `N` (one past the last position) stands for "none".
+
+    `around[d]` (N,) is the position `d` turns after each one in its session, for d in -3..3. `session` (N,) numbers
+    the sessions, and -1 is none; `order` lists the positions session by session, each in time order, and
+    `starts` where each session begins in it.
+    """
+
+    around: dict[int, Ints]
+    session: Ints
+    order: Ints
+    starts: Ints
+    lengths: dict[int, Floats]  # terms within a window of 0, 1 or 3 turns on both sides, (N,)
+    session_lengths: Floats
+    first: Floats  # 1 at the first turn of a session
+
+
+class Corpus:
+    """The cubes of a space by position, in the order of their keys. Grows by `add`; `remove` leaves holes."""
+
+    def __init__(self) -> None:
+        self.words = LexicalIndex()
+        self.vectors = ExactIndex()
+        self.keys = np.zeros(0, dtype=np.int64)
+        self.alive = np.zeros(0, dtype=bool)
+        self._at = np.zeros(0, dtype=np.int64)
+        self._session = np.zeros(0, dtype=np.int32)
+        self._sessions: dict[str, int] = {}
+        self.session_names: list[str | None] = []
+        self.speaker = np.zeros(0, dtype=np.int32)
+        self.speakers: dict[str, int] = {}
+        self.speaker_terms: list[frozenset[str]] = []
+        self.user = np.zeros(0, dtype=bool)
+        self.assistant = np.zeros(0, dtype=bool)
+        self.question = np.zeros(0, dtype=np.float32)
+        self.number = np.zeros(0, dtype=np.float32)
+        self.dated = np.zeros(0, dtype=np.float32)
+        self._spans: list[tuple[int, int, int]] = []  # (position, start, stop) of every date spoken of
+        self._span_array: NDArray[np.int64] | None = None
+        self._layout: Layout | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def at(self) -> NDArray[np.int64]:
+        """(N,) when each happened, in microseconds since 1970."""
+        return self._at
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the arrays."""
+        layout = 4 * len(self) * (2 * REACH + 8) if self._layout is not None else 0
+        return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
+
+    def add(self, rows: Sequence[IndexRow]) -> None:
+        """Append rows, whose keys are above all that are there. O(terms), about 50 us a row."""
+        if not rows:
+            return
+        start = len(self)
+        self.words.add(r.terms for r in rows)
+        self.vectors.add([r.vector for r in rows])
+        self.keys = np.concatenate([self.keys, np.array([r.n for r in rows], dtype=np.int64)])
+        self.alive = np.concatenate([self.alive, np.ones(len(rows), dtype=bool)])
+        self._at = np.concatenate([self._at, np.array([r.at for r in rows], dtype=np.int64)])
+        self._session = _extend(self._session, [self._session_number(r.session) for r in rows])
+        self.speaker = _extend(self.speaker, [self._speaker_number(r.speaker) for r in rows])
+        self.user = np.concatenate([self.user, np.array([r.role == "user" for r in rows], dtype=bool)])
+        self.assistant = np.concatenate([self.assistant, np.array([r.role == "assistant" for r in rows], dtype=bool)])
+        self.question = _extend(self.question, [float("?" in r.text[-60:]) for r in rows])
+        self.number = _extend(self.number, [float(_NUMBER.search(r.text) is not None) for r in rows])
+        self.dated = _extend(self.dated, [float(bool(r.dates)) for r in rows])
+        self._spans += [(i, *span) for i, r in enumerate(rows, start) for span in r.dates]
+        self._span_array = None
+        self._layout = None
+
+    def remove(self, keys: Sequence[int]) -> None:
+        """Forget the rows with these keys; unknown keys are left alone."""
+        positions = self.positions(np.array(keys, dtype=np.int64))
+        if len(positions):
+            self.alive[positions] = False
+            self._layout = None
+
+    def positions(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the positions of the keys that are there, in the order of the keys."""
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
+        found = np.searchsorted(self.keys, keys)
+        found[found == len(self)] = 0
+        return found[self.keys[found] == keys]
+
+    def spans(self) -> NDArray[np.int64]:
+        """Return (position, start, stop) of every date that a text speaks of, (M, 3)."""
+        if self._span_array is None:
+            self._span_array = np.array(self._spans, dtype=np.int64).reshape(-1, 3)
+        return self._span_array
+
+    def layout(self) -> Layout:
+        """Return the shape of the conversation; computed anew after a change, O(N log N): 15 ms for 100,000."""
+        if self._layout is None:
+            self._layout = self._lay_out()
+        return self._layout
+
+    def _lay_out(self) -> Layout:
+        n = len(self)
+        session = np.where(self.alive, self._session, -1).astype(np.int32)
+        inside = np.flatnonzero(session >= 0)
+        order = inside[np.lexsort((inside, self._at[inside], session[inside]))].astype(np.int32)
+        sorted_session = session[order]
+        starts = np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(order) else order
+        around = {0: np.arange(n, dtype=np.int32)}
+        for d in range(1, REACH + 1):
+            before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)
+            same = sorted_session[d:] == sorted_session[:-d]
+            left, right = order[:-d][same], order[d:][same]
+            before[right], after[left] = left, right
+            around[-d], around[d] = before, after
+        lengths = self.words.lengths()
+        padded = np.r_[lengths, np.float32(0)]
+        windows = {reach: sum_of([padded[around[d]] for d in range(-reach, reach + 1)]) for reach in (0, 1, REACH)}
+        count = len(self.session_names)
+        session_lengths = np.bincount(session[order], weights=lengths[order], minlength=count).astype(np.float32)
+        first = (around[-1] == n) & (session >= 0)
+        return Layout(
+            around, session, order, starts.astype(np.int32), windows, session_lengths, first.astype(np.float32)
+        )
+
+    def _session_number(self, name: str | None) -> int:
+        if name is None:
+            return -1
+        if name not in self._sessions:
+            self._sessions[name] = len(self.session_names)
+            self.session_names.append(name)
+        return self._sessions[name]
+
+    def _speaker_number(self, name: str | None) -> int:
+        if name is None:
+            return -1
+        if name not in self.speakers:
+            self.speakers[name] = len(self.speakers)
+            self.speaker_terms.append(frozenset(terms(name)))
+        return self.speakers[name]
+
+
+def sum_of(arrays: Sequence[Floats]) -> Floats:
+    """Return the sum of arrays of one shape."""
+    total = arrays[0].copy()
+    for array in arrays[1:]:
+        total += array
+    return total
+
+
+def _extend(array: NDArray[np.generic], values: Sequence[float]) -> NDArray[np.generic]:
+    return np.concatenate([array, np.array(values, dtype=array.dtype)])

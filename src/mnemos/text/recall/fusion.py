@@ -1,0 +1,51 @@
+"""Fusion: one linear score from all signals, with weights fitted on development conversations.
+
+The weights are in `weights.json`, written by `benchmarks/fit_recall.py`, which says on what data they were fitted. Each
+is a pair (a, b): the signal counts a + b * brevity, where brevity tells short chat turns (near 1) from long messages
+(near 0): the turns around a short one say more about it than those around a page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.signals import Signals
+
+Floats = NDArray[np.float32]
+Weights = Mapping[str, tuple[float, float]]
+HALF = 40.0  # terms of the median message at which brevity is one half
+
+
+@cache
+def weights(name: str) -> Weights:
+    """Return fitted weights: "cubes" or "sessions", or "cubes_words" and "sessions_words" for use without vectors."""
+    data = json.loads(files(__package__).joinpath("weights.json").read_text(encoding="utf-8"))
+    return {signal: (float(a), float(b)) for signal, (a, b) in data["weights"][name].items()}
+
+
+def brevity(corpus: Corpus) -> float:
+    """Return how brief the messages of a space are: 1 / (1 + median length in terms / 40)."""
+    lengths = corpus.layout().lengths[0][corpus.alive]
+    return float(1 / (1 + np.median(lengths) / HALF)) if len(lengths) else 1.0
+
+
+def fuse(found: Signals, by: Weights, brief: float) -> Floats:
+    """Return the weighted sum of the signals, (N,). A signal without a weight counts nothing."""
+    total = np.zeros_like(next(iter(found.values())))
+    for name, (a, b) in by.items():
+        if name in found:
+            total += np.float32(a + b * brief) * found[name]
+    return total
+
+
+def explain(found: Signals, by: Weights, brief: float, position: int) -> dict[str, float]:
+    """Return what each signal added to the score at a position, the largest first; zeros are left out."""
+    parts = {n: float(np.float32(a + b * brief) * found[n][position]) for n, (a, b) in by.items() if n in found}
+    return dict(sorted(((n, v) for n, v in parts.items() if v), key=lambda item: -abs(item[1])))

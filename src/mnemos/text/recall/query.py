@@ -1,0 +1,58 @@
+"""A question, prepared: its terms, its vector, and what it says about who, when and how many."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.cube import to_micros
+from mnemos.text.encode.terms import stop_terms, terms
+
+_MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
+_ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
+_YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the signals read of a question.
+
+    `content` are its distinct terms without function words; `span` is the time it restricts itself to, half-open, in
+    microseconds since 1970. `vector` is (D,), or None without an embedder.
+    """
+
+    terms: frozenset[str]
+    content: tuple[str, ...]
+    vector: NDArray[np.floating] | None
+    span: tuple[int, int] | None
+    asks_when: bool
+    asks_number: bool
+    says_i: bool
+    says_you: bool
+
+    def without_vector(self) -> Query:
+        """Return the same question for a search by words only."""
+        return replace(self, vector=None)
+
+
+def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetime) -> Query:
+    """Prepare a question asked at `asked_at`, from which its time words ("last week") are counted."""
+    from mnemos.reason.dates import asks_when, query_range  # dateparser is slow to import
+
+    found = list(dict.fromkeys(terms(text)))
+    content = tuple(t for t in found if t not in stop_terms())
+    span = query_range(text, asked_at)
+    return Query(
+        terms=frozenset(found),
+        content=content or tuple(found),  # "who am I?" has nothing else
+        vector=vector,
+        span=None if span is None else (to_micros(span[0]), to_micros(span[1])),
+        asks_when=asks_when(text),
+        asks_number=_MANY.search(text) is not None,
+        says_i=_ME.search(text) is not None,
+        says_you=_YOU.search(text) is not None,
+    )

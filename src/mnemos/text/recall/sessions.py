@@ -1,0 +1,40 @@
+"""Sessions ranked: what speaks for a session, from the scores and signals of its turns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.signals import Signals
+
+TURNS = 3  # the best turns that `top` averages over
+
+
+def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals) -> tuple[Signals, NDArray[np.int32]]:
+    """Return the signals of every session that has cubes, name to (S,), and the position of its best cube, (S,).
+
+    `scores` (N,) are the cubes' own, -inf where one is not to be shown; `found` the signals they were fused from.
+    `best` is the highest score, `top` the mean of the three highest, `mass` the log of the sum of their exponentials:
+    many fair turns count like one good one. Cost: O(N log N).
+    """
+    layout = corpus.layout()
+    inside = layout.session[layout.order]
+    ranked = layout.order[np.lexsort((-scores[layout.order], inside))]
+    starts, sizes = layout.starts, np.diff(np.r_[layout.starts, len(layout.order)])
+    best = ranked[starts]
+    values = {"best": scores[best]}
+    if found:
+        low = np.float32(-1e9)
+        padded = np.maximum(scores[ranked], low)
+        near = [np.where(sizes > i, padded[np.minimum(starts + i, len(ranked) - 1)], low) for i in range(TURNS)]
+        seen = [np.where(v > low, v, 0) for v in near]
+        count = np.maximum(sum((v > low).astype(np.float32) for v in near), 1)
+        values["top"] = (sum(seen) / count).astype(np.float32)
+        peak = np.maximum(values["best"], low)
+        shares = np.exp(np.maximum(padded - np.repeat(peak, sizes), -80))
+        values["mass"] = (peak + np.log(np.maximum(np.add.reduceat(shares, starts), 1e-30))).astype(np.float32)
+        for name in ("session_words", "session_best_words", "session_meaning", "session_best_meaning", "time"):
+            if name in found:
+                values[name] = found[name][best]
+    return values, best.astype(np.int32)
