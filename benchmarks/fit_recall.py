@@ -35,6 +35,7 @@ from mnemos.text.recall.signals import VECTOR_SIGNALS, signals
 OUT = Path("src/mnemos/text/recall/weights.json")
 L2 = 1e-3
 FOLDS = 5
+ROLES = ("assistant", "user_me", "assistant_you")  # seen in BEAM's long messages only: they count 1 - brevity
 TASK_WEIGHT = {"locomo": 1.0, "beam": 2.0}
 
 
@@ -98,7 +99,10 @@ class Fit:
     def table(self, example: Example) -> NDArray[np.float64]:
         """Return the standardised columns, and once more times brevity."""
         x = example.table[:, self.columns].astype(np.float64)
-        return np.hstack([x, x * example.brief]) / self.scale
+        tied = np.array([n in ROLES for n in self.names])
+        a = np.where(tied, x * (1 - example.brief), x)
+        b = np.where(tied, 0, x * example.brief)
+        return np.hstack([a, b]) / self.scale
 
     def fit(self, examples: Sequence[Example]) -> Fit:
         """Fit the weights to the examples; returns self."""
@@ -119,7 +123,7 @@ class Fit:
                 gradient += weight * (x.T @ (shares / norm) - x[gold].mean(axis=0))
             return value / total + L2 * float(w @ w), gradient / total + 2 * L2 * w
 
-        self.weights = minimize(loss, self.weights, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+        self.weights = minimize(loss, self.weights, jac=True, method="L-BFGS-B", options={"maxiter": 150}).x
         return self
 
     def recall(self, example: Example, k: int = 10) -> float:
@@ -131,7 +135,8 @@ class Fit:
         """Return the weights in raw units: name to [a, b]."""
         raw = self.weights / self.scale
         pairs = zip(raw[: len(self.names)], raw[len(self.names) :], strict=True)
-        return {n: [round(float(a), 5), round(float(b), 5)] for n, (a, b) in zip(self.names, pairs, strict=True)}
+        named = {n: (float(a), float(-a if n in ROLES else b)) for n, (a, b) in zip(self.names, pairs, strict=True)}
+        return {n: [round(a, 5), round(b, 5)] for n, (a, b) in named.items()}
 
 
 def cross_validate(examples: Sequence[Example], names: Sequence[str], kept: Sequence[str]) -> dict[str, float]:
@@ -167,9 +172,10 @@ def main() -> None:
     parser.add_argument("--locomo", type=Path, required=True)
     parser.add_argument("--beam", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--root", type=Path, help="keep the spaces here, so that another run embeds nothing")
     options = parser.parse_args()
     asked: list[Asked] = []
-    with tempfile.TemporaryDirectory(prefix="mnemos-fit-") as root, Mnemos(root) as memory:
+    with tempfile.TemporaryDirectory(prefix="mnemos-fit-") as temporary, Mnemos(options.root or temporary) as memory:
         for name in TASK_WEIGHT:
             task = only_splits(load(name, getattr(options, name)), ["development"])
             with progress(name, sum(len(h.messages) + len(h.questions) for h in task.haystacks)) as step:

@@ -206,7 +206,7 @@ def main() -> None:
     record = {
         "name": "all-MiniLM-L6-v2", "revision": revision, "dimension": WIDTH, "positions": POSITIONS,
         "licence": "Apache-2.0", "source": PACKAGE, "built_by": "tools/build_minilm.py",
-        "weights": "float32" if options.float else "int8: a scale an output channel; activations uint8: a scale a token",
+        "weights": "float32" if options.float else "int8, a scale a channel; activations uint8, a scale a token",
         "sha256": {f"source {name}": sha256(data) for name, data in files.items()}
         | {name: sha256(data) for name, data in outputs.items()},
     }  # fmt: skip

@@ -22,7 +22,8 @@ from mnemos.store.sqlite import SqliteStore
 from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.encode.messages import Draft, clean, moment, to_draft
 from mnemos.text.recall.query import Query, make_query
-from mnemos.text.recall.view import Allow, Ranked, RankedSession, SearchMethod, View
+from mnemos.text.recall.view import Allow, Ranked, RankedSession, View
+from mnemos.text.recall.view import SearchMethod as SearchMethod
 
 R = TypeVar("R", Ranked, RankedSession)
 
@@ -218,7 +219,8 @@ class Space:
         if self.embedder is None:
             return None
         try:
-            return self.embedder.embed([query])[0]
+            vector: NDArray[np.float32] = self.embedder.embed([query])[0]
+            return vector
         except EmbedderError as error:
             warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=5)
             return None
@@ -240,7 +242,8 @@ class Space:
         given = {k: v for k, v in filters.items() if v is not None}
         if given.get("state") == "any":
             given["state"] = None
-        return Filter(**given, **micros, where=where)
+        options: dict[str, Any] = {**given, **micros}
+        return Filter(**options, where=where)
 
     def _current_view(self) -> View:
         view = self._view or View()
@@ -335,7 +338,7 @@ class Space:
         """
         now = self.clock()
         old = self.get(cube_id)
-        validity = {n: moment(changes.pop(n), n) for n in ("valid_from", "valid_to") if n in changes}
+        validity: dict[str, Any] = {n: moment(changes.pop(n), n) for n in ("valid_from", "valid_to") if n in changes}
         unknown = changes.keys() - {
             "content",
             "at",
@@ -360,7 +363,7 @@ class Space:
         self.store.replace(make_entries([new], self.embedder)[0], self.model_key())
         return new
 
-    def delete(self, cube_id: str) -> list[str]:
+    def delete(self, cube_id: str) -> Sequence[str]:
         """Remove a cube for good: all its versions, its words, its vectors, and every cube derived from it.
 
         The bytes are overwritten in the file. Returns the ids removed. Raises NotFound.

@@ -8,14 +8,13 @@ Chats 1 to 10 are for development, 11 to 20 for the report.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from mnemos.bench.task import Haystack, Question, Task, checksum, existing
 from mnemos.errors import InvalidInput
+from mnemos.transfer.benchmarks import beam_messages
 
 DEVELOPMENT = range(1, 11)
 
@@ -41,7 +40,7 @@ def load(data: Path) -> Task:
 
 def haystack(folder: Path) -> Haystack:
     """Return one chat and the questions about it that name their sources; they are asked after its last message."""
-    messages = messages_of(folder)
+    messages = beam_messages(folder)
     probes = json.loads((folder / "probing_questions.json").read_text(encoding="utf-8"))
     split = "development" if int(folder.name) in DEVELOPMENT else "report"
     questions = []
@@ -52,26 +51,3 @@ def haystack(folder: Path) -> Haystack:
                 asked_at = messages[-1]["at"]
                 questions.append(Question(name, item["question"], {"message": gold}, kind, split, asked_at))
     return Haystack(f"beam-{folder.name}", messages, questions)
-
-
-def messages_of(folder):  # PROVISIONAL
-    from datetime import datetime
-
-    out = []
-    for b in json.loads((folder / "chat.json").read_text()):
-        at = None
-        for t in b["turns"]:
-            for m in t:
-                if m.get("time_anchor"):
-                    at = datetime.strptime(m["time_anchor"], "%B-%d-%Y").replace(tzinfo=UTC)
-                text = re.sub(r"\s*->->\s*[\d, ]+\s*$", "", m["content"])
-                out.append(
-                    {
-                        "id": str(m["id"]),
-                        "content": text,
-                        "role": m["role"],
-                        "session": f"batch_{b['batch_number']}",
-                        "at": at,
-                    }
-                )
-    return out

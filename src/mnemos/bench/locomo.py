@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from mnemos.bench.task import Haystack, Question, Task, checksum, existing
+from mnemos.errors import InvalidInput
+from mnemos.transfer.benchmarks import is_locomo, locomo_turns
 
 DEVELOPMENT = ("conv-26", "conv-30", "conv-41", "conv-42", "conv-43")
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
@@ -38,7 +39,12 @@ def session_of(turn: str) -> str:
 def load(data: Path) -> Task:
     """Read `locomo10.json`. Raises InvalidInput naming what is not as LoCoMo writes it."""
     existing(data, "locomo10.json")
-    samples = json.loads(data.read_text(encoding="utf-8"))
+    try:
+        samples = json.loads(data.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"{data} is not JSON ({error}). Give locomo10.json.") from error
+    if not is_locomo(samples):
+        raise InvalidInput(f"{data} is not LoCoMo's data: give locomo10.json, a list of conversations with questions.")
     haystacks = [haystack(sample) for sample in samples]
     source = {"file": data.name, "sha256": checksum(data)}
     return Task("locomo", {"turn": "cubes", "session": "sessions"}, haystacks, source)
@@ -47,7 +53,7 @@ def load(data: Path) -> Task:
 def haystack(sample: Mapping[str, Any]) -> Haystack:
     """Return one conversation and the questions about it that name evidence; they are asked after its last session."""
     name = sample["sample_id"]
-    messages = messages_of(sample)
+    messages = locomo_turns(sample)
     split = "development" if name in DEVELOPMENT else "report"
     questions = []
     for number, item in enumerate(sample["qa"]):
@@ -56,20 +62,3 @@ def haystack(sample: Mapping[str, Any]) -> Haystack:
             category = CATEGORIES[item["category"]]
             questions.append(Question(f"{name}/{number}", item["question"], gold, category, split, messages[-1]["at"]))
     return Haystack(name, messages, questions)
-
-
-def messages_of(sample):  # PROVISIONAL
-    from datetime import datetime
-
-    out = []
-    conv = sample["conversation"]
-    for n in range(1, 100):
-        if f"session_{n}" not in conv:
-            continue
-        at = datetime.strptime(conv[f"session_{n}_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC)
-        for t in conv[f"session_{n}"]:
-            text = t["text"] + (f" [shares a photo: {t['blip_caption']}]" if t.get("blip_caption") else "")
-            out.append(
-                {"id": t["dia_id"], "content": text, "speaker": t["speaker"], "session": f"session_{n}", "at": at}
-            )
-    return out

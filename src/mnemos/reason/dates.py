@@ -153,6 +153,5 @@ def _parse_plain(text: str) -> datetime | None:
 
     needed: Sequence[str] = ("day", "month", "year")
     settings = {"REQUIRE_PARTS": list(needed), "PARSERS": ["absolute-time"]}
-    return dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings) or dateparser.parse(
-        text, settings=settings
-    )
+    found: datetime | None = dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings)
+    return found or dateparser.parse(text, settings=settings)

@@ -269,6 +269,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
+# Only words of an alphabet have edges; 昨天 stands in the middle of a sentence.
+_ELSEWHERE = "|".join(rf"\b{w}\b" if w.isascii() else w for w in (*_CJK_SHIFT, *_CJK_UNIT)).replace("'", "['\u2019]")
+
+
 # Where two phrases overlap, the one that begins first wins, then the longer one.
 RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_compile(r"(?<![\w./-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d/-])"), _iso),
@@ -318,10 +322,7 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_compile(rf"\b(?:(?P<which>last|next|this){_S})?(?P<name>{_HOLIDAY})\b(?:,?{_S}{_YEAR})?"), _holiday),
     (_compile(r"(?:(?P<y>\d{4})\s?年)(?:\s?(?P<m>\d{1,2})\s?月)?(?:\s?(?P<d>\d{1,2})\s?[日号號])?"), _cjk_date),
     (_compile(r"(?<![\d年])(?P<y>\Z\A)?(?P<m>\d{1,2})\s?月\s?(?P<d>\d{1,2})\s?[日号號]"), _cjk_date),
-    (
-        _compile("|".join([*(w for w in (*_CJK_SHIFT, *_CJK_UNIT) if not w.isascii()), *(rf"\b{w}\b" for w in _CJK_SHIFT if w.isascii())]).replace("'", "['\u2019]")),
-        _word_elsewhere,
-    ),
+    (_compile(_ELSEWHERE), _word_elsewhere),
     (_compile(r"(?<![\w.])\d{1,2}\.?\s{1,2}(?:de\s{1,2})?[^\W\d_]{3,12}\.?\s{1,2}(?:del?\s{1,2})?\d{4}\b"), _other_language),
 )  # fmt: skip
 

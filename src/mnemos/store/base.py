@@ -56,6 +56,7 @@ class IndexRow:
     session: str | None
     speaker: str | None
     role: str | None
+    kind: str
     at: int
     text: str
     terms: tuple[str, ...]

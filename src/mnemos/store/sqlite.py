@@ -17,7 +17,7 @@ from mnemos.store.connection import Connection
 from mnemos.store.rows import INSERT, SELECT, to_cube, to_row, to_sql
 
 _INDEX_ROWS = (
-    "SELECT cubes.n, session, speaker, role, at, text, terms, vector, replaced IS NOT NULL OR state != 'active' "
+    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, replaced IS NOT NULL OR state != 'active' "
     "FROM cubes LEFT JOIN words ON words.n = cubes.n "
     "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE {} ORDER BY cubes.n"
 )
@@ -185,9 +185,11 @@ class SqliteStore:
         """Return the dates each version speaks of."""
         found: dict[int, list[DateRow]] = {}
         with self.connection.read() as db:
-            query = "SELECT n, start, stop, phrase, begin, end, granularity, relative FROM dates WHERE n IN ({}) ORDER BY begin"
-            for n, *values in self._in(db, query, keys):
-                found.setdefault(n, []).append(DateRow(*values[:-1], relative=bool(values[-1])))
+            columns = "n, start, stop, phrase, begin, end, granularity, relative"
+            query = f"SELECT {columns} FROM dates WHERE n IN ({{}}) ORDER BY begin"
+            for n, start, stop, phrase, begin, end, granularity, relative in self._in(db, query, keys):
+                row = DateRow(start, stop, phrase, begin, end, granularity, bool(relative))
+                found.setdefault(n, []).append(row)
         return found
 
     # -- the index's view
@@ -223,7 +225,7 @@ class SqliteStore:
             spans.setdefault(n, []).append((start, stop))
         rows: list[IndexRow] = []
         gone: list[int] = []
-        for n, session, speaker, role, at, text, terms, vector, closed in db.execute(
+        for n, session, speaker, role, kind, at, text, terms, vector, closed in db.execute(
             query.format(where), [-1 if model is None else model, *values]
         ):
             if closed:
@@ -231,7 +233,7 @@ class SqliteStore:
                 continue
             array = None if vector is None else np.frombuffer(vector, dtype="<f2")
             words = tuple(terms.split(" ")) if terms else ()
-            rows.append(IndexRow(n, session, speaker, role, at, text, words, array, tuple(spans.get(n, ()))))
+            rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, array, tuple(spans.get(n, ()))))
         return rows, gone
 
     # -- vectors

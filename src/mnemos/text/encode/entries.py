@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mnemos.cube import MemCube, to_micros
 from mnemos.embed import Embedder
 from mnemos.errors import EmbedderError, StaleVectors
+from mnemos.methods import Paper, method
 from mnemos.store.base import DateRow, Entry
 
 Progress = Callable[[int], None]
@@ -31,8 +32,9 @@ def make_entries(cubes: Sequence[MemCube], embedder: Embedder | None, progress: 
     return entries
 
 
+@method("dates", form="text", operation="encode")
 def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]]:
-    """Return the terms of a cube's text, and the dates it speaks of, resolved against `cube.at`."""
+    """Find the dates that a text speaks of, resolved against when it was said; and its terms."""
     from mnemos.reason.dates import find_dates  # dateparser and the stemmer are slow to import
     from mnemos.text.encode.terms import terms
 
@@ -43,10 +45,16 @@ def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]
     return tuple(terms(cube.text)), dates
 
 
+@method(
+    "embed",
+    form="text",
+    operation="encode",
+    papers=(Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),),
+)
 def embed_texts(
     texts: Sequence[str], embedder: Embedder | None, progress: Progress | None = None
 ) -> list[NDArray[np.float16] | None]:
-    """Return a float16 vector a text, or None for each when there is no embedder or it fails."""
+    """Turn texts into vectors: a float16 vector a text, or None for each when there is no embedder or it fails."""
     if embedder is None or not texts:
         return [None] * len(texts)
     try:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
+
+from mnemos.methods import Paper, method
 
 MAX_TERM = 64  # characters; what is longer is no word, and a stemmer is not linear
 
@@ -31,13 +34,16 @@ _STOP = (
 )
 
 
+@method("terms", form="text", operation="encode", papers=(Paper("An algorithm for suffix stripping"),))
 def terms(text: str) -> list[str]:
-    """Return the terms of a text in order, repeats included. Cost: linear in the text, some 10 us a new word."""
+    """Split a text into stemmed words, and scripts without spaces into characters and pairs, in order.
+
+    Cost: linear in the text, some 10 us a new word."""
     found: list[str] = []
     for token in _TOKEN.findall(unicodedata.normalize("NFKC", text).lower()):
         if _FIRST_DENSE.match(token):
             found += token
-            found += map("".join, zip(token, token[1:], strict=False))
+            found += map("".join, pairwise(token))
             continue
         pieces = _APOSTROPHE.split(token)
         for i, piece in enumerate(pieces):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from mnemos.cube import Hit, MemCube, from_micros
+from mnemos.methods import method
 from mnemos.store.base import DateRow
 
 Count = Callable[[str], int]
@@ -28,10 +29,11 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(len(text.encode("utf-8")) / 3.5)
 
 
+@method("context", form="text", operation="recall")
 def pack(
     hits: Sequence[tuple[int, Hit]], dates: Mapping[int, Sequence[DateRow]], tokens: int, count: Count | None
 ) -> str:
-    """Return a block with as many of the best hits as fit into `tokens`, in time order.
+    """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a budget of tokens.
 
     `hits` are (row key, hit), best first; one that does not fit is passed over for a smaller one behind it, except
     the best one, which is cut to fit. Relative dates get what they mean ("yesterday [2023-05-07]"). A stored text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mnemos.index.lexical import LexicalIndex
 from mnemos.store.base import IndexRow
 from mnemos.text.encode.terms import terms
 
+T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 REACH = 3  # how many turns before and after one the widest window takes in
@@ -54,7 +56,7 @@ class Corpus:
         self.speakers: dict[str, int] = {}
         self.speaker_terms: list[frozenset[str]] = []
         self.user = np.zeros(0, dtype=bool)
-        self.assistant = np.zeros(0, dtype=bool)
+        self.assistant = np.zeros(0, dtype=bool)  # turns of an assistant; what it noted down is not meant
         self.question = np.zeros(0, dtype=np.float32)
         self.number = np.zeros(0, dtype=np.float32)
         self.dated = np.zeros(0, dtype=np.float32)
@@ -89,7 +91,9 @@ class Corpus:
         self._session = _extend(self._session, [self._session_number(r.session) for r in rows])
         self.speaker = _extend(self.speaker, [self._speaker_number(r.speaker) for r in rows])
         self.user = np.concatenate([self.user, np.array([r.role == "user" for r in rows], dtype=bool)])
-        self.assistant = np.concatenate([self.assistant, np.array([r.role == "assistant" for r in rows], dtype=bool)])
+        self.assistant = np.concatenate(
+            [self.assistant, np.array([r.role == "assistant" and r.kind == "turn" for r in rows], dtype=bool)]
+        )
         self.question = _extend(self.question, [float("?" in r.text[-60:]) for r in rows])
         self.number = _extend(self.number, [float(_NUMBER.search(r.text) is not None) for r in rows])
         self.dated = _extend(self.dated, [float(bool(r.dates)) for r in rows])
@@ -110,7 +114,8 @@ class Corpus:
             return np.zeros(0, dtype=np.int64)
         found = np.searchsorted(self.keys, keys)
         found[found == len(self)] = 0
-        return found[self.keys[found] == keys]
+        there: NDArray[np.int64] = found[self.keys[found] == keys]
+        return there
 
     def spans(self) -> NDArray[np.int64]:
         """Return (position, start, stop) of every date that a text speaks of, (M, 3)."""
@@ -173,5 +178,5 @@ def sum_of(arrays: Sequence[Floats]) -> Floats:
     return total
 
 
-def _extend(array: NDArray[np.generic], values: Sequence[float]) -> NDArray[np.generic]:
+def _extend(array: NDArray[T], values: Sequence[float]) -> NDArray[T]:
     return np.concatenate([array, np.array(values, dtype=array.dtype)])

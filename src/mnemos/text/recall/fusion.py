@@ -2,7 +2,8 @@
 
 The weights are in `weights.json`, written by `benchmarks/fit_recall.py`, which says on what data they were fitted. Each
 is a pair (a, b): the signal counts a + b * brevity, where brevity tells short chat turns (near 1) from long messages
-(near 0): the turns around a short one say more about it than those around a page.
+(near 0): the turns around a short one say more about it than those around a page. Those of the roles have b = -a: that an
+assistant's long answers mostly elaborate on what they answer was seen where messages are long, and only there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.methods import Paper, method
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
@@ -36,8 +38,16 @@ def brevity(corpus: Corpus) -> float:
     return float(1 / (1 + np.median(lengths) / HALF)) if len(lengths) else 1.0
 
 
+@method(
+    "hybrid",
+    form="text",
+    operation="recall",
+    papers=(Paper("Learning to Rank: From Pairwise Approach to Listwise Approach"),),
+)
 def fuse(found: Signals, by: Weights, brief: float) -> Floats:
-    """Return the weighted sum of the signals, (N,). A signal without a weight counts nothing."""
+    """Fuse words, vectors, neighbouring turns, session, speaker and time linearly: one score a cube, (N,).
+
+    A signal without a weight counts nothing."""
     total = np.zeros_like(next(iter(found.values())))
     for name, (a, b) in by.items():
         if name in found:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.methods import method
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
 TURNS = 3  # the best turns that `top` averages over
 
 
+@method("sessions", form="text", operation="recall")
 def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals) -> tuple[Signals, NDArray[np.int32]]:
-    """Return the signals of every session that has cubes, name to (S,), and the position of its best cube, (S,).
+    """Rank sessions by the scores of their best turns and by the session as a whole.
+
+    Returns the signals of every session that has cubes, name to (S,), and the position of its best cube, (S,).
 
     `scores` (N,) are the cubes' own, -inf where one is not to be shown; `found` the signals they were fused from.
     `best` is the highest score, `top` the mean of the three highest, `mass` the log of the sum of their exponentials:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.index.lexical import idf, saturate
+from mnemos.methods import Paper, method
 from mnemos.text.recall.corpus import REACH, Corpus, Layout
 from mnemos.text.recall.query import Query
 
@@ -22,11 +23,29 @@ VECTOR_SIGNALS = frozenset(
 )
 
 
+@method(
+    "words",
+    form="text",
+    operation="recall",
+    papers=(Paper("The Probabilistic Relevance Framework: BM25 and Beyond"),),
+)
 def bm25(corpus: Corpus, query: Query) -> Floats:
     """Return plain BM25 of every cube's text, (N,): the baseline."""
     return _word_signals(corpus, corpus.layout(), query.content, reaches=(0,))["words"]
 
 
+@method(
+    "vectors",
+    form="text",
+    operation="recall",
+    papers=(
+        Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),
+        Paper(
+            "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers",
+            "2002.10957",
+        ),
+    ),
+)
 def cosines(corpus: Corpus, query: Query) -> Floats:
     """Return the cosine of the question and every cube's vector, (N,): the baseline."""
     if query.vector is None:
@@ -66,7 +85,7 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     found["date"] = corpus.dated * np.float32(query.asks_when)
     found["number"] = corpus.number * np.float32(query.asks_number)
     found["time"] = _in_span(corpus, query.span)
-    found["user"] = corpus.user.astype(np.float32)
+    found["assistant"] = corpus.assistant.astype(np.float32)
     found["user_me"] = corpus.user * np.float32(query.says_i)
     found["assistant_you"] = corpus.assistant * np.float32(query.says_you)
     return found
@@ -107,19 +126,19 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], reac
                 for d in range(-reach, reach + 1):
                     window[layout.around[d][posting.positions]] += posting.counts
                 window[n] = 0
-                where = np.flatnonzero(window)
+                where = np.flatnonzero(window).astype(np.int32)
                 counts = window[where]
                 window[where] = 0
             scores[reach][where] += weight * saturate(counts, layout.lengths[reach][where], means[reach])
             covers[reach][where] += weight
         if len(reaches) > 1:
             inside = layout.session[posting.positions]
-            counts = np.bincount(inside[inside >= 0], posting.counts[inside >= 0], minlength=len(session_score))
-            where = np.flatnonzero(counts)
+            of = np.bincount(inside[inside >= 0], posting.counts[inside >= 0], minlength=len(session_score))
+            where = np.flatnonzero(of).astype(np.int32)
             session_weight = idf(sessions, len(where))
             session_total += session_weight
             lengths = layout.session_lengths[where]
-            session_score[where] += session_weight * saturate(counts[where], lengths, session_mean)
+            session_score[where] += session_weight * saturate(of[where].astype(np.float32), lengths, session_mean)
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
         found["words" + suffix] = scores[reach] / max(total, 1e-9)

@@ -1,0 +1,166 @@
+"""Import: tell what a file is, read it, and store it in one transaction."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnemos.errors import InvalidInput
+from mnemos.text.encode.messages import to_draft
+from mnemos.transfer import benchmarks, chats, markdown, products
+from mnemos.transfer.archive import is_archive, read_archive
+from mnemos.transfer.source import Item, decode, open_zip, parse, parse_lines, read_bytes, read_member
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+# JSON formats: name to (is it this?, read it). The order matters: the last one takes any messages.
+JSON_FORMATS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, str], Iterable[Item]]]] = {
+    "chatgpt": (products.is_chatgpt, products.chatgpt),
+    "claude": (products.is_claude, products.claude),
+    "locomo": (benchmarks.is_locomo, benchmarks.locomo),
+    "mem0": (products.is_mem0, products.mem0),
+    "mcp-memory": (products.is_mcp_memory, products.mcp_memory),
+    "chats": (chats.is_chats, chats.chats),
+}
+FORMATS = ("archive", *JSON_FORMATS, "beam", "markdown", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One message that was not imported, and why."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass
+class ImportReport:
+    """What an import did. `read` counts messages with a text, `skipped` those that were there already."""
+
+    format: str
+    read: int = 0
+    added: int = 0
+    skipped: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def import_path(
+    space: Space, path: Path, *, format: str | None = None, progress: Callable[[int], None] | None = None
+) -> ImportReport:
+    """Import a file or a folder into a space; importing it again adds nothing.
+
+    What it is is told from its content, unless `format` says so. A file that is damaged or unknown raises
+    InvalidInput and nothing is stored. Single messages that cannot be taken (and why) are in the report's
+    `problems`; all others are stored in one transaction. `progress` gets the number of texts embedded.
+    """
+    path = Path(path)
+    if format is not None and format not in FORMATS:
+        raise InvalidInput(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
+    if not path.exists():
+        raise InvalidInput(f"{path} does not exist. Give a file or a folder.")
+    if path.is_file() and (format == "archive" or (format is None and is_archive(path))):
+        records = read_archive(path)
+        added, skipped = space.restore(records, progress=progress)
+        return ImportReport("archive", len(records), added, skipped)
+    name, items = _open(path, format)
+    return _store(space, name, items, progress)
+
+
+def _open(path: Path, format: str | None) -> tuple[str, Iterable[Item]]:
+    if path.is_dir():
+        if format == "beam" or (format is None and benchmarks.is_beam(path)):
+            return "beam", benchmarks.beam(path)
+        if format in (None, "markdown", "text") and markdown.note_files(path):
+            return "markdown", markdown.notes(path)
+        raise InvalidInput(
+            f"{path} holds no .md or .txt file and no chat of BEAM. Give one file, or a folder of notes."
+        )
+    if format in ("markdown", "text") or (format is None and markdown.note_files(path)):
+        return "markdown" if path.suffix != ".txt" else "text", markdown.notes(path)
+    if zipfile.is_zipfile(path):
+        return _match(_in_zip(path), path, format)
+    return _match(_values(decode(read_bytes(path), str(path)), str(path)), path, format)
+
+
+def _values(text: str, where: str) -> tuple[Any, bool]:
+    """Return the JSON value of a text, or the list of its lines' values and True when it is JSONL."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if not first:
+        raise InvalidInput(f"{where} is empty. There is nothing to import.")
+    if first.lstrip()[0] not in "[{":
+        raise InvalidInput(
+            f"{where} begins with {first.strip()[:20]!r}: not JSON. Known formats: {', '.join(FORMATS)}."
+        )
+    if first.rstrip().endswith("}") and text.strip().count("\n") and first.lstrip()[0] == "{":
+        return [value for _, value in parse_lines(text, where)], True
+    value = parse(text, where)
+    return (
+        ([value], True) if isinstance(value, dict) and value.get("type") in ("entity", "relation") else (value, False)
+    )
+
+
+def _in_zip(path: Path) -> tuple[Any, bool]:
+    with open_zip(path) as archive:
+        names = [n for n in archive.namelist() if n.rsplit("/", 1)[-1] == "conversations.json"]
+        if not names:
+            raise InvalidInput(
+                f"{path} has no conversations.json and no {FORMATS[0]} manifest: not an export that is known."
+            )
+        return _values(decode(read_member(archive, names[0], str(path)), names[0]), f"{path.name}/{names[0]}")
+
+
+def _match(found: tuple[Any, bool], path: Path, format: str | None) -> tuple[str, Iterable[Item]]:
+    value, _ = found
+    names = [format] if format is not None else list(JSON_FORMATS)
+    for name in names:
+        if name in JSON_FORMATS and JSON_FORMATS[name][0](value):
+            return name, JSON_FORMATS[name][1](value, path.name)
+    seen = f"a list of {len(value):,}" if isinstance(value, list) else f"a {type(value).__name__}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        seen += f" with keys {', '.join(sorted(map(str, value[0]))[:8])}"
+    wanted = f"{format}" if format else f"any of {', '.join(FORMATS)}"
+    raise InvalidInput(f"{path} is not {wanted}: it holds {seen}. Nothing was imported.")
+
+
+def _store(space: Space, name: str, items: Iterable[Item], progress: Callable[[int], None] | None) -> ImportReport:
+    report = ImportReport(name)
+    messages: dict[str, tuple[str, dict[str, Any]]] = {}
+    for item in items:
+        report.read += 1
+        if item.message is None:
+            report.problems.append(Problem(item.where, item.problem))
+            continue
+        try:
+            draft = to_draft(item.message, where=item.where)
+        except InvalidInput as error:
+            report.problems.append(Problem(item.where, str(error).removeprefix(f"{item.where}: ")))
+            continue
+        key = draft.id or item.where
+        if key in messages and messages[key][1]["content"] != item.message["content"]:
+            report.problems.append(
+                Problem(item.where, f"id {key!r} is used twice with different texts; the first was taken")
+            )
+        elif key in messages:
+            report.skipped += 1
+        else:
+            messages[key] = (item.where, item.message)
+    known = space.store.get(list(messages))
+    for key in known:
+        where, message = messages[key]
+        texts = {version.text for version in space.store.versions(key)}
+        if to_draft(message).text in texts:
+            report.skipped += 1
+        else:
+            report.problems.append(
+                Problem(where, f"id {key!r} is already there with another text; it was left as it is")
+            )
+    new = [message for key, (_, message) in messages.items() if key not in known]
+    report.added = len(space.add_many(new, progress=progress))
+    return report

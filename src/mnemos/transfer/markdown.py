@@ -1,0 +1,164 @@
+"""Notes as Markdown or plain text: folders in, and a space out as one file a session."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnemos.cube import MemCube
+from mnemos.errors import StoreError
+from mnemos.store.names import file_name
+from mnemos.transfer.source import Item, decode, read_bytes, stable_id
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+SECTION = 1_000  # characters that paragraphs of one heading are packed up to
+SUFFIXES = (".md", ".markdown", ".txt")
+_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*\Z")
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})")
+
+
+def note_files(path: Path) -> list[Path]:
+    """Return the notes at a path: itself, or all below a folder, without hidden ones, in order."""
+    if path.is_file():
+        return [path] if path.suffix.lower() in SUFFIXES else []
+    found = (f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    return sorted(f for f in found if not any(part.startswith(".") for part in f.relative_to(path).parts))
+
+
+def notes(path: Path) -> Iterator[Item]:
+    """Yield every note in sections of at most some 1,000 characters; a paragraph is never cut apart between words.
+
+    A note happened on the `date:` of its front matter, else on the day in its file name, else when it was last changed.
+    """
+    for file in note_files(path):
+        name = file.name if file == path else file.relative_to(path).as_posix()
+        front, body = _front_matter(decode(read_bytes(file), str(file)))
+        at = _date(front.get("date") or front.get("created")) or _date(file.name)
+        at = at or datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
+        for number, (heading, text) in enumerate(sections(body)):
+            metadata: dict[str, Any] = {"heading": heading} if heading else {}
+            if front:
+                metadata["front_matter"] = front
+            yield Item(
+                f"{name}#{number + 1}",
+                {
+                    "id": stable_id("note", name, number, text), "content": text, "kind": "note", "at": at,
+                    "session": name, "source": name, "metadata": metadata,
+                },
+            )  # fmt: skip
+
+
+def _front_matter(text: str) -> tuple[dict[str, str], str]:
+    """Split off `key: value` lines between two lines of dashes at the top."""
+    if not text.startswith("---\n") or "\n---" not in text[3:]:
+        return {}, text
+    head, _, body = text[4:].partition("\n---")
+    pairs = (line.split(":", 1) for line in head.splitlines() if ":" in line and not line.startswith((" ", "#")))
+    return {key.strip(): value.strip().strip("\"'") for key, value in pairs if value.strip()}, body.partition("\n")[2]
+
+
+def _date(text: str | None) -> datetime | None:
+    match = _DATE.search(text or "")
+    try:
+        return datetime.fromisoformat(match[1]).replace(tzinfo=UTC) if match else None
+    except ValueError:
+        return None
+
+
+def sections(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (heading path, text) of a note: paragraphs under one heading, packed; fenced code stays with its text."""
+    path: list[tuple[int, str]] = []
+    packed: list[str] = []
+    for block in _blocks(text):
+        heading = _HEADING.fullmatch(block)
+        size = sum(map(len, packed)) + len(block)
+        if packed and (heading or size > SECTION):
+            yield " > ".join(t for _, t in path), "\n\n".join(packed)
+            packed = []
+        if heading:
+            path = [*((n, t) for n, t in path if n < len(heading[1])), (len(heading[1]), heading[2])]
+        else:
+            *whole, rest = _pieces(block)
+            for piece in whole:
+                yield " > ".join(t for _, t in path), piece
+            packed.append(rest)
+    if packed:
+        yield " > ".join(t for _, t in path), "\n\n".join(packed)
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Yield headings and paragraphs; blank lines inside fenced code do not end one."""
+    block: list[str] = []
+    fence = ""
+    for line in [*text.splitlines(), ""]:
+        mark = line.lstrip()[:3]
+        if fence:
+            block.append(line)
+            fence = "" if mark == fence else fence
+        elif mark in ("```", "~~~"):
+            block.append(line)
+            fence = mark
+        elif _HEADING.fullmatch(line.strip()) or not line.strip():
+            if block:
+                yield "\n".join(block)
+            block = []
+            if line.strip():
+                yield line.strip()
+        else:
+            block.append(line)
+    if block:
+        yield "\n".join(block)
+
+
+def _pieces(block: str) -> list[str]:
+    """Cut a paragraph of more than 1,000 characters at line ends or spaces."""
+    pieces = []
+    while len(block) > SECTION:
+        cut = max(block.rfind("\n", SECTION // 2, SECTION), block.rfind(" ", SECTION // 2, SECTION))
+        cut = cut + 1 if cut > 0 else SECTION
+        pieces.append(block[:cut].rstrip())
+        block = block[cut:]
+    return [*(p for p in pieces if p.strip()), block]
+
+
+def export_markdown(space: Space, folder: Path, *, progress: Callable[[int], None] | None = None) -> int:
+    """Write a file a session into `folder`, its turns in time order; return the number of cubes.
+
+    The files are for reading: versions and vectors are not in them. A stored text is quoted, so that it cannot look
+    like a turn. Raises StoreError when the folder cannot be written.
+    """
+    sessions: dict[str, list[MemCube]] = {}
+    cursor: int | None = None
+    while True:
+        page = space.list(limit=1_000, cursor=cursor)
+        for cube in page.items:
+            sessions.setdefault(cube.session or "", []).append(cube)
+        if progress:
+            progress(len(page.items))
+        if (cursor := page.next_cursor) is None:
+            break
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for session, cubes in sessions.items():
+            name = file_name(session).rsplit(".", 1)[0] if session else "no-session"
+            (folder / f"{name}.md").write_text(_page(session, cubes), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder} ({error.strerror}). Choose a folder that you may write to."
+        ) from error
+    return sum(map(len, sessions.values()))
+
+
+def _page(session: str, cubes: list[MemCube]) -> str:
+    title = " ".join((session or "Without a session").split())
+    parts = [f"# {title}\n"]
+    for cube in sorted(cubes, key=lambda c: (c.at, c.learned)):
+        who = " ".join((cube.speaker or cube.role or cube.kind).split())
+        quoted = "\n".join("> " + line for line in cube.text.splitlines())
+        parts.append(f"**{who}**, {cube.at:%Y-%m-%d %H:%M} `{cube.id}`\n\n{quoted}\n")
+    return "\n".join(parts)
