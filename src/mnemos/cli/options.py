@@ -22,7 +22,7 @@ EmbedderSpec = Annotated[
     str | None,
     typer.Option(
         "--embedder",
-        help="bundled, none (words only), hashing, sentence-transformers:NAME or openai:MODEL "
+        help="bundled, none (words only), hashing, st:MODEL or openai:MODEL@URL "
         "(env MNEMOS_EMBEDDER; default: bundled).",
     ),
 ]

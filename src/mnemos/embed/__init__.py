@@ -22,7 +22,9 @@ def load(spec: str | Embedder | None) -> Embedder | None:
         spec = "bundled"
     if not isinstance(spec, str):
         if missing := [
-            n for n in ("name", "revision", "dimension", "embed") if not hasattr(type(spec), n) and n not in vars(spec)
+            n
+            for n in ("name", "revision", "dimension", "embed")
+            if not hasattr(type(spec), n) and n not in getattr(spec, "__dict__", {})
         ]:
             raise InvalidInput(f"{type(spec).__name__} is no embedder, it has no {', '.join(missing)}. Give {SPECS}.")
         return spec

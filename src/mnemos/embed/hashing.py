@@ -46,4 +46,4 @@ def _features(text: str) -> Iterator[tuple[str, float]]:
         yield term, 1.0
         padded = f"<{term}>"
         for i in range(len(padded) - 2):
-            yield "#" + padded[i : i + 3], 0.3
+            yield "#" + padded[i : i + 3], 0.5

@@ -117,9 +117,10 @@ def mem0(value: Any, where: str) -> Iterator[Item]:
         )  # fmt: skip
 
 
-def is_mcp_memory(lines: list[Any]) -> bool:
+def is_mcp_memory(lines: Any) -> bool:
     """Tell whether the lines of a file are those of the MCP memory server's memory.jsonl."""
-    return bool(lines) and all(isinstance(v, Mapping) and v.get("type") in ("entity", "relation") for v in lines[:20])
+    known = ("entity", "relation")
+    return is_list_of(lines, "type") and all(isinstance(v, Mapping) and v.get("type") in known for v in lines[:20])
 
 
 def mcp_memory(lines: list[Any], where: str) -> Iterator[Item]:
