@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mnemos.index.lexical import idf
 from mnemos.store.base import IndexRow
-from mnemos.text.recall.corpus import REACH, Corpus
+from mnemos.text.recall.corpus import WINDOWS, Corpus
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.signals import bm25, signals
 
@@ -70,7 +70,7 @@ def reference(rows, content, reach):
 def test_words_near_and_around_are_bm25_of_windows(data):
     rows = [row(n, *turn) for n, turn in enumerate(data, 1)]
     found = signals(corpus_of(rows), query(["a", "b", "z"]))
-    for reach, suffix in ((0, ""), (1, "_near"), (REACH, "_around")):
+    for reach, suffix in zip((0, *WINDOWS), ("", "_near", "_around"), strict=True):
         scores, covers = reference(rows, ["a", "b", "z"], reach)
         assert found["words" + suffix] == pytest.approx(scores, abs=1e-5)
         assert found["cover" + suffix] == pytest.approx(covers, abs=1e-5)

@@ -18,7 +18,7 @@ from mnemos.text.encode.terms import terms
 T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
-REACH = 3  # how many turns before and after one the widest window takes in
+WINDOWS = (1, 3)  # how many turns before and after one its windows take in
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|once|twice|dozen|hundred|thousand)\b")
 
 
@@ -36,8 +36,12 @@ class Layout:
     order: Ints
     starts: Ints
     lengths: dict[int, Floats]  # terms within a window of 0, 1 or 3 turns on both sides, (N,)
+    mean_lengths: dict[int, float]  # of the living
+    median_length: float
+    log_length: Floats
     session_lengths: Floats
     first: Floats  # 1 at the first turn of a session
+    count: int  # of the living
 
 
 class Corpus:
@@ -75,7 +79,7 @@ class Corpus:
     @property
     def nbytes(self) -> int:
         """Bytes held by the arrays."""
-        layout = 4 * len(self) * (2 * REACH + 8) if self._layout is not None else 0
+        layout = 4 * len(self) * (2 * WINDOWS[-1] + 9) if self._layout is not None else 0
         return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
 
     def add(self, rows: Sequence[IndexRow]) -> None:
@@ -137,7 +141,7 @@ class Corpus:
         sorted_session = session[order]
         starts = np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(order) else order
         around = {0: np.arange(n, dtype=np.int32)}
-        for d in range(1, REACH + 1):
+        for d in range(1, WINDOWS[-1] + 1):
             before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)
             same = sorted_session[d:] == sorted_session[:-d]
             left, right = order[:-d][same], order[d:][same]
@@ -145,12 +149,24 @@ class Corpus:
             around[-d], around[d] = before, after
         lengths = self.words.lengths()
         padded = np.r_[lengths, np.float32(0)]
-        windows = {reach: sum_of([padded[around[d]] for d in range(-reach, reach + 1)]) for reach in (0, 1, REACH)}
+        windows = {reach: sum_of([padded[around[d]] for d in range(-reach, reach + 1)]) for reach in (0, *WINDOWS)}
         count = len(self.session_names)
         session_lengths = np.bincount(session[order], weights=lengths[order], minlength=count).astype(np.float32)
         first = (around[-1] == n) & (session >= 0)
+        living = {reach: w[self.alive] for reach, w in windows.items()}
+        some = bool(self.alive.any())
         return Layout(
-            around, session, order, starts.astype(np.int32), windows, session_lengths, first.astype(np.float32)
+            around=around,
+            session=session,
+            order=order,
+            starts=starts.astype(np.int32),
+            lengths=windows,
+            mean_lengths={reach: float(w.mean()) if some else 1.0 for reach, w in living.items()},
+            median_length=float(np.median(living[0])) if some else 0.0,
+            log_length=np.log1p(lengths),
+            session_lengths=session_lengths,
+            first=first.astype(np.float32),
+            count=int(self.alive.sum()),
         )
 
     def _session_number(self, name: str | None) -> int:

@@ -34,8 +34,7 @@ def weights(name: str) -> Weights:
 
 def brevity(corpus: Corpus) -> float:
     """Return how brief the messages of a space are: 1 / (1 + median length in terms / 40)."""
-    lengths = corpus.layout().lengths[0][corpus.alive]
-    return float(1 / (1 + np.median(lengths) / HALF)) if len(lengths) else 1.0
+    return 1 / (1 + corpus.layout().median_length / HALF)
 
 
 @method(
@@ -49,9 +48,10 @@ def fuse(found: Signals, by: Weights, brief: float) -> Floats:
 
     A signal without a weight counts nothing."""
     total = np.zeros_like(next(iter(found.values())))
+    product = np.empty_like(total)
     for name, (a, b) in by.items():
         if name in found:
-            total += np.float32(a + b * brief) * found[name]
+            total += np.multiply(found[name], np.float32(a + b * brief), out=product)
     return total
 
 

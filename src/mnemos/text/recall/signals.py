@@ -6,12 +6,15 @@ cosines; the others are 0 or 1, or a product of those. None depends on how many 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.index.lexical import idf, saturate
+from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.methods import Paper, method
-from mnemos.text.recall.corpus import REACH, Corpus, Layout
+from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, sum_of
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
@@ -31,7 +34,7 @@ VECTOR_SIGNALS = frozenset(
 )
 def bm25(corpus: Corpus, query: Query) -> Floats:
     """Return plain BM25 of every cube's text, (N,): the baseline."""
-    return _word_signals(corpus, corpus.layout(), query.content, reaches=(0,))["words"]
+    return _word_signals(corpus, corpus.layout(), query.content, alone=True)["words"]
 
 
 @method(
@@ -62,7 +65,7 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     named = _named_speakers(corpus, query)
     names = frozenset().union(*(corpus.speaker_terms[s] for s in named)) if named else frozenset()
     content = tuple(t for t in query.content if t not in names) or query.content
-    found = _word_signals(corpus, layout, content, reaches=(0, 1, REACH))
+    found = _word_signals(corpus, layout, content)
     words = found["words"]
     found["words_before"] = _shift(words, layout, -1)
     found["words_after"] = _shift(words, layout, 1)
@@ -77,10 +80,10 @@ def signals(corpus: Corpus, query: Query) -> Signals:
         found["session_meaning"] = _session_mean(meaning, layout)
         found["session_best_meaning"] = _session_max(meaning, layout)
         found["answer_meaning"] = asked * found["meaning_before"]
-    found["speaker"] = np.isin(corpus.speaker, named).astype(np.float32)
+    found["speaker"] = sum_of([(corpus.speaker == s).astype(np.float32) for s in named] or [np.zeros_like(words)])
     found["question"] = corpus.question
-    found["length"] = np.log1p(layout.lengths[0])
-    found["long"] = np.maximum(found["length"] - LONG, 0)
+    found["length"] = layout.log_length
+    found["long"] = np.maximum(layout.log_length - LONG, 0)
     found["opening"] = layout.first
     found["date"] = corpus.dated * np.float32(query.asks_when)
     found["number"] = corpus.number * np.float32(query.asks_number)
@@ -97,55 +100,79 @@ def _named_speakers(corpus: Corpus, query: Query) -> list[int]:
     return named if len(named) < len(corpus.speaker_terms) else []
 
 
-def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], reaches: tuple[int, ...]) -> Signals:
-    """Return BM25 and coverage of each cube, of its windows and of its session, each as a share of the whole."""
-    n = len(corpus)
-    alive = int(corpus.alive.sum())
+def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Signals:
+    """Return BM25 and coverage of each cube, of its windows and of its session, each as a share of the whole.
+
+    With `alone` of the cubes only, without what stands around them.
+    """
+    n, sessions = len(corpus), len(layout.starts)
+    reaches = (0,) if alone else (0, *WINDOWS)
     scores = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
-    means = {r: float(layout.lengths[r][corpus.alive].mean()) if alive else 1.0 for r in reaches}
-    sessions = len(layout.starts)
-    session_score = np.zeros(len(layout.session_lengths), dtype=np.float32)
-    session_mean = float(layout.session_lengths.sum()) / max(sessions, 1)
-    total = session_total = 0.0
-    window = np.zeros(n + 1, dtype=np.float32)
+    session_scores = np.zeros(len(layout.session_lengths), dtype=np.float32)
+    total = session_total = 1e-9
+    scratch = np.zeros(n + 1, dtype=np.float32)
     for term in content:
         posting = corpus.words.posting(term)
-        if posting is not None and not corpus.alive[posting.positions].all():
+        if posting is not None and layout.count < n:
             posting = posting.only(corpus.alive)
-        df = 0 if posting is None else len(posting.positions)
-        weight = idf(alive, df)
+        weight = idf(layout.count, 0 if posting is None else len(posting.positions))
         total += weight
-        if posting is None or not df:
+        if posting is None:
             session_total += idf(sessions, 0)
             continue
-        for reach in reaches:
-            if reach == 0:
-                where, counts = posting.positions, posting.counts
-            else:
-                for d in range(-reach, reach + 1):
-                    window[layout.around[d][posting.positions]] += posting.counts
-                window[n] = 0
-                where = np.flatnonzero(window).astype(np.int32)
-                counts = window[where]
-                window[where] = 0
-            scores[reach][where] += weight * saturate(counts, layout.lengths[reach][where], means[reach])
+        for reach, where, counts in _in_windows(posting, layout, scratch, alone):
+            scores[reach][where] += weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach])
             covers[reach][where] += weight
-        if len(reaches) > 1:
-            inside = layout.session[posting.positions]
-            of = np.bincount(inside[inside >= 0], posting.counts[inside >= 0], minlength=len(session_score))
-            where = np.flatnonzero(of).astype(np.int32)
-            session_weight = idf(sessions, len(where))
-            session_total += session_weight
-            lengths = layout.session_lengths[where]
-            session_score[where] += session_weight * saturate(of[where].astype(np.float32), lengths, session_mean)
+        if not alone:
+            session_total += _add_sessions(session_scores, posting, layout)
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
-        found["words" + suffix] = scores[reach] / max(total, 1e-9)
-        found["cover" + suffix] = covers[reach] / max(total, 1e-9)
-    if len(reaches) > 1:
-        found["session_words"] = _of_session(session_score / max(session_total, 1e-9), layout)
+        found["words" + suffix] = scores[reach] / np.float32(total)
+        found["cover" + suffix] = covers[reach] / np.float32(total)
+    if not alone:
+        found["session_words"] = _of_session(session_scores / np.float32(session_total), layout)
     return found
+
+
+def _in_windows(posting: Posting, layout: Layout, scratch: Floats, alone: bool) -> Iterator[tuple[int, Ints, Floats]]:
+    """Yield (reach, positions, counts): how often the term stands in a cube, and in its windows, the smaller first.
+
+    `scratch` (N + 1,) is zero before and after.
+    """
+    yield 0, posting.positions, posting.counts
+    if alone:
+        return
+    places = [posting.positions]
+    scratch[posting.positions] = posting.counts
+    where = posting.positions
+    for reach, last in pairwise((0, *WINDOWS)):
+        for d in (*range(-last, -reach), *range(reach + 1, last + 1)):
+            places.append(layout.around[d][posting.positions])
+            scratch[places[-1]] += posting.counts  # a position is in it once at most, but N, which stands for none
+        scratch[-1] = 0
+        where = _nonzero(scratch, places)
+        yield last, where, scratch[where]
+    scratch[where] = 0
+
+
+def _add_sessions(scores: Floats, posting: Posting, layout: Layout) -> float:
+    """Add a term's BM25 to the scores of the sessions, (S,), and return its weight among them."""
+    inside = layout.session[posting.positions]
+    counts = np.bincount(inside[inside >= 0], posting.counts[inside >= 0], minlength=len(scores)).astype(np.float32)
+    where = np.flatnonzero(counts)
+    sessions = len(layout.starts)
+    weight, mean = idf(sessions, len(where)), float(layout.session_lengths.sum()) / max(sessions, 1)
+    scores[where] += weight * saturate(counts[where], layout.session_lengths[where], mean)
+    return weight
+
+
+def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:
+    """Return where a window holds something: of few places by sorting them, of many by looking everywhere."""
+    if sum(map(len, places)) * 16 > len(window):
+        return np.flatnonzero(window).astype(np.int32)
+    where = np.unique(np.concatenate(places))
+    return where[where < len(window) - 1]
 
 
 def _shift(values: Floats, layout: Layout, by: int) -> Floats:
@@ -169,10 +196,12 @@ def _session_max(values: Floats, layout: Layout) -> Floats:
 
 def _session_mean(values: Floats, layout: Layout) -> Floats:
     size = len(layout.session_lengths)
-    inside = layout.session[layout.order]
-    sums = np.bincount(inside, weights=values[layout.order], minlength=size)
-    counts = np.bincount(inside, minlength=size)
-    return _of_session((sums / np.maximum(counts, 1)).astype(np.float32), layout)
+    mean = np.zeros(size, dtype=np.float32)
+    if len(layout.order):
+        counts = np.diff(np.r_[layout.starts, len(layout.order)])
+        sums = np.add.reduceat(values[layout.order], layout.starts)
+        mean[layout.session[layout.order[layout.starts]]] = sums / counts
+    return _of_session(mean, layout)
 
 
 def _in_span(corpus: Corpus, span: tuple[int, int] | None) -> Floats:
