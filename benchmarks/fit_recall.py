@@ -30,7 +30,7 @@ from mnemos.text.encode.messages import moment
 from mnemos.text.recall.fusion import HALF, brevity
 from mnemos.text.recall.query import make_query
 from mnemos.text.recall.sessions import session_signals
-from mnemos.text.recall.signals import VECTOR_SIGNALS, signals
+from mnemos.text.recall.signals import SIGNALS, VECTOR_SIGNALS, signals
 
 OUT = Path("src/mnemos/text/recall/weights.json")
 L2 = 1e-3
@@ -76,7 +76,8 @@ def ask(task: Task, memory: Mnemos, step: Any) -> list[Asked]:
             when = moment(question.asked_at, "asked_at") or datetime.now(UTC)
             found = signals(corpus, make_query(question.text, embedder.embed([question.text])[0], when))
             gold = next(iter(question.gold.values()))
-            table = np.stack(list(found.values()), axis=1).astype(np.float32)
+            nothing = np.zeros(len(corpus), dtype=np.float32)
+            table = np.stack([found.get(name, nothing) for name in SIGNALS], axis=1)
             example = Example(
                 number % FOLDS, task.name, table, [at[g] for g in gold if g in at], len(gold), brevity(corpus)
             )
@@ -181,7 +182,7 @@ def main() -> None:
             with progress(name, sum(len(h.messages) + len(h.questions) for h in task.haystacks)) as step:
                 asked += ask(task, memory, step)
         model = f"{memory.embedder.name} {memory.embedder.revision}" if memory.embedder else "none"
-    names = list(asked[0].found)
+    names = list(SIGNALS)
     examples = [a.cubes for a in asked]
     written: dict[str, Any] = {
         "fitted_on": "the development splits of LoCoMo (conv-26, 30, 41, 42, 43) and of BEAM 100K (chats 1 to 10)",

@@ -25,3 +25,14 @@ def test_a_row_without_a_vector_keeps_its_place_and_scores_nothing():
 
 def test_an_empty_index_scores_nothing():
     assert ExactIndex().scores(np.ones(4)).shape == (0,)
+
+
+def test_scores_begun_in_the_background_are_the_same(monkeypatch):
+    rng = np.random.default_rng(1)
+    index = ExactIndex()
+    index.add([*rng.normal(size=(30, 8)).astype(np.float16), None])
+    query = rng.normal(size=8)
+    expected = index.scores(query)
+    assert index.start(query)() == pytest.approx(expected)
+    monkeypatch.setattr("mnemos.index.exact.PARALLEL", 1)
+    assert index.start(query)() == pytest.approx(expected, abs=1e-6)

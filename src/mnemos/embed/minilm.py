@@ -43,7 +43,6 @@ class MiniLM:
         self.folder = folder
         self._lock = threading.Lock()
         self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._sessions: dict[int, Any] = {}
         self._threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 8)
 
     @cached_property
@@ -102,7 +101,8 @@ class MiniLM:
         sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
         batches = list(_batches(windows))
         threads = 1 if len(windows) < BULK else self._threads
-        session = self._session(self._threads if threads == 1 else 1)
+        with self._lock:
+            session = self._session
 
         def run(batch: list[int]) -> tuple[list[int], Vectors]:
             return batch, _forward(session, [windows[w] for w in batch])
@@ -141,26 +141,19 @@ class MiniLM:
     def _marks(self) -> tuple[int, int]:
         return self._tokenizer.token_to_id("[CLS]"), self._tokenizer.token_to_id("[SEP]")
 
-    def _session(self, threads: int) -> Any:
-        """Return the model, loaded to run on so many threads: on all for one question, on one in each of a bulk."""
-        with self._lock:
-            if threads not in self._sessions:
-                self._sessions[threads] = _load(self.folder / "model.onnx", threads)
-            return self._sessions[threads]
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
 
-
-def _load(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # batches differ in shape: an arena would only grow
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises types of its own, which are not public
-        raise EmbedderError(f"{path} cannot be loaded ({error}). Install mnemos again.") from error
+        path = self.folder / "model.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # one text is too small to share; batches are spread over the cores above
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises types of its own, which are not public
+            raise EmbedderError(f"{path} cannot be loaded ({error}). Install mnemos again.") from error
 
 
 def _forward(session: Any, windows: Sequence[Sequence[int]]) -> Vectors:

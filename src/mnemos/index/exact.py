@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
+
+PARALLEL = 20_000  # rows from which another core pays
 
 
 class ExactIndex:
@@ -61,7 +64,26 @@ class ExactIndex:
         """Return the cosine of `query` (D,) and every row, (N,); 0 for a row without a vector."""
         if not self._rows.shape[1]:
             return np.zeros(self._size, dtype=np.float32)
-        unit = np.asarray(query, dtype=np.float32)
-        unit = unit / max(float(np.linalg.norm(unit)), 1e-9)
-        scores: NDArray[np.float32] = self.rows @ unit
+        scores: NDArray[np.float32] = self.rows @ _unit(query)
         return scores
+
+    def start(self, query: NDArray[np.floating]) -> Callable[[], NDArray[np.float32]]:
+        """Begin `scores` and return what waits for them: many rows are read on another core meanwhile."""
+        if self._size < PARALLEL or not self._rows.shape[1]:
+            scores = self.scores(query)
+            return lambda: scores
+        found = np.empty(self._size, dtype=np.float32)
+        # vecdot keeps to one thread and lets go of the interpreter; a product by BLAS would take all cores
+        worker = Thread(target=np.vecdot, args=(self.rows, _unit(query)), kwargs={"out": found}, daemon=True)
+        worker.start()
+
+        def wait() -> NDArray[np.float32]:
+            worker.join()
+            return found
+
+        return wait
+
+
+def _unit(query: NDArray[np.floating]) -> NDArray[np.float32]:
+    vector = np.asarray(query, dtype=np.float32)
+    return vector / np.float32(max(float(np.linalg.norm(vector)), 1e-9))

@@ -121,6 +121,11 @@ class Corpus:
         there: NDArray[np.int64] = found[self.keys[found] == keys]
         return there
 
+    @property
+    def has_roles(self) -> bool:
+        """Whether some cube was said by a user or by an assistant."""
+        return bool(self.user.any() or self.assistant.any())
+
     def spans(self) -> NDArray[np.int64]:
         """Return (position, start, stop) of every date that a text speaks of, (M, 3)."""
         if self._span_array is None:

@@ -9,7 +9,7 @@ assistant's long answers mostly elaborate on what they answer was seen where mes
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -55,7 +55,11 @@ def fuse(found: Signals, by: Weights, brief: float) -> Floats:
     return total
 
 
-def explain(found: Signals, by: Weights, brief: float, position: int) -> dict[str, float]:
-    """Return what each signal added to the score at a position, the largest first; zeros are left out."""
-    parts = {n: float(np.float32(a + b * brief) * found[n][position]) for n, (a, b) in by.items() if n in found}
-    return dict(sorted(((n, v) for n, v in parts.items() if v), key=lambda item: -abs(item[1])))
+def explain(found: Signals, by: Weights, brief: float, positions: Sequence[int]) -> list[dict[str, float]]:
+    """Return for each position what each signal added to its score, the largest first; zeros are left out."""
+    parts = [(name, a + b * brief, found[name][positions].tolist()) for name, (a, b) in by.items() if name in found]
+    reasons = []
+    for i in range(len(positions)):
+        added = [(name, weight * values[i]) for name, weight, values in parts if weight and values[i]]
+        reasons.append(dict(sorted(added, key=lambda item: -abs(item[1]))))
+    return reasons

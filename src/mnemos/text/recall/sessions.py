@@ -38,7 +38,8 @@ def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals)
         peak = np.maximum(values["best"], low)
         shares = np.exp(np.maximum(padded - np.repeat(peak, sizes), -80))
         values["mass"] = (peak + np.log(np.maximum(np.add.reduceat(shares, starts), 1e-30))).astype(np.float32)
-        for name in ("session_words", "session_best_words", "session_meaning", "session_best_meaning", "time"):
+        for name in ("session_words", "session_best_words", "session_meaning", "session_best_meaning"):
             if name in found:
                 values[name] = found[name][best]
+        values["time"] = found["time"][best] if "time" in found else np.zeros_like(values["best"])
     return values, best.astype(np.int32)

@@ -21,6 +21,12 @@ Floats = NDArray[np.float32]
 Signals = dict[str, Floats]
 
 LONG = np.float32(np.log1p(40.0))  # from how many terms on (as a logarithm) a message counts as long
+SIGNALS = (
+    "words", "cover", "words_near", "cover_near", "words_around", "cover_around", "session_words", "words_before",
+    "words_after", "session_best_words", "answer_words", "meaning", "meaning_before", "meaning_after",
+    "session_meaning", "session_best_meaning", "answer_meaning", "question", "length", "long", "opening", "speaker",
+    "date", "number", "time", "assistant", "user_me", "assistant_you",
+)  # fmt: skip
 VECTOR_SIGNALS = frozenset(
     {"meaning", "meaning_before", "meaning_after", "session_meaning", "session_best_meaning", "answer_meaning"}
 )
@@ -59,12 +65,14 @@ def cosines(corpus: Corpus, query: Query) -> Floats:
 def signals(corpus: Corpus, query: Query) -> Signals:
     """Return every signal for every cube, name to (N,). Cost: O(N) per signal, and O(df) per term.
 
-    Without a query vector the vector signals are left out.
+    What cannot speak for this question is left out: the vector signals when it has no vector, the speaker when it
+    names none, dates when it does not ask for one.
     """
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
     names = frozenset().union(*(corpus.speaker_terms[s] for s in named)) if named else frozenset()
     content = tuple(t for t in query.content if t not in names) or query.content
+    cosines = None if query.vector is None else corpus.vectors.start(query.vector)
     found = _word_signals(corpus, layout, content)
     words = found["words"]
     found["words_before"] = _shift(words, layout, -1)
@@ -72,25 +80,32 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     found["session_best_words"] = _session_max(words, layout)
     asked = _shift(corpus.question, layout, -1)
     found["answer_words"] = asked * found["words_before"]
-    if query.vector is not None:
-        meaning = cosines(corpus, query)
+    if cosines is not None:
+        meaning = cosines()
         found["meaning"] = meaning
         found["meaning_before"] = _shift(meaning, layout, -1)
         found["meaning_after"] = _shift(meaning, layout, 1)
         found["session_meaning"] = _session_mean(meaning, layout)
         found["session_best_meaning"] = _session_max(meaning, layout)
         found["answer_meaning"] = asked * found["meaning_before"]
-    found["speaker"] = sum_of([(corpus.speaker == s).astype(np.float32) for s in named] or [np.zeros_like(words)])
     found["question"] = corpus.question
     found["length"] = layout.log_length
     found["long"] = np.maximum(layout.log_length - LONG, 0)
     found["opening"] = layout.first
-    found["date"] = corpus.dated * np.float32(query.asks_when)
-    found["number"] = corpus.number * np.float32(query.asks_number)
-    found["time"] = _in_span(corpus, query.span)
-    found["assistant"] = corpus.assistant.astype(np.float32)
-    found["user_me"] = corpus.user * np.float32(query.says_i)
-    found["assistant_you"] = corpus.assistant * np.float32(query.says_you)
+    if named:
+        found["speaker"] = sum_of([(corpus.speaker == s).astype(np.float32) for s in named])
+    if query.asks_when:
+        found["date"] = corpus.dated
+    if query.asks_number:
+        found["number"] = corpus.number
+    if query.span is not None:
+        found["time"] = _in_span(corpus, query.span)
+    if corpus.has_roles:
+        found["assistant"] = corpus.assistant.astype(np.float32)
+        if query.says_i:
+            found["user_me"] = corpus.user.astype(np.float32)
+        if query.says_you:
+            found["assistant_you"] = found["assistant"]
     return found
 
 
@@ -204,12 +219,10 @@ def _session_mean(values: Floats, layout: Layout) -> Floats:
     return _of_session(mean, layout)
 
 
-def _in_span(corpus: Corpus, span: tuple[int, int] | None) -> Floats:
+def _in_span(corpus: Corpus, span: tuple[int, int]) -> Floats:
     """Return 1 for the cubes that happened, or speak of a date, within the time that the question names."""
-    inside = np.zeros(len(corpus), dtype=np.float32)
-    if span is not None:
-        start, stop = span
-        inside[(corpus.at >= start) & (corpus.at < stop)] = 1
-        dates = corpus.spans()
-        inside[dates[(dates[:, 1] < stop) & (dates[:, 2] > start), 0]] = 1
+    start, stop = span
+    inside = ((corpus.at >= start) & (corpus.at < stop)).astype(np.float32)
+    dates = corpus.spans()
+    inside[dates[(dates[:, 1] < stop) & (dates[:, 2] > start), 0]] = 1
     return inside

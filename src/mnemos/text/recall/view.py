@@ -91,11 +91,14 @@ class View:
             by, brief = weights("cubes" + name), brevity(self.corpus)
             scores = fuse(found, by, brief)
             if name:  # words alone: what no word nearby and no date speaks for is not an answer
-                scores = np.where((found["cover_around"] > 0) | (found["time"] > 0), scores, np.float32(-np.inf))
+                spoken_for = found["cover_around"] > 0
+                if "time" in found:
+                    spoken_for |= found["time"] > 0
+                scores = np.where(spoken_for, scores, np.float32(-np.inf))
+            best = self._best(scores, k, allow)
+            reasons = explain(found, by, brief, best)
             return [
-                Ranked(int(self.corpus.keys[i]), sum(why.values()), why)
-                for i in self._best(scores, k, allow)
-                for why in [explain(found, by, brief, i)]
+                Ranked(int(self.corpus.keys[i]), sum(why.values()), why) for i, why in zip(best, reasons, strict=True)
             ]
         scores = bm25(self.corpus, query) if method == "words" else cosines(self.corpus, query)
         best = self._best(scores, k, allow)
@@ -122,10 +125,10 @@ class View:
             totals = of_sessions["best"]
         totals = np.where(np.isfinite(of_sessions["best"]), totals, -np.inf)
         names = [self.corpus.session_names[i] or "" for i in self.corpus.layout().session[best]]
+        order = _top(totals, k)
         return [
             RankedSession(names[i], sum(why.values()), why, int(self.corpus.keys[best[i]]))
-            for i in _top(totals, k)
-            for why in [explain(of_sessions, by, brief, i)]
+            for i, why in zip(order, explain(of_sessions, by, brief, order), strict=True)
         ]
 
     def _signals(self, query: Query) -> tuple[Signals, str]:
