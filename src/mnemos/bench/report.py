@@ -129,6 +129,17 @@ def speed(result: Result) -> list[list[Any]]:
     return lines
 
 
+def summary(result: Result) -> list[list[Any]]:
+    """Return the table in a nutshell: the share of the evidence among the first ten, on the report half."""
+    systems = result["systems"]
+    lines: list[list[Any]] = [["fraction of the evidence among the first 10, report half", "questions", *systems]]
+    for granularity, part in next(iter(systems.values())).items():
+        cells = [f"{s[granularity]['splits']['report']['fraction@10']:.3f}" for s in systems.values()]
+        what = f"{result['benchmark'].upper().replace('LOCOMO', 'LoCoMo')}, by {granularity}"
+        lines.append([what, part["splits"]["report"]["n"], *cells])
+    return lines
+
+
 def scale(result: Result) -> list[list[Any]]:
     """Return the table of time and memory by the number of cubes."""
     head = ["cubes", "add p50 / p95, ms", "search p50 / p95, ms", "of it the query's embedding", "search after an add"]
@@ -167,6 +178,19 @@ def peers(result: Result) -> list[list[Any]]:
     return lines
 
 
+def embed(result: Result) -> list[list[Any]]:
+    """Return the table of the bundled model beside its full precision."""
+    lines: list[list[Any]] = [
+        ["model", "size, MB", "fraction@10", "n", "turns a second", "one question p50 / p95, ms", "mean / least cosine"]
+    ]
+    c = result["cosine"]
+    for name, m in result["models"].items():
+        cosine = "1" if name == "float32" else f"{c['mean']:.4f} / {c['min']:.4f}"
+        figures = [f"{m['megabytes']:.1f}", f"{m['fraction@10']:.3f}", m["n"], f"{m['turns_per_second']:.0f}"]
+        lines.append([name, *figures, both(m["question"]), cosine])
+    return lines
+
+
 def crash(result: Result) -> list[list[Any]]:
     """Return the table of the crash run."""
     names = ("kills", "acknowledged", "lost", "torn_batches", "unsound_checks")
@@ -174,6 +198,8 @@ def crash(result: Result) -> list[list[Any]]:
 
 
 TABLES: dict[str, tuple[str, Callable[[Result], list[list[Any]]]]] = {
+    "summary-locomo": ("locomo", summary),
+    "summary-beam": ("beam", summary),
     "locomo-turn": ("locomo", quality("turn")),
     "locomo-turn-category": ("locomo", categories("turn")),
     "locomo-session": ("locomo", quality("session")),
@@ -186,6 +212,6 @@ TABLES: dict[str, tuple[str, Callable[[Result], list[list[Any]]]]] = {
     "scale": ("scale", scale),
     "startup": ("startup", startup),
     "peers": ("peers", peers),
-    "peers-speaker": ("peers-speaker", peers),
     "crash": ("crash", crash),
+    "embed": ("embed", embed),
 }

@@ -16,7 +16,7 @@ INTRO = """\
 <!-- made by `python -m mnemos.cli.document > docs/cli.md` from the commands themselves -->
 
 `mnemos COMMAND --help` says all this too. A time is a date (`2025-05-04`), a date with a time, or words such as
-`last Friday`. Results go to standard output, everything else to standard error; there are no colours where the output
+`8 May 2023`. Results go to standard output, everything else to standard error; there are no colours where the output
 is not a terminal or `NO_COLOR` is set. Control characters and bidirectional overrides in stored text are shown as
 escapes such as `\\x1b`, never sent to the terminal; `--json` has the exact text.
 
