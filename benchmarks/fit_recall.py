@@ -35,6 +35,11 @@ from mnemos.text.recall.signals import SIGNALS, VECTOR_SIGNALS, signals
 OUT = Path("src/mnemos/text/recall/weights.json")
 L2 = 1e-3
 FOLDS = 5
+# What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
+EITHER_WAY = (
+    "words_before", "words_after", "meaning_before", "meaning_after", "question", "length", "long", "opening",
+    "assistant", "user_me", "assistant_you",
+)  # fmt: skip
 ROLES = ("assistant", "user_me", "assistant_you")  # seen in BEAM's long messages only: they count 1 - brevity
 TASK_WEIGHT = {"locomo": 1.0, "beam": 2.0}
 
@@ -98,12 +103,10 @@ class Fit:
         self.weights = np.zeros(len(self.scale))
 
     def table(self, example: Example) -> NDArray[np.float64]:
-        """Return the standardised columns, and once more times brevity."""
+        """Return the standardised columns as long messages have them, and as brief ones have them."""
         x = example.table[:, self.columns].astype(np.float64)
         tied = np.array([n in ROLES for n in self.names])
-        a = np.where(tied, x * (1 - example.brief), x)
-        b = np.where(tied, 0, x * example.brief)
-        return np.hstack([a, b]) / self.scale
+        return np.hstack([x * (1 - example.brief), np.where(tied, 0, x * example.brief)]) / self.scale
 
     def fit(self, examples: Sequence[Example]) -> Fit:
         """Fit the weights to the examples; returns self."""
@@ -124,7 +127,9 @@ class Fit:
                 gradient += weight * (x.T @ (shares / norm) - x[gold].mean(axis=0))
             return value / total + L2 * float(w @ w), gradient / total + 2 * L2 * w
 
-        self.weights = minimize(loss, self.weights, jac=True, method="L-BFGS-B", options={"maxiter": 150}).x
+        bounds = [(None, None) if n in EITHER_WAY else (0.0, None) for n in self.names] * 2
+        options = {"maxiter": 120}
+        self.weights = minimize(loss, self.weights, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
         return self
 
     def recall(self, example: Example, k: int = 10) -> float:
@@ -135,9 +140,8 @@ class Fit:
     def pairs(self) -> dict[str, list[float]]:
         """Return the weights in raw units: name to [a, b]."""
         raw = self.weights / self.scale
-        pairs = zip(raw[: len(self.names)], raw[len(self.names) :], strict=True)
-        named = {n: (float(a), float(-a if n in ROLES else b)) for n, (a, b) in zip(self.names, pairs, strict=True)}
-        return {n: [round(a, 5), round(b, 5)] for n, (a, b) in named.items()}
+        pairs = zip(self.names, raw[: len(self.names)], raw[len(self.names) :], strict=True)
+        return {name: [round(float(a), 5), round(float(b - a), 5)] for name, a, b in pairs}
 
 
 def cross_validate(examples: Sequence[Example], names: Sequence[str], kept: Sequence[str]) -> dict[str, float]:

@@ -157,3 +157,23 @@ def test_a_reader_that_goes_away_is_no_error(run, tmp_path):
     assert not re.search(rb"Traceback|Exception", process.stderr.read())
     process.stderr.close()
     process.wait()
+
+
+def test_a_benchmark_writes_its_result_and_tells_its_command(run, tmp_path, monkeypatch):
+    turns = [
+        {"speaker": "Ana", "dia_id": f"D1:{i}", "text": text} for i, text in enumerate(("I sold the car.", "It rains."))
+    ]
+    sample = {
+        "sample_id": "conv-26",
+        "conversation": {"session_1": turns, "session_1_date_time": "1:56 pm on 8 May, 2023"},
+        "qa": [{"question": "What was sold?", "answer": "a car", "evidence": ["D1:0"], "category": 4}],
+    }
+    (tmp_path / "locomo10.json").write_text(json.dumps([sample]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    run("bench", "locomo", "--data", "locomo10.json", "--embedder", "bundled")
+    result = json.loads((tmp_path / "benchmarks" / "results" / "locomo.json").read_text(encoding="utf-8"))
+    assert result["command"] == "mnemos bench locomo --data locomo10.json"
+    assert result["systems"]["mnemos"]["turn"]["splits"]["all"]["fraction@10"] == 1
+    assert (
+        "1.000" in run("bench", "locomo", "--data", "locomo10.json", "--embedder", "none", "--systems", "bm25").stdout
+    )

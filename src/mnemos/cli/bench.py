@@ -51,7 +51,7 @@ def retrieval(
             "systems": _names(systems),
             "splits": _names(splits),
             "limit": limit,
-            "embedder": t.settings.embedder,
+            "embedder": None if t.settings.embedder == "bundled" else t.settings.embedder,
         }
         _run(t, str(ctx.info_name), data, out, options)
 
@@ -133,8 +133,9 @@ def _run(t: Terminal, name: str, data: Path | None, out: Path | None, options: d
     if t.json:
         t.say(result)
         return
-    for file, rows in TABLES.values():
-        if file == name:
+    for table, (file, rows) in TABLES.items():
+        if file == name and not table.startswith("summary"):
+            t.out.print(table, style="bold")
             _table(t, rows(result))
 
 
