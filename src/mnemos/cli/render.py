@@ -48,9 +48,9 @@ def header(cube: MemCube) -> Text:
 
 def highlight(text: Text, query: str) -> Text:
     """Mark the words of `text` that are, or share the stem of, a word of the query."""
-    from mnemos.text.encode.terms import terms
+    from mnemos.text.encode.terms import stop_terms, terms
 
-    wanted = set(terms(query))
+    wanted = set(terms(query)) - stop_terms() or set(terms(query))
     for match in _WORD.finditer(text.plain):
         found = wanted.intersection(terms(match[0]))
         if not found:
