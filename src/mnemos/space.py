@@ -17,6 +17,7 @@ from mnemos import upkeep
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id, to_micros
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, StaleVectors
+from mnemos.guard.erasure import Receipt, choose, erase
 from mnemos.store.base import Changes, Filter
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.encode.entries import Progress, make_entries
@@ -371,7 +372,35 @@ class Space:
         removed = self.store.erase([cube_id])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
+        self._forget_view()
         return removed
+
+    def forget(
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+    ) -> Receipt:
+        """Remove what was chosen, and all that was derived from it, and prove it: rows and raw bytes are searched.
+
+        Choose by `ids`; by `query` (cubes whose text has all its content words) and/or the filters of `search`;
+        or `everything`. See `forget_preview` for what would go. An import does not bring erased ids back. Raises
+        InvalidInput when nothing in particular is chosen, and NotFound when nothing matches.
+        """
+        chosen_by, cubes = choose(self, ids, query=query, everything=everything, filters=filters)
+        if not cubes:
+            raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
+        asked = len(self.store.get(ids)) if ids else len(cubes)
+        receipt = erase(self, chosen_by, cubes, asked, self.clock())
+        self._forget_view()
+        return receipt
+
+    def forget_preview(
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+    ) -> Sequence[MemCube]:
+        """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
+        return choose(self, ids, query=query, everything=everything, filters=filters)[1]
+
+    def _forget_view(self) -> None:
+        with self._lock:
+            self._view = None  # what was erased shall not stay in RAM either
 
     # -- upkeep
 

@@ -177,3 +177,16 @@ def test_a_benchmark_writes_its_result_and_tells_its_command(run, tmp_path, monk
     assert (
         "1.000" in run("bench", "locomo", "--data", "locomo10.json", "--embedder", "none", "--systems", "bm25").stdout
     )
+
+
+def test_forgetting_shows_asks_proves_and_gives_a_receipt(run, tmp_path):
+    run("add", "My sister Rita lives here")
+    run("add", "Something else")
+    assert "Rita" in run("forget", "--query", "Rita", "--preview").stdout
+    run("forget", "--query", "Rita", code=1, input="n\n")
+    run("forget", code=1)
+    run("forget", "--query", "Rita", "--json", code=1)
+    assert len(data(run("list", "--json"))["items"]) == 2
+    assert "no remains found" in run("forget", "--query", "Rita", "--yes", "--receipt", tmp_path / "r.json").stdout
+    assert "nothing of the 1 cubes is left" in run("verify-erasure", tmp_path / "r.json").stdout
+    assert [c["text"] for c in data(run("list", "--json"))["items"]] == ["Something else"]

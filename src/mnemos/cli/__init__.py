@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, bench, look, recall, upkeep, write
+from mnemos.cli import about, bench, erase, look, recall, upkeep, write
 from mnemos.cli.options import EmbedderSpec, Json, Root, Settings, SpaceName
 
 __all__ = ["app", "main"]
@@ -80,12 +80,14 @@ app.command("show", rich_help_panel=REMEMBER)(look.show)
 app.command("history", rich_help_panel=REMEMBER)(look.history)
 app.command("update", rich_help_panel=REMEMBER)(write.update)
 app.command("delete", rich_help_panel=REMEMBER)(write.delete)
+app.command("forget", rich_help_panel=REMEMBER)(erase.forget)
 app.command("spaces", rich_help_panel=UPKEEP)(look.spaces)
 app.command("stats", rich_help_panel=UPKEEP)(look.stats)
 app.command("import", rich_help_panel=UPKEEP)(upkeep.import_)
 app.command("export", rich_help_panel=UPKEEP)(upkeep.export)
 app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
+app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
 app.command("demo", rich_help_panel=ABOUT)(about.demo)
 app.command("methods", rich_help_panel=ABOUT)(about.methods)
 app.add_typer(bench.app, name="bench", rich_help_panel=ABOUT)

@@ -26,6 +26,9 @@ def import_(
     format: Annotated[
         str | None, typer.Option("--format", help="What it is, if it cannot be told from the content.")
     ] = None,
+    restore_erased: Annotated[
+        bool, typer.Option("--restore-erased", help="Bring back what was erased from this space too.")
+    ] = False,
     root: Root = None,
     space: SpaceName = None,
     embedder: EmbedderSpec = None,
@@ -37,7 +40,7 @@ def import_(
     with terminal(ctx, root, space, embedder, as_json) as t:
         here = t.space(create=True)
         with t.progress(f"importing {path.name}") as step:
-            report = import_path(here, path, format=format, progress=step)
+            report = import_path(here, path, format=format, restore_erased=restore_erased, progress=step)
         if t.json:
             t.say(asdict(report))
             return

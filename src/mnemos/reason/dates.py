@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from mnemos.reason.phrases import RULES, WORD_RULES
+from mnemos.reason.phrases import LANGUAGES, RULES, WORD_RULES
 
 MAX_MENTIONS = 64  # kept of one text; what has more is a table, not a message
 _WHEN = re.compile(
@@ -154,4 +154,4 @@ def _parse_plain(text: str) -> datetime | None:
     needed: Sequence[str] = ("day", "month", "year")
     settings = {"REQUIRE_PARTS": list(needed), "PARSERS": ["absolute-time"]}
     found: datetime | None = dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings)
-    return found or dateparser.parse(text, settings=settings)
+    return found or dateparser.parse(text, languages=LANGUAGES, settings=settings)

@@ -37,6 +37,7 @@ _LONG_WEEKDAY = "(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
 _S = r"\s{1,3}"
 _YEAR = r"(?P<y>(?:1[5-9]|20|21)\d\d)\b"
 _ORDINAL = r"(?P<d>[0-3]?\d)(?:st|nd|rd|th)?\b"
+LANGUAGES = ["es", "fr", "de", "pt", "it", "nl", "pl", "ru", "sv", "tr"]  # all of them would take seconds to load
 NUMBERS = {
     w: i
     for i, w in enumerate(
@@ -261,7 +262,8 @@ def _other_language(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
 def _parse_foreign(phrase: str) -> date | None:
     import dateparser  # 0.2 s: only for a text that needs it
 
-    found = dateparser.parse(phrase, settings={"REQUIRE_PARTS": ["day", "month", "year"], "PARSERS": ["absolute-time"]})
+    settings = {"REQUIRE_PARTS": ["day", "month", "year"], "PARSERS": ["absolute-time"]}
+    found = dateparser.parse(phrase, languages=LANGUAGES, settings=settings)
     return None if found is None else found.date()
 
 

@@ -121,6 +121,12 @@ class Store(Protocol):
     def erase(self, ids: Sequence[str]) -> list[str]:
         """Remove cubes with all their versions and everything derived from them; return the ids removed."""
 
+    def family(self, ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that exist, and the ids of all cubes derived from them."""
+
+    def was_erased(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that were erased from this space at some time."""
+
     def get(self, ids: Sequence[str]) -> dict[str, MemCube]:
         """Return the current versions that exist, by id."""
 

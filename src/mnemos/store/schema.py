@@ -58,6 +58,7 @@ CREATE TABLE vectors (
 CREATE INDEX vectors_n ON vectors (n);
 CREATE TABLE gone (seq INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE INDEX gone_seq ON gone (seq);
+CREATE TABLE erased (id_hash BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ _CHUNK = 500
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), _CHUNK):
         yield items[start : start + _CHUNK]
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _marks(items: Sequence[Any]) -> str:
@@ -111,20 +116,29 @@ class SqliteStore:
                 values = (n, d.start, d.stop, d.phrase, d.begin, d.end, d.granularity, d.relative)
                 db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
+    def family(self, ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
+        with self.connection.read() as db:
+            return self._family(db, ids)
+
+    def _family(self, db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+        found: dict[str, None] = {}
+        queue = list(ids)
+        while queue:
+            there = [r[0] for r in self._in(db, "SELECT DISTINCT id FROM cubes WHERE id IN ({})", queue)]
+            found.update(dict.fromkeys(there))
+            children = self._in(db, "SELECT child FROM parents WHERE parent IN ({})", there)
+            queue = [r[0] for r in children if r[0] not in found]
+        return list(found)
+
     def erase(self, ids: Sequence[str]) -> list[str]:
         """Remove cubes with all their versions and everything derived from them; return the ids removed.
 
-        The bytes are overwritten (`secure_delete`) and the write-ahead log is emptied.
+        The bytes are overwritten (`secure_delete`) and the write-ahead log is emptied. Hashes of the ids stay, so that
+        an import does not bring them back unasked (`was_erased`).
         """
         with self.connection.write() as db:
-            doomed: dict[str, None] = {}
-            queue = list(ids)
-            while queue:
-                found = [r[0] for r in self._in(db, "SELECT DISTINCT id FROM cubes WHERE id IN ({})", queue)]
-                doomed.update(dict.fromkeys(i for i in found if i not in doomed))
-                children = self._in(db, "SELECT child FROM parents WHERE parent IN ({})", found)
-                queue = [r[0] for r in children if r[0] not in doomed]
-            names = list(doomed)
+            names = self._family(db, ids)
             keys = [r[0] for r in self._in(db, "SELECT n FROM cubes WHERE id IN ({})", names)]
             if not keys:
                 return []
@@ -136,9 +150,35 @@ class SqliteStore:
                 db.execute(f"DELETE FROM parents WHERE child IN ({_marks(part)})", part)
                 db.execute(f"DELETE FROM parents WHERE parent IN ({_marks(part)})", part)
             db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
-        with self.connection.bare() as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", ((_hash(name),) for name in names))
+        self.tidy()
         return names
+
+    def was_erased(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that were erased from this space at some time."""
+        hashes = {_hash(name): name for name in ids}
+        with self.connection.read() as db:
+            return {
+                hashes[r[0]] for r in self._in(db, "SELECT id_hash FROM erased WHERE id_hash IN ({})", list(hashes))
+            }
+
+    def tidy(self) -> None:
+        """Empty the write-ahead log into the file, and give back pages when more than a quarter of them is free."""
+        with self.connection.bare() as db:
+            pages, free = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+            if 4 * free > pages:
+                db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def mentions(self, text: str) -> bool:
+        """Tell whether any row still holds this text, as words or metadata. Reads every row: O(N)."""
+        with self.connection.read() as db:
+            found = db.execute(
+                "SELECT 1 FROM cubes WHERE instr(text, :t) OR instr(metadata, :t) OR instr(coalesce(source, ''), :t) "
+                "UNION ALL SELECT 1 FROM words WHERE instr(terms, :t) LIMIT 1",
+                {"t": text},
+            ).fetchone()
+        return found is not None
 
     @staticmethod
     def _in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:

@@ -26,6 +26,7 @@ JSON_FORMATS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, str], Iterab
     "mcp-memory": (products.is_mcp_memory, products.mcp_memory),
     "chats": (chats.is_chats, chats.chats),
 }
+ERASED = "it was erased from this space, and stays so unless restore_erased (--restore-erased) is given"
 FORMATS = ("archive", *JSON_FORMATS, "beam", "markdown", "text")
 
 
@@ -52,13 +53,19 @@ class ImportReport:
 
 
 def import_path(
-    space: Space, path: Path, *, format: str | None = None, progress: Callable[[int], None] | None = None
+    space: Space,
+    path: Path,
+    *,
+    format: str | None = None,
+    restore_erased: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
     """Import a file or a folder into a space; importing it again adds nothing.
 
     What it is is told from its content, unless `format` says so. A file that is damaged or unknown raises
     InvalidInput and nothing is stored. Single messages that cannot be taken (and why) are in the report's
-    `problems`; all others are stored in one transaction. `progress` gets the number of texts embedded.
+    `problems`; all others are stored in one transaction. What was erased from this space is among the problems too, and
+    stays erased, unless `restore_erased`. `progress` gets the number of texts embedded.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
@@ -66,11 +73,22 @@ def import_path(
     if not path.exists():
         raise InvalidInput(f"{path} does not exist. Give a file or a folder.")
     if path.is_file() and (format == "archive" or (format is None and is_archive(path))):
-        records = read_archive(path)
-        added, skipped = space.restore(records, progress=progress)
-        return ImportReport("archive", len(records), added, skipped)
+        return _restore(space, read_archive(path), restore_erased, progress)
     name, items = _open(path, format)
-    return _store(space, name, items, progress)
+    return _store(space, name, items, restore_erased, progress)
+
+
+def _restore(
+    space: Space, records: list[dict[str, Any]], restore_erased: bool, progress: Callable[[int], None] | None
+) -> ImportReport:
+    report = ImportReport("archive", len(records))
+    if not restore_erased:
+        ids = [str((r.get("cube") or {}).get("id")) for r in records]
+        gone = space.store.was_erased(ids) - space.store.get(ids).keys()
+        report.problems = [Problem(name, ERASED) for name in sorted(gone)]
+        records = [r for r, name in zip(records, ids, strict=True) if name not in gone]
+    report.added, report.skipped = space.restore(records, progress=progress)
+    return report
 
 
 def _open(path: Path, format: str | None) -> tuple[str, Iterable[Item]]:
@@ -129,7 +147,9 @@ def _match(found: tuple[Any, bool], path: Path, format: str | None) -> tuple[str
     raise InvalidInput(f"{path} is not {wanted}: it holds {seen}. Nothing was imported.")
 
 
-def _store(space: Space, name: str, items: Iterable[Item], progress: Callable[[int], None] | None) -> ImportReport:
+def _store(
+    space: Space, name: str, items: Iterable[Item], restore_erased: bool, progress: Callable[[int], None] | None
+) -> ImportReport:
     report = ImportReport(name)
     messages: dict[str, tuple[str, dict[str, Any]]] = {}
     for item in items:
@@ -161,6 +181,8 @@ def _store(space: Space, name: str, items: Iterable[Item], progress: Callable[[i
             report.problems.append(
                 Problem(where, f"id {key!r} is already there with another text; it was left as it is")
             )
-    new = [message for key, (_, message) in messages.items() if key not in known]
+    gone = set() if restore_erased else space.store.was_erased(list(messages)) - known.keys()
+    report.problems += [Problem(messages[key][0], ERASED) for key in messages if key in gone]
+    new = [message for key, (_, message) in messages.items() if key not in known and key not in gone]
     report.added = len(space.add_many(new, progress=progress))
     return report

@@ -1,0 +1,1 @@
+"""What must hold: that what was forgotten is gone."""
