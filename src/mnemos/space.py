@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos import upkeep
-from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id, to_micros
+from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, StaleVectors
+from mnemos.filters import make_filter
 from mnemos.guard.erasure import Receipt, choose, erase
-from mnemos.store.base import Changes, Filter
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.encode.messages import Draft, clean, moment, to_draft
+from mnemos.text.recall.live import LiveView, Rank
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.view import Allow, Ranked, RankedSession, View
 from mnemos.text.recall.view import SearchMethod as SearchMethod
@@ -42,9 +41,7 @@ class Space:
         self.embedder = embedder
         self.clock = clock
         self._model_key: int | None = None
-        self._view: View | None = None
-        self._lock = threading.RLock()
-        self._warned = False
+        self._live = LiveView(store, name)
 
     # -- encode
 
@@ -193,7 +190,7 @@ class Space:
 
     def _ask(
         self,
-        rank: Callable[[View, Query, Allow], list[R]],
+        rank: Rank[R],
         query: str,
         k: int,
         filters: Mapping[str, Any],
@@ -207,13 +204,10 @@ class Space:
         if method not in get_args(SearchMethod):
             raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
         query = clean(query)
-        filter = self._filter(**filters)
+        filter = make_filter(**filters)
         vector = None if method == "words" else self._embed_query(query)
         question = make_query(query, vector, moment(asked_at, "asked_at") or self.clock())
-        with self._lock:
-            view = self._current_view() if filter.as_of is None else self._past_view(filter.as_of)
-            allow = None if filter.selects_all else view.mask(self.store.keys(filter))
-            return rank(view, question, allow)
+        return self._live.ask(rank, question, filter, self.model_key(), self.embedder)
 
     def _embed_query(self, query: str) -> NDArray[np.float32] | None:
         """Return the vector of a question; None, with a warning, when the embedder fails: words still find."""
@@ -225,48 +219,6 @@ class Space:
         except EmbedderError as error:
             warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=5)
             return None
-
-    def _filter(self, **filters: Any) -> Filter:
-        times = {name: moment(filters.pop(name, None), name) for name in ("since", "until", "as_of")}
-        unknown = filters.keys() - {"session", "speaker", "role", "kind", "source", "where", "state"}
-        if unknown:
-            raise InvalidInput(
-                f"unknown filter {sorted(unknown)}: use session, speaker, role, kind, source, where, "
-                "since, until or as_of."
-            )
-        where = dict(filters.pop("where", None) or {})
-        try:
-            json.dumps(where, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"where: {error}. Compare with strings, numbers, booleans or None.") from error
-        micros = {name: None if time is None else to_micros(time) for name, time in times.items()}
-        given = {k: v for k, v in filters.items() if v is not None}
-        if given.get("state") == "any":
-            given["state"] = None
-        options: dict[str, Any] = {**given, **micros}
-        return Filter(**options, where=where)
-
-    def _current_view(self) -> View:
-        view = self._view or View()
-        if not view.apply(self.store.changes(view.seq, self.model_key())):
-            view = View()
-            view.apply(self.store.changes(0, self.model_key()))
-        self._view = view
-        if view.without_vector and self.embedder is not None and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"{view.without_vector} of {len(view)} cubes of space {self.name!r} have no vector of "
-                f"{self.embedder.name} ({self.embedder.revision}); they are found by words only. Run "
-                "`mnemos reindex` to compute them.",
-                StaleVectors,
-                stacklevel=5,
-            )
-        return view
-
-    def _past_view(self, as_of: int) -> View:
-        view = View()
-        view.apply(Changes(0, self.store.snapshot(as_of, self.model_key()), []))
-        return view
 
     def context(
         self,
@@ -304,7 +256,7 @@ class Space:
         """
         if limit < 1:
             raise InvalidInput(f"limit is {limit}, expected 1 or more.")
-        rows = self.store.select(self._filter(**filters), after=cursor or 0, limit=limit + 1)
+        rows = self.store.select(make_filter(**filters), after=cursor or 0, limit=limit + 1)
         items = [cube for _, cube in rows[:limit]]
         return Page(items, rows[limit - 1][0] if len(rows) > limit else None)
 
@@ -325,7 +277,7 @@ class Space:
             stats[name] = None if stats[name] is None else from_micros(stats[name]).isoformat()
         e = self.embedder
         stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
-        stats["index_bytes"] = 0 if self._view is None else self._view.nbytes
+        stats["index_bytes"] = self._live.nbytes
         return stats
 
     # -- update and forget
@@ -372,7 +324,7 @@ class Space:
         removed = self.store.erase([cube_id])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
-        self._forget_view()
+        self._live.drop()  # what was erased shall not stay in RAM either
         return removed
 
     def forget(
@@ -389,7 +341,7 @@ class Space:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
         receipt = erase(self, chosen_by, cubes, asked, self.clock())
-        self._forget_view()
+        self._live.drop()  # what was erased shall not stay in RAM either
         return receipt
 
     def forget_preview(
@@ -397,10 +349,6 @@ class Space:
     ) -> Sequence[MemCube]:
         """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
         return choose(self, ids, query=query, everything=everything, filters=filters)[1]
-
-    def _forget_view(self) -> None:
-        with self._lock:
-            self._view = None  # what was erased shall not stay in RAM either
 
     # -- upkeep
 
@@ -423,7 +371,7 @@ class Space:
     def close(self) -> None:
         """Close the file and free the RAM of the index."""
         self.store.close()
-        self._view = None
+        self._live.drop()
 
 
 def _content_of(cube: MemCube) -> tuple[Any, ...]:

@@ -1,0 +1,77 @@
+"""The view of a space as it is now, brought up to date before every question."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+from mnemos.embed import Embedder
+from mnemos.errors import StaleVectors
+from mnemos.store.base import Changes, Filter, Store
+from mnemos.text.recall.query import Query
+from mnemos.text.recall.view import Allow, View
+
+R = TypeVar("R")
+Rank = Callable[[View, Query, Allow], list[R]]
+
+
+class LiveView:
+    """Keeps one `View` in step with the store, whoever writes to it. Safe among threads: questions take turns."""
+
+    def __init__(self, store: Store, space: str) -> None:
+        self._store = store
+        self._space = space
+        self._view: View | None = None
+        self._lock = threading.RLock()
+        self._warned = False
+
+    @property
+    def view(self) -> View | None:
+        """The view as the last question left it; None before the first one."""
+        return self._view
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in RAM."""
+        return 0 if self._view is None else self._view.nbytes
+
+    def drop(self) -> None:
+        """Free the RAM; the next question reads everything again."""
+        with self._lock:
+            self._view = None
+
+    def ask(
+        self, rank: Rank[R], question: Query, filter: Filter, model: int | None, embedder: Embedder | None
+    ) -> list[R]:
+        """Return what `rank` makes of the view: the present one, or with `filter.as_of` that of an earlier moment.
+
+        Costs O(rows that changed since the last question); a past view is read anew, O(N).
+        """
+        with self._lock:
+            view = self._present(model, embedder) if filter.as_of is None else self._past(filter.as_of, model)
+            allow = None if filter.selects_all else view.mask(self._store.keys(filter))
+            return rank(view, question, allow)
+
+    def _present(self, model: int | None, embedder: Embedder | None) -> View:
+        view = self._view or View()
+        if not view.apply(self._store.changes(view.seq, model)):
+            view = View()
+            view.apply(self._store.changes(0, model))
+        self._view = view
+        if view.without_vector and embedder is not None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{view.without_vector} of {len(view)} cubes of space {self._space!r} have no vector of "
+                f"{embedder.name} ({embedder.revision}); they are found by words only. Run `mnemos reindex` to "
+                "compute them.",
+                StaleVectors,
+                stacklevel=6,
+            )
+        return view
+
+    def _past(self, as_of: int, model: int | None) -> View:
+        view = View()
+        view.apply(Changes(0, self._store.snapshot(as_of, model), []))
+        return view
