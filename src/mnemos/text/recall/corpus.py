@@ -142,7 +142,7 @@ class Corpus:
         n = len(self)
         session = np.where(self.alive, self._session, -1).astype(np.int32)
         inside = np.flatnonzero(session >= 0)
-        order = inside[np.lexsort((inside, self._at[inside], session[inside]))].astype(np.int32)
+        order = _by_session_and_time(inside, session, self._at)
         sorted_session = session[order]
         starts = np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(order) else order
         around = {0: np.arange(n, dtype=np.int32)}
@@ -189,6 +189,15 @@ class Corpus:
             self.speakers[name] = len(self.speakers)
             self.speaker_terms.append(frozenset(terms(name)))
         return self.speakers[name]
+
+
+def _by_session_and_time(positions: NDArray[np.int64], session: Ints, at: NDArray[np.int64]) -> Ints:
+    """Return the positions session by session, each in the order of time."""
+    order = positions[np.argsort(session[positions], kind="stable")]
+    later = (at[order[1:]] >= at[order[:-1]]) | (session[order[1:]] != session[order[:-1]])
+    if not later.all():  # somebody told of the past afterwards; sorting by time too takes five times as long
+        order = positions[np.lexsort((positions, at[positions], session[positions]))]
+    return order.astype(np.int32)
 
 
 def sum_of(arrays: Sequence[Floats]) -> Floats:
