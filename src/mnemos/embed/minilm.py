@@ -23,7 +23,7 @@ WINDOW = 254  # word pieces in one pass; the model was trained on 256, two of wh
 OVERLAP = 32  # word pieces that neighbouring windows share
 MAX_WINDOWS = 128  # of one text; a longer one is sampled evenly
 CHARACTERS = 4_000  # of a text are tokenised at a time, to bound what the tokeniser holds
-BATCH = 1_024  # word pieces in one pass, padding included: what fits into a core's cache
+BATCH = 256  # word pieces in one pass, padding included: what fits into a core's cache
 BULK = 8  # from how many windows on the batches are spread over the cores
 CACHED = 512  # vectors of single texts that are kept: the same question is often asked again
 
@@ -99,23 +99,31 @@ class MiniLM:
                 owner.append(i)
         left = np.bincount(np.array(owner, dtype=np.int64), minlength=len(texts))
         sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        batches = list(_batches(windows))
-        threads = 1 if len(windows) < BULK else self._threads
+        for batch, vectors in self._run(windows):
+            for w, vector in zip(batch, vectors, strict=True):
+                sums[owner[w]] += len(windows[w]) * vector
+                left[owner[w]] -= 1
+            if progress:
+                progress(sum(1 for i in {owner[w] for w in batch} if left[i] == 0))
+        return unit_rows(sums)
+
+    def _run(self, windows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Vectors]]:
+        """Yield batches of the windows' numbers with their vectors; what is left is dropped when the caller stops."""
         with self._lock:
             session = self._session
 
-        def run(batch: list[int]) -> tuple[list[int], Vectors]:
+        def forward(batch: list[int]) -> tuple[list[int], Vectors]:
             return batch, _forward(session, [windows[w] for w in batch])
 
-        with ThreadPoolExecutor(threads) as pool:
-            done = map(run, batches) if threads == 1 else pool.map(run, batches)
-            for batch, vectors in done:
-                for w, vector in zip(batch, vectors, strict=True):
-                    sums[owner[w]] += len(windows[w]) * vector
-                    left[owner[w]] -= 1
-                if progress:
-                    progress(sum(1 for i in {owner[w] for w in batch} if left[i] == 0))
-        return unit_rows(sums)
+        batches = _batches(windows)
+        if len(windows) < BULK or self._threads == 1:
+            yield from map(forward, batches)
+            return
+        pool = ThreadPoolExecutor(self._threads)
+        try:
+            yield from pool.map(forward, batches)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _windows(self, text: str) -> list[list[int]]:
         """Return the word pieces of a text, with the marks of begin and end, a list a window."""
