@@ -340,7 +340,7 @@ def test_doctor_finds_and_repairs_words_and_vectors_from_the_rows(tmp_path):
         damage(
             path, "UPDATE words SET terms = 'nonsense' WHERE n = 1", "DELETE FROM words WHERE n = 2",
             "UPDATE vectors SET vector = x'00' WHERE n = 3", "DELETE FROM vectors WHERE n = 4",
-            "DELETE FROM dates WHERE n = 5", "INSERT INTO words VALUES (999, 'orphan')",
+            "DELETE FROM dates WHERE n = 5", "INSERT INTO words (n, terms) VALUES (999, 'orphan')",
         )  # fmt: skip
         found = space.doctor()
         assert [p.split()[0] for p in found.problems] == ["3", "1", "1", "1"]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
 
 Form = Literal["text", "activation", "parametric"]
-State = Literal["active", "archived"]
+State = Literal["active", "superseded", "archived"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -21,6 +21,11 @@ _TIMES = ("at", "learned", "replaced", "valid_from", "valid_to", "recalled_at")
 def new_id() -> str:
     """Return 16 characters of base 32 (80 random bits), short enough to cite in a prompt."""
     return base64.b32encode(os.urandom(10)).decode("ascii").lower()
+
+
+def utc_now() -> datetime:
+    """Return the time, aware: the clock that is used when none is injected."""
+    return datetime.now(UTC)
 
 
 def to_micros(moment: datetime) -> int:
@@ -41,7 +46,10 @@ class MemCube:
     A cube is immutable: an update makes another one with the same `id` and the next `version`.
     All times are timezone-aware. `at` is when it happened, `learned` when this version was written,
     `replaced` when a later version took its place (None while it is the current one), and
-    `valid_from`/`valid_to` the time in which what it says is true, where known.
+    `valid_from`/`valid_to` the time in which what it says is true, where known. `state` is "active"; "superseded" when
+    something newer took the place of all that it says; or "archived" when it was let go, out of search and restorable.
+    `strength`, `recalls`, `recalled_at` and `layer` (0 short term to 2 long term) are kept by the law of forgetting;
+    a `pinned` cube is never let go.
     """
 
     id: str
@@ -64,6 +72,8 @@ class MemCube:
     strength: float = 1.0
     recalls: int = 0
     recalled_at: datetime | None = None
+    pinned: bool = False
+    layer: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar, get_args
 
@@ -12,20 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos import upkeep
-from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id
+from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id, to_micros
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, StaleVectors
 from mnemos.filters import make_filter
 from mnemos.guard.erasure import Receipt, choose, erase
+from mnemos.reason.base import Reasoner
+from mnemos.reason.rules import RuleReasoner
+from mnemos.store.life import Decision, KnownFact, Link, known
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.encode.messages import Draft, clean, moment, to_draft
+from mnemos.text.forget.base import Law
+from mnemos.text.forget.ebbinghaus import Ebbinghaus
+from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.live import LiveView, Rank
+from mnemos.text.recall.living import asks_past, living_first
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.view import Allow, Ranked, RankedSession, View
 from mnemos.text.recall.view import SearchMethod as SearchMethod
+from mnemos.text.update import versions
+from mnemos.text.update.write import state_facts, write
 
 R = TypeVar("R", Ranked, RankedSession)
+STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
 
 
 class Space:
@@ -35,13 +44,23 @@ class Space:
     process sees it. The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
     """
 
-    def __init__(self, name: str, store: SqliteStore, embedder: Embedder | None, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: SqliteStore,
+        embedder: Embedder | None,
+        clock: Callable[[], datetime],
+        reasoner: Reasoner | None = None,
+    ) -> None:
         self.name = name
         self.store = store
         self.embedder = embedder
         self.clock = clock
+        self.rules = RuleReasoner()
+        self.reasoner = reasoner or self.rules
         self._model_key: int | None = None
         self._live = LiveView(store, name)
+        self._recalls = Recalls(store)
 
     # -- encode
 
@@ -57,19 +76,24 @@ class Space:
         role: str | None = None,
         kind: str = "turn",
         id: str | None = None,
+        decide: bool = True,
     ) -> MemCube:
         """Store one text and return its cube; it is on the disk when this returns.
 
-        `at` is when it happened (default: now); relative dates in the text are resolved against it.
+        `at` is when it happened (default: now); relative dates in the text are resolved against it. What it states
+        is compared with what is known (see `decisions`): it may supersede other cubes, and, when it has no session, id
+        or metadata of its own, it may only confirm or refine a cube, which is then returned. `decide=False` appends.
         One embedding and one commit: some 5 ms. Raises InvalidInput (nothing stored) or StoreError.
         """
         message = {
             "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
             "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return self._write([to_draft(message, where="add")], None)[0]
+        return self._write([to_draft(message, where="add")], None, decide)[0]
 
-    def add_many(self, messages: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> list[MemCube]:
+    def add_many(
+        self, messages: Iterable[Mapping[str, Any]], *, decide: bool = True, progress: Progress | None = None
+    ) -> list[MemCube]:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
         A message is a dict with `content` and any keyword of `add`, or one of the shapes of chat APIs
@@ -78,32 +102,41 @@ class Space:
         embedded since the last call. Raises InvalidInput naming the message, or Conflict when an id is
         taken by other content; nothing is stored then.
         """
-        return self._write([to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)], progress)
+        return self._write([to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)], progress, decide)
 
-    def _write(self, drafts: Sequence[Draft], progress: Progress | None) -> list[MemCube]:
+    def _write(self, drafts: Sequence[Draft], progress: Progress | None, decide: bool) -> list[MemCube]:
         now = self.clock()
         known = self.store.get([d.id for d in drafts if d.id is not None])
         cubes: list[MemCube] = []
         new: list[MemCube] = []
+        mergeable: list[bool] = []
         for draft in drafts:
             cube = self._to_cube(draft, now)
             there = known.get(cube.id)
             if there is None:
                 known[cube.id] = cube
                 new.append(cube)
+                mergeable.append(draft.id is None and draft.session is None and not draft.metadata)
             elif not self._had(there, cube):
                 raise Conflict(
                     f"id {cube.id!r} is already in space {self.name!r} with other content. Use update() to change "
                     "it, or leave the id out to get a new one. Nothing was stored."
                 )
             cubes.append(there or cube)
-        self.store.insert(make_entries(new, self.embedder, progress), self.model_key())
-        return cubes
+        entries = make_entries(new, self.embedder, progress)
+        if not decide:
+            self.store.insert(entries, self.model_key())
+            return cubes
+        statements = state_facts(entries, self.rules, mergeable)
+        written = write(self.store, statements, self.model_key(), self.rules)
+        self._recalled(written.confirmed)
+        became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
+        return [became.get(cube.id, cube) for cube in cubes]
 
     def _had(self, there: MemCube, cube: MemCube) -> bool:
         """Tell whether some version of a stored cube has this content: it was imported before, and since updated."""
-        versions = [there] if there.version == 1 else self.store.versions(there.id)
-        return any(_content_of(v) == _content_of(cube) for v in versions)
+        past = [there] if there.version == 1 else self.store.versions(there.id)
+        return any(_content_of(v) == _content_of(cube) for v in past)
 
     def _to_cube(self, draft: Draft, now: datetime) -> MemCube:
         return MemCube(
@@ -139,6 +172,7 @@ class Space:
         until: datetime | str | float | None = None,
         as_of: datetime | str | float | None = None,
         asked_at: datetime | str | float | None = None,
+        include_superseded: bool | None = None,
         method: SearchMethod = "hybrid",
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
@@ -146,14 +180,16 @@ class Space:
         The filters keep cubes whose field equals the value (`where`: whose metadata do); `since`/`until`
         (half-open) those that happened then or speak of a date then. `as_of` searches what was believed
         at that moment: slower, its index is built anew. `asked_at` (default now) anchors time words of the
-        query ("last week"). `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine).
+        query ("last week"). What something newer took the place of is left out, or stands behind it where it says more
+        besides; `include_superseded` finds it too (default: when the question asks for the past, "used to").
+        `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
         Raises InvalidInput for an empty query, a k below 1, or an unknown method.
         """
         filters = {
             "session": session, "speaker": speaker, "role": role, "kind": kind, "source": source, "where": where,
-            "since": since, "until": until, "as_of": as_of,
+            "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
         }  # fmt: skip
         return [hit for _, hit in self._search(query, k, filters, asked_at, method)]
 
@@ -163,9 +199,20 @@ class Space:
         def rank(view: View, question: Query, allow: Allow) -> list[Ranked]:
             return view.rank(question, k, allow=allow, method=method)
 
+        if filters.get("include_superseded") is None:
+            filters = {**filters, "include_superseded": asks_past(query) if isinstance(query, str) else False}
         ranked = self._ask(rank, query, k, filters, asked_at, method)
         cubes = self.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
-        return [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+        hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+        if filters.get("as_of") is None:
+            if method == "hybrid" and not filters["include_superseded"]:
+                hits = living_first(self.store, hits)
+            self._recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
+        return hits
+
+    def _recalled(self, ids: Sequence[str]) -> None:
+        if ids and self._recalls.note(ids, self.clock()):
+            self._recalls.write(self.law)
 
     def search_sessions(
         self,
@@ -262,10 +309,10 @@ class Space:
 
     def history(self, cube_id: str) -> Sequence[MemCube]:
         """Return all versions of a cube, oldest first. Raises NotFound."""
-        versions = self.store.versions(cube_id)
-        if not versions:
+        found = self.store.versions(cube_id)
+        if not found:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
-        return versions
+        return found
 
     def __len__(self) -> int:
         return int(self.store.stats()["cubes"])
@@ -289,32 +336,11 @@ class Space:
         valid_from, valid_to. Raises NotFound, InvalidInput when there is nothing to change, and Conflict
         when somebody else updated the cube meanwhile.
         """
-        now = self.clock()
-        old = self.get(cube_id)
-        validity: dict[str, Any] = {n: moment(changes.pop(n), n) for n in ("valid_from", "valid_to") if n in changes}
-        unknown = changes.keys() - {
-            "content",
-            "at",
-            "session",
-            "speaker",
-            "role",
-            "source",
-            "kind",
-            "metadata",
-        }
-        if unknown:
-            raise InvalidInput(f"update: unknown field {sorted(unknown)}.")
-        fields = ("session", "speaker", "role", "source", "kind", "metadata", "at")
-        draft = to_draft({"content": old.text, **{n: getattr(old, n) for n in fields}, **changes}, where="update")
-        new = replace(
-            self._to_cube(draft, now), id=old.id, version=old.version + 1, at=draft.at or old.at,
-            parents=old.parents, strength=old.strength, recalls=old.recalls, recalled_at=old.recalled_at,
-            **{"valid_from": old.valid_from, "valid_to": old.valid_to, **validity},
-        )  # fmt: skip
-        if replace(new, version=old.version, learned=old.learned) == old:
-            raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
-        self.store.replace(make_entries([new], self.embedder)[0], self.model_key())
-        return new
+        return versions.update(self, cube_id, changes)
+
+    def rollback(self, cube_id: str, version: int) -> MemCube:
+        """Make an earlier version of a cube its newest one and return it; nothing is lost. Raises NotFound."""
+        return versions.rollback(self, cube_id, version)
 
     def delete(self, cube_id: str) -> Sequence[str]:
         """Remove a cube for good: all its versions, its words, its vectors, and every cube derived from it.
@@ -350,6 +376,42 @@ class Space:
         """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
         return choose(self, ids, query=query, everything=everything, filters=filters)[1]
 
+    # -- the life of memories
+
+    @property
+    def law(self) -> Law:
+        """The law by which memories are strengthened and forgotten."""
+        return Ebbinghaus()
+
+    def facts(
+        self,
+        subject: str | None = None,
+        attribute: str | None = None,
+        *,
+        as_of: datetime | str | float | None = None,
+        ended: bool = False,
+    ) -> Sequence[KnownFact]:
+        """Return what cubes state, oldest first: what holds now, or as believed at `as_of`; with `ended` also what held.
+
+        "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared as they are kept.
+        """
+        believed = moment(as_of, "as_of")
+        when = None if believed is None else to_micros(believed)
+        rows = self.store.life.facts(subject=subject, as_of=when, ended=ended)
+        return [known(row, when) for row in rows if attribute in (None, row.fact.attribute)]
+
+    def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
+        """Return what was decided about new statements and why, oldest first; plain additions are not recorded."""
+        return self.store.life.decisions(cube_id, limit=limit)
+
+    def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
+        """Return the links from and to a cube, or all."""
+        return self.store.life.links(None if cube_id is None else [cube_id], kind=kind)
+
+    def flush(self) -> int:
+        """Write the recalls that are in RAM only; return how many cubes changed."""
+        return self._recalls.write(self.law)
+
     # -- upkeep
 
     def reindex(self, progress: Progress | None = None) -> int:
@@ -369,7 +431,9 @@ class Space:
         return upkeep.restore(self, records, progress)
 
     def close(self) -> None:
-        """Close the file and free the RAM of the index."""
+        """Write what is in RAM only (recalls), close the file and free the RAM of the index."""
+        if not self.store.closed:
+            self._recalls.write(self.law)
         self.store.close()
         self._live.drop()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mnemos.cube import Hit
+from mnemos.cube import Hit, utc_now
 from mnemos.embed import Embedder, load
 from mnemos.errors import InvalidInput, NotFound, StoreError
+from mnemos.reason import load_reasoner
+from mnemos.reason.base import Reasoner
 from mnemos.space import Space
 from mnemos.store.connection import space_name
 from mnemos.store.names import SUFFIX, file_name
@@ -44,10 +46,14 @@ class Mnemos:
         *,
         embedder: str | Embedder | None = None,
         clock: Callable[[], datetime] | None = None,
+        reasoner: str | Reasoner | None = None,
+        actor: str = "local",
     ) -> None:
         self.root = Path(root).expanduser() if root is not None else default_root()
         self.embedder = load(embedder)
-        self.clock = clock or (lambda: datetime.now(UTC))
+        self.clock = clock or utc_now
+        self.reasoner = load_reasoner(reasoner)
+        self.actor = actor
         self._spaces: dict[str, Space] = {}
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,11 +65,11 @@ class Mnemos:
     def space(self, name: str) -> Space:
         """Return the space of this name, made on first use. Costs a file open the first time."""
         if name not in self._spaces:
-            store = SqliteStore(self.root / file_name(name), name)
+            store = SqliteStore(self.root / file_name(name), name, actor=self.actor, clock=self.clock)
             if (found := store.meta("space")) != name:
                 store.close()
                 raise StoreError(f"{store.path} holds the space {found!r}, not {name!r}. Rename the file back.")
-            self._spaces[name] = Space(name, store, self.embedder, self.clock)
+            self._spaces[name] = Space(name, store, self.embedder, self.clock, self.reasoner)
         return self._spaces[name]
 
     def spaces(self) -> list[str]:

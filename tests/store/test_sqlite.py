@@ -240,9 +240,8 @@ def test_damaged_pages_are_reported_not_swallowed(store):
     data = bytearray(store.path.read_bytes())
     data[4096 * 20 : 4096 * 40] = os.urandom(4096 * 20)
     store.path.write_bytes(data)
-    damaged = SqliteStore(store.path, "s")
     try:
-        wrong = damaged.integrity()
+        wrong = SqliteStore(store.path, "s").integrity()
     except StoreCorrupt as error:
         wrong = [str(error)]
     assert wrong

@@ -62,6 +62,7 @@ class IndexRow:
     terms: tuple[str, ...]
     vector: Vector
     dates: tuple[tuple[int, int], ...]
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Filter:
     """Which cubes: every given field must match. Times are microseconds since 1970.
 
     `since`/`until` (half-open) match a cube that happened then or that speaks of a date then.
-    `where` compares metadata values for equality, by JSON value.
+    `where` compares metadata values for equality, by JSON value. With `superseded` the state "active" means those too.
     """
 
     session: str | None = None
@@ -102,21 +103,22 @@ class Filter:
     until: int | None = None
     as_of: int | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
+    superseded: bool = False
 
     @property
     def selects_all(self) -> bool:
-        """True when nothing narrows the search down: every active, current cube matches."""
-        return self == Filter()
+        """True when nothing narrows the search down: every active, current cube matches (and every superseded one)."""
+        return self == Filter(superseded=self.superseded)
 
 
 class Store(Protocol):
     """Where the versions of one space live."""
 
-    def insert(self, entries: Sequence[Entry], model: int | None) -> None:
-        """Write new versions, all or none. An id that already has this version raises `Conflict`."""
+    def insert(self, entries: Sequence[Entry], model: int | None) -> list[int]:
+        """Write new versions, all or none; return their keys. An id that already has this version raises `Conflict`."""
 
-    def replace(self, entry: Entry, model: int | None) -> None:
-        """Write the next version of a cube and close the current one at `entry.cube.learned`."""
+    def replace(self, entry: Entry, model: int | None) -> int:
+        """Write the next version of a cube, close the current one at `entry.cube.learned`; return the new key."""
 
     def erase(self, ids: Sequence[str]) -> list[str]:
         """Remove cubes with all their versions and everything derived from them; return the ids removed."""

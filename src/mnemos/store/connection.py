@@ -112,6 +112,11 @@ class Connection:
             self._db, self._pid = self._open(), os.getpid()
         return self._db
 
+    @property
+    def closed(self) -> bool:
+        """True after `close`, and in a child that has not used the connection yet."""
+        return self._db is None or self._pid != os.getpid()
+
     def close(self) -> None:
         """Close the file. Closing twice is allowed."""
         with self._lock:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,23 @@ from mnemos.store.base import Filter
 
 COLUMNS = (
     "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
-    "valid_from, valid_to, strength, recalls, recalled_at, metadata"
+    "valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer"
 )
-INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 22)})"
+INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 24)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id)"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
+_CHUNK = 500  # values that one query binds
+
+
+def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut values into parts that one query can bind. Their length is even, for pairs."""
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
+
+
+def marks(items: Sequence[Any]) -> str:
+    """Return as many placeholders as there are items."""
+    return ", ".join("?" * len(items))
 
 
 def _micros(moment: datetime | None) -> int | None:
@@ -34,20 +47,21 @@ def to_row(n: int, cube: MemCube, seq: int) -> tuple[Any, ...]:
         n, cube.id, cube.version, cube.form, cube.kind, cube.state, cube.text, cube.session, cube.speaker,
         cube.role, cube.source, to_micros(cube.at), int(offset.total_seconds()) if offset else 0,
         to_micros(cube.learned), _micros(cube.replaced), _micros(cube.valid_from), _micros(cube.valid_to),
-        cube.strength, cube.recalls, _micros(cube.recalled_at), json.dumps(dict(cube.metadata)), seq,
+        cube.strength, cube.recalls, _micros(cube.recalled_at), json.dumps(dict(cube.metadata)), cube.pinned, cube.layer,
+        seq,
     )  # fmt: skip
 
 
 def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
     """Return (key, cube) of one row of `SELECT`."""
     (n, id_, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced,
-     valid_from, valid_to, strength, recalls, recalled_at, metadata, parents) = row  # fmt: skip
+     valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, parents) = row  # fmt: skip
     cube = MemCube(
         id=id_, text=text, space=space, at=from_micros(at, at_offset), learned=from_micros(learned), form=form,
         kind=kind, state=state, version=version, session=session, speaker=speaker, role=role, source=source,
         parents=tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
         valid_to=_moment(valid_to), strength=strength, recalls=recalls, recalled_at=_moment(recalled_at),
-        metadata=json.loads(metadata),
+        metadata=json.loads(metadata), pinned=bool(pinned), layer=layer,
     )  # fmt: skip
     return n, cube
 
@@ -56,6 +70,9 @@ def to_sql(filter: Filter) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a filter and its values. O(1); the query itself uses the indexes."""
     clauses: list[str] = []
     values: list[Any] = []
+    if filter.superseded and filter.state == "active":
+        clauses.append("state IN ('active', 'superseded')")
+        filter = replace(filter, state=None)
     for column in ("session", "speaker", "role", "kind", "source", "state"):
         wanted = getattr(filter, column)
         if wanted is not None:

@@ -6,12 +6,13 @@ seen `seq` N asks for rows above N, and for the keys in `gone`, to catch up with
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 
 from mnemos.errors import ForeignFile, NewerFile
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 1
+VERSION = 2
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -61,6 +62,48 @@ CREATE INDEX gone_seq ON gone (seq);
 CREATE TABLE erased (id_hash BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
+# The life of a memory: what it states, what it is linked to, what was decided about it, and the audit log.
+_V2 = """
+ALTER TABLE cubes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cubes ADD COLUMN layer INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE words ADD COLUMN print INTEGER;
+CREATE INDEX words_print ON words (print);
+CREATE TABLE facts (
+    n INTEGER NOT NULL, i INTEGER NOT NULL, subject TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
+    exclusive INTEGER NOT NULL, negated INTEGER NOT NULL, begin INTEGER NOT NULL, stop INTEGER NOT NULL,
+    since INTEGER NOT NULL, until INTEGER, ended INTEGER, ended_by TEXT, PRIMARY KEY (n, i)
+) WITHOUT ROWID;
+CREATE INDEX facts_about ON facts (subject, attribute);
+CREATE INDEX facts_ended_by ON facts (ended_by) WHERE ended_by IS NOT NULL;
+CREATE TABLE links (
+    a TEXT NOT NULL, b TEXT NOT NULL, kind TEXT NOT NULL, weight REAL NOT NULL, made INTEGER NOT NULL,
+    PRIMARY KEY (a, kind, b)
+) WITHOUT ROWID;
+CREATE INDEX links_b ON links (b, kind);
+CREATE TABLE decisions (
+    cube TEXT NOT NULL, made INTEGER NOT NULL, action TEXT NOT NULL, reason TEXT NOT NULL, others TEXT NOT NULL,
+    maker TEXT NOT NULL
+);
+CREATE INDEX decisions_cube ON decisions (cube);
+CREATE TABLE pending (id TEXT PRIMARY KEY, tries INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE lessons (trigger BLOB NOT NULL, mistaken BLOB NOT NULL, made INTEGER NOT NULL,
+    PRIMARY KEY (trigger, mistaken)) WITHOUT ROWID;
+CREATE TABLE audit (
+    i INTEGER PRIMARY KEY, made INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, cubes INTEGER NOT NULL,
+    digest BLOB NOT NULL, chain BLOB NOT NULL
+);
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+INSERT INTO pending SELECT id, 0, 'written before facts were kept' FROM cubes WHERE replaced IS NULL;
+UPDATE words SET print = (SELECT print_of(text) FROM cubes WHERE cubes.n = words.n);
+"""
+
+
+def print_of(text: str) -> int:
+    """Return a 64-bit number of a text: those that differ only in case, spaces and closing dots share it."""
+    plain = " ".join(text.casefold().split()).rstrip(".! ") or text
+    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
+
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     """Bring the file to the current schema, or raise `ForeignFile`/`NewerFile` and change nothing.
@@ -75,10 +118,13 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
 
     @migrations(name="0001_first_schema")
     def _first(db: Database) -> None:
-        for statement in _V1.split(";"):  # executescript would commit the transaction
-            if statement.strip():
-                db.conn.execute(statement)
+        _run(db.conn, _V1)
         db.conn.execute("INSERT INTO meta VALUES ('space', ?)", (space,))
+
+    @migrations(name="0002_life")
+    def _second(db: Database) -> None:
+        db.conn.create_function("print_of", 1, print_of, deterministic=True)
+        _run(db.conn, _V2)
 
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -91,6 +137,16 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    """Run statements one by one: `executescript` would commit the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
 
 
 def _check(connection: sqlite3.Connection, where: str) -> int:

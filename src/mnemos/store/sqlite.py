@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.cube import MemCube, to_micros
+from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, NotFound
+from mnemos.store import audit
 from mnemos.store.base import Changes, DateRow, Entry, Filter, IndexRow, Scanned
 from mnemos.store.connection import Connection
+from mnemos.store.life import Life
+from mnemos.store.removal import ROW_TABLES, family, hash_id, remove, select_in
 from mnemos.store.rows import INSERT, SELECT, to_cube, to_row, to_sql
+from mnemos.store.schema import print_of
 
 _INDEX_ROWS = (
-    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, replaced IS NOT NULL OR state != 'active' "
+    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state = 'superseded', "
+    "replaced IS NOT NULL OR state = 'archived' "
     "FROM cubes LEFT JOIN words ON words.n = cubes.n "
     "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE {} ORDER BY cubes.n"
 )
-ROW_TABLES = ("words", "vectors", "dates")  # what stands beside a row of `cubes`, keyed by n
-_CHUNK = 500
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
-
-
-def _hash(name: str) -> bytes:
-    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _marks(items: Sequence[Any]) -> str:
-    return ", ".join("?" * len(items))
+Clock = Callable[[], datetime]
 
 
 class SqliteStore:
@@ -46,35 +37,50 @@ class SqliteStore:
     `changes` O(rows changed).
     """
 
-    def __init__(self, path: Path, space: str) -> None:
+    def __init__(self, path: Path, space: str, *, actor: str = "local", clock: Clock = utc_now) -> None:
         self.space = space
+        self.actor = actor
+        self.clock = clock
         self.connection = Connection(path, space)
+        self.life = Life(self.connection)
 
     @property
     def path(self) -> Path:
         """The file."""
         return self.connection.path
 
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self.connection.closed
+
     # -- writing
 
-    def insert(self, entries: Sequence[Entry], model: int | None) -> None:
-        """Write new versions, all or none. An id that already has this version raises `Conflict`."""
-        if entries:
-            with self.connection.write() as db:
-                seq = self._next_seq(db)
-                self._close_previous(db, seq, entries)
-                self._insert(db, seq, entries, model)
-
-    def replace(self, entry: Entry, model: int | None) -> None:
-        """Write the next version of a cube and close the current one at `entry.cube.learned`."""
+    def insert(self, entries: Sequence[Entry], model: int | None) -> list[int]:
+        """Write new versions, all or none; return their keys. An id that already has this version raises `Conflict`."""
+        if not entries:
+            return []
         with self.connection.write() as db:
-            seq = self._next_seq(db)
+            seq = self.next_seq(db)
+            self._close_previous(db, seq, entries)
+            self.log(db, "add", [e.cube.id for e in entries])
+            return self._insert(db, seq, entries, model)
+
+    def replace(self, entry: Entry, model: int | None) -> int:
+        """Write the next version of a cube and close the current one at `entry.cube.learned`; return its key."""
+        with self.connection.write() as db:
+            seq = self.next_seq(db)
             if self._close_previous(db, seq, [entry]) != 1:
                 raise Conflict(
                     f"cube {entry.cube.id} was updated or removed by somebody else. Read it again and repeat "
                     "the update."
                 )
-            self._insert(db, seq, [entry], model)
+            self.log(db, "update", [entry.cube.id])
+            return self._insert(db, seq, [entry], model)[0]
+
+    def log(self, db: sqlite3.Connection, action: str, ids: Sequence[str]) -> None:
+        """Write to the audit log, inside the transaction of what is logged."""
+        audit.append(db, to_micros(self.clock()), self.actor, action, ids)
 
     @staticmethod
     def _close_previous(db: sqlite3.Connection, seq: int, entries: Sequence[Entry]) -> int:
@@ -85,7 +91,7 @@ class SqliteStore:
             ((to_micros(c.learned), seq, c.id, c.version - 1) for c in later),
         ).rowcount
 
-    def _insert(self, db: sqlite3.Connection, seq: int, entries: Sequence[Entry], model: int | None) -> None:
+    def _insert(self, db: sqlite3.Connection, seq: int, entries: Sequence[Entry], model: int | None) -> list[int]:
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'cubes'").fetchone()
         first = (row[0] if row else 0) + 1  # safe: the write lock is held
         numbered = list(enumerate(entries, first))
@@ -96,22 +102,24 @@ class SqliteStore:
                 f"a cube of this batch has an id that is already in space {self.space!r}. Use update() to change "
                 "it, or leave the id out to get a new one. Nothing of the batch was stored."
             ) from error
-        self._put_words(db, ((n, e.terms, e.dates) for n, e in numbered))
+        self._put_words(db, ((n, e.cube.text, e.terms, e.dates) for n, e in numbered))
         db.executemany(
             "INSERT OR IGNORE INTO parents VALUES (?, ?)",
             ((e.cube.id, p) for e in entries for p in e.cube.parents),
         )
         if model is not None:
             self._put_vectors(db, model, ((n, e.vector) for n, e in numbered if e.vector is not None))
+        return [n for n, _ in numbered]
 
     @staticmethod
-    def _next_seq(db: sqlite3.Connection) -> int:
+    def next_seq(db: sqlite3.Connection) -> int:
+        """Number a transaction that writes."""
         return int(db.execute("UPDATE counter SET seq = seq + 1 RETURNING seq").fetchone()[0])
 
     @staticmethod
-    def _put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, Sequence[str], Sequence[DateRow]]]) -> None:
-        for n, terms, dates in rows:
-            db.execute("INSERT INTO words VALUES (?, ?)", (n, " ".join(terms)))
+    def _put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[str], Sequence[DateRow]]]) -> None:
+        for n, text, terms, dates in rows:
+            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), print_of(text)))
             for d in dates:
                 values = (n, d.start, d.stop, d.phrase, d.begin, d.end, d.granularity, d.relative)
                 db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
@@ -119,47 +127,29 @@ class SqliteStore:
     def family(self, ids: Sequence[str]) -> list[str]:
         """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
         with self.connection.read() as db:
-            return self._family(db, ids)
-
-    def _family(self, db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
-        found: dict[str, None] = {}
-        queue = list(ids)
-        while queue:
-            there = [r[0] for r in self._in(db, "SELECT DISTINCT id FROM cubes WHERE id IN ({})", queue)]
-            found.update(dict.fromkeys(there))
-            children = self._in(db, "SELECT child FROM parents WHERE parent IN ({})", there)
-            queue = [r[0] for r in children if r[0] not in found]
-        return list(found)
+            return family(db, ids)
 
     def erase(self, ids: Sequence[str]) -> list[str]:
         """Remove cubes with all their versions and everything derived from them; return the ids removed.
 
         The bytes are overwritten (`secure_delete`) and the write-ahead log is emptied. Hashes of the ids stay, so that
-        an import does not bring them back unasked (`was_erased`).
+        an import does not bring them back unasked (`was_erased`). What they had superseded holds again.
         """
         with self.connection.write() as db:
-            names = self._family(db, ids)
-            keys = [r[0] for r in self._in(db, "SELECT n FROM cubes WHERE id IN ({})", names)]
-            if not keys:
+            names = family(db, ids)
+            if not names:
                 return []
-            seq = self._next_seq(db)
-            for part in _chunks(keys):
-                for table in (*ROW_TABLES, "cubes"):
-                    db.execute(f"DELETE FROM {table} WHERE n IN ({_marks(part)})", part)
-            for part in _chunks(names):
-                db.execute(f"DELETE FROM parents WHERE child IN ({_marks(part)})", part)
-                db.execute(f"DELETE FROM parents WHERE parent IN ({_marks(part)})", part)
-            db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
-            db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", ((_hash(name),) for name in names))
+            remove(db, names, self.next_seq(db))
+            self.log(db, "erase", names)
         self.tidy()
         return names
 
     def was_erased(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that were erased from this space at some time."""
-        hashes = {_hash(name): name for name in ids}
+        hashes = {hash_id(name): name for name in ids}
         with self.connection.read() as db:
             return {
-                hashes[r[0]] for r in self._in(db, "SELECT id_hash FROM erased WHERE id_hash IN ({})", list(hashes))
+                hashes[r[0]] for r in select_in(db, "SELECT id_hash FROM erased WHERE id_hash IN ({})", list(hashes))
             }
 
     def tidy(self) -> None:
@@ -180,25 +170,18 @@ class SqliteStore:
             ).fetchone()
         return found is not None
 
-    @staticmethod
-    def _in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
-        rows: list[Any] = []
-        for part in _chunks(values):
-            rows += db.execute(query.format(_marks(part)), part).fetchall()
-        return rows
-
     # -- reading
 
     def get(self, ids: Sequence[str]) -> dict[str, MemCube]:
         """Return the current versions that exist, by id."""
         with self.connection.read() as db:
-            rows = self._in(db, f"{SELECT} WHERE replaced IS NULL AND id IN ({{}})", ids)
+            rows = select_in(db, f"{SELECT} WHERE replaced IS NULL AND id IN ({{}})", ids)
         return {cube.id: cube for _, cube in (to_cube(r, self.space) for r in rows)}
 
     def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
         """Return versions by their row key."""
         with self.connection.read() as db:
-            rows = self._in(db, f"{SELECT} WHERE n IN ({{}})", keys)
+            rows = select_in(db, f"{SELECT} WHERE n IN ({{}})", keys)
         return dict(to_cube(r, self.space) for r in rows)
 
     def versions(self, cube_id: str) -> list[MemCube]:
@@ -227,7 +210,7 @@ class SqliteStore:
         with self.connection.read() as db:
             columns = "n, start, stop, phrase, begin, end, granularity, relative"
             query = f"SELECT {columns} FROM dates WHERE n IN ({{}}) ORDER BY begin"
-            for n, start, stop, phrase, begin, end, granularity, relative in self._in(db, query, keys):
+            for n, start, stop, phrase, begin, end, granularity, relative in select_in(db, query, keys):
                 row = DateRow(start, stop, phrase, begin, end, granularity, bool(relative))
                 found.setdefault(n, []).append(row)
         return found
@@ -246,9 +229,9 @@ class SqliteStore:
 
     def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
         """Return the versions that were current and active at `as_of`."""
-        where = "learned <= ? AND (replaced IS NULL OR replaced > ?) AND state = 'active'"
+        where = "learned <= ? AND (replaced IS NULL OR replaced > ?)"
         with self.connection.read() as db:
-            query = _INDEX_ROWS.replace("replaced IS NOT NULL OR state != 'active'", "0")
+            query = _INDEX_ROWS.replace("replaced IS NOT NULL OR state = 'archived'", "0")
             return self._index_rows(db, where, [as_of, as_of], model, query)[0]
 
     def _index_rows(
@@ -265,7 +248,7 @@ class SqliteStore:
             spans.setdefault(n, []).append((start, stop))
         rows: list[IndexRow] = []
         gone: list[int] = []
-        for n, session, speaker, role, kind, at, text, terms, vector, closed in db.execute(
+        for n, session, speaker, role, kind, at, text, terms, vector, old, closed in db.execute(
             query.format(where), [-1 if model is None else model, *values]
         ):
             if closed:
@@ -273,7 +256,8 @@ class SqliteStore:
                 continue
             array = None if vector is None else np.frombuffer(vector, dtype="<f2")
             words = tuple(terms.split(" ")) if terms else ()
-            rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, array, tuple(spans.get(n, ()))))
+            spoken = tuple(spans.get(n, ()))
+            rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, array, spoken, bool(old)))
         return rows, gone
 
     # -- vectors
@@ -303,9 +287,9 @@ class SqliteStore:
         """Store vectors for versions that exist; those erased meanwhile are skipped."""
         with self.connection.write() as db:
             pairs = list(rows)
-            alive = {r[0] for r in self._in(db, "SELECT n FROM cubes WHERE n IN ({})", [n for n, _ in pairs])}
+            alive = {r[0] for r in select_in(db, "SELECT n FROM cubes WHERE n IN ({})", [n for n, _ in pairs])}
             self._put_vectors(db, model, (p for p in pairs if p[0] in alive))
-            seq = self._next_seq(db)
+            seq = self.next_seq(db)
             db.executemany("UPDATE cubes SET seq = ? WHERE n = ?", ((seq, n) for n in alive))
 
     @staticmethod
@@ -330,15 +314,15 @@ class SqliteStore:
                 "FROM cubes WHERE replaced IS NULL AND state = 'active'"
             ).fetchone()
             rows = db.execute("SELECT count(*) FROM cubes").fetchone()[0]
-            archived = db.execute("SELECT count(*) FROM cubes WHERE replaced IS NULL AND state != 'active'").fetchone()[
-                0
-            ]
+            counts = "SELECT state, count(*) FROM cubes WHERE replaced IS NULL GROUP BY state"
+            states = dict(db.execute(counts).fetchall())
             models = db.execute(
                 "SELECT name, revision, dimension, count(n) FROM models LEFT JOIN vectors USING (m) GROUP BY m"
             ).fetchall()
         size = sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*"))
         return {
-            "cubes": cubes, "archived": archived, "versions": rows, "sessions": sessions, "speakers": speakers,
+            "cubes": cubes, "archived": states.get("archived", 0), "superseded": states.get("superseded", 0),
+            "versions": rows, "sessions": sessions, "speakers": speakers,
             "first_at": first, "last_at": last, "bytes": size, "path": str(self.path),
             "models": [dict(zip(("name", "revision", "dimension", "vectors"), m, strict=True)) for m in models],
         }  # fmt: skip
@@ -350,6 +334,11 @@ class SqliteStore:
         if row is None:
             raise NotFound(f"space {self.space!r} has no meta entry {key!r}")
         return str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a value of the space under a key."""
+        with self.connection.write() as db:
+            db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
 
     def integrity(self) -> list[str]:
         """Return what SQLite's own check finds wrong with the pages of the file; empty when it is sound."""
@@ -374,20 +363,21 @@ class SqliteStore:
             rows = db.execute(f"{SELECT} WHERE n > ? ORDER BY n LIMIT ?", (after, limit)).fetchall()
             cubes = [to_cube(row, self.space) for row in rows]
             keys = [n for n, _ in cubes]
-            words = dict(self._in(db, "SELECT n, terms FROM words WHERE n IN ({})", keys))
+            words = dict(select_in(db, "SELECT n, terms FROM words WHERE n IN ({})", keys))
             query = f"SELECT n, vector FROM vectors WHERE m = {-1 if model is None else int(model)} AND n IN ({{}})"
-            vectors = dict(self._in(db, query, keys))
+            vectors = dict(select_in(db, query, keys))
         dates = self.dates(keys)
         return [Scanned(n, c, words.get(n), tuple(dates.get(n, ())), vectors.get(n)) for n, c in cubes]
 
     def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
         """Write the words and dates of versions anew, and drop vectors that cannot be right."""
         with self.connection.write() as db:
-            seq = self._next_seq(db)
+            seq = self.next_seq(db)
             for table, keys in (("words", [r[0] for r in rows]), ("dates", [r[0] for r in rows]),
                                 ("vectors", bad_vectors)):  # fmt: skip
                 db.executemany(f"DELETE FROM {table} WHERE n = ?", ((n,) for n in keys))
-            self._put_words(db, rows)
+            texts = dict(select_in(db, "SELECT n, text FROM cubes WHERE n IN ({})", [r[0] for r in rows]))
+            self._put_words(db, ((n, texts[n], terms, dates) for n, terms, dates in rows if n in texts))
             touched = {*(r[0] for r in rows), *bad_vectors}
             db.executemany("UPDATE cubes SET seq = ? WHERE n = ?", ((seq, n) for n in touched))
 

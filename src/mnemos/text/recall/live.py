@@ -51,7 +51,10 @@ class LiveView:
         """
         with self._lock:
             view = self._present(model, embedder) if filter.as_of is None else self._past(filter.as_of, model)
-            allow = None if filter.selects_all else view.mask(self._store.keys(filter))
+            if not filter.selects_all:
+                allow: Allow = view.mask(self._store.keys(filter))
+            else:
+                allow = None if filter.superseded else view.living()
             return rank(view, question, allow)
 
     def _present(self, model: int | None, embedder: Embedder | None) -> View:

@@ -82,6 +82,11 @@ class View:
         allowed[self.corpus.positions(keys)] = True
         return allowed
 
+    def living(self) -> Allow:
+        """Return (N,) True where the cube is not superseded; None when none is."""
+        old = self.corpus.superseded
+        return ~old if old.any() else None
+
     def rank(self, query: Query, k: int, *, allow: Allow = None, method: SearchMethod = "hybrid") -> list[Ranked]:
         """Return the `k` best cubes, best first; among equals the newest first. O(N) per signal."""
         if not len(self):

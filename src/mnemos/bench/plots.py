@@ -1,0 +1,108 @@
+"""Figures of benchmark results. matplotlib draws them, to a file and without a screen."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from mnemos.errors import MnemosError
+
+GREY = "#8c8c8c"
+COLOURS = {
+    "oracle": "#000000",
+    "ebbinghaus": "#0072b2",
+    "ebbinghaus (paper)": "#56b4e9",
+    "power": "#009e73",
+    "heat": "#d55e00",
+    "layered": "#cc79a7",
+    "hebbian": "#e69f00",
+    "use": "#7f5f3f",
+    "lru": "#5f5f5f",
+    "fifo": "#8c8c8c",
+    "random": "#bdbdbd",
+}  # in the order of the legend; ttl ranks as fifo, sliding ttl as lru under a budget, and so neither is drawn
+DASHED = ("oracle", "lru", "fifo", "random", "ebbinghaus (paper)")
+SHOWN = ("ebbinghaus", "power", "heat", "lru", "fifo")  # whose retention curves are drawn
+
+
+def plot_retention(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench.retention` to `path` (PNG, SVG or PDF by its ending) and return the path.
+
+    Above: the accuracy by budget, a panel a kind of year, the standard deviation over the seeds as a band. Below: the
+    share kept by age at the year's end in each kind, solid for recalled memories and dotted for never recalled ones.
+    Raises MnemosError when matplotlib is not installed.
+    """
+    kinds = list(result["kinds"])
+    figure = new_figure(4.3 * len(kinds) + 2.0, 7.6)
+    axes = figure.subplots(2, len(kinds), squeeze=False, sharey="row")
+    for column, kind in enumerate(kinds):
+        accuracy_panel(axes[0][column], kind, result["kinds"][kind]["accuracy"])
+        curve_panel(axes[1][column], result["kinds"][kind]["retention"])
+    axes[0][0].set_ylabel("questions answered from the store, %")
+    axes[1][0].set_ylabel("memories kept at the year's end, %")
+    above = {line.get_label(): line for line in axes[0][0].lines}
+    keys = {"fontsize": 9, "frameon": False, "loc": "upper left", "bbox_to_anchor": (1.02, 1.0), "borderaxespad": 0.0}
+    axes[0][-1].legend(list(above.values()), list(above), **keys)
+    axes[1][-1].legend(handles=[*axes[1][-1].lines], **keys)
+    n = len(result["seeds"])
+    figure.suptitle(
+        f"What laws of forgetting keep: {result['memories']:,} memories in {result['days']} days, mean of {n} seeds",
+        fontsize=12, x=0.01, ha="left",
+    )  # fmt: skip
+    figure.savefig(str(path), dpi=150)
+    return Path(path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return an empty figure, in inches, that draws without a screen. Raises MnemosError without matplotlib."""
+    try:
+        figure = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+        importlib.import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    except ImportError as error:
+        raise MnemosError("figures need matplotlib: pip install 'mnemos[bench]'.") from error
+    return figure
+
+
+def accuracy_panel(axis: Any, kind: str, accuracy: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Draw the accuracy of every law by budget, in %, with a band of one standard deviation."""
+    ticks: list[float] = []
+    for name, colour in COLOURS.items():
+        if name not in accuracy:
+            continue
+        ticks = [100 * float(budget) for budget in accuracy[name]]
+        mean = [100 * cell["mean"] for cell in accuracy[name].values()]
+        spread = [100 * cell["std"] for cell in accuracy[name].values()]
+        style = "--" if name in DASHED else "-"
+        axis.plot(ticks, mean, style, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=name)
+        low, high = ([m + sign * s for m, s in zip(mean, spread, strict=True)] for sign in (-1, 1))
+        axis.fill_between(ticks, low, high, color=colour, alpha=0.08, linewidth=0)
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_xticks([], minor=True)
+    axis.set(title=kind, xlabel="budget, % of all that arrived", ylim=(0, 100))
+    tidy(axis)
+
+
+def curve_panel(axis: Any, retention: dict[str, Any]) -> None:
+    """Draw the share kept by age, in %: solid for recalled memories, dotted for those never recalled."""
+    for name in (name for name in SHOWN if name in retention):
+        for group, style in (("recalled", "-"), ("never_recalled", ":")):
+            points = [
+                (retention["bin_days"] * (i + 0.5), 100 * share)
+                for i, share in enumerate(retention[name][group])
+                if share is not None
+            ]
+            if points:
+                label = f"{name}, {group.replace('_', ' ')}"
+                axis.plot(*zip(*points, strict=True), style, color=COLOURS[name], linewidth=1.6, label=label)
+    axis.set(xlabel=f"age in days (budget {100 * retention['budget']:g} %)", ylim=(0, 103))
+    axis.set_xlim(left=0)
+    tidy(axis)
+
+
+def tidy(axis: Any) -> None:
+    """Take away what a reader does not need."""
+    axis.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)

@@ -1,0 +1,1 @@
+"""Making text memories last: episodes, summaries, profiles and links."""

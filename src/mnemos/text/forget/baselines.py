@@ -1,0 +1,64 @@
+"""What a law of forgetting has to beat: first in first out, least recently used, and chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnemos.methods import method
+from mnemos.text.forget.base import Floats, Ints, Lives
+
+
+@method("fifo", form="text", operation="forget")
+@dataclass(frozen=True, slots=True)
+class Fifo:
+    """First in, first out: the oldest memories go first, used or not."""
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return when each memory was born, (N,), in days since 1970."""
+        return lives.born
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer) unchanged, both (N,)."""
+        return lives.strength, lives.layer
+
+
+@method("lru", form="text", operation="forget")
+@dataclass(frozen=True, slots=True)
+class Lru:
+    """Least recently used: what was neither learned nor recalled for the longest time goes first."""
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return the days since each memory was last recalled or born, (N,), below 0."""
+        return lives.recalled - now
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
+        return lives.strength, lives.layer
+
+
+@method("random", form="text", operation="forget")
+@dataclass(frozen=True, slots=True)
+class Random:
+    """Chance: every memory draws its lot at birth and keeps it.
+
+    The lot is a hash of the time of birth and `seed` (splitmix64), so it is the same on every call and every machine;
+    memories born at the very same time share one.
+    """
+
+    seed: int = 0
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return the lot of each memory, (N,), evenly spread over 0 to 1 and the same at any time."""
+        mixed = np.ascontiguousarray(lives.born, dtype=np.float64).view(np.uint64)
+        mixed = mixed + np.uint64((self.seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+        lots: Floats = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return lots
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer) unchanged, both (N,)."""
+        return lives.strength, lives.layer

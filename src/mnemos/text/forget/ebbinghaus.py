@@ -1,0 +1,42 @@
+"""The forgetting curve of Ebbinghaus, as MemoryBank uses it: exponential decay that every recall slows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnemos.methods import Paper, method
+from mnemos.text.forget.base import Floats, Ints, Lives
+
+
+@method(
+    "ebbinghaus",
+    form="text",
+    operation="forget",
+    papers=(Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),),
+)
+@dataclass(frozen=True, slots=True)
+class Ebbinghaus:
+    """Retention falls exponentially, R = exp(-t / S), and every recall makes the memory stronger.
+
+    t is the days since the last recall and S = `days` * strength, in days: `days` at birth. A recall sets t to 0, as
+    the caller writes it down, and adds `gain` to the strength. With `spaced`, which is not the paper's, it adds
+    gain * (1 - R): what had been forgotten is what is won, so that ten recalls in a minute are not ten recalls in ten
+    weeks. `spaced=False` is the paper's law, S + 1.
+    """
+
+    days: float = 1.0
+    gain: float = 1.0
+    spaced: bool = True
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return the retention R of each memory at `now`, (N,), between 0 and 1."""
+        since = np.maximum(now - lives.recalled, 0.0)
+        retention: Floats = np.exp(-since / (self.days * lives.strength))
+        return retention
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer), both (N,): the strength grown by the recall, the layer as it was."""
+        won = self.gain * (1.0 - self.keep(lives, now)) if self.spaced else self.gain
+        return lives.strength + won, lives.layer

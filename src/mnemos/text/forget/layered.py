@@ -1,0 +1,57 @@
+"""The layers of FinMem and TradingGPT: short, middle and long term decay at their own pace, and use moves up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnemos.methods import Paper, method
+from mnemos.text.forget.base import Floats, Ints, Lives
+
+
+@method(
+    "layered",
+    form="text",
+    operation="forget",
+    papers=(
+        Paper(
+            "TradingGPT: Multi-Agent System with Layered Memory and Distinct Characters for Enhanced Financial "
+            "Trading Performance",
+            "2309.03736",
+        ),
+        Paper(
+            "FinMem: A Performance-Enhanced LLM Trading Agent with Layered Memory and Character Design", "2311.13743"
+        ),
+    ),
+)
+@dataclass(frozen=True, slots=True)
+class Layered:
+    """Each layer forgets at its own pace, R = exp(-t / Q of the layer), and memories in use climb to the next layer.
+
+    t is the days since the last recall and Q is `days`, of layer 0, 1 and 2. A memory starts with the importance
+    `start`, every recall adds `gain`, and it is in the layer above as soon as its importance reaches `climb`: with
+    the defaults after 2 and after 6 recalls. Its strength is 1 + the number of recalls so far.
+
+    Deviations: `start`, `gain` and `climb` are those of FinMem's code (short-term importance is drawn there, most
+    often 50). Importance does not fade by itself here, nobody moves down, and the importance and relevance that the
+    papers add to R when they rank for retrieval are left to recall.
+    """
+
+    days: tuple[float, float, float] = (14.0, 90.0, 365.0)
+    start: float = 50.0
+    gain: float = 5.0
+    climb: tuple[float, float] = (60.0, 80.0)
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return the retention R of each memory at `now`, (N,), between 0 and 1."""
+        since = np.maximum(now - lives.recalled, 0.0)
+        retention: Floats = np.exp(-since / np.asarray(self.days)[np.clip(lives.layer, 0, 2)])
+        return retention
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer), both (N,): one more recall counted, and the layer that this has earned."""
+        strength = lives.strength + 1.0
+        earned = np.searchsorted(self.climb, self.start + self.gain * (strength - 1.0), side="right")
+        layer: Ints = np.maximum(lives.layer, earned.astype(np.int64))
+        return strength, layer

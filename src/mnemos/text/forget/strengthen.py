@@ -1,0 +1,85 @@
+"""Being recalled strengthens: recalls are collected in RAM and written together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from mnemos.cube import MemCube, to_micros
+from mnemos.store.sqlite import SqliteStore
+from mnemos.text.forget.base import Law, Lives
+
+DAY = 86_400_000_000  # microseconds
+WAITING = 256  # recalls that are kept in RAM before they are written
+
+
+class Recalls:
+    """The recalls of one space that are not written yet. Safe among threads.
+
+    They are written with the next write to the space, when there are 256, and on `close`; a process that is killed
+    loses the last of them, never a memory.
+    """
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._waiting: list[tuple[str, int]] = []
+        self._lock = threading.Lock()
+
+    def note(self, ids: Sequence[str], now: datetime) -> bool:
+        """Remember that these cubes were recalled; True when it is time to `write`."""
+        with self._lock:
+            self._waiting += [(i, to_micros(now)) for i in ids]
+            return len(self._waiting) >= WAITING
+
+    def write(self, law: Law) -> int:
+        """Write what the law makes of the recalls; return how many cubes changed. O(cubes recalled)."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return 0
+        with self._store.connection.write():
+            cubes = list(self._store.get(list(dict.fromkeys(i for i, _ in waiting))).values())
+            rows = recalled(cubes, waiting, law)
+            self._store.life.put_strength(rows)
+        return len(rows)
+
+
+def recalled(
+    cubes: Sequence[MemCube], events: Sequence[tuple[str, int]], law: Law
+) -> list[tuple[float, int, int, int, str]]:
+    """Return (strength, layer, recalls, recalled_at, id) of cubes after (id, time) events, in the order of time."""
+    state = {c.id: c for c in cubes}
+    rows: dict[str, tuple[float, int, int, int, str]] = {}
+    for name, at in sorted(events, key=lambda e: e[1]):
+        if name not in state:
+            continue
+        cube = state[name]
+        strength, layer, recalls, before, _ = rows.get(
+            name,
+            (cube.strength, cube.layer, cube.recalls, to_micros(cube.recalled_at or cube.learned), name),
+        )
+        life = Lives(
+            born=np.array([to_micros(cube.learned) / DAY]), recalled=np.array([before / DAY]),
+            recalls=np.array([recalls]), strength=np.array([strength]), size=np.array([len(cube.text)]),
+            layer=np.array([layer]),
+        )  # fmt: skip
+        stronger, higher = law.recall(life, at / DAY)
+        rows[name] = (float(stronger[0]), int(higher[0]), recalls + 1, at, name)
+    return list(rows.values())
+
+
+def lives_of(cubes: Sequence[MemCube]) -> Lives:
+    """Return the lives of cubes, in their order."""
+    born = np.array([to_micros(c.learned) for c in cubes], dtype=np.float64) / DAY
+    again = [to_micros(c.recalled_at or c.learned) for c in cubes]
+    return Lives(
+        born=born,
+        recalled=np.array(again, dtype=np.float64) / DAY,
+        recalls=np.array([c.recalls for c in cubes], dtype=np.int64),
+        strength=np.array([c.strength for c in cubes], dtype=np.float64),
+        size=np.array([len(c.text.encode()) for c in cubes], dtype=np.int64),
+        layer=np.array([c.layer for c in cubes], dtype=np.int64),
+    )

@@ -1,0 +1,31 @@
+"""Time to live: every memory is good for a fixed number of days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mnemos.methods import method
+from mnemos.text.forget.base import Floats, Ints, Lives
+
+
+@method("ttl", form="text", operation="forget")
+@dataclass(frozen=True, slots=True)
+class TimeToLive:
+    """A memory lives a fixed number of days from its birth, or from its last recall.
+
+    The days left are `days` - (now - birth); with `sliding` they count from the last recall. They are below 0 when
+    the time is over. Under a budget alone the law ranks as first in, first out does, and with `sliding` as least
+    recently used; the days say what is due without one. 30 of them is a common setting and no paper's.
+    """
+
+    days: float = 30.0
+    sliding: bool = False
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return the days that each memory has left at `now`, (N,)."""
+        left: Floats = self.days - (now - (lives.recalled if self.sliding else lives.born))
+        return left
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
+        return lives.strength, lives.layer

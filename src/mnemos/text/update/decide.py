@@ -1,0 +1,127 @@
+"""What a new statement does to those that are there: ADD, UPDATE, SUPERSEDE or NOOP, by the facts they state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mnemos.cube import MemCube, to_micros
+from mnemos.methods import Paper, method
+from mnemos.reason.base import Fact, Judgement
+from mnemos.store.base import Entry
+from mnemos.store.life import StoredFact
+
+Compare = Callable[[Fact, Fact], Judgement]
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A new cube, what it states, and whether it may be merged into another one.
+
+    A turn of a session or a cube with an id of its own is kept as it is: it was said, whatever was said before.
+    """
+
+    entry: Entry
+    facts: tuple[Fact, ...]
+    mergeable: bool
+
+    @property
+    def cube(self) -> MemCube:
+        """The cube."""
+        return self.entry.cube
+
+
+@dataclass(slots=True)
+class Living:
+    """A fact that holds when a statement comes in: one that is stored, or one that came earlier in the same batch."""
+
+    cube: str
+    fact: Fact
+    since: int
+    at: int
+    mergeable: bool
+    stored: StoredFact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """`old` stopped being true at `until` because of the cube `by`."""
+
+    old: Living
+    until: int
+    by: str
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What to do with one statement. `into` is the cube that it is merged into, for UPDATE and NOOP."""
+
+    action: str
+    reason: str
+    into: str | None = None
+    endings: list[Ending] = field(default_factory=list)
+    supports: list[str] = field(default_factory=list)
+    others: tuple[str, ...] = ()
+
+
+@method(
+    "decide",
+    form="text",
+    operation="update",
+    papers=(Paper("Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413"),),
+)
+def decide(
+    statement: Statement, living: dict[Key, list[Living]], compare: Compare, covers: Callable[[Living], bool]
+) -> Verdicts:
+    """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `living` up to date.
+
+    A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is
+    itself ended (history told in any order comes out the same). A mergeable statement whose facts are all known is a
+    NOOP; one that only adds detail to a cube which says nothing else (`covers`) is an UPDATE of that cube. Deviation
+    from the paper: contradicted memories are never deleted. Cost: O(facts with the same subject and attribute).
+    """
+    cube, at = statement.cube, to_micros(statement.cube.at)
+    found = Verdicts("ADD", "nothing known speaks about this")
+    known = 0
+    refined: list[Living] = []
+    mine: list[Living] = []
+    for fact in statement.facts:
+        me = Living(cube.id, fact, since(statement.entry, fact), at, statement.mergeable)
+        mine.append(me)
+        for old in living.get((fact.subject, fact.attribute), []):
+            judged = compare(fact, old.fact)
+            if judged.verdict == "contradicts":
+                first, last = (old, me) if at >= old.at else (me, old)
+                found.endings.append(Ending(first, max(last.since, first.since), last.cube))
+                found.reason = judged.reason
+            elif judged.verdict == "same":
+                known += 1
+                found.supports.append(old.cube)
+                break
+            elif judged.verdict == "refines":
+                refined.append(old)
+                found.supports.append(old.cube)
+    others = [e.old.cube if e.by == cube.id else e.by for e in found.endings]
+    found.others = tuple(dict.fromkeys(others or found.supports))
+    if found.endings:
+        found.action = "SUPERSEDE"
+    elif statement.mergeable and mine and covers(mine[0]):
+        target = found.supports[0] if found.supports else None
+        if known == len(statement.facts):
+            found.action, found.reason, found.into = "NOOP", "all that it states is known", target
+        elif len(mine) == len(refined) == 1 and refined[0].mergeable and refined[0].stored and covers(refined[0]):
+            found.action, found.reason, found.into = "UPDATE", "the same with more detail", target
+    if found.into is None:
+        ended = {id(e.old) for e in found.endings}
+        for me in mine:
+            key = (me.fact.subject, me.fact.attribute)
+            living[key] = [x for x in (*living.get(key, ()), me) if id(x) not in ended]
+    return found
+
+
+def since(entry: Entry, fact: Fact) -> int:
+    """Return from when a fact holds: a past date spoken of beside it, else when it was said (microseconds)."""
+    at = to_micros(entry.cube.at)
+    near = [d.start for d in entry.dates if d.start < at and fact.begin <= d.begin <= fact.stop + 20]
+    return near[0] if near else at

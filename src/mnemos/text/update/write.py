@@ -1,0 +1,222 @@
+"""Writing statements: extracted, decided and stored in one transaction, and the strength of what was confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mnemos.cube import MemCube, to_micros
+from mnemos.reason.base import Reasoner
+from mnemos.reason.rules import filler_terms
+from mnemos.store.base import Entry
+from mnemos.store.life import Decision, Link, StoredFact
+from mnemos.store.schema import print_of
+from mnemos.store.sqlite import SqliteStore
+from mnemos.text.encode.terms import stop_terms, terms
+from mnemos.text.update.decide import Key, Living, Statement, Verdicts, decide, since
+
+REST = 1  # content terms that a text may have beside its facts and still say nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch: a cube for every statement, in order, and the ids of cubes that were confirmed."""
+
+    cubes: list[MemCube]
+    confirmed: list[str]
+
+
+def state_facts(entries: Sequence[Entry], reasoner: Reasoner, mergeable: Iterable[bool]) -> list[Statement]:
+    """Return the entries with what they state. O(text), some 60 us a chat turn."""
+    return [
+        Statement(e, tuple(reasoner.facts(e.cube.text, e.cube.speaker, e.cube.at)), free)
+        for e, free in zip(entries, mergeable, strict=True)
+    ]
+
+
+def write(store: SqliteStore, statements: Sequence[Statement], model: int | None, reasoner: Reasoner) -> Written:
+    """Store statements, all or none, after deciding what each does to what is there (see `decide`).
+
+    Everything is read and written in one transaction, so that two writers cannot both miss the other's statement.
+    Cost beside the rows: one lookup for the batch, and O(facts about the same thing).
+    """
+    with store.connection.write():
+        living = _living(store, statements)
+        twins = _twins(store, statements)
+        texts: dict[str, tuple[str, list[tuple[int, int]]]] = {}
+        batch = {s.cube.id: s for s in statements}
+
+        def covers(me: Living) -> bool:
+            if me.cube in batch:
+                one = batch[me.cube]
+                spans = [(f.begin, f.stop) for f in one.facts] + [(d.begin, d.end) for d in one.entry.dates]
+                return says_nothing_else(one.cube.text, spans)
+            if me.cube not in texts:
+                texts[me.cube] = _spans(store, me)
+            return says_nothing_else(*texts[me.cube])
+
+        verdicts: list[Verdicts] = []
+        for one in statements:
+            twin = twins.get(_twin_key(one)) if one.mergeable else None
+            if twin is not None:
+                verdicts.append(Verdicts("NOOP", "the same words are there", twin, others=(twin,)))
+                continue
+            verdicts.append(decide(one, living, reasoner.compare, covers))
+            if one.mergeable and verdicts[-1].into is None:
+                twins.setdefault(_twin_key(one), one.cube.id)
+        added = [s for s, v in zip(statements, verdicts, strict=True) if v.into is None]
+        keys = dict(zip([s.cube.id for s in added], store.insert([s.entry for s in added], model), strict=True))
+        store.life.put_facts(
+            StoredFact(s.cube.id, keys[s.cube.id], i, f, since(s.entry, f))
+            for s in added
+            for i, f in enumerate(s.facts)
+        )
+        confirmed = _merge(store, statements, verdicts, model)
+        _link(store, statements, verdicts)
+        _end(store, statements, verdicts, keys)
+        store.life.put_decisions(
+            Decision(v.into or s.cube.id, s.cube.learned, v.action, v.reason, v.others, reasoner.name)
+            for s, v in zip(statements, verdicts, strict=True)
+            if v.action != "ADD"
+        )
+        there = store.get([v.into for v in verdicts if v.into] + [e for v in verdicts for e in _ended_new(v, keys)])
+    cubes = [there.get(v.into or s.cube.id, s.cube) for s, v in zip(statements, verdicts, strict=True)]
+    return Written(cubes, confirmed)
+
+
+def says_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Tell whether a text, with these parts cut out, has hardly a content word left."""
+    left, done = [], 0
+    for begin, stop in sorted(spans):
+        left.append(text[done:begin])
+        done = max(done, stop)
+    left.append(text[done:])
+    found = {t for t in terms(" ".join(left)) if t not in stop_terms() and t not in filler_terms()}
+    return len(found) <= REST
+
+
+def _living(store: SqliteStore, statements: Sequence[Statement]) -> dict[Key, list[Living]]:
+    about = [(f.subject, f.attribute) for s in statements for f in s.facts]
+    stored = store.life.facts(about) if about else []
+    cubes = store.get(sorted({f.cube for f in stored}))
+    living: dict[Key, list[Living]] = {}
+    for f in stored:
+        cube = cubes[f.cube]
+        one = Living(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f)
+        living.setdefault((f.fact.subject, f.fact.attribute), []).append(one)
+    return living
+
+
+def _twin_key(one: Statement) -> tuple[int, str | None, str | None]:
+    return print_of(one.cube.text), one.cube.speaker, one.cube.role
+
+
+def _twins(store: SqliteStore, statements: Sequence[Statement]) -> dict[tuple[int, str | None, str | None], str]:
+    prints = [_twin_key(s)[0] for s in statements if s.mergeable]
+    if not prints:
+        return {}
+    return {(p, speaker, role): i for p, i, speaker, role, session, _ in store.life.twins(prints) if session is None}
+
+
+def _spans(store: SqliteStore, me: Living) -> tuple[str, list[tuple[int, int]]]:
+    """Return the text of a stored cube, and where its facts and dates stand."""
+    if me.stored is None:
+        return "", []
+    cube, n = store.get([me.cube])[me.cube], me.stored.n
+    facts = [(f.fact.begin, f.fact.stop) for f in store.life.facts_of([n])]
+    return cube.text, facts + [(d.begin, d.end) for d in store.dates([n]).get(n, [])]
+
+
+def _merge(
+    store: SqliteStore, statements: Sequence[Statement], verdicts: Sequence[Verdicts], model: int | None
+) -> list[str]:
+    """Write the next version of what is updated; return the ids of what was confirmed."""
+    confirmed = []
+    for one, verdict in zip(statements, verdicts, strict=True):
+        if verdict.into is None:
+            continue
+        confirmed.append(verdict.into)
+        if verdict.action == "UPDATE":
+            put_version(store, store.get([verdict.into])[verdict.into], one, model)
+    return confirmed
+
+
+def revise(store: SqliteStore, one: Statement, model: int | None, reasoner: Reasoner) -> None:
+    """Store a statement as the next version of its cube, after deciding what it does to other cubes."""
+    with store.connection.write():
+        living = _living(store, [one])
+        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
+        verdict = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
+        n = store.replace(one.entry, model)
+        store.life.put_facts(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+        _link(store, [one], [verdict])
+        _end(store, [one], [verdict], {one.cube.id: n})
+        if verdict.action != "ADD":
+            made = Decision(
+                one.cube.id, one.cube.learned, verdict.action, verdict.reason, verdict.others, reasoner.name
+            )
+            store.life.put_decisions([made])
+
+
+def put_version(store: SqliteStore, old: MemCube, one: Statement, model: int | None) -> MemCube:
+    """Write what a statement says as the next version of a cube that it refines."""
+    cube = replace(
+        old, text=one.cube.text, at=one.cube.at, learned=one.cube.learned, version=old.version + 1,
+        metadata={**old.metadata, **one.cube.metadata}, state="active", replaced=None, valid_to=None,
+    )  # fmt: skip
+    n = store.replace(replace(one.entry, cube=cube), model)
+    store.life.put_facts(StoredFact(cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+    return cube
+
+
+def _link(store: SqliteStore, statements: Sequence[Statement], verdicts: Sequence[Verdicts]) -> None:
+    links: list[Link] = []
+    for one, verdict in zip(statements, verdicts, strict=True):
+        if verdict.into is None:
+            links += [Link(one.cube.id, old, "supports") for old in verdict.supports if old != one.cube.id]
+            links += [Link(e.by, e.old.cube, "supersedes") for e in verdict.endings if e.by != e.old.cube]
+    if links:
+        store.life.put_links(links, to_micros(statements[-1].cube.learned))
+
+
+def _ended_new(verdict: Verdicts, keys: dict[str, int]) -> list[str]:
+    return [e.old.cube for e in verdict.endings if e.old.cube in keys]
+
+
+def _end(
+    store: SqliteStore,
+    statements: Sequence[Statement],
+    verdicts: Sequence[Verdicts],
+    keys: dict[str, int],
+) -> None:
+    """Close the facts that have ended, and retire the cubes that say nothing else any more."""
+    touched: dict[str, tuple[int, datetime]] = {}
+    for one, verdict in zip(statements, verdicts, strict=True):
+        learned = to_micros(one.cube.learned)
+        for ending in verdict.endings:
+            name = ending.old.cube
+            facts = [ending.old.stored] if ending.old.stored else store.life.facts_of([keys[name]])
+            for fact in facts:
+                if fact is not None and fact.fact == ending.old.fact:
+                    store.life.end_fact(fact, ending.until, learned, ending.by)
+            touched[name] = (ending.until, one.cube.learned)
+    retire_empty(store, touched)
+
+
+def retire_empty(store: SqliteStore, touched: dict[str, tuple[int, datetime]]) -> list[str]:
+    """Mark those cubes superseded whose facts have all ended and which say nothing else; return their ids."""
+    retired = []
+    with store.connection.write() as db:
+        for name, (until, learned) in touched.items():
+            n = db.execute(
+                "SELECT n FROM cubes WHERE id = ? AND replaced IS NULL AND state = 'active'", (name,)
+            ).fetchone()
+            facts = store.life.facts_of([n[0]]) if n else []
+            if not facts or any(f.ended is None for f in facts):
+                continue
+            text, spans = _spans(store, Living(name, facts[0].fact, 0, 0, True, facts[0]))
+            if says_nothing_else(text, spans):
+                store.life.retire(name, until, to_micros(learned), store.next_seq(db))
+                retired.append(name)
+    return retired
