@@ -50,5 +50,9 @@ class EmbedderError(MnemosError):
     """A text could not be turned into a vector."""
 
 
+class ReasonerError(MnemosError):
+    """A reasoner could not judge. Nothing was changed; the rules can judge instead."""
+
+
 class StaleVectors(UserWarning):
     """Some vectors in the space come from another embedding model; those cubes are found by words only."""

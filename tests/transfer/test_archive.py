@@ -51,7 +51,7 @@ def test_an_archive_holds_everything_and_importing_twice_changes_nothing(tmp_pat
     folder = tmp_path_factory.mktemp("archive")
     with Mnemos(folder, embedder="none") as memory:
         space, other = memory.space("a"), memory.space("b")
-        cubes = space.add_many(given_messages)
+        cubes = space.add_many(given_messages, decide=False)
         for cube in cubes[: data.draw(st.integers(0, len(cubes)))]:
             space.update(cube.id, content=cube.text + " again")
         assert export_space(space, folder / "a.zip") == len(cubes)
@@ -157,6 +157,15 @@ def test_jsonl_has_a_current_cube_a_line(memory, tmp_path):
     assert export_jsonl(space, tmp_path / "a.jsonl") == 1
     (line,) = (tmp_path / "a.jsonl").read_text(encoding="utf-8").strip().split("\n")
     assert (json.loads(line)["text"], json.loads(line)["version"]) == ("two\u2028lines", 2)
+
+
+def test_half_a_surrogate_pair_in_the_metadata_is_exported_and_comes_back(memory, tmp_path):
+    space, other = memory.space("a"), memory.space("b")
+    space.add("x", id="x", metadata={"k": "\ud800"})
+    assert export_jsonl(space, tmp_path / "a.jsonl") == 1
+    export_space(space, tmp_path / "a.zip")
+    import_path(other, tmp_path / "a.zip")
+    assert other.get("x").metadata == {"k": "\ud800"}
 
 
 def test_markdown_has_a_file_a_session_whatever_it_is_called_and_quotes_what_was_said(memory, tmp_path):

@@ -19,7 +19,7 @@ CHATGPT = [
                    "message": {"id": "m1", "author": {"role": "system"}, "content": {"parts": ["You are helpful"]}}},
             "n2": {"parent": "n1", "children": ["n3", "n4"],
                    "message": {"id": "m2", "author": {"role": "user"}, "create_time": 1_700_000_001,
-                               "content": {"parts": ["Plan Oslo", {"asset": "x"}]}}},
+                               "content": {"parts": ["Plan Oslo", {"content_type": "image_asset_pointer"}]}}},
             "n3": {"parent": "n2", "children": [],
                    "message": {"id": "m3", "author": {"role": "assistant"}, "content": {"parts": ["A dropped branch"]}}},
             "n4": {"parent": "n2", "children": [],

@@ -6,11 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
-from mnemos.reason.phrases import LANGUAGES, RULES, WORD_RULES
+from mnemos.reason.phrases import LANGUAGES, Rule, other_language, rules_for, with_weekday
 
 MAX_MENTIONS = 64  # kept of one text; what has more is a table, not a message
+MAX_CHARS = 50_000  # of one text that are looked at: a hostile one takes 2 us a character
+MAX_FOREIGN = 8  # phrases of one text that dateparser is asked about: 0.5 ms each
+_LONGEST = 100  # characters of a phrase, and more: none is cut where the look ends
 _WHEN = re.compile(
     r"\bwhen\b|\bsince when\b|\b(?:what|which)\s+(?:date|day|month|year|week|season|time)\b|\bhow long\b|\bhow recently\b"
     r"|^(?:何时|何時|いつ|언제)|什么时候|什麼時候|いつ|언제|\bcuándo\b|\bquand\b|\bwann\b",
@@ -24,9 +27,12 @@ _HINT = re.compile(
     r"|halloween|christmas|[^\x00-\x7f]|ayer|hoy|gestern|heute|demain|ieri|oggi|domani|ontem|hoje|aujourd",
     re.IGNORECASE,
 )
-_DIGIT = re.compile(r"\d")
+_FOLDED = re.compile(
+    "[\u017f\u212a\u0130\u0131]"
+)  # they count as s, k, i where case is ignored, and are no such letters
 _EDGE = re.compile(r"\b(before|until|till|by|after|since|from|between)\s+(?:the\s+)?$", re.IGNORECASE)
 _EDGE_INSIDE = re.compile(r"(before|until|till|by|after|since|from|between)\b", re.IGNORECASE)
+_UNIT_DAYS = {"day": 1, "month": 31}  # a mention of more days names a range, and both its ends
 _FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 
@@ -50,34 +56,53 @@ class DateMention:
 def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     """Return the dates that a text speaks of, in its order, without overlaps, as seen from `anchor` (aware).
 
-    A day is a day of the anchor's own time zone. Conventions are in `reason.phrases`. At most 64 are returned.
-    Linear in the text, about 50 us for a chat turn; never raises for any text.
+    A day is a day of the anchor's own time zone. Conventions are in `reason.phrases`. The work is bounded, whatever the
+    text: only its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages
+    go to dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises for any text.
     """
+    stop_at = len(text) if len(text) <= MAX_CHARS else MAX_CHARS - _LONGEST
+    text = text[:MAX_CHARS]
     if not _HINT.search(text):
         return []
+    today, odd = anchor.date(), _FOLDED.search(text) is not None
     found: list[DateMention] = []
-    today = anchor.date()
-    digits = _DIGIT.search(text) is not None
-    for pattern, rule in RULES if digits else WORD_RULES:
+    for pattern, rule in rules_for(text):
+        count = asked = 0
         for match in pattern.finditer(text):
-            try:
-                resolved = rule(match, today)
-                if resolved is None:
-                    continue
-                span, relative = resolved
-                start, end = (datetime.combine(d, time(), anchor.tzinfo) for d in (span.start, span.end))
-                if not 2 <= start.year <= end.year <= 9998:
-                    continue
-            except (ValueError, OverflowError):  # 31 June, or a year out of range: no date after all
-                continue
             begin, stop = match.span()
-            found.append(DateMention(start, end, match[0], begin, stop, span.granularity, relative))
+            if count == MAX_MENTIONS or asked == MAX_FOREIGN or begin >= stop_at:
+                break
+            if rule is other_language:
+                if any((m.begin, m.stop) == (begin, stop) for m in found):  # "7 April 2023": known already
+                    continue
+                asked += 1
+            elif odd and _FOLDED.search(match[0]):
+                continue
+            mention = _resolve(rule, match, anchor, today)
+            if mention is not None:
+                found.append(mention)
+                count += 1
     found.sort(key=lambda m: (m.begin, -m.stop))
     kept: list[DateMention] = []
     for mention in found:
         if len(kept) < MAX_MENTIONS and (not kept or mention.begin >= kept[-1].stop):
             kept.append(mention)
     return kept
+
+
+def _resolve(rule: Rule, match: re.Match[str], anchor: datetime, today: date) -> DateMention | None:
+    try:
+        resolved = rule(match, today)
+        if resolved is None:
+            return None
+        span, relative = resolved
+        start, end = (datetime.combine(d, time(), anchor.tzinfo) for d in (span.start, span.end))
+    except (ValueError, OverflowError, KeyError):  # 31 June, or a year out of range: no date after all
+        return None
+    if not 2 <= start.year <= end.year <= 9998:
+        return None
+    begin, stop = with_weekday(rule, match.string, match.start()), match.end()
+    return DateMention(start, end, match.string[begin:stop], begin, stop, span.granularity, relative)
 
 
 def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] | None:
@@ -94,6 +119,8 @@ def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] 
     if len(mentions) == 1:
         edge = _EDGE_INSIDE.match(first.phrase) or _EDGE.search(question[: first.begin])
         word = edge[1].lower() if edge else ""
+        if word == "from" and (end - start).days > _UNIT_DAYS.get(first.granularity, math.inf):
+            word = ""  # "from March to May 2021" ends with May
         if word in ("before", "until", "till", "by"):
             start, end = _FIRST, first.end if word == "by" else first.start
         elif word in ("after", "since", "from"):
@@ -136,9 +163,9 @@ _ACCEPTED = 'Write it as "2024-03-02T10:15", with an offset if you know it, or a
 
 def _from_epoch(value: float) -> datetime:
     """Return the moment of a number since 1970; its size tells seconds, milliseconds and microseconds apart."""
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not a time. {_ACCEPTED}")
     size = abs(value)
+    if not size < 1e20:  # also no nan; a larger int may not even fit a float
+        raise ValueError(f"this number is not a time: it is too far away. {_ACCEPTED}")
     seconds = value / (1 if size < 1e11 else 1e3 if size < 1e14 else 1e6)
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
@@ -153,5 +180,8 @@ def _parse_plain(text: str) -> datetime | None:
 
     needed: Sequence[str] = ("day", "month", "year")
     settings = {"REQUIRE_PARTS": list(needed), "PARSERS": ["absolute-time"]}
-    found: datetime | None = dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings)
-    return found or dateparser.parse(text, languages=LANGUAGES, settings=settings)
+    try:
+        found: datetime | None = dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings)
+        return found or dateparser.parse(text, languages=LANGUAGES, settings=settings)
+    except Exception:  # it raises many kinds for odd words; none of them is a time
+        return None

@@ -4,7 +4,8 @@ Conventions: "last Friday" is the latest Friday before the anchor's day, "next F
 weekday the latest one, the anchor's day included. "last May" is the latest May that ended before the anchor's month; "in May" the
 latest that has begun. Weeks are calendar weeks from Monday; "two weeks ago" is the day 14 days before and three days
 on both sides; "two months ago" and "two years ago" are that calendar month and year. 5/6/2023 is May 6th unless that
-cannot be. "a few" is skipped: it names no date.
+cannot be. "a few" is skipped: it names no date. "May 5-7" and "from March to May 2021" are one date each, of several
+units. A weekday written before a date belongs to it; where the two disagree the date counts.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from functools import lru_cache
 
 from mnemos.reason.calendar import (
     DAY,
+    DAYS_ELSEWHERE,
     HOLIDAYS,
     MONTHS,
+    NUMBERS,
     SEASONS,
+    UNITS_ELSEWHERE,
     WEEKDAYS,
     Span,
     day,
     month,
+    nearest,
     season,
     week,
     weekend,
@@ -37,14 +42,10 @@ _LONG_WEEKDAY = "(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
 _S = r"\s{1,3}"
 _YEAR = r"(?P<y>(?:1[5-9]|20|21)\d\d)\b"
 _ORDINAL = r"(?P<d>[0-3]?\d)(?:st|nd|rd|th)?\b"
+_ORDINAL_2 = _ORDINAL.replace("<d>", "<d2>")
+_FROM = rf"(?:(?P<from>from|between){_S})?"
+_TO = rf"(?P<to>\s?[-\u2013\u2014]\s?|{_S}(?:to|through|thru|until|till|and){_S})"
 LANGUAGES = ["es", "fr", "de", "pt", "it", "nl", "pl", "ru", "sv", "tr"]  # all of them would take seconds to load
-NUMBERS = {
-    w: i
-    for i, w in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-    )
-}
-NUMBERS |= {"a": 1, "an": 1, "couple of": 2, "a couple of": 2, "a couple": 2, "fifteen": 15, "twenty": 20, "thirty": 30}
 _COUNT = r"(?P<n>\d{1,4}|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + ")"
 _HOLIDAY = "|".join(sorted(HOLIDAYS, key=len, reverse=True)).replace("'", "['\u2019]")
 _IN_TIME = "in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between"
@@ -69,17 +70,47 @@ def _day_of_month(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     number, d = MONTHS[m["mon"].lower().rstrip(".")], int(m["d"])
     if m["y"]:
         return _date(int(m["y"]), number, d)
-    return day(_nearest(number, d, anchor)), True
+    return None if _is_verb(m, "mon") else (day(nearest(number, d, anchor)), True)
 
 
-def _nearest(number: int, d: int, anchor: date) -> date:
-    found = []
-    for y in range(max(anchor.year - 4, 1), anchor.year + 5):  # 29 February is there every fourth year
-        try:
-            found.append(date(y, number, d))
-        except ValueError:
-            continue
-    return min(found, key=lambda one: abs(one - anchor))
+# The words that tell the verbs from the months: "this may be", "the last march on Rome".
+_BEHIND_VERB = {
+    "may": re.compile(
+        r"\s+(?:be|have|not|never|also|even|well|still|or|only|just|soon|help|need|want|get|come|go|make|do|seem|cause"
+        r"|mean|look|feel|take|find|give|say|see|become|happen|work|require|include|contain)\b"
+    ),
+    "march": re.compile(r"\s+(?:on|to|into|against|towards?)\b"),
+}  # fmt: skip
+
+
+def _is_verb(m: re.Match[str], group: str) -> bool:
+    behind = _BEHIND_VERB.get(m[group])
+    return behind is not None and behind.match(m.string, m.end(group)) is not None
+
+
+def _days(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "May 5-7, 2021" and "from 28 April to 3 May": without a year the nearest such days."""
+    if not _is_range(m) or (not m["y"] and _is_verb(m, "mon2" if m["mon2"] else "mon")):
+        return None
+    first, second = (MONTHS[str(name).lower().rstrip(".")] for name in (m["mon"] or m["mon2"], m["mon2"] or m["mon"]))
+    last = date(int(m["y"]), second, int(m["d2"])) if m["y"] else nearest(second, int(m["d2"]), anchor)
+    start = date(last.year - (first > second), first, int(m["d"]))
+    return (Span(start, last + DAY, "day"), not m["y"]) if start < last else None
+
+
+def _months(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
+    """Handle "between March and May 2021"; "from November to February 2021" begins in 2020."""
+    if not _is_range(m):
+        return None
+    first, second = (MONTHS[m[name].lower().rstrip(".")] for name in ("mon", "mon2"))
+    y = int(m["y"])
+    return Span(month(y - (first > second), first).start, month(y, second).end, "month"), False
+
+
+def _is_range(m: re.Match[str]) -> bool:
+    """Tell "between 5 and 7 May" from "5 and 7 May", which are two days."""
+    word = m["to"].strip().lower()
+    return (word == "and") == ((m["from"] or "").lower() == "between") or not word.isalpha()
 
 
 def _month_of_year(m: re.Match[str], _: date) -> tuple[Span, bool]:
@@ -90,6 +121,8 @@ def _month_alone(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     word, before = m["mon"], m["before"].lower().split()[-1]
     if word[:1].islower() and before not in ("last", "next", "this", "in", "since"):
         return None  # "by march": more likely the verb
+    if word in _BEHIND_VERB and (before == "this" or _is_verb(m, "mon")):
+        return None
     number = MONTHS[word.lower().rstrip(".")]
     if before == "next":
         y = anchor.year + (number <= anchor.month)
@@ -217,27 +250,14 @@ def _holiday(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
         return day(date(anchor.year - (date(anchor.year, number, d) >= anchor), number, d)), True
     if which == "next":
         return day(date(anchor.year + (date(anchor.year, number, d) <= anchor), number, d)), True
-    return day(_nearest(number, d, anchor)), True
-
-
-_CJK_SHIFT = {
-    "昨天": -1, "昨日": -1, "昨晚": -1, "今天": 0, "今日": 0, "今晚": 0, "明天": 1, "明日": 1, "前天": -2, "后天": 2, "後天": 2,
-    "어제": -1, "오늘": 0, "내일": 1, "ayer": -1, "hoy": 0, "gestern": -1, "heute": 0, "aujourd'hui": 0, "demain": 1,
-    "ieri": -1, "oggi": 0, "domani": 1, "ontem": -1, "hoje": 0, "amanhã": 1,
-}  # fmt: skip
-_CJK_UNIT = {
-    "上周": ("week", -1), "上週": ("week", -1), "先週": ("week", -1), "下周": ("week", 1), "下週": ("week", 1),
-    "来週": ("week", 1), "本周": ("week", 0), "今週": ("week", 0), "上个月": ("month", -1), "上個月": ("month", -1),
-    "先月": ("month", -1), "下个月": ("month", 1), "来月": ("month", 1), "去年": ("year", -1), "昨年": ("year", -1),
-    "今年": ("year", 0), "明年": ("year", 1), "来年": ("year", 1), "지난주": ("week", -1), "작년": ("year", -1),
-}  # fmt: skip
+    return day(nearest(number, d, anchor)), True
 
 
 def _word_elsewhere(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
     word = m[0].lower().replace("\u2019", "'")
-    if word in _CJK_SHIFT:
-        return day(anchor + _CJK_SHIFT[word] * DAY), True
-    unit, step = _CJK_UNIT[word]
+    if word in DAYS_ELSEWHERE:
+        return day(anchor + DAYS_ELSEWHERE[word] * DAY), True
+    unit, step = UNITS_ELSEWHERE[word]
     if unit == "week":
         return week(anchor + 7 * step * DAY), True
     return (month(anchor.year, anchor.month + step) if unit == "month" else year(anchor.year + step)), True
@@ -249,10 +269,10 @@ def _cjk_date(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
         return year(y or anchor.year), False
     if d is None:
         return month(y or anchor.year - (number > anchor.month), number), y is None
-    return (day(date(y, number, d)), False) if y else (day(_nearest(number, d, anchor)), True)
+    return (day(date(y, number, d)), False) if y else (day(nearest(number, d, anchor)), True)
 
 
-def _other_language(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
+def other_language(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
     """Handle "7 de mayo de 2023" and "7. Mai 2023": a day, a word, a year; dateparser knows the words."""
     found = _parse_foreign(m[0])
     return None if found is None else (day(found), False)
@@ -263,7 +283,10 @@ def _parse_foreign(phrase: str) -> date | None:
     import dateparser  # 0.2 s: only for a text that needs it
 
     settings = {"REQUIRE_PARTS": ["day", "month", "year"], "PARSERS": ["absolute-time"]}
-    found = dateparser.parse(phrase, languages=LANGUAGES, settings=settings)
+    try:
+        found = dateparser.parse(phrase, languages=LANGUAGES, settings=settings)
+    except Exception:  # it raises many kinds for odd words; none of them is a date
+        return None
     return None if found is None else found.date()
 
 
@@ -272,7 +295,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 # Only words of an alphabet have edges; 昨天 stands in the middle of a sentence.
-_ELSEWHERE = "|".join(rf"\b{w}\b" if w.isascii() else w for w in (*_CJK_SHIFT, *_CJK_UNIT)).replace("'", "['\u2019]")
+_ELSEWHERE = (
+    r"\b(?:" + "|".join(w for w in DAYS_ELSEWHERE if w.isascii()).replace("'", "['\u2019]") + r")\b|"
+    + "|".join(w for w in (*DAYS_ELSEWHERE, *UNITS_ELSEWHERE) if not w.isascii())
+)  # fmt: skip
 
 
 # Where two phrases overlap, the one that begins first wins, then the longer one.
@@ -281,6 +307,21 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_compile(r"(?<![\w./-])(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\w/-])"), _slashes),
     (_compile(rf"\b(?P<mon>{_MONTH}){_S}(?:the{_S})?{_ORDINAL}(?!:)(?:,?{_S}(?:of{_S})?{_YEAR})?"), _day_of_month),
     (_compile(rf"(?<![\w:.]){_ORDINAL}(?:{_S}of)?{_S}(?P<mon>{_MONTH})(?:,?{_S}{_YEAR})?"), _day_of_month),
+    (
+        _compile(
+            rf"\b{_FROM}(?P<mon>{_MONTH}){_S}(?:the{_S})?{_ORDINAL}{_TO}(?:(?P<mon2>{_MONTH}){_S})?(?:the{_S})?{_ORDINAL_2}"
+            rf"(?!:|[-/.]\d)(?:,?{_S}(?:of{_S})?{_YEAR})?"
+        ),
+        _days,
+    ),
+    (
+        _compile(
+            rf"(?<![\w:./-]){_FROM}(?:the{_S})?{_ORDINAL}(?:(?:{_S}of)?{_S}(?P<mon>{_MONTH}))?{_TO}(?:the{_S})?{_ORDINAL_2}"
+            rf"(?:{_S}of)?{_S}(?P<mon2>{_MONTH})(?:,?{_S}{_YEAR})?"
+        ),
+        _days,
+    ),
+    (_compile(rf"\b{_FROM}(?P<mon>{_MONTH}){_TO}(?P<mon2>{_MONTH}),?{_S}(?:of{_S})?{_YEAR}"), _months),
     (
         _compile(
             rf"\bthe{_S}(?P<unit>day|week|weekend|{_LONG_WEEKDAY}){_S}(?P<side>before|after){_S}"
@@ -325,12 +366,33 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_compile(r"(?:(?P<y>\d{4})\s?年)(?:\s?(?P<m>\d{1,2})\s?月)?(?:\s?(?P<d>\d{1,2})\s?[日号號])?"), _cjk_date),
     (_compile(r"(?<![\d年])(?P<y>\Z\A)?(?P<m>\d{1,2})\s?月\s?(?P<d>\d{1,2})\s?[日号號]"), _cjk_date),
     (_compile(_ELSEWHERE), _word_elsewhere),
-    (_compile(r"(?<![\w.])\d{1,2}\.?\s{1,2}(?:de\s{1,2})?[^\W\d_]{3,12}\.?\s{1,2}(?:del?\s{1,2})?\d{4}\b"), _other_language),
+    (_compile(r"(?<![\w.])\d{1,2}\.?\s{1,2}(?:de\s{1,2})?[^\W\d_]{3,12}\.?\s{1,2}(?:del?\s{1,2})?\d{4}\b"), other_language),
 )  # fmt: skip
 
-# Those that can match a text without a digit.
-WORD_RULES = tuple(
-    (pattern, rule)
-    for pattern, rule in RULES
-    if rule in (_month_alone, _near_day, _ago, _unit, _weekday, _holiday, _word_elsewhere)
+# Those that can match a text without a digit, and those that need the name of a month.
+_WORDS = (_month_alone, _near_day, _ago, _unit, _weekday, _holiday, _word_elsewhere)
+_OF_MONTHS = (_day_of_month, _days, _months, _relative_weekday, _month_of_year, _month_alone)
+_MONTH_HINTS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_TABLES = {
+    (digits, months): tuple((p, r) for p, r in RULES if (digits or r in _WORDS) and (months or r not in _OF_MONTHS))
+    for digits in (True, False)
+    for months in (True, False)
+}
+_DIGIT = re.compile(r"\d")
+_DATED = (_iso, _slashes, _day_of_month, _days)
+_WEEKDAY_BEFORE = _compile(
+    rf"\b(?:(?:last|past|previous|this|next|coming|on){_S})?"
+    rf"(?:{_LONG_WEEKDAY}|(?-i:Mon|Tues?|Wed|Thu|Thurs|Fri|Sat|Sun)\.?),?[ \t\xa0]{{1,3}}(?:the{_S})?\Z"
 )
+
+
+def rules_for(text: str) -> tuple[tuple[re.Pattern[str], Rule], ...]:
+    """Return the rules that can match a text: most texts need few of them."""
+    lowered = text.lower()
+    return _TABLES[_DIGIT.search(text) is not None, any(name in lowered for name in _MONTH_HINTS)]
+
+
+def with_weekday(rule: Rule, text: str, begin: int) -> int:
+    """Return where a date begins that was found at `begin`: "Sunday, May 7" begins at its weekday."""
+    before = _WEEKDAY_BEFORE.search(text, max(0, begin - 40), begin) if rule in _DATED else None
+    return begin if before is None else before.start()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, get_args
 
+from mnemos.cube import Form, MemCube, State
 from mnemos.errors import InvalidInput, StoreError
-from mnemos.transfer.source import decode, open_zip, parse, parse_lines, read_member
+from mnemos.text.encode.messages import clean
+from mnemos.transfer.source import decode, dicts, open_zip, parse, parse_lines, read_member
 
 if TYPE_CHECKING:
     from mnemos.space import Space
@@ -32,7 +38,7 @@ def export_space(space: Space, path: Path, *, progress: Progress | None = None) 
     with _whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open(_member(CUBES), "w", force_zip64=True) as lines:
             for record in space.dump():
-                line = (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+                line = _line(record, (",", ":"))
                 digest.update(line)
                 lines.write(line)
                 count += 1
@@ -51,16 +57,26 @@ def export_jsonl(space: Space, path: Path, *, progress: Progress | None = None) 
     count = 0
     with _whole(path) as file:
         for record in space.dump():
-            file.write((json.dumps(record["cube"], ensure_ascii=False) + "\n").encode())
+            file.write(_line(record["cube"], (", ", ": ")))
             count += 1
             if progress:
                 progress(1)
     return count
 
 
+def _line(value: Any, separators: tuple[str, str]) -> bytes:
+    try:
+        return (json.dumps(value, ensure_ascii=False, separators=separators) + "\n").encode()
+    except UnicodeEncodeError:  # half a surrogate pair in the metadata: only an escape can carry it
+        return (json.dumps(value, separators=separators) + "\n").encode()
+
+
 def is_archive(path: Path) -> bool:
     """Tell whether a file is a zip with our manifest's name in it."""
-    return zipfile.is_zipfile(path) and MANIFEST in zipfile.ZipFile(path).namelist()
+    if not zipfile.is_zipfile(path):
+        return False
+    with open_zip(path) as archive:
+        return MANIFEST in archive.namelist()
 
 
 def read_archive(path: Path) -> list[dict[str, Any]]:
@@ -78,11 +94,55 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
                 "Upgrade Mnemos (pip install -U mnemos). Nothing was imported."
             )
         data = read_member(archive, CUBES, str(path))
-    if hashlib.sha256(data).hexdigest() != (manifest.get("sha256") or {}).get(CUBES):
+    if hashlib.sha256(data).hexdigest() != dicts(manifest, "sha256").get(CUBES):
         raise InvalidInput(
             f"{path}: the checksum of {CUBES} does not match. It was changed or damaged. Nothing was imported."
         )
-    return [record for _, record in parse_lines(decode(data, CUBES), CUBES)]
+    records = []
+    for where, record in parse_lines(decode(data, CUBES), CUBES):
+        _check(record, where)
+        records.append(record)
+    ids = Counter(record["cube"]["id"] for record in records)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise InvalidInput(f"{path}: the cube {twice[0]!r} is in it twice. Nothing was imported.")
+    return records
+
+
+# What JSON must hold for a field of a cube, by the field's annotation. The sums of others ("str | None") are made here.
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "str": lambda v: isinstance(v, str) and clean(v) == v,
+    "datetime": lambda v: isinstance(v, str) and 2 <= datetime.fromisoformat(v).year <= 9998,
+    "int": lambda v: isinstance(v, int) and not isinstance(v, bool) and abs(v) < 2**62,
+    "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
+    "bool": lambda v: isinstance(v, bool),
+    "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(p, str) and clean(p) == p for p in v),
+    "Mapping[str, Any]": lambda v: isinstance(v, Mapping) and bool(json.dumps(v, allow_nan=False)),
+    "Form": lambda v: v in get_args(Form),
+    "State": lambda v: v in get_args(State),
+}
+
+
+def _check(record: Any, where: str) -> None:
+    """Raise InvalidInput unless a record has the shape of a cube and its versions: a store would take odd types."""
+    if not isinstance(record, Mapping) or not isinstance(record.get("versions"), list):
+        raise InvalidInput(f"{where}: not a cube with its versions. Nothing was imported.")
+    for cube in (*record["versions"], record.get("cube")):
+        if not isinstance(cube, Mapping) or not cube.get("id") or not str(cube.get("text") or "").strip():
+            raise InvalidInput(f"{where}: not a cube with an id and a text. Nothing was imported.")
+        for field in dataclasses.fields(MemCube):
+            if field.name in cube and not _fits(cube[field.name], str(field.type)):
+                raise InvalidInput(
+                    f"{where}: {field.name} is {cube[field.name]!r:.60}, expected {field.type}. Nothing was imported."
+                )
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    if annotation.endswith(" | None"):
+        return value is None or _fits(value, annotation.removesuffix(" | None"))
+    try:
+        return annotation not in _SHAPES or _SHAPES[annotation](value)
+    except (ValueError, OverflowError, TypeError, RecursionError):  # no time, no finite number, nested too deeply
+        return False
 
 
 def _member(name: str) -> zipfile.ZipInfo:

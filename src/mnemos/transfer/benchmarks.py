@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.errors import InvalidInput
-from mnemos.transfer.source import Item, Message, decode, is_list_of, parse, read_bytes
+from mnemos.transfer.source import Item, Message, as_list, decode, is_list_of, parse, read_bytes
 
 _GENERATED = re.compile(r"\s*->->[\w/,\s]{0,40}\Z")  # BEAM's generator leaves its plan's number behind a question
 
@@ -39,12 +39,16 @@ def locomo_turns(sample: Mapping[str, Any]) -> list[Message]:
     LoCoMo dates sessions, not turns: all turns of one have its time, in UTC.
     """
     conversation = sample["conversation"]
+    if not isinstance(conversation, Mapping):
+        raise InvalidInput("'conversation' is not a dict of sessions")
     numbers = sorted(int(m[1]) for key in conversation if (m := re.fullmatch(r"session_(\d+)", key)))
+    if not numbers:
+        raise InvalidInput("'conversation' has no session")
     turns: list[Message] = []
     for number in numbers:
         session = f"session_{number}"
         at = datetime.strptime(conversation[session + "_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC)
-        for turn in conversation[session]:
+        for turn in as_list(conversation[session], session):
             caption = turn.get("blip_caption")
             text = turn["text"] + (f" [shares a photo: {caption}]" if caption else "")
             turns.append(
@@ -81,8 +85,9 @@ def beam_messages(folder: Path) -> list[Message]:
     messages: list[Message] = []
     at = None
     try:
-        for batch in parse(decode(read_bytes(path), str(path)), str(path)):
-            for message in (m for turn in batch["turns"] for m in turn):
+        batches = as_list(parse(decode(read_bytes(path), str(path)), str(path)), "the file")
+        for batch in batches:
+            for message in (m for turn in as_list(batch["turns"], "turns") for m in as_list(turn, "a turn")):
                 if message.get("time_anchor"):
                     at = datetime.strptime(message["time_anchor"], "%B-%d-%Y").replace(tzinfo=UTC)
                 text, session = _GENERATED.sub("", message["content"]), f"batch_{batch['batch_number']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ JSON_FORMATS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, str], Iterab
     "mcp-memory": (products.is_mcp_memory, products.mcp_memory),
     "chats": (chats.is_chats, chats.chats),
 }
+_CONVERSATIONS = re.compile(r"conversations(?:-\d+)?\.json")
 ERASED = "it was erased from this space, and stays so unless restore_erased (--restore-erased) is given"
 FORMATS = ("archive", *JSON_FORMATS, "beam", "markdown", "text")
 
@@ -70,7 +72,11 @@ def import_path(
     path = Path(path)
     if format is not None and format not in FORMATS:
         raise InvalidInput(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that is too long, or has a null byte
+        there = False
+    if not there:
         raise InvalidInput(f"{path} does not exist. Give a file or a folder.")
     if path.is_file() and (format == "archive" or (format is None and is_archive(path))):
         return _restore(space, read_archive(path), restore_erased, progress)
@@ -83,7 +89,7 @@ def _restore(
 ) -> ImportReport:
     report = ImportReport("archive", len(records))
     if not restore_erased:
-        ids = [str((r.get("cube") or {}).get("id")) for r in records]
+        ids = [r["cube"]["id"] for r in records]
         gone = space.store.was_erased(ids) - space.store.get(ids).keys()
         report.problems = [Problem(name, ERASED) for name in sorted(gone)]
         records = [r for r, name in zip(records, ids, strict=True) if name not in gone]
@@ -107,39 +113,54 @@ def _open(path: Path, format: str | None) -> tuple[str, Iterable[Item]]:
     return _match(_values(decode(read_bytes(path), str(path)), str(path)), path, format)
 
 
-def _values(text: str, where: str) -> tuple[Any, bool]:
-    """Return the JSON value of a text, or the list of its lines' values and True when it is JSONL."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+def _values(text: str, where: str) -> Any:
+    """Return the JSON value of a text, or the list of its lines' values when it is JSONL."""
+    first = next((line for line in text.split("\n") if line.strip()), "")
     if not first:
         raise InvalidInput(f"{where} is empty. There is nothing to import.")
     if first.lstrip()[0] not in "[{":
         raise InvalidInput(
             f"{where} begins with {first.strip()[:20]!r}: not JSON. Known formats: {', '.join(FORMATS)}."
         )
-    if first.rstrip().endswith("}") and text.strip().count("\n") and first.lstrip()[0] == "{":
-        return [value for _, value in parse_lines(text, where)], True
-    value = parse(text, where)
-    return (
-        ([value], True) if isinstance(value, dict) and value.get("type") in ("entity", "relation") else (value, False)
-    )
+    try:
+        return parse(text, where)
+    except InvalidInput:
+        if not _is_whole(first):  # one JSON value that is damaged
+            raise
+        return [value for _, value in parse_lines(text, where)]
 
 
-def _in_zip(path: Path) -> tuple[Any, bool]:
+def _is_whole(line: str) -> bool:
+    """Tell whether a line is a JSON value of its own, as all of JSONL are."""
+    try:
+        parse(line, "")
+    except InvalidInput:
+        return False
+    return True
+
+
+def _in_zip(path: Path) -> Any:
+    """Return the value of conversations.json; large accounts have several, all of them lists."""
     with open_zip(path) as archive:
-        names = [n for n in archive.namelist() if n.rsplit("/", 1)[-1] == "conversations.json"]
+        names = sorted(n for n in set(archive.namelist()) if _CONVERSATIONS.fullmatch(n.rsplit("/", 1)[-1]))
         if not names:
             raise InvalidInput(
                 f"{path} has no conversations.json and no {FORMATS[0]} manifest: not an export that is known."
             )
-        return _values(decode(read_member(archive, names[0], str(path)), names[0]), f"{path.name}/{names[0]}")
+        values = [_values(decode(read_member(archive, n, str(path)), n), f"{path.name}/{n}") for n in names]
+    if len(values) == 1:
+        return values[0]
+    if not all(isinstance(value, list) for value in values):
+        raise InvalidInput(f"{path} has {', '.join(names)}, and not all are lists. Unpack it and import each.")
+    return [conversation for value in values for conversation in value]
 
 
-def _match(found: tuple[Any, bool], path: Path, format: str | None) -> tuple[str, Iterable[Item]]:
-    value, _ = found
+def _match(value: Any, path: Path, format: str | None) -> tuple[str, Iterable[Item]]:
     names = [format] if format is not None else list(JSON_FORMATS)
-    for name in names:
-        if name in JSON_FORMATS and JSON_FORMATS[name][0](value):
-            return name, JSON_FORMATS[name][1](value, path.name)
+    for one in [value, [value]] if isinstance(value, dict) else [value]:  # a single conversation, or JSONL of one line
+        for name in names:
+            if name in JSON_FORMATS and JSON_FORMATS[name][0](one):
+                return name, JSON_FORMATS[name][1](one, path.name)
     seen = f"a list of {len(value):,}" if isinstance(value, list) else f"a {type(value).__name__}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         seen += f" with keys {', '.join(sorted(map(str, value[0]))[:8])}"
@@ -152,6 +173,7 @@ def _store(
 ) -> ImportReport:
     report = ImportReport(name)
     messages: dict[str, tuple[str, dict[str, Any]]] = {}
+    texts: dict[str, str] = {}
     for item in items:
         report.read += 1
         if item.message is None:
@@ -163,19 +185,20 @@ def _store(
             report.problems.append(Problem(item.where, str(error).removeprefix(f"{item.where}: ")))
             continue
         key = draft.id or item.where
-        if key in messages and messages[key][1]["content"] != item.message["content"]:
+        if key in messages and texts[key] != draft.text:
             report.problems.append(
                 Problem(item.where, f"id {key!r} is used twice with different texts; the first was taken")
             )
         elif key in messages:
             report.skipped += 1
         else:
-            messages[key] = (item.where, item.message)
+            messages[key], texts[key] = (item.where, item.message), draft.text
+    if not report.read:
+        report.problems.append(Problem(name, "no message was found in it"))
     known = space.store.get(list(messages))
     for key in known:
-        where, message = messages[key]
-        texts = {version.text for version in space.store.versions(key)}
-        if to_draft(message).text in texts:
+        where, _ = messages[key]
+        if texts[key] in {version.text for version in space.store.versions(key)}:
             report.skipped += 1
         else:
             report.problems.append(

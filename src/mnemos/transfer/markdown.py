@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SECTION = 1_000  # characters that paragraphs of one heading are packed up to
 SUFFIXES = (".md", ".markdown", ".txt")
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*\Z")
+_HEADING = re.compile(r"(#{1,6})[^\S\n]+(.*)")
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})")
 
 
@@ -35,11 +35,11 @@ def notes(path: Path) -> Iterator[Item]:
 
     A note happened on the `date:` of its front matter, else on the day in its file name, else when it was last changed.
     """
-    for file in note_files(path):
+    for file in [path] if path.is_file() else note_files(path):
         name = file.name if file == path else file.relative_to(path).as_posix()
         front, body = _front_matter(decode(read_bytes(file), str(file)))
         at = _date(front.get("date") or front.get("created")) or _date(file.name)
-        at = at or datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
+        at = at or _changed(file)
         for number, (heading, text) in enumerate(sections(body)):
             metadata: dict[str, Any] = {"heading": heading} if heading else {}
             if front:
@@ -51,6 +51,13 @@ def notes(path: Path) -> Iterator[Item]:
                     "session": name, "source": name, "metadata": metadata,
                 },
             )  # fmt: skip
+
+
+def _changed(file: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
+    except (OSError, OverflowError, ValueError):  # a year out of range
+        return None
 
 
 def _front_matter(text: str) -> tuple[dict[str, str], str]:
@@ -74,6 +81,7 @@ def sections(text: str) -> Iterator[tuple[str, str]]:
     """Yield (heading path, text) of a note: paragraphs under one heading, packed; fenced code stays with its text."""
     path: list[tuple[int, str]] = []
     packed: list[str] = []
+    bare = False  # the last heading has had no text yet
     for block in _blocks(text):
         heading = _HEADING.fullmatch(block)
         size = sum(map(len, packed)) + len(block)
@@ -81,14 +89,20 @@ def sections(text: str) -> Iterator[tuple[str, str]]:
             yield " > ".join(t for _, t in path), "\n\n".join(packed)
             packed = []
         if heading:
-            path = [*((n, t) for n, t in path if n < len(heading[1])), (len(heading[1]), heading[2])]
+            level, title = len(heading[1]), heading[2].rstrip().rstrip("#").rstrip()
+            if bare and level <= path[-1][0] and path[-1][1]:  # else the heading would be lost: it is a note of its own
+                yield " > ".join(t for _, t in path[:-1]), path[-1][1]
+            path, bare = [*((n, t) for n, t in path if n < level), (level, title)], True
         else:
+            bare = False
             *whole, rest = _pieces(block)
             for piece in whole:
                 yield " > ".join(t for _, t in path), piece
             packed.append(rest)
     if packed:
         yield " > ".join(t for _, t in path), "\n\n".join(packed)
+    if bare and path[-1][1]:
+        yield " > ".join(t for _, t in path[:-1]), path[-1][1]
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -117,13 +131,14 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _pieces(block: str) -> list[str]:
     """Cut a paragraph of more than 1,000 characters at line ends or spaces."""
-    pieces = []
-    while len(block) > SECTION:
-        cut = max(block.rfind("\n", SECTION // 2, SECTION), block.rfind(" ", SECTION // 2, SECTION))
-        cut = cut + 1 if cut > 0 else SECTION
-        pieces.append(block[:cut].rstrip())
-        block = block[cut:]
-    return [*(p for p in pieces if p.strip()), block]
+    pieces, begin = [], 0
+    while len(block) - begin > SECTION:
+        low, high = begin + SECTION // 2, begin + SECTION
+        cut = max(block.rfind("\n", low, high), block.rfind(" ", low, high))
+        cut = cut + 1 if cut > 0 else high
+        pieces.append(block[begin:cut].rstrip())
+        begin = cut
+    return [*(p for p in pieces if p.strip()), block[begin:]]
 
 
 def export_markdown(space: Space, folder: Path, *, progress: Callable[[int], None] | None = None) -> int:

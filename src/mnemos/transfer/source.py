@@ -14,6 +14,7 @@ from typing import Any
 from mnemos.errors import InvalidInput
 
 MAX_BYTES = 2 * 1024**3  # of one file, unpacked: all of it is held in RAM
+LOOK = 50  # items of a list that tell which format it is
 MAX_RATIO = 200  # unpacked to packed, of a zip member: more is a bomb
 Message = dict[str, Any]
 
@@ -57,6 +58,8 @@ def parse(text: str, where: str) -> Any:
             f"{where}, line {error.lineno}, column {error.colno}: {error.msg}. The file is not whole, or not JSON. "
             "Nothing was imported."
         ) from error
+    except ValueError as error:  # a number of more than 4,300 digits
+        raise InvalidInput(f"{where}: {error}. Nothing was imported.") from error
     except RecursionError as error:
         raise InvalidInput(f"{where}: nested too deeply to be read. Nothing was imported.") from error
 
@@ -72,7 +75,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     """Open a zip for reading. Raises InvalidInput when it is damaged."""
     try:
         return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged names, sizes and versions raise other kinds than BadZipFile
         raise InvalidInput(
             f"{path} is not a whole zip file ({error}). Fetch it again. Nothing was imported."
         ) from error
@@ -100,10 +103,28 @@ def stable_id(*parts: object) -> str:
 
 
 def is_list_of(value: Any, *keys: str) -> bool:
-    """Tell whether a value is a list whose first item is a dict with all these keys."""
-    return isinstance(value, list) and bool(value) and has(value[0], *keys)
+    """Tell whether a value is a list whose first dict, among its first 50 items, has all these keys."""
+    if not isinstance(value, list):
+        return False
+    return has(next((item for item in value[:LOOK] if isinstance(item, Mapping) and item), None), *keys)
 
 
 def has(value: Any, *keys: str) -> bool:
     """Tell whether a value is a dict with all these keys."""
     return isinstance(value, Mapping) and all(k in value for k in keys)
+
+
+def dicts(value: Any, key: str | int) -> Mapping[str, Any]:
+    """Return the dict under a key of a dict, or at a place of a list; an empty one when there is none."""
+    try:
+        found = value[key]
+    except (KeyError, IndexError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def as_list(value: Any, name: str) -> list[Any]:
+    """Return a list as it is. Raises TypeError for anything else, which an empty loop would pass over."""
+    if not isinstance(value, list):
+        raise TypeError(f"{name}: expected a list, got {type(value).__name__}")
+    return value

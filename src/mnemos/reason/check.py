@@ -1,0 +1,113 @@
+"""The shapes of answers, and what of an answer is believed: only what the texts bear out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from mnemos.reason.base import Fact, Verdict
+from mnemos.text.encode.terms import stop_terms, terms
+
+NAME, VALUE = 100, 500  # characters
+_UNSEEN, _JOINERS = frozenset({"Cf", "Cs", "Co"}), "\u200c\u200d"  # Persian and emoji need joiners
+_I = frozenset({"i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves"})
+_SPEAKER = frozenset({"user", "the user", "speaker", "the speaker"})
+_MARKUP = re.compile(r"<[\s/<\u200c\u200d]*(?=memory)", re.IGNORECASE)  # the frame that recalled text stands in
+
+
+# The shapes of answers. Pydantic reads them once it is needed: the package does not depend on it.
+@dataclass
+class Said:
+    """What a model says that a text states, and the words that say so."""
+
+    subject: str
+    attribute: str
+    value: str
+    exclusive: bool
+    negated: bool
+    quote: str
+
+
+@dataclass
+class Facts:
+    """The answer to facts."""
+
+    facts: list[Said]
+
+
+@dataclass
+class Comparison:
+    """The answer to compare."""
+
+    verdict: Verdict
+
+
+@dataclass
+class Text:
+    """The answer to summarise and title."""
+
+    text: str
+
+
+@dataclass
+class Insights:
+    """The answer to reflect."""
+
+    insights: list[str]
+
+
+def supported(found: list[Said], text: str, speaker: str | None) -> list[Fact]:
+    """Keep the facts that the text bears out, in its order."""
+    who, facts, at = _normal(speaker or "") or "user", [], 0
+    known = {*terms(text), *terms(who)}
+    for fact in found:
+        subject, attribute, value = _normal(fact.subject), _normal(fact.attribute), clean(fact.value)
+        if subject in _I or (subject in _SPEAKER and not known.issuperset(terms(subject))):
+            subject = who
+        subject = re.sub(r"^(?:my|our)\b", f"{who}'s", subject)
+        quote = fact.quote.strip()
+        begin = text.find(quote, at)
+        begin = text.find(quote) if begin < 0 else begin
+        if begin < 0 or not quote or not content(subject) & known or not content(value) & set(terms(quote)):
+            continue
+        if not attribute or max(len(subject), len(attribute)) > NAME or len(value) > VALUE:
+            continue
+        at = begin
+        facts.append(Fact(subject, attribute, value, fact.exclusive, fact.negated, begin, begin + len(quote)))
+    return sorted(dict.fromkeys(facts), key=lambda fact: fact.begin)
+
+
+def content(text: str) -> set[str]:
+    """Return the terms that mean something; all of them if none does, since "IT" and "May" are values too."""
+    every = set(terms(text))
+    return every - stop_terms() or every
+
+
+def clean(text: str) -> str:
+    """Return a text on one line, without control characters and without the markup that frames recalled text."""
+    kept = (
+        " " if unicodedata.category(c) == "Cc" else c
+        for c in text
+        if unicodedata.category(c) not in _UNSEEN or c in _JOINERS
+    )
+    return " ".join(_MARKUP.sub("", "".join(kept)).split())
+
+
+def _normal(text: str) -> str:
+    return clean(text).casefold()
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters, whole words if there are any."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    return head.rpartition(" ")[0] or head
+
+
+def filled(text: str) -> str:
+    """Return the text. Raises ValueError, as for any other wrong form, if it is empty."""
+    if not text:
+        raise ValueError("an empty text")
+    return text
