@@ -16,7 +16,7 @@ TIMES = ("since", "until", "as_of")
 
 def make_filter(**filters: Any) -> Filter:
     """Return the filter; None stands for not given, and the state "any" for archived cubes too. Raises InvalidInput."""
-    superseded = bool(filters.pop("include_superseded", None))
+    superseded, derived = (bool(filters.pop(name, None)) for name in ("include_superseded", "include_derived"))
     if unknown := filters.keys() - {*NAMES, *TIMES}:
         raise InvalidInput(f"unknown filter {sorted(unknown)}: use {', '.join((*NAMES[:-1], *TIMES))}.")
     times = {name: moment(filters.pop(name, None), name) for name in TIMES}
@@ -29,4 +29,4 @@ def make_filter(**filters: Any) -> Filter:
     if given.get("state") == "any":
         given["state"] = None
     given |= {name: None if time is None else to_micros(time) for name, time in times.items()}
-    return Filter(**given, where=where, superseded=superseded)
+    return Filter(**given, where=where, superseded=superseded, derived=derived)

@@ -16,14 +16,16 @@ from mnemos.embed import Embedder
 from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, StaleVectors
 from mnemos.filters import make_filter
 from mnemos.guard.erasure import Receipt, choose, erase
+from mnemos.guard.shield import without_secrets
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
 from mnemos.store.life import Decision, KnownFact, Link, known
 from mnemos.store.sqlite import SqliteStore
+from mnemos.text.consolidate.run import LIMIT, Consolidation, consolidate
 from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.encode.messages import Draft, clean, moment, to_draft
 from mnemos.text.forget.base import Law
-from mnemos.text.forget.ebbinghaus import Ebbinghaus
+from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.live import LiveView, Rank
 from mnemos.text.recall.living import asks_past, living_first
@@ -110,8 +112,9 @@ class Space:
         cubes: list[MemCube] = []
         new: list[MemCube] = []
         mergeable: list[bool] = []
+        secrets = self.secrets
         for draft in drafts:
-            cube = self._to_cube(draft, now)
+            cube = without_secrets(self._to_cube(draft, now), secrets)
             there = known.get(cube.id)
             if there is None:
                 known[cube.id] = cube
@@ -127,9 +130,11 @@ class Space:
         if not decide:
             self.store.insert(entries, self.model_key())
             return cubes
-        statements = state_facts(entries, self.rules, mergeable)
+        statements = state_facts(entries, self.rules, mergeable, self.trust)
         written = write(self.store, statements, self.model_key(), self.rules)
         self._recalled(written.confirmed)
+        if self.reasoner is not self.rules:  # the model looks at it when there is time: see consolidate
+            self.store.life.put_pending([c.id for c in new if c.id not in written.confirmed], "not seen by the model")
         became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
         return [became.get(cube.id, cube) for cube in cubes]
 
@@ -173,6 +178,7 @@ class Space:
         as_of: datetime | str | float | None = None,
         asked_at: datetime | str | float | None = None,
         include_superseded: bool | None = None,
+        include_derived: bool = False,
         method: SearchMethod = "hybrid",
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
@@ -182,6 +188,7 @@ class Space:
         at that moment: slower, its index is built anew. `asked_at` (default now) anchors time words of the
         query ("last week"). What something newer took the place of is left out, or stands behind it where it says more
         besides; `include_superseded` finds it too (default: when the question asks for the past, "used to").
+        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
@@ -190,6 +197,7 @@ class Space:
         filters = {
             "session": session, "speaker": speaker, "role": role, "kind": kind, "source": source, "where": where,
             "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
+            "include_derived": include_derived,
         }  # fmt: skip
         return [hit for _, hit in self._search(query, k, filters, asked_at, method)]
 
@@ -275,17 +283,29 @@ class Space:
         k: int = 40,
         count: Callable[[str], int] | None = None,
         asked_at: datetime | str | float | None = None,
+        quarantine: bool = True,
         **filters: Any,
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
-        The block says that it is data; nothing stored can close it early. `count` counts the tokens of a
-        text (default: an estimate that errs on the large side). Takes the options of `search`.
+        The block says that it is data; nothing stored can close it early. With `quarantine` cubes from untrusted
+        sources (see `trust`) stay out when they look like orders to the agent, or when better sources contradict them.
+        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the options of
+        `search`.
         """
         from mnemos.text.recall.context import pack
 
         found = self._search(question, k, filters, asked_at, "hybrid")
+        if quarantine and (bad := self.quarantined(question, found)):
+            found = [row for row in found if row[1].cube.id not in bad]
         return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
+
+    def quarantined(self, question: str, found: Sequence[tuple[int, Hit]] | None = None) -> Mapping[str, str]:
+        """Return the ids of the cubes that `context` would leave out for a question, with the reason."""
+        from mnemos.guard.shield import quarantined
+
+        hits = self._search(question, 40, {}, None, "hybrid") if found is None else found
+        return quarantined(self, hits, self._embed_query(clean(question)))
 
     # -- look
 
@@ -379,9 +399,79 @@ class Space:
     # -- the life of memories
 
     @property
+    def policy(self) -> Policy:
+        """What this space lets go of, and by which law; assign a `Policy` to change it. It is kept in the file."""
+        return Policy.from_json(self.store.get_meta("policy", "{}"))
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self.store.set_meta("policy", policy.to_json())
+
+    @property
+    def trust(self) -> Mapping[str, int]:
+        """Tiers of trust by source (`fnmatch` patterns): 0 untrusted, 1 normal, 2 trusted; assign to change them.
+
+        Without a rule, sources on the web, in e-mail and in tools' answers are untrusted.
+        """
+        from mnemos.guard.shield import trust_rules
+
+        return trust_rules(self)
+
+    @trust.setter
+    def trust(self, rules: Mapping[str, int]) -> None:
+        from mnemos.guard.shield import set_trust_rules
+
+        set_trust_rules(self, rules)
+
+    @property
+    def secrets(self) -> str:
+        """What is done with keys, tokens and card numbers in new texts: "redact" (the default), "refuse" or "keep"."""
+        return self.store.get_meta("secrets", "redact")
+
+    @secrets.setter
+    def secrets(self, policy: str) -> None:
+        from mnemos.guard.shield import SECRETS
+
+        if policy not in SECRETS:
+            raise InvalidInput(f"secrets is {policy!r}, expected one of {', '.join(SECRETS)}.")
+        self.store.set_meta("secrets", policy)
+
+    @property
     def law(self) -> Law:
         """The law by which memories are strengthened and forgotten."""
-        return Ebbinghaus()
+        return self.policy.make_law()
+
+    def consolidate(self, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
+        """Sum up sessions, days and weeks, profile, link, promote what is hot and let go of what is stale.
+
+        Run it nightly or whenever it is quiet. It may be stopped at any time; a second run with nothing new does
+        nothing. See `text.consolidate.run`.
+        """
+        return consolidate(self, limit=limit, progress=progress)
+
+    def fade(self, *, preview: bool = False) -> Faded:
+        """Archive and erase what the policy lets go of, or only say what; `consolidate` does so too."""
+        return fade(self, preview=preview)
+
+    def pin(self, cube_id: str, *, on: bool = True) -> None:
+        """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
+        self.store.pin(cube_id, on)
+
+    def archive(self, ids: Sequence[str]) -> Sequence[str]:
+        """Take cubes out of search; `unarchive` brings them back. Returns the ids that changed."""
+        return archive(self, ids)
+
+    def unarchive(self, ids: Sequence[str]) -> Sequence[str]:
+        """Bring archived cubes back into search. Returns the ids that changed."""
+        return archive(self, ids, back=True)
+
+    def view(self) -> View | None:
+        """Return the index as it is now, brought up to date; None for an empty space."""
+        return self._live.refresh(self.model_key(), self.embedder)
+
+    def drop(self) -> None:
+        """Free the RAM of the index; the next question reads everything again."""
+        self._live.drop()
 
     def facts(
         self,

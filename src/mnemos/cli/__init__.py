@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, bench, erase, look, recall, upkeep, write
+from mnemos.cli import about, bench, erase, life, look, recall, upkeep, write
 from mnemos.cli.options import EmbedderSpec, Json, Root, Settings, SpaceName
 
 __all__ = ["app", "main"]
@@ -71,7 +71,7 @@ def options(
     ctx.obj = Settings(root, space, embedder, as_json)
 
 
-REMEMBER, UPKEEP, ABOUT = "Remember and ask", "Look after it", "About Mnemos"
+REMEMBER, LIFE, UPKEEP, ABOUT = "Remember and ask", "Its life", "Look after it", "About Mnemos"
 app.command("add", rich_help_panel=REMEMBER)(write.add)
 app.command("search", rich_help_panel=REMEMBER)(recall.search)
 app.command("context", rich_help_panel=REMEMBER)(recall.context)
@@ -81,6 +81,13 @@ app.command("history", rich_help_panel=REMEMBER)(look.history)
 app.command("update", rich_help_panel=REMEMBER)(write.update)
 app.command("delete", rich_help_panel=REMEMBER)(write.delete)
 app.command("forget", rich_help_panel=REMEMBER)(erase.forget)
+app.command("facts", rich_help_panel=REMEMBER)(life.facts)
+app.command("rollback", rich_help_panel=REMEMBER)(life.rollback)
+app.command("consolidate", rich_help_panel=LIFE)(life.consolidate)
+app.command("policy", rich_help_panel=LIFE)(life.policy)
+app.command("pin", rich_help_panel=LIFE)(life.pin)
+app.command("archive", rich_help_panel=LIFE)(life.archive)
+app.add_typer(life.audit, name="audit", rich_help_panel=LIFE)
 app.command("spaces", rich_help_panel=UPKEEP)(look.spaces)
 app.command("stats", rich_help_panel=UPKEEP)(look.stats)
 app.command("import", rich_help_panel=UPKEEP)(upkeep.import_)

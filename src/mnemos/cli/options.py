@@ -26,6 +26,10 @@ EmbedderSpec = Annotated[
         "(env MNEMOS_EMBEDDER; default: bundled).",
     ),
 ]
+ReasonerSpec = Annotated[
+    str | None,
+    typer.Option("--reasoner", help="rules, or openai:MODEL@URL: who extracts and sums up (env MNEMOS_REASONER)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else; errors as JSON too.")]
 
 CubeId = Annotated[str, typer.Argument(metavar="ID", help="The id of a cube, as search and list show it.")]
@@ -61,6 +65,7 @@ class Settings:
     space: str | None = None
     embedder: str | None = None
     json: bool = False
+    reasoner: str | None = None
 
     def over(self, outer: Settings | None) -> Settings:
         """Return these settings, what they leave open taken from `outer`, then from the environment."""
@@ -70,6 +75,7 @@ class Settings:
             self.space or outer.space or os.environ.get("MNEMOS_SPACE") or "default",
             self.embedder or outer.embedder or os.environ.get("MNEMOS_EMBEDDER") or "bundled",
             self.json or outer.json,
+            self.reasoner or os.environ.get("MNEMOS_REASONER"),
         )
 
 

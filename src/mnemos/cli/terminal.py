@@ -82,7 +82,7 @@ class Terminal:
     def memory(self) -> Mnemos:
         """The root, opened once."""
         if self._memory is None:
-            self._memory = Mnemos(self.settings.root, embedder=self.settings.embedder)
+            self._memory = Mnemos(self.settings.root, embedder=self.settings.embedder, reasoner=self.settings.reasoner)
         return self._memory
 
     def space(self, *, create: bool = False) -> Space:
@@ -130,10 +130,16 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    ctx: typer.Context, root: Path | None, space: str | None, embedder: str | None, as_json: bool
+    ctx: typer.Context,
+    root: Path | None,
+    space: str | None,
+    embedder: str | None,
+    as_json: bool,
+    *,
+    reasoner: str | None = None,
 ) -> Iterator[Terminal]:
     """Run a command: its errors become one line and exit code 1, Ctrl-C 130, warnings one line each."""
-    t = Terminal(Settings(root, space, embedder, as_json).over(ctx.find_root().obj))
+    t = Terminal(Settings(root, space, embedder, as_json, reasoner).over(ctx.find_root().obj))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mnemos.cube import MemCube
 
 Vector = NDArray[np.float16] | None
+DERIVED = ("episode", "summary", "profile", "reflection")  # kinds of cubes that consolidation makes of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Filter:
 
     `since`/`until` (half-open) match a cube that happened then or that speaks of a date then.
     `where` compares metadata values for equality, by JSON value. With `superseded` the state "active" means those too.
+    Without a `kind`, derived cubes are left out unless `derived`.
     """
 
     session: str | None = None
@@ -104,10 +106,11 @@ class Filter:
     as_of: int | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
     superseded: bool = False
+    derived: bool = False
 
     @property
     def selects_all(self) -> bool:
-        """True when nothing narrows the search down: every active, current cube matches (and every superseded one)."""
+        """True when nothing narrows the search down: every active, current original matches (and superseded ones)."""
         return self == Filter(superseded=self.superseded)
 
 

@@ -210,6 +210,13 @@ class Life:
         with self.connection.write() as db:
             db.executemany("INSERT OR REPLACE INTO pending VALUES (?, 0, ?)", ((i, why) for i in ids))
 
+    def fail(self, cube_id: str, why: str) -> None:
+        """Mark a cube for another look, and count the try that failed."""
+        with self.connection.write() as db:
+            db.execute(
+                "INSERT INTO pending VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET tries = tries + 1", (cube_id, why)
+            )
+
     def pending(self, limit: int = 1_000_000) -> list[tuple[str, int, str]]:
         """Return (id, tries, why) of the cubes that wait for another look, the least tried first."""
         with self.connection.read() as db:

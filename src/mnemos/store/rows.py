@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, from_micros, to_micros
-from mnemos.store.base import Filter
+from mnemos.store.base import DERIVED, Filter
 
 COLUMNS = (
     "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
@@ -73,6 +73,9 @@ def to_sql(filter: Filter) -> tuple[str, list[Any]]:
     if filter.superseded and filter.state == "active":
         clauses.append("state IN ('active', 'superseded')")
         filter = replace(filter, state=None)
+    if filter.kind is None and not filter.derived and filter.state is not None:
+        clauses.append(f"kind NOT IN ({marks(DERIVED)})")
+        values += DERIVED
     for column in ("session", "speaker", "role", "kind", "source", "state"):
         wanted = getattr(filter, column)
         if wanted is not None:

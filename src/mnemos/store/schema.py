@@ -86,8 +86,10 @@ CREATE TABLE decisions (
 );
 CREATE INDEX decisions_cube ON decisions (cube);
 CREATE TABLE pending (id TEXT PRIMARY KEY, tries INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE lessons (trigger BLOB NOT NULL, mistaken BLOB NOT NULL, made INTEGER NOT NULL,
-    PRIMARY KEY (trigger, mistaken)) WITHOUT ROWID;
+CREATE TABLE lessons (
+    trigger BLOB NOT NULL, mistaken BLOB NOT NULL, trust INTEGER NOT NULL, made INTEGER NOT NULL,
+    PRIMARY KEY (trigger, mistaken, trust)
+) WITHOUT ROWID;
 CREATE TABLE audit (
     i INTEGER PRIMARY KEY, made INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, cubes INTEGER NOT NULL,
     digest BLOB NOT NULL, chain BLOB NOT NULL

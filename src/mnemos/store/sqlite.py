@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, NotFound
 from mnemos.store import audit
-from mnemos.store.base import Changes, DateRow, Entry, Filter, IndexRow, Scanned
+from mnemos.store.base import DERIVED, Changes, DateRow, Entry, Filter, IndexRow, Scanned
 from mnemos.store.connection import Connection
 from mnemos.store.life import Life
 from mnemos.store.removal import ROW_TABLES, family, hash_id, remove, select_in
-from mnemos.store.rows import INSERT, SELECT, to_cube, to_row, to_sql
+from mnemos.store.rows import INSERT, SELECT, marks, to_cube, to_row, to_sql
 from mnemos.store.schema import print_of
 
 _INDEX_ROWS = (
@@ -77,6 +77,14 @@ class SqliteStore:
                 )
             self.log(db, "update", [entry.cube.id])
             return self._insert(db, seq, [entry], model)[0]
+
+    def pin(self, cube_id: str, on: bool) -> None:
+        """Keep a cube from being forgotten by policy, or no longer; raises `NotFound`."""
+        with self.connection.write() as db:
+            done = db.execute("UPDATE cubes SET pinned = ? WHERE id = ? AND replaced IS NULL", (on, cube_id)).rowcount
+            if not done:
+                raise NotFound(f"there is no cube {cube_id!r} in space {self.space!r}.")
+            self.log(db, "pin" if on else "unpin", [cube_id])
 
     def log(self, db: sqlite3.Connection, action: str, ids: Sequence[str]) -> None:
         """Write to the audit log, inside the transaction of what is logged."""
@@ -177,6 +185,14 @@ class SqliteStore:
         with self.connection.read() as db:
             rows = select_in(db, f"{SELECT} WHERE replaced IS NULL AND id IN ({{}})", ids)
         return {cube.id: cube for _, cube in (to_cube(r, self.space) for r in rows)}
+
+    def key_of(self, cube_id: str) -> int:
+        """Return the key of the current version of a cube; raises `NotFound`."""
+        with self.connection.read() as db:
+            row = db.execute("SELECT n FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no cube {cube_id!r} in space {self.space!r}.")
+        return int(row[0])
 
     def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
         """Return versions by their row key."""
@@ -311,8 +327,11 @@ class SqliteStore:
         with self.connection.read() as db:
             cubes, sessions, speakers, first, last = db.execute(
                 "SELECT count(*), count(DISTINCT session), count(DISTINCT speaker), min(at), max(at) "
-                "FROM cubes WHERE replaced IS NULL AND state = 'active'"
+                f"FROM cubes WHERE replaced IS NULL AND state = 'active' AND kind NOT IN ({marks(DERIVED)})",
+                DERIVED,
             ).fetchone()
+            derived = f"SELECT count(*) FROM cubes WHERE replaced IS NULL AND kind IN ({marks(DERIVED)})"
+            made = db.execute(derived, DERIVED).fetchone()[0]
             rows = db.execute("SELECT count(*) FROM cubes").fetchone()[0]
             counts = "SELECT state, count(*) FROM cubes WHERE replaced IS NULL GROUP BY state"
             states = dict(db.execute(counts).fetchall())
@@ -321,7 +340,7 @@ class SqliteStore:
             ).fetchall()
         size = sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*"))
         return {
-            "cubes": cubes, "archived": states.get("archived", 0), "superseded": states.get("superseded", 0),
+            "cubes": cubes, "archived": states.get("archived", 0), "superseded": states.get("superseded", 0), "derived": made,
             "versions": rows, "sessions": sessions, "speakers": speakers,
             "first_at": first, "last_at": last, "bytes": size, "path": str(self.path),
             "models": [dict(zip(("name", "revision", "dimension", "vectors"), m, strict=True)) for m in models],
@@ -334,6 +353,12 @@ class SqliteStore:
         if row is None:
             raise NotFound(f"space {self.space!r} has no meta entry {key!r}")
         return str(row[0])
+
+    def get_meta(self, key: str, default: str) -> str:
+        """Return what `set_meta` kept, or the default."""
+        with self.connection.read() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return default if row is None else str(row[0])
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a value of the space under a key."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mnemos.index.exact import ExactIndex
 from mnemos.index.lexical import LexicalIndex
-from mnemos.store.base import IndexRow
+from mnemos.store.base import DERIVED, IndexRow
 from mnemos.text.encode.terms import terms
 
 T = TypeVar("T", np.int32, np.float32)
@@ -53,6 +53,7 @@ class Corpus:
         self.keys = np.zeros(0, dtype=np.int64)
         self.alive = np.zeros(0, dtype=bool)
         self.superseded = np.zeros(0, dtype=bool)
+        self.derived = np.zeros(0, dtype=bool)
         self._at = np.zeros(0, dtype=np.int64)
         self._session = np.zeros(0, dtype=np.int32)
         self._sessions: dict[str, int] = {}
@@ -93,6 +94,7 @@ class Corpus:
         self.keys = np.concatenate([self.keys, np.array([r.n for r in rows], dtype=np.int64)])
         self.alive = np.concatenate([self.alive, np.ones(len(rows), dtype=bool)])
         self.superseded = np.concatenate([self.superseded, np.array([r.superseded for r in rows], dtype=bool)])
+        self.derived = np.concatenate([self.derived, np.array([r.kind in DERIVED for r in rows], dtype=bool)])
         self._at = np.concatenate([self._at, np.array([r.at for r in rows], dtype=np.int64)])
         self._session = _extend(self._session, [self._session_number(r.session) for r in rows])
         self.speaker = _extend(self.speaker, [self._speaker_number(r.speaker) for r in rows])

@@ -42,6 +42,12 @@ class LiveView:
         with self._lock:
             self._view = None
 
+    def refresh(self, model: int | None, embedder: Embedder | None) -> View | None:
+        """Return the view, brought up to date; None when it holds nothing."""
+        with self._lock:
+            view = self._present(model, embedder)
+            return view if len(view) else None
+
     def ask(
         self, rank: Rank[R], question: Query, filter: Filter, model: int | None, embedder: Embedder | None
     ) -> list[R]:
@@ -54,7 +60,7 @@ class LiveView:
             if not filter.selects_all:
                 allow: Allow = view.mask(self._store.keys(filter))
             else:
-                allow = None if filter.superseded else view.living()
+                allow = view.living(superseded=filter.superseded)
             return rank(view, question, allow)
 
     def _present(self, model: int | None, embedder: Embedder | None) -> View:

@@ -82,10 +82,10 @@ class View:
         allowed[self.corpus.positions(keys)] = True
         return allowed
 
-    def living(self) -> Allow:
-        """Return (N,) True where the cube is not superseded; None when none is."""
-        old = self.corpus.superseded
-        return ~old if old.any() else None
+    def living(self, *, superseded: bool = False) -> Allow:
+        """Return (N,) True where the cube is not derived and (unless asked for) not superseded; None when all are shown."""
+        hidden = self.corpus.derived if superseded else self.corpus.derived | self.corpus.superseded
+        return ~hidden if hidden.any() else None
 
     def rank(self, query: Query, k: int, *, allow: Allow = None, method: SearchMethod = "hybrid") -> list[Ranked]:
         """Return the `k` best cubes, best first; among equals the newest first. O(N) per signal."""

@@ -25,6 +25,7 @@ class Statement:
     entry: Entry
     facts: tuple[Fact, ...]
     mergeable: bool
+    trusted: bool = True
 
     @property
     def cube(self) -> MemCube:
@@ -42,6 +43,7 @@ class Living:
     at: int
     mergeable: bool
     stored: StoredFact | None = None
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Verdicts:
     into: str | None = None
     endings: list[Ending] = field(default_factory=list)
     supports: list[str] = field(default_factory=list)
+    contradicts: list[str] = field(default_factory=list)
     others: tuple[str, ...] = ()
 
 
@@ -77,7 +80,8 @@ def decide(
     """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `living` up to date.
 
     A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is
-    itself ended (history told in any order comes out the same). A mergeable statement whose facts are all known is a
+    itself ended (history told in any order comes out the same). What comes from an untrusted source ends nothing that
+    a better one said; it is linked as a contradiction. A mergeable statement whose facts are all known is a
     NOOP; one that only adds detail to a cube which says nothing else (`covers`) is an UPDATE of that cube. Deviation
     from the paper: contradicted memories are never deleted. Cost: O(facts with the same subject and attribute).
     """
@@ -87,12 +91,15 @@ def decide(
     refined: list[Living] = []
     mine: list[Living] = []
     for fact in statement.facts:
-        me = Living(cube.id, fact, since(statement.entry, fact), at, statement.mergeable)
+        me = Living(cube.id, fact, since(statement.entry, fact), at, statement.mergeable, None, statement.trusted)
         mine.append(me)
         for old in living.get((fact.subject, fact.attribute), []):
             judged = compare(fact, old.fact)
             if judged.verdict == "contradicts":
                 first, last = (old, me) if at >= old.at else (me, old)
+                if first.trusted and not last.trusted:
+                    found.contradicts.append(old.cube)
+                    continue
                 found.endings.append(Ending(first, max(last.since, first.since), last.cube))
                 found.reason = judged.reason
             elif judged.verdict == "same":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound
+from mnemos.guard.shield import without_secrets
 from mnemos.text.encode.entries import make_entries
 from mnemos.text.encode.messages import moment, to_draft
 from mnemos.text.update.write import revise, state_facts
@@ -33,6 +34,7 @@ def update(space: Space, cube_id: str, changes: Mapping[str, Any]) -> MemCube:
         old, text=draft.text, at=draft.at or old.at, session=draft.session, speaker=draft.speaker, role=draft.role,
         source=draft.source, kind=draft.kind, metadata=draft.metadata, state="active", **validity,
     )  # fmt: skip
+    new = without_secrets(new, space.secrets)
     if new == old:
         raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
     return put(space, old, new)
@@ -57,6 +59,6 @@ def rollback(space: Space, cube_id: str, version: int) -> MemCube:
 def put(space: Space, old: MemCube, new: MemCube) -> MemCube:
     """Store `new` as the version after `old`."""
     new = replace(new, version=old.version + 1, learned=space.clock(), replaced=None)
-    [statement] = state_facts(make_entries([new], space.embedder), space.rules, [False])
+    [statement] = state_facts(make_entries([new], space.embedder), space.rules, [False], space.trust)
     revise(space.store, statement, space.model_key(), space.rules)
     return new

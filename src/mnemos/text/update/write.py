@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mnemos.cube import MemCube, to_micros
+from mnemos.guard.instructions import Trust, trust_of
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import filler_terms
 from mnemos.store.base import Entry
@@ -14,7 +16,7 @@ from mnemos.store.life import Decision, Link, StoredFact
 from mnemos.store.schema import print_of
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.encode.terms import stop_terms, terms
-from mnemos.text.update.decide import Key, Living, Statement, Verdicts, decide, since
+from mnemos.text.update.decide import Compare, Key, Living, Statement, Verdicts, decide, since
 
 REST = 1  # content terms that a text may have beside its facts and still say nothing else
 
@@ -27,12 +29,19 @@ class Written:
     confirmed: list[str]
 
 
-def state_facts(entries: Sequence[Entry], reasoner: Reasoner, mergeable: Iterable[bool]) -> list[Statement]:
-    """Return the entries with what they state. O(text), some 60 us a chat turn."""
+def state_facts(
+    entries: Sequence[Entry], reasoner: Reasoner, mergeable: Iterable[bool], trust: Mapping[str, int]
+) -> list[Statement]:
+    """Return the entries with what they state, and whether their source is trusted. O(text), some 60 us a chat turn."""
     return [
-        Statement(e, tuple(reasoner.facts(e.cube.text, e.cube.speaker, e.cube.at)), free)
+        Statement(e, tuple(reasoner.facts(e.cube.text, e.cube.speaker, e.cube.at)), free, is_trusted(e.cube, trust))
         for e, free in zip(entries, mergeable, strict=True)
     ]
+
+
+def is_trusted(cube: MemCube, rules: Mapping[str, int]) -> bool:
+    """Tell whether a cube's source is one that may end what others said."""
+    return cube.source is None or trust_of(cube.role, cube.source, rules) > Trust.UNTRUSTED
 
 
 def write(store: SqliteStore, statements: Sequence[Statement], model: int | None, reasoner: Reasoner) -> Written:
@@ -100,10 +109,11 @@ def _living(store: SqliteStore, statements: Sequence[Statement]) -> dict[Key, li
     about = [(f.subject, f.attribute) for s in statements for f in s.facts]
     stored = store.life.facts(about) if about else []
     cubes = store.get(sorted({f.cube for f in stored}))
+    rules: Mapping[str, int] = json.loads(store.get_meta("trust", "{}")) if stored else {}
     living: dict[Key, list[Living]] = {}
     for f in stored:
         cube = cubes[f.cube]
-        one = Living(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f)
+        one = Living(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, rules))
         living.setdefault((f.fact.subject, f.fact.attribute), []).append(one)
     return living
 
@@ -159,6 +169,22 @@ def revise(store: SqliteStore, one: Statement, model: int | None, reasoner: Reas
             store.life.put_decisions([made])
 
 
+def add_facts(store: SqliteStore, one: Statement, n: int, first: int, compare: Compare, maker: str) -> None:
+    """Add facts, numbered from `first`, to the version `n` of a cube that is stored, and do what follows from them."""
+    with store.connection.write():
+        living = _living(store, [one])
+        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
+        verdict = decide(one, others, compare, lambda _: False)
+        store.life.put_facts(
+            StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts)
+        )
+        _link(store, [one], [verdict])
+        _end(store, [one], [verdict], {one.cube.id: n})
+        store.life.put_decisions(
+            [Decision(one.cube.id, store.clock(), verdict.action, verdict.reason, verdict.others, maker)]
+        )
+
+
 def put_version(store: SqliteStore, old: MemCube, one: Statement, model: int | None) -> MemCube:
     """Write what a statement says as the next version of a cube that it refines."""
     cube = replace(
@@ -175,6 +201,7 @@ def _link(store: SqliteStore, statements: Sequence[Statement], verdicts: Sequenc
     for one, verdict in zip(statements, verdicts, strict=True):
         if verdict.into is None:
             links += [Link(one.cube.id, old, "supports") for old in verdict.supports if old != one.cube.id]
+            links += [Link(one.cube.id, old, "contradicts") for old in verdict.contradicts]
             links += [Link(e.by, e.old.cube, "supersedes") for e in verdict.endings if e.by != e.old.cube]
     if links:
         store.life.put_links(links, to_micros(statements[-1].cube.learned))

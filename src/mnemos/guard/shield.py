@@ -1,0 +1,134 @@
+"""What of the hits may stand in a prompt: nothing untrusted that gives orders, nothing that better sources contradict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.cube import Hit, MemCube, to_micros
+from mnemos.errors import InvalidInput
+from mnemos.guard.consensus import Claim, Lesson, outvoted
+from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
+from mnemos.guard.secrets import redact, scan
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+SECRETS = ("redact", "refuse", "keep")
+Numbered = tuple[int, Hit]
+
+
+def trust_rules(space: Space) -> dict[str, int]:
+    """Return the space's own tiers of trust: patterns of sources (`fnmatch`) to 0, 1 or 2."""
+    rules: dict[str, int] = json.loads(space.store.get_meta("trust", "{}"))
+    return rules
+
+
+def set_trust_rules(space: Space, rules: Mapping[str, int]) -> None:
+    """Keep tiers of trust by source, in the order in which they are tried. Raises InvalidInput for other tiers."""
+    for pattern, tier in rules.items():
+        if not isinstance(pattern, str) or tier not in (0, 1, 2) or isinstance(tier, bool):
+            raise InvalidInput(
+                f"trust: {pattern!r} has the tier {tier!r}. Use 0 (untrusted), 1 (normal) or 2 (trusted)."
+            )
+    space.store.set_meta("trust", json.dumps({p: int(t) for p, t in rules.items()}))
+
+
+def quarantined(space: Space, hits: Sequence[Numbered], question: NDArray[np.float32] | None) -> dict[str, str]:
+    """Return the ids of hits that are not to be shown to an agent, with the reason.
+
+    Untrusted cubes that look like orders; then those that the others outvote (see `consensus`). What was found out is
+    kept as lessons. Costs nothing where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
+    """
+    rules = trust_rules(space)
+    trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for _, hit in hits}
+    if min(trust.values(), default=Trust.TRUSTED) > Trust.UNTRUSTED:
+        return {}
+    bad: dict[str, str] = {}
+    for _, hit in hits:
+        if trust[hit.cube.id] == Trust.UNTRUSTED and (reason := looks_like_instructions(hit.cube.text)):
+            bad[hit.cube.id] = f"looks like orders: {reason}"
+    left = [(n, hit.cube) for n, hit in hits if hit.cube.id not in bad]
+    key = _key(space)
+    suspects = outvoted(_claims(space, left, trust), _lessons(space), question=question, key=key)
+    _learn(space, [lesson for suspect in suspects for lesson in suspect.lessons])
+    return bad | {s.id: s.reason for s in suspects}
+
+
+def _claims(space: Space, cubes: Sequence[tuple[int, MemCube]], trust: Mapping[str, Trust]) -> list[Claim]:
+    facts: dict[str, list[Any]] = {}
+    for stored in space.store.life.facts_of([n for n, _ in cubes]):
+        facts.setdefault(stored.cube, []).append(stored.fact)
+    view = space.view()
+    vectors: dict[str, NDArray[np.float32]] = {}
+    if view is not None:
+        keys = np.array([n for n, _ in cubes], dtype=np.int64)
+        places = {int(view.corpus.keys[p]): int(p) for p in view.corpus.positions(keys)}
+        for n, cube in cubes:
+            if n in places and view.corpus.vectors.present[places[n]]:
+                vectors[cube.id] = view.corpus.vectors.rows[places[n]]
+    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, vectors.get(c.id), source=c.source) for _, c in cubes]
+
+
+def _key(space: Space) -> bytes:
+    """Return the space's own key for hashes, made at first use."""
+    import os
+
+    if not (kept := space.store.get_meta("lesson key", "")):
+        kept = os.urandom(16).hex()
+        space.store.set_meta("lesson key", kept)
+    return bytes.fromhex(kept)
+
+
+def _lessons(space: Space) -> set[Lesson]:
+    with space.store.connection.read() as db:
+        return {
+            Lesson(t.hex(), m.hex(), made) for t, m, made in db.execute("SELECT trigger, mistaken, trust FROM lessons")
+        }
+
+
+def _learn(space: Space, lessons: Sequence[Lesson]) -> None:
+    new = set(lessons) - _lessons(space) if lessons else set()
+    if new:
+        with space.store.connection.write() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO lessons VALUES (?, ?, ?, ?)",
+                ((bytes.fromhex(x.trigger), bytes.fromhex(x.mistake), x.trust, to_micros(space.clock())) for x in new),
+            )
+
+
+def without_secrets(cube: MemCube, policy: str) -> MemCube:
+    """Return a cube with the secrets of its text and metadata redacted, or refuse it, as the space's policy says.
+
+    Raises InvalidInput with "refuse", naming the kinds and nothing of the secrets. Ordinary text costs 3 us.
+    """
+    if policy == "keep":
+        return cube
+    text, found = redact(cube.text)
+    kinds = [secret.kind for secret in found]
+    metadata: Any = cube.metadata
+    if metadata and scan(json.dumps(metadata, ensure_ascii=False)):
+        metadata = _walk(dict(metadata), kinds)
+    if not kinds:
+        return cube
+    if policy == "refuse":
+        raise InvalidInput(
+            f"the text holds a secret ({', '.join(sorted(set(kinds)))}), which this space does not take. Take it out; "
+            "nothing was stored."
+        )
+    return replace(cube, text=text, metadata={**metadata, "redacted": sorted(set(kinds))})
+
+
+def _walk(value: Any, kinds: list[str]) -> Any:
+    if isinstance(value, str):
+        text, found = redact(value)
+        kinds += [secret.kind for secret in found]
+        return text
+    if isinstance(value, dict):
+        return {_walk(k, kinds): _walk(v, kinds) for k, v in value.items()}
+    return [_walk(v, kinds) for v in value] if isinstance(value, list) else value

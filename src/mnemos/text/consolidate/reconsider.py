@@ -1,0 +1,81 @@
+"""Another look: cubes whose facts the rules alone have judged are shown to the model, when there is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mnemos.cube import MemCube
+from mnemos.errors import ReasonerError
+from mnemos.reason.base import Fact, Judgement
+from mnemos.store.base import DERIVED, Entry
+from mnemos.text.encode.entries import words_and_dates
+from mnemos.text.update.decide import Statement
+from mnemos.text.update.write import add_facts, is_trusted
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+TRIES = 5  # looks at one cube, at most
+FAILURES = 3  # in a row, after which the endpoint is left alone until the next run
+
+
+def reconsider(space: Space, *, limit: int) -> tuple[int, int]:
+    """Judge cubes that wait for it; return how many were judged and how many still wait.
+
+    A model that fails leaves the cube waiting, with the rules' judgement in force; it is never asked while a write
+    lock is held. One call a cube and one a conflict.
+    """
+    waiting = [i for i, tries, _ in space.store.life.pending() if tries < TRIES]
+    done = failures = 0
+    for start in range(0, min(len(waiting), limit), 200):
+        part = waiting[start : min(start + 200, limit)]
+        cubes = space.store.get(part)
+        space.store.life.settle([i for i in part if i not in cubes])
+        for name, cube in cubes.items():
+            if cube.kind in DERIVED:
+                continue  # a summary is made again with its group
+            try:
+                _judge(space, cube)
+            except ReasonerError:
+                space.store.life.settle([name], failed=True)
+                failures += 1
+                if failures == FAILURES:
+                    return done, len(waiting) - done
+                continue
+            failures = 0
+            done += 1
+            space.store.life.settle([name])
+    return done, len(waiting) - done
+
+
+def _judge(space: Space, cube: MemCube) -> None:
+    reasoner = space.reasoner
+    terms, dates = words_and_dates(cube)
+    n = space.store.key_of(cube.id)
+    there = [f.fact for f in space.store.life.facts_of([n])]
+    found = reasoner.facts(cube.text, cube.speaker, cube.at)
+    new = tuple(f for f in found if not any(_same(space, f, old) for old in there))
+    if not new:
+        return
+    judged: dict[tuple[Fact, Fact], Judgement] = {}
+    if reasoner is not space.rules:
+        for old in space.store.life.facts([(f.subject, f.attribute) for f in new]):
+            for fact in new:
+                if (fact.subject, fact.attribute) == (old.fact.subject, old.fact.attribute) and old.cube != cube.id:
+                    judged[fact, old.fact] = reasoner.compare(fact, old.fact)
+
+    def compare(fact: Fact, old: Fact) -> Judgement:
+        return judged.get((fact, old)) or space.rules.compare(fact, old)
+
+    add_facts(
+        space.store,
+        Statement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, space.trust)),
+        n,
+        len(there),
+        compare,
+        reasoner.name,
+    )
+
+
+def _same(space: Space, a: Fact, b: Fact) -> bool:
+    return (a.subject, a.attribute) == (b.subject, b.attribute) and space.rules.compare(a, b).verdict == "same"

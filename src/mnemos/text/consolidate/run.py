@@ -1,0 +1,239 @@
+"""`space.consolidate()`: episodes to summaries, sessions to days to weeks, facts to profiles, hot to long term, stale away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mnemos.cube import to_micros
+from mnemos.methods import Paper, method
+from mnemos.store.life import Link
+from mnemos.text.consolidate.derive import put, summarise
+from mnemos.text.consolidate.episodes import cut
+from mnemos.text.consolidate.groups import Group, Made, Member, above, fingerprint, read, units
+from mnemos.text.consolidate.profiles import profiles
+from mnemos.text.consolidate.reconsider import TRIES, reconsider
+from mnemos.text.consolidate.similar import link_new
+from mnemos.text.forget.policy import Faded, fade, promote
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+LIMIT = 2_000  # derived cubes that one run writes
+LINK_BATCH = 4_000  # new cubes that one run links
+SENTENCES = {"session": 5, "day": 7, "week": 9}
+SHORTEST = 3  # turns that are worth a summary
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Consolidation:
+    """What a run did: derived cubes written and removed by kind, cubes linked, reconsidered, promoted and let go.
+
+    `more` when the limit was reached: another run goes on.
+    """
+
+    written: dict[str, int] = field(default_factory=dict)
+    removed: int = 0
+    linked: int = 0
+    reconsidered: int = 0
+    waiting: int = 0
+    promoted: int = 0
+    faded: Faded = field(default_factory=Faded)
+    more: bool = False
+    ids_waiting: frozenset[str] = frozenset()
+
+    @property
+    def changed(self) -> bool:
+        """True when the run did anything."""
+        return bool(self.written or self.removed or self.linked or self.reconsidered or self.promoted or self.faded)
+
+    def count(self, kind: str) -> None:
+        """Count a derived cube."""
+        self.written[kind] = self.written.get(kind, 0) + 1
+
+    @property
+    def total(self) -> int:
+        """Derived cubes written so far."""
+        return sum(self.written.values())
+
+
+@method(
+    "consolidate",
+    form="text",
+    operation="consolidate",
+    papers=(
+        Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),
+        Paper("Memory OS of AI Agent", "2506.06326"),
+    ),
+)
+def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
+    """Make memories last: link, sum up, profile, promote what is hot and let go of what is stale.
+
+    Each derived cube is written in a transaction of its own, and what is to be done is read from the file alone: a run
+    that was killed loses nothing, the next one goes on, and one with nothing new writes nothing. Originals are never
+    rewritten. Costs one scan, O(N), and O(what changed).
+    """
+    done = Consolidation()
+    space.flush()
+    done.reconsidered, done.waiting = reconsider(space, limit=limit)
+    done.ids_waiting = frozenset(i for i, tries, _ in space.store.life.pending() if tries < TRIES)
+    done.linked = link(space)
+    members, made = read(space.store)
+    alive = {m.id: m.version for m in members}
+    _sessions(space, units(members), made, done, limit, progress)
+    for level in ("day", "week"):
+        if done.total < limit:
+            members_above = [
+                m for m in read(space.store)[1].values() if m.level == ("session" if level == "day" else "day")
+            ]
+            _summaries(space, above(members_above, level), made, done, limit, progress)
+    if done.total < limit:
+        _profiles(space, made, alive, done)
+        done.removed = _remove_empty(space)
+    done.promoted = promote(space)
+    done.faded = fade(space)
+    done.more = done.total >= limit or done.linked >= LINK_BATCH
+    return done
+
+
+def link(space: Space) -> int:
+    """Link cubes that are new since the last run to those that are like them; return how many were looked at."""
+    model = space.model_key()
+    if model is None:
+        return 0
+    after = int(space.store.get_meta("linked", "0"))
+    view = space.view()
+    if view is None:
+        return 0
+    new, pairs = link_new(view.corpus, after, LINK_BATCH)
+    if not len(new):
+        return 0
+    keys = view.corpus.keys
+    cubes = space.store.by_key(sorted({int(keys[i]) for pair in pairs for i in pair[:2]}))
+    links = [
+        Link(cubes[int(keys[i])].id, cubes[int(keys[j])].id, "similar", round(float(weight), 4))
+        for i, j, weight in pairs
+        if int(keys[i]) in cubes and int(keys[j]) in cubes
+    ]
+    with space.store.connection.write():
+        space.store.life.put_links(links, to_micros(space.clock()))
+        space.store.set_meta("linked", str(int(keys[new].max())))
+    return len(new)
+
+
+def _sessions(
+    space: Space,
+    groups: Sequence[Group],
+    made: dict[str, Made],
+    done: Consolidation,
+    limit: int,
+    progress: Progress | None,
+) -> None:
+    for group in groups:
+        if done.total >= limit:
+            return
+        there = made.get(group.of)
+        if len(group.members) < SHORTEST or (
+            there and there.fingerprint == group.fingerprint and not _redo(space, there, done)
+        ):
+            continue
+        _episodes(space, group, made, done)
+        _summary(space, group, there, done)
+        if progress:
+            progress(1)
+
+
+def _summaries(
+    space: Space,
+    groups: Sequence[Group],
+    made: dict[str, Made],
+    done: Consolidation,
+    limit: int,
+    progress: Progress | None,
+) -> None:
+    for group in groups:
+        there = made.get(group.of)
+        if done.total >= limit:
+            return
+        if len(group.members) > 1 and not (there and there.fingerprint == group.fingerprint):
+            _summary(space, group, there, done)
+            if progress:
+                progress(1)
+
+
+def _redo(space: Space, made: Made, done: Consolidation) -> bool:
+    """Tell whether a summary was written by rules because the model failed, and the model is to try again."""
+    return space.reasoner is not space.rules and made.id in done.ids_waiting
+
+
+def _summary(space: Space, group: Group, there: Made | None, done: Consolidation) -> None:
+    cubes = space.store.by_key([m.n for m in group.members])
+    texts = [(f"{c.speaker}: " if c.speaker else "") + c.text for c in (cubes[m.n] for m in group.members)]
+    title, summary, good = summarise(space, texts, SENTENCES[group.level])
+    if not summary:
+        return
+    first = group.members[0].when
+    what = {"metadata": {"title": title, "level": group.level}}
+    cube = put(
+        space, "summary", group.of, f"{title} ({first:%Y-%m-%d}): {summary}" if title else summary, group.members,
+        group.fingerprint, there, what["metadata"],
+    )  # fmt: skip
+    if not good:
+        space.store.life.fail(cube.id, "summed up by rules, the model failed")
+    elif cube.id in done.ids_waiting:
+        space.store.life.settle([cube.id])
+    done.count(group.level)
+
+
+def _episodes(space: Space, group: Group, made: dict[str, Made], done: Consolidation) -> None:
+    """Cut a session where its topic turns; one that does not turn is its own episode."""
+    parts = [group.members[a:b] for a, b in cut(space, group.members)]
+    wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
+    stale = [m for m in made.values() if m.of.startswith("episode:") and m.of not in wanted and _is_of(m, group)]
+    if stale:
+        space.store.erase([m.id for m in stale])
+        done.removed += len(stale)
+    for of, part in wanted.items():
+        there, mark = made.get(of), fingerprint((m.id, m.version) for m in part)
+        if there and there.fingerprint == mark:
+            continue
+        cubes = space.store.by_key([m.n for m in part])
+        texts = [cubes[m.n].text for m in part]
+        title, summary = space.rules.title(texts), space.rules.summarise(texts, 2)
+        text = f"{title} ({part[0].when:%Y-%m-%d %H:%M}): {summary}" if summary else title
+        if text:
+            put(space, "episode", of, text, part, mark, there, {"title": title, "turns": len(part)})
+            done.count("episode")
+
+
+def _is_of(made: Made, group: Group) -> bool:
+    return made.of.removeprefix("episode:") in {m.id for m in group.members}
+
+
+def _profiles(space: Space, made: dict[str, Made], versions: dict[str, int], done: Consolidation) -> None:
+    for profile in profiles(space.store.life.facts()):
+        of = f"profile:{profile.subject}"
+        ids = list(dict.fromkeys(f.cube for f in profile.facts if f.cube in versions))
+        mark = fingerprint(
+            [*((i, versions[i]) for i in ids), *((f.fact.attribute + f.fact.value, 0) for f in profile.facts)]
+        )
+        there = made.get(of)
+        if not ids or (there and there.fingerprint == mark):
+            continue
+        cubes = sorted(space.store.get(ids).values(), key=lambda c: c.at)
+        members = [Member(0, c.id, c.version, None, to_micros(c.at), 0) for c in cubes]
+        put(space, "profile", of, profile.text, members, mark, there, {"subject": profile.subject})
+        done.count("profile")
+
+
+def _remove_empty(space: Space) -> int:
+    """Remove derived cubes whose parents are all gone."""
+    query = (
+        "SELECT id FROM cubes WHERE replaced IS NULL AND source = 'mnemos' AND kind IN ('episode', 'summary', 'profile', "
+        "'reflection') AND NOT EXISTS (SELECT 1 FROM parents JOIN cubes AS p ON p.id = parent WHERE child = cubes.id)"
+    )
+    with space.store.connection.read() as db:
+        ids = [r[0] for r in db.execute(query)]
+    return len(space.store.erase(ids)) if ids else 0

@@ -1,0 +1,148 @@
+"""Who contradicts better sources is a suspect; who tells of a change is not; lessons hold no text."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnemos.guard.consensus import Claim, contradict, outvoted
+from mnemos.guard.instructions import Trust
+from mnemos.reason.base import Fact
+
+LOW, MID, HIGH = Trust.UNTRUSTED, Trust.NORMAL, Trust.TRUSTED
+
+
+def fact(value, subject="ana", attribute="live in", exclusive=True, negated=False):
+    return Fact(subject, attribute, value, exclusive, negated, 0, 0)
+
+
+def claim(name, value, trust, day, source=None, **more):
+    facts = () if value is None else (value if isinstance(value, Fact) else fact(value),)
+    return Claim(name, facts, trust, datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day), source=source, **more)
+
+
+def suspects(*claims, **more):
+    return {s.id: s.reason for s in outvoted(claims, **more)}
+
+
+def test_a_page_that_contradicts_the_user_is_a_suspect_whenever_it_was_written():
+    user = claim("u", "Lisbon", HIGH, 5)
+    assert suspects(user, claim("w", "Rome", LOW, 9)) == {"w": "less trusted"}
+    assert suspects(user, claim("w", "Rome", LOW, 1)) == {"w": "less trusted"}
+    assert suspects(claim("n", "Lisbon", MID, 5), claim("w", "Rome", LOW, 9)) == {"w": "less trusted"}
+
+
+def test_a_later_statement_of_the_same_trust_is_a_change():
+    for trust in Trust:
+        old = [claim(f"o{i}", "Lisbon", trust, i) for i in range(3)]
+        assert suspects(*old, claim("new", "Rome", trust, 9)) == {}
+        assert (
+            suspects(claim("first", "Rome", trust, 0), *[claim(f"n{i}", "Lisbon", trust, 3 + i) for i in range(3)])
+            == {}
+        )
+
+
+def test_a_better_source_may_change_what_a_lesser_one_said_and_both_stay():
+    assert suspects(claim("n", "Rome", MID, 1), claim("u", "Lisbon", HIGH, 5)) == {}
+
+
+def test_one_against_a_clear_majority_before_and_after_it_is_a_suspect():
+    group = [claim(f"g{i}", "Lisbon", MID, day) for i, day in enumerate((1, 3, 8))]
+    assert suspects(*group, claim("x", "Rome", MID, 5)) == {"x": "majority"}
+    assert suspects(group[0], claim("x", "Rome", MID, 5), claim("y", "Rome", MID, 6), group[2]) == {}
+
+
+@given(st.integers(1, 40))
+def test_no_number_of_pages_silences_the_user(count):
+    flood = [claim(f"w{i}", "Rome", LOW, i, source=f"https://{i}.example") for i in range(count)]
+    assert set(suspects(claim("u", "Lisbon", HIGH, 20), *flood)) == {f"w{i}" for i in range(count)}
+
+
+def test_a_source_that_repeats_itself_is_one_voice():
+    honest = [claim("a", "Lisbon", LOW, 1, "https://a.example"), claim("b", "Lisbon", LOW, 9, "https://b.example")]
+    flood = [claim(f"w{i}", "Rome", LOW, 2 + i, "https://evil.example") for i in range(5)]
+    assert set(suspects(*honest, *flood)) == {f"w{i}" for i in range(5)}
+
+
+def test_what_the_user_once_said_too_is_no_lie():
+    claims = [claim("old", "Rome", HIGH, 1), claim("new", "Lisbon", HIGH, 5), claim("page", "Rome", LOW, 3)]
+    assert suspects(*claims) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "contrary"),
+    [
+        (fact("Lisbon"), fact("Rome"), True),
+        (fact("Lisbon"), fact("the Lisbon."), False),
+        (fact("Lisbon"), fact("Lisbon, Portugal"), False),
+        (fact("Lisbon"), fact("Lisbon", negated=True), True),
+        (fact("Lisbon"), fact("Rome", negated=True), False),
+        (fact("tea", exclusive=False), fact("coffee", exclusive=False), False),
+    ],
+)
+def test_what_cannot_both_hold(one, other, contrary):
+    assert contradict(one, other) == contradict(other, one) == contrary
+
+
+def test_facts_about_something_else_do_not_count():
+    other = fact("Rome", attribute="born in"), fact("Rome", subject="bo")
+    assert suspects(claim("u", "Lisbon", HIGH, 1), *(claim(str(i), f, LOW, 2) for i, f in enumerate(other))) == {}
+
+
+def test_a_lesson_blocks_the_same_mistake_without_a_majority():
+    first = outvoted([claim("u", "Lisbon", HIGH, 1), claim("w", "Rome", LOW, 2)])
+    lessons = first[0].lessons
+    assert len(lessons) == 1
+    again = claim("v", "  rome!", LOW, 30, "https://other.example")
+    assert suspects(again) == {}
+    assert suspects(again, lessons=lessons) == {"v": "lesson"}
+    assert suspects(claim("v", "Paris", LOW, 30), lessons=lessons) == {}
+    assert suspects(claim("u", "Rome", HIGH, 30), lessons=lessons) == {}  # the user has moved there
+    assert suspects(claim("u", "Rome", HIGH, 30), again, lessons=lessons) == {}
+    assert suspects(again, lessons=lessons, key=b"another space") == {}
+
+
+def test_a_lesson_holds_no_text():
+    suspect = outvoted([claim("u", "Lisbon", HIGH, 1), claim("w", "Rome", LOW, 2)])[0]
+    kept = " ".join(map(str, asdict(suspect.lessons[0]).values())).casefold()
+    assert not any(word in kept for word in ("rome", "lisbon", "ana", "live"))
+    assert len(suspect.lessons[0].trigger) == len(suspect.lessons[0].mistake) == 32
+
+
+def turned(angle):
+    return np.array([np.cos(angle), np.sin(angle)], np.float32)
+
+
+def test_an_untrusted_memory_without_a_fact_far_from_the_group_is_an_outlier():
+    group = [claim(f"g{i}", None, MID, i, vector=turned(0.1 * i)) for i in range(4)]
+    near, far = (claim(n, None, LOW, 5, vector=turned(a)) for n, a in (("near", 0.6), ("far", 1.6)))
+    assert suspects(*group, near, far) == {"far": "outlier"}
+    assert suspects(*group, near, far, question=turned(0.1)) == {"far": "outlier"}
+    assert suspects(*group, near, far, question=turned(3.0)) == {}  # the group speaks of something else
+    assert suspects(group[0], near, far) == {}  # one alone is no group
+    assert suspects(*group, claim("known", None, MID, 5, vector=turned(1.6))) == {}
+    assert suspects(*group, claim("none", None, LOW, 5)) == {}
+
+
+def test_a_flood_of_like_pages_is_no_group_of_its_own():
+    group = [claim(f"g{i}", None, HIGH, i, vector=turned(0.1 * i)) for i in range(3)]
+    flood = [claim(f"w{i}", None, LOW, i, vector=turned(1.6 + 0.01 * i)) for i in range(9)]
+    assert set(suspects(*group, *flood)) == {c.id for c in flood}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["Lisbon", "Rome", "Paris"]), st.sampled_from(list(Trust)), st.integers(0, 9)))
+)
+def test_the_best_sources_are_never_outvoted_by_lesser_ones_and_order_does_not_matter(rows):
+    claims = [claim(str(i), *row) for i, row in enumerate(rows)]
+    found = suspects(*claims)
+    assert found == suspects(*claims[::-1])
+    best = [c for c in claims if c.trust == max(c.trust for c in claims)]
+    assert {c.id for c in best} & set(found) == set(suspects(*best))
+
+
+def test_nothing_retrieved_nothing_suspected():
+    assert outvoted([]) == []
