@@ -10,20 +10,20 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos import upkeep
-from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, new_id, to_micros
+from mnemos import records, upkeep
+from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, to_micros
 from mnemos.embed import Embedder
-from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, StaleVectors
+from mnemos.errors import EmbedderError, InvalidInput, NotFound, StaleVectors
 from mnemos.filters import make_filter
 from mnemos.guard.erasure import Receipt, choose, erase
-from mnemos.guard.shield import without_secrets
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
 from mnemos.store.life import Decision, KnownFact, Link, known
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.consolidate.run import LIMIT, Consolidation, consolidate
-from mnemos.text.encode.entries import Progress, make_entries
-from mnemos.text.encode.messages import Draft, clean, moment, to_draft
+from mnemos.text.encode.entries import Progress
+from mnemos.text.encode.messages import clean, moment, to_draft
+from mnemos.text.encode.take_in import take_in
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
@@ -33,7 +33,6 @@ from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.view import Allow, Ranked, RankedSession, View
 from mnemos.text.recall.view import SearchMethod as SearchMethod
 from mnemos.text.update import versions
-from mnemos.text.update.write import state_facts, write
 
 R = TypeVar("R", Ranked, RankedSession)
 STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
@@ -91,7 +90,7 @@ class Space:
             "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
             "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return self._write([to_draft(message, where="add")], None, decide)[0]
+        return take_in(self, [to_draft(message, where="add")], None, decide)[0]
 
     def add_many(
         self, messages: Iterable[Mapping[str, Any]], *, decide: bool = True, progress: Progress | None = None
@@ -104,51 +103,8 @@ class Space:
         embedded since the last call. Raises InvalidInput naming the message, or Conflict when an id is
         taken by other content; nothing is stored then.
         """
-        return self._write([to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)], progress, decide)
-
-    def _write(self, drafts: Sequence[Draft], progress: Progress | None, decide: bool) -> list[MemCube]:
-        now = self.clock()
-        known = self.store.get([d.id for d in drafts if d.id is not None])
-        cubes: list[MemCube] = []
-        new: list[MemCube] = []
-        mergeable: list[bool] = []
-        secrets = self.secrets
-        for draft in drafts:
-            cube = without_secrets(self._to_cube(draft, now), secrets)
-            there = known.get(cube.id)
-            if there is None:
-                known[cube.id] = cube
-                new.append(cube)
-                mergeable.append(draft.id is None and draft.session is None and not draft.metadata)
-            elif not self._had(there, cube):
-                raise Conflict(
-                    f"id {cube.id!r} is already in space {self.name!r} with other content. Use update() to change "
-                    "it, or leave the id out to get a new one. Nothing was stored."
-                )
-            cubes.append(there or cube)
-        entries = make_entries(new, self.embedder, progress)
-        if not decide:
-            self.store.insert(entries, self.model_key())
-            return cubes
-        statements = state_facts(entries, self.rules, mergeable, self.trust)
-        written = write(self.store, statements, self.model_key(), self.rules)
-        self._recalled(written.confirmed)
-        if self.reasoner is not self.rules:  # the model looks at it when there is time: see consolidate
-            self.store.life.put_pending([c.id for c in new if c.id not in written.confirmed], "not seen by the model")
-        became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
-        return [became.get(cube.id, cube) for cube in cubes]
-
-    def _had(self, there: MemCube, cube: MemCube) -> bool:
-        """Tell whether some version of a stored cube has this content: it was imported before, and since updated."""
-        past = [there] if there.version == 1 else self.store.versions(there.id)
-        return any(_content_of(v) == _content_of(cube) for v in past)
-
-    def _to_cube(self, draft: Draft, now: datetime) -> MemCube:
-        return MemCube(
-            id=draft.id or new_id(), text=draft.text, space=self.name, at=draft.at or now, learned=now,
-            kind=draft.kind, session=draft.session, speaker=draft.speaker, role=draft.role, source=draft.source,
-            metadata=draft.metadata,
-        )  # fmt: skip
+        drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)]
+        return take_in(self, drafts, progress, decide)
 
     def model_key(self) -> int | None:
         """Return the number under which the store keeps this embedder's vectors; None without an embedder."""
@@ -215,10 +171,11 @@ class Space:
         if filters.get("as_of") is None:
             if method == "hybrid" and not filters["include_superseded"]:
                 hits = living_first(self.store, hits)
-            self._recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
+            self.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
         return hits
 
-    def _recalled(self, ids: Sequence[str]) -> None:
+    def recalled(self, ids: Sequence[str]) -> None:
+        """Count cubes as recalled together, now: the law of the space makes them stronger."""
         if ids and self._recalls.note(ids, self.clock()):
             self._recalls.write(self.law)
 
@@ -345,6 +302,7 @@ class Space:
         e = self.embedder
         stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
         stats["index_bytes"] = self._live.nbytes
+        stats["reasoner"] = getattr(self.reasoner, "stats", dict)() | {"name": self.reasoner.name}
         return stats
 
     # -- update and forget
@@ -513,12 +471,12 @@ class Space:
         return upkeep.doctor(self, repair=repair, progress=progress)
 
     def dump(self) -> Iterator[dict[str, Any]]:
-        """Yield every cube with its versions, for an archive; see `upkeep.dump`."""
-        return upkeep.dump(self)
+        """Yield every cube with its versions, for an archive; see `records.dump`."""
+        return records.dump(self)
 
-    def restore(self, records: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
-        """Write what `dump` yielded; return (added, skipped); see `upkeep.restore`."""
-        return upkeep.restore(self, records, progress)
+    def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
+        """Write what `dump` yielded; return (added, skipped); see `records.restore`."""
+        return records.restore(self, rows, progress)
 
     def close(self) -> None:
         """Write what is in RAM only (recalls), close the file and free the RAM of the index."""
@@ -526,7 +484,3 @@ class Space:
             self._recalls.write(self.law)
         self.store.close()
         self._live.drop()
-
-
-def _content_of(cube: MemCube) -> tuple[Any, ...]:
-    return cube.text, cube.session, cube.speaker, cube.role, cube.kind

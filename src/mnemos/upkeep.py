@@ -1,17 +1,15 @@
-"""Work on a space as a whole: new vectors after a change of model, checks and repairs, dump and restore."""
+"""Work on a space as a whole: new vectors after a change of model, checks and repairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnemos.cube import MemCube
-from mnemos.errors import Conflict, InvalidInput
+from mnemos.errors import InvalidInput
 from mnemos.store.base import DateRow
-from mnemos.text.encode.entries import Progress, make_entries, words_and_dates
+from mnemos.text.encode.entries import Progress, words_and_dates
 
 if TYPE_CHECKING:
     from mnemos.space import Space
@@ -98,60 +96,3 @@ def doctor(space: Space, *, repair: bool = False, progress: Progress | None = No
             if repair:
                 report.repaired.append(f"{count} {remedy}.")
     return report
-
-
-def dump(space: Space) -> Iterator[dict[str, Any]]:
-    """Yield {"cube": ..., "versions": [earlier ones, oldest first]} for every cube, in the order of writing."""
-    cursor: int | None = None
-    while True:
-        page = space.list(limit=PAGE, cursor=cursor, state="any")
-        for cube in page.items:
-            past = space.store.versions(cube.id)[:-1] if cube.version > 1 else []
-            yield {"cube": cube.to_dict(), "versions": [v.to_dict() for v in past]}
-        if (cursor := page.next_cursor) is None:
-            return
-
-
-def restore(space: Space, records: Iterable[Mapping[str, Any]], progress: Progress | None = None) -> tuple[int, int]:
-    """Write what `dump` yielded, all or none; return (cubes added, cubes skipped as already there).
-
-    Ids, times and versions are kept. Where the space already has a cube, the longer history wins if it
-    continues the shorter one. Raises InvalidInput for a malformed record, and Conflict when an id is taken
-    by a cube with another history; nothing is stored then.
-    """
-    chains = [_chain(record, space.name, i) for i, record in enumerate(records)]
-    new: list[MemCube] = []
-    skipped = 0
-    for chain in chains:
-        there = space.store.versions(chain[-1].id)
-        if not there:
-            new += chain
-        elif _begins(there, chain):
-            skipped += 1
-        elif _begins(chain, there):
-            new += chain[len(there) :]
-        else:
-            raise Conflict(
-                f"cube {chain[-1].id!r} is already in space {space.name!r} with another history. Import into "
-                "an empty space, or delete the cube first. Nothing was stored."
-            )
-    space.store.insert(make_entries(new, space.embedder, progress), space.model_key())
-    return len(chains) - skipped, skipped
-
-
-def _begins(longer: Sequence[MemCube], shorter: Sequence[MemCube]) -> bool:
-    """Tell whether `shorter` is how the history `longer` begins."""
-    return len(shorter) <= len(longer) and all(
-        (a.version, a.text, a.at, a.learned) == (b.version, b.text, b.at, b.learned)
-        for a, b in zip(longer, shorter, strict=False)
-    )
-
-
-def _chain(record: Mapping[str, Any], space: str, position: int) -> list[MemCube]:
-    try:
-        cubes = [MemCube.from_dict({**data, "space": space}) for data in (*record["versions"], record["cube"])]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"record {position}: not a cube of an archive ({error}).") from error
-    if [c.version for c in cubes] != list(range(1, len(cubes) + 1)) or len({c.id for c in cubes}) != 1:
-        raise InvalidInput(f"record {position}: the versions of a cube must be 1, 2, ... of one id.")
-    return cubes

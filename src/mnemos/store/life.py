@@ -161,6 +161,14 @@ class Life:
                 ((x.a, x.b, x.kind, x.weight, made) for x in links),
             )
 
+    def count_links(self, links: Iterable[Link], made: int) -> None:
+        """Store links; to one that is there the weight is added."""
+        with self.connection.write() as db:
+            db.executemany(
+                "INSERT INTO links VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET weight = weight + excluded.weight",
+                ((x.a, x.b, x.kind, x.weight, made) for x in links),
+            )
+
     def links(self, ids: Sequence[str] | None = None, *, kind: str | None = None, both: bool = True) -> list[Link]:
         """Return the links from (and with `both` also to) these cubes; without ids all links."""
         select = "SELECT a, b, kind, weight FROM links"

@@ -194,6 +194,12 @@ class SqliteStore:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.space!r}.")
         return int(row[0])
 
+    def keys_of(self, ids: Sequence[str]) -> list[int]:
+        """Return the keys of the current versions of cubes that exist, in the order of the ids."""
+        with self.connection.read() as db:
+            found = dict(select_in(db, "SELECT id, n FROM cubes WHERE replaced IS NULL AND id IN ({})", list(ids)))
+        return [found[i] for i in ids if i in found]
+
     def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
         """Return versions by their row key."""
         with self.connection.read() as db:

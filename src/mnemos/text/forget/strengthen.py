@@ -1,14 +1,20 @@
-"""Being recalled strengthens: recalls are collected in RAM and written together."""
+"""Being recalled strengthens: recalls are collected in RAM and written together.
+
+What is recalled together is linked, and each time the link gets stronger: the edges of Memoria (arXiv 2310.03052).
+"""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import combinations
 
 import numpy as np
 
 from mnemos.cube import MemCube, to_micros
+from mnemos.store.life import Link
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.forget.base import Law, Lives
 
@@ -26,24 +32,30 @@ class Recalls:
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._waiting: list[tuple[str, int]] = []
+        self._together: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     def note(self, ids: Sequence[str], now: datetime) -> bool:
         """Remember that these cubes were recalled; True when it is time to `write`."""
         with self._lock:
             self._waiting += [(i, to_micros(now)) for i in ids]
+            self._together.update(combinations(sorted(set(ids)), 2))
             return len(self._waiting) >= WAITING
 
     def write(self, law: Law) -> int:
         """Write what the law makes of the recalls; return how many cubes changed. O(cubes recalled)."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
+            together, self._together = self._together, Counter()
         if not waiting:
             return 0
         with self._store.connection.write():
             cubes = list(self._store.get(list(dict.fromkeys(i for i, _ in waiting))).values())
             rows = recalled(cubes, waiting, law)
             self._store.life.put_strength(rows)
+            there = {cube.id for cube in cubes}
+            pairs = [Link(a, b, "recalled with", n) for (a, b), n in together.items() if {a, b} <= there]
+            self._store.life.count_links(pairs, waiting[-1][1])
         return len(rows)
 
 

@@ -1,17 +1,30 @@
-"""Spreading activation: what is linked to the best hits is looked at too."""
+"""Spreading activation: what is linked to the best hits rises, and where the answer is unsure other sessions do."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.methods import Paper, method
+from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Links = tuple[Ints, Ints, Doubles]
+
+# Chosen on LoCoMo's development split (conv-26, 30, 41, 42, 43), each fifth of it scored with the others' weight.
+WEIGHT = 0.9  # of the logarithm of what a cube receives
+LEAST = 1e-4  # what every cube is taken to receive, so that the logarithm of nothing is not -inf
+SHARED = 3.0  # how much a link of shared rare terms counts by the side of one of likeness
+RARE = 12  # cubes in which a term may stand that links them
+COVERED = 0.4  # taken off for each better hit of the same session, where the answer is unsure
+UNSURE = 1.0  # entropy (nats) from which the answer counts as unsure; fully so one nat above
+BEST, LOOK, HITS = 50, 60, 5  # hits the entropy is of; hits that are set off against each other; those counted at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +82,15 @@ class PageRank:
 
     s is the softmax of score / `temperature` over the `seeds` best hits, P the links with rows that sum to 1; a cube
     without links hands what it has back to s. By power iteration until what still moves is below `least`, which then
-    stays where it is: p sums to 1. A cube that holds less than `small` of what moves hands nothing on.
+    stays where it is: p sums to 1. What moves and is less than `small` at a cube stays there too. Cubes that came after
+    the graph was made have no links.
 
     Cost: O(N) and O(links of what is reached) a step, log(least) / log(damping) steps at most.
     """
 
     seeds: int = 15
     temperature: float = 1.0
-    damping: float = 0.5
+    damping: float = 0.6
     least: float = 1e-8
     small: float = 0.0
 
@@ -100,10 +114,80 @@ class PageRank:
             p += moving
             mass = self.damping * moving[nodes]
             p[nodes] -= mass
-            place, links = graph.out(nodes)
-            handed = mass[place] * graph.weights[links]
+            linked = nodes < len(graph)
+            place, links = graph.out(nodes[linked])
+            handed = mass[linked][place] * graph.weights[links]
             moving = np.bincount(graph.targets[links], handed, minlength=len(s)).astype(np.float64, copy=False)
             stuck = float(mass.sum() - moving.sum())
             if stuck > 1e-15 * left:
                 moving += stuck * s
         return p + moving
+
+
+QUICK = PageRank(least=1e-3, small=1e-5)
+
+
+def rare_links(count: int, postings: Iterable[Ints], rare: int = RARE) -> Links:
+    """Return links (i, j, weight) among the cubes that share a term which stands in 2 to `rare` of `count` cubes.
+
+    `postings` are the positions of each term. A link weighs log(count / df) / df: what few share says most, and a term
+    shared by many does not tie its cubes together more often than one shared by few. O(terms) and O(links).
+    """
+    by_size: dict[int, list[Ints]] = {}
+    for positions in postings:
+        if 2 <= len(positions) <= rare:
+            by_size.setdefault(len(positions), []).append(positions)
+    rows, columns, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for df, same in by_size.items():
+        places = np.array(same, dtype=np.int64)
+        a, b = np.triu_indices(df, 1)
+        rows.append(places[:, a].ravel())
+        columns.append(places[:, b].ravel())
+        weights.append(np.full(len(rows[-1]), np.log(count / df) / df))
+    return np.concatenate(rows), np.concatenate(columns), np.concatenate(weights)
+
+
+def recall_graph(count: int, similar: Links, shared: Links) -> Graph:
+    """Return the graph that `spread` walks: links of likeness, and those of shared rare terms, which count SHARED."""
+    i, j, weight = (np.concatenate(pair) for pair in zip(similar, shared, strict=True))
+    weight[len(similar[0]) :] *= SHARED
+    return make_graph(count, i, j, weight)
+
+
+def spread(corpus: Corpus, query: Query, scores: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
+    """Return the scores (N,) after spreading, each -inf where it was.
+
+    Added is WEIGHT * log(p + LEAST), p the PageRank from the best hits, so that the best of N never falls below one
+    that nothing speaks for. Then, where the softmax of the best scores has an entropy above UNSURE, COVERED is taken
+    off for each better hit of the same session: the answers to "which books has she read" are spread over sessions.
+    Cost: O(N) and O(links of the hits), 0.5 ms for 6,000 cubes.
+    """
+    s = QUICK.start(scores)
+    spreaded = (scores + WEIGHT * np.log(QUICK.rank(graph, s) + LEAST)).astype(np.float32)
+    return _covered(spreaded, corpus.layout().session)
+
+
+def unsureness(scores: Floats, best: Ints) -> float:
+    """Return how unsure the answer is, 0 to 1, by the entropy of the softmax over the scores of the `best` hits."""
+    shares = np.exp(scores[best] - scores[best].max())
+    shares = shares / shares.sum()
+    entropy = -float((shares * np.log(np.maximum(shares, 1e-30))).sum())
+    return min(max(entropy - UNSURE, 0.0), 1.0)
+
+
+def _covered(scores: NDArray[np.float32], session: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the scores less what better hits of the same session take off; a cube without a session keeps its own."""
+    finite = np.flatnonzero(np.isfinite(scores))
+    if not len(finite):
+        return scores
+    if len(finite) > LOOK:
+        finite = finite[np.argpartition(-scores[finite], LOOK - 1)[:LOOK]]
+    best = finite[np.lexsort((-finite, -scores[finite]))]
+    penalty = np.float32(COVERED * unsureness(scores, best[:BEST]))
+    if not penalty:
+        return scores
+    inside = session[best]
+    better = np.tril((inside[:, None] == inside) & (inside >= 0)[:, None], -1).sum(axis=1)
+    less = scores - penalty * HITS
+    less[best] = scores[best] - penalty * np.minimum(better, HITS)
+    return less
