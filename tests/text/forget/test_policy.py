@@ -1,0 +1,168 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mnemos import Mnemos
+from mnemos.errors import InvalidInput, NotFound
+from mnemos.text.forget.policy import Policy
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self):
+        self.now = T0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def space(tmp_path, clock):
+    with Mnemos(tmp_path, embedder="none", clock=clock) as memory:
+        yield memory.space("ana")
+
+
+def fill(space, clock, count=10):
+    cubes = []
+    for i in range(count):
+        cubes.append(space.add(f"note number {i} about apples", id=f"c{i}"))
+        clock.now += timedelta(days=1)
+    return cubes
+
+
+def active(space):
+    return [c.id for c in space.list(limit=1_000).items]
+
+
+def test_nothing_is_let_go_of_by_default(space, clock):
+    fill(space, clock)
+    clock.now += timedelta(days=10_000)
+    assert not space.fade()
+    assert len(space) == 10
+
+
+def test_over_the_budget_the_least_kept_are_archived_and_can_come_back(space, clock):
+    fill(space, clock)
+    space.policy = Policy(law="fifo", cubes=4)
+    assert space.fade(preview=True).archived == tuple(f"c{i}" for i in range(6))
+    assert len(space) == 10
+    faded = space.fade()
+    assert (faded.archived, faded.erased) == (tuple(f"c{i}" for i in range(6)), ())
+    assert active(space) == ["c6", "c7", "c8", "c9"]
+    assert {h.cube.id for h in space.search("apples", k=50)} == {"c6", "c7", "c8", "c9"}
+    assert space.unarchive(["c0", "c9"]) == ["c0"]
+    assert "c0" in {h.cube.id for h in space.search("apples", k=50)}
+    assert not space.fade() or space.fade().archived == ()
+
+
+def test_what_is_used_stays(space, clock):
+    fill(space, clock)
+    space.policy = Policy(law="ebbinghaus", cubes=3)
+    for _ in range(5):
+        clock.now += timedelta(days=3)
+        space.search("note number 2", k=1)
+    space.flush()
+    assert "c2" in active(space)
+    space.fade()
+    assert "c2" in active(space)
+    assert len(space) == 3
+
+
+def test_below_a_retention_memories_are_archived(space, clock):
+    fill(space, clock, 4)
+    space.policy = Policy(law="ebbinghaus", constants={"days": 10.0}, below=0.5)  # half life 6.9 days
+    clock.now = T0 + timedelta(days=8.5)
+    space.fade()
+    assert active(space) == ["c2", "c3"]
+
+
+def test_pinned_cubes_stay(space, clock):
+    fill(space, clock)
+    space.pin("c0")
+    space.policy = Policy(law="fifo", cubes=2)
+    space.fade()
+    assert active(space) == ["c0", "c9"]
+    space.pin("c0", on=False)
+    space.policy = Policy(law="fifo", cubes=1)
+    space.fade()
+    assert active(space) == ["c9"]
+    with pytest.raises(NotFound):
+        space.pin("nobody")
+
+
+def test_archived_cubes_over_their_budget_are_erased(space, clock):
+    fill(space, clock)
+    space.policy = Policy(law="fifo", cubes=5, archived_cubes=2)
+    faded = space.fade()
+    assert (faded.archived, set(faded.erased)) == (tuple(f"c{i}" for i in range(5)), {"c0", "c1", "c2"})
+    with pytest.raises(NotFound):
+        space.get("c0")
+    assert space.get("c3").state == "archived"
+    assert b"note number 0" not in space.store.path.read_bytes()
+
+
+def test_bytes_and_days_are_budgets_too(space, clock):
+    fill(space, clock)
+    size = len("note number 0 about apples")
+    space.policy = Policy(law="lru", bytes=3 * size)
+    space.fade()
+    assert active(space) == ["c7", "c8", "c9"]
+    space.policy = Policy(law="lru", days=2.5)
+    space.fade()
+    assert active(space) == ["c8", "c9"]
+
+
+def test_a_policy_is_kept_in_the_file(tmp_path, clock):
+    with Mnemos(tmp_path, embedder="none", clock=clock) as memory:
+        memory.space("ana").policy = Policy(law="power", constants={"d": 0.3}, cubes=7)
+    with Mnemos(tmp_path, embedder="none", clock=clock) as memory:
+        assert memory.space("ana").policy == Policy(law="power", constants={"d": 0.3}, cubes=7)
+        assert memory.space("ana").law.d == 0.3
+
+
+@pytest.mark.parametrize(
+    "bad", [{"law": "nothing"}, {"cubes": -1}, {"days": "many"}, {"constants": {"x": 1}}, {"cubes": True}]
+)
+def test_a_policy_that_cannot_be_is_refused(bad):
+    with pytest.raises((InvalidInput, NotFound)):
+        Policy(**bad)
+
+
+def test_spaced_recalls_strengthen_more_than_massed_ones(space, clock):
+    fill(space, clock, 2)
+    clock.now = T0 + timedelta(days=5)
+    for _ in range(10):
+        space.recalled(["c0"])
+        clock.now += timedelta(seconds=5)
+    space.flush()
+    clock.now = T0 + timedelta(days=5)
+    for _ in range(10):
+        space.recalled(["c1"])
+        clock.now += timedelta(days=7)
+    space.flush()
+    massed, spaced = space.get("c0"), space.get("c1")
+    assert massed.recalls == spaced.recalls == 10
+    assert 1 < massed.strength < 2.1
+    assert spaced.strength > massed.strength + 4
+
+
+def test_what_is_recalled_together_is_linked(space, clock):
+    fill(space, clock, 3)
+    for _ in range(3):
+        space.recalled(["c0", "c2"])
+    space.recalled(["c1"])
+    space.flush()
+    assert [(x.a, x.b, x.weight) for x in space.links(kind="recalled with")] == [("c0", "c2", 3.0)]
+
+
+def test_a_superseded_cube_is_not_counted_against_the_budget(space, clock):
+    space.add("I live in Porto.", speaker="Ana")
+    space.add("I moved to Faro.", speaker="Ana")
+    space.policy = Policy(law="fifo", cubes=1)
+    assert not space.fade()
