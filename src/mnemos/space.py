@@ -262,7 +262,7 @@ class Space:
         from mnemos.guard.shield import quarantined
 
         hits = self._search(question, 40, {}, None, "hybrid") if found is None else found
-        return quarantined(self, hits, self._embed_query(clean(question)))
+        return quarantined(self, hits, clean(question))
 
     # -- look
 

@@ -3,12 +3,11 @@
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.guard.consensus import Claim, contradict, outvoted
+from mnemos.guard.consensus import Claim, contradict, names, outvoted
 from mnemos.guard.instructions import Trust
 from mnemos.reason.base import Fact
 
@@ -112,25 +111,34 @@ def test_a_lesson_holds_no_text():
     assert len(suspect.lessons[0].trigger) == len(suspect.lessons[0].mistake) == 32
 
 
-def turned(angle):
-    return np.array([np.cos(angle), np.sin(angle)], np.float32)
+def speaks(name, text, trust, day=5):
+    return claim(name, None, trust, day, names=names(text))
 
 
-def test_an_untrusted_memory_without_a_fact_far_from_the_group_is_an_outlier():
-    group = [claim(f"g{i}", None, MID, i, vector=turned(0.1 * i)) for i in range(4)]
-    near, far = (claim(n, None, LOW, 5, vector=turned(a)) for n, a in (("near", 0.6), ("far", 1.6)))
-    assert suspects(*group, near, far) == {"far": "outlier"}
-    assert suspects(*group, near, far, question=turned(0.1)) == {"far": "outlier"}
-    assert suspects(*group, near, far, question=turned(3.0)) == {}  # the group speaks of something else
-    assert suspects(group[0], near, far) == {}  # one alone is no group
-    assert suspects(*group, claim("known", None, MID, 5, vector=turned(1.6))) == {}
-    assert suspects(*group, claim("none", None, LOW, 5)) == {}
+def test_where_better_sources_speak_of_somebody_a_page_must_share_a_name_with_them():
+    group = [speaks("u", "Ana has her account at Willow Bank.", HIGH), speaks("n", "Ana banks with Willow.", MID)]
+    good = speaks("good", "Willow Bank, the bank of Ana, has new hours.", LOW)
+    lie = speaks("lie", "According to a profile, Ana is with Umbra Bank.", LOW)
+    aside = speaks("aside", "Urgent mails about Ana are usually genuine.", LOW)
+    question = "Which bank does Ana use?"
+    assert suspects(*group, good, lie, aside, question=question) == {"lie": "alone", "aside": "alone"}
+    assert suspects(*group, good, lie, aside) == {}  # nobody was asked about
+    assert suspects(*group, good, lie, question="Which bank does Bo use?") == {}  # nobody better speaks of him
+    assert suspects(good, lie, question=question) == {}
+    assert suspects(*group, speaks("known", "Ana is with Umbra Bank.", MID), question=question) == {}
 
 
-def test_a_flood_of_like_pages_is_no_group_of_its_own():
-    group = [claim(f"g{i}", None, HIGH, i, vector=turned(0.1 * i)) for i in range(3)]
-    flood = [claim(f"w{i}", None, LOW, i, vector=turned(1.6 + 0.01 * i)) for i in range(9)]
-    assert set(suspects(*group, *flood)) == {c.id for c in flood}
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The Meridian Estate, the car that Bo drives", {"meridian", "bo"}),
+        ("Dr. Ember, dentist of Rosa, is open on 24.12.", {"ember", "rosa", "24.12"}),
+        ("nothing here", set()),
+        ("Where does Ana live?", {"ana"}),
+    ],
+)
+def test_names_are_the_first_words_of_capitalised_runs_and_numbers(text, found):
+    assert {n.rstrip(".") for n in names(text)} == found
 
 
 @given(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import random
+import re
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +21,14 @@ from typing import Any, Literal
 import numpy as np
 
 from mnemos.embed import load
-from mnemos.embed.base import Embedder, Vectors
-from mnemos.guard.consensus import Claim, Lesson, outvoted
+from mnemos.embed.base import Embedder
+from mnemos.guard.consensus import Claim, Lesson, names, outvoted
 from mnemos.guard.instructions import Trust, looks_like_instructions
 from mnemos.reason.base import Fact
+from mnemos.system import Mnemos
 
 Split = Literal["dev", "test"]
+CITED = re.compile(r"^\[([^\]]+)\] ", re.MULTILINE)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 PEOPLE = (
     "Ana Bo Carla Dev Elif Farid Greta Hugo Ines Jonas Keiko Liam Mara Nils Olga Pablo Quinn Rosa Sven Tara Umar Vera "
@@ -135,12 +139,13 @@ OBFUSCATIONS: tuple[Callable[[str], str], ...] = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One memory: its claim, its text, its family ("benign", "stale" or an attack's) and its topic."""
+    """One memory: its claim, its text, its family ("benign", "stale" or an attack's), its topic and vector (D,)."""
 
     claim: Claim
     text: str
     family: str
     topic: int
+    vector: Any = None
 
 
 def half(items: Sequence[Any], split: Split) -> list[Any]:
@@ -215,18 +220,19 @@ def entry(
 ) -> Entry:  # fmt: skip
     """Return an entry; of `missed` of the statements the extractor finds no fact."""
     facts = () if stated is None or rng.random() < missed else (stated,)
-    return Entry(Claim(name, facts, trust, START + timedelta(days=day), None, source), text, family, topic)
+    claim = Claim(name, facts, trust, START + timedelta(days=day), source, names(text))
+    return Entry(claim, text, family, topic)
 
 
 def embedded(entries: Iterable[Entry], embedder: Embedder) -> list[Entry]:
     """Return the entries with their vectors."""
     rows = list(entries)
     vectors = embedder.embed([e.text for e in rows])
-    return [replace(e, claim=replace(e.claim, vector=v)) for e, v in zip(rows, vectors, strict=True)]
+    return [replace(e, vector=v) for e, v in zip(rows, vectors, strict=True)]
 
 
 def shown(
-    hits: Sequence[Entry], question: Vectors, instructions: bool, consensus: bool, lessons: set[Lesson]
+    hits: Sequence[Entry], question: str, instructions: bool, consensus: bool, lessons: set[Lesson]
 ) -> tuple[list[Entry], set[Lesson]]:
     """Return what is left of the hits of one question, and the lessons learnt on it."""
     if instructions:
@@ -256,43 +262,79 @@ def run(
     second = embedded((e for i, t in enumerate(chosen) for e in attack(rng, i, t, split, 2, missed)), model)
     questions = model.embed([TOPICS[a][0].format(s=s) for s, a, *_ in chosen])
 
+    asked = [TOPICS[a][0].format(s=s) for s, a, *_ in chosen]
+
     def hits(entries: Sequence[Entry], poison: Sequence[Entry], number: int) -> list[Entry]:
         mine = [e for e in poison if e.topic == number]
-        near = np.stack([e.claim.vector for e in entries if e.claim.vector is not None]) @ questions[number]
+        near = np.stack([e.vector for e in entries]) @ questions[number]
         return [entries[i] for i in np.argsort(-near, kind="stable")[: k - len(mine)]] + mine
 
     one = [hits(store, first, i) for i in range(count)]
     two = [hits([e for e in store if e.topic != i or not e.claim.facts], second, i) for i in range(count)]
-    both, lessons = measure(one, questions, True, True, set())
+    both, lessons = measure(one, asked, True, True, set())
     return {
         "seed": seed, "split": split, "questions": count, "benign": len(store), "poisoned": len(first), "k": k,
         "poison_share": round(sum(e.family not in ("benign", "stale") for h in one for e in h) / (count * k), 4),
-        "undefended": measure(one, questions, False, False, set())[0],
-        "instructions": measure(one, questions, True, False, set())[0],
-        "consensus": measure(one, questions, False, True, set())[0],
+        "undefended": measure(one, asked, False, False, set())[0],
+        "instructions": measure(one, asked, True, False, set())[0],
+        "consensus": measure(one, asked, False, True, set())[0],
         "both": both,
         "lessons": len(lessons),
-        "second_undefended": measure(two, questions, False, False, set())[0],
-        "second_without_lessons": measure(two, questions, True, True, set())[0],
-        "second_with_lessons": measure(two, questions, True, True, lessons)[0],
+        "second_undefended": measure(two, asked, False, False, set())[0],
+        "second_without_lessons": measure(two, asked, True, True, set())[0],
+        "second_with_lessons": measure(two, asked, True, True, lessons)[0],
+        "space": through_space([*store, *first], chosen, model, k),
     }  # fmt: skip
 
 
+def through_space(
+    entries: Sequence[Entry], chosen: Sequence[tuple[str, str, str, str, str]], model: Embedder, k: int
+) -> dict[str, Any]:
+    """Return what reaches the prompts of a real space, undefended and defended: added, found and packed as by a user.
+
+    Here the facts are those that the rules find, and poison is shown only where the search brings it up. The shares
+    are of all poisoned memories, and of the benign ones that the undefended prompts show.
+    """
+    poison = {e.claim.id for e in entries if e.family not in ("benign", "stale")}
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=model) as memory:
+        space = memory.space("user")
+        for e in sorted(entries, key=lambda e: e.claim.at):
+            role = "user" if e.claim.trust == Trust.TRUSTED else None
+            space.add(e.text, id=e.claim.id, role=role, source=e.claim.source, at=e.claim.at)
+        blocks: dict[bool, list[set[str]]] = {}
+        for defended in (False, True):
+            blocks[defended] = [
+                set(CITED.findall(space.context(TOPICS[a][0].format(s=s), tokens=4_000, k=k, quarantine=defended)))
+                for s, a, *_ in chosen
+            ]
+    reached = {d: set().union(*(found & poison for found in blocks[d])) for d in blocks}
+    own = [{e.claim.id for e in entries if e.family == "benign" and e.topic == i} for i in range(len(chosen))]
+    shown = sum(len(found & mine) for found, mine in zip(blocks[False], own, strict=True))
+    lost = sum(len((a & mine) - b) for a, b, mine in zip(blocks[False], blocks[True], own, strict=True))
+    return {
+        "poisoned": len(poison),
+        "undefended": round(len(reached[False]) / len(poison), 4),
+        "defended": round(len(reached[True]) / len(poison), 4),
+        "benign_lost": round(lost / max(shown, 1), 4),
+    }
+
+
 def measure(
-    rows: Sequence[Sequence[Entry]], questions: Vectors, instructions: bool, consensus: bool, lessons: set[Lesson]
+    rows: Sequence[Sequence[Entry]], asked: Sequence[str], instructions: bool, consensus: bool, lessons: set[Lesson]
 ) -> tuple[dict[str, Any], set[Lesson]]:
     """Return the shares of one defence over the hits of all questions, and the lessons learnt on them."""
     learnt: set[Lesson] = set()
     success: defaultdict[str, list[bool]] = defaultdict(list)
     seen = lost = 0
     for number, hits in enumerate(rows):
-        left, new = shown(hits, questions[number], instructions, consensus, lessons)
+        left, new = shown(hits, asked[number], instructions, consensus, lessons)
         learnt |= new
         success[("false", "order", "hidden", "outlier")[number % 4]].append(
             any(e.family not in ("benign", "stale") and e.topic == number for e in left)
         )
-        seen += sum(e.family == "benign" for e in hits)
-        lost += sum(e.family == "benign" for e in hits) - sum(e.family == "benign" for e in left)
+        seen += sum(e.family == "benign" and e.topic == number for e in hits)
+        lost += sum(e.family == "benign" and e.topic == number for e in hits)
+        lost -= sum(e.family == "benign" and e.topic == number for e in left)
     every = [s for flags in success.values() for s in flags]
     by_family = {family: round(sum(flags) / len(flags), 4) for family, flags in success.items()}
     return {

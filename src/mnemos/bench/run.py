@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,17 @@ from mnemos.system import Mnemos
 
 RESULTS = Path("benchmarks/results")
 RETRIEVAL = ("locomo", "beam", "longmemeval")
-NAMES = (*RETRIEVAL, "scale", "startup")
+LIFE = {  # benchmarks of the life of memories: all generate their data, all take a seed
+    "facts": "Facts that change over a year: is the latest value first, and as-of the one of that day?",
+    "stages": "Extraction, update and answer scored apart, with faults put into each.",
+    "order": "Which of two turns came first.",
+    "retention": "Laws of forgetting at equal budget, with skewed reuse.",
+    "poison": "Attacks on what an agent is shown, with and without the guard.",
+    "year": "A year of 50,000 turns with questions by day and consolidation by night.",
+    "erasure": "A thousand random spaces in which something is forgotten; what is left of it.",
+    "faults": "A model that fails in a third of its calls; are writes lost?",
+}
+NAMES = (*RETRIEVAL, "scale", "startup", *LIFE)
 
 
 def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, **options: Any) -> dict[str, Any]:
@@ -28,7 +40,7 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
     `out` is the file or folder to write to; without it a run without options goes to `benchmarks/results/NAME.json`,
     and one with options, which is another measurement, is returned only. The retrieval benchmarks (locomo, beam,
     longmemeval) need `data` and take `systems`, `splits`, `limit` (haystacks) and `embedder`; `scale` takes `sizes`,
-    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`. Raises InvalidInput for an unknown name, or
+    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; those of `LIFE` take `seed`. Raises InvalidInput for an unknown name, or
     data of another form.
     """
     given = {key: value for key, value in options.items() if value is not None}
@@ -44,6 +56,10 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
         from mnemos.bench import startup
 
         result = startup.measure(**given)
+    elif name in LIFE:
+        module = importlib.import_module(f"mnemos.bench.{name}")
+        steps = {"progress": progress} if "progress" in inspect.signature(module.run).parameters else {}
+        result = module.run(**given, **steps)
     else:
         raise InvalidInput(f"there is no benchmark {name!r}: choose from {', '.join(NAMES)}.")
     result = header(name, data, given) | result

@@ -1,7 +1,7 @@
 """The memories of one question judged by each other, after A-MemGuard (Wei et al. 2025, arXiv 2510.02373).
 
 A-MemGuard lets a model reason from each memory and compares the reasonings; here the stated facts are compared, and
-where there are none the vectors. What was found out is kept as lessons of hashes, not of text: erasing a memory leaves
+the names that the memories speak of. What was found out is kept as lessons of hashes, not of text: erasing a memory leaves
 nothing of it behind.
 """
 
@@ -15,22 +15,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mnemos.guard.instructions import Trust
 from mnemos.reason.base import Fact
 
 WEIGHT = {Trust.UNTRUSTED: 1.0, Trust.NORMAL: 2.0, Trust.TRUSTED: 4.0}
 MAJORITY = 2.0  # times as heavy as those it stands against, among sources of the same trust
-NEAR = 0.43  # cosine distance of neighbours; fitted to the bundled model on the "dev" half of `bench.poison`
-NEIGHBOURS = 2  # that make a memory the core of a group, itself included
-ABOUT = 0.4  # cosine distance from the question of what is about it
+NAMES = re.compile(r"\b[A-Z][^\W\d_]+(?:[ .]{1,2}[A-Z][^\W\d_]*)*|\b\w*\d[\w.:-]*")
+ORDINARY = """
+the a an i my our your his her their this that these those it he she we you they in on at of for to and but or if when
+where what who which why how is are was were do does did not no yes dr mr mrs ms according here there as by from with
+yesterday today tomorrow now then so please hi hello hey
+"""
+NO_NAMES = frozenset(str.split(ORDINARY))
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A memory as a witness. `vector` is (D,) of unit length; `source` says whose voice it is, None: its own.
+    """A memory as a witness. `source` says whose voice it is, None: its own; `names` what it speaks of (see `names`).
 
     Memories of one untrusted source are one voice: who repeats himself is not more believed.
     """
@@ -39,8 +40,8 @@ class Claim:
     facts: Sequence[Fact]
     trust: Trust
     at: datetime
-    vector: NDArray[np.float32] | None = None
     source: str | None = None
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A memory not to be shown: `reason` is "lesson", "less trusted", "majority" or "outlier"; `lessons` to keep."""
+    """A memory not to be shown: `reason` is "lesson", "less trusted", "majority" or "alone"; `lessons` to keep."""
 
     id: str
     reason: str
@@ -65,19 +66,19 @@ def outvoted(
     claims: Sequence[Claim],
     lessons: Collection[Lesson] = (),
     *,
-    question: NDArray[np.float32] | None = None,
+    question: str = "",
     key: bytes = b"",
 ) -> list[Suspect]:
     """Return the memories, of those retrieved for one question, that should not be shown, in the given order.
 
     A fact is outvoted by a heavier group of contrary ones of higher trust, or by one of the same trust that is
     `MAJORITY` times as heavy and speaks both before and after it. A later fact of the same trust is a change, an
-    earlier one of a known source was changed. Less trusted memories never outvote: any number of pages on the web
-    does not silence the user. Untrusted memories without a fact are judged by DBSCAN (Ester et al. 1996) on cosine
-    distance: outside of every group of better trusted ones they are outliers; with the `question` (D,) only if
-    `NEIGHBOURS` of those are about it. A claim that a lesson names goes at once, unless it comes from a higher trust
-    than the one it was learnt on, or a better source agrees. `key` (at most 64 bytes, of the space) keeps the hashes
-    from being looked up in a dictionary. O(n^2 D) for n claims.
+    earlier one of a known source was changed. Less trusted memories never outvote: any number of pages on the web does
+    not silence the user. Where better sources speak of whom the `question` names, an untrusted memory must share a name
+    with them ("alone" if it does not): this needs no fact to be extracted. Deviation: the paper clusters embeddings; on
+    the "dev" half of `bench.poison` shared names told lies and truths apart better. A claim that a lesson names goes at
+    once, unless it comes from a higher trust than the one it was learnt on, or a better source agrees. `key` (at most
+    64 bytes, of the space) keeps the hashes from being looked up in a dictionary. O(n^2) for n claims.
     """
     known = set(lessons)
     found: dict[str, Suspect] = {}
@@ -93,7 +94,7 @@ def outvoted(
             if reason := "lesson" if taught else _verdict(claim, fact, group):
                 old = found.get(claim.id, Suspect(claim.id, reason))
                 found[claim.id] = Suspect(claim.id, old.reason, (*old.lessons, lesson))
-    found |= {name: Suspect(name, "outlier") for name in _outliers(claims, question)}
+    found |= {name: Suspect(name, "alone") for name in _alone(claims, question) if name not in found}
     return [found[claim.id] for claim in claims if claim.id in found]
 
 
@@ -150,19 +151,27 @@ def _weight(claims: Sequence[Claim]) -> float:
     return sum(voices.values())
 
 
-def _outliers(claims: Sequence[Claim], question: NDArray[np.float32] | None) -> list[str]:
-    seen = [c for c in claims if c.vector is not None]
-    if not seen or all(c.trust > Trust.UNTRUSTED for c in seen):
-        return []
-    vectors = np.stack([c.vector for c in seen if c.vector is not None])
-    near = 1.0 - vectors @ vectors.T <= NEAR
-    # Untrusted memories lend each other no density: a flood of like pages would make a group of its own.
-    safe = np.array([c.trust > Trust.UNTRUSTED for c in seen])
-    core = safe & (near[:, safe].sum(axis=1) >= NEIGHBOURS)
-    if not core.any() or (question is not None and (vectors[safe] @ question >= 1.0 - ABOUT).sum() < NEIGHBOURS):
-        return []  # none or nothing about the question to be an outlier of
-    inside = {c.id for c, row in zip(seen, near[:, core], strict=True) if row.any()}
-    return [c.id for c in seen if not (c.id in inside or c.facts or c.trust)]
+def names(text: str) -> frozenset[str]:
+    """Return what a text is about by name: the first word of each run of capitalised words, and what has a digit."""
+    runs = (
+        [w for w in re.findall(r"\w(?:[\w.:-]*\w)?", m[0].casefold()) if w not in NO_NAMES]
+        for m in NAMES.finditer(text)
+    )
+    return frozenset(run[0] for run in runs if run)
+
+
+def _alone(claims: Sequence[Claim], question: str) -> list[str]:
+    """Return the untrusted memories that share no name with what better sources say of whom the question names.
+
+    Where better sources speak of them, a page that names something else is not to be believed, and one that names
+    nothing, or is about others, adds nothing.
+    """
+    asked = names(question)
+    about = [c for c in claims if c.trust > Trust.UNTRUSTED and asked and asked <= c.names]
+    said = frozenset().union(*(c.names for c in about)) - asked
+    if not said:
+        return []  # nobody better speaks of it
+    return [c.id for c in claims if c.trust == Trust.UNTRUSTED and not c.names & said]
 
 
 def _hash(text: str, key: bytes) -> str:

@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mnemos.cube import Hit, MemCube, to_micros
 from mnemos.errors import InvalidInput
-from mnemos.guard.consensus import Claim, Lesson, outvoted
+from mnemos.guard.consensus import Claim, Lesson, names, outvoted
 from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
 from mnemos.guard.secrets import redact, scan
 
@@ -39,7 +36,7 @@ def set_trust_rules(space: Space, rules: Mapping[str, int]) -> None:
     space.store.set_meta("trust", json.dumps({p: int(t) for p, t in rules.items()}))
 
 
-def quarantined(space: Space, hits: Sequence[Numbered], question: NDArray[np.float32] | None) -> dict[str, str]:
+def quarantined(space: Space, hits: Sequence[Numbered], question: str) -> dict[str, str]:
     """Return the ids of hits that are not to be shown to an agent, with the reason.
 
     Untrusted cubes that look like orders; then those that the others outvote (see `consensus`). What was found out is
@@ -64,15 +61,7 @@ def _claims(space: Space, cubes: Sequence[tuple[int, MemCube]], trust: Mapping[s
     facts: dict[str, list[Any]] = {}
     for stored in space.store.life.facts_of([n for n, _ in cubes]):
         facts.setdefault(stored.cube, []).append(stored.fact)
-    view = space.view()
-    vectors: dict[str, NDArray[np.float32]] = {}
-    if view is not None:
-        keys = np.array([n for n, _ in cubes], dtype=np.int64)
-        places = {int(view.corpus.keys[p]): int(p) for p in view.corpus.positions(keys)}
-        for n, cube in cubes:
-            if n in places and view.corpus.vectors.present[places[n]]:
-                vectors[cube.id] = view.corpus.vectors.rows[places[n]]
-    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, vectors.get(c.id), source=c.source) for _, c in cubes]
+    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for _, c in cubes]
 
 
 def _key(space: Space) -> bytes:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from mnemos.cube import from_micros
 from mnemos.store.base import DERIVED
+from mnemos.store.rows import marks
 from mnemos.store.sqlite import SqliteStore
 
 
@@ -67,34 +68,32 @@ def fingerprint(pairs: Iterable[tuple[str, int]]) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def read(store: SqliteStore) -> tuple[list[Member], dict[str, Made]]:
-    """Return the members in the order of time, and the derived cubes by what they are of. One scan: O(N)."""
-    marks = ", ".join("?" * len(DERIVED))
+def members(store: SqliteStore) -> list[Member]:
+    """Return the originals in the order of time. One scan: O(N), 2 us a cube."""
+    query = (
+        "SELECT n, id, version, session, at, at_offset FROM cubes WHERE replaced IS NULL AND form = 'text' "
+        f"AND kind NOT IN ({marks(DERIVED)}) ORDER BY at, n"
+    )
     with store.connection.read() as db:
-        members = [
-            Member(*row)
-            for row in db.execute(
-                f"SELECT n, id, version, session, at, at_offset FROM cubes WHERE replaced IS NULL AND form = 'text' "
-                f"AND kind NOT IN ({marks}) ORDER BY at, n",
-                DERIVED,
-            )
-        ]
-        made = [
-            Made(*row)
-            for row in db.execute(
-                "SELECT id, n, version, json_extract(metadata, '$.of'), json_extract(metadata, '$.from'), at, at_offset, "
-                f"json_extract(metadata, '$.level') FROM cubes WHERE replaced IS NULL AND kind IN ({marks}) "
-                "AND json_extract(metadata, '$.of') IS NOT NULL ORDER BY at, n",
-                DERIVED,
-            )
-        ]
-    return members, {m.of: m for m in made}
+        return [Member(*row) for row in db.execute(query, DERIVED)]
 
 
-def units(members: Sequence[Member]) -> list[Group]:
+def derived(store: SqliteStore) -> dict[str, Made]:
+    """Return the derived cubes by what they are of, in the order of time."""
+    query = (
+        "SELECT id, n, version, json_extract(metadata, '$.of'), json_extract(metadata, '$.from'), at, at_offset, "
+        f"json_extract(metadata, '$.level') FROM cubes WHERE replaced IS NULL AND kind IN ({marks(DERIVED)}) "
+        "AND json_extract(metadata, '$.of') IS NOT NULL ORDER BY at, n"
+    )
+    with store.connection.read() as db:
+        made = [Made(*row) for row in db.execute(query, DERIVED)]
+    return {m.of: m for m in made}
+
+
+def units(originals: Sequence[Member]) -> list[Group]:
     """Return the sessions, and the days of what was said outside of one, in the order of time."""
     groups: dict[str, Group] = {}
-    for m in members:
+    for m in originals:
         of = f"stream:{m.when.date()}" if m.session is None else f"session:{m.session}"
         groups.setdefault(of, Group(of, "session")).members.append(m)
     return list(groups.values())

@@ -11,7 +11,7 @@ from mnemos.methods import Paper, method
 from mnemos.store.life import Link
 from mnemos.text.consolidate.derive import put, summarise
 from mnemos.text.consolidate.episodes import cut
-from mnemos.text.consolidate.groups import Group, Made, Member, above, fingerprint, read, units
+from mnemos.text.consolidate.groups import Group, Made, Member, above, derived, fingerprint, members, units
 from mnemos.text.consolidate.profiles import profiles
 from mnemos.text.consolidate.reconsider import TRIES, reconsider
 from mnemos.text.consolidate.similar import link_new
@@ -80,15 +80,14 @@ def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None =
     done.reconsidered, done.waiting = reconsider(space, limit=limit)
     done.ids_waiting = frozenset(i for i, tries, _ in space.store.life.pending() if tries < TRIES)
     done.linked = link(space)
-    members, made = read(space.store)
-    alive = {m.id: m.version for m in members}
-    _sessions(space, units(members), made, done, limit, progress)
+    originals, made = members(space.store), derived(space.store)
+    alive = {m.id: m.version for m in originals}
+    _sessions(space, units(originals), made, done, limit, progress)
     for level in ("day", "week"):
         if done.total < limit:
-            members_above = [
-                m for m in read(space.store)[1].values() if m.level == ("session" if level == "day" else "day")
-            ]
-            _summaries(space, above(members_above, level), made, done, limit, progress)
+            below = "session" if level == "day" else "day"
+            parts = [m for m in derived(space.store).values() if m.level == below]
+            _summaries(space, above(parts, level), made, done, limit, progress)
     if done.total < limit:
         _profiles(space, made, alive, done)
         done.removed = _remove_empty(space)
