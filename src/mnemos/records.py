@@ -78,13 +78,13 @@ def restore(space: Space, records: Iterable[Mapping[str, Any]], progress: Progre
     written = {cube.id for cube in new}
     with space.store.connection.write():
         space.store.insert(entries, space.model_key())
-        there = space.store.get(
+        present = space.store.get(
             [*written, *(x.b for x in links), *(f.ended_by for s in stated.values() for f in s or () if f.ended_by)]
         )
         facts = [f for name in written for f in stated[name] or ()]
         keys = dict(zip(written, space.store.keys_of(list(written)), strict=True))
-        space.store.life.put_facts(_placed(f, keys[f.cube], f.ended_by in there) for f in facts)
-        wanted = [x for x in links if x.a in written and x.b in there]
+        space.store.life.put_facts(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
+        wanted = [x for x in links if x.a in written and x.b in present]
         space.store.life.put_links(wanted, to_micros(space.clock()))
         unknown = [name for name in written if stated[name] is None]
         space.store.life.put_pending(unknown, "the archive did not say what it states")

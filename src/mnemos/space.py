@@ -27,6 +27,7 @@ from mnemos.text.encode.take_in import take_in
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
+from mnemos.text.recall.known import known_first, stating
 from mnemos.text.recall.live import LiveView, Rank
 from mnemos.text.recall.living import asks_past, living_first
 from mnemos.text.recall.query import Query, make_query
@@ -168,9 +169,11 @@ class Space:
         ranked = self._ask(rank, query, k, filters, asked_at, method)
         cubes = self.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+        if method == "hybrid" and not filters["include_superseded"]:
+            hits = living_first(self.store, hits)
+            if known := stating(self.store, query, make_filter(**filters)):
+                hits = known_first(known, hits, k)
         if filters.get("as_of") is None:
-            if method == "hybrid" and not filters["include_superseded"]:
-                hits = living_first(self.store, hits)
             self.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
         return hits
 

@@ -15,6 +15,7 @@ from mnemos.space import Space
 from mnemos.store.removal import ID_TABLES, ROW_TABLES
 from mnemos.system import Mnemos
 
+WAYS = ("ids", "query", "filter", "everything")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TEXTS = (
     "I moved to {}.", "I live in {} with my dog.", "My bank is {} Bank.", "The project deadline is {}.",
@@ -42,7 +43,7 @@ def run(
     names = ("rows", "words", "vectors", "links", "derived", "raw_bytes", "receipt")
     return {
         "seed": seed, "cases": cases, "cubes_built": found["built"], "cubes_forgotten": found["forgotten"],
-        "derived_forgotten": found["derived_forgotten"], "by": {n: found[f"by {n}"] for n in ("ids", "query", "filter", "everything")},
+        "derived_forgotten": found["derived_forgotten"], "by": {n: found[f"by {n}"] for n in WAYS},
         "remains": {name: found[name] for name in names}, "remains_total": sum(found[name] for name in names),
         "wrongly_gone": found["wrongly_gone"],
     }  # fmt: skip
@@ -80,7 +81,7 @@ def _case(rng: random.Random, case: int, count: int, root: Path) -> Counter[str]
 
 def _forget(rng: random.Random, space: Space, words: dict[str, str], found: Counter[str]) -> set[str]:
     """Forget something in one of four ways; return the ids of the originals that were to go."""
-    way = rng.choices(("ids", "query", "filter", "everything"), (6, 2, 2, 1))[0]
+    way = rng.choices(WAYS, (6, 2, 2, 1))[0]
     found[f"by {way}"] += 1
     some = set(rng.sample(sorted(words), rng.randrange(1, len(words))))
     if way == "ids":

@@ -132,6 +132,5 @@ def _good(body: dict[str, Any], fault: str | None) -> dict[str, Any]:
         value = "Hackville" if fault == "orders" else match[2] if match else ""
         fact = {"subject": match[1] if match else "", "attribute": "live in", "value": value, "exclusive": True}
         return {"facts": [{**fact, "negated": False, "quote": match[0]}]} if match else {"facts": []}
-    return {
-        "compare": {"verdict": "compatible"}, "reflect": {"insights": []},
-    }.get(task, {"text": "Somebody moved."})  # fmt: skip
+    others: dict[str, dict[str, Any]] = {"compare": {"verdict": "compatible"}, "reflect": {"insights": []}}
+    return others.get(task, {"text": "Somebody moved."})

@@ -106,3 +106,72 @@ def tidy(axis: Any) -> None:
     axis.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
+
+
+def plot_facts(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench.facts`: the share of first hits that are right, by how often the value had changed."""
+    figure = new_figure(7.0, 3.8)
+    axis = figure.subplots()
+    test = result["splits"]["test"]
+    for key, name, colour, style in (
+        ("search", "mnemos", COLOURS["ebbinghaus"], "-"),
+        ("search_as_of", "mnemos, as of an earlier moment", COLOURS["power"], "-"),
+        ("append_only", "append only", GREY, "--"),
+    ):  # fmt: skip
+        points = [(int(n), 100 * share) for n, share in test[key]["by_changes"].items()]
+        axis.plot(
+            *zip(*points, strict=True), style, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=name
+        )
+    axis.set(xlabel="changes so far", ylabel="first hit right, %", ylim=(0, 103))
+    axis.legend(fontsize=9, frameon=False, loc="center right")
+    figure.suptitle("Facts that change: is the latest value first?", fontsize=12, x=0.01, ha="left")
+    tidy(axis)
+    figure.savefig(str(path), dpi=150)
+    return Path(path)
+
+
+def plot_poison(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench.poison`: what is shown of the poison, and what is lost of the rest, by defence."""
+    figure = new_figure(7.0, 3.4)
+    axis = figure.subplots()
+    names = ["undefended", "instructions", "consensus", "both"]
+    shown = [100 * result[name]["poisoned_shown"] for name in names]
+    lost = [100 * result[name]["benign_lost"] for name in names]
+    shown += [100 * result["space"]["undefended"], 100 * result["space"]["defended"]]
+    lost += [0.0, 100 * result["space"]["benign_lost"]]
+    labels = [*names, "a real space,\nundefended", "a real space,\ndefended"]
+    places = list(range(len(labels)))
+    for offset, values, colour, label in (
+        (-0.2, shown, COLOURS["heat"], "poison that is shown"), (0.2, lost, COLOURS["ebbinghaus"], "clean memories lost"),
+    ):  # fmt: skip
+        bars = axis.bar([p + offset for p in places], values, 0.38, color=colour, label=label)
+        axis.bar_label(bars, fmt="%.1f", fontsize=8)
+    axis.set_xticks(places, labels, fontsize=9)
+    axis.set(ylabel="%", ylim=(0, 110))
+    axis.legend(fontsize=9, frameon=False)
+    figure.suptitle("Poisoned memories, with and without the guard (test attacks)", fontsize=12, x=0.01, ha="left")
+    tidy(axis)
+    figure.savefig(str(path), dpi=150)
+    return Path(path)
+
+
+def plot_year(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench.year`: how many cubes can be searched, and how long the nights take."""
+    figure = new_figure(9.0, 3.6)
+    growth, nights = figure.subplots(1, 2)
+    days = [month["day"] for month in result["months"]]
+    for name, colour in (("told", GREY), ("searchable", COLOURS["ebbinghaus"]), ("archived", COLOURS["hebbian"]),
+                         ("derived", COLOURS["power"])):  # fmt: skip
+        values = [month[name] / 1000 for month in result["months"]]
+        growth.plot(days, values, color=colour, marker="o", markersize=3, linewidth=1.6, label=name)
+    growth.set(xlabel="day", ylabel="thousand cubes", ylim=(0, None))
+    growth.legend(fontsize=9, frameon=False)
+    nights.plot(days, [month["night_s"] for month in result["months"]], color=COLOURS["heat"], marker="o", markersize=3)
+    nights.set(xlabel="day", ylabel="consolidation that night, s", ylim=(0, None))
+    figure.suptitle(
+        f"A year, {result['cubes']:,} turns: {result['seconds']['total']:.0f} s in all", fontsize=12, x=0.01, ha="left"
+    )
+    tidy(growth)
+    tidy(nights)
+    figure.savefig(str(path), dpi=150)
+    return Path(path)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench import tables
 from mnemos.bench.metrics import CUTOFFS
 from mnemos.errors import InvalidInput, MnemosError
 
@@ -214,4 +215,5 @@ TABLES: dict[str, tuple[str, Callable[[Result], list[list[Any]]]]] = {
     "peers": ("peers", peers),
     "crash": ("crash", crash),
     "embed": ("embed", embed),
+    **tables.TABLES,
 }

@@ -13,7 +13,10 @@ from mnemos.errors import InvalidInput
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
 
-SYSTEMS: dict[str, SearchMethod] = {"mnemos": "hybrid", "bm25": "words", "vectors": "vectors"}
+CONSOLIDATED = "consolidated"  # after `Space.consolidate`: links, episodes, summaries and profiles are there
+SYSTEMS: dict[str, SearchMethod] = {
+    "mnemos": "hybrid", "bm25": "words", "vectors": "vectors", CONSOLIDATED: "hybrid",
+}  # fmt: skip
 DEPTH = max(metrics.CUTOFFS)  # how many results each query asks for, so that every cutoff has its ranking
 
 Step = Callable[[int], None]
@@ -70,7 +73,10 @@ def ask(
 ) -> list[Answer]:
     """Return the answers of every system to every question of one haystack, each in a pass that embeds the queries."""
     answers = []
-    for system in systems:
+    for system in sorted(systems, key=CONSOLIDATED.__eq__):  # it is last: there is no way back
+        if system == CONSOLIDATED:
+            space.consolidate()
+            space.search("warm up", 1)
         for granularity, unit in granularities.items():
             forget_queries(space)
             for question in haystack.questions:

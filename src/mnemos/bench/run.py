@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,12 @@ from mnemos.system import Mnemos
 
 RESULTS = Path("benchmarks/results")
 RETRIEVAL = ("locomo", "beam", "longmemeval")
-LIFE = {  # benchmarks of the life of memories: all generate their data, all take a seed
-    "facts": "Facts that change over a year: is the latest value first, and as-of the one of that day?",
-    "stages": "Extraction, update and answer scored apart, with faults put into each.",
-    "order": "Which of two turns came first.",
-    "retention": "Laws of forgetting at equal budget, with skewed reuse.",
-    "poison": "Attacks on what an agent is shown, with and without the guard.",
-    "year": "A year of 50,000 turns with questions by day and consolidation by night.",
-    "erasure": "A thousand random spaces in which something is forgotten; what is left of it.",
-    "faults": "A model that fails in a third of its calls; are writes lost?",
-}
+# Benchmarks of the life of memories: all generate their data, all take a seed.
+LIFE = ("facts", "stages", "order", "retention", "poison", "year", "erasure", "faults")
+PLOTTED = {  # a picture is written beside the result
+    "facts": attrgetter("plot_facts"), "retention": attrgetter("plot_retention"), "poison": attrgetter("plot_poison"),
+    "year": attrgetter("plot_year"),
+}  # fmt: skip
 NAMES = (*RETRIEVAL, "scale", "startup", *LIFE)
 
 
@@ -40,8 +37,8 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
     `out` is the file or folder to write to; without it a run without options goes to `benchmarks/results/NAME.json`,
     and one with options, which is another measurement, is returned only. The retrieval benchmarks (locomo, beam,
     longmemeval) need `data` and take `systems`, `splits`, `limit` (haystacks) and `embedder`; `scale` takes `sizes`,
-    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; those of `LIFE` take `seed`. Raises InvalidInput for an unknown name, or
-    data of another form.
+    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; those of `LIFE` take `seed`. Raises
+    InvalidInput for an unknown name, or data of another form.
     """
     given = {key: value for key, value in options.items() if value is not None}
     if name in RETRIEVAL:
@@ -58,13 +55,18 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
         result = startup.measure(**given)
     elif name in LIFE:
         module = importlib.import_module(f"mnemos.bench.{name}")
-        steps = {"progress": progress} if "progress" in inspect.signature(module.run).parameters else {}
-        result = module.run(**given, **steps)
+        with progress(name, None) as step:
+            steps = {"progress": step} if "progress" in inspect.signature(module.run).parameters else {}
+            result = module.run(**given, **steps)
     else:
         raise InvalidInput(f"there is no benchmark {name!r}: choose from {', '.join(NAMES)}.")
     result = header(name, data, given) | result
     if out is not None or not given:
-        write(result, Path(out) if out is not None else RESULTS)
+        path = write(result, Path(out) if out is not None else RESULTS)
+        if name in PLOTTED:
+            from mnemos.bench import plots
+
+            PLOTTED[name](plots)(result, path.with_suffix(".png"))
     return result
 
 
@@ -154,7 +156,7 @@ def write(result: dict[str, Any], out: Path) -> Path:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[retrieval.Step]:
+def progress(label: str, total: int | None) -> Iterator[retrieval.Step]:
     """Show a bar on stderr (where it is a terminal); yields what to call with the number of steps done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -18,6 +18,16 @@ RETRIEVAL = {
     "beam": "Recall of the source messages in BEAM's long chats.",
     "longmemeval": "Recall of the answer sessions by LongMemEval's own protocol.",
 }
+LIFE = {
+    "facts": "Facts that change over a year: is the latest value first, and as-of the one of that day?",
+    "stages": "Extraction, update and answer scored apart, with faults put into each.",
+    "order": "Which of two turns came first.",
+    "retention": "Laws of forgetting at equal budget, with skewed reuse.",
+    "poison": "Attacks on what an agent is shown, with and without the guard.",
+    "year": "A year of 50,000 turns with questions by day and consolidation by night.",
+    "erasure": "A thousand random spaces in which something is forgotten; what is left of it.",
+    "faults": "A model that fails in a third of its calls: are writes lost?",
+}
 app = typer.Typer(
     no_args_is_help=True, help="Measure: each run writes one JSON result that the docs are rendered from."
 )
@@ -29,6 +39,7 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="Where to write the result, a .json file or a folder (default: benchmarks/results)."),
 ]
+Seed = Annotated[int | None, typer.Option("--seed", help="The seed of the data.")]
 
 
 def retrieval(
@@ -96,6 +107,16 @@ def startup(
     """Time of `import mnemos`, and memory of an idle process."""
     with terminal(ctx, None, None, None, as_json) as t:
         _run(t, "startup", None, out, {"repeats": repeats})
+
+
+def life(ctx: typer.Context, out: Out = None, seed: Seed = None, as_json: Json = False) -> None:
+    """Registered once for each benchmark of the life of memories, which is the name of the command."""
+    with terminal(ctx, None, None, None, as_json) as t:
+        _run(t, str(ctx.info_name), None, out, {"seed": seed})
+
+
+for _name, _help in LIFE.items():
+    app.command(_name, help=_help)(life)
 
 
 @app.command()

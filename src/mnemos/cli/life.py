@@ -9,7 +9,7 @@ import typer
 
 from mnemos.cli.options import AsOf, CubeId, EmbedderSpec, Json, ReasonerSpec, Root, SpaceName, pairs
 from mnemos.cli.render import columns
-from mnemos.cli.safe import one_line, styled
+from mnemos.cli.safe import styled
 from mnemos.cli.terminal import terminal
 from mnemos.errors import InvalidInput
 from mnemos.store import audit as log
@@ -38,12 +38,17 @@ def consolidate(
         if not done.changed:
             t.out.print("nothing new: nothing was done")
             return
-        rows = [[name, f"{count:,} written"] for name, count in done.written.items()]
+        table = columns("what", "count")
+        for name, count in done.written.items():
+            table.add_row(f"{name} written", f"{count:,}")
         counts = {
             "removed": done.removed, "linked": done.linked, "looked at by the reasoner": done.reconsidered,
             "promoted": done.promoted, "archived": len(done.faded.archived), "erased": len(done.faded.erased),
         }  # fmt: skip
-        columns(t.out, rows + [[name, f"{count:,}"] for name, count in counts.items() if count])
+        for name, count in counts.items():
+            if count:
+                table.add_row(name, f"{count:,}")
+        t.out.print(table)
         if done.more:
             t.note("the limit was reached: run it again to go on")
 
@@ -64,12 +69,15 @@ def facts(
         if t.json:
             t.say([_times(asdict(fact)) for fact in found])
             return
-        head = ["subject", "attribute", "value", "since", "until", "cube"]
-        rows = [
-            [f.subject, ("not " if f.negated else "") + f.attribute, one_line(f.value), f"{f.valid_from:%Y-%m-%d}",
-             f"{f.valid_to:%Y-%m-%d}" if f.valid_to else "", f.cube] for f in found
-        ]  # fmt: skip
-        columns(t.out, [head, *rows] if rows else [["no facts are known"]])
+        if not found:
+            t.out.print("no facts are known")
+            return
+        table = columns("subject", "attribute", "value", "since", "until", "cube")
+        for f in found:
+            until = f"{f.valid_to:%Y-%m-%d}" if f.valid_to else ""
+            name = f"not {f.attribute}" if f.negated else f.attribute
+            table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, f.cube)))
+        t.out.print(table)
 
 
 def _times(row: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +179,11 @@ def policy(
         if t.json:
             t.say(asdict(now))
         else:
-            columns(t.out, [[name, str(value)] for name, value in asdict(now).items() if value not in (None, {})])
+            table = columns("what", "set to")
+            for name, value in asdict(now).items():
+                if value not in (None, {}):
+                    table.add_row(name, styled(str(value)))
+            t.out.print(table)
 
 
 audit = typer.Typer(no_args_is_help=True, help="Who changed what and when: a log that cannot be altered unseen.")
@@ -192,9 +204,10 @@ def audit_show(
         if t.json:
             t.say([_times(asdict(entry)) for entry in found])
             return
-        head = ["entry", "when", "who", "what", "cubes", "chain"]
-        rows = [[str(e.i), f"{e.made:%Y-%m-%d %H:%M:%S}", e.actor, e.action, f"{e.cubes:,}", e.chain] for e in found]
-        columns(t.out, [head, *rows])
+        table = columns("entry", "when", "who", "what", "cubes", "chain")
+        for e in found:
+            table.add_row(str(e.i), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain)
+        t.out.print(table)
 
 
 @audit.command("verify")

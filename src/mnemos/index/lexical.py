@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,12 @@ class LexicalIndex:
     def lengths(self) -> Floats:
         """Return the number of terms of every document, (N,)."""
         return np.array(self._lengths, dtype=np.float32)
+
+    def postings(self, most: int) -> Iterator[NDArray[np.int32]]:
+        """Yield where each term stands that is in 2 to `most` documents. O(terms)."""
+        for positions in self._positions.values():
+            if 2 <= len(positions) <= most:
+                yield np.array(positions, dtype=np.int32)
 
     def posting(self, term: str) -> Posting | None:
         """Return where a term stands, or None. O(df)."""

@@ -14,7 +14,7 @@ from mnemos.reason.base import Fact, Judgement, Reasoner
 from mnemos.reason.budget import Fault, Ledger
 from mnemos.reason.chat import Chat, adapter, objects, schema_of
 from mnemos.reason.check import Comparison, Facts, Insights, Text, clean, content, cut, filled, supported
-from mnemos.reason.rules import sentences as split
+from mnemos.reason.condense import sentences as split
 from mnemos.text.encode.terms import terms
 
 TASKS = ("facts", "compare", "summarise", "title", "reflect")

@@ -1,268 +1,256 @@
 """Patterns of statements: what English sentences say about people and things that has one value at a time, or several.
 
-Each pattern matches from the subject to the value inside one sentence, and a rule gives the attribute. They are
-conservative: a pattern that is missing costs a fact, one that is too wide would end facts that still hold.
+A sentence is read at its subjects ("I", "my sister", "Ana", "the deadline"): what follows one is looked up by its first
+word, so that a new verb costs nothing elsewhere. The patterns are conservative: one that is missing costs a fact, one
+that is too wide would end facts that still hold. So values must look right for what they are: a city or a firm is
+written with a capital, a telephone number has digits, a deadline is a date.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-_APOSTROPHE = "['\u2019]"
-_NAME = r"[A-Z][\w-]{1,30}(?:\s[A-Z][\w-]{1,30})?"
-_RELATION = (
-    "sister|brother|mother|mom|mum|father|dad|wife|husband|partner|son|daughter|girlfriend|boyfriend|aunt|uncle|cousin|"
-    "grandmother|grandma|grandfather|grandpa|niece|nephew|roommate|flatmate|neighbor|neighbour|boss|manager|best friend"
-)
-# Who is spoken of: "I", "my sister (Rita)", "Ana"; the group that matched says which.
-WHO = (
-    rf"(?:(?P<me>[Ii]|[Ww]e)|(?:[Mm]y|[Oo]ur)\s(?P<kin>{_RELATION})(?:,?\s(?P<kin_name>{_NAME}),?)?|(?P<name>{_NAME}))"
-)
-WHOSE = (
-    rf"(?:(?P<me>[Mm]y|[Oo]ur)|(?:[Mm]y|[Oo]ur)\s(?P<kin>{_RELATION})(?:\s(?P<kin_name>{_NAME}))?{_APOSTROPHE}s?"
-    rf"|(?P<name>{_NAME}){_APOSTROPHE}s?)"
-)
-_ADVERB = (
-    r"(?:\s(?:now|just|recently|currently|actually|finally|also|already|still|officially|really|probably|only|both|"
-    r"temporarily|permanently|mostly|usually|have|has|had|am|is|are|was|been))*"
-)
-# "I've", "Ana's": the short form of a helping verb
-_HELP = rf"(?:{_APOSTROPHE}(?:ve|m|re|s|d|ll))?"
-_VALUE = r"(?P<value>(?:[^.;!?\n]|\.(?=\w)){1,120})"
-_ARTICLE = r"(?:(?:a|an|the|my|our|his|her|their)\s)?"
+# The formatter would give every argument of a table a line of its own.
+# fmt: off
+_Q = "['\u2019]"
+NAME = r"[A-Z][\w-]{1,30}(?:\s[A-Z][\w-]{1,30})?"
+_RELATION = ("sister|brother|mother|mom|mum|father|dad|wife|husband|partner|son|daughter|girlfriend|boyfriend|aunt|"
+    "uncle|cousin|" "grandmother|grandma|grandfather|grandpa|niece|nephew|roommate|flatmate|neighbor|neighbour|boss|"
+    "manager|best friend|" "fianc\u00e9e?|colleague|friend")
+# Whom or what a statement may be about, wherever it begins.
+SUBJECT = re.compile(rf"\b(?:(?P<my>[Mm]y|[Oo]ur)\b(?:\s(?P<kin>{_RELATION})\b(?:,?\s(?P<kin_name>{NAME}),?(?=\s|"
+    rf"{_Q}))?)?" rf"|(?P<me>[Ii]|[Ww]e)\b|(?P<they>[Tt]hey|[Hh]e|[Ss]he)\b|(?P<the>[Tt]he)\b|(?P<name>{NAME}))")
+_ADVERB = ("now|just|recently|currently|actually|finally|also|already|still|officially|really|both|permanently|mostly|"
+    "usually|" "happily|eventually|totally|absolutely|always|definitely|honestly|since|have|has|am|is|are|been")
+# Between a subject and its verb: a short form, helping verbs and adverbs, a negation.
+HELP = re.compile(rf"(?:\sproject)?(?P<short>{_Q}(?:ve|m|re|s|d|ll)\b)?(?P<aux>(?:\s(?:{_ADVERB}|was|were|had))*)"
+    rf"(?P<no>\s(?:no longer|don{_Q}t|do not|doesn{_Q}t|does not|am not|is not|are not|isn{_Q}t|aren{_Q}t|not|stopped|"
+    rf"quit))?" rf"(?:\s(?:{_ADVERB}|even|all that))*\s(?P<verb>[\w-]+(?:{_Q}t)?)")
+PAST = re.compile(r"\b(?:was|were|had)\b")
+_ARTICLE = r"(?P<article>(?:an?|the|my|our|his|her|their)\s(?:new\s|brand new\s)?)?"
+_VALUE = rf"{_ARTICLE}(?P<value>(?:[^.;!?\n]|\.(?=\w)){{1,120}})"
+_OWN = r"(?:my|our|his|her|their|the|an?)"
+_NEW = (r"(?:(?:brand new|new|current|latest|own|old|main|preferred|go-to|usual|primary|default|absolute|all-time|"
+    r"number one)\s)*")
+LIKES = "favou?rite|best-loved|best loved|go-to|preferred|number one|top|all-time favou?rite"
 
-# Things of which one has one at a time, so that a new value ends the old one.
-_SINGLE = (
-    "name|nickname|age|birthday|job|job title|title|occupation|profession|role|position|employer|company|workplace|office|address|"
-    "home address|home|city|hometown|country|phone|phone number|number|mobile|email|e-mail|email address|username|handle|"
-    "password|pin|car|bike|laptop|computer|phone model|bank|gym|doctor|dentist|therapist|lawyer|boss|manager|supervisor|"
-    "landlord|roommate|partner|wife|husband|girlfriend|boyfriend|fianc\u00e9e?|school|university|college|major|degree|salary|rent|"
-    "budget|weight|height|size|shoe size|goal|plan|deadline|due date|start date|end date|launch date|release date|meeting time|"
-    "time zone|timezone|schedule|shift|status|project|team|language|diet|hobby|pet|dog|cat|blood type|insurance|provider|"
-    "subscription|version|server|endpoint|url|ip|port|branch|database|owner|lead|price|color|colour|theme|editor|browser|"
-    "operating system|os|framework|library|wake-up time|bedtime|commute|airline|hotel|flight|destination|favou?rite [a-z' -]{2,40}|"
-    "preferred [a-z -]{2,40}|go-to [a-z -]{2,40}|main [a-z -]{2,40}|current [a-z -]{2,40}|usual [a-z -]{2,40}"
-)
-_ATTRIBUTE = rf"(?:(?:new|current|latest)\s)?(?P<attribute>{_SINGLE})"
+# Nouns for what one has one of at a time, by how its value looks (see `rules`).
+NOUNS = {
+    "proper": "employer|company|workplace|home city|home town|home|city|hometown|country|car|vehicle|"
+    "bike|laptop|computer|bank|gym|"
+    "school|university|college|airline|hotel|insurance|provider|phone model|nickname|full name|name|team",
+    "person": "doctor|dentist|therapist|lawyer|boss|manager|supervisor|landlord|roommate|flatmate|partner|wife|husband|"
+    "girlfriend|boyfriend|fianc\u00e9e?|dog|cat|puppy|kitten|parrot|rabbit|hamster|owner|team lead|coach|trainer",
+    "role": "job title|job|title|occupation|profession|role|position",
+    "phone": "phone number|telephone number|mobile number|cell number|"
+    "cell phone number|cell phone|phone|telephone|mobile|cell|number",
+    "email": "email address|e-mail address|email|e-mail|mail address|address",
+    "when": "birthday|deadline|due date|start date|end date|launch date|release date|meeting time|submission date|"
+    "wake-up time|bedtime|delivery date",
+    "digits": "age|salary|rent|budget|weight|height|shoe size|size|price|version|port|pin|blood pressure",
+    "noun": "text editor|code editor|editor|browser|operating system|os|framework|theme|database|branch|diet|time zone|timezone|"
+    f"username|handle|password|programming language|major|degree|commute|favou?rite thing to eat|"
+    f"(?:{LIKES}) [a-z-]{{3,20}}(?: [a-z-]{{3,20}}){{0,2}}?",
+}
+_SINGLE = "|".join(NOUNS.values())
+PETS = "dog|cat|puppy|kitten|parrot|rabbit|hamster|horse|pony|bird|turtle"
+ATTRIBUTE = rf"(?P<new>{_NEW})(?P<attribute>{_SINGLE})"
+_MOVED = ("moved|changed|switched|shifted|pushed|postponed|extended|rescheduled|delayed|brought forward|set|updated|"
+    "put back|slipped")
+_LINK = (rf"\s?(?:of choice)?(?:{_Q}s|\s(?:{_ADVERB}))*\s?(?P<link>(?:is|are|became|will be|has become|have become|"
+    rf"turned into|turned to)" rf"|(?:was|were|got|has been|have been)?\s?(?:{_MOVED}|turned)\s(?:back\s)?to|(?:has "
+    rf")?changed(?:,|;| and)\s?(?:it{_Q}s|it is|to)" rf"|[:,](?:\s(?:it{_Q}s|it is))?)(?:\s(?:now|currently|actually|"
+    rf"officially|definitely|still))*\s+{_VALUE}")
+LINK = re.compile(_LINK)
+WHOSE = re.compile(rf"\s{ATTRIBUTE}(?=[.,;!]|$|\s(?:now|these|at|anymore|and|but|since|lately|currently|because|as)\b)")
+OWNED = re.compile(rf"\s{ATTRIBUTE}\b{_LINK}")
+PET = re.compile(rf"\s(?:{_NEW})?(?P<pet>{PETS})(?:{_Q}s (?:new )?name(?: is| changed to| has changed to)|\s(?:is |"
+    rf"has been )?(?:now )?(?:called|named)|" rf" (?:now )?(?:goes by|answers to)(?: the name(?: of)?)?|\shas a new "
+    rf"name[:,]|{_Q}s called|{_Q}s named)(?:\snow)?\s+{_VALUE}")
+WHAT = re.compile(rf"(?:{_Q}s)?\s(?:(?P<pet>{PETS})\b|{ATTRIBUTE}(?=\?|\.|$|\s(?:now|these|at|called)\b))")
+FIRST = re.compile(r"\s(?:is|became|has become|has just become|just became|is now|are)(?:\snow)?\s$")
+THING = re.compile(rf"\s(?P<whole>(?:(?!(?:of|for|is|to)\b)[\w-]+\s){{0,3}}?)(?P<new>{_NEW})(?P<attribute>{_SINGLE})\b"
+    rf"(?:\s(?:of|for)\s(?:(?P<my>my|our)\s(?P<kin>[a-z]+)|(?:the\s)?(?P<of>[\w-]+(?:\s[\w-]+)??)(?P<poss>{_Q}s "
+    rf"[a-z]+)?)(?=\s(?:is|was|now|got|has|{_MOVED})\b))?")
+BEST = re.compile(rf"\b(?:[Tt]he (?P<noun>[a-z]+) (?P<who>I|{NAME}) (?:now )?(?:like|love|enjoy|prefer)s? (?:the "
+    rf")?(?:best|most) (?:now )?is (?:now )?{_VALUE}" rf"|[Oo]f all (?:the )?(?P<nouns>[a-z]+?)s?,? (?P<who2>I|"
+    rf"{NAME}) (?:now )?(?:like|love|prefer)s? (?P<best>[^.,;!?\n]{{2,50}}?) (?:the )?(?:best|most)\b)")
+CONTACT = re.compile(rf"\b(?:(?:[Rr]each|[Cc]all|[Tt]ext|[Pp]hone|[Rr]ing|[Ee]-?mail|[Cc]ontact|[Mm]essage|[Ww]rite "
+    rf"to|[Ss]end (?:mail|e-?mails?)(?: to)?|" rf"[Pp]lease use|[Uu]se)(?:\s(?P<who>me|us|{NAME}))?(?:\sby (?:e-?mail|"
+    rf"phone|text))?(?:\s(?:on|at|via|under|to|using))?" rf"|(?:[Ss]ave|[Nn]ote|[Uu]se|[Hh]ave)\s(?:down\s)?(?P<my>my|"
+    rf"our)\s(?:new\s)?[a-z -]{{4,20}}?[,:])\s(?P<value>\+?[\w.@+()-]{{6,60}})")
+COUPLE = re.compile(rf"\b(?P<a>{NAME}) and (?P<b>I|{NAME})(?: have|{_Q}ve|{_Q}re| are| just| now| finally| officially|"
+    rf" recently| got| started)*\s" r"(?:dating|a couple|together|engaged|married|in a relationship|going out)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One way to state something. `attribute` names it, or says how from the match; `value` is fixed for some."""
+    """What a verb states. `look` is how its value looks; `fixed` the value where what is spoken of is in the attribute."""
 
     regex: re.Pattern[str]
-    attribute: str | Callable[[Mapping[str, str | None]], str]
+    attribute: str
+    look: str = "proper"
     exclusive: bool = True
     negated: bool = False
-    value: str | None = None
+    passive: bool = False
+    fixed: str | None = None
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace(" ", r"\s"))
+VERBS: dict[str, list[Pattern]] = {}
 
 
-def _verb(
-    verbs: str, attribute: str, *, exclusive: bool = True, negated: bool = False, article: bool = True
-) -> Pattern:
-    middle = rf"{_HELP}{_ADVERB} (?:{verbs}) "
-    return Pattern(_compile(rf"\b{WHO}{middle}{_ARTICLE if article else ''}{_VALUE}"), attribute, exclusive, negated)
+def _add(
+    verbs: str, attribute: str, tail: str = _VALUE, *, look: str = "proper", exclusive: bool = True, negated: bool = False,
+    passive: bool = False, fixed: str | None = None, any_case: bool = False,
+) -> None:
+    """Register what follows these verbs, alternatives by "|", under the first word of each."""
+    space = "" if tail.startswith("(?=") else r"\s+"
+    regex = re.compile(rf"(?:{verbs}){space}{tail}", re.IGNORECASE if any_case else 0)
+    pattern = Pattern(regex, attribute, look, exclusive, negated, passive, fixed)
+    for word in dict.fromkeys(verb.split()[0] for verb in verbs.split("|")):
+        VERBS.setdefault(word, []).append(pattern)
 
 
-def _named(groups: Mapping[str, str | None]) -> str:
-    return tidy_attribute(groups["attribute"] or "")
+_FLAT = (r"(?:(?:a|an|the|my|our|his|her) (?:[a-z-]+ ){0,2}(?:flat|apartment|house|home|place|condo|loft|studio|room|"
+    r"city of|town of) (?:in )?)?")
+_IN = rf"{_FLAT}{_VALUE}"
+_SOMEONE = r"(?P<value>(?!Dr\b|Prof|Mr|Mrs|Ms)[A-Z][\w-]+(?:\s[A-Z][\w-]+)?)"
+_JOB_END = r"(?: job| position| role| post| offer)?"
+# diet
+_DIET = ("vegetarian|vegan|pescatarian|pescetarian|keto|paleo|flexitarian|omnivore|carnivore|gluten-free|dairy-free|"
+    "low-carb|plant-based|mediterranean|raw food")
+_AFTER = (r"(?=[.,;!:]|$| (?:now|these|again|for|since|and|but|lately|diet|instead|as|because|last|this|after|anymore|"
+    r"nowadays|at)\b)")
+_add("a|went|gone|turned|became|become|eat|eats|eating|going|went back to being|go", "diet",
+    rf"(?:fully |strictly |completely )?(?P<value>{_DIET}){_AFTER}", look="any", any_case=True)
+_add("on|follow|follows|following|switched to|started|adopted|began|begun|taken up|took up|trying|doing|tried|moved "
+    "to|changed to|keep to|keeps to|keeping to|stick to|sticks to|sticking to|went on|" "gone on|turned to|keep|chose",
+    "diet", rf"(?:a |the )?(?:strict |new )?(?P<value>{_DIET}) (?:diet|regimen|lifestyle|regime|plan|nutrition)", look=
+    "any", any_case=True)
+for _word in _DIET.split("|"):
+    _add(_word, "diet", _AFTER, look="self", any_case=True)
+# home
+_add("live alone in|lives alone in|living alone in|live in|lives in|living in|live at|lives at|reside in|resides in|"
+    "residing in|based in|settled in|settled down in|" "settling in|settling down in|live near downtown", "live in", _IN)
+_add("moved to|moved back to|moved over to|moved into|moved out to|relocated to|emigrated to|made the move to|packed "
+    "up and moved to|" "ended up moving to|ended up settling in|ended up settling down in|ended up in|moved house to|"
+    "migrated to", "live in", _IN)
+_add("moved from|relocated from", "live in", rf"[^.;!?\n]{{1,60}}? to {_IN}")
+_add("lived in", "live in", rf"{_IN}", look="for")
+_add("used to live in|moved away from|moved out of", "live in", _IN, negated=True)
+_add("made", "live in", r"(?P<value>[A-Z][\w-]+(?:\s[A-Z][\w-]+)?) (?:my|our|his|her|their) (?:new )?home")
+_add("a resident of|a citizen of", "live in", _IN)
+_add("got|rented|bought|found", "live in", rf"(?:my|our|him|her|them)?(?:self|selves)?\s?an? (?:[a-z-]+ "
+    rf"){{0,2}}(?:flat|apartment|house|place) in {_VALUE}")
+# work
+_add("work at|works at|work for|works for|working at|working for|began working at|began working for|started working "
+    "at|" "started working for|started at|start at|started with", "work at")
+_add("employed at|employed by|hired at|hired by|got hired by|got hired at|recruited by|headhunted by", "work at",
+    passive=True)
+_add("used to work at|used to work for|resigned from|got fired from|fired from|laid off by|laid off from|quit my job "
+    "at|" "left my job at|left", "work at", negated=True, passive=True)
+_add("started|got|took|accepted|landed|found|have|has|took up|begun|began", "work at", rf"(?:an?|the|my|his|her) "
+    rf"(?:new )?(?:job|position|role|offer|post)(?: offer)? (?:at|with|from) {_VALUE}")
+_add("taken", "work at", rf"(?:a|an|the) (?:new )?(?:job|position|role|offer|post)(?: offer)? (?:at|with|from) "
+    rf"{_VALUE}")
+_add("joined", "work at", look="firm")
+_add("switched|changed|moved", "work at", rf"(?:jobs|employers|companies)(?: again)? (?:to|and (?:joined|work (?:at|"
+    rf"for)|(?:am|is) (?:now )?(?:at|with))|from [^.;!?]{{1,40}}? to) {_VALUE}")
+_add("changed|switched", "work at", rf"(?:jobs|employers)[:;,] (?:I|we) (?:now )?work (?:for|at) {_VALUE}")
+_add("earn|earns|earning", "work at", rf"(?:my|his|her|their|a|some) (?:living|money|bread) (?:at|with) {_VALUE}")
+_add("earn|earns|earning", "job", rf"(?:my|his|her|their|a|some) (?:living|money|bread) as {_VALUE}", look="role")
+_add("work as|works as|working as|employed as|retrained as|started as|started working as|began working as|started out "
+    "as|hired as|" "got hired as|promoted to|got promoted to|appointed|appointed as|switched careers to|changed "
+    "careers to|" "switched careers and became", "job", look="role", passive=True)
+_add("made|became|become", "job", look="trade", passive=True)
+_add("have|has|got|took|taken", "job", rf"(?:an?|the) (?:new )?(?:job title|title|role|position|job)(?: of|:|,| as) "
+    rf"{_VALUE}", look="role")
+_add("a|an", "job", r"(?P<value>(?:[a-z-]+ ){0,3}(?:nurse|teacher|doctor|lawyer|engineer|developer|programmer|plumber|"
+    r"electrician|carpenter|chef|baker|architect|accountant|analyst|consultant|designer|librarian|paramedic|"
+    r"pharmacist|dentist|vet|veterinarian|scientist|researcher|professor|lecturer|banker|firefighter|pilot|translator|"
+    r"journalist|mechanic|welder|chemist|recruiter|barber|hairdresser|social worker|bartender|cashier|police officer|"
+    r"secretary|surgeon|photographer|tour guide|bus driver|tax adviser|zookeeper|economist|psychologist|"
+    r"receptionist))(?=[.,;!]|$| at\b| for\b| in\b| now\b| by\b| and\b| these\b| with\b)", look="role")
+# study
+_add("study at|studies at|studying at|go to school at|goes to school at|enrolled at|enrolled in|attend|attends",
+    "study at")
+_add("majoring in|major in|majors in|switched my major to|changed my major to", "major", look="noun")
+# people
+_add("married to|got married to|married|dating|started dating|going out with|engaged to|got engaged to|in a "
+    "relationship with|together with|" "started seeing|started going out with|a couple with|begun dating|begun seeing|"
+    "date|dates", "relationship", _SOMEONE, passive=True, look="person")
+_add("seeing", "relationship", rf"{_SOMEONE}(?= now| these days| lately|[.!]?$)", look="person")
+_add("broke up with|split up with|divorced from|separated from|broken up with", "relationship", _SOMEONE, negated=True,
+    look="person")
+_STATUS = r"(?=[.,;!]|$| now\b| again\b| these days| at the moment)"
+_add("single|got divorced|divorced|separated|widowed", "relationship", _STATUS, look="self")
+# age
+_add("turned", "age", r"(?P<value>\d{1,3})(?=[.,;!]|$| today| yesterday| last| this| on| in)", look="any")
+# what one has, uses and does
+_MAKES = ("Acura|Alfa|Audi|BMW|Buick|Cadillac|Chevrolet|Chevy|Chrysler|Citro\u00ebn|Citroen|Cupra|Dacia|Dodge|Ferrari|"
+    "Fiat|Ford|GMC|Honda|Hyundai|Infiniti|" "Jaguar|Jeep|Kia|Lada|Lancia|Land|Lexus|Lincoln|Mazda|Mercedes|MG|Mini|"
+    "Mitsubishi|Nissan|Opel|Peugeot|Polestar|Porsche|Prius|Ram|Renault|" "Rivian|Saab|Seat|Skoda|\u0160koda|Smart|"
+    "Subaru|Suzuki|Tesla|Toyota|Vauxhall|Volkswagen|Volvo|VW")
+_add("drive|drives|driving", "car", look="thing")
+_add("bought|purchased|got|leased|ordered|have|has|own|owns", "car", rf"(?:myself |himself |herself )?an? (?:new |"
+    rf"used |secondhand )?(?P<value>(?:{_MAKES})\b[^.;!?\n,]{{0,40}})")
+_add("weigh|weighs", "weight", look="digits")
+_add("wake up at|wakes up at|get up at|gets up at", "wake-up time", look="when")
+_add("go to bed at|goes to bed at", "bedtime", look="when")
+_add("work out at|works out at|working out at|train at|trains at|training at|exercise at|exercises at|exercising at|"
+    "go to the gym at|" "goes to the gym at|a member at the gym|a member of the gym|do my training at|does his "
+    "training at|do my workouts at|go to the gym called|lift at|lifts at", "gym")
+_add("moved|switched|transferred", "gym", rf"(?:my|his|her) gym membership to {_VALUE}")
+_add("have|has|own|owns", "number of", r"(?P<value>\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten) "
+    r"(?P<thing>kids?|children|sons?|daughters?|" r"brothers?|sisters?|siblings?|dogs?|cats?|pets?|cars?|"
+    r"grandchildren)(?=[.,;!]|$| and| now)", look="any")
+_ABOUT = r"(?P<thing>[^,.;:!?\n]{2,60})"
+_LIKE = ("love|loves|like|likes|enjoy|enjoys|adore|adores|loving|enjoying|liking|into|fond of|keen on|crazy about|mad "
+    "about|passionate about|" "a fan of|a big fan of|a huge fan of|come to love|came to love|come to like|grown to "
+    "love|grew to love|learned to love|learnt to love|" "grown fond of|grew fond of|started liking|started loving|"
+    "fell in love with|fallen in love with|started to like|started to love|" "obsessed with|hooked on")
+_HATE = ("hate|hates|dislike|dislikes|detest|detests|loathe|loathes|can't stand|cannot stand|can\u2019t stand|can't "
+    "bear|cannot bear|despise|despises|" "come to hate|came to hate|grown to hate|tired of|sick of|fed up with|bored "
+    "of|bored with|gone off|went off|grown tired of|hating|" "started hating|started to hate|started disliking|come "
+    "to dislike|over with|done with|can\u2019t bear|lost interest in")
+_add(_LIKE, "feeling about", _ABOUT, fixed="likes", look="about")
+_add(_HATE, "feeling about", _ABOUT, fixed="dislikes", look="about")
+_add("prefer|prefers", "preference", rf"{_ARTICLE}(?P<value>[^.;!?\n]{{1,60}}?) (?:over|to|rather than|instead of) "
+    rf"[^,.;!?\n]{{2,60}}", exclusive=False, look="noun")
+# one value at a time, changed: "switched my editor to", "got a new car, a", "renamed the dog", "use Zed as my editor"
+_TO = (rf"(?:\smembership)?(?:\s(?:to|with|for|in for|from [^.;!?\n]{{1,40}}? to)|\s?[:,](?: it{_Q}s| it is)?| "
+    rf"(?:called|named)|, (?:called|named)) {_VALUE}")
+_add("changed|switched|updated|moved|set|upgraded|replaced|traded|swapped|exchanged|pushed|postponed|extended|shifted|"
+    "rescheduled|delayed", "named", rf"(?:{_OWN}) (?P<whole>(?:[A-Z][\w-]+ ){{0,2}}){ATTRIBUTE}{_TO}", look="named",
+    passive=True)
+_add("have|has|got|bought|picked up|joined|found|signed up at|signed up for|chose|leased|purchased|started at|gotten|"
+    "switched to|moved to|changed to", "named", rf"(?:myself |himself |herself )?(?:an?|my|his|her|our) (?=(?:brand "
+    rf")?new\b){ATTRIBUTE}(?: today| yesterday| this week)?" rf"(?:\s?[:,](?: it{_Q}s| it is)?| called| named|, "
+    rf"called|, named) {_VALUE}", look="named")
+_add("switched|changed|moved", "named", rf"(?P<plural>gyms|cars|phones|emails|editors|banks|schools|diets|browsers|"
+    rf"cities) to {_VALUE}", look="named")
+_add("use|uses|using|switched to|prefer|prefers|picked|chose|moved to|went with|settled on|adopted|changed to", "named",
+    rf"{_ARTICLE}(?P<value>[^.;!?\n,]{{2,40}}?) (?:as|for) {_OWN} {ATTRIBUTE}", look="named")
+_add("write all my code in|writes all his code in|write my code in|code in|write code in|do all my coding in", "editor",
+    look="tool")
+_add("named|renamed|call|calls|called", "pet", rf"{_OWN} (?:new )?(?P<pet>{PETS}) (?:to )?(?P<value>[A-Z][\w-]+)", look
+    ="person")
+_add("needs to be done by|must be done by|to be done by|needs to be finished by|must be finished by|to be finished by|"
+    "to be delivered by|" "must be delivered by|to be ready by|must be ready by|to be submitted by", "deadline", look=
+    "when")
+_add("due", "deadline", r"(?:on |by )?(?P<value>[^.;!?\n]{2,40})", look="when", passive=True)
+_add("to deliver|to ship|to submit|to finish|to complete|to hand in|to turn in|to release|to launch|must deliver|must "
+    "ship|must submit|must finish|" "need to deliver|need to ship|need to submit|need to finish|needs to deliver|"
+    "needs to ship|needs to submit|needs to finish", "deadline", rf"(?:the )?(?P<of>{NAME})(?: project)? by "
+    rf"(?P<value>[^.;!?\n]{{2,40}})", look="when")
+# several values at a time
+_add("allergic to", "allergic to", exclusive=False, look="noun")
+_add("speak|speaks", "speak", exclusive=False)
+_add("play|plays", "play", exclusive=False, look="noun")
+_add("have|has|own|owns|adopted", "have", rf"(?P<article>an? )(?P<value>(?:[a-z-]+ ){{0,2}}(?:{PETS}|son|daughter|"
+    rf"sister|brother|twin|garden|boat|motorcycle)\b[^.;!?\n,]{{0,30}})", exclusive=False, look="noun")
 
-
-def _of_thing(prefix: str) -> Callable[[Mapping[str, str | None]], str]:
-    return lambda groups: f"{prefix} {(groups['thing'] or '').strip().lower()}"
-
-
-def tidy_attribute(words: str) -> str:
-    """Bring an attribute to one spelling: "Favorite colour" and "favourite color" are one."""
-    words = re.sub(r"\s+", " ", words.strip().lower()).replace("favorite", "favourite").replace("colour", "color")
-    return {
-        "e-mail": "email", "email address": "email", "phone number": "phone", "mobile": "phone", "number": "phone",
-        "home address": "address", "job title": "job", "occupation": "job", "profession": "job", "title": "job",
-        "position": "job", "role": "job", "company": "work at", "employer": "work at", "workplace": "work at",
-        "hometown": "hometown", "city": "live in", "home": "live in", "timezone": "time zone", "due date": "deadline",
-        "operating system": "os", "go-to": "favourite",
-    }.get(words, words)  # fmt: skip
-
-
-_LIKE = "love|loves|like|likes|enjoy|enjoys|adore|adores|am into|is into|am fond of|is fond of"
-_DISLIKE = (
-    "hate|hates|dislike|dislikes|can't stand|cannot stand|can\u2019t stand|don't like|don\u2019t like|do not like|"
-    "doesn't like|doesn\u2019t like|does not like|detest|detests"
-)
-_THING = r"(?P<thing>[^,.;:!?\n]{2,60})"
-_NOT = rf"(?:no longer|don{_APOSTROPHE}t|do not|doesn{_APOSTROPHE}t|does not|stopped|quit|not)"
-
-PATTERNS: tuple[Pattern, ...] = (
-    # home
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:moved|relocated) from [^.;!?\n]{{1,60}}? to {_VALUE}"), "live in"),
-    _verb(rf"{_NOT} (?:live|lives|living) (?:in|at)", "live in", negated=True),
-    _verb("used to live (?:in|at)|lived (?:in|at)|moved (?:away )?from|left", "live in", negated=True),
-    _verb("live in|lives in|living in|live at|lives at|reside in|resides in|based in|settled in|settled down in", "live in"),
-    _verb("moved (?:back )?to|moved into|relocated to|moving in at|made the move to|ended up moving to", "live in"),
-    # work
-    _verb(rf"{_NOT} (?:work|works|working) (?:at|for)|quit(?: my job at)?|resigned from|got fired from", "work at", negated=True),
-    _verb("used to work (?:at|for)|worked (?:at|for)", "work at", negated=True),
-    _verb("work at|works at|work for|works for|working at|working for|employed (?:at|by)|started (?:working )?at", "work at"),
-    _verb("started (?:a |my )?(?:new )?(?:job|position|role) (?:at|with)|got (?:a|the) (?:new )?job (?:at|with)", "work at"),
-    _verb("joined|got hired (?:at|by)|switched jobs to|took a (?:new )?(?:job|position) (?:at|with)", "work at"),
-    _verb("work as|works as|working as|became|got promoted to|was promoted to|been promoted to|promoted to|employed as", "job"),
-    _verb("switched careers to|changed careers to|retrained as", "job"),
-    # study
-    _verb("study at|studies at|studying at|go to school at|goes to school at|enrolled (?:at|in)|attend|attends", "study at"),
-    _verb("am majoring in|major in|majors in|majoring in|switched (?:my )?major to|changed (?:my )?major to", "major"),
-    # people
-    _verb("got married to|married to|married", "relationship"),
-    _verb("dating|going out with|engaged to|got engaged to|seeing someone called", "relationship"),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:got )?(?P<value>single|divorced|separated|widowed)\b"), "relationship"),
-    # who one is
-    Pattern(_compile(rf"\b(?P<me>[Mm]y) name is {_VALUE}"), "name"),
-    Pattern(_compile(rf"\b(?P<me>[Cc]all) me {_VALUE}"), "name"),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:turned )?(?P<value>\d{{1,3}})(?: years old\b| today\b)"), "age"),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} turned (?P<value>\d{{1,3}})\b"), "age"),
-    Pattern(
-        _compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:went |gone |turned |become |became |a )?(?P<value>vegetarian|vegan|pescatarian|"
-                 rf"keto|paleo|omnivore|eating meat again|gluten-free)\b"),
-        "diet",
-    ),
-    # what one has, uses and does
-    _verb("drive|drives|driving|bought a new car, a", "car"),
-    _verb("weigh|weighs", "weight"),
-    _verb("wake up at|wakes up at|get up at|gets up at", "wake-up time", article=False),
-    _verb("go to bed at|goes to bed at", "bedtime", article=False),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:have|own|has|owns) (?P<value>\d{{1,4}}|one|two|three|four|five|six|seven|eight|nine|ten) "
-                     rf"(?P<thing>[a-z]{{3,20}}(?: [a-z]{{3,20}})?)\b"), _of_thing("number of")),
-    # one value at a time: "my gym is now ...", "Ana's favourite food changed to ...", "we changed our deadline to ..."
-    Pattern(_compile(rf"\b{WHOSE} {_ATTRIBUTE}(?:{_APOSTROPHE}s|{_ADVERB})? (?:is|are|was changed to|is now|changed to|has changed to|"
-                     rf"became|switched to|moved to|will be|got moved to) (?:now |currently |actually )?{_ARTICLE}{_VALUE}"), _named),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:changed|switched|updated|moved|set|upgraded|replaced) (?:my|our|his|her|their|the) "
-                     rf"{_ATTRIBUTE} (?:to|with|from [^.;!?\n]{{1,40}}? to) {_ARTICLE}{_VALUE}"), _named),
-    Pattern(_compile(rf"\b(?P<the>[Tt]he|[Oo]ur|[Tt]his) (?P<whole>(?:[\w-]+ ){{0,3}}?){_ATTRIBUTE} (?:is now|is|changed to|has changed to|"
-                     rf"moved to|was moved to|was changed to|will be) {_ARTICLE}{_VALUE}"), _named),
-    # what one likes: the value is fixed, what it is about is part of the attribute
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:{_DISLIKE}) {_ARTICLE}{_THING}"), _of_thing("feeling about"), value="dislikes"),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} (?:{_LIKE}) {_ARTICLE}{_THING}"), _of_thing("feeling about"), value="likes"),
-    Pattern(_compile(rf"\b{WHO}{_HELP}{_ADVERB} prefer(?:s)? {_ARTICLE}(?P<value>[^.;!?\n]{{1,60}}?) (?:over|to|rather than|instead of) "
-                     rf"(?P<thing>[^,.;!?\n]{{2,60}})"), lambda g: "preference", exclusive=False),
-    # several values at a time
-    _verb("allergic to", "allergic to", exclusive=False),
-    _verb("speak|speaks", "speak", exclusive=False),
-    _verb("play|plays", "play", exclusive=False),
-    _verb("adopted|have a|has a|own a|owns a", "have", exclusive=False),
-)  # fmt: skip
-
-KEY_VALUE = re.compile(
-    rf"^[\s*-]*(?:(?P<name>{_NAME}){_APOSTROPHE}s\s)?(?P<attribute>[A-Za-z][\w /'-]{{1,40}}?)\s?[:=]\s+(?P<value>[^\n]{{1,120}}?)\s*$"
-)
-
-# Where a value ends: at a clause that goes on about something else, or at words of time.
-VALUE_END = re.compile(
-    r"\s*(?:,|\s-+\s|\u2014|\(|"
-    r"\b(?:but|because|since|so|which|who|where|while|after|when|until|before|though|although|if|and (?:i|my|we|he|she|they|it|now|"
-    r"am|is|have|has|the|that|this|also|so|then)|these days|nowadays|any ?more|right now|now|currently|at the moment|for now|"
-    r"as of|instead|starting|yesterday|today|tomorrow|last (?:night|week|month|year|spring|summer|fall|autumn|winter|january|february|march|april|may|"
-    r"june|july|august|september|october|november|december|\w+day)|this (?:week|month|year|spring|summer|fall|autumn|winter|morning)|"
-    r"next (?:week|month|year|\w+day)|with my|for (?:a|the|my) (?:while|year|job|work|new)|in (?:19|20)\d\d|in (?:january|february|march|april|may|june|july|"
-    r"august|september|october|november|december)|again|too|as well|\d+ \w+ ago|a (?:few|couple)|finally|by the way|btw|please|rather than|instead of|anymore)\b).*$",
-    re.IGNORECASE | re.DOTALL,
-)
-# Sentences that state nothing: questions, conditions, wishes and hearsay.
-UNREAL = re.compile(
-    r"^\s*(?:if|when|whenever|unless|suppose|imagine|what if|do|does|did|is|are|was|were|can|could|would|should|who|what|where|why|how)\b"
-    r"|\b(?:would|could|might|wish|hope to|hoping to|want to|wants to|wanted to|plan to|planning to|thinking (?:of|about)|"
-    r"considering|going to|gonna|used to think|dreamed|dream of|almost|never|said that|told me that|heard that|maybe|perhaps|if i|as if|(?-i:may))\b",
-    re.IGNORECASE,
-)
-PRONOUNS = frozenset(
-    [
-        "i",
-        "it",
-        "he",
-        "she",
-        "they",
-        "we",
-        "you",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "here",
-        "what",
-        "who",
-        "where",
-        "when",
-        "why",
-        "how",
-        "yes",
-        "no",
-        "ok",
-        "okay",
-        "well",
-        "so",
-        "and",
-        "but",
-        "or",
-        "if",
-        "then",
-        "thanks",
-        "thank",
-        "hey",
-        "hi",
-        "hello",
-        "oh",
-        "wow",
-        "sure",
-        "also",
-        "my",
-        "the",
-        "our",
-        "your",
-        "his",
-        "her",
-        "their",
-        "its",
-        "let",
-        "lets",
-        "please",
-        "today",
-        "yesterday",
-        "tomorrow",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "actually",
-        "honestly",
-        "maybe",
-        "not",
-        "just",
-        "now",
-        "someone",
-        "everyone",
-        "somebody",
-        "everybody",
-        "nobody",
-        "people",
-    ]
-)
+KEY_VALUE = re.compile(rf"^[\s*-]*(?:(?P<name>{NAME}){_Q}s\s)?(?:[Mm]y\s|[Nn]ew\s)*(?P<attribute>[A-Za-z][\w "
+    rf"/'-]{{1,40}}?)\s?:\s+(?P<value>[^\n]{{1,120}}?)\s*$")
+# fmt: on

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import cache
+from itertools import chain, islice
 
 from mnemos.reason.base import Fact, Judgement
-from mnemos.reason.patterns import KEY_VALUE, PATTERNS, PRONOUNS, UNREAL, VALUE_END, Pattern, tidy_attribute
+from mnemos.reason.condense import LONGEST, sentences, summarise, title
+from mnemos.reason.doubt import doubted
+from mnemos.reason.patterns import (
+    BEST,
+    CONTACT,
+    COUPLE,
+    FIRST,
+    HELP,
+    KEY_VALUE,
+    LINK,
+    OWNED,
+    PAST,
+    PET,
+    SUBJECT,
+    THING,
+    VERBS,
+    WHOSE,
+    Pattern,
+)
+from mnemos.reason.values import PET_NAMES, PRONOUNS, VAGUE, about, kind_of, look, tidy_attribute
 from mnemos.text.encode.terms import stop_terms, terms
 
-LONGEST = 4_000  # characters of a text that are read for facts; what is longer is a document, not a statement
-LONGEST_VALUE = 7  # words
-SENTENCE_TERMS = 40  # terms of a sentence in a summary, at most
-_END = re.compile(r"(?<=[.!?])[\"'\u2019)]*\s+(?=[\"'(]?[A-Z0-9\u00c0-\u024f])|\n+|(?<=[\u3002\uff01\uff1f])")
-_SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|Inc|Ltd|Jr|Sr|No)\.$")
+MOST = 20  # facts of a sentence that are looked at, so that the time is linear in its length
+_WORD = re.compile(r"[\w-]+(?:['\u2019]t)?")
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_CODE_SIGNS = re.compile(r"[;{}()<>=`\[\]]")
+_ASKING = re.compile(
+    r"[,;:-]\s(?:(?:and|but|so|then|or)\s)?(?:can|could|"
+    r"what|how|should|would|will|do|does|did|is|are|am|which|where|when|who|why|have|"
+    r"has|may|any|right|isn't|don't|I'm wondering|I was wondering|please|tell me)\b"
+)
+_BEEN = re.compile(r"\b(?:been|was|were)\b")
+_BE = re.compile(r"\b(?:am|is|are|m|s|re)\b")
+_HAVE = re.compile(r"\s(?:have|has)$")
+_FOR = re.compile(r"\b(?:for|since)\b")
 
 
 class RuleReasoner:
@@ -28,28 +54,20 @@ class RuleReasoner:
     def facts(self, text: str, speaker: str | None, at: datetime) -> list[Fact]:
         """Return what a text states, in its order; some 50 us for a chat turn.
 
-        Questions, conditions and wishes state nothing. Where two patterns match the same words, the first one of
-        `PATTERNS` wins.
+        Questions, conditions, wishes and hearsay state nothing.
         """
+        me = (speaker or "user").strip().lower()
         found: list[Fact] = []
-        for begin, sentence in sentences(text[:LONGEST]):
-            if sentence.endswith("?") or UNREAL.search(sentence):
-                continue
-            found += self._facts_of(sentence, begin, speaker)
+        text = _CODE.sub(lambda match: " " * len(match[0]), text[:LONGEST])  # names in programs are about no one
+        for begin, sentence in sentences(text):
+            if sentence.endswith("?"):  # "I live in Faro now, so which bank is near?" states the first half
+                asking = _ASKING.search(sentence)
+                sentence = sentence[: asking.start()] if asking else ""
+            if sentence:
+                found += _facts_of(sentence, begin, me)
+        if not found and "\n" not in text.strip():  # several lines may be a form or a list of people
+            found = [fact for fact in [_key_value(text, me)] if fact]
         return found
-
-    def _facts_of(self, sentence: str, begin: int, speaker: str | None) -> list[Fact]:
-        found: list[Fact] = []
-        for pattern in PATTERNS:
-            for match in pattern.regex.finditer(sentence):
-                fact = _to_fact(pattern, match, begin, speaker)
-                if fact is not None and all(fact.stop <= f.begin or fact.begin >= f.stop for f in found):
-                    found.append(fact)
-        line = None if found else KEY_VALUE.match(sentence)
-        if line and _is_key(line["attribute"]):
-            fact = _to_fact(Pattern(KEY_VALUE, lambda g: tidy_attribute(g["attribute"] or "")), line, begin, speaker)
-            found += [fact] if fact else []
-        return sorted(found, key=lambda f: f.begin)
 
     def compare(self, new: Fact, old: Fact) -> Judgement:
         """Judge by the words of the values, stemmed and without function words."""
@@ -76,119 +94,236 @@ class RuleReasoner:
 
     def title(self, texts: Sequence[str]) -> str:
         """Return the three words that stand out most in texts."""
-        counts: Counter[str] = Counter()
-        shown: dict[str, str] = {}
-        for text in texts:
-            for word in re.findall(r"[^\W\d_][\w'\u2019-]{2,30}", text[:LONGEST]):
-                for term in terms(word)[:1]:
-                    if term not in stop_terms() and term not in filler_terms():
-                        counts[term] += 2 if word[0].isupper() and word.lower() not in PRONOUNS else 1
-                        shown.setdefault(term, word)
-        best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:3]
-        return ", ".join(shown[term] for term, _ in best)
+        return title(texts)
 
     def reflect(self, texts: Sequence[str]) -> list[str]:
         """Return nothing: rules draw no conclusions beyond what profiles count."""
         return []
 
 
-def sentences(text: str) -> list[tuple[int, str]]:
-    """Return (begin, sentence) of the sentences of a text. A line break ends one too."""
-    found: list[tuple[int, str]] = []
-    start = 0
-    for match in [*_END.finditer(text), None]:
-        stop = len(text) if match is None else match.start()
-        if match is not None and _SHORT.search(text[start:stop]):
+def _facts_of(sentence: str, begin: int, me: str) -> list[Fact]:
+    """Read a sentence at each of its subjects, then elsewhere. Of facts on the same words the first one is taken."""
+    found: list[Fact] = []
+    at_subjects = (fact for match in SUBJECT.finditer(sentence) for fact in _atsubject_of(sentence, match, me))
+    for fact in islice(chain(at_subjects, _elsewhere(sentence, me)), MOST):
+        if fact.subject and all(fact.stop <= f.begin or fact.begin >= f.stop for f in found):
+            found.append(fact)
+    found = [f for f in found if not doubted(sentence, f.begin, f.stop)]
+    return sorted((replace(f, begin=f.begin + begin, stop=f.stop + begin) for f in found), key=lambda f: f.begin)
+
+
+def _atsubject_of(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
+    after = match.end()
+    if match["the"]:
+        yield from _of_thing(sentence, match, me)
+        return
+    subject = subject_of(match, me)
+    if subject is None:
+        return
+    owned = match["my"] and not match["kin"]
+    if not owned and sentence.startswith(("'s ", "\u2019s ", "s' "), after):
+        after, owned = after + 2, True
+    if owned or match["kin"]:
+        place = after if owned else match.start("kin") - 1
+        yield from _owned(sentence, match.start(), place, subject if owned else me)
+    if not owned or match["name"]:
+        yield from _said_of(sentence, match.start(), match.end(), subject, named=not match["me"])
+
+
+def _said_of(sentence: str, begin: int, after: int, subject: str, *, named: bool) -> Iterator[Fact]:
+    """Return what the verbs after a subject state."""
+    help_ = HELP.match(sentence, after)
+    if help_ is None or help_["short"] in ("'d", "'ll", "\u2019d", "\u2019ll"):
+        return
+    aux = help_["aux"]
+    places = [help_.start("verb")]
+    if (have := _HAVE.search(aux)) is not None:
+        places.append(help_.start("aux") + have.start() + 1)
+    for place in places:
+        word = _WORD.match(sentence, place)
+        if word is not None and f"{word[0]}s" in VERBS and (named or _BE.search(f"{help_['short'] or ''}{aux}")):
+            continue  # "Themes like", "we are like": no verb
+        if word is None:
             continue
-        if piece := text[start:stop].strip():
-            found.append((text.index(piece, start), piece))
-        start = len(text) if match is None else match.end()
-    return found
+        for pattern in VERBS.get(word[0].lower(), ()):
+            tail = pattern.regex.match(sentence, place)
+            if tail is None or (PAST.search(aux) and not pattern.passive):
+                continue
+            if word[0] == "made" and pattern.attribute == "job" and not _BEEN.search(aux):
+                continue
+            if pattern.look == "for" and not (
+                re.search("have|has|ve", f"{aux}{help_['short']}") and _FOR.search(sentence, place)
+            ):
+                continue
+            fact = _to_fact(pattern, tail, subject, begin, denied=help_["no"] is not None)
+            if fact is not None:
+                yield fact
+                return
 
 
-def _to_fact(pattern: Pattern, match: re.Match[str], begin: int, speaker: str | None) -> Fact | None:
-    groups: Mapping[str, str | None] = match.groupdict()
-    subject = _subject(groups, speaker)
-    value = pattern.value or _short(VALUE_END.sub("", groups.get("value") or "").strip(" \t\"'\u2019*"))
-    if subject is None or not value or (pattern.value is None and not _value_terms(value)):
+def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, begin: int, *, denied: bool) -> Fact | None:
+    groups = tail.groupdict()
+    if pattern.look == "named":
+        return None if denied else _named(tail, subject, begin)
+    if pattern.fixed is not None:
+        thing = about(groups["thing"])
+        if thing is None or (denied and pattern.fixed == "dislikes"):
+            return None
+        fixed = "dislikes" if denied else pattern.fixed
+        stop = tail.start("thing") + len(thing)
+        return Fact(subject, f"{pattern.attribute} {thing.lower()}", fixed, True, False, begin, stop)
+    raw = tail[0].strip() if pattern.look == "self" else groups["value"]
+    value = look(pattern.look, raw, groups.get("article"))
+    unsure = pattern.look in ("proper", "firm", "for") and (groups.get("article") or "").startswith(("a ", "an "))
+    if value is None or unsure or (denied and pattern.negated):
         return None
-    if "thing" in groups and not (VALUE_END.sub("", groups["thing"] or "").strip()):
+    attribute = pattern.attribute
+    if attribute == "live in" and re.search(r"\bas an?\b", raw):  # "moved to Bosch as an engineer"
         return None
-    if "thing" in groups:
-        groups = {**groups, "thing": VALUE_END.sub("", groups["thing"] or "").strip()}
-    attribute = pattern.attribute if isinstance(pattern.attribute, str) else pattern.attribute(groups)
-    stop = match.end()
-    if pattern.value is None and "thing" not in groups:
-        stop = match.start("value") + (groups["value"] or "").find(value) + len(value)
-    return Fact(subject, attribute, value, pattern.exclusive, pattern.negated, begin + match.start(), begin + stop)
+    if groups.get("thing"):
+        attribute = f"{attribute} {groups['thing']}"
+    if attribute == "pet":
+        attribute = f"{PET_NAMES.get(groups['pet'], groups['pet'])} name"
+    if groups.get("of"):
+        subject = groups["of"].lower()
+    if attribute == "deadline":
+        subject = subject.removesuffix(" project")
+    start = tail.start("value") if "value" in groups else tail.start()
+    negated = pattern.negated or denied
+    return Fact(subject, attribute, value, pattern.exclusive, negated, begin, start + raw.find(value) + len(value))
 
 
-def _short(value: str) -> str:
-    """Cut a value that runs on: "Porto and Rex the dog chases gulls" is "Porto"."""
-    first, _, rest = value.partition(" and ")
-    if len(rest.split()) > 2:
-        value = first
-    return value if len(value.split()) <= LONGEST_VALUE else " ".join(value.split(" ")[:LONGEST_VALUE])
+def _named(tail: re.Match[str], subject: str, begin: int) -> Fact | None:
+    """Return the fact of a change of something named: "switched my editor to Zed", "moved the Atlas deadline to May 3"."""
+    groups = tail.groupdict()
+    noun = groups.get("attribute") or groups["plural"].removesuffix("ies").removesuffix("s")
+    noun = "city" if noun == "cit" else noun
+    if groups.get("whole"):
+        subject = groups["whole"].strip().lower()
+    return _owned_fact(noun, groups.get("new") or "", tail, subject, begin)
 
 
-def _subject(groups: Mapping[str, str | None], speaker: str | None) -> str | None:
-    """Return whom a match is about: a name, "ana's sister", or the thing ("the website")."""
-    me = (speaker or "user").strip().lower()
-    if groups.get("kin_name"):
-        return str(groups["kin_name"]).lower()
-    if groups.get("kin"):
-        return f"{me}'s {groups['kin']}".lower()
-    if groups.get("name"):
-        name = str(groups["name"])
-        first = name.split()[0].lower()
-        return None if first in PRONOUNS or (name.isupper() and len(name) > 5) else name.lower()
-    if groups.get("the"):
-        return f"the {(groups.get('whole') or '').strip()}".strip().lower()
-    return me
+def _owned(sentence: str, begin: int, place: int, subject: str) -> Iterator[Fact]:
+    """Return what is said of something that a subject has: "my gym is now ...", "... is my favourite film"."""
+    pet = PET.match(sentence, place)
+    if pet is not None and (value := look("person", pet["value"], pet["article"])):
+        name = f"{PET_NAMES.get(pet['pet'], pet['pet'])} name"
+        yield Fact(subject, name, value, True, False, begin, pet.start("value") + len(value))
+        return
+    if sentence.endswith(" of ", 0, begin):  # "one of my favourite films"
+        return
+    link = OWNED.match(sentence, place)
+    if link is not None and not (link["link"][0] in ":," and kind_of(link["attribute"]) not in ("phone", "email")):
+        fact = _owned_fact(link["attribute"], link["new"], link, subject, begin)
+        if fact is not None:
+            yield fact
+    before = FIRST.search(sentence, max(0, begin - 20), begin) if begin > 3 else None
+    noun = before and WHOSE.match(sentence, place)
+    if before and noun:
+        clause = sentence[: before.start()]
+        clause = re.split(r"[,;:]\s|\b(?:and|but|so) ", clause)[-1]
+        value = look(kind_of(noun["attribute"]), clause, None)
+        if value is not None and value == clause.strip() and len(value.split()) <= 5:
+            start = before.start() - len(clause) + clause.find(value)
+            yield Fact(subject, tidy_attribute(noun["attribute"]), value, True, False, start, noun.end())
+
+
+def _owned_fact(noun: str, new: str, tail: re.Match[str], subject: str, begin: int) -> Fact | None:
+    kind = kind_of(noun)
+    value = look(kind, tail["value"], tail.groupdict().get("article"))
+    if value is None or (new.strip().startswith("old") and "to" not in tail[0] and "for" not in tail[0]):
+        return None
+    attribute = tidy_attribute(noun)
+    if attribute.startswith("favourite") and VAGUE.search(attribute):
+        return None
+    if noun.lower() in ("phone", "mobile", "cell") and not any(c.isdigit() for c in value):
+        attribute = "phone model"
+    stop = tail.start("value") + tail["value"].find(value) + len(value)
+    plural = attribute.startswith("favourite") and attribute.endswith("s") and not attribute.endswith("ss")
+    return Fact(
+        subject, attribute, value, not plural, False, begin, max(stop, tail.end() if stop > tail.end() else stop)
+    )
+
+
+def _of_thing(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
+    """Return what is said of "the Atlas deadline", "the deadline of Atlas", "the name of my dog"."""
+    thing = THING.match(sentence, match.end())
+    link = thing and LINK.match(sentence, thing.end())
+    if not thing or not link or link["link"][0] in ":,":
+        return
+    kind = kind_of(thing["attribute"])
+    if thing["attribute"] == "name" and (thing["kin"] or thing["poss"]):
+        pet = (thing["kin"] or thing["poss"].split()[-1]).lower()
+        value = look("person", link["value"], link["article"])
+        if value and pet in PET_NAMES:
+            owner = me if thing["kin"] else thing["of"].lower()
+            attribute = f"{PET_NAMES[pet]} name"
+            yield Fact(owner, attribute, value, True, False, match.start(), link.start("value") + len(value))
+        return
+    if kind not in ("when", "digits") or (thing["kin"] or thing["poss"]):
+        return
+    whole = (thing["of"] or thing["whole"] or "").strip()
+    whole = re.sub(r"\s*\bproject$|^new\s*", "", whole)
+    subject = whole.lower() if whole[:1].isupper() else f"the {whole}".strip().lower()
+    if (fact := _owned_fact(thing["attribute"], thing["new"], link, subject, match.start())) is not None:
+        yield fact
+
+
+def _elsewhere(sentence: str, me: str) -> Iterator[Fact]:
+    """Return what is stated without a subject in front: where one is reached, couples, what is liked best."""
+    if "@" in sentence or sum(c.isdigit() for c in sentence) >= 6:
+        for match in CONTACT.finditer(sentence):
+            for kind in ("email", "phone"):
+                value = look(kind, match["value"].rstrip(".,"), None)
+                who = match["who"]
+                if value and (who is None or who in ("me", "us") or who.split()[0].lower() not in PRONOUNS):
+                    whose = me if who in (None, "me", "us") else str(who).lower()
+                    yield Fact(whose, kind, value, True, False, match.start(), match.start("value") + len(value))
+    if " and " in sentence and (couple := COUPLE.search(sentence)) is not None:
+        a, b = couple["a"], couple["b"]
+        if a.split()[0].lower() not in PRONOUNS and a != "I":
+            owner, value = (me, a) if b == "I" else (a.lower(), b)
+            yield Fact(owner, "relationship", value, True, False, couple.start(), couple.end())
+    if " best" in sentence or " most " in sentence:
+        for match in BEST.finditer(sentence):
+            who = match["who"] or match["who2"]
+            raw = match["value"] or match["best"]
+            value = look("noun", raw, match["article"])
+            if value:
+                noun = tidy_attribute(f"favourite {match['noun'] or match['nouns']}")
+                stop = match.start("value" if match["value"] else "best") + raw.find(value) + len(value)
+                yield Fact(me if who == "I" else who.lower(), noun, value, True, False, match.start(), stop)
+
+
+def _key_value(sentence: str, me: str) -> Fact | None:
+    line = KEY_VALUE.match(sentence)
+    if line is None or _CODE_SIGNS.search(sentence):
+        return None
+    key = line["attribute"].split()
+    if len(key) > 4 or key[0].lower() in PRONOUNS:
+        return None
+    name = line["name"]
+    if line["attribute"].lower().startswith("http") or (name and name.split()[0].lower() in PRONOUNS):
+        return None
+    kind = "" if key[-1].lower() == "name" else kind_of(line["attribute"])
+    value = look(kind, line["value"].rstrip(".!"), None) if kind else None
+    if value is None:
+        return None
+    attribute = tidy_attribute(line["attribute"])
+    stop = line.start("value") + line["value"].find(value) + len(value)
+    return Fact((name or me).lower(), attribute, value, True, False, line.start(), stop)
+
+
+def subject_of(match: re.Match[str], me: str) -> str | None:
+    """Return whom a match is about: the speaker, a name, or "ana's sister"."""
+    if match["kin"]:
+        return str(match["kin_name"] or f"{me}'s {match['kin']}").lower()
+    if match["name"]:
+        words = [w for w in str(match["name"]).split() if w.lower() not in PRONOUNS]
+        return None if not words or (words[0].isupper() and len(words[0]) > 5) else " ".join(words).lower()
+    return "" if match["they"] else me
 
 
 def _value_terms(value: str) -> frozenset[str]:
     found = frozenset(terms(value))
-    return found - stop_terms() or found
-
-
-def _is_key(words: str) -> bool:
-    return len(words.split()) <= 4 and words.split()[0].lower() not in PRONOUNS and not words.lower().startswith("http")
-
-
-@cache
-def filler_terms() -> frozenset[str]:
-    """Return the terms of words that say little in a chat, beside function words."""
-    return frozenset(
-        terms(
-            "yes yeah okay thanks thank great good nice really like know think want would time thing things lot day one get "
-            "got big news update fyi finally recently actually currently move just going way make much well people always "
-            "feel love hope glad sounds wow hey sure been take let see even still new"
-        )
-    )
-
-
-def summarise(texts: Sequence[str], count: int) -> list[str]:
-    """Return the `count` sentences that say most of what the texts say; see `RuleReasoner.summarise`."""
-    rows = [(s, terms(s)) for text in texts for _, s in sentences(text[:LONGEST])]
-    rows = [(s, [t for t in ts if t not in stop_terms() and t not in filler_terms()]) for s, ts in rows]
-    spread = Counter(t for _, ts in rows for t in set(ts))
-    weight = {t: (1 + math.log(n)) * math.log(1 + len(rows) / n) for t, n in spread.items()}
-    scores = []
-    for i, (sentence, ts) in enumerate(rows):
-        some = ts[:SENTENCE_TERMS]
-        if sentence.endswith("?") or len(some) < 2:
-            continue
-        scores.append((sum(weight[t] for t in some) / (len(some) + 4), -i))
-    chosen: list[int] = []
-    seen: set[str] = set()
-    for _, minus in sorted(scores, reverse=True):
-        own = set(rows[-minus][1])
-        if len(chosen) < count and len(own & seen) <= 0.6 * len(own):
-            chosen.append(-minus)
-            seen |= own
-    return [_shorten(rows[i][0]) for i in sorted(chosen)]
-
-
-def _shorten(sentence: str, longest: int = 300) -> str:
-    return sentence if len(sentence) <= longest else sentence[:longest].rsplit(" ", 1)[0] + " ..."
+    return found - (stop_terms() - {"may"}) or found  # the month

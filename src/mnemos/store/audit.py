@@ -51,7 +51,8 @@ def entries(connection: Connection, *, after: int = 0, limit: int = 100) -> list
     with connection.read() as db:
         rows = db.execute("SELECT * FROM audit WHERE i > ? ORDER BY i LIMIT ?", (after, limit)).fetchall()
     return [
-        AuditEntry(i, from_micros(made), *rest, digest.hex(), chain.hex()) for i, made, *rest, digest, chain in rows
+        AuditEntry(i, from_micros(made), actor, action, cubes, digest.hex(), chain.hex())
+        for i, made, actor, action, cubes, digest, chain in rows
     ]
 
 

@@ -183,6 +183,15 @@ class Life:
                 rows = [r for r in dict.fromkeys(rows) if kind is None or r[2] == kind]
         return [Link(*r) for r in rows]
 
+    def link_keys(self, kind: str) -> list[tuple[int, int, float]]:
+        """Return (key, key, weight) of the links of a kind between current versions. O(links)."""
+        with self.connection.read() as db:
+            return db.execute(
+                "SELECT x.n, y.n, weight FROM links JOIN cubes AS x ON x.id = a AND x.replaced IS NULL "
+                "JOIN cubes AS y ON y.id = b AND y.replaced IS NULL WHERE links.kind = ?",
+                (kind,),
+            ).fetchall()
+
     def drop_links(self, ids: Sequence[str], kinds: Sequence[str]) -> None:
         """Remove the links of these kinds that start at these cubes."""
         with self.connection.write() as db:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mnemos.store.base import IndexRow
 from mnemos.text.recall.corpus import Corpus
-from mnemos.text.recall.query import Query
 from mnemos.text.recall.spread import (
     COVERED,
     Graph,
@@ -20,7 +19,6 @@ from mnemos.text.recall.spread import (
 )
 
 NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-QUERY = Query(frozenset(), (), None, None, False, False, False, False)
 
 
 def dense(graph: Graph, s, damping):
@@ -133,7 +131,7 @@ def test_a_linked_cube_rises_and_hidden_ones_stay_hidden():
     corpus = corpus_of([None] * 4)
     scores = scores_of(8, 1, 1, -np.inf)
     graph = recall_graph(4, links((0, 1), (0, 3)), NONE)
-    after = spread(corpus, QUERY, scores, graph)
+    after = spread(corpus, scores, graph)
     assert after[1] > after[2]
     assert after[3] == -np.inf
     assert after.argmax() == 0
@@ -142,7 +140,7 @@ def test_a_linked_cube_rises_and_hidden_ones_stay_hidden():
 
 def test_cubes_that_came_after_the_graph_have_no_links():
     corpus = corpus_of([None] * 3)
-    after = spread(corpus, QUERY, scores_of(1, 0, 3), recall_graph(2, links((0, 1)), NONE))
+    after = spread(corpus, scores_of(1, 0, 3), recall_graph(2, links((0, 1)), NONE))
     assert np.isfinite(after).all()
     assert after.argmax() == 2
 
@@ -153,8 +151,8 @@ def test_unsure_answers_take_other_sessions():
     sure, unsure = scores_of(20, 1.05, 1.05, 1, 1, 1), scores_of(1.05, 1.05, 1.05, 1, 1, 1)
     assert unsureness(sure, np.arange(6)) == 0
     assert 0 < unsureness(unsure, np.arange(6)) <= 1
-    assert spread(corpus, QUERY, sure, graph)[1] >= spread(corpus, QUERY, sure, graph)[3]
-    after = spread(corpus, QUERY, unsure, graph)
+    assert spread(corpus, sure, graph)[1] >= spread(corpus, sure, graph)[3]
+    after = spread(corpus, unsure, graph)
     assert sorted(after[:3])[0] < after[3:].min() < after[:3].max()
     assert after[:3].max() - after[:3].min() == pytest.approx(2 * COVERED * unsureness(unsure, np.arange(6)), rel=0.2)
 
@@ -162,7 +160,7 @@ def test_unsure_answers_take_other_sessions():
 @pytest.mark.parametrize("scores", [(), (np.nan,), (-np.inf, -np.inf)])
 def test_nothing_to_rank_stays_as_it_is(scores):
     corpus = corpus_of([None] * len(scores))
-    after = spread(corpus, QUERY, scores_of(*scores), make_graph(len(scores), *NONE))
+    after = spread(corpus, scores_of(*scores), make_graph(len(scores), *NONE))
     assert not np.isfinite(after).any()
 
 
@@ -200,6 +198,6 @@ def test_the_second_fact_of_a_question_is_reached_over_a_shared_name():
         ]
         return float(np.mean(found))
 
-    flat, spreading = recall(lambda s: s), recall(lambda s: spread(corpus, QUERY, s, graph))
+    flat, spreading = recall(lambda s: s), recall(lambda s: spread(corpus, s, graph))
     assert flat < 0.6
     assert spreading > flat + 0.25

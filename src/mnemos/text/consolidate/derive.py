@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mnemos.cube import MemCube, from_micros, new_id
@@ -15,35 +14,55 @@ if TYPE_CHECKING:
     from mnemos.space import Space
 
 PARENTS = 2_000  # of one derived cube, at most
+BATCH = 64  # derived cubes in one transaction
 
 
-def put(
-    space: Space,
-    kind: str,
-    of: str,
-    text: str,
-    members: Sequence[Member],
-    fingerprint: str,
-    there: Made | None,
-    metadata: Mapping[str, Any],
-) -> MemCube:
-    """Write a derived cube, or its next version, in one transaction. Its parents are the members."""
-    now = space.clock()
-    first, last = members[0], members[-1]
-    cube = MemCube(
-        id=there.id if there else new_id(), text=text, space=space.name, at=first.when, learned=now, kind=kind,
-        version=there.version + 1 if there else 1, session=first.session if kind == "episode" else None,
-        source="mnemos", parents=tuple(m.id for m in members[:PARENTS]), valid_from=from_micros(first.at),
-        valid_to=from_micros(last.at), metadata={**metadata, "of": of, "from": fingerprint},
-    )  # fmt: skip
-    [entry] = make_entries([cube], space.embedder)
-    with space.store.connection.write() as db:
-        if there:
-            db.execute("DELETE FROM parents WHERE child = ?", (cube.id,))
-            space.store.replace(replace(entry, cube=cube), space.model_key())
-        else:
-            space.store.insert([entry], space.model_key())
-    return cube
+class Writer:
+    """Writes derived cubes, some at a time: embedded together, in one transaction. `flush` writes the rest."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._new: list[MemCube] = []
+        self._later: list[str] = []  # summed up by rules because the model failed
+
+    def put(
+        self,
+        kind: str,
+        of: str,
+        text: str,
+        members: Sequence[Member],
+        fingerprint: str,
+        there: Made | None,
+        metadata: Mapping[str, Any],
+        *,
+        good: bool = True,
+    ) -> None:
+        """Take a derived cube, or the next version of one that is there. Its parents are the members."""
+        first, last = members[0], members[-1]
+        cube = MemCube(
+            id=there.id if there else new_id(), text=text, space=self.space.name, at=first.when,
+            learned=self.space.clock(), kind=kind, version=there.version + 1 if there else 1,
+            session=first.session if kind == "episode" else None, source="mnemos",
+            parents=tuple(m.id for m in members[:PARENTS]), valid_from=from_micros(first.at),
+            valid_to=from_micros(last.at), metadata={**metadata, "of": of, "from": fingerprint},
+        )  # fmt: skip
+        self._new.append(cube)
+        if not good:
+            self._later.append(cube.id)
+        if len(self._new) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        cubes, self._new, later, self._later = self._new, [], self._later, []
+        entries = make_entries(cubes, self.space.embedder)
+        store = self.space.store
+        with store.connection.write() as db:
+            db.executemany("DELETE FROM parents WHERE child = ?", ((c.id,) for c in cubes if c.version > 1))
+            store.insert(entries, self.space.model_key())
+            store.life.settle([c.id for c in cubes if c.id not in later])
+            for name in later:
+                store.life.fail(name, "summed up by rules, the model failed")
 
 
 def summarise(space: Space, texts: Sequence[str], sentences: int) -> tuple[str, str, bool]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mnemos.cube import to_micros
 from mnemos.methods import Paper, method
 from mnemos.store.life import Link
-from mnemos.text.consolidate.derive import put, summarise
+from mnemos.text.consolidate.derive import Writer, summarise
 from mnemos.text.consolidate.episodes import cut
 from mnemos.text.consolidate.groups import Group, Made, Member, above, derived, fingerprint, members, units
 from mnemos.text.consolidate.profiles import profiles
@@ -82,14 +82,18 @@ def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None =
     done.linked = link(space)
     originals, made = members(space.store), derived(space.store)
     alive = {m.id: m.version for m in originals}
-    _sessions(space, units(originals), made, done, limit, progress)
+    writer = Writer(space)
+    _sessions(writer, units(originals), made, done, limit, progress)
+    writer.flush()
     for level in ("day", "week"):
         if done.total < limit:
             below = "session" if level == "day" else "day"
             parts = [m for m in derived(space.store).values() if m.level == below]
-            _summaries(space, above(parts, level), made, done, limit, progress)
+            _summaries(writer, above(parts, level), made, done, limit, progress)
+            writer.flush()
     if done.total < limit:
-        _profiles(space, made, alive, done)
+        _profiles(writer, made, alive, done)
+        writer.flush()
         done.removed = _remove_empty(space)
     done.promoted = promote(space)
     done.faded = fade(space)
@@ -123,7 +127,7 @@ def link(space: Space) -> int:
 
 
 def _sessions(
-    space: Space,
+    writer: Writer,
     groups: Sequence[Group],
     made: dict[str, Made],
     done: Consolidation,
@@ -135,17 +139,17 @@ def _sessions(
             return
         there = made.get(group.of)
         if len(group.members) < SHORTEST or (
-            there and there.fingerprint == group.fingerprint and not _redo(space, there, done)
+            there and there.fingerprint == group.fingerprint and not _redo(writer.space, there, done)
         ):
             continue
-        _episodes(space, group, made, done)
-        _summary(space, group, there, done)
+        _episodes(writer, group, made, done)
+        _summary(writer, group, there, done)
         if progress:
             progress(1)
 
 
 def _summaries(
-    space: Space,
+    writer: Writer,
     groups: Sequence[Group],
     made: dict[str, Made],
     done: Consolidation,
@@ -157,7 +161,7 @@ def _summaries(
         if done.total >= limit:
             return
         if len(group.members) > 1 and not (there and there.fingerprint == group.fingerprint):
-            _summary(space, group, there, done)
+            _summary(writer, group, there, done)
             if progress:
                 progress(1)
 
@@ -167,27 +171,20 @@ def _redo(space: Space, made: Made, done: Consolidation) -> bool:
     return space.reasoner is not space.rules and made.id in done.ids_waiting
 
 
-def _summary(space: Space, group: Group, there: Made | None, done: Consolidation) -> None:
-    cubes = space.store.by_key([m.n for m in group.members])
+def _summary(writer: Writer, group: Group, there: Made | None, done: Consolidation) -> None:
+    cubes = writer.space.store.by_key([m.n for m in group.members])
     texts = [(f"{c.speaker}: " if c.speaker else "") + c.text for c in (cubes[m.n] for m in group.members)]
-    title, summary, good = summarise(space, texts, SENTENCES[group.level])
-    if not summary:
-        return
-    first = group.members[0].when
-    what = {"metadata": {"title": title, "level": group.level}}
-    cube = put(
-        space, "summary", group.of, f"{title} ({first:%Y-%m-%d}): {summary}" if title else summary, group.members,
-        group.fingerprint, there, what["metadata"],
-    )  # fmt: skip
-    if not good:
-        space.store.life.fail(cube.id, "summed up by rules, the model failed")
-    elif cube.id in done.ids_waiting:
-        space.store.life.settle([cube.id])
-    done.count(group.level)
+    title, summary, good = summarise(writer.space, texts, SENTENCES[group.level])
+    if summary:
+        text = f"{title} ({group.members[0].when:%Y-%m-%d}): {summary}"
+        about = {"title": title, "level": group.level}
+        writer.put("summary", group.of, text, group.members, group.fingerprint, there, about, good=good)
+        done.count(group.level)
 
 
-def _episodes(space: Space, group: Group, made: dict[str, Made], done: Consolidation) -> None:
+def _episodes(writer: Writer, group: Group, made: dict[str, Made], done: Consolidation) -> None:
     """Cut a session where its topic turns; one that does not turn is its own episode."""
+    space = writer.space
     parts = [group.members[a:b] for a, b in cut(space, group.members)]
     wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
     stale = [m for m in made.values() if m.of.startswith("episode:") and m.of not in wanted and _is_of(m, group)]
@@ -203,7 +200,7 @@ def _episodes(space: Space, group: Group, made: dict[str, Made], done: Consolida
         title, summary = space.rules.title(texts), space.rules.summarise(texts, 2)
         text = f"{title} ({part[0].when:%Y-%m-%d %H:%M}): {summary}" if summary else title
         if text:
-            put(space, "episode", of, text, part, mark, there, {"title": title, "turns": len(part)})
+            writer.put("episode", of, text, part, mark, there, {"title": title, "turns": len(part)})
             done.count("episode")
 
 
@@ -211,7 +208,8 @@ def _is_of(made: Made, group: Group) -> bool:
     return made.of.removeprefix("episode:") in {m.id for m in group.members}
 
 
-def _profiles(space: Space, made: dict[str, Made], versions: dict[str, int], done: Consolidation) -> None:
+def _profiles(writer: Writer, made: dict[str, Made], versions: dict[str, int], done: Consolidation) -> None:
+    space = writer.space
     for profile in profiles(space.store.life.facts()):
         of = f"profile:{profile.subject}"
         ids = list(dict.fromkeys(f.cube for f in profile.facts if f.cube in versions))
@@ -223,7 +221,7 @@ def _profiles(space: Space, made: dict[str, Made], versions: dict[str, int], don
             continue
         cubes = sorted(space.store.get(ids).values(), key=lambda c: c.at)
         members = [Member(0, c.id, c.version, None, to_micros(c.at), 0) for c in cubes]
-        put(space, "profile", of, profile.text, members, mark, there, {"subject": profile.subject})
+        writer.put("profile", of, profile.text, members, mark, there, {"subject": profile.subject})
         done.count("profile")
 
 

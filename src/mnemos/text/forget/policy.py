@@ -144,7 +144,7 @@ def _over(
             gone[i] = True
             left -= 1
             bytes_left -= int(lives.size[i])
-    return [rows[i].id for i in np.flatnonzero(gone)]
+    return [row.id for row, away in zip(rows, gone, strict=True) if away]
 
 
 def _candidates(space: Space, state: str, more: set[str] | None = None) -> tuple[list[Row], Lives]:

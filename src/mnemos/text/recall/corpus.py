@@ -125,6 +125,13 @@ class Corpus:
         there: NDArray[np.int64] = found[self.keys[found] == keys]
         return there
 
+    def positions_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the position of each key, (len(keys),); -1 for one that is not there."""
+        if not len(self):
+            return np.full(len(keys), -1, dtype=np.int64)
+        found = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
+        return np.where(self.keys[found] == keys, found, -1)
+
     @property
     def has_roles(self) -> bool:
         """Whether some cube was said by a user or by an assistant."""

@@ -9,23 +9,26 @@ from typing import TypeVar
 
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
-from mnemos.store.base import Changes, Filter, Store
+from mnemos.store.base import Changes, Filter
+from mnemos.store.sqlite import SqliteStore
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.view import Allow, View
 
 R = TypeVar("R")
+GROWTH = 1.05  # the links are read anew when the space has grown by so much
 Rank = Callable[[View, Query, Allow], list[R]]
 
 
 class LiveView:
     """Keeps one `View` in step with the store, whoever writes to it. Safe among threads: questions take turns."""
 
-    def __init__(self, store: Store, space: str) -> None:
+    def __init__(self, store: SqliteStore, space: str) -> None:
         self._store = store
         self._space = space
         self._view: View | None = None
         self._lock = threading.RLock()
         self._warned = False
+        self._linked = 0  # the newest key whose links are in the view
 
     @property
     def view(self) -> View | None:
@@ -69,6 +72,7 @@ class LiveView:
             view = View()
             view.apply(self._store.changes(0, model))
         self._view = view
+        self._link(view)
         if view.without_vector and embedder is not None and not self._warned:
             self._warned = True
             warnings.warn(
@@ -79,6 +83,13 @@ class LiveView:
                 stacklevel=6,
             )
         return view
+
+    def _link(self, view: View) -> None:
+        """Take in the links that consolidation has made since, when they are many enough to matter."""
+        linked = int(self._store.get_meta("linked", "0"))
+        if linked and (view.graph is None or linked > GROWTH * self._linked):
+            view.link(self._store.life.link_keys("similar"))
+            self._linked = linked
 
     def _past(self, as_of: int, model: int | None) -> View:
         view = View()

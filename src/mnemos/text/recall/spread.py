@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mnemos.methods import Paper, method
 from mnemos.text.recall.corpus import Corpus
-from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -146,12 +145,12 @@ def recall_graph(count: int, similar: Links, shared: Links) -> Graph:
 
 
 @method("spread", form="text", operation="recall", papers=(HIPPORAG, MMR))
-def spread(corpus: Corpus, query: Query, scores: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
+def spread(corpus: Corpus, scores: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
     """Return the scores (N,) with what links and other sessions add and take; -inf stays -inf.
 
     Added is WEIGHT * log(p + LEAST), p the PageRank from the best hits. Then, where the softmax of the best scores has
     an entropy above UNSURE, COVERED is taken off for each better hit of the same session: the answers to "which books
-    has she read" are spread over sessions. `query` is not looked at. Cost: O(N) and O(links of the hits):
+    has she read" are spread over sessions. Cost: O(N) and O(links of the hits):
     0.5 ms for 6,000 cubes with 30 links each, 1.7 ms for 100,000.
     """
     s = QUICK.start(scores)

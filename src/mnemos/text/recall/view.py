@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from mnemos.text.recall.fusion import brevity, explain, fuse, weights
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.sessions import session_signals
 from mnemos.text.recall.signals import Signals, bm25, cosines, signals
+from mnemos.text.recall.spread import RARE, Graph, rare_links, recall_graph, spread
 
 SearchMethod = Literal["hybrid", "words", "vectors"]
 Floats = NDArray[np.float32]
@@ -49,6 +50,7 @@ class View:
     def __init__(self) -> None:
         self.corpus = Corpus()
         self.seq = 0
+        self.graph: Graph | None = None
 
     def __len__(self) -> int:
         return int(self.corpus.alive.sum())
@@ -76,6 +78,16 @@ class View:
         self.seq = changes.seq
         return len(self) >= len(self.corpus) // 2
 
+    def link(self, links: Sequence[tuple[int, int, float]]) -> None:
+        """Take in links between keys, along which `rank` spreads. O(links), and O(terms) for those of rare words."""
+        corpus = self.corpus
+        i, j = (corpus.positions_of(np.array([x[n] for x in links], dtype=np.int64)) for n in (0, 1))
+        weight = np.array([x[2] for x in links], dtype=np.float64)
+        there = (i >= 0) & (j >= 0)
+        shown = corpus.alive & ~corpus.derived
+        rare = (p[shown[p]].astype(np.int64) for p in corpus.words.postings(2 * RARE))
+        self.graph = recall_graph(len(corpus), (i[there], j[there], weight[there]), rare_links(len(corpus), rare))
+
     def mask(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return (N,) True where the cube's key is one of `keys`."""
         allowed = np.zeros(len(self.corpus), dtype=bool)
@@ -100,8 +112,13 @@ class View:
                 if "time" in found:
                     spoken_for |= found["time"] > 0
                 scores = np.where(spoken_for, scores, np.float32(-np.inf))
-            best = self._best(scores, k, allow)
+            shown = self._visible(scores, allow)
+            spread_to = shown if self.graph is None else spread(self.corpus, shown, self.graph)
+            best = _top(spread_to, k)
             reasons = explain(found, by, brief, best)
+            if self.graph is not None:
+                for i, why in zip(best, reasons, strict=True):
+                    why["links"] = float(spread_to[i] - shown[i])
             return [
                 Ranked(int(self.corpus.keys[i]), sum(why.values()), why) for i, why in zip(best, reasons, strict=True)
             ]

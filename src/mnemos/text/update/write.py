@@ -10,7 +10,7 @@ from datetime import datetime
 from mnemos.cube import MemCube, to_micros
 from mnemos.guard.instructions import Trust, trust_of
 from mnemos.reason.base import Reasoner
-from mnemos.reason.rules import filler_terms
+from mnemos.reason.condense import filler_terms
 from mnemos.store.base import Entry
 from mnemos.store.life import Decision, Link, StoredFact
 from mnemos.store.schema import print_of
