@@ -5,7 +5,8 @@ every attribute changes 0 to 10 times, at random days, among small talk, questio
 facts. Each state is asked for just before it changes, or at the end: after how many changes is the current value still
 the first hit? A hit is right when it is a statement of that state; it is never enough that it mentions the value.
 Compared are the space as it is ("search"), the same with `decide=False` ("append_only"), the facts table looked up with
-the gold key ("facts_table"). At the end every earlier state is asked for with `as_of` a moment at which it held.
+the gold key ("facts_table"). At the end every question is asked again with `as_of` the moment at which it was asked
+("as_of_as_then": is the answer the same?), and every earlier state is asked for with `as_of` a moment at which it held.
 """
 
 from __future__ import annotations
@@ -264,12 +265,13 @@ def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score
         said: dict[str, dict[str, State | None]] = {name: {} for name in spaces}
         current: dict[tuple[str, str], State] = {}
         starts: list[tuple[datetime, State]] = []
+        answers: list[tuple[datetime, State, str]] = []
         for event in events:
             now[0] = event.at
             state = event.state
             if state is not None:
                 if (old := current.get(state.key)) is not None:
-                    ask(spaces, said, old, k, score)
+                    answers.append((now[0] - timedelta(microseconds=1), old, ask(spaces, said, old, k, score)))
                 current[state.key] = state
                 starts.append((event.at, state))
             for name, space in spaces.items():
@@ -279,17 +281,24 @@ def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score
         for state in current.values():
             ask(spaces, said, state, k, score)
         _ask_past(spaces["search"], said["search"], starts, k, score)
+        for moment, state, answer in answers:  # whatever was answered then, right or wrong, is what as_of answers
+            again = spaces["search"].search(state.question(), k=k, as_of=moment)
+            first = again[0].cube.text if again else ""
+            score.note("as_of_as_then", state, first == answer, first)
         _count_endings(spaces["search"], said["search"], current, score)
 
 
-def ask(spaces: dict[str, Space], said: dict[str, dict[str, State | None]], state: State, k: int, score: Score) -> None:
-    """Ask every contestant for what is so now."""
+def ask(spaces: dict[str, Space], said: dict[str, dict[str, State | None]], state: State, k: int, score: Score) -> str:
+    """Ask every contestant for what is so now; return what ours answers."""
+    answer = ""
     for name, space in spaces.items():
         hits = space.search(state.question(), k=k)
         _note(score, name, state, hits[0].cube if hits else None, said[name])
+        answer = hits[0].cube.text if hits and name == "search" else answer
     subject, attribute = state.fact()
     values = [f.value.casefold() for f in spaces["search"].facts(subject, attribute) if not f.negated]
     score.note("facts_table", state, values == [state.value.casefold()], str(values))
+    return answer
 
 
 def _note(score: Score, name: str, state: State, cube: MemCube | None, said: dict[str, State | None]) -> None:

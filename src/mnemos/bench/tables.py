@@ -19,7 +19,9 @@ def facts(result: Result) -> Rows:
     test = result["splits"]["test"]
     shown = {
         "search": "mnemos", "append_only": "append only", "facts_table": "facts, asked by name",
-        "search_as_of": "mnemos, as of an earlier moment", "facts_table_as_of": "facts, as of an earlier moment",
+        "search_as_of": "mnemos, as of an earlier moment",
+        "as_of_as_then": "as of then, the same answer as then",
+        "facts_table_as_of": "facts, as of an earlier moment",
     }  # fmt: skip
     lines: Rows = [["first hit right, test templates", "all", *map(str, range(1, 11)), "n"]]
     for key, name in shown.items():

@@ -135,7 +135,10 @@ def rows_left(space: Space, ids: Sequence[str]) -> list[str]:
     """Return what rows still know of these ids: cubes, links, and words, vectors or dates without a cube."""
     left = [f"row: cube {name}" for name in space.store.family(ids)]
     orphans = space.store.orphans()
-    return [*left, f"{orphans} words, vectors or dates without a cube"] if orphans else left
+    gone = sorted(set(ids) - set(space.store.get(ids)))
+    if traces := space.store.traces(gone):
+        left.append(f"{traces} links, decisions or facts that name them")
+    return [*left, f"{orphans} words, vectors, dates or facts without a cube"] if orphans else left
 
 
 def pieces(versions: Sequence[MemCube], ids: Sequence[str]) -> list[bytes]:

@@ -59,6 +59,12 @@ def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
     return len(keys)
 
 
+def traces(db: sqlite3.Connection, names: Sequence[str]) -> int:
+    """Count where links, decisions, waiting lists and facts still name these ids."""
+    found = [select_in(db, f"SELECT 1 FROM {table} WHERE {column} IN ({{}})", names) for table, column in ID_TABLES]
+    return sum(map(len, found)) + len(select_in(db, "SELECT 1 FROM facts WHERE ended_by IN ({})", names))
+
+
 def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
     """Undo what these cubes ended: facts hold again, and cubes that they alone superseded are active again."""
     ended = select_in(db, "SELECT DISTINCT cubes.id FROM facts JOIN cubes USING (n) WHERE ended_by IN ({})", names)

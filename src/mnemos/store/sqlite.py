@@ -17,7 +17,7 @@ from mnemos.store import audit
 from mnemos.store.base import DERIVED, Changes, DateRow, Entry, Filter, IndexRow, Scanned
 from mnemos.store.connection import Connection
 from mnemos.store.life import Life
-from mnemos.store.removal import ROW_TABLES, family, hash_id, remove, select_in
+from mnemos.store.removal import ROW_TABLES, family, hash_id, remove, select_in, traces
 from mnemos.store.rows import INSERT, SELECT, marks, to_cube, to_row, to_sql
 from mnemos.store.schema import print_of
 
@@ -136,6 +136,11 @@ class SqliteStore:
         """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
         with self.connection.read() as db:
             return family(db, ids)
+
+    def traces(self, ids: Sequence[str]) -> int:
+        """Count where links, decisions, waiting lists and facts name these ids."""
+        with self.connection.read() as db:
+            return traces(db, ids)
 
     def erase(self, ids: Sequence[str]) -> list[str]:
         """Remove cubes with all their versions and everything derived from them; return the ids removed.
