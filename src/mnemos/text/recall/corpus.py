@@ -151,7 +151,8 @@ class Corpus:
 
     def _lay_out(self) -> Layout:
         n = len(self)
-        session = np.where(self.alive, self._session, -1).astype(np.int32)
+        originals = self.alive & ~self.derived  # derived cubes are no turns: conversations are laid out without them
+        session = np.where(originals, self._session, -1).astype(np.int32)
         inside = np.flatnonzero(session >= 0)
         order = _by_session_and_time(inside, session, self._at)
         sorted_session = session[order]
@@ -169,8 +170,8 @@ class Corpus:
         count = len(self.session_names)
         session_lengths = np.bincount(session[order], weights=lengths[order], minlength=count).astype(np.float32)
         first = (around[-1] == n) & (session >= 0)
-        living = {reach: w[self.alive] for reach, w in windows.items()}
-        some = bool(self.alive.any())
+        living = {reach: w[originals] for reach, w in windows.items()}
+        some = bool(originals.any())
         return Layout(
             around=around,
             session=session,
