@@ -440,24 +440,34 @@ class Space:
         attribute: str | None = None,
         *,
         as_of: datetime | str | float | None = None,
+        true_at: datetime | str | float | None = None,
         ended: bool = False,
     ) -> Sequence[KnownFact]:
         """Return what cubes state, oldest first: what holds now, or as believed at `as_of`; with `ended` also what held.
 
+        `true_at` asks for what was true at a moment, as far as is known now (or was known at `as_of`).
         "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared as they are kept.
         """
         believed = moment(as_of, "as_of")
         when = None if believed is None else to_micros(believed)
-        rows = self.store.life.facts(subject=subject, as_of=when, ended=ended)
-        return [known(row, when) for row in rows if attribute in (None, row.fact.attribute)]
+        true = moment(true_at, "true_at")
+        rows = self.store.life.facts(subject=subject, as_of=when, ended=ended or true is not None)
+        found = [known(row, when) for row in rows if attribute in (None, row.fact.attribute)]
+        return found if true is None else [f for f in found if f.held_at(true)]
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return what was decided about new statements and why, oldest first; plain additions are not recorded."""
         return self.store.life.decisions(cube_id, limit=limit)
 
     def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
-        """Return the links from and to a cube, or all."""
-        return self.store.life.links(None if cube_id is None else [cube_id], kind=kind)
+        """Return the links from and to a cube, or all that are kept; see `store.life.Link` for the kinds.
+
+        With a cube also those that follow from the rows: derived from, follows, same entity.
+        """
+        if cube_id is None:
+            return self.store.life.links(kind=kind)
+        found = self.store.life.links([cube_id]) + self.store.life.around(cube_id)
+        return [link for link in found if kind in (None, link.kind)]
 
     def flush(self) -> int:
         """Write the recalls that are in RAM only; return how many cubes changed."""

@@ -35,7 +35,9 @@ class Mnemos:
     """A root folder of spaces. Nothing to start, nothing to configure; a context manager.
 
     `embedder` is "bundled" (the default), "none" (words only), another spec that `mnemos.embed.load` takes, or
-    an `Embedder`. `clock` tells the time; tests and simulations inject their own.
+    an `Embedder`. `clock` tells the time; tests and simulations inject their own. `reasoner` is "rules" (the default),
+    "openai:MODEL@URL" or a `Reasoner`: a model is asked by `Space.consolidate` only. `actor` is who the audit log names
+    (default: $MNEMOS_ACTOR, or "local").
 
     Raises StoreError when the root cannot be made or is not a folder.
     """
@@ -47,13 +49,13 @@ class Mnemos:
         embedder: str | Embedder | None = None,
         clock: Callable[[], datetime] | None = None,
         reasoner: str | Reasoner | None = None,
-        actor: str = "local",
+        actor: str | None = None,
     ) -> None:
         self.root = Path(root).expanduser() if root is not None else default_root()
         self.embedder = load(embedder)
         self.clock = clock or utc_now
         self.reasoner = load_reasoner(reasoner)
-        self.actor = actor
+        self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
         self._spaces: dict[str, Space] = {}
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

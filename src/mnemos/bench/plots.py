@@ -50,7 +50,7 @@ def plot_retention(result: dict[str, Any], path: Path | str) -> Path:
         f"What laws of forgetting keep: {result['memories']:,} memories in {result['days']} days, mean of {n} seeds",
         fontsize=12, x=0.01, ha="left",
     )  # fmt: skip
-    figure.savefig(str(path), dpi=150)
+    figure.savefig(str(path), dpi=90)
     return Path(path)
 
 

@@ -23,7 +23,7 @@ from mnemos.system import Mnemos
 RESULTS = Path("benchmarks/results")
 RETRIEVAL = ("locomo", "beam", "longmemeval")
 # Benchmarks of the life of memories: all generate their data, all take a seed.
-LIFE = ("facts", "stages", "order", "retention", "poison", "year", "erasure", "faults")
+LIFE = ("facts", "stages", "order", "retention", "poison", "year", "erasure", "faults", "tails")
 PLOTTED = {  # a picture is written beside the result
     "facts": attrgetter("plot_facts"), "retention": attrgetter("plot_retention"), "poison": attrgetter("plot_poison"),
     "year": attrgetter("plot_year"),

@@ -142,6 +142,16 @@ def faults(result: Result) -> Rows:
     ]
 
 
+def tails(result: Result) -> Rows:
+    """Return what each generation of summaries still mentions."""
+    kept = result["kept"]
+    kinds = list(next(iter(kept.values())))
+    return [
+        ["things still mentioned in", *kinds],
+        *([name, *(percent(row[k]) for k in kinds)] for name, row in kept.items()),
+    ]
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "facts": ("facts", facts),
     "facts-endings": ("facts", endings),
@@ -156,4 +166,5 @@ TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "year-time": ("year", year_time),
     "erasure": ("erasure", erasure),
     "faults": ("faults", faults),
+    "tails": ("tails", tails),
 }

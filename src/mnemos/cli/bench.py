@@ -26,6 +26,7 @@ LIFE = {
     "poison": "Attacks on what an agent is shown, with and without the guard.",
     "year": "A year of 50,000 turns with questions by day and consolidation by night.",
     "erasure": "A thousand random spaces in which something is forgotten; what is left of it.",
+    "tails": "What summaries of summaries lose: rare things first.",
     "faults": "A model that fails in a third of its calls: are writes lost?",
 }
 app = typer.Typer(

@@ -36,7 +36,11 @@ class StoredFact:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A directed link between two cubes. `kind`: same entity, follows, supports, supersedes, similar, recalled with."""
+    """A directed link between two cubes.
+
+    Kept are supersedes, supports, contradicts, similar and recalled with; derived from, follows and same entity follow
+    from the rows (see `Life.around`).
+    """
 
     a: str
     b: str
@@ -67,6 +71,10 @@ class KnownFact:
     cube: str
     valid_from: datetime
     valid_to: datetime | None
+
+    def held_at(self, moment: datetime) -> bool:
+        """Tell whether it was true at a moment, as far as is known."""
+        return self.valid_from <= moment and (self.valid_to is None or moment < self.valid_to)
 
 
 class Life:
@@ -182,6 +190,44 @@ class Life:
                         rows += db.execute(f"{select} WHERE {column} IN ({marks(part)})", part).fetchall()
                 rows = [r for r in dict.fromkeys(rows) if kind is None or r[2] == kind]
         return [Link(*r) for r in rows]
+
+    def around(self, cube_id: str) -> list[Link]:
+        """Return the links of a cube that follow from the rows: derived from, follows, and same entity.
+
+        "follows" joins neighbours in a session; "same entity" cubes that state something of the same subject, the
+        newest 20. O(log N + those found).
+        """
+        follows = (
+            "SELECT id FROM cubes WHERE replaced IS NULL AND session = :s AND kind = :k AND (at, n) {} (:at, :n) "
+            "ORDER BY at {}, n {} LIMIT 1"
+        )
+        entity = (
+            "SELECT DISTINCT y.id FROM facts AS x JOIN facts AS z ON z.subject = x.subject AND z.n != x.n "
+            "JOIN cubes AS y ON y.n = z.n AND y.replaced IS NULL AND y.state = 'active' WHERE x.n = ? "
+            "ORDER BY y.at DESC LIMIT 20"
+        )
+        with self.connection.read() as db:
+            row = db.execute(
+                "SELECT n, session, kind, at FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)
+            ).fetchone()
+            if row is None:
+                return []
+            found = [
+                Link(cube_id, p, "derived from")
+                for (p,) in db.execute("SELECT parent FROM parents WHERE child = ?", (cube_id,))
+            ]
+            found += [
+                Link(c, cube_id, "derived from")
+                for (c,) in db.execute("SELECT child FROM parents WHERE parent = ?", (cube_id,))
+            ]
+            if row[1] is not None:
+                place = dict(zip(("n", "s", "k", "at"), row, strict=True))
+                found += [
+                    Link(cube_id, i, "follows") for (i,) in db.execute(follows.format("<", "DESC", "DESC"), place)
+                ]
+                found += [Link(i, cube_id, "follows") for (i,) in db.execute(follows.format(">", "ASC", "ASC"), place)]
+            found += [Link(cube_id, i, "same entity") for (i,) in db.execute(entity, (row[0],))]
+        return found
 
     def link_keys(self, kind: str) -> list[tuple[int, int, float]]:
         """Return (key, key, weight) of the links of a kind between current versions. O(links)."""

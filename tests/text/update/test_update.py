@@ -52,7 +52,7 @@ def test_a_changed_fact_supersedes_the_old_one_and_both_stay(space, clock):
     assert space.history(porto.id)[0] == porto.__class__(**{**_fields(porto), "replaced": T0 + timedelta(days=10)})
     [decision] = space.decisions(faro.id)
     assert (decision.action, decision.others, decision.maker) == ("SUPERSEDE", (porto.id,), "rules")
-    assert [(link.a, link.b, link.kind) for link in space.links(faro.id)] == [(faro.id, porto.id, "supersedes")]
+    assert [(x.a, x.b, x.kind) for x in space.links(faro.id, kind="supersedes")] == [(faro.id, porto.id, "supersedes")]
 
 
 def _fields(cube):
@@ -81,6 +81,25 @@ def test_history_told_in_any_order_comes_out_the_same(space, clock):
     assert spans["Braga"] == (T0 + timedelta(days=200), None)
     assert spans["Porto"][0] == T0
     assert spans["Faro"] == (T0 + timedelta(days=100), T0 + timedelta(days=200))
+
+
+def test_what_was_true_is_another_question_than_what_was_believed(space, clock):
+    space.add("I live in Porto.", speaker="Ana", at=T0)
+    clock.days(100)
+    space.add("I moved to Faro last month.", speaker="Ana")
+    moment = T0 + timedelta(days=90)
+    assert [f.value for f in space.facts("ana", "live in", true_at=moment)] == ["Faro"]
+    assert [f.value for f in space.facts("ana", "live in", true_at=moment, as_of=moment)] == ["Porto"]
+    assert [f.value for f in space.facts("ana", "live in", true_at=T0 + timedelta(days=5))] == ["Porto"]
+
+
+def test_links_that_follow_from_the_rows_are_shown_with_a_cube(space, clock):
+    a, b, c = tell(space, clock, "I live in Porto.", "I work at Bosch.", "Nothing to say.", session="s1")
+    space.add("My dog is called Rex.", speaker="Ana")
+    found = {(x.a, x.b, x.kind) for x in space.links(b.id)}
+    assert {(b.id, a.id, "follows"), (c.id, b.id, "follows"), (b.id, a.id, "same entity")} <= found
+    space.consolidate()
+    assert {x.kind for x in space.links(a.id)} >= {"derived from", "same entity", "follows"}
 
 
 def test_the_same_statement_again_strengthens_the_cube_that_is_there(space, clock):

@@ -73,3 +73,11 @@ def summarise(space: Space, texts: Sequence[str], sentences: int) -> tuple[str, 
         except ReasonerError:
             pass
     return space.rules.title(texts), space.rules.summarise(texts, sentences), space.reasoner is space.rules
+
+
+def reflect(space: Space, texts: Sequence[str]) -> list[str]:
+    """Return what the space's reasoner concludes from texts; nothing when it fails."""
+    try:
+        return space.reasoner.reflect(texts)
+    except ReasonerError:
+        return []

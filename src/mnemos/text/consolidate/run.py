@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mnemos.cube import to_micros
 from mnemos.methods import Paper, method
 from mnemos.store.life import Link
-from mnemos.text.consolidate.derive import Writer, summarise
+from mnemos.text.consolidate.derive import Writer, reflect, summarise
 from mnemos.text.consolidate.episodes import cut
 from mnemos.text.consolidate.groups import Group, Made, Member, above, derived, fingerprint, members, units
 from mnemos.text.consolidate.profiles import profiles
@@ -180,6 +180,18 @@ def _summary(writer: Writer, group: Group, there: Made | None, done: Consolidati
         about = {"title": title, "level": group.level}
         writer.put("summary", group.of, text, group.members, group.fingerprint, there, about, good=good)
         done.count(group.level)
+        if group.level == "week":
+            _reflection(writer, group, texts, done)
+
+
+def _reflection(writer: Writer, group: Group, texts: Sequence[str], done: Consolidation) -> None:
+    """Keep what the reasoner concludes from a week; the rules conclude nothing."""
+    insights = reflect(writer.space, texts)
+    if insights:
+        of = f"reflection:{group.of}"
+        there = derived(writer.space.store).get(of)
+        writer.put("reflection", of, "\n".join(insights), group.members, group.fingerprint, there, {"level": "week"})
+        done.count("reflection")
 
 
 def _episodes(writer: Writer, group: Group, made: dict[str, Made], done: Consolidation) -> None:
