@@ -57,10 +57,8 @@ def run(
         space.consolidate()
         levels = {name: _summaries(space, name) for name in ("session", "day", "week")}
         found = {w: bool(hits := space.search(w, k=1)) and w in hits[0].cube.text for w in said}
-    rows = {
-        "originals": _kept(said, lambda w: found[w]),
-        **{f"summaries of {name}s": _kept(said, lambda w, text=text: w in text) for name, text in levels.items()},
-    }
+    rows = {"originals": _kept(said, {w for w in said if found[w]})}
+    rows |= {f"summaries of {name}s": _kept(said, {w for w in said if w in text}) for name, text in levels.items()}
     return {"seed": seed, "turns": days * sessions * turns, "things": len(said), "kept": rows}
 
 
@@ -69,8 +67,8 @@ def _summaries(space: Space, level: str) -> str:
     return "\n".join(c.text for c in cubes if c.metadata["level"] == level)
 
 
-def _kept(said: Counter[str], there: Callable[[str], bool]) -> dict[str, float]:
+def _kept(said: Counter[str], there: set[str]) -> dict[str, float]:
     """Return the share of things that are still mentioned: all, the frequent ones, and those said once."""
     often, once = ([w for w, n in said.items() if n >= OFTEN], [w for w, n in said.items() if n == 1])
     groups = {"all": list(said), "frequent": often, "said once": once}
-    return {name: round(sum(map(there, words)) / max(len(words), 1), 4) for name, words in groups.items()}
+    return {name: round(len(there.intersection(words)) / max(len(words), 1), 4) for name, words in groups.items()}
