@@ -93,7 +93,7 @@ def check(space: Space, acknowledged: dict[str, str], tally: Tally) -> None:
     tally.stored = len(stored)
     tally.lost = sum(stored.get(cube_id) != text for cube_id, text in acknowledged.items())
     tally.torn_batches = sum(count != BATCH for count in batches.values())
-    problems = [*space.store.integrity(), *space.doctor().problems]
+    problems = [*space.store.checks.integrity(), *space.doctor().problems]
     if problems:
         tally.unsound_checks += 1
         tally.problems += problems

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from mnemos import records, upkeep
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, to_micros
 from mnemos.embed import Embedder
-from mnemos.errors import EmbedderError, InvalidInput, NotFound, StaleVectors
+from mnemos.errors import EmbedderError, InvalidInput, NotFound
 from mnemos.filters import make_filter
 from mnemos.guard.erasure import Receipt, choose, erase
+from mnemos.guard.shield import secrets_policy, trust_rules
+from mnemos.kept import Kept
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
 from mnemos.store.life import Decision, KnownFact, Link, known
@@ -27,16 +26,10 @@ from mnemos.text.encode.take_in import take_in
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
-from mnemos.text.recall.known import known_first, stating
-from mnemos.text.recall.live import LiveView, Rank
-from mnemos.text.recall.living import asks_past, living_first
-from mnemos.text.recall.query import Query, make_query
-from mnemos.text.recall.view import Allow, Ranked, RankedSession, View
+from mnemos.text.recall.ask import find, find_sessions
+from mnemos.text.recall.live import LiveView
 from mnemos.text.recall.view import SearchMethod as SearchMethod
 from mnemos.text.update import versions
-
-R = TypeVar("R", Ranked, RankedSession)
-STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
 
 
 class Space:
@@ -61,7 +54,7 @@ class Space:
         self.rules = RuleReasoner()
         self.reasoner = reasoner or self.rules
         self._model_key: int | None = None
-        self._live = LiveView(store, name)
+        self.live = LiveView(store, name)
         self._recalls = Recalls(store)
 
     # -- encode
@@ -156,26 +149,7 @@ class Space:
             "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
             "include_derived": include_derived,
         }  # fmt: skip
-        return [hit for _, hit in self._search(query, k, filters, asked_at, method)]
-
-    def _search(
-        self, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
-    ) -> list[tuple[int, Hit]]:
-        def rank(view: View, question: Query, allow: Allow) -> list[Ranked]:
-            return view.rank(question, k, allow=allow, method=method)
-
-        if filters.get("include_superseded") is None:
-            filters = {**filters, "include_superseded": asks_past(query) if isinstance(query, str) else False}
-        ranked = self._ask(rank, query, k, filters, asked_at, method)
-        cubes = self.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
-        hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-        if method == "hybrid" and not filters["include_superseded"]:
-            hits = living_first(self.store, hits)
-            if known := stating(self.store, query, make_filter(**filters)):
-                hits = known_first(known, hits, k)
-        if filters.get("as_of") is None:
-            self.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
-        return hits
+        return [hit for _, hit in find(self, query, k, filters, asked_at, method)]
 
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger."""
@@ -195,45 +169,7 @@ class Space:
 
         Cubes without a session are left out.
         """
-
-        def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
-            return view.rank_sessions(question, k, allow=allow, method=method)
-
-        ranked = self._ask(rank, query, k, filters, asked_at, method)
-        best = self.store.by_key([r.best for r in ranked])
-        return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
-
-    def _ask(
-        self,
-        rank: Rank[R],
-        query: str,
-        k: int,
-        filters: Mapping[str, Any],
-        asked_at: Any,
-        method: str,
-    ) -> list[R]:
-        if not isinstance(query, str) or not query.strip():
-            raise InvalidInput("the query is empty. Ask for something, or use list() to see what is there.")
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise InvalidInput(f"k is {k!r}, expected a whole number of 1 or more.")
-        if method not in get_args(SearchMethod):
-            raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
-        query = clean(query)
-        filter = make_filter(**filters)
-        vector = None if method == "words" else self._embed_query(query)
-        question = make_query(query, vector, moment(asked_at, "asked_at") or self.clock())
-        return self._live.ask(rank, question, filter, self.model_key(), self.embedder)
-
-    def _embed_query(self, query: str) -> NDArray[np.float32] | None:
-        """Return the vector of a question; None, with a warning, when the embedder fails: words still find."""
-        if self.embedder is None:
-            return None
-        try:
-            vector: NDArray[np.float32] = self.embedder.embed([query])[0]
-            return vector
-        except EmbedderError as error:
-            warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=5)
-            return None
+        return find_sessions(self, query, k, filters, asked_at, method)
 
     def context(
         self,
@@ -255,7 +191,7 @@ class Space:
         """
         from mnemos.text.recall.context import pack
 
-        found = self._search(question, k, filters, asked_at, "hybrid")
+        found = find(self, question, k, filters, asked_at, "hybrid")
         if quarantine and (bad := self.quarantined(question, found)):
             found = [row for row in found if row[1].cube.id not in bad]
         return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
@@ -264,7 +200,7 @@ class Space:
         """Return the ids of the cubes that `context` would leave out for a question, with the reason."""
         from mnemos.guard.shield import quarantined
 
-        hits = self._search(question, 40, {}, None, "hybrid") if found is None else found
+        hits = find(self, question, 40, {}, None, "hybrid") if found is None else found
         return quarantined(self, hits, clean(question))
 
     # -- look
@@ -304,7 +240,7 @@ class Space:
             stats[name] = None if stats[name] is None else from_micros(stats[name]).isoformat()
         e = self.embedder
         stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
-        stats["index_bytes"] = self._live.nbytes
+        stats["index_bytes"] = self.live.nbytes
         stats["reasoner"] = getattr(self.reasoner, "stats", dict)() | {"name": self.reasoner.name}
         return stats
 
@@ -331,7 +267,7 @@ class Space:
         removed = self.store.erase([cube_id])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
-        self._live.drop()  # what was erased shall not stay in RAM either
+        self.live.drop()  # what was erased shall not stay in RAM either
         return removed
 
     def forget(
@@ -348,7 +284,7 @@ class Space:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
         receipt = erase(self, chosen_by, cubes, asked, self.clock())
-        self._live.drop()  # what was erased shall not stay in RAM either
+        self.live.drop()  # what was erased shall not stay in RAM either
         return receipt
 
     def forget_preview(
@@ -359,43 +295,17 @@ class Space:
 
     # -- the life of memories
 
-    @property
-    def policy(self) -> Policy:
-        """What this space lets go of, and by which law; assign a `Policy` to change it. It is kept in the file."""
-        return Policy.from_json(self.store.get_meta("policy", "{}"))
+    policy = Kept[Policy]("policy", Policy(), Policy.from_json, Policy.to_json)
+    """What this space lets go of, and by which law; kept in the file. Assign a `Policy` to change it."""
 
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self.store.set_meta("policy", policy.to_json())
+    trust = Kept[Mapping[str, int]]("trust", {}, json.loads, trust_rules)
+    """Tiers of trust by source (`fnmatch` patterns): 0 untrusted, 1 normal, 2 trusted; assign to change them.
 
-    @property
-    def trust(self) -> Mapping[str, int]:
-        """Tiers of trust by source (`fnmatch` patterns): 0 untrusted, 1 normal, 2 trusted; assign to change them.
+    Without a rule, sources on the web, in e-mail and in tools' answers are untrusted.
+    """
 
-        Without a rule, sources on the web, in e-mail and in tools' answers are untrusted.
-        """
-        from mnemos.guard.shield import trust_rules
-
-        return trust_rules(self)
-
-    @trust.setter
-    def trust(self, rules: Mapping[str, int]) -> None:
-        from mnemos.guard.shield import set_trust_rules
-
-        set_trust_rules(self, rules)
-
-    @property
-    def secrets(self) -> str:
-        """What is done with keys, tokens and card numbers in new texts: "redact" (the default), "refuse" or "keep"."""
-        return self.store.get_meta("secrets", "redact")
-
-    @secrets.setter
-    def secrets(self, policy: str) -> None:
-        from mnemos.guard.shield import SECRETS
-
-        if policy not in SECRETS:
-            raise InvalidInput(f"secrets is {policy!r}, expected one of {', '.join(SECRETS)}.")
-        self.store.set_meta("secrets", policy)
+    secrets = Kept[str]("secrets", "redact", str, secrets_policy)
+    """What is done with keys, tokens and card numbers in new texts: "redact" (the default), "refuse" or "keep"."""
 
     @property
     def law(self) -> Law:
@@ -425,14 +335,6 @@ class Space:
     def unarchive(self, ids: Sequence[str]) -> Sequence[str]:
         """Bring archived cubes back into search. Returns the ids that changed."""
         return archive(self, ids, back=True)
-
-    def view(self) -> View | None:
-        """Return the index as it is now, brought up to date; None for an empty space."""
-        return self._live.refresh(self.model_key(), self.embedder)
-
-    def drop(self) -> None:
-        """Free the RAM of the index; the next question reads everything again."""
-        self._live.drop()
 
     def facts(
         self,
@@ -496,4 +398,4 @@ class Space:
         if not self.store.closed:
             self._recalls.write(self.law)
         self.store.close()
-        self._live.drop()
+        self.live.drop()

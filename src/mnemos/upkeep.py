@@ -58,14 +58,14 @@ def doctor(space: Space, *, repair: bool = False, progress: Progress | None = No
     texts themselves are never changed. Reads every row: O(N), about 20,000 cubes a second.
     """
     store, report = space.store, Checkup(space.name)
-    for line in store.integrity():
+    for line in store.checks.integrity():
         report.problems.append(f"the file is damaged: {line}. Restore it from an export or a backup.")
     model = space.model_key()
     size = 0 if space.embedder is None else 2 * space.embedder.dimension
     wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
     wrong_vectors: list[int] = []
     missing = after = 0
-    while rows := store.scan(model, after=after, limit=PAGE):
+    while rows := store.checks.scan(model, after=after, limit=PAGE):
         for row in rows:
             terms, dates = words_and_dates(row.cube)
             if row.terms != " ".join(terms) or row.dates != dates:
@@ -78,11 +78,11 @@ def doctor(space: Space, *, repair: bool = False, progress: Progress | None = No
         after = rows[-1].n
         if progress:
             progress(len(rows))
-    orphans = store.orphans()
+    orphans = store.checks.orphans()
     if repair and wrong_words + wrong_vectors:
-        store.repair(wrong_words, wrong_vectors)
+        store.checks.repair(wrong_words, wrong_vectors)
     if repair and orphans:
-        store.orphans(remove=True)
+        store.checks.orphans(remove=True)
     if repair and space.embedder is not None and (missing or wrong_vectors):
         reindex(space)
     for count, problem, remedy in (

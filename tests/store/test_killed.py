@@ -81,7 +81,7 @@ def test_a_migration_that_is_killed_is_done_by_the_next_one_who_opens(tmp_path, 
     killed(tmp_path, delay)
     with Mnemos(tmp_path, embedder="none") as memory:
         space = memory.space("ana")
-        assert space.store.integrity() == []
+        assert space.store.checks.integrity() == []
         assert len(space) == 4_000
         assert len(space.store.life.pending()) == 4_000
 
@@ -98,9 +98,9 @@ def test_an_erasure_that_is_killed_can_be_run_again_and_leaves_nothing(tmp_path)
             break  # it was done before it could be killed
         with Mnemos(tmp_path, embedder="none") as memory:
             space = memory.space("ana")
-            assert space.store.integrity() == []
+            assert space.store.checks.integrity() == []
             assert len(space) in (2_000, 4_000)
-            assert space.store.orphans() == 0
+            assert space.store.checks.orphans() == 0
     with Mnemos(tmp_path, embedder="none") as memory:
         space = memory.space("ana")
         doomed = [f"c{i}" for i in range(0, 4_000, 2)]

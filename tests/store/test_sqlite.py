@@ -106,7 +106,7 @@ def test_erasing_takes_versions_and_what_was_derived_and_leaves_no_bytes(store):
     assert sorted(store.erase(["a", "unknown"])) == ["a", "b", "c"]
     assert store.versions("a") == []
     assert store.stats()["versions"] == 1
-    assert store.orphans() == 0
+    assert store.checks.orphans() == 0
     raw = b"".join(p.read_bytes() for p in store.path.parent.iterdir())
     assert secret.encode() not in raw
     assert b"other" in raw
@@ -171,7 +171,7 @@ def test_vectors_belong_to_their_model(store):
     assert store.unembedded(new, limit=9) == [(2, "hello")]
     assert store.drop_other_models(new) == 2
     assert [m["vectors"] for m in store.stats()["models"]] == [1]
-    assert store.orphans() == 0
+    assert store.checks.orphans() == 0
 
 
 def test_the_file_is_private(store):
@@ -199,7 +199,7 @@ def test_a_forked_child_reads_through_its_own_connection(store):
         os._exit(0 if store.get(["a"]) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     store.insert([entry(cube("b"))], None)
-    assert store.integrity() == []
+    assert store.checks.integrity() == []
 
 
 # -- files that are not what they should be
@@ -241,7 +241,7 @@ def test_damaged_pages_are_reported_not_swallowed(store):
     data[4096 * 20 : 4096 * 40] = os.urandom(4096 * 20)
     store.path.write_bytes(data)
     try:
-        wrong = SqliteStore(store.path, "s").integrity()
+        wrong = SqliteStore(store.path, "s").checks.integrity()
     except StoreCorrupt as error:
         wrong = [str(error)]
     assert wrong

@@ -134,7 +134,7 @@ def verify(space: Space, receipt: Receipt) -> list[str]:
 def rows_left(space: Space, ids: Sequence[str]) -> list[str]:
     """Return what rows still know of these ids: cubes, links, and words, vectors or dates without a cube."""
     left = [f"row: cube {name}" for name in space.store.family(ids)]
-    orphans = space.store.orphans()
+    orphans = space.store.checks.orphans()
     gone = sorted(set(ids) - set(space.store.get(ids)))
     if traces := space.store.traces(gone):
         left.append(f"{traces} links, decisions or facts that name them")

@@ -20,20 +20,21 @@ SECRETS = ("redact", "refuse", "keep")
 Numbered = tuple[int, Hit]
 
 
-def trust_rules(space: Space) -> dict[str, int]:
-    """Return the space's own tiers of trust: patterns of sources (`fnmatch`) to 0, 1 or 2."""
-    rules: dict[str, int] = json.loads(space.store.get_meta("trust", "{}"))
-    return rules
-
-
-def set_trust_rules(space: Space, rules: Mapping[str, int]) -> None:
-    """Keep tiers of trust by source, in the order in which they are tried. Raises InvalidInput for other tiers."""
+def trust_rules(rules: Mapping[str, int]) -> str:
+    """Return tiers of trust by source as JSON, in the order in which they are tried. Raises InvalidInput for others."""
     for pattern, tier in rules.items():
         if not isinstance(pattern, str) or tier not in (0, 1, 2) or isinstance(tier, bool):
             raise InvalidInput(
                 f"trust: {pattern!r} has the tier {tier!r}. Use 0 (untrusted), 1 (normal) or 2 (trusted)."
             )
-    space.store.set_meta("trust", json.dumps({p: int(t) for p, t in rules.items()}))
+    return json.dumps({p: int(t) for p, t in rules.items()})
+
+
+def secrets_policy(policy: str) -> str:
+    """Return the policy for secrets. Raises InvalidInput for one that is not known."""
+    if policy not in SECRETS:
+        raise InvalidInput(f"secrets is {policy!r}, expected one of {', '.join(SECRETS)}.")
+    return policy
 
 
 def quarantined(space: Space, hits: Sequence[Numbered], question: str) -> dict[str, str]:
@@ -42,7 +43,7 @@ def quarantined(space: Space, hits: Sequence[Numbered], question: str) -> dict[s
     Untrusted cubes that look like orders; then those that the others outvote (see `consensus`). What was found out is
     kept as lessons. Costs nothing where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
     """
-    rules = trust_rules(space)
+    rules = space.trust
     trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for _, hit in hits}
     if min(trust.values(), default=Trust.TRUSTED) > Trust.UNTRUSTED:
         return {}

@@ -168,18 +168,6 @@ class Store(Protocol):
     def drop_other_models(self, model: int) -> int:
         """Remove the vectors of every other model; return how many."""
 
-    def integrity(self) -> list[str]:
-        """Return what is wrong with the file itself; empty when it is sound."""
-
-    def orphans(self, *, remove: bool = False) -> int:
-        """Count (and remove) words, vectors and dates whose cube is not there."""
-
-    def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
-        """Return versions of any state with a key above `after`, and what stands beside them."""
-
-    def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
-        """Write the words and dates of versions anew, and drop vectors that cannot be right."""
-
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models."""
 

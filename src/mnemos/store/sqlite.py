@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, NotFound
 from mnemos.store import audit
-from mnemos.store.base import DERIVED, Changes, DateRow, Entry, Filter, IndexRow, Scanned
+from mnemos.store.base import DERIVED, Changes, DateRow, Entry, Filter, IndexRow
+from mnemos.store.checks import Checks
 from mnemos.store.connection import Connection
 from mnemos.store.life import Life
-from mnemos.store.removal import ROW_TABLES, family, hash_id, remove, select_in, traces
+from mnemos.store.removal import family, hash_id, remove, select_in, traces
 from mnemos.store.rows import INSERT, SELECT, marks, to_cube, to_row, to_sql
 from mnemos.store.schema import print_of
 
@@ -43,6 +44,7 @@ class SqliteStore:
         self.clock = clock
         self.connection = Connection(path, space)
         self.life = Life(self.connection)
+        self.checks = Checks(self)
 
     @property
     def path(self) -> Path:
@@ -110,7 +112,7 @@ class SqliteStore:
                 f"a cube of this batch has an id that is already in space {self.space!r}. Use update() to change "
                 "it, or leave the id out to get a new one. Nothing of the batch was stored."
             ) from error
-        self._put_words(db, ((n, e.cube.text, e.terms, e.dates) for n, e in numbered))
+        self.put_words(db, ((n, e.cube.text, e.terms, e.dates) for n, e in numbered))
         db.executemany(
             "INSERT OR IGNORE INTO parents VALUES (?, ?)",
             ((e.cube.id, p) for e in entries for p in e.cube.parents),
@@ -125,7 +127,8 @@ class SqliteStore:
         return int(db.execute("UPDATE counter SET seq = seq + 1 RETURNING seq").fetchone()[0])
 
     @staticmethod
-    def _put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[str], Sequence[DateRow]]]) -> None:
+    def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[str], Sequence[DateRow]]]) -> None:
+        """Write (key, text, terms, dates) of versions."""
         for n, text, terms, dates in rows:
             db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), print_of(text)))
             for d in dates:
@@ -375,47 +378,6 @@ class SqliteStore:
         """Keep a value of the space under a key."""
         with self.connection.write() as db:
             db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
-
-    def integrity(self) -> list[str]:
-        """Return what SQLite's own check finds wrong with the pages of the file; empty when it is sound."""
-        with self.connection.bare() as db:
-            lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
-        return [] if lines == ["ok"] else lines
-
-    def orphans(self, *, remove: bool = False) -> int:
-        """Count (and remove) words, vectors and dates whose cube is not there."""
-        count = 0
-        with self.connection.write() as db:
-            for table in ROW_TABLES:
-                where = f"FROM {table} WHERE n NOT IN (SELECT n FROM cubes)"
-                count += db.execute(f"SELECT count(*) {where}").fetchone()[0]
-                if remove:
-                    db.execute(f"DELETE {where}")
-        return count
-
-    def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
-        """Return versions of any state with a key above `after`, and what stands beside them, for `doctor`."""
-        with self.connection.read() as db:
-            rows = db.execute(f"{SELECT} WHERE n > ? ORDER BY n LIMIT ?", (after, limit)).fetchall()
-            cubes = [to_cube(row, self.space) for row in rows]
-            keys = [n for n, _ in cubes]
-            words = dict(select_in(db, "SELECT n, terms FROM words WHERE n IN ({})", keys))
-            query = f"SELECT n, vector FROM vectors WHERE m = {-1 if model is None else int(model)} AND n IN ({{}})"
-            vectors = dict(select_in(db, query, keys))
-        dates = self.dates(keys)
-        return [Scanned(n, c, words.get(n), tuple(dates.get(n, ())), vectors.get(n)) for n, c in cubes]
-
-    def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
-        """Write the words and dates of versions anew, and drop vectors that cannot be right."""
-        with self.connection.write() as db:
-            seq = self.next_seq(db)
-            for table, keys in (("words", [r[0] for r in rows]), ("dates", [r[0] for r in rows]),
-                                ("vectors", bad_vectors)):  # fmt: skip
-                db.executemany(f"DELETE FROM {table} WHERE n = ?", ((n,) for n in keys))
-            texts = dict(select_in(db, "SELECT n, text FROM cubes WHERE n IN ({})", [r[0] for r in rows]))
-            self._put_words(db, ((n, texts[n], terms, dates) for n, terms, dates in rows if n in texts))
-            touched = {*(r[0] for r in rows), *bad_vectors}
-            db.executemany("UPDATE cubes SET seq = ? WHERE n = ?", ((seq, n) for n in touched))
 
     def close(self) -> None:
         """Release the file. Further calls raise `StoreError`."""

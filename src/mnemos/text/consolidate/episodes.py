@@ -173,7 +173,7 @@ def contrast(first: Floats, second: Floats) -> float:
 
 def cut(space: Space, members: Sequence[Member]) -> Pieces:
     """Return the episodes of members in the order of time as (start, stop); one where they have no vectors."""
-    view = space.view()
+    view = space.live.refresh(space.model_key(), space.embedder)
     if view is None or not members:
         return [(0, len(members))] if members else []
     corpus = view.corpus

@@ -107,7 +107,7 @@ def link(space: Space) -> int:
     if model is None:
         return 0
     after = int(space.store.get_meta("linked", "0"))
-    view = space.view()
+    view = space.live.refresh(space.model_key(), space.embedder)
     if view is None:
         return 0
     new, pairs = link_new(view.corpus, after, LINK_BATCH)

@@ -110,7 +110,7 @@ def fade(space: Space, *, preview: bool = False) -> Faded:
         )
         if erased and not preview:
             erased = space.store.erase(erased)
-            space.drop()
+            space.live.drop()
     return Faded(tuple(archived), tuple(erased))
 
 

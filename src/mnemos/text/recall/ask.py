@@ -1,0 +1,89 @@
+"""A question put to a space: checked, embedded, ranked, and what is known put first."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.cube import Hit, SessionHit
+from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
+from mnemos.filters import make_filter
+from mnemos.text.encode.messages import clean, moment
+from mnemos.text.recall.known import known_first, stating
+from mnemos.text.recall.live import Rank
+from mnemos.text.recall.living import asks_past, living_first
+from mnemos.text.recall.query import Query, make_query
+from mnemos.text.recall.view import Allow, Ranked, RankedSession, SearchMethod, View
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+R = TypeVar("R", Ranked, RankedSession)
+STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
+
+
+def find(
+    space: Space, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+) -> list[tuple[int, Hit]]:
+    """Return the hits with their row keys, best first; see `Space.search`."""
+
+    def rank(view: View, question: Query, allow: Allow) -> list[Ranked]:
+        return view.rank(question, k, allow=allow, method=method)
+
+    if filters.get("include_superseded") is None:
+        filters = {**filters, "include_superseded": isinstance(query, str) and asks_past(query)}
+    ranked = _ask(space, rank, query, k, filters, asked_at, method)
+    cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+    hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+    if method == "hybrid" and not filters["include_superseded"]:
+        hits = living_first(space.store, hits)
+        if known := stating(space.store, query, make_filter(**filters)):
+            hits = known_first(known, hits, k)
+    if filters.get("as_of") is None:
+        space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
+    return hits
+
+
+def find_sessions(
+    space: Space, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+) -> list[SessionHit]:
+    """Return the sessions, best first; see `Space.search_sessions`."""
+
+    def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
+        return view.rank_sessions(question, k, allow=allow, method=method)
+
+    ranked = _ask(space, rank, query, k, filters, asked_at, method)
+    best = space.store.by_key([r.best for r in ranked])
+    return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
+
+
+def _ask(
+    space: Space, rank: Rank[R], query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: str
+) -> list[R]:
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidInput("the query is empty. Ask for something, or use list() to see what is there.")
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise InvalidInput(f"k is {k!r}, expected a whole number of 1 or more.")
+    if method not in get_args(SearchMethod):
+        raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
+    query = clean(query)
+    filter = make_filter(**filters)
+    vector = None if method == "words" else _embed(space, query)
+    question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
+    return space.live.ask(rank, question, filter, space.model_key(), space.embedder)
+
+
+def _embed(space: Space, query: str) -> NDArray[np.float32] | None:
+    """Return the vector of a question; None, with a warning, when the embedder fails: words still find."""
+    if space.embedder is None:
+        return None
+    try:
+        vector: NDArray[np.float32] = space.embedder.embed([query])[0]
+        return vector
+    except EmbedderError as error:
+        warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=6)
+        return None
