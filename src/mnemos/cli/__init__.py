@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, bench, erase, life, look, recall, upkeep, write
+from mnemos.cli import about, bench, erase, life, look, recall, serve, upkeep, write
 from mnemos.cli.options import EmbedderSpec, Json, Root, Settings, SpaceName
 
 __all__ = ["app", "main"]
@@ -71,7 +71,9 @@ def options(
     ctx.obj = Settings(root, space, embedder, as_json)
 
 
-REMEMBER, LIFE, UPKEEP, ABOUT = "Remember and ask", "Its life", "Look after it", "About Mnemos"
+REMEMBER, LIFE, UPKEEP, SERVE, ABOUT = (
+    "Remember and ask", "Its life", "Look after it", "Give it to agents", "About Mnemos",
+)  # fmt: skip
 app.command("add", rich_help_panel=REMEMBER)(write.add)
 app.command("search", rich_help_panel=REMEMBER)(recall.search)
 app.command("context", rich_help_panel=REMEMBER)(recall.context)
@@ -95,6 +97,7 @@ app.command("export", rich_help_panel=UPKEEP)(upkeep.export)
 app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
 app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
+app.command("mcp", rich_help_panel=SERVE)(serve.mcp)
 app.command("demo", rich_help_panel=ABOUT)(about.demo)
 app.command("methods", rich_help_panel=ABOUT)(about.methods)
 app.add_typer(bench.app, name="bench", rich_help_panel=ABOUT)

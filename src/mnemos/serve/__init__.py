@@ -1,0 +1,1 @@
+"""Servers: a memory for other programs."""
