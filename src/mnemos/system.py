@@ -84,6 +84,24 @@ class Mnemos:
     def __contains__(self, name: str) -> bool:
         return (self.root / file_name(name)).exists()
 
+    def existing(self, name: str) -> Space:
+        """Return a space that is there. Raises NotFound for one that is not."""
+        if name not in self:
+            raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
+        return self.space(name)
+
+    def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
+        """Copy a space, in use or not, to a file or into a folder; see `mnemos.backup`."""
+        from mnemos.backup import backup
+
+        return backup(self, name, Path(path))
+
+    def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
+        """Put a backup back and return the space; see `mnemos.backup`."""
+        from mnemos.backup import restore
+
+        return self.space(restore(self, Path(path), name=name, replace=replace))
+
     def remove(self, name: str) -> None:
         """Remove a space and everything in it: its file is overwritten with zeros and deleted.
 
@@ -112,13 +130,10 @@ class Mnemos:
         names = list(dict.fromkeys(spaces))
         if not names:
             raise InvalidInput("search() needs at least one space: give spaces=[...].")
-        for name in names:
-            if name not in self:
-                raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
         fused = [
             (1.0 / (RRF + rank), -rank, Hit(hit.cube, 1.0 / (RRF + rank), hit.why))
-            for name in names
-            for rank, hit in enumerate(self.space(name).search(query, k, **options), 1)
+            for space in [self.existing(name) for name in names]
+            for rank, hit in enumerate(space.search(query, k, **options), 1)
         ]
         fused.sort(key=lambda item: item[:2], reverse=True)
         return [hit for *_, hit in fused[:k]]

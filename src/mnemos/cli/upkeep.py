@@ -12,7 +12,7 @@ import typer
 from mnemos.cli.options import EmbedderSpec, Json, Root, SpaceName
 from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
-from mnemos.errors import StoreError
+from mnemos.errors import InvalidInput, StoreError
 from mnemos.store.connection import space_name
 from mnemos.store.names import SUFFIX
 from mnemos.upkeep import Checkup
@@ -78,6 +78,46 @@ def export(
             t.say({"space": here.name, "path": str(path), "format": format, "cubes": written})
         else:
             t.out.print(styled(f"{written:,} cubes of {here.name} written to {path}"), soft_wrap=True)
+
+
+def backup(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="The file to write, or a folder (with --all: a folder).")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Every space under the root, each to a file of its own.")
+    ] = False,
+    root: Root = None,
+    space: SpaceName = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a space whole, while it is in use. `mnemos restore` puts it back."""
+    with terminal(ctx, root, space, "none", as_json) as t:
+        if every and not path.is_dir():
+            raise InvalidInput(f"{path} is not a folder: --all writes one file a space.")
+        names = t.memory.spaces() if every else [t.space().name]
+        written = {name: str(t.memory.backup(name, path)) for name in names}
+        if t.json:
+            t.say(written)
+        else:
+            for name, file in written.items():
+                t.out.print(styled(f"{name} is in {file}"), soft_wrap=True)
+
+
+def restore(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote.")],
+    name: Annotated[str | None, typer.Option("--as", help="Restore it under this name.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the space that is there.")] = False,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Put a backup of a space back, after checking it."""
+    with terminal(ctx, root, None, "none", as_json) as t:
+        here = t.memory.restore(path, name=name, replace=replace)
+        if t.json:
+            t.say({"space": here.name, "cubes": len(here)})
+        else:
+            t.out.print(styled(f"{here.name} is back, with {len(here):,} cubes"), soft_wrap=True)
 
 
 def reindex(
