@@ -95,11 +95,12 @@ def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path)
         space = memory.space("ana")
         cube = space.add("I live in Porto.")
         space.update(cube.id, content="I live in Faro.")
-        space.pin(cube.id)
+        with audit.acting("carla"):
+            space.pin(cube.id)
         space.forget([cube.id])
         entries = audit.entries(space.store.connection)
         assert [(e.actor, e.action, e.cubes) for e in entries] == [
-            ("bo", "add", 1), ("bo", "update", 1), ("bo", "pin", 1), ("bo", "erase", 1),
+            ("bo", "add", 1), ("bo", "update", 1), ("carla", "pin", 1), ("bo", "erase", 1),
         ]  # fmt: skip
         assert len({e.digest for e in entries}) == 1
         assert cube.id not in json.dumps([e.digest for e in entries])

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +18,7 @@ from mnemos.cube import from_micros
 from mnemos.store.connection import Connection
 
 _START = b"mnemos audit log"
+_ACTOR: ContextVar[str | None] = ContextVar("mnemos actor", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,19 @@ class AuditEntry:
     chain: str
 
 
+@contextmanager
+def acting(actor: str) -> Iterator[None]:
+    """Let `actor` be named by what this thread or task writes to any audit log, as a server does for its users."""
+    token = _ACTOR.set(actor)
+    try:
+        yield
+    finally:
+        _ACTOR.reset(token)
+
+
 def append(db: sqlite3.Connection, made: int, actor: str, action: str, ids: Sequence[str]) -> None:
     """Add an entry inside the transaction of what it is about. Costs some 20 us."""
+    actor = _ACTOR.get() or actor
     last = db.execute("SELECT i, chain FROM audit ORDER BY i DESC LIMIT 1").fetchone() or (0, _START)
     digest = digest_of(ids)
     chain = _link(last[1], last[0] + 1, made, actor, action, len(ids), digest)
