@@ -8,7 +8,7 @@ from typing import Any
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Filter
-from mnemos.text.encode.messages import moment
+from mnemos.text.encode.messages import clean, moment
 
 NAMES = ("session", "speaker", "role", "kind", "source", "where", "state")
 TIMES = ("since", "until", "as_of")
@@ -25,7 +25,7 @@ def make_filter(**filters: Any) -> Filter:
         json.dumps(where, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"where: {error}. Compare with strings, numbers, booleans or None.") from error
-    given = {name: value for name, value in filters.items() if value is not None}
+    given: dict[str, Any] = {n: clean(v) if isinstance(v, str) else v for n, v in filters.items() if v is not None}
     if given.get("state") == "any":
         given["state"] = None
     given |= {name: None if time is None else to_micros(time) for name, time in times.items()}

@@ -90,6 +90,11 @@ class Mnemos:
             raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
         return self.space(name)
 
+    def release(self, name: str) -> None:
+        """Close a space and free its RAM; the next `space` opens it again."""
+        if (space := self._spaces.pop(name, None)) is not None:
+            space.close()
+
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
         """Copy a space, in use or not, to a file or into a folder; see `mnemos.backup`."""
         from mnemos.backup import backup

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, bench, erase, life, look, recall, serve, upkeep, write
+from mnemos.cli import about, bench, erase, life, look, recall, serve, server, upkeep, write
 from mnemos.cli.options import EmbedderSpec, Json, Root, Settings, SpaceName
 
 __all__ = ["app", "main"]
@@ -99,6 +99,8 @@ app.command("restore", rich_help_panel=UPKEEP)(upkeep.restore)
 app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
 app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
+app.command("serve", rich_help_panel=SERVE)(server.serve)
+app.add_typer(server.keys, name="keys", rich_help_panel=SERVE)
 app.command("mcp", rich_help_panel=SERVE)(serve.mcp)
 app.command("demo", rich_help_panel=ABOUT)(about.demo)
 app.command("methods", rich_help_panel=ABOUT)(about.methods)

@@ -1,0 +1,124 @@
+"""How many searches a second the server answers: `mnemos serve` in a process of its own, wrk with 16 connections.
+
+    pip install '.[serve]'; apt-get install wrk
+    python benchmarks/serve_load.py
+
+20,000 cubes of made-up conversation, embedded by the bundled model. "new questions" are embedded each time; "asked before"
+are 200 that the embedder still knows. Every answer is checked to be a 200.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from mnemos import Mnemos
+from mnemos.bench.run import RESULTS, header, write
+from mnemos.bench.synthetic import Corpus
+from mnemos.serve.keys import KeyStore
+
+CUBES, CLIENTS, SECONDS, BATCH = 20_000, 16, 20, 2_000
+LUA = """
+local i = 0
+local bodies = {}
+for line in io.lines("%s") do bodies[#bodies + 1] = line end
+request = function()
+  i = i + 1
+  return wrk.format("POST", "/v1/spaces/load/search", {["Authorization"] = "Bearer %s", ["Content-Type"] = "application/json"},
+                    bodies[(i * 7919) %% #bodies + 1])
+end
+"""
+
+
+def fill(root: Path) -> str:
+    """Fill a space and return a key that may read it."""
+    with Mnemos(root) as memory:
+        space, batch = memory.space("load"), []
+        for message in Corpus(0).messages(CUBES):
+            batch.append(message)
+            if len(batch) == BATCH:
+                space.add_many(batch, decide=False)
+                batch = []
+    token, _ = KeyStore.under(root).add("load", spaces=["load"], rights=["read"])
+    return token
+
+
+def load(port: int, token: str, questions: list[str], folder: Path) -> dict[str, Any]:
+    """Return what wrk measures with these questions."""
+    bodies, script = folder / "bodies", folder / "load.lua"
+    bodies.write_text("\n".join(json.dumps({"query": q, "k": 10}) for q in questions), encoding="utf-8")
+    script.write_text(LUA % (bodies, token), encoding="utf-8")
+    command = [
+        "wrk",
+        "-t2",
+        f"-c{CLIENTS}",
+        f"-d{SECONDS}s",
+        "--latency",
+        "-s",
+        str(script),
+        f"http://127.0.0.1:{port}",
+    ]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {share: ms(value) for share, value in re.findall(r"(50|90|99)%\s+([\d.]+\w+)", text)}
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    return {"per_second": float(rate[1]) if rate else 0.0, "errors": int(bad[1]) if bad else 0,
+            **{f"p{share}_ms": value for share, value in found.items()}}  # fmt: skip
+
+
+def ms(text: str) -> float:
+    """Return milliseconds of what wrk writes, such as 1.52s or 830.00us."""
+    number, unit = re.fullmatch(r"([\d.]+)(\w+)", text).groups()  # type: ignore[union-attr]
+    return round(float(number) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[unit], 2)
+
+
+def main() -> None:
+    """Measure and write the result."""
+    if shutil.which("wrk") is None:
+        sys.exit("this needs wrk: apt-get install wrk")
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder, socket.socket() as free:
+        root = Path(folder) / "root"
+        token = fill(root)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        server = subprocess.Popen(
+            [sys.executable, "-c", "from mnemos.cli import main; main()", "serve", "--root", str(root), "--port", str(port),
+             "--rate", "100000"],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            for _ in range(200):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            corpus = Corpus(0)
+            known = corpus.queries(200)
+            load(port, token, known, Path(folder))  # the index is built
+            new = [q.replace("?", f" {i}?") for i, q in enumerate(corpus.queries(20_000))]
+            result = {
+                "cubes": CUBES, "clients": CLIENTS, "seconds": SECONDS,
+                "new questions": load(port, token, new, Path(folder)),
+                "asked before": load(port, token, known, Path(folder)),
+            }  # fmt: skip
+        finally:
+            server.terminate()
+            server.wait()
+    result = header("serve", None, {}) | {"command": "python benchmarks/serve_load.py"} | result
+    print(json.dumps(result, indent=1))
+    write(result, RESULTS)
+
+
+if __name__ == "__main__":
+    main()

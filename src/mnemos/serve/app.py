@@ -1,0 +1,263 @@
+"""The REST server. Needs `mnemos[serve]`; run it with `mnemos serve`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+
+from mnemos import __version__
+from mnemos.errors import MnemosError
+from mnemos.serve.limits import Answers, Buckets, Metrics, Settings
+from mnemos.system import Mnemos
+
+try:
+    from fastapi import FastAPI, Security
+    from fastapi.security import HTTPBearer
+    from starlette.datastructures import Headers, MutableHeaders
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+except ImportError as gone:
+    raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from gone
+
+from mnemos.serve import models, problems, routes
+from mnemos.serve.keys import Forbidden, Gate, KeyStore
+from mnemos.serve.problems import Problem
+
+OPEN_PATHS = frozenset({"/health", "/openapi.json"})
+LINGER = 7  # digits of the length of a body that is read to its end though it was refused
+IMPORT = re.compile(r"/v1/spaces/[^/]+/import")
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+ONCE = ("host", "origin", "authorization", "content-length", "idempotency-key")
+
+
+class Guard:
+    """What every request passes before any route: its host, its origin, its key, its rate and its size.
+
+    Requests of no route are counted too, and errors that no handler knows end here.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyStore, settings: Settings, metrics: Metrics) -> None:
+        self.app = app
+        self.keys = keys
+        self.settings = settings
+        self.metrics = metrics
+        self.buckets = Buckets(settings.rate, settings.burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        start, status = time.perf_counter(), 0
+        # routed as it was sent, so that a name may hold a slash
+        raw = scope.get("raw_path")
+        scope["path"] = raw.decode("ascii", "replace") if raw else quote(scope["path"])
+        limited = Limited(receive, self._most(scope), self.settings.seconds, _is_import(scope))
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE.items():
+                    headers[name] = value
+                if not limited.done and _endless(Headers(scope=scope)):
+                    headers["Connection"] = "close"
+            await send(message)
+
+        problem: Response | None = None
+        try:
+            self._admit(scope)
+            await self.app(scope, limited, answer)
+        except HTTPException as error:
+            problem = problems.of_http(error)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            problem = problems.of_defect(error, _route(scope))
+        if problem is not None and not status:  # else the answer is cut off, which the reader notices
+            await problem(scope, receive, answer)
+        self.metrics.count(_method(scope), _route(scope), status, time.perf_counter() - start)
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        for name in ONCE:
+            if len(headers.getlist(name)) > 1:
+                raise HTTPException(400, f"the header {name} is given more than once.")
+        self._check_source(headers)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            raise HTTPException(400, "Content-Length is not a number.")
+        if int(length) > self._most(scope):
+            raise _too_large(self._most(scope))
+        address = f"from {(scope.get('client') or ('',))[0]}"
+        if scope["path"] in OPEN_PATHS:
+            self._take(address)
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        key = self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
+        self._take(address if key is None else key.id)
+        if key is None:
+            raise HTTPException(
+                401, "a valid key is needed: Authorization: Bearer KEY.", {"WWW-Authenticate": 'Bearer realm="mnemos"'}
+            )
+        scope.setdefault("state", {})["key"] = key
+
+    def _check_source(self, headers: Headers) -> None:
+        """Refuse names that are not the server's (DNS rebinding), and what pages of other sites ask for."""
+        host = headers.get("host", "")
+        if _name(host) not in self.settings.names:
+            raise HTTPException(421, "this server is not called so. Start it with --name to allow another name.")
+        origin = headers.get("origin")
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("none", "same-origin") or (origin is not None and _netloc(origin) != host.lower()):
+            raise HTTPException(403, "requests from pages of other sites are refused.")
+
+    def _take(self, name: str) -> None:
+        if wait := self.buckets.take(name):
+            raise HTTPException(429, "too many requests. Wait as Retry-After says.", {"Retry-After": str(wait)})
+
+    def _most(self, scope: Scope) -> int:
+        return self.settings.import_body if _is_import(scope) else self.settings.body
+
+
+class Limited:
+    """What comes in, counted: a body may be longer than it says, or not say; and it may never come.
+
+    A body has `seconds` to come, a streamed one that long for each part.
+    """
+
+    def __init__(self, receive: Receive, most: int, seconds: float, streamed: bool) -> None:
+        self.receive = receive
+        self.most = most
+        self.seconds = seconds
+        self.streamed = streamed
+        self.until = anyio.current_time() + seconds
+        self.size = 0
+        self.done = False
+
+    async def __call__(self) -> Message:
+        """Receive the next part."""
+        if self.done:  # what comes now is the end of the connection, whenever it comes
+            return await self.receive()
+        try:
+            with anyio.fail_after(self.seconds if self.streamed else max(self.until - anyio.current_time(), 0)):
+                message = await self.receive()
+        except TimeoutError as error:
+            raise HTTPException(408, "the body did not come in time.") from error
+        self.size += len(message.get("body", b""))
+        self.done = not message.get("more_body", False)
+        if self.size > self.most:
+            raise _too_large(self.most)
+        return message
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"the body is larger than {most:,} bytes. Send it in parts.")
+
+
+def _is_import(scope: Scope) -> bool:
+    return IMPORT.fullmatch(scope["path"]) is not None
+
+
+def _endless(headers: Headers) -> bool:
+    """Tell whether a body is too long to be waited for: else its sender gets to read the answer."""
+    return "transfer-encoding" in headers or len(headers.get("content-length", "")) > LINGER
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host header, in small letters, without the port."""
+    return re.sub(r":\d*$", "", host.strip().lower()).removesuffix(".")
+
+
+def _netloc(origin: str) -> str:
+    try:
+        parts = urlsplit(origin.lower())
+    except ValueError:
+        return ""
+    return parts.netloc if parts.scheme in ("http", "https") else ""
+
+
+def _route(scope: Mapping[str, Any]) -> str:
+    if scope["path"] in OPEN_PATHS:
+        return str(scope["path"])
+    return str(getattr(scope.get("route"), "path", "none"))
+
+
+def _method(scope: Mapping[str, Any]) -> str:
+    method = str(scope["method"])
+    return method if method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
+
+
+SPACE, CUBE = "/v1/spaces/{space}", "/v1/spaces/{space}/cubes/{id}"
+ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
+    ("GET", "/health", routes.health, None),
+    ("GET", "/metrics", routes.metrics, None),
+    ("GET", "/v1/spaces", routes.spaces, None),
+    ("DELETE", SPACE, routes.remove_space, None),
+    ("POST", f"{SPACE}/cubes", routes.add, models.Cubes),
+    ("GET", f"{SPACE}/cubes", routes.list_cubes, models.Page),
+    ("GET", CUBE, routes.get, models.Cube),
+    ("PATCH", CUBE, routes.update, models.Cube),
+    ("DELETE", CUBE, routes.delete, None),
+    ("GET", f"{CUBE}/history", routes.history, models.Cubes),
+    ("GET", f"{CUBE}/links", routes.links_of, None),
+    ("POST", f"{CUBE}/rollback", routes.rollback, models.Cube),
+    ("POST", f"{SPACE}/search", routes.search, models.Hits),
+    ("POST", f"{SPACE}/context", routes.context, None),
+    ("GET", f"{SPACE}/facts", routes.facts, None),
+    ("GET", f"{SPACE}/decisions", routes.decisions, None),
+    ("GET", f"{SPACE}/links", routes.links, None),
+    ("POST", f"{SPACE}/consolidate", routes.consolidate, None),
+    ("POST", f"{SPACE}/forget", routes.forget, None),
+    ("GET", f"{SPACE}/stats", routes.stats, None),
+    ("GET", f"{SPACE}/audit", routes.audit, None),
+    ("GET", f"{SPACE}/export", routes.export, None),
+    ("POST", f"{SPACE}/import", routes.import_, None),
+)
+
+
+def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None) -> FastAPI:
+    """Return the server of a memory as an ASGI app. The caller closes the memory and the keys."""
+    settings, metrics = settings or Settings(), Metrics()
+    app = FastAPI(
+        title="Mnemos", version=__version__, description="A memory for AI agents.",
+        docs_url=None, redoc_url=None, redirect_slashes=False,
+    )  # fmt: skip
+    app.state.gate = Gate(memory)
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.answers = Answers(keys.path.with_name("answers.sqlite"), settings.kept)
+    bearer = [Security(HTTPBearer(auto_error=False))]
+    error = {"model": models.ProblemShape, "description": "An error, as application/problem+json."}
+    for method, path, route, model in ROUTES:
+        status = 201 if route.__name__ == "add" else 200
+        responses: dict[int | str, dict[str, Any]] = {"default": error} | ({status: {"model": model}} if model else {})
+        app.add_api_route(
+            path, route, methods=[method], status_code=status, responses=responses, response_model=None,
+            name=route.__name__.strip("_"), dependencies=[] if path in OPEN_PATHS else bearer,
+        )  # fmt: skip
+    problems.install(app, str(memory.root))
+
+    async def forbidden(request: Any, error: Any) -> Response:
+        return Problem(403, str(error), "Forbidden")
+
+    app.add_exception_handler(Forbidden, forbidden)
+    app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics)
+    return app

@@ -1,0 +1,175 @@
+"""A client of the REST server whose spaces have the verbs of `Space`: code moves from embedded to served by one line.
+
+memory = Client("http://127.0.0.1:8765", key)   # was: Mnemos(root)
+memory.space("ana").search("Where does Ana's sister live?")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from mnemos.errors import MnemosError, StoreError
+from mnemos.serve.calls import Call, Calls, spaces_of
+from mnemos.serve.calls import ServerError as ServerError
+from mnemos.space import Space
+
+try:
+    import httpx
+except ImportError as gone:
+    raise MnemosError("the client needs the package httpx: pip install 'mnemos[serve]'.") from gone
+
+T = TypeVar("T")
+P = ParamSpec("P")
+SECONDS = 60.0
+
+
+class Unreachable(StoreError):
+    """The server did not answer. A write may have happened or not: its Idempotency-Key makes it safe to repeat."""
+
+
+def _now(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[RemoteSpace, P], T]:
+    @wraps(call)
+    def verb(self: RemoteSpace, /, *args: P.args, **options: P.kwargs) -> T:
+        return self.client.send(call(self.calls, *args, **options))
+
+    verb.__doc__ = getattr(Space, call.__name__).__doc__
+    return verb
+
+
+def _later(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[AsyncRemoteSpace, P], Awaitable[T]]:
+    @wraps(call)
+    async def verb(self: AsyncRemoteSpace, /, *args: P.args, **options: P.kwargs) -> T:
+        return await self.client.send(call(self.calls, *args, **options))
+
+    verb.__doc__ = getattr(Space, call.__name__).__doc__
+    return verb
+
+
+class RemoteSpace:
+    """A space of a server. Its verbs take, return and raise what those of `Space` do."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.calls = Calls(name)
+
+    add = _now(Calls.add)
+    add_many = _now(Calls.add_many)
+    search = _now(Calls.search)
+    context = _now(Calls.context)
+    get = _now(Calls.get)
+    list = _now(Calls.list)
+    update = _now(Calls.update)
+    history = _now(Calls.history)
+    rollback = _now(Calls.rollback)
+    delete = _now(Calls.delete)
+    forget = _now(Calls.forget)
+    forget_preview = _now(Calls.forget_preview)
+    facts = _now(Calls.facts)
+    decisions = _now(Calls.decisions)
+    links = _now(Calls.links)
+    stats = _now(Calls.stats)
+    consolidate = _now(Calls.consolidate)
+
+
+class AsyncRemoteSpace:
+    """A space of a server, for asyncio: the verbs of `Space`, awaited."""
+
+    def __init__(self, client: AsyncClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.calls = Calls(name)
+
+    add = _later(Calls.add)
+    add_many = _later(Calls.add_many)
+    search = _later(Calls.search)
+    context = _later(Calls.context)
+    get = _later(Calls.get)
+    list = _later(Calls.list)
+    update = _later(Calls.update)
+    history = _later(Calls.history)
+    rollback = _later(Calls.rollback)
+    delete = _later(Calls.delete)
+    forget = _later(Calls.forget)
+    forget_preview = _later(Calls.forget_preview)
+    facts = _later(Calls.facts)
+    decisions = _later(Calls.decisions)
+    links = _later(Calls.links)
+    stats = _later(Calls.stats)
+    consolidate = _later(Calls.consolidate)
+
+
+def _options(url: str, key: str, timeout: float, more: Mapping[str, Any]) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}"}
+    return {"base_url": url, "headers": headers, "timeout": timeout, "trust_env": False, **more}
+
+
+class Client:
+    """A server's memory. Safe among threads. `timeout` is in seconds; `more` goes to `httpx.Client`."""
+
+    def __init__(self, url: str, key: str, *, timeout: float = SECONDS, **more: Any) -> None:
+        self._http = httpx.Client(**_options(url, key, timeout, more))
+
+    def space(self, name: str) -> RemoteSpace:
+        """Return a space; it is made when something is added to it."""
+        return RemoteSpace(self, name)
+
+    def spaces(self) -> list[str]:
+        """Return the names of the spaces that the key may read."""
+        return self.send(Call("GET", "/v1/spaces", spaces_of))
+
+    def send(self, call: Call[T]) -> T:
+        """Send a request and return what its answer says."""
+        try:
+            response = self._http.request(call.method, call.path, **call.options())
+        except httpx.HTTPError as error:
+            raise Unreachable(_UNREACHABLE.format(error)) from error
+        return call.result(response)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """A server's memory, for asyncio."""
+
+    def __init__(self, url: str, key: str, *, timeout: float = SECONDS, **more: Any) -> None:
+        self._http = httpx.AsyncClient(**_options(url, key, timeout, more))
+
+    def space(self, name: str) -> AsyncRemoteSpace:
+        """Return a space; it is made when something is added to it."""
+        return AsyncRemoteSpace(self, name)
+
+    async def spaces(self) -> list[str]:
+        """Return the names of the spaces that the key may read."""
+        return await self.send(Call("GET", "/v1/spaces", spaces_of))
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a request and return what its answer says."""
+        try:
+            response = await self._http.request(call.method, call.path, **call.options())
+        except httpx.HTTPError as error:
+            raise Unreachable(_UNREACHABLE.format(error)) from error
+        return call.result(response)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+
+_UNREACHABLE = "the server did not answer ({}). Check its address and that `mnemos serve` runs there."

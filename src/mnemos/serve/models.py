@@ -1,0 +1,270 @@
+"""The shapes of requests and answers, for checks and for /openapi.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+import anyio.from_thread
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, WithJsonSchema, model_validator
+from starlette.requests import Request
+
+from mnemos.errors import InvalidInput
+
+# checked by Space itself, with its own messages: these only say what it takes
+Text = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
+Content = Annotated[
+    Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "object"]}}]})
+]
+Moment = str | float | None
+Whole = Annotated[int, Field(strict=True)]
+Object = dict[str, Any]
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Strict(BaseModel):
+    """A body that has no other fields than those named, and no text that cannot be encoded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="after")
+    def _encodable(self) -> Self:
+        for value in self.__dict__.values():
+            for text in value if isinstance(value, list) else (value,):
+                if isinstance(text, str) and _SURROGATE.search(text):
+                    raise ValueError("a text holds a lone surrogate, which no encoding can store")
+        return self
+
+
+class Message(BaseModel):
+    """One memory to add; unknown fields become metadata."""
+
+    model_config = ConfigDict(extra="allow")
+    content: Content = None
+    speaker: Text = None
+    session: Text = None
+    at: Annotated[Any, WithJsonSchema({"type": ["string", "number", "null"]})] = None
+    metadata: Annotated[Any, WithJsonSchema({"type": ["object", "null"]})] = None
+    source: Text = None
+    role: Text = None
+    kind: Text = None
+    id: Text = None
+
+
+class Messages(Strict):
+    """Many memories to add, all or none; `decide=false` only appends."""
+
+    messages: list[Message]
+    decide: bool = True
+
+
+def _one_or_many(body: Any) -> str:
+    return "many" if isinstance(body, Messages) or (isinstance(body, dict) and "messages" in body) else "one"
+
+
+Add = Annotated[Annotated[Message, Tag("one")] | Annotated[Messages, Tag("many")], Discriminator(_one_or_many)]
+
+
+class Filters(Strict):
+    """Which cubes are meant: those whose fields have these values, and that happened or speak of a date then."""
+
+    session: str | None = None
+    speaker: str | None = None
+    role: str | None = None
+    kind: str | None = None
+    source: str | None = None
+    since: Moment = None
+    until: Moment = None
+
+    def given(self, *names: str) -> Object:
+        """Return the fields that were given, without those named."""
+        return {k: v for k, v in self.model_dump(exclude_unset=True).items() if v is not None and k not in names}
+
+
+class Where(Filters):
+    """Filters with metadata."""
+
+    where: Object | None = None
+
+
+class Question(Where):
+    """Filters of a search."""
+
+    as_of: Moment = None
+    asked_at: Moment = None
+    include_superseded: bool | None = None
+    include_derived: bool = False
+    k: Whole = Field(10, ge=1, le=1_000)
+
+
+class Search(Question):
+    """A search."""
+
+    query: str
+    method: Literal["hybrid", "words", "vectors"] = "hybrid"
+
+
+class Context(Question):
+    """A block for a prompt."""
+
+    question: str
+    k: Whole = Field(40, ge=1, le=1_000)
+    tokens: Whole = Field(800, ge=0, le=10_000_000)
+    quarantine: bool = True
+
+
+class Forget(Where):
+    """What to forget; `preview=false` does it."""
+
+    ids: list[str] = []
+    query: str | None = None
+    everything: bool = False
+    as_of: Moment = None
+    include_superseded: bool | None = None
+    include_derived: bool | None = None
+    preview: bool = True
+
+
+class Listing(Filters):
+    """Filters and the page of a list, as a query string; `where` is a JSON object."""
+
+    where: str | None = None
+    as_of: Moment = None
+    state: Literal["active", "superseded", "archived", "any"] | None = None
+    include_superseded: bool | None = None
+    include_derived: bool | None = None
+    limit: int = Field(100, ge=1, le=1_000)
+    cursor: int | None = Field(None, ge=0, lt=2**62)
+
+
+class Facts(Strict):
+    """Which facts."""
+
+    subject: str | None = None
+    attribute: str | None = None
+    as_of: Moment = None
+    true_at: Moment = None
+    ended: bool = False
+
+
+class Rollback(Strict):
+    """The version that shall be the newest again."""
+
+    version: Whole
+
+
+class Consolidate(Strict):
+    """How much one run writes."""
+
+    limit: Whole = Field(2_000, ge=1, le=1_000_000)
+
+
+class Cube(Strict):
+    """A cube, as `MemCube.to_dict` writes it."""
+
+    id: str
+    text: str
+    space: str
+    at: str
+    learned: str
+    form: Literal["text", "activation", "parametric"] = "text"
+    kind: str = "turn"
+    state: Literal["active", "superseded", "archived"] = "active"
+    version: Whole = 1
+    session: str | None = None
+    speaker: str | None = None
+    role: str | None = None
+    source: str | None = None
+    parents: list[str] = []
+    replaced: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    strength: float = 1.0
+    recalls: Whole = 0
+    recalled_at: str | None = None
+    pinned: bool = False
+    layer: Whole = 0
+    metadata: Object = {}
+
+
+class Record(BaseModel):
+    """A line of an export."""
+
+    model_config = ConfigDict(extra="allow")
+    cube: Cube
+    versions: list[Cube]
+
+
+class Cubes(BaseModel):
+    """Cubes, in order."""
+
+    cubes: list[Cube]
+
+
+class Page(BaseModel):
+    """A page of a list; `next_cursor` gets the following one."""
+
+    items: list[Cube]
+    next_cursor: int | None
+
+
+class Hit(BaseModel):
+    """A result of a search; the values of `why` sum to `score`."""
+
+    cube: Cube
+    score: float
+    why: dict[str, float]
+
+
+class Hits(BaseModel):
+    """Results, best first."""
+
+    hits: list[Hit]
+
+
+class ProblemShape(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def lines(request: Request, longest: int) -> Iterator[bytes]:
+    """Yield the lines of a body. This runs in a thread, the body comes in on the event loop."""
+    stream = request.stream()
+
+    async def more() -> bytes | None:
+        return await anext(stream, None)
+
+    rest = bytearray()
+    while (part := anyio.from_thread.run(more)) is not None:
+        rest += part
+        if b"\n" in part:
+            *whole, last = bytes(rest).split(b"\n")
+            rest = bytearray(last)
+            yield from whole
+        if len(rest) > longest:
+            raise InvalidInput(f"a line has more than {longest:,} bytes. Nothing was stored.")
+    yield bytes(rest)
+
+
+def records(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """Read the lines of an export. Raises InvalidInput with the number of the line."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            Record.model_validate(record)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise InvalidInput(
+                f"line {number}: not a record of an export, see {where!r}. Nothing was stored."
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"line {number} is not JSON. Nothing was stored.") from error
+        yield record

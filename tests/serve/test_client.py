@@ -1,0 +1,263 @@
+"""The client against a real server on the loopback: the verbs of Space, its objects and its errors."""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
+
+import uvicorn
+
+from mnemos import Mnemos
+from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreError
+from mnemos.guard.erasure import Receipt
+from mnemos.serve.app import create_app
+from mnemos.serve.client import AsyncClient, Client, ServerError, Unreachable
+from mnemos.serve.keys import KeyStore
+from mnemos.serve.limits import Settings
+from mnemos.text.consolidate.run import Consolidation
+
+T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
+MESSAGES = [
+    {"content": "I moved to Lisbon last May.", "speaker": "Ana", "at": "2024-03-02T10:15:00+02:00", "id": "m1"},
+    {"content": "My sister Rita has a new dog.", "speaker": "Ana", "session": "s2", "at": T0, "id": "m2"},
+    {
+        "role": "user",
+        "content": "Rita's dog is called Bolo.",
+        "timestamp": 1709632800,
+        "topic": {"a": [1, None]},
+        "id": "m3",
+    },
+]
+
+
+class Served:
+    def __init__(self, root):
+        self.memory = Mnemos(root, embedder="hashing", clock=lambda: T0)
+        self.keys = KeyStore.under(root)
+        self.key = self.keys.first()
+        self.app = create_app(self.memory, self.keys, Settings(rate=10_000, burst=10_000, body=200_000))
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio sets NODELAY
+        listener.bind(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = uvicorn.Server(uvicorn.Config(self.app, log_level="warning", lifespan="off", ws="none"))
+        self.thread = threading.Thread(target=self.server.run, args=([listener],))
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join()
+        self.memory.close()
+        self.app.state.answers.close()
+        self.keys.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    served = Served(tmp_path_factory.mktemp("served"))
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def client(served):
+    with Client(served.url, served.key) as client:
+        yield client
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    with Mnemos(tmp_path, embedder="hashing", clock=lambda: T0) as memory:
+        yield memory
+
+
+def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded):
+    def work(memory):
+        space = memory.space("same/as ever")
+        cubes = space.add_many(MESSAGES)
+        yield cubes
+        yield space.search("Where does Rita's dog live?", 3)
+        yield space.search("Rita", speaker="Ana", since=datetime(2024, 1, 1), asked_at="2024-04-01", where={})
+        yield space.search("dog", where={"topic": {"a": [1, None]}}, method="words")
+        yield space.context("What is the dog called?", tokens=200)
+        yield space.update("m2", content="My sister Rita has two dogs.", metadata={"n": 2.5})
+        yield space.history("m2")
+        yield space.rollback("m2", 1)
+        yield space.get("m2")
+        page = space.list(limit=2)
+        yield page
+        yield space.list(limit=2, cursor=page.next_cursor, since="2024-01-01", include_derived=True)
+        yield space.list(where={"topic": {"a": [1, None]}}).items
+        yield space.facts("ana")
+        yield space.facts("ana", true_at=datetime(2024, 3, 4), ended=True)
+        yield space.links("m2")
+        yield space.links(kind="similar")
+        yield space.add("I moved to Faro.", speaker="Ana", at=T0, id="m4")
+        yield space.decisions()
+        yield space.decisions("m4", limit=1)
+        yield space.consolidate()
+        yield space.forget_preview(query="dogs")
+        yield space.forget(["m2"])
+        yield space.delete("m3")
+        yield {k: v for k, v in space.stats().items() if k in ("space", "cubes", "versions", "embedder", "superseded")}
+
+    for ours, theirs in zip(work(client), work(embedded), strict=True):
+        if isinstance(theirs, Receipt):
+            assert (ours.ids, ours.verified, ours.versions) == (theirs.ids, True, theirs.versions)
+        elif isinstance(theirs, Consolidation):
+            assert ours == theirs
+        else:
+            assert ours == theirs
+        assert type(ours) is type(theirs)
+    assert client.spaces() == ["same/as ever"]
+
+
+def test_the_same_mistakes_raise_the_same_errors(client, embedded):
+    def mistakes(memory):
+        space = memory.space("err")
+        space.add("a", id="m1", session="s")
+        yield lambda: space.add("")
+        yield lambda: space.add("b", id="m1")
+        yield lambda: space.add_many([{"content": "a"}, {"content": 5}])
+        yield lambda: space.add_many([{"content": "a"}, "b"])
+        yield lambda: space.add("a", metadata={"x": float("nan")})
+        yield lambda: space.add("a", at="no date at all")
+        yield lambda: space.search("")
+        yield lambda: space.search("a", 0)
+        yield lambda: space.search("a", method="magic")
+        yield lambda: space.search("a", since="no date at all")
+        yield lambda: space.list(limit=0)
+        yield lambda: space.get("nope")
+        yield lambda: space.history("../x")
+        yield lambda: space.update("m1")
+        yield lambda: space.update("m1", nope=1)
+        yield lambda: space.rollback("m1", 7)
+        yield lambda: space.delete("nope")
+        yield lambda: space.forget()
+        yield lambda: space.forget(query="zebra")
+        yield lambda: space.forget(["m1"], session="s")
+
+    for ours, theirs in zip(mistakes(client), mistakes(embedded), strict=True):
+        with pytest.raises(MnemosError) as expected:
+            theirs()
+        with pytest.raises((InvalidInput, NotFound, Conflict)) as got:
+            ours()
+        assert got.type is expected.type
+    assert str(got.value) == str(expected.value)
+
+
+def test_an_async_client_does_the_same(served):
+    async def work():
+        async with AsyncClient(served.url, served.key) as client:
+            space = client.space("async")
+            cubes = await asyncio.gather(*(space.add(f"number {i}", session="s") for i in range(10)))
+            assert len({cube.id for cube in cubes}) == 10
+            assert cubes[3] in (await space.list()).items
+            assert (await space.search("number 7", 1))[0].cube.text == "number 7"
+            assert "async" in await client.spaces()
+            with pytest.raises(NotFound):
+                await space.get("nope")
+
+    asyncio.run(work())
+
+
+def test_a_repeated_add_with_its_key_adds_once(client):
+    space = client.space("once")
+    cubes = [space.add("The same again.", session="s", idempotency_key="k") for _ in range(3)]
+    assert cubes[0] == cubes[1] == cubes[2]
+    assert len(space.list().items) == 1
+    space.add("The same again.", session="s")
+    assert len(space.list().items) == 2
+    with pytest.raises(Conflict):
+        space.add("Something else.", idempotency_key="k")
+
+
+def test_what_only_a_server_refuses_is_told_with_its_status(served):
+    with Client(served.url, "mnk_wrong") as client, pytest.raises(ServerError) as error:
+        client.space("x").search("a")
+    assert error.value.status == 401
+    token = served.keys.add("r", spaces=["same*", "x"], rights=["read"])[0]
+    with Client(served.url, token) as client:
+        with pytest.raises(ServerError, match="lacks the right") as error:
+            client.space("x").add("a")
+        assert error.value.status == 403
+        with pytest.raises(NotFound):
+            client.space("once").list()
+    with Client(served.url, served.key) as client:
+        with pytest.raises(ServerError) as error:
+            client.space("x").add("a" * 300_000)
+        assert error.value.status == 413
+    with Client("http://127.0.0.1:9", "k") as client, pytest.raises(Unreachable) as gone:
+        client.space("x").list()
+    assert isinstance(gone.value, StoreError)
+
+
+def test_dots_are_names_that_the_server_refuses_not_steps_in_a_path(client):
+    for name in (".", "..", "../x"):
+        with pytest.raises(InvalidInput, match="name of a space"):
+            client.space(name).stats()
+    with pytest.raises(InvalidInput):
+        client.space("")
+    with pytest.raises(NotFound):
+        client.space("same/as ever").get("..")
+
+
+@pytest.mark.parametrize("path", ["cubes", "search"])
+def test_a_chunked_body_without_end_is_cut_off(served, path):
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection.putrequest("POST", f"/v1/spaces/big/{path}")
+    for name, value in (
+        ("Authorization", f"Bearer {served.key}"),
+        ("Content-Type", "application/json"),
+        ("Transfer-Encoding", "chunked"),
+    ):
+        connection.putheader(name, value)
+    connection.endheaders()
+    sent = 0
+    try:
+        while sent < 100_000_000:
+            connection.send(b"1000\r\n" + b" " * 4096 + b"\r\n")
+            sent += 4096
+    except OSError:
+        pass
+    assert sent < 50_000_000
+    try:
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["status"]) == (413, 413)
+    except (OSError, http.client.HTTPException):
+        pass  # cut off before the answer was read
+
+
+def test_a_large_import_and_export_stream(served):
+    lines = []
+    for i in range(3_000):
+        cube = {
+            "id": f"c{i}",
+            "text": f"text {i} " + "x" * 200,
+            "space": "s",
+            "at": T0.isoformat(),
+            "learned": T0.isoformat(),
+        }
+        lines.append(json.dumps({"cube": cube, "versions": []}))
+    body = "\n".join(lines).encode()
+    assert len(body) > 600_000  # above the limit of other bodies
+    head = {"Authorization": f"Bearer {served.key}"}
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    pieces = (body[i : i + 7_777] for i in range(0, len(body), 7_777))
+    connection.request("POST", "/v1/spaces/stream/import", pieces, head, encode_chunked=True)
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())) == (200, {"added": 3_000, "skipped": 0})
+    connection.request("GET", "/v1/spaces/stream/export", headers=head)
+    answer = connection.getresponse()
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert [json.loads(x)["cube"]["id"] for x in answer] == [f"c{i}" for i in range(3_000)]
