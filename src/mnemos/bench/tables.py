@@ -152,6 +152,19 @@ def tails(result: Result) -> Rows:
     ]
 
 
+def serve(result: Result) -> Rows:
+    """Return what the server answers under load."""
+    head = [
+        f"{result['clients']} clients, {result['cubes']:,} cubes",
+        "searches a second",
+        "p50, ms",
+        "p99, ms",
+        "errors",
+    ]
+    return [head, *([n, f"{result[n]['per_second']:.0f}", f"{result[n]['p50_ms']:.0f}", f"{result[n]['p99_ms']:.0f}",
+                     result[n]["errors"]] for n in ("new questions", "asked before"))]  # fmt: skip
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "facts": ("facts", facts),
     "facts-endings": ("facts", endings),
@@ -167,4 +180,5 @@ TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "erasure": ("erasure", erasure),
     "faults": ("faults", faults),
     "tails": ("tails", tails),
+    "serve": ("serve", serve),
 }

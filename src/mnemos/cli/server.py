@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -35,6 +36,15 @@ def serve(
         bool, typer.Option("--allow-remote", help="Listen at an address that other machines can reach.")
     ] = False,
     rate: Annotated[float, typer.Option("--rate", min=1, help="Requests a second that a key may make.")] = 500.0,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            "--upstream",
+            metavar="URL",
+            help="Also be a proxy before this OpenAI-compatible API, such as "
+            "http://127.0.0.1:11434/v1; its key is $MNEMOS_UPSTREAM_KEY.",
+        ),
+    ] = None,
     root: Root = None,
     embedder: EmbedderSpec = None,
     reasoner: ReasonerSpec = None,
@@ -47,7 +57,7 @@ def serve(
                 f"other machines can reach {host}. Add --allow-remote if you mean it, and put a proxy with TLS before it: "
                 "keys and memories go over the wire as they are."
             )
-        from mnemos.serve.app import create_app
+        from mnemos.serve.app import add_proxy, create_app
         from mnemos.serve.keys import KeyStore
         from mnemos.serve.limits import Settings
         from mnemos.system import Mnemos
@@ -70,6 +80,8 @@ def serve(
             app = create_app(
                 memory, store, Settings(hosts=(*_called(host), *(name or ())), rate=rate, burst=int(2 * rate))
             )
+            if upstream is not None:
+                add_proxy(app, memory, upstream, os.environ.get("MNEMOS_UPSTREAM_KEY"))
             with _serving():
                 uvicorn.run(
                     app, host=host, port=port, log_level="warning", access_log=False, server_header=False,

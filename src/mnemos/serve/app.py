@@ -27,7 +27,7 @@ except ImportError as gone:
     raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from gone
 
 from mnemos.serve import models, problems, routes
-from mnemos.serve.keys import Forbidden, Gate, KeyStore
+from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
 from mnemos.serve.problems import Problem
 
 OPEN_PATHS = frozenset({"/health", "/openapi.json"})
@@ -261,3 +261,16 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
     app.add_exception_handler(Forbidden, forbidden)
     app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics)
     return app
+
+
+def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | None) -> None:
+    """Add the routes of the OpenAI-compatible proxy: any valid key may chat, its scopes say what is recalled and kept.
+
+    Raises InvalidInput for an upstream that is no address.
+    """
+    from mnemos.serve.proxy import make_proxy
+
+    def open_space(request: Any, name: str, right: str) -> Any:
+        return Desk(request.app.state.gate, request.state.key, name).open(right, create=right == "write")
+
+    app.include_router(make_proxy(memory, upstream, upstream_key=upstream_key, open_space=open_space))

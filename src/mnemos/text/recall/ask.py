@@ -36,7 +36,7 @@ def find(
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_past(query)}
-    ranked = _ask(space, rank, query, k, filters, asked_at, method)
+    ranked = _ask(space, rank, "cubes", query, k, filters, asked_at, method)
     cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
     hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
     if method == "hybrid" and not filters["include_superseded"]:
@@ -56,13 +56,13 @@ def find_sessions(
     def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
         return view.rank_sessions(question, k, allow=allow, method=method)
 
-    ranked = _ask(space, rank, query, k, filters, asked_at, method)
+    ranked = _ask(space, rank, "sessions", query, k, filters, asked_at, method)
     best = space.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
 
 def _ask(
-    space: Space, rank: Rank[R], query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: str
+    space: Space, rank: Rank[R], what: str, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: str
 ) -> list[R]:
     if not isinstance(query, str) or not query.strip():
         raise InvalidInput("the query is empty. Ask for something, or use list() to see what is there.")
@@ -74,7 +74,7 @@ def _ask(
     filter = make_filter(**filters)
     vector = None if method == "words" else _embed(space, query)
     question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
-    return space.live.ask(rank, question, filter, space.model_key(), space.embedder)
+    return space.live.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
 
 
 def _embed(space: Space, query: str) -> NDArray[np.float32] | None:

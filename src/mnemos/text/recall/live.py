@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
 from mnemos.store.base import Changes, Filter
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.recall.query import Query
+from mnemos.text.recall.spread import Graph
 from mnemos.text.recall.view import Allow, View
 
 R = TypeVar("R")
+ANSWERS = 256  # that are kept
 GROWTH = 1.05  # the links are read anew when the space has grown by so much
 Rank = Callable[[View, Query, Allow], list[R]]
 
@@ -28,6 +30,8 @@ class LiveView:
         self._view: View | None = None
         self._lock = threading.RLock()
         self._warned = False
+        self._answers: dict[Any, list[Any]] = {}  # to questions about the whole space, while it stays as it is
+        self._of: tuple[int, Graph | None] = (-1, None)
         self._linked = 0  # the newest key whose links are in the view
 
     @property
@@ -44,6 +48,7 @@ class LiveView:
         """Free the RAM; the next question reads everything again."""
         with self._lock:
             self._view = None
+            self._answers.clear()
 
     def refresh(self, model: int | None, embedder: Embedder | None) -> View | None:
         """Return the view, brought up to date; None when it holds nothing."""
@@ -52,19 +57,32 @@ class LiveView:
             return view if len(view) else None
 
     def ask(
-        self, rank: Rank[R], question: Query, filter: Filter, model: int | None, embedder: Embedder | None
+        self,
+        rank: Rank[R],
+        kind: tuple[str, int, str],
+        question: Query,
+        filter: Filter,
+        model: int | None,
+        embedder: Embedder | None,
     ) -> list[R]:
         """Return what `rank` makes of the view: the present one, or with `filter.as_of` that of an earlier moment.
 
-        Costs O(rows that changed since the last question); a past view is read anew, O(N).
+        Costs O(rows that changed since the last question); a past view is read anew, O(N). The same question, asked
+        again while nothing has changed, is answered from the last 256 answers; `kind` names the ranking.
         """
         with self._lock:
             view = self._present(model, embedder) if filter.as_of is None else self._past(filter.as_of, model)
             if not filter.selects_all:
-                allow: Allow = view.mask(self._store.keys(filter))
-            else:
-                allow = view.living(superseded=filter.superseded)
-            return rank(view, question, allow)
+                return rank(view, question, view.mask(self._store.keys(filter)))
+            if self._of[0] != view.seq or self._of[1] is not view.graph:
+                self._answers.clear()
+                self._of = (view.seq, view.graph)
+            key = (kind, filter.superseded, question.key)
+            if key not in self._answers:
+                if len(self._answers) >= ANSWERS:
+                    self._answers.pop(next(iter(self._answers)))
+                self._answers[key] = rank(view, question, view.living(superseded=filter.superseded))
+            return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> View:
         view = self._view or View()

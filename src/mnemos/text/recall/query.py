@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,14 @@ class Query:
     asks_number: bool
     says_i: bool
     says_you: bool
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What two questions share that are ranked the same."""
+        vector = None if self.vector is None else self.vector.tobytes()
+        return (
+            self.terms, self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you,
+        )  # fmt: skip
 
     def without_vector(self) -> Query:
         """Return the same question for a search by words only."""

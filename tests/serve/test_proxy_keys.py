@@ -1,0 +1,58 @@
+"""The proxy inside the server: keys and scopes hold for chats too."""
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from starlette.testclient import TestClient
+
+from mnemos import Mnemos
+from mnemos.errors import InvalidInput
+from mnemos.serve.app import add_proxy, create_app
+from mnemos.serve.keys import KeyStore
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Where does Ana live?"}]}
+
+
+@pytest.fixture
+def server(tmp_path):
+    with Mnemos(tmp_path, embedder="none") as memory:
+        keys = KeyStore.under(memory.root)
+        memory.space("ana").add("I live in Porto.", speaker="Ana")
+        app = create_app(memory, keys)
+        add_proxy(app, memory, "http://127.0.0.1:9/v1", "upstream-secret")  # nobody listens there
+        yield TestClient(app, base_url="http://127.0.0.1"), keys, memory
+        keys.close()
+
+
+def chat(server, token=None, space="ana"):
+    headers = {"X-Mnemos-Space": space} | ({"Authorization": f"Bearer {token}"} if token else {})
+    return server.post("/v1/chat/completions", json=CHAT, headers=headers)
+
+
+def test_a_chat_needs_a_key(server):
+    http, _, _ = server
+    assert chat(http).status_code == 401
+    assert chat(http, "mnk_aaaaaaaa_" + "x" * 43).status_code == 401
+
+
+def test_a_chat_recalls_only_from_spaces_of_its_key(server):
+    http, keys, memory = server
+    own, _ = keys.add("own", spaces=["ana"], rights=["read", "write"])
+    other, _ = keys.add("other", spaces=["bo"], rights=["read", "write"])
+    found = chat(http, own)
+    assert (found.status_code, found.headers["X-Mnemos-Memory"]) == (
+        502,
+        "ok",
+    )  # the upstream is dead, the memory is not
+    assert found.json()["error"]["code"] == "upstream_unreachable"
+    assert "upstream-secret" not in found.text
+    assert chat(http, other).headers["X-Mnemos-Memory"] == "failed"
+    assert chat(http, other, "new").headers["X-Mnemos-Memory"] == "failed"
+    assert memory.spaces() == ["ana"]
+
+
+def test_an_upstream_that_is_no_address_is_refused(server):
+    http, _, memory = server
+    with pytest.raises(InvalidInput):
+        add_proxy(http.app, memory, "file:///etc/passwd", None)
