@@ -192,15 +192,15 @@ class Space:
         from mnemos.text.recall.context import pack
 
         found = find(self, question, k, filters, asked_at, "hybrid")
-        if quarantine and (bad := self.quarantined(question, found)):
+        if quarantine and (bad := self.quarantined(question, [hit for _, hit in found])):
             found = [row for row in found if row[1].cube.id not in bad]
         return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
 
-    def quarantined(self, question: str, found: Sequence[tuple[int, Hit]] | None = None) -> Mapping[str, str]:
-        """Return the ids of the cubes that `context` would leave out for a question, with the reason."""
+    def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
+        """Return the ids of the cubes that `context` would leave out for a question, with the reason; or of those `found`."""
         from mnemos.guard.shield import quarantined
 
-        hits = find(self, question, 40, {}, None, "hybrid") if found is None else found
+        hits = [hit for _, hit in find(self, question, 40, {}, None, "hybrid")] if found is None else found
         return quarantined(self, hits, clean(question))
 
     # -- look

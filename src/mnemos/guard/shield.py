@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mnemos.space import Space
 
 SECRETS = ("redact", "refuse", "keep")
-Numbered = tuple[int, Hit]
 
 
 def trust_rules(rules: Mapping[str, int]) -> str:
@@ -37,32 +36,32 @@ def secrets_policy(policy: str) -> str:
     return policy
 
 
-def quarantined(space: Space, hits: Sequence[Numbered], question: str) -> dict[str, str]:
+def quarantined(space: Space, hits: Sequence[Hit], question: str) -> dict[str, str]:
     """Return the ids of hits that are not to be shown to an agent, with the reason.
 
     Untrusted cubes that look like orders; then those that the others outvote (see `consensus`). What was found out is
     kept as lessons. Costs nothing where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
     """
     rules = space.trust
-    trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for _, hit in hits}
+    trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for hit in hits}
     if min(trust.values(), default=Trust.TRUSTED) > Trust.UNTRUSTED:
         return {}
     bad: dict[str, str] = {}
-    for _, hit in hits:
+    for hit in hits:
         if trust[hit.cube.id] == Trust.UNTRUSTED and (reason := looks_like_instructions(hit.cube.text)):
             bad[hit.cube.id] = f"looks like orders: {reason}"
-    left = [(n, hit.cube) for n, hit in hits if hit.cube.id not in bad]
+    left = [hit.cube for hit in hits if hit.cube.id not in bad]
     key = _key(space)
     suspects = outvoted(_claims(space, left, trust), _lessons(space), question=question, key=key)
     _learn(space, [lesson for suspect in suspects for lesson in suspect.lessons])
     return bad | {s.id: s.reason for s in suspects}
 
 
-def _claims(space: Space, cubes: Sequence[tuple[int, MemCube]], trust: Mapping[str, Trust]) -> list[Claim]:
+def _claims(space: Space, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) -> list[Claim]:
     facts: dict[str, list[Any]] = {}
-    for stored in space.store.life.facts_of([n for n, _ in cubes]):
+    for stored in space.store.life.facts_of(space.store.keys_of([c.id for c in cubes])):
         facts.setdefault(stored.cube, []).append(stored.fact)
-    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for _, c in cubes]
+    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for c in cubes]
 
 
 def _key(space: Space) -> bytes:

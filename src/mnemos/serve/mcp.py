@@ -251,8 +251,7 @@ def _facts(here: Space, subject: str | None, *, ended: bool = False) -> Sequence
 
 def _quarantine(here: Space, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], Result]:
     """Return the hits that may be shown, and the ids of the others with the reasons, under "withheld"."""
-    keys = {cube.id: key for key, cube in here.store.by_key(here.store.keys_of([h.cube.id for h in hits])).items()}
-    bad = quarantined(here, [(keys.get(h.cube.id, 0), h) for h in hits], clean(question))
+    bad = quarantined(here, hits, clean(question))
     return [h for h in hits if h.cube.id not in bad], {"withheld": dict(bad)} if bad else {}
 
 
