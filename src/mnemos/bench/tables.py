@@ -165,6 +165,15 @@ def serve(result: Result) -> Rows:
                      result[n]["errors"]] for n in ("new questions", "asked before"))]  # fmt: skip
 
 
+def proxy(result: Result) -> Rows:
+    """Return the time to the first token, direct and through the proxy."""
+    lines: Rows = [["way", "first token p50 / p90, ms", "added p50, ms"]]
+    for way, row in result["first token"].items():
+        added = result["added_p50_ms"].get(way)
+        lines.append([way, f"{row['p50_ms']:.1f} / {row['p90_ms']:.1f}", "–" if added is None else f"{added:.1f}"])
+    return lines
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "facts": ("facts", facts),
     "facts-endings": ("facts", endings),
@@ -181,4 +190,5 @@ TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "faults": ("faults", faults),
     "tails": ("tails", tails),
     "serve": ("serve", serve),
+    "proxy": ("proxy", proxy),
 }
