@@ -56,3 +56,15 @@ def test_an_upstream_that_is_no_address_is_refused(server):
     http, _, memory = server
     with pytest.raises(InvalidInput):
         add_proxy(http.app, memory, "file:///etc/passwd", None)
+
+
+def test_an_export_of_several_batches_is_whole_and_writes_are_logged_with_their_key(server):
+    http, keys, memory = server
+    token, key = keys.add("all", spaces=["*"], rights=["read", "write", "admin"])
+    headers = {"Authorization": f"Bearer {token}"}
+    messages = [{"content": f"note number {i}"} for i in range(250)]
+    assert http.post("/v1/spaces/many/cubes", json={"messages": messages}, headers=headers).status_code == 201
+    lines = http.get("/v1/spaces/many/export", headers=headers).text.splitlines()
+    assert len(lines) == 250
+    entries = http.get("/v1/spaces/many/audit", headers=headers).json()["entries"]
+    assert [(e["actor"], e["action"], e["cubes"]) for e in entries] == [(f"key {key.id}", "add", 250)]
