@@ -1,0 +1,129 @@
+"""The adapters over a served space, through the client."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
+
+import uvicorn
+
+from mnemos import Mnemos
+from mnemos.adapters.anthropic_memory import MemoryTool
+from mnemos.adapters.mem0 import Memory
+from mnemos.serve.app import create_app
+from mnemos.serve.client import Client
+from mnemos.serve.keys import KeyStore
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    root = tmp_path_factory.mktemp("served")
+    with Mnemos(root, embedder="hashing") as memory:
+        keys = KeyStore.under(root)
+        key = keys.first()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(memory, keys), log_level="warning", lifespan="off", ws="none")
+        )
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", key) as client:
+            yield client
+        server.should_exit = True
+        thread.join()
+
+
+def test_mem0(client):
+    memory = Memory(client)
+    for user in ("ana", "ben"):
+        memory.add(f"{user} likes green tea.", user_id=user, agent_id="coach", run_id="r1", metadata={"n": 1})
+    [row] = memory.search("tea", user_id="ana", agent_id="coach", run_id="r1", filters={"n": {"gte": 1}})["results"]
+    assert memory.get(row["id"])["memory"] == "ana likes green tea."
+    memory.update(row["id"], "ana likes coffee.")
+    assert [h["event"] for h in memory.history(row["id"])] == ["ADD", "UPDATE"]
+    assert len(memory.get_all(agent_id="coach")["results"]) == 2
+    memory.delete_all(user_id="ana")
+    assert [r["user_id"] for r in memory.get_all(agent_id="coach")["results"]] == ["ben"]
+    assert memory.get_all(user_id="nobody") == {"results": []}
+    memory.reset()
+    assert memory.get_all(agent_id="coach") == {"results": []}
+
+
+def test_langgraph(client):
+    pytest.importorskip("langgraph")
+    from mnemos.adapters.langgraph import MnemosStore
+
+    store = MnemosStore(client.space("graph"))
+    assert store.get(("a",), "k") is None
+    assert store.search(("a",), query="tea") == store.list_namespaces() == []
+    store.put(("a", "b"), "k", {"memory": "likes tea"}, ttl=5)
+    store.put(("a", "b"), "k", {"memory": "likes green tea"})
+    assert store.get(("a", "b"), "k").value == {"memory": "likes green tea"}
+    assert len(store.versions(("a", "b"), "k")) == 2
+    assert [i.key for i in store.search(("a",), query="green tea", filter={"memory": {"$ne": "x"}})] == ["k"]
+    assert store.list_namespaces(suffix=("b",)) == [("a", "b")]
+    store.delete(("a", "b"), "k")
+    assert store.search(()) == []
+
+
+def test_openai_agents_session(client):
+    pytest.importorskip("agents")
+    from mnemos.adapters.openai_agents import MnemosSession
+
+    async def run():
+        session = MnemosSession("s1", client.space("agents"))
+        items = [
+            {"role": "user", "content": "Tea, please."},
+            {"type": "function_call_output", "call_id": "1", "output": "ok"},
+        ]
+        assert await session.get_items() == []
+        await session.add_items(items)
+        assert await session.get_items() == items
+        assert "Tea" in await session.recall("What to drink?")
+        assert await session.pop_item() == items[1]
+        await session.clear_session()
+        assert await session.get_items() == []
+
+    asyncio.run(run())
+
+
+def test_memory_tool(client):
+    tool = MemoryTool(client.space("files"))
+    path = "/memories/d/a.md"
+    for command in (
+        {"command": "view", "path": "/memories"}, {"command": "create", "path": path, "file_text": "one\n"},
+        {"command": "insert", "path": path, "insert_line": 1, "insert_text": "two"},
+        {"command": "str_replace", "path": path, "old_str": "one", "new_str": "1"},
+        {"command": "rename", "old_path": "/memories/d", "new_path": "/memories/e"},
+    ):  # fmt: skip
+        tool.run(command)
+    assert tool.run({"command": "view", "path": "/memories/e/a.md"}).endswith("     1\t1\n     2\ttwo\n     3\t")
+    tool.run({"command": "delete", "path": "/memories/e"})
+    assert tool.result({"id": "t", "input": {"command": "view", "path": "/memories/e"}})["is_error"]
+
+
+def test_langchain_and_llamaindex(client):
+    space = client.space("reading")
+    pytest.importorskip("langchain_core")
+    from mnemos.adapters.langchain import MnemosRetriever
+
+    assert MnemosRetriever(space=space).invoke("Where does Rita live?") == []
+    space.add("Rita lives in Lisbon.")
+    assert MnemosRetriever(space=space, k=1).invoke("Where does Rita live?")[0].page_content == "Rita lives in Lisbon."
+    pytest.importorskip("llama_index.core")
+    from llama_index.core.llms import ChatMessage
+
+    from mnemos.adapters.llamaindex import MnemosMemoryBlock
+
+    fresh = MnemosMemoryBlock(space=client.space("nothing yet"))
+    assert asyncio.run(fresh.aget([ChatMessage(role="user", content="Hello?")])) == ""
+    block = MnemosMemoryBlock(space=space)
+    assert "Lisbon" in asyncio.run(block.aget([ChatMessage(role="user", content="Where does Rita live?")]))
