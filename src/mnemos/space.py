@@ -366,9 +366,8 @@ class Space:
 
         With a cube also those that follow from the rows: derived from, follows, same entity.
         """
-        if cube_id is None:
-            return self.store.life.links(kind=kind)
-        found = self.store.life.links([cube_id]) + self.store.life.around(cube_id)
+        life = self.store.life
+        found = life.links(kind=kind) if cube_id is None else life.links([cube_id]) + life.around(cube_id)
         return [link for link in found if kind in (None, link.kind)]
 
     def flush(self) -> int:

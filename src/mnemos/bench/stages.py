@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mnemos.bench.facts import START, Event, State, make
-from mnemos.bench.persona import ATTRIBUTES, PEOPLE, Attribute, say
+from mnemos.bench.persona import ATTRIBUTES, PEOPLE, say
 from mnemos.reason.base import Fact, Judgement
 from mnemos.reason.questions import asked
 from mnemos.reason.rules import RuleReasoner
@@ -196,8 +196,3 @@ def answers(space: Space, told: Sequence[tuple[str, Event]], fault: Fault, seed:
 def _gold(state: State) -> tuple[str, str, str]:
     subject, attribute = state.fact()
     return subject, attribute, state.value.casefold()
-
-
-def attribute_named(name: str) -> Attribute:
-    """Return the attribute of this name."""
-    return next(a for a in ATTRIBUTES if a.name == name)

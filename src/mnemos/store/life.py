@@ -238,14 +238,6 @@ class Life:
                 (kind,),
             ).fetchall()
 
-    def drop_links(self, ids: Sequence[str], kinds: Sequence[str]) -> None:
-        """Remove the links of these kinds that start at these cubes."""
-        with self.connection.write() as db:
-            for part in chunks(ids):
-                db.execute(
-                    f"DELETE FROM links WHERE a IN ({marks(part)}) AND kind IN ({marks(kinds)})", (*part, *kinds)
-                )
-
     # -- decisions, pending cubes
 
     def put_decisions(self, decisions: Iterable[Decision]) -> None:

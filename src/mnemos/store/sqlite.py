@@ -19,7 +19,7 @@ from mnemos.store.checks import Checks
 from mnemos.store.connection import Connection
 from mnemos.store.life import Life
 from mnemos.store.removal import family, hash_id, remove, select_in, traces
-from mnemos.store.rows import INSERT, SELECT, marks, to_cube, to_row, to_sql
+from mnemos.store.rows import INSERT, SELECT, chunks, marks, to_cube, to_row, to_sql
 from mnemos.store.schema import print_of
 
 _INDEX_ROWS = (
@@ -233,6 +233,13 @@ class SqliteStore:
         with self.connection.read() as db:
             rows = db.execute(f"SELECT n FROM cubes WHERE {where} ORDER BY n", values)
             return np.fromiter((r[0] for r in rows), dtype=np.int64)
+
+    def matching(self, filter: Filter, keys: Sequence[int]) -> set[int]:
+        """Return those of the keys whose versions match. O(keys)."""
+        where, values = to_sql(filter)
+        with self.connection.read() as db:
+            query = f"SELECT n FROM cubes WHERE n IN ({{}}) AND {where}"
+            return {r[0] for part in chunks(keys) for r in db.execute(query.format(marks(part)), (*part, *values))}
 
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates each version speaks of."""

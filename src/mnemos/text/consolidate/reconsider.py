@@ -67,14 +67,9 @@ def _judge(space: Space, cube: MemCube) -> None:
     def compare(fact: Fact, old: Fact) -> Judgement:
         return judged.get((fact, old)) or space.rules.compare(fact, old)
 
-    add_facts(
-        space.store,
-        Statement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, space.trust)),
-        n,
-        len(there),
-        compare,
-        reasoner.name,
-    )
+    trust = space.trust
+    statement = Statement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, trust))
+    add_facts(space.store, statement, n, len(there), compare, reasoner.name, trust)
 
 
 def _same(space: Space, a: Fact, b: Fact) -> bool:

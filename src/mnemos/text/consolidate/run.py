@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mnemos.cube import to_micros
 from mnemos.methods import Paper, method
+from mnemos.store.base import DERIVED
 from mnemos.store.life import Link
 from mnemos.text.consolidate.derive import Writer, reflect, summarise
 from mnemos.text.consolidate.episodes import cut
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 LIMIT = 2_000  # derived cubes that one run writes
 LINK_BATCH = 4_000  # new cubes that one run links
 SENTENCES = {"session": 5, "day": 7, "week": 9}
-SHORTEST = 3  # turns that are worth a summary
+SHORTEST = {"session": 3, "day": 2, "week": 2}  # members that are worth a summary
 Progress = Callable[[int], None]
 
 
@@ -71,9 +72,9 @@ class Consolidation:
 def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
     """Make memories last: link, sum up, profile, promote what is hot and let go of what is stale.
 
-    Each derived cube is written in a transaction of its own, and what is to be done is read from the file alone: a run
-    that was killed loses nothing, the next one goes on, and one with nothing new writes nothing. Originals are never
-    rewritten. Costs one scan, O(N), and O(what changed).
+    Derived cubes are written some at a time, and what is to be done is read from the file alone: a run that was killed
+    loses nothing, the next one goes on, and one with nothing new writes nothing. Originals are never rewritten.
+    Costs one scan, O(N), and O(what changed).
     """
     done = Consolidation()
     space.flush()
@@ -83,18 +84,18 @@ def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None =
     originals, made = members(space.store), derived(space.store)
     alive = {m.id: m.version for m in originals}
     writer = Writer(space)
-    _sessions(writer, units(originals), made, done, limit, progress)
+    _sum_up(writer, units(originals), made, done, limit, progress)
     writer.flush()
     for level in ("day", "week"):
         if done.total < limit:
             below = "session" if level == "day" else "day"
             parts = [m for m in derived(space.store).values() if m.level == below]
-            _summaries(writer, above(parts, level), made, done, limit, progress)
+            _sum_up(writer, above(parts, level), made, done, limit, progress)
             writer.flush()
     if done.total < limit:
         _profiles(writer, made, alive, done)
         writer.flush()
-        done.removed = _remove_empty(space)
+        done.removed += _remove_empty(space)
     done.promoted = promote(space)
     done.faded = fade(space)
     done.more = done.total >= limit or done.linked >= LINK_BATCH
@@ -126,7 +127,7 @@ def link(space: Space) -> int:
     return len(new)
 
 
-def _sessions(
+def _sum_up(
     writer: Writer,
     groups: Sequence[Group],
     made: dict[str, Made],
@@ -134,36 +135,20 @@ def _sessions(
     limit: int,
     progress: Progress | None,
 ) -> None:
+    """Write the summaries of groups, and the episodes of sessions, that are not there or no longer right."""
     for group in groups:
         if done.total >= limit:
             return
         there = made.get(group.of)
-        if len(group.members) < SHORTEST or (
-            there and there.fingerprint == group.fingerprint and not _redo(writer.space, there, done)
-        ):
+        if len(group.members) < SHORTEST[group.level]:
             continue
-        _episodes(writer, group, made, done)
+        if there and there.fingerprint == group.fingerprint and not _redo(writer.space, there, done):
+            continue
+        if group.level == "session":
+            _episodes(writer, group, made, done)
         _summary(writer, group, there, done)
         if progress:
             progress(1)
-
-
-def _summaries(
-    writer: Writer,
-    groups: Sequence[Group],
-    made: dict[str, Made],
-    done: Consolidation,
-    limit: int,
-    progress: Progress | None,
-) -> None:
-    for group in groups:
-        there = made.get(group.of)
-        if done.total >= limit:
-            return
-        if len(group.members) > 1 and not (there and there.fingerprint == group.fingerprint):
-            _summary(writer, group, there, done)
-            if progress:
-                progress(1)
 
 
 def _redo(space: Space, made: Made, done: Consolidation) -> bool:
@@ -240,8 +225,8 @@ def _profiles(writer: Writer, made: dict[str, Made], versions: dict[str, int], d
 def _remove_empty(space: Space) -> int:
     """Remove derived cubes whose parents are all gone."""
     query = (
-        "SELECT id FROM cubes WHERE replaced IS NULL AND source = 'mnemos' AND kind IN ('episode', 'summary', 'profile', "
-        "'reflection') AND NOT EXISTS (SELECT 1 FROM parents JOIN cubes AS p ON p.id = parent WHERE child = cubes.id)"
+        f"SELECT id FROM cubes WHERE replaced IS NULL AND source = 'mnemos' AND kind IN {DERIVED} "
+        "AND NOT EXISTS (SELECT 1 FROM parents JOIN cubes AS p ON p.id = parent WHERE child = cubes.id)"
     )
     with space.store.connection.read() as db:
         ids = [r[0] for r in db.execute(query)]

@@ -40,13 +40,15 @@ def take_in(space: Space, drafts: Sequence[Draft], progress: Progress | None, de
     if not decide:
         space.store.insert(entries, space.model_key())
         return cubes
-    statements = state_facts(entries, space.rules, mergeable, space.trust)
-    written = write(space.store, statements, space.model_key(), space.rules)
+    model, trust = space.model_key(), space.trust
+    statements = state_facts(entries, space.rules, mergeable, trust)
+    with space.store.connection.write():
+        written = write(space.store, statements, model, space.rules, trust)
+        became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
+        if space.reasoner is not space.rules:  # the model looks at it when there is time: see consolidate
+            waiting = [c.id for c in became.values() if c.id not in written.confirmed]
+            space.store.life.put_pending(waiting, "not seen by the model")
     space.recalled(written.confirmed)
-    became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
-    if space.reasoner is not space.rules:  # the model looks at it when there is time: see consolidate
-        waiting = [c.id for c in became.values() if c.id not in written.confirmed]
-        space.store.life.put_pending(waiting, "not seen by the model")
     return [became.get(cube.id, cube) for cube in cubes]
 
 

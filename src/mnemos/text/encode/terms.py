@@ -58,11 +58,6 @@ def stop_terms() -> frozenset[str]:
     return frozenset(terms(_STOP))
 
 
-def content_terms(text: str) -> frozenset[str]:
-    """Return the terms of a text without function words."""
-    return frozenset(terms(text)) - stop_terms()
-
-
 @lru_cache(maxsize=100_000)
 def _stem(word: str) -> str:
     return str(_stemmer().stemWord(word)) if word.isascii() else word

@@ -11,6 +11,8 @@ import numpy as np
 
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
+from mnemos.store.base import DERIVED
+from mnemos.store.removal import select_in
 from mnemos.text.forget.base import Law, Lives
 from mnemos.text.forget.heat import Heat
 from mnemos.text.forget.laws import load_law
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 HOT = 5.0  # heat from which on a memory belongs to the long term (tau of MemoryOS, arXiv 2506.06326)
 WARM = 3.0
+ORIGINAL = f"kind NOT IN {DERIVED}"  # derived cubes follow their parents
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ def fade(space: Space, *, preview: bool = False) -> Faded:
     policy, now = space.policy, to_micros(space.clock()) / DAY
     archived: list[str] = []
     if any(v is not None for v in (policy.below, policy.cubes, policy.bytes, policy.days)):
-        rows, lives = _candidates(space, "active")
+        rows, lives = _candidates(space, f"state = 'active' AND {ORIGINAL}")
         archived = _over(policy.make_law(), rows, lives, now, policy.cubes, policy.bytes, policy.days, policy.below)
         if archived and not preview:
             archive(space, archived)
     erased: list[str] = []
     if any(v is not None for v in (policy.archived_cubes, policy.archived_bytes, policy.archived_days)):
-        rows, lives = _candidates(space, "archived", set(archived) if preview else set())
+        rows, lives = _candidates(space, f"state = 'archived' AND {ORIGINAL}", set(archived) if preview else set())
         erased = _over(
             policy.make_law(),
             rows,
@@ -147,15 +150,15 @@ def _over(
     return [row.id for row, away in zip(rows, gone, strict=True) if away]
 
 
-def _candidates(space: Space, state: str, more: set[str] | None = None) -> tuple[list[Row], Lives]:
-    """Return what may be let go of: originals of a state, with their lives."""
+def _candidates(space: Space, where: str, more: set[str] | None = None) -> tuple[list[Row], Lives]:
+    """Return the current cubes of which an SQL condition holds, and those of the ids `more`, with their lives."""
     with space.store.connection.read() as db:
-        found = db.execute(
-            "SELECT id, pinned, learned, coalesce(recalled_at, learned), recalls, strength, length(text), layer, state "
-            "FROM cubes WHERE replaced IS NULL AND source IS NOT 'mnemos' AND state != 'superseded'"
-        ).fetchall()
-    found = [r for r in found if r[8] == state or r[0] in (more or ())]
-    columns = list(zip(*found, strict=True)) or [()] * 9
+        query = (
+            "SELECT id, pinned, learned, coalesce(recalled_at, learned), recalls, strength, length(text), layer FROM cubes "
+            "WHERE replaced IS NULL AND "
+        )
+        found = db.execute(query + where).fetchall() + select_in(db, f"{query} id IN ({{}})", sorted(more or ()))
+    columns = list(zip(*found, strict=True)) or [()] * 8
     lives = Lives(
         born=np.array(columns[2], dtype=np.float64) / DAY, recalled=np.array(columns[3], dtype=np.float64) / DAY,
         recalls=np.array(columns[4], dtype=np.int64), strength=np.array(columns[5], dtype=np.float64),
@@ -183,21 +186,10 @@ def promote(space: Space) -> int:
 
     Heat is that of MemoryOS; its constants are those of `Heat`. Nothing moves down.
     """
-    query = (
-        "SELECT id, learned, coalesce(recalled_at, learned), recalls, strength, length(text), layer FROM cubes "
-        "WHERE replaced IS NULL AND state = 'active' AND recalls > 1 AND layer < 2"
-    )
     with space.store.connection.write() as db:
-        found = db.execute(query).fetchall()
-        if not found:
-            return 0
-        columns = list(zip(*found, strict=True))
-        lives = Lives(
-            born=np.array(columns[1]) / DAY, recalled=np.array(columns[2]) / DAY, recalls=np.array(columns[3]),
-            strength=np.array(columns[4]), size=np.array(columns[5]), layer=np.array(columns[6]),
-        )  # fmt: skip
+        rows, lives = _candidates(space, "state = 'active' AND recalls > 1 AND layer < 2")
         heat = Heat().keep(lives, to_micros(space.clock()) / DAY)
         layer = np.where(heat > HOT, 2, np.where(heat > WARM, 1, 0))
-        moved = [(int(layer[i]), found[i][0]) for i in np.flatnonzero(layer > lives.layer)]
+        moved = [(int(layer[i]), rows[i].id) for i in range(len(rows)) if layer[i] > lives.layer[i]]
         db.executemany("UPDATE cubes SET layer = ? WHERE id = ? AND replaced IS NULL", moved)
     return len(moved)

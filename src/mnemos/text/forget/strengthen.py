@@ -81,17 +81,3 @@ def recalled(
         stronger, higher = law.recall(life, at / DAY)
         rows[name] = (float(stronger[0]), int(higher[0]), recalls + 1, at, name)
     return list(rows.values())
-
-
-def lives_of(cubes: Sequence[MemCube]) -> Lives:
-    """Return the lives of cubes, in their order."""
-    born = np.array([to_micros(c.learned) for c in cubes], dtype=np.float64) / DAY
-    again = [to_micros(c.recalled_at or c.learned) for c in cubes]
-    return Lives(
-        born=born,
-        recalled=np.array(again, dtype=np.float64) / DAY,
-        recalls=np.array([c.recalls for c in cubes], dtype=np.int64),
-        strength=np.array([c.strength for c in cubes], dtype=np.float64),
-        size=np.array([len(c.text.encode()) for c in cubes], dtype=np.int64),
-        layer=np.array([c.layer for c in cubes], dtype=np.int64),
-    )

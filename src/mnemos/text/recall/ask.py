@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mnemos.cube import Hit, SessionHit
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.filters import make_filter
+from mnemos.store.base import Filter
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.recall.known import known_first, stating
 from mnemos.text.recall.live import Rank
@@ -36,14 +37,15 @@ def find(
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_past(query)}
-    ranked = _ask(space, rank, "cubes", query, k, filters, asked_at, method)
+    filter = make_filter(**filters)
+    ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
     cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
     hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-    if method == "hybrid" and not filters["include_superseded"]:
+    if method == "hybrid" and not filter.superseded:
         hits = living_first(space.store, hits)
-        if known := stating(space.store, query, make_filter(**filters)):
+        if known := stating(space.store, query, filter):
             hits = known_first(known, hits, k)
-    if filters.get("as_of") is None:
+    if filter.as_of is None:
         space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits
 
@@ -56,13 +58,13 @@ def find_sessions(
     def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
         return view.rank_sessions(question, k, allow=allow, method=method)
 
-    ranked = _ask(space, rank, "sessions", query, k, filters, asked_at, method)
+    ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
     best = space.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
 
 def _ask(
-    space: Space, rank: Rank[R], what: str, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: str
+    space: Space, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
 ) -> list[R]:
     if not isinstance(query, str) or not query.strip():
         raise InvalidInput("the query is empty. Ask for something, or use list() to see what is there.")
@@ -71,7 +73,6 @@ def _ask(
     if method not in get_args(SearchMethod):
         raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
     query = clean(query)
-    filter = make_filter(**filters)
     vector = None if method == "words" else _embed(space, query)
     question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
     return space.live.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)

@@ -26,11 +26,12 @@ def stating(store: SqliteStore, question: str, filter: Filter) -> tuple[int, Mem
     if not pairs:
         return None
     facts = [f for f in store.life.facts(pairs, as_of=filter.as_of) if not f.fact.negated]
+    shown = store.matching(filter, [f.n for f in facts])
     for pair in pairs:
-        mine = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair]
-        for fact in sorted(mine, key=lambda f: (-f.since, -f.n)):
-            if filter.selects_all or fact.n in store.keys(filter):
-                return next(iter(store.by_key([fact.n]).items()), None)
+        mine = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair and f.n in shown]
+        if mine:
+            newest = max(mine, key=lambda f: (f.since, f.n))
+            return next(iter(store.by_key([newest.n]).items()), None)
     return None
 
 

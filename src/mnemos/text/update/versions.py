@@ -59,6 +59,7 @@ def rollback(space: Space, cube_id: str, version: int) -> MemCube:
 def put(space: Space, old: MemCube, new: MemCube) -> MemCube:
     """Store `new` as the version after `old`."""
     new = replace(new, version=old.version + 1, learned=space.clock(), replaced=None)
-    [statement] = state_facts(make_entries([new], space.embedder), space.rules, [False], space.trust)
-    revise(space.store, statement, space.model_key(), space.rules)
+    trust = space.trust
+    [statement] = state_facts(make_entries([new], space.embedder), space.rules, [False], trust)
+    revise(space.store, statement, space.model_key(), space.rules, trust)
     return new

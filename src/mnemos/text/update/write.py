@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,17 +40,23 @@ def state_facts(
 
 def is_trusted(cube: MemCube, rules: Mapping[str, int]) -> bool:
     """Tell whether a cube's source is one that may end what others said."""
-    return cube.source is None or trust_of(cube.role, cube.source, rules) > Trust.UNTRUSTED
+    return trust_of(cube.role, cube.source, rules) > Trust.UNTRUSTED
 
 
-def write(store: SqliteStore, statements: Sequence[Statement], model: int | None, reasoner: Reasoner) -> Written:
+def write(
+    store: SqliteStore,
+    statements: Sequence[Statement],
+    model: int | None,
+    reasoner: Reasoner,
+    trust: Mapping[str, int],
+) -> Written:
     """Store statements, all or none, after deciding what each does to what is there (see `decide`).
 
     Everything is read and written in one transaction, so that two writers cannot both miss the other's statement.
     Cost beside the rows: one lookup for the batch, and O(facts about the same thing).
     """
     with store.connection.write():
-        living = _living(store, statements)
+        living = _living(store, statements, trust)
         twins = _twins(store, statements)
         texts: dict[str, tuple[str, list[tuple[int, int]]]] = {}
         batch = {s.cube.id: s for s in statements}
@@ -105,15 +110,14 @@ def says_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     return len(found) <= REST
 
 
-def _living(store: SqliteStore, statements: Sequence[Statement]) -> dict[Key, list[Living]]:
+def _living(store: SqliteStore, statements: Sequence[Statement], trust: Mapping[str, int]) -> dict[Key, list[Living]]:
     about = [(f.subject, f.attribute) for s in statements for f in s.facts]
     stored = store.life.facts(about) if about else []
     cubes = store.get(sorted({f.cube for f in stored}))
-    rules: Mapping[str, int] = json.loads(store.get_meta("trust", "{}")) if stored else {}
     living: dict[Key, list[Living]] = {}
     for f in stored:
         cube = cubes[f.cube]
-        one = Living(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, rules))
+        one = Living(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, trust))
         living.setdefault((f.fact.subject, f.fact.attribute), []).append(one)
     return living
 
@@ -152,10 +156,10 @@ def _merge(
     return confirmed
 
 
-def revise(store: SqliteStore, one: Statement, model: int | None, reasoner: Reasoner) -> None:
+def revise(store: SqliteStore, one: Statement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]) -> None:
     """Store a statement as the next version of its cube, after deciding what it does to other cubes."""
     with store.connection.write():
-        living = _living(store, [one])
+        living = _living(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
         verdict = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
         n = store.replace(one.entry, model)
@@ -169,10 +173,12 @@ def revise(store: SqliteStore, one: Statement, model: int | None, reasoner: Reas
             store.life.put_decisions([made])
 
 
-def add_facts(store: SqliteStore, one: Statement, n: int, first: int, compare: Compare, maker: str) -> None:
+def add_facts(
+    store: SqliteStore, one: Statement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
+) -> None:
     """Add facts, numbered from `first`, to the version `n` of a cube that is stored, and do what follows from them."""
     with store.connection.write():
-        living = _living(store, [one])
+        living = _living(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
         verdict = decide(one, others, compare, lambda _: False)
         store.life.put_facts(
