@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Method:
 
 
 _METHODS: dict[str, Method] = {}
-_FORMS = ("text",)  # the packages whose modules register methods
+_FORMS = {"text": None, "activation": "torch"}  # the packages whose modules register methods, and what they need
 
 
 def method(name: str, *, form: str, operation: Operation, papers: tuple[Paper, ...] = ()) -> Callable[[T], T]:
@@ -65,8 +66,13 @@ def method(name: str, *, form: str, operation: Operation, papers: tuple[Paper, .
 
 
 def all_methods() -> list[Method]:
-    """Import every module of the forms and return what they registered, by form, operation and name."""
-    for form in _FORMS:
+    """Import every module of the forms and return what they registered, by form, operation and name.
+
+    A form whose packages are not installed has none.
+    """
+    for form, needed in _FORMS.items():
+        if needed is not None and importlib.util.find_spec(needed) is None:
+            continue
         package = importlib.import_module(f"mnemos.{form}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)

@@ -1,0 +1,15 @@
+"""Activation memory: a transformer's keys and values as memory. Needs `mnemos[torch]`."""
+
+from mnemos.errors import MnemosError
+
+try:
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+except ImportError as gone:
+    raise MnemosError("activation memory needs PyTorch and transformers: pip install 'mnemos[torch]'.") from gone
+
+from mnemos.activation.cache import MemoryCache, read
+from mnemos.activation.door import attached
+from mnemos.activation.method import Method
+
+__all__ = ["MemoryCache", "Method", "attached", "read"]

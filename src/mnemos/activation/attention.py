@@ -1,0 +1,93 @@
+"""Attention over what is held: exact, with the places of entries, padding, windows and grouped heads."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from mnemos.activation.entries import Entries
+
+ROWS = 256  # queries whose weights are computed together where only their sum is needed
+
+
+def visible(entries: Entries, start: int, queries: int, window: int | None = None) -> Tensor | None:
+    """Return which entries each query may see, (B or 1, H or 1, q, T) as booleans; None when it is all of them.
+
+    The first query stands at slot `start`; a query sees what stands at or before its own slot, with `window` only the last
+    so many slots, and always itself, so that a query that is padding has something to see.
+    """
+    plain = entries.slots is None and entries.valid is None
+    if plain and queries == 1 and (window is None or len(entries) <= window):
+        return None
+    slots = entries.places()[:1, :1] if plain else entries.places()
+    at = torch.arange(start, start + queries, device=slots.device)[:, None]
+    place = slots[:, :, None, :]
+    seen = place <= at
+    if window is not None:
+        seen = seen & (place > at - window)
+    if entries.valid is not None:
+        seen = seen & (entries.valid[:, :, None, :] | (place == at))
+    elif queries == 1 and window is None:
+        return None
+    return seen
+
+
+def attend(
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Return the attention output of queries (B, H*G, q, D) over entries, (B, H*G, q, D)."""
+    groups = query.shape[1] // entries.keys.shape[1]
+    queries, keys, values = query.shape[2], entries.keys, entries.values
+    mask = None
+    causal = (
+        queries > 1 and len(entries) == queries and entries.valid is None and entries.slots is None and window is None
+    )
+    if not causal:
+        mask = visible(entries, start, queries, window)
+    if entries.bias is not None:
+        bias = entries.bias[:, :, None, :].to(query.dtype).expand(-1, -1, queries, -1)
+        seen = visible(entries, start, queries, window)
+        mask = bias if seen is None else bias.masked_fill(~seen, float("-inf"))
+        causal = False
+    if groups > 1 and queries == 1:  # as many queries as the group has heads, over one copy of the keys
+        packed = query.reshape(query.shape[0], keys.shape[1], groups, query.shape[3])
+        return scaled_dot_product_attention(packed, keys, values, mask, dropout, scale=scaling).reshape(
+            *query.shape[:3], values.shape[3]
+        )
+    if groups > 1 and mask is not None:  # with a mask the kernels want the heads written out
+        keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
+        mask = mask.repeat_interleave(groups, 1) if mask.shape[1] > 1 else mask
+    return scaled_dot_product_attention(
+        query, keys, values, mask, dropout, is_causal=causal, scale=scaling, enable_gqa=groups > 1 and mask is None
+    )
+
+
+def weights(
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, last: int | None = None
+) -> Tensor:
+    """Return the attention that entries get from the `last` queries (default: all), (B, H, G, n, T) in float32."""
+    batch, heads = entries.keys.shape[:2]
+    first = 0 if last is None else max(query.shape[2] - last, 0)
+    asked = query[:, :, first:].reshape(batch, heads, -1, query.shape[2] - first, query.shape[3])
+    logits = torch.einsum("bhgqd,bhtd->bhgqt", asked.float(), entries.keys.float()) * scaling
+    if entries.bias is not None:
+        logits = logits + entries.bias[:, :, None, None, :]
+    seen = visible(entries, start + first, query.shape[2] - first, window)
+    if seen is not None:
+        logits = logits.masked_fill(~seen[:, :, None], float("-inf"))
+    return logits.softmax(-1)
+
+
+def received(query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None) -> Tensor:
+    """Return the attention that each entry got from all queries of a call, summed over them, (B, H, G, T).
+
+    O(q T D) time; `ROWS` queries at a time, so O(T) memory.
+    """
+    total: Tensor | None = None
+    for first in range(0, query.shape[2], ROWS):
+        some = query[:, :, first : first + ROWS]
+        part = weights(some, entries, start + first, scaling, window).sum(3)
+        total = part if total is None else total + part
+    assert total is not None
+    return total

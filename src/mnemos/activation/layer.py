@@ -1,0 +1,260 @@
+"""One layer of a cache: what it holds, and when it lets go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import CacheLayerMixin
+
+from mnemos.activation.attention import attend
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import Plain, Store, View
+from mnemos.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mnemos.activation.cache import MemoryCache
+
+
+@dataclass
+class Group:
+    """Heads that hold equally many entries; `heads` is None when it is all of them."""
+
+    heads: Tensor | None
+    store: Store
+
+
+@dataclass
+class Pending:
+    """A layer that has read the prompt and waits for the others, to share a budget with them."""
+
+    layer: MemoryLayer
+    view: View
+    each: int
+    rank: Tensor
+    need: Tensor
+
+
+class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
+    """One layer of a `MemoryCache`. `seen` counts tokens read, `held` entries kept: they are never the same thing."""
+
+    is_sliding = False
+    is_compileable = False
+    supports_early_init = False
+
+    def __init__(self, cache: MemoryCache, index: int) -> None:
+        self.cache = cache
+        self.index = index
+        self.inputs: Tensor | None = None  # what this layer reads, (B, q, width), where a store wants it
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.seen = 0
+        self.prompt = 0
+        self.steps = 0
+        self.memory: dict[str, Any] = {}
+        self.groups = [Group(None, self.cache.method.store(self.cache.setup(self.index)))]
+        self.is_initialized = False
+
+    @property
+    def keys(self) -> Tensor:
+        """The keys held, (B, H, T, D)."""
+        return self._whole().keys
+
+    @property
+    def values(self) -> Tensor:
+        """The values held, (B, H, T, D)."""
+        return self._whole().values
+
+    def _whole(self) -> Entries:
+        if len(self.groups) > 1:
+            raise InvalidInput("the heads of this layer hold different numbers of entries: read `groups` instead.")
+        return self.groups[0].store.read(torch.empty(0), self.seen)
+
+    @property
+    def held(self) -> list[int]:
+        """Entries held, for each group of heads."""
+        return [group.store.held for group in self.groups]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(group.store.nbytes for group in self.groups)
+
+    # -- what transformers calls
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor | None = None) -> None:
+        """Nothing is made beforehand."""
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Hand the new keys and values on to the attention function, marked as this layer's; it keeps them."""
+        self.cache.check_door()
+        self.is_initialized = True
+        key_states._mnemos_layer = self  # type: ignore[attr-defined]
+        return key_states, value_states
+
+    def get_seq_length(self, *args: Any) -> int:
+        """Return the tokens seen: positions go on from there."""
+        return self.seen
+
+    def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
+        """Return the sizes of a mask over all tokens seen; the mask over what is held is made when attending."""
+        count = query_length if isinstance(query_length, int) else int(query_length.shape[0])
+        return self.seen + count, 0
+
+    def get_max_length(self) -> int:
+        """Return -1: there is no limit to what may be read."""
+        return -1
+
+    get_max_cache_shape = get_max_length  # its name before transformers 5
+
+    @property
+    def is_croppable(self) -> bool:
+        """Whether `crop` can undo the last calls: nothing may have gone in them."""
+        return self.cache.method.decode is None
+
+    def crop(self, count: int) -> None:
+        """Let go of the last `-count` tokens, or (transformers 4) of those after the first `count`. Raises InvalidInput."""
+        seen = self.seen + count if count <= 0 else min(count, self.seen)
+        if seen == self.seen:
+            return
+        if not self.is_croppable or (seen < self.prompt and self.cache.method.prompt is not None):
+            raise InvalidInput(
+                "this cache has dropped entries since and cannot go back: use a method without `decode`."
+            )
+        for group in self.groups:
+            group.store.crop(seen)
+        self.seen = seen
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep some rows of the batch, in that order."""
+        for group in self.groups:
+            group.store.rows(beam_idx)
+
+    batch_select_indices = reorder_cache
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every row of the batch."""
+        rows = self.groups[0].store.read(torch.empty(0), self.seen).keys.shape[0] if self.seen else 0
+        self.reorder_cache(torch.arange(rows).repeat_interleave(repeats))
+
+    # -- what the attention function calls
+
+    def attend(self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None) -> Tensor:
+        """Take in the entries of a call, return the output of its queries, then let go of what need not stay."""
+        start, method = self.seen, self.cache.method
+        if window is not None and not start:
+            self.groups = [Group(None, Plain())]
+        if self.prompt:
+            self.steps += 1
+        self.seen += query.shape[2]
+        views, output = [], None
+        for group in self.groups:
+            some = replace(new) if group.heads is None else new.heads(group.heads)
+            if group.store.held != start:  # something was dropped: places no longer follow from the order
+                places = torch.arange(start, self.seen, dtype=torch.int32, device=query.device)
+                some.slots = places.expand(some.keys.shape[:3])
+            group.store.put(some)
+            asking = query if group.heads is None else query.index_select(1, self._asking(group.heads, query, new))
+            entries = group.store.read(asking, start)
+            view = View(self.index, len(self.cache.layers), asking, entries, start, self.seen, scaling, window,
+                        self.prompt, self.steps, self.memory, module)  # fmt: skip
+            part = attend(asking, self._closed(entries) if method.closed else entries, start, scaling, window)
+            views.append(view)
+            if group.heads is None:
+                output = part
+            else:
+                output = query.new_empty(*query.shape[:3], part.shape[3]) if output is None else output
+                output.index_copy_(1, self._asking(group.heads, query, new), part)
+        assert output is not None
+        if window is not None:
+            self._slide(window)
+        else:
+            self._let_go(views)
+        if self.index == len(self.cache.layers) - 1:
+            self.cache.share()
+        return output
+
+    def _asking(self, heads: Tensor, query: Tensor, new: Entries) -> Tensor:
+        groups = query.shape[1] // new.keys.shape[1]
+        return (heads[:, None] * groups + torch.arange(groups, device=heads.device)).flatten()
+
+    def _closed(self, entries: Entries) -> Entries:
+        """Move keys as if what is held stood without gaps right before the last token."""
+        if entries.slots is None:
+            return entries
+        rank = torch.arange(self.seen - len(entries), self.seen, device=entries.slots.device)
+        moved = self.cache.rotary().shift(entries.keys, rank - entries.slots)
+        return Entries(moved, entries.values, entries.slots, entries.valid, entries.bias)
+
+    def _slide(self, window: int) -> None:
+        """A layer with a sliding window holds what the window can still show, and no method has a say."""
+        for group in self.groups:
+            if group.store.held > window - 1 and isinstance(group.store, Plain):
+                entries = group.store.read(torch.empty(0), self.seen)
+                size = entries.keys.shape
+                last = torch.arange(len(entries) - window + 1, len(entries), device=entries.keys.device)
+                group.store.replace(entries.gather(last.expand(size[0], size[1], -1)))
+
+    def _let_go(self, views: list[View]) -> None:
+        method, reading = self.cache.method, self.cache.reading
+        for view in views:
+            method.watch(view)
+        ended = not self.prompt and reading != "on"
+        if ended:
+            self.prompt = self.seen
+        count = method.of_prompt(len(views[0].entries)) if ended else None
+        if count is not None and method.spread is not None:
+            rank = method.rank(views[0])
+            self.cache.waiting.append(Pending(self, views[0], count, rank, method.spread.need(views[0], rank)))
+            return
+        if count is not None:
+            self._forget(self.groups[0], views[0], count)
+        elif (most := self._most()) is not None:
+            for group, view in zip(self.groups, views, strict=True):
+                limit = most + int((view.entries.places()[0, 0] < self.prompt).sum()) if method.apart else most
+                if len(view.entries) > limit:
+                    self._forget(group, view, limit)
+        if ended:
+            self.settle()
+
+    def _most(self) -> int | None:
+        """Return the most entries that may be held after this call; None when any number may."""
+        method = self.cache.method
+        if method.decode is None or (method.apart and not self.steps) or self.steps % method.every:
+            return None
+        return method.decode if isinstance(method.decode, int) else method.decode(self.steps)
+
+    def _forget(self, group: Group, view: View, count: int) -> None:
+        method = self.cache.method
+        if count >= len(view.entries):
+            return
+        view.entries = view.entries.numbered()
+        rank = method.rank(view)
+        group.store.replace(method.action(view, method.keep(rank, count), rank))
+
+    def share(self, view: View, rank: Tensor, counts: Tensor) -> None:
+        """Keep what this layer's part of a shared budget allows: one number, or one for each head."""
+        method = self.cache.method
+        view.entries = view.entries.numbered()
+        if counts.dim() == 0 or bool((counts == counts[0]).all()):
+            count = int(counts.flatten()[0])
+            self.groups[0].store.replace(method.action(view, method.keep(rank, count), rank))
+        else:
+            self.groups = []
+            for count in counts.unique().tolist():
+                heads = (counts == count).nonzero()[:, 0]
+                some, part = view.at(heads), rank.index_select(1, heads)
+                store = method.store(self.cache.setup(self.index))
+                store.replace(method.action(some, method.keep(part, count), part))
+                self.groups.append(Group(heads, store))
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell the stores that the prompt has been read."""
+        for group in self.groups:
+            group.store.settled()

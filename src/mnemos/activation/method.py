@@ -1,0 +1,275 @@
+"""What a cache method is made of: a score, a budget, an action and a store. A new one gives one of these, in one short file.
+
+score   what matters: a number for each entry, the larger the longer it stays
+budget  how much stays: of the prompt, while generating, and how layers and heads share it (`Spread`)
+action  what becomes of the rest: dropped, or merged into what stays
+store   how the rest of a layer's life is held: plainly, in few bits, in blocks that are fetched when asked for
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mnemos.activation import attention
+from mnemos.activation.entries import Entries
+from mnemos.errors import InvalidInput
+
+
+@dataclass
+class View:
+    """What a method sees of one layer after it has attended: the queries of the call and what is held.
+
+    `memory` is the layer's own, a method may keep what it likes there. `prompt` is the number of tokens of the prompt
+    (0 while it is still being read), `steps` the calls since.
+    """
+
+    layer: int
+    layers: int
+    query: Tensor  # (B, H*G, q, D)
+    entries: Entries
+    start: int  # slot of the first query
+    seen: int  # tokens seen, those of this call too
+    scaling: float
+    window: int | None = None
+    prompt: int = 0
+    steps: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
+    module: Any = None  # the attention module
+
+    @property
+    def queries(self) -> int:
+        """How many tokens this call read."""
+        return int(self.query.shape[2])
+
+    @property
+    def groups(self) -> int:
+        """Query heads for each key/value head."""
+        return int(self.query.shape[1] // self.entries.keys.shape[1])
+
+    def weights(self, last: int | None = None) -> Tensor:
+        """Return the attention of the `last` queries (default: all of this call), (B, H, G, n, T); O(n T D)."""
+        return attention.weights(self.query, self.entries, self.start, self.scaling, self.window, last)
+
+    def received(self) -> Tensor:
+        """Return the attention each entry got in this call, summed over its queries, (B, H, G, T); O(q T D)."""
+        return attention.received(self.query, self.entries, self.start, self.scaling, self.window)
+
+    def at(self, heads: Tensor) -> View:
+        """Return the view of some key/value heads, with their entries and queries."""
+        groups = self.groups
+        asking = (heads[:, None] * groups + torch.arange(groups, device=heads.device)).flatten()
+        return View(
+            **{**self.__dict__, "query": self.query.index_select(1, asking), "entries": self.entries.heads(heads)}
+        )
+
+
+class Score(Protocol):
+    """What matters."""
+
+    def __call__(self, view: View) -> Tensor:
+        """Return a number for each entry, (B, H, T): those with the largest stay. Changes nothing that is held."""
+        ...
+
+
+class Watcher(Score, Protocol):
+    """A score that learns from every call, not only from those after which something goes."""
+
+    def watch(self, view: View) -> None:
+        """Look at a call: change what is remembered of the entries (`view.entries.memory`), nothing else."""
+        ...
+
+
+class Spread(Protocol):
+    """How layers (and heads) share a budget. It is asked once all layers have read the prompt."""
+
+    def need(self, view: View, score: Tensor) -> Tensor:
+        """Return what a layer needs, a number (), or one for each of its heads (H,)."""
+        ...
+
+    def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
+        """Return the entries that each layer keeps, as `need` returned them.
+
+        They sum to `each` for every layer (and head); none is above `held`.
+        """
+        ...
+
+
+class Action(Protocol):
+    """What becomes of the entries that do not stay."""
+
+    def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
+        """Return what is held from now on; `keep` (B, H, n) are the indices that stay, in order."""
+        ...
+
+
+class Store(Protocol):
+    """How a layer holds entries. `put` and `replace` change it, nothing else does."""
+
+    def put(self, new: Entries) -> None:
+        """Append the entries of a call."""
+        ...
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return what the queries of a call attend to, the new entries among them, in order."""
+        ...
+
+    def replace(self, entries: Entries) -> None:
+        """Hold these instead, after an action."""
+        ...
+
+    def rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch, in that order (beams)."""
+        ...
+
+    def crop(self, seen: int) -> None:
+        """Let go of what stands at or after slot `seen`. Raises InvalidInput when that cannot be undone."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Entries held, for each row and head."""
+        ...
+
+    def settled(self) -> None:
+        """The prompt has been read, and what goes has gone: the moment to compress what stays."""
+        ...
+
+
+class Drop:
+    """The entries that do not stay are freed."""
+
+    def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
+        """Return the entries that stay."""
+        return view.entries.gather(keep)
+
+
+class Plain:
+    """Entries as they are."""
+
+    def __init__(self, entries: Entries | None = None) -> None:
+        self.entries = entries
+
+    def put(self, new: Entries) -> None:
+        """Append; O(T) copies, as in transformers' DynamicCache."""
+        self.entries = new if self.entries is None else self.entries.joined(new)
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return all."""
+        assert self.entries is not None
+        return self.entries
+
+    def replace(self, entries: Entries) -> None:
+        """Hold these instead."""
+        self.entries = entries
+
+    def rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch."""
+        if self.entries is not None:
+            self.entries = self.entries.rows(index)
+
+    def crop(self, seen: int) -> None:
+        """Drop what stands at or after a slot."""
+        if self.entries is not None:
+            self.entries = self.entries.first(int((self.entries.places()[0, 0] < seen).sum()))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return 0 if self.entries is None else self.entries.nbytes
+
+    @property
+    def held(self) -> int:
+        """Entries held."""
+        return 0 if self.entries is None else len(self.entries)
+
+    def settled(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a store may need to know of the model when it is made."""
+
+    layer: int
+    layers: int
+    rotary: Callable[[], Any]  # -> Rotary; raises InvalidInput where keys cannot be moved
+    model: Any
+
+
+@dataclass(frozen=True)
+class Method:
+    """A cache method: which entries stay, how many, what becomes of the others, and how those that stay are held.
+
+    `prompt` is what stays of the prompt: a share (float, 0 to 1) or a number of entries. `decode` is the most that is held
+    afterwards (a number, or a function of the calls since the prompt), enforced every `every` calls; with `apart` it counts
+    generated tokens only and the prompt's entries stay (SCOPE). `sinks` first and `recent` last entries always stay.
+    With `closed`, keys are moved as if the gaps left by dropped entries were not there (StreamingLLM); else they keep the
+    positions at which they were read.
+    """
+
+    score: Score | None = None  # None: the most recent stay
+    prompt: float | int | None = None
+    decode: int | Callable[[int], int] | None = None
+    every: int = 1
+    apart: bool = False
+    sinks: int = 0
+    recent: int = 0
+    spread: Spread | None = None  # None: all layers and heads alike
+    action: Action = field(default_factory=Drop)
+    store: Callable[[Setup], Store] = lambda setup: Plain()
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prompt, float) and not 0 < self.prompt <= 1:
+            raise InvalidInput(
+                f"prompt is {self.prompt}: a share is above 0 and at most 1; give a whole number for entries."
+            )
+        for name in ("prompt", "decode"):
+            if isinstance(value := getattr(self, name), int) and value < 1:
+                raise InvalidInput(f"{name} is {value}: at least one entry must stay.")
+        if self.every < 1:
+            raise InvalidInput(f"every is {self.every}, expected 1 or more calls.")
+
+    def of_prompt(self, held: int) -> int | None:
+        """Return how many of a prompt's entries stay; None when all do."""
+        if self.prompt is None:
+            return None
+        return min(held, math.ceil(self.prompt * held) if isinstance(self.prompt, float) else self.prompt)
+
+    def watch(self, view: View) -> None:
+        """Let the score learn from a call."""
+        if hasattr(self.score, "watch"):
+            self.score.watch(view)
+
+    def rank(self, view: View) -> Tensor:
+        """Return what decides who stays, (B, H, T) in float32: the score, with padding last, sinks and recent ones first."""
+        entries = view.entries
+        places = entries.places()
+        score = (places if self.score is None else self.score(view)).float().expand(places.shape).clone()
+        top = torch.finfo(torch.float32).max
+        if entries.valid is not None:
+            score.masked_fill_(~entries.valid, -top)
+        if self.recent:
+            last = places >= view.seen - self.recent
+            score = torch.where(last, top / 4 + places * (top / 8 / max(view.seen, 1)), score)
+        if self.sinks:
+            valid = torch.ones_like(places) if entries.valid is None else entries.valid.long()
+            score.masked_fill_((valid.cumsum(2) <= self.sinks) & (valid > 0), top / 2)
+        if self.apart and view.prompt and view.steps:
+            score.masked_fill_(places < view.prompt, top)
+        return score
+
+    def keep(self, rank: Tensor, count: int) -> Tensor:
+        """Return the indices of the `count` entries that rank highest, in order, (B, H, count)."""
+        return rank.topk(count, dim=2).indices.sort(2).values

@@ -1,0 +1,251 @@
+"""The cache through transformers' own seams: equal to its own cache when nothing goes, exact about what goes."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation.recipes import get_recipe
+from mnemos.errors import InvalidInput, NotFound
+
+CHUNKS = (20, 1, 1, 8, 1, 9)
+
+
+def llama(heads: int = 4, kv: int = 2, layers: int = 3, width: int = 64) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=99, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=kv, max_position_embeddings=512,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaForCausalLM:
+    torch.set_num_threads(1)
+    return llama()
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return torch.randint(3, 99, (2, 40), generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def logits(model, ids, cache, chunks=CHUNKS, mask=None):
+    found, at = [], 0
+    for size in chunks:
+        end = at + size
+        more = {}
+        if mask is not None:
+            places = (mask[:, :end].cumsum(1) - 1).clamp(min=0)[:, at:end]
+            more = {"attention_mask": mask[:, :end], "position_ids": places}
+        found.append(model(ids[:, at:end], past_key_values=cache, **more).logits)
+        at = end
+    return torch.cat(found, 1)
+
+
+@pytest.mark.parametrize(("heads", "kv"), [(4, 4), (4, 2), (4, 1)])
+def test_without_a_method_logits_are_those_of_transformers_own_cache(ids, heads, kv):
+    model = llama(heads, kv)
+    expected = logits(model, ids, DynamicCache())
+    with attached(model):
+        cache = MemoryCache(model)
+        assert (logits(model, ids, cache) - expected).abs().max() <= 1e-5
+    assert cache.held == [[40]] * 3
+    assert cache.nbytes == sum(t.numel() * 4 for layer in cache.layers for t in (layer.keys, layer.values))
+
+
+def test_padded_rows_are_as_transformers_has_them(model, ids):
+    mask = torch.ones(2, 40, dtype=torch.long)
+    mask[0, :7] = 0
+    expected = logits(model, ids, DynamicCache(), mask=mask)
+    with attached(model):
+        found = logits(model, ids, MemoryCache(model), mask=mask)
+    assert (found - expected)[1].abs().max() <= 1e-5
+    assert (found - expected)[0, 7:].abs().max() <= 1e-5
+
+
+def test_a_padded_row_gives_the_same_as_the_row_alone_when_entries_go(model, ids):
+    mask = torch.ones(2, 40, dtype=torch.long)
+    mask[0, :10] = 0
+    with attached(model):
+        both = logits(model, ids, MemoryCache(model, Method(prompt=15, sinks=2)), (30, 1, 9), mask)
+        alone = logits(model, ids[:1, 10:], MemoryCache(model, Method(prompt=15, sinks=2)), (20, 1, 9))
+    assert (both[:1, 30:] - alone[:, 20:]).abs().max() <= 1e-5
+
+
+def test_sliding_windows_are_those_of_transformers(ids):
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, sliding_window=8,
+    )  # fmt: skip
+    model = MistralForCausalLM(config).eval()
+    expected = logits(model, ids, DynamicCache(config=model.config))
+    with attached(model):
+        cache = MemoryCache(model)
+        assert (logits(model, ids, cache) - expected).abs().max() <= 1e-5
+    assert cache.held == [[7]] * 2
+
+
+def test_what_stays_are_sinks_and_the_most_recent_in_order(model, ids):
+    with attached(model):
+        cache = MemoryCache(model, Method(prompt=8, decode=8, sinks=2))
+        for end in (20, *range(21, 41)):
+            model(ids[:, cache.seen : end], past_key_values=cache)
+            slots = cache.layers[0].groups[0].store.entries.slots
+            assert slots.tolist() == [[[0, 1, *range(end - 6, end)]] * 2] * 2
+    assert cache.seen == 40
+
+
+def test_what_goes_is_freed(model, ids):
+    with attached(model):
+        full, small = MemoryCache(model), MemoryCache(model, Method(prompt=0.25))
+        for cache in (full, small):
+            model(ids, past_key_values=cache)
+    for layer in small.layers:
+        entries = layer.groups[0].store.entries
+        assert entries.keys.untyped_storage().nbytes() == full.layers[0].keys.untyped_storage().nbytes() // 4
+        assert layer.nbytes == sum(t.untyped_storage().nbytes() for t in entries.tensors().values())
+
+
+def test_dropping_is_masking(model, ids):
+    """A dropped entry has the same effect as one that a mask hides from then on."""
+    with attached(model):
+        cache = MemoryCache(model, Method(prompt=10, sinks=3))
+        model(ids[:, :20], past_key_values=cache)
+        found = model(ids[:, 20:], past_key_values=cache).logits
+    mask = torch.ones(20, 40, dtype=torch.bool).tril(20)
+    mask[:, 3:13] = False
+    full = DynamicCache()
+    model(ids[:, :20], past_key_values=full)
+    expected = model(ids[:, 20:], past_key_values=full, attention_mask=mask.expand(2, 1, -1, -1)).logits
+    assert (found - expected).abs().max() <= 1e-5
+
+
+def test_closed_positions_are_those_of_a_text_without_what_went(ids):
+    """In a model of one layer keys do not depend on what stood before: dropping and closing up is never having read."""
+    model = llama(layers=1)
+    with attached(model):
+        cache = MemoryCache(model, Method(prompt=10, sinks=3, closed=True))
+        model(ids[:, :20], past_key_values=cache)
+        found = model(ids[:, 20:24], past_key_values=cache).logits
+    short = torch.cat((ids[:, :3], ids[:, 13:24]), 1)
+    assert (found - model(short).logits[:, -4:]).abs().max() <= 1e-4
+
+
+def test_a_later_token_of_a_chunk_never_changes_an_earlier_one(model, ids):
+    changed = ids.clone()
+    changed[:, -1] = 50
+    with attached(model):
+        found = [
+            logits(model, x, MemoryCache(model, Method(prompt=6, decode=12, sinks=2)), (20, 20)) for x in (ids, changed)
+        ]
+    assert torch.equal(found[0][:, :-1], found[1][:, :-1])
+    assert not torch.equal(found[0][:, -1], found[1][:, -1])
+
+
+@pytest.mark.parametrize("options", [{"num_beams": 3}, {"do_sample": False}, {"do_sample": True}])
+def test_generate_equals_transformers_own(model, ids, options):
+    more = {"max_new_tokens": 12, "pad_token_id": 0} | {"do_sample": False} | options
+    torch.manual_seed(3)
+    expected = model.generate(ids, **more)
+    torch.manual_seed(3)
+    with attached(model):
+        assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model), **more), expected)
+        dropping = MemoryCache(model, Method(prompt=0.5, decode=12, sinks=2))
+        assert model.generate(ids, past_key_values=dropping, **more).shape == expected.shape
+    assert dropping.held == [[12]] * 3
+
+
+def test_assisted_decoding_equals_greedy_and_is_refused_where_it_cannot_go_back(model, ids):
+    helper = llama(2, 1, 1, 32)
+    more = {"max_new_tokens": 12, "pad_token_id": 0, "do_sample": False}
+    expected = model.generate(ids[:1], **more)
+    with attached(model):
+        found = model.generate(ids[:1], past_key_values=MemoryCache(model), assistant_model=helper, **more)
+        with pytest.raises((InvalidInput, ValueError)):
+            model.generate(
+                ids[:1], past_key_values=MemoryCache(model, Method(decode=10)), assistant_model=helper, **more
+            )
+    assert torch.equal(found, expected)
+
+
+def test_reading_in_chunks_is_reading_at_once(model, ids):
+    with attached(model):
+        expected = model(ids, past_key_values=(whole := MemoryCache(model, Method(prompt=10, sinks=2)))).logits[:, -1]
+    parts = MemoryCache(model, Method(prompt=10, sinks=2))
+    assert (read(model, ids, parts, chunk=7) - expected).abs().max() <= 1e-5
+    assert parts.held == whole.held == [[10]] * 3
+
+
+def test_reading_in_chunks_under_a_decode_budget_never_holds_more_than_both(model, ids):
+    seen = []
+
+    class Spy:
+        def __call__(self, view):
+            return view.entries.places()
+
+        def watch(self, view):
+            seen.append(len(view.entries))
+
+    cache = MemoryCache(model, Method(Spy(), decode=9))
+    read(model, ids, cache, chunk=6)
+    assert max(seen) <= 9 + 6
+    assert cache.held == [[9]] * 3
+
+
+def test_a_shared_budget_may_differ_by_head_and_adds_up(model, ids):
+    class Uneven:
+        def need(self, view, score):
+            return torch.tensor([1.0, 3.0])
+
+        def counts(self, needs, each, held):
+            return [torch.tensor([each - 5, each + 5]) for _ in needs]
+
+    with attached(model):
+        cache, full = MemoryCache(model, Method(prompt=20, spread=Uneven())), MemoryCache(model)
+        for one in (cache, full):
+            model(ids, past_key_values=one)
+        assert cache.held == [[15, 25]] * 3
+        for head, group in enumerate(cache.layers[2].groups):
+            assert group.heads.tolist() == [head]
+            assert torch.equal(group.store.entries.keys[:, 0], full.layers[2].keys[:, head, -(15, 25)[head] :])
+        assert torch.isfinite(model(ids[:, :1], past_key_values=cache).logits).all()
+    assert cache.held == [[16, 26]] * 3
+
+
+def test_a_copy_is_left_alone(model, ids):
+    with attached(model):
+        cache = MemoryCache(model, Method(prompt=10))
+        model(ids, past_key_values=cache)
+        other, keys = cache.copy(), cache.layers[0].keys.clone()
+        model(ids[:, :5], past_key_values=other)
+    assert (cache.seen, other.seen) == (40, 45)
+    assert torch.equal(cache.layers[0].keys, keys)
+
+
+def test_a_cache_outside_the_door_is_refused_and_the_model_is_given_back(model, ids):
+    before = model.config._attn_implementation
+    with pytest.raises(InvalidInput, match="attached"):
+        model(ids, past_key_values=MemoryCache(model))
+    with pytest.raises(RuntimeError, match="boom"), attached(model):
+        raise RuntimeError("boom")
+    assert model.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"every": 0}])
+def test_budgets_that_mean_nothing_are_refused(given):
+    with pytest.raises(InvalidInput):
+        Method(**given)
+
+
+def test_an_unknown_recipe_names_its_neighbours():
+    with pytest.raises(NotFound, match="there is no cache method"):
+        get_recipe("snapvk")
