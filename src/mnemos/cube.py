@@ -83,7 +83,7 @@ class MemCube:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the cube as JSON-ready data: times in ISO 8601, parents as a list."""
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data = {name: getattr(self, name) for name in _FIELDS}
         for name in _TIMES:
             if data[name] is not None:
                 data[name] = data[name].isoformat()
@@ -101,6 +101,9 @@ class MemCube:
                 values[name] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         values["parents"] = tuple(values.get("parents") or ())
         return cls(**values)
+
+
+_FIELDS = tuple(f.name for f in dataclasses.fields(MemCube))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ TIMES = ("since", "until", "ended", "ended_by")
 
 
 def dump(space: Space) -> Iterator[dict[str, Any]]:
-    """Yield a record for every cube, in the order of writing.
+    """Yield a record for every cube of the form text, in the order of writing: other forms are made anew from these.
 
     {"cube": ..., "versions": [earlier ones, oldest first], "facts": [what it states], "links": [to other cubes]}
     """
@@ -35,7 +35,7 @@ def dump(space: Space) -> Iterator[dict[str, Any]]:
         links: dict[str, list[dict[str, Any]]] = {}
         for link in sorted(space.store.life.links(ids, both=False), key=lambda x: (x.kind, x.b)):
             links.setdefault(link.a, []).append({"b": link.b, "kind": link.kind, "weight": link.weight})
-        for cube in page.items:
+        for cube in (c for c in page.items if c.form == "text"):
             past = space.store.versions(cube.id)[:-1] if cube.version > 1 else []
             yield {
                 "cube": cube.to_dict(), "versions": [v.to_dict() for v in past],

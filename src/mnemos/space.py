@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mnemos import records, upkeep
-from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros, to_micros
+from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
 from mnemos.errors import EmbedderError, InvalidInput, NotFound
 from mnemos.filters import make_filter
@@ -17,7 +17,7 @@ from mnemos.guard.shield import secrets_policy, trust_rules
 from mnemos.kept import Kept
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
-from mnemos.store.life import Decision, KnownFact, Link, known
+from mnemos.store.life import Decision, KnownFact, Link
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.consolidate.run import LIMIT, Consolidation, consolidate
 from mnemos.text.encode.entries import Progress
@@ -35,8 +35,8 @@ from mnemos.text.update import versions
 class Space:
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
-    Safe among threads and processes: a write is durable when it returns, and the next search of any
-    process sees it. The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
+    Safe among threads and processes: a write is durable when it returns, and the next search of any process sees it.
+    The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Space:
         self._model_key: int | None = None
         self.live = LiveView(store, name)
         self._recalls = Recalls(store)
+        self.shelf: Any = None  # what is held activated
 
     # -- encode
 
@@ -225,10 +226,7 @@ class Space:
 
     def history(self, cube_id: str) -> Sequence[MemCube]:
         """Return all versions of a cube, oldest first. Raises NotFound."""
-        found = self.store.versions(cube_id)
-        if not found:
-            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
-        return found
+        return self.store.versions(cube_id) or [self.get(cube_id)]
 
     def __len__(self) -> int:
         return int(self.store.stats()["cubes"])
@@ -240,9 +238,8 @@ class Space:
             stats[name] = None if stats[name] is None else from_micros(stats[name]).isoformat()
         e = self.embedder
         stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
-        stats["index_bytes"] = self.live.nbytes
         stats["reasoner"] = getattr(self.reasoner, "stats", dict)() | {"name": self.reasoner.name}
-        return stats
+        return stats | {"index_bytes": self.live.nbytes}
 
     # -- update and forget
 
@@ -350,12 +347,8 @@ class Space:
         `true_at` asks for what was true at a moment, as far as is known now (or was known at `as_of`).
         "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared as they are kept.
         """
-        believed = moment(as_of, "as_of")
-        when = None if believed is None else to_micros(believed)
-        true = moment(true_at, "true_at")
-        rows = self.store.life.facts(subject=subject, as_of=when, ended=ended or true is not None)
-        found = [known(row, when) for row in rows if attribute in (None, row.fact.attribute)]
-        return found if true is None else [f for f in found if f.held_at(true)]
+        times = moment(as_of, "as_of"), moment(true_at, "true_at")
+        return self.store.life.known(subject, attribute, *times, ended=ended)
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return what was decided about new statements and why, oldest first; plain additions are not recorded."""
@@ -372,7 +365,13 @@ class Space:
 
     def flush(self) -> int:
         """Write the recalls that are in RAM only; return how many cubes changed."""
-        return self._recalls.write(self.law)
+        return self._recalls.write(self.law) + (0 if self.shelf is None else self.shelf.flush())
+
+    def activate(self, what: str | Sequence[Any], model: Any, tokenizer: Any, **options: Any) -> Any:
+        """Return cubes (a query, cubes or ids) as keys and values that a transformer has read: `migrate.activate.Shelf`."""
+        from mnemos.migrate.activate import shelf
+
+        return shelf(self).activate(what, model, tokenizer, **options)
 
     # -- upkeep
 
@@ -395,6 +394,6 @@ class Space:
     def close(self) -> None:
         """Write what is in RAM only (recalls), close the file and free the RAM of the index."""
         if not self.store.closed:
-            self._recalls.write(self.law)
+            self.flush()
         self.store.close()
         self.live.drop()

@@ -15,6 +15,7 @@ from mnemos.errors import InvalidInput, NotFound, StoreError
 from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import Space
+from mnemos.store.blobs import Blobs
 from mnemos.store.connection import space_name
 from mnemos.store.names import SUFFIX, file_name
 from mnemos.store.sqlite import SqliteStore
@@ -124,6 +125,7 @@ class Mnemos:
                         file.write(bytes(1 << 20))
                     os.fsync(file.fileno())
                 part.unlink()
+        Blobs(path).remove()
 
     def search(self, query: str, k: int = 10, *, spaces: Iterable[str], **options: Any) -> list[Hit]:
         """Search several spaces at once; each hit says which space it came from.

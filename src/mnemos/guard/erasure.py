@@ -138,6 +138,7 @@ def rows_left(space: Space, ids: Sequence[str]) -> list[str]:
     gone = sorted(set(ids) - set(space.store.get(ids)))
     if traces := space.store.traces(gone):
         left.append(f"{traces} links, decisions or facts that name them")
+    left += [f"file: the payload of {name}" for name in gone if name in space.store.blobs.ids()]
     return [*left, f"{orphans} words, vectors, dates or facts without a cube"] if orphans else left
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mnemos.cube import MemCube
 
 Vector = NDArray[np.float16] | None
-DERIVED = ("episode", "summary", "profile", "reflection")  # kinds of cubes that consolidation makes of others
+DERIVED = ("episode", "summary", "profile", "reflection", "kv")  # kinds of cubes that are made of others
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,11 @@ class Connection:
         with self._errors(), self._lock:
             yield self._ready()
 
+    def stamp(self) -> tuple[int, int, int]:
+        """Return what is another one after every change of the file, made here or by another process. One statement."""
+        with self.bare() as db:
+            return self._pid, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes
+
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         db = self._ready()

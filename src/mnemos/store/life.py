@@ -127,6 +127,21 @@ class Life:
                     rows += db.execute(f"{query} AND (subject, attribute) IN (VALUES {pairs})", part).fetchall()
         return [_stored(r) for r in rows]
 
+    def known(
+        self,
+        subject: str | None,
+        attribute: str | None,
+        as_of: datetime | None,
+        true_at: datetime | None,
+        *,
+        ended: bool,
+    ) -> list[KnownFact]:
+        """Return facts as users see them: see `Space.facts`."""
+        when = None if as_of is None else to_micros(as_of)
+        rows = self.facts(subject=subject, as_of=when, ended=ended or true_at is not None)
+        found = [known(row, when) for row in rows if attribute in (None, row.fact.attribute)]
+        return found if true_at is None else [f for f in found if f.held_at(true_at)]
+
     def facts_of(self, keys: Sequence[int]) -> list[StoredFact]:
         """Return what versions state, by their row keys."""
         query = (

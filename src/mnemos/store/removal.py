@@ -43,6 +43,11 @@ def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
     return list(found)
 
 
+def activations(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    """Return the ids of the cubes in other forms than text that were derived from these."""
+    return [r[0] for r in select_in(db, "SELECT id FROM cubes WHERE form != 'text' AND id IN ({})", family(db, ids))]
+
+
 def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
     """Remove all versions of these cubes and every trace of their ids but a hash; return how many versions there were.
 

@@ -59,9 +59,9 @@ def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
     cube = MemCube(
         id=id_, text=text, space=space, at=from_micros(at, at_offset), learned=from_micros(learned), form=form,
         kind=kind, state=state, version=version, session=session, speaker=speaker, role=role, source=source,
-        parents=tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
+        parents=() if parents == "[]" else tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
         valid_to=_moment(valid_to), strength=strength, recalls=recalls, recalled_at=_moment(recalled_at),
-        metadata=json.loads(metadata), pinned=bool(pinned), layer=layer,
+        metadata={} if metadata == "{}" else json.loads(metadata), pinned=bool(pinned), layer=layer,
     )  # fmt: skip
     return n, cube
 

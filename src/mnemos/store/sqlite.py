@@ -15,10 +15,11 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, NotFound
 from mnemos.store import audit
 from mnemos.store.base import DERIVED, Changes, DateRow, Entry, Filter, IndexRow
+from mnemos.store.blobs import Blobs
 from mnemos.store.checks import Checks
 from mnemos.store.connection import Connection
 from mnemos.store.life import Life
-from mnemos.store.removal import family, hash_id, remove, select_in, traces
+from mnemos.store.removal import activations, family, hash_id, remove, select_in, traces
 from mnemos.store.rows import INSERT, SELECT, chunks, marks, to_cube, to_row, to_sql
 from mnemos.store.schema import print_of
 
@@ -26,7 +27,7 @@ _INDEX_ROWS = (
     "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state = 'superseded', "
     "replaced IS NOT NULL OR state = 'archived' "
     "FROM cubes LEFT JOIN words ON words.n = cubes.n "
-    "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE {} ORDER BY cubes.n"
+    "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE form = 'text' AND {} ORDER BY cubes.n"
 )
 Clock = Callable[[], datetime]
 
@@ -45,6 +46,7 @@ class SqliteStore:
         self.connection = Connection(path, space)
         self.life = Life(self.connection)
         self.checks = Checks(self)
+        self.blobs = Blobs(path)
 
     @property
     def path(self) -> Path:
@@ -78,6 +80,9 @@ class SqliteStore:
                     "the update."
                 )
             self.log(db, "update", [entry.cube.id])
+            if stale := activations(db, [entry.cube.id]):
+                remove(db, stale, seq)
+                self.blobs.drop(stale)
             return self._insert(db, seq, [entry], model)[0]
 
     def pin(self, cube_id: str, on: bool) -> None:
@@ -157,6 +162,7 @@ class SqliteStore:
                 return []
             remove(db, names, self.next_seq(db))
             self.log(db, "erase", names)
+            self.blobs.drop(names)  # before the commit: a crash may leave a row without its file, never the reverse
         self.tidy()
         return names
 
@@ -314,7 +320,7 @@ class SqliteStore:
     def unembedded(self, model: int, *, limit: int) -> list[tuple[int, str]]:
         """Return (key, text) of current versions that have no vector of this model."""
         query = (
-            "SELECT n, text FROM cubes WHERE replaced IS NULL AND n NOT IN (SELECT n FROM vectors WHERE m = ?) "
+            "SELECT n, text FROM cubes WHERE replaced IS NULL AND form = 'text' AND n NOT IN (SELECT n FROM vectors WHERE m = ?) "
             "ORDER BY n LIMIT ?"
         )
         with self.connection.read() as db:
@@ -348,16 +354,17 @@ class SqliteStore:
         with self.connection.read() as db:
             cubes, sessions, speakers, first, last = db.execute(
                 "SELECT count(*), count(DISTINCT session), count(DISTINCT speaker), min(at), max(at) "
-                f"FROM cubes WHERE replaced IS NULL AND state = 'active' AND kind NOT IN ({marks(DERIVED)})",
+                f"FROM cubes NOT INDEXED WHERE replaced IS NULL AND state = 'active' AND kind NOT IN ({marks(DERIVED)})",
                 DERIVED,
             ).fetchone()
-            derived = f"SELECT count(*) FROM cubes WHERE replaced IS NULL AND kind IN ({marks(DERIVED)})"
+            derived = f"SELECT count(*) FROM cubes NOT INDEXED WHERE replaced IS NULL AND kind IN ({marks(DERIVED)})"
             made = db.execute(derived, DERIVED).fetchone()[0]
             rows = db.execute("SELECT count(*) FROM cubes").fetchone()[0]
-            counts = "SELECT state, count(*) FROM cubes WHERE replaced IS NULL GROUP BY state"
+            counts = "SELECT state, count(*) FROM cubes NOT INDEXED WHERE replaced IS NULL GROUP BY state"
             states = dict(db.execute(counts).fetchall())
             models = db.execute(
-                "SELECT name, revision, dimension, count(n) FROM models LEFT JOIN vectors USING (m) GROUP BY m"
+                "SELECT name, revision, dimension, (SELECT count(*) FROM vectors INDEXED BY vectors_n WHERE m = models.m) "
+                "FROM models ORDER BY m"
             ).fetchall()
         size = sum(p.stat().st_size for p in self.path.parent.glob(self.path.name + "*"))
         return {

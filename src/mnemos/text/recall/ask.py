@@ -39,12 +39,13 @@ def find(
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_past(query)}
     filter = make_filter(**filters)
     ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
-    cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
-    hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-    if method == "hybrid" and not filter.superseded:
-        hits = living_first(space.store, hits)
-        if known := stating(space.store, query, filter):
-            hits = known_first(known, hits, k)
+    with space.store.connection.read():
+        cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+        hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+        if method == "hybrid" and not filter.superseded:
+            hits = living_first(space.store, hits)
+            if known := stating(space.store, query, filter):
+                hits = known_first(known, hits, k)
     if filter.as_of is None:
         space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits

@@ -30,9 +30,11 @@ class LiveView:
         self._view: View | None = None
         self._lock = threading.RLock()
         self._warned = False
+        self.on_drop: Callable[[], None] | None = None  # frees what else is held in RAM
         self._answers: dict[Any, list[Any]] = {}  # to questions about the whole space, while it stays as it is
         self._of: tuple[int, Graph | None] = (-1, None)
         self._linked = 0  # the newest key whose links are in the view
+        self._seen: tuple[Any, ...] = ()  # the file, and for which embedder it was read, when the view was made
 
     @property
     def view(self) -> View | None:
@@ -49,6 +51,8 @@ class LiveView:
         with self._lock:
             self._view = None
             self._answers.clear()
+            if self.on_drop is not None:
+                self.on_drop()
 
     def refresh(self, model: int | None, embedder: Embedder | None) -> View | None:
         """Return the view, brought up to date; None when it holds nothing."""
@@ -85,11 +89,14 @@ class LiveView:
             return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> View:
+        seen = (self._store.connection.stamp(), model, embedder)  # before the reading: what comes meanwhile is news
+        if self._view is not None and seen == self._seen:
+            return self._view
         view = self._view or View()
         if not view.apply(self._store.changes(view.seq, model)):
             view = View()
             view.apply(self._store.changes(0, model))
-        self._view = view
+        self._view, self._seen = view, seen
         self._link(view)
         if view.without_vector and embedder is not None and not self._warned:
             self._warned = True

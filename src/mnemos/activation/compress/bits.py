@@ -1,0 +1,78 @@
+"""Few bits for many numbers: rounding to the nearest of 2^b levels, group by group, packed into bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mnemos.errors import InvalidInput
+
+WIDTHS = (1, 2, 4, 8)
+
+
+@dataclass
+class Packed:
+    """A tensor (B, H, T, D) in `bits` bits a number: x = low + scale * code, with a scale and a low for each group.
+
+    Groups are `group` numbers along `axis`: 2 is per channel (tokens share a scale), 3 per token (channels share one). The
+    last group may be shorter. Scales and lows are float16.
+    """
+
+    codes: Tensor  # uint8, the numbers of a group side by side, 8 / bits in a byte
+    scale: Tensor  # (..., groups, 1) float16
+    low: Tensor
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    bits: int
+    axis: int
+    group: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of codes, scales and lows."""
+        return sum(t.numel() * t.element_size() for t in (self.codes, self.scale, self.low))
+
+    def __len__(self) -> int:
+        return self.shape[2]
+
+
+def pack(tensor: Tensor, bits: int, axis: int, group: int = 32) -> Packed:
+    """Return a tensor (B, H, T, D) in few bits. Raises InvalidInput for other widths than 1, 2, 4 and 8. O(size)."""
+    if bits not in WIDTHS:
+        raise InvalidInput(f"{bits} bits cannot be packed: choose from {', '.join(map(str, WIDTHS))}.")
+    rows = tensor.float().movedim(axis, -1)
+    size = rows.shape[-1]
+    group = min(group, size)
+    if missing := -size % group:  # the last number again: it changes neither the least nor the largest
+        rows = torch.cat((rows, rows[..., -1:].expand(*rows.shape[:-1], missing)), -1)
+    rows = rows.unflatten(-1, (-1, group))
+    low, high = rows.amin(-1, keepdim=True), rows.amax(-1, keepdim=True)
+    low16 = low.half()
+    scale16 = ((high - low16.float()) / (2**bits - 1)).clamp_min(2**-24).half()
+    codes = ((rows - low16.float()) / scale16.float()).round().clamp(0, 2**bits - 1).to(torch.uint8)
+    return Packed(_squeeze(codes, bits), scale16, low16, tuple(tensor.shape), tensor.dtype, bits, axis, group)
+
+
+def unpack(packed: Packed) -> Tensor:
+    """Return the tensor (B, H, T, D) that was packed, rounded. O(size)."""
+    codes = _spread(packed.codes, packed.bits)[..., : packed.group]
+    rows = (packed.low.float() + packed.scale.float() * codes.float()).flatten(-2)
+    return rows[..., : packed.shape[packed.axis]].movedim(-1, packed.axis).to(packed.dtype)
+
+
+def _squeeze(codes: Tensor, bits: int) -> Tensor:
+    """Put 8 / bits codes into each byte of the last axis."""
+    each = 8 // bits
+    if missing := -codes.shape[-1] % each:
+        codes = torch.nn.functional.pad(codes, (0, missing))
+    parts = codes.unflatten(-1, (-1, each))
+    shifts = torch.arange(each, device=codes.device, dtype=torch.uint8) * bits
+    return (parts << shifts).sum(-1, dtype=torch.uint8)
+
+
+def _spread(codes: Tensor, bits: int) -> Tensor:
+    each = 8 // bits
+    shifts = torch.arange(each, device=codes.device, dtype=torch.uint8) * bits
+    return ((codes[..., None] >> shifts) & (2**bits - 1)).flatten(-2)

@@ -1,0 +1,112 @@
+"""Keys and values as bytes: what a KV cube holds, in safetensors (no pickle: reading one never runs code)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mnemos.activation.cache import MemoryCache
+from mnemos.activation.compress.bits import Packed, pack, unpack
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import Plain
+from mnemos.errors import InvalidInput, StoreCorrupt
+
+VERSION = 1
+PARTS = ("codes", "scale", "low")
+AXES = {"keys": 2, "values": 3}  # keys per channel, values per token: KIVI, arXiv 2402.02750
+GROUP = 32
+
+
+@dataclass
+class Segment:
+    """Keys and values of some tokens that stand one after another, by layer; `digest` says of which model and tokens."""
+
+    digest: str
+    keys: list[Tensor]  # (1, H, T, D) each
+    values: list[Tensor]
+
+    def __len__(self) -> int:
+        return int(self.keys[0].shape[2])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+
+    def to(self, device: torch.device) -> Segment:
+        """Return the segment on a device."""
+        return Segment(self.digest, [t.to(device) for t in self.keys], [t.to(device) for t in self.values])
+
+
+def cut(cache: MemoryCache, start: int, stop: int, digest: str) -> Segment:
+    """Return tokens `start` to `stop` of a cache from which nothing was dropped, as tensors of their own."""
+    layers = [(layer.keys, layer.values) for layer in cache.layers]
+    return Segment(
+        digest,
+        [k[:, :, start:stop].detach().clone() for k, _ in layers],
+        [v[:, :, start:stop].detach().clone() for _, v in layers],
+    )
+
+
+def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
+    """Put segments, one after another, into an empty cache, as if their tokens had just been read."""
+    if cache.seen:
+        raise InvalidInput("the cache has read something already: fill an empty one.")
+    device = next(cache.model.parameters()).device
+    for index, layer in enumerate(cache.layers):
+        keys = torch.cat([s.keys[index] for s in segments], 2).to(device)
+        values = torch.cat([s.values[index] for s in segments], 2).to(device)
+        store = layer.groups[0].store
+        assert isinstance(store, Plain)
+        store.replace(Entries(keys, values))
+        layer.seen = layer.prompt = int(keys.shape[2])
+        layer.is_initialized = True
+
+
+def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
+    """Return a segment as safetensors; with `bits` (8, 4 or 2) quantised: keys per channel, values per token (KIVI)."""
+    tensors: dict[str, Tensor] = {}
+    for index, (keys, values) in enumerate(zip(segment.keys, segment.values, strict=True)):
+        for side, tensor in (("keys", keys), ("values", values)):
+            name = f"{index}.{side}"
+            if bits is None:
+                tensors[name] = tensor.contiguous()
+            else:
+                packed = pack(tensor, bits, AXES[side], GROUP)
+                tensors |= {f"{name}.{part}": getattr(packed, part) for part in PARTS}
+    first = segment.keys[0]
+    about = {"version": VERSION, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
+             "shape": list(first.shape), "dtype": str(first.dtype).removeprefix("torch.")}  # fmt: skip
+    return save(tensors, metadata={"mnemos": json.dumps(about)})
+
+
+def from_file(path: Path, digest: str) -> Segment:
+    """Read what `to_bytes` made. Raises StoreCorrupt for a file that is damaged, or of other tokens or another model."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("mnemos", "null"))
+            if not isinstance(about, dict) or about.get("version") != VERSION or about.get("digest") != digest:
+                raise StoreCorrupt(f"{path.name} does not hold the keys and values it is named after.")
+            sides: list[list[Tensor]] = []
+            for side in ("keys", "values"):
+                sides.append([_read(file, f"{index}.{side}", about) for index in range(int(about["layers"]))])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise StoreCorrupt(f"{path.name} cannot be read ({error}).") from error
+    return Segment(digest, *sides)
+
+
+def _read(file: Any, name: str, about: dict[str, Any]) -> Tensor:
+    bits = about["bits"]
+    if bits is None:
+        return file.get_tensor(name)
+    axis, shape = AXES[name.split(".")[1]], about["shape"]
+    parts = (file.get_tensor(f"{name}.{part}") for part in PARTS)
+    return unpack(Packed(*parts, tuple(shape), getattr(torch, about["dtype"]), bits, axis, min(GROUP, shape[axis])))

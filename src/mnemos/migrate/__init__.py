@@ -1,0 +1,1 @@
+"""One form of memory into another, and what decides when."""

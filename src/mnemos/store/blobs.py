@@ -1,0 +1,79 @@
+"""Files beside the file of a space, one for each cube whose payload is not text. A file without a cube is never read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from mnemos.errors import StoreError
+from mnemos.store.names import SUFFIX
+
+_ID = re.compile(r"[a-z2-7]{16}")  # what `new_id` makes: other ids never become names of files
+END = ".safetensors"
+
+
+class Blobs:
+    """The payloads of a space. A file is whole when it has its name: it is written aside, synced, and then renamed."""
+
+    def __init__(self, space_file: Path) -> None:
+        self.folder = space_file.with_name(space_file.name.removesuffix(SUFFIX) + ".kv")
+
+    def path(self, cube_id: str) -> Path:
+        """Return the file of a cube, there or not."""
+        return self.folder / f"{cube_id}{END}"
+
+    def write(self, cube_id: str, data: bytes) -> int:
+        """Write a payload and return its size; after a crash it is there whole or not at all. Raises StoreError."""
+        path = self.path(cube_id)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(
+                f"cannot write {path} ({error.strerror}). Check that there is room on the disk."
+            ) from error
+        return len(data)
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Overwrite the files of these cubes with zeros and remove them; those without one are passed over."""
+        for cube_id in ids:
+            if _ID.fullmatch(cube_id) and (path := self.path(cube_id)).exists():
+                _shred(path)
+
+    def ids(self) -> set[str]:
+        """Return the ids of the cubes that have a file."""
+        return {path.name.removesuffix(END) for path in self.folder.glob(f"*{END}")}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.folder.glob("*"))
+
+    def sweep(self, known: set[str]) -> int:
+        """Remove the files of no known cube, which a crash left behind; return how many there were."""
+        lost = [path for path in self.folder.glob("*") if path.name.removesuffix(END) not in known]
+        for path in lost:
+            _shred(path)
+        return len(lost)
+
+    def remove(self) -> None:
+        """Remove all files and the folder."""
+        self.sweep(set())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _shred(path: Path) -> None:
+    with path.open("r+b") as file:
+        for _ in range(0, path.stat().st_size, 1 << 20):
+            file.write(bytes(1 << 20))
+        os.fsync(file.fileno())
+    path.unlink(missing_ok=True)
