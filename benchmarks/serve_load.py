@@ -12,12 +12,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from mnemos import Mnemos
 from mnemos.bench.run import RESULTS, header, write
 from mnemos.bench.synthetic import Corpus
 from mnemos.serve.keys import KeyStore
+from serving import Served
 
 CUBES, CLIENTS, SECONDS, BATCH = 20_000, 16, 20, 2_000
 LUA = """
@@ -85,36 +83,19 @@ def main() -> None:
     """Measure and write the result."""
     if shutil.which("wrk") is None:
         sys.exit("this needs wrk: apt-get install wrk")
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder, socket.socket() as free:
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder:
         root = Path(folder) / "root"
         token = fill(root)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        server = subprocess.Popen(
-            [sys.executable, "-c", "from mnemos.cli import main; main()", "serve", "--root", str(root), "--port", str(port),
-             "--rate", "100000"],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            for _ in range(200):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            corpus = Corpus(0)
-            known = corpus.queries(200)
-            load(port, token, known, Path(folder))  # the index is built
-            new = [q.replace("?", f" {i}?") for i, q in enumerate(corpus.queries(20_000))]
+        corpus = Corpus(0)
+        known = corpus.queries(200)
+        new = [q.replace("?", f" {i}?") for i, q in enumerate(corpus.queries(20_000))]
+        with Served(root) as server:
+            load(server.port, token, known, Path(folder))  # the index is built
             result = {
                 "cubes": CUBES, "clients": CLIENTS, "seconds": SECONDS,
-                "new questions": load(port, token, new, Path(folder)),
-                "asked before": load(port, token, known, Path(folder)),
+                "new questions": load(server.port, token, new, Path(folder)),
+                "asked before": load(server.port, token, known, Path(folder)),
             }  # fmt: skip
-        finally:
-            server.terminate()
-            server.wait()
     result = header("serve", None, {}) | {"command": "python benchmarks/serve_load.py"} | result
     print(json.dumps(result, indent=1))
     write(result, RESULTS)

@@ -19,9 +19,10 @@ from mnemos import Mnemos
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreError
 from mnemos.guard.erasure import Receipt
 from mnemos.serve.app import create_app
-from mnemos.serve.client import AsyncClient, Client, ServerError, Unreachable
+from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpace, ServerError, Unreachable
 from mnemos.serve.keys import KeyStore
 from mnemos.serve.limits import Settings
+from mnemos.space import Space
 from mnemos.text.consolidate.run import Consolidation
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -105,7 +106,17 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.add("I moved to Faro.", speaker="Ana", at=T0, id="m4")
         yield space.decisions()
         yield space.decisions("m4", limit=1)
+        yield space.search_sessions("Who has a dog?", 2, speaker="Ana")
         yield space.consolidate()
+        yield space.pin("m2")
+        yield space.get("m2").pinned
+        yield space.pin("m2", on=False)
+        yield space.archive(["m3", "nope", "m2"])
+        yield space.get("m3").state
+        yield space.fade()
+        yield space.fade(preview=True)
+        yield space.unarchive(["m3"])
+        yield list(space.dump())
         yield space.forget_preview(query="dogs")
         yield space.forget(["m2"])
         yield space.delete("m3")
@@ -146,6 +157,10 @@ def test_the_same_mistakes_raise_the_same_errors(client, embedded):
         yield lambda: space.forget()
         yield lambda: space.forget(query="zebra")
         yield lambda: space.forget(["m1"], session="s")
+        yield lambda: space.search_sessions("")
+        yield lambda: space.pin("nope")
+        yield lambda: space.restore([{"cube": 5}])
+        yield lambda: space.restore([{**row, "cube": row["cube"] | {"text": "other"}} for row in list(space.dump())])
 
     for ours, theirs in zip(mistakes(client), mistakes(embedded), strict=True):
         with pytest.raises(MnemosError) as expected:
@@ -154,6 +169,79 @@ def test_the_same_mistakes_raise_the_same_errors(client, embedded):
             ours()
         assert got.type is expected.type
     assert str(got.value) == str(expected.value)
+
+
+def test_an_archive_goes_from_anywhere_to_anywhere(client, embedded):
+    ours, theirs = client.space("archive"), embedded.space("archive")
+    theirs.add_many([{"content": f"number {i}\u2028é", "id": f"m{i}"} for i in range(250)], decide=False)
+    theirs.update("m7", content="changed")
+    rows = list(theirs.dump())
+    taken = iter(rows)
+    assert ours.restore(taken) == (250, 0)  # whatever yields rows
+    assert list(taken) == []
+    assert list(ours.dump()) == rows
+    assert ours.restore(ours.dump()) == (0, 250)
+    assert client.space("copy of archive").restore(ours.dump()) == (250, 0)
+    assert embedded.space("copy").restore(ours.dump()) == (250, 0)
+    with pytest.raises(NotFound):
+        next(client.space("no archive").dump())
+    with pytest.raises(InvalidInput, match="JSON"):
+        ours.restore([{"cube": {"metadata": {1, 2}}}])
+    assert len(ours.list(limit=1_000).items) == 250
+
+
+def test_what_is_not_all_there_is_not_taken_in(served, client):
+    def broken():
+        yield from list(client.space("broken").dump())
+        raise KeyError("the reader of the rows fails")
+
+    def endless():
+        yield {"cube": 5}
+        for _ in range(3_000):
+            yield {"cube": "x" * 10_000}
+
+    with pytest.raises(InvalidInput, match="line 1"):
+        client.space("half").restore(endless())
+    client.space("broken").add("x", id="a")
+    with pytest.raises(KeyError):
+        client.space("half").restore(broken())
+    assert "half" not in client.spaces() or client.space("half").list().items == []
+
+
+def test_policies_let_go_through_a_client_too(served, client, embedded):
+    from mnemos.text.forget.policy import Policy
+
+    for space in (client.space("fade"), embedded.space("fade")):
+        space.add_many([{"content": f"n{i}", "id": f"m{i}"} for i in range(5)], decide=False)
+    for memory in (served.memory, embedded):
+        memory.space("fade").policy = Policy(law="fifo", cubes=3, archived_cubes=1)
+    expected = embedded.space("fade").fade(preview=True)
+    assert len(expected.archived) == 2
+    assert client.space("fade").fade(preview=True) == expected
+    assert client.space("fade").fade() == embedded.space("fade").fade() == expected
+    assert client.space("fade").fade() == embedded.space("fade").fade()
+
+
+def test_an_async_client_has_the_same_verbs(served, embedded):
+    theirs = embedded.space("async verbs")
+    theirs.add_many([{"content": f"number {i}", "id": f"m{i}", "session": "s"} for i in range(5)], decide=False)
+    rows = list(theirs.dump())
+
+    async def work():
+        async with AsyncClient(served.url, served.key) as client:
+            space = client.space("async verbs")
+            assert await space.restore(rows) == (5, 0)
+            assert [row async for row in space.dump()] == rows
+            assert await client.space("async copy").restore(space.dump()) == (5, 0)
+            assert await space.search_sessions("number 3", 1) == theirs.search_sessions("number 3", 1)
+            assert await space.pin("m1") is None
+            assert await space.archive(["m1", "m2"]) == ["m1", "m2"]
+            assert await space.unarchive(["m1"]) == ["m1"]
+            assert await space.fade(preview=True) == theirs.fade(preview=True)
+            with pytest.raises(NotFound):
+                [row async for row in client.space("no archive").dump()]
+
+    asyncio.run(work())
 
 
 def test_an_async_client_does_the_same(served):
@@ -261,3 +349,11 @@ def test_a_large_import_and_export_stream(served):
     answer = connection.getresponse()
     assert answer.headers["Transfer-Encoding"] == "chunked"
     assert [json.loads(x)["cube"]["id"] for x in answer] == [f"c{i}" for i in range(3_000)]
+
+
+def test_a_served_space_has_the_verbs_of_an_embedded_one():
+    # what is about the process that holds the file, its RAM or its models
+    elsewhere = {"recalled", "flush", "close", "reindex", "doctor", "model_key", "quarantined", "activate"}
+    verbs = {name for name, value in vars(Space).items() if callable(value) and not name.startswith("_")}
+    for remote in (RemoteSpace, AsyncRemoteSpace):
+        assert verbs - elsewhere - vars(remote).keys() == set()

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from mnemos import Mnemos
 from mnemos.errors import StoreError
-from mnemos.serve.app import OPEN_PATHS, create_app
+from mnemos.serve.app import create_app, is_open
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.limits import Settings
 
@@ -22,6 +22,10 @@ URL = "http://127.0.0.1:8765"
 SECRET = "Rita hid the spare key under the blue stone"
 PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` keeps it complete
     ("GET", "/metrics", "admin"),
+    ("GET", "/v1/key", None),
+    ("GET", "/v1/keys", "admin"),
+    ("POST", "/v1/keys", "admin"),
+    ("DELETE", "/v1/keys/{id}", "admin"),
     ("GET", "/v1/spaces", None),
     ("DELETE", "/v1/spaces/{space}", "admin"),
     ("POST", "/v1/spaces/{space}/cubes", "write"),
@@ -33,12 +37,24 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("GET", "/v1/spaces/{space}/cubes/{id}/links", "read"),
     ("POST", "/v1/spaces/{space}/cubes/{id}/rollback", "write"),
     ("POST", "/v1/spaces/{space}/search", "read"),
+    ("POST", "/v1/spaces/{space}/search_sessions", "read"),
     ("POST", "/v1/spaces/{space}/context", "read"),
     ("GET", "/v1/spaces/{space}/facts", "read"),
     ("GET", "/v1/spaces/{space}/decisions", "read"),
     ("GET", "/v1/spaces/{space}/links", "read"),
     ("POST", "/v1/spaces/{space}/consolidate", "write"),
     ("POST", "/v1/spaces/{space}/forget", "erase"),
+    ("GET", "/v1/spaces/{space}/timeline", "read"),
+    ("GET", "/v1/spaces/{space}/graph", "read"),
+    ("GET", "/v1/spaces/{space}/cubes/{id}/curve", "read"),
+    ("GET", "/v1/spaces/{space}/fading", "read"),
+    ("GET", "/v1/spaces/{space}/forms", "read"),
+    ("GET", "/v1/spaces/{space}/runs", "read"),
+    ("POST", "/v1/spaces/{space}/cubes/{id}/pin", "write"),
+    ("POST", "/v1/spaces/{space}/archive", "write"),
+    ("POST", "/v1/spaces/{space}/fade", "erase"),
+    ("GET", "/v1/spaces/{space}/policy", "read"),
+    ("PUT", "/v1/spaces/{space}/policy", "write"),
     ("GET", "/v1/spaces/{space}/stats", "read"),
     ("GET", "/v1/spaces/{space}/audit", "admin"),
     ("GET", "/v1/spaces/{space}/export", "read"),
@@ -47,6 +63,8 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
 BODIES = {
     "cubes": {"content": "new"}, "search": {"query": "key"}, "context": {"question": "key"},
     "rollback": {"version": 1}, "forget": {"query": "stone", "preview": False}, "consolidate": {},
+    "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "fade": {"preview": False},
+    "policy": {"cubes": 0}, "keys": {"name": "n", "spaces": ["ana"], "rights": ["read"]},
 }  # fmt: skip
 
 
@@ -101,7 +119,7 @@ def ask(client, method, path, cube="x", space="ana", headers=None):
         return client.patch(url, json={"content": "changed"}, headers=headers)
     if method == "POST" and last == "import":
         return client.post(url, content=b"", headers=headers)
-    body = {"json": BODIES[last]} if method == "POST" else {}
+    body = {"json": BODIES[last] | ({"ids": [cube]} if last == "archive" else {})} if method in ("POST", "PUT") else {}
     return client.request(method, url, headers=headers, **body)
 
 
@@ -109,7 +127,7 @@ def guarded_routes(app):
     return [
         (method, route.path)
         for route in app.routes
-        if isinstance(route, Route) and route.path not in OPEN_PATHS
+        if isinstance(route, Route) and not is_open(route.path)
         for method in sorted(route.methods)
     ]
 
@@ -125,6 +143,8 @@ def test_all_routes_are_listed_here_so_that_all_are_tested(server):
 @pytest.mark.parametrize(("method", "path", "right"), PATHS)
 def test_no_route_lets_anything_through_without_a_key_that_may(server, client, method, path, right):
     cube = client.post("/v1/spaces/ana/cubes", json={"content": SECRET, "speaker": "Rita"}).json()["cubes"][0]["id"]
+    if "/keys/" in path:
+        cube = server.keys.add("doomed", spaces=["ana"], rights=["read"])[1].id
     bare = TestClient(server.app, URL)
     other = server.keys.add("other", spaces=["*"], rights=RIGHTS)[0]
     wrong = other[:-1] + ("A" if other[-1] != "A" else "B")
@@ -142,7 +162,7 @@ def test_no_route_lets_anything_through_without_a_key_that_may(server, client, m
             assert is_problem(refused, 404)
             assert refused.json()["detail"] == f"there is no space '{space}'."
         assert "nobody" not in server.memory
-    elif right is None:
+    elif path == "/v1/spaces":
         assert ask(server.client(spaces=["bob"]), method, path).json() == {"spaces": []}
     assert [c["text"] for c in client.get("/v1/spaces/ana/cubes").json()["items"]] == [SECRET]  # nothing happened
     allowed = ask(client, method, path, cube)
@@ -174,7 +194,7 @@ def test_health_and_openapi_need_no_key(server):
     bare = TestClient(server.app, URL)
     assert bare.get("/health").json()["status"] == "ok"
     described = bare.get("/openapi.json").json()["paths"]
-    assert {path for _, path, _ in PATHS} | {"/health"} == set(described)
+    assert {path for _, path, _ in PATHS} | {"/health", "/ready"} == set(described)
     assert is_problem(bare.get("/docs"), 401)
     assert is_problem(bare.get("/v1/nowhere"), 401)
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "onnxruntime", "tokenizers")  # those whose version moves a figure
+PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers")  # those whose version moves a figure
 
 
 def describe() -> dict[str, Any]:

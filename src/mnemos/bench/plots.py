@@ -54,6 +54,51 @@ def plot_retention(result: dict[str, Any], path: Path | str) -> Path:
     return Path(path)
 
 
+def plot_kv(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench kv` to `path` and return the path: accuracy by the share of bytes truly held, a panel a task.
+
+    The eight methods that answer most are drawn in colour and named, the controls dashed, the others grey. Raises
+    MnemosError when matplotlib is not installed.
+    """
+    methods = result["methods"]
+    names = [task for task in next(iter(methods.values()))["tasks"] if task not in ("in-turn", "decode")]
+    figure = new_figure(4.4 * 4, 3.7 * -(-len(names) // 4))
+    axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharex=True, sharey=True).flatten()
+    for axis, task in zip(axes, names, strict=False):
+        kv_panel(axis, task, {name: row["tasks"][task] for name, row in methods.items()})
+    for axis in axes[len(names) :]:
+        axis.set_axis_off()
+    figure.suptitle(
+        f"Questions answered by cache methods, by the bytes they hold: {result['contexts']} contexts of "
+        f"{result['length']} tokens, small model {result['kind']!r}",
+        fontsize=12, x=0.01, ha="left",
+    )  # fmt: skip
+    figure.savefig(str(path), dpi=90)
+    return Path(path)
+
+
+def kv_panel(axis: Any, task: str, found: dict[str, dict[str, Any]]) -> None:
+    """Draw one task: a line a method."""
+    controls = ("random", "recent")
+    score = {n: sum(c["accuracy"] for c in cells.values()) / len(cells) for n, cells in found.items() if cells}
+    best = [n for n in sorted(score, key=lambda n: -score[n]) if n not in controls][:8]
+    palette = list(COLOURS.values())[1:9]
+    for name in (*(n for n in score if n not in best and n not in controls), *controls, *best):
+        if name not in score:
+            continue
+        points = sorted((cell["held"], cell["accuracy"]) for cell in found[name].values())
+        colour = palette[best.index(name)] if name in best else GREY
+        style = {"ls": "--"} if name in controls else {"alpha": 0.35} if name not in best else {}
+        label = name if name in best or name in controls else None
+        axis.plot(*zip(*points, strict=True), color=colour, lw=1.3, marker=".", ms=4, label=label, **style)
+    axis.set_title(task, fontsize=10, loc="left")
+    axis.set_xscale("log", base=2)
+    axis.set_xlabel("bytes held, of a full cache's")
+    axis.set_ylabel("answered")
+    axis.set_ylim(-0.02, 1.02)
+    axis.legend(fontsize=6.5, frameon=False)
+
+
 def new_figure(width: float, height: float) -> Any:
     """Return an empty figure, in inches, that draws without a screen. Raises MnemosError without matplotlib."""
     try:

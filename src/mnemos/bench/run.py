@@ -26,9 +26,12 @@ RETRIEVAL = ("locomo", "beam", "longmemeval")
 LIFE = ("facts", "stages", "order", "retention", "poison", "year", "erasure", "faults", "tails")
 PLOTTED = {  # a picture is written beside the result
     "facts": attrgetter("plot_facts"), "retention": attrgetter("plot_retention"), "poison": attrgetter("plot_poison"),
-    "year": attrgetter("plot_year"),
+    "year": attrgetter("plot_year"), "kv": attrgetter("plot_kv"),
 }  # fmt: skip
-NAMES = (*RETRIEVAL, "scale", "startup", *LIFE)
+# Benchmarks of activation memory, which need torch but for the schedules: all take a seed.
+KV = {"train-small": "kv.baseline", "kv": "kv.matrix", "kv-speed": "kv_speed", "kv-pages": "kv_pages",
+      "kv-schedule": "kv_schedule"}  # fmt: skip
+NAMES = (*RETRIEVAL, "scale", "startup", *LIFE, *KV)
 
 
 def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, **options: Any) -> dict[str, Any]:
@@ -37,8 +40,9 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
     `out` is the file or folder to write to; without it a run without options goes to `benchmarks/results/NAME.json`,
     and one with options, which is another measurement, is returned only. The retrieval benchmarks (locomo, beam,
     longmemeval) need `data` and take `systems`, `splits`, `limit` (haystacks) and `embedder`; `scale` takes `sizes`,
-    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; those of `LIFE` take `seed`. Raises
-    InvalidInput for an unknown name, or data of another form.
+    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; `train-small` and `kv` take `kind`, `kv` also
+    `contexts` and `methods`; they and all others take `seed`. Raises InvalidInput for an unknown name, or data of another
+    form.
     """
     given = {key: value for key, value in options.items() if value is not None}
     if name in RETRIEVAL:
@@ -53,8 +57,8 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
         from mnemos.bench import startup
 
         result = startup.measure(**given)
-    elif name in LIFE:
-        module = importlib.import_module(f"mnemos.bench.{name}")
+    elif name in (*LIFE, *KV):
+        module = importlib.import_module(f"mnemos.bench.{KV.get(name, name)}")
         with progress(name, None) as step:
             steps = {"progress": step} if "progress" in inspect.signature(module.run).parameters else {}
             result = module.run(**given, **steps)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mnemos.bench import kv_tables
+
 Result = Mapping[str, Any]
 Rows = list[list[Any]]
 
@@ -174,6 +176,72 @@ def proxy(result: Result) -> Rows:
     return lines
 
 
+def train_small(result: Result) -> Rows:
+    """Return what the small models answer with a full cache, by the length of the context, and what training took."""
+    lines: Rows = []
+    for kind, row in result["kinds"].items():
+        for length, scores in row["accuracy"].items():
+            size = [f"{row['parameters']:,}", row["steps"], f"{row['cpu_seconds']:.0f}"]
+            lines.append([kind, *size, length, *(percent(score) for score in scores.values())])
+    names = (name.replace("-", " ") for name in scores)
+    return [["model", "parameters", "steps", "processor time, s", "context", *names], *lines]
+
+
+def serve_faults(result: Result) -> Rows:
+    """Return what became of writes to a server that was killed."""
+    lines: Rows = [[f"{result['clients']} clients, {result['spaces']} spaces, {result['seconds']:.0f} s", "count"]]
+    shown = {
+        "kills (SIGKILL) and restarts": "restarts", "memories acknowledged": "acknowledged",
+        "requests sent again": "sent_again", "of them answered from what is kept": "replayed",
+        "writes cut off, looked up by the client": "looked_up", "lost": "lost", "stored twice": "doubled",
+        "stored, but not acknowledged": "unknown", "spaces in which `doctor` found something": "unsound_spaces",
+    }  # fmt: skip
+    return lines + [[what, f"{result[name]:,}"] for what, name in shown.items()]
+
+
+def serve_soak(result: Result) -> Rows:
+    """Return the memory of a server over many requests."""
+    return [
+        [
+            f"{result['requests']:,} requests of {len(result['statuses'])} kinds, {result['clients']} clients",
+            "measured",
+        ],
+        ["resident memory after the first tenth", f"{result['rss_warm_mb']:.0f} MB"],
+        ["at its most / at the end", f"{result['rss_most_mb']:.0f} / {result['rss_end_mb']:.0f} MB"],
+        ["slope after the first tenth, for 10,000 requests", f"{result['mb_per_10000']:.2f} MB"],
+        ["slope in the second half, for 10,000 requests", f"{result['mb_per_10000_second_half']:.2f} MB"],
+        ["answers 5xx", result["errors"]],
+        ["answers with another status than the request calls for", sum(result["unexpected"].values())],
+    ]
+
+
+def serve_attack(result: Result) -> Rows:
+    """Return how many attacks there were and what was let through."""
+    lines: Rows = [[f"attacks on {result['routes']} routes", "count"]]
+    lines += [[kind, f"{count:,}"] for kind, count in result["by_kind"].items()]
+    return [*lines, ["all", f"{result['attacks']:,}"], ["let through", result["let_through"]],
+            ["answers 5xx", result["server_errors"]], ["changes found afterwards", len(result["changed"])]]  # fmt: skip
+
+
+def serve_schema(result: Result) -> Rows:
+    """Return what requests made up from the OpenAPI document came to."""
+    return [
+        ["requests made up from the OpenAPI document", "count"],
+        ["requests", f"{result['requests']:,}"],
+        ["routes", result["routes"]],
+        ["answers 5xx", sum(result["server_errors"].values())],
+    ]
+
+
+def page(result: Result) -> Rows:
+    """Return how fast the page fills its views."""
+    first = result["first view"]
+    lines: Rows = [[f"{result['cubes']:,} memories, {result['browser']}", "filled after, ms", "longest task, ms"]]
+    opened = f"first view, {len(first['openings'])} openings: median / slowest"
+    lines.append([opened, f"{first['median_ms']} / {first['longest_ms']}", first["longest_task_ms"]])
+    return lines + [[view, row["filled_ms"], row["longest_task_ms"]] for view, row in result["views"].items()]
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "facts": ("facts", facts),
     "facts-endings": ("facts", endings),
@@ -190,5 +258,12 @@ TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "faults": ("faults", faults),
     "tails": ("tails", tails),
     "serve": ("serve", serve),
+    "serve-faults": ("serve_faults", serve_faults),
+    "serve-soak": ("serve_soak", serve_soak),
+    "serve-attack": ("serve_attack", serve_attack),
+    "serve-schema": ("serve_schema", serve_schema),
+    "page": ("page", page),
     "proxy": ("proxy", proxy),
+    "train-small": ("train-small", train_small),
+    **kv_tables.TABLES,
 }

@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, bench, erase, life, look, recall, serve, server, upkeep, write
-from mnemos.cli.options import EmbedderSpec, Json, Root, Settings, SpaceName
+from mnemos.cli import about, bench, configure, erase, life, look, recall, serve, server, upkeep, write
+from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, Root, Settings, SpaceName
 
 __all__ = ["app", "main"]
 
@@ -60,15 +60,16 @@ def options(
     space: SpaceName = None,
     embedder: EmbedderSpec = None,
     as_json: Json = False,
+    config: ConfigPath = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """A memory for AI agents: offline, in milliseconds, without an LLM.
 
-    The options below may stand before or after the command.
+    The options below may stand before or after the command; --config before it, and after serve and config.
     """
-    ctx.obj = Settings(root, space, embedder, as_json)
+    ctx.obj = Settings(root, space, embedder, as_json, config=config)
 
 
 REMEMBER, LIFE, UPKEEP, SERVE, ABOUT = (
@@ -100,6 +101,7 @@ app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
 app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
 app.command("serve", rich_help_panel=SERVE)(server.serve)
+app.command("config", rich_help_panel=SERVE)(configure.config)
 app.add_typer(server.keys, name="keys", rich_help_panel=SERVE)
 app.command("mcp", rich_help_panel=SERVE)(serve.mcp)
 app.command("demo", rich_help_panel=ABOUT)(about.demo)

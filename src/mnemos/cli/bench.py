@@ -29,6 +29,11 @@ LIFE = {
     "tails": "What summaries of summaries lose: rare things first.",
     "faults": "A model that fails in a third of its calls: are writes lost?",
 }
+KV = {
+    "kv-speed": "What a cache through Mnemos costs and saves in time: its door, an eighth held, KV cubes.",
+    "kv-pages": "Pages, a shared prefix, attention in chunks and virtual memory: room and time.",
+    "kv-schedule": "How long caches are kept while tools work, and which prefixes stay, in a simulation.",
+}
 app = typer.Typer(
     no_args_is_help=True, help="Measure: each run writes one JSON result that the docs are rendered from."
 )
@@ -116,8 +121,42 @@ def life(ctx: typer.Context, out: Out = None, seed: Seed = None, as_json: Json =
         _run(t, str(ctx.info_name), None, out, {"seed": seed})
 
 
-for _name, _help in LIFE.items():
+for _name, _help in {**LIFE, **KV}.items():
     app.command(_name, help=_help)(life)
+
+
+@app.command()
+def kv(
+    ctx: typer.Context,
+    out: Out = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="The small model: recall, heads or mha (default: recall).")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Some cache methods, separated by commas (default: all).")
+    ] = None,
+    contexts: Annotated[int | None, typer.Option("--contexts", min=4, help="Contexts of a task (default: 50).")] = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Every cache method at equal bytes, on a small model that is trained on the spot."""
+    with terminal(ctx, None, None, None, as_json) as t:
+        _run(t, "kv", None, out, {"kind": kind, "methods": _names(methods), "contexts": contexts, "seed": seed})
+
+
+@app.command("train-small")
+def train_small(
+    ctx: typer.Context,
+    out: Out = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Some of recall,heads,mha,long, separated by commas (default: all).")
+    ] = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Train the small models that `mnemos bench kv` measures with, once, and say what they answer with a full cache."""
+    with terminal(ctx, None, None, None, as_json) as t:
+        _run(t, "train-small", None, out, {"kind": _names(kind), "seed": seed})
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 
 from mnemos.cli import app
 
-SHARED = {"--root", "--space", "--embedder", "--json", "--help"}  # described once, on top
+SHARED = {"--root", "--space", "--embedder", "--json", "--config", "--help"}  # described once, on top
 INTRO = """\
 # The command line
 
@@ -24,7 +24,8 @@ Exit codes: 0 done, 1 an error (or `doctor` found something wrong, or `delete` w
 cannot be understood, 130 interrupted. With `--json` an error is one JSON object on standard error,
 `{"error": ..., "type": ...}`.
 
-`--root`, `--space`, `--embedder` and `--json` may stand before or after the command.
+`--root`, `--space`, `--embedder` and `--json` may stand before or after the command; `--config` before it, and after
+`serve` and `config`. [operate.md](operate.md#settings) has the file of settings and the variables of the environment.
 """
 
 

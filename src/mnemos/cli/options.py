@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from mnemos.config import GENERAL, Setting, general, read_file
 
 Root = Annotated[
     Path | None,
@@ -29,6 +30,14 @@ EmbedderSpec = Annotated[
 ReasonerSpec = Annotated[
     str | None,
     typer.Option("--reasoner", help="rules, or openai:MODEL@URL: who extracts and sums up (env MNEMOS_REASONER)."),
+]
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The file of settings (env MNEMOS_CONFIG; default: mnemos.toml in your folder of settings, if it is there).",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else; errors as JSON too.")]
 
@@ -66,17 +75,24 @@ class Settings:
     embedder: str | None = None
     json: bool = False
     reasoner: str | None = None
+    config: Path | None = None
 
     def over(self, outer: Settings | None) -> Settings:
-        """Return these settings, what they leave open taken from `outer`, then from the environment."""
+        """Return these settings, what they leave open taken from `outer`."""
         outer = outer or Settings()
-        return Settings(
-            self.root or outer.root,  # Mnemos itself reads MNEMOS_ROOT
-            self.space or outer.space or os.environ.get("MNEMOS_SPACE") or "default",
-            self.embedder or outer.embedder or os.environ.get("MNEMOS_EMBEDDER") or "bundled",
-            self.json or outer.json,
-            self.reasoner or os.environ.get("MNEMOS_REASONER"),
-        )
+        given = {f.name: getattr(self, f.name) or getattr(outer, f.name) for f in fields(Settings)}
+        return Settings(**given)
+
+    def sources(self) -> dict[str, Setting]:
+        """Return what is in force, and where it comes from. Raises InvalidInput for a file that cannot be used."""
+        given = {name: None if (value := getattr(self, name)) is None else str(value) for name in GENERAL}
+        return general(given, read_file(self.config))
+
+    def in_force(self) -> Settings:
+        """Return these settings, what they leave open taken from the environment, the file and the defaults."""
+        found = {name: setting.value for name, setting in self.sources().items()}
+        root = found.pop("root")
+        return replace(self, root=None if root is None else Path(root), **found)
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mnemos.cli.options import EmbedderSpec, Json, ReasonerSpec, Root
+from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root, Settings
 from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
-from mnemos.errors import InvalidInput, MnemosError
+from mnemos.config import read_file, secret
+from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from mnemos.serve.config import Serve
     from mnemos.serve.keys import Key, KeyStore
 
 keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
@@ -26,16 +26,37 @@ keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
 
 def serve(
     ctx: typer.Context,
-    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen at.")] = 8765,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen at. (default: 127.0.0.1)")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="The port to listen at; 0 takes a free one. (default: 8765)"),
+    ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", help="A name by which clients call the server, as a proxy passes it; may be repeated."),
+        typer.Option(
+            "--name",
+            help="Other names by which clients call the server, as a proxy passes them; may be repeated.",
+        ),
     ] = None,
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Listen at an address that other machines can reach.")
-    ] = False,
-    rate: Annotated[float, typer.Option("--rate", min=1, help="Requests a second that a key may make.")] = 500.0,
+        bool | None,
+        typer.Option("--allow-remote/--no-allow-remote", help="Listen at an address that other machines can reach."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM, with its chain)."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option("--tls-key", metavar="FILE", help="The private key of the certificate (PEM, not encrypted)."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1, help="Requests a second that a key may make. (default: 500)")
+    ] = None,
+    max_body: Annotated[
+        int | None,
+        typer.Option("--max-body", min=1024, help="Bytes of a body, other than an import. (default: 8388608)"),
+    ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(
@@ -45,49 +66,88 @@ def serve(
             "http://127.0.0.1:11434/v1; its key is $MNEMOS_UPSTREAM_KEY.",
         ),
     ] = None,
+    log_format: Annotated[
+        Literal["text", "json"] | None,
+        typer.Option("--log-format", help="How lines of the log look: text or json. (default: text)"),
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(
+            "--log-level", help="What is logged: debug, info (a line a request), warning or error. (default: info)"
+        ),
+    ] = None,
+    drain: Annotated[
+        float | None,
+        typer.Option(
+            "--drain",
+            min=0,
+            max=600,
+            help="Seconds between the signal to end and the closing of the port, for balancers. (default: 0)",
+        ),
+    ] = None,
+    grace: Annotated[
+        int | None,
+        typer.Option("--grace", min=0, max=600, help="Seconds that requests under way have to end. (default: 10)"),
+    ] = None,
+    config: ConfigPath = None,
     root: Root = None,
     embedder: EmbedderSpec = None,
     reasoner: ReasonerSpec = None,
 ) -> None:
     """Serve the memory over HTTP, until Ctrl-C. The first start prints a key, once."""
-    with terminal(ctx, root, None, embedder, False, reasoner=reasoner) as t:
-        local = _loopback(host)
-        if not local and not allow_remote:
-            raise InvalidInput(
-                f"other machines can reach {host}. Add --allow-remote if you mean it, and put a proxy with TLS before it: "
-                "keys and memories go over the wire as they are."
-            )
-        from mnemos.serve.app import add_proxy, create_app
-        from mnemos.serve.keys import KeyStore
-        from mnemos.serve.limits import Settings
-        from mnemos.system import Mnemos
+    given = {
+        "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
+        "tls_key": tls_key, "rate": rate, "max_body": max_body, "upstream": upstream, "log_format": log_format,
+        "log_level": log_level, "drain": drain, "grace": grace,
+    }  # fmt: skip
+    with terminal(ctx, root, None, embedder, False, reasoner=reasoner, config=config) as t:
+        from mnemos.serve.config import read
+        from mnemos.serve.logs import logging_to_stderr
 
-        try:
-            import uvicorn
-        except ImportError as gone:
-            raise MnemosError("the server needs the package uvicorn: pip install 'mnemos[serve]'.") from gone
+        settings, _ = read(given, read_file(t.given.config))
+        _refuse_bare(settings)
+        upstream_key = secret("MNEMOS_UPSTREAM_KEY")
+        with logging_to_stderr(settings.log_format, settings.log_level):
+            _serve(t.settings, settings, upstream_key)
 
-        s = t.settings
-        with (
-            Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="rest") as memory,
-            closing(KeyStore.under(memory.root)) as store,
-        ):
+
+def _refuse_bare(s: Serve) -> None:
+    """Raise InvalidInput for an address that others can reach, unless they are meant to."""
+    if _loopback(s.host) or s.allow_remote:
+        return
+    bare = "" if s.tls_cert else (
+        ", and give --tls-cert and --tls-key or put a proxy with TLS before it: else keys and memories go over the wire "
+        "as they are"
+    )  # fmt: skip
+    raise InvalidInput(f"other machines can reach {s.host}. Add --allow-remote if you mean it{bare}.")
+
+
+def _serve(general: Settings, s: Serve, upstream_key: str | None) -> None:
+    from mnemos.serve.app import add_proxy, create_app
+    from mnemos.serve.keys import KeyStore
+    from mnemos.serve.limits import Settings as Limits
+    from mnemos.serve.logs import log
+    from mnemos.serve.run import Server, run
+    from mnemos.system import Mnemos
+
+    with (
+        Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
+        closing(KeyStore.under(memory.root)) as store,
+    ):
+        limits = Limits(hosts=(*_called(s.host), *s.names), body=s.max_body, rate=s.rate, burst=int(2 * s.rate))
+        app = create_app(memory, store, limits)
+        with closing(app.state.answers):
+            if s.upstream is not None:
+                add_proxy(app, memory, s.upstream, upstream_key)
+            server = Server(app, s)
+            if not _loopback(s.host) and s.tls_cert is None:
+                log.warning(
+                    "there is no TLS: keys and memories go over the wire as they are, unless a proxy is before it"
+                )
             if (token := store.first()) is not None:
-                t.note("The first key, with all rights. It is shown this once:", "bold")
+                log.warning("the first key, with all rights, is on standard output. It is shown this once")
                 print(token, flush=True)
-            shown = f"[{host}]" if ":" in host else host
-            t.note(f"Mnemos serves {memory.root} at http://{shown}:{port} (Ctrl-C ends it)")
-            app = create_app(
-                memory, store, Settings(hosts=(*_called(host), *(name or ())), rate=rate, burst=int(2 * rate))
-            )
-            if upstream is not None:
-                add_proxy(app, memory, upstream, os.environ.get("MNEMOS_UPSTREAM_KEY"))
-            with _serving():
-                uvicorn.run(
-                    app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-                    proxy_headers=False, ws="none", lifespan="off", timeout_keep_alive=5,
-                    timeout_graceful_shutdown=10, limit_concurrency=256,
-                )  # fmt: skip
+            run(server, memory.close)
 
 
 def _loopback(host: str) -> bool:
@@ -104,22 +164,6 @@ def _called(host: str) -> tuple[str, ...]:
     except ValueError:
         return (host,)
     return () if address.is_unspecified else (f"[{address}]" if address.version == 6 else str(address),)
-
-
-@contextmanager
-def _serving() -> Iterator[None]:
-    """Send warnings to the log, and make SIGTERM an orderly end: what is in RAM only is written."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

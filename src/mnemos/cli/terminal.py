@@ -54,10 +54,15 @@ def console(file: Any) -> Console:
 class Terminal:
     """The settings of one command, its memory (opened when asked for) and its two consoles."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.json = settings.json
+    def __init__(self, given: Settings) -> None:
+        self.given = given
+        self.json = given.json
         self._memory: Mnemos | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What is in force. The file of settings is read for commands that need it only."""
+        return self.given.in_force()
 
     @cached_property
     def out(self) -> Console:
@@ -137,9 +142,10 @@ def terminal(
     as_json: bool,
     *,
     reasoner: str | None = None,
+    config: Path | None = None,
 ) -> Iterator[Terminal]:
     """Run a command: its errors become one line and exit code 1, Ctrl-C 130, warnings one line each."""
-    t = Terminal(Settings(root, space, embedder, as_json, reasoner).over(ctx.find_root().obj))
+    t = Terminal(Settings(root, space, embedder, as_json, reasoner, config).over(ctx.find_root().obj))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mnemos.config import secret
 from mnemos.embed.base import Progress, Vectors, unit_rows
 from mnemos.errors import EmbedderError, InvalidInput
 
@@ -59,7 +59,7 @@ class EndpointEmbedder:
             import httpx
         except ImportError as error:
             raise EmbedderError("an endpoint needs httpx: pip install 'mnemos[llm]'.") from error
-        key = os.environ.get("MNEMOS_EMBED_KEY") or os.environ.get("OPENAI_API_KEY")
+        key = secret("MNEMOS_EMBED_KEY", "OPENAI_API_KEY")
         return httpx.Client(timeout=SECONDS, headers={"Authorization": f"Bearer {key}"} if key else {})
 
     def _post(self, texts: list[str]) -> Vectors:

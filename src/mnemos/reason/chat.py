@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -15,6 +14,8 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from mnemos.config import secret
+from mnemos.errors import InvalidInput
 from mnemos.reason.budget import Booking, Fault, Ledger
 
 MAX_WAIT = 20.0  # seconds; a server may ask for hours
@@ -124,7 +125,10 @@ class Chat:
                     from openai import OpenAI
                 except ImportError:
                     raise Fault("it needs openai and pydantic: pip install 'mnemos[llm]'", again=False) from None
-                key = (self._key or os.environ.get("OPENAI_API_KEY") or "").strip()
+                try:
+                    key = (self._key or "").strip() or secret("OPENAI_API_KEY")
+                except InvalidInput as error:
+                    raise Fault(str(error), again=False) from None
                 try:
                     # A server on this machine needs no key, but the package insists on one.
                     self._client = OpenAI(

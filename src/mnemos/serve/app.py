@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
-
-import anyio
 
 from mnemos import __version__
 from mnemos.errors import MnemosError
@@ -26,11 +25,11 @@ try:
 except ImportError as gone:
     raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from gone
 
-from mnemos.serve import models, problems, routes
+from mnemos.serve import key_routes, logs, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
 from mnemos.serve.problems import Problem
 
-OPEN_PATHS = frozenset({"/health", "/openapi.json"})
+OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # and those of the page
 LINGER = 7  # digits of the length of a body that is read to its end though it was refused
 IMPORT = re.compile(r"/v1/spaces/[^/]+/import")
 SAFE = {
@@ -65,6 +64,8 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         start, status = time.perf_counter(), 0
+        request = logs.request_id(Headers(scope=scope).get("x-request-id"))
+        token = logs.REQUEST.set(request)
         # routed as it was sent, so that a name may hold a slash
         raw = scope.get("raw_path")
         scope["path"] = raw.decode("ascii", "replace") if raw else quote(scope["path"])
@@ -75,25 +76,34 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in SAFE.items():
+                for name, value in (SAFE | static.SAFE if static.is_page(scope["path"]) else SAFE).items():
                     headers[name] = value
+                headers["X-Request-Id"] = request
                 if not limited.done and _endless(Headers(scope=scope)):
                     headers["Connection"] = "close"
             await send(message)
 
-        problem: Response | None = None
+        try:
+            if (problem := await self._served(scope, limited, answer)) is not None and not status:
+                await problem(scope, receive, answer)  # else the answer is cut off, which the reader notices
+        finally:
+            done = (_method(scope), _route(scope), status, time.perf_counter() - start)
+            self.metrics.count(*done)
+            logs.note(*done, getattr(scope.get("state", {}).get("key"), "id", None))
+            logs.REQUEST.reset(token)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """Serve a request; return the answer to one that failed."""
         try:
             self._admit(scope)
-            await self.app(scope, limited, answer)
+            await self.app(scope, receive, send)
         except HTTPException as error:
-            problem = problems.of_http(error)
+            return problems.of_http(error)
         except ClientDisconnect:
             pass
         except Exception as error:
-            problem = problems.of_defect(error, _route(scope))
-        if problem is not None and not status:  # else the answer is cut off, which the reader notices
-            await problem(scope, receive, answer)
-        self.metrics.count(_method(scope), _route(scope), status, time.perf_counter() - start)
+            return problems.of_defect(error, _route(scope))
+        return None
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -107,7 +117,7 @@ class Guard:
         if int(length) > self._most(scope):
             raise _too_large(self._most(scope))
         address = f"from {(scope.get('client') or ('',))[0]}"
-        if scope["path"] in OPEN_PATHS:
+        if is_open(scope["path"]):
             self._take(address)
             return
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -148,7 +158,7 @@ class Limited:
         self.most = most
         self.seconds = seconds
         self.streamed = streamed
-        self.until = anyio.current_time() + seconds
+        self.until = asyncio.get_running_loop().time() + seconds
         self.size = 0
         self.done = False
 
@@ -157,7 +167,7 @@ class Limited:
         if self.done:  # what comes now is the end of the connection, whenever it comes
             return await self.receive()
         try:
-            with anyio.fail_after(self.seconds if self.streamed else max(self.until - anyio.current_time(), 0)):
+            async with asyncio.timeout(self.seconds) if self.streamed else asyncio.timeout_at(self.until):
                 message = await self.receive()
         except TimeoutError as error:
             raise HTTPException(408, "the body did not come in time.") from error
@@ -166,6 +176,11 @@ class Limited:
         if self.size > self.most:
             raise _too_large(self.most)
         return message
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path answers without a key: it tells nothing of any memory."""
+    return path in OPEN_PATHS or static.is_page(path)
 
 
 def _too_large(most: int) -> HTTPException:
@@ -209,6 +224,11 @@ SPACE, CUBE = "/v1/spaces/{space}", "/v1/spaces/{space}/cubes/{id}"
 ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", "/health", routes.health, None),
     ("GET", "/metrics", routes.metrics, None),
+    ("GET", "/ready", page_routes.ready, None),
+    ("GET", "/v1/key", key_routes.own_key, None),
+    ("GET", "/v1/keys", key_routes.list_keys, None),
+    ("POST", "/v1/keys", key_routes.add_key, None),
+    ("DELETE", "/v1/keys/{id}", key_routes.revoke_key, None),
     ("GET", "/v1/spaces", routes.spaces, None),
     ("DELETE", SPACE, routes.remove_space, None),
     ("POST", f"{SPACE}/cubes", routes.add, models.Cubes),
@@ -220,12 +240,24 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{CUBE}/links", routes.links_of, None),
     ("POST", f"{CUBE}/rollback", routes.rollback, models.Cube),
     ("POST", f"{SPACE}/search", routes.search, models.Hits),
+    ("POST", f"{SPACE}/search_sessions", routes.search_sessions, None),
     ("POST", f"{SPACE}/context", routes.context, None),
     ("GET", f"{SPACE}/facts", routes.facts, None),
     ("GET", f"{SPACE}/decisions", routes.decisions, None),
     ("GET", f"{SPACE}/links", routes.links, None),
     ("POST", f"{SPACE}/consolidate", routes.consolidate, None),
     ("POST", f"{SPACE}/forget", routes.forget, None),
+    ("GET", f"{SPACE}/timeline", page_routes.timeline, page_models.Buckets),
+    ("GET", f"{SPACE}/graph", page_routes.graph, page_models.Drawn),
+    ("GET", f"{CUBE}/curve", page_routes.curve, page_models.CurveShape),
+    ("GET", f"{SPACE}/fading", page_routes.fading, page_models.FadingShape),
+    ("GET", f"{SPACE}/forms", page_routes.forms, None),
+    ("GET", f"{SPACE}/runs", page_routes.runs, None),
+    ("POST", f"{CUBE}/pin", page_routes.pin, models.Cube),
+    ("POST", f"{SPACE}/archive", page_routes.archive, None),
+    ("POST", f"{SPACE}/fade", page_routes.fade, None),
+    ("GET", f"{SPACE}/policy", page_routes.policy, page_models.PolicyShape),
+    ("PUT", f"{SPACE}/policy", page_routes.set_policy, page_models.PolicyShape),
     ("GET", f"{SPACE}/stats", routes.stats, None),
     ("GET", f"{SPACE}/audit", routes.audit, None),
     ("GET", f"{SPACE}/export", routes.export, None),
@@ -239,20 +271,26 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
     app = FastAPI(
         title="Mnemos", version=__version__, description="A memory for AI agents.",
         docs_url=None, redoc_url=None, redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # else a variable of the environment could turn it on
     )  # fmt: skip
     app.state.gate = Gate(memory)
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.stopping = False  # set when the server is told to end: /ready then says 503
+    app.state.keys = keys
+    app.state.page = static.load()
     app.state.answers = Answers(keys.path.with_name("answers.sqlite"), settings.kept)
     bearer = [Security(HTTPBearer(auto_error=False))]
     error = {"model": models.ProblemShape, "description": "An error, as application/problem+json."}
     for method, path, route, model in ROUTES:
-        status = 201 if route.__name__ == "add" else 200
+        status = 201 if route.__name__ in ("add", "add_key") else 200
         responses: dict[int | str, dict[str, Any]] = {"default": error} | ({status: {"model": model}} if model else {})
         app.add_api_route(
             path, route, methods=[method], status_code=status, responses=responses, response_model=None,
             name=route.__name__.strip("_"), dependencies=[] if path in OPEN_PATHS else bearer,
         )  # fmt: skip
+    for path, route in (("/", static.home), (static.BASE, static.file), (static.BASE + "{name:path}", static.file)):
+        app.add_api_route(path, route, methods=["GET", "HEAD"], include_in_schema=False, response_model=None)
     problems.install(app, str(memory.root))
 
     async def forbidden(request: Any, error: Any) -> Response:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from mnemos import errors
-from mnemos.cube import Hit, MemCube, Page
+from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.errors import InvalidInput, MnemosError
 from mnemos.guard.erasure import Receipt
 from mnemos.store.life import Decision, KnownFact, Link
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 T = TypeVar("T")
+Rows = Iterable[Mapping[str, Any]]
 TYPE = "urn:mnemos:error:"
 
 
@@ -40,7 +41,7 @@ class ServerError(MnemosError):
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A request, and how its answer is read."""
+    """A request, and how its answer is read. `lines` are sent as they come, one JSON object a line."""
 
     method: str
     path: str
@@ -48,6 +49,7 @@ class Call(Generic[T]):
     body: Any = None
     query: Mapping[str, Any] | None = None
     headers: Mapping[str, str] | None = None
+    lines: Rows | AsyncIterable[Mapping[str, Any]] | None = None
 
     def options(self) -> dict[str, Any]:
         """Return what httpx takes."""
@@ -55,11 +57,11 @@ class Call(Generic[T]):
         if self.query:
             found["params"] = {k: json.dumps(v) if isinstance(v, bool) else v for k, v in self.query.items()}
         if self.body is not None:
-            try:
-                found["content"] = json.dumps(self.body, allow_nan=False, default=_time).encode("ascii")
-            except (TypeError, ValueError, RecursionError) as error:
-                raise InvalidInput(f"this cannot be sent as JSON ({error}). Nothing was stored.") from error
+            found["content"] = _encoded(self.body)
             found["headers"]["Content-Type"] = "application/json"
+        elif self.lines is not None:
+            found["content"] = _later(self.lines) if isinstance(self.lines, AsyncIterable) else _now(self.lines)
+            found["headers"]["Content-Type"] = "application/x-ndjson"
         return found
 
     def result(self, response: httpx.Response) -> T:
@@ -101,6 +103,12 @@ class Calls:
 
     def search(self, /, query: str, k: int = 10, **options: Any) -> Call[list[Hit]]:
         return Call("POST", f"{self.path}/search", _hits, {"query": query, "k": k, **_given(options)})
+
+    def search_sessions(self, /, query: str, k: int = 10, **options: Any) -> Call[Sequence[SessionHit]]:
+        body = {"query": query, "k": k, **_given(options)}
+        return Call(
+            "POST", f"{self.path}/search_sessions", lambda d: [SessionHit(**hit) for hit in d["sessions"]], body
+        )
 
     def context(self, /, question: str, **options: Any) -> Call[str]:
         return Call(
@@ -153,6 +161,29 @@ class Calls:
     def consolidate(self, /, **options: Any) -> Call[Consolidation]:
         return Call("POST", f"{self.path}/consolidate", _consolidation, _given(options))
 
+    def fade(self, /, *, preview: bool = False) -> Call[Faded]:
+        return Call("POST", f"{self.path}/fade", _faded, {"preview": preview})
+
+    def pin(self, /, cube_id: str, *, on: bool = True) -> Call[None]:
+        return Call("POST", self._cube(cube_id) + "/pin", lambda _: None, {"on": on})
+
+    def archive(self, /, ids: Sequence[str]) -> Call[Sequence[str]]:
+        return self._archive(ids, False)
+
+    def unarchive(self, /, ids: Sequence[str]) -> Call[Sequence[str]]:
+        return self._archive(ids, True)
+
+    def _archive(self, ids: Sequence[str], back: bool) -> Call[Sequence[str]]:
+        body = {"ids": list(ids), "back": back}
+        return Call("POST", f"{self.path}/archive", lambda data: list(data["changed"]), body)
+
+    def dump(self) -> Call[dict[str, Any]]:
+        """The answer has a row a line."""
+        return Call("GET", f"{self.path}/export", dict)
+
+    def restore(self, /, rows: Rows | AsyncIterable[Mapping[str, Any]]) -> Call[tuple[int, int]]:
+        return Call("POST", f"{self.path}/import", lambda d: (d["added"], d["skipped"]), lines=rows)
+
     def _cube(self, cube_id: str) -> str:
         return f"{self.path}/cubes/{_part(cube_id)}"
 
@@ -166,6 +197,23 @@ def _part(name: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidInput(f"the name {name!r} holds a lone surrogate. Use valid Unicode.") from error
     return quoted.replace(".", "%2E") if name in (".", "..") else quoted
+
+
+def _encoded(data: Any) -> bytes:
+    try:
+        return json.dumps(data, allow_nan=False, default=_time).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"this cannot be sent as JSON ({error}). Nothing was stored.") from error
+
+
+def _now(rows: Rows) -> Iterator[bytes]:
+    for row in rows:
+        yield _encoded(row) + b"\n"
+
+
+async def _later(rows: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+    async for row in rows:
+        yield _encoded(row) + b"\n"
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,5 +267,8 @@ def _receipt(data: Any) -> Receipt:
 
 
 def _consolidation(data: Any) -> Consolidation:
-    faded = Faded(**{name: tuple(ids) for name, ids in data["faded"].items()})
-    return Consolidation(**{**data, "faded": faded, "ids_waiting": frozenset(data["ids_waiting"])})
+    return Consolidation(**{**data, "faded": _faded(data["faded"]), "ids_waiting": frozenset(data["ids_waiting"])})
+
+
+def _faded(data: Any) -> Faded:
+    return Faded(**{name: tuple(ids) for name, ids in data.items()})

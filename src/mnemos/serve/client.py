@@ -6,7 +6,8 @@ memory.space("ana").search("Where does Ana's sister live?")
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -58,6 +59,7 @@ class RemoteSpace:
     add = _now(Calls.add)
     add_many = _now(Calls.add_many)
     search = _now(Calls.search)
+    search_sessions = _now(Calls.search_sessions)
     context = _now(Calls.context)
     get = _now(Calls.get)
     list = _now(Calls.list)
@@ -72,6 +74,15 @@ class RemoteSpace:
     links = _now(Calls.links)
     stats = _now(Calls.stats)
     consolidate = _now(Calls.consolidate)
+    fade = _now(Calls.fade)
+    pin = _now(Calls.pin)
+    archive = _now(Calls.archive)
+    unarchive = _now(Calls.unarchive)
+    restore = _now(Calls.restore)
+
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """Yield every cube with its versions, as it comes in; see `Space.dump`."""
+        return self.client.stream(self.calls.dump())
 
 
 class AsyncRemoteSpace:
@@ -85,6 +96,7 @@ class AsyncRemoteSpace:
     add = _later(Calls.add)
     add_many = _later(Calls.add_many)
     search = _later(Calls.search)
+    search_sessions = _later(Calls.search_sessions)
     context = _later(Calls.context)
     get = _later(Calls.get)
     list = _later(Calls.list)
@@ -99,6 +111,15 @@ class AsyncRemoteSpace:
     links = _later(Calls.links)
     stats = _later(Calls.stats)
     consolidate = _later(Calls.consolidate)
+    fade = _later(Calls.fade)
+    pin = _later(Calls.pin)
+    archive = _later(Calls.archive)
+    unarchive = _later(Calls.unarchive)
+    restore = _later(Calls.restore)
+
+    def dump(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield every cube with its versions, as it comes in; see `Space.dump`."""
+        return self.client.stream(self.calls.dump())
 
 
 def _options(url: str, key: str, timeout: float, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,10 +127,21 @@ def _options(url: str, key: str, timeout: float, more: Mapping[str, Any]) -> dic
     return {"base_url": url, "headers": headers, "timeout": timeout, "trust_env": False, **more}
 
 
+def _patient(call: Call[Any], timeout: float) -> dict[str, Any]:
+    """Return the options of a request: an import is answered when all of it is embedded and stored, however long it takes."""
+    return {**call.options(), **({"timeout": httpx.Timeout(timeout, read=None)} if call.lines is not None else {})}
+
+
+async def _awaited(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
 class Client:
     """A server's memory. Safe among threads. `timeout` is in seconds; `more` goes to `httpx.Client`."""
 
     def __init__(self, url: str, key: str, *, timeout: float = SECONDS, **more: Any) -> None:
+        self._timeout = timeout
         self._http = httpx.Client(**_options(url, key, timeout, more))
 
     def space(self, name: str) -> RemoteSpace:
@@ -123,10 +155,23 @@ class Client:
     def send(self, call: Call[T]) -> T:
         """Send a request and return what its answer says."""
         try:
-            response = self._http.request(call.method, call.path, **call.options())
+            response = self._http.request(call.method, call.path, **_patient(call, self._timeout))
         except httpx.HTTPError as error:
             raise Unreachable(_UNREACHABLE.format(error)) from error
         return call.result(response)
+
+    def stream(self, call: Call[T]) -> Iterator[T]:
+        """Send a request and yield what the lines of its answer say, as they come in."""
+        try:
+            with self._http.stream(call.method, call.path, **call.options()) as response:
+                if not response.is_success:
+                    response.read()
+                    call.result(response)
+                for line in response.iter_lines():
+                    if line:
+                        yield call.read(json.loads(line))
+        except httpx.HTTPError as error:
+            raise Unreachable(_UNREACHABLE.format(error)) from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -143,6 +188,7 @@ class AsyncClient:
     """A server's memory, for asyncio."""
 
     def __init__(self, url: str, key: str, *, timeout: float = SECONDS, **more: Any) -> None:
+        self._timeout = timeout
         self._http = httpx.AsyncClient(**_options(url, key, timeout, more))
 
     def space(self, name: str) -> AsyncRemoteSpace:
@@ -156,10 +202,26 @@ class AsyncClient:
     async def send(self, call: Call[T]) -> T:
         """Send a request and return what its answer says."""
         try:
-            response = await self._http.request(call.method, call.path, **call.options())
+            options = _patient(call, self._timeout)
+            if call.lines is not None and not isinstance(call.lines, AsyncIterable):
+                options["content"] = _awaited(options["content"])
+            response = await self._http.request(call.method, call.path, **options)
         except httpx.HTTPError as error:
             raise Unreachable(_UNREACHABLE.format(error)) from error
         return call.result(response)
+
+    async def stream(self, call: Call[T]) -> AsyncIterator[T]:
+        """Send a request and yield what the lines of its answer say, as they come in."""
+        try:
+            async with self._http.stream(call.method, call.path, **call.options()) as response:
+                if not response.is_success:
+                    await response.aread()
+                    call.result(response)
+                async for line in response.aiter_lines():
+                    if line:
+                        yield call.read(json.loads(line))
+        except httpx.HTTPError as error:
+            raise Unreachable(_UNREACHABLE.format(error)) from error
 
     async def close(self) -> None:
         """Close the connections."""

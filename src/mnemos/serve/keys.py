@@ -73,6 +73,8 @@ class KeyStore(PrivateFile):
             "rights TEXT, made INTEGER, expires INTEGER, revoked INTEGER) STRICT",
         )
         self.clock = clock
+        self._found: dict[bytes, Key] = {}  # by a hash of the token, while the file stays as it is
+        self._of: tuple[int, int] | None = None
 
     @staticmethod
     def under(root: Path, clock: Callable[[], datetime] = utc_now) -> KeyStore:
@@ -115,6 +117,16 @@ class KeyStore(PrivateFile):
 
     def find(self, token: str) -> Key | None:
         """Return the key of a token; None for one that is unknown, wrong, expired or revoked."""
+        name = hashlib.blake2b(token.encode("utf-8", "surrogatepass")).digest()
+        with self._lock:
+            if (stamp := self.stamp()) != self._of:
+                self._found, self._of = {}, stamp
+            key = self._found.get(name) or self._read(token)
+            if key is not None:
+                self._found[name] = key
+        return key if key is not None and key.valid(self.clock()) else None
+
+    def _read(self, token: str) -> Key | None:
         match = _TOKEN.fullmatch(token)
         key_id, secret = (match[1], match[2]) if match else ("", "")
         rows = self.rows("SELECT * FROM keys WHERE id = ?", (key_id,))
@@ -122,8 +134,7 @@ class KeyStore(PrivateFile):
         same = hmac.compare_digest(_hash(secret, salt), wanted)
         if not rows or not same:
             return None
-        key = replace(_key(rows[0]), seal=hashlib.blake2b(secret.encode(), person=b"mnemos seal").digest())
-        return key if key.valid(self.clock()) else None
+        return replace(_key(rows[0]), seal=hashlib.blake2b(secret.encode(), person=b"mnemos seal").digest())
 
     def all(self) -> list[Key]:
         """Return all keys, oldest first, those expired and revoked too."""

@@ -78,6 +78,11 @@ class PrivateFile:
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path} cannot be used ({error}).") from error
 
+    def stamp(self) -> tuple[int, int]:
+        """Return what is another one after every change of the file, made here or by another process."""
+        with self._lock:
+            return self.rows("PRAGMA data_version")[0][0], self._db.total_changes
+
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
         with self._lock:

@@ -137,6 +137,7 @@ class Listing(Filters):
     include_derived: bool | None = None
     limit: int = Field(100, ge=1, le=1_000)
     cursor: int | None = Field(None, ge=0, lt=2**62)
+    newest: bool = False
 
 
 class Facts(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,13 +12,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from mnemos.errors import Conflict, EmbedderError, InvalidInput, MnemosError, NotFound, ReasonerError, StoreBusy
+from mnemos.serve.logs import frames
 
 log = logging.getLogger("mnemos.serve")
 TYPE = "urn:mnemos:error:"
+QUOTED = re.compile(r"(['\"]).*?\1")  # SQLite quotes what it does not understand, which may be a part of a text
 STATUS: tuple[tuple[type[MnemosError], int], ...] = (
     (InvalidInput, 422),
     (NotFound, 404),
@@ -34,13 +38,16 @@ WORDS = {
 
 
 class Json(Response):
-    """A response of JSON in ASCII: lone surrogates in metadata cannot break it."""
+    """A response of JSON. What is not UTF-8, such as a lone surrogate in metadata, is escaped."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """Return the bytes of the body."""
-        return json.dumps(content, separators=(",", ":")).encode("ascii")
+        try:
+            return to_json(content)  # four times as fast as json.dumps
+        except PydanticSerializationError:
+            return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 class Problem(Json):
@@ -83,7 +90,10 @@ def of_request(error: RequestValidationError) -> Problem:
 def of_defect(error: Exception, where: str) -> Problem:
     """Log where an unknown error was raised, without its message (it may quote a memory), and answer without it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("%s in %s, raised at %s:%s", type(error).__name__, where, frame.filename, frame.lineno)
+    log.error(
+        "%s in %s, raised at %s:%s", type(error).__name__, where, frame.filename, frame.lineno,
+        extra={"traceback": frames(error)},
+    )  # fmt: skip
     return Problem(500, "the server failed in a way that it should not. Its log says where.")
 
 
@@ -93,7 +103,8 @@ def install(app: FastAPI, hidden: str) -> None:
     async def mnemos_error(request: Request, error: Any) -> Response:
         answer = of_error(error, hidden)
         if answer.status_code == 500:
-            log.error("%s: %s", type(error).__name__, str(error).replace("\n", " "))
+            told = QUOTED.sub("(…)", str(error).replace("\n", " "))
+            log.error("%s: %s", type(error).__name__, told, extra={"traceback": frames(error)})
         return answer
 
     async def http_error(request: Request, error: Any) -> Response:

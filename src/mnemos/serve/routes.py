@@ -15,7 +15,7 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from mnemos import __version__
+from mnemos import __version__, overview
 from mnemos.cube import MemCube
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.serve import models
@@ -171,15 +171,15 @@ def _again(here: Space, answer: Sequence[tuple[str, int]]) -> list[MemCube]:
 
 
 def list_cubes(desk: Here, page: Annotated[models.Listing, Query()]) -> Json:
-    """List cubes in the order in which they were written, a page at a time."""
-    filters = page.given("where")
+    """List cubes in the order in which they were written, or the newest first, a page at a time."""
+    filters = page.given("where", "newest")
     if page.where is not None:
         try:
             filters["where"] = dict(json.loads(page.where))
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(f"where: not a JSON object ({error}).") from error
     with desk.open("read") as here:
-        found = here.list(**filters)
+        found = overview.newest(here, **filters) if page.newest else here.list(**filters)
         return Json({"items": _cubes(found.items), "next_cursor": found.next_cursor})
 
 
@@ -239,6 +239,12 @@ def search(desk: Here, body: models.Search) -> Json:
     with desk.open("read") as here:
         found = here.search(**body.given())
         return Json({"hits": [{"cube": h.cube.to_dict(), "score": h.score, "why": dict(h.why)} for h in found]})
+
+
+def search_sessions(desk: Here, body: models.Search) -> Json:
+    """The sessions that answer a question, best first, each with the cube that matches best."""
+    with desk.open("read") as here:
+        return Json({"sessions": _rows(here.search_sessions(**body.given()))})
 
 
 def context(desk: Here, body: models.Context) -> Json:

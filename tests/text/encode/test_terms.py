@@ -1,8 +1,11 @@
+import sys
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.text.encode.terms import MAX_TERM, stop_terms, terms
+from mnemos.text.encode.terms import MAX_TERM, _stem, stop_terms, terms
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,24 @@ def test_no_term_is_empty_holds_a_space_or_is_long(text):
 def test_function_words_are_stop_terms_and_content_is_not():
     assert {"the", "who", "did"} <= stop_terms()
     assert not {"lisbon", "sister", "time"} & stop_terms()
+
+
+def test_threads_that_stem_at_once_get_the_terms_of_one_thread():
+    texts = [" ".join(f"{stem}{i}{j}{end}" for j, end in enumerate(("ational", "fulness", "ingly", "ed"))) for i in range(200)
+             for stem in ("gener", "organ")]  # fmt: skip
+    found: dict[int, list[list[str]]] = {}
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [
+            threading.Thread(target=lambda n=n: found.update({n: [terms(f"{text}{'x' * n}") for text in texts]}))
+            for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    _stem.cache_clear()
+    assert found == {n: [terms(f"{text}{'x' * n}") for text in texts] for n in range(4)}

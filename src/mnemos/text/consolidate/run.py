@@ -15,6 +15,7 @@ from mnemos.text.consolidate.episodes import cut
 from mnemos.text.consolidate.groups import Group, Made, Member, above, derived, fingerprint, members, units
 from mnemos.text.consolidate.profiles import profiles
 from mnemos.text.consolidate.reconsider import TRIES, reconsider
+from mnemos.text.consolidate.runs import keep
 from mnemos.text.consolidate.similar import link_new
 from mnemos.text.forget.policy import Faded, fade, promote
 
@@ -99,6 +100,7 @@ def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None =
     done.promoted = promote(space)
     done.faded = fade(space)
     done.more = done.total >= limit or done.linked >= LINK_BATCH
+    keep(space, done)
     return done
 
 

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any
 
 from mnemos.methods import Paper, method
 
@@ -60,11 +59,9 @@ def stop_terms() -> frozenset[str]:
 
 @lru_cache(maxsize=100_000)
 def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word)) if word.isascii() else word
-
-
-@cache
-def _stemmer() -> Any:
+    if not word.isascii():
+        return word
     import snowballstemmer  # 60 ms: not at the start of the program
 
-    return snowballstemmer.stemmer("english")
+    # a new one each time, which costs nothing: it keeps the word that it works on, so threads may not share it
+    return str(snowballstemmer.stemmer("english").stemWord(word))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import combinations
+from operator import itemgetter
 
 import numpy as np
 
@@ -19,38 +20,40 @@ from mnemos.store.sqlite import SqliteStore
 from mnemos.text.forget.base import Law, Lives
 
 DAY = 86_400_000_000  # microseconds
-WAITING = 256  # recalls that are kept in RAM before they are written
+WAITING = 1_024  # recalls that are kept in RAM before they are written
 
 
 class Recalls:
     """The recalls of one space that are not written yet. Safe among threads.
 
-    They are written with the next write to the space, when there are 256, and on `close`; a process that is killed
+    They are written with the next write to the space, when there are 1,024, and on `close`; a process that is killed
     loses the last of them, never a memory.
     """
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
-        self._waiting: list[tuple[str, int]] = []
+        self._waiting: list[tuple[Sequence[str], int]] = []
+        self._count = 0
         self._together: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     def note(self, ids: Sequence[str], now: datetime) -> bool:
         """Remember that these cubes were recalled; True when it is time to `write`."""
         with self._lock:
-            self._waiting += [(i, to_micros(now)) for i in ids]
+            self._waiting.append((ids, to_micros(now)))
+            self._count += len(ids)
             self._together.update(combinations(sorted(set(ids)), 2))
-            return len(self._waiting) >= WAITING
+            return self._count >= WAITING
 
     def write(self, law: Law) -> int:
         """Write what the law makes of the recalls; return how many cubes changed. O(cubes recalled)."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._count = self._waiting, [], 0
             together, self._together = self._together, Counter()
         if not waiting:
             return 0
         with self._store.connection.write():
-            cubes = list(self._store.get(list(dict.fromkeys(i for i, _ in waiting))).values())
+            cubes = list(self._store.get(list(dict.fromkeys(i for ids, _ in waiting for i in ids))).values())
             rows = recalled(cubes, waiting, law)
             self._store.life.put_strength(rows)
             there = {cube.id for cube in cubes}
@@ -60,24 +63,22 @@ class Recalls:
 
 
 def recalled(
-    cubes: Sequence[MemCube], events: Sequence[tuple[str, int]], law: Law
+    cubes: Sequence[MemCube], events: Sequence[tuple[Sequence[str], int]], law: Law
 ) -> list[tuple[float, int, int, int, str]]:
-    """Return (strength, layer, recalls, recalled_at, id) of cubes after (id, time) events, in the order of time."""
-    state = {c.id: c for c in cubes}
-    rows: dict[str, tuple[float, int, int, int, str]] = {}
-    for name, at in sorted(events, key=lambda e: e[1]):
-        if name not in state:
+    """Return (strength, layer, recalls, recalled_at, id) of cubes after (ids, time) events, in the order of time."""
+    rows = {c.id: (c.strength, c.layer, c.recalls, to_micros(c.recalled_at or c.learned), c.id) for c in cubes}
+    fixed = {c.id: (to_micros(c.learned) / DAY, len(c.text)) for c in cubes}
+    for ids, at in sorted(events, key=itemgetter(1)):
+        there = [name for name in ids if name in rows]
+        if not there:
             continue
-        cube = state[name]
-        strength, layer, recalls, before, _ = rows.get(
-            name,
-            (cube.strength, cube.layer, cube.recalls, to_micros(cube.recalled_at or cube.learned), name),
-        )
-        life = Lives(
-            born=np.array([to_micros(cube.learned) / DAY]), recalled=np.array([before / DAY]),
-            recalls=np.array([recalls]), strength=np.array([strength]), size=np.array([len(cube.text)]),
-            layer=np.array([layer]),
+        strength, layer, recalls, before, _ = zip(*(rows[name] for name in there), strict=True)
+        born, size = zip(*(fixed[name] for name in there), strict=True)
+        lives = Lives(
+            born=np.array(born), recalled=np.array(before) / DAY, recalls=np.array(recalls), strength=np.array(strength),
+            size=np.array(size), layer=np.array(layer),
         )  # fmt: skip
-        stronger, higher = law.recall(life, at / DAY)
-        rows[name] = (float(stronger[0]), int(higher[0]), recalls + 1, at, name)
+        stronger, higher = law.recall(lives, at / DAY)
+        for i, name in enumerate(there):
+            rows[name] = (float(stronger[i]), int(higher[i]), recalls[i] + 1, at, name)
     return list(rows.values())

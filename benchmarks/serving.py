@@ -1,0 +1,87 @@
+"""A real `mnemos serve` in a process of its own, for the benchmarks of the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import IO, Self
+
+PATIENCE = 60.0  # seconds that a server may take to start or to end
+
+
+class Served:
+    """A server of a root that can be killed and started again at the same port; a context manager."""
+
+    def __init__(self, root: Path, *options: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        program = "from mnemos.cli import main; main()"
+        self._command = [sys.executable, "-c", program, "serve", "--root", str(root), "--port", str(self.port),
+                         "--rate", "100000", *options]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log: deque[bytes] = deque(maxlen=200_000)  # the lines of its log, all starts together
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start and wait until the server listens."""
+        environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+        self.process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+        )
+        assert self.process.stderr is not None
+        self._reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
+        self._reader.start()
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > until:
+                    self.kill()
+                    raise SystemExit(f"the server did not start:\n{b''.join(self.log).decode()}") from None
+                time.sleep(0.05)
+
+    def _read(self, stream: IO[bytes]) -> None:
+        self.log.extend(stream)
+        stream.close()
+
+    def kill(self) -> None:
+        """End the server as the kernel would: without a word (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the server in order (SIGTERM)."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(PATIENCE)
+            self._reader.join(PATIENCE)
+            self.process = None
+
+    def rss_mb(self) -> float:
+        """Return the resident memory of the server in MB (10^6 bytes)."""
+        assert self.process is not None
+        statm = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

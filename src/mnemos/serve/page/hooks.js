@@ -1,0 +1,86 @@
+// Loading and doing: each request has a pending state, can be given up, and its error can be tried again.
+import { useEffect, useReducer, useRef, useState } from "./lib.js";
+import { say } from "./state.js";
+
+/**
+ * Load something whenever `deps` change: {data, pending, fault, retry}. What was loaded before stays until the new
+ * arrives; leaving the view gives the request up.
+ */
+export function useLoad(load, deps) {
+  const [state, setState] = useState({ data: undefined, pending: true, fault: null });
+  const [turn, retry] = useReducer((n) => n + 1, 0);
+  useEffect(() => {
+    const stop = new AbortController();
+    setState((before) => ({ ...before, pending: true, fault: null }));
+    load(stop.signal).then(
+      (data) => stop.signal.aborted || setState({ data, pending: false, fault: null }),
+      (fault) => stop.signal.aborted || setState({ data: undefined, pending: false, fault }),
+    );
+    return () => stop.abort();
+  }, [...deps, turn]);
+  return { ...state, retry, put: (data) => setState({ data, pending: false, fault: null }) };
+}
+
+/** Run something on request, one at a time: {run, pending, fault, clear, stop}. `run` resolves to null after an error. */
+export function useAction(act) {
+  const [state, setState] = useState({ pending: false, fault: null });
+  const now = useRef(null);
+  const alive = useRef(true);
+  useEffect(
+    () => () => {
+      alive.current = false;
+      now.current?.abort();
+    },
+    [],
+  );
+  const show = (next) => alive.current && setState(next);
+  return {
+    ...state,
+    async run(...given) {
+      if (now.current) return null;
+      now.current = new AbortController();
+      const { signal } = now.current;
+      show({ pending: true, fault: null });
+      try {
+        const answer = await act(signal, ...given);
+        show({ pending: false, fault: null });
+        return answer;
+      } catch (fault) {
+        show({ pending: false, fault: signal.aborted ? null : fault });
+        if (!signal.aborted) say(fault.message);
+        return null;
+      } finally {
+        now.current = null;
+      }
+    },
+    stop: () => now.current?.abort(),
+    clear: () => show({ pending: false, fault: null }),
+  };
+}
+
+/** Tell (the person who measures, and tests) that a view shows what it has to show. */
+export function useFilled(view, filled) {
+  useEffect(() => {
+    if (!filled) return undefined;
+    const frame = requestAnimationFrame(() => {
+      document.body.dataset.filled = view;
+      performance.mark(`mnemos:${view}`);
+    });
+    return () => {
+      cancelAnimationFrame(frame);
+      delete document.body.dataset.filled;
+    };
+  }, [view, filled]);
+}
+
+/** Return the seconds for which `on` has been true, in whole seconds. */
+export function useSeconds(on) {
+  const [seconds, setSeconds] = useState(0);
+  useEffect(() => {
+    setSeconds(0);
+    if (!on) return undefined;
+    const timer = setInterval(() => setSeconds((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, [on]);
+  return seconds;
+}

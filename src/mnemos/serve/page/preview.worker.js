@@ -1,0 +1,7 @@
+// Reads the answer of a preview; see preview.js.
+const SHOWN = 50;
+
+onmessage = (event) => {
+  const { cubes } = JSON.parse(new TextDecoder().decode(event.data));
+  postMessage({ count: cubes.length, ids: cubes.map((cube) => cube.id), first: cubes.slice(0, SHOWN) });
+};

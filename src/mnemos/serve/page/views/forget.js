@@ -1,0 +1,140 @@
+// Forgetting: choose, see what would go, erase exactly that, and get the receipt.
+import { call, inSpace } from "../api.js";
+import { count, fromField, memories } from "../format.js";
+import { useAction, useFilled } from "../hooks.js";
+import { html, useEffect, useState } from "../lib.js";
+import { to } from "../route.js";
+import { may, say, searches, wrote } from "../state.js";
+import { Busy, Copy, Dialog, Empty, FaultBox, Icon, Line, Press, Row, Size, Title } from "../ui.js";
+import { preview } from "../preview.js";
+
+const NONE = { query: "", speaker: "", session: "", kind: "", source: "", since: "", until: "" };
+
+export function View({ space, id }) {
+  const [chosen, setChosen] = useState(NONE);
+  const [shown, setShown] = useState(null);
+  const [sure, setSure] = useState(false);
+  const [receipt, setReceipt] = useState(null);
+  const path = inSpace(space, "forget");
+  const look = useAction(async (signal) => {
+    const given = id
+      ? { ids: [id] }
+      : Object.fromEntries(
+          Object.entries({ ...chosen, since: fromField(chosen.since), until: fromField(chosen.until) }).filter(
+            ([, v]) => v,
+          ),
+        );
+    setShown(null);
+    const found = await preview(path, given, signal);
+    setShown(found);
+    say(`${memories(found.count)} would be forgotten. Nothing has been removed yet.`);
+  });
+  const erase = useAction(async (signal) => {
+    // the memories that were shown, not the question again: nothing else goes that came in meanwhile
+    const done = await call("POST", path, {
+      signal,
+      body: { ids: id ? [id] : shown.ids, preview: false },
+      seconds: 300,
+    });
+    searches.clear();
+    setSure(false);
+    setReceipt(done);
+    say(
+      done.verified
+        ? "Forgotten. Nothing of it was found afterwards."
+        : "Forgotten, but something was still found. See the receipt.",
+    );
+    wrote();
+  });
+  useEffect(() => {
+    if (id) look.run();
+  }, []);
+  useFilled("forget", !id || shown !== null);
+  const empty = Object.values(chosen).every((value) => !value.trim());
+  const field = (name) => ({ value: chosen[name], set: (value) => setChosen({ ...chosen, [name]: value }) });
+  if (receipt) return html`<${Title}>Forgotten<//><${Receipt} receipt=${receipt} space=${space} />`;
+  return html`
+    <p class="crumb"><a href=${id ? to(space, "cube", id) : to(space)}><${Icon}
+      name="back" />${id ? "The memory" : "Search"}</a></p>
+    <${Title}>${id ? "Forget this memory" : `Forget in ${space}`}<//>
+    ${
+      !id &&
+      html`<form class="panel" onSubmit=${(event) => {
+        event.preventDefault();
+        if (!empty) look.run();
+      }}>
+      <p>Choose by what memories say, or by their fields; with several, all must hold.
+        To forget a whole space, remove it under <a href="#/spaces">Spaces</a>.</p>
+      <${Line} label="Memories that say" wide hint="All of these words must occur" ...${field("query")} />
+      <div class="grid"><${Line} label="Speaker" ...${field("speaker")} /><${Line}
+        label="Session" ...${field("session")} />
+        <${Line} label="Kind" ...${field("kind")} /><${Line} label="Source" ...${field("source")} />
+        <${Line} label="Since" type="datetime-local" ...${field("since")} /><${Line} label="Until"
+          type="datetime-local" ...${field("until")} /></div>
+      <div class="row"><${Press} type="submit" kind="primary" pending=${look.pending}
+        disabled=${look.pending || empty}>Show what would go<//>
+        <span class="dim">This removes nothing yet.</span></div></form>`
+    }
+    ${look.fault && html`<${FaultBox} fault=${look.fault} what="look what would go" retry=${() => look.run()} />`}
+    ${look.pending && html`<${Busy} what="what would be forgotten" stop=${look.stop} />`}
+    ${shown && shown.count === 0 && html`<${Empty} title="Nothing would be forgotten"><p>No memory matches.</p><//>`}
+    ${
+      shown &&
+      shown.count > 0 &&
+      html`
+      <section class="panel warn"><h2>${memories(shown.count)} would be forgotten</h2>
+        <p>With all their versions, words, vectors and links, and what was derived from them.
+          The bytes are overwritten; there is no way back.</p>
+        ${
+          may("erase")
+            ? html`<button class="danger solid" onClick=${() => setSure(true)}><${Icon}
+          name="forget" />Forget ${memories(shown.count)}…</button>`
+            : html`<p class="notice">This key may look, but lacks the right to erase.</p>`
+        }</section>
+      <ol class="cubes" aria-label="What would be forgotten">${shown.first.map(
+        (cube) => html`<${Row} key=${cube.id}
+        space=${space} cube=${cube} />`,
+      )}</ol>
+      ${
+        shown.count > shown.first.length &&
+        html`<p
+        class="dim">… and ${count(shown.count - shown.first.length)} more that are not listed.</p>`
+      }`
+    }
+    ${
+      sure &&
+      html`<${Dialog} title=${`Forget ${memories(shown.count)} for good?`} close=${() => setSure(false)}>
+      <p>There is no way back. ${shown.count === 1 ? "Exactly the memory shown" : "Exactly the memories shown"},
+        and what was derived from ${shown.count === 1 ? "it" : "them"}, will go.</p>
+      ${erase.fault && html`<${FaultBox} fault=${erase.fault} what="forget" />`}
+      <div class="row end"><button onClick=${() => setSure(false)} disabled=${erase.pending}>Cancel</button>
+        <${Press} kind="danger solid" icon="forget" pending=${erase.pending} onClick=${() => erase.run()}>Forget<//>
+          </div><//>`
+    }`;
+}
+
+/** The receipt, whole: in words, and as the JSON that can be kept and verified later. */
+function Receipt({ receipt, space }) {
+  const text = JSON.stringify(receipt, null, 1);
+  const file = new Blob([text], { type: "application/json" });
+  const [address] = useState(() => URL.createObjectURL(file));
+  useEffect(() => () => URL.revokeObjectURL(address), []);
+  return html`
+    <section class=${`panel ${receipt.verified ? "good" : "warn"}`}>
+      <h2>${receipt.verified ? "Nothing of it was found afterwards" : "Something was still found afterwards"}</h2>
+      <dl class="facts">
+        <div><dt>Removed</dt>
+          <dd>${memories(receipt.ids.length)}, ${count(receipt.versions)} versions;${" "}
+            ${count(receipt.derived)} of them derived</dd></div>
+        <div><dt>Chosen by</dt><dd>${receipt.chosen_by}</dd></div>
+        <div><dt>Searched</dt><dd><${Size}
+          of=${receipt.searched_bytes} /> for ${count(receipt.searched_for)} pieces</dd></div>
+        <div><dt>Remains</dt><dd>${receipt.remains.length ? receipt.remains.join("; ") : "none"}</dd></div>
+      </dl></section>
+    <section class="panel"><h2>Receipt</h2><p
+      class="dim">It holds no text. Keep it where you keep proofs: the page does not.</p>
+      <pre class="code" data-receipt tabindex="0" aria-label="The receipt as JSON">${text}</pre>
+      <div class="row"><${Copy} text=${text} label="Copy the receipt" /><a class="button" href=${address}
+        download=${`receipt-${receipt.at.slice(0, 19).replaceAll(":", "")}.json`}>Save as a file</a>
+        <span class="gap" /><a class="button" href=${to(space)}>Back to the search</a></div></section>`;
+}

@@ -1,0 +1,40 @@
+// Sign-in: the key is asked for once, checked, and kept in this tab.
+import { call, Fault } from "../api.js";
+import { useAction } from "../hooks.js";
+import { html, useEffect, useRef, useState } from "../lib.js";
+import { session, signIn, useStore } from "../state.js";
+import { Press } from "../ui.js";
+
+export function SignIn() {
+  const { message } = useStore(session);
+  const [key, setKey] = useState("");
+  const field = useRef(null);
+  const check = useAction(async (signal) => {
+    const given = key.trim();
+    // a header cannot hold other characters; the field is for a key, not for a sentence
+    if (!/^[\x21-\x7e]+$/.test(given))
+      throw new Fault("key", "This is not a key: keys begin with mnk_ and have no blanks.");
+    signIn(given, await call("GET", "/v1/key", { signal, key: given }));
+  });
+  useEffect(() => field.current.focus(), []);
+  const submit = (event) => {
+    event.preventDefault();
+    check.run();
+  };
+  return html`<main class="alone" id="main" tabindex="-1">
+    <form class="signin panel" onSubmit=${submit}>
+      <p class="brand"><img src="icon.svg" alt="" width="32" height="32" /> Mnemos</p>
+      <h1 tabindex="-1">Sign in to a memory</h1>
+      ${message && html`<p class="notice" role="alert">${message}</p>`}
+      <label for="key">Key</label>
+      <input id="key" ref=${field} type="password" value=${key} autocomplete="off" spellcheck="false" required
+        aria-describedby="key-hint" onInput=${(event) => setKey(event.target.value)} />
+      <small id="key-hint">The server shows one at its first start; <code>mnemos keys add</code> makes more. It is kept in this
+        tab only, until you sign out or close it.</small>
+      ${check.fault && html`<p class="fault" role="alert">${check.fault.message}</p>`}
+      <div class="row"><${Press} type="submit" kind="primary" pending=${check.pending}
+        disabled=${check.pending || !key.trim()}>Sign in<//>
+        ${check.pending && html`<button type="button" class="link" onClick=${check.stop}>Stop waiting</button>`}</div>
+    </form>
+  </main>`;
+}

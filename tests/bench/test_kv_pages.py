@@ -1,0 +1,54 @@
+"""The measurements of pages: equal outputs beside every time, and shares that add up."""
+
+import json
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mnemos.bench import kv_pages  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_round(monkeypatch):
+    monkeypatch.setattr(kv_pages, "ROUNDS", 1)
+
+
+def test_a_pool_of_pages_wastes_little_and_holds_more_than_reservations():
+    result = kv_pages.waste(0, blocks=512, steps=80)
+    assert 0 < result["waste"] <= result["waste_at_most"] < 0.06
+    assert result["waste_reserved"] > 0.6
+    assert result["more_sequences"] == pytest.approx(result["running"] / (512 * 16 / 2048), abs=0.02)
+    assert kv_pages.waste(0, blocks=512, steps=80) == result
+
+
+def test_every_way_of_reading_is_timed_and_gives_the_same():
+    [row] = kv_pages.read(0, (64,))
+    assert set(row["ms"]) == {"contiguous", "paged", "scattered"}
+    assert row["largest_difference"] < 1e-5
+    [row] = kv_pages.relay(0, (3,), (40,), 8)
+    assert row["largest_difference"] < 1e-5
+    token = 2 * kv_pages.HEADS * kv_pages.WIDTH * 4
+    assert row["bytes"] == (40 + 3 * 8) * token
+    assert row["bytes_replicated"] == 3 * 48 * token
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_peak_of_a_call_is_above_what_was_there_before(capsys):
+    peaks = {}
+    for way in ("plain", "chunked"):
+        kv_pages.peak(way, 3000, False)
+        peaks[way] = json.loads(capsys.readouterr().out)["peak_mb"]
+    assert peaks["plain"] > 2 * 3000 * 3000 * 4 / 1e6  # two heads' scores
+    assert peaks["chunked"] < peaks["plain"] / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="virtual tensors need Linux")
+def test_virtual_memory_is_what_was_written():
+    result = kv_pages.virtual(0, (1, 500))
+    assert [row["resident"] for row in result["written"]] == [0, 4096, 500 * 2048 + 2048 * (500 % 2)]
+    assert result["released"]["resident"] == 0
+    assert result["largest_difference"] < 1e-5

@@ -1,0 +1,79 @@
+"""A server in a process of its own, as a service manager starts it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+RUN = "from mnemos.cli import main; main()"
+
+
+class Process:
+    """`mnemos serve` at a free port, its log read line by line; `key` has all rights."""
+
+    def __init__(self, root, *options, code=RUN, **env):
+        command = [sys.executable, "-c", code, "serve", "--root", str(root), "--port", "0", "--embedder", "none"]
+        self.process = subprocess.Popen(
+            [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+        )  # fmt: skip
+        self.lines = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.url = re.search(r"https?://[^\s\"]+", self.line("serving")).group()
+        self.key = self.process.stdout.readline().strip()
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self.lines.append("")
+            self._news.notify_all()
+
+    def line(self, part):
+        """Return the first line of the log that holds a text, when it has come."""
+        with self._news:
+            there = self._news.wait_for(lambda: any(part in line for line in self.lines) or "" in self.lines, 60)
+            assert there, self.log
+            return next((line for line in self.lines if part in line), self.log)
+
+    @property
+    def log(self):
+        return "".join(self.lines)
+
+    def end(self, number=signal.SIGTERM):
+        """Send a signal, and return the exit code."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self):
+        code = self.process.wait(60)
+        self._reader.join(60)
+        return code
+
+    def close(self):
+        self.process.kill()
+        self.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start servers on one root; what still runs at the end of the test is killed."""
+    running = []
+
+    def begin(*options, **env):
+        running.append(Process(tmp_path / "root", *options, **env))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.close()
