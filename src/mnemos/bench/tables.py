@@ -192,7 +192,7 @@ def serve_faults(result: Result) -> Rows:
     lines: Rows = [[f"{result['clients']} clients, {result['spaces']} spaces, {result['seconds']:.0f} s", "count"]]
     shown = {
         "kills (SIGKILL) and restarts": "restarts", "memories acknowledged": "acknowledged",
-        "requests sent again": "sent_again", "of them answered from what is kept": "replayed",
+        "requests sent again": "sent_again", "requests answered from what is kept": "replayed",
         "writes cut off, looked up by the client": "looked_up", "lost": "lost", "stored twice": "doubled",
         "stored, but not acknowledged": "unknown", "spaces in which `doctor` found something": "unsound_spaces",
     }  # fmt: skip

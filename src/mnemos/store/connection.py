@@ -89,9 +89,14 @@ class Connection:
         with self._errors(), self._lock:
             yield self._ready()
 
-    def stamp(self) -> tuple[int, int, int]:
-        """Return what is another one after every change of the file, made here or by another process. One statement."""
+    def stamp(self) -> tuple[int, int, int] | None:
+        """Return what is another one after every change of the file, made here or by another process. One statement.
+
+        None inside a transaction: what it has written may still be rolled back.
+        """
         with self.bare() as db:
+            if db.in_transaction:
+                return None
             return self._pid, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes
 
     @contextmanager

@@ -57,7 +57,7 @@ def stop_terms() -> frozenset[str]:
     return frozenset(terms(_STOP))
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)  # about 4 MB; the words that matter come back
 def _stem(word: str) -> str:
     if not word.isascii():
         return word

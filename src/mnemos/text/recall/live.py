@@ -89,8 +89,9 @@ class LiveView:
             return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> View:
-        seen = (self._store.connection.stamp(), model, embedder)  # before the reading: what comes meanwhile is news
-        if self._view is not None and seen == self._seen:
+        stamp = self._store.connection.stamp()  # before the reading: what comes meanwhile is news
+        seen = (stamp, model, embedder)
+        if self._view is not None and stamp is not None and seen == self._seen:
             return self._view
         view = self._view or View()
         if not view.apply(self._store.changes(view.seq, model)):
