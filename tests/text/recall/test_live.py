@@ -12,10 +12,17 @@ def test_what_a_transaction_took_back_is_not_found(tmp_path):
     with Mnemos(tmp_path, embedder="none") as memory:
         space = memory.space("ana")
         space.add("I have a dog.")
-        with pytest.raises(RuntimeError), space.store.connection.write():
-            space.add("I have a parrot.", decide=False)
-            assert [hit.cube.text for hit in space.search("parrot")] == ["I have a parrot."]
-            raise RuntimeError
+        seen = []
+
+        def act():
+            with space.store.connection.write():
+                space.add("I have a parrot.", decide=False)
+                seen.extend(hit.cube.text for hit in space.search("parrot"))
+                raise RuntimeError("taken back")
+
+        with pytest.raises(RuntimeError, match="taken back"):
+            act()
+        assert seen == ["I have a parrot."]
+        space.add("The cat sleeps.", decide=False)
         assert space.search("parrot") == []
-        space.add("My parrot is green.", decide=False)
-        assert [hit.cube.text for hit in space.search("parrot")] == ["My parrot is green."]
+        assert [hit.cube.text for hit in space.search("cat")] == ["The cat sleeps."]

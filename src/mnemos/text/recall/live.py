@@ -93,6 +93,9 @@ class LiveView:
         seen = (stamp, model, embedder)
         if self._view is not None and stamp is not None and seen == self._seen:
             return self._view
+        if self._seen[:1] == (None,):  # it was read inside a transaction, which may have been rolled back since
+            self._view = None
+            self._answers.clear()
         view = self._view or View()
         if not view.apply(self._store.changes(view.seq, model)):
             view = View()
