@@ -31,6 +31,7 @@ STATE = [
     ("My sister lives in Oslo.", "ana's sister", "live in", "Oslo"),
     ("Rita's living in Oslo now.", "rita", "live in", "Oslo"),
     ("Yesterday Rita moved to Oslo.", "rita", "live in", "Oslo"),
+    ("Call me on 617.555.0199.", "ana", "phone", "617.555.0199"),
     ("I work for Corvid Labs as a nurse.", "ana", "work at", "Corvid Labs"),
     ("I got a new job at Bosch.", "ana", "work at", "Bosch"),
     ("I was hired by Bosch.", "ana", "work at", "Bosch"),
@@ -99,6 +100,7 @@ def test_what_a_sentence_states(text, subject, attribute, value):
         "She moved to Rome.",
         "```python\nname: Bo\npassword: x1\n```", "username = request.form['name']", "I got into an accident.", "",
         "I bought a Yamaha guitar.", "Somebody moved to Rome.", "My friend and her dog.", "I left my keys at home.",
+        "Message 10.398.0 of the run.", "Call 1.2.3456 is listed.",
     ],
 )  # fmt: skip
 def test_what_states_nothing(text):

@@ -118,7 +118,9 @@ def look(kind: str, raw: str, article: str | None) -> str | None:
         number = _PHONE.search(raw[:40])
         if number is None:
             return proper(raw) if article else None
-        return number[0] if sum(c.isdigit() for c in number[0]) >= 6 and "@" not in raw[:40] else None
+        version = min(map(len, number[0].split("."))) < 2  # "10.398.0": no number that one calls
+        digits = sum(c.isdigit() for c in number[0])
+        return number[0] if digits >= 6 and not version and "@" not in raw[:40] else None
     if kind == "email":
         found = _EMAIL.search(raw[:80])
         return found[0] if found else None
