@@ -12,6 +12,7 @@ from transformers import Cache
 from mnemos.activation.door import DOOR, attached
 from mnemos.activation.layer import MemoryLayer, Pending
 from mnemos.activation.method import Method, Setup
+from mnemos.activation.notes import Notes
 from mnemos.activation.rotary import Rotary
 from mnemos.errors import InvalidInput
 
@@ -37,6 +38,8 @@ class MemoryCache(Cache):  # type: ignore[misc]
         self.method = method or Method()
         self.reading = "off"  # "on" while a prompt comes in chunks
         self.waiting: list[Pending] = []
+        self.notes = Notes()
+        self.shared: dict[str, Any] = {}  # what a method keeps of all layers
         self._rotary: Rotary | None = None
         self._count = int(config.num_hidden_layers)
         super().__init__(layers=[])
@@ -45,6 +48,7 @@ class MemoryCache(Cache):  # type: ignore[misc]
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryCache:
         new = object.__new__(MemoryCache)
         memo[id(self)] = new
+        memo[id(self.model)] = self.model  # stores refer to it too
         shared = {"model", "method", "_rotary"}
         new.__dict__.update({k: v if k in shared else copy.deepcopy(v, memo) for k, v in self.__dict__.items()})
         return new
@@ -70,12 +74,32 @@ class MemoryCache(Cache):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Forget everything."""
-        self.waiting = []
+        self.waiting, self.notes, self.shared = [], Notes(), {}
         super().reset()
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep some rows of the batch, in that order."""
+        self.notes.rows(beam_idx)
+        super().reorder_cache(beam_idx)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some rows of the batch, in that order."""
+        self.notes.rows(indices)
+        super().batch_select_indices(indices)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every row of the batch."""
+        if self.notes.tokens is not None:
+            self.notes.rows(torch.arange(self.notes.tokens.shape[0]).repeat_interleave(repeats))
+        super().batch_repeat_interleave(repeats)
+
+    def noted(self) -> Notes:
+        """Return what has been noted of the text."""
+        return self.notes
 
     def setup(self, index: int) -> Setup:
         """Return what a store may know."""
-        return Setup(index, self._count, self.rotary, self.model)
+        return Setup(index, self._count, self.rotary, self.model, self.noted, self.shared)
 
     def rotary(self) -> Rotary:
         """Return how keys move, checked on this model. Raises InvalidInput where they cannot."""
@@ -113,7 +137,7 @@ def checked_rotary(model: Any) -> Rotary:
     return rotary
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def read(model: Any, ids: Tensor, cache: MemoryCache, *, chunk: int | None = None, **options: Any) -> Tensor:
     """Read a prompt (B, T) into a cache, `chunk` tokens at a time, and return the logits of its last token, (B, V).
 

@@ -11,6 +11,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 from mnemos.activation.attention import attend
 from mnemos.activation.entries import Entries
+from mnemos.activation.notes import note_after, note_before
 from mnemos.errors import InvalidInput
 
 DOOR = "mnemos"  # the name under which transformers knows our attention function
@@ -63,6 +64,8 @@ def attached(model: Any) -> Iterator[Any]:
         for module in model.modules()
         if hasattr(module, "layer_idx") and hasattr(module, "k_proj")
     ]
+    hooks.append(model.register_forward_pre_hook(note_before, with_kwargs=True))
+    hooks.append(model.register_forward_hook(note_after, with_kwargs=True))
     try:
         model.set_attn_implementation(DOOR)
         yield model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,11 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
     def reset(self) -> None:
         """Forget everything."""
         self.seen = 0
+        self.batch = 0  # rows
         self.prompt = 0
         self.steps = 0
         self.memory: dict[str, Any] = {}
+        self.late: list[View] = []  # a call whose entries go once its logits are known
         self.groups = [Group(None, self.cache.method.store(self.cache.setup(self.index)))]
         self.is_initialized = False
 
@@ -94,7 +97,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         """Hand the new keys and values on to the attention function, marked as this layer's; it keeps them."""
         self.cache.check_door()
         self.is_initialized = True
-        key_states._mnemos_layer = self  # type: ignore[attr-defined]
+        key_states._mnemos_layer = self
         return key_states, value_states
 
     def get_seq_length(self, *args: Any) -> int:
@@ -132,6 +135,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
+        self.batch = len(beam_idx) if self.seen else 0
         for group in self.groups:
             group.store.rows(beam_idx)
 
@@ -139,31 +143,39 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row of the batch."""
-        rows = self.groups[0].store.read(torch.empty(0), self.seen).keys.shape[0] if self.seen else 0
-        self.reorder_cache(torch.arange(rows).repeat_interleave(repeats))
+        self.reorder_cache(torch.arange(self.batch).repeat_interleave(repeats))
 
     # -- what the attention function calls
 
     def attend(self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None) -> Tensor:
         """Take in the entries of a call, return the output of its queries, then let go of what need not stay."""
+        self.let_go_late()
+        step = getattr(self.groups[0].store, "step", None)  # the most queries that a store answers at once
+        if step is not None and window is None and query.shape[2] > step:
+            return self._in_steps(step, module, query, new, scaling)
         start, method = self.seen, self.cache.method
         if window is not None and not start:
             self.groups = [Group(None, Plain())]
         if self.prompt:
             self.steps += 1
         self.seen += query.shape[2]
+        self.batch = query.shape[0]
         views, output = [], None
         for group in self.groups:
             some = replace(new) if group.heads is None else new.heads(group.heads)
             if group.store.held != start:  # something was dropped: places no longer follow from the order
                 places = torch.arange(start, self.seen, dtype=torch.int32, device=query.device)
                 some.slots = places.expand(some.keys.shape[:3])
+            if self.inputs is not None and window is None:
+                group.store.inputs = self.inputs  # type: ignore[attr-defined]
             group.store.put(some)
             asking = query if group.heads is None else query.index_select(1, self._asking(group.heads, query, new))
             entries = group.store.read(asking, start)
             view = View(self.index, len(self.cache.layers), asking, entries, start, self.seen, scaling, window,
-                        self.prompt, self.steps, self.memory, module)  # fmt: skip
+                        self.prompt, self.steps, self.memory, module, self.cache.notes, self.cache.shared)  # fmt: skip
             part = attend(asking, self._closed(entries) if method.closed else entries, start, scaling, window)
+            if hasattr(group.store, "finish"):  # a store whose values are not yet what they stand for
+                part = group.store.finish(part)
             views.append(view)
             if group.heads is None:
                 output = part
@@ -171,13 +183,34 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
                 output = query.new_empty(*query.shape[:3], part.shape[3]) if output is None else output
                 output.index_copy_(1, self._asking(group.heads, query, new), part)
         assert output is not None
+        self.inputs = None
         if window is not None:
             self._slide(window)
+        elif getattr(method.score, "wants_tokens", False):
+            self.late = views
         else:
             self._let_go(views)
         if self.index == len(self.cache.layers) - 1:
             self.cache.share()
         return output
+
+    def let_go_late(self) -> None:
+        """Let go of what a score that wants to know the text held back: after the call, or when the next one begins."""
+        views, self.late = self.late, []
+        if views:
+            self._let_go(views)
+            if self.index == len(self.cache.layers) - 1:
+                self.cache.share()
+
+    def _in_steps(self, step: int, module: Any, query: Tensor, new: Entries, scaling: float) -> Tensor:
+        """Attend in parts of `step` queries: for one layer, that is what reading the text in such chunks would be."""
+        outputs, reading = [], self.cache.reading
+        for first in range(0, query.shape[2], step):
+            part = slice(first, first + step)
+            self.cache.reading = "on" if part.stop < query.shape[2] else reading
+            some = new.each(lambda t, part=part: t[:, :, part])  # type: ignore[misc]
+            outputs.append(self.attend(module, query[:, :, part], some, scaling, None))
+        return torch.cat(outputs, 2)
 
     def _asking(self, heads: Tensor, query: Tensor, new: Entries) -> Tensor:
         groups = query.shape[1] // new.keys.shape[1]
@@ -207,9 +240,9 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         ended = not self.prompt and reading != "on"
         if ended:
             self.prompt = self.seen
-        count = method.of_prompt(len(views[0].entries)) if ended else None
+        count = method.of_prompt(self.seen, len(views[0].entries)) if ended else None
         if count is not None and method.spread is not None:
-            rank = method.rank(views[0])
+            rank = method.rank(views[0], count)
             self.cache.waiting.append(Pending(self, views[0], count, rank, method.spread.need(views[0], rank)))
             return
         if count is not None:
@@ -227,6 +260,8 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         method = self.cache.method
         if method.decode is None or (method.apart and not self.steps) or self.steps % method.every:
             return None
+        if isinstance(method.decode, float):
+            return math.ceil(method.decode * (self.seen - (self.prompt if method.apart else 0)))
         return method.decode if isinstance(method.decode, int) else method.decode(self.steps)
 
     def _forget(self, group: Group, view: View, count: int) -> None:
@@ -234,7 +269,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         if count >= len(view.entries):
             return
         view.entries = view.entries.numbered()
-        rank = method.rank(view)
+        rank = method.rank(view, count)
         group.store.replace(method.action(view, method.keep(rank, count), rank))
 
     def share(self, view: View, rank: Tensor, counts: Tensor) -> None:

@@ -25,8 +25,8 @@ from mnemos.errors import InvalidInput
 class View:
     """What a method sees of one layer after it has attended: the queries of the call and what is held.
 
-    `memory` is the layer's own, a method may keep what it likes there. `prompt` is the number of tokens of the prompt
-    (0 while it is still being read), `steps` the calls since.
+    `memory` is the layer's own and `shared` that of all layers, a method may keep what it likes there. `prompt` is the
+    number of tokens of the prompt (0 while it is still being read), `steps` the calls since.
     """
 
     layer: int
@@ -41,6 +41,8 @@ class View:
     steps: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     module: Any = None  # the attention module
+    notes: Any = None  # -> Notes, of the tokens read, for scores with `wants_tokens`
+    shared: dict[str, Any] = field(default_factory=dict)
 
     @property
     def queries(self) -> int:
@@ -89,11 +91,11 @@ class Spread(Protocol):
     """How layers (and heads) share a budget. It is asked once all layers have read the prompt."""
 
     def need(self, view: View, score: Tensor) -> Tensor:
-        """Return what a layer needs, a number (), or one for each of its heads (H,)."""
+        """Return what a layer needs, as `counts` wants it: a number (), one for each of its heads (H,), or the score."""
         ...
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
-        """Return the entries that each layer keeps, as `need` returned them.
+        """Return the entries that each layer keeps, () or for each of its heads (H,).
 
         They sum to `each` for every layer (and head); none is above `held`.
         """
@@ -205,6 +207,8 @@ class Setup:
     layers: int
     rotary: Callable[[], Any]  # -> Rotary; raises InvalidInput where keys cannot be moved
     model: Any
+    notes: Callable[[], Any]  # -> Notes, of the tokens read, for factories with `wants_tokens`
+    shared: dict[str, Any] = field(default_factory=dict)  # of all layers of a cache
 
 
 @dataclass(frozen=True)
@@ -212,56 +216,60 @@ class Method:
     """A cache method: which entries stay, how many, what becomes of the others, and how those that stay are held.
 
     `prompt` is what stays of the prompt: a share (float, 0 to 1) or a number of entries. `decode` is the most that is held
-    afterwards (a number, or a function of the calls since the prompt), enforced every `every` calls; with `apart` it counts
-    generated tokens only and the prompt's entries stay (SCOPE). `sinks` first and `recent` last entries always stay.
+    afterwards (a number, a share of the tokens seen, or a function of the calls since the prompt), enforced every `every`
+    calls; with `apart` it counts generated tokens only and the prompt's entries stay (SCOPE). `sinks` first and `recent`
+    last entries always stay; `recent` may be a share of what stays.
     With `closed`, keys are moved as if the gaps left by dropped entries were not there (StreamingLLM); else they keep the
     positions at which they were read.
     """
 
     score: Score | None = None  # None: the most recent stay
     prompt: float | int | None = None
-    decode: int | Callable[[int], int] | None = None
+    decode: float | int | Callable[[int], int] | None = None
     every: int = 1
     apart: bool = False
     sinks: int = 0
-    recent: int = 0
+    recent: int | float = 0
     spread: Spread | None = None  # None: all layers and heads alike
     action: Action = field(default_factory=Drop)
     store: Callable[[Setup], Store] = lambda setup: Plain()
     closed: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.prompt, float) and not 0 < self.prompt <= 1:
-            raise InvalidInput(
-                f"prompt is {self.prompt}: a share is above 0 and at most 1; give a whole number for entries."
-            )
         for name in ("prompt", "decode"):
-            if isinstance(value := getattr(self, name), int) and value < 1:
+            value = getattr(self, name)
+            if isinstance(value, float) and not 0 < value <= 1:
+                raise InvalidInput(
+                    f"{name} is {value}: a share is above 0 and at most 1; give a whole number for entries."
+                )
+            if isinstance(value, int) and value < 1:
                 raise InvalidInput(f"{name} is {value}: at least one entry must stay.")
         if self.every < 1:
             raise InvalidInput(f"every is {self.every}, expected 1 or more calls.")
 
-    def of_prompt(self, held: int) -> int | None:
-        """Return how many of a prompt's entries stay; None when all do."""
+    def of_prompt(self, seen: int, held: int) -> int | None:
+        """Return how many entries stay of a prompt of `seen` tokens, of which `held` are left; None when all do."""
         if self.prompt is None:
             return None
-        return min(held, math.ceil(self.prompt * held) if isinstance(self.prompt, float) else self.prompt)
+        return min(held, math.ceil(self.prompt * seen) if isinstance(self.prompt, float) else self.prompt)
 
     def watch(self, view: View) -> None:
         """Let the score learn from a call."""
-        if hasattr(self.score, "watch"):
-            self.score.watch(view)
+        watch = getattr(self.score, "watch", None)
+        if watch is not None:
+            watch(view)
 
-    def rank(self, view: View) -> Tensor:
-        """Return what decides who stays, (B, H, T) in float32: the score, with padding last, sinks and recent ones first."""
+    def rank(self, view: View, count: int) -> Tensor:
+        """Return what decides which `count` stay, (B, H, T) in float32: the score, padding last, sinks and recents first."""
         entries = view.entries
         places = entries.places()
         score = (places if self.score is None else self.score(view)).float().expand(places.shape).clone()
         top = torch.finfo(torch.float32).max
         if entries.valid is not None:
             score.masked_fill_(~entries.valid, -top)
-        if self.recent:
-            last = places >= view.seen - self.recent
+        recent = int(self.recent * count) if isinstance(self.recent, float) else self.recent
+        if recent:
+            last = places >= view.seen - recent
             score = torch.where(last, top / 4 + places * (top / 8 / max(view.seen, 1)), score)
         if self.sinks:
             valid = torch.ones_like(places) if entries.valid is None else entries.valid.long()

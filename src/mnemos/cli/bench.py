@@ -30,6 +30,7 @@ LIFE = {
     "faults": "A model that fails in a third of its calls: are writes lost?",
 }
 KV = {
+    "kv-long": "Blocks that are fetched when asked for, in contexts of up to 16 times the trained length.",
     "kv-speed": "What a cache through Mnemos costs and saves in time: its door, an eighth held, KV cubes.",
     "kv-pages": "Pages, a shared prefix, attention in chunks and virtual memory: room and time.",
     "kv-schedule": "How long caches are kept while tools work, and which prefixes stay, in a simulation.",

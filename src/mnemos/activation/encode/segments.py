@@ -85,7 +85,7 @@ def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
     first = segment.keys[0]
     about = {"version": VERSION, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
              "shape": list(first.shape), "dtype": str(first.dtype).removeprefix("torch.")}  # fmt: skip
-    return save(tensors, metadata={"mnemos": json.dumps(about)})
+    return bytes(save(tensors, metadata={"mnemos": json.dumps(about)}))
 
 
 def from_file(path: Path, digest: str) -> Segment:
@@ -108,5 +108,6 @@ def _read(file: Any, name: str, about: dict[str, Any]) -> Tensor:
     if bits is None:
         return file.get_tensor(name)
     axis, shape = AXES[name.split(".")[1]], about["shape"]
-    parts = (file.get_tensor(f"{name}.{part}") for part in PARTS)
-    return unpack(Packed(*parts, tuple(shape), getattr(torch, about["dtype"]), bits, axis, min(GROUP, shape[axis])))
+    codes, scale, low = (file.get_tensor(f"{name}.{part}") for part in PARTS)
+    dtype = getattr(torch, about["dtype"])
+    return unpack(Packed(codes, scale, low, tuple(shape), dtype, bits, axis, min(GROUP, shape[axis])))

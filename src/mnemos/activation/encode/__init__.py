@@ -1,0 +1,1 @@
+"""Taking text in: keys and values, and the memory they lie in."""

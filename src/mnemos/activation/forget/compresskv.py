@@ -1,0 +1,110 @@
+"""CompressKV: semantic retrieval heads choose for all, and layers share by what eviction costs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.forget.heads import looks
+from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.snapkv import FIRST, observe, pooled
+from mnemos.activation.method import Method, View
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+PAPER = Paper("CompressKV: Semantic Retrieval Heads Know What Tokens are Not Important Before Generation", "2508.02401")
+
+
+def semantic_scores(model: Any, context: Tensor, question: Tensor, answer: Tensor, span: Tensor) -> Tensor:
+    """Return the attention that each head puts on the whole answer span while the answer is generated, (L, H, G).
+
+    `span` (B, e) are the slots of the evidence in the context: all of it counts, not only the token that is copied. The
+    rest as in `retrieval_scores`.
+    """
+    scores = []
+    for view in looks(model, context, torch.cat((question, answer[:, :-1]), 1)):
+        weights = view.weights(last=answer.shape[1])
+        index = span[:, None, None, None].expand(*weights.shape[:4], -1)
+        scores.append(weights.gather(4, index).sum(-1).mean((0, 3)))
+    return torch.stack(scores)
+
+
+def top_heads(scores: Tensor, count: int = 4) -> Tensor:
+    """Return which heads are among the `count` best of their layer, (L, H, G) as booleans; the paper has four."""
+    flat = scores.flatten(1)
+    best = flat.topk(min(count, flat.shape[1]), dim=1).indices
+    return torch.zeros_like(flat, dtype=torch.bool).scatter_(1, best, True).view_as(scores)
+
+
+@method("compresskv", form="activation", operation="forget", papers=(PAPER,))
+@dataclass(frozen=True)
+class CompressKV:
+    """SnapKV's votes, of a layer's semantic retrieval heads alone; all its key/value heads hold the same tokens.
+
+    `heads` (L, H, G) are booleans, `top_heads(semantic_scores(...))`, found once for a model. `window` and `kernel` are
+    as in SnapKV.
+    """
+
+    heads: Tensor
+    window: int = 32
+    kernel: int = 7
+
+    def __post_init__(self) -> None:
+        if not bool(self.heads.flatten(1).any(1).all()):
+            raise InvalidInput(
+                "a layer has no head that votes: choose at least one of each layer, as `top_heads` does."
+            )
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the votes, (B, H, T), the same for every head."""
+        if len(self.heads) != view.layers:
+            raise InvalidInput(f"heads are of {len(self.heads)} layers, the model has {view.layers}: find them again.")
+        size = max(1, min(self.window, len(view.entries) // 64, view.queries))
+        votes = observe(view, size)[:, self.heads[view.layer]].mean(1)  # (B, T)
+        score = torch.full_like(votes, FIRST)
+        if len(view.entries) > size:
+            score[:, :-size] = pooled(votes[:, :-size], self.kernel)
+        return score[:, None].expand(view.entries.keys.shape[:3])
+
+
+def layer_errors(model: Any, method: Method, context: Tensor, tail: Tensor, share: float) -> Tensor:
+    """Return what each layer loses by eviction alone, ||O_full - O_kept||_F / ||O_full||_F, (L,).
+
+    The tail (B, q) asks what the context (B, T) holds; `share` of a layer's entries stays by the method's score.
+    """
+    errors = []
+    for view in looks(model, context, tail):
+        entries = replace(view.entries, slots=view.entries.places())
+        weights = view.weights()
+        count = max(1, round(share * len(entries)))
+        keep = method.keep(method.rank(view, count), count)
+        kept = torch.zeros_like(entries.keys[..., 0]).scatter_(2, keep, 1.0)[:, :, None, None]
+        values = entries.values[:, :, None].float()
+        full, part = weights @ values, weights * kept
+        part = (part / part.sum(-1, keepdim=True).clamp_min(1e-9)) @ values
+        errors.append((full - part).norm() / full.norm())
+    return torch.stack(errors)
+
+
+@dataclass(frozen=True)
+class ErrorBudgets:
+    """Layers share a budget by what eviction costs them: `errors` (L,) of `layer_errors`, found once for a model.
+
+    Each layer gets at least `least` of an even share, which is ours to choose.
+    """
+
+    errors: Tensor
+    least: float = 0.25
+
+    def need(self, view: View, score: Tensor) -> Tensor:
+        """Return a layer's error, ()."""
+        return self.errors[view.layer]
+
+    def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
+        """Return each layer's entries."""
+        least = max(1, int(self.least * each))
+        return list(divide(torch.stack(list(needs)), each * len(needs), least, held).unbind(0))

@@ -1,0 +1,60 @@
+"""KeyDiff: keys unlike the others stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+
+def anchor(entries: Entries) -> Tensor:
+    """Return the mean of the normalised keys that are not padding, (B, H, 1, D)."""
+    unit = normalize(entries.keys.float(), dim=-1)
+    if entries.valid is None:
+        return unit.mean(2, keepdim=True)
+    there = entries.valid[..., None].float()
+    return (unit * there).sum(2, keepdim=True) / there.sum(2, keepdim=True).clamp_min(1)
+
+
+@method(
+    "keydiff",
+    form="activation",
+    operation="forget",
+    papers=(
+        Paper(
+            "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in Resource-Constrained "
+            "Environments",
+            "2504.15364",
+        ),
+    ),
+)
+@dataclass(frozen=True)
+class KeyDiff:
+    """s_i = -cos(mu, k_i) with mu the mean of the normalised keys held: a key unlike the others draws more attention.
+
+    The keys are those of the cache, with their rotation. No query is needed, so it may be asked before any question is
+    known. `window` most recent entries always stay (the paper's variant with a sliding window; 0 is the plain one).
+    """
+
+    window: int = 0
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the scores, (B, H, T) from -1 to 1; O(T D)."""
+        score = -cosine_similarity(view.entries.keys.float(), anchor(view.entries), dim=-1)
+        if self.window:
+            late = view.entries.places() >= view.seen - self.window
+            score = torch.where(late, score.new_tensor(2.0), score)
+        return score
+
+
+@recipe("keydiff", task="key-value")
+def keydiff(share: float) -> Method:
+    """The prompt by KeyDiff."""
+    return Method(KeyDiff(), prompt=share)

@@ -1,0 +1,36 @@
+"""Entries whose keys have a small norm stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+
+@method(
+    "knorm",
+    form="activation",
+    operation="forget",
+    papers=(Paper("A Simple and Effective L2 Norm-Based Strategy for KV Cache Compression", "2406.11430"),),
+)
+@dataclass(frozen=True)
+class KeyNorm:
+    """s_i = -||k_i||: in large pretrained models the keys that draw much attention have a small norm.
+
+    It is a statistic of those models: on the small ones (`mnemos bench train-small`) it does no better than random. The
+    paper leaves the first two layers whole; here all layers share one budget.
+    """
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the scores, (B, H, T); O(T D)."""
+        return -view.entries.keys.float().norm(dim=-1)
+
+
+@recipe("knorm", task="key-value")
+def knorm(share: float) -> Method:
+    """The prompt by the norms of its keys."""
+    return Method(KeyNorm(), prompt=share)

@@ -1,0 +1,70 @@
+"""LagKV: an entry counts by how it stands out of the text that comes right after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+
+def contrast(vectors: Tensor, lag: int) -> Tensor:
+    """Return the scores of all whole partitions but the last, (B, H, P - 1, lag), from (B, H, P*lag, D)."""
+    parts = vectors.float().unflatten(2, (-1, lag))
+    low, high = parts[:, :, 1:].amin(3, keepdim=True), parts[:, :, 1:].amax(3, keepdim=True)
+    scaled = (parts[:, :, :-1] - low) / (high - low).clamp_min(1e-9)
+    return scaled.std(-1).softmax(-1)
+
+
+@method(
+    "lagkv",
+    form="activation",
+    operation="forget",
+    papers=(Paper("LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important", "2504.04704"),),
+)
+@dataclass(frozen=True)
+class LagKV:
+    """Partitions of `lag` tokens, scaled by the minimum and maximum of the next one; the deviation over channels counts.
+
+    softmax(std) within a partition, for keys and values, is averaged and ranked within the partition, so that every
+    partition keeps its share. The first `sinks`, the last whole partition and what follows it stay. A text shorter than
+    three partitions is cut into four, which is ours; with a quarter of it always kept, and the rest by partition, on the
+    small models it does no better than recent-only.
+    """
+
+    lag: int = 128
+    sinks: int = 4
+
+    def __post_init__(self) -> None:
+        if self.lag < 2:
+            raise InvalidInput(f"lag is {self.lag}, expected 2 or more tokens.")
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the ranks, (B, H, T) from 0 to 2; O(T D)."""
+        entries = view.entries
+        if entries.valid is not None:
+            raise InvalidInput(
+                "LagKV cuts a text into partitions and cannot tell padding from it: give rows of one length."
+            )
+        count = len(entries) - self.sinks
+        lag = min(self.lag, max(2, count // 4))
+        score = 1 + entries.places() / max(view.seen, 1)  # what always stays, the latest first
+        parts = count // lag
+        if parts < 2:
+            return score
+        inside = slice(self.sinks, self.sinks + parts * lag)
+        both = contrast(entries.keys[:, :, inside], lag) + contrast(entries.values[:, :, inside], lag)
+        rank = both.argsort(-1).argsort(-1).float() / lag
+        score = score.clone()
+        score[:, :, self.sinks : self.sinks + (parts - 1) * lag] = rank.flatten(2)
+        return score
+
+
+@recipe("lagkv", task="key-value")
+def lagkv(share: float) -> Method:
+    """The prompt by LagKV."""
+    return Method(LagKV(), prompt=share)

@@ -1,0 +1,60 @@
+"""PairDiff, our own: entries whose key and value are both unlike the others stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from mnemos.activation.forget.reach import Reach
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+KEYDIFF = Paper(
+    "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in Resource-Constrained Environments",
+    "2504.15364",
+)
+
+
+def unlike(vectors: Tensor, valid: Tensor) -> Tensor:
+    """Return how far vectors (B, H, T, D) are from their mean direction: -cos, in standard deviations, (B, H, T)."""
+    unit, there = normalize(vectors.float(), dim=-1), valid.float()
+    mean = (unit * there[..., None]).sum(2, keepdim=True)
+    score = -cosine_similarity(unit, mean, dim=-1)
+    count = there.sum(2, keepdim=True).clamp_min(1)
+    centred = score - (score * there).sum(2, keepdim=True) / count
+    spread = ((centred.square() * there).sum(2, keepdim=True) / count).sqrt()
+    return centred / spread.clamp_min(1e-9)
+
+
+@method("pairdiff", form="activation", operation="forget", papers=(KEYDIFF,))
+@dataclass(frozen=True)
+class PairDiff:
+    """min(z(-cos(mean k, k_i)), z(-cos(mean v, v_i))): KeyDiff asked of keys and of values, and both have to agree.
+
+    Not the paper's: a key that stands out says that an entry will be found, a value that stands out that it has
+    something to say. What follows a fact has the one, what precedes it the other, the fact itself has both. z is the
+    distance from the mean over a head's entries in standard deviations, so that neither side outweighs the other. No
+    query is needed.
+    """
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the scores, (B, H, T); O(T D)."""
+        entries = view.entries
+        valid = torch.ones_like(entries.keys[..., 0]) if entries.valid is None else entries.valid
+        return torch.minimum(unlike(entries.keys, valid), unlike(entries.values, valid))
+
+
+@recipe("pairdiff", task="key-value", baselines=("random", "recent", "keydiff"))
+def pairdiff(share: float) -> Method:
+    """The prompt by PairDiff, every layer and head alike."""
+    return Method(PairDiff(), prompt=share)
+
+
+@recipe("pairdiff-reach", task="key-value", baselines=("random", "recent", "keydiff", "pairdiff"))
+def pairdiff_reach(share: float) -> Method:
+    """The prompt by PairDiff, with more room for the heads that look far back."""
+    return Method(PairDiff(), prompt=share, spread=Reach())

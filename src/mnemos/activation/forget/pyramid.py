@@ -1,0 +1,57 @@
+"""PyramidKV: budgets that fall from layer to layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.snapkv import SnapKV
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+
+@method(
+    "pyramidkv",
+    form="activation",
+    operation="forget",
+    papers=(Paper("PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling", "2406.02069"),),
+)
+@dataclass(frozen=True)
+class Pyramid:
+    """The last layer gets a `beta`-th of an even share, the first what that leaves of two, those between lie on a line.
+
+    `rising` turns it round (Scissorhands gives later layers more), `group` neighbouring layers get the same (WindowKV).
+    On the two layers of the small models it starves the one that looks things up: it beats random and recent-only at a
+    quarter, but is below SnapKV with even budgets, and answers nothing at an eighth.
+    """
+
+    beta: float = 20.0
+    rising: bool = False
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        if self.beta < 1 or self.group < 1:
+            raise InvalidInput(f"beta {self.beta} and group {self.group}: give 1 or more.")
+
+    def need(self, view: View, score: Tensor) -> Tensor:
+        """Return nothing but a number: what a layer gets is its place."""
+        return torch.zeros(())
+
+    def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
+        """Return each layer's entries."""
+        groups = -(-len(needs) // self.group)
+        line = torch.linspace(2 - 1 / self.beta, 1 / self.beta, groups) if groups > 1 else torch.ones(1)
+        line = (line.flip(0) if self.rising else line).repeat_interleave(self.group)[: len(needs)]
+        return list(divide(line, each * len(needs), 1, held).unbind(0))
+
+
+@recipe("pyramidkv", task="key-value-known")
+def pyramidkv(share: float) -> Method:
+    """The prompt by SnapKV, with a pyramid of budgets."""
+    return Method(SnapKV(kernel=5), prompt=share, spread=Pyramid())

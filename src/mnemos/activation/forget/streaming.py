@@ -1,0 +1,25 @@
+"""StreamingLLM: attention sinks and a window."""
+
+from __future__ import annotations
+
+from mnemos.activation.method import Method
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+SINKS = 4  # the paper's
+
+
+@recipe("streaming", task="key-value", baselines=("random", "recent"), phase="decode")
+@method(
+    "streaming-llm",
+    form="activation",
+    operation="forget",
+    papers=(Paper("Efficient Streaming Language Models with Attention Sinks", "2309.17453"),),
+)
+def streaming(share: float) -> Method:
+    """The first four entries and the most recent stay, and keys move up: positions are those inside the cache.
+
+    What it promises is a model that stays fluent on endless text, not one that remembers: a fact in the middle is gone.
+    The small models have no need of sinks: there it answers no more than recent-only, and somewhat less for its sinks.
+    """
+    return Method(prompt=share, decode=share, sinks=SINKS, closed=True)

@@ -1,0 +1,36 @@
+"""TOVA: what the last query attends to least goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+
+@method(
+    "tova",
+    form="activation",
+    operation="forget",
+    papers=(Paper("Transformers are Multi-State RNNs", "2401.06104"),),
+)
+@dataclass(frozen=True)
+class Tova:
+    """Token Omission Via Attention: the attention of the last query, averaged over a layer's heads, says who stays.
+
+    All heads of a layer hold the same tokens. Nothing is remembered between calls, nothing recent is protected.
+    """
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the weights, (B, H, T), the same for every head; O(T D)."""
+        given = view.weights(last=1).mean((1, 2, 3))  # (B, T)
+        return given[:, None].expand(view.entries.keys.shape[:3])
+
+
+@recipe("tova", task="key-value-known", phase="decode")
+def tova(share: float) -> Method:
+    """The prompt by its last query, and the text from then on by each."""
+    return Method(Tova(), prompt=share, decode=share)

@@ -1,0 +1,71 @@
+"""WindowKV: whole windows of tokens stay or go, and layers share the choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.forget.snapkv import FIRST, observe
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+
+@method(
+    "windowkv",
+    form="activation",
+    operation="forget",
+    papers=(
+        Paper("WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference", "2503.17922"),
+    ),
+)
+@dataclass(frozen=True)
+class WindowKV:
+    """The text is cut into windows of `size` tokens; a window's score is that of its tokens by the last `suffix` queries.
+
+    `task` "localise" takes the mean of the better half of a window (a fact stands in few of its tokens), "aggregate" the
+    mean of all; the paper has a classifier choose, here the caller does. All heads of a layer, and all layers of a group
+    of `group`, hold what the group's first layer chose. Budgets of groups that fall with depth are `Pyramid(group=...)`.
+    The suffix stays; within a window the better tokens go last.
+    """
+
+    size: int = 8
+    task: Literal["localise", "aggregate"] = "localise"
+    suffix: int = 32
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.suffix < 1 or self.group < 1:
+            raise InvalidInput(f"size {self.size}, suffix {self.suffix} and group {self.group}: give 1 or more.")
+        if self.task not in ("localise", "aggregate"):
+            raise InvalidInput(f"task is {self.task!r}: choose 'localise' or 'aggregate'.")
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the scores, (B, H, T); O(suffix T D) in the first layer of a group, nothing in the others."""
+        if view.layer % self.group == 0:
+            view.shared["windows"] = self._score(view)
+        score: Tensor = view.shared["windows"]
+        return score[:, None].expand(view.entries.keys.shape[:3])
+
+    def _score(self, view: View) -> Tensor:
+        """Return the scores, (B, T)."""
+        last = max(1, min(self.suffix, len(view.entries) // 64, view.queries))
+        votes = observe(view, last).mean((1, 2))[:, :-last]  # (B, T - last)
+        count = -(-votes.shape[1] // self.size)
+        padded = torch.nn.functional.pad(votes, (0, count * self.size - votes.shape[1]), value=float("nan"))
+        windows = padded.unflatten(1, (count, self.size))
+        if self.task == "localise":
+            windows = windows.nan_to_num(-1.0).topk(-(-self.size // 2), dim=2).values
+            windows = torch.where(windows < 0, float("nan"), windows)
+        each = windows.nanmean(2).repeat_interleave(self.size, 1)[:, : votes.shape[1]]
+        return torch.nn.functional.pad(each + 1e-6 * votes, (0, last), value=FIRST)
+
+
+@recipe("windowkv", task="records-known")
+def windowkv(share: float) -> Method:
+    """Windows of four tokens, each layer for itself: the small models have few layers, their texts few tokens."""
+    return Method(WindowKV(size=4), prompt=share)

@@ -1,0 +1,63 @@
+"""ZigZagKV: layers whose attention is spread over more keys get more of the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.snapkv import SnapKV
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+
+@method(
+    "zigzagkv",
+    form="activation",
+    operation="forget",
+    papers=(
+        Paper(
+            "ZigZagkv: Dynamic KV Cache Compression for Long-context Modeling based on Layer Uncertainty", "2412.09036"
+        ),
+    ),
+)
+@dataclass(frozen=True)
+class ZigZag:
+    """B_l = B_min + (L B - L B_min) U_l / sum U, with U_l the fewest keys that hold `mass` of a head's attention.
+
+    The fewest keys are counted for each of the last `window` queries and each query head, and averaged. B_min is
+    `least` of an even share, which is ours to choose.
+    """
+
+    mass: float = 0.9
+    least: float = 0.25
+    window: int = 32
+
+    def __post_init__(self) -> None:
+        if not (0 < self.mass <= 1 and 0 <= self.least <= 1 and self.window >= 1):
+            raise InvalidInput(
+                f"mass {self.mass} and least {self.least} are shares from 0 to 1, window {self.window} >= 1."
+            )
+
+    def need(self, view: View, score: Tensor) -> Tensor:
+        """Return U, a number of keys, (); O(window T D)."""
+        weights = view.weights(last=self.window)  # (B, H, G, n, T)
+        reached = weights.sort(-1, descending=True).values.cumsum(-1) >= self.mass - 1e-6
+        return (~reached).sum(-1).add(1).float().mean()
+
+    def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
+        """Return each layer's entries."""
+        uncertainty = torch.stack(list(needs))
+        least = max(1, int(self.least * each))
+        return list(divide(uncertainty, each * len(needs), least, held).unbind(0))
+
+
+@recipe("zigzagkv", task="key-value-known")
+def zigzagkv(share: float) -> Method:
+    """The prompt by SnapKV, with budgets by uncertainty."""
+    return Method(SnapKV(kernel=5), prompt=share, spread=ZigZag())

@@ -1,0 +1,178 @@
+"""EpiCache: a long conversation in episodes, one small cache for each, made for the questions that episode will get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from mnemos.activation.cache import MemoryCache
+from mnemos.activation.door import attached
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import Method, View
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+Embed = Callable[[Tensor], Tensor]
+
+
+class Asked:
+    """Notes, while `on`, the largest attention that each entry gets from the queries of a call, (B, H, T) by layer."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.got: dict[int, Tensor] = {}
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the places: nothing is dropped by this."""
+        return view.entries.places()
+
+    def watch(self, view: View) -> None:
+        """Take the maximum over queries and the heads of a group (eq. 2), without the queries' own entries."""
+        if self.on:
+            self.got[view.layer] = view.weights().amax((2, 3))[:, :, : -view.queries]
+
+
+@method("epicache", form="activation", operation="recall",
+        papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering",
+                      "2509.17396"),))  # fmt: skip
+@dataclass
+class EpiCache:
+    """A conversation is read once for each of its `episodes`, in blocks, and what that episode would ask for is kept.
+
+    `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest to
+    each centroid as the episode's patched prompt. After each `block` tokens the entries to which that prompt attends most
+    stay, `budget` for each layer and head, so no cache ever holds more than budget, block and prompt; the first `sinks`
+    always stay. `ask` returns the cache of the episode nearest to a question, to be used as it is.
+
+    `sharpness` shares `budget` among layers by (1 - cosine of their keys with and without the far past) to that power; 0 is
+    alike. `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings. One conversation at a time.
+    """
+
+    model: Any
+    budget: int
+    block: int = 4096
+    episodes: int = 4
+    medoids: int = 1
+    sinks: int = 1
+    sharpness: float = 0.0
+    embed: Embed | None = None
+    seed: int = 0
+    caches: list[MemoryCache] = field(default_factory=list, init=False)
+    centroids: Tensor | None = field(default=None, init=False)  # (E, width), of length 1
+    counts: list[int] = field(default_factory=list, init=False)  # entries of each layer
+    peak: int = field(default=0, init=False)  # the most entries that a layer has held between two blocks
+
+    def __post_init__(self) -> None:
+        if self.budget <= self.sinks or self.block < 1 or self.episodes < 1:
+            raise InvalidInput("the budget must be above the sinks, block and episodes 1 or more.")
+
+    def read(self, ids: Tensor, windows: Sequence[Tensor]) -> None:
+        """Read a conversation (T,); `windows` are its parts of a few utterances, as ids, in any order."""
+        with torch.no_grad():
+            vectors = torch.stack([self._vector(window) for window in windows])
+            self.centroids, chosen = clustered(vectors, min(self.episodes, len(windows)), self.medoids, self.seed)
+            layers = self.model.config.get_text_config(decoder=True).num_hidden_layers
+            self.counts = [self.budget] * layers
+            if self.sharpness:
+                self.counts = shared(
+                    sensitivity(self.model, ids, self.block, self.sinks), self.budget, self.sharpness, self.sinks
+                )
+            self.peak = 0
+            self.caches = [self._prefill(ids, torch.cat([windows[i] for i in sorted(some)])) for some in chosen]
+
+    def _vector(self, ids: Tensor) -> Tensor:
+        vector = self.model.get_input_embeddings()(ids).mean(0) if self.embed is None else self.embed(ids)
+        return normalize(vector.float(), dim=0)
+
+    def _prefill(self, ids: Tensor, prompt: Tensor) -> MemoryCache:
+        asked = Asked()
+        cache = MemoryCache(self.model, Method(asked))
+        with attached(self.model):
+            for first in range(0, len(ids), self.block):
+                self.model(ids[None, first : first + self.block], past_key_values=cache, logits_to_keep=1)
+                self.peak = max(self.peak, *(max(held) for held in cache.held))
+                asked.on = True
+                self.model(prompt[None], past_key_values=cache, logits_to_keep=1)
+                asked.on = False
+                cache.crop(-len(prompt))
+                for layer, count in zip(cache.layers, self.counts, strict=True):
+                    self._evict(layer, asked.got[layer.index], count)
+        return cache
+
+    def _evict(self, layer: Any, worth: Tensor, count: int) -> None:
+        store = layer.groups[0].store
+        entries: Entries = store.read(torch.empty(0), layer.seen)
+        if len(entries) > count:
+            worth = worth.masked_fill(entries.places() < self.sinks, float("inf"))
+            store.replace(entries.gather(worth.topk(count, dim=2).indices.sort(2).values))
+
+    def ask(self, question: Tensor) -> MemoryCache:
+        """Return a copy of the cache of the episode nearest to a question (q,)."""
+        if self.centroids is None:
+            raise InvalidInput("no conversation has been read: call read() first.")
+        return self.caches[int((self.centroids @ self._vector(question)).argmax())].copy()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all episodes' caches."""
+        return sum(cache.nbytes for cache in self.caches)
+
+
+def clustered(vectors: Tensor, count: int, medoids: int, seed: int, rounds: int = 50) -> tuple[Tensor, list[list[int]]]:
+    """Return k-means centroids (count, width) of unit vectors (n, width), and the members nearest to each, by number.
+
+    Begins as k-means++ does; a group that loses all its members takes the vector farthest from its own.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    start = [int(torch.randint(len(vectors), (1,), generator=generator))]
+    while len(start) < count:
+        distance = (1 - (vectors @ vectors[start].T).amax(1)).clamp(min=1e-6)
+        distance[start] = 0.0
+        start.append(int(torch.multinomial(distance, 1, generator=generator)))
+    centroids = vectors[start]
+    for _ in range(rounds):
+        near = vectors @ centroids.T
+        label = near.argmax(1)
+        for empty in set(range(count)) - set(label.tolist()):
+            label[near.amax(1).argmin()] = empty
+        moved = normalize(torch.stack([vectors[label == i].sum(0) for i in range(count)]), dim=1)
+        if torch.equal(moved, centroids):
+            break
+        centroids = moved
+    near = vectors @ centroids.T
+    members = [(near.argmax(1) == i).nonzero()[:, 0] for i in range(count)]
+    chosen = [some[near[some, i].topk(min(medoids, len(some))).indices].tolist() for i, some in enumerate(members)]
+    return centroids, chosen
+
+
+def sensitivity(model: Any, ids: Tensor, block: int, sinks: int) -> list[float]:
+    """Return for each layer 1 - cosine of its keys in the whole text, and where a block sees itself and the sinks alone."""
+    with attached(model):
+        whole = MemoryCache(model)
+        model(ids[None], past_key_values=whole, logits_to_keep=1)
+        parts = []
+        for first in range(sinks, len(ids), block):
+            part, end = MemoryCache(model), min(first + block, len(ids))
+            model(ids[None, :sinks], past_key_values=part, logits_to_keep=1)
+            at = torch.arange(first, end, device=ids.device)[None]
+            model(ids[None, first:end], past_key_values=part, position_ids=at, logits_to_keep=1)
+            parts.append([layer.keys[:, :, sinks:] for layer in part.layers])
+    alone = [torch.cat(keys, 2) for keys in zip(*parts, strict=True)]
+    full = [layer.keys[:, :, sinks:] for layer in whole.layers]
+    return [float(1 - cosine_similarity(a, b, dim=-1).mean()) for a, b in zip(full, alone, strict=True)]
+
+
+def shared(needs: Sequence[float], each: int, sharpness: float, least: int) -> list[int]:
+    """Return each layer's entries: `each` times the layers in all, by need to the power `sharpness`, above `least`."""
+    weights = torch.tensor(needs).clamp(min=1e-9) ** sharpness
+    total = each * len(needs) - (least + 1) * len(needs)
+    parts = weights / weights.sum() * total
+    counts = parts.floor()
+    for i in (parts - counts).argsort(descending=True)[: int(total - counts.sum())]:
+        counts[i] += 1
+    return [int(c) + least + 1 for c in counts]

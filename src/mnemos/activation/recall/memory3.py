@@ -1,0 +1,153 @@
+"""Memory³: references read once, a few of their keys and values kept, and put before a text that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mnemos.activation.cache import MemoryCache, read
+from mnemos.activation.door import attached
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import Method, Plain, Score, View
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+Embed = Callable[[Tensor], Tensor]
+
+
+class Received:
+    """Entries matter by the attention they received from the tokens after them, per key/value head (§3.2.2)."""
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the attention each entry received from other tokens than itself, (B, H, T)."""
+        weights = view.weights().sum(2)  # (B, H, q, T)
+        own = torch.diagonal(weights, offset=len(view.entries) - view.queries, dim1=2, dim2=3)
+        received = weights.sum(2)
+        received[:, :, -own.shape[2] :] -= own
+        return received
+
+
+class Fronted(Plain):
+    """Entries as they are, behind those of the explicit memories in `front`, which every token sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front: Entries | None = None
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return the memories, then all entries; without queries the entries alone."""
+        entries = super().read(query, start)
+        return entries if self.front is None or query.numel() == 0 else self.front.joined(entries.numbered())
+
+    def rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch."""
+        super().rows(index)
+        if self.front is not None:
+            self.front = self.front.rows(index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of entries and memories."""
+        return super().nbytes + (0 if self.front is None else self.front.nbytes)
+
+
+@method("memory3", form="activation", operation="recall",
+        papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),))  # fmt: skip
+@dataclass
+class Library:
+    """Explicit memories: of each reference, in the first half of the layers, the `tokens` entries attended to most.
+
+    `add` reads a reference (up to `longest` tokens) alone, once; `read` reads a text into a cache and, before every `every`
+    tokens, puts the `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories share their
+    positions: each was read at 0, 1, …, the text begins where the longest one allowed would end (as in the paper).
+    `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings.
+
+    Departures: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained with
+    memories (the paper's second stage): on the small model of `mnemos bench train-small`, which is not, the first half of
+    the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as the text
+    pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
+    """
+
+    model: Any
+    tokens: int = 8
+    longest: int = 128
+    nearest: int = 5
+    every: int = 64
+    layers: Sequence[int] | None = None  # None: the first half
+    score: Score = field(default_factory=Received)
+    embed: Embed | None = None
+    memories: list[dict[int, Entries]] = field(default_factory=list, init=False)  # by layer, (1, H, tokens, D)
+    vectors: list[Tensor] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        count = self.model.config.get_text_config(decoder=True).num_hidden_layers
+        self.layers = list(range(count // 2) if self.layers is None else self.layers)
+
+    def add(self, ids: Tensor) -> None:
+        """Read a reference (T,) and keep the memory of it. Raises InvalidInput when it is longer than `longest`."""
+        with torch.no_grad():
+            if not 0 < len(ids) <= self.longest:
+                raise InvalidInput(
+                    f"a reference has {len(ids)} tokens, expected 1 to {self.longest}: cut it into parts."
+                )
+            cache = MemoryCache(self.model, Method(self.score, prompt=self.tokens))
+            read(self.model, ids[None], cache)
+            kept = {}
+            for layer in self.layers or ():
+                entries = cache.layers[layer].groups[0].store.read(torch.empty(0), 0)
+                keys = cache.rotary().shift(entries.keys, -self.longest)
+                kept[layer] = Entries(keys, entries.values, torch.full_like(entries.places(), -1))
+            self.memories.append(kept)
+            self.vectors.append(self._vector(ids))
+
+    def _vector(self, ids: Tensor) -> Tensor:
+        if self.embed is not None:
+            return normalize(self.embed(ids).float(), dim=0)
+        return normalize(self.model.get_input_embeddings()(ids).float().mean(0), dim=0)
+
+    def find(self, ids: Tensor) -> list[int]:
+        """Return the memories nearest to a text (T,), the farthest first: the nearest stands next to the text."""
+        if not self.vectors:
+            return []
+        worth = torch.stack(self.vectors) @ self._vector(ids)
+        best: list[int] = worth.topk(min(self.nearest, len(self.vectors))).indices.flip(0).tolist()
+        return best
+
+    def cache(self) -> MemoryCache:
+        """Return a cache that takes memories."""
+        return MemoryCache(self.model, Method(store=lambda setup: Fronted()))
+
+    def put(self, found: Sequence[Sequence[int]], cache: MemoryCache) -> None:
+        """Put memories in front of the text, for each row as many; they take the place of those before."""
+        for layer in self.layers or ():
+            rows = []
+            for numbers in found:
+                row = self.memories[numbers[0]][layer] if numbers else None
+                for number in numbers[1:]:
+                    assert row is not None
+                    row = row.joined(self.memories[number][layer])
+                rows.append(row)
+            parts = [row.tensors() for row in rows if row is not None]
+            front = {name: torch.cat([p[name] for p in parts]) for name in parts[0]} if parts else None
+            cache.layers[layer].groups[0].store.front = None if front is None else Entries.of(front)
+
+    def read(self, ids: Tensor, cache: MemoryCache) -> Tensor:
+        """Read a text (B, T) into a cache of `cache()`, memories looked up every `every` tokens; returns the last logits."""
+        with torch.no_grad():
+            with attached(self.model):
+                for first in range(0, ids.shape[1], self.every):
+                    asked = ids[:, max(first - self.every, 0) : first + self.every]
+                    self.put([self.find(row) for row in asked], cache)
+                    logits: Tensor = self.model(ids[:, first : first + self.every], past_key_values=cache).logits
+            return logits[:, -1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all memories and their vectors."""
+        vectors = sum(v.numel() * v.element_size() for v in self.vectors)
+        return int(vectors) + sum(entries.nbytes for kept in self.memories for entries in kept.values())

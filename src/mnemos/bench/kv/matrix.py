@@ -1,0 +1,192 @@
+"""Every cache method at equal bytes: `mnemos bench kv`.
+
+Each recipe of `mnemos.activation.recipes` holds a share of a full cache's bytes while a trained small model (or any that you
+name) answers questions about the context:
+
+- unknown: the questions come after the context was compressed; `-known` stands for contexts that end in their question;
+- in turn: several questions over one compressed context, the first of them known (SCBench, arXiv 2412.10319);
+- decode: methods that let go while generating are also run reading the context a token at a time, under a fixed number.
+
+Reported are the accuracy, the bytes truly held right after the context (all of a method's tensors, as a share of a full
+cache's keys and values), the most held at any time, the time to read the context and the answers a second. A cell is empty
+where a method cannot be that small. Contexts come from another seed than those that any constant was chosen on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mnemos.activation import MemoryCache, attached
+from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
+from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
+from mnemos.activation.forget.snapkv import SnapKV
+from mnemos.activation.layer import MemoryLayer
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import Recipe, all_recipes
+from mnemos.bench.kv import tasks
+from mnemos.bench.kv.baseline import ask
+from mnemos.bench.kv.small import one_thread, train_small
+from mnemos.bench.kv.tasks import Task
+from mnemos.errors import InvalidInput, NotFound
+
+SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)
+LENGTH, TEST_SEED, FIT_SEED = 64, 2026, 77
+TASKS: dict[str, Callable[[int, int], Task]] = {
+    "key-value": lambda n, seed: tasks.key_value(n, LENGTH, seed=seed),
+    "key-value-known": lambda n, seed: tasks.key_value(max(n // 4, 1), LENGTH, seed=seed).known(),
+    "records": lambda n, seed: tasks.records(n, LENGTH, seed=seed),
+    "records-known": lambda n, seed: tasks.records(max(n // 4, 1), LENGTH, seed=seed).known(),
+    "topics": lambda n, seed: tasks.topics(n, LENGTH, seed=seed),
+    "passkey": lambda n, seed: tasks.passkey(n, LENGTH, seed=seed),
+    "repeated": lambda n, seed: tasks.repeated(n, LENGTH, seed=seed),
+}
+Progress = Callable[[int], None]
+
+
+def run(
+    seed: int = 0, contexts: int = 50, kind: str = "recall", shares: Sequence[float] = SHARES,
+    methods: Sequence[str] | None = None, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure the recipes (or those named) on all tasks. Raises NotFound for an unknown recipe."""
+    small = train_small(kind, seed, progress=progress)
+    with one_thread(), torch.no_grad():
+        recipes = all_recipes() | calibrated(small.model)
+    if unknown := set(methods or ()) - set(recipes):
+        raise NotFound(f"there is no cache method {sorted(unknown)[0]!r}: choose from {', '.join(recipes)}.")
+    chosen = {name: recipe for name, recipe in recipes.items() if methods is None or name in methods}
+    with one_thread(), torch.no_grad(), attached(small.model):
+        found = measure(small.model, chosen, contexts, shares, progress)
+    return {"seed": seed, "test_seed": TEST_SEED, "contexts": contexts, "kind": kind, "length": LENGTH, **found}
+
+
+def calibrated(model: Any) -> dict[str, Recipe]:
+    """Return the recipes of methods that are fitted to a model first, on records of a seed of their own."""
+    task = tasks.records(50, LENGTH, seed=FIT_SEED)
+    context, question, answer = task.context, task.questions[:, 0], task.answers[:, 0]
+    evidence = task.evidence[:, 0]
+    heads = top_heads(semantic_scores(model, context, question, answer, evidence), 1)
+    errors = layer_errors(model, Method(CompressKV(heads, kernel=5)), context, question, 0.25)
+    copying = retrieval_scores(model, context, question, answer, evidence[:, -answer.shape[1] :])
+    made: dict[str, Callable[[float], Method]] = {
+        "compresskv": lambda share: Method(CompressKV(heads, kernel=5), prompt=share, spread=ErrorBudgets(errors)),
+        "retrieval-heads": lambda share: Method(SnapKV(kernel=5), prompt=share, spread=RetrievalHeads(copying)),
+    }
+    baselines = ("random", "recent", "snapkv")
+    return {name: Recipe(name, make, "records-known", baselines, "prompt") for name, make in made.items()}
+
+
+def measure(
+    model: Any, recipes: dict[str, Recipe], contexts: int, shares: Sequence[float], progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return the results of recipes on a model that attends through Mnemos."""
+    made = {name: make(contexts, TEST_SEED) for name, make in TASKS.items()}
+    full = {name: one(model, task, Method())["bytes"] for name, task in made.items()}
+    rows: dict[str, Any] = {}
+    for name, recipe in recipes.items():
+        cells: dict[str, dict[str, Any]] = {task: {} for task in (*made, "in-turn", "decode")}
+        for share in shares:
+            try:
+                method = recipe.make(share)
+            except InvalidInput:
+                continue  # it cannot be that small
+            for task_name, task in made.items():
+                with suppress(InvalidInput):  # it cannot be that small there
+                    cells[task_name][str(share)] = shared(one(model, task, method), full[task_name])
+            with suppress(InvalidInput):
+                cells["in-turn"][str(share)] = in_turn(model, made["key-value"], method)
+            if recipe.phase == "decode":
+                with suppress(InvalidInput):
+                    cells["decode"][str(share)] = token_by_token(model, made["key-value"], recipe, share)
+            if progress:
+                progress(1)
+        rows[name] = {"task": recipe.task, "baselines": recipe.baselines, "phase": recipe.phase, "tasks": cells}
+    return {"methods": rows, "beaten": beaten(rows)}
+
+
+def shared(row: dict[str, Any], full: int) -> dict[str, Any]:
+    """Return a row with its bytes as shares of a full cache's."""
+    share = {"held": round(row["bytes"] / full, 4), "peak": round(row["peak"] / full, 4)}
+    return {"accuracy": row["accuracy"], **share, "read_ms": row["read_ms"], "answers_per_second": row["rate"]}
+
+
+def one(model: Any, task: Task, method: Method) -> dict[str, Any]:
+    """Read the contexts of a task, ask each question alone, and return accuracy, bytes and times."""
+    cache = Watched(model, method)
+    begin = time.perf_counter()
+    model(task.context, past_key_values=cache)
+    read = time.perf_counter()
+    held, peak = cache.nbytes, cache.peak
+    count = task.questions.shape[1]
+    if count > 1:
+        cache.batch_repeat_interleave(count)
+    asked = time.perf_counter()
+    right = ask(model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))
+    seconds = time.perf_counter() - asked
+    return {
+        "accuracy": round(float(right.float().mean()), 4), "bytes": held, "peak": peak,
+        "read_ms": round(1e3 * (read - begin) / len(task), 3), "rate": round(len(right) / seconds, 1),
+    }  # fmt: skip
+
+
+def in_turn(model: Any, task: Task, method: Method, turns: int = 5) -> list[float]:
+    """Return the share answered of the first to fifth question: the first stands at the end of what is compressed."""
+    cache = MemoryCache(model, method)
+    first, answers = task.questions[:, 0], task.answers[:, 0]
+    logits = model(torch.cat((task.context, first), 1), past_key_values=cache, logits_to_keep=1).logits
+    found = [float((logits[:, -1].argmax(-1) == answers[:, 0]).float().mean())]
+    model(answers, past_key_values=cache)
+    for turn in range(1, turns):
+        right = ask(model, cache, task.questions[:, turn], task.answers[:, turn])
+        found.append(float(right.float().mean()))
+    return [round(score, 4) for score in found]
+
+
+def token_by_token(model: Any, task: Task, recipe: Recipe, share: float) -> dict[str, Any]:
+    """Let a method read the context a token at a time, never holding more than its share of it, then ask."""
+    most = max(int(share * task.length), 1)
+    cache = MemoryCache(model, replace(recipe.make(share), prompt=None, decode=most, apart=False))
+    for at in range(task.length):
+        model(task.context[:, at : at + 1], past_key_values=cache, logits_to_keep=1)
+    held = max(max(layer) for layer in cache.held)
+    cache.batch_repeat_interleave(task.questions.shape[1])
+    right = ask(model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))
+    return {"accuracy": round(float(right.float().mean()), 4), "entries": held}
+
+
+def beaten(rows: dict[str, Any], share: str = "0.25") -> dict[str, Any]:
+    """Return, for each recipe, whether it beat its baselines on its own task at a share, and by how much at least."""
+    found: dict[str, Any] = {}
+    for name, row in rows.items():
+        mine = row["tasks"].get(row["task"], {}).get(share)
+        others = [
+            rows[b]["tasks"][row["task"]].get(share) for b in row["baselines"] if b in rows and row["task"] in TASKS
+        ]
+        if mine is None or not others or not isinstance(mine, dict) or None in others:
+            continue
+        margin = mine["accuracy"] - max(other["accuracy"] for other in others)
+        found[name] = {"task": row["task"], "margin": round(margin, 4), "beaten": margin > 0}
+    return found
+
+
+class Watched(MemoryCache):
+    """A cache that notes the most bytes it held, at the moment before a layer lets go."""
+
+    def __init__(self, model: Any, method: Method) -> None:
+        super().__init__(model, method)
+        self.peak = 0
+        self.layers: list[Any] = [WatchedLayer(self, index) for index in range(len(self.layers))]
+
+
+class WatchedLayer(MemoryLayer):
+    """A layer of such a cache."""
+
+    def _let_go(self, views: list[View]) -> None:
+        cache: Any = self.cache
+        cache.peak = max(cache.peak, cache.nbytes)
+        super()._let_go(views)

@@ -1,0 +1,48 @@
+"""Random, recent and StreamingLLM: what the others are compared with."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from mnemos.activation.forget.random_keep import RandomKeep
+from mnemos.activation.method import Method
+from mnemos.activation.recipes import get_recipe
+
+
+def slots(cache, layer=0):
+    return cache.layers[layer].groups[0].store.read(torch.empty(0), cache.seen).places()
+
+
+def test_random_keeps_the_same_for_the_same_seed_and_other_tokens_in_other_layers_heads_and_rows(after):
+    one, again, other = (after(Method(RandomKeep(seed), prompt=10)) for seed in (0, 0, 1))
+    assert torch.equal(slots(one), slots(again))
+    assert not torch.equal(slots(one), slots(other))
+    assert not torch.equal(slots(one), slots(one, 1))
+    rows = slots(one).flatten(0, 1).tolist()
+    assert len({tuple(row) for row in rows}) == len(rows)
+
+
+def test_random_under_a_steady_budget_keeps_what_one_cut_at_the_end_would(after):
+    """Else the old would go first, and the control would be a window."""
+    steady = after(Method(RandomKeep(), prompt=10, decode=10), (20, *[1] * 20))
+    assert torch.equal(slots(steady), slots(after(Method(RandomKeep(), prompt=10))))
+
+
+def test_random_is_spread_over_the_text(look):
+    first = torch.stack([RandomKeep(seed)(look()).argmax(-1) < 6 for seed in range(200)]).float().mean()
+    assert 0.4 < first < 0.6
+
+
+def test_recent_keeps_the_last_share_of_what_was_seen(after):
+    cache = after(get_recipe("recent").make(0.25), (20, *[1] * 20))
+    assert slots(cache).tolist() == [[[*range(30, 40)]] * 2] * 2
+
+
+def test_streaming_keeps_four_sinks_at_positions_inside_the_cache(after):
+    method = get_recipe("streaming").make(0.25)
+    cache = after(method, (20, *[1] * 20))
+    assert slots(cache).tolist() == [[[0, 1, 2, 3, *range(34, 40)]] * 2] * 2
+    assert method.closed

@@ -1,0 +1,257 @@
+"""A past in blocks: exact while it fits or all is fetched, right about what it fetches, where to, and what that costs."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+
+from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation.recall.blocks import Blocks, Tiers, report
+from mnemos.activation.recall.infllm import InfLLM
+from mnemos.activation.recall.novel import NovelBlocks
+from mnemos.activation.recall.tiers import Fast, Shelf
+from mnemos.bench.kv import tasks
+from mnemos.errors import InvalidInput
+
+SOME = Blocks(size=4, top=2, local=6, sinks=2, step=5, far="one", tiers=Tiers(room=3))
+ALL = Blocks(size=4, top=20, local=6, sinks=2, step=5, tiers=Tiers(room=20))
+
+
+def llama(heads: int = 4, kv: int = 2, layers: int = 2) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=99, hidden_size=64, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=kv, max_position_embeddings=512, pad_token_id=0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return llama()
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return torch.randint(3, 99, (2, 40), generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def last(model, ids, blocks, chunk=None):
+    cache = MemoryCache(model, Method(store=blocks))
+    return read(model, ids, cache, chunk=chunk), cache
+
+
+@torch.no_grad()
+def test_a_text_that_fits_is_attended_to_exactly(model, ids):
+    short = ids[:, :8]
+    found, _ = last(model, short, replace(SOME, step=8))
+    assert (found - model(short).logits[:, -1]).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("heads", "kv"), [(4, 4), (4, 2), (4, 1)])
+@pytest.mark.parametrize("each_head", [False, True])
+@torch.no_grad()
+def test_when_all_blocks_are_fetched_in_a_row_attention_is_that_of_the_whole_text(ids, heads, kv, each_head):
+    model = llama(heads, kv)
+    found, cache = last(model, ids, replace(ALL, each_head=each_head))
+    assert (found - model(ids).logits[:, -1]).abs().max() <= 1e-4
+    assert cache.held == [[40]] * 2
+
+
+@pytest.mark.parametrize("options", [{"num_beams": 3}, {"do_sample": False}])
+@torch.no_grad()
+def test_generation_from_a_whole_past_is_transformers_own(model, ids, options):
+    more = {"max_new_tokens": 15, "do_sample": False} | options
+    expected = model.generate(ids, **more)
+    with attached(model):
+        assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model, Method(store=ALL)), **more), expected)
+
+
+@torch.no_grad()
+def test_reading_in_chunks_of_a_step_is_reading_at_once(model, ids):
+    at_once, one = last(model, ids, SOME)
+    in_chunks, other = last(model, ids, SOME, chunk=5)
+    assert (at_once - in_chunks).abs().max() <= 1e-5
+    assert one.layers[1].groups[0].store.fast.loads == other.layers[1].groups[0].store.fast.loads
+
+
+@torch.no_grad()
+def test_nothing_is_lost(model, ids):
+    full = DynamicCache()
+    model(ids, past_key_values=full)
+    _, cache = last(model, ids, SOME)
+    assert (cache.layers[0].keys - full.layers[0].keys).abs().max() <= 1e-5
+    assert (cache.layers[0].values - full.layers[0].values).abs().max() <= 1e-5
+
+
+@torch.no_grad()
+def test_what_is_fetched_is_what_a_loop_over_blocks_finds_and_stands_where_it_should(model, ids):
+    """The next token's query, against every key turned to the far place; blocks by their share of attention."""
+    _, cache = last(model, ids, SOME)
+    full = DynamicCache()
+    model(ids, past_key_values=full)
+    store, rotary = cache.layers[0].groups[0].store, cache.rotary()
+    query = torch.randn(2, 4, 1, 16, generator=torch.Generator().manual_seed(5))
+    store.put(type(store.near)(full.layers[0].keys[:, :, :1], full.layers[0].values[:, :, :1]))
+    entries = store.read(query, 40)
+    blocks, first = store.starts.shape[1], store.first
+    assert first == 2 + 4 * blocks
+    far = rotary.shift(full.layers[0].keys, first - 1 - torch.arange(40).expand(2, 2, -1))
+    for row in range(2):
+        shares = torch.zeros(blocks)
+        for head in range(4):
+            logits = torch.stack([query[row, head, 0] @ far[row, head // 2, t] for t in range(2, first)]) * 16**-0.5
+            shares += logits.softmax(0).view(blocks, 4).sum(1)
+        best = sorted(shares.topk(2).indices.tolist())
+        slots = [0, 1] + [2 + 4 * b + i for b in best for i in range(4)]
+        assert entries.slots[row, 0].tolist() == slots + list(range(first, 41))
+        assert (entries.keys[row, :, :10] - far[row][:, slots]).abs().max() <= 1e-4
+        assert torch.equal(entries.values[row, :, :10], full.layers[0].values[row][:, slots])
+
+
+@torch.no_grad()
+def test_bytes_are_those_of_the_tensors_and_the_fast_tier_does_not_grow_with_copies(model, ids):
+    blocks = InfLLM(size=4, top=2, local=6, sinks=2, step=5, representatives=1, tiers=Tiers(3, "score"))
+    _, cache = last(model, ids, blocks)
+    store = cache.layers[0].groups[0].store
+    slow = store.shelf._data
+    fast = (store.near.keys, store.near.values, store.near.extra["attended"], store.sinks.keys, store.sinks.values,
+            store.summaries, store.there, store.starts, store.sizes, store.fast.data)  # fmt: skip
+    assert store.slow_bytes == slow.untyped_storage().nbytes()
+    assert store.fast_bytes == sum(t.untyped_storage().nbytes() for t in fast)
+    assert store.fast.data.shape[2] == 3
+    assert cache.nbytes == report(cache).fast_bytes + report(cache).slow_bytes
+
+
+@torch.no_grad()
+def test_a_slow_tier_on_disk_is_the_one_in_ram_and_its_files_go_with_it(model, ids, tmp_path):
+    in_ram, _ = last(model, ids, SOME)
+    on_disk, cache = last(model, ids, replace(SOME, tiers=Tiers(3, folder=tmp_path)))
+    assert torch.equal(in_ram, on_disk)
+    twin = cache.copy()
+    assert len(list(tmp_path.iterdir())) == 4
+    assert torch.equal(twin.layers[1].keys, cache.layers[1].keys)
+    del cache, twin
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+@torch.no_grad()
+def test_a_copy_is_left_alone(model, ids):
+    _, cache = last(model, ids, SOME)
+    twin = cache.copy()
+    with attached(model):
+        expected = model(ids[:, :7], past_key_values=cache).logits
+        for _ in range(2):
+            assert torch.equal(model(ids[:, :7], past_key_values=twin.copy()).logits, expected)
+
+
+@torch.no_grad()
+def test_layers_that_do_not_fetch_hold_sinks_and_window(model, ids):
+    _, cache = last(model, ids, replace(SOME, layers=(1,)))
+    assert cache.layers[0].groups[0].store.slow_bytes == 0
+    assert cache.held[0] == [2 + 6 + 5]
+    assert cache.held[1] == [40]
+
+
+def filled(blocks: int = 4) -> Shelf:
+    shelf = Shelf()
+    keys = torch.arange(2 * blocks, dtype=torch.float32).view(1, 1, -1, 1)
+    shelf.append(keys, -keys)
+    return shelf
+
+
+def fetch(fast: Fast, shelf: Shelf, *blocks: int) -> list[float]:
+    found = fast.fetch(shelf, [[list(blocks)]], torch.arange(4)[None] * 2, 2, 1)
+    return found[0, 0, :, 0, 0].tolist()
+
+
+def test_the_block_not_asked_for_the_longest_leaves_first():
+    fast, shelf = Fast(room=2), filled()
+    for block in (0, 1, 0, 2):
+        assert fetch(fast, shelf, block) == [2.0 * block]
+    assert set(fast.where[0][0]) == {0, 2}
+    assert (fast.hits, fast.loads) == (1, 3)
+
+
+def test_the_block_with_the_least_fading_attention_leaves_first():
+    fast, shelf = Fast(room=2, policy="score", fade=0.5), filled()
+    for block, got in ((0, 1.0), (1, 0.1)):
+        fetch(fast, shelf, block)
+        fast.attended([[[block]]], torch.tensor([[[got]]]))
+    fetch(fast, shelf, 2)
+    assert set(fast.where[0][0]) == {0, 2}  # under the other policy block 0 had gone
+    assert fast.worth[0][0] == {0: 0.5, 2: 0.0}
+
+
+def test_a_block_asked_for_now_never_makes_room_for_another():
+    fast, shelf = Fast(room=2), filled()
+    fetch(fast, shelf, 0, 1)
+    assert fetch(fast, shelf, 3, 1) == [6.0, 2.0]
+    assert set(fast.where[0][0]) == {1, 3}
+
+
+def test_representatives_are_the_keys_attended_to_most_and_worth_is_their_mean_logit():
+    blocks = InfLLM(representatives=2)
+    keys = torch.arange(12.0).view(1, 1, 2, 3, 2)
+    attended = torch.tensor([[[[0.1, 0.9, 0.5], [0.2, 0.1, -1.0]]]])
+    chosen, there = blocks.summarise(keys, attended >= 0, attended)
+    assert torch.equal(chosen, torch.stack((keys[:, :, 0, [1, 2]], keys[:, :, 1, [0, 1]]), 2))
+    assert there.all()
+    logits = torch.randn(1, 1, 2, 3, 2, 2)
+    expected = [sum(logits[0, 0, g, :, n].mean() for g in range(2)) for n in range(2)]
+    assert torch.allclose(blocks.score(logits)[0, 0], torch.stack(expected))
+
+
+@torch.no_grad()
+def test_what_is_padded_budgeted_or_too_far_back_is_refused(model, ids):
+    mask = torch.ones_like(ids)
+    mask[0, :3] = 0
+    with pytest.raises(InvalidInput, match="padded"):
+        read(model, ids, MemoryCache(model, Method(store=SOME)), attention_mask=mask)
+    with pytest.raises(InvalidInput, match="budgets"):
+        read(model, ids, MemoryCache(model, Method(prompt=5, store=SOME)))
+    _, cache = last(model, ids, SOME)
+    with pytest.raises(InvalidInput, match="taken back"):
+        cache.crop(-30)
+    with pytest.raises(InvalidInput, match="room"):
+        Blocks(top=5, tiers=Tiers(room=4))
+
+
+def answered(model, task, blocks) -> float:
+    right = 0
+    with attached(model), torch.no_grad():
+        cache = MemoryCache(model, Method(store=blocks))
+        read(model, task.context, cache)
+        for turn in range(task.questions.shape[1]):
+            asked, told = cache.copy(), task.questions[:, turn]
+            fine = torch.ones(len(task), dtype=torch.bool)
+            for step in range(task.answers.shape[2]):
+                told = model(told, past_key_values=asked).logits[:, -1:].argmax(-1)
+                fine &= told[:, 0] == task.answers[:, turn, step]
+            right += int(fine.sum())
+    return right / task.answers[..., 0].numel()
+
+
+SMALL = {"size": 8, "top": 2, "local": 32, "sinks": 1, "step": 16, "tiers": Tiers(8)}
+
+
+@pytest.mark.parametrize("blocks", [Blocks(**SMALL), NovelBlocks(**SMALL, representatives=2)])
+def test_key_value_pairs_are_found_at_sixteen_times_the_trained_length(small_model, blocks):
+    task = tasks.key_value(20, 1024, 8, seed=31)
+    assert answered(small_model, task, replace(blocks, layers=())) < 0.2
+    assert answered(small_model, task, blocks) >= 0.9
+
+
+@pytest.mark.parametrize("depth", [0.0, 1.0])
+def test_a_passkey_is_found_at_any_depth_of_sixteen_times_the_trained_length(small_model, depth):
+    assert answered(small_model, tasks.passkey(20, 1024, depth, seed=32), Blocks(**SMALL)) >= 0.85

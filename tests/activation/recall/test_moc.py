@@ -1,0 +1,83 @@
+"""A router over chunks: what a mask over the whole text hides is what the store does not fetch."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+
+from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation.recall.blocks import Tiers
+from mnemos.activation.recall.moc import MoC, routed
+from mnemos.errors import InvalidInput
+
+ROUTER = MoC(size=4, top=2, local=4, sinks=4, tiers=Tiers(4))
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=99, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2,
+    )).eval()  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return torch.randint(3, 99, (2, 37), generator=torch.Generator().manual_seed(1))
+
+
+def test_each_query_sees_anchors_and_its_best_chunks():
+    query, keys = torch.randn(1, 2, 30, 8), torch.randn(1, 1, 30, 8)
+    mask = ROUTER.mask(query, keys)[0, 0]
+    for t in range(30):
+        window = 4 + max((t - 8) // 4, 0) * 4
+        worth = {
+            c: float((query[0, :, t] @ keys[0, 0, 4 * c : 4 * c + 4].mean(0)).sum()) for c in range(1, window // 4)
+        }
+        best = sorted(worth, key=lambda c: -worth[c])[:2]
+        expected = {s for s in range(t + 1) if s < 4 or s >= window or s // 4 in best}
+        assert set(mask[t].nonzero()[:, 0].tolist()) == expected
+
+
+@torch.no_grad()
+def test_the_store_fetches_what_the_mask_shows(model, ids):
+    with routed(model, ROUTER):
+        expected = model(ids, use_cache=False).logits
+    cache = MemoryCache(model, Method(store=ROUTER))
+    with attached(model):
+        found = model(ids, past_key_values=cache).logits
+    assert (found - expected).abs().max() <= 1e-4
+    with pytest.raises(AssertionError):
+        assert (found - model(ids).logits).abs().max() <= 1e-4
+
+
+@torch.no_grad()
+def test_a_later_token_never_changes_an_earlier_one(model, ids):
+    changed = ids.clone()
+    changed[:, -1] = 5
+    with routed(model, ROUTER):
+        one, other = (model(x, use_cache=False).logits for x in (ids, changed))
+    assert torch.equal(one[:, :-1], other[:, :-1])
+
+
+def test_gradients_reach_the_keys_that_were_chosen(model, ids):
+    embeds = model.model.embed_tokens(ids).detach().requires_grad_()
+    with routed(model, ROUTER):
+        model(inputs_embeds=embeds, use_cache=False).logits[:, -1].sum().backward()
+    assert embeds.grad.abs().sum(-1).gt(0).any(1).all()
+    assert model.config._attn_implementation != "mnemos-moc"
+
+
+def test_windows_that_cut_chunks_are_refused(model, ids):
+    with pytest.raises(InvalidInput, match="whole chunks"):
+        MoC(size=8, local=12)
+    cache = DynamicCache()
+    cache.update(torch.zeros(2, 2, 5, 16), torch.zeros(2, 2, 5, 16), 0)
+    with pytest.raises(InvalidInput, match="whole texts"), routed(model, ROUTER):
+        model(ids[:, :3], past_key_values=cache)

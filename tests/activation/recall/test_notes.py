@@ -1,0 +1,87 @@
+"""What a cache notes of the text: every token once, its surprise as soon as the model has told it, rows that move along."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation.method import Plain
+
+
+class Wants:
+    """A store factory that wants to know the text."""
+
+    wants_tokens = True
+
+    def __call__(self, setup):
+        return Plain()
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, pad_token_id=0,
+    )).eval()  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return torch.randint(3, 50, (2, 20), generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def expected(model, ids):
+    logp = model(ids).logits.log_softmax(-1)
+    return -logp[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
+
+
+@torch.no_grad()
+def test_surprise_is_that_of_the_model_however_the_text_is_read(model, ids):
+    cache = MemoryCache(model, Method(store=Wants()))
+    read(model, ids[:, :12], cache, chunk=5)
+    with attached(model):
+        for t in range(12, 20):
+            model(ids[:, t : t + 1], past_key_values=cache)
+    assert torch.equal(cache.notes.tokens, ids)
+    assert cache.notes.surprise[:, 0].isnan().all()
+    assert (cache.notes.surprise[:, 1:] - expected(model, ids)).abs().max() <= 1e-4
+
+
+@torch.no_grad()
+def test_a_prompt_of_which_only_the_last_logits_were_made_has_no_surprise(model, ids):
+    cache = MemoryCache(model, Method(store=Wants()))
+    with attached(model):
+        told = model.generate(ids, past_key_values=cache, max_new_tokens=5, do_sample=False)
+    assert torch.equal(cache.notes.tokens, told[:, :24])
+    assert cache.notes.surprise[:, :20].isnan().all()
+    assert (cache.notes.surprise[:, 20:] - expected(model, told)[:, 19:23]).abs().max() <= 1e-4
+
+
+@torch.no_grad()
+def test_what_is_taken_back_and_rows_that_move_are_followed(model, ids):
+    cache = MemoryCache(model, Method(store=Wants()))
+    read(model, ids, cache)
+    cache.crop(-5)
+    with attached(model):
+        model(ids[:, :3], past_key_values=cache)
+    assert torch.equal(cache.notes.tokens, torch.cat((ids[:, :15], ids[:, :3]), 1))
+    cache.reorder_cache(torch.tensor([1, 1]))
+    assert torch.equal(cache.notes.tokens[0], cache.notes.tokens[1])
+    twin = cache.copy()
+    twin.reset()
+    assert twin.notes.tokens is None
+    assert cache.notes.tokens.shape == (2, 18)
+
+
+@torch.no_grad()
+def test_a_cache_that_does_not_ask_notes_nothing(model, ids):
+    cache = MemoryCache(model)
+    read(model, ids, cache)
+    assert cache.notes.tokens is None

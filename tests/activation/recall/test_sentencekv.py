@@ -1,0 +1,90 @@
+"""SentenceKV: whole sentences, found by their mean key, loaded once for a sentence that is written."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation.recall.blocks import Tiers
+from mnemos.activation.recall.sentencekv import SentenceKV
+from mnemos.bench.kv import tasks
+from mnemos.bench.kv.vocabulary import PERIOD
+from mnemos.errors import InvalidInput
+
+SENTENCES = SentenceKV(size=16, top=6, ends=(PERIOD,), tokens=24, local=24, sinks=1, step=12, tiers=Tiers(12))
+
+
+@pytest.fixture(scope="module")
+def task():
+    return tasks.records(2, 200, 6, seed=60)
+
+
+@pytest.fixture
+@torch.no_grad()
+def cache(small_model, task):
+    cache = MemoryCache(small_model, Method(store=SENTENCES))
+    read(small_model, task.context, cache)
+    return cache
+
+
+def test_a_block_is_a_sentence(cache, task):
+    for row in range(2):
+        store = cache.layers[1].groups[0].store
+        ends = {t + 1 for t in (task.context[row] == PERIOD).nonzero()[:, 0].tolist()}
+        begins = (store.starts[row] + 1)[store.sizes[row] > 0].tolist()
+        cut = {b for r in range(2) for b in (task.context[r] == PERIOD).nonzero()[:, 0].add(1).tolist()}
+        assert all(b in cut or b == 1 or b - begins[i] == 16 for i, b in enumerate(begins[1:]))
+        assert len(set(begins) & ends) > len(begins) / 2
+        assert int(store.sizes.max()) <= 16
+
+
+@torch.no_grad()
+def test_the_best_sentences_are_loaded_whole_until_the_budget_is_full(cache, small_model):
+    store = cache.layers[1].groups[0].store
+    full = cache.layers[1].keys
+    query = torch.randn(2, 2, 1, 32, generator=torch.Generator().manual_seed(4))
+    cache.notes.before(torch.full((2, 1), 7), cache.seen)
+    store.put(type(store.near)(full[:, :, :1], full[:, :, :1]))
+    entries = store.read(query, cache.seen)
+    far = cache.rotary().shift(full, store.first - 1 - torch.arange(200).expand(2, 1, -1))
+    for row in range(2):
+        sizes = zip(store.starts[row].tolist(), store.sizes[row].tolist(), strict=True)
+        spans = [(b + 1, b + 1 + n) for b, n in sizes if n]
+        worth = [float(query[row, :, 0].mean(0) @ far[row, 0, b:e].mean(0)) for b, e in spans]
+        best, room = [], 24
+        for i in sorted(range(len(spans)), key=lambda i: -worth[i])[:6]:
+            if spans[i][1] - spans[i][0] <= room:
+                best.append(worth[i])
+                room -= spans[i][1] - spans[i][0]
+        shown = entries.slots[row, 0][entries.valid[row, 0]].tolist()
+        loaded = [i for i, (b, e) in enumerate(spans) if b in shown[1:] and e <= store.first]
+        assert sorted(worth[i] for i in loaded) == pytest.approx(sorted(best), abs=1e-4)  # some sentences are alike
+        assert shown == [0, *(t for i in loaded for t in range(*spans[i])), *range(store.first, 201)]
+
+
+@torch.no_grad()
+def test_sentences_are_loaded_once_for_each_that_is_written(cache, small_model):
+    store = cache.layers[1].groups[0].store
+    with attached(small_model):
+        for token in (9, 40, PERIOD, 10, 41, 42, PERIOD, 11):
+            small_model(torch.full((2, 1), token), past_key_values=cache)
+    assert store.loaded == 3
+
+
+@torch.no_grad()
+def test_an_answer_is_the_same_after_rows_have_moved(cache, small_model, task):
+    other = cache.copy()
+    other.reorder_cache(torch.tensor([1, 0]))
+    asked = task.questions[:, 0]
+    with attached(small_model):
+        one = small_model(asked, past_key_values=cache).logits
+        two = small_model(asked.flip(0), past_key_values=other).logits
+    assert (one - two.flip(0)).abs().max() <= 1e-5
+
+
+def test_a_method_without_ends_is_refused():
+    with pytest.raises(InvalidInput, match="ends is empty"):
+        SentenceKV()
