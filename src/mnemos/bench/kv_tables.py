@@ -51,7 +51,8 @@ def beaten(result: Result) -> Rows:
     lines: Rows = [["method", "task", "baselines", "ahead of the best of them by", "beaten"]]
     for name, row in result["beaten"].items():
         others = ", ".join(result["methods"][name]["baselines"])
-        lines.append([name, row["task"], others, f"{row['margin']:+.2f}", "yes" if row["beaten"] else "no"])
+        verdict = "yes" if row["beaten"] else "level" if row["margin"] == 0 else "no"
+        lines.append([name, row["task"], others, f"{row['margin']:+.2f}", verdict])
     return lines
 
 

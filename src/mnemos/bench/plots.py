@@ -62,8 +62,8 @@ def plot_kv(result: dict[str, Any], path: Path | str) -> Path:
     """
     methods = result["methods"]
     names = [task for task in next(iter(methods.values()))["tasks"] if task not in ("in-turn", "decode")]
-    figure = new_figure(4.4 * 4, 3.7 * -(-len(names) // 4))
-    axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharex=True, sharey=True).flatten()
+    figure = new_figure(5.2 * 3, 3.4 * -(-len(names) // 3))
+    axes = figure.subplots(-(-len(names) // 3), 3, squeeze=False, sharex=True, sharey=True).flatten()
     for axis, task in zip(axes, names, strict=False):
         kv_panel(axis, task, {name: row["tasks"][task] for name, row in methods.items()})
     for axis in axes[len(names) :]:
@@ -96,7 +96,7 @@ def kv_panel(axis: Any, task: str, found: dict[str, dict[str, Any]]) -> None:
     axis.set_xlabel("bytes held, of a full cache's")
     axis.set_ylabel("answered")
     axis.set_ylim(-0.02, 1.02)
-    axis.legend(fontsize=6.5, frameon=False)
+    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def new_figure(width: float, height: float) -> Any:

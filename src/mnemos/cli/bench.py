@@ -31,6 +31,7 @@ LIFE = {
 }
 KV = {
     "kv-long": "Blocks that are fetched when asked for, in contexts of up to 16 times the trained length.",
+    "kv-diffusion": "Caches for masked-diffusion decoding: agreement, what is computed again, ablations.",
     "kv-speed": "What a cache through Mnemos costs and saves in time: its door, an eighth held, KV cubes.",
     "kv-pages": "Pages, a shared prefix, attention in chunks and virtual memory: room and time.",
     "kv-schedule": "How long caches are kept while tools work, and which prefixes stay, in a simulation.",

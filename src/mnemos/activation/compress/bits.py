@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,11 @@ class Packed:
 
     def __len__(self) -> int:
         return self.shape[2]
+
+    def rows(self, index: Tensor) -> Packed:
+        """Return some rows of the batch, in that order."""
+        picked = [t.index_select(0, index.to(t.device)) for t in (self.codes, self.scale, self.low)]
+        return replace(self, codes=picked[0], scale=picked[1], low=picked[2], shape=(len(picked[0]), *self.shape[1:]))
 
 
 def pack(tensor: Tensor, bits: int, axis: int, group: int = 32) -> Packed:

@@ -74,7 +74,10 @@ def calibrated(model: Any) -> dict[str, Recipe]:
     errors = layer_errors(model, Method(CompressKV(heads, kernel=5)), context, question, 0.25)
     copying = retrieval_scores(model, context, question, answer, evidence[:, -answer.shape[1] :])
     made: dict[str, Callable[[float], Method]] = {
-        "compresskv": lambda share: Method(CompressKV(heads, kernel=5), prompt=share, spread=ErrorBudgets(errors)),
+        "compresskv": lambda share: Method(CompressKV(heads, kernel=5), prompt=share),
+        "compresskv-budgets": lambda share: Method(
+            CompressKV(heads, kernel=5), prompt=share, spread=ErrorBudgets(errors)
+        ),
         "retrieval-heads": lambda share: Method(SnapKV(kernel=5), prompt=share, spread=RetrievalHeads(copying)),
     }
     baselines = ("random", "recent", "snapkv")

@@ -1,0 +1,121 @@
+"""A store of two precisions: the entries that matter, and the others in few bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.compress.squeezed import bare
+from mnemos.activation.compress.tier import Tier
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import Plain
+from mnemos.errors import InvalidInput
+
+
+class Mixed(Plain):
+    """The store of `MiKV`: plain until settled, then two tiers and, for each entry, which of them it is in."""
+
+    def __init__(self, low: int, high: int | None, balanced: bool) -> None:
+        super().__init__()  # `entries` holds everything until settled, and then all but keys and values
+        self.low, self.high, self.balanced = low, high, balanced
+        self.asked: Tensor | None = None  # max |q| of the prompt, (B, H, 1, D)
+        self.balance: Tensor | None = None  # b, (B, H, 1, D)
+        self.tiers: list[Tier] = []  # precise, rounded
+
+    def put(self, new: Entries) -> None:
+        """Append the entries of a call; they are precise."""
+        if self.tiers:
+            self.tiers[0] = self.tiers[0].joined(self._tier(new.keys, new.values, self.high))
+            precise = torch.ones(new.keys.shape[:3], dtype=torch.bool, device=new.keys.device)
+            new = bare(replace(new, extra={"precise": precise}))
+        super().put(new)
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return all in text order; O(T D)."""
+        entries = super().read(query, start)
+        if not self.tiers:
+            if query.numel():
+                asked = query.abs().reshape(*entries.keys.shape[:2], -1, query.shape[3]).amax(2, keepdim=True)
+                self.asked = asked if self.asked is None else torch.maximum(self.asked, asked)
+            return entries
+        precise = entries.extra["precise"]
+        order = (~precise).int().argsort(dim=2, stable=True).argsort(2)[..., None]  # where each stands in the tiers
+        both = [tier.open() for tier in self.tiers]
+        keys, values = (torch.cat([pair[i] for pair in both], 2) for i in (0, 1))
+        keys = keys.gather(2, order.expand(-1, -1, -1, keys.shape[3]))
+        values = values.gather(2, order.expand(-1, -1, -1, values.shape[3]))
+        keys = keys if self.balance is None else (keys / self.balance).to(keys.dtype)
+        return replace(entries, keys=keys, values=values)
+
+    def replace(self, entries: Entries) -> None:
+        """Hold these instead; once settled, those that are no longer precise are rounded."""
+        assert self.entries is not None
+        if len(entries) != len(self.entries):
+            raise InvalidInput("MiKV lets none go: use it with action=Demote().")
+        previous, self.entries = self.entries, replace(entries, slots=None)
+        if not self.tiers:
+            return
+        self.entries, before = bare(self.entries), previous.extra["precise"]
+        stays = entries.extra["precise"].gather(2, places(before))
+        kept, gone = places(stays), places(~stays)
+        if not gone.shape[2]:
+            return
+        keys, values = self.tiers[0].taken(gone).open()
+        low = self.tiers[1].joined(Tier.of(keys, values, self.low))
+        at = torch.cat((places(~before), places(before).gather(2, gone)), 2)
+        self.tiers = [self.tiers[0].taken(kept), low.taken(at.argsort(2))]
+
+    def settled(self) -> None:
+        """Part what the prompt left in two tiers."""
+        entries = self.entries
+        if entries is None or self.tiers:
+            return
+        if self.asked is None:
+            raise InvalidInput("MiKV has seen no queries of these heads: use it without a budget by heads.")
+        if self.balanced:
+            ratio = self.asked / entries.keys.abs().amax(2, keepdim=True).clamp_min(1e-9)
+            self.balance = ratio.float().sqrt().clamp(1e-3, 1e3).half()
+        self.asked = None
+        everyone = torch.ones(entries.keys.shape[:3], dtype=torch.bool, device=entries.keys.device)
+        precise = entries.extra.get("precise", everyone)
+        self.entries = bare(replace(entries, extra=entries.extra | {"precise": precise}))
+        parts = [entries.gather(places(mask)) for mask in (precise, ~precise)]
+        bits = (self.high, self.low)
+        self.tiers = [self._tier(part.keys, part.values, some) for part, some in zip(parts, bits, strict=True)]
+
+    def _tier(self, keys: Tensor, values: Tensor, bits: int | None) -> Tier:
+        keys = keys if self.balance is None else (keys * self.balance).to(keys.dtype)
+        return Tier.of(keys, values, bits)
+
+    def rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch."""
+        super().rows(index)
+        self.tiers = [tier.rows(index) for tier in self.tiers]
+        for name in ("asked", "balance"):
+            held = getattr(self, name)
+            if held is not None:
+                setattr(self, name, held.index_select(0, index.to(held.device)))
+
+    def crop(self, seen: int) -> None:
+        """Drop what stands at or after a slot; it must be precise still."""
+        before = self.held
+        super().crop(seen)
+        if self.tiers and before > self.held:
+            assert self.entries is not None
+            count = self.entries.extra["precise"].sum(2)
+            index = torch.arange(int(count[0, 0]), device=count.device).expand(*count.shape, -1)
+            self.tiers[0] = self.tiers[0].taken(index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        own = sum(int(t.nbytes) for t in (self.asked, self.balance) if t is not None)
+        return super().nbytes + own + sum(tier.nbytes for tier in self.tiers)
+
+
+def places(mask: Tensor) -> Tensor:
+    """Return where a mask (B, H, T) is True, (B, H, n), in order; every head has n."""
+    count = int(mask[0, 0].sum()) if mask.numel() else 0
+    return (~mask).int().argsort(dim=2, stable=True)[:, :, :count]

@@ -1,0 +1,144 @@
+"""ThinK: channels of the keys that the last queries do not care about are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.compress.bits import WIDTHS, Packed, pack, unpack
+from mnemos.activation.compress.squeezed import Squeezed
+from mnemos.activation.entries import Entries
+from mnemos.activation.forget.snapkv import SnapKV
+from mnemos.activation.method import Method, Setup
+from mnemos.activation.recipes import recipe
+from mnemos.errors import InvalidInput
+from mnemos.methods import Paper, method
+
+
+@method(
+    "think",
+    form="activation",
+    operation="compress",
+    papers=(Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018"),),
+)
+@dataclass(frozen=True)
+class ThinK:
+    """Keeps the (1 - `ratio`) D channels of a head with the largest |Q_i K_i^T|_F over the last `window` queries: a `store`.
+
+    The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads that
+    share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is read has
+    zeros elsewhere, which is what the paper's masked query gives. The `residual` newest keys are whole and go over in
+    groups, by the channels that the prompt chose. `by` "norm" ranks by |K_i| alone, for comparison. With `bits` keys (per
+    channel) and values (per token) are rounded besides, as KIVI does. Heads must have equal budgets. On the small models
+    ranking by the norm of keys alone answers as much; random channels answer far less.
+    """
+
+    ratio: float = 0.4
+    window: int = 32
+    residual: int = 32
+    group: int = 32
+    by: Literal["query", "norm"] = "query"
+    bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ratio < 1:
+            raise InvalidInput(f"ratio is {self.ratio}: give the share of channels that go, from 0 to below 1.")
+        if self.window < 1 or self.group < 1 or self.residual < 0 or self.by not in ("query", "norm"):
+            raise InvalidInput(f"{self}: give a window and group of 1 or more, and rank by 'query' or 'norm'.")
+        if self.bits is not None and self.bits not in WIDTHS:
+            raise InvalidInput(f"{self.bits} bits cannot be packed: choose from {', '.join(map(str, WIDTHS))}.")
+
+    def __call__(self, setup: Setup) -> Thin:
+        """Return the store of a layer."""
+        return Thin(self)
+
+
+@dataclass
+class Narrow:
+    """Some channels of keys, (B, H, n, C), and whole values; `owner` knows which channels."""
+
+    keys: Packed | Tensor
+    values: Packed | Tensor
+    owner: Thin
+
+    def open(self) -> tuple[Tensor, Tensor]:
+        """Return keys with zeros where channels were left out, and values."""
+        keys, values = (t if isinstance(t, Tensor) else unpack(t) for t in (self.keys, self.values))
+        assert self.owner.channels is not None
+        index = self.owner.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)
+        return keys.new_zeros(*keys.shape[:3], self.owner.width).scatter_(3, index, keys), values
+
+    def rows(self, index: Tensor) -> Narrow:
+        """Return some rows of the batch."""
+        keys, values = (t.index_select(0, index.to(t.device)) if isinstance(t, Tensor) else t.rows(index)
+                        for t in (self.keys, self.values))  # fmt: skip
+        return Narrow(keys, values, self.owner)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both."""
+        return int(self.keys.nbytes + self.values.nbytes)
+
+
+class Thin(Squeezed):
+    """The store of `ThinK`."""
+
+    def __init__(self, think: ThinK) -> None:
+        super().__init__(think.residual, think.group)
+        self.think = think
+        self.asked: Tensor | None = None  # |Q_i| of the last queries of the prompt, summed over query heads, (B, H, D)
+        self.channels: Tensor | None = None  # those kept, in order, (B, H, C)
+        self.width = 0  # D
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return all; note the queries of a prompt."""
+        entries = super().read(query, start)
+        if self.frame is None and query.numel():
+            last = query[:, :, -self.think.window :].float().norm(dim=2)  # (B, H*G, D)
+            self.asked = last.reshape(*entries.keys.shape[:2], -1, last.shape[-1]).sum(2)
+        return entries
+
+    def importance(self, keys: Tensor) -> Tensor:
+        """Return what decides which channels stay, (B, H, D)."""
+        norm = keys.float().norm(dim=2)
+        if self.think.by == "norm":
+            return norm
+        if self.asked is None:
+            raise InvalidInput("ThinK has seen no queries of these heads: use it without a budget by heads.")
+        return norm * self.asked
+
+    def squeeze(self, keys: Tensor, values: Tensor) -> Narrow:
+        """Return the entries with the channels that stay."""
+        if self.channels is None:
+            self.width = keys.shape[3]
+            count = max(1, round((1 - self.think.ratio) * self.width))
+            self.channels = self.importance(keys).topk(count, dim=2).indices.sort(2).values.to(torch.int16)
+            self.asked = None
+        index = self.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)
+        thin, bits = keys.gather(3, index), self.think.bits
+        if bits is None:
+            return Narrow(thin, values.clone(), self)
+        return Narrow(pack(thin, bits, 2, self.group), pack(values, bits, 3), self)
+
+    def rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch."""
+        super().rows(index)
+        for name in ("asked", "channels"):
+            if (held := getattr(self, name)) is not None:
+                setattr(self, name, held.index_select(0, index.to(held.device)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return super().nbytes + sum(int(t.nbytes) for t in (self.asked, self.channels) if t is not None)
+
+
+@recipe("think", task="key-value-known", baselines=("random", "recent"))
+def think(share: float) -> Method:
+    """The prompt by SnapKV and 60 % of the key channels of what stays; above 80 % of a cache, more channels instead."""
+    if share > 0.8:
+        return Method(store=ThinK(ratio=2 * (1 - share), residual=0))
+    return Method(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))

@@ -1,0 +1,1 @@
+"""Merging entries that do not stay into those that do."""

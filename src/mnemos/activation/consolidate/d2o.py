@@ -1,0 +1,69 @@
+"""D2O: layers share the budget by how spread their attention is, and what is evicted is merged where it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mnemos.activation.consolidate.merge import Merge
+from mnemos.activation.forget.h2o import H2O
+from mnemos.activation.forget.share import divide
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+
+@dataclass(frozen=True)
+class Density:
+    """Layers with dense attention get more: in proportion to softmax(-F / mean F), F the variance of what entries receive.
+
+    F_l is the variance over the entries of the attention that each got from the prompt, mean over rows and heads. The
+    division by the mean over the layers is ours: without it one layer may get next to nothing. `least` of an even share is
+    everyone's.
+    """
+
+    least: float = 0.5
+
+    def need(self, view: View, score: Tensor) -> Tensor:
+        """Return F of a layer, ()."""
+        return view.received().float().var(-1).mean()
+
+    def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
+        """Return each layer's entries."""
+        spread = torch.stack([need.cpu() for need in needs])
+        weights = torch.softmax(-spread / spread.mean().clamp_min(1e-9), 0)
+        return list(divide(weights, each * len(needs), max(1, int(self.least * each)), held).unbind(0))
+
+
+@recipe("d2o", task="key-value", baselines=("h2o", "random", "recent"), phase="decode")
+@method(
+    "d2o",
+    form="activation",
+    operation="consolidate",
+    papers=(
+        Paper(
+            "D2O: Dynamic Discriminative Operations for Efficient Generative Inference of Large Language Models",
+            "2406.13035",
+        ),
+    ),
+)
+def d2o(share: float) -> Method:
+    """Evict by accumulated attention, merge what is like a kept key by an EMA threshold, budgets by layer.
+
+    Half of what stays of a prompt is recent. Importance is H2O's attention per query, where the paper has the sum. What is
+    generated has a budget of its own, as a layer's part of the prompt's would else be lost with the next token. On the small
+    models it answers more than the same eviction without merging where the question is not known (less where it is), but
+    less than random eviction, and no more than with even layers.
+    """
+    return Method(
+        H2O(mean=True),
+        prompt=share,
+        decode=share,
+        apart=True,
+        recent=0.5,
+        spread=Density(),
+        action=Merge(threshold="ema"),
+    )

@@ -1,0 +1,59 @@
+"""EMS: what matters least is evicted, what lies between is merged, by a score of all and of the last queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mnemos.activation.consolidate.merge import Merge
+from mnemos.activation.forget.h2o import H2O
+from mnemos.activation.forget.snapkv import SnapKV, observe
+from mnemos.activation.method import Method, View
+from mnemos.activation.recipes import recipe
+from mnemos.methods import Paper, method
+
+MEAN = H2O(mean=True)
+
+
+@method(
+    "ems",
+    form="activation",
+    operation="consolidate",
+    papers=(
+        Paper(
+            "EMS: Adaptive Evict-then-Merge Strategy for Head-wise KV Cache Compression Based on Global-Local Importance",
+            "2412.08521",
+        ),
+    ),
+)
+@dataclass(frozen=True)
+class GlobalLocal:
+    """s = local + global * mean(local) / mean(global): two kinds of attention, brought to the same size.
+
+    Global is what an entry got from each query that could see it, local what it got from the last `window` queries (never
+    more than a 64th of what is held). Adding the two is ours, as are the share evicted and the threshold of the recipe. With
+    `Merge(evict=..., threshold=...)` the lowest are evicted and the middle ones merged; its threshold is the paper's zero
+    class, which takes in what is like no kept key and is thrown away. On the small models it answers what SnapKV does:
+    without the threshold or the local half it answers far less, and evicting all that does not stay answers as much.
+    """
+
+    window: int = 32
+    use: tuple[bool, bool] = (True, True)  # global, local: either half alone for comparisons
+
+    def watch(self, view: View) -> None:
+        """Add what the queries of a call gave; O(q T D)."""
+        MEAN.watch(view)
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the score, (B, H, T)."""
+        everywhere = MEAN(view)
+        here = observe(view, SnapKV(window=self.window).size(view)).sum(2)
+        scale = here.mean(2, keepdim=True) / everywhere.mean(2, keepdim=True).clamp_min(1e-9)
+        return everywhere * scale * self.use[0] + here * self.use[1]
+
+
+@recipe("ems", task="key-value-known", baselines=("h2o", "snapkv", "random", "recent"))
+def ems(share: float) -> Method:
+    """The prompt by the global-local score: half of what does not stay is evicted, the rest merged if 0.6 like a kept key."""
+    return Method(GlobalLocal(), prompt=share, sinks=1, recent=1, action=Merge(evict=0.5, threshold=0.6))

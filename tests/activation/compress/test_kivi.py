@@ -1,0 +1,141 @@
+"""KIVI: the rounding of the paper, parts that never change, true bytes, and what it does to answers."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation.compress.bits import pack, unpack
+from mnemos.activation.compress.kivi import Kivi, keydiff_kivi, kivi
+from mnemos.activation.forget.keydiff import KeyDiff
+from mnemos.bench.kv import small, tasks
+from mnemos.errors import InvalidInput
+
+SPLIT = (40, 1, 1, 1, 1, 1, 3)
+
+
+def rounded(group, bits):
+    """Round to the nearest of 2^b levels from the least to the largest, by hand."""
+    low = group.min().half().float()
+    scale = ((group.max() - low) / (2**bits - 1)).half().float()
+    return torch.tensor([low + scale * round(float((x - low) / scale)) for x in group.tolist()])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_numbers_are_rounded_by_groups_along_the_axis(bits, axis):
+    x = torch.randn(1, 2, 10, 6, generator=torch.Generator().manual_seed(bits))
+    found = unpack(pack(x, bits, axis, 4)).movedim(axis, -1)
+    rows, expected = x.movedim(axis, -1), torch.empty_like(found)
+    for row, into in zip(rows.flatten(0, 2), expected.flatten(0, 2), strict=True):
+        for at in range(0, len(row), 4):
+            into[at : at + 4] = rounded(row[at : at + 4], bits)
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_a_prompt_is_attended_to_in_full_and_rounded_afterwards(llama, ids, after):
+    model = llama()
+    full, exact = after(model, Method(), ids, (48,))
+    cache, found = after(model, Method(store=Kivi(8, residual=8, group=16)), ids, (48,))
+    assert torch.equal(found, exact)
+    for layer, whole in zip(cache.layers, full.layers, strict=True):
+        assert torch.equal(layer.keys[:, :, 40:], whole.keys[:, :, 40:])
+        assert 0 < (layer.keys - whole.keys)[:, :, :40].abs().max() < 0.02
+        assert 0 < (layer.values - whole.values)[:, :, :40].abs().max() < 0.02
+
+
+def test_parts_are_appended_by_groups_and_never_change(llama, ids, after):
+    model = llama()
+    store = Kivi(2, residual=8, group=4)
+    prompt, _ = after(model, Method(store=store), ids, (40,))
+    later, _ = after(model, Method(store=store), ids, SPLIT)
+    before, now = prompt.layers[1].groups[0].store, later.layers[1].groups[0].store
+    assert [len(part.keys) for part in before.parts] == [32]
+    assert [len(part.keys) for part in now.parts] == [32, 4]
+    assert torch.equal(before.parts[0].keys.codes, now.parts[0].keys.codes)
+    assert now.keys.shape[2] == 12  # up to residual + group - 1, and the last call
+    assert after(model, Method(store=store), ids, SPLIT[:-1])[0].layers[1].groups[0].store.keys.shape[2] == 9
+    assert later.held == [[48], [48]]
+
+
+def test_what_eviction_left_is_what_is_rounded(llama, ids, after):
+    model = llama()
+    alone, _ = after(model, Method(KeyDiff(), prompt=0.5), ids, (48,))
+    both, _ = after(model, Method(KeyDiff(), prompt=0.5, store=Kivi(8, residual=0)), ids, (48,))
+    for one, other in zip(alone.layers, both.layers, strict=True):
+        entries = [layer.groups[0].store.read(torch.empty(0), 48) for layer in (one, other)]
+        assert torch.equal(entries[0].slots, entries[1].slots.int())
+        assert (entries[0].keys - entries[1].keys).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("method", [
+    Method(store=Kivi(2, residual=8, group=4)), Method(KeyDiff(), prompt=0.5, store=Kivi(4, residual=4)),
+])  # fmt: skip
+def test_bytes_are_those_of_the_tensors(llama, ids, after, tensors, method):
+    for sizes in (SPLIT[:1], SPLIT):
+        cache, _ = after(llama(), method, ids, sizes)
+        for layer in cache.layers:
+            store = layer.groups[0].store
+            assert store.nbytes == tensors(store) > 0
+    assert cache.nbytes < after(llama(), Method(), ids, SPLIT)[0].nbytes / 2
+
+
+def test_eight_bits_answer_as_the_full_cache_does_with_padding_and_beams(llama, ids, after):
+    model = llama()
+    mask = torch.ones(2, 48, dtype=torch.long)
+    mask[0, :9] = 0
+    more = {"attention_mask": mask, "max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
+    expected = model.generate(ids, **more)
+    with attached(model):
+        cache = MemoryCache(model, Method(store=Kivi(8, residual=4, group=4)))
+        assert torch.equal(model.generate(ids, past_key_values=cache, **more), expected)
+
+
+def test_a_copy_and_a_crop_leave_what_was_there(llama, ids, after):
+    model = llama()
+    cache, _ = after(model, Method(store=Kivi(2, residual=8, group=4)), ids, (40,))
+    other, keys = cache.copy(), cache.layers[0].keys
+    with torch.no_grad(), attached(model):
+        model(ids[:, 40:], past_key_values=other)
+    assert (cache.seen, other.seen) == (40, 48)
+    other.crop(-8)
+    assert torch.equal(other.layers[0].keys, keys)
+    with pytest.raises(InvalidInput, match="larger residual"):
+        cache.crop(-9)
+
+
+def test_letting_go_while_generating_is_refused(llama, ids, after):
+    with pytest.raises(InvalidInput, match="decode"):
+        after(llama(), Method(KeyDiff(), decode=10, store=Kivi(2, residual=0)), ids, (40, 1))
+
+
+@pytest.mark.parametrize("given", [
+    {"bits": 3}, {"value_bits": 5}, {"group": 0}, {"residual": -1}, {"keys": "head"},
+])  # fmt: skip
+def test_layouts_that_mean_nothing_are_refused(given):
+    with pytest.raises(InvalidInput):
+        Kivi(**given)
+    with pytest.raises(InvalidInput, match="evict"):
+        kivi(0.05)
+
+
+def test_outlier_channels_break_keys_per_token_and_not_per_channel(small_model, answered):
+    """The claim of the paper, on a model whose logits outliers leave as they are."""
+    model, task = small.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=31)
+    right = {
+        axis: answered(model, Method(store=Kivi(2, keys=axis, residual=0)), task)[0] for axis in ("channel", "token")
+    }
+    assert right["channel"] > 0.75
+    assert right["token"] < 0.3
+
+
+@pytest.mark.parametrize("share", [0.125, 0.0625])
+def test_evicting_and_rounding_answers_more_than_either_at_the_same_bytes(small_model, answered, share):
+    task = tasks.key_value(15, 64, seed=32)
+    both, held = answered(small_model, keydiff_kivi(share), task)
+    assert held <= share
+    assert both > answered(small_model, Method(KeyDiff(), prompt=share), task)[0]
+    assert both >= (0.9 if share == 0.125 else answered(small_model, kivi(share), task)[0])

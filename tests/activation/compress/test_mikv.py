@@ -1,0 +1,133 @@
+"""MiKV: who is precise, what the others become, and what that does to answers."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation.compress.bits import pack, unpack
+from mnemos.activation.compress.kivi import Kivi
+from mnemos.activation.compress.mikv import Demote, MiKV, mikv
+from mnemos.activation.forget.h2o import H2O, h2o
+from mnemos.activation.forget.keydiff import KeyDiff
+from mnemos.bench.kv import small, tasks
+from mnemos.errors import InvalidInput
+
+SPLIT = (40, 1, 1, 1, 1, 4)
+
+
+def held(cache, layer):
+    return cache.layers[layer].groups[0].store.read(torch.empty(0), cache.seen)
+
+
+def queries(model, ids):
+    """The largest |q| of each channel in layer 0, (B, H, 1, D), by hand."""
+    found = {}
+
+    class Look:
+        def __call__(self, view):
+            found[view.layer] = view.query
+            return view.entries.places()
+
+    with torch.no_grad(), attached(model):
+        model(ids, past_key_values=MemoryCache(model, Method(Look(), prompt=1)))
+    query = found[0]
+    return query.abs().reshape(len(ids), 2, -1, query.shape[3]).amax(2, keepdim=True)
+
+
+@pytest.mark.parametrize("balance", [True, False])
+def test_what_h2o_keeps_is_as_it_was_and_the_rest_is_balanced_and_rounded(llama, ids, after, balance):
+    model = llama()
+    full = held(after(model, Method(), ids, (48,))[0], 0)
+    kept = held(after(model, Method(H2O(), prompt=12), ids, (48,))[0], 0).slots.long()
+    method = Method(H2O(), prompt=12, action=Demote(), store=MiKV(2, balance=balance))
+    found = held(after(model, method, ids, (48,))[0], 0)
+    b = (queries(model, ids) / full.keys.abs().amax(2, keepdim=True)).sqrt().half() if balance else torch.ones(1)
+    low = unpack(pack(full.keys * b, 2, 3)) / b, unpack(pack(full.values, 2, 3))
+    for given, rounded, now in zip((full.keys, full.values), low, (found.keys, found.values), strict=True):
+        index = kept[..., None].expand(-1, -1, -1, given.shape[3])
+        expected = rounded.scatter(2, index, given.gather(2, index))
+        assert torch.allclose(now, expected, atol=1e-5, rtol=2e-3)
+    assert found.extra["precise"].sum(2).eq(12).all()
+
+
+class Shuffled:
+    """Another order at every call."""
+
+    def __call__(self, view):
+        return torch.rand(view.entries.keys.shape[:3], generator=torch.Generator().manual_seed(view.seen))
+
+
+@pytest.mark.parametrize("score", [H2O(), Shuffled()])
+def test_while_generating_the_precise_are_as_many_as_the_budget_and_none_comes_back(llama, ids, after, score):
+    model = llama()
+    method = Method(score, prompt=10, decode=10, recent=0.5, action=Demote(), store=MiKV(2))
+    before, now = (held(after(model, method, ids, sizes)[0], 1) for sizes in (SPLIT[:1], SPLIT))
+    assert len(now) == 48
+    assert now.extra["precise"].sum(2).eq(10).all()
+    assert now.extra["precise"][:, :, -5:].all()
+    low = ~before.extra["precise"]
+    assert not now.extra["precise"][:, :, :40][low].any()
+    assert torch.equal(now.keys[:, :, :40][low], before.keys[low])  # rounded once
+    full = held(after(model, Method(), ids, (40,))[0], 1)
+    demoted = before.extra["precise"] & ~now.extra["precise"][:, :, :40]
+    error = (now.values[:, :, :40] - full.values).abs().amax(-1)[demoted]
+    assert 0 < error.max() < full.values.abs().max() / 2  # each at its own place
+
+
+@pytest.mark.parametrize("high", [None, 8])
+def test_bytes_are_those_of_the_tensors(llama, ids, after, tensors, high):
+    method = Method(H2O(), prompt=10, decode=10, action=Demote(), store=MiKV(2, high))
+    cache, _ = after(llama(), method, ids, SPLIT)
+    for layer in cache.layers:
+        store = layer.groups[0].store
+        assert store.nbytes == tensors(store) > 0
+
+
+def test_eight_bits_for_all_answer_as_the_full_cache_does_with_beams(llama, ids):
+    model = llama()
+    more = {"max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
+    expected = model.generate(ids, **more)
+    method = Method(H2O(), prompt=0.2, decode=0.2, action=Demote(), store=MiKV(8, 8))
+    with attached(model):
+        assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model, method), **more), expected)
+
+
+def test_a_crop_lets_the_newest_go(llama, ids, after):
+    model = llama()
+    cache, _ = after(model, Method(KeyDiff(), prompt=0.3, action=Demote(), store=MiKV(2)), ids, (40,))
+    other, before = cache.copy(), held(cache, 0)
+    with torch.no_grad(), attached(model):
+        model(ids[:, 40:], past_key_values=other)
+    other.crop(-8)
+    assert torch.equal(held(other, 0).keys, before.keys)
+
+
+def test_actions_that_drop_are_refused(llama, ids, after):
+    with pytest.raises(InvalidInput, match="Demote"):
+        after(llama(), Method(H2O(), decode=10, store=MiKV(2)), ids, (40, 1))
+    with pytest.raises(InvalidInput, match="bits"):
+        MiKV(3)
+
+
+def test_facts_that_were_not_important_are_still_answered(small_model, answered):
+    """Against eviction by the same score, and against rounding all alike, at the same bytes."""
+    task = tasks.key_value(15, 64, seed=33)
+    right, share = answered(small_model, mikv(0.125), task)
+    assert share <= 0.125
+    assert right > answered(small_model, h2o(0.125), task)[0] + 0.3
+    assert right >= answered(small_model, Method(store=Kivi(2, keys="token", residual=0)), task)[0] - 0.02
+
+
+def test_with_outliers_and_without_the_balancer_answers_are_lost(small_model, answered):
+    model, task = small.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=34)
+    right = {
+        balance: answered(model, Method(KeyDiff(), prompt=0.1, action=Demote(), store=MiKV(2, balance=balance)), task)[
+            0
+        ]
+        for balance in (True, False)
+    }
+    assert right[True] > 0.75 > 0.4 > right[False]
