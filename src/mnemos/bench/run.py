@@ -29,8 +29,10 @@ PLOTTED = {  # a picture is written beside the result
     "year": attrgetter("plot_year"), "kv": attrgetter("plot_kv"),
 }  # fmt: skip
 # Benchmarks of activation memory, which need torch but for the schedules: all take a seed.
-KV = {"train-small": "kv.baseline", "kv": "kv.matrix", "kv-long": "kv.long", "kv-diffusion": "kv.diffusion", "kv-speed": "kv_speed", "kv-pages": "kv_pages",
-      "kv-schedule": "kv_schedule"}  # fmt: skip
+KV = {
+    "train-small": "kv.baseline", "kv": "kv.matrix", "kv-long": "kv.long", "kv-diffusion": "kv.diffusion",
+    "kv-speed": "kv_speed", "kv-pages": "kv_pages", "kv-schedule": "kv_schedule",
+}  # fmt: skip
 NAMES = (*RETRIEVAL, "scale", "startup", *LIFE, *KV)
 
 
