@@ -73,6 +73,24 @@ def passkey(result: Result) -> Rows:
     return lines + [[name, *(f"{scores[d]:.2f}" for d in depths)] for name, scores in found.items()]
 
 
+def joined(result: Result) -> Rows:
+    """Return what reading pieces alone and joining them costs."""
+    lines: Rows = [["64 tokens in pieces of", "answered, pieces in order", "answered, in another order"]]
+    return lines + [[size, *(f"{score:.2f}" for score in scores)] for size, scores in result["joined"].items()]
+
+
+def diffusion(result: Result) -> Rows:
+    """Return the caches for masked-diffusion decoding."""
+    shown = {"accuracy": "answers right", "agreement": "tokens as without a cache", "recomputed": "positions computed"}
+    policies = result["policies"]
+    lines: Rows = [["cache", *shown.values(), "times faster, larger model"]]
+    for name, row in policies.items():
+        cells = [f"{row[key]:.3g}" if row[key] <= 1 else f"{row[key]:.0f}" for key in shown]
+        wall = result["wall"].get(name)
+        lines.append([name, *cells, "–" if wall is None else f"{wall['speedup']:.1f}"])
+    return lines
+
+
 def seam(result: Result) -> Rows:
     """Return what our door costs against transformers' own cache."""
     s = result["seam"]
@@ -178,6 +196,8 @@ TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "kv-beaten": ("kv", beaten),
     "kv-long": ("kv-long", long),
     "kv-passkey": ("kv-long", passkey),
+    "kv-joined": ("kv-long", joined),
+    "kv-diffusion": ("kv-diffusion", diffusion),
     "kv-seam": ("kv-speed", seam),
     "kv-decode": ("kv-speed", decode),
     "kv-reuse": ("kv-speed", reuse),

@@ -3,7 +3,8 @@
 The small model was trained on contexts of up to 72 tokens. Here it reads up to 1,024: with full attention, with the last
 tokens alone, with blocks that are fetched when asked for, and, for the most that fetching could give, with the block that
 holds the answer put before it and nothing else (oracle). A question is asked of a copy of the cache; its whole answer
-must be right. Contexts come from seeds on which nothing was chosen.
+must be right. And contexts of 64 tokens, cut into pieces that are read alone and joined: what the mode "block" of KV cubes
+costs. Contexts come from seeds on which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation.encode.segments import cut, fill
 from mnemos.activation.recall.blocks import Blocks, Tiers, report
 from mnemos.activation.recall.infllm import InfLLM
 from mnemos.activation.recall.novel import NovelBlocks
@@ -24,7 +26,8 @@ from mnemos.bench.kv.tasks import Task
 
 LENGTHS = (64, 128, 256, 512, 1024)
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SETTINGS: dict[str, Any] = {"size": 8, "top": 2, "local": 32, "sinks": 1, "step": 16, "tiers": Tiers(8)}
+SETTINGS: dict[str, Any] = {"size": 8, "top": 1, "local": 32, "sinks": 1, "step": 16, "tiers": Tiers(8)}
+PIECES = (64, 32, 16, 8)
 AROUND = 32  # tokens around the answer that the oracle is given
 SEED = 41_000
 Progress = Callable[[int], None]
@@ -61,6 +64,11 @@ def run(seed: int = 0, contexts: int = 25, progress: Progress | None = None) -> 
             pairs.setdefault("oracle", {})[str(length)] = oracle(small.model, task)
             if progress:
                 progress(1)
+        task = tasks.key_value(contexts, LENGTHS[0], 8, seed=SEED)
+        pieces = {
+            str(size): [joined(small.model, task, size, shuffled=shuffled) for shuffled in (False, True)]
+            for size in PIECES
+        }
         for depth in DEPTHS:
             task = tasks.passkey(2 * contexts, LENGTHS[-1], depth, seed=SEED + 1)
             for name, method in ways().items():
@@ -75,7 +83,33 @@ def run(seed: int = 0, contexts: int = 25, progress: Progress | None = None) -> 
         "key-value": pairs,
         "passkey": passkey,
         "tiers": tiers,
+        "joined": pieces,
     }
+
+
+def joined(model: Any, task: Task, size: int, *, shuffled: bool) -> float:
+    """Return the share of questions answered when pieces of `size` tokens were read alone and joined (mode "block").
+
+    The pieces stand in their order, or in another one; the pairs that a piece's end cuts apart are lost either way.
+    """
+    pieces = list(task.context.split(size, 1))
+    order = torch.arange(len(pieces))
+    if shuffled:
+        order = torch.randperm(len(pieces), generator=torch.Generator().manual_seed(SEED))
+    cache, segments, at = MemoryCache(model), [], 0
+    for index in order.tolist():
+        alone = MemoryCache(model)
+        model(pieces[index], past_key_values=alone)
+        segment = cut(alone, 0, alone.seen, "")
+        segment.keys = [cache.rotary().shift(keys, at) for keys in segment.keys]
+        segments.append(segment)
+        at += len(segment)
+    fill(cache, segments)
+    right = [
+        greedy(model, cache.copy(), question, answer)
+        for question, answer in zip(task.questions.unbind(1), task.answers.unbind(1), strict=True)
+    ]
+    return round(float(torch.stack(right).float().mean()), 4)
 
 
 def answered(model: Any, task: Task, method: Method) -> tuple[float, MemoryCache]:
