@@ -163,6 +163,34 @@ def test_layers_that_do_not_fetch_hold_sinks_and_window(model, ids):
     assert cache.held[1] == [40]
 
 
+def test_a_block_that_the_window_outdoes_is_not_fetched(model, ids):
+    def chosen(least):
+        logits, cache = last(model, ids, replace(SOME, least=least))
+        return logits, [layer.groups[0].store.chosen for layer in cache.layers]
+
+    (usual, blocks), (same, some), (_, none) = chosen(0.0), chosen(1e-6), chosen(0.99)
+    assert all(torch.equal(a, b) for a, b in zip(blocks, some, strict=True))
+    assert torch.equal(usual, same)
+    assert all(bool((c == -1).all()) for c in none)
+
+
+def test_the_share_of_a_block_is_that_of_a_softmax_over_summaries_and_window(model, ids):
+    _, cache = last(model, ids, SOME)
+    store = cache.layers[0].groups[0].store
+    query = torch.randn(2, 4, 1, 16, generator=torch.Generator().manual_seed(5))
+    found = store._share(query, store.turned(query))
+    expected = torch.zeros_like(found)
+    for row in range(2):
+        for head in range(4):
+            keys = store.summaries[row, head // 2].flatten(0, 1)
+            far = store.turned(query)[row, head, 0] @ keys.T
+            near = query[row, head, 0] @ store.near.keys[row, head // 2].T
+            weights = (torch.cat((far, near)) * store.scaling).softmax(0)
+            each = weights[: len(far)].view(found.shape[2], -1).sum(1)
+            expected[row, 0] = torch.maximum(expected[row, 0], each)
+    assert (found - expected).abs().max() <= 1e-6
+
+
 def filled(blocks: int = 4) -> Shelf:
     shelf = Shelf()
     keys = torch.arange(2 * blocks, dtype=torch.float32).view(1, 1, -1, 1)
@@ -242,7 +270,7 @@ def answered(model, task, blocks) -> float:
     return right / task.answers[..., 0].numel()
 
 
-SMALL = {"size": 8, "top": 2, "local": 32, "sinks": 1, "step": 16, "tiers": Tiers(8)}
+SMALL = {"size": 8, "top": 1, "local": 32, "sinks": 1, "step": 16, "tiers": Tiers(8)}
 
 
 @pytest.mark.parametrize("blocks", [Blocks(**SMALL), NovelBlocks(**SMALL, representatives=2)])
@@ -254,4 +282,4 @@ def test_key_value_pairs_are_found_at_sixteen_times_the_trained_length(small_mod
 
 @pytest.mark.parametrize("depth", [0.0, 1.0])
 def test_a_passkey_is_found_at_any_depth_of_sixteen_times_the_trained_length(small_model, depth):
-    assert answered(small_model, tasks.passkey(20, 1024, depth, seed=32), Blocks(**SMALL)) >= 0.85
+    assert answered(small_model, tasks.passkey(20, 1024, depth, seed=32), Blocks(**SMALL, least=0.5)) >= 0.9

@@ -43,6 +43,9 @@ class Blocks:
     same position (InfLLM); "row", one after the other; or it stays where it is: "kept". `layers` are those that fetch;
     the others see sinks and window only.
 
+    With `least` above 0 a block is fetched only where some query of some head would give it that share of its attention or more,
+    the local window competing: what the window answers is not disturbed. This is ours.
+
     A block is chosen by the attention that its summary keys would get there; here these are all of its keys, half of what
     is held, which stay in the fast tier. Methods override `cut`, `summarise`, `score` and `choose`. Padded batches are
     refused: read rows of one length together.
@@ -55,6 +58,7 @@ class Blocks:
     step: int = 512
     far: Literal["one", "row", "kept"] = "row"
     each_head: bool = False
+    least: float = 0.0
     layers: tuple[int, ...] | None = None
     tiers: Tiers = field(default_factory=Tiers)
 
@@ -62,6 +66,8 @@ class Blocks:
         for name in ("size", "top", "local", "step"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}, expected 1 or more.")
+        if not 0 <= self.least < 1:
+            raise InvalidInput(f"least is {self.least}: give a share of attention, from 0 to below 1.")
         if self.tiers.room < self.top:
             raise InvalidInput(
                 f"the fast tier has room for {self.tiers.room} blocks, {self.top} are asked for at once."

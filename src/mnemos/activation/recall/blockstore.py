@@ -167,7 +167,31 @@ class BlockStore:
 
     def choose(self, query: Tensor) -> Tensor:
         """Return the blocks to fetch for the queries of a call, (B, U, k); -1 means none."""
-        return self.blocks.choose(self.worth(self.turned(query)), self.memory)
+        turned = self.turned(query)
+        chosen = self.blocks.choose(self.worth(turned), self.memory)
+        if not self.blocks.least:
+            return chosen
+        share = self._share(query, turned).gather(2, chosen.clamp(min=0))
+        return chosen.masked_fill(share < self.blocks.least, -1)
+
+    def _share(self, query: Tensor, turned: Tensor) -> Tensor:
+        """Return the largest share of a query's attention that each block would get beside the local window, (B, U, N)."""
+        assert self.near is not None
+        batch, heads, queries = query.shape[0], self.summaries.shape[1], query.shape[2]
+
+        def logits(asking: Tensor, keys: Tensor) -> Tensor:
+            asked = asking.reshape(batch, heads, -1, queries, asking.shape[3]).float()
+            return torch.einsum("bhgqd,bhnd->bhgqn", asked, keys.float()) * self.scaling
+
+        there = self.there[:, :, None, None].flatten(4)
+        far = logits(turned, self.summaries.flatten(2, 3)).masked_fill(~there, float("-inf"))
+        near = logits(query, self.near.keys)
+        later = torch.ones(queries, near.shape[4], dtype=torch.bool, device=near.device).triu(
+            near.shape[4] - queries + 1
+        )
+        weights = torch.cat((far, near.masked_fill(later, float("-inf"))), 4).softmax(-1)[..., : far.shape[4]]
+        share = weights.unflatten(4, self.summaries.shape[2:4]).sum(-1).amax((2, 3))  # (B, H, N)
+        return share if self.blocks.each_head else share.amax(1, keepdim=True)
 
     def turned(self, query: Tensor) -> Tensor:
         """Return queries that see a key at position 0 as if it stood right before the local window."""

@@ -38,7 +38,7 @@ def ways() -> dict[str, Method]:
     return {
         "full attention": Method(),
         "window": Method(store=Blocks(**SETTINGS, layers=())),
-        "blocks (ours)": Method(store=Blocks(**SETTINGS)),
+        "blocks (ours)": Method(store=Blocks(**SETTINGS, least=0.5)),
         "novel blocks (ours)": Method(store=NovelBlocks(**SETTINGS, representatives=2)),
         "infllm": Method(store=InfLLM(**SETTINGS, representatives=4)),
     }
