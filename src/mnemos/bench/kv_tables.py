@@ -56,6 +56,16 @@ def beaten(result: Result) -> Rows:
     return lines
 
 
+def outliers(result: Result) -> Rows:
+    """Return the answers with rounded keys, by how much key channels stand out."""
+    scales = list(result["outliers"])
+    lines: Rows = [["keys per channel / per token", *(f"one pair of channels times {scale}" for scale in scales)]]
+    for bits in next(iter(result["outliers"].values())):
+        pairs = [result["outliers"][scale][bits] for scale in scales]
+        lines.append([f"{bits} bits", *(f"{a:.2f} / {b:.2f}" for a, b in pairs)])
+    return lines
+
+
 def long(result: Result) -> Rows:
     """Return the answers to key-value questions by the length of the context."""
     found = result["key-value"]
@@ -194,6 +204,7 @@ TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
     "kv-in-turn": ("kv", in_turn),
     "kv-token-by-token": ("kv", token_by_token),
     "kv-beaten": ("kv", beaten),
+    "kv-outliers": ("kv", outliers),
     "kv-long": ("kv-long", long),
     "kv-passkey": ("kv-long", passkey),
     "kv-joined": ("kv-long", joined),

@@ -43,8 +43,8 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
     and one with options, which is another measurement, is returned only. The retrieval benchmarks (locomo, beam,
     longmemeval) need `data` and take `systems`, `splits`, `limit` (haystacks) and `embedder`; `scale` takes `sizes`,
     `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; `train-small` and `kv` take `kind`, `kv` also
-    `contexts` and `methods`; they and all others take `seed`. Raises InvalidInput for an unknown name, or data of another
-    form.
+    `contexts`, `methods` and `model` (a folder); they and all others take `seed`. Raises InvalidInput for an unknown
+    name, or data of another form.
     """
     given = {key: value for key, value in options.items() if value is not None}
     if name in RETRIEVAL:

@@ -137,13 +137,20 @@ def kv(
     methods: Annotated[
         str | None, typer.Option("--methods", help="Some cache methods, separated by commas (default: all).")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="FOLDER", help="A causal model as transformers saves it, in place of a small one."
+        ),
+    ] = None,
     contexts: Annotated[int | None, typer.Option("--contexts", min=4, help="Contexts of a task (default: 50).")] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
     """Every cache method at equal bytes, on a small model that is trained on the spot."""
     with terminal(ctx, None, None, None, as_json) as t:
-        _run(t, "kv", None, out, {"kind": kind, "methods": _names(methods), "contexts": contexts, "seed": seed})
+        given = {"kind": kind, "methods": _names(methods), "model": model, "contexts": contexts, "seed": seed}
+        _run(t, "kv", None, out, given)
 
 
 @app.command("train-small")

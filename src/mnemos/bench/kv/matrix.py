@@ -5,7 +5,8 @@ name) answers questions about the context:
 
 - unknown: the questions come after the context was compressed; `-known` stands for contexts that end in their question;
 - in turn: several questions over one compressed context, the first of them known (SCBench, arXiv 2412.10319);
-- decode: methods that let go while generating are also run reading the context a token at a time, under a fixed number.
+- decode: methods that let go while generating are also run reading the context a token at a time, under a fixed number;
+- outliers: keys rounded per channel and per token, with key channels that stand out as those of large models do.
 
 Reported are the accuracy, the bytes truly held right after the context (all of a method's tensors, as a share of a full
 cache's keys and values), the most held at any time, the time to read the context and the answers a second. A cell is empty
@@ -18,11 +19,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from mnemos.activation import MemoryCache, attached
+from mnemos.activation.compress.kivi import Axis, Kivi
 from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
 from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
 from mnemos.activation.forget.snapkv import SnapKV
@@ -31,10 +34,12 @@ from mnemos.activation.method import Method, View
 from mnemos.activation.recipes import Recipe, all_recipes
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
-from mnemos.bench.kv.small import one_thread, train_small
+from mnemos.bench.kv.small import one_thread, train_small, with_outliers
 from mnemos.bench.kv.tasks import Task
+from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.errors import InvalidInput, NotFound
 
+AXES: tuple[Axis, ...] = ("channel", "token")
 SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)
 LENGTH, TEST_SEED, FIT_SEED = 64, 2026, 77
 TASKS: dict[str, Callable[[int, int], Task]] = {
@@ -51,18 +56,38 @@ Progress = Callable[[int], None]
 
 def run(
     seed: int = 0, contexts: int = 50, kind: str = "recall", shares: Sequence[float] = SHARES,
-    methods: Sequence[str] | None = None, progress: Progress | None = None,
+    methods: Sequence[str] | None = None, model: str | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure the recipes (or those named) on all tasks. Raises NotFound for an unknown recipe."""
-    small = train_small(kind, seed, progress=progress)
+    """Measure the recipes (or those named) on all tasks, on a small model or on that in the folder `model`.
+
+    Another model reads the same token ids as random words: it has to find what followed a word before, as any model
+    with induction heads can. Raises NotFound for an unknown recipe, and InvalidInput for a model that cannot be read.
+    """
+    used = train_small(kind, seed, progress=progress).model if model is None else load_model(model)
     with one_thread(), torch.no_grad():
-        recipes = all_recipes() | calibrated(small.model)
+        recipes = all_recipes() | calibrated(used)
     if unknown := set(methods or ()) - set(recipes):
         raise NotFound(f"there is no cache method {sorted(unknown)[0]!r}: choose from {', '.join(recipes)}.")
     chosen = {name: recipe for name, recipe in recipes.items() if methods is None or name in methods}
-    with one_thread(), torch.no_grad(), attached(small.model):
-        found = measure(small.model, chosen, contexts, shares, progress)
-    return {"seed": seed, "test_seed": TEST_SEED, "contexts": contexts, "kind": kind, "length": LENGTH, **found}
+    with one_thread(), torch.no_grad(), attached(used):
+        found = measure(used, chosen, contexts, shares, progress)
+        if model is None:
+            found["outliers"] = outliers(used, contexts)
+    name = kind if model is None else Path(model).name
+    return {"seed": seed, "test_seed": TEST_SEED, "contexts": contexts, "kind": name, "length": LENGTH, **found}
+
+
+def load_model(folder: str) -> Any:
+    """Return the causal model in a folder, as transformers saves it. Nothing is downloaded, no code of it is run."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{folder} is no folder of a causal model of transformers ({error}).") from error
+    if model.config.get_text_config(decoder=True).vocab_size < SIZE:
+        raise InvalidInput(f"the model in {folder} knows fewer than the {SIZE} tokens that the tasks use.")
+    return model.eval().requires_grad_(False)
 
 
 def calibrated(model: Any) -> dict[str, Recipe]:
@@ -110,6 +135,18 @@ def measure(
                 progress(1)
         rows[name] = {"task": recipe.task, "baselines": recipe.baselines, "phase": recipe.phase, "tasks": cells}
     return {"methods": rows, "beaten": beaten(rows)}
+
+
+def outliers(model: Any, contexts: int) -> dict[str, dict[str, list[float]]]:
+    """Return the answers with rounded keys, per channel and per token, by bits, as key channels stand out more and more."""
+    task, found = tasks.key_value(contexts, LENGTH, seed=TEST_SEED), dict[str, dict[str, list[float]]]()
+    for scale in (1, 10, 30):
+        copy = with_outliers(model, scale)
+        with attached(copy):
+            for bits in (8, 4, 2):
+                pair = [one(copy, task, Method(store=Kivi(bits, keys=axis, residual=0)))["accuracy"] for axis in AXES]
+                found.setdefault(str(scale), {})[str(bits)] = pair
+    return found
 
 
 def shared(row: dict[str, Any], full: int) -> dict[str, Any]:
