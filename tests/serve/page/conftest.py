@@ -98,7 +98,7 @@ class Site:
         return space
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it lives, no other test of the process can run an event loop
 def browser():
     sync = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     if CHROMIUM is None:
