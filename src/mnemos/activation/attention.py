@@ -18,7 +18,7 @@ def visible(entries: Entries, start: int, queries: int, window: int | None = Non
     so many slots, and always itself, so that a query that is padding has something to see.
     """
     plain = entries.slots is None and entries.valid is None
-    if plain and queries == 1 and (window is None or len(entries) <= window):
+    if queries == 1 and entries.valid is None and (window is None or (plain and len(entries) <= window)):
         return None
     slots = entries.places()[:1, :1] if plain else entries.places()
     at = torch.arange(start, start + queries, device=slots.device)[:, None]
@@ -28,8 +28,6 @@ def visible(entries: Entries, start: int, queries: int, window: int | None = Non
         seen = seen & (place > at - window)
     if entries.valid is not None:
         seen = seen & (entries.valid[:, :, None, :] | (place == at))
-    elif queries == 1 and window is None:
-        return None
     return seen
 
 

@@ -161,6 +161,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         self.seen += query.shape[2]
         self.batch = query.shape[0]
         views, output = [], None
+        resting = self.prompt > 0 and method.rests  # nothing goes any more: nothing has to be looked at
         for group in self.groups:
             some = replace(new) if group.heads is None else new.heads(group.heads)
             if group.store.held != start:  # something was dropped: places no longer follow from the order
@@ -171,12 +172,14 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             group.store.put(some)
             asking = query if group.heads is None else query.index_select(1, self._asking(group.heads, query, new))
             entries = group.store.read(asking, start)
-            view = View(self.index, len(self.cache.layers), asking, entries, start, self.seen, scaling, window,
-                        self.prompt, self.steps, self.memory, module, self.cache.notes, self.cache.shared)  # fmt: skip
+            if not resting:
+                views.append(
+                    View(self.index, len(self.cache.layers), asking, entries, start, self.seen, scaling, window,
+                         self.prompt, self.steps, self.memory, module, self.cache.notes, self.cache.shared)
+                )  # fmt: skip
             part = attend(asking, self._closed(entries) if method.closed else entries, start, scaling, window)
             if hasattr(group.store, "finish"):  # a store whose values are not yet what they stand for
                 part = group.store.finish(part)
-            views.append(view)
             if group.heads is None:
                 output = part
             else:
@@ -186,6 +189,8 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         self.inputs = None
         if window is not None:
             self._slide(window)
+        elif resting:
+            return output
         elif getattr(method.score, "wants_tokens", False):
             self.late = views
         else:

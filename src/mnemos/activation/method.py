@@ -247,6 +247,11 @@ class Method:
         if self.every < 1:
             raise InvalidInput(f"every is {self.every}, expected 1 or more calls.")
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is let go of, or looked at, once the prompt has been read."""
+        return self.decode is None and not any(hasattr(self.score, name) for name in ("watch", "wants_tokens"))
+
     def of_prompt(self, seen: int, held: int) -> int | None:
         """Return how many entries stay of a prompt of `seen` tokens, of which `held` are left; None when all do."""
         if self.prompt is None:
