@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Literal
 
 Form = Literal["text", "activation", "parametric"]
@@ -37,6 +37,11 @@ def from_micros(micros: int, offset: int = 0) -> datetime:
     """Return the aware datetime of `micros` since 1970, shown `offset` seconds east of UTC."""
     moment = EPOCH + timedelta(microseconds=micros)
     return moment.astimezone(timezone(timedelta(seconds=offset))) if offset else moment
+
+
+def told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON has them: times in ISO 8601."""
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)

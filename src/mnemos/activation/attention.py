@@ -11,6 +11,11 @@ from mnemos.activation.entries import Entries
 ROWS = 256  # queries whose weights are computed together where only their sum is needed
 
 
+def query_heads(heads: Tensor, groups: int) -> Tensor:
+    """Return the query heads of some key/value heads (n,), (n * groups,)."""
+    return (heads[:, None] * groups + torch.arange(groups, device=heads.device)).flatten()
+
+
 def visible(entries: Entries, start: int, queries: int, window: int | None = None) -> Tensor | None:
     """Return which entries each query may see, (B or 1, H or 1, q, T) as booleans; None when it is all of them.
 

@@ -45,34 +45,46 @@ def _forward(
 
 
 @contextmanager
+def through(model: Any, name: str, attention: Any, mask: Any) -> Iterator[None]:
+    """Let a model attend by a function in transformers' own registry, and give it back as it was.
+
+    Raises InvalidInput for a model that does not support other attention functions.
+    """
+    if not getattr(model, "_supports_attention_backend", False):
+        raise InvalidInput(f"{type(model).__name__} does not let its attention be chosen: it cannot use this cache.")
+    before = model.config._attn_implementation
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, mask)
+    try:
+        model.set_attn_implementation(name)
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+@contextmanager
 def attached(model: Any) -> Iterator[Any]:
     """Let a model attend through Mnemos, and give it back as it was.
 
     Nothing is patched: the model's attention implementation is set by transformers' own registry. Raises InvalidInput
     for a model that does not support other attention functions.
     """
-    before = model.config._attn_implementation
-    if before == DOOR:
+    if model.config._attn_implementation == DOOR:
         yield model
         return
-    AttentionInterface.register(DOOR, _forward)
-    AttentionMaskInterface.register(DOOR, _mask)
-    if not getattr(model, "_supports_attention_backend", False):
-        raise InvalidInput(f"{type(model).__name__} does not let its attention be chosen: it cannot use this cache.")
-    hooks = [
-        module.register_forward_pre_hook(_note_inputs, with_kwargs=True)
-        for module in model.modules()
-        if hasattr(module, "layer_idx") and hasattr(module, "k_proj")
-    ]
-    hooks.append(model.register_forward_pre_hook(note_before, with_kwargs=True))
-    hooks.append(model.register_forward_hook(note_after, with_kwargs=True))
-    try:
-        model.set_attn_implementation(DOOR)
-        yield model
-    finally:
-        model.set_attn_implementation(before)
-        for hook in hooks:
-            hook.remove()
+    with through(model, DOOR, _forward, _mask):
+        hooks = [
+            module.register_forward_pre_hook(_note_inputs, with_kwargs=True)
+            for module in model.modules()
+            if hasattr(module, "layer_idx") and hasattr(module, "k_proj")
+        ]
+        hooks.append(model.register_forward_pre_hook(note_before, with_kwargs=True))
+        hooks.append(model.register_forward_hook(note_after, with_kwargs=True))
+        try:
+            yield model
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def _note_inputs(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -85,6 +85,10 @@ class Entries:
         """Return the entries of some rows of the batch, in that order (beams)."""
         return self.each(lambda t: t.index_select(0, index.to(t.device)))
 
+    def before(self, slot: int) -> int:
+        """Return how many entries of a head stand before a slot."""
+        return int((self.places()[0, 0] < slot).sum())
+
     def first(self, count: int) -> Entries:
         """Return the first entries as tensors of their own."""
         return self.each(lambda t: t[:, :, :count].clone())

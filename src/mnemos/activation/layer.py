@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
-from mnemos.activation.attention import attend
+from mnemos.activation.attention import attend, query_heads
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Plain, Store, View
 from mnemos.errors import InvalidInput
@@ -170,7 +170,8 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             if self.inputs is not None and window is None:
                 group.store.inputs = self.inputs  # type: ignore[attr-defined]
             group.store.put(some)
-            asking = query if group.heads is None else query.index_select(1, self._asking(group.heads, query, new))
+            heads = None if group.heads is None else query_heads(group.heads, query.shape[1] // new.keys.shape[1])
+            asking = query if heads is None else query.index_select(1, heads)
             entries = group.store.read(asking, start)
             if not resting:
                 views.append(
@@ -180,11 +181,11 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             part = attend(asking, self._closed(entries) if method.closed else entries, start, scaling, window)
             if hasattr(group.store, "finish"):  # a store whose values are not yet what they stand for
                 part = group.store.finish(part)
-            if group.heads is None:
+            if heads is None:
                 output = part
             else:
                 output = query.new_empty(*query.shape[:3], part.shape[3]) if output is None else output
-                output.index_copy_(1, self._asking(group.heads, query, new), part)
+                output.index_copy_(1, heads, part)
         assert output is not None
         self.inputs = None
         if window is not None:
@@ -216,10 +217,6 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             some = new.each(lambda t, part=part: t[:, :, part])  # type: ignore[misc]
             outputs.append(self.attend(module, query[:, :, part], some, scaling, None))
         return torch.cat(outputs, 2)
-
-    def _asking(self, heads: Tensor, query: Tensor, new: Entries) -> Tensor:
-        groups = query.shape[1] // new.keys.shape[1]
-        return (heads[:, None] * groups + torch.arange(groups, device=heads.device)).flatten()
 
     def _closed(self, entries: Entries) -> Entries:
         """Move keys as if what is held stood without gaps right before the last token."""
@@ -254,7 +251,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             self._forget(self.groups[0], views[0], count)
         elif (most := self._most()) is not None:
             for group, view in zip(self.groups, views, strict=True):
-                limit = most + int((view.entries.places()[0, 0] < self.prompt).sum()) if method.apart else most
+                limit = most + view.entries.before(self.prompt) if method.apart else most
                 if len(view.entries) > limit:
                     self._forget(group, view, limit)
         if ended:

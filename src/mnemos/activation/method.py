@@ -64,8 +64,7 @@ class View:
 
     def at(self, heads: Tensor) -> View:
         """Return the view of some key/value heads, with their entries and queries."""
-        groups = self.groups
-        asking = (heads[:, None] * groups + torch.arange(groups, device=heads.device)).flatten()
+        asking = attention.query_heads(heads, self.groups)
         return View(
             **{**self.__dict__, "query": self.query.index_select(1, asking), "entries": self.entries.heads(heads)}
         )
@@ -183,7 +182,7 @@ class Plain:
     def crop(self, seen: int) -> None:
         """Drop what stands at or after a slot."""
         if self.entries is not None:
-            self.entries = self.entries.first(int((self.entries.places()[0, 0] < seen).sum()))
+            self.entries = self.entries.first(self.entries.before(seen))
 
     @property
     def nbytes(self) -> int:

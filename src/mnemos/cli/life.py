@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from mnemos.cli.options import AsOf, CubeId, EmbedderSpec, Json, ReasonerSpec, R
 from mnemos.cli.render import columns
 from mnemos.cli.safe import styled
 from mnemos.cli.terminal import terminal
+from mnemos.cube import told
 from mnemos.errors import InvalidInput
 from mnemos.store import audit as log
 from mnemos.text.forget.policy import Policy
@@ -67,7 +68,7 @@ def facts(
     with terminal(ctx, root, space, "none", as_json) as t:
         found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, ended=past)
         if t.json:
-            t.say([_times(asdict(fact)) for fact in found])
+            t.say([told(asdict(fact)) for fact in found])
             return
         if not found:
             t.out.print("no facts are known")
@@ -78,10 +79,6 @@ def facts(
             name = f"not {f.attribute}" if f.negated else f.attribute
             table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, f.cube)))
         t.out.print(table)
-
-
-def _times(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
 
 
 def rollback(
@@ -202,7 +199,7 @@ def audit_show(
     with terminal(ctx, root, space, "none", as_json) as t:
         found = log.entries(t.space().store.connection, after=after, limit=limit)
         if t.json:
-            t.say([_times(asdict(entry)) for entry in found])
+            t.say([told(asdict(entry)) for entry in found])
             return
         table = columns("entry", "when", "who", "what", "cubes", "chain")
         for e in found:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,7 +18,7 @@ from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mnemos.serve.config import Serve
-    from mnemos.serve.keys import Key, KeyStore
+    from mnemos.serve.keys import KeyStore
 
 keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
 
@@ -174,19 +173,13 @@ def _store(t: Terminal) -> Iterator[KeyStore]:
         yield store
 
 
-def _shown(key: Key) -> dict[str, Any]:
-    data = asdict(key)
-    del data["seal"]
-    return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in data.items()}
-
-
 @keys.command("list")
 def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> None:
     """Show all keys: their ids, spaces, rights and times. The keys themselves are not kept."""
     with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
         found = store.all()
         if t.json:
-            t.say([_shown(key) for key in found])
+            t.say([key.told() for key in found])
             return
         if not found:
             t.note("there are no keys yet: `mnemos serve` makes the first one, `mnemos keys add` others")
@@ -194,9 +187,8 @@ def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> N
 
         table = Table("id", "name", "spaces", "rights", "expires", "state", box=None)
         for key in found:
-            state = "valid" if key.valid(store.clock()) else "revoked" if key.revoked else "expired"
             until = "never" if key.expires is None else key.expires.isoformat(" ", "minutes")
-            row = (key.id, key.name, ", ".join(key.spaces), ", ".join(key.rights), until, state)
+            row = (key.id, key.name, ", ".join(key.spaces), ", ".join(key.rights), until, key.state(store.clock()))
             table.add_row(*(styled(cell) for cell in row))
         if found:
             t.out.print(table)
@@ -218,7 +210,7 @@ def add_key(
     with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
         token, key = store.add(name, spaces=space, rights=right, days=days)
         if t.json:
-            t.say({**_shown(key), "key": token})
+            t.say({**key.told(), "key": token})
         else:
             t.note(f"key {key.id}; it is shown this once:")
             print(token)
@@ -235,6 +227,6 @@ def revoke_key(
     with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
         key = store.revoke(key_id)
         if t.json:
-            t.say(_shown(key))
+            t.say(key.told())
         else:
             t.note(f"key {key.id} ({key.name}) is revoked", "green")

@@ -152,6 +152,7 @@ class Shelf:
 
     def _pieces(self, cubes: Sequence[MemCube], model: Any, tokenizer: Any, mode: Mode, render: Render) -> list[Piece]:
         pieces: list[Piece] = []
+        of = self._model(model)
         start = getattr(tokenizer, "bos_token_id", None)
         for cube in cubes:
             tokens = _tokens(tokenizer, render(cube))
@@ -160,7 +161,7 @@ class Shelf:
             if not tokens:
                 raise InvalidInput(f"cube {cube.id!r} has no tokens.")
             before = pieces[-1] if pieces and mode == "exact" else None
-            told = [mode, self._model(model), self.bits, before and before.digest, cube.id, tokens]
+            told = [mode, of, self.bits, before and before.digest, cube.id, tokens]
             digest = hashlib.blake2b(json.dumps(told).encode(), digest_size=32).hexdigest()
             pieces.append(Piece(cube, tokens, digest, (*(before.before if before else ()), cube.id)))
         return pieces
@@ -180,8 +181,7 @@ class Shelf:
                 segment = self._read([piece], 0, [], model)[0]
                 found["prefill"] += 1
             segments.append(segment)
-        for piece, segment in zip(pieces, segments, strict=True):
-            self._heat(piece.id, segment)
+        self._heat(pieces, segments)
         return segments, found
 
     def _find(self, piece: Piece, there: set[str], found: dict[str, int]) -> Segment | None:
@@ -242,11 +242,14 @@ class Shelf:
 
     # -- tiers
 
-    def _heat(self, cube_id: str, segment: Segment) -> None:
-        self._hot.pop(cube_id, None)
-        self._hot[cube_id] = segment
-        while self.ram_bytes > self.ram and self._hot:
-            self._hot.popitem(last=False)
+    def _heat(self, pieces: Sequence[Piece], segments: Sequence[Segment]) -> None:
+        """Hold segments as those used last, and let go of the others that do not fit any more."""
+        for piece, segment in zip(pieces, segments, strict=True):
+            self._hot.pop(piece.id, None)
+            self._hot[piece.id] = segment
+        held = self.ram_bytes
+        while held > self.ram and self._hot:
+            held -= self._hot.popitem(last=False)[1].nbytes
 
     @property
     def ram_bytes(self) -> int:

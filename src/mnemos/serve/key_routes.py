@@ -5,7 +5,6 @@ No key reaches further than the one that made it: not in spaces, not in rights, 
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
@@ -108,6 +107,4 @@ def _days(own: Key, days: float | None, store: KeyStore) -> float | None:
 def _shown(key: Key, store: KeyStore | None = None) -> dict[str, Any]:
     """Return what is told of a key: all but its secret, which is not kept, and its seal."""
     now = store.clock() if store else utc_now()
-    data = asdict(key) | {"state": "valid" if key.valid(now) else "revoked" if key.revoked else "expired"}
-    del data["seal"]
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in data.items()}
+    return key.told() | {"state": key.state(now)}

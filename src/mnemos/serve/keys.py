@@ -13,13 +13,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mnemos.cube import from_micros, to_micros, utc_now
+from mnemos.cube import from_micros, to_micros, told, utc_now
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
@@ -60,7 +60,19 @@ class Key:
 
     def valid(self, now: datetime) -> bool:
         """Tell whether the key is neither expired nor revoked."""
-        return self.revoked is None and (self.expires is None or now < self.expires)
+        return self.state(now) == "valid"
+
+    def state(self, now: datetime) -> Literal["valid", "expired", "revoked"]:
+        """Tell how the key is."""
+        if self.revoked is not None:
+            return "revoked"
+        return "valid" if self.expires is None or now < self.expires else "expired"
+
+    def told(self) -> dict[str, Any]:
+        """Return what may be told of the key: all but its seal."""
+        data = told(asdict(self))
+        del data["seal"]
+        return data
 
 
 class KeyStore(PrivateFile):

@@ -16,7 +16,7 @@ from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from mnemos import __version__, overview
-from mnemos.cube import MemCube
+from mnemos.cube import MemCube, told
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.serve import models
 from mnemos.serve.keys import Desk
@@ -66,7 +66,7 @@ def _cubes(cubes: Sequence[MemCube]) -> list[Any]:
 
 def _rows(rows: Sequence[Any]) -> list[Any]:
     """Return dataclasses as data, with times in ISO 8601."""
-    return [{k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in asdict(r).items()} for r in rows]
+    return [told(asdict(row)) for row in rows]
 
 
 # -- spaces

@@ -212,19 +212,13 @@ class Life:
         "follows" joins neighbours in a session; "same entity" cubes that state something of the same subject, the
         newest 20. O(log N + those found).
         """
-        follows = (
-            "SELECT id FROM cubes WHERE replaced IS NULL AND session = :s AND kind = :k AND (at, n) {} (:at, :n) "
-            "ORDER BY at {}, n {} LIMIT 1"
-        )
         entity = (
             "SELECT DISTINCT y.id FROM facts AS x JOIN facts AS z ON z.subject = x.subject AND z.n != x.n "
             "JOIN cubes AS y ON y.n = z.n AND y.replaced IS NULL AND y.state = 'active' WHERE x.n = ? "
             "ORDER BY y.at DESC LIMIT 20"
         )
         with self.connection.read() as db:
-            row = db.execute(
-                "SELECT n, session, kind, at FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)
-            ).fetchone()
+            row = db.execute("SELECT n FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)).fetchone()
             if row is None:
                 return []
             found = [
@@ -235,12 +229,7 @@ class Life:
                 Link(c, cube_id, "derived from")
                 for (c,) in db.execute("SELECT child FROM parents WHERE parent = ?", (cube_id,))
             ]
-            if row[1] is not None:
-                place = dict(zip(("n", "s", "k", "at"), row, strict=True))
-                found += [
-                    Link(cube_id, i, "follows") for (i,) in db.execute(follows.format("<", "DESC", "DESC"), place)
-                ]
-                found += [Link(i, cube_id, "follows") for (i,) in db.execute(follows.format(">", "ASC", "ASC"), place)]
+            found += follows(db, cube_id)
             found += [Link(cube_id, i, "same entity") for (i,) in db.execute(entity, (row[0],))]
         return found
 
@@ -340,3 +329,19 @@ def known(row: StoredFact, as_of: int | None = None) -> KnownFact:
     over = row.until is not None and (as_of is None or (row.ended or 0) <= as_of)
     until = from_micros(row.until) if over and row.until is not None else None
     return KnownFact(f.subject, f.attribute, f.value, f.negated, row.cube, from_micros(row.since), until)
+
+
+def follows(db: sqlite3.Connection, cube_id: str) -> list[Link]:
+    """Return the links of a cube to its neighbours in its session, the later follows the earlier. O(log N)."""
+    here = "SELECT n, session, kind, at FROM cubes WHERE id = ? AND replaced IS NULL AND session IS NOT NULL"
+    row = db.execute(here, (cube_id,)).fetchone()
+    if row is None:
+        return []
+    place = dict(zip(("n", "s", "k", "at"), row, strict=True))
+    query = (
+        "SELECT id FROM cubes WHERE replaced IS NULL AND session = :s AND kind = :k AND (at, n) {} (:at, :n) "
+        "ORDER BY at {}, n {} LIMIT 1"
+    )
+    before = db.execute(query.format("<", "DESC", "DESC"), place).fetchall()
+    after = db.execute(query.format(">", "ASC", "ASC"), place).fetchall()
+    return [Link(cube_id, i, "follows") for (i,) in before] + [Link(i, cube_id, "follows") for (i,) in after]

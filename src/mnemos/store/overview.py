@@ -13,7 +13,7 @@ from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.store.base import Filter
-from mnemos.store.life import Link
+from mnemos.store.life import Link, follows
 from mnemos.store.removal import select_in
 from mnemos.store.rows import SELECT, to_cube, to_sql
 from mnemos.store.sqlite import SqliteStore
@@ -136,25 +136,10 @@ def neighbours(db: sqlite3.Connection, name: str, most: int, kind: str | None = 
         ):
             found += [Link(a, b, "derived from") for a, b in db.execute(query, (name, most))]
     if kind in (None, "follows"):
-        found += _follows(db, name)
+        found += follows(db, name)
     if kind in (None, "same entity"):
         found += _same(db, name)
     return found
-
-
-def _follows(db: sqlite3.Connection, name: str) -> list[Link]:
-    here = "SELECT n, session, kind, at FROM cubes WHERE id = ? AND replaced IS NULL AND session IS NOT NULL"
-    row = db.execute(here, (name,)).fetchone()
-    if row is None:
-        return []
-    place = dict(zip(("n", "s", "k", "at"), row, strict=True))
-    query = (
-        "SELECT id FROM cubes WHERE replaced IS NULL AND session = :s AND kind = :k AND (at, n) {} (:at, :n) "
-        "ORDER BY at {}, n {} LIMIT 1"
-    )
-    before = db.execute(query.format("<", "DESC", "DESC"), place).fetchall()
-    after = db.execute(query.format(">", "ASC", "ASC"), place).fetchall()
-    return [Link(name, i, "follows") for (i,) in before] + [Link(i, name, "follows") for (i,) in after]
 
 
 def _same(db: sqlite3.Connection, name: str) -> list[Link]:

@@ -67,6 +67,16 @@ def unpack(packed: Packed) -> Tensor:
     return rows[..., : packed.shape[packed.axis]].movedim(-1, packed.axis).to(packed.dtype)
 
 
+def opened(held: Packed | Tensor) -> Tensor:
+    """Return what is held as numbers, whether it was packed or not."""
+    return held if isinstance(held, Tensor) else unpack(held)
+
+
+def rows_of(held: Packed | Tensor, index: Tensor) -> Packed | Tensor:
+    """Return some rows of the batch of what is held, packed or not."""
+    return held.index_select(0, index.to(held.device)) if isinstance(held, Tensor) else held.rows(index)
+
+
 def _squeeze(codes: Tensor, bits: int) -> Tensor:
     """Put 8 / bits codes into each byte of the last axis."""
     each = 8 // bits

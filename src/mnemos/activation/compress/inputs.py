@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from mnemos.activation.compress.bits import WIDTHS, Packed, pack, unpack
+from mnemos.activation.compress.bits import WIDTHS, Packed, opened, pack, rows_of
 from mnemos.activation.compress.squeezed import bare
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Plain, Setup
@@ -93,8 +93,7 @@ class Inputs(Plain):
         """Return all that is kept, as it comes back, (B, 1, T, W) each."""
         if not self.parts:
             return self.newest
-        opened = [[t if isinstance(t, Tensor) else unpack(t) for t in part] for part in self.parts]
-        whole = [torch.cat(stream, 2) for stream in zip(*opened, strict=True)]
+        whole = [torch.cat([opened(t) for t in stream], 2) for stream in zip(*self.parts, strict=True)]
         if self._below is not None:
             whole[0] = whole[0] + self._below.last()[:, :, : whole[0].shape[2]]
         whole = [torch.cat(pair, 2) for pair in zip(whole, self.newest, strict=True)]
@@ -162,10 +161,7 @@ class Inputs(Plain):
         super().rows(index)
         self.setup.shared.pop("xquant", None)
         self.newest = [t.index_select(0, index.to(t.device)) for t in self.newest]
-        self.parts = [
-            [t.index_select(0, index.to(t.device)) if isinstance(t, Tensor) else t.rows(index) for t in part]
-            for part in self.parts
-        ]
+        self.parts = [[rows_of(t, index) for t in part] for part in self.parts]
 
     def crop(self, seen: int) -> None:
         """Drop what stands at or after a slot. Raises InvalidInput where that is in a part."""

@@ -111,9 +111,9 @@ class Squeezed:
         """Let go of what stands at or after slot `seen`. Raises InvalidInput where that is in a part."""
         if self.frame is None:
             if self.entries is not None:
-                self.entries = self.entries.first(int((self.entries.places()[0, 0] < seen).sum()))
+                self.entries = self.entries.first(self.entries.before(seen))
             return
-        count = int((self.frame.places()[0, 0] < seen).sum())
+        count = self.frame.before(seen)
         left = count - (len(self.frame) - self.keys.shape[2])
         if left < 0:
             raise InvalidInput(

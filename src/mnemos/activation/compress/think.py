@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mnemos.activation.compress.bits import WIDTHS, Packed, pack, unpack
+from mnemos.activation.compress.bits import WIDTHS, Packed, opened, pack, rows_of
 from mnemos.activation.compress.squeezed import Squeezed
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.snapkv import SnapKV
@@ -66,16 +66,14 @@ class Narrow:
 
     def open(self) -> tuple[Tensor, Tensor]:
         """Return keys with zeros where channels were left out, and values."""
-        keys, values = (t if isinstance(t, Tensor) else unpack(t) for t in (self.keys, self.values))
+        keys = opened(self.keys)
         assert self.owner.channels is not None
         index = self.owner.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)
-        return keys.new_zeros(*keys.shape[:3], self.owner.width).scatter_(3, index, keys), values
+        return keys.new_zeros(*keys.shape[:3], self.owner.width).scatter_(3, index, keys), opened(self.values)
 
     def rows(self, index: Tensor) -> Narrow:
         """Return some rows of the batch."""
-        keys, values = (t.index_select(0, index.to(t.device)) if isinstance(t, Tensor) else t.rows(index)
-                        for t in (self.keys, self.values))  # fmt: skip
-        return Narrow(keys, values, self.owner)
+        return Narrow(rows_of(self.keys, index), rows_of(self.values, index), self.owner)
 
     @property
     def nbytes(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mnemos.activation.compress.bits import Packed, pack, unpack
+from mnemos.activation.compress.bits import Packed, opened, pack, rows_of
 
 GROUP = 32  # channels that share a scale
 
@@ -29,8 +29,7 @@ class Tier:
 
     def open(self) -> tuple[Tensor, Tensor]:
         """Return keys and values, (B, H, n, D)."""
-        both = [t if isinstance(t, Tensor) else unpack(t) for t in (self.keys, self.values)]
-        return both[0], both[1]
+        return opened(self.keys), opened(self.values)
 
     def joined(self, other: Tier) -> Tier:
         """Return these entries followed by others."""
@@ -42,9 +41,7 @@ class Tier:
 
     def rows(self, index: Tensor) -> Tier:
         """Return some rows of the batch."""
-        both = [t.index_select(0, index.to(t.device)) if isinstance(t, Tensor) else t.rows(index)
-                for t in (self.keys, self.values)]  # fmt: skip
-        return Tier(self.bits, both[0], both[1])
+        return Tier(self.bits, rows_of(self.keys, index), rows_of(self.values, index))
 
     @property
     def nbytes(self) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.forget.snapkv import SnapKV, observe
+from mnemos.activation.forget.snapkv import last_queries, observe
 from mnemos.activation.method import Method, View
 from mnemos.activation.recipes import recipe
 from mnemos.methods import Paper, method
@@ -48,7 +48,7 @@ class GlobalLocal:
     def __call__(self, view: View) -> Tensor:
         """Return the score, (B, H, T)."""
         everywhere = MEAN(view)
-        here = observe(view, SnapKV(window=self.window).size(view)).sum(2)
+        here = observe(view, last_queries(view, self.window)).sum(2)
         scale = here.mean(2, keepdim=True) / everywhere.mean(2, keepdim=True).clamp_min(1e-9)
         return everywhere * scale * self.use[0] + here * self.use[1]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mnemos.activation.forget.heads import looks
 from mnemos.activation.forget.share import divide
-from mnemos.activation.forget.snapkv import FIRST, observe, pooled
+from mnemos.activation.forget.snapkv import last_queries, observe, voted
 from mnemos.activation.method import Method, View
 from mnemos.errors import InvalidInput
 from mnemos.methods import Paper, method
@@ -63,12 +63,9 @@ class CompressKV:
         """Return the votes, (B, H, T), the same for every head."""
         if len(self.heads) != view.layers:
             raise InvalidInput(f"heads are of {len(self.heads)} layers, the model has {view.layers}: find them again.")
-        size = max(1, min(self.window, len(view.entries) // 64, view.queries))
+        size = last_queries(view, self.window)
         votes = observe(view, size)[:, self.heads[view.layer]].mean(1)  # (B, T)
-        score = torch.full_like(votes, FIRST)
-        if len(view.entries) > size:
-            score[:, :-size] = pooled(votes[:, :-size], self.kernel)
-        return score[:, None].expand(view.entries.keys.shape[:3])
+        return voted(votes, size, self.kernel)[:, None].expand(view.entries.keys.shape[:3])
 
 
 def layer_errors(model: Any, method: Method, context: Tensor, tail: Tensor, share: float) -> Tensor:

@@ -16,6 +16,11 @@ from mnemos.methods import Paper, method
 FIRST = 1e9  # above every sum of weights: the window itself always stays
 
 
+def last_queries(view: View, window: int) -> int:
+    """Return how many queries observe: `window`, and never more than a 64th of what is held or than the call has."""
+    return max(1, min(window, len(view.entries) // 64, view.queries))
+
+
 def observe(view: View, window: int) -> Tensor:
     """Return the attention of the last `window` queries, summed, (B, H, G, T); O(window T D).
 
@@ -31,6 +36,14 @@ def pooled(score: Tensor, kernel: int) -> Tensor:
     """
     flat = score.reshape(-1, 1, score.shape[-1])
     return max_pool1d(flat, kernel, stride=1, padding=kernel // 2).view_as(score) + score * 1e-3
+
+
+def voted(votes: Tensor, size: int, kernel: int) -> Tensor:
+    """Return the votes (…, T) pooled, and those of the window, the last `size`, above all."""
+    score = torch.full_like(votes, FIRST)
+    if votes.shape[-1] > size:
+        score[..., :-size] = pooled(votes[..., :-size], kernel)
+    return score
 
 
 @method(
@@ -55,18 +68,10 @@ class SnapKV:
         if self.window < 1 or self.kernel < 1 or self.kernel % 2 == 0:
             raise InvalidInput(f"window {self.window} and kernel {self.kernel}: give 1 or more, and an odd kernel.")
 
-    def size(self, view: View) -> int:
-        """Return the tokens of the window."""
-        return max(1, min(self.window, len(view.entries) // 64, view.queries))
-
     def __call__(self, view: View) -> Tensor:
         """Return the votes, (B, H, T)."""
-        size = self.size(view)
-        votes = observe(view, size).mean(2)
-        score = torch.full_like(votes, FIRST)
-        if len(view.entries) > size:
-            score[..., :-size] = pooled(votes[..., :-size], self.kernel)
-        return score
+        size = last_queries(view, self.window)
+        return voted(observe(view, size).mean(2), size, self.kernel)
 
 
 @recipe("snapkv", task="key-value-known")

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.snapkv import FIRST, observe
+from mnemos.activation.forget.snapkv import FIRST, last_queries, observe
 from mnemos.activation.method import Method, View
 from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
@@ -53,7 +53,7 @@ class WindowKV:
 
     def _score(self, view: View) -> Tensor:
         """Return the scores, (B, T)."""
-        last = max(1, min(self.suffix, len(view.entries) // 64, view.queries))
+        last = last_queries(view, self.suffix)
         votes = observe(view, last).mean((1, 2))[:, :-last]  # (B, T - last)
         count = -(-votes.shape[1] // self.size)
         padded = torch.nn.functional.pad(votes, (0, count * self.size - votes.shape[1]), value=float("nan"))

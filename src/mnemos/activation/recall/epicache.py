@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,11 @@ from torch.nn.functional import cosine_similarity, normalize
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.door import attached
 from mnemos.activation.entries import Entries
+from mnemos.activation.forget.share import divide
 from mnemos.activation.method import Method, View
+from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.methods import Paper, method
-
-Embed = Callable[[Tensor], Tensor]
 
 
 class Asked:
@@ -74,7 +74,7 @@ class EpiCache:
     def read(self, ids: Tensor, windows: Sequence[Tensor]) -> None:
         """Read a conversation (T,); `windows` are its parts of a few utterances, as ids, in any order."""
         with torch.no_grad():
-            vectors = torch.stack([self._vector(window) for window in windows])
+            vectors = torch.stack([text_vector(self.model, window, self.embed) for window in windows])
             self.centroids, chosen = clustered(vectors, min(self.episodes, len(windows)), self.medoids, self.seed)
             layers = self.model.config.get_text_config(decoder=True).num_hidden_layers
             self.counts = [self.budget] * layers
@@ -84,10 +84,6 @@ class EpiCache:
                 )
             self.peak = 0
             self.caches = [self._prefill(ids, torch.cat([windows[i] for i in sorted(some)])) for some in chosen]
-
-    def _vector(self, ids: Tensor) -> Tensor:
-        vector = self.model.get_input_embeddings()(ids).mean(0) if self.embed is None else self.embed(ids)
-        return normalize(vector.float(), dim=0)
 
     def _prefill(self, ids: Tensor, prompt: Tensor) -> MemoryCache:
         asked = Asked()
@@ -115,7 +111,7 @@ class EpiCache:
         """Return a copy of the cache of the episode nearest to a question (q,)."""
         if self.centroids is None:
             raise InvalidInput("no conversation has been read: call read() first.")
-        return self.caches[int((self.centroids @ self._vector(question)).argmax())].copy()
+        return self.caches[int((self.centroids @ text_vector(self.model, question, self.embed)).argmax())].copy()
 
     @property
     def nbytes(self) -> int:
@@ -170,9 +166,6 @@ def sensitivity(model: Any, ids: Tensor, block: int, sinks: int) -> list[float]:
 def shared(needs: Sequence[float], each: int, sharpness: float, least: int) -> list[int]:
     """Return each layer's entries: `each` times the layers in all, by need to the power `sharpness`, above `least`."""
     weights = torch.tensor(needs).clamp(min=1e-9) ** sharpness
-    total = each * len(needs) - (least + 1) * len(needs)
-    parts = weights / weights.sum() * total
-    counts = parts.floor()
-    for i in (parts - counts).argsort(descending=True)[: int(total - counts.sum())]:
-        counts[i] += 1
-    return [int(c) + least + 1 for c in counts]
+    total = each * len(needs)
+    counts: list[int] = divide(weights, total, least + 1, total).tolist()
+    return counts

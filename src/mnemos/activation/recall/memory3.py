@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from mnemos.activation.cache import MemoryCache, read
 from mnemos.activation.door import attached
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Method, Plain, Score, View
+from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.methods import Paper, method
-
-Embed = Callable[[Tensor], Tensor]
 
 
 class Received:
@@ -103,18 +101,13 @@ class Library:
                 keys = cache.rotary().shift(entries.keys, -self.longest)
                 kept[layer] = Entries(keys, entries.values, torch.full_like(entries.places(), -1))
             self.memories.append(kept)
-            self.vectors.append(self._vector(ids))
-
-    def _vector(self, ids: Tensor) -> Tensor:
-        if self.embed is not None:
-            return normalize(self.embed(ids).float(), dim=0)
-        return normalize(self.model.get_input_embeddings()(ids).float().mean(0), dim=0)
+            self.vectors.append(text_vector(self.model, ids, self.embed))
 
     def find(self, ids: Tensor) -> list[int]:
         """Return the memories nearest to a text (T,), the farthest first: the nearest stands next to the text."""
         if not self.vectors:
             return []
-        worth = torch.stack(self.vectors) @ self._vector(ids)
+        worth = torch.stack(self.vectors) @ text_vector(self.model, ids, self.embed)
         best: list[int] = worth.topk(min(self.nearest, len(self.vectors))).indices.flip(0).tolist()
         return best
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
 
+from mnemos.activation.door import through
 from mnemos.activation.recall.blocks import Blocks
 from mnemos.errors import InvalidInput
 from mnemos.methods import Paper, method
@@ -97,11 +97,5 @@ def routed(model: Any, moc: MoC) -> Iterator[Any]:
         output = scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
         return output.transpose(1, 2).contiguous(), None
 
-    before = model.config._attn_implementation
-    AttentionInterface.register(NAME, forward)
-    AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
-    try:
-        model.set_attn_implementation(NAME)
+    with through(model, NAME, forward, lambda *args, **kwargs: None):
         yield model
-    finally:
-        model.set_attn_implementation(before)

@@ -135,7 +135,7 @@ class RoughStore:
         at = index.to(self.recent.keys.device)
         self.recent = self.recent.rows(at)
         self.shelf.rows(at)
-        self.rough = [(_rows(keys, at), _rows(values, at)) for keys, values in self.rough]
+        self.rough = [(keys.rows(at), values.rows(at)) for keys, values in self.rough]
         if self.fetched is not None and self.exact is not None:
             self.fetched, self.exact = self.fetched[at], self.exact[at]
 
@@ -167,12 +167,6 @@ class RoughStore:
     def held(self) -> int:
         """Entries held: all."""
         return self.shelf.count + (0 if self.recent is None else len(self.recent))
-
-
-def _rows(packed: Packed, at: Tensor) -> Packed:
-    return replace(
-        packed, codes=packed.codes[at], scale=packed.scale[at], low=packed.low[at], shape=(len(at), *packed.shape[1:])
-    )
 
 
 def speculate(model: Any, first: Tensor, cache: Any, count: int) -> Tensor:
