@@ -58,7 +58,8 @@ def test_without_a_method_logits_are_those_of_transformers_own_cache(ids, heads,
         cache = MemoryCache(model)
         assert (logits(model, ids, cache) - expected).abs().max() <= 1e-5
     assert cache.held == [[40]] * 3
-    assert cache.nbytes == sum(t.numel() * 4 for layer in cache.layers for t in (layer.keys, layer.values))
+    held = sum(t.numel() * 4 for layer in cache.layers for t in (layer.keys, layer.values))
+    assert held <= cache.nbytes <= held * 48 / 40  # room for eight more
 
 
 def test_padded_rows_are_as_transformers_has_them(model, ids):

@@ -54,10 +54,10 @@ def attend(
         mask = bias if seen is None else bias.masked_fill(~seen, float("-inf"))
         causal = False
     if groups > 1 and queries == 1:  # as many queries as the group has heads, over one copy of the keys
-        packed = query.reshape(query.shape[0], keys.shape[1], groups, query.shape[3])
-        return scaled_dot_product_attention(packed, keys, values, mask, dropout, scale=scaling).reshape(
-            *query.shape[:3], values.shape[3]
-        )
+        batch, heads, _, width = query.shape
+        packed = query.reshape(batch, heads // groups, groups, width)
+        output = scaled_dot_product_attention(packed, keys, values, mask, dropout, scale=scaling)
+        return output.reshape(batch, heads, 1, -1)
     if groups > 1 and mask is not None:  # with a mask the kernels want the heads written out
         keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
         mask = mask.repeat_interleave(groups, 1) if mask.shape[1] > 1 else mask

@@ -40,6 +40,8 @@ class MemoryCache(Cache):  # type: ignore[misc]
         self.waiting: list[Pending] = []
         self.notes = Notes()
         self.shared: dict[str, Any] = {}  # what a method keeps of all layers
+        self._call: tuple[int, int, Any] = (0, 0, None)
+        self._places = torch.empty(0)
         self._rotary: Rotary | None = None
         self._count = int(config.num_hidden_layers)
         super().__init__(layers=[])
@@ -106,6 +108,13 @@ class MemoryCache(Cache):  # type: ignore[misc]
         if self._rotary is None:
             self._rotary = checked_rotary(self.model)
         return self._rotary
+
+    def places(self, start: int, end: int, device: Any) -> Tensor:
+        """Return the slots of a call, (q,), made once for the layers of a device."""
+        key = (start, end, device)
+        if self._call != key:
+            self._call, self._places = key, torch.arange(start, end, dtype=torch.int32, device=device)
+        return self._places
 
     def check_door(self) -> None:
         """Raise unless the model attends through our door: else nothing would ever be dropped."""

@@ -72,24 +72,32 @@ def attached(model: Any) -> Iterator[Any]:
     if model.config._attn_implementation == DOOR:
         yield model
         return
+    hooks: list[Any] = []
+    watched: list[Any] = []
+
+    def watch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Watch what layers read once a cache wants it: a hook costs every layer, every token."""
+        if not watched and wants_inputs(kwargs.get("past_key_values")):
+            layers = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "k_proj")]
+            watched.extend(m.register_forward_pre_hook(_note_inputs, with_kwargs=True) for m in layers)
+
     with through(model, DOOR, _forward, _mask):
-        hooks = [
-            module.register_forward_pre_hook(_note_inputs, with_kwargs=True)
-            for module in model.modules()
-            if hasattr(module, "layer_idx") and hasattr(module, "k_proj")
-        ]
-        hooks.append(model.register_forward_pre_hook(note_before, with_kwargs=True))
-        hooks.append(model.register_forward_hook(note_after, with_kwargs=True))
         try:
+            hooks.append(model.base_model.register_forward_pre_hook(watch, with_kwargs=True))
+            hooks.append(model.register_forward_pre_hook(note_before, with_kwargs=True))
+            hooks.append(model.register_forward_hook(note_after, with_kwargs=True))
             yield model
         finally:
-            for hook in hooks:
+            for hook in (*hooks, *watched):
                 hook.remove()
 
 
+def wants_inputs(cache: Any) -> bool:
+    """Tell whether a cache keeps what its layers' attention reads instead of keys and values (XQuant)."""
+    return getattr(getattr(getattr(cache, "method", None), "store", None), "wants_inputs", False)
+
+
 def _note_inputs(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Hand a layer what its attention reads, for stores that keep that instead of keys and values (XQuant)."""
     cache = kwargs.get("past_key_values", kwargs.get("past_key_value"))
-    store = getattr(getattr(cache, "method", None), "store", None)
-    if cache is not None and getattr(store, "wants_inputs", False):
+    if cache is not None and wants_inputs(cache):
         cache.layers[module.layer_idx].inputs = args[0] if args else kwargs["hidden_states"]

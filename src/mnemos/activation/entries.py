@@ -12,6 +12,57 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SPARE = 32  # room for a 32nd more is made when entries are appended: a token then costs a 32nd of a copy of all
+ABSENT = {"valid": True, "bias": 0.0}  # what entries have where they say nothing
+
+
+@dataclass
+class Room:
+    """Tensors longer than what they hold. `used` is how far they have been written, `views` the entries who wrote last."""
+
+    buffers: dict[str, Tensor]
+    views: dict[str, Tensor]
+    used: int
+
+    @staticmethod
+    def of(mine: dict[str, Tensor], its: dict[str, Tensor]) -> Room:
+        """Return room that begins with `mine` (B, H, T, ...), for `its` to follow and some more."""
+        count = mine["keys"].shape[2]
+        size = count + its["keys"].shape[2]
+        size += max(8, size // SPARE)
+        buffers = {
+            name: t.new_empty(*t.shape[:2], size, *t.shape[3:], dtype=torch.promote_types(t.dtype, its[name].dtype))
+            for name, t in mine.items()
+        }
+        return Room(buffers, {}, count)
+
+    def takes(self, mine: dict[str, Tensor], its: dict[str, Tensor], end: int) -> bool:
+        """Tell whether `its` can be written right behind `mine`: nobody else has, and they are of one kind."""
+        keys = self.buffers["keys"]
+        return (
+            mine["keys"] is self.views["keys"]
+            and mine["values"] is self.views["values"]
+            and mine["keys"].shape[2] == self.used
+            and end <= keys.shape[2]
+            and mine.keys() == self.buffers.keys() >= its.keys()  # else some have slots, or padding, and some do not
+            and all(t.dtype == self.buffers[name].dtype for name, t in its.items())
+            and not (its["keys"].requires_grad and torch.is_grad_enabled())
+            and not (keys.is_inference() and not torch.is_inference_mode_enabled())
+        )
+
+    def write(self, mine: dict[str, Tensor], its: dict[str, Tensor], end: int) -> None:
+        """Write what is new, and what was replaced of the old: a method's memory of them."""
+        for name, buffer in self.buffers.items():
+            if mine[name] is not self.views.get(name):
+                buffer.narrow(2, 0, self.used).copy_(mine[name])
+            rest = buffer.narrow(2, self.used, end - self.used)
+            if name in its:
+                rest.copy_(its[name])
+            else:
+                rest.fill_(ABSENT.get(name, 0))
+        self.views = {name: buffer.narrow(2, 0, end) for name, buffer in self.buffers.items()}
+        self.used = end
+
 
 @dataclass
 class Entries:
@@ -27,26 +78,35 @@ class Entries:
     valid: Tensor | None = None  # (B, H, T)
     bias: Tensor | None = None  # (B, H, T)
     extra: dict[str, Tensor] = field(default_factory=dict)  # (B, H, T) each
+    room: Room | None = field(default=None, init=False, repr=False)  # what these tensors are the first part of
 
     def __len__(self) -> int:
         return int(self.keys.shape[2])
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors."""
-        return sum(t.numel() * t.element_size() for t in self.tensors().values())
+        """Bytes held in memory: those of the storages, with the room behind what is held."""
+        storages = [t.untyped_storage() for t in self.tensors().values()]
+        return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors that are there, by name; those of `extra` as `extra.NAME`."""
-        named = {"keys": self.keys, "values": self.values, "slots": self.slots, "valid": self.valid, "bias": self.bias}
-        found = {name: t for name, t in named.items() if t is not None}
-        return found | {f"extra.{name}": t for name, t in self.extra.items()}
+        found = {"keys": self.keys, "values": self.values}
+        for name in ("slots", "valid", "bias"):
+            if (tensor := getattr(self, name)) is not None:
+                found[name] = tensor
+        for name, tensor in self.extra.items():
+            found[f"extra.{name}"] = tensor
+        return found
 
     @staticmethod
     def of(tensors: dict[str, Tensor]) -> Entries:
         """Return the entries that `tensors` was taken from."""
-        extra = {name.removeprefix("extra."): t for name, t in tensors.items() if name.startswith("extra.")}
-        return Entries(**{name: t for name, t in tensors.items() if "." not in name}, extra=extra)
+        made = Entries(tensors["keys"], tensors["values"], tensors.get("slots"), tensors.get("valid"), tensors.get("bias"))
+        for name, tensor in tensors.items():
+            if name.startswith("extra."):
+                made.extra[name[6:]] = tensor
+        return made
 
     def places(self) -> Tensor:
         """Return the slots, (B, H, T), counted when nothing was dropped."""
@@ -89,6 +149,10 @@ class Entries:
         """Return how many entries of a head stand before a slot."""
         return int((self.places()[0, 0] < slot).sum())
 
+    def owned(self) -> Entries:
+        """Return the same without the rest of larger tensors that these are parts of: a chunk, or queries beside them."""
+        return self.each(lambda t: t.clone() if t.untyped_storage().nbytes() > t.numel() * t.element_size() else t)
+
     def first(self, count: int) -> Entries:
         """Return the first entries as tensors of their own."""
         return self.each(lambda t: t[:, :, :count].clone())
@@ -101,18 +165,28 @@ class Entries:
         return self.each(lambda t: t.detach().clone())  # torch refuses to copy what a gradient could flow through
 
     def joined(self, new: Entries) -> Entries:
-        """Return these entries followed by new ones, which need `slots` when something was dropped before."""
+        """Return these entries followed by new ones, which need `slots` when something was dropped before.
+
+        O(new), and O(all) once in T / 32 tokens: room is made for what comes after, and entries may share it. Where a
+        gradient flows, O(all).
+        """
         if not len(self):
             return new
-        mine, its = self.tensors(), new.tensors()
-        if "slots" in its and "slots" not in mine:
-            mine["slots"] = self.places()
+        mine, its, end = self.tensors(), new.tensors(), len(self) + len(new)
         if "slots" in mine and "slots" not in its:
             its["slots"] = new.places() + len(self)
-        missing = {"valid": True, "bias": 0.0}
-        for one, other in ((mine, its), (its, mine)):
-            for name in other.keys() - one.keys():
-                like = other[name]
-                size = (*one["keys"].shape[:3], *like.shape[3:])
-                one[name] = torch.full(size, missing.get(name, 0), dtype=like.dtype, device=like.device)
-        return Entries.of({name: torch.cat((t, its[name]), dim=2) for name, t in mine.items()})
+        room = self.room
+        if room is None or not room.takes(mine, its, end):
+            if "slots" in its and "slots" not in mine:
+                mine["slots"] = self.places()
+            for one, other in ((mine, its), (its, mine)):
+                for name in other.keys() - one.keys():
+                    size = (*one["keys"].shape[:3], *other[name].shape[3:])
+                    one[name] = other[name].new_full(size, ABSENT.get(name, 0))
+            if torch.is_grad_enabled() and any(t.requires_grad for t in (*mine.values(), *its.values())):
+                return Entries.of({name: torch.cat((t, its[name]), dim=2) for name, t in mine.items()})
+            room = Room.of(mine, its)
+        room.write(mine, its, end)
+        joined = Entries.of(room.views)
+        joined.room = room
+        return joined

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +11,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from mnemos.activation.attention import attend, query_heads
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Plain, Store, View
+from mnemos.activation.method import Plain, Store, View, counted
 from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -95,7 +94,8 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Hand the new keys and values on to the attention function, marked as this layer's; it keeps them."""
-        self.cache.check_door()
+        if self.index == 0:
+            self.cache.check_door()
         self.is_initialized = True
         key_states._mnemos_layer = self
         return key_states, value_states
@@ -163,10 +163,9 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         views, output = [], None
         resting = self.prompt > 0 and method.rests  # nothing goes any more: nothing has to be looked at
         for group in self.groups:
-            some = replace(new) if group.heads is None else new.heads(group.heads)
+            some = new if group.heads is None else new.heads(group.heads)
             if group.store.held != start:  # something was dropped: places no longer follow from the order
-                places = torch.arange(start, self.seen, dtype=torch.int32, device=query.device)
-                some.slots = places.expand(some.keys.shape[:3])
+                some.slots = self.cache.places(start, self.seen, query.device).expand(some.keys.shape[:3])
             if self.inputs is not None and window is None:
                 group.store.inputs = self.inputs  # type: ignore[attr-defined]
             group.store.put(some)
@@ -263,7 +262,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
         if method.decode is None or (method.apart and not self.steps) or self.steps % method.every:
             return None
         if isinstance(method.decode, float):
-            return math.ceil(method.decode * (self.seen - (self.prompt if method.apart else 0)))
+            return counted(method.decode, self.seen - (self.prompt if method.apart else 0))
         return method.decode if isinstance(method.decode, int) else method.decode(self.steps)
 
     def _forget(self, group: Group, view: View, count: int) -> None:

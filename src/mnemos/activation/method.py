@@ -8,7 +8,6 @@ store   how the rest of a layer's life is held: plainly, in few bits, in blocks 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -68,6 +67,11 @@ class View:
         return View(
             **{**self.__dict__, "query": self.query.index_select(1, asking), "entries": self.entries.heads(heads)}
         )
+
+
+def counted(share: float, count: int) -> int:
+    """Return how many of `count` entries a share holds: never more, but one at least."""
+    return max(1, int(share * count + 1e-6))  # a share such as 0.29 of 100 is 28.999... in binary
 
 
 class Score(Protocol):
@@ -162,8 +166,8 @@ class Plain:
         self.entries = entries
 
     def put(self, new: Entries) -> None:
-        """Append; O(T) copies, as in transformers' DynamicCache."""
-        self.entries = new if self.entries is None else self.entries.joined(new)
+        """Append; O(q), and O(T) once in T / 32 tokens."""
+        self.entries = new.owned() if self.entries is None else self.entries.joined(new)
 
     def read(self, query: Tensor, start: int) -> Entries:
         """Return all."""
@@ -214,10 +218,10 @@ class Setup:
 class Method:
     """A cache method: which entries stay, how many, what becomes of the others, and how those that stay are held.
 
-    `prompt` is what stays of the prompt: a share (float, 0 to 1) or a number of entries. `decode` is the most that is held
-    afterwards (a number, a share of the tokens seen, or a function of the calls since the prompt), enforced every `every`
-    calls; with `apart` it counts generated tokens only and the prompt's entries stay (SCOPE). `sinks` first and `recent`
-    last entries always stay; `recent` may be a share of what stays.
+    `prompt` is what stays of the prompt: a share (float, 0 to 1; rounded down, but one entry at least) or a number of
+    entries. `decode` is the most that is held afterwards (a number, a share of the tokens seen, or a function of the calls
+    since the prompt), enforced every `every` calls; with `apart` it counts generated tokens only and the prompt's entries
+    stay (SCOPE). `sinks` first and `recent` last entries always stay; `recent` may be a share of what stays.
     With `closed`, keys are moved as if the gaps left by dropped entries were not there (StreamingLLM); else they keep the
     positions at which they were read.
     """
@@ -255,7 +259,7 @@ class Method:
         """Return how many entries stay of a prompt of `seen` tokens, of which `held` are left; None when all do."""
         if self.prompt is None:
             return None
-        return min(held, math.ceil(self.prompt * seen) if isinstance(self.prompt, float) else self.prompt)
+        return min(held, counted(self.prompt, seen) if isinstance(self.prompt, float) else self.prompt)
 
     def watch(self, view: View) -> None:
         """Let the score learn from a call."""

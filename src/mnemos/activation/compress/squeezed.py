@@ -62,7 +62,7 @@ class Squeezed:
     def put(self, new: Entries) -> None:
         """Append the entries of a call."""
         if self.frame is None:
-            self.entries = new if self.entries is None else self.entries.joined(new)
+            self.entries = new.owned() if self.entries is None else self.entries.joined(new)
             return
         while self.keys.shape[2] >= self.residual + self.group:
             self._flush(self.group)
