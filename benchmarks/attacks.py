@@ -11,6 +11,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 T = TypeVar("T")
+PROXIED = {"/v1/chat/completions", "/v1/responses", "/v1/models"}  # what they are sent goes on to the upstream
 ROTATED = 3  # of many variants, those that each route gets when the run is not thorough
 
 
@@ -267,12 +268,33 @@ def smuggled(world: World) -> Iterator[Attack]:
         yield Attack("smuggling", data, whole=False)
 
 
-def attacks(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
+def proxied(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
+    """Yield chats that ask for the memory of another's space. The chat goes on, so that a 2xx is no harm: canaries are."""
+    heads: list[tuple[str, ...]] = [
+        (f"X-Mnemos-Space: {name}", f"X-Mnemos-Mode: {mode}", *more)
+        for name in NAMES for mode in ("read", "read-write") for more in ((), ("X-Mnemos-Session: vault",))
+    ]  # fmt: skip
+    heads += [
+        ("X-Mnemos-Space: mine", "X-Mnemos-Space: vault", "X-Mnemos-Mode: read"),
+        ("X-Mnemos-Mode: read", "X-Mnemos-Space: mine,vault"),
+        ("X-Mnemos-Mode: admin", "X-Mnemos-Space: vault"), ("X-Mnemos-Tokens: 99999999", "X-Mnemos-Space: vault"),
+        ("X-Mnemos-Tokens: -1", "X-Mnemos-Space: vault"), (f"X-Mnemos-Space: {'a' * 60_000}",), ("X-Mnemos-Space: \xff\xfe",),
+    ]  # fmt: skip
+    turn = turns(heads, thorough)
+    for route in routes:
+        for head in turn():
+            yield Attack("proxy", message(route.method, route.path, world.mine, route.body, *head), strict=False)
+
+
+def attacks(world: World, every: list[Route], thorough: bool) -> Iterator[Attack]:
     """Yield all attacks. When not thorough, each route gets a few of the many variants, in turn."""
-    yield from credentials(world, routes, thorough)
+    routes = [route for route in every if route.path not in PROXIED]
+    chats = [route for route in every if route.path in PROXIED]
+    yield from credentials(world, every, thorough)
+    yield from proxied(world, chats, thorough)
     yield from names(world, routes, thorough)
     yield from ids(world, routes, thorough)
     yield from bodies(world, routes, thorough)
-    yield from sources(world, routes, thorough)
-    yield from methods(world, routes, thorough)
+    yield from sources(world, every, thorough)
+    yield from methods(world, every, thorough)
     yield from smuggled(world)

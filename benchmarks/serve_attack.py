@@ -6,7 +6,8 @@
 The routes are read from /openapi.json, so that none is forgotten. Every request is written to the socket byte by byte: keys
 that are wrong, expired, revoked or elsewhere than they belong; names and ids that climb out of their place; spaces and
 cubes of others; bodies that are broken or too large; hosts and origins that are not the server's; methods that a route does
-not take; and messages that two parsers would read differently.
+not take; chats that ask for another's memory; and messages that two parsers would read differently. The upstream of the proxy
+answers with all that it was sent.
 
 Let through is a request that got any 2xx, or any answer that holds a canary: words that stand in memories, names and keys
 which no attacker may see. (A key may ask its own space about ids of another one: there only the canaries count.)
@@ -23,16 +24,18 @@ import re
 import secrets
 import socket
 import tempfile
+import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from attacks import Attack, Route, World, attacks, message
+from attacks import PROXIED, Attack, Route, World, attacks, message
 from mnemos import Mnemos
 from mnemos.bench.run import header, write
 from mnemos.cube import utc_now
@@ -102,6 +105,42 @@ def state_of(root: Path) -> tuple[Any, ...]:
         return dump, mine, names, [(key.id, key.spaces, key.rights, key.revoked, key.expires) for key in keys.all()]
 
 
+class Echo(BaseHTTPRequestHandler):
+    """An upstream that answers with what it was sent, and keeps it."""
+
+    protocol_version = "HTTP/1.1"
+    got: bytearray
+
+    def do_POST(self) -> None:
+        """Answer."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        sent = bytes(self.headers) + body
+        self.got += sent
+        answer = json.dumps(
+            {"choices": [{"message": {"role": "assistant", "content": sent.decode("latin-1")}}]}
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST
+
+    def log_message(self, *args: object) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def echo() -> Iterator[tuple[str, bytearray]]:
+    """Give the address of an upstream, and all that it is sent."""
+    got = bytearray()
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Kept", (Echo,), {"got": got})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1", got
+        server.shutdown()
+
+
 # -- the routes
 
 
@@ -120,6 +159,9 @@ def body_of(method: str, path: str, operation: Any, document: Any, world: World)
     last = path.rsplit("/", 1)[-1]
     if last == "import":
         return b""
+    if path in PROXIED:
+        said = [{"role": "user", "content": "What is the code word?"}]
+        return json.dumps({"model": "m", "messages": said, "input": said}).encode() if method == "post" else None
     if "requestBody" not in operation:
         return None
     known: dict[str, Any] = {
@@ -184,25 +226,26 @@ def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
 
 
 def run(root: Path, *, thorough: bool = True) -> Report:
-    """Attack a server of a new root."""
-    server = Served(root, "--embedder", "none")
-    world, report = furnish(root, server.port), Report()
-    before = state_of(root)
-    with server:
-        with urllib.request.urlopen(f"{server.url}/openapi.json", timeout=WAIT) as answer:
-            routes = routes_of(json.load(answer), world)
-        report.routes = len(routes)
-        for attack in dict.fromkeys(attacks(world, routes, thorough)):
-            judge(attack, send(server.port, attack.data, WAIT if attack.whole else BRIEF), world, report)
-    what = ("the vault", "the own space", "the spaces", "the keys")
-    report.changed = [name for name, a, b in zip(what, before, state_of(root), strict=True) if a != b]
-    log = b"".join(server.log)
-    if any(
-        word.encode() in log for word in (*world.canaries, world.admin, world.mine, world.pattern, *world.bad.values())
-    ):
-        report.changed.append("the log holds a secret")
-    with server, closing(KeyStore.under(root)) as keys:
-        report.routes_answered_with_a_right_key = answered(world, routes, keys)
+    """Attack a server of a new root, and its proxy."""
+    with echo() as (upstream, sent):
+        server = Served(root, "--embedder", "none", "--upstream", upstream)
+        world, report = furnish(root, server.port), Report()
+        before = state_of(root)
+        with server:
+            with urllib.request.urlopen(f"{server.url}/openapi.json", timeout=WAIT) as answer:
+                routes = routes_of(json.load(answer), world)
+            report.routes = len(routes)
+            for attack in dict.fromkeys(attacks(world, routes, thorough)):
+                judge(attack, send(server.port, attack.data, WAIT if attack.whole else BRIEF), world, report)
+        what = ("the vault", "the own space", "the spaces", "the keys")
+        report.changed = [name for name, a, b in zip(what, before, state_of(root), strict=True) if a != b]
+        secret = [word.encode() for word in (world.admin, world.mine, world.pattern, *world.bad.values())]
+        hidden = [*secret, *(word.encode() for word in world.canaries)]
+        for name, text in (("the log", b"".join(server.log)), ("what the upstream was sent", bytes(sent))):
+            if any(word in text for word in hidden):
+                report.changed.append(f"{name} holds a secret")
+        with server, closing(KeyStore.under(root)) as keys:
+            report.routes_answered_with_a_right_key = answered(world, routes, keys)
     return report
 
 

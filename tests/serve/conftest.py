@@ -77,3 +77,11 @@ def start(tmp_path):
     yield begin
     for process in running:
         process.close()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory):
+    """A server that the tests of a module share."""
+    server = Process(tmp_path_factory.mktemp("standing") / "root")
+    yield server
+    server.close()

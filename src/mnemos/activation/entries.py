@@ -102,7 +102,9 @@ class Entries:
     @staticmethod
     def of(tensors: dict[str, Tensor]) -> Entries:
         """Return the entries that `tensors` was taken from."""
-        made = Entries(tensors["keys"], tensors["values"], tensors.get("slots"), tensors.get("valid"), tensors.get("bias"))
+        made = Entries(
+            tensors["keys"], tensors["values"], tensors.get("slots"), tensors.get("valid"), tensors.get("bias")
+        )
         for name, tensor in tensors.items():
             if name.startswith("extra."):
                 made.extra[name[6:]] = tensor

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 from urllib.parse import quote, urlsplit
+from weakref import WeakValueDictionary
 
 from mnemos import __version__
 from mnemos.errors import MnemosError
@@ -15,9 +18,9 @@ from mnemos.serve.limits import Answers, Buckets, Metrics, Settings
 from mnemos.system import Mnemos
 
 try:
-    from fastapi import FastAPI, Security
-    from fastapi.security import HTTPBearer
-    from starlette.datastructures import Headers, MutableHeaders
+    from fastapi import FastAPI
+    from starlette.concurrency import run_in_threadpool
+    from starlette.datastructures import Headers
     from starlette.exceptions import HTTPException
     from starlette.requests import ClientDisconnect
     from starlette.responses import Response
@@ -29,6 +32,7 @@ from mnemos.serve import key_routes, logs, models, page_models, page_routes, pro
 from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
 from mnemos.serve.problems import Problem
 
+AT_ONCE = max(2, os.cpu_count() or 2)  # questions of one space at work
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # and those of the page
 LINGER = 7  # digits of the length of a body that is read to its end though it was refused
 IMPORT = re.compile(r"/v1/spaces/[^/]+/import")
@@ -39,6 +43,8 @@ SAFE = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
+SENT = [(name.lower().encode(), value.encode()) for name, value in SAFE.items()]
+SENT_PAGE = [(name.lower().encode(), value.encode()) for name, value in (SAFE | static.SAFE).items()]
 ONCE = ("host", "origin", "authorization", "content-length", "idempotency-key")
 
 
@@ -75,12 +81,12 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in (SAFE | static.SAFE if static.is_page(scope["path"]) else SAFE).items():
-                    headers[name] = value
-                headers["X-Request-Id"] = request
+                safe = SENT_PAGE if static.is_page(scope["path"]) else SENT
+                sent = {name for name, _ in safe}
+                headers = [pair for pair in message["headers"] if pair[0] not in sent]
+                message["headers"] = [*headers, *safe, (b"x-request-id", request.encode())]
                 if not limited.done and _endless(Headers(scope=scope)):
-                    headers["Connection"] = "close"
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -106,10 +112,7 @@ class Guard:
         return None
 
     def _admit(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        for name in ONCE:
-            if len(headers.getlist(name)) > 1:
-                raise HTTPException(400, f"the header {name} is given more than once.")
+        headers = _headers(scope)
         self._check_source(headers)
         length = headers.get("content-length", "0")
         if not length.isdecimal():
@@ -129,7 +132,7 @@ class Guard:
             )
         scope.setdefault("state", {})["key"] = key
 
-    def _check_source(self, headers: Headers) -> None:
+    def _check_source(self, headers: Mapping[str, str]) -> None:
         """Refuse names that are not the server's (DNS rebinding), and what pages of other sites ask for."""
         host = headers.get("host", "")
         if _name(host) not in self.settings.names:
@@ -178,6 +181,17 @@ class Limited:
         return message
 
 
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers, the first of each name. Raises HTTPException where one of `ONCE` came twice."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1").lower()
+        if name in found and name in ONCE:
+            raise HTTPException(400, f"the header {name} is given more than once.")
+        found.setdefault(name, value.decode("latin-1"))
+    return found
+
+
 def is_open(path: str) -> bool:
     """Tell whether a path answers without a key: it tells nothing of any memory."""
     return path in OPEN_PATHS or static.is_page(path)
@@ -220,8 +234,36 @@ def _method(scope: Mapping[str, Any]) -> str:
     return method if method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
 
 
+class Turns:
+    """Lets `AT_ONCE` questions of a space go to work and the others wait, where waiting costs nothing.
+
+    They would wait for each other in their threads, and every thread that wakes takes the interpreter from one at work.
+    """
+
+    def __init__(self) -> None:
+        self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, space: str) -> asyncio.Semaphore:
+        """Return the turns of a space, which last as long as somebody waits for one."""
+        return self._of.setdefault(space, asyncio.Semaphore(AT_ONCE))
+
+    def take(self, route: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a route that takes its turn."""
+
+        @wraps(route)
+        async def run(desk: Desk, **given: Any) -> Any:
+            async with self.of(desk.name):
+                return await run_in_threadpool(route, desk, **given)
+
+        return run
+
+
 SPACE, CUBE = "/v1/spaces/{space}", "/v1/spaces/{space}/cubes/{id}"
+# looked through in this order: what is asked often comes first
 ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
+    ("POST", f"{SPACE}/search", routes.search, models.Hits),
+    ("POST", f"{SPACE}/cubes", routes.add, models.Cubes),
+    ("POST", f"{SPACE}/context", routes.context, None),
     ("GET", "/health", routes.health, None),
     ("GET", "/metrics", routes.metrics, None),
     ("GET", "/ready", page_routes.ready, None),
@@ -231,7 +273,6 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("DELETE", "/v1/keys/{id}", key_routes.revoke_key, None),
     ("GET", "/v1/spaces", routes.spaces, None),
     ("DELETE", SPACE, routes.remove_space, None),
-    ("POST", f"{SPACE}/cubes", routes.add, models.Cubes),
     ("GET", f"{SPACE}/cubes", routes.list_cubes, models.Page),
     ("GET", CUBE, routes.get, models.Cube),
     ("PATCH", CUBE, routes.update, models.Cube),
@@ -239,9 +280,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{CUBE}/history", routes.history, models.Cubes),
     ("GET", f"{CUBE}/links", routes.links_of, None),
     ("POST", f"{CUBE}/rollback", routes.rollback, models.Cube),
-    ("POST", f"{SPACE}/search", routes.search, models.Hits),
     ("POST", f"{SPACE}/search_sessions", routes.search_sessions, None),
-    ("POST", f"{SPACE}/context", routes.context, None),
     ("GET", f"{SPACE}/facts", routes.facts, None),
     ("GET", f"{SPACE}/decisions", routes.decisions, None),
     ("GET", f"{SPACE}/links", routes.links, None),
@@ -265,6 +304,9 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
 )
 
 
+QUESTIONS = (routes.search, routes.search_sessions, routes.context)
+
+
 def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None) -> FastAPI:
     """Return the server of a memory as an ASGI app. The caller closes the memory and the keys."""
     settings, metrics = settings or Settings(), Metrics()
@@ -280,14 +322,16 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
     app.state.keys = keys
     app.state.page = static.load()
     app.state.answers = Answers(keys.path.with_name("answers.sqlite"), settings.kept)
-    bearer = [Security(HTTPBearer(auto_error=False))]
+    turns = Turns()
     error = {"model": models.ProblemShape, "description": "An error, as application/problem+json."}
     for method, path, route, model in ROUTES:
         status = 201 if route.__name__ in ("add", "add_key") else 200
         responses: dict[int | str, dict[str, Any]] = {"default": error} | ({status: {"model": model}} if model else {})
+        secured: dict[str, Any] | None = None if path in OPEN_PATHS else {"security": [{"HTTPBearer": []}]}
+        run = turns.take(route) if route in QUESTIONS else route
         app.add_api_route(
-            path, route, methods=[method], status_code=status, responses=responses, response_model=None,
-            name=route.__name__.strip("_"), dependencies=[] if path in OPEN_PATHS else bearer,
+            path, run, methods=[method], status_code=status, responses=responses, response_model=None,
+            name=route.__name__.strip("_"), openapi_extra=secured,
         )  # fmt: skip
     for path, route in (("/", static.home), (static.BASE, static.file), (static.BASE + "{name:path}", static.file)):
         app.add_api_route(path, route, methods=["GET", "HEAD"], include_in_schema=False, response_model=None)
@@ -297,6 +341,15 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
         return Problem(403, str(error), "Forbidden")
 
     app.add_exception_handler(Forbidden, forbidden)
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """Describe the key that the guard asks for, before any route is looked at."""
+        described = describe()
+        described.setdefault("components", {})["securitySchemes"] = {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]
     app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics)
     return app
 

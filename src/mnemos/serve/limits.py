@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 import time
+from bisect import bisect_left
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -178,7 +179,7 @@ class Metrics:
         """Count a request."""
         with self._lock:
             self._requests[method, route, status] += 1
-            self._times[route][next((i for i, edge in enumerate(EDGES) if seconds <= edge), len(EDGES))] += 1
+            self._times[route][bisect_left(EDGES, seconds)] += 1
             self._sums[route] += seconds
 
     def render(self, cubes: Iterable[tuple[str, int]]) -> str:

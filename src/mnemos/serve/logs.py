@@ -13,15 +13,16 @@ import secrets
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 access = logging.getLogger("mnemos.access")
 log = logging.getLogger("mnemos.serve")
 REQUEST: ContextVar[str] = ContextVar("mnemos_request", default="")  # the id of the request that is being served
 FIELDS = ("request", "method", "route", "status", "ms", "key")
+TOGETHER = 1_000  # lines that wait at most
 QUIET = ("/health", "/ready")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SANE = re.compile(r"(?!.*mnk_)[A-Za-z0-9._:-]{1,64}")  # such as a UUID; never a key
@@ -40,8 +41,9 @@ def note(method: str, route: str, status: int, seconds: float, key: str | None) 
     level = logging.DEBUG if route in QUIET else logging.ERROR if status >= 500 else logging.INFO
     if access.isEnabledFor(level):
         ms = round(1000 * seconds, 1)
-        more = {"method": method, "route": route, "status": status, "ms": ms, "key": key}
-        access.log(level, "%s %s %d %.1f ms", method, route, status, ms, extra=more)
+        record = logging.LogRecord(access.name, level, "", 0, "%s %s %d %.1f ms", (method, route, status, ms), None)
+        record.__dict__.update(method=method, route=route, status=status, ms=ms, key=key)
+        access.handle(record)  # without a search of the stack for who called
 
 
 def frames(error: BaseException) -> str:
@@ -82,6 +84,40 @@ class Json(logging.Formatter):
         return json.dumps(facts(record))
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream: those of requests that went well together, when `flush` is called, others at once.
+
+    Each write hands the interpreter to another thread, which a busy server feels.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        try:
+            self._waiting.append(self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+        if record.name != access.name or record.levelno >= logging.WARNING or len(self._waiting) >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock or nullcontext():
+            lines, self._waiting = self._waiting, []
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                self.stream.write("".join(lines))
+                super().flush()
+
+
+def flush() -> None:
+    """Write the lines that wait; the server does so ten times a second."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
 def facts(record: logging.LogRecord) -> dict[str, Any]:
     """Return what a line says, by name."""
     message = record.getMessage()
@@ -104,7 +140,7 @@ def facts(record: logging.LogRecord) -> dict[str, Any]:
 @contextmanager
 def logging_to_stderr(form: str, level: str) -> Iterator[None]:
     """Send the log to standard error, warnings too; what was set up before comes back at the end."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(Json() if form == "json" else Plain())
     number = logging.getLevelNamesMapping()[level.upper()]
     # libraries speak from warnings on: at info some log addresses, with what was asked
@@ -123,3 +159,4 @@ def logging_to_stderr(form: str, level: str) -> Iterator[None]:
         for logger, value in before.items():
             logger.setLevel(value)
         root.handlers = kept
+        handler.flush()

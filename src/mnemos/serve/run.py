@@ -20,9 +20,11 @@ from typing import Any
 
 from mnemos import __version__
 from mnemos.errors import MnemosError
+from mnemos.serve import logs
 from mnemos.serve.config import Serve
 from mnemos.serve.logs import log
 from mnemos.serve.tls import Pair
+from mnemos.serve.wire import Http
 
 try:
     import uvicorn
@@ -43,7 +45,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app, host=serve.host, port=serve.port, log_config=None, access_log=False, server_header=False,
                 proxy_headers=False, ws="none", lifespan="on", timeout_keep_alive=5, limit_concurrency=256,
-                http="h11",  # httptools, which would be taken where it is installed, holds heads of any length
+                http=Http,
                 timeout_graceful_shutdown=serve.grace,
                 ssl_context_factory=None if context is None else lambda config, default: context,
             )
@@ -68,11 +70,12 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end; at the second signal, end. What takes a lock is left to `on_tick`."""
         if self.told is not None:
-            os._exit(128 + sig)
+            os._exit(128 + sig)  # lines that wait may hold the lock that this thread has: they are not written
         self.told = sig
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end; called ten times a second."""
+        logs.flush()
         if self.told is not None and self.close_at is None:
             self._begin_end(signal.Signals(self.told).name)
         if self.close_at is not None and time.monotonic() >= self.close_at:
