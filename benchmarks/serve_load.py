@@ -27,12 +27,16 @@ from serving import Served
 CUBES, CLIENTS, SECONDS, BATCH = 20_000, 16, 20, 2_000
 LUA = """
 local i = 0
-local bodies = {}
-for line in io.lines("%s") do bodies[#bodies + 1] = line end
+local requests = {}
+init = function(args)
+  local head = {["Authorization"] = "Bearer %s", ["Content-Type"] = "application/json"}
+  for line in io.lines("%s") do
+    requests[#requests + 1] = wrk.format("POST", "/v1/spaces/load/search", head, line)
+  end
+end
 request = function()
   i = i + 1
-  return wrk.format("POST", "/v1/spaces/load/search", {["Authorization"] = "Bearer %s", ["Content-Type"] = "application/json"},
-                    bodies[(i * 7919) %% #bodies + 1])
+  return requests[(i * 7919) %% #requests + 1]
 end
 """
 
@@ -54,10 +58,10 @@ def load(port: int, token: str, questions: list[str], folder: Path) -> dict[str,
     """Return what wrk measures with these questions."""
     bodies, script = folder / "bodies", folder / "load.lua"
     bodies.write_text("\n".join(json.dumps({"query": q, "k": 10}) for q in questions), encoding="utf-8")
-    script.write_text(LUA % (bodies, token), encoding="utf-8")
+    script.write_text(LUA % (token, bodies), encoding="utf-8")
     command = [
         "wrk",
-        "-t2",
+        "-t1",
         f"-c{CLIENTS}",
         f"-d{SECONDS}s",
         "--latency",
