@@ -37,6 +37,11 @@ class Embedder(Protocol):
         """
 
 
+def knows(embedder: Embedder | None, text: str) -> bool:
+    """Tell whether a text costs no embedding: its vector is at hand, as an embedder that keeps some can say, or none is made."""
+    return embedder is None or (hasattr(embedder, "knows") and bool(embedder.knows(text)))
+
+
 def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     """Return the rows scaled to length 1; a row of zeros stays as it is."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -72,6 +72,10 @@ class MiniLM:
             return vectors
         return self._embed(texts, progress)
 
+    def knows(self, text: str) -> bool:
+        """Tell whether the vector of a text is at hand. Waits for nothing."""
+        return text in self._cache
+
     def clear_cache(self) -> None:
         """Forget the vectors of single texts, so that a benchmark times what a new question costs."""
         with self._lock:

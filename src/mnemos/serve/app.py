@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from functools import wraps
 from typing import Any
 from urllib.parse import quote, urlsplit
-from weakref import WeakValueDictionary
 
 from mnemos import __version__
 from mnemos.errors import MnemosError
@@ -19,7 +16,6 @@ from mnemos.system import Mnemos
 
 try:
     from fastapi import FastAPI
-    from starlette.concurrency import run_in_threadpool
     from starlette.datastructures import Headers
     from starlette.exceptions import HTTPException
     from starlette.requests import ClientDisconnect
@@ -31,8 +27,8 @@ except ImportError as gone:
 from mnemos.serve import key_routes, logs, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
 from mnemos.serve.problems import Problem
+from mnemos.serve.turns import Turns
 
-AT_ONCE = max(2, os.cpu_count() or 2)  # questions of one space at work
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # and those of the page
 LINGER = 7  # digits of the length of a body that is read to its end though it was refused
 IMPORT = re.compile(r"/v1/spaces/[^/]+/import")
@@ -234,30 +230,6 @@ def _method(scope: Mapping[str, Any]) -> str:
     return method if method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
 
 
-class Turns:
-    """Lets `AT_ONCE` questions of a space go to work and the others wait, where waiting costs nothing.
-
-    They would wait for each other in their threads, and every thread that wakes takes the interpreter from one at work.
-    """
-
-    def __init__(self) -> None:
-        self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-
-    def of(self, space: str) -> asyncio.Semaphore:
-        """Return the turns of a space, which last as long as somebody waits for one."""
-        return self._of.setdefault(space, asyncio.Semaphore(AT_ONCE))
-
-    def take(self, route: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a route that takes its turn."""
-
-        @wraps(route)
-        async def run(desk: Desk, **given: Any) -> Any:
-            async with self.of(desk.name):
-                return await run_in_threadpool(route, desk, **given)
-
-        return run
-
-
 SPACE, CUBE = "/v1/spaces/{space}", "/v1/spaces/{space}/cubes/{id}"
 # looked through in this order: what is asked often comes first
 ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
@@ -304,9 +276,6 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
 )
 
 
-QUESTIONS = (routes.search, routes.search_sessions, routes.context)
-
-
 def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None) -> FastAPI:
     """Return the server of a memory as an ASGI app. The caller closes the memory and the keys."""
     settings, metrics = settings or Settings(), Metrics()
@@ -328,7 +297,7 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
         status = 201 if route.__name__ in ("add", "add_key") else 200
         responses: dict[int | str, dict[str, Any]] = {"default": error} | ({status: {"model": model}} if model else {})
         secured: dict[str, Any] | None = None if path in OPEN_PATHS else {"security": [{"HTTPBearer": []}]}
-        run = turns.take(route) if route in QUESTIONS else route
+        run = turns.wrap(route)
         app.add_api_route(
             path, run, methods=[method], status_code=status, responses=responses, response_model=None,
             name=route.__name__.strip("_"), openapi_extra=secured,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnemos.cube import from_micros, to_micros, told, utc_now
+from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
@@ -216,6 +217,18 @@ class Gate:
                     self._alone.discard(name)
                 self._change.notify_all()
 
+    @contextmanager
+    def unwaited(self, name: str) -> Iterator[Space | None]:
+        """Give a space if it is open and nobody opens, closes or removes one; else None. Nobody does meanwhile."""
+        if not self._change.acquire(blocking=False):
+            yield None
+            return
+        try:
+            there = name in self._uses and name not in self._leaving and name in self.memory
+            yield self.memory.space(name) if there else None
+        finally:
+            self._change.release()
+
     def _close_idle(self) -> None:
         for name in [n for n, uses in self._uses.items() if not uses][: max(len(self._uses) - self.most, 0)]:
             del self._uses[name]
@@ -257,6 +270,18 @@ class Desk:
         # reading is not logged, and a streamed answer is read in many contexts
         named = nullcontext() if (right, *more) == ("read",) else acting(f"key {self.key.id}")
         with self._gate.use(self.name, create=create, alone=alone) as space, named:
+            yield space
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What makes vectors of questions, for all spaces."""
+        return self._gate.memory.embedder
+
+    @contextmanager
+    def unwaited(self) -> Iterator[Space | None]:
+        """Give the space of the request for reading, if that takes no wait; see `Gate.unwaited`."""
+        self.check("read")
+        with self._gate.unwaited(self.name) as space:
             yield space
 
     def check(self, right: str, *more: str) -> None:

@@ -89,6 +89,28 @@ class Connection:
         with self._errors(), self._lock:
             yield self._ready()
 
+    @contextmanager
+    def unwaited(self) -> Iterator[bool]:
+        """Hold the connection if no other thread does, and give whether it is held.
+
+        What would wait for another process meanwhile raises StoreBusy at once.
+        """
+        if not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            if self.closed:
+                yield False
+                return
+            db = self._ready()
+            db.execute("PRAGMA busy_timeout = 0")
+            try:
+                yield True
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
+        finally:
+            self._lock.release()
+
     def stamp(self) -> tuple[int, int, int] | None:
         """Return what is another one after every change of the file, made here or by another process. One statement.
 

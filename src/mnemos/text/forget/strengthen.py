@@ -21,6 +21,7 @@ from mnemos.text.forget.base import Law, Lives
 
 DAY = 86_400_000_000  # microseconds
 WAITING = 1_024  # recalls that are kept in RAM before they are written
+SOON = 8  # recalls before that: more than a search makes
 
 
 class Recalls:
@@ -44,6 +45,11 @@ class Recalls:
             self._count += len(ids)
             self._together.update(combinations(sorted(set(ids)), 2))
             return self._count >= WAITING
+
+    @property
+    def due(self) -> bool:
+        """Whether the recalls of one more search would be written at once."""
+        return self._count + SOON >= WAITING
 
     def write(self, law: Law) -> int:
         """Write what the law makes of the recalls; return how many cubes changed. O(cubes recalled)."""

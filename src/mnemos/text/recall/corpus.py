@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +19,48 @@ T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 WINDOWS = (1, 3)  # how many turns before and after one its windows take in
+KEPT = 2_000_000  # positions of terms asked for that are kept: 16 MB
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|once|twice|dozen|hundred|thousand)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a term adds to the words of cubes and sessions.
+
+    `parts` are, for each reach of a window, positions (M,) and what the term adds there (M,), its `weight` included;
+    `sessions` are the same for the sessions that it stands in.
+    """
+
+    weight: float
+    parts: tuple[tuple[int, Ints, Floats], ...]
+    session_weight: float
+    sessions: tuple[NDArray[np.int64], Floats]
+
+    @property
+    def size(self) -> int:
+        """How many positions it holds."""
+        return sum(len(where) for _, where, _ in self.parts) + len(self.sessions[0])
+
+
+class SpokenTerms:
+    """What terms add, of those asked for last: questions of a space share many. Safe for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._terms: dict[str, Spoken] = {}
+        self.size = 0
+
+    def get(self, term: str) -> Spoken | None:
+        """Return what is known of a term."""
+        if (spoken := self._terms.pop(term, None)) is not None:
+            self._terms[term] = spoken
+        return spoken
+
+    def put(self, term: str, spoken: Spoken) -> None:
+        """Keep what a term adds; what was asked for longest ago goes."""
+        self._terms[term] = spoken
+        self.size += spoken.size
+        while self.size > KEPT:
+            self.size -= self._terms.pop(next(iter(self._terms))).size
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +83,7 @@ class Layout:
     session_lengths: Floats
     first: Floats  # 1 at the first turn of a session
     count: int  # of the living
+    spoken: SpokenTerms = field(default_factory=SpokenTerms)
 
 
 class Corpus:
@@ -81,7 +123,9 @@ class Corpus:
     @property
     def nbytes(self) -> int:
         """Bytes held by the arrays."""
-        layout = 4 * len(self) * (2 * WINDOWS[-1] + 9) if self._layout is not None else 0
+        layout = 0
+        if self._layout is not None:
+            layout = 4 * len(self) * (2 * WINDOWS[-1] + 9) + 8 * self._layout.spoken.size
         return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
 
     def add(self, rows: Sequence[IndexRow]) -> None:

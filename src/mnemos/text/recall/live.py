@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mnemos.embed import Embedder
@@ -17,6 +18,7 @@ from mnemos.text.recall.view import Allow, View
 
 R = TypeVar("R")
 ANSWERS = 256  # that are kept
+LIGHT = 50_000  # cubes that are ranked in some 3 ms
 GROWTH = 1.05  # the links are read anew when the space has grown by so much
 Rank = Callable[[View, Query, Allow], list[R]]
 
@@ -59,6 +61,18 @@ class LiveView:
         with self._lock:
             view = self._present(model, embedder)
             return view if len(view) else None
+
+    @contextmanager
+    def unwaited(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:
+        """Hold the view if no other thread does; give whether it is up to date and small enough to be ranked in milliseconds."""
+        if not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            small = self._view is not None and len(self._view) <= LIGHT
+            yield small and self._seen == (self._store.connection.stamp(), model, embedder)
+        finally:
+            self._lock.release()
 
     def ask(
         self,

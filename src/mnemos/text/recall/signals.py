@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.methods import Paper, method
-from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, sum_of
+from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, Spoken, sum_of
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
@@ -126,21 +126,23 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     session_scores = np.zeros(len(layout.session_lengths), dtype=np.float32)
     total = session_total = 1e-9
-    scratch = np.zeros(n + 1, dtype=np.float32)
     for term in content:
-        posting = corpus.words.posting(term)
-        if posting is not None and layout.count < n:
-            posting = posting.only(corpus.alive)
-        weight = idf(layout.count, 0 if posting is None else len(posting.positions))
-        total += weight
-        if posting is None:
-            session_total += idf(sessions, 0)
-            continue
-        for reach, where, counts in _in_windows(posting, layout, scratch, alone):
-            scores[reach][where] += weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach])
-            covers[reach][where] += weight
-        if not alone:
-            session_total += _add_sessions(session_scores, posting, layout)
+        spoken = layout.spoken.get(term)
+        if spoken is None:
+            posting = corpus.words.posting(term)
+            if posting is None:
+                total += idf(layout.count, 0)
+                session_total += idf(sessions, 0)
+                continue
+            spoken = _spoken(corpus, layout, posting)
+            layout.spoken.put(term, spoken)
+        total += spoken.weight
+        for reach, where, part in spoken.parts[: len(reaches)]:
+            scores[reach][where] += part
+            covers[reach][where] += spoken.weight
+        of_sessions, part = spoken.sessions
+        session_scores[of_sessions] += part
+        session_total += spoken.session_weight
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
         found["words" + suffix] = scores[reach] / np.float32(total)
@@ -150,36 +152,39 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
     return found
 
 
-def _in_windows(posting: Posting, layout: Layout, scratch: Floats, alone: bool) -> Iterator[tuple[int, Ints, Floats]]:
-    """Yield (reach, positions, counts): how often the term stands in a cube, and in its windows, the smaller first.
+def _spoken(corpus: Corpus, layout: Layout, posting: Posting) -> Spoken:
+    """Return what a term adds to cubes, to their windows, and to sessions: BM25 of each. O(df)."""
+    if layout.count < len(corpus):
+        posting = posting.only(corpus.alive)
+    weight = idf(layout.count, len(posting.positions))
+    parts = tuple(
+        (reach, where, weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach]))
+        for reach, where, counts in _in_windows(posting, layout, len(corpus))
+    )
+    inside = layout.session[posting.positions]
+    counts = np.bincount(
+        inside[inside >= 0], posting.counts[inside >= 0], minlength=len(layout.session_lengths)
+    ).astype(np.float32)
+    where = np.flatnonzero(counts)
+    sessions = len(layout.starts)
+    session_weight, mean = idf(sessions, len(where)), float(layout.session_lengths.sum()) / max(sessions, 1)
+    part = session_weight * saturate(counts[where], layout.session_lengths[where], mean)
+    return Spoken(weight, parts, session_weight, (where, part))
 
-    `scratch` (N + 1,) is zero before and after.
-    """
+
+def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int, Ints, Floats]]:
+    """Yield (reach, positions, counts): how often the term stands in a cube, and in its windows, the smaller first."""
     yield 0, posting.positions, posting.counts
-    if alone:
-        return
+    window = np.zeros(n + 1, dtype=np.float32)
     places = [posting.positions]
-    scratch[posting.positions] = posting.counts
-    where = posting.positions
+    window[posting.positions] = posting.counts
     for reach, last in pairwise((0, *WINDOWS)):
         for d in (*range(-last, -reach), *range(reach + 1, last + 1)):
             places.append(layout.around[d][posting.positions])
-            scratch[places[-1]] += posting.counts  # a position is in it once at most, but N, which stands for none
-        scratch[-1] = 0
-        where = _nonzero(scratch, places)
-        yield last, where, scratch[where]
-    scratch[where] = 0
-
-
-def _add_sessions(scores: Floats, posting: Posting, layout: Layout) -> float:
-    """Add a term's BM25 to the scores of the sessions, (S,), and return its weight among them."""
-    inside = layout.session[posting.positions]
-    counts = np.bincount(inside[inside >= 0], posting.counts[inside >= 0], minlength=len(scores)).astype(np.float32)
-    where = np.flatnonzero(counts)
-    sessions = len(layout.starts)
-    weight, mean = idf(sessions, len(where)), float(layout.session_lengths.sum()) / max(sessions, 1)
-    scores[where] += weight * saturate(counts[where], layout.session_lengths[where], mean)
-    return weight
+            window[places[-1]] += posting.counts  # a position is in it once at most, but N, which stands for none
+        window[-1] = 0
+        where = _nonzero(window, places)
+        yield last, where, window[where]
 
 
 def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:

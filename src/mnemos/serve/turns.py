@@ -1,0 +1,96 @@
+"""Who answers a question: the event loop where that takes no wait, else a thread, when it is its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from typing import Any
+from weakref import WeakValueDictionary
+
+from starlette.concurrency import run_in_threadpool
+
+from mnemos.embed.base import knows
+from mnemos.errors import EmbedderError, StoreBusy
+from mnemos.serve import models, routes
+from mnemos.serve.keys import Desk
+from mnemos.serve.problems import Json
+from mnemos.text.encode.messages import clean
+
+AT_ONCE = max(2, os.cpu_count() or 2)  # questions of one space in threads
+LEARNING = (
+    4 * AT_ONCE
+)  # questions of one space whose vectors are made: more than cores, so that none waits for the event loop
+LONG, MANY = 4_000, 50  # characters of a question, and hits, above which a search is left to a thread
+QUESTIONS = (routes.search, routes.search_sessions, routes.context)
+
+
+class Turns:
+    """Answers questions of a space without more threads than it can use.
+
+    Threads at work in one space wait for each other, and each that wakes takes the interpreter from another. What takes
+    no wait is therefore answered where it is asked, on the event loop, which is three times as fast.
+    """
+
+    def __init__(self) -> None:
+        self._of: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, space: str, count: int = AT_ONCE) -> asyncio.Semaphore:
+        """Return the turns of a space, for `count` at a time, which last as long as somebody waits for one."""
+        return self._of.setdefault((space, count), asyncio.Semaphore(count))
+
+    def wrap(self, route: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a route that takes turns, where it asks a question; others stay as they are."""
+        if route not in QUESTIONS:
+            return route
+
+        @wraps(route)
+        async def run(desk: Desk, body: Any) -> Any:
+            if route is routes.search:
+                return await self.search(desk, body)
+            async with self.of(desk.name):
+                return await run_in_threadpool(route, desk, body)
+
+        return run
+
+    async def search(self, desk: Desk, body: models.Search) -> Json:
+        """Search; the vector of a new question is made in a thread, which leaves the interpreter alone meanwhile."""
+        if not _light(body) or not (desk.embedder is None or hasattr(desk.embedder, "knows")):
+            async with self.of(desk.name):
+                return await run_in_threadpool(routes.search, desk, body)
+        if (answer := _at_once(desk, body)) is not None:
+            return answer
+        if not knows(desk.embedder, clean(body.query)):
+            async with self.of(desk.name, LEARNING):
+                await run_in_threadpool(_learn, desk, body)
+        async with self.of(desk.name, 1):  # who has waited finds the space free
+            if (answer := _at_once(desk, body)) is not None:
+                return answer
+            return await run_in_threadpool(routes.search, desk, body)
+
+
+def _light(body: models.Search) -> bool:
+    """Tell whether a search may be quick: no filters, a question of usual length, few hits."""
+    return body.model_fields_set <= {"query", "k", "method"} and len(body.query) <= LONG and body.k <= MANY
+
+
+def _at_once(desk: Desk, body: models.Search) -> Json | None:
+    """Return the answer to a search if it takes no wait."""
+    try:
+        with desk.unwaited() as space:
+            if space is None:
+                return None
+            with space.unwaited(body.query) as ready:
+                return routes.search(desk, body) if ready else None
+    except StoreBusy:
+        return None
+
+
+def _learn(desk: Desk, body: models.Search) -> None:
+    """Have the vector of a question made, and kept."""
+    desk.check("read")
+    if desk.embedder is not None and body.query.strip():
+        with suppress(EmbedderError):  # the search says so
+            desk.embedder.embed([clean(body.query)])
