@@ -3,8 +3,9 @@
     pip install '.[serve]'; apt-get install wrk
     python benchmarks/serve_load.py
 
-20,000 cubes of made-up conversation, embedded by the bundled model. "new questions" are embedded each time; "asked before"
-are 200 that the embedder still knows. Every answer is checked to be a 200.
+20,000 cubes of made-up conversation, embedded by the bundled model. "new questions" are embedded each time, none comes twice
+(one thread of wrk: two would each ask all of them); "asked before" are 200 whose vectors and rankings are at hand. Every
+answer is checked to be a 200.
 """
 
 from __future__ import annotations
