@@ -20,9 +20,7 @@ from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
 
 AT_ONCE = max(2, os.cpu_count() or 2)  # questions of one space in threads
-LEARNING = (
-    4 * AT_ONCE
-)  # questions of one space whose vectors are made: more than cores, so that none waits for the event loop
+LEARNING = 4 * AT_ONCE  # those whose vectors are made: more than cores, so that none of these waits for the event loop
 LONG, MANY = 4_000, 50  # characters of a question, and hits, above which a search is left to a thread
 QUESTIONS = (routes.search, routes.search_sessions, routes.context)
 
@@ -35,11 +33,12 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._of: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
+        self._of: WeakValueDictionary[tuple[Any, ...], asyncio.Semaphore] = WeakValueDictionary()
 
     def of(self, space: str, count: int = AT_ONCE) -> asyncio.Semaphore:
         """Return the turns of a space, for `count` at a time, which last as long as somebody waits for one."""
-        return self._of.setdefault((space, count), asyncio.Semaphore(count))
+        key = (asyncio.get_running_loop(), space, count)
+        return self._of.setdefault(key, asyncio.Semaphore(count))
 
     def wrap(self, route: Callable[..., Any]) -> Callable[..., Any]:
         """Return a route that takes turns, where it asks a question; others stay as they are."""
