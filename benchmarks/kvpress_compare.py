@@ -7,8 +7,8 @@ kvpress 0.5.5 needs transformers below 5.3, so this has an environment of its ow
 
 Accuracy: key-value questions that were not known when the context was compressed, and (where a method looks at the last
 queries) those that were; both with the settings given here. Bytes: keys and values held, of a full cache's. Decode: tokens a
-second behind 8,192 tokens of a model with random weights, a quarter held; the ways take
-turns of a few tokens, and the median turn counts.
+second behind 8,192 tokens of a model with random weights, a quarter held; the ways take turns of a few tokens, and the
+median turn counts.
 """
 
 from __future__ import annotations

@@ -23,11 +23,12 @@ from mnemos import Mnemos
 from mnemos.bench.run import RESULTS, header, write
 from mnemos.bench.synthetic import Corpus
 from mnemos.serve.keys import RIGHTS, KeyStore
+from serving import fill
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from page_shots import CHROMIUM, FLAGS, serving
 
-CUBES, BATCH, OPENINGS, REST = 100_000, 5_000, 5, 1_000
+CUBES, OPENINGS, REST = 100_000, 5, 1_000
 VIEWS = ("timeline", "graph", "cube", "fading", "storage", "runs", "audit", "add", "edit", "forget", "spaces", "keys")
 WATCH = """
 window.longest = 0;
@@ -38,16 +39,11 @@ watch.observe({ type: "longtask", buffered: true });
 """
 
 
-def fill(root: Path) -> tuple[str, str]:
+def furnish(root: Path) -> tuple[str, str]:
     """Fill a space; return a key that may do everything, and the id of a cube."""
+    fill(root, CUBES, "none")
     with Mnemos(root, embedder="none") as memory:
-        space, batch = memory.space("load"), []
-        for message in Corpus(0).messages(CUBES):
-            batch.append(message)
-            if len(batch) == BATCH:
-                space.add_many(batch, decide=False)
-                batch = []
-        cube = space.list(limit=1).items[0].id
+        cube = memory.space("load").list(limit=1).items[0].id
     return KeyStore.under(root).add("page", spaces=["*"], rights=RIGHTS)[0], cube
 
 
@@ -99,7 +95,7 @@ def main() -> None:
         sys.exit("this needs Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder, sync_playwright() as play:
         root = Path(folder) / "root"
-        token, cube = fill(root)
+        token, cube = furnish(root)
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with serving(root, "--embedder", "none") as address:
             opened = []

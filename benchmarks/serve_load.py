@@ -19,13 +19,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mnemos import Mnemos
 from mnemos.bench.run import RESULTS, header, write
 from mnemos.bench.synthetic import Corpus
 from mnemos.serve.keys import KeyStore
-from serving import Served
+from serving import Served, fill
 
-CUBES, CLIENTS, SECONDS, BATCH = 20_000, 16, 20, 2_000
+CUBES, CLIENTS, SECONDS = 20_000, 16, 20
 LUA = """
 local i = 0
 local requests = {}
@@ -40,19 +39,6 @@ request = function()
   return requests[(i * 7919) %% #requests + 1]
 end
 """
-
-
-def fill(root: Path) -> str:
-    """Fill a space and return a key that may read it."""
-    with Mnemos(root) as memory:
-        space, batch = memory.space("load"), []
-        for message in Corpus(0).messages(CUBES):
-            batch.append(message)
-            if len(batch) == BATCH:
-                space.add_many(batch, decide=False)
-                batch = []
-    token, _ = KeyStore.under(root).add("load", spaces=["load"], rights=["read"])
-    return token
 
 
 def load(port: int, token: str, questions: list[str], folder: Path) -> dict[str, Any]:
@@ -90,7 +76,8 @@ def main() -> None:
         sys.exit("this needs wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder:
         root = Path(folder) / "root"
-        token = fill(root)
+        fill(root, CUBES)
+        token, _ = KeyStore.under(root).add("load", spaces=["load"], rights=["read"])
         corpus = Corpus(0)
         known = corpus.queries(200)
         new = [q.replace("?", f" {i}?") for i, q in enumerate(corpus.queries(20_000))]

@@ -10,8 +10,12 @@ import sys
 import threading
 import time
 from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import IO, Self
+
+from mnemos import Mnemos
+from mnemos.bench.synthetic import Corpus
 
 PATIENCE = 60.0  # seconds that a server may take to start or to end
 
@@ -85,3 +89,11 @@ class Served:
         assert self.process is not None
         statm = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def fill(root: Path, cubes: int, embedder: str | None = None, batch: int = 2_000) -> None:
+    """Fill the space "load" of a root with made-up conversation."""
+    with Mnemos(root, embedder=embedder) as memory:
+        space, messages = memory.space("load"), Corpus(0).messages(cubes)
+        while some := list(islice(messages, batch)):
+            space.add_many(some, decide=False)

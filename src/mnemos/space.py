@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from mnemos import records, upkeep
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
-from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, NotFound
 from mnemos.filters import make_filter
 from mnemos.guard.erasure import Receipt, choose, erase
@@ -57,7 +55,7 @@ class Space:
         self.reasoner = reasoner or self.rules
         self._model_key: int | None = None
         self.live = LiveView(store, name)
-        self._recalls = Recalls(store)
+        self.recalls = Recalls(store)
         self.shelf: Any = None  # what is held activated
 
     # -- encode
@@ -154,29 +152,10 @@ class Space:
         }  # fmt: skip
         return [hit for _, hit in find(self, query, k, filters, asked_at, method)]
 
-    @contextmanager
-    def unwaited(self, query: str) -> Iterator[bool]:
-        """Hold the space if no other thread does; give whether a search without filters takes milliseconds now, and no wait.
-
-        For servers, which may then answer on their event loop: threads that pass the interpreter to and fro cost more than
-        such a search. The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no
-        recalls are to be written. What waits for another process meanwhile raises StoreBusy.
-        """
-        settled = self.embedder is None or self._model_key is not None
-        if not settled or self._recalls.due or not knows(self.embedder, clean(query)):
-            yield False
-            return
-        with self.store.connection.unwaited() as held:
-            if not held:
-                yield False
-                return
-            with self.live.unwaited(self._model_key, self.embedder) as ready:
-                yield ready
-
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger."""
-        if ids and self._recalls.note(ids, self.clock()):
-            self._recalls.write(self.law)
+        if ids and self.recalls.note(ids, self.clock()):
+            self.recalls.write(self.law)
 
     def search_sessions(
         self,
@@ -386,7 +365,7 @@ class Space:
 
     def flush(self) -> int:
         """Write the recalls that are in RAM only; return how many cubes changed."""
-        return self._recalls.write(self.law) + (0 if self.shelf is None else self.shelf.flush())
+        return self.recalls.write(self.law) + (0 if self.shelf is None else self.shelf.flush())
 
     def activate(self, what: str | Sequence[Any], model: Any, tokenizer: Any, **options: Any) -> Any:
         """Return cubes (a query, cubes or ids) as keys and values that a transformer has read: `migrate.activate.Shelf`."""

@@ -353,7 +353,7 @@ def test_a_large_import_and_export_stream(served):
 
 def test_a_served_space_has_the_verbs_of_an_embedded_one():
     # what is about the process that holds the file, its RAM or its models
-    elsewhere = {"recalled", "flush", "close", "reindex", "doctor", "model_key", "quarantined", "activate", "unwaited"}
+    elsewhere = {"recalled", "flush", "close", "reindex", "doctor", "model_key", "quarantined", "activate"}
     verbs = {name for name, value in vars(Space).items() if callable(value) and not name.startswith("_")}
     for remote in (RemoteSpace, AsyncRemoteSpace):
         assert verbs - elsewhere - vars(remote).keys() == set()

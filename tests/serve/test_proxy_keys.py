@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+import httpx
 from starlette.testclient import TestClient
 
 from mnemos import Mnemos
@@ -50,6 +51,28 @@ def test_a_chat_recalls_only_from_spaces_of_its_key(server):
     assert chat(http, other).headers["X-Mnemos-Memory"] == "failed"
     assert chat(http, other, "new").headers["X-Mnemos-Memory"] == "failed"
     assert memory.spaces() == ["ana"]
+
+
+def test_an_answer_has_one_request_id_and_one_policy_whatever_the_upstream_says(server, monkeypatch):
+    http, keys, _ = server
+    token, _ = keys.add("own", spaces=["ana"], rights=["read"])
+    said = {
+        "X-Request-Id": "theirs",
+        "Cache-Control": "public",
+        "Content-Security-Policy": "script-src *",
+        "X-Other": "kept",
+    }
+
+    async def answer(self, request, **options):
+        return httpx.Response(200, json={}, headers=said, request=request)
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", answer)
+    headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "mine"}
+    found = http.get("/v1/models", headers=headers).headers
+    assert found.get_list("x-request-id") == ["mine"]
+    assert found.get_list("cache-control") == ["no-store"]
+    assert found.get_list("content-security-policy") == ["default-src 'none'; frame-ancestors 'none'"]
+    assert found["x-other"] == "kept"
 
 
 def test_an_upstream_that_is_no_address_is_refused(server):

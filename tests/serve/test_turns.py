@@ -15,6 +15,7 @@ from mnemos.serve import turns
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import KeyStore
 from mnemos.text.recall import live
+from mnemos.text.recall.ask import unwaited
 
 TEXTS = (
     "Ana's sister lives in Lisbon.",
@@ -114,7 +115,7 @@ def test_what_takes_a_wait_is_told(memory, monkeypatch):
     space = memory.space("s")
 
     def ready(question="Who plays the cello?"):
-        with space.unwaited(question) as is_ready:
+        with unwaited(space, question) as is_ready:
             return is_ready
 
     assert not ready()  # the view has not been read
@@ -139,7 +140,7 @@ def test_another_thread_at_work_is_not_waited_for(memory):
     seen = []
 
     def look():
-        with space.unwaited("Who plays the cello?") as ready:
+        with unwaited(space, "Who plays the cello?") as ready:
             seen.append(ready)
 
     for hold in (space.store.connection.read(), space.live.unwaited(None, None)):
@@ -157,7 +158,7 @@ def test_another_process_that_locks_the_file_is_not_waited_for(memory):
     with (
         Mnemos(memory.root, embedder="none") as other,
         other.space("s").store.connection.write(),
-        space.unwaited("Who plays the cello?") as ready,
+        unwaited(space, "Who plays the cello?") as ready,
     ):
         assert ready
         with pytest.raises(StoreBusy), space.store.connection.write():

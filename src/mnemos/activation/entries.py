@@ -107,7 +107,7 @@ class Entries:
         )
         for name, tensor in tensors.items():
             if name.startswith("extra."):
-                made.extra[name[6:]] = tensor
+                made.extra[name.removeprefix("extra.")] = tensor
         return made
 
     def places(self) -> Tensor:

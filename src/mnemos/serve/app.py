@@ -41,6 +41,7 @@ SAFE = {
 }
 SENT = [(name.lower().encode(), value.encode()) for name, value in SAFE.items()]
 SENT_PAGE = [(name.lower().encode(), value.encode()) for name, value in (SAFE | static.SAFE).items()]
+OURS = {b"x-request-id", *(name for name, _ in SENT_PAGE)}  # what a route, or an upstream, says of these is left out
 ONCE = ("host", "origin", "authorization", "content-length", "idempotency-key")
 
 
@@ -78,8 +79,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 safe = SENT_PAGE if static.is_page(scope["path"]) else SENT
-                sent = {name for name, _ in safe}
-                headers = [pair for pair in message["headers"] if pair[0] not in sent]
+                headers = [pair for pair in message["headers"] if pair[0] not in OURS]
                 message["headers"] = [*headers, *safe, (b"x-request-id", request.encode())]
                 if not limited.done and _endless(Headers(scope=scope)):
                     message["headers"].append((b"connection", b"close"))

@@ -25,6 +25,7 @@ from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBu
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
 from mnemos.store.audit import acting
+from mnemos.store.connection import tried
 from mnemos.system import Mnemos
 
 RIGHTS = ("read", "write", "erase", "admin")
@@ -220,14 +221,9 @@ class Gate:
     @contextmanager
     def unwaited(self, name: str) -> Iterator[Space | None]:
         """Give a space if it is open and nobody opens, closes or removes one; else None. Nobody does meanwhile."""
-        if not self._change.acquire(blocking=False):
-            yield None
-            return
-        try:
-            there = name in self._uses and name not in self._leaving and name in self.memory
+        with tried(self._change) as held:
+            there = held and name in self._uses and name not in self._leaving and name in self.memory
             yield self.memory.space(name) if there else None
-        finally:
-            self._change.release()
 
     def _close_idle(self) -> None:
         for name in [n for n, uses in self._uses.items() if not uses][: max(len(self._uses) - self.most, 0)]:

@@ -18,6 +18,7 @@ from mnemos.serve import models, routes
 from mnemos.serve.keys import Desk
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
+from mnemos.text.recall.ask import unwaited
 
 AT_ONCE = max(2, os.cpu_count() or 2)  # questions of one space in threads
 LEARNING = 4 * AT_ONCE  # those whose vectors are made: more than cores, so that none of these waits for the event loop
@@ -29,7 +30,7 @@ class Turns:
     """Answers questions of a space without more threads than it can use.
 
     Threads at work in one space wait for each other, and each that wakes takes the interpreter from another. What takes
-    no wait is therefore answered where it is asked, on the event loop, which is three times as fast.
+    no wait is therefore answered where it is asked, on the event loop.
     """
 
     def __init__(self) -> None:
@@ -47,32 +48,33 @@ class Turns:
 
         @wraps(route)
         async def run(desk: Desk, body: Any) -> Any:
-            if route is routes.search:
+            if route is routes.search and _light(desk, body):
                 return await self.search(desk, body)
-            async with self.of(desk.name):
-                return await run_in_threadpool(route, desk, body)
+            return await self.in_thread(route, desk, body)
 
         return run
 
+    async def in_thread(self, work: Callable[..., Any], desk: Desk, body: Any, count: int = AT_ONCE) -> Any:
+        """Return what is made in a thread, when it is its turn."""
+        async with self.of(desk.name, count):
+            return await run_in_threadpool(work, desk, body)
+
     async def search(self, desk: Desk, body: models.Search) -> Json:
         """Search; the vector of a new question is made in a thread, which leaves the interpreter alone meanwhile."""
-        if not _light(body) or not (desk.embedder is None or hasattr(desk.embedder, "knows")):
-            async with self.of(desk.name):
-                return await run_in_threadpool(routes.search, desk, body)
         if (answer := _at_once(desk, body)) is not None:
             return answer
         if not knows(desk.embedder, clean(body.query)):
-            async with self.of(desk.name, LEARNING):
-                await run_in_threadpool(_learn, desk, body)
+            await self.in_thread(_learn, desk, body, LEARNING)
         async with self.of(desk.name, 1):  # who has waited finds the space free
             if (answer := _at_once(desk, body)) is not None:
                 return answer
             return await run_in_threadpool(routes.search, desk, body)
 
 
-def _light(body: models.Search) -> bool:
-    """Tell whether a search may be quick: no filters, a question of usual length, few hits."""
-    return body.model_fields_set <= {"query", "k", "method"} and len(body.query) <= LONG and body.k <= MANY
+def _light(desk: Desk, body: models.Search) -> bool:
+    """Tell whether a search may be quick: no filters, few hits, a question of usual length, vectors that can be known."""
+    plain = body.model_fields_set <= {"query", "k", "method"} and len(body.query) <= LONG and body.k <= MANY
+    return plain and (desk.embedder is None or hasattr(desk.embedder, "knows"))
 
 
 def _at_once(desk: Desk, body: models.Search) -> Json | None:
@@ -81,7 +83,7 @@ def _at_once(desk: Desk, body: models.Search) -> Json | None:
         with desk.unwaited() as space:
             if space is None:
                 return None
-            with space.unwaited(body.query) as ready:
+            with unwaited(space, body.query) as ready:
                 return routes.search(desk, body) if ready else None
     except StoreBusy:
         return None

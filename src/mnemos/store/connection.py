@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 from mnemos.store.schema import migrate
@@ -28,6 +29,17 @@ def space_name(path: Path) -> str | None:
     except sqlite3.Error as error:
         warnings.warn(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.", stacklevel=2)
         return None
+
+
+@contextmanager
+def tried(lock: Any) -> Iterator[bool]:
+    """Hold a lock if nobody else does, without a wait, and give whether it is held."""
+    held = bool(lock.acquire(blocking=False))
+    try:
+        yield held
+    finally:
+        if held:
+            lock.release()
 
 
 class Connection:
@@ -95,11 +107,8 @@ class Connection:
 
         What would wait for another process meanwhile raises StoreBusy at once.
         """
-        if not self._lock.acquire(blocking=False):
-            yield False
-            return
-        try:
-            if self.closed:
+        with tried(self._lock) as held:
+            if not held or self.closed:
                 yield False
                 return
             db = self._ready()
@@ -108,8 +117,6 @@ class Connection:
                 yield True
             finally:
                 db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
-        finally:
-            self._lock.release()
 
     def stamp(self) -> tuple[int, int, int] | None:
         """Return what is another one after every change of the file, made here or by another process. One statement.

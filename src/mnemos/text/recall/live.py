@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
 from mnemos.store.base import Changes, Filter
+from mnemos.store.connection import tried
 from mnemos.store.sqlite import SqliteStore
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.spread import Graph
@@ -18,7 +19,7 @@ from mnemos.text.recall.view import Allow, View
 
 R = TypeVar("R")
 ANSWERS = 256  # that are kept
-LIGHT = 50_000  # cubes that are ranked in some 3 ms
+LIGHT = 50_000  # cubes that are ranked in milliseconds
 GROWTH = 1.05  # the links are read anew when the space has grown by so much
 Rank = Callable[[View, Query, Allow], list[R]]
 
@@ -65,14 +66,9 @@ class LiveView:
     @contextmanager
     def unwaited(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:
         """Hold the view if no other thread does; give whether it is up to date and small enough to be ranked in milliseconds."""
-        if not self._lock.acquire(blocking=False):
-            yield False
-            return
-        try:
-            small = self._view is not None and len(self._view) <= LIGHT
+        with tried(self._lock) as held:
+            small = held and self._view is not None and len(self._view) <= LIGHT
             yield small and self._seen == (self._store.connection.stamp(), model, embedder)
-        finally:
-            self._lock.release()
 
     def ask(
         self,
