@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARALLEL = 50_000  # rows from which another core pays
+AHEAD = 32  # scores made ahead that are kept
 
 
 class ExactIndex:
@@ -21,6 +22,8 @@ class ExactIndex:
         self._rows = np.zeros((0, 0), dtype=np.float32)
         self._present = np.zeros(0, dtype=bool)
         self._size = 0
+        self._changes = 0
+        self._ahead: dict[bytes, tuple[int, NDArray[np.float32]]] = {}  # of queries: at which change, and the scores
 
     def __len__(self) -> int:
         return self._size
@@ -52,6 +55,7 @@ class ExactIndex:
             norms = np.linalg.norm(block, axis=1, keepdims=True)
             self._rows[where] = block / np.maximum(norms, 1e-9)
             self._present[where] = True
+        self._changes += 1
 
     def _grow(self, capacity: int, dimension: int) -> None:
         rows = np.zeros((capacity, dimension), dtype=np.float32)
@@ -62,6 +66,21 @@ class ExactIndex:
 
     def scores(self, query: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the cosine of `query` (D,) and every row, (N,); 0 for a row without a vector."""
+        changes, scores = self._ahead.pop(query.tobytes(), (-1, None))
+        return self._product(query) if scores is None or changes != self._changes else scores
+
+    def foresee(self, query: NDArray[np.floating]) -> None:
+        """Make the scores of a query that will be asked for soon, in another thread than the one that asks.
+
+        What is added meanwhile makes them void; for many rows nothing is done, since `start` has another core then.
+        """
+        if self._size < PARALLEL:
+            found = self._changes, self._product(query)
+            if len(self._ahead) >= AHEAD:
+                self._ahead.clear()  # nobody came for them
+            self._ahead[query.tobytes()] = found
+
+    def _product(self, query: NDArray[np.floating]) -> NDArray[np.float32]:
         if not self._rows.shape[1]:
             return np.zeros(self._size, dtype=np.float32)
         # not a product by BLAS, whose threads would take all cores and wait there for more

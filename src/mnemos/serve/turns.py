@@ -64,7 +64,7 @@ class Turns:
         if (answer := _at_once(desk, body)) is not None:
             return answer
         if not knows(desk.embedder, clean(body.query)):
-            await self.in_thread(_learn, desk, body, LEARNING)
+            await self.in_thread(_learner(desk), desk, body, LEARNING)
         async with self.of(desk.name, 1):  # who has waited finds the space free
             if (answer := _at_once(desk, body)) is not None:
                 return answer
@@ -89,9 +89,16 @@ def _at_once(desk: Desk, body: models.Search) -> Json | None:
         return None
 
 
-def _learn(desk: Desk, body: models.Search) -> None:
-    """Have the vector of a question made, and kept."""
-    desk.check("read")
-    if desk.embedder is not None and body.query.strip():
-        with suppress(EmbedderError):  # the search says so
-            desk.embedder.embed([clean(body.query)])
+def _learner(desk: Desk) -> Callable[[Desk, models.Search], None]:
+    """Return what has the vector of a question made and kept, and its cosines with what the space holds now."""
+    with desk.unwaited() as space:
+        view = None if space is None else space.live.view
+
+    def learn(desk: Desk, body: models.Search) -> None:
+        if desk.embedder is not None and body.query.strip():
+            with suppress(EmbedderError):  # the search says so
+                vector = desk.embedder.embed([clean(body.query)])[0]
+                if view is not None:
+                    view.corpus.vectors.foresee(vector)
+
+    return learn

@@ -68,14 +68,16 @@ class Layout:
     """How the positions stand in their sessions. `N` (one past the last position) stands for "none".
 
     `around[d]` (N,) is the position `d` turns after each one in its session, for d in -3..3. `session` (N,) numbers
-    the sessions, and -1 is none; `order` lists the positions session by session, each in time order, and
-    `starts` where each session begins in it.
+    the sessions, and -1 is none; `order` lists the positions session by session, each in time order, `starts` (S,)
+    where each session begins in it, `sizes` (S,) how long each is, and `seat` (N,) which of them a position is in, S for none.
     """
 
     around: dict[int, Ints]
     session: Ints
     order: Ints
     starts: Ints
+    sizes: Ints
+    seat: Ints
     lengths: dict[int, Floats]  # terms within a window of 0, 1 or 3 turns on both sides, (N,)
     mean_lengths: dict[int, float]  # of the living
     median_length: float
@@ -125,7 +127,7 @@ class Corpus:
         """Bytes held by the arrays."""
         layout = 0
         if self._layout is not None:
-            layout = 4 * len(self) * (2 * WINDOWS[-1] + 9) + 8 * self._layout.spoken.size
+            layout = 4 * len(self) * (2 * WINDOWS[-1] + 10) + 8 * self._layout.spoken.size
         return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
 
     def add(self, rows: Sequence[IndexRow]) -> None:
@@ -201,6 +203,9 @@ class Corpus:
         order = _by_session_and_time(inside, session, self._at)
         sorted_session = session[order]
         starts = np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(order) else order
+        sizes = np.diff(np.r_[starts, len(order)])
+        seat = np.full(n, len(starts), dtype=np.int32)
+        seat[order] = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
         around = {0: np.arange(n, dtype=np.int32)}
         for d in range(1, WINDOWS[-1] + 1):
             before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)
@@ -221,6 +226,8 @@ class Corpus:
             session=session,
             order=order,
             starts=starts.astype(np.int32),
+            sizes=sizes.astype(np.int32),
+            seat=seat,
             lengths=windows,
             mean_lengths={reach: float(w.mean()) if some else 1.0 for reach, w in living.items()},
             median_length=float(np.median(living[0])) if some else 0.0,

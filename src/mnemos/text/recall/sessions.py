@@ -25,7 +25,7 @@ def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals)
     layout = corpus.layout()
     inside = layout.session[layout.order]
     ranked = layout.order[np.lexsort((-scores[layout.order], inside))]
-    starts, sizes = layout.starts, np.diff(np.r_[layout.starts, len(layout.order)])
+    starts, sizes = layout.starts, layout.sizes
     best = ranked[starts]
     values = {"best": scores[best]}
     if found:

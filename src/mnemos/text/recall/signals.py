@@ -20,6 +20,7 @@ from mnemos.text.recall.query import Query
 Floats = NDArray[np.float32]
 Signals = dict[str, Floats]
 
+_ZERO = np.zeros(1, dtype=np.float32)
 LONG = np.float32(np.log1p(40.0))  # from how many terms on (as a logarithm) a message counts as long
 SIGNALS = (
     "words", "cover", "words_near", "cover_near", "words_around", "cover_around", "session_words", "words_before",
@@ -77,7 +78,7 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     words = found["words"]
     found["words_before"] = _shift(words, layout, -1)
     found["words_after"] = _shift(words, layout, 1)
-    found["session_best_words"] = _session_max(words, layout)
+    found["session_best_words"] = _session_max(words.take(layout.order), layout)
     asked = _shift(corpus.question, layout, -1)
     found["answer_words"] = asked * found["words_before"]
     if cosines is not None:
@@ -85,8 +86,9 @@ def signals(corpus: Corpus, query: Query) -> Signals:
         found["meaning"] = meaning
         found["meaning_before"] = _shift(meaning, layout, -1)
         found["meaning_after"] = _shift(meaning, layout, 1)
-        found["session_meaning"] = _session_mean(meaning, layout)
-        found["session_best_meaning"] = _session_max(meaning, layout)
+        ordered = meaning.take(layout.order)
+        found["session_meaning"] = _session_mean(ordered, layout)
+        found["session_best_meaning"] = _session_max(ordered, layout)
         found["answer_meaning"] = asked * found["meaning_before"]
     found["question"] = corpus.question
     found["length"] = layout.log_length
@@ -138,8 +140,8 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
             layout.spoken.put(term, spoken)
         total += spoken.weight
         for reach, where, part in spoken.parts[: len(reaches)]:
-            scores[reach][where] += part
-            covers[reach][where] += spoken.weight
+            np.add.at(scores[reach], where, part)  # faster than [where] +=, which reads and writes apart
+            np.add.at(covers[reach], where, np.float32(spoken.weight))
         of_sessions, part = spoken.sessions
         session_scores[of_sessions] += part
         session_total += spoken.session_weight
@@ -197,31 +199,29 @@ def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:
 
 def _shift(values: Floats, layout: Layout, by: int) -> Floats:
     """Return for each cube the value of the turn `by` after it in its session; 0 where there is none."""
-    shifted: Floats = np.r_[values, np.float32(0)][layout.around[by]]
-    return shifted
+    return _padded(values).take(layout.around[by])
 
 
 def _of_session(values: Floats, layout: Layout) -> Floats:
     """Spread one value a session over its cubes; 0 for a cube without a session."""
-    spread: Floats = np.r_[values, np.float32(0)].astype(np.float32)[layout.session]
-    return spread
+    return _padded(values).take(layout.session)
 
 
-def _session_max(values: Floats, layout: Layout) -> Floats:
-    best = np.zeros(len(layout.session_lengths), dtype=np.float32)
-    if len(layout.order):
-        best[layout.session[layout.order[layout.starts]]] = np.maximum.reduceat(values[layout.order], layout.starts)
-    return _of_session(best, layout)
+def _session_max(ordered: Floats, layout: Layout) -> Floats:
+    """Return for each cube the largest of the values of its session, which are given in the layout's order."""
+    best: Floats = np.maximum.reduceat(ordered, layout.starts) if len(ordered) else ordered
+    return _padded(best).take(layout.seat)
 
 
-def _session_mean(values: Floats, layout: Layout) -> Floats:
-    size = len(layout.session_lengths)
-    mean = np.zeros(size, dtype=np.float32)
-    if len(layout.order):
-        counts = np.diff(np.r_[layout.starts, len(layout.order)])
-        sums = np.add.reduceat(values[layout.order], layout.starts)
-        mean[layout.session[layout.order[layout.starts]]] = sums / counts
-    return _of_session(mean, layout)
+def _session_mean(ordered: Floats, layout: Layout) -> Floats:
+    """Return for each cube the mean of the values of its session, which are given in the layout's order."""
+    sums: Floats = np.add.reduceat(ordered, layout.starts) if len(ordered) else ordered
+    return _padded((sums / layout.sizes).astype(np.float32)).take(layout.seat)
+
+
+def _padded(values: Floats) -> Floats:
+    """Return values with a 0 after them, which stands for "none"."""
+    return np.concatenate([values, _ZERO])
 
 
 def _in_span(corpus: Corpus, span: tuple[int, int]) -> Floats:

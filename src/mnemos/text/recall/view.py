@@ -169,9 +169,9 @@ class View:
 
 def _top(scores: Floats, k: int) -> list[int]:
     """Return the indexes of the `k` largest finite scores, largest first, among equals the last first."""
-    finite = np.flatnonzero(np.isfinite(scores))
-    if len(finite) > k:
-        cut = np.partition(scores[finite], len(finite) - k)[len(finite) - k]
-        finite = finite[scores[finite] >= cut]
-    order = np.lexsort((-finite, -scores[finite]))[:k]
-    return [int(i) for i in finite[order]]
+    n = len(scores)
+    cut = np.partition(scores, n - k)[n - k] if n > k else np.float32(-np.inf)
+    found = np.flatnonzero(scores >= cut)
+    found = found[np.isfinite(scores[found])]
+    order = np.lexsort((-found, -scores[found]))[:k]
+    return [int(i) for i in found[order]]
