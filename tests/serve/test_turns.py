@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 import httpx
+from fastapi.routing import APIRoute
 
 from mnemos import Mnemos
 from mnemos.errors import StoreBusy
@@ -33,9 +35,17 @@ def memory(request, tmp_path):
         yield memory
 
 
-@pytest.fixture
-def ask(memory):
-    """Ask questions of a server at once, and return what each is answered, in the order in which the answers came."""
+async def sent(client, what):
+    if what is None:
+        return await client.get("/health")
+    if isinstance(what, tuple):  # a body, and of which type
+        return await client.post("/v1/spaces/s/search", content=what[0], headers={"Content-Type": what[1]})
+    return await client.post("/v1/spaces/s/search", json={"query": what, "k": 3})
+
+
+@contextmanager
+def server(memory):
+    """Give what asks questions of a server at once, and returns what each is answered, in the order in which the answers came."""
     keys = KeyStore.under(memory.root)
     token, _ = keys.add("all", spaces=["s"], rights=["read"])
     app = create_app(memory, keys)
@@ -48,15 +58,19 @@ def ask(memory):
         ) as client:
 
             async def one(what):
-                path = "/health" if what is None else "/v1/spaces/s/search"
-                answer = await (client.get(path) if what is None else client.post(path, json={"query": what, "k": 3}))
-                done.append((what, answer))
+                done.append((what, await sent(client, what)))
 
             await asyncio.gather(*(one(what) for what in asked))
         return done
 
     yield lambda *asked: asyncio.run(run(*asked))
     keys.close()
+
+
+@pytest.fixture
+def ask(memory):
+    with server(memory) as ask:
+        yield ask
 
 
 @pytest.fixture
@@ -164,3 +178,27 @@ def test_another_process_that_locks_the_file_is_not_waited_for(memory):
         with pytest.raises(StoreBusy), space.store.connection.write():
             pass
     space.add("Dan dances.", decide=False)  # the patience is back
+
+
+BODIES = [
+    b"", b"{", b"[]", b"null", b"1", b'"q"', b"\xff", b'{"query": "\xff"}', b"{}", b'{"query": ""}', b'{"query": 1}',
+    b'{"query": "cello"}', b'{"query": "cello", "k": 2}', b'{"query": "cello", "k": 2.0}', b'{"query": "cello", "k": "2"}',
+    b'{"query": "cello", "k": true}', b'{"query": "cello", "k": 0}', b'{"query": "cello", "k": 1e99}',
+    b'{"query": "cello", "k": NaN}', b'{"query": "cello", "kk": 1}', b'{"query": "cello", "query": "market"}',
+    b'{"query": "cello", "method": "words"}', b'{"query": "cello", "method": "Words"}', b'{"query": "cello", "method": null}',
+    b'{"query": "cello", "since": "2024-01-01"}', b'{"query": "cello", "since": "soon"}', b'{"query": "cello", "since": 5}',
+    b'{"query": "cello", "where": {"a": [1]}}', b'{"query": "\\ud800"}', b'{"query": "\\u0000"}', b'{"query": "cello",}',
+    b'{"query": "cello", "include_superseded": "yes"}', b'{"query": "cello", "session": ""}',
+]  # fmt: skip
+
+
+def test_a_body_is_read_alike_by_the_short_way_and_by_the_usual_one(memory, ask, monkeypatch):
+    monkeypatch.setattr(turns.Direct, "get_route_handler", APIRoute.get_route_handler)
+    found = set()
+    with server(memory) as usual:
+        for body in BODIES:
+            for kind in ("application/json", "application/json; charset=utf-8", "text/plain", ""):
+                [(_, answer)], [(_, wanted)] = ask((body, kind)), usual((body, kind))
+                assert (answer.status_code, answer.json()) == (wanted.status_code, wanted.json()), body
+                found.add(answer.status_code)
+    assert found == {200, 400, 422}

@@ -27,7 +27,7 @@ except ImportError as gone:
 from mnemos.serve import key_routes, logs, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
 from mnemos.serve.problems import Problem
-from mnemos.serve.turns import Turns
+from mnemos.serve.turns import QUESTIONS, Direct, Turns
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # and those of the page
 LINGER = 7  # digits of the length of a body that is read to its end though it was refused
@@ -297,10 +297,11 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
         status = 201 if route.__name__ in ("add", "add_key") else 200
         responses: dict[int | str, dict[str, Any]] = {"default": error} | ({status: {"model": model}} if model else {})
         secured: dict[str, Any] | None = None if path in OPEN_PATHS else {"security": [{"HTTPBearer": []}]}
-        run = turns.wrap(route)
-        app.add_api_route(
-            path, run, methods=[method], status_code=status, responses=responses, response_model=None,
-            name=route.__name__.strip("_"), openapi_extra=secured,
+        asks = route in QUESTIONS
+        app.router.add_api_route(
+            path, turns.wrap(route) if asks else route, methods=[method], status_code=status, responses=responses,
+            response_model=None, name=route.__name__.strip("_"), openapi_extra=secured,
+            route_class_override=Direct if asks else None,
         )  # fmt: skip
     for path, route in (("/", static.home), (static.BASE, static.file), (static.BASE + "{name:path}", static.file)):
         app.add_api_route(path, route, methods=["GET", "HEAD"], include_in_schema=False, response_model=None)

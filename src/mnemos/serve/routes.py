@@ -40,9 +40,10 @@ async def _desk(request: Request) -> Desk:
     return Desk(request.app.state.gate, request.state.key)
 
 
-async def _desk_of_space(
+async def desk_of_space(
     request: Request, space: Annotated[str, InPath(description="The name of the space, percent-encoded.")]
 ) -> Desk:
+    """Return what a request may do in a space."""
     return Desk(request.app.state.gate, request.state.key, _plain(space))
 
 
@@ -55,7 +56,7 @@ async def _body(request: Request) -> bytes:
 
 
 Anywhere = Annotated[Desk, Depends(_desk)]
-Here = Annotated[Desk, Depends(_desk_of_space)]
+Here = Annotated[Desk, Depends(desk_of_space)]
 Id = Annotated[str, Depends(_cube_id)]
 Raw = Annotated[bytes, Depends(_body)]
 
