@@ -440,7 +440,7 @@ def test_sessions_are_ranked_as_a_whole(space):
 
 
 def test_importing_mnemos_imports_nothing_heavy():
-    heavy = ("torch", "onnxruntime", "dateparser", "tokenizers", "typer", "rich", "snowballstemmer")
+    heavy = ("torch", "onnxruntime", "dateparser", "tokenizers", "typer", "rich")
     code = f"import sys, mnemos; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.text.encode.terms import MAX_TERM, _stem, stop_terms, terms
+from mnemos.text.encode.terms import MAX_TERM, stop_terms, terms
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,4 @@ def test_threads_that_stem_at_once_get_the_terms_of_one_thread():
             thread.join()
     finally:
         sys.setswitchinterval(before)
-    _stem.cache_clear()
     assert found == {n: [terms(f"{text}{'x' * n}") for text in texts] for n in range(4)}
