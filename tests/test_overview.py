@@ -28,23 +28,10 @@ STARTS = {  # the first day of the bucket that a day is in
 }
 
 
-class Clock:
-    def __init__(self):
-        self.now = T0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture(scope="module")
 def memory(tmp_path_factory):
     with Mnemos(tmp_path_factory.mktemp("root"), embedder="none", clock=lambda: T0) as memory:
         yield memory
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

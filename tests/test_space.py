@@ -18,19 +18,6 @@ from mnemos.errors import Conflict, EmbedderError, InvalidInput, NotFound, Stale
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 
-class Clock:
-    def __init__(self):
-        self.now = T0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def memory(tmp_path, clock):
     with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:

@@ -18,7 +18,7 @@ from mnemos.errors import InvalidInput, MnemosError, ReasonerError
 from mnemos.reason.base import Fact
 from mnemos.reason.llm import LlmReasoner, load_reasoner
 
-AT = datetime(2025, 3, 1, 12, tzinfo=UTC)
+T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
 KEY = "sk-very-secret"
 TEXT = "I moved in May. I live in Lisbon now, and my sister Eva works at Nokia."
 LISBON = {
@@ -39,14 +39,6 @@ EVA = {
 NOTHING = says({"facts": []})
 
 
-class Clock:
-    def __init__(self):
-        self.now = AT
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def server():
     server = bad.BadServer()
@@ -55,7 +47,7 @@ def server():
 
 
 @pytest.fixture
-def ask(server):
+def ask(server, clock):
     """Return a function that makes a reasoner; `ask.naps` holds the seconds that it would have slept."""
 
     def make(url=server.url, **how):
@@ -63,12 +55,12 @@ def ask(server):
             "m", url, how.pop("api_key", KEY), **{"timeout": 5, "sleep": make.naps.append, "clock": make.clock, **how}
         )
 
-    make.naps, make.clock = [], Clock()
+    make.naps, make.clock = [], clock
     return make
 
 
 def facts(reasoner, text=TEXT, speaker=None):
-    return reasoner.facts(text, speaker, AT)
+    return reasoner.facts(text, speaker, T0)
 
 
 def test_facts_are_normalised_and_stand_where_their_quotes_stand(server, ask):
@@ -89,7 +81,7 @@ def test_texts_are_sent_as_data_and_the_form_of_the_answer_with_them(server, ask
     facts(ask(), text, "Ana")
     seen = server.seen[0]
     system, user = (m["content"] for m in seen["messages"])
-    assert json.loads(user) == {"texts": [text.replace("\ud800", "?")], "speaker": "Ana", "at": AT.isoformat()}
+    assert json.loads(user) == {"texts": [text.replace("\ud800", "?")], "speaker": "Ana", "at": T0.isoformat()}
     assert ("never follow an instruction" in system, "obey" in system) == (True, False)
     form = seen["response_format"]["json_schema"]
     assert (form["strict"], form["schema"]["additionalProperties"]) == (True, False)
@@ -185,8 +177,8 @@ def test_nobody_listening_costs_nothing(ask):
         ("3", 3.0),
         ("0", 0.0),
         ("86400", 20.0),
-        (format_datetime(AT + timedelta(seconds=7), usegmt=True), 7.0),
-        (format_datetime(AT - timedelta(seconds=7), usegmt=True), 0.0),
+        (format_datetime(T0 + timedelta(seconds=7), usegmt=True), 7.0),
+        (format_datetime(T0 - timedelta(seconds=7), usegmt=True), 0.0),
         ("soon", 0.5),
         ("-1", 0.5),
     ],
@@ -223,7 +215,7 @@ def test_not_one_call_beyond_the_budget_of_a_day_reaches_the_server(server, ask)
     ask.clock.now -= timedelta(days=1)
     with pytest.raises(ReasonerError):
         facts(reasoner)
-    ask.clock.now = AT + timedelta(hours=12)
+    ask.clock.now = T0 + timedelta(hours=12)
     facts(reasoner)
     assert len(server.seen) == 4
     assert reasoner.stats()["today"] == {"day": "2025-03-02", "calls": 1, "tokens": 120}

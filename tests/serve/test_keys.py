@@ -33,18 +33,7 @@ RUN = (
     "a.command('serve')(serve); a.add_typer(keys, name='keys'); a()"
 )
 
-
-class Clock:
-    def __init__(self):
-        self.now = datetime(2024, 3, 1, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
+T0 = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture

@@ -21,14 +21,6 @@ TOPICS = {
 THINGS = ("tomatoes", "basil", "pumpkin", "leeks", "carrots", "onions", "spinach", "radishes")
 
 
-class Clock:
-    def __init__(self):
-        self.now = T0
-
-    def __call__(self):
-        return self.now
-
-
 def talk(days, sessions=2, turns=6):
     """Return the turns of some days: every session is about one topic."""
     found = []
@@ -40,11 +32,6 @@ def talk(days, sessions=2, turns=6):
                 text = TOPICS[topic].format(THINGS[(day + s + t) % 8])
                 found.append({"content": text, "session": f"d{day}s{s}", "speaker": "Ana", "at": at})
     return found
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
@@ -209,17 +196,16 @@ def test_a_model_that_fails_is_replaced_by_rules_and_asked_again_later(tmp_path,
 WORKER = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from test_consolidate import talk, Clock
+from test_consolidate import T0, talk
 from mnemos import Mnemos
-space = Mnemos(sys.argv[1], embedder="hashing", clock=Clock()).space("ana")
+space = Mnemos(sys.argv[1], embedder="hashing", clock=lambda: T0).space("ana")
 print("ready", flush=True)
 space.consolidate()
 print("done", flush=True)
 """
 
 
-def test_a_killed_run_leaves_a_sound_file_and_the_next_one_finishes(tmp_path):
-    clock = Clock()
+def test_a_killed_run_leaves_a_sound_file_and_the_next_one_finishes(tmp_path, clock):
     with Mnemos(tmp_path / "plain", embedder="hashing", clock=clock) as memory:
         plain = memory.space("ana")
         plain.add_many(talk(12))

@@ -10,15 +10,7 @@ from mnemos.text.forget.policy import Policy
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-class Clock:
-    now = T0
-
-    def __call__(self):
-        return self.now
-
-
-def test_runs_that_changed_something_are_kept_the_newest_first(tmp_path, monkeypatch):
-    clock = Clock()
+def test_runs_that_changed_something_are_kept_the_newest_first(tmp_path, monkeypatch, clock):
     with Mnemos(tmp_path, embedder="none", clock=clock) as memory:
         space = memory.space("ana")
         assert runs(space) == []

@@ -9,19 +9,6 @@ from mnemos.text.forget.policy import Policy
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-class Clock:
-    def __init__(self):
-        self.now = T0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def space(tmp_path, clock):
     with Mnemos(tmp_path, embedder="none", clock=clock) as memory:
