@@ -74,7 +74,6 @@ class Connection:
                 "secure_delete = ON",
                 "trusted_schema = OFF",
                 "temp_store = MEMORY",
-                "cache_size = -16000",
             ):
                 db.execute(f"PRAGMA {pragma}")
             migrate(db, self.space, str(self.path))
