@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -39,6 +41,16 @@ def test_a_block_is_a_sentence(cache, task):
         assert all(b in cut or b == 1 or b - begins[i] == 16 for i, b in enumerate(begins[1:]))
         assert len(set(begins) & ends) > len(begins) / 2
         assert int(store.sizes.max()) <= 16
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("chunk", [None, 7, 40])
+def test_a_text_without_an_end_of_a_sentence_is_cut_all_the_same(small_model, chunk):
+    cache = MemoryCache(small_model, Method(store=replace(SENTENCES, size=8, step=24)))
+    read(small_model, tasks.key_value(2, 200, 4, seed=61).context, cache, chunk=chunk)
+    store = cache.layers[1].groups[0].store
+    assert len(store.near) < SENTENCES.local + 8 + 24  # what is read at last leaves the window with the next tokens
+    assert store.sizes[store.sizes > 0].unique().tolist() == [8]
 
 
 @torch.no_grad()

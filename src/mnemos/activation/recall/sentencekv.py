@@ -52,8 +52,8 @@ class SentenceKV(Blocks):
         over = torch.isin(ids, torch.tensor(self.ends, device=ids.device))
         rows = [[0, *(int(t) + 1 for t in row.nonzero()[:, 0])] for row in over]
         end = min(row[-1] for row in rows)
-        if end == 0 and keys.shape[2] >= self.size:
-            end = self.size
+        if end == 0:
+            end = keys.shape[2] // self.size * self.size
         return [lengths([b for b in row if b < end] + [end], self.size) if end else [] for row in rows]
 
     def summarise(self, keys: Tensor, seen: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:

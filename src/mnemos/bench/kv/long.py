@@ -18,11 +18,15 @@ from torch import Tensor
 from mnemos.activation import MemoryCache, Method, attached, read
 from mnemos.activation.encode.segments import cut, fill
 from mnemos.activation.recall.blocks import Blocks, Tiers, report
+from mnemos.activation.recall.emllm import EMLLM
 from mnemos.activation.recall.infllm import InfLLM
+from mnemos.activation.recall.moc import MoC
 from mnemos.activation.recall.novel import NovelBlocks
+from mnemos.activation.recall.sentencekv import SentenceKV
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.small import one_thread, train_small
 from mnemos.bench.kv.tasks import Task
+from mnemos.bench.kv.vocabulary import PERIOD
 
 LENGTHS = (64, 128, 256, 512, 1024)
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -41,6 +45,10 @@ def ways() -> dict[str, Method]:
         "blocks (ours)": Method(store=Blocks(**SETTINGS, least=0.5)),
         "novel blocks (ours)": Method(store=NovelBlocks(**SETTINGS, representatives=2)),
         "infllm": Method(store=InfLLM(**SETTINGS, representatives=4)),
+        "em-llm": Method(store=EMLLM(**SETTINGS, representatives=4, smallest=4)),
+        "em-llm, by share (ours)": Method(store=EMLLM(**SETTINGS, representatives=4, smallest=4, worth="mass")),
+        "sentencekv": Method(store=SentenceKV(**SETTINGS, ends=(PERIOD,), tokens=8)),
+        "moc": Method(store=MoC(**SETTINGS | {"sinks": 8, "step": 1})),
     }
 
 
@@ -115,7 +123,7 @@ def joined(model: Any, task: Task, size: int, *, shuffled: bool) -> float:
 def answered(model: Any, task: Task, method: Method) -> tuple[float, MemoryCache]:
     """Return the share of questions answered, each of a copy of the cache that read its context, and that cache."""
     cache = MemoryCache(model, method)
-    read(model, task.context, cache)
+    read(model, task.context, cache, chunk=SETTINGS["step"])  # EM-LLM cuts by the surprise of what has been read
     right: list[Tensor] = []
     for question, answer in zip(task.questions.unbind(1), task.answers.unbind(1), strict=True):
         right.append(greedy(model, cache.copy(), question, answer))
