@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from transformers import AutoModelForCausalLM
 
-from mnemos.bench.kv import small, tasks
+from mnemos.bench.kv import kept, small, tasks
 from mnemos.errors import InvalidInput, MnemosError
 
 TOY = small.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=24, finish=2, rows=16)
@@ -71,8 +71,8 @@ def test_a_model_is_trained_once_and_read_back_exactly(toy):
 
 def test_what_is_saved_is_what_was_trained(tmp_path):
     model = small.build(TOY, seed=1)
-    small.save(model, {"kind": "toy"}, tmp_path / "model")
-    assert torch.equal(logits(small.load(tmp_path / "model").model), logits(model))
+    kept.save(model, {"kind": "toy"}, tmp_path / "model", model.config.save_pretrained)
+    assert torch.equal(logits(kept.load(tmp_path / "model", small.untrained).model), logits(model))
     assert [p.name for p in tmp_path.iterdir()] == ["model"]  # nothing half-written beside it
 
 
@@ -120,9 +120,9 @@ def test_a_model_that_did_not_learn_is_not_kept(toy, monkeypatch):
 
 def test_two_that_train_at_once_agree_on_one_folder(tmp_path):
     one, other = (small.build(TOY, seed) for seed in (1, 2))
-    small.save(one, {"kind": "one"}, tmp_path / "model")
-    small.save(other, {"kind": "other"}, tmp_path / "model")
-    assert small.load(tmp_path / "model").record["kind"] == "one"
+    for name, model in (("one", one), ("other", other)):
+        kept.save(model, {"kind": name}, tmp_path / "model", model.config.save_pretrained)
+    assert kept.load(tmp_path / "model", small.untrained).record["kind"] == "one"
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are():

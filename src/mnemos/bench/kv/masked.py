@@ -11,30 +11,23 @@ attends to itself (arXiv 2505.15781, section 3.3).
 
 Half of the texts of a step are masked at random, each at its own rate, the others as block-wise decoding leaves them:
 nothing before a block, a share in it, all after it. Weights of the layers are trained by Muon (arXiv 2502.16982), the rest
-by AdamW. The trained model is kept as those of `small` are.
+by AdamW. The trained model is kept (`kept`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from platformdirs import user_cache_path
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
 from mnemos.activation.diffusion.model import MaskedLM, Shape
+from mnemos.bench.kv import kept
+from mnemos.bench.kv.kept import Trained
 from mnemos.bench.kv.small import one_thread
 from mnemos.bench.kv.tasks import draw, generator
 from mnemos.bench.kv.vocabulary import BOS, CONTENT, MARKER, SIZE
@@ -58,15 +51,6 @@ class Recipe:
     rows: int = 32  # texts of a step
     rate: float = 3e-3  # AdamW's
     muon: float = 0.02
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model, in evaluation mode and without gradients, with the record of its training and its folder."""
-
-    model: MaskedLM
-    record: dict[str, Any]
-    path: Path
 
 
 def texts(count: int, seed: int | torch.Generator = 0) -> tuple[Tensor, Tensor]:
@@ -172,12 +156,8 @@ def train_masked(
     """
     recipe = recipe or Recipe()
     path = folder(recipe, seed, cache)
-    if path.exists():
-        try:
-            return load(path, recipe)
-        except (OSError, ValueError, KeyError) as error:
-            warnings.warn(f"{path} is damaged ({error}): it is removed and the model trained again.", stacklevel=2)
-            shutil.rmtree(path)
+    if (found := kept.find(path, lambda _: MaskedLM(recipe.shape))) is not None:
+        return found
     started, cpu = time.monotonic(), time.process_time()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -193,38 +173,10 @@ def train_masked(
         "seconds": round(time.monotonic() - started, 1), "cpu_seconds": round(time.process_time() - cpu, 1),
         "loss": round(last, 5), "torch": str(torch.__version__),
     }  # fmt: skip
-    save(model, record, path)
-    return load(path, recipe)
+    kept.save(model, record, path)
+    return kept.load(path, lambda _: MaskedLM(recipe.shape))
 
 
 def folder(recipe: Recipe, seed: int, cache: Path | None = None) -> Path:
     """Return where the model of this recipe and seed lies, or would lie."""
-    root = cache or Path(os.environ.get("MNEMOS_CACHE") or user_cache_path("mnemos"))
-    key = json.dumps([REVISION, SIZE, seed, asdict(recipe)], sort_keys=True)
-    return root / "small" / f"masked-{seed}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-
-
-def save(model: MaskedLM, record: dict[str, Any], path: Path) -> None:
-    """Write weights and record to the folder `path`, whole or not at all; one that another process wrote stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
-        part = Path(name) / "model"
-        part.mkdir()
-        save_file(model.state_dict(), part / "model.safetensors")
-        weights = hashlib.sha256((part / "model.safetensors").read_bytes()).hexdigest()
-        (part / "training.json").write_text(json.dumps(record | {"sha256": weights}, indent=1), encoding="utf-8")
-        try:
-            part.rename(path)
-        except OSError:
-            if not path.exists():
-                raise
-
-
-def load(path: Path, recipe: Recipe) -> Trained:
-    """Read a folder of `save`. Raises ValueError when its weights are not those that were written, OSError if missing."""
-    record = json.loads((path / "training.json").read_text(encoding="utf-8"))
-    if hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest() != record["sha256"]:
-        raise ValueError("the weights are not those that were written")
-    model = MaskedLM(recipe.shape)
-    model.load_state_dict(load_file(path / "model.safetensors"))
-    return Trained(model.eval().requires_grad_(False), record, path)
+    return kept.folder(f"masked-{seed}", [REVISION, SIZE, seed, asdict(recipe)], cache)

@@ -6,20 +6,13 @@ depend on a distance. The loss stays on a plateau until looking up is learnt, al
 seeds and shapes have it: so the training goes on until then, and for a fixed number of steps after. Weights of the layers
 are trained by Muon (arXiv 2502.16982), the rest by AdamW; with AdamW for all the plateau is about twice as long.
 
-A trained model lies in the user's cache folder (`MNEMOS_CACHE`, else the platform's), is keyed by its recipe and
-seed, and is not trained again. The folder is renamed into place when it is whole.
+A trained model is kept (`kept`), keyed by its recipe and seed, and not trained again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import random
-import shutil
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,13 +21,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mnemos.bench.kv import tasks
+from mnemos.bench.kv import kept, tasks
+from mnemos.bench.kv.kept import Trained
 from mnemos.bench.kv.vocabulary import BOS, EOS, PAD, SIZE
 from mnemos.errors import InvalidInput, MnemosError
 
@@ -74,18 +66,9 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-@dataclass(frozen=True)
-class Small:
-    """A trained model, in evaluation mode and without gradients, with the record of its training and its folder."""
-
-    model: Any  # LlamaForCausalLM
-    record: dict[str, Any]
-    path: Path
-
-
 def train_small(
     kind: str = "recall", seed: int = 0, *, cache: Path | None = None, progress: Callable[[int], None] | None = None
-) -> Small:
+) -> Trained:
     """Return the small model of this kind and seed: read from the cache, else trained on one thread and kept there.
 
     `progress` is called with 1 after each step. A damaged folder is warned of, removed, and trained again. Raises
@@ -95,12 +78,8 @@ def train_small(
         raise InvalidInput(f"there is no small model {kind!r}: choose from {', '.join(RECIPES)}.")
     recipe = RECIPES[kind]
     path = folder(kind, seed, cache)
-    if path.exists():
-        try:
-            return load(path)
-        except (OSError, ValueError, KeyError) as error:
-            warnings.warn(f"{path} is damaged ({error}): it is removed and the model trained again.", stacklevel=2)
-            shutil.rmtree(path)
+    if (found := kept.find(path, untrained)) is not None:
+        return found
     started, cpu = time.monotonic(), time.process_time()
     model = build(recipe, seed)
     losses = fit(model, recipe, seed, progress)
@@ -109,15 +88,18 @@ def train_small(
         "steps": len(losses), "seconds": round(time.monotonic() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1), "loss": round(losses[-1], 5), "torch": str(torch.__version__),
     }  # fmt: skip
-    save(model, record, path)
-    return load(path)
+    kept.save(model, record, path, model.config.save_pretrained)  # a folder that from_pretrained reads, too
+    return kept.load(path, untrained)
 
 
 def folder(kind: str, seed: int, cache: Path | None = None) -> Path:
     """Return where the model of this kind and seed lies, or would lie: another recipe is another folder."""
-    root = cache or Path(os.environ.get("MNEMOS_CACHE") or user_cache_path("mnemos"))
-    key = json.dumps([REVISION, SIZE, seed, asdict(RECIPES[kind])], sort_keys=True)
-    return root / "small" / f"{kind}-{seed}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    return kept.folder(f"{kind}-{seed}", [REVISION, SIZE, seed, asdict(RECIPES[kind])], cache)
+
+
+def untrained(path: Path) -> Any:
+    """Return the LlamaForCausalLM that the configuration in a folder describes."""
+    return LlamaForCausalLM(LlamaConfig.from_pretrained(path, local_files_only=True))
 
 
 def build(recipe: Recipe, seed: int) -> Any:
@@ -223,32 +205,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def save(model: Any, record: dict[str, Any], path: Path) -> None:
-    """Write model and record to the folder `path`, whole or not at all; one that another process wrote stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
-        part = Path(name) / "model"
-        model.config.save_pretrained(part)  # with the weights: a folder that from_pretrained reads, too
-        save_file(model.state_dict(), part / "model.safetensors", metadata={"format": "pt"})
-        weights = hashlib.sha256((part / "model.safetensors").read_bytes()).hexdigest()
-        (part / "training.json").write_text(json.dumps(record | {"sha256": weights}, indent=1), encoding="utf-8")
-        try:
-            part.rename(path)
-        except OSError:
-            if not path.exists():
-                raise
-
-
-def load(path: Path) -> Small:
-    """Read a folder of `save`. Raises ValueError when its weights are not those that were written, OSError if missing."""
-    record = json.loads((path / "training.json").read_text(encoding="utf-8"))
-    if hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest() != record["sha256"]:
-        raise ValueError("the weights are not those that were written")
-    model = LlamaForCausalLM(LlamaConfig.from_pretrained(path, local_files_only=True))
-    model.load_state_dict(load_file(path / "model.safetensors"))
-    return Small(model.eval().requires_grad_(False), record, path)
 
 
 def with_outliers(model: Any, scale: float, channel: int = 0) -> Any:
