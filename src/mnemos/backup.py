@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
 from mnemos.store.connection import space_name
-from mnemos.store.names import file_name
+from mnemos.store.names import SUFFIX, file_name
 from mnemos.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def restore(memory: Mnemos, path: Path, *, name: str | None = None, replace: boo
     """
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}.")
+    if path.suffix == SUFFIX and path.parent.samefile(memory.root):
+        raise InvalidInput(f"{path} is a space, which may be in use, and no backup: make one with `mnemos backup`.")
     found = _name_in(path)
     wanted = name or found
     there = memory.root / file_name(wanted)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
+from mnemos.store import files
 
 if TYPE_CHECKING:
     from mnemos.space import Space
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 NEEDLE = 48  # bytes of a text that the raw file is searched for
 SHORTEST = 12  # bytes; a shorter piece stands in files by chance
 NEEDLES = 300  # at most; of more texts so many are taken, evenly
-CHUNK = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -158,11 +158,10 @@ def pieces(versions: Sequence[MemCube], ids: Sequence[str]) -> list[bytes]:
 def search_bytes(path: Path, needles: Sequence[bytes]) -> tuple[int, list[tuple[str, bytes]]]:
     """Return how many bytes of the space's files were read, and (where, needle) of each needle found."""
     searched, found = 0, []
-    for file in sorted(path.parent.glob(path.name + "*")):
-        left = set(needles)
-        with file.open("rb") as stream:
-            tail = b""
-            while block := stream.read(CHUNK):
+    with files.using(path) as of:
+        for file in sorted(path.parent.glob(path.name + "*")):
+            left, tail = set(needles), b""
+            for block in files.blocks(file, of):
                 searched += len(block)
                 window = tail + block
                 for needle in [n for n in left if n in window]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from mnemos.store import files
 from mnemos.store.schema import migrate
 
 BUSY_SECONDS = 60.0
@@ -59,15 +60,16 @@ class Connection:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            # created with the right mode before SQLite writes to it; -wal and -shm take theirs from it
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            files.make(self.path)  # with the right mode before SQLite writes to it; -wal and -shm take theirs from it
+            self._file = files.enter(self.path)
         except OSError as error:
             raise StoreError(
                 f"cannot open {self.path} for writing ({error.strerror}). Check that its folder exists, is "
                 "writable and is not on a full or read-only disk, or choose another root."
             ) from error
-        db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        db: sqlite3.Connection | None = None
         try:
+            db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             db.execute("PRAGMA journal_mode = WAL")
             for pragma in (
                 "synchronous = FULL",
@@ -78,9 +80,16 @@ class Connection:
                 db.execute(f"PRAGMA {pragma}")
             migrate(db, self.space, str(self.path))
         except BaseException:
-            db.close()
+            self._end(db)
             raise
         return db
+
+    def _end(self, db: sqlite3.Connection | None) -> None:
+        try:
+            if db is not None:
+                db.close()
+        finally:
+            files.leave(self._file)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -158,9 +167,9 @@ class Connection:
     def close(self) -> None:
         """Close the file. Closing twice is allowed."""
         with self._lock:
-            if self._db is not None and self._pid == os.getpid():
-                self._db.close()
-            self._db = None
+            db, self._db = self._db, None
+            if db is not None and self._pid == os.getpid():
+                self._end(db)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
