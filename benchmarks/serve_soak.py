@@ -57,6 +57,7 @@ class Client:
         self.known = corpus.queries(50)
         self.messages = corpus.messages(10**9)
         self.ids: list[str] = []
+        self.answer: Any = None
 
     def send(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
         """Return the status and the data of an answer."""
@@ -64,7 +65,8 @@ class Client:
         headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         self.http.request(method, path, data, headers)
         answer = self.http.getresponse()
-        return answer.status, json.loads(answer.read())
+        self.answer = json.loads(answer.read())
+        return answer.status, self.answer
 
     def one(self) -> tuple[str, int, int]:
         """Send one request, chosen by chance; there is always something to ask for, and never too much."""
@@ -172,7 +174,7 @@ class Soak:
             with self._lock:
                 self.statuses[name, status] += 1
                 if status != wanted:
-                    self.unexpected[f"{name}: {status}"] += 1
+                    self.unexpected[f"{name}: {status} {client.answer.get('detail', '')}"] += 1
         client.http.close()
 
     def _take(self) -> bool:
