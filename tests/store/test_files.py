@@ -1,5 +1,6 @@
 """What a process does with the files of a space besides SQLite leaves SQLite's locks alone: others lose nothing by it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_keys_made_by_two_processes_are_there_after_the_file_was_opened_twice(tm
     again.close()
     assert other(OTHER_KEYS, path, "fourth") == ["first", "fourth", "second", "third"]
     keys.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_starts_anew_though_a_thread_was_at_work(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    with files._lock:
+        child = os.fork()
+        if child == 0:
+            with files.using(path) as of:
+                os._exit(0 if b"".join(files.blocks(path, of)) == b"1" and files._used[of].users == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def descriptors():

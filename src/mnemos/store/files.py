@@ -84,3 +84,14 @@ def blocks(path: Path, of: File) -> Iterator[bytes]:
 
 def _identity(status: os.stat_result) -> File:
     return status.st_dev, status.st_ino
+
+
+def _begin_anew() -> None:
+    """Start with nothing in a forked child: the connections are its parent's, and so is a lock that was held meanwhile."""
+    global _lock
+    _lock = threading.Lock()
+    _used.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
