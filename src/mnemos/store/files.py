@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-CHUNK = 4 * 1024 * 1024
+CHUNK = 1024 * 1024
 File = tuple[int, int]  # device and inode
 
 
@@ -65,7 +65,7 @@ def using(path: Path) -> Iterator[File]:
 
 
 def blocks(path: Path, of: File) -> Iterator[bytes]:
-    """Yield the bytes of a file that belongs to one in use, some 4 MB at a time. Raises OSError."""
+    """Yield the bytes of a file that belongs to one in use, some 1 MB at a time. Raises OSError."""
     if not hasattr(os, "pread"):  # Windows, where a lock is its descriptor's
         with path.open("rb") as stream:
             yield from iter(partial(stream.read, CHUNK), b"")
