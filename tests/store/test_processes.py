@@ -1,10 +1,19 @@
 """Several processes write to one space at once: nothing is lost, and each sees the others' writes."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
+
+import pytest
 
 from mnemos import Mnemos
+from mnemos.serve.keys import KeyStore
+from mnemos.store import files
+from mnemos.store.connection import Connection
+from mnemos.store.schema import VERSION, check
 
 WORDS = ("albatross", "badger", "cormorant", "dingo")
 EACH = 500
@@ -99,3 +108,59 @@ def test_processes_that_add_forget_and_close_lose_nothing_of_each_other(tmp_path
         space = memory.space("shared")
         assert {cube.id for cube in space.list(limit=10_000).items} == {name for names in left for name in names}
         assert space.doctor().problems == []
+
+
+class Slow:
+    """A connection on which others get their turn after each statement; `then` is called after the first."""
+
+    def __init__(self, db, then):
+        self.db, self.then = db, then
+
+    def execute(self, statement):
+        found = self.db.execute(statement)
+        if self.then is not None:
+            self.then, then = None, self.then
+            then()
+        time.sleep(0.1)
+        return found
+
+
+def test_who_looks_while_another_makes_the_schema_sees_all_of_it_or_nothing(tmp_path):
+    path = tmp_path / "shared.mnemos"
+    files.make(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    failed = []
+
+    def make():
+        try:
+            Connection(path, "shared").close()
+        except BaseException as error:
+            failed.append(error)
+
+    maker = threading.Thread(target=make)
+    assert check(Slow(db, maker.start), str(path)) in (0, VERSION)
+    maker.join(60)
+    assert not failed
+    assert check(db, str(path)) == VERSION
+    db.close()
+
+
+@pytest.mark.parametrize("kind", ["space", "keys"])
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path, kind):
+    failed = []
+
+    def open_(path, start):
+        start.wait()
+        try:
+            (Connection(path, "s") if kind == "space" else KeyStore(path)).close()
+        except BaseException as error:
+            failed.append(error)
+
+    for i in range(20):
+        start = threading.Barrier(8)
+        threads = [threading.Thread(target=open_, args=(tmp_path / str(i), start)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert failed == []

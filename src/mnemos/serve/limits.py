@@ -18,6 +18,7 @@ from typing import Any
 
 from mnemos.errors import Conflict, StoreError
 from mnemos.store import files
+from mnemos.store.connection import keep_log
 
 DAY = 86_400.0
 NAMES = 10_000  # buckets that are kept; one that was forgotten is full again
@@ -58,7 +59,8 @@ class PrivateFile:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.make(path)
             self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+            keep_log(self._db)
+            for pragma in ("synchronous = FULL", "secure_delete = ON"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.executescript(schema)
         except (OSError, sqlite3.Error) as error:

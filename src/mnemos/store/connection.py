@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 from mnemos.store import files
-from mnemos.store.schema import migrate
+from mnemos.store.schema import check, migrate
 
 BUSY_SECONDS = 60.0
 
@@ -30,6 +31,19 @@ def space_name(path: Path) -> str | None:
     except sqlite3.Error as error:
         warnings.warn(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.", stacklevel=2)
         return None
+
+
+def keep_log(db: sqlite3.Connection) -> None:
+    """Turn on the write-ahead log. SQLite does not wait by itself where others open a new file at the same time."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
 
 
 @contextmanager
@@ -70,7 +84,8 @@ class Connection:
         db: sqlite3.Connection | None = None
         try:
             db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            db.execute("PRAGMA journal_mode = WAL")
+            check(db, str(self.path))  # before anything is changed, this pragma included
+            keep_log(db)
             for pragma in (
                 "synchronous = FULL",
                 "secure_delete = ON",

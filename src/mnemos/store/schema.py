@@ -112,7 +112,7 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
 
     Safe when several processes open the same new file at once: the first one migrates.
     """
-    if _check(connection, where) == VERSION:
+    if check(connection, where) == VERSION:
         return
     from sqlite_utils import Database, Migrations  # slow to import, and only a new or old file needs it
 
@@ -151,8 +151,16 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
             statement = ""
 
 
+def check(connection: sqlite3.Connection, where: str) -> int:
+    """Return the file's schema version (0 when it is empty). Raises `ForeignFile` or `NewerFile`; changes nothing."""
+    connection.execute("BEGIN")  # another process may be making the schema: all of it is seen, or nothing
+    try:
+        return _check(connection, where)
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _check(connection: sqlite3.Connection, where: str) -> int:
-    """Return the file's schema version (0 when it is empty)."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
