@@ -14,7 +14,7 @@ from typing import Any
 
 from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 from mnemos.store import files
-from mnemos.store.schema import check, migrate
+from mnemos.store.schema import VERSION, check, migrate
 
 BUSY_SECONDS = 60.0
 
@@ -84,7 +84,7 @@ class Connection:
         db: sqlite3.Connection | None = None
         try:
             db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            check(db, str(self.path))  # before anything is changed, this pragma included
+            version = check(db, str(self.path))  # before anything is changed, this pragma included
             keep_log(db)
             for pragma in (
                 "synchronous = FULL",
@@ -93,7 +93,8 @@ class Connection:
                 "temp_store = MEMORY",
             ):
                 db.execute(f"PRAGMA {pragma}")
-            migrate(db, self.space, str(self.path))
+            if version != VERSION:
+                migrate(db, self.space, str(self.path))
         except BaseException:
             self._end(db)
             raise

@@ -112,8 +112,6 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
 
     Safe when several processes open the same new file at once: the first one migrates.
     """
-    if check(connection, where) == VERSION:
-        return
     from sqlite_utils import Database, Migrations  # slow to import, and only a new or old file needs it
 
     migrations = Migrations("mnemos")
