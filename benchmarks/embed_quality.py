@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from mnemos.bench import locomo, metrics
 from mnemos.bench.run import RESULTS, header, write
-from mnemos.bench.task import Task
+from mnemos.bench.text import locomo, metrics
+from mnemos.bench.text.task import Task
 from mnemos.embed.minilm import MiniLM
 
 TOOL = Path(__file__).parents[1] / "tools" / "build_minilm.py"

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 
 from mnemos import Mnemos
 from mnemos.bench.run import load, only_splits, progress
-from mnemos.bench.task import Task
+from mnemos.bench.text.task import Task
 from mnemos.text.encode.messages import moment
 from mnemos.text.recall.fusion import HALF, brevity
 from mnemos.text.recall.query import make_query

@@ -30,12 +30,12 @@ from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.forget.knorm import KeyNorm
 from mnemos.activation.forget.lagkv import LagKV
-from mnemos.activation.forget.random_keep import RandomKeep
+from mnemos.activation.forget.random_eviction import RandomKeep
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.tova import Tova
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.small import train_small
-from mnemos.bench.kv_speed import llama
+from mnemos.bench.kv.speed import llama
+from mnemos.bench.kv.tiny_models import train_small
 from mnemos.bench.run import RESULTS, header, write
 
 SHARES = (0.5, 0.25, 0.125)

@@ -21,7 +21,7 @@ from typing import Any
 
 from mnemos import Mnemos
 from mnemos.bench.run import RESULTS, header, write
-from mnemos.bench.synthetic import Corpus
+from mnemos.bench.text.synthetic import Corpus
 from mnemos.serve.keys import RIGHTS, KeyStore
 from serving import fill
 

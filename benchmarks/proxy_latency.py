@@ -24,7 +24,7 @@ import numpy as np
 
 from mnemos import Mnemos
 from mnemos.bench.run import header, write
-from mnemos.bench.synthetic import Corpus
+from mnemos.bench.text.synthetic import Corpus
 
 WAYS = {"direct": None, "off": "off", "read": "read", "read-write": "read-write"}
 TOKENS, WARM = 20, 20

@@ -33,7 +33,7 @@ from mnemos import Mnemos, Space
 from mnemos.bench.run import header
 from mnemos.bench.run import write as write_result
 from mnemos.serve.keys import KeyStore
-from mnemos.store import audit
+from mnemos.store.sqlite import audit
 from serving import Served
 
 SPACES, CLIENTS, KILLS, BATCH = 200, 32, 3, 5

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.bench.run import RESULTS, header, write
-from mnemos.bench.synthetic import Corpus
+from mnemos.bench.text.synthetic import Corpus
 from mnemos.serve.keys import KeyStore
 from serving import Served, fill
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from mnemos.bench.run import header, write
-from mnemos.bench.synthetic import Corpus
+from mnemos.bench.text.synthetic import Corpus
 from mnemos.serve.keys import KeyStore
 from serving import Served
 

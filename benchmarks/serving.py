@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from mnemos import Mnemos
-from mnemos.bench.synthetic import Corpus
+from mnemos.bench.text.synthetic import Corpus
 
 PATIENCE = 60.0  # seconds that a server may take to start or to end
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.graph import EDGES, graph
-from mnemos.store.life import Link
+from mnemos.facts import Link
+from mnemos.inspect.graph import EDGES, graph
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 N = 14

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos import Mnemos
-from mnemos.demo import Clock, remember, story
+from mnemos.cli.demo import Clock, remember, story
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.text.forget.policy import Policy
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from systems import SYSTEMS
 
-from mnemos.bench import locomo, machine, metrics
+from mnemos.bench import machine
 from mnemos.bench.run import header, progress, write
-from mnemos.bench.scale import timed
-from mnemos.bench.task import Task
+from mnemos.bench.text import locomo, metrics
+from mnemos.bench.text.scale import timed
+from mnemos.bench.text.task import Task
 
 K = 10
 

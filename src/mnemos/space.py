@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from mnemos import records, upkeep
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
-from mnemos.errors import EmbedderError, InvalidInput, NotFound
-from mnemos.filters import make_filter
+from mnemos.errors import InvalidInput, NotFound
+from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt, choose, erase
-from mnemos.guard.shield import secrets_policy, trust_rules
-from mnemos.kept import Kept
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
-from mnemos.store.life import Decision, KnownFact, Link
-from mnemos.store.sqlite import SqliteStore
-from mnemos.text.consolidate.run import LIMIT, Consolidation, consolidate
+from mnemos.store.sqlite.store import SqliteStore
+from mnemos.text import records, revise, upkeep
+from mnemos.text.add import take_in
+from mnemos.text.consolidate.run import LIMIT, consolidate
+from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.encode.entries import Progress
 from mnemos.text.encode.messages import clean, moment, to_draft
-from mnemos.text.encode.take_in import take_in
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
-from mnemos.text.recall.ask import find, find_sessions
+from mnemos.text.memory import TextMemory
+from mnemos.text.recall.filters import make_filter
 from mnemos.text.recall.live import LiveView
 from mnemos.text.recall.view import SearchMethod as SearchMethod
-from mnemos.text.update import versions
+from mnemos.text.search import find, find_sessions
 
 
 class Space:
@@ -47,16 +45,78 @@ class Space:
         clock: Callable[[], datetime],
         reasoner: Reasoner | None = None,
     ) -> None:
-        self.name = name
-        self.store = store
-        self.embedder = embedder
-        self.clock = clock
-        self.rules = RuleReasoner()
-        self.reasoner = reasoner or self.rules
-        self._model_key: int | None = None
-        self.live = LiveView(store, name)
-        self.recalls = Recalls(store)
+        self.text = TextMemory(name, store, embedder, clock, reasoner)
         self.shelf: Any = None  # what is held activated
+
+    @property
+    def name(self) -> str:
+        """The name of the space."""
+        return self.text.name
+
+    @property
+    def store(self) -> SqliteStore:
+        """Where the cubes live."""
+        return self.text.store
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What turns text into vectors; None for words only."""
+        return self.text.embedder
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """What tells the time."""
+        return self.text.clock
+
+    @property
+    def live(self) -> LiveView:
+        """The view that is searched."""
+        return self.text.live
+
+    @property
+    def recalls(self) -> Recalls:
+        """Recalls that are not yet on the disk."""
+        return self.text.recalls
+
+    @property
+    def rules(self) -> RuleReasoner:
+        """The judgements by rules."""
+        return self.text.rules
+
+    @property
+    def reasoner(self) -> Reasoner:
+        """Who judges: the rules, or a model."""
+        return self.text.reasoner
+
+    @property
+    def policy(self) -> Policy:
+        """What this space lets go of, and by which law; kept in the file. Assign a `Policy` to change it."""
+        return self.text.policy
+
+    @policy.setter
+    def policy(self, value: Policy) -> None:
+        self.text.policy = value
+
+    @property
+    def trust(self) -> Mapping[str, int]:
+        """Tiers of trust by source (`fnmatch` patterns): 0 untrusted, 1 normal, 2 trusted; assign to change them.
+
+        Without a rule, sources on the web, in e-mail and in tools' answers are untrusted.
+        """
+        return self.text.trust
+
+    @trust.setter
+    def trust(self, value: Mapping[str, int]) -> None:
+        self.text.trust = value
+
+    @property
+    def secrets(self) -> str:
+        """What is done with keys, tokens and card numbers in new texts: "redact" (the default), "refuse" or "keep"."""
+        return self.text.secrets
+
+    @secrets.setter
+    def secrets(self, value: str) -> None:
+        self.text.secrets = value
 
     # -- encode
 
@@ -85,7 +145,7 @@ class Space:
             "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
             "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return take_in(self, [to_draft(message, where="add")], None, decide)[0]
+        return take_in(self.text, [to_draft(message, where="add")], None, decide)[0]
 
     def add_many(
         self, messages: Iterable[Mapping[str, Any]], *, decide: bool = True, progress: Progress | None = None
@@ -99,17 +159,11 @@ class Space:
         taken by other content; nothing is stored then.
         """
         drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)]
-        return take_in(self, drafts, progress, decide)
+        return take_in(self.text, drafts, progress, decide)
 
     def model_key(self) -> int | None:
-        """Return the number under which the store keeps this embedder's vectors; None without an embedder."""
-        if self.embedder is not None and self._model_key is None:
-            e = self.embedder
-            try:
-                self._model_key = self.store.model(e.name, e.revision, e.dimension)
-            except EmbedderError:  # an endpoint that is down cannot say its dimension; writing and asking both warn
-                return None
-        return self._model_key
+        """Return the number of the embedder in the store."""
+        return self.text.model_key()
 
     # -- recall
 
@@ -150,12 +204,11 @@ class Space:
             "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
             "include_derived": include_derived,
         }  # fmt: skip
-        return [hit for _, hit in find(self, query, k, filters, asked_at, method)]
+        return [hit for _, hit in find(self.text, query, k, filters, asked_at, method)]
 
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger."""
-        if ids and self.recalls.note(ids, self.clock()):
-            self.recalls.write(self.law)
+        self.text.recalled(ids)
 
     def search_sessions(
         self,
@@ -170,7 +223,7 @@ class Space:
 
         Cubes without a session are left out.
         """
-        return find_sessions(self, query, k, filters, asked_at, method)
+        return find_sessions(self.text, query, k, filters, asked_at, method)
 
     def context(
         self,
@@ -192,17 +245,17 @@ class Space:
         """
         from mnemos.text.recall.context import pack
 
-        found = find(self, question, k, filters, asked_at, "hybrid")
+        found = find(self.text, question, k, filters, asked_at, "hybrid")
         if quarantine and (bad := self.quarantined(question, [hit for _, hit in found])):
             found = [row for row in found if row[1].cube.id not in bad]
         return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
 
     def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
         """Return the ids of the cubes that `context` would leave out for a question, with the reason; or of those `found`."""
-        from mnemos.guard.shield import quarantined
+        from mnemos.guard.quarantine import quarantined
 
-        hits = [hit for _, hit in find(self, question, 40, {}, None, "hybrid")] if found is None else found
-        return quarantined(self, hits, clean(question))
+        hits = [hit for _, hit in find(self.text, question, 40, {}, None, "hybrid")] if found is None else found
+        return quarantined(self.store, self.trust, hits, clean(question), self.clock())
 
     # -- look
 
@@ -226,7 +279,7 @@ class Space:
 
     def history(self, cube_id: str) -> Sequence[MemCube]:
         """Return all versions of a cube, oldest first. Raises NotFound."""
-        return self.store.versions(cube_id) or [self.get(cube_id)]
+        return self.text.history(cube_id)
 
     def __len__(self) -> int:
         return int(self.store.stats()["cubes"])
@@ -250,11 +303,11 @@ class Space:
         valid_from, valid_to. Raises NotFound, InvalidInput when there is nothing to change, and Conflict
         when somebody else updated the cube meanwhile.
         """
-        return versions.update(self, cube_id, changes)
+        return revise.update(self.text, cube_id, changes)
 
     def rollback(self, cube_id: str, version: int) -> MemCube:
         """Make an earlier version of a cube its newest one and return it; nothing is lost. Raises NotFound."""
-        return versions.rollback(self, cube_id, version)
+        return revise.rollback(self.text, cube_id, version)
 
     def delete(self, cube_id: str) -> Sequence[str]:
         """Remove a cube for good: all its versions, its words, its vectors, and every cube derived from it.
@@ -276,11 +329,13 @@ class Space:
         or `everything`. See `forget_preview` for what would go. An import does not bring erased ids back. Raises
         InvalidInput when nothing in particular is chosen, and NotFound when nothing matches.
         """
-        chosen_by, cubes = choose(self, ids, query=query, everything=everything, filters=filters)
+        chosen_by, cubes = choose(
+            self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter
+        )
         if not cubes:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
-        receipt = erase(self, chosen_by, cubes, asked, self.clock())
+        receipt = erase(self.store, chosen_by, cubes, asked, self.clock())
         self.live.drop()  # what was erased shall not stay in RAM either
         return receipt
 
@@ -288,26 +343,14 @@ class Space:
         self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
     ) -> Sequence[MemCube]:
         """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
-        return choose(self, ids, query=query, everything=everything, filters=filters)[1]
+        return choose(self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter)[1]
 
     # -- the life of memories
-
-    policy = Kept[Policy]("policy", Policy(), Policy.from_json, Policy.to_json)
-    """What this space lets go of, and by which law; kept in the file. Assign a `Policy` to change it."""
-
-    trust = Kept[Mapping[str, int]]("trust", {}, json.loads, trust_rules)
-    """Tiers of trust by source (`fnmatch` patterns): 0 untrusted, 1 normal, 2 trusted; assign to change them.
-
-    Without a rule, sources on the web, in e-mail and in tools' answers are untrusted.
-    """
-
-    secrets = Kept[str]("secrets", "redact", str, secrets_policy)
-    """What is done with keys, tokens and card numbers in new texts: "redact" (the default), "refuse" or "keep"."""
 
     @property
     def law(self) -> Law:
         """The law by which memories are strengthened and forgotten."""
-        return self.policy.make_law()
+        return self.text.law
 
     def consolidate(self, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
         """Sum up sessions, days and weeks, profile, link, promote what is hot and let go of what is stale.
@@ -315,11 +358,14 @@ class Space:
         Run it nightly or whenever it is quiet. It may be stopped at any time; a second run with nothing new does
         nothing. See `text.consolidate.run`.
         """
-        return consolidate(self, limit=limit, progress=progress)
+        return consolidate(self.text, limit=limit, progress=progress)
 
     def fade(self, *, preview: bool = False) -> Faded:
         """Archive and erase what the policy lets go of, or only say what; `consolidate` does so too."""
-        return fade(self, preview=preview)
+        done = fade(self.store, self.policy, self.clock(), preview=preview)
+        if done.erased and not preview:
+            self.live.drop()
+        return done
 
     def pin(self, cube_id: str, *, on: bool = True) -> None:
         """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
@@ -327,11 +373,11 @@ class Space:
 
     def archive(self, ids: Sequence[str]) -> Sequence[str]:
         """Take cubes out of search; `unarchive` brings them back. Returns the ids that changed."""
-        return archive(self, ids)
+        return archive(self.store, ids)
 
     def unarchive(self, ids: Sequence[str]) -> Sequence[str]:
         """Bring archived cubes back into search. Returns the ids that changed."""
-        return archive(self, ids, back=True)
+        return archive(self.store, ids, back=True)
 
     def facts(
         self,
@@ -365,11 +411,11 @@ class Space:
 
     def flush(self) -> int:
         """Write the recalls that are in RAM only; return how many cubes changed."""
-        return self.recalls.write(self.law) + (0 if self.shelf is None else self.shelf.flush())
+        return self.text.flush() + (0 if self.shelf is None else self.shelf.flush())
 
     def activate(self, what: str | Sequence[Any], model: Any, tokenizer: Any, **options: Any) -> Any:
         """Return cubes (a query, cubes or ids) as keys and values that a transformer has read: `migrate.activate.Shelf`."""
-        from mnemos.migrate.activate import shelf
+        from mnemos.migrate.prefill import shelf
 
         return shelf(self).activate(what, model, tokenizer, **options)
 
@@ -377,19 +423,19 @@ class Space:
 
     def reindex(self, progress: Progress | None = None) -> int:
         """Compute the vectors that the current embedder has not made; see `upkeep.reindex`."""
-        return upkeep.reindex(self, progress)
+        return upkeep.reindex(self.text, progress)
 
     def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> upkeep.Checkup:
         """Check the file, and with `repair` recompute what is damaged from the rows; see `upkeep.doctor`."""
-        return upkeep.doctor(self, repair=repair, progress=progress)
+        return upkeep.doctor(self.text, repair=repair, progress=progress)
 
     def dump(self) -> Iterator[dict[str, Any]]:
         """Yield every cube with its versions, for an archive; see `records.dump`."""
-        return records.dump(self)
+        return records.dump(self.text)
 
     def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
         """Write what `dump` yielded; return (added, skipped); see `records.restore`."""
-        return records.restore(self, rows, progress)
+        return records.restore(self.text, rows, progress)
 
     def close(self) -> None:
         """Write what is in RAM only (recalls), close the file and free the RAM of the index."""

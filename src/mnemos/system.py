@@ -16,9 +16,9 @@ from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import Space
 from mnemos.store.blobs import Blobs
-from mnemos.store.connection import space_name
-from mnemos.store.names import SUFFIX, file_name
-from mnemos.store.sqlite import SqliteStore
+from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.names import SUFFIX, file_name
+from mnemos.store.sqlite.store import SqliteStore
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -97,14 +97,14 @@ class Mnemos:
             space.close()
 
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
-        """Copy a space, in use or not, to a file or into a folder; see `mnemos.backup`."""
-        from mnemos.backup import backup
+        """Copy a space, in use or not, to a file or into a folder; see `mnemos.store.sqlite.backup`."""
+        from mnemos.store.sqlite.backup import backup
 
         return backup(self, name, Path(path))
 
     def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
-        """Put a backup back and return the space; see `mnemos.backup`."""
-        from mnemos.backup import restore
+        """Put a backup back and return the space; see `mnemos.store.sqlite.backup`."""
+        from mnemos.store.sqlite.backup import restore
 
         return self.space(restore(self, Path(path), name=name, replace=replace))
 

@@ -11,7 +11,7 @@ if not (importlib.util.find_spec("torch") and importlib.util.find_spec("transfor
 @pytest.fixture(scope="session")
 def small():
     """The trained "recall" model with its record: from the user's cache, else trained once (about a minute)."""
-    from mnemos.bench.kv.small import train_small
+    from mnemos.bench.kv.tiny_models import train_small
 
     return train_small("recall")
 

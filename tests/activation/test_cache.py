@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from mnemos.activation import MemoryCache, Method, attached, read
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.errors import InvalidInput, NotFound
 
 CHUNKS = (20, 1, 1, 8, 1, 9)
@@ -249,4 +249,4 @@ def test_budgets_that_mean_nothing_are_refused(given):
 
 def test_an_unknown_recipe_names_its_neighbours():
     with pytest.raises(NotFound, match="there is no cache method"):
-        get_recipe("snapvk")
+        get_preset("snapvk")

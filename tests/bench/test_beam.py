@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mnemos.bench import beam
+from mnemos.bench.text import beam
 from mnemos.errors import InvalidInput
 
 

@@ -8,31 +8,31 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mnemos.bench import kv_pages  # noqa: E402
+from mnemos.bench.kv import pages  # noqa: E402
 
 torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def one_round(monkeypatch):
-    monkeypatch.setattr(kv_pages, "ROUNDS", 1)
+    monkeypatch.setattr(pages, "ROUNDS", 1)
 
 
 def test_a_pool_of_pages_wastes_little_and_holds_more_than_reservations():
-    result = kv_pages.waste(0, blocks=512, steps=80)
+    result = pages.waste(0, blocks=512, steps=80)
     assert 0 < result["waste"] <= result["waste_at_most"] < 0.06
     assert result["waste_reserved"] > 0.6
     assert result["more_sequences"] == pytest.approx(result["running"] / (512 * 16 / 2048), abs=0.02)
-    assert kv_pages.waste(0, blocks=512, steps=80) == result
+    assert pages.waste(0, blocks=512, steps=80) == result
 
 
 def test_every_way_of_reading_is_timed_and_gives_the_same():
-    [row] = kv_pages.read(0, (64,))
+    [row] = pages.read(0, (64,))
     assert set(row["ms"]) == {"contiguous", "paged", "scattered"}
     assert row["largest_difference"] < 1e-5
-    [row] = kv_pages.relay(0, (3,), (40,), 8)
+    [row] = pages.relay(0, (3,), (40,), 8)
     assert row["largest_difference"] < 1e-5
-    token = 2 * kv_pages.HEADS * kv_pages.WIDTH * 4
+    token = 2 * pages.HEADS * pages.WIDTH * 4
     assert row["bytes"] == (40 + 3 * 8) * token
     assert row["bytes_replicated"] == 3 * 48 * token
 
@@ -41,7 +41,7 @@ def test_every_way_of_reading_is_timed_and_gives_the_same():
 def test_the_peak_of_a_call_is_above_what_was_there_before():
     peaks = {}
     for way in ("plain", "chunked"):  # each in a process of its own: this one has memory to spare from other tests
-        code = f"from mnemos.bench.kv_pages import peak; peak({way!r}, 3000, False)"
+        code = f"from mnemos.bench.kv.pages import peak; peak({way!r}, 3000, False)"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         peaks[way] = json.loads(told)["peak_mb"]
     assert peaks["plain"] > 2 * 3000 * 3000 * 4 / 1e6  # two heads' scores
@@ -50,7 +50,7 @@ def test_the_peak_of_a_call_is_above_what_was_there_before():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="virtual tensors need Linux")
 def test_virtual_memory_is_what_was_written():
-    result = kv_pages.virtual(0, (1, 500))
+    result = pages.virtual(0, (1, 500))
     assert [row["resident"] for row in result["written"]] == [0, 4096, 500 * 2048 + 2048 * (500 % 2)]
     assert result["released"]["resident"] == 0
     assert result["largest_difference"] < 1e-5

@@ -9,14 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mnemos.activation.forget.ttl import FixedTtl  # noqa: E402
-from mnemos.bench import kv_schedule  # noqa: E402
-from mnemos.bench.kv_schedule import DECODE, PREFILL, Program, Server, Turn, programs  # noqa: E402
+from mnemos.activation.paged.lease import FixedTtl  # noqa: E402
+from mnemos.bench.kv import schedule  # noqa: E402
+from mnemos.bench.kv.schedule import DECODE, PREFILL, Program, Server, Turn, programs  # noqa: E402
 
 NEVER, ALWAYS = FixedTtl(0.0), FixedTtl(math.inf)
 
 
-def work(jobs, lease, memory=kv_schedule.MEMORY, by_program=True):
+def work(jobs, lease, memory=schedule.MEMORY, by_program=True):
     server = Server(lease, by_program, memory)
     server.work(jobs)
     assert server.free == memory
@@ -64,9 +64,9 @@ def test_a_lease_that_runs_out_lets_the_queue_go_on():
     assert ends[math.inf] == pytest.approx(500 / PREFILL + 400 / DECODE + served)  # when the other one has ended
 
 
-@pytest.mark.parametrize("name", list(kv_schedule.policies()))
+@pytest.mark.parametrize("name", list(schedule.policies()))
 def test_every_program_ends_under_every_policy(name):
-    lease, by_program = kv_schedule.policies()[name]
+    lease, by_program = schedule.policies()[name]
     jobs = programs(np.random.default_rng(1), 60, 1.0, 8, "memoryless")
     server = work(jobs, lease, 40_000, by_program)
     least = sum(turn.new for job in jobs for turn in job.turns)
@@ -82,14 +82,14 @@ def test_a_turn_that_never_fits_is_an_error():
 
 
 def test_the_module_itself_imports_no_torch():
-    code = "import mnemos.bench.kv_schedule, sys; sys.exit('torch' in sys.modules)"
+    code = "import mnemos.bench.kv.schedule, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_same_seed_gives_the_same_result_in_a_sane_order():
     small = {"seeds": 1, "count": 40, "turns": (16,), "rates": (4,), "lengths": ("alike",), "paces": ()}
-    result = kv_schedule.run(3, **small)
-    assert kv_schedule.run(3, **small) == result
+    result = schedule.run(3, **small)
+    assert schedule.run(3, **small) == result
     [cell] = result["leases"]
     rows = cell["policies"]
     assert rows["pin forever"]["prefilled_per_job"] < rows["fixed 2 s"]["prefilled_per_job"]

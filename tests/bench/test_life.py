@@ -1,7 +1,7 @@
 import pytest
 
-from mnemos.bench import facts, order, stages
-from mnemos.bench.persona import ATTRIBUTES, PEOPLE, half
+from mnemos.bench.text import facts, stage_faults, temporal_order
+from mnemos.bench.text.synthetic_people import ATTRIBUTES, PEOPLE, half
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_year(year):
 
 @pytest.fixture(scope="module")
 def faults():
-    return stages.run(people=3, planted=30)["faults"]
+    return stage_faults.run(people=3, planted=30)["faults"]
 
 
 def part(scores, stage):
@@ -90,9 +90,9 @@ def test_the_scores_of_a_stage_add_up_to_one(faults):
 
 
 def test_time_tells_the_order_and_a_bag_of_chunks_does_not():
-    found = order.run(turns=400, pairs=40, distances=(1, 10, 100), embedder="none")
+    found = temporal_order.run(turns=400, pairs=40, distances=(1, 10, 100), embedder="none")
     assert set(found["by_distance"]) == {"1", "10", "100"}
     assert found["found"] >= 0.98
     assert all(row["ours"] >= 0.95 for row in found["by_distance"].values())
     assert 0.3 < found["mean"]["bag_of_chunks"] < 0.7
-    assert order.run(turns=400, pairs=40, distances=(1, 10, 100), embedder="none") == found
+    assert temporal_order.run(turns=400, pairs=40, distances=(1, 10, 100), embedder="none") == found

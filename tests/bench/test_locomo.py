@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mnemos.bench import locomo
+from mnemos.bench.text import locomo
 from mnemos.errors import InvalidInput
 
 

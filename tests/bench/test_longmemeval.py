@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mnemos.bench import longmemeval
+from mnemos.bench.text import longmemeval
 from mnemos.errors import InvalidInput
 
 

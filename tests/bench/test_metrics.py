@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.bench import metrics
+from mnemos.bench.text import metrics
 
 IDS = list("abcdefgh")
 rankings = st.permutations(IDS).flatmap(lambda r: st.integers(0, len(r)).map(lambda n: list(r)[:n]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnemos.bench import poison
+from mnemos.bench.text import poison
 from mnemos.guard.instructions import looks_like_instructions
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from mnemos.cli import app
 from mnemos.cli.document import render
-from mnemos.methods import all_methods
+from mnemos.registry import all_entries
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_stored_text_cannot_drive_the_terminal_or_be_read_as_markup(run):
 def test_methods_are_listed_with_their_papers_and_each_address_exists(run):
     listed = data(run("methods", "--json"))
     assert {"words", "vectors", "hybrid", "dates", "context"} <= {m["name"] for m in listed}
-    assert len(listed) == len(all_methods())
+    assert len(listed) == len(all_entries())
     papers = {p["title"]: p["arxiv"] for m in listed for p in m["papers"]}
     assert papers["Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks"] == "1908.10084"
     for m in listed:

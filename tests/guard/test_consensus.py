@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnemos.facts import Fact
 from mnemos.guard.consensus import Claim, contradict, names, outvoted
 from mnemos.guard.instructions import Trust
-from mnemos.reason.base import Fact
 
 LOW, MID, HIGH = Trust.UNTRUSTED, Trust.NORMAL, Trust.TRUSTED
 

@@ -59,18 +59,18 @@ def test_whatever_is_forgotten_leaves_no_byte_and_all_else_stays(tmp_path_factor
         assert {h.cube.id for h in space.search("secret changed summary", 50, include_derived=True)} == {
             *(c.id for c in cubes), summary.id,
         } - gone  # fmt: skip
-        assert verify(space, Receipt.from_json(receipt.to_json())) == []
+        assert verify(space.store, Receipt.from_json(receipt.to_json())) == []
         assert space.doctor().problems == []
 
 
 def test_a_receipt_finds_what_was_left_behind(space):
     receipt = space.forget([space.add("something to forget", id="a-very-long-name").id])
-    assert verify(space, receipt) == []
+    assert verify(space.store, receipt) == []
     space.add("back again", id="a-very-long-name")
-    assert verify(space, receipt) == ["row: cube a-very-long-name"]
+    assert verify(space.store, receipt) == ["row: cube a-very-long-name"]
     space.store.path.with_name(space.store.path.name + "-copy").write_bytes(b"... a-very-long-name ...")
     space.delete("a-very-long-name")
-    assert verify(space, receipt) == [f"raw bytes: {space.store.path.name}-copy"]
+    assert verify(space.store, receipt) == [f"raw bytes: {space.store.path.name}-copy"]
 
 
 def test_a_query_chooses_by_all_its_words_in_any_version(space):
@@ -132,7 +132,7 @@ def test_a_receipt_that_is_none_is_refused(space):
         Receipt.from_json('{"space": 1}')
     receipt = Receipt("other", "", "ids", (), 0, 0, 0, 0, ())
     with pytest.raises(InvalidInput, match="'other'"):
-        verify(space, receipt)
+        verify(space.store, receipt)
 
 
 def test_the_receipt_names_no_text(space):

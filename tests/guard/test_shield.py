@@ -89,7 +89,7 @@ def test_secrets_are_refused_or_kept_where_the_space_says_so(space):
 def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path):
     import sqlite3
 
-    from mnemos.store import audit
+    from mnemos.store.sqlite import audit
 
     with Mnemos(tmp_path, embedder="none", actor="bo", clock=lambda: T0) as memory:
         space = memory.space("ana")
@@ -121,6 +121,6 @@ def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path)
         other.execute(change)
         other.commit()
         other.close()
-        from mnemos.store.connection import Connection
+        from mnemos.store.sqlite.connection import Connection
 
         assert audit.verify(Connection(copy, "ana"))[1] != []

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.migrate.activate import render, shelf
+from mnemos.migrate.prefill import render, shelf
 from mnemos.migrate.schedule import Held, Schedule
 
 START = datetime(2025, 1, 1)

@@ -15,7 +15,7 @@ import bad_server as bad
 from bad_server import says
 
 from mnemos.errors import InvalidInput, MnemosError, ReasonerError
-from mnemos.reason.base import Fact
+from mnemos.facts import Fact
 from mnemos.reason.llm import LlmReasoner, load_reasoner
 
 T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)

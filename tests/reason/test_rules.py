@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.reason.base import Fact
+from mnemos.facts import Fact
 from mnemos.reason.condense import sentences
 from mnemos.reason.questions import asked
 from mnemos.reason.rules import RuleReasoner

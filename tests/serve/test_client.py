@@ -23,7 +23,7 @@ from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpa
 from mnemos.serve.keys import KeyStore
 from mnemos.serve.limits import Settings
 from mnemos.space import Space
-from mnemos.text.consolidate.run import Consolidation
+from mnemos.text.consolidate.runs import Consolidation
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MESSAGES = [

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from mnemos import Mnemos
-from mnemos.cli import server as commands
+from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
 from mnemos.serve import keys as module
 from mnemos.serve.app import create_app
@@ -29,7 +29,7 @@ app = typer.Typer()
 app.command("serve")(commands.serve)
 app.add_typer(commands.keys, name="keys")
 RUN = (
-    "from mnemos.cli.server import keys, serve; import typer; a = typer.Typer(); "
+    "from mnemos.cli.serve import keys, serve; import typer; a = typer.Typer(); "
     "a.command('serve')(serve); a.add_typer(keys, name='keys'); a()"
 )
 
@@ -233,7 +233,7 @@ def test_serve_prints_a_key_once_serves_and_ends_at_a_signal(tmp_path):
 
 
 def test_importing_mnemos_does_not_import_the_server():
-    code = "import sys, mnemos, mnemos.cli.server; "
+    code = "import sys, mnemos, mnemos.cli.serve; "
     code += "print([m for m in ('fastapi', 'uvicorn', 'httpx', 'pydantic') if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -20,7 +20,7 @@ from mnemos.errors import MnemosError
 from mnemos.serve import mcp as module
 from mnemos.serve.mcp import make_server
 
-SERVER = "import typer; from mnemos.cli.serve import mcp; typer.run(mcp)"
+SERVER = "import typer; from mnemos.cli.mcp import mcp; typer.run(mcp)"
 PROBE = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
 READS = {"recall", "context", "timeline", "facts"}
 pytestmark = pytest.mark.anyio

@@ -13,11 +13,11 @@ from fastapi.routing import APIRoute
 
 from mnemos import Mnemos
 from mnemos.errors import StoreBusy
-from mnemos.serve import turns
+from mnemos.serve import dispatch
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import KeyStore
 from mnemos.text.recall import live
-from mnemos.text.recall.ask import unwaited
+from mnemos.text.search import unwaited
 
 TEXTS = (
     "Ana's sister lives in Lisbon.",
@@ -77,14 +77,14 @@ def ask(memory):
 def at_once(monkeypatch):
     """Count the searches that were answered on the event loop, and those that were not."""
     counts = {True: 0, False: 0}
-    before = turns._at_once
+    before = dispatch._at_once
 
     def counted(desk, body):
         answer = before(desk, body)
         counts[answer is not None] += 1
         return answer
 
-    monkeypatch.setattr(turns, "_at_once", counted)
+    monkeypatch.setattr(dispatch, "_at_once", counted)
     return counts
 
 
@@ -193,7 +193,7 @@ BODIES = [
 
 
 def test_a_body_is_read_alike_by_the_short_way_and_by_the_usual_one(memory, ask, monkeypatch):
-    monkeypatch.setattr(turns.Direct, "get_route_handler", APIRoute.get_route_handler)
+    monkeypatch.setattr(dispatch.Direct, "get_route_handler", APIRoute.get_route_handler)
     found = set()
     with server(memory) as usual:
         for body in BODIES:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mnemos import Mnemos
-from mnemos.backup import backup, restore
 from mnemos.errors import InvalidInput
 from mnemos.serve.keys import KeyStore
-from mnemos.store import files
+from mnemos.store.sqlite import files
+from mnemos.store.sqlite.backup import backup, restore
 
 OTHER = """
 import sys
@@ -46,7 +46,7 @@ def verify_again(memory):
     from mnemos.guard.erasure import verify
 
     space = memory.space("s")
-    assert verify(space, space.forget([space.add("secret", decide=False).id])) == []
+    assert verify(space.store, space.forget([space.add("secret", decide=False).id])) == []
 
 
 def open_twice(memory):

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mnemos import Mnemos
-from mnemos.store import schema
-from mnemos.text.encode.terms import terms
+from mnemos.index.terms import terms
+from mnemos.store.sqlite import schema
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemos.errors import InvalidInput
-from mnemos.store.names import SUFFIX, file_name
+from mnemos.store.sqlite.names import SUFFIX, file_name
 
 names = st.text(min_size=1, max_size=400).filter(lambda s: s.strip() and not any(0xD800 <= ord(c) < 0xE000 for c in s))
 

@@ -11,9 +11,9 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.serve.keys import KeyStore
-from mnemos.store import files
-from mnemos.store.connection import Connection
-from mnemos.store.schema import VERSION, check
+from mnemos.store.sqlite import files
+from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.schema import VERSION, check
 
 WORDS = ("albatross", "badger", "cormorant", "dingo")
 EACH = 500

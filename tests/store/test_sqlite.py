@@ -11,7 +11,7 @@ import pytest
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, ForeignFile, NewerFile, StoreCorrupt, StoreError
 from mnemos.store import DateRow, Entry, Filter, SqliteStore
-from mnemos.store.schema import VERSION
+from mnemos.store.sqlite.schema import VERSION
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ try:
 except ImportError as gone:
     raise MnemosError("activation memory needs PyTorch and transformers: pip install 'mnemos[torch]'.") from gone
 
+from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache, read
-from mnemos.activation.door import attached
 from mnemos.activation.method import Method
 
 __all__ = ["MemoryCache", "Method", "attached", "read"]

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from mnemos.activation.door import DOOR, attached
+from mnemos.activation.attach import DOOR, attached
 from mnemos.activation.layer import MemoryLayer, Pending
 from mnemos.activation.method import Method, Setup
-from mnemos.activation.notes import Notes
 from mnemos.activation.rotary import Rotary
+from mnemos.activation.transcript import Notes
 from mnemos.errors import InvalidInput
 
 

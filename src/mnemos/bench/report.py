@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnemos.bench import tables
-from mnemos.bench.metrics import CUTOFFS
+from mnemos.bench.text import tables
+from mnemos.bench.text.metrics import CUTOFFS
 from mnemos.errors import InvalidInput, MnemosError
 
 Result = Mapping[str, Any]

@@ -14,8 +14,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from mnemos.bench import machine, retrieval
-from mnemos.bench.task import Task
+from mnemos.bench import machine
+from mnemos.bench.text import retrieval
+from mnemos.bench.text.task import Task
 from mnemos.embed import Embedder
 from mnemos.errors import InvalidInput
 from mnemos.system import Mnemos
@@ -31,8 +32,14 @@ PLOTTED = {  # a picture is written beside the result
 # Benchmarks of activation memory, which need torch but for the schedules: all take a seed.
 KV = {
     "train-small": "kv.baseline", "kv": "kv.matrix", "kv-long": "kv.long", "kv-diffusion": "kv.diffusion",
-    "kv-speed": "kv_speed", "kv-pages": "kv_pages", "kv-schedule": "kv_schedule",
+    "kv-speed": "kv.speed", "kv-pages": "kv.pages", "kv-schedule": "kv.schedule",
 }  # fmt: skip
+TEXT = {
+    "stages": "text.stage_faults",
+    "order": "text.temporal_order",
+    "year": "text.endurance",
+    "tails": "text.summary_loss",
+}
 NAMES = (*RETRIEVAL, "scale", "startup", *LIFE, *KV)
 
 
@@ -52,15 +59,15 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
             raise InvalidInput(f"{name} needs its data: give --data PATH. docs/benchmarks.md says where to get it.")
         result = run_retrieval(name, Path(data), **given)
     elif name == "scale":
-        from mnemos.bench import scale
+        from mnemos.bench.text import scale
 
         result = scale.measure(**given)
     elif name == "startup":
-        from mnemos.bench import startup
+        from mnemos.bench.text import startup
 
         result = startup.measure(**given)
     elif name in (*LIFE, *KV):
-        module = importlib.import_module(f"mnemos.bench.{KV.get(name, name)}")
+        module = importlib.import_module(f"mnemos.bench.{KV.get(name) or TEXT.get(name, 'text.' + name)}")
         with progress(name, None) as step:
             steps = {"progress": step} if "progress" in inspect.signature(module.run).parameters else {}
             result = module.run(**given, **steps)
@@ -108,7 +115,7 @@ def run_retrieval(
 
 def load(name: str, data: Path) -> Task:
     """Read the data of a retrieval benchmark. Raises InvalidInput when it is not in the expected form."""
-    from mnemos.bench import beam, locomo, longmemeval
+    from mnemos.bench.text import beam, locomo, longmemeval
 
     loaders: dict[str, Callable[[Path], Task]] = {
         "locomo": locomo.load,

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from mnemos.cli.escape import styled
 from mnemos.cli.options import EmbedderSpec, Json
 from mnemos.cli.render import columns, facts
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import terminal
-from mnemos.methods import Method, all_methods, get_method
+from mnemos.registry import Entry, all_entries, get
 
 
 def methods(
@@ -21,7 +21,7 @@ def methods(
 ) -> None:
     """Show the methods that Mnemos is made of, and the papers that they come from."""
     with terminal(ctx, None, None, None, as_json) as t:
-        found = all_methods() if name is None else [get_method(name)]
+        found = all_entries() if name is None else [get(name)]
         if t.json:
             data = [_as_data(method) for method in found]
             t.say(data if name is None else data[0])
@@ -48,8 +48,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Remember a small conversation that we wrote, and ask it six questions."""
-    from mnemos.cli.showcase import picture, show
-    from mnemos.demo import play
+    from mnemos.cli.demo import play
+    from mnemos.cli.demo_view import picture, show
 
     with terminal(ctx, None, None, embedder, as_json) as t:
         result = play(keep, t.settings.embedder)
@@ -62,11 +62,11 @@ def demo(
             t.note(f"the picture is in {svg}")
 
 
-def _papers(method: Method) -> list[str]:
+def _papers(method: Entry) -> list[str]:
     return [p.title + (f" (arXiv {p.arxiv})" if p.arxiv else "") for p in method.papers]
 
 
-def _as_data(method: Method) -> dict[str, Any]:
+def _as_data(method: Entry) -> dict[str, Any]:
     return {
         "name": method.name, "form": method.form, "operation": method.operation, "summary": method.summary,
         "address": method.address, "papers": [{"title": p.title, "arxiv": p.arxiv} for p in method.papers],

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mnemos.cli.escape import styled
 from mnemos.cli.options import EmbedderSpec, Json
 from mnemos.cli.render import columns
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
 
 RETRIEVAL = {

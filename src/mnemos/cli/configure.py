@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from mnemos import config as settings
+from mnemos.cli.escape import styled
 from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root, SpaceName
 from mnemos.cli.render import columns
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
 from mnemos.config import GENERAL, SECRETS, Setting
 from mnemos.errors import InvalidInput, MnemosError, StoreError

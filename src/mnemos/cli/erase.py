@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mnemos.cli.escape import styled
 from mnemos.cli.options import (
     EmbedderSpec,
     Json,
@@ -25,7 +26,6 @@ from mnemos.cli.options import (
     chosen,
 )
 from mnemos.cli.render import show_cubes
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import terminal
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.guard.erasure import Receipt, verify
@@ -105,7 +105,7 @@ def verify_erasure(
             written = Receipt.from_json(receipt.read_text(encoding="utf-8"))
         except OSError as error:
             raise InvalidInput(f"{receipt} cannot be read ({error.strerror}).") from error
-        remains = verify(t.memory.space(written.space), written) if written.space in t.memory else []
+        remains = verify(t.memory.space(written.space).store, written) if written.space in t.memory else []
         if t.json:
             print(json.dumps({"space": written.space, "ids": len(written.ids), "remains": remains}))
         elif remains:

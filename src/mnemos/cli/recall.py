@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mnemos.cli.escape import styled
 from mnemos.cli.options import (
     AskedAt,
     AsOf,
@@ -24,7 +25,6 @@ from mnemos.cli.options import (
     chosen,
 )
 from mnemos.cli.render import show_hits
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
 from mnemos.cube import Hit
 from mnemos.space import SearchMethod

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mnemos.cli.safe import one_line, styled
+from mnemos.cli.escape import one_line, styled
 from mnemos.cube import Hit, MemCube
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def header(cube: MemCube) -> Text:
 
 def highlight(text: Text, query: str) -> Text:
     """Mark the words of `text` that are, or share the stem of, a word of the query."""
-    from mnemos.text.encode.terms import stop_terms, terms
+    from mnemos.index.terms import stop_terms, terms
 
     wanted = set(terms(query)) - stop_terms() or set(terms(query))
     for match in _WORD.finditer(text.plain):

@@ -1,71 +1,232 @@
-"""Commands that serve other programs: mcp."""
+"""Commands of the REST server: serve, keys."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import sys
+import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mnemos.cli.options import EmbedderSpec, Root, SpaceName
-from mnemos.cli.terminal import terminal
+from mnemos.cli.escape import styled
+from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root, Settings
+from mnemos.cli.terminal import Terminal, terminal
+from mnemos.config import read_file, secret
+from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from mnemos.system import Mnemos
+    from mnemos.serve.config import Serve
+    from mnemos.serve.keys import KeyStore
+
+keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
 
 
-def mcp(
+def serve(
     ctx: typer.Context,
-    all_spaces: Annotated[
-        bool, typer.Option("--all-spaces", help="Let the agent name other spaces too; else they are refused.")
-    ] = False,
-    http: Annotated[
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen at. (default: 127.0.0.1)")] = None,
+    port: Annotated[
         int | None,
+        typer.Option("--port", min=0, max=65535, help="The port to listen at; 0 takes a free one. (default: 8765)"),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
         typer.Option(
-            "--http", metavar="PORT", min=1, max=65535, help="Serve http://127.0.0.1:PORT/mcp instead of stdio."
+            "--name",
+            help="Other names by which clients call the server, as a proxy passes them; may be repeated.",
         ),
     ] = None,
+    allow_remote: Annotated[
+        bool | None,
+        typer.Option("--allow-remote/--no-allow-remote", help="Listen at an address that other machines can reach."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM, with its chain)."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option("--tls-key", metavar="FILE", help="The private key of the certificate (PEM, not encrypted)."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1, help="Requests a second that a key may make. (default: 500)")
+    ] = None,
+    max_body: Annotated[
+        int | None,
+        typer.Option("--max-body", min=1024, help="Bytes of a body, other than an import. (default: 8388608)"),
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            "--upstream",
+            metavar="URL",
+            help="Also be a proxy before this OpenAI-compatible API, such as "
+            "http://127.0.0.1:11434/v1; its key is $MNEMOS_UPSTREAM_KEY.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        Literal["text", "json"] | None,
+        typer.Option("--log-format", help="How lines of the log look: text or json. (default: text)"),
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(
+            "--log-level", help="What is logged: debug, info (a line a request), warning or error. (default: info)"
+        ),
+    ] = None,
+    drain: Annotated[
+        float | None,
+        typer.Option(
+            "--drain",
+            min=0,
+            max=600,
+            help="Seconds between the signal to end and the closing of the port, for balancers. (default: 0)",
+        ),
+    ] = None,
+    grace: Annotated[
+        int | None,
+        typer.Option("--grace", min=0, max=600, help="Seconds that requests under way have to end. (default: 10)"),
+    ] = None,
+    config: ConfigPath = None,
     root: Root = None,
-    space: SpaceName = None,
     embedder: EmbedderSpec = None,
+    reasoner: ReasonerSpec = None,
 ) -> None:
-    """Serve the memory to an agent over MCP: on stdin and stdout, until the agent hangs up."""
-    with terminal(ctx, root, space, embedder, False) as t:
-        from mnemos.serve.mcp import make_server
-        from mnemos.system import Mnemos
+    """Serve the memory over HTTP, until Ctrl-C. The first start prints a key, once."""
+    given = {
+        "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
+        "tls_key": tls_key, "rate": rate, "max_body": max_body, "upstream": upstream, "log_format": log_format,
+        "log_level": log_level, "drain": drain, "grace": grace,
+    }  # fmt: skip
+    with terminal(ctx, root, None, embedder, False, reasoner=reasoner, config=config) as t:
+        from mnemos.serve.config import read
+        from mnemos.serve.logs import logging_to_stderr
 
-        s = t.settings
-        name = s.space or "default"
-        with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp") as memory:
-            server = make_server(memory, name, all_spaces=all_spaces)
-            memory.space(name)  # what is wrong with the file is told at once
-            with _serving(memory):
-                if http is not None:
-                    server.run("streamable-http", host="127.0.0.1", port=http)
-                    return
-                if sys.stdin.isatty():
-                    t.note("an agent is expected on stdin, not a person: see `mnemos mcp --help`. Ctrl-C ends it.")
-                server.run("stdio")
+        settings, _ = read(given, read_file(t.given.config))
+        _refuse_bare(settings)
+        upstream_key = secret("MNEMOS_UPSTREAM_KEY")
+        with logging_to_stderr(settings.log_format, settings.log_level):
+            _serve(t.settings, settings, upstream_key)
+
+
+def _refuse_bare(s: Serve) -> None:
+    """Raise InvalidInput for an address that others can reach, unless they are meant to."""
+    if _loopback(s.host) or s.allow_remote:
+        return
+    bare = "" if s.tls_cert else (
+        ", and give --tls-cert and --tls-key or put a proxy with TLS before it: else keys and memories go over the wire "
+        "as they are"
+    )  # fmt: skip
+    raise InvalidInput(f"other machines can reach {s.host}. Add --allow-remote if you mean it{bare}.")
+
+
+def _serve(general: Settings, s: Serve, upstream_key: str | None) -> None:
+    from mnemos.serve.app import add_proxy, create_app
+    from mnemos.serve.keys import KeyStore
+    from mnemos.serve.limits import Settings as Limits
+    from mnemos.serve.logs import log
+    from mnemos.serve.run import Server, run
+    from mnemos.system import Mnemos
+
+    with (
+        Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
+        closing(KeyStore.under(memory.root)) as store,
+    ):
+        limits = Limits(hosts=(*_called(s.host), *s.names), body=s.max_body, rate=s.rate, burst=int(2 * s.rate))
+        app = create_app(memory, store, limits)
+        with closing(app.state.answers):
+            if s.upstream is not None:
+                add_proxy(app, memory, s.upstream, upstream_key)
+            server = Server(app, s)
+            if not _loopback(s.host) and s.tls_cert is None:
+                log.warning(
+                    "there is no TLS: keys and memories go over the wire as they are, unless a proxy is before it"
+                )
+            if (token := store.first()) is not None:
+                log.warning("the first key, with all rights, is on standard output. It is shown this once")
+                print(token, flush=True)
+            run(server, memory.close)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _called(host: str) -> tuple[str, ...]:
+    """Return the names that an address gives the server; "all addresses" is not one that anybody calls."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return (host,)
+    return () if address.is_unspecified else (f"[{address}]" if address.version == 6 else str(address),)
 
 
 @contextmanager
-def _serving(memory: Mnemos) -> Iterator[None]:
-    """Send warnings to stderr, and end at a signal at once: a thread that waits for stdin would hold the process."""
+def _store(t: Terminal) -> Iterator[KeyStore]:
+    from mnemos.serve.keys import KeyStore
 
-    def stop(number: int, frame: Any) -> None:
-        memory.close()
-        os._exit(128 + number)
+    with closing(KeyStore.under(t.memory.root)) as store:
+        yield store
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+@keys.command("list")
+def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> None:
+    """Show all keys: their ids, spaces, rights and times. The keys themselves are not kept."""
+    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+        found = store.all()
+        if t.json:
+            t.say([key.told() for key in found])
+            return
+        if not found:
+            t.note("there are no keys yet: `mnemos serve` makes the first one, `mnemos keys add` others")
+        from rich.table import Table
+
+        table = Table("id", "name", "spaces", "rights", "expires", "state", box=None)
+        for key in found:
+            until = "never" if key.expires is None else key.expires.isoformat(" ", "minutes")
+            row = (key.id, key.name, ", ".join(key.spaces), ", ".join(key.rights), until, key.state(store.clock()))
+            table.add_row(*(styled(cell) for cell in row))
+        if found:
+            t.out.print(table)
+
+
+@keys.command("add")
+def add_key(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Whose key it is, for people.")],
+    space: Annotated[
+        list[str], typer.Option("--space", "-s", help="A space, or a pattern such as 'team-*'; may be repeated.")
+    ],
+    right: Annotated[list[str], typer.Option("--right", "-r", help="read, write, erase or admin; may be repeated.")],
+    days: Annotated[float | None, typer.Option("--days", help="Expire after so many days.")] = None,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and print it, for the only time."""
+    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+        token, key = store.add(name, spaces=space, rights=right, days=days)
+        if t.json:
+            t.say({**key.told(), "key": token})
+        else:
+            t.note(f"key {key.id}; it is shown this once:")
+            print(token)
+
+
+@keys.command("revoke")
+def revoke_key(
+    ctx: typer.Context,
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `mnemos keys list` shows.")],
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key invalid, at once, for a server that runs too."""
+    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+        key = store.revoke(key_id)
+        if t.json:
+            t.say(key.told())
+        else:
+            t.note(f"key {key.id} ({key.name}) is revoked", "green")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mnemos.cli.escape import UNSAFE, one_line
 from mnemos.cli.options import Settings
-from mnemos.cli.safe import UNSAFE, one_line
 from mnemos.errors import MnemosError, NotFound
 from mnemos.space import Space
 from mnemos.system import Mnemos

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mnemos.cli.escape import styled
 from mnemos.cli.options import EmbedderSpec, Json, Root, SpaceName
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
 from mnemos.errors import InvalidInput, StoreError
-from mnemos.store.connection import space_name
-from mnemos.store.names import SUFFIX
-from mnemos.upkeep import Checkup
+from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.names import SUFFIX
+from mnemos.text.upkeep import Checkup
 
 SHOWN = 20  # problems of an import that are printed; --json has all
 

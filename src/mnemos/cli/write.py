@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from mnemos.cli.escape import styled
 from mnemos.cli.options import CubeId, EmbedderSpec, Json, Root, SpaceName, pairs
 from mnemos.cli.render import header, show_card
-from mnemos.cli.safe import styled
 from mnemos.cli.terminal import Terminal, terminal
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput

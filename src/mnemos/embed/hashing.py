@@ -40,7 +40,7 @@ class HashingEmbedder:
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    from mnemos.text.encode.terms import terms
+    from mnemos.index.terms import terms
 
     for term in terms(text):
         yield term, 1.0

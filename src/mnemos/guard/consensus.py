@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
+from mnemos.facts import Fact
 from mnemos.guard.instructions import Trust
-from mnemos.reason.base import Fact
 
 WEIGHT = {Trust.UNTRUSTED: 1.0, Trust.NORMAL: 2.0, Trust.TRUSTED: 4.0}
 MAJORITY = 2.0  # times as heavy as those it stands against, among sources of the same trust

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
-from mnemos.store import files
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.store.base import Filter
+from mnemos.store.sqlite import files
+from mnemos.store.sqlite.store import SqliteStore
 
 NEEDLE = 48  # bytes of a text that the raw file is searched for
 SHORTEST = 12  # bytes; a shorter piece stands in files by chance
@@ -60,12 +59,13 @@ class Receipt:
 
 
 def choose(
-    space: Space,
+    store: SqliteStore,
     ids: Sequence[str] = (),
     *,
     query: str | None = None,
     everything: bool = False,
     filters: Mapping[str, Any] | None = None,
+    make_filter: Callable[..., Filter] = Filter,
 ) -> tuple[str, list[MemCube]]:
     """Return how and which cubes are meant, derived ones included; nothing is removed.
 
@@ -78,67 +78,65 @@ def choose(
         raise InvalidInput("choose what to forget in one way: ids, a query and/or filters, or everything.")
     if not ways and not filters:
         raise InvalidInput("nothing in particular was chosen. Give ids, a query, a filter, or everything=True.")
-    names = list(ids) if ids else [c.id for c in _matching(space, query, filters)]
-    return (ways or ["filters"])[0], list(space.store.get(space.store.family(names)).values())
+    names = list(ids) if ids else [c.id for c in _matching(store, query, make_filter(**{"state": "any", **filters}))]
+    return (ways or ["filters"])[0], list(store.get(store.family(names)).values())
 
 
-def _matching(space: Space, query: str | None, filters: Mapping[str, Any]) -> Iterable[MemCube]:
-    from mnemos.text.encode.terms import stop_terms, terms
+def _matching(store: SqliteStore, query: str | None, filter: Filter) -> Iterable[MemCube]:
+    from mnemos.index.terms import stop_terms, terms
 
     wanted = set(terms(query or ""))
     wanted = wanted - stop_terms() or wanted
     if query is not None and not wanted:
         raise InvalidInput(f"the query {query!r} has no words to choose by.")
-    cursor: int | None = None
-    while True:
-        page = space.list(limit=1_000, cursor=cursor, **{"state": "any", **filters})
-        for cube in page.items:
-            versions = [cube] if cube.version == 1 else space.store.versions(cube.id)
+    after = 0
+    while rows := store.select(filter, after=after, limit=1_000):
+        after = rows[-1][0]
+        for _, cube in rows:
+            versions = [cube] if cube.version == 1 else store.versions(cube.id)
             if not wanted or any(wanted <= set(terms(v.text)) for v in versions):
                 yield cube
-        if (cursor := page.next_cursor) is None:
-            return
 
 
-def erase(space: Space, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
+def erase(store: SqliteStore, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
     """Remove the cubes everywhere and search the rows and the raw bytes of the files for remains.
 
     Costs O(cubes) and one pass over the space's files, about a second for 100 MB.
     """
-    versions = [v for cube in cubes for v in space.store.versions(cube.id)]
-    ids = tuple(space.store.erase([cube.id for cube in cubes]))
+    versions = [v for cube in cubes for v in store.versions(cube.id)]
+    ids = tuple(store.erase([cube.id for cube in cubes]))
     needles = pieces(versions, ids)
-    searched, found = search_bytes(space.store.path, needles)
-    remains = [f"raw bytes: {where}" for where, needle in found if not space.store.mentions(needle.decode())]
+    searched, found = search_bytes(store.path, needles)
+    remains = [f"raw bytes: {where}" for where, needle in found if not store.mentions(needle.decode())]
     return Receipt(
-        space.name, now.isoformat(), chosen_by, ids, max(len(ids) - asked, 0), len(versions), len(needles), searched,
-        (*rows_left(space, ids), *remains),
+        store.space, now.isoformat(), chosen_by, ids, max(len(ids) - asked, 0), len(versions), len(needles), searched,
+        (*rows_left(store, ids), *remains),
     )  # fmt: skip
 
 
-def verify(space: Space, receipt: Receipt) -> list[str]:
+def verify(store: SqliteStore, receipt: Receipt) -> list[str]:
     """Search again for what a receipt says is gone; return what was found, as sentences. The texts are not known any more:
     the rows and the raw bytes are searched for the ids.
     """
-    if receipt.space != space.name:
-        raise InvalidInput(f"the receipt is of space {receipt.space!r}, not of {space.name!r}.")
-    back = set(space.store.get(receipt.ids))  # these are told of as rows
+    if receipt.space != store.space:
+        raise InvalidInput(f"the receipt is of space {receipt.space!r}, not of {store.space!r}.")
+    back = set(store.get(receipt.ids))  # these are told of as rows
     needles = [i.encode() for i in receipt.ids if len(i.encode()) >= SHORTEST and i not in back]
-    _, found = search_bytes(space.store.path, needles)
+    _, found = search_bytes(store.path, needles)
     return [
-        *rows_left(space, receipt.ids),
-        *(f"raw bytes: {where}" for where, n in found if not space.store.mentions(n.decode())),
+        *rows_left(store, receipt.ids),
+        *(f"raw bytes: {where}" for where, n in found if not store.mentions(n.decode())),
     ]
 
 
-def rows_left(space: Space, ids: Sequence[str]) -> list[str]:
+def rows_left(store: SqliteStore, ids: Sequence[str]) -> list[str]:
     """Return what rows still know of these ids: cubes, links, and words, vectors or dates without a cube."""
-    left = [f"row: cube {name}" for name in space.store.family(ids)]
-    orphans = space.store.checks.orphans()
-    gone = sorted(set(ids) - set(space.store.get(ids)))
-    if traces := space.store.traces(gone):
+    left = [f"row: cube {name}" for name in store.family(ids)]
+    orphans = store.checks.orphans()
+    gone = sorted(set(ids) - set(store.get(ids)))
+    if traces := store.traces(gone):
         left.append(f"{traces} links, decisions or facts that name them")
-    left += [f"file: the payload of {name}" for name in gone if name in space.store.blobs.ids()]
+    left += [f"file: the payload of {name}" for name in gone if name in store.blobs.ids()]
     return [*left, f"{orphans} words, vectors, dates or facts without a cube"] if orphans else left
 
 

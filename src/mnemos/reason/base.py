@@ -11,25 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from mnemos.facts import Fact
+
 Verdict = Literal["same", "refines", "contradicts", "compatible"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What a sentence states: `subject` has `value` for `attribute` ("ana", "live in", "Lisbon").
-
-    Subject and attribute are normalised, so that two statements about the same thing share them; the value is as in
-    the text. `exclusive` when there is one value at a time, so that a new one ends the old one. `negated` when the
-    sentence says that it is not (any more) so. text[begin:stop] is where it stands.
-    """
-
-    subject: str
-    attribute: str
-    value: str
-    exclusive: bool
-    negated: bool
-    begin: int
-    stop: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from mnemos.reason.base import Fact, Verdict
-from mnemos.text.encode.terms import stop_terms, terms
+from mnemos.facts import Fact
+from mnemos.index.terms import stop_terms, terms
+from mnemos.reason.base import Verdict
 
 NAME, VALUE = 100, 500  # characters
 _UNSEEN, _JOINERS = frozenset({"Cf", "Cs", "Co"}), "\u200c\u200d"  # Persian and emoji need joiners

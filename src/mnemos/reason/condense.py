@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
+from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.values import PRONOUNS
-from mnemos.text.encode.terms import stop_terms, terms
 
 LONGEST = 4_000  # characters of a text that are read; what is longer is a document, not a statement
 SENTENCE_TERMS = 40  # terms of a sentence in a summary, at most

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mnemos.errors import InvalidInput, ReasonerError
-from mnemos.reason.base import Fact, Judgement, Reasoner
+from mnemos.facts import Fact
+from mnemos.index.terms import terms
+from mnemos.reason.base import Judgement, Reasoner
 from mnemos.reason.budget import Fault, Ledger
 from mnemos.reason.chat import Chat, adapter, objects, schema_of
 from mnemos.reason.check import Comparison, Facts, Insights, Text, clean, content, cut, filled, supported
 from mnemos.reason.condense import sentences as split
-from mnemos.text.encode.terms import terms
 
 TASKS = ("facts", "compare", "summarise", "title", "reflect")
 SPECS = '"openai:MODEL@BASE_URL" (any OpenAI-compatible endpoint)'

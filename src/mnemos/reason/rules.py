@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
 
-from mnemos.reason.base import Fact, Judgement
+from mnemos.facts import Fact
+from mnemos.index.terms import stop_terms, terms
+from mnemos.reason.base import Judgement
 from mnemos.reason.condense import LONGEST, sentences, summarise, title
 from mnemos.reason.doubt import doubted
 from mnemos.reason.patterns import (
@@ -29,7 +31,6 @@ from mnemos.reason.patterns import (
     Pattern,
 )
 from mnemos.reason.values import PET_NAMES, PRONOUNS, VAGUE, about, kind_of, look, tidy_attribute
-from mnemos.text.encode.terms import stop_terms, terms
 
 MOST = 20  # facts of a sentence that are looked at, so that the time is linear in its length
 _WORD = re.compile(r"[\w-]+(?:['\u2019]t)?")

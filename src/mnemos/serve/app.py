@@ -25,9 +25,9 @@ except ImportError as gone:
     raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from gone
 
 from mnemos.serve import key_routes, logs, models, page_models, page_routes, problems, routes, static
+from mnemos.serve.dispatch import QUESTIONS, Direct, Turns
 from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
 from mnemos.serve.problems import Problem
-from mnemos.serve.turns import QUESTIONS, Direct, Turns
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # and those of the page
 LINGER = 7  # digits of the length of a body that is read to its end though it was refused

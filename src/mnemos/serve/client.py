@@ -12,8 +12,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from mnemos.errors import MnemosError, StoreError
-from mnemos.serve.calls import Call, Calls, spaces_of
-from mnemos.serve.calls import ServerError as ServerError
+from mnemos.serve.requests import Call, Calls, spaces_of
+from mnemos.serve.requests import ServerError as ServerError
 from mnemos.space import Space
 
 try:

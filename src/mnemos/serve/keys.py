@@ -24,8 +24,8 @@ from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
-from mnemos.store.audit import acting
-from mnemos.store.connection import tried
+from mnemos.store.sqlite.audit import acting
+from mnemos.store.sqlite.connection import tried
 from mnemos.system import Mnemos
 
 RIGHTS = ("read", "write", "erase", "admin")

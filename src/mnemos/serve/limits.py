@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.errors import Conflict, StoreError
-from mnemos.store import files
-from mnemos.store.connection import keep_log
+from mnemos.store.sqlite import files
+from mnemos.store.sqlite.connection import keep_log
 
 DAY = 86_400.0
 NAMES = 10_000  # buckets that are kept; one that was forgotten is full again

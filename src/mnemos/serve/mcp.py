@@ -16,12 +16,12 @@ from urllib.parse import quote
 from mnemos import __version__
 from mnemos.cube import Hit, MemCube
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound
-from mnemos.filters import make_filter
-from mnemos.guard.shield import quarantined
+from mnemos.facts import KnownFact
+from mnemos.guard.quarantine import quarantined
 from mnemos.space import Space
-from mnemos.store.life import KnownFact
 from mnemos.system import Mnemos
 from mnemos.text.encode.messages import clean, moment
+from mnemos.text.recall.filters import make_filter
 
 try:
     from mcp.server.mcpserver import MCPServer, ResourceSecurity
@@ -251,7 +251,7 @@ def _facts(here: Space, subject: str | None, *, ended: bool = False) -> Sequence
 
 def _quarantine(here: Space, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], Result]:
     """Return the hits that may be shown, and the ids of the others with the reasons, under "withheld"."""
-    bad = quarantined(here, hits, clean(question))
+    bad = quarantined(here.store, here.trust, hits, clean(question), here.clock())
     return [h for h in hits if h.cube.id not in bad], {"withheld": dict(bad)} if bad else {}
 
 

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 from starlette.exceptions import HTTPException
 
-from mnemos import overview
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound, StoreError
-from mnemos.graph import graph as graph_of
+from mnemos.inspect import fading as overview
+from mnemos.inspect.graph import graph as graph_of
 from mnemos.serve import page_models as models
 from mnemos.serve.problems import Json
 from mnemos.serve.routes import Here, Id, _rows
-from mnemos.store.overview import sizes
+from mnemos.store.sqlite.inspect import sizes
 from mnemos.text.consolidate.runs import runs as runs_of
 from mnemos.text.forget.policy import Policy
 
@@ -101,7 +101,7 @@ def forms(desk: Here) -> Json:
 def runs(desk: Here, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> Json:
     """What the last consolidations did and when, newest first; those that changed nothing are not kept. O(1)."""
     with desk.open("read") as here:
-        return Json({"runs": _rows(runs_of(here, limit=limit))})
+        return Json({"runs": _rows(runs_of(here.store, limit=limit))})
 
 
 # -- changes

@@ -18,8 +18,8 @@ import anyio
 import anyio.to_thread
 
 from mnemos.errors import InvalidInput, MnemosError, NotFound
-from mnemos.serve import exchange as x
-from mnemos.serve.exchange import Choice, Exchange, Field
+from mnemos.serve import conversation as x
+from mnemos.serve.conversation import Choice, Exchange, Field
 from mnemos.space import Space
 from mnemos.system import Mnemos
 

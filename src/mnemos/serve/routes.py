@@ -15,15 +15,16 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from mnemos import __version__, overview
+from mnemos import __version__
 from mnemos.cube import MemCube, told
 from mnemos.errors import Conflict, InvalidInput
+from mnemos.inspect import fading as overview
 from mnemos.serve import models
 from mnemos.serve.keys import Desk
 from mnemos.serve.limits import Answers, Settings, name_of
 from mnemos.serve.problems import Json
 from mnemos.space import Space
-from mnemos.store import audit as log
+from mnemos.store.sqlite import audit as log
 
 BATCH = 100  # lines of an export that are sent together
 

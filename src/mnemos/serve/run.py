@@ -22,9 +22,9 @@ from mnemos import __version__
 from mnemos.errors import MnemosError
 from mnemos.serve import logs
 from mnemos.serve.config import Serve
+from mnemos.serve.http1 import Http
 from mnemos.serve.logs import log
 from mnemos.serve.tls import Pair
-from mnemos.serve.wire import Http
 
 try:
     import uvicorn

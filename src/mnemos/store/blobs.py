@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mnemos.errors import StoreError
-from mnemos.store.names import SUFFIX
+from mnemos.store.sqlite.names import SUFFIX
 
 _ID = re.compile(r"[a-z2-7]{16}")  # what `new_id` makes: other ids never become names of files
 END = ".safetensors"

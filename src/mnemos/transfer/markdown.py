@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import StoreError
-from mnemos.store.names import file_name
+from mnemos.store.sqlite.names import file_name
 from mnemos.transfer.source import Item, decode, read_bytes, stable_id
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from mnemos.activation import MemoryCache, Method, attached
 from mnemos.activation.compress.bits import pack, unpack
 from mnemos.activation.compress.kivi import Kivi, keydiff_kivi, kivi
 from mnemos.activation.forget.keydiff import KeyDiff
-from mnemos.bench.kv import small, tasks
+from mnemos.bench.kv import tasks, tiny_models
 from mnemos.errors import InvalidInput
 
 SPLIT = (40, 1, 1, 1, 1, 1, 3)
@@ -124,7 +124,7 @@ def test_layouts_that_mean_nothing_are_refused(given):
 
 def test_outlier_channels_break_keys_per_token_and_not_per_channel(small_model, answered):
     """The claim of the paper, on a model whose logits outliers leave as they are."""
-    model, task = small.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=31)
+    model, task = tiny_models.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=31)
     right = {
         axis: answered(model, Method(store=Kivi(2, keys=axis, residual=0)), task)[0] for axis in ("channel", "token")
     }

@@ -13,7 +13,7 @@ from mnemos.activation.compress.kivi import Kivi
 from mnemos.activation.compress.mikv import Demote, MiKV, mikv
 from mnemos.activation.forget.h2o import H2O, h2o
 from mnemos.activation.forget.keydiff import KeyDiff
-from mnemos.bench.kv import small, tasks
+from mnemos.bench.kv import tasks, tiny_models
 from mnemos.errors import InvalidInput
 
 SPLIT = (40, 1, 1, 1, 1, 4)
@@ -123,7 +123,7 @@ def test_facts_that_were_not_important_are_still_answered(small_model, answered)
 
 
 def test_with_outliers_and_without_the_balancer_answers_are_lost(small_model, answered):
-    model, task = small.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=34)
+    model, task = tiny_models.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=34)
     right = {
         balance: answered(model, Method(KeyDiff(), prompt=0.1, action=Demote(), store=MiKV(2, balance=balance)), task)[
             0

@@ -238,7 +238,7 @@ def test_bad_settings_are_refused(make):
 
 
 def test_the_paper_s_settings_are_the_defaults_and_the_methods_registered():
-    from mnemos.methods import get_method
+    from mnemos import registry
 
     assert (Delayed().refresh, Greedy().refresh, Greedy().window) == (8, 2, 4)
     assert (Sparse().keep, Sparse().kernel, Sparse().delay) == (0.5, 3, 1)
@@ -246,4 +246,4 @@ def test_the_paper_s_settings_are_the_defaults_and_the_methods_registered():
     expected = {
         "dkv-decode": "2505.15781", "dkv-greedy": "2505.15781", "fast-dllm": "2505.22618", "sparse-dllm": "2508.02558"
     }  # fmt: skip
-    assert {name: get_method(name).papers[0].arxiv for name in expected} == expected
+    assert {name: registry.get(name).papers[0].arxiv for name in expected} == expected

@@ -12,7 +12,7 @@ from mnemos.activation.diffusion.dkv import Delayed
 from mnemos.activation.diffusion.fast import Fast, parallel
 from mnemos.activation.diffusion.sparse import Sparse
 from mnemos.bench.kv.diffusion import NearestEntries, RandomEntries, likeness
-from mnemos.bench.kv.masked import ANSWER, BLOCK, PROMPT, right, texts
+from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, right, texts
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule  # noqa: E402
 
-from mnemos.activation.encode import pages  # noqa: E402
-from mnemos.activation.encode.pages import RUN, SPAN, Pool, _spans  # noqa: E402
-from mnemos.activation.encode.swap import DiskSwap, RamSwap  # noqa: E402
-from mnemos.activation.recall.softmax import Sight, plain  # noqa: E402
+from mnemos.activation.paged import pool as pool_module  # noqa: E402
+from mnemos.activation.paged.pool import RUN, SPAN, Pool, _spans  # noqa: E402
+from mnemos.activation.paged.softmax import Sight, plain  # noqa: E402
+from mnemos.activation.paged.swap import DiskSwap, RamSwap  # noqa: E402
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreFull  # noqa: E402
 
 torch.set_num_threads(1)
@@ -380,8 +380,8 @@ def test_waste_is_below_a_block_a_sequence_and_shared_blocks_count_once():
 
 @pytest.mark.parametrize("bounds", [(16, 128), (1, 1), (3, 5), (100, 4)])
 def test_scattered_and_neighbouring_blocks_read_alike(bounds, monkeypatch):
-    monkeypatch.setattr(pages, "RUN", bounds[0])
-    monkeypatch.setattr(pages, "SPAN", bounds[1])
+    monkeypatch.setattr(pool_module, "RUN", bounds[0])
+    monkeypatch.setattr(pool_module, "SPAN", bounds[1])
     p = pool(33)
     for i in range(16):
         p.open(f"x{i}"), p.open(f"y{i}")

@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mnemos.activation.encode.virtual import PAGE, VirtualTensor  # noqa: E402
-from mnemos.activation.recall.softmax import plain  # noqa: E402
+from mnemos.activation.paged.softmax import plain  # noqa: E402
+from mnemos.activation.paged.virtual import PAGE, VirtualTensor  # noqa: E402
 from mnemos.errors import InvalidInput, StoreError  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual tensors need Linux")

@@ -11,7 +11,7 @@ from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.tova import Tova
 from mnemos.activation.method import Method
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -70,9 +70,9 @@ def test_snapkv_refuses_an_even_kernel():
 @pytest.mark.parametrize("name", ["snapkv", "tova"])
 def test_a_known_question_is_answered_from_an_eighth(small_model, answered, name):
     task = tasks.key_value(20, 64, 8, 5).known()
-    assert answered(small_model, get_recipe(name).make(0.125), task) == 1.0
+    assert answered(small_model, get_preset(name).at_share(0.125), task) == 1.0
 
 
 def test_attention_does_not_know_what_is_asked_later(small_model, answered):
     task = tasks.key_value(20, 64, 8, 5)
-    assert answered(small_model, get_recipe("snapkv").make(0.125), task) < 0.5
+    assert answered(small_model, get_preset("snapkv").at_share(0.125), task) < 0.5

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from mnemos.activation import MemoryCache, read
 from mnemos.activation.forget.adakv import AdaKV
+from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.coverage import Reach
 from mnemos.activation.forget.pyramid import Pyramid
-from mnemos.activation.forget.reach import Reach
-from mnemos.activation.forget.share import divide
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.zigzag import ZigZag
 from mnemos.activation.method import Method
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -135,6 +135,8 @@ def test_budgets_that_mean_nothing_are_refused(make):
 def test_the_layer_that_looks_things_up_gets_the_budget(small_model, answered):
     """The first layer of the small model looks at the token before: nothing of the prompt is needed there."""
     task = tasks.key_value(20, 64, 8, 8)
-    found = {name: answered(small_model, get_recipe(name).make(0.125), task) for name in ("keydiff", "keydiff-reach")}
+    found = {
+        name: answered(small_model, get_preset(name).at_share(0.125), task) for name in ("keydiff", "keydiff-reach")
+    }
     assert found["keydiff-reach"] >= 0.8
     assert found["keydiff-reach"] > found["keydiff"] + 0.1

@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation.forget.random_keep import RandomKeep
+from mnemos.activation.forget.random_eviction import RandomKeep
 from mnemos.activation.method import Method
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 
 
 def slots(cache, layer=0):
@@ -37,12 +37,12 @@ def test_random_is_spread_over_the_text(look):
 
 
 def test_recent_keeps_the_last_share_of_what_was_seen(after):
-    cache = after(get_recipe("recent").make(0.25), (20, *[1] * 20))
+    cache = after(get_preset("recent").at_share(0.25), (20, *[1] * 20))
     assert slots(cache).tolist() == [[[*range(30, 40)]] * 2] * 2
 
 
 def test_streaming_keeps_four_sinks_at_positions_inside_the_cache(after):
-    method = get_recipe("streaming").make(0.25)
+    method = get_preset("streaming-llm").at_share(0.25)
     cache = after(method, (20, *[1] * 20))
     assert slots(cache).tolist() == [[[0, 1, 2, 3, *range(34, 40)]] * 2] * 2
     assert method.closed

@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.forget.heads import looks
 from mnemos.activation.forget.lazy import LazyEviction
 from mnemos.activation.forget.lra import Lra
+from mnemos.activation.forget.probe import looks
 from mnemos.activation.forget.scissorhands import Scissorhands, persistence
 from mnemos.activation.method import Method
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -104,7 +104,7 @@ def test_importance_persists_on_the_small_model(small_model):
 @pytest.mark.parametrize("name", ["scissorhands", "lra", "lazyeviction", "h2o"])
 def test_a_question_just_read_keeps_its_answer(small_model, answered, name):
     task = tasks.key_value(25, 64, 8, 5).known()
-    found = {n: answered(small_model, get_recipe(n).make(0.25), task) for n in (name, "random", "recent")}
+    found = {n: answered(small_model, get_preset(n).at_share(0.25), task) for n in (name, "random", "recent")}
     assert found[name] > max(found["random"], found["recent"])
 
 

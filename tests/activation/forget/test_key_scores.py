@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.forget.knorm import KeyNorm
 from mnemos.activation.forget.lagkv import LagKV
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 
 
@@ -44,7 +44,9 @@ def test_small_norms_stay(look):
 
 def test_keydiff_keeps_what_no_question_has_asked_for_yet(small_model, answered):
     task = tasks.key_value(20, 64, 8, 6)
-    found = {name: answered(small_model, get_recipe(name).make(0.25), task) for name in ("keydiff", "random", "recent")}
+    found = {
+        name: answered(small_model, get_preset(name).at_share(0.25), task) for name in ("keydiff", "random", "recent")
+    }
     assert found["keydiff"] >= 0.75
     assert found["keydiff"] > max(found["random"], found["recent"]) + 0.3
 

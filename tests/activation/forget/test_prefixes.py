@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from mnemos.activation.forget.prefixes import HitsPerToken, Lru, PrefixCache, Slru  # noqa: E402
+from mnemos.activation.paged.eviction import HitsPerToken, Lru, PrefixCache, Slru  # noqa: E402
 from mnemos.errors import InvalidInput  # noqa: E402
 
 RANKINGS = [Lru(), Slru(), HitsPerToken()]

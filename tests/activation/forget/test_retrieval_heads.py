@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
-from mnemos.activation.forget.heads import looks, without
 from mnemos.activation.forget.keydiff import KeyDiff
+from mnemos.activation.forget.probe import looks, without
 from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import Method

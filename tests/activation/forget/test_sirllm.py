@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, Method, attached, read
 from mnemos.activation.forget.sirllm import SirLLM
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
 from mnemos.errors import InvalidInput
@@ -50,15 +50,15 @@ def test_without_logits_the_most_recent_stay(llama, ids):
 def test_facts_in_predictable_text_are_recalled_where_streaming_forgets(small_model):
     task = tasks.topics(30, 64, 4, 11)
     found = {}
-    for name in ("sirllm", "streaming", "recent", "random"):
-        cache = MemoryCache(small_model, get_recipe(name).make(0.25))
+    for name in ("sirllm", "streaming-llm", "recent", "random"):
+        cache = MemoryCache(small_model, get_preset(name).at_share(0.25))
         read(small_model, task.context, cache)
         assert cache.held == [[16]] * 2
         cache.batch_repeat_interleave(4)
         with attached(small_model):
             right = ask(small_model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))
         found[name] = float(right.float().mean())
-    assert found["sirllm"] > max(found["streaming"], found["recent"], found["random"])
+    assert found["sirllm"] > max(found["streaming-llm"], found["recent"], found["random"])
 
 
 def test_a_decay_above_one_is_refused():

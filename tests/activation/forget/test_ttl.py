@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from mnemos.activation.forget.ttl import Continuum, FixedTtl, best_ttl  # noqa: E402
+from mnemos.activation.paged.lease import Continuum, FixedTtl, best_ttl  # noqa: E402
 from mnemos.errors import InvalidInput  # noqa: E402
 
 seconds = st.floats(0, 100, allow_nan=False)

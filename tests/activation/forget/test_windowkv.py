@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from mnemos.activation.forget.windowkv import WindowKV
 from mnemos.activation.method import Method
-from mnemos.activation.recipes import get_recipe
+from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -45,7 +45,9 @@ def test_layers_of_a_group_hold_what_the_first_chose(after):
 
 def test_facts_of_several_tokens_stay_whole(small_model, answered):
     task = tasks.records(12, 64, 4, 5).known()
-    found = {name: answered(small_model, get_recipe(name).make(0.125), task) for name in ("windowkv", "tova", "recent")}
+    found = {
+        name: answered(small_model, get_preset(name).at_share(0.125), task) for name in ("windowkv", "tova", "recent")
+    }
     assert found["windowkv"] > found["tova"] + 0.2
     assert found["windowkv"] > found["recent"]
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from mnemos.activation.recall.softmax import ChunkedAttention, Sight, attend, merge, plain  # noqa: E402
+from mnemos.activation.paged.softmax import ChunkedAttention, Sight, attend, merge, plain  # noqa: E402
 from mnemos.errors import InvalidInput  # noqa: E402
 
 torch.set_num_threads(1)

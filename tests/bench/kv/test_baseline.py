@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from mnemos.bench import report, run
-from mnemos.bench.kv import baseline, small, tasks
+from mnemos.bench.kv import baseline, tasks, tiny_models
 
 
 class Oracle:
@@ -58,7 +58,7 @@ def test_an_answer_with_one_wrong_token_is_wrong():
 
 def test_a_question_asked_alone_is_answered_as_if_the_others_were_not_there():
     torch.set_num_threads(1)
-    model = small.build(small.RECIPES["recall"], seed=0).eval()
+    model = tiny_models.build(tiny_models.RECIPES["recall"], seed=0).eval()
     task = tasks.records(4, 48, 3, seed=0)
     with torch.no_grad():
         for k in range(3):
@@ -71,7 +71,7 @@ def test_a_question_asked_alone_is_answered_as_if_the_others_were_not_there():
 
 
 def test_a_cache_of_another_kind_is_used(small_cache_calls):
-    model = small.build(small.RECIPES["recall"], seed=0).eval()
+    model = tiny_models.build(tiny_models.RECIPES["recall"], seed=0).eval()
     baseline.accuracy(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
     assert small_cache_calls.rows == [3, 12]
     baseline.accuracy_in_turn(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
@@ -97,9 +97,9 @@ def small_cache_calls():
 
 
 def test_the_benchmark_writes_what_its_table_shows(monkeypatch, tmp_path):
-    toy = small.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=48, finish=2, rows=16)
-    monkeypatch.setitem(small.RECIPES, "toy", toy)
-    monkeypatch.setattr(small, "FOUND", 100.0)
+    toy = tiny_models.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=48, finish=2, rows=16)
+    monkeypatch.setitem(tiny_models.RECIPES, "toy", toy)
+    monkeypatch.setattr(tiny_models, "FOUND", 100.0)
     monkeypatch.setenv("MNEMOS_CACHE", str(tmp_path))
     result = run.run_benchmark("train-small", out=tmp_path / "small.json", kind=["toy"], seed=2)
     assert result["command"] == "mnemos bench train-small --kind toy --seed 2"
@@ -107,7 +107,7 @@ def test_the_benchmark_writes_what_its_table_shows(monkeypatch, tmp_path):
     assert list(scores) == ["40", "64"]
     assert set(scores["64"]) == {*tasks.TASKS, "key-value-known", "key-value-in-turn"}
     assert all(0 <= score < 0.5 for score in scores["64"].values())  # it was hardly trained
-    (tmp_path / "small.json").rename(tmp_path / "train-small.json")
+    (tmp_path / "small.json").rename(tmp_path / "train-tiny_models.json")
     table = report.table("train-small", tmp_path)
     assert table.startswith("| model | parameters | steps | processor time, s | context | key value | records |")
     assert "| toy | " in table

@@ -12,25 +12,25 @@ pytest.importorskip("transformers")
 
 from transformers import AutoModelForCausalLM
 
-from mnemos.bench.kv import kept, small, tasks
+from mnemos.bench.kv import checkpoints, tasks, tiny_models
 from mnemos.errors import InvalidInput, MnemosError
 
-TOY = small.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=24, finish=2, rows=16)
+TOY = tiny_models.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=24, finish=2, rows=16)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Looking up counts as learnt after the first step, so that `finish` steps follow it."""
-    monkeypatch.setattr(small, "FOUND", 100.0)
+    monkeypatch.setattr(tiny_models, "FOUND", 100.0)
 
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     """A recipe of three steps, and the calls that trained by it."""
-    monkeypatch.setitem(small.RECIPES, "toy", TOY)
+    monkeypatch.setitem(tiny_models.RECIPES, "toy", TOY)
     monkeypatch.setenv("MNEMOS_CACHE", str(tmp_path))
     trained = []
-    monkeypatch.setattr(small, "fit", lambda *args, fit=small.fit: trained.append(args) or fit(*args))
+    monkeypatch.setattr(tiny_models, "fit", lambda *args, fit=tiny_models.fit: trained.append(args) or fit(*args))
     return trained
 
 
@@ -42,8 +42,8 @@ def logits(model):
 def test_training_lowers_the_loss_and_gives_the_same_model_each_time():
     models, losses = [], []
     for _ in range(2):
-        models.append(small.build(TOY, seed=3))
-        losses.append(small.fit(models[-1], replace(TOY, finish=20, rate=0.01), seed=3))
+        models.append(tiny_models.build(TOY, seed=3))
+        losses.append(tiny_models.fit(models[-1], replace(TOY, finish=20, rate=0.01), seed=3))
     assert sum(losses[0][-3:]) / 3 < losses[0][0] - 0.1
     assert losses[0] == losses[1]
     assert torch.equal(logits(models[0]), logits(models[1]))
@@ -53,13 +53,13 @@ def test_building_leaves_the_random_numbers_of_the_process_alone():
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    small.build(TOY, seed=3)
+    tiny_models.build(TOY, seed=3)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_model_is_trained_once_and_read_back_exactly(toy):
-    first, steps = small.train_small("toy", progress=(done := []).append), len(done)
-    again = small.train_small("toy")
+    first, steps = tiny_models.train_small("toy", progress=(done := []).append), len(done)
+    again = tiny_models.train_small("toy")
     assert steps == 1 + TOY.finish
     assert len(toy) == 1
     assert torch.equal(logits(first.model), logits(again.model))
@@ -70,21 +70,21 @@ def test_a_model_is_trained_once_and_read_back_exactly(toy):
 
 
 def test_what_is_saved_is_what_was_trained(tmp_path):
-    model = small.build(TOY, seed=1)
-    kept.save(model, {"kind": "toy"}, tmp_path / "model", model.config.save_pretrained)
-    assert torch.equal(logits(kept.load(tmp_path / "model", small.untrained).model), logits(model))
+    model = tiny_models.build(TOY, seed=1)
+    checkpoints.save(model, {"kind": "toy"}, tmp_path / "model", model.config.save_pretrained)
+    assert torch.equal(logits(checkpoints.load(tmp_path / "model", tiny_models.untrained).model), logits(model))
     assert [p.name for p in tmp_path.iterdir()] == ["model"]  # nothing half-written beside it
 
 
 def test_another_seed_or_recipe_is_another_folder(toy, monkeypatch):
-    folders = {small.folder("toy", 0), small.folder("toy", 1)}
-    monkeypatch.setitem(small.RECIPES, "toy", replace(TOY, finish=4))
-    assert len(folders | {small.folder("toy", 0)}) == 3
+    folders = {tiny_models.folder("toy", 0), tiny_models.folder("toy", 1)}
+    monkeypatch.setitem(tiny_models.RECIPES, "toy", replace(TOY, finish=4))
+    assert len(folders | {tiny_models.folder("toy", 0)}) == 3
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "no record", "half a record"])
 def test_a_damaged_folder_is_told_of_and_trained_again(toy, damage):
-    path = small.train_small("toy").path
+    path = tiny_models.train_small("toy").path
     weights, record = path / "model.safetensors", path / "training.json"
     if damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:-100])
@@ -95,9 +95,9 @@ def test_a_damaged_folder_is_told_of_and_trained_again(toy, damage):
     else:
         record.write_text(record.read_text()[:40])
     with pytest.warns(UserWarning, match="is damaged"):
-        again = small.train_small("toy")
+        again = tiny_models.train_small("toy")
     assert len(toy) == 2
-    assert torch.equal(logits(again.model), logits(small.train_small("toy").model))
+    assert torch.equal(logits(again.model), logits(tiny_models.train_small("toy").model))
     assert len(toy) == 2
 
 
@@ -106,35 +106,35 @@ def test_a_killed_training_leaves_nothing(toy, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        small.train_small("toy", progress=kill)
-    assert not small.folder("toy", 0).exists()
+        tiny_models.train_small("toy", progress=kill)
+    assert not tiny_models.folder("toy", 0).exists()
 
 
 def test_a_model_that_did_not_learn_is_not_kept(toy, monkeypatch):
-    monkeypatch.setattr(small, "FOUND", 1.0)
-    monkeypatch.setitem(small.RECIPES, "toy", replace(TOY, most=4))
+    monkeypatch.setattr(tiny_models, "FOUND", 1.0)
+    monkeypatch.setitem(tiny_models.RECIPES, "toy", replace(TOY, most=4))
     with pytest.raises(MnemosError, match="after 4 steps: try another seed"):
-        small.train_small("toy")
-    assert not small.folder("toy", 0).exists()
+        tiny_models.train_small("toy")
+    assert not tiny_models.folder("toy", 0).exists()
 
 
 def test_two_that_train_at_once_agree_on_one_folder(tmp_path):
-    one, other = (small.build(TOY, seed) for seed in (1, 2))
+    one, other = (tiny_models.build(TOY, seed) for seed in (1, 2))
     for name, model in (("one", one), ("other", other)):
-        kept.save(model, {"kind": name}, tmp_path / "model", model.config.save_pretrained)
-    assert kept.load(tmp_path / "model", small.untrained).record["kind"] == "one"
+        checkpoints.save(model, {"kind": name}, tmp_path / "model", model.config.save_pretrained)
+    assert checkpoints.load(tmp_path / "model", tiny_models.untrained).record["kind"] == "one"
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are():
     with pytest.raises(InvalidInput, match=r"no small model 'gpt'.*recall"):
-        small.train_small("gpt")
+        tiny_models.train_small("gpt")
 
 
-@pytest.mark.parametrize("kind", list(small.RECIPES))
+@pytest.mark.parametrize("kind", list(tiny_models.RECIPES))
 @pytest.mark.parametrize("scale", [0.1, 30])
 def test_outlier_channels_change_the_keys_and_not_the_logits(kind, scale):
-    model = small.build(small.RECIPES[kind], seed=0).eval()
-    changed = small.with_outliers(model, scale, channel=3)
+    model = tiny_models.build(tiny_models.RECIPES[kind], seed=0).eval()
+    changed = tiny_models.with_outliers(model, scale, channel=3)
     assert (logits(model) - logits(changed)).abs().max() < 1e-4
     before, after = (m.model.layers[1].self_attn.k_proj.weight for m in (model, changed))
     ratio = (after / before).view(-1, 32, 64).mean((0, 2))  # by channel of a head
@@ -144,22 +144,22 @@ def test_outlier_channels_change_the_keys_and_not_the_logits(kind, scale):
 
 
 def test_outliers_that_make_no_sense_are_refused():
-    model = small.build(TOY, seed=0)
+    model = tiny_models.build(TOY, seed=0)
     with pytest.raises(InvalidInput, match="RoPE pairs 0 to 7"):
-        small.with_outliers(model, 10, channel=8)
+        tiny_models.with_outliers(model, 10, channel=8)
     with pytest.raises(InvalidInput, match="scale is 0"):
-        small.with_outliers(model, 0)
+        tiny_models.with_outliers(model, 0)
 
 
 def test_shorter_sequences_are_padded_without_touching_the_loss():
-    model = small.build(TOY, seed=0)
+    model = tiny_models.build(TOY, seed=0)
     short, long = tasks.key_value(4, 20, 3, seed=1), tasks.passkey(4, 40, seed=1)
-    apart = [small.loss_of(model, [(task, 0.0)]).item() * n for task, n in ((short, 12), (long, 20))]
-    together = small.loss_of(model, [(short, 0.0), (long, 0.0)]).item()
+    apart = [tiny_models.loss_of(model, [(task, 0.0)]).item() * n for task, n in ((short, 12), (long, 20))]
+    together = tiny_models.loss_of(model, [(short, 0.0), (long, 0.0)]).item()
     assert together == pytest.approx(sum(apart) / 32, abs=1e-5)
 
 
 def test_the_record_names_the_recipe(toy):
-    record = json.loads((small.train_small("toy").path / "training.json").read_text())
+    record = json.loads((tiny_models.train_small("toy").path / "training.json").read_text())
     assert record["recipe"]["longest"] == 24
     assert record["kind"] == "toy"

@@ -19,7 +19,7 @@ from through import FACT, proxied
 
 from mnemos.errors import MnemosError, StoreBusy
 from mnemos.serve import proxy as module
-from mnemos.serve.exchange import Exchange
+from mnemos.serve.conversation import Exchange
 
 
 @pytest.mark.parametrize("where", ["recall", "store", "open"])

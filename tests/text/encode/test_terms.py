@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.text.encode.terms import MAX_TERM, stop_terms, terms
+from mnemos.index.terms import MAX_TERM, stop_terms, terms
 
 
 @pytest.mark.parametrize(

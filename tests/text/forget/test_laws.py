@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.methods import all_methods
+from mnemos.registry import all_entries
 from mnemos.text.forget.base import Lives
 from mnemos.text.forget.laws import LAWS, load_law
 
@@ -233,7 +233,7 @@ def test_survival_follows_the_curve(strength):
 
 
 def test_every_law_is_registered_with_its_name():
-    registered = {m.name: m.target for m in all_methods() if m.operation == "forget"}
+    registered = {m.name: m.target for m in all_entries("text") if m.operation == "forget"}
     assert {name: registered.get(name) for name in LAWS} == LAWS
 
 

@@ -5,8 +5,8 @@ import importlib
 import numpy as np
 import pytest
 
-from mnemos.bench import retention
 from mnemos.bench.plots import plot_retention
+from mnemos.bench.text import retention
 from mnemos.errors import InvalidInput, MnemosError
 from mnemos.text.forget.laws import load_law
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.activation.compress.bits import WIDTHS, Packed, opened, pack, rows_of
-from mnemos.activation.compress.squeezed import bare
+from mnemos.activation.compress.packed_store import bare
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Plain, Setup
 from mnemos.errors import InvalidInput

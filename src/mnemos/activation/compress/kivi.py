@@ -8,12 +8,11 @@ from typing import Literal
 from torch import Tensor
 
 from mnemos.activation.compress.bits import WIDTHS, Packed, pack, unpack
-from mnemos.activation.compress.squeezed import Squeezed
+from mnemos.activation.compress.packed_store import Squeezed
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.method import Method, Setup
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 Axis = Literal["channel", "token"]
 # What an entry costs at 4 bits, in 32nds of one in float32: a scale and a low in float16 for 32 numbers are one bit more, the
@@ -21,11 +20,12 @@ Axis = Literal["channel", "token"]
 COST = 4 + 2
 
 
-@method(
+@register(
     "kivi",
-    form="activation",
-    operation="compress",
     papers=(Paper("KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache", "2402.02750"),),
+    task="key-value",
+    baselines=("random", "recent"),
+    phase="decode",
 )
 @dataclass(frozen=True)
 class Kivi:
@@ -57,6 +57,11 @@ class Kivi:
     def __call__(self, setup: Setup) -> Rounded:
         """Return the store of a layer."""
         return Rounded(self)
+
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """Every entry in as many bits as the share of a float32 cache affords, without a residual."""
+        return Method(store=Kivi(afforded(share), residual=0))
 
 
 @dataclass
@@ -108,13 +113,7 @@ def afforded(share: float) -> int:
     return max(fitting)
 
 
-@recipe("kivi", task="key-value", baselines=("random", "recent"), phase="decode")
-def kivi(share: float) -> Method:
-    """Every entry in as many bits as the share of a float32 cache affords, without a residual."""
-    return Method(store=Kivi(afforded(share), residual=0))
-
-
-@recipe("keydiff-kivi", task="key-value", baselines=("keydiff", "kivi"))
+@register("keydiff-kivi", task="key-value", baselines=("keydiff", "kivi"))
 def keydiff_kivi(share: float) -> Method:
     """KeyDiff evicts what does not fit at 4 bits; where all would fit, more bits instead."""
     if share * 32 >= COST:

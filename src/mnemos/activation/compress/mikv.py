@@ -12,9 +12,8 @@ from mnemos.activation.compress.mixed import Mixed
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.method import Method, Setup, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 SIDE = 1.9  # 32nds of an entry beside the codes: scale and low of 32 numbers, what is remembered of an entry, b
 
@@ -33,16 +32,17 @@ class Demote:
         return replace(entries, extra=entries.extra | {"precise": precise})
 
 
-@method(
+@register(
     "mikv",
-    form="activation",
-    operation="compress",
     papers=(
         Paper(
             "No Token Left Behind: Reliable KV Cache Compression via Importance-Aware Mixed Precision Quantization",
             "2402.18096",
         ),
     ),
+    task="key-value",
+    baselines=("h2o", "random"),
+    phase="decode",
 )
 @dataclass(frozen=True)
 class MiKV:
@@ -68,12 +68,11 @@ class MiKV:
         """Return the store of a layer."""
         return Mixed(self.low, self.high, self.balance)
 
-
-@recipe("mikv", task="key-value", baselines=("h2o", "random"), phase="decode")
-def mikv(share: float) -> Method:
-    """As many entries at 8 bits as the share of a float32 cache affords, the others at 2; importance by H2O."""
-    precise = (share * 32 - 2 - SIDE) / (8 - 2)
-    if precise <= 0:
-        raise InvalidInput(f"{share} of a cache is less than all entries take at 2 bits: evict some, too.")
-    precise = min(1.0, precise)
-    return Method(H2O(mean=True), prompt=precise, decode=precise, recent=0.5, action=Demote(), store=MiKV(2, 8))
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """As many entries at 8 bits as the share of a float32 cache affords, the others at 2; importance by H2O."""
+        precise = (share * 32 - 2 - SIDE) / (8 - 2)
+        if precise <= 0:
+            raise InvalidInput(f"{share} of a cache is less than all entries take at 2 bits: evict some, too.")
+        precise = min(1.0, precise)
+        return Method(H2O(mean=True), prompt=precise, decode=precise, recent=0.5, action=Demote(), store=MiKV(2, 8))

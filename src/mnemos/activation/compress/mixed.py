@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mnemos.activation.compress.squeezed import bare
+from mnemos.activation.compress.packed_store import bare
 from mnemos.activation.compress.tier import Tier
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Plain

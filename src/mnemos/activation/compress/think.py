@@ -9,20 +9,19 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.compress.bits import WIDTHS, Packed, opened, pack, rows_of
-from mnemos.activation.compress.squeezed import Squeezed
+from mnemos.activation.compress.packed_store import Squeezed
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import Method, Setup
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "think",
-    form="activation",
-    operation="compress",
     papers=(Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018"),),
+    task="key-value-known",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class ThinK:
@@ -54,6 +53,13 @@ class ThinK:
     def __call__(self, setup: Setup) -> Thin:
         """Return the store of a layer."""
         return Thin(self)
+
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by SnapKV and 60 % of the key channels of what stays; above 80 % of a cache, more channels instead."""
+        if share > 0.8:
+            return Method(store=ThinK(ratio=2 * (1 - share), residual=0))
+        return Method(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))
 
 
 @dataclass
@@ -132,11 +138,3 @@ class Thin(Squeezed):
     def nbytes(self) -> int:
         """Bytes of all tensors."""
         return super().nbytes + sum(int(t.nbytes) for t in (self.asked, self.channels) if t is not None)
-
-
-@recipe("think", task="key-value-known", baselines=("random", "recent"))
-def think(share: float) -> Method:
-    """The prompt by SnapKV and 60 % of the key channels of what stays; above 80 % of a cache, more channels instead."""
-    if share > 0.8:
-        return Method(store=ThinK(ratio=2 * (1 - share), residual=0))
-    return Method(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from mnemos.activation.compress.bits import WIDTHS
 from mnemos.activation.compress.inputs import Inputs
 from mnemos.activation.method import Method, Setup
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "xquant",
-    form="activation",
-    operation="compress",
     papers=(Paper("XQuant: Breaking the Memory Wall for LLM Inference with KV Cache Rematerialization", "2508.10395"),),
+    task="key-value",
+    baselines=("kivi", "random"),
+    phase="decode",
 )
 @dataclass(frozen=True)
 class XQuant:
@@ -77,8 +77,7 @@ class XQuant:
             self.factors[projection] = [(right.T.contiguous(), (left * scale).T.contiguous())]
         return self.factors[projection][0]
 
-
-@recipe("xquant", task="key-value", baselines=("kivi", "random"), phase="decode")
-def xquant(share: float) -> Method:
-    """What layers read, in as many bits as the share affords."""
-    return Method(store=XQuant(share=share))
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """What layers read, in as many bits as the share affords."""
+        return Method(store=XQuant(share=share))

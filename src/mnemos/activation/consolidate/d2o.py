@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.consolidate.merge import Merge
+from mnemos.activation.forget.budgets import divide
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.forget.share import divide
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 @dataclass(frozen=True)
@@ -38,17 +37,17 @@ class Density:
         return list(divide(weights, each * len(needs), max(1, int(self.least * each)), held).unbind(0))
 
 
-@recipe("d2o", task="key-value", baselines=("h2o", "random", "recent"), phase="decode")
-@method(
+@register(
     "d2o",
-    form="activation",
-    operation="consolidate",
     papers=(
         Paper(
             "D2O: Dynamic Discriminative Operations for Efficient Generative Inference of Large Language Models",
             "2406.13035",
         ),
     ),
+    task="key-value",
+    baselines=("h2o", "random", "recent"),
+    phase="decode",
 )
 def d2o(share: float) -> Method:
     """Evict by accumulated attention, merge what is like a kept key by an EMA threshold, budgets by layer.

@@ -10,16 +10,16 @@ from torch import Tensor
 from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "elastic-cache",
-    form="activation",
-    operation="consolidate",
     papers=(Paper("Efficient Inference of Vision Instruction-Following Models with Elastic Cache", "2407.18121"),),
+    task="key-value-known",
+    baselines=("streaming-llm", "h2o", "random", "recent"),
+    phase="decode",
 )
 @dataclass(frozen=True)
 class Elastic:
@@ -51,6 +51,11 @@ class Elastic:
         index = torch.arange(len(view.entries), device=view.entries.keys.device) - view.memory["elastic"]
         return torch.where(index < 0, len(view.entries), index).float().expand(view.entries.keys.shape[:3])
 
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by summed attention with its neighbours averaged in, then a fixed offset."""
+        return Method(Elastic(), prompt=share, decode=share, sinks=1, recent=1, action=PromptMerge("position", "mean"))
+
 
 @dataclass(frozen=True)
 class PromptMerge(Merge):
@@ -59,9 +64,3 @@ class PromptMerge(Merge):
     def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that stay."""
         return view.entries.gather(keep) if view.steps else super().__call__(view, keep, score)
-
-
-@recipe("elastic-cache", task="key-value-known", baselines=("streaming", "h2o", "random", "recent"), phase="decode")
-def elastic(share: float) -> Method:
-    """The prompt by summed attention with its neighbours averaged in, then a fixed offset."""
-    return Method(Elastic(), prompt=share, decode=share, sinks=1, recent=1, action=PromptMerge("position", "mean"))

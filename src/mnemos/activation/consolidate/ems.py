@@ -10,22 +10,21 @@ from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.snapkv import last_queries, observe
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 MEAN = H2O(mean=True)
 
 
-@method(
+@register(
     "ems",
-    form="activation",
-    operation="consolidate",
     papers=(
         Paper(
             "EMS: Adaptive Evict-then-Merge Strategy for Head-wise KV Cache Compression Based on Global-Local Importance",
             "2412.08521",
         ),
     ),
+    task="key-value-known",
+    baselines=("h2o", "snapkv", "random", "recent"),
 )
 @dataclass(frozen=True)
 class GlobalLocal:
@@ -52,8 +51,7 @@ class GlobalLocal:
         scale = here.mean(2, keepdim=True) / everywhere.mean(2, keepdim=True).clamp_min(1e-9)
         return everywhere * scale * self.use[0] + here * self.use[1]
 
-
-@recipe("ems", task="key-value-known", baselines=("h2o", "snapkv", "random", "recent"))
-def ems(share: float) -> Method:
-    """The prompt by the global-local score: half of what does not stay is evicted, the rest merged if 0.6 like a kept key."""
-    return Method(GlobalLocal(), prompt=share, sinks=1, recent=1, action=Merge(evict=0.5, threshold=0.6))
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by the global-local score: half of what does not stay is evicted, the rest merged if 0.6 like a kept key."""
+        return Method(GlobalLocal(), prompt=share, sinks=1, recent=1, action=Merge(evict=0.5, threshold=0.6))

@@ -12,21 +12,20 @@ from torch.nn.functional import cosine_similarity
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "kvmerger",
-    form="activation",
-    operation="consolidate",
     papers=(
         Paper(
             "Model Tells You Where to Merge: Adaptive KV Cache Merging for LLMs on Long-Context Tasks",
             "2407.08454",
         ),
     ),
+    task="key-value",
+    baselines=("h2o", "random", "recent"),
 )
 @dataclass(frozen=True)
 class Runs:
@@ -92,8 +91,7 @@ class Runs:
         sigma = (zeros.scatter_add(2, run, far) / size).clamp_min(1e-9)
         return torch.exp(-far.square() / (2 * sigma.gather(2, run).square()))
 
-
-@recipe("kvmerger", task="key-value", baselines=("h2o", "random", "recent"))
-def kvmerger(share: float) -> Method:
-    """The prompt by runs of like keys; what got most attention is not merged."""
-    return Method(H2O(mean=True), prompt=share, recent=0.2, action=Runs())
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by runs of like keys; what got most attention is not merged."""
+        return Method(H2O(mean=True), prompt=share, recent=0.2, action=Runs())

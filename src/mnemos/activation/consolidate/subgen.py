@@ -13,16 +13,16 @@ from torch import Tensor
 from mnemos.activation.consolidate.sketch import Sketch
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Method, Plain, Setup
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "subgen",
-    form="activation",
-    operation="consolidate",
     papers=(Paper("SubGen: Token Generation in Sublinear Time and Memory", "2402.06082"),),
+    task="key-value",
+    baselines=("streaming-llm", "h2o", "random", "recent"),
+    phase="decode",
 )
 @dataclass(frozen=True)
 class SubGen:
@@ -62,6 +62,11 @@ class SubGen:
             return self.recent, self.s, self.most
         count = max(4, int(self.share * held))
         return count // 2, count // 4, max(1, (count - count // 2 - count // 4) * 2 // (self.t + 1))
+
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The estimates in the bytes of so many entries of the prompt."""
+        return Method(store=SubGen(share=share))
 
 
 class Sketched(Plain):
@@ -164,9 +169,3 @@ class Sketched(Plain):
         sketch = self.sketch
         own = 0 if sketch is None else sketch.z_keys.shape[2] + sketch.counts.shape[2] * self.subgen.t
         return super().held + own
-
-
-@recipe("subgen", task="key-value", baselines=("streaming", "h2o", "random", "recent"), phase="decode")
-def subgen(share: float) -> Method:
-    """The estimates in the bytes of so many entries of the prompt."""
-    return Method(store=SubGen(share=share))

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from mnemos.activation.diffusion.cache import Policy, Step
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 PAPERS = (Paper("dKV-Cache: The Cache for Diffusion Language Models", "2505.15781"),)
 
 
-@method("dkv-decode", form="activation", operation="recall", papers=PAPERS)
+@register("dkv-decode", papers=PAPERS)
 @dataclass(frozen=True)
 class Delayed(Policy):
     """Compute the masked and the just decoded positions, reuse the others; every `refresh` steps compute all.
@@ -47,7 +47,7 @@ class Delayed(Policy):
         return fresh
 
 
-@method("dkv-greedy", form="activation", operation="recall", papers=PAPERS)
+@register("dkv-greedy", papers=PAPERS)
 @dataclass(frozen=True)
 class Greedy(Policy):
     """Compute what is decoded in this step and the last, and a window; every `refresh` steps compute all.

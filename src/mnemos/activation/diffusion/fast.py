@@ -8,13 +8,11 @@ from torch import Tensor
 
 from mnemos.activation.diffusion.cache import Policy, Step
 from mnemos.activation.diffusion.decode import Schedule
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "fast-dllm",
-    form="activation",
-    operation="recall",
     papers=(
         Paper(
             "Fast-dLLM: Training-free Acceleration of Diffusion LLM by Enabling KV Cache and Parallel Decoding",

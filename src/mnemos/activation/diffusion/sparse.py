@@ -10,13 +10,11 @@ from torch.nn import functional
 
 from mnemos.activation.diffusion.cache import Policy, Step
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "sparse-dllm",
-    form="activation",
-    operation="forget",
     papers=(Paper("Sparse-dLLM: Accelerating Diffusion LLMs with Dynamic Cache Eviction", "2508.02558"),),
 )
 @dataclass(frozen=True)

@@ -8,24 +8,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.budgets import divide
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "adakv",
-    form="activation",
-    operation="forget",
     papers=(
         Paper(
             "Ada-KV: Optimizing KV Cache Eviction by Adaptive Budget Allocation for Efficient LLM Inference",
             "2407.11550",
         ),
     ),
+    task="key-value-known",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class AdaKV:
@@ -56,8 +55,7 @@ class AdaKV:
             found.append(divide(target, each * heads, int(bool((target < 1).any())), held))
         return found
 
-
-@recipe("adakv", task="key-value-known")
-def adakv(share: float) -> Method:
-    """The prompt by SnapKV, with budgets that heads share."""
-    return Method(SnapKV(kernel=5), prompt=share, spread=AdaKV())
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by SnapKV, with budgets that heads share."""
+        return Method(SnapKV(kernel=5), prompt=share, spread=AdaKV())

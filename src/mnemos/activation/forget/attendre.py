@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from mnemos.activation.forget.lra import ATTENDRE
 from mnemos.errors import InvalidInput
-from mnemos.methods import method
+from mnemos.registry import register
 
 
-@method("attendre", form="activation", operation="forget", papers=(ATTENDRE,))
+@register("attendre", papers=(ATTENDRE,))
 class Attendre(nn.Module):  # type: ignore[misc]
     """Attention over a bounded memory of keys and values, by queries that wait in a memory of their own.
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache
-from mnemos.activation.door import attached
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Method, Plain, View
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 class _Given:
@@ -25,10 +25,8 @@ class _Given:
         view.memory["given"] = view.received().mean((1, 2)) / view.queries
 
 
-@method(
+@register(
     "citrus",
-    form="activation",
-    operation="forget",
     papers=(Paper("CItruS: Chunked Instruction-aware State Eviction for Long Sequence Modeling", "2406.12018"),),
 )
 @dataclass

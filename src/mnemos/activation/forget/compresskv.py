@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.heads import looks
-from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.probe import looks
 from mnemos.activation.forget.snapkv import last_queries, observe, voted
 from mnemos.activation.method import Method, View
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 PAPER = Paper("CompressKV: Semantic Retrieval Heads Know What Tokens are Not Important Before Generation", "2508.02401")
 
@@ -40,7 +40,7 @@ def top_heads(scores: Tensor, count: int = 4) -> Tensor:
     return torch.zeros_like(flat, dtype=torch.bool).scatter_(1, best, True).view_as(scores)
 
 
-@method("compresskv", form="activation", operation="forget", papers=(PAPER,))
+@register("compresskv", papers=(PAPER,))
 @dataclass(frozen=True)
 class CompressKV:
     """SnapKV's votes, of a layer's semantic retrieval heads alone; all its key/value heads hold the same tokens.

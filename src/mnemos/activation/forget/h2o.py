@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "h2o",
-    form="activation",
-    operation="forget",
     papers=(
         Paper("H_2O: Heavy-Hitter Oracle for Efficient Generative Inference of Large Language Models", "2306.14048"),
     ),
+    task="key-value-known",
+    phase="decode",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class H2O:
@@ -44,8 +44,7 @@ class H2O:
         heavy = view.entries.memory("heavy")
         return heavy / (view.seen - view.entries.places()) if self.mean else heavy
 
-
-@recipe("h2o", task="key-value-known", phase="decode")
-def h2o(share: float) -> Method:
-    """A quarter for the most recent, the rest for those with the most attention per query that could see them."""
-    return Method(H2O(mean=True), prompt=share, decode=share, recent=0.25)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """A quarter for the most recent, the rest for those with the most attention per query that could see them."""
+        return Method(H2O(mean=True), prompt=share, decode=share, recent=0.25)

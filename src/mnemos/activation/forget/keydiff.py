@@ -10,8 +10,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 def anchor(entries: Entries) -> Tensor:
@@ -23,10 +22,8 @@ def anchor(entries: Entries) -> Tensor:
     return (unit * there).sum(2, keepdim=True) / there.sum(2, keepdim=True).clamp_min(1)
 
 
-@method(
+@register(
     "keydiff",
-    form="activation",
-    operation="forget",
     papers=(
         Paper(
             "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in Resource-Constrained "
@@ -34,6 +31,8 @@ def anchor(entries: Entries) -> Tensor:
             "2504.15364",
         ),
     ),
+    task="key-value",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class KeyDiff:
@@ -53,8 +52,7 @@ class KeyDiff:
             score = torch.where(late, score.new_tensor(2.0), score)
         return score
 
-
-@recipe("keydiff", task="key-value")
-def keydiff(share: float) -> Method:
-    """The prompt by KeyDiff."""
-    return Method(KeyDiff(), prompt=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by KeyDiff."""
+        return Method(KeyDiff(), prompt=share)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "knorm",
-    form="activation",
-    operation="forget",
     papers=(Paper("A Simple and Effective L2 Norm-Based Strategy for KV Cache Compression", "2406.11430"),),
+    task="key-value",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class KeyNorm:
@@ -29,8 +28,7 @@ class KeyNorm:
         """Return the scores, (B, H, T); O(T D)."""
         return -view.entries.keys.float().norm(dim=-1)
 
-
-@recipe("knorm", task="key-value")
-def knorm(share: float) -> Method:
-    """The prompt by the norms of its keys."""
-    return Method(KeyNorm(), prompt=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by the norms of its keys."""
+        return Method(KeyNorm(), prompt=share)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 def contrast(vectors: Tensor, lag: int) -> Tensor:
@@ -20,11 +19,11 @@ def contrast(vectors: Tensor, lag: int) -> Tensor:
     return scaled.std(-1).softmax(-1)
 
 
-@method(
+@register(
     "lagkv",
-    form="activation",
-    operation="forget",
     papers=(Paper("LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important", "2504.04704"),),
+    task="key-value",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class LagKV:
@@ -63,8 +62,7 @@ class LagKV:
         score[:, :, self.sinks : self.sinks + (parts - 1) * lag] = rank.flatten(2)
         return score
 
-
-@recipe("lagkv", task="key-value")
-def lagkv(share: float) -> Method:
-    """The prompt by LagKV."""
-    return Method(LagKV(), prompt=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by LagKV."""
+        return Method(LagKV(), prompt=share)

@@ -9,21 +9,21 @@ from torch import Tensor
 
 from mnemos.activation.forget.lra import track
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "lazyeviction",
-    form="activation",
-    operation="forget",
     papers=(
         Paper(
             "LazyEviction: Lagged KV Eviction with Attention Pattern Observation for Efficient Long Reasoning",
             "2506.15969",
         ),
     ),
+    task="key-value-known",
+    phase="decode",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class LazyEviction:
@@ -55,8 +55,7 @@ class LazyEviction:
         score = 2 * torch.sigmoid(-silent / gap) + 2 * torch.sigmoid(-1 / gap)
         return score + 1e-4 * view.entries.places() / view.seen
 
-
-@recipe("lazyeviction", task="key-value-known", phase="decode")
-def lazyeviction(share: float) -> Method:
-    """Four calls of delay, uses above the uniform share."""
-    return Method(LazyEviction(alpha=None), prompt=share, decode=share, every=4, recent=0.25)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """Four calls of delay, uses above the uniform share."""
+        return Method(LazyEviction(alpha=None), prompt=share, decode=share, every=4, recent=0.25)

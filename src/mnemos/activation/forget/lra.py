@@ -10,9 +10,8 @@ from torch import Tensor
 from mnemos.activation.attention import ROWS
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 ATTENDRE = Paper(
     "Attendre: Wait To Attend By Retrieval With Evicted Queries in Memory-Based Transformers for Long Context Processing",
@@ -45,7 +44,7 @@ def track(view: View, threshold: float | None, last: Tensor, gap: Tensor | None 
         last.copy_(latest[:, :, -1])
 
 
-@method("lra", form="activation", operation="forget", papers=(ATTENDRE,))
+@register("lra", papers=(ATTENDRE,), task="key-value-known", phase="decode", baselines=("random", "recent"))
 @dataclass(frozen=True)
 class Lra:
     """Least recently attended: the entry whose last noticeable attention is longest ago goes first.
@@ -69,14 +68,13 @@ class Lra:
         """Return the slot of the last use, plus one, (B, H, T); what was used last together goes oldest first."""
         return view.entries.memory("last-used") + view.entries.places() / (view.seen + 1)
 
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The least recently attended go."""
+        return Method(Lra(), prompt=share, decode=share)
 
-@recipe("lra", task="key-value-known", phase="decode")
-def lra(share: float) -> Method:
-    """The least recently attended go."""
-    return Method(Lra(), prompt=share, decode=share)
 
-
-@recipe("lfa", task="key-value-known", phase="decode")
+@register("lfa", task="key-value-known", phase="decode", baselines=("random", "recent"))
 def lfa(share: float) -> Method:
     """The least frequently attended go."""
     return Method(H2O(), prompt=share, decode=share)

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from mnemos.activation.forget.reach import Reach
+from mnemos.activation.forget.coverage import Reach
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 KEYDIFF = Paper(
     "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in Resource-Constrained Environments",
@@ -30,7 +29,7 @@ def unlike(vectors: Tensor, valid: Tensor) -> Tensor:
     return centred / spread.clamp_min(1e-9)
 
 
-@method("pairdiff", form="activation", operation="forget", papers=(KEYDIFF,))
+@register("pairdiff", papers=(KEYDIFF,), task="key-value", baselines=("random", "recent", "keydiff"))
 @dataclass(frozen=True)
 class PairDiff:
     """min(z(-cos(mean k, k_i)), z(-cos(mean v, v_i))): KeyDiff asked of keys and of values, and both have to agree.
@@ -47,14 +46,13 @@ class PairDiff:
         valid = torch.ones_like(entries.keys[..., 0]) if entries.valid is None else entries.valid
         return torch.minimum(unlike(entries.keys, valid), unlike(entries.values, valid))
 
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by PairDiff, every layer and head alike."""
+        return Method(PairDiff(), prompt=share)
 
-@recipe("pairdiff", task="key-value", baselines=("random", "recent", "keydiff"))
-def pairdiff(share: float) -> Method:
-    """The prompt by PairDiff, every layer and head alike."""
-    return Method(PairDiff(), prompt=share)
 
-
-@recipe("pairdiff-reach", task="key-value", baselines=("random", "recent", "keydiff", "pairdiff"))
+@register("pairdiff-reach", task="key-value", baselines=("random", "recent", "keydiff", "pairdiff"))
 def pairdiff_reach(share: float) -> Method:
     """The prompt by PairDiff, with more room for the heads that look far back."""
     return Method(PairDiff(), prompt=share, spread=Reach())

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.budgets import divide
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "pyramidkv",
-    form="activation",
-    operation="forget",
     papers=(Paper("PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling", "2406.02069"),),
+    task="key-value-known",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class Pyramid:
@@ -50,8 +49,7 @@ class Pyramid:
         line = (line.flip(0) if self.rising else line).repeat_interleave(self.group)[: len(needs)]
         return list(divide(line, each * len(needs), 1, held).unbind(0))
 
-
-@recipe("pyramidkv", task="key-value-known")
-def pyramidkv(share: float) -> Method:
-    """The prompt by SnapKV, with a pyramid of budgets."""
-    return Method(SnapKV(kernel=5), prompt=share, spread=Pyramid())
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by SnapKV, with a pyramid of budgets."""
+        return Method(SnapKV(kernel=5), prompt=share, spread=Pyramid())

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.heads import looks
-from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.probe import looks
 from mnemos.activation.method import View
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 def retrieval_scores(model: Any, context: Tensor, question: Tensor, answer: Tensor, needle: Tensor) -> Tensor:
@@ -35,10 +35,8 @@ def retrieval_scores(model: Any, context: Tensor, question: Tensor, answer: Tens
     return torch.stack(scores)
 
 
-@method(
+@register(
     "retrieval-heads",
-    form="activation",
-    operation="forget",
     papers=(Paper("Retrieval Head Mechanistically Explains Long-Context Factuality", "2404.15574"),),
 )
 @dataclass(frozen=True)

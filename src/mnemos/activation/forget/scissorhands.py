@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 def unimportant(view: View, last: int) -> Tensor:
@@ -44,16 +43,17 @@ def persistence(weights: Tensor) -> float:
     return float((first & second).sum() / second.sum().clamp_min(1))
 
 
-@method(
+@register(
     "scissorhands",
-    form="activation",
-    operation="forget",
     papers=(
         Paper(
             "Scissorhands: Exploiting the Persistence of Importance Hypothesis for LLM KV Cache Compression at Test Time",
             "2305.17118",
         ),
     ),
+    task="key-value-known",
+    phase="decode",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class Scissorhands:
@@ -88,8 +88,7 @@ class Scissorhands:
         count = view.entries.memory("unimportant-now") + view.entries.memory("unimportant-before")
         return view.entries.places() / (view.seen + 1) - count
 
-
-@recipe("scissorhands", task="key-value-known", phase="decode")
-def scissorhands(share: float) -> Method:
-    """The prompt and the text from then on by the record of the last four queries: the small texts are short."""
-    return Method(Scissorhands(window=4), prompt=share, decode=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt and the text from then on by the record of the last four queries: the small texts are short."""
+        return Method(Scissorhands(window=4), prompt=share, decode=share)

@@ -10,16 +10,16 @@ from torch import Tensor
 from mnemos.activation.forget.snapkv import FIRST, SnapKV
 from mnemos.activation.forget.tova import Tova
 from mnemos.activation.method import Method, Score, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "scope",
-    form="activation",
-    operation="forget",
     papers=(Paper("SCOPE: Optimizing Key-Value Cache Compression in Long-context Generation", "2412.13649"),),
+    task="key-value-known",
+    phase="decode",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class Scope:
@@ -46,6 +46,11 @@ class Scope:
             return places if self.first is None else self.first(view)
         return self.then(view).masked_fill(places >= view.seen - self.recent, FIRST)
 
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by SnapKV, and the same share of what is generated."""
+        return Method(Scope(SnapKV(kernel=5)), share, decode=share, apart=True)
+
 
 def scope(
     first: Score | None, prompt: float | int | None, capacity: int, *, recent: int,
@@ -67,9 +72,3 @@ def scope(
         Scope(first, recent=recent), prompt, decode=capacity if schedule == "slide" else grown,
         every=delta if schedule == "discontinuous" else 1, apart=True,
     )  # fmt: skip
-
-
-@recipe("scope", task="key-value-known", phase="decode")
-def scope_slide(share: float) -> Method:
-    """The prompt by SnapKV, and the same share of what is generated."""
-    return Method(Scope(SnapKV(kernel=5)), share, decode=share, apart=True)

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "sirllm",
-    form="activation",
-    operation="forget",
     papers=(Paper("SirLLM: Streaming Infinite Retentive LLM", "2405.12528"),),
+    task="topics",
+    baselines=("random", "recent", "streaming-llm"),
+    phase="decode",
 )
 @dataclass(frozen=True)
 class SirLLM:
@@ -53,8 +53,7 @@ class SirLLM:
         faded = known * self.decay ** view.entries.memory("rounds")
         return torch.where(known.isnan(), 1e6 + places, faded)
 
-
-@recipe("sirllm", task="topics", baselines=("random", "recent", "streaming"), phase="decode")
-def sirllm(share: float) -> Method:
-    """A sink, an eighth for the most recent, and what surprised: four sinks would be a quarter of the small budgets."""
-    return Method(SirLLM(), prompt=share, decode=share, sinks=1, recent=0.125, closed=True)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """A sink, an eighth for the most recent, and what surprised: four sinks would be a quarter of the small budgets."""
+        return Method(SirLLM(), prompt=share, decode=share, sinks=1, recent=0.125, closed=True)

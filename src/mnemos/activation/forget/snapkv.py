@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn.functional import max_pool1d
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 FIRST = 1e9  # above every sum of weights: the window itself always stays
 
@@ -46,11 +45,11 @@ def voted(votes: Tensor, size: int, kernel: int) -> Tensor:
     return score
 
 
-@method(
+@register(
     "snapkv",
-    form="activation",
-    operation="forget",
     papers=(Paper("SnapKV: LLM Knows What You are Looking for Before Generation", "2404.14469"),),
+    task="key-value-known",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class SnapKV:
@@ -73,8 +72,7 @@ class SnapKV:
         size = last_queries(view, self.window)
         return voted(observe(view, size).mean(2), size, self.kernel)
 
-
-@recipe("snapkv", task="key-value-known")
-def snapkv(share: float) -> Method:
-    """The prompt by SnapKV, with the smaller of the paper's two kernels."""
-    return Method(SnapKV(kernel=5), prompt=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by SnapKV, with the smaller of the paper's two kernels."""
+        return Method(SnapKV(kernel=5), prompt=share)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from mnemos.activation.method import Method
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 SINKS = 4  # the paper's
 
 
-@recipe("streaming", task="key-value", baselines=("random", "recent"), phase="decode")
-@method(
+@register(
     "streaming-llm",
-    form="activation",
-    operation="forget",
     papers=(Paper("Efficient Streaming Language Models with Attention Sinks", "2309.17453"),),
+    task="key-value",
+    baselines=("random", "recent"),
+    phase="decode",
 )
 def streaming(share: float) -> Method:
     """The first four entries and the most recent stay, and keys move up: positions are those inside the cache.

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "tova",
-    form="activation",
-    operation="forget",
     papers=(Paper("Transformers are Multi-State RNNs", "2401.06104"),),
+    task="key-value-known",
+    phase="decode",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class Tova:
@@ -29,8 +29,7 @@ class Tova:
         given = view.weights(last=1).mean((1, 2, 3))  # (B, T)
         return given[:, None].expand(view.entries.keys.shape[:3])
 
-
-@recipe("tova", task="key-value-known", phase="decode")
-def tova(share: float) -> Method:
-    """The prompt by its last query, and the text from then on by each."""
-    return Method(Tova(), prompt=share, decode=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by its last query, and the text from then on by each."""
+        return Method(Tova(), prompt=share, decode=share)

@@ -10,18 +10,17 @@ from torch import Tensor
 
 from mnemos.activation.forget.snapkv import FIRST, last_queries, observe
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "windowkv",
-    form="activation",
-    operation="forget",
     papers=(
         Paper("WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference", "2503.17922"),
     ),
+    task="records-known",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class WindowKV:
@@ -64,8 +63,7 @@ class WindowKV:
         each = windows.nanmean(2).repeat_interleave(self.size, 1)[:, : votes.shape[1]]
         return torch.nn.functional.pad(each + 1e-6 * votes, (0, last), value=FIRST)
 
-
-@recipe("windowkv", task="records-known")
-def windowkv(share: float) -> Method:
-    """Windows of four tokens, each layer for itself: the small models have few layers, their texts few tokens."""
-    return Method(WindowKV(size=4), prompt=share)
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """Windows of four tokens, each layer for itself: the small models have few layers, their texts few tokens."""
+        return Method(WindowKV(size=4), prompt=share)

@@ -8,23 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.budgets import divide
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import recipe
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method(
+@register(
     "zigzagkv",
-    form="activation",
-    operation="forget",
     papers=(
         Paper(
             "ZigZagkv: Dynamic KV Cache Compression for Long-context Modeling based on Layer Uncertainty", "2412.09036"
         ),
     ),
+    task="key-value-known",
+    baselines=("random", "recent"),
 )
 @dataclass(frozen=True)
 class ZigZag:
@@ -56,8 +55,7 @@ class ZigZag:
         least = max(1, int(self.least * each))
         return list(divide(uncertainty, each * len(needs), least, held).unbind(0))
 
-
-@recipe("zigzagkv", task="key-value-known")
-def zigzagkv(share: float) -> Method:
-    """The prompt by SnapKV, with budgets by uncertainty."""
-    return Method(SnapKV(kernel=5), prompt=share, spread=ZigZag())
+    @staticmethod
+    def at_share(share: float) -> Method:
+        """The prompt by SnapKV, with budgets by uncertainty."""
+        return Method(SnapKV(kernel=5), prompt=share, spread=ZigZag())

@@ -16,7 +16,7 @@ from mnemos.activation.method import Setup
 from mnemos.activation.recall.blockstore import BlockStore
 from mnemos.activation.recall.tiers import Policy
 from mnemos.errors import InvalidInput
-from mnemos.methods import method
+from mnemos.registry import register
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Tiers:
     folder: Path | None = None
 
 
-@method("blocks", form="activation", operation="recall")
+@register("blocks")
 @dataclass(frozen=True)
 class Blocks:
     """Sinks, the local window, and of what lies between them the `top` blocks that match a call best.

@@ -14,13 +14,12 @@ from mnemos.activation.recall.blocks import Blocks
 from mnemos.activation.recall.blockstore import lengths
 from mnemos.activation.recall.infllm import InfLLM
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 Metric = Literal["modularity", "conductance", "none"]
 
 
-@method("em-llm", form="activation", operation="recall",
-        papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450"),))  # fmt: skip
+@register("em-llm", papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450"),))
 @dataclass(frozen=True)
 class EMLLM(InfLLM):
     """Events instead of blocks: cut where a token surprises, fetched with their neighbours in time.

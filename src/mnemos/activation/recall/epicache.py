@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache
-from mnemos.activation.door import attached
 from mnemos.activation.entries import Entries
-from mnemos.activation.forget.share import divide
+from mnemos.activation.forget.budgets import divide
 from mnemos.activation.method import Method, View
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 class Asked:
@@ -37,9 +37,10 @@ class Asked:
             self.got[view.layer] = view.weights().amax((2, 3))[:, :, : -view.queries]
 
 
-@method("epicache", form="activation", operation="recall",
-        papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering",
-                      "2509.17396"),))  # fmt: skip
+@register(
+    "epicache",
+    papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering", "2509.17396"),),
+)
 @dataclass
 class EpiCache:
     """A conversation is read once for each of its `episodes`, in blocks, and what that episode would ask for is kept.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 @dataclass
@@ -26,9 +26,12 @@ class Past:
         return Past(states.detach().unflatten(1, (-1, size)))
 
 
-@method("hcam", form="activation", operation="recall",
-        papers=(Paper("Towards mental time travel: a hierarchical memory for reinforcement learning agents",
-                      "2105.14039"),))  # fmt: skip
+@register(
+    "hcam",
+    papers=(
+        Paper("Towards mental time travel: a hierarchical memory for reinforcement learning agents", "2105.14039"),
+    ),
+)
 class HCAM(nn.Module):  # type: ignore[misc]
     """A query finds the `top` chunks by their mean state, attends inside each, and adds the outputs by relevance.
 

@@ -8,12 +8,19 @@ from typing import Literal
 from torch import Tensor
 
 from mnemos.activation.recall.blocks import Blocks
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method("infllm", form="activation", operation="recall",
-        papers=(Paper("InfLLM: Unveiling the Intrinsic Capacity of LLMs for Understanding Extremely Long Sequences "
-                      "with Training-Free Memory", "2402.04617"),))  # fmt: skip
+@register(
+    "infllm",
+    papers=(
+        Paper(
+            "InfLLM: Unveiling the Intrinsic Capacity of LLMs for Understanding Extremely Long Sequences "
+            "with Training-Free Memory",
+            "2402.04617",
+        ),
+    ),
+)
 @dataclass(frozen=True)
 class InfLLM(Blocks):
     """Blocks of the past are fetched by the keys that were attended to most by what followed them.

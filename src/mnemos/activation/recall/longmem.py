@@ -14,7 +14,7 @@ from transformers import AttentionInterface, DynamicCache
 
 from mnemos.activation.rotary import Rotary
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 NAME = "mnemos-longmem"
 
@@ -59,8 +59,7 @@ class Bank:
         self.keys = self.values = None
 
 
-@method("longmem", form="activation", operation="recall",
-        papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),))  # fmt: skip
+@register("longmem", papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),))
 class LongMem(nn.Module):  # type: ignore[misc]
     """A side network of half the depth reads what a frozen model says of a segment, and a bank of what it held before.
 

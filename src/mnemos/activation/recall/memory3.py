@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache, read
-from mnemos.activation.door import attached
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import Method, Plain, Score, View
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
 class Received:
@@ -54,8 +54,7 @@ class Fronted(Plain):
         return super().nbytes + (0 if self.front is None else self.front.nbytes)
 
 
-@method("memory3", form="activation", operation="recall",
-        papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),))  # fmt: skip
+@register("memory3", papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),))
 @dataclass
 class Library:
     """Explicit memories: of each reference, in the first half of the layers, the `tokens` entries attended to most.

@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from mnemos.activation.door import through
+from mnemos.activation.attach import through
 from mnemos.activation.recall.blocks import Blocks
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 NAME = "mnemos-moc"
 
 
-@method("moc", form="activation", operation="recall",
-        papers=(Paper("Mixture of Contexts for Long Video Generation", "2508.21058"),))  # fmt: skip
+@register("moc", papers=(Paper("Mixture of Contexts for Long Video Generation", "2508.21058"),))
 @dataclass(frozen=True)
 class MoC(Blocks):
     """A router over chunks: each query takes the `top` chunks with the largest q · mean(keys), the first and the last ones.

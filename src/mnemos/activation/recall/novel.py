@@ -8,12 +8,19 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mnemos.activation.recall.blocks import Blocks
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method("novel-blocks", form="activation", operation="recall",
-        papers=(Paper("KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in "
-                      "Resource-Constrained Environments", "2504.15364"),))  # fmt: skip
+@register(
+    "novel-blocks",
+    papers=(
+        Paper(
+            "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM Inference in "
+            "Resource-Constrained Environments",
+            "2504.15364",
+        ),
+    ),
+)
 @dataclass(frozen=True)
 class NovelBlocks(Blocks):
     """Blocks of the past are fetched by their keys that are least like the other keys.

@@ -11,11 +11,13 @@ from mnemos.activation.method import Setup
 from mnemos.activation.recall.blocks import Blocks
 from mnemos.activation.recall.blockstore import BlockStore, lengths
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method("sentencekv", form="activation", operation="recall",
-        papers=(Paper("SentenceKV: Efficient LLM Inference via Sentence-Level Semantic KV Caching", "2504.00970"),))  # fmt: skip
+@register(
+    "sentencekv",
+    papers=(Paper("SentenceKV: Efficient LLM Inference via Sentence-Level Semantic KV Caching", "2504.00970"),),
+)
 @dataclass(frozen=True)
 class SentenceKV(Blocks):
     """Sentences instead of blocks: ranked by mean query · mean key, loaded whole until `tokens` are there, for a sentence.

@@ -16,11 +16,13 @@ from mnemos.activation.method import Setup
 from mnemos.activation.recall.blockstore import scaling_of
 from mnemos.activation.recall.tiers import Shelf
 from mnemos.errors import InvalidInput
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 
 
-@method("specache", form="activation", operation="recall",
-        papers=(Paper("SpeCache: Speculative Key-Value Caching for Efficient Generation of LLMs", "2503.16163"),))  # fmt: skip
+@register(
+    "specache",
+    papers=(Paper("SpeCache: Speculative Key-Value Caching for Efficient Generation of LLMs", "2503.16163"),),
+)
 @dataclass(frozen=True)
 class SpeCache:
     """Every entry in `bits` bits in the fast tier, in full in the slow one, from where a guess of the next token fetches.

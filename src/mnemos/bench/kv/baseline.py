@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.small import RECIPES, one_thread, train_small
 from mnemos.bench.kv.tasks import Task
+from mnemos.bench.kv.tiny_models import RECIPES, one_thread, train_small
 
 LENGTHS = {"copy": 33, "repeated": 64}  # at most: no token comes twice in these texts, and no longer ones are learnt
 NewCache = Callable[[], Any]

@@ -36,8 +36,8 @@ from mnemos.activation.diffusion.dkv import Delayed, Greedy
 from mnemos.activation.diffusion.fast import Fast, parallel
 from mnemos.activation.diffusion.model import MaskedLM, Shape
 from mnemos.activation.diffusion.sparse import Sparse
-from mnemos.bench.kv.masked import ANSWER, BLOCK, PROMPT, Recipe, right, texts, train_masked
-from mnemos.bench.kv.small import one_thread
+from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, Recipe, right, texts, train_masked
+from mnemos.bench.kv.tiny_models import one_thread
 
 TEST_SEED = 2026
 LARGE = Shape(1000, layers=4, hidden=256, heads=4, width=64, mlp=512)

@@ -24,8 +24,8 @@ from mnemos.activation.recall.moc import MoC
 from mnemos.activation.recall.novel import NovelBlocks
 from mnemos.activation.recall.sentencekv import SentenceKV
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.small import one_thread, train_small
 from mnemos.bench.kv.tasks import Task
+from mnemos.bench.kv.tiny_models import one_thread, train_small
 from mnemos.bench.kv.vocabulary import PERIOD
 
 LENGTHS = (64, 128, 256, 512, 1024)

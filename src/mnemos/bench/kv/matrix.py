@@ -1,6 +1,6 @@
 """Every cache method at equal bytes: `mnemos bench kv`.
 
-Each recipe of `mnemos.activation.recipes` holds a share of a full cache's bytes while a trained small model (or any that you
+Each preset of `mnemos.activation.presets` holds a share of a full cache's bytes while a trained small model (or any that you
 name) answers questions about the context:
 
 - unknown: the questions come after the context was compressed; `-known` stands for contexts that end in their question;
@@ -31,11 +31,11 @@ from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_s
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.layer import MemoryLayer
 from mnemos.activation.method import Method, View
-from mnemos.activation.recipes import Recipe, all_recipes
+from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
-from mnemos.bench.kv.small import one_thread, train_small, with_outliers
 from mnemos.bench.kv.tasks import Task
+from mnemos.bench.kv.tiny_models import one_thread, train_small, with_outliers
 from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.errors import InvalidInput, NotFound
 
@@ -58,17 +58,17 @@ def run(
     seed: int = 0, contexts: int = 50, kind: str = "recall", shares: Sequence[float] = SHARES,
     methods: Sequence[str] | None = None, model: str | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure the recipes (or those named) on all tasks, on a small model or on that in the folder `model`.
+    """Measure the presets (or those named) on all tasks, on a small model or on that in the folder `model`.
 
     Another model reads the same token ids as random words: it has to find what followed a word before, as any model
-    with induction heads can. Raises NotFound for an unknown recipe, and InvalidInput for a model that cannot be read.
+    with induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
     """
     used = train_small(kind, seed, progress=progress).model if model is None else load_model(model)
     with one_thread(), torch.no_grad():
-        recipes = all_recipes() | calibrated(used)
-    if unknown := set(methods or ()) - set(recipes):
-        raise NotFound(f"there is no cache method {sorted(unknown)[0]!r}: choose from {', '.join(recipes)}.")
-    chosen = {name: recipe for name, recipe in recipes.items() if methods is None or name in methods}
+        presets = all_presets() | calibrated(used)
+    if unknown := set(methods or ()) - set(presets):
+        raise NotFound(f"there is no cache method {sorted(unknown)[0]!r}: choose from {', '.join(presets)}.")
+    chosen = {name: preset for name, preset in presets.items() if methods is None or name in methods}
     with one_thread(), torch.no_grad(), attached(used):
         found = measure(used, chosen, contexts, shares, progress)
         if model is None:
@@ -90,8 +90,8 @@ def load_model(folder: str) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def calibrated(model: Any) -> dict[str, Recipe]:
-    """Return the recipes of methods that are fitted to a model first, on records of a seed of their own."""
+def calibrated(model: Any) -> dict[str, Preset]:
+    """Return the presets of methods that are fitted to a model first, on records of a seed of their own."""
     task = tasks.records(50, LENGTH, seed=FIT_SEED)
     context, question, answer = task.context, task.questions[:, 0], task.answers[:, 0]
     evidence = task.evidence[:, 0]
@@ -106,21 +106,21 @@ def calibrated(model: Any) -> dict[str, Recipe]:
         "retrieval-heads": lambda share: Method(SnapKV(kernel=5), prompt=share, spread=RetrievalHeads(copying)),
     }
     baselines = ("random", "recent", "snapkv")
-    return {name: Recipe(name, make, "records-known", baselines, "prompt") for name, make in made.items()}
+    return {name: Preset(name, make, "records-known", baselines, "prompt") for name, make in made.items()}
 
 
 def measure(
-    model: Any, recipes: dict[str, Recipe], contexts: int, shares: Sequence[float], progress: Progress | None = None
+    model: Any, presets: dict[str, Preset], contexts: int, shares: Sequence[float], progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Return the results of recipes on a model that attends through Mnemos."""
+    """Return the results of presets on a model that attends through Mnemos."""
     made = {name: make(contexts, TEST_SEED) for name, make in TASKS.items()}
     full = {name: one(model, task, Method())["bytes"] for name, task in made.items()}
     rows: dict[str, Any] = {}
-    for name, recipe in recipes.items():
+    for name, preset in presets.items():
         cells: dict[str, dict[str, Any]] = {task: {} for task in (*made, "in-turn", "decode")}
         for share in shares:
             try:
-                method = recipe.make(share)
+                method = preset.at_share(share)
             except InvalidInput:
                 continue  # it cannot be that small
             for task_name, task in made.items():
@@ -128,12 +128,12 @@ def measure(
                     cells[task_name][str(share)] = shared(one(model, task, method), full[task_name])
             with suppress(InvalidInput):
                 cells["in-turn"][str(share)] = in_turn(model, made["key-value"], method)
-            if recipe.phase == "decode":
+            if preset.phase == "decode":
                 with suppress(InvalidInput):
-                    cells["decode"][str(share)] = token_by_token(model, made["key-value"], recipe, share)
+                    cells["decode"][str(share)] = token_by_token(model, made["key-value"], preset, share)
             if progress:
                 progress(1)
-        rows[name] = {"task": recipe.task, "baselines": recipe.baselines, "phase": recipe.phase, "tasks": cells}
+        rows[name] = {"task": preset.task, "baselines": preset.baselines, "phase": preset.phase, "tasks": cells}
     return {"methods": rows, "beaten": beaten(rows)}
 
 
@@ -187,10 +187,10 @@ def in_turn(model: Any, task: Task, method: Method, turns: int = 5) -> list[floa
     return [round(score, 4) for score in found]
 
 
-def token_by_token(model: Any, task: Task, recipe: Recipe, share: float) -> dict[str, Any]:
+def token_by_token(model: Any, task: Task, preset: Preset, share: float) -> dict[str, Any]:
     """Let a method read the context a token at a time, never holding more than its share of it, then ask."""
     most = max(int(share * task.length), 1)
-    cache = MemoryCache(model, replace(recipe.make(share), prompt=None, decode=most, apart=False))
+    cache = MemoryCache(model, replace(preset.at_share(share), prompt=None, decode=most, apart=False))
     for at in range(task.length):
         model(task.context[:, at : at + 1], past_key_values=cache, logits_to_keep=1)
     held = max(max(layer) for layer in cache.held)
@@ -200,7 +200,7 @@ def token_by_token(model: Any, task: Task, recipe: Recipe, share: float) -> dict
 
 
 def beaten(rows: dict[str, Any], share: str = "0.25") -> dict[str, Any]:
-    """Return, for each recipe, whether it beat its baselines on its own task at a share, and by how much at least."""
+    """Return, for each preset, whether it beat its baselines on its own task at a share, and by how much at least."""
     found: dict[str, Any] = {}
     for name, row in rows.items():
         mine = row["tasks"].get(row["task"], {}).get(share)

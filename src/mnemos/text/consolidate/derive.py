@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnemos.cube import MemCube, from_micros, new_id
 from mnemos.errors import ReasonerError
 from mnemos.text.consolidate.groups import Made, Member
 from mnemos.text.encode.entries import make_entries
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.text.memory import TextMemory
 
 PARENTS = 2_000  # of one derived cube, at most
 BATCH = 64  # derived cubes in one transaction
@@ -20,7 +18,7 @@ BATCH = 64  # derived cubes in one transaction
 class Writer:
     """Writes derived cubes, some at a time: embedded together, in one transaction. `flush` writes the rest."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: TextMemory) -> None:
         self.space = space
         self._new: list[MemCube] = []
         self._later: list[str] = []  # summed up by rules because the model failed
@@ -65,7 +63,7 @@ class Writer:
                 store.life.fail(name, "summed up by rules, the model failed")
 
 
-def summarise(space: Space, texts: Sequence[str], sentences: int) -> tuple[str, str, bool]:
+def summarise(space: TextMemory, texts: Sequence[str], sentences: int) -> tuple[str, str, bool]:
     """Return (title, summary, by the model): from the space's reasoner, or from the rules when that fails."""
     if space.reasoner is not space.rules:
         try:
@@ -75,7 +73,7 @@ def summarise(space: Space, texts: Sequence[str], sentences: int) -> tuple[str, 
     return space.rules.title(texts), space.rules.summarise(texts, sentences), space.reasoner is space.rules
 
 
-def reflect(space: Space, texts: Sequence[str]) -> list[str]:
+def reflect(space: TextMemory, texts: Sequence[str]) -> list[str]:
     """Return what the space's reasoner concludes from texts; nothing when it fails."""
     try:
         return space.reasoner.reflect(texts)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.consolidate.groups import Member
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.text.recall.view import View
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -22,10 +19,8 @@ Pieces = list[tuple[int, int]]
 SWEEPS = 3  # passes in which each boundary is moved; few streams change after the second
 
 
-@method(
+@register(
     "episodes",
-    form="text",
-    operation="consolidate",
     papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450"),),
 )
 @dataclass(frozen=True, slots=True)
@@ -171,9 +166,8 @@ def contrast(first: Floats, second: Floats) -> float:
     return 1.0 - min(max(float(one @ two) / (a * b) / max(within, 1e-9), -1.0), 1.0)
 
 
-def cut(space: Space, members: Sequence[Member]) -> Pieces:
+def cut(view: View | None, members: Sequence[Member]) -> Pieces:
     """Return the episodes of members in the order of time as (start, stop); one where they have no vectors."""
-    view = space.live.refresh(space.model_key(), space.embedder)
     if view is None or not members:
         return [(0, len(members))] if members else []
     corpus = view.corpus

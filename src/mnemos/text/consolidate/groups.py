@@ -13,8 +13,8 @@ from datetime import datetime
 
 from mnemos.cube import from_micros
 from mnemos.store.base import DERIVED
-from mnemos.store.rows import marks
-from mnemos.store.sqlite import SqliteStore
+from mnemos.store.sqlite.rows import marks
+from mnemos.store.sqlite.store import SqliteStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnemos.cube import from_micros
-from mnemos.methods import Paper, method
-from mnemos.store.life import StoredFact
+from mnemos.facts import StoredFact
+from mnemos.registry import Paper, register
 
 LEAST = 2  # facts that make a profile
 LINES = 60  # of a profile, at most: the newest
@@ -23,10 +23,8 @@ class Profile:
     facts: tuple[StoredFact, ...]
 
 
-@method(
+@register(
     "profiles",
-    form="text",
-    operation="consolidate",
     papers=(Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),),
 )
 def profiles(facts: Sequence[StoredFact]) -> list[Profile]:

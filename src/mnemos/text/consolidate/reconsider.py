@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mnemos.cube import MemCube
 from mnemos.errors import ReasonerError
-from mnemos.reason.base import Fact, Judgement
+from mnemos.facts import Fact
+from mnemos.reason.base import Judgement
 from mnemos.store.base import DERIVED, Entry
 from mnemos.text.encode.entries import words_and_dates
+from mnemos.text.memory import TextMemory
 from mnemos.text.update.decide import Statement
 from mnemos.text.update.write import add_facts, is_trusted
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
 
 TRIES = 5  # looks at one cube, at most
 FAILURES = 3  # in a row, after which the endpoint is left alone until the next run
 
 
-def reconsider(space: Space, *, limit: int) -> tuple[int, int]:
+def reconsider(space: TextMemory, *, limit: int) -> tuple[int, int]:
     """Judge cubes that wait for it; return how many were judged and how many still wait.
 
     A model that fails leaves the cube waiting, with the rules' judgement in force; it is never asked while a write
@@ -48,7 +45,7 @@ def reconsider(space: Space, *, limit: int) -> tuple[int, int]:
     return done, len(waiting) - done
 
 
-def _judge(space: Space, cube: MemCube) -> None:
+def _judge(space: TextMemory, cube: MemCube) -> None:
     reasoner = space.reasoner
     terms, dates = words_and_dates(cube)
     n = space.store.key_of(cube.id)
@@ -72,5 +69,5 @@ def _judge(space: Space, cube: MemCube) -> None:
     add_facts(space.store, statement, n, len(there), compare, reasoner.name, trust)
 
 
-def _same(space: Space, a: Fact, b: Fact) -> bool:
+def _same(space: TextMemory, a: Fact, b: Fact) -> bool:
     return (a.subject, a.attribute) == (b.subject, b.attribute) and space.rules.compare(a, b).verdict == "same"

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from mnemos.cube import to_micros
-from mnemos.methods import Paper, method
+from mnemos.facts import Link
+from mnemos.registry import Paper, register
 from mnemos.store.base import DERIVED
-from mnemos.store.life import Link
 from mnemos.text.consolidate.derive import Writer, reflect, summarise
 from mnemos.text.consolidate.episodes import cut
 from mnemos.text.consolidate.groups import Group, Made, Member, above, derived, fingerprint, members, units
 from mnemos.text.consolidate.profiles import profiles
 from mnemos.text.consolidate.reconsider import TRIES, reconsider
-from mnemos.text.consolidate.runs import keep
+from mnemos.text.consolidate.runs import Consolidation, keep
 from mnemos.text.consolidate.similar import link_new
-from mnemos.text.forget.policy import Faded, fade, promote
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.text.forget.policy import fade, promote
+from mnemos.text.memory import TextMemory
 
 LIMIT = 2_000  # derived cubes that one run writes
 LINK_BATCH = 4_000  # new cubes that one run links
@@ -29,48 +25,14 @@ SHORTEST = {"session": 3, "day": 2, "week": 2}  # members that are worth a summa
 Progress = Callable[[int], None]
 
 
-@dataclass
-class Consolidation:
-    """What a run did: derived cubes written and removed by kind, cubes linked, reconsidered, promoted and let go.
-
-    `more` when the limit was reached: another run goes on.
-    """
-
-    written: dict[str, int] = field(default_factory=dict)
-    removed: int = 0
-    linked: int = 0
-    reconsidered: int = 0
-    waiting: int = 0
-    promoted: int = 0
-    faded: Faded = field(default_factory=Faded)
-    more: bool = False
-    ids_waiting: frozenset[str] = frozenset()
-
-    @property
-    def changed(self) -> bool:
-        """True when the run did anything."""
-        return bool(self.written or self.removed or self.linked or self.reconsidered or self.promoted or self.faded)
-
-    def count(self, kind: str) -> None:
-        """Count a derived cube."""
-        self.written[kind] = self.written.get(kind, 0) + 1
-
-    @property
-    def total(self) -> int:
-        """Derived cubes written so far."""
-        return sum(self.written.values())
-
-
-@method(
+@register(
     "consolidate",
-    form="text",
-    operation="consolidate",
     papers=(
         Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),
         Paper("Memory OS of AI Agent", "2506.06326"),
     ),
 )
-def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
+def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
     """Make memories last: link, sum up, profile, promote what is hot and let go of what is stale.
 
     Derived cubes are written some at a time, and what is to be done is read from the file alone: a run that was killed
@@ -97,14 +59,16 @@ def consolidate(space: Space, *, limit: int = LIMIT, progress: Progress | None =
         _profiles(writer, made, alive, done)
         writer.flush()
         done.removed += _remove_empty(space)
-    done.promoted = promote(space)
-    done.faded = fade(space)
+    done.promoted = promote(space.store, space.clock())
+    done.faded = fade(space.store, space.policy, space.clock())
+    if done.faded.erased:
+        space.live.drop()
     done.more = done.total >= limit or done.linked >= LINK_BATCH
-    keep(space, done)
+    keep(space.store, space.clock(), done)
     return done
 
 
-def link(space: Space) -> int:
+def link(space: TextMemory) -> int:
     """Link cubes that are new since the last run to those that are like them; return how many were looked at."""
     model = space.model_key()
     if model is None:
@@ -153,7 +117,7 @@ def _sum_up(
             progress(1)
 
 
-def _redo(space: Space, made: Made, done: Consolidation) -> bool:
+def _redo(space: TextMemory, made: Made, done: Consolidation) -> bool:
     """Tell whether a summary was written by rules because the model failed, and the model is to try again."""
     return space.reasoner is not space.rules and made.id in done.ids_waiting
 
@@ -184,7 +148,7 @@ def _reflection(writer: Writer, group: Group, texts: Sequence[str], done: Consol
 def _episodes(writer: Writer, group: Group, made: dict[str, Made], done: Consolidation) -> None:
     """Cut a session where its topic turns; one that does not turn is its own episode."""
     space = writer.space
-    parts = [group.members[a:b] for a, b in cut(space, group.members)]
+    parts = [group.members[a:b] for a, b in cut(space.live.refresh(space.model_key(), space.embedder), group.members)]
     wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
     stale = [m for m in made.values() if m.of.startswith("episode:") and m.of not in wanted and _is_of(m, group)]
     if stale:
@@ -224,7 +188,7 @@ def _profiles(writer: Writer, made: dict[str, Made], versions: dict[str, int], d
         done.count("profile")
 
 
-def _remove_empty(space: Space) -> int:
+def _remove_empty(space: TextMemory) -> int:
     """Remove derived cubes whose parents are all gone."""
     query = (
         f"SELECT id FROM cubes WHERE replaced IS NULL AND source = 'mnemos' AND kind IN {DERIVED} "

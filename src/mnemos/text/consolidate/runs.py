@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from mnemos.cube import from_micros, to_micros
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
-    from mnemos.text.consolidate.run import Consolidation
+from mnemos.store.sqlite.store import SqliteStore
+from mnemos.text.forget.policy import Faded
 
 KEPT = 100  # runs
+
+
+@dataclass
+class Consolidation:
+    """What a run did: derived cubes written and removed by kind, cubes linked, reconsidered, promoted and let go.
+
+    `more` when the limit was reached: another run goes on.
+    """
+
+    written: dict[str, int] = field(default_factory=dict)
+    removed: int = 0
+    linked: int = 0
+    reconsidered: int = 0
+    waiting: int = 0
+    promoted: int = 0
+    faded: Faded = field(default_factory=Faded)
+    more: bool = False
+    ids_waiting: frozenset[str] = frozenset()
+
+    @property
+    def changed(self) -> bool:
+        """True when the run did anything."""
+        return bool(self.written or self.removed or self.linked or self.reconsidered or self.promoted or self.faded)
+
+    def count(self, kind: str) -> None:
+        """Count a derived cube."""
+        self.written[kind] = self.written.get(kind, 0) + 1
+
+    @property
+    def total(self) -> int:
+        """Derived cubes written so far."""
+        return sum(self.written.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +61,20 @@ class Run:
     more: bool
 
 
-def keep(space: Space, done: Consolidation) -> None:
+def keep(store: SqliteStore, now: datetime, done: Consolidation) -> None:
     """Write down what a run did. One that did nothing leaves nothing."""
     if not done.changed:
         return
     row = [
-        to_micros(space.clock()), done.written, done.removed, done.linked, done.reconsidered, done.promoted,
+        to_micros(now), done.written, done.removed, done.linked, done.reconsidered, done.promoted,
         len(done.faded.archived), len(done.faded.erased), done.more,
     ]  # fmt: skip
-    with space.store.connection.write():
-        kept = json.loads(space.store.get_meta("runs", "[]"))
-        space.store.set_meta("runs", json.dumps([*kept, row][-KEPT:]))
+    with store.connection.write():
+        kept = json.loads(store.get_meta("runs", "[]"))
+        store.set_meta("runs", json.dumps([*kept, row][-KEPT:]))
 
 
-def runs(space: Space, *, limit: int = 20) -> list[Run]:
+def runs(store: SqliteStore, *, limit: int = 20) -> list[Run]:
     """Return the last runs that changed something, the newest first, of at most 100 that are kept. O(1)."""
-    kept = json.loads(space.store.get_meta("runs", "[]"))
+    kept = json.loads(store.get_meta("runs", "[]"))
     return [Run(from_micros(at), *rest) for at, *rest in reversed(kept[-limit:])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.recall.corpus import Corpus
 
 Floats = NDArray[np.floating]
@@ -30,10 +30,8 @@ class Mixture:
     high: Doubles  # (M, K) the probability that a value belongs to the component of the higher mean
 
 
-@method(
+@register(
     "similar",
-    form="text",
-    operation="consolidate",
     papers=(
         Paper(
             "Towards Multi-Granularity Memory Association and Selection for Long-Term Conversational Agents",

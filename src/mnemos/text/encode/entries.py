@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnemos.cube import MemCube, to_micros
 from mnemos.embed import Embedder
 from mnemos.errors import EmbedderError, StaleVectors
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.store.base import DateRow, Entry
 
 Progress = Callable[[int], None]
@@ -32,11 +32,11 @@ def make_entries(cubes: Sequence[MemCube], embedder: Embedder | None, progress: 
     return entries
 
 
-@method("dates", form="text", operation="encode")
+@register("dates")
 def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]]:
     """Find the dates that a text speaks of, resolved against when it was said; and its terms."""
+    from mnemos.index.terms import terms
     from mnemos.reason.dates import find_dates  # dateparser and the stemmer are slow to import
-    from mnemos.text.encode.terms import terms
 
     dates = tuple(
         DateRow(to_micros(d.start), to_micros(d.end), d.phrase, d.begin, d.stop, d.granularity, d.relative)
@@ -45,10 +45,8 @@ def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]
     return tuple(terms(cube.text)), dates
 
 
-@method(
+@register(
     "embed",
-    form="text",
-    operation="encode",
     papers=(Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),),
 )
 def embed_texts(

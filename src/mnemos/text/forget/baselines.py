@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnemos.methods import method
+from mnemos.registry import register
 from mnemos.text.forget.base import Floats, Ints, Lives
 
 
-@method("fifo", form="text", operation="forget")
+@register("fifo")
 @dataclass(frozen=True, slots=True)
 class Fifo:
     """First in, first out: the oldest memories go first, used or not."""
@@ -24,7 +24,7 @@ class Fifo:
         return lives.strength, lives.layer
 
 
-@method("lru", form="text", operation="forget")
+@register("lru")
 @dataclass(frozen=True, slots=True)
 class Lru:
     """Least recently used: what was neither learned nor recalled for the longest time goes first."""
@@ -38,7 +38,7 @@ class Lru:
         return lives.strength, lives.layer
 
 
-@method("random", form="text", operation="forget")
+@register("random")
 @dataclass(frozen=True, slots=True)
 class Random:
     """Chance: every memory draws its lot at birth and keeps it.

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.forget.base import Floats, Ints, Lives
 
 
-@method(
+@register(
     "ebbinghaus",
-    form="text",
-    operation="forget",
     papers=(Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),),
 )
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.forget.base import Floats, Ints, Lives
 
 
-@method(
+@register(
     "hebbian",
-    form="text",
-    operation="forget",
     papers=(
         Paper("Memoria: Resolving Fateful Forgetting Problem through Human-Inspired Memory Architecture", "2310.03052"),
     ),

@@ -10,12 +10,12 @@ from mnemos.errors import InvalidInput, NotFound
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.baselines import Fifo, Lru, Random
 from mnemos.text.forget.ebbinghaus import Ebbinghaus
-from mnemos.text.forget.heat import Heat
 from mnemos.text.forget.hebbian import Hebbian
+from mnemos.text.forget.hema import Use
 from mnemos.text.forget.layered import Layered
+from mnemos.text.forget.memoryos_heat import Heat
 from mnemos.text.forget.power import PowerLaw
 from mnemos.text.forget.ttl import TimeToLive
-from mnemos.text.forget.use import Use
 
 LAWS: dict[str, type[Law]] = {
     "ebbinghaus": Ebbinghaus,

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.forget.base import Floats, Ints, Lives
 
 
-@method(
+@register(
     "layered",
-    form="text",
-    operation="forget",
     papers=(
         Paper(
             "TradingGPT: Multi-Agent System with Layered Memory and Distinct Characters for Enhanced Financial "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,12 @@ from numpy.typing import NDArray
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import DERIVED
-from mnemos.store.removal import select_in
+from mnemos.store.sqlite.removal import select_in
+from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.forget.base import Ints, Law, Lives
-from mnemos.text.forget.heat import Heat
 from mnemos.text.forget.laws import load_law
+from mnemos.text.forget.memoryos_heat import Heat
 from mnemos.text.forget.strengthen import DAY
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
 
 HOT = 5.0  # heat from which on a memory belongs to the long term (tau of MemoryOS, arXiv 2506.06326)
 WARM = 3.0
@@ -126,21 +125,20 @@ _NOBODY = Candidates(
 )  # fmt: skip
 
 
-def fade(space: Space, *, preview: bool = False) -> Faded:
+def fade(store: SqliteStore, policy: Policy, now: datetime, *, preview: bool = False) -> Faded:
     """Archive and erase what the space's policy lets go of; with `preview` only say what. At most one scan, O(N)."""
-    going = leaving(space)
-    archived, erased = (ids_of(space, keys) for keys in (going.archive_keys, going.erase_keys))
+    going = leaving(store, policy, now)
+    archived, erased = (ids_of(store, keys) for keys in (going.archive_keys, going.erase_keys))
     if archived and not preview:
-        archive(space, archived)
+        archive(store, archived)
     if erased and not preview:
-        erased = space.store.erase(erased)
-        space.live.drop()
+        erased = store.erase(erased)
     return Faded(tuple(archived), tuple(erased))
 
 
-def leaving(space: Space, *, look: bool = False) -> Leaving:
+def leaving(store: SqliteStore, policy: Policy, moment: datetime, *, look: bool = False) -> Leaving:
     """Say what the space's policy lets go of now; with `look` the active cubes are read even if it lets go of none. O(N)."""
-    policy, now = space.policy, to_micros(space.clock()) / DAY
+    now = to_micros(moment) / DAY
     budget = (policy.cubes, policy.bytes, policy.days, policy.below)
     second = (policy.archived_cubes, policy.archived_bytes, policy.archived_days, None)
     states = [
@@ -149,7 +147,7 @@ def leaving(space: Space, *, look: bool = False) -> Leaving:
     ]
     if not states:
         return Leaving(_NOBODY, _NONE, _NOBODY, _NONE)
-    found = _candidates(space, f"state IN ({', '.join(map(repr, states))}) AND {ORIGINAL}")
+    found = _candidates(store, f"state IN ({', '.join(map(repr, states))}) AND {ORIGINAL}")
     law, old = policy.make_law(), found.archived
     active = found.at(np.flatnonzero(~old))
     archive = _over(law, active, now, *budget)
@@ -187,49 +185,49 @@ def _over(
     return order[gone[order]]
 
 
-def _candidates(space: Space, where: str) -> Candidates:
+def _candidates(store: SqliteStore, where: str) -> Candidates:
     """Return the current cubes of which an SQL condition holds. One scan of numbers, some 1 us a cube."""
     # every row is wanted, so no index: it would fetch each from another page. Fewer columns are faster to read
     query = (
         "SELECT 4 * n + 2 * (state = 'archived') + pinned, learned, coalesce(recalled_at, learned), recalls, strength, "
         f"length(text), layer FROM cubes NOT INDEXED WHERE replaced IS NULL AND {where}"
     )
-    with space.store.connection.read() as db:
+    with store.connection.read() as db:
         rows = np.fromiter(chain.from_iterable(db.execute(query)), dtype=np.float64).reshape(-1, 7)
     first, recalls, size, layer = rows[:, [0, 3, 5, 6]].astype(np.int64).T
     lives = Lives(rows[:, 1] / DAY, rows[:, 2] / DAY, recalls, rows[:, 4].copy(), size, layer)
     return Candidates(first // 4, (first & 1 == 0) & (layer < 2), first & 2 > 0, lives)
 
 
-def ids_of(space: Space, keys: Ints) -> list[str]:
+def ids_of(store: SqliteStore, keys: Ints) -> list[str]:
     """Return the ids of versions, in the order of the keys; those erased meanwhile are left out."""
-    with space.store.connection.read() as db:
+    with store.connection.read() as db:
         found = dict(select_in(db, "SELECT n, id FROM cubes WHERE n IN ({})", keys.tolist()))
     return [found[n] for n in keys.tolist() if n in found]
 
 
-def archive(space: Space, ids: Sequence[str], *, back: bool = False) -> list[str]:
+def archive(store: SqliteStore, ids: Sequence[str], *, back: bool = False) -> list[str]:
     """Take active cubes out of search, or with `back` archived ones into it; return the ids that changed."""
     old, new = ("archived", "active") if back else ("active", "archived")
     changed: list[str] = []
-    with space.store.connection.write() as db:
-        seq = space.store.next_seq(db)
+    with store.connection.write() as db:
+        seq = store.next_seq(db)
         for name in ids:
             query = "UPDATE cubes SET state = ?, seq = ? WHERE id = ? AND replaced IS NULL AND state = ?"
             if db.execute(query, (new, seq, name, old)).rowcount:
                 changed.append(name)
-        space.store.log(db, "restore" if back else "archive", changed)
+        store.log(db, "restore" if back else "archive", changed)
     return changed
 
 
-def promote(space: Space) -> int:
+def promote(store: SqliteStore, now: datetime) -> int:
     """Move what is hot to the long term, and what is warm to the middle layer; return how many moved.
 
     Heat is that of MemoryOS; its constants are those of `Heat`. Nothing moves down.
     """
-    with space.store.connection.write() as db:
-        found = _candidates(space, "state = 'active' AND recalls > 1 AND layer < 2")
-        heat = Heat().keep(found.lives, to_micros(space.clock()) / DAY)
+    with store.connection.write() as db:
+        found = _candidates(store, "state = 'active' AND recalls > 1 AND layer < 2")
+        heat = Heat().keep(found.lives, to_micros(now) / DAY)
         layer = np.where(heat > HOT, 2, np.where(heat > WARM, 1, 0))
         up = layer > found.lives.layer
         moved = list(zip(layer[up].tolist(), found.keys[up].tolist(), strict=True))

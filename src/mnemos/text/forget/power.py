@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.forget.base import Floats, Ints, Lives
 
 
-@method(
+@register(
     "power",
-    form="text",
-    operation="forget",
     papers=(
         Paper("Catastrophic Interference is Mitigated in Naturalistic Power-Law Learning Environments", "2401.10393"),
     ),

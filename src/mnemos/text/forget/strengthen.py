@@ -15,8 +15,8 @@ from operator import itemgetter
 import numpy as np
 
 from mnemos.cube import MemCube, to_micros
-from mnemos.store.life import Link
-from mnemos.store.sqlite import SqliteStore
+from mnemos.facts import Link
+from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.forget.base import Law, Lives
 
 DAY = 86_400_000_000  # microseconds

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mnemos.methods import method
+from mnemos.registry import register
 from mnemos.text.forget.base import Floats, Ints, Lives
 
 
-@method("ttl", form="text", operation="forget")
+@register("ttl")
 @dataclass(frozen=True, slots=True)
 class TimeToLive:
     """A memory lives a fixed number of days from its birth, or from its last recall.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from mnemos.cube import Hit, MemCube, from_micros
-from mnemos.methods import method
+from mnemos.registry import register
 from mnemos.store.base import DateRow
 
 Count = Callable[[str], int]
@@ -29,7 +29,7 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(len(text.encode("utf-8")) / 3.5)
 
 
-@method("context", form="text", operation="recall")
+@register("context")
 def pack(
     hits: Sequence[tuple[int, Hit]], dates: Mapping[int, Sequence[DateRow]], tokens: int, count: Count | None
 ) -> str:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mnemos.index.exact import ExactIndex
 from mnemos.index.lexical import LexicalIndex
+from mnemos.index.terms import terms
 from mnemos.store.base import DERIVED, IndexRow
-from mnemos.text.encode.terms import terms
 
 T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]

@@ -16,7 +16,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
@@ -37,10 +37,8 @@ def brevity(corpus: Corpus) -> float:
     return 1 / (1 + corpus.layout().median_length / HALF)
 
 
-@method(
+@register(
     "hybrid",
-    form="text",
-    operation="recall",
     papers=(Paper("Learning to Rank: From Pairwise Approach to Listwise Approach"),),
 )
 def fuse(found: Signals, by: Weights, brief: float) -> Floats:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mnemos.cube import Hit, MemCube
-from mnemos.methods import method
+from mnemos.registry import register
 from mnemos.store.base import Filter
-from mnemos.store.sqlite import SqliteStore
+from mnemos.store.sqlite.store import SqliteStore
 
 WHY = "known fact"
 
 
-@method("known", form="text", operation="recall")
+@register("known")
 def stating(store: SqliteStore, question: str, filter: Filter) -> tuple[int, MemCube] | None:
     """Find the cube that states what a question asks for ("Where does Ana live?"), as the rules read both.
 

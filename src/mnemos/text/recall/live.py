@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
 from mnemos.store.base import Changes, Filter
-from mnemos.store.connection import tried
-from mnemos.store.sqlite import SqliteStore
+from mnemos.store.sqlite.connection import tried
+from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.spread import Graph
 from mnemos.text.recall.view import Allow, View

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import to_micros
-from mnemos.text.encode.terms import stop_terms, terms
+from mnemos.index.terms import stop_terms, terms
 
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.methods import method
+from mnemos.registry import register
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
 TURNS = 3  # the best turns that `top` averages over
 
 
-@method("sessions", form="text", operation="recall")
+@register("sessions")
 def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals) -> tuple[Signals, NDArray[np.int32]]:
     """Rank sessions by the scores of their best turns and by the session as a whole.
 

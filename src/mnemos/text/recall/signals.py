@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, Spoken, sum_of
 from mnemos.text.recall.query import Query
 
@@ -33,10 +33,8 @@ VECTOR_SIGNALS = frozenset(
 )
 
 
-@method(
+@register(
     "words",
-    form="text",
-    operation="recall",
     papers=(Paper("The Probabilistic Relevance Framework: BM25 and Beyond"),),
 )
 def bm25(corpus: Corpus, query: Query) -> Floats:
@@ -44,10 +42,8 @@ def bm25(corpus: Corpus, query: Query) -> Floats:
     return _word_signals(corpus, corpus.layout(), query.content, alone=True)["words"]
 
 
-@method(
+@register(
     "vectors",
-    form="text",
-    operation="recall",
     papers=(
         Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),
         Paper(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.methods import Paper, method
+from mnemos.registry import Paper, register
 from mnemos.text.recall.corpus import Corpus
 
 Floats = NDArray[np.floating]
@@ -68,7 +68,7 @@ def make_graph(count: int, i: Ints, j: Ints, weight: Floats) -> Graph:
     return Graph(starts, targets, weights / total[rows] if len(rows) else weights)
 
 
-@method("pagerank", form="text", operation="recall", papers=(HIPPORAG, MEMGAS))
+@register("pagerank", papers=(HIPPORAG, MEMGAS))
 @dataclass(frozen=True, slots=True)
 class PageRank:
     """Personalised PageRank from the best hits over links: p = (1 - damping) s + damping P' p.
@@ -144,7 +144,7 @@ def recall_graph(count: int, similar: Links, shared: Links) -> Graph:
     return make_graph(count, i, j, weight)
 
 
-@method("spread", form="text", operation="recall", papers=(HIPPORAG, MMR))
+@register("spread", papers=(HIPPORAG, MMR))
 def spread(corpus: Corpus, scores: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
     """Return the scores (N,) with what links and other sessions add and take; -inf stays -inf.
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mnemos.cube import MemCube, to_micros
-from mnemos.methods import Paper, method
-from mnemos.reason.base import Fact, Judgement
+from mnemos.facts import Fact, StoredFact
+from mnemos.reason.base import Judgement
+from mnemos.registry import Paper, register
 from mnemos.store.base import Entry
-from mnemos.store.life import StoredFact
 
 Compare = Callable[[Fact, Fact], Judgement]
 Key = tuple[str, str]
@@ -68,10 +68,8 @@ class Verdicts:
     others: tuple[str, ...] = ()
 
 
-@method(
+@register(
     "decide",
-    form="text",
-    operation="update",
     papers=(Paper("Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413"),),
 )
 def decide(

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mnemos.cube import MemCube, to_micros
+from mnemos.facts import Decision, Link, StoredFact
 from mnemos.guard.instructions import Trust, trust_of
+from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Reasoner
 from mnemos.reason.condense import filler_terms
 from mnemos.store.base import Entry
-from mnemos.store.life import Decision, Link, StoredFact
-from mnemos.store.schema import print_of
-from mnemos.store.sqlite import SqliteStore
-from mnemos.text.encode.terms import stop_terms, terms
+from mnemos.store.sqlite.schema import print_of
+from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.update.decide import Compare, Key, Living, Statement, Verdicts, decide, since
 
 REST = 1  # content terms that a text may have beside its facts and still say nothing else

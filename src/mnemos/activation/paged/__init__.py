@@ -1,0 +1,1 @@
+"""One engine of cache pages: a pool with prefix sharing, eviction, leases, swapping and virtual memory."""

@@ -1,0 +1,177 @@
+"""What the cache costs and saves in time: `mnemos bench kv-speed`.
+
+- `seam`: the cache through Mnemos without a method against transformers' DynamicCache: the largest difference of the
+  logits, and the time to read a prompt and to decode.
+- `decode`: tokens a second behind a context of 8,192 tokens, with all of it and with an eighth of it held.
+- `reuse`: seconds until the first token of an answer about some 2,000 tokens of cubes: read anew, found in RAM, found on
+  the disk; and whether the answers are the same.
+
+Models have random weights: time does not depend on what they know. Ways are run in turn, the least of `ROUNDS` counts.
+One thread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROUNDS = 5
+CONTEXT, EIGHTH = 8_192, 0.125
+METHODS = ("snapkv", "keydiff", "h2o", "streaming-llm")
+Progress = Callable[[int], None]
+
+
+def run(seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+    """Run all parts; see the module for what they are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        parts: dict[str, Any] = {}
+        with torch.no_grad():
+            for part in (seam, decode, reuse):
+                parts[part.__name__] = part(seed)
+                if progress:
+                    progress(1)
+    finally:
+        torch.set_num_threads(threads)
+    return {"seed": seed, "torch": torch.__version__, "rounds": ROUNDS, **parts}
+
+
+def llama(seed: int, layers: int = 4, hidden: int = 256, heads: int = 8, kv_heads: int = 4) -> Any:
+    """Return a Llama with random weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=1_000, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=16_384,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def seam(seed: int, prompt: int = 1_024, steps: int = 64) -> dict[str, Any]:
+    """Compare the cache without a method with transformers' own."""
+    import torch
+    from transformers import DynamicCache
+
+    from mnemos.activation import MemoryCache, attached
+
+    model = llama(seed)
+    ids = torch.randint(3, 1_000, (1, prompt + steps))
+    own, ours = [], []
+    for _ in range(ROUNDS):
+        own.append(_generate(model, ids, prompt, DynamicCache()))
+        with attached(model):
+            ours.append(_generate(model, ids, prompt, MemoryCache(model)))
+    error = float((own[0][2] - ours[0][2]).abs().max())
+    best = [[min(run[i] for run in runs) for i in (0, 1)] for runs in (own, ours)]
+    return {
+        "prompt": prompt, "steps": steps, "logits_error": error,
+        "prefill_ms": [round(1e3 * b[0], 2) for b in best], "decode_ms": [round(1e3 * b[1] / steps, 3) for b in best],
+        "prefill_overhead": round(best[1][0] / best[0][0] - 1, 4), "decode_overhead": round(best[1][1] / best[0][1] - 1, 4),
+    }  # fmt: skip
+
+
+def decode(seed: int, steps: int = 32) -> dict[str, Any]:
+    """Measure tokens a second behind a long context, with all of it and with an eighth."""
+    import torch
+    from transformers import DynamicCache
+
+    from mnemos.activation import MemoryCache, attached
+    from mnemos.activation.presets import get_preset
+
+    model = llama(seed)
+    ids = torch.randint(3, 1_000, (1, CONTEXT + steps))
+    ways: dict[str, Callable[[], Any]] = {"transformers": DynamicCache, "mnemos": lambda: MemoryCache(model)}
+    for name in METHODS:
+        ways[name] = lambda name=name: MemoryCache(model, get_preset(name).at_share(EIGHTH))  # type: ignore[misc]
+    least: dict[str, float] = {}
+    held: dict[str, Any] = {}
+    for _ in range(2):
+        for name, make in ways.items():
+            cache = make()
+            if name == "transformers":
+                _, seconds, _ = _generate(model, ids, CONTEXT, cache)
+            else:
+                with attached(model):
+                    _, seconds, _ = _generate(model, ids, CONTEXT, cache)
+                held[name] = cache.nbytes
+            least[name] = min(seconds, least.get(name, seconds))
+    rates = {name: round(steps / seconds, 1) for name, seconds in least.items()}
+    return {
+        "context": CONTEXT, "steps": steps, "tokens_per_second": rates, "bytes": held,
+        "times": {name: round(rate / rates["transformers"], 2) for name, rate in rates.items()},
+    }  # fmt: skip
+
+
+def reuse(seed: int, cubes: int = 40) -> dict[str, Any]:
+    """Measure the time to the first token of an answer about cubes that were activated before."""
+    import torch
+
+    from mnemos.migrate.prefill import render
+    from mnemos.system import Mnemos
+
+    model, tokenizer = llama(seed), Letters()
+    question = " Which of these is the oldest?"
+    seconds: dict[str, list[float]] = {"prefill": [], "disk": [], "ram": []}
+    answers: dict[str, Tensor] = {}
+    options = {"max_new_tokens": 1, "do_sample": False, "pad_token_id": 0}
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder="none") as memory:
+        space = memory.space("reuse")
+        made = [space.add(f"Note {i} says that the {i} has a colour.", decide=False) for i in range(cubes)]
+        ids = [cube.id for cube in made]
+        text = "".join(render(space.get(i)) for i in ids)
+        asked = torch.tensor([[1, *tokenizer(text)["input_ids"], *tokenizer(question)["input_ids"]]])
+        space.activate(ids, model, tokenizer)
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            model.generate(asked, attention_mask=torch.ones_like(asked), **options)
+            seconds["prefill"].append(time.perf_counter() - start)
+            for tier in ("disk", "ram"):
+                if tier == "disk":
+                    space.shelf.cool()
+                start = time.perf_counter()
+                active = space.activate(ids, model, tokenizer)
+                active.generate(question, **options)
+                seconds[tier].append(time.perf_counter() - start)
+                if active.found[tier] != cubes:
+                    raise RuntimeError(f"only {active.found} came from {tier}")
+        long = options | {"max_new_tokens": 32}
+        answers["prefill"] = model.generate(asked, attention_mask=torch.ones_like(asked), **long)[:, asked.shape[1] :]
+        answers["ram"] = active.generate(question, **long)
+        size = space.store.blobs.nbytes
+    least = {name: min(values) for name, values in seconds.items()}
+    return {
+        "cubes": cubes, "tokens": int(active.ids.shape[1]), "bytes_on_disk": size,
+        "first_token_ms": {name: round(1e3 * value, 1) for name, value in least.items()},
+        "times_faster": {name: round(least["prefill"] / least[name], 1) for name in ("ram", "disk")},
+        "same_tokens": bool(torch.equal(answers["prefill"], answers["ram"])),
+    }  # fmt: skip
+
+
+class Letters:
+    """Bytes as tokens, so that nothing has to be downloaded."""
+
+    bos_token_id = 1
+
+    def __call__(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
+        """Return the tokens of a text."""
+        return {"input_ids": [3 + b for b in text.encode()]}
+
+
+def _generate(model: Any, ids: Tensor, prompt: int, cache: Any) -> tuple[float, float, Tensor]:
+    """Return the seconds to read a prompt, those to read the rest a token at a time, and the last logits."""
+    start = time.perf_counter()
+    logits = model(ids[:, :prompt], past_key_values=cache, logits_to_keep=1).logits
+    read = time.perf_counter()
+    for at in range(prompt, ids.shape[1]):
+        logits = model(ids[:, at : at + 1], past_key_values=cache).logits
+    return read - start, time.perf_counter() - read, logits

@@ -1,0 +1,64 @@
+"""LoCoMo (Maharana et al., ACL 2024, arXiv 2402.17753): recall of the evidence turns, and of their sessions.
+
+One space a conversation. All 1,982 questions that name evidence are asked, of all five categories. An evidence id
+with a typing error is mended where its meaning is plain (`D8:6; D9:17` are two ids, `D30:05` is D30:5); one that
+names no turn stays in the gold, so that no system can find it and it counts against all alike.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing
+from mnemos.errors import InvalidInput
+from mnemos.transfer.benchmarks import is_locomo, locomo_turns
+
+DEVELOPMENT = ("conv-26", "conv-30", "conv-41", "conv-42", "conv-43")
+CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
+
+
+def evidence_ids(evidence: Iterable[str]) -> tuple[str, ...]:
+    """Return the evidence as turn ids `D<session>:<turn>`, mended where the meaning is plain, each once."""
+    ids = []
+    for piece in (p for text in evidence for p in re.split(r"[;,\s]+", text) if p):
+        match = re.fullmatch(r"D:?(\d+):(\d+)", piece)
+        ids.append(f"D{int(match[1])}:{int(match[2])}" if match else piece)
+    return tuple(dict.fromkeys(ids))
+
+
+def session_of(turn: str) -> str:
+    """Return the session of a turn id: `D3:7` is in `session_3`; an id that names no session is kept as it is."""
+    match = re.match(r"D(\d+):", turn)
+    return f"session_{match[1]}" if match else turn
+
+
+def load(data: Path) -> Task:
+    """Read `locomo10.json`. Raises InvalidInput naming what is not as LoCoMo writes it."""
+    existing(data, "locomo10.json")
+    try:
+        samples = json.loads(data.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"{data} is not JSON ({error}). Give locomo10.json.") from error
+    if not is_locomo(samples):
+        raise InvalidInput(f"{data} is not LoCoMo's data: give locomo10.json, a list of conversations with questions.")
+    haystacks = [haystack(sample) for sample in samples]
+    source = {"file": data.name, "sha256": checksum(data)}
+    return Task("locomo", {"turn": "cubes", "session": "sessions"}, haystacks, source)
+
+
+def haystack(sample: Mapping[str, Any]) -> Haystack:
+    """Return one conversation and the questions about it that name evidence; they are asked after its last session."""
+    name = sample["sample_id"]
+    messages = locomo_turns(sample)
+    split = "development" if name in DEVELOPMENT else "report"
+    questions = []
+    for number, item in enumerate(sample["qa"]):
+        if turns := evidence_ids(item.get("evidence") or ()):
+            gold = {"turn": turns, "session": tuple(dict.fromkeys(session_of(t) for t in turns))}
+            category = CATEGORIES[item["category"]]
+            questions.append(Question(f"{name}/{number}", item["question"], gold, category, split, messages[-1]["at"]))
+    return Haystack(name, messages, questions)

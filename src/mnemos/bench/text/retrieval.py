@@ -1,0 +1,131 @@
+"""Run retrieval systems over a task: store each haystack, ask its questions, score the rankings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mnemos.bench.text import metrics
+from mnemos.bench.text.task import Haystack, Question, Task, Unit
+from mnemos.errors import InvalidInput
+from mnemos.space import SearchMethod, Space
+from mnemos.system import Mnemos
+
+CONSOLIDATED = "consolidated"  # after `Space.consolidate`: links, episodes, summaries and profiles are there
+SYSTEMS: dict[str, SearchMethod] = {
+    "mnemos": "hybrid", "bm25": "words", "vectors": "vectors", CONSOLIDATED: "hybrid",
+}  # fmt: skip
+DEPTH = max(metrics.CUTOFFS)  # how many results each query asks for, so that every cutoff has its ranking
+
+Step = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one system returned for one question at one granularity, and how long that took."""
+
+    question: Question
+    system: str
+    granularity: str
+    ranking: list[str]
+    seconds: float
+
+
+def evaluate(
+    memory: Mnemos, task: Task, *, systems: Sequence[str] = tuple(SYSTEMS), step: Step = lambda done: None
+) -> dict[str, Any]:
+    """Return the `ingest` and `systems` parts of a result; one space a haystack, removed when it has been asked.
+
+    Ingest counts everything between the first message and the last commit (dates, terms, vectors, rows; the loading
+    of the model too). The first search of a space builds its index; it is timed as `index`, not as a query.
+    `step` is called with the number of messages stored or queries answered since the last call. Raises
+    InvalidInput for an unknown system.
+    """
+    if unknown := set(systems) - set(SYSTEMS):
+        raise InvalidInput(f"unknown systems {sorted(unknown)}: choose from {', '.join(SYSTEMS)}.")
+    answers: list[Answer] = []
+    stored, seconds, building = 0, 0.0, 0.0
+    for haystack in task.haystacks:
+        space = memory.space(haystack.name)
+        start = time.perf_counter()
+        stored += len(space.add_many(haystack.messages, progress=step))
+        seconds += time.perf_counter() - start
+        start = time.perf_counter()
+        space.search("warm up", 1)
+        building += time.perf_counter() - start
+        answers += ask(space, haystack, task.granularities, systems, step)
+        memory.remove(haystack.name)
+    return {
+        "ingest": {
+            "messages": stored,
+            "seconds": round(seconds, 3),
+            "per_second": round(stored / seconds, 1) if seconds else None,
+            "index_seconds": round(building, 3),
+        },
+        "systems": {s: summary([a for a in answers if a.system == s], task) for s in systems},
+    }
+
+
+def ask(
+    space: Space, haystack: Haystack, granularities: Mapping[str, Unit], systems: Sequence[str], step: Step
+) -> list[Answer]:
+    """Return the answers of every system to every question of one haystack, each in a pass that embeds the queries."""
+    answers = []
+    for system in sorted(systems, key=CONSOLIDATED.__eq__):  # it is last: there is no way back
+        if system == CONSOLIDATED:
+            space.consolidate()
+            space.search("warm up", 1)
+        for granularity, unit in granularities.items():
+            forget_queries(space)
+            for question in haystack.questions:
+                start = time.perf_counter()
+                ranking = rank(space, question, unit, SYSTEMS[system])
+                answers.append(Answer(question, system, granularity, ranking, time.perf_counter() - start))
+                step(1)
+    return answers
+
+
+def forget_queries(space: Space) -> None:
+    """Empty the embedder's cache of single texts, so that every question costs what a new one does."""
+    clear = getattr(space.embedder, "clear_cache", None)
+    if clear is not None:
+        clear()
+
+
+def rank(space: Space, question: Question, unit: Unit, method: SearchMethod, k: int = DEPTH) -> list[str]:
+    """Return the ids (of cubes, or the names of sessions) that one search found, best first."""
+    if unit == "sessions":
+        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method)
+        return [hit.session for hit in found]
+    return [hit.cube.id for hit in space.search(question.text, k, asked_at=question.asked_at, method=method)]
+
+
+def summary(answers: Iterable[Answer], task: Task) -> dict[str, Any]:
+    """Return, for each granularity, the latency and the metrics of all questions and of each split."""
+    answers = list(answers)
+    result: dict[str, Any] = {}
+    for granularity in task.granularities:
+        mine = [a for a in answers if a.granularity == granularity]
+        splits = {"all": mine}
+        for name in sorted({a.question.split for a in mine}):
+            splits[name] = [a for a in mine if a.question.split == name]
+        result[granularity] = {
+            "latency": metrics.latency_ms([a.seconds for a in mine]) | {"k": DEPTH},
+            "splits": {name: split_summary(part, granularity) for name, part in splits.items()},
+        }
+    return result
+
+
+def split_summary(answers: Sequence[Answer], granularity: str) -> dict[str, Any]:
+    """Return the mean metrics of some answers, overall and by category, to five decimals."""
+    rows = [metrics.score(a.ranking, a.question.gold[granularity]) for a in answers]
+    overall = rounded(metrics.mean(rows))
+    groups = metrics.mean_by([a.question.category for a in answers], rows)
+    return overall | {"by_category": {name: rounded(values) for name, values in groups.items()}}
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, Any]:
+    """Return the values to five decimals; more would be noise."""
+    return {name: value if name == "n" else round(value, 5) for name, value in values.items()}

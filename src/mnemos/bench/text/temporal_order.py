@@ -1,0 +1,91 @@
+"""Which of two turns came first: `mnemos bench order`.
+
+After SORT (arXiv 2410.08133): two segments of one long stream are shown, and the question is which came earlier. The
+memory finds both with `Space.search`, from a fragment of each, and compares when they happened. The baseline knows
+what was found and how well, but no order (a bag of chunks): it says that the one with the higher score came first. The
+stream is made up (`synthetic`), so that nothing in the texts gives the order away.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from mnemos.bench.text.synthetic import Corpus
+from mnemos.cube import Hit
+from mnemos.space import Space
+from mnemos.system import Mnemos
+
+DISTANCES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # turns between the two segments
+FRAGMENT = 8  # words of a segment that are shown
+BATCH = 500
+
+
+def run(
+    seed: int = 0,
+    turns: int = 3_000,
+    pairs: int = 60,
+    distances: Sequence[int] = DISTANCES,
+    embedder: str = "bundled",
+    fragment: int = FRAGMENT,
+) -> dict[str, Any]:
+    """Return the shares that are right by distance, for the memory and the bag of chunks; `pairs` for each distance."""
+    rng = random.Random(seed)
+    rows: dict[str, dict[str, float]] = {}
+    found = total = 0
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=embedder) as memory:
+        space = memory.space("order")
+        messages = list(Corpus(seed).messages(turns))
+        for begin in range(0, turns, BATCH):
+            space.add_many(messages[begin : begin + BATCH], decide=False)
+        for distance in (d for d in distances if d < turns):
+            by_time = by_score = 0
+            for _ in range(pairs):
+                first = rng.randrange(turns - distance)
+                pair = [messages[first], messages[first + distance]]
+                swapped = rng.random() < 0.5
+                shown = pair[::-1] if swapped else pair
+                hits = [find(space, piece(rng, m["content"], fragment)) for m in shown]
+                found += sum(h is not None and h.cube.id == m["id"] for h, m in zip(hits, shown, strict=True))
+                total += 2
+                by_time += earlier(hits) == int(swapped)
+                by_score += better(hits) == int(swapped)
+            rows[str(distance)] = {"ours": round(by_time / pairs, 4), "bag_of_chunks": round(by_score / pairs, 4)}
+    names = ("ours", "bag_of_chunks")
+    means = {name: round(sum(r[name] for r in rows.values()) / max(len(rows), 1), 4) for name in names}
+    return {
+        "seed": seed,
+        "turns": turns,
+        "pairs": pairs,
+        "found": round(found / max(total, 1), 4),
+        "mean": means,
+        "by_distance": rows,
+    }
+
+
+def piece(rng: random.Random, text: str, words: int) -> str:
+    """Return some words of a text that stand beside each other."""
+    split = text.split()
+    at = rng.randrange(max(len(split) - words, 0) + 1)
+    return " ".join(split[at : at + words])
+
+
+def find(space: Space, fragment: str) -> Hit | None:
+    """Return the best hit for a fragment: the one that has its words in a row, if there is one."""
+    hits = space.search(fragment, k=10)
+    wanted = fragment.casefold()
+    return next((h for h in hits if wanted in h.cube.text.casefold()), hits[0] if hits else None)
+
+
+def earlier(hits: Sequence[Hit | None]) -> int:
+    """Return 0 when the first of two hits happened first, else 1."""
+    a, b = hits
+    return int(a is not None and b is not None and (b.cube.at, b.cube.learned) < (a.cube.at, a.cube.learned))
+
+
+def better(hits: Sequence[Hit | None]) -> int:
+    """Return 0 when the first of two hits has the higher score, else 1."""
+    a, b = hits
+    return int(a is not None and b is not None and b.score > a.score)

@@ -1,0 +1,81 @@
+"""Facts, links and decisions: what cubes state, how they are connected, and what was decided about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a sentence states: `subject` has `value` for `attribute` ("ana", "live in", "Lisbon").
+
+    Subject and attribute are normalised, so that two statements about the same thing share them; the value is as in
+    the text. `exclusive` when there is one value at a time, so that a new one ends the old one. `negated` when the
+    sentence says that it is not (any more) so. text[begin:stop] is where it stands.
+    """
+
+    subject: str
+    attribute: str
+    value: str
+    exclusive: bool
+    negated: bool
+    begin: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFact:
+    """A fact, the cube that states it, and its times: true from `since` to `until`, believed ended at `ended`."""
+
+    cube: str
+    n: int
+    i: int
+    fact: Fact
+    since: int
+    until: int | None = None
+    ended: int | None = None
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A directed link between two cubes.
+
+    Kept are supersedes, supports, contradicts, similar and recalled with; derived from, follows and same entity follow
+    from the rows (see `store.sqlite.facts`).
+    """
+
+    a: str
+    b: str
+    kind: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was done with a new statement and why: ADD, UPDATE, SUPERSEDE or NOOP. The reason holds no content."""
+
+    cube: str
+    made: datetime
+    action: str
+    reason: str
+    others: tuple[str, ...]
+    maker: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFact:
+    """What a cube states, for users: `subject` has `value` for `attribute` from `valid_from` until `valid_to`."""
+
+    subject: str
+    attribute: str
+    value: str
+    negated: bool
+    cube: str
+    valid_from: datetime
+    valid_to: datetime | None
+
+    def held_at(self, moment: datetime) -> bool:
+        """Tell whether it was true at a moment, as far as is known."""
+        return self.valid_from <= moment and (self.valid_to is None or moment < self.valid_to)

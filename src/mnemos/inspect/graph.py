@@ -1,0 +1,81 @@
+"""A part of a space's links that can be drawn: around a cube, or around those that are linked the most."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mnemos.cube import MemCube
+from mnemos.errors import InvalidInput, NotFound
+from mnemos.facts import Link
+from mnemos.store.sqlite import inspect as sql
+
+if TYPE_CHECKING:
+    from mnemos.space import Space
+
+NODES = 200  # at most
+EDGES = 8  # a node, on average
+DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Cubes and the links between them: both ends of every link are among the cubes."""
+
+    cubes: list[MemCube]
+    links: list[Link]
+
+
+def graph(
+    space: Space, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None
+) -> Graph:
+    """Return at most `limit` cubes that are up to `depth` links from the cube `around`, nearest and strongest first.
+
+    Without `around` it starts from the cubes with the most links, a quarter of the `limit`, and from the newest where there
+    are fewer. `kind` follows links of one kind only. Besides the kept links there are those that follow from the rows:
+    derived from, follows, and same entity (of the same attribute, the newest). Raises NotFound for a cube that is not
+    there, and InvalidInput for a depth or limit out of range. O(links of the cubes shown), by index; without `around`
+    O(links).
+    """
+    if not 1 <= depth <= DEPTH or not 1 <= limit <= NODES:
+        raise InvalidInput(
+            f"depth is {depth} and limit {limit}: use a depth of 1 to {DEPTH} and a limit of 1 to {NODES}."
+        )
+    with space.store.connection.read() as db:
+        seeds = _seeds(db, limit, kind) if around is None else [around]
+        there = space.store.get(seeds)
+        seeds = [name for name in seeds if name in there]
+        if around is not None and not seeds:
+            raise NotFound(f"there is no cube {around!r} in space {space.name!r}.")
+        names, edges = _walk(db, seeds, depth, limit, kind)
+        cubes = space.store.get(names)
+        edges += sql.links_among(db, names, kind)
+    links = {(e.a, e.b, e.kind): e for e in edges if e.a in cubes and e.b in cubes and e.a != e.b}
+    return Graph([cubes[name] for name in names if name in cubes], list(links.values())[: EDGES * limit])
+
+
+def _seeds(db: sqlite3.Connection, limit: int, kind: str | None) -> list[str]:
+    few = max(limit // 4, 1)
+    seeds = sql.most_linked(db, few, kind)
+    return list(dict.fromkeys([*seeds, *sql.newest_ids(db, few)]))[:few]
+
+
+def _walk(
+    db: sqlite3.Connection, seeds: Sequence[str], depth: int, limit: int, kind: str | None
+) -> tuple[list[str], list[Link]]:
+    """Return the cubes reached, at most `limit`, and the links that were met, some of which lead to others."""
+    names, edges = dict.fromkeys(seeds), list[Link]()
+    frontier: Sequence[str] = list(names)
+    for _ in range(depth):
+        reached: list[str] = []
+        for name in frontier:
+            for link in sql.neighbours(db, name, limit, kind):
+                other = link.b if link.a == name else link.a
+                if other not in names and len(names) < limit:
+                    names[other] = None
+                    reached.append(other)
+                edges.append(link)
+        frontier = reached
+    return list(names), edges

@@ -1,0 +1,229 @@
+"""One SQLite connection: opened safely, guarded by a lock, its errors put into words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from mnemos.store.sqlite import files
+from mnemos.store.sqlite.schema import VERSION, check, migrate
+
+BUSY_SECONDS = 60.0
+
+
+def space_name(path: Path) -> str | None:
+    """Return the name of the space that a file holds, without changing it; None, with a warning, if unreadable."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        try:
+            row = db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
+        finally:
+            db.close()
+        return None if row is None else str(row[0])
+    except sqlite3.Error as error:
+        warnings.warn(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.", stacklevel=2)
+        return None
+
+
+def keep_log(db: sqlite3.Connection) -> None:
+    """Turn on the write-ahead log. SQLite does not wait by itself where others open a new file at the same time."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
+
+
+@contextmanager
+def tried(lock: Any) -> Iterator[bool]:
+    """Hold a lock if nobody else does, without a wait, and give whether it is held."""
+    held = bool(lock.acquire(blocking=False))
+    try:
+        yield held
+    finally:
+        if held:
+            lock.release()
+
+
+class Connection:
+    """A connection to the file of one space, shared by the threads of one process.
+
+    Durable (WAL with `synchronous=FULL`: a commit is on the disk when it returns) and private (mode 0600;
+    `secure_delete` overwrites what is removed). After a fork the child opens its own connection.
+    """
+
+    def __init__(self, path: Path, space: str) -> None:
+        self.path = path
+        self.space = space
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        with self._errors():
+            self._db: sqlite3.Connection | None = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            files.make(self.path)  # with the right mode before SQLite writes to it; -wal and -shm take theirs from it
+            self._file = files.enter(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"cannot open {self.path} for writing ({error.strerror}). Check that its folder exists, is "
+                "writable and is not on a full or read-only disk, or choose another root."
+            ) from error
+        db: sqlite3.Connection | None = None
+        try:
+            db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            version = check(db, str(self.path))  # before anything is changed, this pragma included
+            keep_log(db)
+            for pragma in (
+                "synchronous = FULL",
+                "secure_delete = ON",
+                "trusted_schema = OFF",
+                "temp_store = MEMORY",
+            ):
+                db.execute(f"PRAGMA {pragma}")
+            if version != VERSION:
+                migrate(db, self.space, str(self.path))
+        except BaseException:
+            self._end(db)
+            raise
+        return db
+
+    def _end(self, db: sqlite3.Connection | None) -> None:
+        try:
+            if db is not None:
+                db.close()
+        finally:
+            files.leave(self._file)
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside one read transaction: all queries see the same state."""
+        with self._errors(), self._lock, self._transaction("BEGIN") as db:
+            yield db
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside one write transaction: committed on exit, rolled back on any error."""
+        with self._errors(), self._lock, self._transaction("BEGIN IMMEDIATE") as db:
+            yield db
+
+    @contextmanager
+    def bare(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection outside a transaction, for PRAGMA and VACUUM."""
+        with self._errors(), self._lock:
+            yield self._ready()
+
+    @contextmanager
+    def unwaited(self) -> Iterator[bool]:
+        """Hold the connection if no other thread does, and give whether it is held.
+
+        What would wait for another process meanwhile raises StoreBusy at once.
+        """
+        with tried(self._lock) as held:
+            if not held or self.closed:
+                yield False
+                return
+            db = self._ready()
+            db.execute("PRAGMA busy_timeout = 0")
+            try:
+                yield True
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
+
+    def stamp(self) -> tuple[int, int, int] | None:
+        """Return what is another one after every change of the file, made here or by another process. One statement.
+
+        None inside a transaction: what it has written may still be rolled back.
+        """
+        with self.bare() as db:
+            if db.in_transaction:
+                return None
+            return self._pid, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        db = self._ready()
+        if db.in_transaction:  # nested in the same thread: the outer one commits
+            yield db
+            return
+        db.execute(begin)
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _ready(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"{self.path} is closed. Open the space again with Mnemos(root).space(name).")
+        if self._pid != os.getpid():
+            # SQLite handles must not cross a fork; the parent's is left alone, not closed
+            self._db, self._pid = self._open(), os.getpid()
+        return self._db
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`, and in a child that has not used the connection yet."""
+        return self._db is None or self._pid != os.getpid()
+
+    def close(self) -> None:
+        """Close the file. Closing twice is allowed."""
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None and self._pid == os.getpid():
+                self._end(db)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> StoreError:
+        text = str(error)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return StoreFull(
+                f"the disk that holds {self.path} is full. Nothing of this write was stored, what was there "
+                "before is intact. Free some space and try again."
+            )
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreBusy(
+                f"another process has held the write lock of {self.path} for {BUSY_SECONDS:.0f} s. "
+                "Nothing was stored; try again, or look for a process that hangs."
+            )
+        if code == sqlite3.SQLITE_NOTADB:
+            return StoreCorrupt(
+                f"{self.path} is not an SQLite file, or its first page is damaged. It was not changed. "
+                "Restore it from a backup or an export, or move it away to start anew."
+            )
+        if code == sqlite3.SQLITE_CORRUPT:
+            return StoreCorrupt(
+                f"{self.path} is damaged ({text}). Copy the file, then run `mnemos doctor` on the space; "
+                "if rows are lost, restore them from a backup or an export."
+            )
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return StoreError(
+                f"{self.path} cannot be written ({text}). Check the permissions of the file and of its folder."
+            )
+        if code == sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"the disk refused to read or write {self.path} ({text}). Nothing of this write was stored; "
+                "check the disk and its free space."
+            )
+        return StoreError(f"{self.path}: {text}. This is a defect of Mnemos: please report it.")

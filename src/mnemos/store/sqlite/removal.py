@@ -1,0 +1,116 @@
+"""Erasing rows: cubes with everything derived from them and beside them, inside one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from mnemos.store.sqlite.rows import chunks, marks
+
+ROW_TABLES = ("words", "vectors", "dates", "facts")  # what stands beside a row of `cubes`, keyed by n
+# What names cubes by id, and the columns that do.
+ID_TABLES = (
+    ("parents", "child"),
+    ("parents", "parent"),
+    ("links", "a"),
+    ("links", "b"),
+    ("decisions", "cube"),
+    ("pending", "id"),
+)
+
+
+def hash_id(name: str) -> bytes:
+    """Return what is kept of an erased id."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def select_in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
+    """Run a query with `IN ({})` over any number of values."""
+    return [row for part in chunks(values) for row in db.execute(query.format(marks(part)), part)]
+
+
+def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
+    found: dict[str, None] = {}
+    queue = list(ids)
+    while queue:
+        there = [r[0] for r in select_in(db, "SELECT DISTINCT id FROM cubes WHERE id IN ({})", queue)]
+        found.update(dict.fromkeys(there))
+        children = select_in(db, "SELECT child FROM parents WHERE parent IN ({})", there)
+        queue = [r[0] for r in children if r[0] not in found]
+    return list(found)
+
+
+def activations(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    """Return the ids of the cubes in other forms than text that were derived from these."""
+    return [r[0] for r in select_in(db, "SELECT id FROM cubes WHERE form != 'text' AND id IN ({})", family(db, ids))]
+
+
+def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
+    """Remove all versions of these cubes and every trace of their ids but a hash; return how many versions there were.
+
+    What they had superseded holds again, unless something else supersedes it too.
+    """
+    revive(db, names, seq)
+    keys = [r[0] for r in select_in(db, "SELECT n FROM cubes WHERE id IN ({})", names)]
+    _delete_rows(db, keys, seq)
+    for part in chunks(names):
+        for table, column in ID_TABLES:
+            db.execute(f"DELETE FROM {table} WHERE {column} IN ({marks(part)})", part)
+    _drop_mentions(db, set(names))
+    db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", ((hash_id(name),) for name in names))
+    return len(keys)
+
+
+def traces(db: sqlite3.Connection, names: Sequence[str]) -> int:
+    """Count where links, decisions, waiting lists and facts still name these ids."""
+    found = [select_in(db, f"SELECT 1 FROM {table} WHERE {column} IN ({{}})", names) for table, column in ID_TABLES]
+    return sum(map(len, found)) + len(select_in(db, "SELECT 1 FROM facts WHERE ended_by IN ({})", names))
+
+
+def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
+    """Undo what these cubes ended: facts hold again, and cubes that they alone superseded are active again."""
+    ended = select_in(db, "SELECT DISTINCT cubes.id FROM facts JOIN cubes USING (n) WHERE ended_by IN ({})", names)
+    for part in chunks(names):
+        db.execute(
+            f"UPDATE facts SET until = NULL, ended = NULL, ended_by = NULL WHERE ended_by IN ({marks(part)})", part
+        )
+    gone = set(names)
+    for (name,) in ended:
+        if name in gone:
+            continue
+        row = db.execute(
+            "SELECT n, version, (SELECT count(*) FROM facts WHERE facts.n = cubes.n AND ended IS NOT NULL) FROM cubes "
+            "WHERE id = ? AND replaced IS NULL AND state = 'superseded'",
+            (name,),
+        ).fetchone()
+        if row is None or row[2]:
+            continue
+        n, version, _ = row
+        if version > 1:  # the version that said so goes, and the one before it is current again
+            _delete_rows(db, [n], seq)
+            db.execute(
+                "UPDATE cubes SET replaced = NULL, seq = ? WHERE id = ? AND version = ?", (seq, name, version - 1)
+            )
+        else:  # it was superseded when it came
+            db.execute("UPDATE cubes SET state = 'active', valid_to = NULL, seq = ? WHERE n = ?", (seq, n))
+
+
+def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
+    for part in chunks(keys):
+        for table in (*ROW_TABLES, "cubes"):
+            db.execute(f"DELETE FROM {table} WHERE n IN ({marks(part)})", part)
+    db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
+
+
+def _drop_mentions(db: sqlite3.Connection, names: set[str]) -> None:
+    """Take the ids out of decisions about other cubes."""
+    import json
+
+    rows = db.execute("SELECT rowid, others FROM decisions WHERE others != '[]'").fetchall()
+    for rowid, others in rows:
+        kept = [i for i in json.loads(others) if i not in names]
+        if len(kept) != len(json.loads(others)):
+            db.execute("UPDATE decisions SET others = ? WHERE rowid = ?", (json.dumps(kept), rowid))

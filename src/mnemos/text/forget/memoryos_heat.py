@@ -1,0 +1,42 @@
+"""The heat of MemoryOS: how often a memory was visited, how much it holds, and how lately it was used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnemos.registry import Paper, register
+from mnemos.text.forget.base import Floats, Ints, Lives
+
+
+@register("heat", papers=(Paper("Memory OS of AI Agent", "2506.06326"),))
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """Heat is visits, pages and recency, weighed and added: H = a N_visit + b L_interaction + c exp(-dt / mu).
+
+    N_visit is the number of recalls, L_interaction the number of pages and dt the time since the last recall. `mu` is
+    in days: the paper's 1e7 seconds are 115.74 (its code takes 24 hours instead). The heat is no share: it has no
+    upper bound.
+
+    Deviations: the paper heats segments, groups of dialogue pages on one topic; here every memory is a segment, and a
+    page is `page` bytes of it, one at least, so that ordinary messages count as one. The paper resets L_interaction
+    when a segment has moved to the long-term store; nothing is moved here, and nothing reset.
+    """
+
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 1.0
+    mu: float = 1e7 / 86_400
+    page: float = 1024.0
+
+    def keep(self, lives: Lives, now: float) -> Floats:
+        """Return the heat H of each memory at `now`, (N,), without unit."""
+        since = np.maximum(now - lives.recalled, 0.0)
+        pages = np.maximum(lives.size / self.page, 1.0)
+        heat: Floats = self.a * lives.recalls + self.b * pages + self.c * np.exp(-since / self.mu)
+        return heat
+
+    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+        """Return (strength, layer) unchanged, both (N,): the caller counts the visit and sets its time."""
+        return lives.strength, lives.layer

@@ -1,0 +1,44 @@
+"""What is true now comes before what was: hits that state something which has since changed stand behind the change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mnemos.cube import Hit
+from mnemos.store.sqlite.store import SqliteStore
+
+_PAST = re.compile(
+    r"\b(?:used to|previous(?:ly)?|former(?:ly)?|originally|at first|in the past|earlier|back then|before|no longer|over time|"
+    r"history of|ever (?:live|work|have)|how many times|all the (?:places|cities|jobs|companies)|"
+    r"changed?|old (?:job|address|phone|email|car))\b",
+    re.IGNORECASE,
+)
+
+
+def asks_past(question: str) -> bool:
+    """Tell whether a question asks for what was, so that what has been superseded answers it too."""
+    return _PAST.search(question) is not None
+
+
+def living_first(store: SqliteStore, hits: Sequence[tuple[int, Hit]]) -> list[tuple[int, Hit]]:
+    """Move each hit that supersedes another one before it. Costs one lookup of the hits' links."""
+    place = {hit.cube.id: i for i, (_, hit) in enumerate(hits)}
+    newer: dict[str, list[str]] = {}
+    for link in store.life.links(list(place), kind="supersedes", both=False):
+        if link.b in place:
+            newer.setdefault(link.b, []).append(link.a)
+    if not newer:
+        return list(hits)
+    done: dict[str, None] = {}
+
+    def put(name: str) -> None:
+        if name in done:
+            return
+        for other in sorted(newer.pop(name, []), key=lambda n: place[n]):  # pop: a circle ends here
+            put(other)
+        done[name] = None
+
+    for name in place:
+        put(name)
+    return [hits[place[name]] for name in done]

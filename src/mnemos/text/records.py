@@ -1,0 +1,137 @@
+"""A space as records, for archives: every cube with its versions, what it states and what it is linked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mnemos.cube import MemCube, to_micros
+from mnemos.errors import Conflict, InvalidInput
+from mnemos.facts import Fact, Link, StoredFact
+from mnemos.store.base import Filter
+from mnemos.text.encode.entries import Progress, make_entries
+from mnemos.text.memory import TextMemory
+
+PAGE = 1_000
+FACT = ("subject", "attribute", "value", "exclusive", "negated", "begin", "stop")
+TIMES = ("since", "until", "ended", "ended_by")
+
+
+def dump(space: TextMemory) -> Iterator[dict[str, Any]]:
+    """Yield a record for every cube of the form text, in the order of writing: other forms are made anew from these.
+
+    {"cube": ..., "versions": [earlier ones, oldest first], "facts": [what it states], "links": [to other cubes]}
+    """
+    after = 0
+    while rows := space.store.select(Filter(state=None, derived=False), after=after, limit=PAGE):
+        after, cubes = rows[-1][0], [cube for _, cube in rows]
+        ids = [cube.id for cube in cubes]
+        facts: dict[str, list[dict[str, Any]]] = {}
+        for f in space.store.life.facts_of(space.store.keys_of(ids)):
+            row = {n: getattr(f.fact, n) for n in FACT} | {n: getattr(f, n) for n in TIMES}
+            facts.setdefault(f.cube, []).append(row)
+        links: dict[str, list[dict[str, Any]]] = {}
+        for link in sorted(space.store.life.links(ids, both=False), key=lambda x: (x.kind, x.b)):
+            links.setdefault(link.a, []).append({"b": link.b, "kind": link.kind, "weight": link.weight})
+        for cube in (c for c in cubes if c.form == "text"):
+            past = space.store.versions(cube.id)[:-1] if cube.version > 1 else []
+            yield {
+                "cube": cube.to_dict(), "versions": [v.to_dict() for v in past],
+                "facts": facts.get(cube.id, []), "links": links.get(cube.id, []),
+            }  # fmt: skip
+
+
+def restore(
+    space: TextMemory, records: Iterable[Mapping[str, Any]], progress: Progress | None = None
+) -> tuple[int, int]:
+    """Write what `dump` yielded, all or none; return (cubes added, cubes skipped as already there).
+
+    Ids, times and versions are kept. Where the space already has a cube, the longer history wins if it
+    continues the shorter one. Raises InvalidInput for a malformed record, and Conflict when an id is taken
+    by a cube with another history; nothing is stored then. Links to cubes that are not there are left out. Where a
+    record does not say what its cube states, `Space.consolidate` finds out.
+    """
+    chains, stated, links = [], {}, []
+    for i, record in enumerate(records):
+        chain = _chain(record, space.name, i)
+        chains.append(chain)
+        stated[chain[-1].id], found = _life(record, chain[-1].id, i)
+        links += found
+    new: list[MemCube] = []
+    skipped = 0
+    for chain in chains:
+        there = space.store.versions(chain[-1].id)
+        if not there:
+            new += chain
+        elif _begins(there, chain):
+            skipped += 1
+        elif _begins(chain, there):
+            new += chain[len(there) :]
+        else:
+            raise Conflict(
+                f"cube {chain[-1].id!r} is already in space {space.name!r} with another history. Import into "
+                "an empty space, or delete the cube first. Nothing was stored."
+            )
+    entries = make_entries(new, space.embedder, progress)
+    written = {cube.id for cube in new}
+    with space.store.connection.write():
+        space.store.insert(entries, space.model_key())
+        present = space.store.get(
+            [*written, *(x.b for x in links), *(f.ended_by for s in stated.values() for f in s or () if f.ended_by)]
+        )
+        facts = [f for name in written for f in stated[name] or ()]
+        keys = dict(zip(written, space.store.keys_of(list(written)), strict=True))
+        space.store.life.put_facts(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
+        wanted = [x for x in links if x.a in written and x.b in present]
+        space.store.life.put_links(wanted, to_micros(space.clock()))
+        unknown = [name for name in written if stated[name] is None]
+        space.store.life.put_pending(unknown, "the archive did not say what it states")
+    return len(chains) - skipped, skipped
+
+
+def _placed(f: StoredFact, n: int, over: bool) -> StoredFact:
+    """Return a fact with the key of its cube; one that was ended by a cube which is not there holds again."""
+    return StoredFact(f.cube, n, f.i, f.fact, f.since, *((f.until, f.ended, f.ended_by) if over else ()))
+
+
+def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[StoredFact] | None, list[Link]]:
+    """Return what a record's cube states (None when it does not say) and its links."""
+    try:
+        links = [Link(name, str(x["b"]), str(x["kind"]), float(x["weight"])) for x in record.get("links", ())]
+        if "facts" not in record:
+            return None, links
+        facts = [
+            StoredFact(name, 0, i, Fact(*(row[n] for n in FACT)), *(row[n] for n in TIMES))
+            for i, row in enumerate(record["facts"])
+        ]
+        for f in facts:
+            texts, numbers = (f.fact.subject, f.fact.attribute, f.fact.value), (f.since, f.fact.begin, f.fact.stop)
+            optional = (f.until, f.ended)
+            if not (
+                all(isinstance(t, str) for t in texts)
+                and all(isinstance(n, int) and abs(n) < 2**62 for n in numbers)
+                and all(n is None or (isinstance(n, int) and abs(n) < 2**62) for n in optional)
+                and isinstance(f.ended_by, str | None)
+            ):
+                raise TypeError("a fact of another shape")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"record {position}: not the facts and links of an archive ({error}).") from error
+    return facts, links
+
+
+def _begins(longer: Sequence[MemCube], shorter: Sequence[MemCube]) -> bool:
+    """Tell whether `shorter` is how the history `longer` begins."""
+    return len(shorter) <= len(longer) and all(
+        (a.version, a.text, a.at, a.learned) == (b.version, b.text, b.at, b.learned)
+        for a, b in zip(longer, shorter, strict=False)
+    )
+
+
+def _chain(record: Mapping[str, Any], space: str, position: int) -> list[MemCube]:
+    try:
+        cubes = [MemCube.from_dict({**data, "space": space}) for data in (*record["versions"], record["cube"])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"record {position}: not a cube of an archive ({error}).") from error
+    if [c.version for c in cubes] != list(range(1, len(cubes) + 1)) or len({c.id for c in cubes}) != 1:
+        raise InvalidInput(f"record {position}: the versions of a cube must be 1, 2, ... of one id.")
+    return cubes

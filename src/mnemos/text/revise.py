@@ -1,0 +1,63 @@
+"""New versions of one cube: by hand, and back to an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mnemos.cube import MemCube
+from mnemos.errors import InvalidInput, NotFound
+from mnemos.guard.quarantine import without_secrets
+from mnemos.text.encode.entries import make_entries
+from mnemos.text.encode.messages import moment, to_draft
+from mnemos.text.memory import TextMemory
+from mnemos.text.update.write import revise, state_facts
+
+FIELDS = ("content", "at", "session", "speaker", "role", "source", "kind", "metadata")
+VALIDITY = ("valid_from", "valid_to")
+
+
+def update(space: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemCube:
+    """Write the next version of a cube with these changes; see `Space.update`."""
+    old = space.get(cube_id)
+    unknown = changes.keys() - {*FIELDS, *VALIDITY}
+    if unknown:
+        raise InvalidInput(f"update: unknown field {sorted(unknown)}. Use {', '.join((*FIELDS, *VALIDITY))}.")
+    validity: dict[str, Any] = {name: moment(changes[name], name) for name in VALIDITY if name in changes}
+    given = {name: value for name, value in changes.items() if name not in VALIDITY}
+    kept = {name: getattr(old, name) for name in FIELDS}
+    draft = to_draft({**kept, **given}, where="update")
+    new = replace(
+        old, text=draft.text, at=draft.at or old.at, session=draft.session, speaker=draft.speaker, role=draft.role,
+        source=draft.source, kind=draft.kind, metadata=draft.metadata, state="active", **validity,
+    )  # fmt: skip
+    new = without_secrets(new, space.secrets)
+    if new == old:
+        raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
+    return put(space, old, new)
+
+
+def rollback(space: TextMemory, cube_id: str, version: int) -> MemCube:
+    """Write an earlier version of a cube as its newest one; see `Space.rollback`."""
+    versions = space.history(cube_id)
+    wanted = next((v for v in versions if v.version == version), None)
+    if wanted is None:
+        raise NotFound(f"cube {cube_id!r} has versions 1 to {len(versions)}, not {version}.")
+    old = versions[-1]
+    kept: dict[str, Any] = {
+        name: getattr(old, name) for name in ("strength", "recalls", "recalled_at", "pinned", "layer", "parents")
+    }
+    new = replace(wanted, **kept)
+    if replace(new, version=old.version, learned=old.learned, replaced=None) == old:
+        raise InvalidInput(f"rollback: version {version} of cube {cube_id!r} is what it says now.")
+    return put(space, old, new)
+
+
+def put(space: TextMemory, old: MemCube, new: MemCube) -> MemCube:
+    """Store `new` as the version after `old`."""
+    new = replace(new, version=old.version + 1, learned=space.clock(), replaced=None)
+    trust = space.trust
+    [statement] = state_facts(make_entries([new], space.embedder), space.rules, [False], trust)
+    revise(space.store, statement, space.model_key(), space.rules, trust)
+    return new

@@ -1,0 +1,95 @@
+"""Work on a space as a whole: new vectors after a change of model, checks and repairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mnemos.errors import InvalidInput
+from mnemos.store.base import DateRow
+from mnemos.text.encode.entries import Progress, words_and_dates
+from mnemos.text.memory import TextMemory
+
+REINDEX_BATCH = 256
+PAGE = 1_000
+
+
+def reindex(space: TextMemory, progress: Progress | None = None) -> int:
+    """Compute the vectors that are missing under the space's embedder; return how many.
+
+    Works in small transactions from the stored text, so that it can be stopped and started again;
+    at the end the vectors of other models are dropped. Raises EmbedderError; InvalidInput without an embedder.
+    """
+    model = space.model_key()
+    if space.embedder is None or model is None:
+        raise InvalidInput("there is no embedder to reindex with. Open Mnemos with one, such as 'bundled'.")
+    done = 0
+    while rows := space.store.unembedded(model, limit=REINDEX_BATCH):
+        vectors = space.embedder.embed([text for _, text in rows], progress=progress).astype(np.float16)
+        space.store.put_vectors(model, zip([n for n, _ in rows], vectors, strict=True))
+        done += len(rows)
+    space.store.drop_other_models(model)
+    return done
+
+
+@dataclass
+class Checkup:
+    """What `doctor` found. `problems` are human sentences; `repaired` says what was done about them."""
+
+    space: str
+    cubes: int = 0
+    problems: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+
+    @property
+    def healthy(self) -> bool:
+        """True when nothing is wrong, or all that was wrong has been repaired."""
+        return len(self.problems) == len(self.repaired)
+
+
+def doctor(space: TextMemory, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
+    """Check the file's pages, and that every row has the words and the vector that its text calls for.
+
+    With `repair`, words, dates and vectors are computed again from the rows and orphans are removed. The
+    texts themselves are never changed. Reads every row: O(N), about 20,000 cubes a second.
+    """
+    store, report = space.store, Checkup(space.name)
+    for line in store.checks.integrity():
+        report.problems.append(f"the file is damaged: {line}. Restore it from an export or a backup.")
+    model = space.model_key()
+    size = 0 if space.embedder is None else 2 * space.embedder.dimension
+    wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
+    wrong_vectors: list[int] = []
+    missing = after = 0
+    while rows := store.checks.scan(model, after=after, limit=PAGE):
+        for row in rows:
+            terms, dates = words_and_dates(row.cube)
+            if row.terms != " ".join(terms) or row.dates != dates:
+                wrong_words.append((row.n, terms, dates))
+            if row.vector is None:
+                missing += row.cube.replaced is None
+            elif len(row.vector) != size or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all():
+                wrong_vectors.append(row.n)
+        report.cubes += len(rows)
+        after = rows[-1].n
+        if progress:
+            progress(len(rows))
+    orphans = store.checks.orphans()
+    if repair and wrong_words + wrong_vectors:
+        store.checks.repair(wrong_words, wrong_vectors)
+    if repair and orphans:
+        store.checks.orphans(remove=True)
+    if repair and space.embedder is not None and (missing or wrong_vectors):
+        reindex(space)
+    for count, problem, remedy in (
+        (len(wrong_words), "have words or dates that do not match their text", "computed anew from the text"),
+        (len(wrong_vectors), "have a damaged vector", "computed anew from the text"),
+        (missing if space.embedder else 0, "have no vector of the current model", "computed from the text"),
+        (orphans, "words, vectors or dates belong to no cube", "removed"),
+    ):
+        if count:
+            report.problems.append(f"{count} {problem}.")
+            if repair:
+                report.repaired.append(f"{count} {remedy}.")
+    return report
