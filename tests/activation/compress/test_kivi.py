@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, Method, attached
 from mnemos.activation.compress.bits import pack, unpack
-from mnemos.activation.compress.kivi import Kivi, keydiff_kivi, kivi
+from mnemos.activation.compress.kivi import Kivi, keydiff_kivi
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.bench.kv import tasks, tiny_models
 from mnemos.errors import InvalidInput
@@ -119,7 +119,7 @@ def test_layouts_that_mean_nothing_are_refused(given):
     with pytest.raises(InvalidInput):
         Kivi(**given)
     with pytest.raises(InvalidInput, match="evict"):
-        kivi(0.05)
+        Kivi.at_share(0.05)
 
 
 def test_outlier_channels_break_keys_per_token_and_not_per_channel(small_model, answered):
@@ -138,4 +138,4 @@ def test_evicting_and_rounding_answers_more_than_either_at_the_same_bytes(small_
     both, held = answered(small_model, keydiff_kivi(share), task)
     assert held <= share
     assert both > answered(small_model, Method(KeyDiff(), prompt=share), task)[0]
-    assert both >= (0.9 if share == 0.125 else answered(small_model, kivi(share), task)[0])
+    assert both >= (0.9 if share == 0.125 else answered(small_model, Kivi.at_share(share), task)[0])

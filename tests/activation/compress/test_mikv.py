@@ -10,8 +10,8 @@ pytest.importorskip("transformers")
 from mnemos.activation import MemoryCache, Method, attached
 from mnemos.activation.compress.bits import pack, unpack
 from mnemos.activation.compress.kivi import Kivi
-from mnemos.activation.compress.mikv import Demote, MiKV, mikv
-from mnemos.activation.forget.h2o import H2O, h2o
+from mnemos.activation.compress.mikv import Demote, MiKV
+from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.bench.kv import tasks, tiny_models
 from mnemos.errors import InvalidInput
@@ -116,9 +116,9 @@ def test_actions_that_drop_are_refused(llama, ids, after):
 def test_facts_that_were_not_important_are_still_answered(small_model, answered):
     """Against eviction by the same score, and against rounding all alike, at the same bytes."""
     task = tasks.key_value(15, 64, seed=33)
-    right, share = answered(small_model, mikv(0.125), task)
+    right, share = answered(small_model, MiKV.at_share(0.125), task)
     assert share <= 0.125
-    assert right > answered(small_model, h2o(0.125), task)[0] + 0.3
+    assert right > answered(small_model, H2O.at_share(0.125), task)[0] + 0.3
     assert right >= answered(small_model, Method(store=Kivi(2, keys="token", residual=0)), task)[0] - 0.02
 
 

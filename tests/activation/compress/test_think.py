@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, Method, attached
-from mnemos.activation.compress.think import Thin, ThinK, think
+from mnemos.activation.compress.think import Thin, ThinK
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -110,4 +110,4 @@ def test_thinner_keys_of_more_entries_answer_no_less_at_the_same_bytes(small_mod
     assert held <= room + 0.005
     assert thin >= whole - 0.02
     known = tasks.key_value(4, 64, 8, seed=40).known()
-    assert answered(small_model, think(0.25), known)[0] > 0.95
+    assert answered(small_model, ThinK.at_share(0.25), known)[0] > 0.95

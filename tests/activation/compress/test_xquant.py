@@ -9,7 +9,7 @@ transformers = pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, Method, attached
 from mnemos.activation.compress.bits import pack, unpack
-from mnemos.activation.compress.xquant import XQuant, xquant
+from mnemos.activation.compress.xquant import XQuant
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -123,7 +123,7 @@ def test_what_cannot_be_computed_again_is_refused(llama, ids, after):
         with pytest.raises(InvalidInput):
             XQuant(**given)
     with pytest.raises(InvalidInput, match="larger share"):
-        MemoryCache(model, xquant(0.02))
+        MemoryCache(model, XQuant.at_share(0.02))
 
 
 def test_models_whose_queries_and_keys_are_normalised_are_computed_again_too(ids, after):
@@ -141,6 +141,6 @@ def test_models_whose_queries_and_keys_are_normalised_are_computed_again_too(ids
 
 @pytest.mark.parametrize("share", [0.25, 0.125])
 def test_answers_hold_at_the_share_of_bytes(small_model, answered, share):
-    right, held = answered(small_model, xquant(share), tasks.key_value(15, 64, 8, seed=41))
+    right, held = answered(small_model, XQuant.at_share(share), tasks.key_value(15, 64, 8, seed=41))
     assert held <= share
     assert right > (0.95 if share == 0.25 else 0.7)

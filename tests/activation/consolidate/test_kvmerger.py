@@ -11,8 +11,8 @@ pytest.importorskip("transformers")
 
 from torch.nn.functional import cosine_similarity
 
-from mnemos.activation.consolidate.kvmerger import Runs, kvmerger
-from mnemos.activation.forget.h2o import h2o
+from mnemos.activation.consolidate.kvmerger import Runs
+from mnemos.activation.forget.h2o import H2O
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -73,4 +73,4 @@ def test_options_that_mean_nothing_are_refused():
 @pytest.mark.parametrize("share", [0.5, 0.35])
 def test_more_is_answered_than_by_eviction_with_the_same_score(small_model, answered, share):
     task = tasks.key_value(25, 64, 8, seed=37)
-    assert answered(small_model, kvmerger(share), task) > answered(small_model, h2o(share), task)
+    assert answered(small_model, Runs.at_share(share), task) > answered(small_model, H2O.at_share(share), task)

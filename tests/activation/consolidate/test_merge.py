@@ -13,10 +13,10 @@ from torch.nn.functional import cosine_similarity
 
 from mnemos.activation import MemoryCache, Method, attached
 from mnemos.activation.consolidate.d2o import Density, d2o
-from mnemos.activation.consolidate.elastic import Elastic, elastic
-from mnemos.activation.consolidate.ems import GlobalLocal, ems
+from mnemos.activation.consolidate.elastic import Elastic
+from mnemos.activation.consolidate.ems import GlobalLocal
 from mnemos.activation.consolidate.merge import Merge, others
-from mnemos.activation.forget.h2o import H2O, h2o
+from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.method import Drop
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -124,7 +124,7 @@ def test_the_score_of_ems_brings_all_and_the_last_to_one_size(look):
 
 def test_elastic_averages_in_the_prompt_and_then_cuts_at_one_place(small_model):
     ids = tasks.key_value(2, 40, 4, seed=5).context
-    method = Method(Elastic(distance=3), prompt=10, decode=10, action=elastic(0.5).action, sinks=1)
+    method = Method(Elastic(distance=3), prompt=10, decode=10, action=Elastic.at_share(0.5).action, sinks=1)
     dropping = Method(Elastic(distance=3), prompt=10, decode=10, action=Drop(), sinks=1)
     with torch.no_grad(), attached(small_model):
         caches = [MemoryCache(small_model, one) for one in (method, dropping)]
@@ -154,16 +154,16 @@ def test_methods_that_mean_nothing_are_refused():
 
 def test_merging_answers_more_than_the_same_eviction_when_the_question_is_not_known(small_model, answered):
     task = tasks.key_value(40, 64, 8, seed=35)
-    assert answered(small_model, d2o(0.2), task) > answered(small_model, h2o(0.2), task)
+    assert answered(small_model, d2o(0.2), task) > answered(small_model, H2O.at_share(0.2), task)
 
 
 def test_the_zero_class_and_the_local_half_are_what_ems_needs(small_model, answered):
     task = tasks.key_value(6, 64, 8, seed=36).known()
-    best = answered(small_model, ems(0.1), task)
-    assert best > answered(small_model, h2o(0.1), task)
+    best = answered(small_model, GlobalLocal.at_share(0.1), task)
+    assert best > answered(small_model, H2O.at_share(0.1), task)
     for other in (
         Method(GlobalLocal(), prompt=0.1, sinks=1, recent=1, action=Merge(evict=0.5)),
-        Method(GlobalLocal(use=(True, False)), prompt=0.1, sinks=1, recent=1, action=ems(0.1).action),
+        Method(GlobalLocal(use=(True, False)), prompt=0.1, sinks=1, recent=1, action=GlobalLocal.at_share(0.1).action),
         Method(H2O(mean=True), prompt=0.1, sinks=1, recent=1, action=Merge(threshold="ema")),
     ):
         assert best > answered(small_model, other, task) + 0.1

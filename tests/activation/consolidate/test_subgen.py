@@ -11,7 +11,7 @@ transformers = pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, Method, attached
 from mnemos.activation.attention import attend
-from mnemos.activation.consolidate.subgen import Sketched, SubGen, subgen
+from mnemos.activation.consolidate.subgen import Sketched, SubGen
 from mnemos.activation.entries import Entries
 from mnemos.errors import InvalidInput
 
@@ -136,7 +136,7 @@ def test_a_model_reads_and_generates_through_it(llama_ids):
     assert torch.allclose(again[0][::2], again[1], atol=1e-5)
     more = {"max_new_tokens": 8, "pad_token_id": 0, "num_beams": 2, "do_sample": False}
     with attached(model):
-        cache = MemoryCache(model, subgen(0.5))
+        cache = MemoryCache(model, SubGen.at_share(0.5))
         assert model.generate(ids, past_key_values=cache, **more).shape == (2, 56)
 
 
