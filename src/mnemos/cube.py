@@ -39,7 +39,7 @@ def from_micros(micros: int, offset: int = 0) -> datetime:
     return moment.astimezone(timezone(timedelta(seconds=offset))) if offset else moment
 
 
-def told(values: Mapping[str, Any]) -> dict[str, Any]:
+def to_jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as JSON has them: times in ISO 8601."""
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
 

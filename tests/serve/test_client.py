@@ -21,7 +21,7 @@ from mnemos.guard.erasure import Receipt
 from mnemos.serve.app import create_app
 from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpace, ServerError, Unreachable
 from mnemos.serve.keys import KeyStore
-from mnemos.serve.limits import Settings
+from mnemos.serve.limits import ServerLimits
 from mnemos.space import Space
 from mnemos.text.consolidate.runs import Consolidation
 
@@ -44,7 +44,7 @@ class Served:
         self.memory = Mnemos(root, embedder="hashing", clock=lambda: T0)
         self.keys = KeyStore.under(root)
         self.key = self.keys.first()
-        self.app = create_app(self.memory, self.keys, Settings(rate=10_000, burst=10_000, body=200_000))
+        self.app = create_app(self.memory, self.keys, ServerLimits(rate=10_000, burst=10_000, body=200_000))
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio sets NODELAY
         listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -59,7 +59,7 @@ class Served:
         self.server.should_exit = True
         self.thread.join()
         self.memory.close()
-        self.app.state.answers.close()
+        self.app.state.idempotency.close()
         self.keys.close()
 
 

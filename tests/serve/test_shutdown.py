@@ -141,7 +141,7 @@ def test_the_flag_makes_it_unready(tmp_path):
         app.state.stopping = True
         assert client.get("/ready").status_code == 503
         assert client.get("/health").status_code == 200  # alive, so that nobody restarts it meanwhile
-        app.state.answers.close()
+        app.state.idempotency.close()
         keys.close()
 
 
