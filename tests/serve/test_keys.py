@@ -146,7 +146,7 @@ def test_a_space_in_use_is_not_removed(tmp_path, monkeypatch):
         gate = Gate(memory)
         with gate.use("ana") as here, pytest.raises(StoreBusy):
             gate.remove("ana")
-        assert len(here) == 1
+        assert here.count() == 1
         gate.remove("ana")
         assert "ana" not in memory
 
