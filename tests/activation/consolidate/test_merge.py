@@ -145,7 +145,7 @@ def test_elastic_averages_in_the_prompt_and_then_cuts_at_one_place(small_model):
 
 
 def test_methods_that_mean_nothing_are_refused():
-    for given in ({"near": "position"}, {"weigh": "all"}, {"evict": 2.0}, {"beta": -1.0}):
+    for given in ({"near": "token"}, {"weigh": "all"}, {"evict": 2.0}, {"beta": -1.0}):
         with pytest.raises(InvalidInput):
             Merge(**given)
     with pytest.raises(InvalidInput, match="distance"):
