@@ -146,7 +146,7 @@ def test_a_space_in_use_is_not_removed(tmp_path, monkeypatch):
         pool = SpacePool(memory)
         with pool.use("ana") as here, pytest.raises(StoreBusy):
             pool.remove("ana")
-        assert len(here) == 1
+        assert here.count() == 1
         pool.remove("ana")
         assert "ana" not in memory
 
