@@ -36,7 +36,7 @@ from mnemos.activation.diffusion.dkv import DkvDecode, DkvGreedy
 from mnemos.activation.diffusion.fast_dllm import FastDllm, parallel
 from mnemos.activation.diffusion.model import MaskedLM, Shape
 from mnemos.activation.diffusion.sparse_dllm import SparseDllm
-from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, Recipe, right, texts, train_masked
+from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, TinyMaskedLM, right, texts, train_masked_lm
 from mnemos.bench.kv.tiny_models import one_thread
 
 TEST_SEED = 2026
@@ -73,7 +73,7 @@ class NearestEntries(SparseDllm):
 
 def run(seed: int = 0, contexts: int = 200, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Train the model or find it, and measure all of the above on texts of another seed."""
-    trained = train_masked(Recipe(), seed, progress=progress)
+    trained = train_masked_lm(TinyMaskedLM(), seed, progress=progress)
     prompts, _ = texts(contexts, TEST_SEED)
     with one_thread():
         found = measure(trained.model, prompts)
