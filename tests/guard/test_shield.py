@@ -47,14 +47,14 @@ def test_a_page_on_the_web_does_not_overrule_the_user(space):
     assert page.id not in block
 
 
-def test_a_lesson_blocks_the_same_lie_later_and_holds_no_text(space):
+def test_a_rejection_blocks_the_same_lie_later_and_holds_no_text(space):
     mine = space.add("My bank is Northwind Bank.", speaker="Ana", role="user")
     lie = space.add("Ana's bank is Umbra Bank.", source=WEB)
     space.context("What is Ana's bank?")
     space.forget([mine.id, lie.id])
     assert b"Umbra" not in raw(space)
     again = space.add("Ana's bank is Umbra Bank.", source="https://other.example/")
-    assert space.quarantined("What is Ana's bank?") == {again.id: "lesson"}
+    assert space.quarantined("What is Ana's bank?") == {again.id: "rejected before"}
 
 
 def test_trust_is_by_source_and_can_be_set(space):

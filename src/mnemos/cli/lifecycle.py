@@ -203,7 +203,9 @@ def audit_show(
             return
         table = columns("entry", "when", "who", "what", "cubes", "chain")
         for e in found:
-            table.add_row(str(e.i), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain)
+            table.add_row(
+                str(e.index), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain
+            )
         t.out.print(table)
 
 

@@ -25,7 +25,7 @@ _ACTOR: ContextVar[str | None] = ContextVar("mnemos actor", default=None)
 class AuditEntry:
     """One entry; `digest` is a hash over the ids of the cubes it was about, and `chain` over everything up to here."""
 
-    i: int
+    index: int
     made: datetime
     actor: str
     action: str

@@ -18,10 +18,13 @@ from mnemos.store.blobs import Blobs
 from mnemos.store.sqlite import audit
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.facts import Life
+from mnemos.store.sqlite.facts import FactTable
+from mnemos.store.sqlite.links import LinkTable
+from mnemos.store.sqlite.lives import LifeTable
+from mnemos.store.sqlite.queue import DecisionTable, QueueTable
 from mnemos.store.sqlite.removal import activations, family, hash_id, remove, select_in, traces
 from mnemos.store.sqlite.rows import INSERT, SELECT, chunks, marks, to_cube, to_row, to_sql
-from mnemos.store.sqlite.schema import print_of
+from mnemos.store.sqlite.schema import text_hash
 
 _INDEX_ROWS = (
     "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state = 'superseded', "
@@ -44,7 +47,11 @@ class SqliteStore:
         self.actor = actor
         self.clock = clock
         self.connection = Connection(path, space)
-        self.life = Life(self.connection)
+        self.facts = FactTable(self.connection)
+        self.links = LinkTable(self.connection)
+        self.lives = LifeTable(self)
+        self.queue = QueueTable(self.connection)
+        self.decisions = DecisionTable(self.connection)
         self.checks = Checks(self)
         self.blobs = Blobs(path)
 
@@ -84,14 +91,6 @@ class SqliteStore:
                 remove(db, stale, seq)
                 self.blobs.drop(stale)
             return self._insert(db, seq, [entry], model)[0]
-
-    def pin(self, cube_id: str, on: bool) -> None:
-        """Keep a cube from being forgotten by policy, or no longer; raises `NotFound`."""
-        with self.connection.write() as db:
-            done = db.execute("UPDATE cubes SET pinned = ? WHERE id = ? AND replaced IS NULL", (on, cube_id)).rowcount
-            if not done:
-                raise NotFound(f"there is no cube {cube_id!r} in space {self.space!r}.")
-            self.log(db, "pin" if on else "unpin", [cube_id])
 
     def log(self, db: sqlite3.Connection, action: str, ids: Sequence[str]) -> None:
         """Write to the audit log, inside the transaction of what is logged."""
@@ -135,9 +134,9 @@ class SqliteStore:
     def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[str], Sequence[DateRow]]]) -> None:
         """Write (key, text, terms, dates) of versions."""
         for n, text, terms, dates in rows:
-            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), print_of(text)))
+            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), text_hash(text)))
             for d in dates:
-                values = (n, d.start, d.stop, d.phrase, d.begin, d.end, d.granularity, d.relative)
+                values = (n, d.start, d.end, d.phrase, d.span_start, d.span_end, d.granularity, d.relative)
                 db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def family(self, ids: Sequence[str]) -> list[str]:
@@ -247,14 +246,23 @@ class SqliteStore:
             query = f"SELECT n FROM cubes WHERE n IN ({{}}) AND {where}"
             return {r[0] for part in chunks(keys) for r in db.execute(query.format(marks(part)), (*part, *values))}
 
+    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
+        """Return (hash, id, speaker, role, session) of active current cubes whose `text_hash` is among these."""
+        query = (
+            "SELECT print, id, speaker, role, session FROM words JOIN cubes USING (n) "
+            "WHERE print IN ({}) AND replaced IS NULL AND state = 'active' ORDER BY n"
+        )
+        with self.connection.read() as db:
+            return [r for part in chunks(hashes) for r in db.execute(query.format(marks(part)), part)]
+
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates each version speaks of."""
         found: dict[int, list[DateRow]] = {}
         with self.connection.read() as db:
             columns = "n, start, stop, phrase, begin, end, granularity, relative"
             query = f"SELECT {columns} FROM dates WHERE n IN ({{}}) ORDER BY begin"
-            for n, start, stop, phrase, begin, end, granularity, relative in select_in(db, query, keys):
-                row = DateRow(start, stop, phrase, begin, end, granularity, bool(relative))
+            for n, start, end, phrase, first, last, granularity, relative in select_in(db, query, keys):
+                row = DateRow(start, end, phrase, first, last, granularity, bool(relative))
                 found.setdefault(n, []).append(row)
         return found
 
@@ -287,8 +295,8 @@ class SqliteStore:
     ) -> tuple[list[IndexRow], list[int]]:
         spans: dict[int, list[tuple[int, int]]] = {}
         inside = f"SELECT dates.n, start, stop FROM dates JOIN cubes ON cubes.n = dates.n WHERE {where}"
-        for n, start, stop in db.execute(inside, values):
-            spans.setdefault(n, []).append((start, stop))
+        for n, start, end in db.execute(inside, values):
+            spans.setdefault(n, []).append((start, end))
         rows: list[IndexRow] = []
         gone: list[int] = []
         for n, session, speaker, role, kind, at, text, terms, vector, old, closed in db.execute(
