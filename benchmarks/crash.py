@@ -81,15 +81,10 @@ def check(space: Space, acknowledged: dict[str, str], tally: Tally) -> None:
     """Compare the space with what was acknowledged, and check the file."""
     stored: dict[str, str] = {}
     batches: dict[str, int] = {}
-    cursor = None
-    while True:
-        page = space.list(limit=1000, cursor=cursor)
-        for cube in page.items:
-            stored[cube.id] = cube.text
-            if batch := cube.metadata.get("batch"):
-                batches[batch] = batches.get(batch, 0) + 1
-        if (cursor := page.next_cursor) is None:
-            break
+    for cube in space.cubes(limit=1000):
+        stored[cube.id] = cube.text
+        if batch := cube.metadata.get("batch"):
+            batches[batch] = batches.get(batch, 0) + 1
     tally.stored = len(stored)
     tally.lost = sum(stored.get(cube_id) != text for cube_id, text in acknowledged.items())
     tally.torn_batches = sum(count != BATCH for count in batches.values())

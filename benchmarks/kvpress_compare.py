@@ -6,9 +6,9 @@ kvpress 0.5.5 needs transformers below 5.3, so this has an environment of its ow
     env/bin/python benchmarks/kvpress_compare.py
 
 Accuracy: key-value questions that were not known when the context was compressed, and (where a method looks at the last
-queries) those that were; both with the settings given here. Bytes: keys and values held, of a full cache's. Decode: tokens a
-second behind 8,192 tokens of a model with random weights, a quarter held; the ways take turns of a few tokens, and the
-median turn counts.
+queries) those that were; both with the settings given here. Bytes: keys and values held, of a full cache's. Decode:
+tokens a second behind 8,192 tokens of a model with random weights, a quarter held; the ways take turns of a few tokens,
+and the median turn counts.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import torch
 import transformers
 from transformers import DynamicCache
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.forget.knorm import KeyNorm
 from mnemos.activation.forget.lagkv import LagKV
-from mnemos.activation.forget.random_eviction import RandomKeep
+from mnemos.activation.forget.random_eviction import RandomEviction
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.tova import Tova
 from mnemos.bench.kv import tasks
@@ -43,24 +43,24 @@ CONTEXTS, LENGTH, SEED = 100, 64, 11
 WINDOW, KERNEL, LAG = 1, 5, 8  # a window of 1 is what SnapKV takes here of so short a context
 ROUNDS, STEPS, LONG = 60, 8, 8_192
 Press = Callable[[float], Any]
-Make = Callable[[float], Method]
+Make = Callable[[float], CacheMethod]
 
 # press of a share that goes, method of a share that stays, and on which questions they are compared
 PAIRS: dict[str, tuple[Press, Make, str]] = {
-    "random": (lambda r: kvpress.RandomPress(r, seed=0), lambda s: Method(RandomKeep(), prompt=s), "unknown"),
-    "knorm": (lambda r: kvpress.KnormPress(r), lambda s: Method(KeyNorm(), prompt=s), "unknown"),
-    "keydiff": (lambda r: kvpress.KeyDiffPress(r), lambda s: Method(KeyDiff(), prompt=s), "unknown"),
+    "random-eviction": (lambda r: kvpress.RandomPress(r, seed=0), lambda s: CacheMethod(RandomEviction(), prompt=s), "unknown"),
+    "knorm": (lambda r: kvpress.KnormPress(r), lambda s: CacheMethod(KeyNorm(), prompt=s), "unknown"),
+    "keydiff": (lambda r: kvpress.KeyDiffPress(r), lambda s: CacheMethod(KeyDiff(), prompt=s), "unknown"),
     "lagkv": (
         lambda r: kvpress.LagKVPress(r, n_sink=4, lag_size=LAG),
-        lambda s: Method(LagKV(lag=LAG), prompt=s), "unknown",
+        lambda s: CacheMethod(LagKV(lag=LAG), prompt=s), "unknown",
     ),
-    "streaming": (lambda r: kvpress.StreamingLLMPress(r, n_sink=4), lambda s: Method(prompt=s, sinks=4), "unknown"),
-    "h2o": (lambda r: kvpress.ObservedAttentionPress(r), lambda s: Method(H2O(mean=True), prompt=s), "unknown"),
+    "streaming-llm": (lambda r: kvpress.StreamingLLMPress(r, n_sink=4), lambda s: CacheMethod(prompt=s, sinks=4), "unknown"),
+    "h2o": (lambda r: kvpress.ObservedAttentionPress(r), lambda s: CacheMethod(H2O(mean=True), prompt=s), "unknown"),
     "snapkv": (
         lambda r: kvpress.SnapKVPress(r, window_size=WINDOW, kernel_size=KERNEL),
-        lambda s: Method(SnapKV(window=WINDOW, kernel=KERNEL), prompt=s), "known",
+        lambda s: CacheMethod(SnapKV(window=WINDOW, kernel=KERNEL), prompt=s), "known",
     ),
-    "tova": (lambda r: kvpress.TOVAPress(r), lambda s: Method(Tova(), prompt=s), "known"),
+    "tova": (lambda r: kvpress.TOVAPress(r), lambda s: CacheMethod(Tova(), prompt=s), "known"),
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def score(model: Any, task: tasks.Task, way: Any, eager: bool) -> dict[str, floa
 
 def compressed(model: Any, context: torch.Tensor, way: Any, eager: bool) -> Any:
     """Return the cache of a context, compressed by a press or a method."""
-    if isinstance(way, Method):
+    if isinstance(way, CacheMethod):
         cache: Any = MemoryCache(model, way)
         with attached(model):
             model(context, past_key_values=cache)

@@ -43,7 +43,7 @@ def furnish(root: Path) -> tuple[str, str]:
     """Fill a space; return a key that may do everything, and the id of a cube."""
     fill(root, CUBES, "none")
     with Mnemos(root, embedder="none") as memory:
-        cube = memory.space("load").list(limit=1).items[0].id
+        cube = memory.space("load").cubes(limit=1).items[0].id
     return KeyStore.under(root).add("page", spaces=["*"], rights=RIGHTS)[0], cube
 
 

@@ -99,7 +99,7 @@ def state_of(root: Path) -> tuple[Any, ...]:
     """Return all that an attack could have changed: the vault, the names of spaces, and the keys."""
     with Mnemos(root, embedder="none") as memory:
         dump = json.dumps(list(memory.space("vault").dump()), sort_keys=True)
-        mine = [cube.id for cube in memory.space("mine").list().items]
+        mine = [cube.id for cube in memory.space("mine").cubes().items]
         names = memory.spaces()
     with closing(KeyStore.under(root)) as keys:
         return dump, mine, names, [(key.id, key.spaces, key.rights, key.revoked, key.expires) for key in keys.all()]

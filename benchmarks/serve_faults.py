@@ -145,13 +145,8 @@ def text_of(mark: str) -> str:
 
 def stored(space: Space) -> Iterator[tuple[str, str]]:
     """Yield the mark and the text of every memory of a space."""
-    cursor = None
-    while True:
-        page = space.list(limit=1000, cursor=cursor, state="any")
-        for cube in page.items:
-            yield str(cube.metadata.get("mark")), cube.text
-        if (cursor := page.next_cursor) is None:
-            return
+    for cube in space.cubes(limit=1000, state="any"):
+        yield str(cube.metadata.get("mark")), cube.text
 
 
 def check(root: Path, acknowledged: dict[str, str], tally: Tally) -> None:

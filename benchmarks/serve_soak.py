@@ -109,7 +109,7 @@ class Client:
         """Ask for a block for a prompt."""
         return self.send("POST", f"{self.base}/context", {"question": self.new(), "tokens": 500})[0], 200
 
-    def list(self) -> tuple[int, int]:
+    def cubes(self) -> tuple[int, int]:
         """Read a page of the list."""
         return self.send("GET", f"{self.base}/cubes?limit=50&speaker=Ana")[0], 200
 
@@ -149,7 +149,7 @@ class Client:
 
 
 VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and how often, in a hundred
-    Client.add: 6, Client.search_known: 26, Client.search_new: 3, Client.context: 2, Client.list: 8, Client.get: 24,
+    Client.add: 6, Client.search_known: 26, Client.search_new: 3, Client.context: 2, Client.cubes: 8, Client.get: 24,
     Client.update: 3, Client.history: 6, Client.facts: 6, Client.stats: 4, Client.forget: 2, Client.wrong_key: 5,
     Client.malformed: 5,
 }  # fmt: skip

@@ -267,23 +267,27 @@ class Space:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
         return cube
 
-    def list(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
-        """Return current cubes in the order in which they were written, `limit` a page.
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+        """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
-        Takes the filters of `search` (session, speaker, role, kind, source, where, since, until, as_of).
+        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and give its `.next_cursor` as
+        `cursor` to get the following one. Takes the filters of `search` (session, speaker, role, kind, source, where,
+        since, until, as_of). Raises InvalidInput for a limit below 1 and an unknown filter.
         """
         if limit < 1:
             raise InvalidInput(f"limit is {limit}, expected 1 or more.")
         rows = self.store.select(make_filter(**filters), after=cursor or 0, limit=limit + 1)
         items = [cube for _, cube in rows[:limit]]
-        return Page(items, rows[limit - 1][0] if len(rows) > limit else None)
+        following = rows[limit - 1][0] if len(rows) > limit else None
+        return Page(items, following, lambda at: self.cubes(limit=limit, cursor=at, **filters))
+
+    def count(self) -> int:
+        """Return the number of current cubes."""
+        return int(self.store.stats()["cubes"])
 
     def history(self, cube_id: str) -> Sequence[MemCube]:
         """Return all versions of a cube, oldest first. Raises NotFound."""
         return self.text.history(cube_id)
-
-    def __len__(self) -> int:
-        return int(self.store.stats()["cubes"])
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""

@@ -69,7 +69,7 @@ def space(memory):
 
 
 def ids_of(space):
-    return [cube.id for cube in space.list().items]
+    return [cube.id for cube in space.cubes().items]
 
 
 def plain(model, space, ids, question=QUESTION, **options):
@@ -144,7 +144,7 @@ def test_it_goes_with_the_cube(model, space, way):
     else:
         space.update(b, content="My sister Rita lives in Porto.")
     assert len(space.store.blobs.ids()) == 1
-    assert not {cube.id for cube in space.list(kind="kv").items} - space.store.blobs.ids()
+    assert not {cube.id for cube in space.cubes(kind="kv").items} - space.store.blobs.ids()
     left = [i for i in (a, b, c) if way == "update" or i != b]
     active = space.activate(left, model, Letters())
     assert active.found["ram"] == (1 if way == "update" else 0), "what was erased does not stay in RAM"
@@ -253,7 +253,7 @@ def test_it_is_not_found_by_search_and_not_exported(model, space):
     space.activate(ids_of(space), model, Letters())
     assert [h.cube.id for h in space.search("Where does Rita live?")] == before
     assert [r["cube"]["id"] for r in space.dump()] == [r["cube"]["id"] for r in rows]
-    assert len(space.list(kind="kv").items) == 3
+    assert len(space.cubes(kind="kv").items) == 3
     assert space.doctor().healthy
 
 

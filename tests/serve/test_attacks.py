@@ -70,5 +70,5 @@ def test_metadata_that_is_no_utf_8_comes_back_as_it_was_sent(tmp_path):
         made = client.post("/v1/spaces/ana/cubes", content=body, headers={"Content-Type": "application/json"})
         assert made.status_code == 201
         assert made.json()["cubes"][0]["metadata"] == {"b": "\ud800", "c": "é"}
-        app.state.answers.close()
+        app.state.idempotency.close()
         keys.close()

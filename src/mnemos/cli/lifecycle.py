@@ -11,7 +11,7 @@ from mnemos.cli.escape import styled
 from mnemos.cli.options import AsOf, CubeId, EmbedderSpec, Json, ReasonerSpec, Root, SpaceName, pairs
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import terminal
-from mnemos.cube import told
+from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
 from mnemos.store.sqlite import audit as log
 from mnemos.text.forget.policy import Policy
@@ -68,7 +68,7 @@ def facts(
     with terminal(ctx, root, space, "none", as_json) as t:
         found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, ended=past)
         if t.json:
-            t.say([told(asdict(fact)) for fact in found])
+            t.say([to_jsonable(asdict(fact)) for fact in found])
             return
         if not found:
             t.out.print("no facts are known")
@@ -199,7 +199,7 @@ def audit_show(
     with terminal(ctx, root, space, "none", as_json) as t:
         found = log.entries(t.space().store.connection, after=after, limit=limit)
         if t.json:
-            t.say([told(asdict(entry)) for entry in found])
+            t.say([to_jsonable(asdict(entry)) for entry in found])
             return
         table = columns("entry", "when", "who", "what", "cubes", "chain")
         for e in found:

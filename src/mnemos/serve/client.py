@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from mnemos.cube import MemCube, Page
 from mnemos.errors import MnemosError, StoreError
 from mnemos.serve.requests import Call, Calls, spaces_of
 from mnemos.serve.requests import ServerError as ServerError
@@ -62,7 +64,6 @@ class RemoteSpace:
     search_sessions = _now(Calls.search_sessions)
     context = _now(Calls.context)
     get = _now(Calls.get)
-    list = _now(Calls.list)
     update = _now(Calls.update)
     history = _now(Calls.history)
     rollback = _now(Calls.rollback)
@@ -72,6 +73,7 @@ class RemoteSpace:
     facts = _now(Calls.facts)
     decisions = _now(Calls.decisions)
     links = _now(Calls.links)
+    count = _now(Calls.count)
     stats = _now(Calls.stats)
     consolidate = _now(Calls.consolidate)
     fade = _now(Calls.fade)
@@ -80,9 +82,32 @@ class RemoteSpace:
     unarchive = _now(Calls.unarchive)
     restore = _now(Calls.restore)
 
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+        """Return current cubes in the order in which they were written; see `Space.cubes`."""
+        page = self.client.send(self.calls.cubes(limit=limit, cursor=cursor, **filters))
+        return replace(page, read=lambda at: self.cubes(limit=limit, cursor=at, **filters))
+
     def dump(self) -> Iterator[dict[str, Any]]:
         """Yield every cube with its versions, as it comes in; see `Space.dump`."""
         return self.client.stream(self.calls.dump())
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncPage:
+    """A page of cubes; `async for` goes on over all pages that follow, each read when it is reached."""
+
+    items: list[MemCube]  # the cubes of this page alone
+    next_cursor: int | None  # the `cursor` of the following page; None: this is the last one
+    read: Callable[[int], Awaitable[AsyncPage]] = field(repr=False, compare=False)  # reads the page at a cursor
+
+    async def __aiter__(self) -> AsyncIterator[MemCube]:
+        page = self
+        while True:
+            for cube in page.items:
+                yield cube
+            if page.next_cursor is None:
+                return
+            page = await page.read(page.next_cursor)
 
 
 class AsyncRemoteSpace:
@@ -99,7 +124,6 @@ class AsyncRemoteSpace:
     search_sessions = _later(Calls.search_sessions)
     context = _later(Calls.context)
     get = _later(Calls.get)
-    list = _later(Calls.list)
     update = _later(Calls.update)
     history = _later(Calls.history)
     rollback = _later(Calls.rollback)
@@ -109,6 +133,7 @@ class AsyncRemoteSpace:
     facts = _later(Calls.facts)
     decisions = _later(Calls.decisions)
     links = _later(Calls.links)
+    count = _later(Calls.count)
     stats = _later(Calls.stats)
     consolidate = _later(Calls.consolidate)
     fade = _later(Calls.fade)
@@ -116,6 +141,11 @@ class AsyncRemoteSpace:
     archive = _later(Calls.archive)
     unarchive = _later(Calls.unarchive)
     restore = _later(Calls.restore)
+
+    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> AsyncPage:
+        """Return current cubes in the order in which they were written: `async for cube in await space.cubes()`."""
+        page = await self.client.send(self.calls.cubes(limit=limit, cursor=cursor, **filters))
+        return AsyncPage(page.items, page.next_cursor, lambda at: self.cubes(limit=limit, cursor=at, **filters))
 
     def dump(self) -> AsyncIterator[dict[str, Any]]:
         """Yield every cube with its versions, as it comes in; see `Space.dump`."""

@@ -118,7 +118,7 @@ class Calls:
     def get(self, /, cube_id: str) -> Call[MemCube]:
         return Call("GET", self._cube(cube_id), MemCube.from_dict)
 
-    def list(self, /, **options: Any) -> Call[Page]:
+    def cubes(self, /, **options: Any) -> Call[Page]:
         query = _given(options)
         if "where" in query:
             query["where"] = json.dumps(query["where"])
@@ -154,6 +154,9 @@ class Calls:
     def links(self, /, cube_id: str | None = None, *, kind: str | None = None) -> Call[Sequence[Link]]:
         path = self.path if cube_id is None else self._cube(cube_id)
         return Call("GET", f"{path}/links", lambda d: [Link(**x) for x in d["links"]], query=_given({"kind": kind}))
+
+    def count(self) -> Call[int]:
+        return Call("GET", f"{self.path}/stats", lambda data: int(data["cubes"]))
 
     def stats(self) -> Call[dict[str, Any]]:
         return Call("GET", f"{self.path}/stats", dict)

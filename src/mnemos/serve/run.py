@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
         self._check_certificate()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         address = f"{'https' if self.pair else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-        root = str(self.app.state.gate.memory.root)
+        root = str(self.app.state.pool.memory.root)
         more = {"address": address, "root": root, "version": __version__, "pid": os.getpid()}
         log.info("serving", extra={"more": more})
         tell_manager("READY=1")

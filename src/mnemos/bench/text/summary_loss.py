@@ -63,7 +63,7 @@ def run(
 
 
 def _summaries(space: Space, level: str) -> str:
-    cubes = space.list(kind="summary", limit=10_000).items
+    cubes = space.cubes(kind="summary", limit=10_000).items
     return "\n".join(c.text for c in cubes if c.metadata["level"] == level)
 
 

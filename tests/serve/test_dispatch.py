@@ -79,8 +79,8 @@ def at_once(monkeypatch):
     counts = {True: 0, False: 0}
     before = dispatch._at_once
 
-    def counted(desk, body):
-        answer = before(desk, body)
+    def counted(access, body):
+        answer = before(access, body)
         counts[answer is not None] += 1
         return answer
 
