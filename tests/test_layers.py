@@ -78,6 +78,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.text.forget.strengthen": TODAY,
         "mnemos.text.memory": TODAY,
         "mnemos.text.recall.current": TODAY,
+        "mnemos.text.recall.facts": TODAY,
         "mnemos.text.recall.known": TODAY,
         "mnemos.text.recall.live": TODAY,
         "mnemos.text.records": TODAY,

@@ -89,23 +89,24 @@ def test_secrets_are_refused_or_kept_where_the_space_says_so(space):
 def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path):
     import sqlite3
 
-    from mnemos.store.sqlite import audit
+    from mnemos.store.audit import acting
+    from mnemos.store.sqlite.store import SqliteStore
 
     with Mnemos(tmp_path, embedder="none", actor="bo", clock=lambda: T0) as memory:
         space = memory.space("ana")
         cube = space.add("I live in Porto.")
         space.update(cube.id, content="I live in Faro.")
-        with audit.acting("carla"):
+        with acting("carla"):
             space.pin(cube.id)
         space.forget([cube.id])
-        entries = audit.entries(space.store.connection)
+        entries = space.store.audit.entries()
         assert [(e.actor, e.action, e.cubes) for e in entries] == [
             ("bo", "add", 1), ("bo", "update", 1), ("carla", "pin", 1), ("bo", "erase", 1),
         ]  # fmt: skip
         assert len({e.digest for e in entries}) == 1
         assert cube.id not in json.dumps([e.digest for e in entries])
-        assert audit.verify(space.store.connection, entries[1].chain) == (4, [])
-        assert audit.verify(space.store.connection, "00")[1] == [
+        assert space.store.audit.verify(entries[1].chain) == (4, [])
+        assert space.store.audit.verify("00")[1] == [
             "the head that was given is not in the log: entries were cut off, or it is of another space"
         ]
         path = space.store.path
@@ -121,6 +122,4 @@ def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path)
         other.execute(change)
         other.commit()
         other.close()
-        from mnemos.store.sqlite.connection import Connection
-
-        assert audit.verify(Connection(copy, "ana"))[1] != []
+        assert SqliteStore(copy, "ana").audit.verify()[1] != []

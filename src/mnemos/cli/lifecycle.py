@@ -13,7 +13,6 @@ from mnemos.cli.render import columns
 from mnemos.cli.terminal import terminal
 from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
-from mnemos.store.sqlite import audit as log
 from mnemos.text.forget.policy import Policy
 
 NUMBERS = ("below", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
@@ -197,7 +196,7 @@ def audit_show(
 ) -> None:
     """Show entries, oldest first."""
     with terminal(ctx, root, space, "none", as_json) as t:
-        found = log.entries(t.space().store.connection, after=after, limit=limit)
+        found = t.space().store.audit.entries(after=after, limit=limit)
         if t.json:
             t.say([to_jsonable(asdict(entry)) for entry in found])
             return
@@ -222,7 +221,7 @@ def audit_verify(
     """Recompute the chain of hashes. Exit code 1 when an entry was changed, removed or inserted."""
     with terminal(ctx, root, space, "none", as_json) as t:
         here = t.space()
-        count, problems = log.verify(here.store.connection, head)
+        count, problems = here.store.audit.verify(head)
         if t.json:
             t.say({"space": here.name, "entries": count, "problems": problems})
         elif problems:

@@ -24,7 +24,7 @@ from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
-from mnemos.store.sqlite.audit import acting
+from mnemos.store.audit import acting
 from mnemos.store.sqlite.connection import try_lock
 from mnemos.system import Mnemos
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from mnemos.errors import NotFound
+from mnemos.store.sqlite.audit import AuditTable
+from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.facts import copy_facts
-from mnemos.store.sqlite.rows import COLUMNS
-
-if TYPE_CHECKING:
-    from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.sqlite.rows import COLUMNS, next_seq
 
 _KEPT = ", ".join(
     c for c in COLUMNS.split(", ") if c not in ("n", "version", "state", "learned", "replaced", "valid_to")
@@ -21,22 +19,21 @@ _KEPT = ", ".join(
 class LifeTable:
     """Implements `Lives`."""
 
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, space: str, audit: AuditTable) -> None:
+        self._connection, self._space, self._audit = connection, space, audit
 
     def pin(self, cube_id: str, on: bool) -> None:
         """Protect a cube from being forgotten by policy, or end that. Raises NotFound."""
-        store = self._store
-        with store.connection.write() as db:
+        with self._connection.write() as db:
             done = db.execute("UPDATE cubes SET pinned = ? WHERE id = ? AND replaced IS NULL", (on, cube_id)).rowcount
             if not done:
-                raise NotFound(f"there is no cube {cube_id!r} in space {store.space!r}.")
-            store.log(db, "pin" if on else "unpin", [cube_id])
+                raise NotFound(f"there is no cube {cube_id!r} in space {self._space!r}.")
+            self._audit.append("pin" if on else "unpin", [cube_id])
 
     def supersede(self, cube_id: str, until: int, learned: int) -> None:
         """Write the next version of a cube: equal, but superseded and true until `until`."""
-        with self._store.connection.write() as db:
-            seq = self._store.next_seq(db)
+        with self._connection.write() as db:
+            seq = next_seq(db)
             old = db.execute("SELECT n FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)).fetchone()[0]
             db.execute("UPDATE cubes SET replaced = ?, seq = ? WHERE n = ?", (learned, seq, old))
             new = db.execute(
@@ -48,7 +45,7 @@ class LifeTable:
 
     def set_strength(self, rows: Iterable[tuple[float, int, int, int, str]]) -> None:
         """Write (strength, layer, recalls, recalled_at, id) of current versions. `changes` does not report it."""
-        with self._store.connection.write() as db:
+        with self._connection.write() as db:
             db.executemany(
                 "UPDATE cubes SET strength = ?, layer = ?, recalls = ?, recalled_at = ? WHERE id = ? AND replaced IS NULL",
                 rows,

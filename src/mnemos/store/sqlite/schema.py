@@ -6,10 +6,10 @@ seen `seq` N asks for rows above N, and for the keys in `gone`, to catch up with
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 
 from mnemos.errors import ForeignFile, NewerFile
+from mnemos.store.hashes import text_hash
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
 VERSION = 2
@@ -99,12 +99,6 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 
 INSERT INTO pending SELECT id, 0, 'written before facts were kept' FROM cubes WHERE replaced IS NULL;
 UPDATE words SET print = (SELECT text_hash(text) FROM cubes WHERE cubes.n = words.n);
 """
-
-
-def text_hash(text: str) -> int:
-    """Return a 64-bit number of a text: those that differ only in case, spaces and closing dots share it."""
-    plain = " ".join(text.casefold().split()).rstrip(".! ") or text
-    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:

@@ -13,7 +13,7 @@ from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Reasoner
 from mnemos.reason.condense import filler_terms
 from mnemos.store.base import Entry
-from mnemos.store.sqlite.schema import text_hash
+from mnemos.store.hashes import text_hash
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.update.decide import Compare, Key, Living, Statement, Verdicts, decide, since
 
