@@ -11,9 +11,9 @@ if not (importlib.util.find_spec("torch") and importlib.util.find_spec("transfor
 @pytest.fixture(scope="session")
 def small():
     """The trained "recall" model with its record: from the user's cache, else trained once (about a minute)."""
-    from mnemos.bench.kv.tiny_models import train_small
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
-    return train_small("recall")
+    return train_tiny_model("recall")
 
 
 @pytest.fixture(scope="session")

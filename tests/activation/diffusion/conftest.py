@@ -34,6 +34,6 @@ def ids(model):
 @pytest.fixture(scope="session")
 def trained():
     """The trained model: from the user's cache, else trained once (about a minute on a free core)."""
-    from mnemos.bench.kv.masked_lm import train_masked
+    from mnemos.bench.kv.masked_lm import train_masked_lm
 
-    return train_masked()
+    return train_masked_lm()
