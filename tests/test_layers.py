@@ -43,6 +43,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.transfer.markdown -> mnemos.space": TODAY,
     },
     "circles": {
+        "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
         "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
         "mnemos.migrate.prefill <-> mnemos.space": TODAY,
