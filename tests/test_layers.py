@@ -42,6 +42,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.transfer.markdown -> mnemos.space": TODAY,
     },
     "circles": {
+        "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
         "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
@@ -75,6 +76,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.text.forget.strengthen": TODAY,
         "mnemos.text.memory": TODAY,
         "mnemos.text.recall.current": TODAY,
+        "mnemos.text.recall.facts": TODAY,
         "mnemos.text.recall.known": TODAY,
         "mnemos.text.recall.live": TODAY,
         "mnemos.text.records": TODAY,
