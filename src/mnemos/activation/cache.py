@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,7 +27,9 @@ class MemoryCache(Cache):  # type: ignore[misc]
     keys and values.
     """
 
-    def __init__(self, model: Any, method: CacheMethod | None = None) -> None:
+    def __init__(
+        self, model: Any, method: CacheMethod | None = None, before_evict: Callable[[MemoryCache], None] | None = None
+    ) -> None:
         config = model.config.get_text_config(decoder=True)
         kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
         if kinds or getattr(config, "is_encoder_decoder", False):
@@ -36,6 +39,7 @@ class MemoryCache(Cache):  # type: ignore[misc]
             )
         self.model = model
         self.method = method or CacheMethod()
+        self.before_evict = before_evict  # called with the cache before each eviction: it holds the most then
         self.reading = "off"  # "on" while a prompt comes in chunks
         self.waiting: list[Pending] = []
         self.transcript = Transcript()
@@ -51,7 +55,7 @@ class MemoryCache(Cache):  # type: ignore[misc]
         new = object.__new__(MemoryCache)
         memo[id(self)] = new
         memo[id(self.model)] = self.model  # stores refer to it too
-        shared = {"model", "method", "_rotary"}
+        shared = {"model", "method", "before_evict", "_rotary"}
         new.__dict__.update({k: v if k in shared else copy.deepcopy(v, memo) for k, v in self.__dict__.items()})
         return new
 

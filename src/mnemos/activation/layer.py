@@ -241,6 +241,8 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     def evict(self, views: list[LayerView]) -> None:
         """Let the score learn from a call, then evict what the budgets do not hold."""
         method, reading = self.cache.method, self.cache.reading
+        if self.cache.before_evict is not None:
+            self.cache.before_evict(self.cache)
         for view in views:
             method.observe(view)
         ended = not self.prompt and reading != "on"
