@@ -17,7 +17,7 @@ from mnemos.config import read_file, secret
 from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from mnemos.serve.config import Serve
+    from mnemos.serve.config import ServeSettings
     from mnemos.serve.keys import KeyStore
 
 keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
@@ -43,7 +43,9 @@ def serve(
     ] = None,
     tls_cert: Annotated[
         Path | None,
-        typer.Option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM, with its chain)."),
+        typer.Option(
+            "--tls-cert", metavar="FILE", help="ServeSettings TLS with this certificate (PEM, with its chain)."
+        ),
     ] = None,
     tls_key: Annotated[
         Path | None,
@@ -93,7 +95,7 @@ def serve(
     embedder: EmbedderSpec = None,
     reasoner: ReasonerSpec = None,
 ) -> None:
-    """Serve the memory over HTTP, until Ctrl-C. The first start prints a key, once."""
+    """ServeSettings the memory over HTTP, until Ctrl-C. The first start prints a key, once."""
     given = {
         "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
         "tls_key": tls_key, "rate": rate, "max_body": max_body, "upstream": upstream, "log_format": log_format,
@@ -110,7 +112,7 @@ def serve(
             _serve(t.settings, settings, upstream_key)
 
 
-def _refuse_bare(s: Serve) -> None:
+def _refuse_bare(s: ServeSettings) -> None:
     """Raise InvalidInput for an address that others can reach, unless they are meant to."""
     if _loopback(s.host) or s.allow_remote:
         return
@@ -121,7 +123,7 @@ def _refuse_bare(s: Serve) -> None:
     raise InvalidInput(f"other machines can reach {s.host}. Add --allow-remote if you mean it{bare}.")
 
 
-def _serve(general: CliSettings, s: Serve, upstream_key: str | None) -> None:
+def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> None:
     from mnemos.serve.app import add_proxy, create_app
     from mnemos.serve.keys import KeyStore
     from mnemos.serve.limits import ServerLimits

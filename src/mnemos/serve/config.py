@@ -27,7 +27,7 @@ PREFIX = "MNEMOS_SERVE_"
 PATHS = ("tls_cert", "tls_key")
 
 
-class Serve(BaseSettings):
+class ServeSettings(BaseSettings):
     """What a server is told. The descriptions are the help of the options, too."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
@@ -44,7 +44,7 @@ class Serve(BaseSettings):
         None, description="Also be a proxy before this OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
         "its key is $MNEMOS_UPSTREAM_KEY.",
     )  # fmt: skip
-    tls_cert: Path | None = Field(None, description="Serve TLS with this certificate (PEM, with its chain).")
+    tls_cert: Path | None = Field(None, description="ServeSettings TLS with this certificate (PEM, with its chain).")
     tls_key: Path | None = Field(None, description="The private key of the certificate (PEM, not encrypted).")
     log_format: Literal["text", "json"] = Field("text", description="How lines of the log look: text or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -75,31 +75,31 @@ class Serve(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> Serve:
+    def _both_or_none(self) -> ServeSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both, a certificate and its key: tls_cert and tls_key")
         return self
 
 
-def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[Serve, list[Setting]]:
+def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[ServeSettings, list[Setting]]:
     """Return the settings in force, and where each comes from. An option that is None was not given.
 
     Raises InvalidInput for a value that cannot be, and for a name that no setting has, in the file or the environment.
     """
-    known = Serve.model_fields
+    known = ServeSettings.model_fields
     refuse_unknown(file.serve, known, f"in [serve] of {file.path}")
     ours = sorted(name.upper() for name in os.environ if name.upper().startswith(PREFIX))
     refuse_unknown(ours, [PREFIX + name.upper() for name in known], "in the environment")
     from_file = {name: value for name, value in file.serve.items() if value != ""}
     from_file |= {name: file.near(Path(from_file[name])) for name in PATHS if isinstance(from_file.get(name), str)}
-    from_env = EnvSettingsSource(Serve)()
+    from_env = EnvSettingsSource(ServeSettings)()
     given = {name: value for name, value in options.items() if value is not None}
     merged = {**from_file, **from_env, **given}
     sources = dict.fromkeys(known, DEFAULT)
     sources |= dict.fromkeys(from_file, file.source)
     sources |= {name: f"environment {PREFIX}{name.upper()}" for name in from_env} | dict.fromkeys(given, "option")
     try:
-        settings = Serve(**merged)
+        settings = ServeSettings(**merged)
     except ValidationError as error:
         raise InvalidInput(_message(error, sources)) from None
     return settings, [Setting(f"serve.{name}", getattr(settings, name), sources[name]) for name in known]

@@ -304,5 +304,5 @@ def import_(access: SpaceAccess, request: Request) -> Json:
     """Write what an export yielded, all or none; the body is read as it comes."""
     limits: ServerLimits = request.app.state.limits
     with access.open("write", create=True) as space:
-        added, skipped = space.restore(models.records(models.lines(request, limits.line)))
+        added, skipped = space.restore(models.records(models.lines(request, limits.import_line)))
         return Json({"added": added, "skipped": skipped})
