@@ -5,9 +5,8 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 import floors
+import pytest
 
 MOST_LINES, MOST_OF_FUNCTION = 400, 60
 PROTOCOLS = ("activation", "text", "store")  # what an object offers here is a protocol, never a hasattr

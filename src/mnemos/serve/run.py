@@ -140,7 +140,7 @@ def run(server: Server, close: Callable[[], None]) -> None:
 def use_one_malloc_arena() -> None:
     """Make all threads allocate from one glibc arena: with an arena per thread, fragmented memory is never reused.
 
-    Without it the resident memory of a server keeps growing, at a falling rate (benchmarks/serve_soak.py).
+    Without it the resident memory of a server keeps growing, at a falling rate (benchmarks/serve/soak.py).
     """
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))
