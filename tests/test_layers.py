@@ -62,6 +62,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.inspect.fading": TODAY,
         "mnemos.inspect.graph": TODAY,
         "mnemos.migrate.prefill": TODAY,
+        "mnemos.serve.access": TODAY,
         "mnemos.serve.keys": TODAY,
         "mnemos.serve.limits": TODAY,
         "mnemos.serve.page_routes": TODAY,

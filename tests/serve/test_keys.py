@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 from mnemos import Mnemos
 from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
-from mnemos.serve import keys as module
+from mnemos.serve import access as module
+from mnemos.serve.access import Access, SpacePool
 from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, Access, KeyStore, SpacePool
+from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.limits import MAX_BUCKETS, RateLimiter
 
 app = typer.Typer()

@@ -27,7 +27,9 @@ HERE = Path(__file__).parents[2]
 UNIT = (HERE / "packaging" / "mnemos.service").read_text(encoding="utf-8")
 DOCKERFILE = (HERE / "packaging" / "Dockerfile").read_text(encoding="utf-8")
 GUIDE = (HERE / "docs" / "operate.md").read_text(encoding="utf-8")
-VARIABLES = {f"MNEMOS_{name.upper()}" for name in GENERAL} | {PREFIX + name.upper() for name in ServeSettings.model_fields}
+VARIABLES = {f"MNEMOS_{name.upper()}" for name in GENERAL} | {
+    PREFIX + name.upper() for name in ServeSettings.model_fields
+}
 VARIABLES |= set(SECRETS) | {f"{name}_FILE" for name in SECRETS} | {"MNEMOS_CONFIG"}
 
 

@@ -521,7 +521,7 @@ def test_unknown_routes_and_methods_are_problems(client):
 
 
 def test_many_requests_at_once_and_a_removal_between_them(server):
-    server.app.state.pool.most = 2
+    server.app.state.pool.max_open = 2
     client, statuses = server.client(), []
 
     def work(n):

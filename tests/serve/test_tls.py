@@ -94,9 +94,9 @@ def test_a_missing_file_an_unreadable_one_and_one_that_is_no_pem_are_told(tmp_pa
     assert "key" in serve("--tls-cert", pair.cert, "--tls-key", tmp_path / "none.pem", *rest)
     assert "Is a directory" in serve("--tls-cert", tmp_path, "--tls-key", pair.key, *rest)
     (tmp_path / "text.pem").write_text("hello")
-    assert "no certificate and key in PEM" in serve("--tls-cert", tmp_path / "text.pem", "--tls-key", pair.key, *rest)
-    assert "needs both" in serve("--tls-cert", pair.cert, *rest)
-    assert "needs both" in serve("--tls-key", pair.key, *rest)
+    assert "not a certificate and a key in PEM" in serve("--tls-cert", tmp_path / "text.pem", "--tls-key", pair.key, *rest)
+    assert "needs both a certificate" in serve("--tls-cert", pair.cert, *rest)
+    assert "needs both a certificate" in serve("--tls-key", pair.key, *rest)
 
 
 def test_the_key_of_another_certificate_and_an_encrypted_one_are_told(tmp_path):

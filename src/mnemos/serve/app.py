@@ -17,8 +17,9 @@ except ImportError as error:
     raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from error
 
 from mnemos.serve import key_routes, models, page_models, page_routes, problems, routes, static
+from mnemos.serve.access import Access, Forbidden, SpacePool
 from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher
-from mnemos.serve.keys import Access, Forbidden, KeyStore, SpacePool
+from mnemos.serve.keys import KeyStore
 from mnemos.serve.middleware import OPEN_PATHS, Guard
 from mnemos.serve.problems import Problem
 

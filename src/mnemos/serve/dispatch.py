@@ -19,7 +19,7 @@ from starlette.responses import Response
 from mnemos.embed.base import CachesVectors, knows
 from mnemos.errors import EmbedderError, StoreBusy
 from mnemos.serve import models, routes
-from mnemos.serve.keys import Access
+from mnemos.serve.access import Access
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
 from mnemos.text.search import unwaited
@@ -106,7 +106,7 @@ def _is_small(access: Access, body: models.Search) -> bool:
 def _without_waiting(access: Access, body: models.Search) -> Json | None:
     """Return the response to a search if it can be computed without blocking, else None."""
     try:
-        with access.unwaited() as space:
+        with access.try_open() as space:
             if space is None:
                 return None
             with unwaited(space.text, body.query) as ready:
@@ -117,7 +117,7 @@ def _without_waiting(access: Access, body: models.Search) -> Json | None:
 
 def _embed(access: Access) -> Callable[[Access, models.Search], None]:
     """Return a function that computes and caches the vector of a question and its cosines with the space's cubes."""
-    with access.unwaited() as space:
+    with access.try_open() as space:
         view = None if space is None else space.live.view
 
     def embed(access: Access, body: models.Search) -> None:

@@ -77,7 +77,7 @@ class PrivateFile:
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path} cannot be used ({error}).") from error
 
-    def stamp(self) -> tuple[int, int]:
+    def change_token(self) -> tuple[int, int]:
         """Return a token that changes whenever the file does, whichever process changed it."""
         with self._lock:
             return self.rows("PRAGMA data_version")[0][0], self._db.total_changes

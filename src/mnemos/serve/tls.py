@@ -40,7 +40,7 @@ class KeyPair:
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
                 raise InvalidInput(f"the TLS key {self.key} does not belong to the certificate {self.cert}.") from error
-            why = (error.reason or "no PEM").replace("_", " ").lower()
+            why = (error.reason or "not PEM").replace("_", " ").lower()
             raise InvalidInput(f"{self.cert} and {self.key} are not a certificate and a key in PEM ({why}).") from error
 
     def context(self) -> ssl.SSLContext:
