@@ -320,7 +320,7 @@ def shelf(space: Space, **options: Any) -> Shelf:
     known: Shelf | None = getattr(space, "shelf", None)
     if known is None or options:
         known = space.shelf = Shelf(space, **options)
-        space.live.on_drop = known.cool
+        space.view.on_drop = known.cool
     return known
 
 

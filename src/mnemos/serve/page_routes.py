@@ -75,10 +75,10 @@ def curve(desk: Here, id: Id, days: Annotated[float, Query(gt=0, le=36_500)] = 9
         })  # fmt: skip
 
 
-def fading(desk: Here, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
+def due_soon(desk: Here, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
     """What the policy lets go of now, and the weakest of the rest: at most `limit` of each. One scan of numbers, O(N)."""
     with desk.open("read") as here:
-        found = overview.fading(here, limit=limit)
+        found = overview.due_soon(here, limit=limit)
         return Json({
             "law": found.policy.law, "policy": asdict(found.policy),
             "archive": _briefs(found.archive), "erase": _briefs(found.erase), "next": _briefs(found.next),
@@ -121,11 +121,11 @@ def archive(desk: Here, body: models.Archive) -> Json:
         return Json({"changed": list(change(body.ids))})
 
 
-def fade(desk: Here, body: models.Fade | None = None) -> Json:
+def apply_policy(desk: Here, body: models.Fade | None = None) -> Json:
     """Say what the policy lets go of (needs read), or with preview=false do it (needs read, write and erase). O(N)."""
     preview = body is None or body.preview
     with desk.open("read", *(() if preview else ("write", "erase"))) as here:
-        return Json(asdict(here.fade(preview=preview)))
+        return Json(asdict(here.apply_policy(preview=preview)))
 
 
 def policy(desk: Here) -> Json:

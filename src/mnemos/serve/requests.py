@@ -17,7 +17,7 @@ from mnemos.errors import InvalidInput, MnemosError
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Faded
+from mnemos.text.forget.policy import Forgotten
 
 if TYPE_CHECKING:
     import httpx
@@ -87,19 +87,19 @@ class Calls:
         self.path = f"/v1/spaces/{_part(name)}"
 
     def add(
-        self, /, content: Any, *, decide: bool = True, idempotency_key: str | None = None, **more: Any
+        self, /, content: Any, *, reconcile: bool = True, idempotency_key: str | None = None, **more: Any
     ) -> Call[MemCube]:
         message = {"content": content, **_given(more)}
-        return self._add([message], decide, idempotency_key, lambda data: _cubes(data)[0])
+        return self._add([message], reconcile, idempotency_key, lambda data: _cubes(data)[0])
 
     def add_many(
-        self, /, messages: Iterable[Mapping[str, Any]], *, decide: bool = True, idempotency_key: str | None = None
+        self, /, messages: Iterable[Mapping[str, Any]], *, reconcile: bool = True, idempotency_key: str | None = None
     ) -> Call[list[MemCube]]:
-        return self._add(list(messages), decide, idempotency_key, _cubes)
+        return self._add(list(messages), reconcile, idempotency_key, _cubes)
 
-    def _add(self, messages: list[Any], decide: bool, key: str | None, read: Callable[[Any], T]) -> Call[T]:
+    def _add(self, messages: list[Any], reconcile: bool, key: str | None, read: Callable[[Any], T]) -> Call[T]:
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
-        return Call("POST", f"{self.path}/cubes", read, {"messages": messages, "decide": decide}, headers=headers)
+        return Call("POST", f"{self.path}/cubes", read, {"messages": messages, "reconcile": reconcile}, headers=headers)
 
     def search(self, /, query: str, k: int = 10, **options: Any) -> Call[list[Hit]]:
         return Call("POST", f"{self.path}/search", _hits, {"query": query, "k": k, **_given(options)})
@@ -161,8 +161,8 @@ class Calls:
     def consolidate(self, /, **options: Any) -> Call[Consolidation]:
         return Call("POST", f"{self.path}/consolidate", _consolidation, _given(options))
 
-    def fade(self, /, *, preview: bool = False) -> Call[Faded]:
-        return Call("POST", f"{self.path}/fade", _faded, {"preview": preview})
+    def apply_policy(self, /, *, preview: bool = False) -> Call[Forgotten]:
+        return Call("POST", f"{self.path}/apply-policy", _forgotten, {"preview": preview})
 
     def pin(self, /, cube_id: str, *, on: bool = True) -> Call[None]:
         return Call("POST", self._cube(cube_id) + "/pin", lambda _: None, {"on": on})
@@ -267,8 +267,10 @@ def _receipt(data: Any) -> Receipt:
 
 
 def _consolidation(data: Any) -> Consolidation:
-    return Consolidation(**{**data, "faded": _faded(data["faded"]), "ids_waiting": frozenset(data["ids_waiting"])})
+    return Consolidation(
+        **{**data, "forgotten": _forgotten(data["forgotten"]), "ids_waiting": frozenset(data["ids_waiting"])}
+    )
 
 
-def _faded(data: Any) -> Faded:
-    return Faded(**{name: tuple(ids) for name, ids in data.items()})
+def _forgotten(data: Any) -> Forgotten:
+    return Forgotten(**{name: tuple(ids) for name, ids in data.items()})

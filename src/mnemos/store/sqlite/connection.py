@@ -126,7 +126,7 @@ class Connection:
             yield self._ready()
 
     @contextmanager
-    def unwaited(self) -> Iterator[bool]:
+    def try_lock(self) -> Iterator[bool]:
         """Hold the connection if no other thread does, and give whether it is held.
 
         What would wait for another process meanwhile raises StoreBusy at once.

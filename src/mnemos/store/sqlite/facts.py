@@ -231,7 +231,7 @@ class Life:
 
     # -- strength
 
-    def twins(self, prints: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None, int]]:
+    def duplicates(self, prints: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None, int]]:
         """Return (print, id, speaker, role, session, at) of active current cubes whose terms are the same."""
         query = (
             "SELECT print, id, speaker, role, session, at FROM words JOIN cubes USING (n) "

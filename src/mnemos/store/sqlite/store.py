@@ -21,7 +21,7 @@ from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.facts import Life
 from mnemos.store.sqlite.removal import activations, family, hash_id, remove, select_in, traces
 from mnemos.store.sqlite.rows import INSERT, SELECT, chunks, marks, to_cube, to_row, to_sql
-from mnemos.store.sqlite.schema import print_of
+from mnemos.store.sqlite.schema import text_hash
 
 _INDEX_ROWS = (
     "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state = 'superseded', "
@@ -135,7 +135,7 @@ class SqliteStore:
     def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[str], Sequence[DateRow]]]) -> None:
         """Write (key, text, terms, dates) of versions."""
         for n, text, terms, dates in rows:
-            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), print_of(text)))
+            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), text_hash(text)))
             for d in dates:
                 values = (n, d.start, d.stop, d.phrase, d.begin, d.end, d.granularity, d.relative)
                 db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
