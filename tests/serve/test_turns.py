@@ -16,7 +16,7 @@ from mnemos.errors import StoreBusy
 from mnemos.serve import dispatch
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import KeyStore
-from mnemos.text.recall import live
+from mnemos.text.recall import view
 from mnemos.text.search import try_lock
 
 TEXTS = (
@@ -140,9 +140,9 @@ def test_what_takes_a_wait_is_told(memory, monkeypatch):
     assert not ready()  # it is not up to date
     space.search("Who plays the cello?")
     assert ready()
-    monkeypatch.setattr(live, "LIGHT", 4)
+    monkeypatch.setattr(view, "LIGHT", 4)
     assert not ready()  # it is large
-    monkeypatch.setattr(live, "LIGHT", 5)
+    monkeypatch.setattr(view, "LIGHT", 5)
     assert ready()
     monkeypatch.setattr("mnemos.text.forget.strengthen.WAITING", 10)
     assert not ready()  # the recalls of one more search would be written
