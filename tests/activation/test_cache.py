@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.presets import get_preset
 from mnemos.errors import InvalidInput, NotFound
 
@@ -43,8 +43,8 @@ def logits(model, ids, cache, chunks=CHUNKS, mask=None):
         end = at + size
         more = {}
         if mask is not None:
-            places = (mask[:, :end].cumsum(1) - 1).clamp(min=0)[:, at:end]
-            more = {"attention_mask": mask[:, :end], "position_ids": places}
+            positions = (mask[:, :end].cumsum(1) - 1).clamp(min=0)[:, at:end]
+            more = {"attention_mask": mask[:, :end], "position_ids": positions}
         found.append(model(ids[:, at:end], past_key_values=cache, **more).logits)
         at = end
     return torch.cat(found, 1)
@@ -76,8 +76,8 @@ def test_a_padded_row_gives_the_same_as_the_row_alone_when_entries_go(model, ids
     mask = torch.ones(2, 40, dtype=torch.long)
     mask[0, :10] = 0
     with attached(model):
-        both = logits(model, ids, MemoryCache(model, Method(prompt=15, sinks=2)), (30, 1, 9), mask)
-        alone = logits(model, ids[:1, 10:], MemoryCache(model, Method(prompt=15, sinks=2)), (20, 1, 9))
+        both = logits(model, ids, MemoryCache(model, CacheMethod(prompt=15, sinks=2)), (30, 1, 9), mask)
+        alone = logits(model, ids[:1, 10:], MemoryCache(model, CacheMethod(prompt=15, sinks=2)), (20, 1, 9))
     assert (both[:1, 30:] - alone[:, 20:]).abs().max() <= 1e-5
 
 
@@ -97,17 +97,17 @@ def test_sliding_windows_are_those_of_transformers(ids):
 
 def test_what_stays_are_sinks_and_the_most_recent_in_order(model, ids):
     with attached(model):
-        cache = MemoryCache(model, Method(prompt=8, decode=8, sinks=2))
+        cache = MemoryCache(model, CacheMethod(prompt=8, decode=8, sinks=2))
         for end in (20, *range(21, 41)):
-            model(ids[:, cache.seen : end], past_key_values=cache)
-            slots = cache.layers[0].groups[0].store.entries.slots
-            assert slots.tolist() == [[[0, 1, *range(end - 6, end)]] * 2] * 2
-    assert cache.seen == 40
+            model(ids[:, cache.tokens_read : end], past_key_values=cache)
+            positions = cache.layers[0].groups[0].store.entries.position_ids
+            assert positions.tolist() == [[[0, 1, *range(end - 6, end)]] * 2] * 2
+    assert cache.tokens_read == 40
 
 
 def test_what_goes_is_freed(model, ids):
     with attached(model):
-        full, small = MemoryCache(model), MemoryCache(model, Method(prompt=0.25))
+        full, small = MemoryCache(model), MemoryCache(model, CacheMethod(prompt=0.25))
         for cache in (full, small):
             model(ids, past_key_values=cache)
     for layer in small.layers:
@@ -119,7 +119,7 @@ def test_what_goes_is_freed(model, ids):
 def test_dropping_is_masking(model, ids):
     """A dropped entry has the same effect as one that a mask hides from then on."""
     with attached(model):
-        cache = MemoryCache(model, Method(prompt=10, sinks=3))
+        cache = MemoryCache(model, CacheMethod(prompt=10, sinks=3))
         model(ids[:, :20], past_key_values=cache)
         found = model(ids[:, 20:], past_key_values=cache).logits
     mask = torch.ones(20, 40, dtype=torch.bool).tril(20)
@@ -134,7 +134,7 @@ def test_closed_positions_are_those_of_a_text_without_what_went(ids):
     """In a model of one layer keys do not depend on what stood before: dropping and closing up is never having read."""
     model = llama(layers=1)
     with attached(model):
-        cache = MemoryCache(model, Method(prompt=10, sinks=3, closed=True))
+        cache = MemoryCache(model, CacheMethod(prompt=10, sinks=3, reindex_positions=True))
         model(ids[:, :20], past_key_values=cache)
         found = model(ids[:, 20:24], past_key_values=cache).logits
     short = torch.cat((ids[:, :3], ids[:, 13:24]), 1)
@@ -146,7 +146,8 @@ def test_a_later_token_of_a_chunk_never_changes_an_earlier_one(model, ids):
     changed[:, -1] = 50
     with attached(model):
         found = [
-            logits(model, x, MemoryCache(model, Method(prompt=6, decode=12, sinks=2)), (20, 20)) for x in (ids, changed)
+            logits(model, x, MemoryCache(model, CacheMethod(prompt=6, decode=12, sinks=2)), (20, 20))
+            for x in (ids, changed)
         ]
     assert torch.equal(found[0][:, :-1], found[1][:, :-1])
     assert not torch.equal(found[0][:, -1], found[1][:, -1])
@@ -160,7 +161,7 @@ def test_generate_equals_transformers_own(model, ids, options):
     torch.manual_seed(3)
     with attached(model):
         assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model), **more), expected)
-        dropping = MemoryCache(model, Method(prompt=0.5, decode=12, sinks=2))
+        dropping = MemoryCache(model, CacheMethod(prompt=0.5, decode=12, sinks=2))
         assert model.generate(ids, past_key_values=dropping, **more).shape == expected.shape
     assert dropping.held == [[12]] * 3
 
@@ -173,15 +174,17 @@ def test_assisted_decoding_equals_greedy_and_is_refused_where_it_cannot_go_back(
         found = model.generate(ids[:1], past_key_values=MemoryCache(model), assistant_model=helper, **more)
         with pytest.raises((InvalidInput, ValueError)):
             model.generate(
-                ids[:1], past_key_values=MemoryCache(model, Method(decode=10)), assistant_model=helper, **more
+                ids[:1], past_key_values=MemoryCache(model, CacheMethod(decode=10)), assistant_model=helper, **more
             )
     assert torch.equal(found, expected)
 
 
 def test_reading_in_chunks_is_reading_at_once(model, ids):
     with attached(model):
-        expected = model(ids, past_key_values=(whole := MemoryCache(model, Method(prompt=10, sinks=2)))).logits[:, -1]
-    parts = MemoryCache(model, Method(prompt=10, sinks=2))
+        expected = model(ids, past_key_values=(whole := MemoryCache(model, CacheMethod(prompt=10, sinks=2)))).logits[
+            :, -1
+        ]
+    parts = MemoryCache(model, CacheMethod(prompt=10, sinks=2))
     assert (read(model, ids, parts, chunk=7) - expected).abs().max() <= 1e-5
     assert parts.held == whole.held == [[10]] * 3
 
@@ -191,12 +194,12 @@ def test_reading_in_chunks_under_a_decode_budget_never_holds_more_than_both(mode
 
     class Spy:
         def __call__(self, view):
-            return view.entries.places()
+            return view.entries.positions()
 
-        def watch(self, view):
+        def observe(self, view):
             seen.append(len(view.entries))
 
-    cache = MemoryCache(model, Method(Spy(), decode=9))
+    cache = MemoryCache(model, CacheMethod(Spy(), decode=9))
     read(model, ids, cache, chunk=6)
     assert max(seen) <= 9 + 6
     assert cache.held == [[9]] * 3
@@ -211,7 +214,7 @@ def test_a_shared_budget_may_differ_by_head_and_adds_up(model, ids):
             return [torch.tensor([each - 5, each + 5]) for _ in needs]
 
     with attached(model):
-        cache, full = MemoryCache(model, Method(prompt=20, spread=Uneven())), MemoryCache(model)
+        cache, full = MemoryCache(model, CacheMethod(prompt=20, allocation=Uneven())), MemoryCache(model)
         for one in (cache, full):
             model(ids, past_key_values=one)
         assert cache.held == [[15, 25]] * 3
@@ -224,11 +227,11 @@ def test_a_shared_budget_may_differ_by_head_and_adds_up(model, ids):
 
 def test_a_copy_is_left_alone(model, ids):
     with attached(model):
-        cache = MemoryCache(model, Method(prompt=10))
+        cache = MemoryCache(model, CacheMethod(prompt=10))
         model(ids, past_key_values=cache)
         other, keys = cache.copy(), cache.layers[0].keys.clone()
         model(ids[:, :5], past_key_values=other)
-    assert (cache.seen, other.seen) == (40, 45)
+    assert (cache.tokens_read, other.tokens_read) == (40, 45)
     assert torch.equal(cache.layers[0].keys, keys)
 
 
@@ -241,10 +244,10 @@ def test_a_cache_outside_the_door_is_refused_and_the_model_is_given_back(model, 
     assert model.config._attn_implementation == before
 
 
-@pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"every": 0}])
+@pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"interval": 0}])
 def test_budgets_that_mean_nothing_are_refused(given):
     with pytest.raises(InvalidInput):
-        Method(**given)
+        CacheMethod(**given)
 
 
 def test_an_unknown_recipe_names_its_neighbours():

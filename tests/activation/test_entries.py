@@ -20,8 +20,8 @@ def entries(first: int, count: int, *names: str) -> Entries:
     numbers = torch.arange(first, first + count).expand(1, HEADS, count)
     wide = numbers[..., None].expand(-1, -1, -1, WIDTH).float()
     made = Entries(wide.clone(), -wide)
-    if "slots" in names:
-        made.slots = numbers.int()
+    if "position_ids" in names:
+        made.position_ids = numbers.int()
     if "valid" in names:
         made.valid = numbers % 3 > 0
     if "got" in names:
@@ -37,7 +37,7 @@ def copied(held: Entries, new: Entries) -> dict[str, Tensor]:
     for name in mine.keys() | its.keys():
         parts = [
             side[name] if name in side
-            else one.places() + shift if name == "slots"
+            else one.positions() + shift if name == "position_ids"
             else torch.full((1, HEADS, len(one)), fill.get(name, 0))
             for one, side, shift in ((held, mine, 0), (new, its, len(held)))
         ]  # fmt: skip
@@ -49,7 +49,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name].to(one[name].dtype)) for name in one)
 
 
-KINDS = st.sets(st.sampled_from(["slots", "valid", "got"]))
+KINDS = st.sets(st.sampled_from(["position_ids", "valid", "got"]))
 
 
 @settings(max_examples=150, deadline=None)
@@ -98,7 +98,7 @@ def test_what_is_gathered_lets_the_room_go() -> None:
     held = entries(0, 64).joined(entries(64, 1))
     few = held.gather(torch.tensor([[[1, 5], [2, 6]]]))
     assert few.keys.untyped_storage().nbytes() == few.keys.numel() * 4
-    assert few.nbytes == 2 * few.keys.numel() * 4 + few.slots.numel() * 4
+    assert few.nbytes == 2 * few.keys.numel() * 4 + few.position_ids.numel() * 4
 
 
 def test_gradients_flow_through_what_is_appended() -> None:

@@ -10,6 +10,6 @@ except ImportError as gone:
 
 from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache, read
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 
-__all__ = ["MemoryCache", "Method", "attached", "read"]
+__all__ = ["CacheMethod", "MemoryCache", "attached", "read"]

@@ -11,15 +11,15 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 from mnemos.activation.attention import attend
 from mnemos.activation.entries import Entries
-from mnemos.activation.transcript import note_after, note_before
+from mnemos.activation.transcript import record_logits, record_tokens
 from mnemos.errors import InvalidInput
 
-DOOR = "mnemos"  # the name under which transformers knows our attention function
+BACKEND = "mnemos"  # the name under which transformers knows our attention function
 REFUSED = ("softcap", "s_aux", "position_bias")
 
 
 def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """Return the padding alone, (B, tokens seen): who may see whom is decided by slots when attending."""
+    """Return the padding alone, (B, tokens seen): who may see whom is decided by positions when attending."""
     return None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
 
 
@@ -45,7 +45,7 @@ def _forward(
 
 
 @contextmanager
-def through(model: Any, name: str, attention: Any, mask: Any) -> Iterator[None]:
+def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[None]:
     """Let a model attend by a function in transformers' own registry, and give it back as it was.
 
     Raises InvalidInput for a model that does not support other attention functions.
@@ -69,7 +69,7 @@ def attached(model: Any) -> Iterator[Any]:
     Nothing is patched: the model's attention implementation is set by transformers' own registry. Raises InvalidInput
     for a model that does not support other attention functions.
     """
-    if model.config._attn_implementation == DOOR:
+    if model.config._attn_implementation == BACKEND:
         yield model
         return
     hooks: list[Any] = []
@@ -77,27 +77,27 @@ def attached(model: Any) -> Iterator[Any]:
 
     def watch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Watch what layers read once a cache wants it: a hook costs every layer, every token."""
-        if not watched and wants_inputs(kwargs.get("past_key_values")):
+        if not watched and needs_hidden_states(kwargs.get("past_key_values")):
             layers = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "k_proj")]
-            watched.extend(m.register_forward_pre_hook(_note_inputs, with_kwargs=True) for m in layers)
+            watched.extend(m.register_forward_pre_hook(_record_hidden_states, with_kwargs=True) for m in layers)
 
-    with through(model, DOOR, _forward, _mask):
+    with use_attention(model, BACKEND, _forward, _mask):
         try:
             hooks.append(model.base_model.register_forward_pre_hook(watch, with_kwargs=True))
-            hooks.append(model.register_forward_pre_hook(note_before, with_kwargs=True))
-            hooks.append(model.register_forward_hook(note_after, with_kwargs=True))
+            hooks.append(model.register_forward_pre_hook(record_tokens, with_kwargs=True))
+            hooks.append(model.register_forward_hook(record_logits, with_kwargs=True))
             yield model
         finally:
             for hook in (*hooks, *watched):
                 hook.remove()
 
 
-def wants_inputs(cache: Any) -> bool:
+def needs_hidden_states(cache: Any) -> bool:
     """Tell whether a cache keeps what its layers' attention reads instead of keys and values (XQuant)."""
-    return getattr(getattr(getattr(cache, "method", None), "store", None), "wants_inputs", False)
+    return getattr(getattr(getattr(cache, "method", None), "store", None), "needs_hidden_states", False)
 
 
-def _note_inputs(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _record_hidden_states(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     cache = kwargs.get("past_key_values", kwargs.get("past_key_value"))
-    if cache is not None and wants_inputs(cache):
+    if cache is not None and needs_hidden_states(cache):
         cache.layers[module.layer_idx].inputs = args[0] if args else kwargs["hidden_states"]

@@ -1,4 +1,4 @@
-"""Attention over what is held: exact, with the places of entries, padding, windows and grouped heads."""
+"""Attention over what is held: exact, with the positions of entries, padding, windows and grouped heads."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def query_heads(heads: Tensor, groups: int) -> Tensor:
 def visible(entries: Entries, start: int, queries: int, window: int | None = None) -> Tensor | None:
     """Return which entries each query may see, (B or 1, H or 1, q, T) as booleans; None when it is all of them.
 
-    The first query stands at slot `start`; a query sees what stands at or before its own slot, with `window` only the last
-    so many slots, and always itself, so that a query that is padding has something to see.
+    The first query stands at position `start`; a query sees what stands at or before its own position, with `window`
+    only the last `window` positions, and always itself, so that a query that is padding has something to see.
     """
-    plain = entries.slots is None and entries.valid is None
+    plain = entries.position_ids is None and entries.valid is None
     if queries == 1 and entries.valid is None and (window is None or (plain and len(entries) <= window)):
         return None
-    slots = entries.places()[:1, :1] if plain else entries.places()
-    at = torch.arange(start, start + queries, device=slots.device)[:, None]
-    place = slots[:, :, None, :]
+    positions = entries.positions()[:1, :1] if plain else entries.positions()
+    at = torch.arange(start, start + queries, device=positions.device)[:, None]
+    place = positions[:, :, None, :]
     seen = place <= at
     if window is not None:
         seen = seen & (place > at - window)
@@ -44,7 +44,11 @@ def attend(
     queries, keys, values = query.shape[2], entries.keys, entries.values
     mask = None
     causal = (
-        queries > 1 and len(entries) == queries and entries.valid is None and entries.slots is None and window is None
+        queries > 1
+        and len(entries) == queries
+        and entries.valid is None
+        and entries.position_ids is None
+        and window is None
     )
     if not causal:
         mask = visible(entries, start, queries, window)
@@ -82,7 +86,7 @@ def weights(
     return logits.softmax(-1)
 
 
-def received(query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None) -> Tensor:
+def attention_mass(query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None) -> Tensor:
     """Return the attention that each entry got from all queries of a call, summed over them, (B, H, G, T).
 
     O(q T D) time; `ROWS` queries at a time, so O(T) memory.

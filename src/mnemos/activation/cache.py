@@ -9,24 +9,24 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from mnemos.activation.attach import DOOR, attached
-from mnemos.activation.layer import MemoryLayer, Pending
-from mnemos.activation.method import Method, Setup
+from mnemos.activation.attach import BACKEND, attached
+from mnemos.activation.layer import CacheLayer, Pending
+from mnemos.activation.method import CacheMethod, Setup
 from mnemos.activation.rotary import Rotary
-from mnemos.activation.transcript import Notes
+from mnemos.activation.transcript import Transcript
 from mnemos.errors import InvalidInput
 
 
 class MemoryCache(Cache):  # type: ignore[misc]
-    """A transformers cache that lets go, by a `Method`. Use it inside `with attached(model):`.
+    """A transformers cache that lets go, by a `CacheMethod`. Use it inside `with attached(model):`.
 
-    Pass it as `past_key_values` to the model or to `generate` (sampling and beams too; assisted decoding where nothing is
-    dropped while generating). Batches may be padded. `nbytes` and `held` tell what it holds, `seen` what it has read. The
-    first call is the prompt; `read` reads one in chunks. Raises InvalidInput for models whose layers hold no keys and
-    values.
+    Pass it as `past_key_values` to the model or to `generate` (sampling and beams too; assisted decoding where nothing
+    is dropped while generating). Batches may be padded. `nbytes` and `held` tell what it holds, `seen` what it has
+    read. The first call is the prompt; `read` reads one in chunks. Raises InvalidInput for models whose layers hold no
+    keys and values.
     """
 
-    def __init__(self, model: Any, method: Method | None = None) -> None:
+    def __init__(self, model: Any, method: CacheMethod | None = None) -> None:
         config = model.config.get_text_config(decoder=True)
         kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
         if kinds or getattr(config, "is_encoder_decoder", False):
@@ -35,17 +35,17 @@ class MemoryCache(Cache):  # type: ignore[misc]
                 f"this model has {what}: only decoders whose layers attend to keys and values are supported."
             )
         self.model = model
-        self.method = method or Method()
+        self.method = method or CacheMethod()
         self.reading = "off"  # "on" while a prompt comes in chunks
         self.waiting: list[Pending] = []
-        self.notes = Notes()
+        self.transcript = Transcript()
         self.shared: dict[str, Any] = {}  # what a method keeps of all layers
         self._call: tuple[int, int, Any] = (0, 0, None)
         self._places = torch.empty(0)
         self._rotary: Rotary | None = None
         self._count = int(config.num_hidden_layers)
         super().__init__(layers=[])
-        self.layers.extend(MemoryLayer(self, i) for i in range(self._count))
+        self.layers.extend(CacheLayer(self, i) for i in range(self._count))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryCache:
         new = object.__new__(MemoryCache)
@@ -60,9 +60,9 @@ class MemoryCache(Cache):  # type: ignore[misc]
         return copy.deepcopy(self)
 
     @property
-    def seen(self) -> int:
+    def tokens_read(self) -> int:
         """Tokens read."""
-        return int(self.layers[0].seen)
+        return int(self.layers[0].tokens_read)
 
     @property
     def held(self) -> list[list[int]]:
@@ -76,32 +76,32 @@ class MemoryCache(Cache):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Forget everything."""
-        self.waiting, self.notes, self.shared = [], Notes(), {}
+        self.waiting, self.transcript, self.shared = [], Transcript(), {}
         super().reset()
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
-        self.notes.rows(beam_idx)
+        self.transcript.rows(beam_idx)
         super().reorder_cache(beam_idx)
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
-        self.notes.rows(indices)
+        self.transcript.rows(indices)
         super().batch_select_indices(indices)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row of the batch."""
-        if self.notes.tokens is not None:
-            self.notes.rows(torch.arange(self.notes.tokens.shape[0]).repeat_interleave(repeats))
+        if self.transcript.tokens is not None:
+            self.transcript.rows(torch.arange(self.transcript.tokens.shape[0]).repeat_interleave(repeats))
         super().batch_repeat_interleave(repeats)
 
-    def noted(self) -> Notes:
+    def get_transcript(self) -> Transcript:
         """Return what has been noted of the text."""
-        return self.notes
+        return self.transcript
 
     def setup(self, index: int) -> Setup:
         """Return what a store may know."""
-        return Setup(index, self._count, self.rotary, self.model, self.noted, self.shared)
+        return Setup(index, self._count, self.rotary, self.model, self.get_transcript, self.shared)
 
     def rotary(self) -> Rotary:
         """Return how keys move, checked on this model. Raises InvalidInput where they cannot."""
@@ -109,16 +109,16 @@ class MemoryCache(Cache):  # type: ignore[misc]
             self._rotary = checked_rotary(self.model)
         return self._rotary
 
-    def places(self, start: int, end: int, device: Any) -> Tensor:
-        """Return the slots of a call, (q,), made once for the layers of a device."""
+    def positions(self, start: int, end: int, device: Any) -> Tensor:
+        """Return the positions of a call, (q,), made once for the layers of a device."""
         key = (start, end, device)
         if self._call != key:
             self._call, self._places = key, torch.arange(start, end, dtype=torch.int32, device=device)
         return self._places
 
-    def check_door(self) -> None:
+    def check_attached(self) -> None:
         """Raise unless the model attends through our door: else nothing would ever be dropped."""
-        if self.model.config._attn_implementation != DOOR:
+        if self.model.config._attn_implementation != BACKEND:
             raise InvalidInput(
                 "the model does not attend through Mnemos: use the cache inside `with attached(model):`."
             )
@@ -128,14 +128,14 @@ class MemoryCache(Cache):  # type: ignore[misc]
         waiting, self.waiting = self.waiting, []
         if not waiting:
             return
-        assert self.method.spread is not None
-        counts = self.method.spread.counts([w.need for w in waiting], waiting[0].each, len(waiting[0].view.entries))
+        assert self.method.allocation is not None
+        counts = self.method.allocation.counts([w.need for w in waiting], waiting[0].each, len(waiting[0].view.entries))
         for one, count in zip(waiting, counts, strict=True):
             one.layer.share(one.view, one.rank, count)
 
 
 def checked_rotary(model: Any) -> Rotary:
-    """Return the rotation of a model's keys, after a look at what the model itself makes of one token at two places."""
+    """Return the rotation of a model's keys, after a look at what the model itself makes of one token at two positions."""
     rotary = Rotary(model)
     cache = MemoryCache(model)
     device = next(model.parameters()).device

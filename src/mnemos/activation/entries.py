@@ -44,7 +44,8 @@ class Room:
             and mine["values"] is self.views["values"]
             and mine["keys"].shape[2] == self.used
             and end <= keys.shape[2]
-            and mine.keys() == self.buffers.keys() >= its.keys()  # else some have slots, or padding, and some do not
+            # else some have positions, or padding, and some do not
+            and mine.keys() == self.buffers.keys() >= its.keys()
             and all(t.dtype == self.buffers[name].dtype for name, t in its.items())
             and not (its["keys"].requires_grad and torch.is_grad_enabled())
             and not (keys.is_inference() and not torch.is_inference_mode_enabled())
@@ -68,13 +69,13 @@ class Room:
 class Entries:
     """Entries in the order of the text; whoever drops some keeps that order.
 
-    `slots` counts the tokens seen before each one (None: 0 to T-1, nothing was dropped), `valid` is False for padding,
-    `bias` is added to the logits (merged entries), `extra` is what a method remembers of each entry, by name.
+    `position_ids` counts the tokens seen before each one (None: 0 to T-1, nothing was dropped), `valid` is False for
+    padding, `bias` is added to the logits (merged entries), `extra` is what a method remembers of each entry, by name.
     """
 
     keys: Tensor  # (B, H, T, D), rotated as the model rotated them
     values: Tensor  # (B, H, T, D)
-    slots: Tensor | None = None  # (B, H, T)
+    position_ids: Tensor | None = None  # (B, H, T)
     valid: Tensor | None = None  # (B, H, T)
     bias: Tensor | None = None  # (B, H, T)
     extra: dict[str, Tensor] = field(default_factory=dict)  # (B, H, T) each
@@ -92,7 +93,7 @@ class Entries:
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors that are there, by name; those of `extra` as `extra.NAME`."""
         found = {"keys": self.keys, "values": self.values}
-        for name in ("slots", "valid", "bias"):
+        for name in ("position_ids", "valid", "bias"):
             if (tensor := getattr(self, name)) is not None:
                 found[name] = tensor
         for name, tensor in self.extra.items():
@@ -103,22 +104,22 @@ class Entries:
     def of(tensors: dict[str, Tensor]) -> Entries:
         """Return the entries that `tensors` was taken from."""
         made = Entries(
-            tensors["keys"], tensors["values"], tensors.get("slots"), tensors.get("valid"), tensors.get("bias")
+            tensors["keys"], tensors["values"], tensors.get("position_ids"), tensors.get("valid"), tensors.get("bias")
         )
         for name, tensor in tensors.items():
             if name.startswith("extra."):
                 made.extra[name.removeprefix("extra.")] = tensor
         return made
 
-    def places(self) -> Tensor:
-        """Return the slots, (B, H, T), counted when nothing was dropped."""
-        if self.slots is not None:
-            return self.slots
+    def positions(self) -> Tensor:
+        """Return the positions, (B, H, T), counted when nothing was dropped."""
+        if self.position_ids is not None:
+            return self.position_ids
         return torch.arange(len(self), dtype=torch.int32, device=self.keys.device).expand(self.keys.shape[:3])
 
     def numbered(self) -> Entries:
-        """Return the same with `slots` written out: from then on entries may go."""
-        return self if self.slots is not None else replace(self, slots=self.places().clone())
+        """Return the same with `position_ids` written out: from then on entries may go."""
+        return self if self.position_ids is not None else replace(self, position_ids=self.positions().clone())
 
     def memory(self, name: str) -> Tensor:
         """Return what a method remembers of each entry, (B, H, T) in float32; zeros at first."""
@@ -147,9 +148,9 @@ class Entries:
         """Return the entries of some rows of the batch, in that order (beams)."""
         return self.each(lambda t: t.index_select(0, index.to(t.device)))
 
-    def before(self, slot: int) -> int:
-        """Return how many entries of a head stand before a slot."""
-        return int((self.places()[0, 0] < slot).sum())
+    def before(self, position: int) -> int:
+        """Return how many entries of a head stand before a position."""
+        return int((self.positions()[0, 0] < position).sum())
 
     def owned(self) -> Entries:
         """Return the same without the rest of larger tensors that these are parts of: a chunk, or queries beside them."""
@@ -167,7 +168,7 @@ class Entries:
         return self.each(lambda t: t.detach().clone())  # torch refuses to copy what a gradient could flow through
 
     def joined(self, new: Entries) -> Entries:
-        """Return these entries followed by new ones, which need `slots` when something was dropped before.
+        """Return these entries followed by new ones, which need `position_ids` when something was dropped before.
 
         O(new), and O(all) once in T / 32 tokens: room is made for what comes after, and entries may share it. Where a
         gradient flows, O(all).
@@ -175,12 +176,12 @@ class Entries:
         if not len(self):
             return new
         mine, its, end = self.tensors(), new.tensors(), len(self) + len(new)
-        if "slots" in mine and "slots" not in its:
-            its["slots"] = new.places() + len(self)
+        if "position_ids" in mine and "position_ids" not in its:
+            its["position_ids"] = new.positions() + len(self)
         room = self.room
         if room is None or not room.takes(mine, its, end):
-            if "slots" in its and "slots" not in mine:
-                mine["slots"] = self.places()
+            if "position_ids" in its and "position_ids" not in mine:
+                mine["position_ids"] = self.positions()
             for one, other in ((mine, its), (its, mine)):
                 for name in other.keys() - one.keys():
                     size = (*one["keys"].shape[:3], *other[name].shape[3:])

@@ -11,7 +11,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from mnemos.activation.attention import attend, query_heads
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Plain, Store, View, counted
+from mnemos.activation.method import EntryStore, LayerView, Plain, counted
 from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ class Group:
     """Heads that hold equally many entries; `heads` is None when it is all of them."""
 
     heads: Tensor | None
-    store: Store
+    store: EntryStore
 
 
 @dataclass
 class Pending:
     """A layer that has read the prompt and waits for the others, to share a budget with them."""
 
-    layer: MemoryLayer
-    view: View
+    layer: CacheLayer
+    view: LayerView
     each: int
     rank: Tensor
     need: Tensor
 
 
-class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
+class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     """One layer of a `MemoryCache`. `seen` counts tokens read, `held` entries kept: they are never the same thing."""
 
     is_sliding = False
@@ -52,12 +52,12 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Forget everything."""
-        self.seen = 0
+        self.tokens_read = 0
         self.batch = 0  # rows
         self.prompt = 0
         self.steps = 0
         self.memory: dict[str, Any] = {}
-        self.late: list[View] = []  # a call whose entries go once its logits are known
+        self.deferred: list[LayerView] = []  # a call whose entries go once its logits are known
         self.groups = [Group(None, self.cache.method.store(self.cache.setup(self.index)))]
         self.is_initialized = False
 
@@ -74,7 +74,7 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
     def _whole(self) -> Entries:
         if len(self.groups) > 1:
             raise InvalidInput("the heads of this layer hold different numbers of entries: read `groups` instead.")
-        return self.groups[0].store.read(torch.empty(0), self.seen)
+        return self.groups[0].store.read(torch.empty(0), self.tokens_read)
 
     @property
     def held(self) -> list[int]:
@@ -95,19 +95,19 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Hand the new keys and values on to the attention function, marked as this layer's; it keeps them."""
         if self.index == 0:
-            self.cache.check_door()
+            self.cache.check_attached()
         self.is_initialized = True
         key_states._mnemos_layer = self
         return key_states, value_states
 
     def get_seq_length(self, *args: Any) -> int:
         """Return the tokens seen: positions go on from there."""
-        return self.seen
+        return self.tokens_read
 
     def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
         """Return the sizes of a mask over all tokens seen; the mask over what is held is made when attending."""
         count = query_length if isinstance(query_length, int) else int(query_length.shape[0])
-        return self.seen + count, 0
+        return self.tokens_read + count, 0
 
     def get_max_length(self) -> int:
         """Return -1: there is no limit to what may be read."""
@@ -122,8 +122,8 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def crop(self, count: int) -> None:
         """Let go of the last `-count` tokens, or (transformers 4) of those after the first `count`. Raises InvalidInput."""
-        seen = self.seen + count if count <= 0 else min(count, self.seen)
-        if seen == self.seen:
+        seen = self.tokens_read + count if count <= 0 else min(count, self.tokens_read)
+        if seen == self.tokens_read:
             return
         if not self.is_croppable or (seen < self.prompt and self.cache.method.prompt is not None):
             raise InvalidInput(
@@ -131,11 +131,11 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             )
         for group in self.groups:
             group.store.crop(seen)
-        self.seen = seen
+        self.tokens_read = seen
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
-        self.batch = len(beam_idx) if self.seen else 0
+        self.batch = len(beam_idx) if self.tokens_read else 0
         for group in self.groups:
             group.store.rows(beam_idx)
 
@@ -149,23 +149,25 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def attend(self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None) -> Tensor:
         """Take in the entries of a call, return the output of its queries, then let go of what need not stay."""
-        self.let_go_late()
+        self.evict_deferred()
         step = getattr(self.groups[0].store, "step", None)  # the most queries that a store answers at once
         if step is not None and window is None and query.shape[2] > step:
             return self._in_steps(step, module, query, new, scaling)
-        start, method = self.seen, self.cache.method
+        start, method = self.tokens_read, self.cache.method
         if window is not None and not start:
             self.groups = [Group(None, Plain())]
         if self.prompt:
             self.steps += 1
-        self.seen += query.shape[2]
+        self.tokens_read += query.shape[2]
         self.batch = query.shape[0]
         views, output = [], None
         resting = self.prompt > 0 and method.rests  # nothing goes any more: nothing has to be looked at
         for group in self.groups:
             some = new if group.heads is None else new.heads(group.heads)
-            if group.store.held != start:  # something was dropped: places no longer follow from the order
-                some.slots = self.cache.places(start, self.seen, query.device).expand(some.keys.shape[:3])
+            if group.store.held != start:  # something was dropped: positions no longer follow from the order
+                some.position_ids = self.cache.positions(start, self.tokens_read, query.device).expand(
+                    some.keys.shape[:3]
+                )
             if self.inputs is not None and window is None:
                 group.store.inputs = self.inputs  # type: ignore[attr-defined]
             group.store.put(some)
@@ -174,10 +176,12 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             entries = group.store.read(asking, start)
             if not resting:
                 views.append(
-                    View(self.index, len(self.cache.layers), asking, entries, start, self.seen, scaling, window,
-                         self.prompt, self.steps, self.memory, module, self.cache.notes, self.cache.shared)
+                    LayerView(self.index, len(self.cache.layers), asking, entries, start, self.tokens_read, scaling, window,
+                         self.prompt, self.steps, self.memory, module, self.cache.transcript, self.cache.shared)
                 )  # fmt: skip
-            part = attend(asking, self._closed(entries) if method.closed else entries, start, scaling, window)
+            part = attend(
+                asking, self._reindexed(entries) if method.reindex_positions else entries, start, scaling, window
+            )
             if hasattr(group.store, "finish"):  # a store whose values are not yet what they stand for
                 part = group.store.finish(part)
             if heads is None:
@@ -191,19 +195,19 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             self._slide(window)
         elif resting:
             return output
-        elif getattr(method.score, "wants_tokens", False):
-            self.late = views
+        elif getattr(method.score, "needs_tokens", False):
+            self.deferred = views
         else:
-            self._let_go(views)
+            self.evict(views)
         if self.index == len(self.cache.layers) - 1:
             self.cache.share()
         return output
 
-    def let_go_late(self) -> None:
-        """Let go of what a score that wants to know the text held back: after the call, or when the next one begins."""
-        views, self.late = self.late, []
+    def evict_deferred(self) -> None:
+        """Run an eviction that waited for the logits of its call: after the call, or when the next one begins."""
+        views, self.deferred = self.deferred, []
         if views:
-            self._let_go(views)
+            self.evict(views)
             if self.index == len(self.cache.layers) - 1:
                 self.cache.share()
 
@@ -217,80 +221,82 @@ class MemoryLayer(CacheLayerMixin):  # type: ignore[misc]
             outputs.append(self.attend(module, query[:, :, part], some, scaling, None))
         return torch.cat(outputs, 2)
 
-    def _closed(self, entries: Entries) -> Entries:
+    def _reindexed(self, entries: Entries) -> Entries:
         """Move keys as if what is held stood without gaps right before the last token."""
-        if entries.slots is None:
+        if entries.position_ids is None:
             return entries
-        rank = torch.arange(self.seen - len(entries), self.seen, device=entries.slots.device)
-        moved = self.cache.rotary().shift(entries.keys, rank - entries.slots)
-        return Entries(moved, entries.values, entries.slots, entries.valid, entries.bias)
+        rank = torch.arange(self.tokens_read - len(entries), self.tokens_read, device=entries.position_ids.device)
+        moved = self.cache.rotary().shift(entries.keys, rank - entries.position_ids)
+        return Entries(moved, entries.values, entries.position_ids, entries.valid, entries.bias)
 
     def _slide(self, window: int) -> None:
         """A layer with a sliding window holds what the window can still show, and no method has a say."""
         for group in self.groups:
             if group.store.held > window - 1 and isinstance(group.store, Plain):
-                entries = group.store.read(torch.empty(0), self.seen)
+                entries = group.store.read(torch.empty(0), self.tokens_read)
                 size = entries.keys.shape
                 last = torch.arange(len(entries) - window + 1, len(entries), device=entries.keys.device)
                 group.store.replace(entries.gather(last.expand(size[0], size[1], -1)))
 
-    def _let_go(self, views: list[View]) -> None:
+    def evict(self, views: list[LayerView]) -> None:
+        """Let the score learn from a call, then evict what the budgets do not hold."""
         method, reading = self.cache.method, self.cache.reading
         for view in views:
-            method.watch(view)
+            method.observe(view)
         ended = not self.prompt and reading != "on"
         if ended:
-            self.prompt = self.seen
-        count = method.of_prompt(self.seen, len(views[0].entries)) if ended else None
-        if count is not None and method.spread is not None:
+            self.prompt = self.tokens_read
+        count = method.of_prompt(self.tokens_read, len(views[0].entries)) if ended else None
+        if count is not None and method.allocation is not None:
             rank = method.rank(views[0], count)
-            self.cache.waiting.append(Pending(self, views[0], count, rank, method.spread.need(views[0], rank)))
+            self.cache.waiting.append(Pending(self, views[0], count, rank, method.allocation.need(views[0], rank)))
             return
         if count is not None:
-            self._forget(self.groups[0], views[0], count)
+            self.evict_to(self.groups[0], views[0], count)
         elif (most := self._most()) is not None:
             for group, view in zip(self.groups, views, strict=True):
-                limit = most + view.entries.before(self.prompt) if method.apart else most
+                limit = most + view.entries.before(self.prompt) if method.separate_budgets else most
                 if len(view.entries) > limit:
-                    self._forget(group, view, limit)
+                    self.evict_to(group, view, limit)
         if ended:
-            self.settle()
+            self.on_prefill_end()
 
     def _most(self) -> int | None:
         """Return the most entries that may be held after this call; None when any number may."""
         method = self.cache.method
-        if method.decode is None or (method.apart and not self.steps) or self.steps % method.every:
+        if method.decode is None or (method.separate_budgets and not self.steps) or self.steps % method.interval:
             return None
         if isinstance(method.decode, float):
-            return counted(method.decode, self.seen - (self.prompt if method.apart else 0))
+            return counted(method.decode, self.tokens_read - (self.prompt if method.separate_budgets else 0))
         return method.decode if isinstance(method.decode, int) else method.decode(self.steps)
 
-    def _forget(self, group: Group, view: View, count: int) -> None:
+    def evict_to(self, group: Group, view: LayerView, count: int) -> None:
+        """Evict all but the `count` entries that rank highest from a group of heads."""
         method = self.cache.method
         if count >= len(view.entries):
             return
         view.entries = view.entries.numbered()
         rank = method.rank(view, count)
-        group.store.replace(method.action(view, method.keep(rank, count), rank))
+        group.store.replace(method.on_evict(view, method.keep(rank, count), rank))
 
-    def share(self, view: View, rank: Tensor, counts: Tensor) -> None:
+    def share(self, view: LayerView, rank: Tensor, counts: Tensor) -> None:
         """Keep what this layer's part of a shared budget allows: one number, or one for each head."""
         method = self.cache.method
         view.entries = view.entries.numbered()
         if counts.dim() == 0 or bool((counts == counts[0]).all()):
             count = int(counts.flatten()[0])
-            self.groups[0].store.replace(method.action(view, method.keep(rank, count), rank))
+            self.groups[0].store.replace(method.on_evict(view, method.keep(rank, count), rank))
         else:
             self.groups = []
             for count in counts.unique().tolist():
                 heads = (counts == count).nonzero()[:, 0]
                 some, part = view.at(heads), rank.index_select(1, heads)
                 store = method.store(self.cache.setup(self.index))
-                store.replace(method.action(some, method.keep(part, count), part))
+                store.replace(method.on_evict(some, method.keep(part, count), part))
                 self.groups.append(Group(heads, store))
-        self.settle()
+        self.on_prefill_end()
 
-    def settle(self) -> None:
+    def on_prefill_end(self) -> None:
         """Tell the stores that the prompt has been read."""
         for group in self.groups:
-            group.store.settled()
+            group.store.on_prefill_end()

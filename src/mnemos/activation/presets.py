@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mnemos import registry
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import NotFound
 from mnemos.registry import Entry, Phase
 
-AtShare = Callable[[float], Method]
+AtShare = Callable[[float], CacheMethod]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 
-class Notes:
+class Transcript:
     """The tokens read so far, (B, T), and the surprise -log p of each, (B, T) in nats, NaN where no logits told it.
 
-    A store factory or a score with `wants_tokens = True` has them kept. The surprise of a token is known after the call that read
-    it; that of a prompt only when the model returned the logits of all its tokens, as in `read`.
+    A store factory or a score with `needs_tokens = True` has them kept. The surprise of a token is known after the call
+    that read it; that of a prompt only when the model returned the logits of all its tokens, as in `read`.
     """
 
     def __init__(self) -> None:
@@ -49,26 +49,26 @@ def surprise(logits: Tensor, ids: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits.float().transpose(1, 2), ids, reduction="none")
 
 
-def note_before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def record_tokens(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Hand the ids of a call to a cache that wants them; a hook of the model."""
     cache: Any = kwargs.get("past_key_values")
     ids = args[0] if args else kwargs.get("input_ids")
-    if ids is not None and wants_tokens(cache):
-        cache.notes.before(ids, cache.seen)
+    if ids is not None and needs_tokens(cache):
+        cache.transcript.before(ids, cache.tokens_read)
 
 
-def note_after(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+def record_logits(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
     """Hand the logits of a call to a cache that wants them; a hook of the model."""
     cache: Any = kwargs.get("past_key_values")
-    if not wants_tokens(cache):
+    if not needs_tokens(cache):
         return
-    if cache.notes.tokens is not None and getattr(output, "logits", None) is not None:
-        cache.notes.after(output.logits.detach())
+    if cache.transcript.tokens is not None and getattr(output, "logits", None) is not None:
+        cache.transcript.after(output.logits.detach())
     for layer in cache.layers:
-        layer.let_go_late()
+        layer.evict_deferred()
 
 
-def wants_tokens(cache: Any) -> bool:
+def needs_tokens(cache: Any) -> bool:
     """Return whether the store or the score of a cache's method wants to know the text."""
     method = getattr(cache, "method", None)
-    return any(getattr(getattr(method, part, None), "wants_tokens", False) for part in ("store", "score"))
+    return any(getattr(getattr(method, part, None), "needs_tokens", False) for part in ("store", "score"))

@@ -79,7 +79,7 @@ def plot_kv(result: dict[str, Any], path: Path | str) -> Path:
 
 def kv_panel(axis: Any, task: str, found: dict[str, dict[str, Any]]) -> None:
     """Draw one task: a line a method."""
-    controls = ("random", "recent")
+    controls = ("random-eviction", "sliding-window")
     score = {n: sum(c["accuracy"] for c in cells.values()) / len(cells) for n, cells in found.items() if cells}
     best = [n for n in sorted(score, key=lambda n: -score[n]) if n not in controls][:8]
     palette = list(COLOURS.values())[1:9]
@@ -201,8 +201,8 @@ def plot_poison(result: dict[str, Any], path: Path | str) -> Path:
     return Path(path)
 
 
-def plot_year(result: dict[str, Any], path: Path | str) -> Path:
-    """Draw a result of `bench.year`: how many cubes can be searched, and how long the nights take."""
+def plot_endurance(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench endurance`: how many cubes can be searched, and how long the nights take."""
     figure = new_figure(9.0, 3.6)
     growth, nights = figure.subplots(1, 2)
     days = [month["day"] for month in result["months"]]

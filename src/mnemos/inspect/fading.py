@@ -60,7 +60,7 @@ def timeline(space: Space, *, by: str = "auto", since: Any = None, until: Any = 
     """Count what happened by day, week, month, year or century (UTC), over the time in which anything did.
 
     "auto" takes the smallest unit that makes no more than 400 buckets. `since` and `until` (half-open) are about when a
-    cube happened, not about the dates that it speaks of; the other filters are those of `Space.list`, `as_of` for what
+    cube happened, not about the dates that it speaks of; the other filters are those of `Space.cubes`, `as_of` for what
     was believed then. Raises InvalidInput for another unit, and for one that makes more buckets. One scan in SQL, O(N).
     """
     if by != "auto" and by not in UNITS:
@@ -92,14 +92,17 @@ def _midnight(day: date) -> datetime:
 
 
 def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
-    """Return current cubes as `Space.list` does, but the one that was written last first. O(log N + rows passed over).
+    """Return current cubes as `Space.cubes` does, but the one that was written last first. O(log N + rows passed over).
 
     Cubes that are written while the pages are turned stand before the first page: none is missed or comes twice.
     """
     if limit < 1:
         raise InvalidInput(f"limit is {limit}, expected 1 or more.")
     rows = sql.newest(space.store, make_filter(**filters), cursor, limit + 1)
-    return Page([cube for _, cube in rows[:limit]], rows[limit - 1][0] if len(rows) > limit else None)
+    following = rows[limit - 1][0] if len(rows) > limit else None
+    return Page(
+        [cube for _, cube in rows[:limit]], following, lambda at: newest(space, limit=limit, cursor=at, **filters)
+    )
 
 
 # -- strength

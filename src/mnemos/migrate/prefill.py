@@ -20,7 +20,7 @@ from mnemos.activation import MemoryCache, attached, read
 from mnemos.activation.encode.segments import Segment, cut, fill, from_file, to_bytes
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt
-from mnemos.migrate.schedule import Held, Schedule
+from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 from mnemos.registry import Paper, register
 from mnemos.store.base import Entry, Filter
 
@@ -91,13 +91,13 @@ class Shelf:
     """What a space holds activated: the tiers RAM and disk (a model's own device is the third, while it generates).
 
     In RAM the segments used last stay; on the disk those that the schedule finds worth their bytes (`tend`). `bits`
-    quantises what is written to the disk (8, 4 or 2 instead of the model's own). What the disk holds is derived from the
-    cubes: it goes when they go, when they change, and is never used for another model.
+    quantises what is written to the disk (8, 4 or 2 instead of the model's own). What the disk holds is derived from
+    the cubes: it goes when they go, when they change, and is never used for another model.
     """
 
     space: Space
     ram: int = RAM
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: RetentionSchedule = field(default_factory=RetentionSchedule)
     bits: int | None = None
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet written: times used, and when last
     _hot: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
@@ -115,11 +115,12 @@ class Shelf:
     ) -> Activated:  # fmt: skip
         """Return cubes as a prefix that costs no prefill where it was computed before.
 
-        `what` is a query (its `k` best cubes, in the order of time) or cubes or ids, in their order. In mode "exact" the
-        cubes are read one after another, each after those before it: a prefix that was activated before is found, and what
-        follows is read. In mode "block" each is read alone, once, and they are joined in any order with their positions
-        moved: cheap to recombine, at some cost in accuracy, since no cube has seen the others (docs/activation.md).
-        Raises InvalidInput when there is nothing to activate, and for models whose layers do not hold all tokens.
+        `what` is a query (its `k` best cubes, in the order of time) or cubes or ids, in their order. In mode "exact"
+        the cubes are read one after another, each after those before it: a prefix that was activated before is found,
+        and what follows is read. In mode "block" each is read alone, once, and they are joined in any order with their
+        positions moved: cheap to recombine, at some cost in accuracy, since no cube has seen the others
+        (docs/activation.md). Raises InvalidInput when there is nothing to activate, and for models whose layers do not
+        hold all tokens.
         """
         start = time.perf_counter()
         if mode not in ("exact", "block"):
@@ -207,9 +208,9 @@ class Shelf:
             fill(cache, before)
         made = []
         for piece in pieces[first:]:
-            start, at = time.perf_counter(), cache.seen
+            start, at = time.perf_counter(), cache.tokens_read
             read(model, torch.tensor([piece.tokens], device=next(model.parameters()).device), cache)
-            segment = cut(cache, at, cache.seen, piece.digest).to(torch.device("cpu"))
+            segment = cut(cache, at, cache.tokens_read, piece.digest).to(torch.device("cpu"))
             self._keep(piece, segment, time.perf_counter() - start)
             made.append(segment)
         return made
@@ -260,11 +261,11 @@ class Shelf:
         """Free what is held in RAM; the disk still has it."""
         self._hot.clear()
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[SegmentStats]:
         """Return what the disk holds, for the schedule."""
         rows = self.space.store.select(Filter(kind="kv", state=None), limit=1_000_000)
         return [
-            Held(c.id, int(c.metadata["bytes"]), float(c.metadata["seconds"]), c.recalls,
+            SegmentStats(c.id, int(c.metadata["bytes"]), float(c.metadata["seconds"]), c.recalls,
                  to_micros(c.learned) / 1e6, to_micros(c.recalled_at or c.learned) / 1e6)
             for _, c in rows
         ]  # fmt: skip

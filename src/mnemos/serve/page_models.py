@@ -73,7 +73,7 @@ class Bucket(BaseModel):
     n: int
 
 
-class Buckets(BaseModel):
+class TimelineShape(BaseModel):
     """A timeline: buckets without a gap, from the first cube to the last."""
 
     by: Literal["day", "week", "month", "year", "century"]
@@ -102,7 +102,7 @@ class Edge(BaseModel):
     weight: float
 
 
-class Drawn(BaseModel):
+class GraphShape(BaseModel):
     """A graph: both ends of every edge are among the nodes."""
 
     nodes: list[Node]

@@ -87,7 +87,7 @@ def _ask(
     space: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
 ) -> list[R]:
     if not isinstance(query, str) or not query.strip():
-        raise InvalidInput("the query is empty. Ask for something, or use list() to see what is there.")
+        raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise InvalidInput(f"k is {k!r}, expected a whole number of 1 or more.")
     if method not in get_args(SearchMethod):

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.compress.bits import pack, unpack
 from mnemos.activation.compress.kivi import Kivi, keydiff_kivi
 from mnemos.activation.forget.keydiff import KeyDiff
@@ -38,8 +38,8 @@ def test_numbers_are_rounded_by_groups_along_the_axis(bits, axis):
 
 def test_a_prompt_is_attended_to_in_full_and_rounded_afterwards(llama, ids, after):
     model = llama()
-    full, exact = after(model, Method(), ids, (48,))
-    cache, found = after(model, Method(store=Kivi(8, residual=8, group=16)), ids, (48,))
+    full, exact = after(model, CacheMethod(), ids, (48,))
+    cache, found = after(model, CacheMethod(store=Kivi(8, residual=8, group=16)), ids, (48,))
     assert torch.equal(found, exact)
     for layer, whole in zip(cache.layers, full.layers, strict=True):
         assert torch.equal(layer.keys[:, :, 40:], whole.keys[:, :, 40:])
@@ -50,29 +50,29 @@ def test_a_prompt_is_attended_to_in_full_and_rounded_afterwards(llama, ids, afte
 def test_parts_are_appended_by_groups_and_never_change(llama, ids, after):
     model = llama()
     store = Kivi(2, residual=8, group=4)
-    prompt, _ = after(model, Method(store=store), ids, (40,))
-    later, _ = after(model, Method(store=store), ids, SPLIT)
+    prompt, _ = after(model, CacheMethod(store=store), ids, (40,))
+    later, _ = after(model, CacheMethod(store=store), ids, SPLIT)
     before, now = prompt.layers[1].groups[0].store, later.layers[1].groups[0].store
     assert [len(part.keys) for part in before.parts] == [32]
     assert [len(part.keys) for part in now.parts] == [32, 4]
     assert torch.equal(before.parts[0].keys.codes, now.parts[0].keys.codes)
     assert now.keys.shape[2] == 12  # up to residual + group - 1, and the last call
-    assert after(model, Method(store=store), ids, SPLIT[:-1])[0].layers[1].groups[0].store.keys.shape[2] == 9
+    assert after(model, CacheMethod(store=store), ids, SPLIT[:-1])[0].layers[1].groups[0].store.keys.shape[2] == 9
     assert later.held == [[48], [48]]
 
 
 def test_what_eviction_left_is_what_is_rounded(llama, ids, after):
     model = llama()
-    alone, _ = after(model, Method(KeyDiff(), prompt=0.5), ids, (48,))
-    both, _ = after(model, Method(KeyDiff(), prompt=0.5, store=Kivi(8, residual=0)), ids, (48,))
+    alone, _ = after(model, CacheMethod(KeyDiff(), prompt=0.5), ids, (48,))
+    both, _ = after(model, CacheMethod(KeyDiff(), prompt=0.5, store=Kivi(8, residual=0)), ids, (48,))
     for one, other in zip(alone.layers, both.layers, strict=True):
         entries = [layer.groups[0].store.read(torch.empty(0), 48) for layer in (one, other)]
-        assert torch.equal(entries[0].slots, entries[1].slots.int())
+        assert torch.equal(entries[0].position_ids, entries[1].position_ids.int())
         assert (entries[0].keys - entries[1].keys).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("method", [
-    Method(store=Kivi(2, residual=8, group=4)), Method(KeyDiff(), prompt=0.5, store=Kivi(4, residual=4)),
+    CacheMethod(store=Kivi(2, residual=8, group=4)), CacheMethod(KeyDiff(), prompt=0.5, store=Kivi(4, residual=4)),
 ])  # fmt: skip
 def test_bytes_are_those_of_the_tensors(llama, ids, after, tensors, method):
     for sizes in (SPLIT[:1], SPLIT):
@@ -80,7 +80,7 @@ def test_bytes_are_those_of_the_tensors(llama, ids, after, tensors, method):
         for layer in cache.layers:
             store = layer.groups[0].store
             assert store.nbytes == tensors(store) > 0
-    assert cache.nbytes < after(llama(), Method(), ids, SPLIT)[0].nbytes / 2
+    assert cache.nbytes < after(llama(), CacheMethod(), ids, SPLIT)[0].nbytes / 2
 
 
 def test_eight_bits_answer_as_the_full_cache_does_with_padding_and_beams(llama, ids, after):
@@ -90,17 +90,17 @@ def test_eight_bits_answer_as_the_full_cache_does_with_padding_and_beams(llama, 
     more = {"attention_mask": mask, "max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
     expected = model.generate(ids, **more)
     with attached(model):
-        cache = MemoryCache(model, Method(store=Kivi(8, residual=4, group=4)))
+        cache = MemoryCache(model, CacheMethod(store=Kivi(8, residual=4, group=4)))
         assert torch.equal(model.generate(ids, past_key_values=cache, **more), expected)
 
 
 def test_a_copy_and_a_crop_leave_what_was_there(llama, ids, after):
     model = llama()
-    cache, _ = after(model, Method(store=Kivi(2, residual=8, group=4)), ids, (40,))
+    cache, _ = after(model, CacheMethod(store=Kivi(2, residual=8, group=4)), ids, (40,))
     other, keys = cache.copy(), cache.layers[0].keys
     with torch.no_grad(), attached(model):
         model(ids[:, 40:], past_key_values=other)
-    assert (cache.seen, other.seen) == (40, 48)
+    assert (cache.tokens_read, other.tokens_read) == (40, 48)
     other.crop(-8)
     assert torch.equal(other.layers[0].keys, keys)
     with pytest.raises(InvalidInput, match="larger residual"):
@@ -109,7 +109,7 @@ def test_a_copy_and_a_crop_leave_what_was_there(llama, ids, after):
 
 def test_letting_go_while_generating_is_refused(llama, ids, after):
     with pytest.raises(InvalidInput, match="decode"):
-        after(llama(), Method(KeyDiff(), decode=10, store=Kivi(2, residual=0)), ids, (40, 1))
+        after(llama(), CacheMethod(KeyDiff(), decode=10, store=Kivi(2, residual=0)), ids, (40, 1))
 
 
 @pytest.mark.parametrize("given", [
@@ -126,7 +126,8 @@ def test_outlier_channels_break_keys_per_token_and_not_per_channel(small_model, 
     """The claim of the paper, on a model whose logits outliers leave as they are."""
     model, task = tiny_models.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=31)
     right = {
-        axis: answered(model, Method(store=Kivi(2, keys=axis, residual=0)), task)[0] for axis in ("channel", "token")
+        axis: answered(model, CacheMethod(store=Kivi(2, keys=axis, residual=0)), task)[0]
+        for axis in ("channel", "token")
     }
     assert right["channel"] > 0.75
     assert right["token"] < 0.3
@@ -137,5 +138,5 @@ def test_evicting_and_rounding_answers_more_than_either_at_the_same_bytes(small_
     task = tasks.key_value(15, 64, seed=32)
     both, held = answered(small_model, keydiff_kivi(share), task)
     assert held <= share
-    assert both > answered(small_model, Method(KeyDiff(), prompt=share), task)[0]
+    assert both > answered(small_model, CacheMethod(KeyDiff(), prompt=share), task)[0]
     assert both >= (0.9 if share == 0.125 else answered(small_model, Kivi.at_share(share), task)[0])

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.compress.bits import pack, unpack
 from mnemos.activation.compress.kivi import Kivi
 from mnemos.activation.compress.mikv import Demote, MiKV
@@ -20,7 +20,7 @@ SPLIT = (40, 1, 1, 1, 1, 4)
 
 
 def held(cache, layer):
-    return cache.layers[layer].groups[0].store.read(torch.empty(0), cache.seen)
+    return cache.layers[layer].groups[0].store.read(torch.empty(0), cache.tokens_read)
 
 
 def queries(model, ids):
@@ -30,10 +30,10 @@ def queries(model, ids):
     class Look:
         def __call__(self, view):
             found[view.layer] = view.query
-            return view.entries.places()
+            return view.entries.positions()
 
     with torch.no_grad(), attached(model):
-        model(ids, past_key_values=MemoryCache(model, Method(Look(), prompt=1)))
+        model(ids, past_key_values=MemoryCache(model, CacheMethod(Look(), prompt=1)))
     query = found[0]
     return query.abs().reshape(len(ids), 2, -1, query.shape[3]).amax(2, keepdim=True)
 
@@ -41,9 +41,9 @@ def queries(model, ids):
 @pytest.mark.parametrize("balance", [True, False])
 def test_what_h2o_keeps_is_as_it_was_and_the_rest_is_balanced_and_rounded(llama, ids, after, balance):
     model = llama()
-    full = held(after(model, Method(), ids, (48,))[0], 0)
-    kept = held(after(model, Method(H2O(), prompt=12), ids, (48,))[0], 0).slots.long()
-    method = Method(H2O(), prompt=12, action=Demote(), store=MiKV(2, balance=balance))
+    full = held(after(model, CacheMethod(), ids, (48,))[0], 0)
+    kept = held(after(model, CacheMethod(H2O(), prompt=12), ids, (48,))[0], 0).position_ids.long()
+    method = CacheMethod(H2O(), prompt=12, on_evict=Demote(), store=MiKV(2, balance=balance))
     found = held(after(model, method, ids, (48,))[0], 0)
     b = (queries(model, ids) / full.keys.abs().amax(2, keepdim=True)).sqrt().half() if balance else torch.ones(1)
     low = unpack(pack(full.keys * b, 2, 3)) / b, unpack(pack(full.values, 2, 3))
@@ -58,13 +58,13 @@ class Shuffled:
     """Another order at every call."""
 
     def __call__(self, view):
-        return torch.rand(view.entries.keys.shape[:3], generator=torch.Generator().manual_seed(view.seen))
+        return torch.rand(view.entries.keys.shape[:3], generator=torch.Generator().manual_seed(view.tokens_read))
 
 
 @pytest.mark.parametrize("score", [H2O(), Shuffled()])
 def test_while_generating_the_precise_are_as_many_as_the_budget_and_none_comes_back(llama, ids, after, score):
     model = llama()
-    method = Method(score, prompt=10, decode=10, recent=0.5, action=Demote(), store=MiKV(2))
+    method = CacheMethod(score, prompt=10, decode=10, recent=0.5, on_evict=Demote(), store=MiKV(2))
     before, now = (held(after(model, method, ids, sizes)[0], 1) for sizes in (SPLIT[:1], SPLIT))
     assert len(now) == 48
     assert now.extra["precise"].sum(2).eq(10).all()
@@ -72,7 +72,7 @@ def test_while_generating_the_precise_are_as_many_as_the_budget_and_none_comes_b
     low = ~before.extra["precise"]
     assert not now.extra["precise"][:, :, :40][low].any()
     assert torch.equal(now.keys[:, :, :40][low], before.keys[low])  # rounded once
-    full = held(after(model, Method(), ids, (40,))[0], 1)
+    full = held(after(model, CacheMethod(), ids, (40,))[0], 1)
     demoted = before.extra["precise"] & ~now.extra["precise"][:, :, :40]
     error = (now.values[:, :, :40] - full.values).abs().amax(-1)[demoted]
     assert 0 < error.max() < full.values.abs().max() / 2  # each at its own place
@@ -80,7 +80,7 @@ def test_while_generating_the_precise_are_as_many_as_the_budget_and_none_comes_b
 
 @pytest.mark.parametrize("high", [None, 8])
 def test_bytes_are_those_of_the_tensors(llama, ids, after, tensors, high):
-    method = Method(H2O(), prompt=10, decode=10, action=Demote(), store=MiKV(2, high))
+    method = CacheMethod(H2O(), prompt=10, decode=10, on_evict=Demote(), store=MiKV(2, high))
     cache, _ = after(llama(), method, ids, SPLIT)
     for layer in cache.layers:
         store = layer.groups[0].store
@@ -91,14 +91,14 @@ def test_eight_bits_for_all_answer_as_the_full_cache_does_with_beams(llama, ids)
     model = llama()
     more = {"max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
     expected = model.generate(ids, **more)
-    method = Method(H2O(), prompt=0.2, decode=0.2, action=Demote(), store=MiKV(8, 8))
+    method = CacheMethod(H2O(), prompt=0.2, decode=0.2, on_evict=Demote(), store=MiKV(8, 8))
     with attached(model):
         assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model, method), **more), expected)
 
 
 def test_a_crop_lets_the_newest_go(llama, ids, after):
     model = llama()
-    cache, _ = after(model, Method(KeyDiff(), prompt=0.3, action=Demote(), store=MiKV(2)), ids, (40,))
+    cache, _ = after(model, CacheMethod(KeyDiff(), prompt=0.3, on_evict=Demote(), store=MiKV(2)), ids, (40,))
     other, before = cache.copy(), held(cache, 0)
     with torch.no_grad(), attached(model):
         model(ids[:, 40:], past_key_values=other)
@@ -108,7 +108,7 @@ def test_a_crop_lets_the_newest_go(llama, ids, after):
 
 def test_actions_that_drop_are_refused(llama, ids, after):
     with pytest.raises(InvalidInput, match="Demote"):
-        after(llama(), Method(H2O(), decode=10, store=MiKV(2)), ids, (40, 1))
+        after(llama(), CacheMethod(H2O(), decode=10, store=MiKV(2)), ids, (40, 1))
     with pytest.raises(InvalidInput, match="bits"):
         MiKV(3)
 
@@ -119,15 +119,15 @@ def test_facts_that_were_not_important_are_still_answered(small_model, answered)
     right, share = answered(small_model, MiKV.at_share(0.125), task)
     assert share <= 0.125
     assert right > answered(small_model, H2O.at_share(0.125), task)[0] + 0.3
-    assert right >= answered(small_model, Method(store=Kivi(2, keys="token", residual=0)), task)[0] - 0.02
+    assert right >= answered(small_model, CacheMethod(store=Kivi(2, keys="token", residual=0)), task)[0] - 0.02
 
 
 def test_with_outliers_and_without_the_balancer_answers_are_lost(small_model, answered):
     model, task = tiny_models.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=34)
     right = {
-        balance: answered(model, Method(KeyDiff(), prompt=0.1, action=Demote(), store=MiKV(2, balance=balance)), task)[
-            0
-        ]
+        balance: answered(
+            model, CacheMethod(KeyDiff(), prompt=0.1, on_evict=Demote(), store=MiKV(2, balance=balance)), task
+        )[0]
         for balance in (True, False)
     }
     assert right[True] > 0.75 > 0.4 > right[False]

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.compress.bits import pack, unpack
 from mnemos.activation.compress.xquant import XQuant
 from mnemos.activation.forget.keydiff import KeyDiff
@@ -37,9 +37,9 @@ def inputs(model, ids):
 )
 def test_without_rounding_logits_are_those_of_the_full_cache(llama, ids, after, kv, latent, across):
     model = llama(4, kv, layers=3)
-    full, expected = after(model, Method(), ids, SPLIT)
+    full, expected = after(model, CacheMethod(), ids, SPLIT)
     store = XQuant(bits=None, latent=latent, across=across, early=0, group=4, residual=2)
-    cache, found = after(model, Method(store=store), ids, SPLIT)
+    cache, found = after(model, CacheMethod(store=store), ids, SPLIT)
     assert (found - expected).abs().max() < 1e-4
     for one, whole in zip(cache.layers, full.layers, strict=True):
         assert (one.keys - whole.keys).abs().max() < 1e-4
@@ -48,8 +48,8 @@ def test_without_rounding_logits_are_those_of_the_full_cache(llama, ids, after, 
 
 def test_with_as_many_key_heads_as_query_heads_it_is_half_the_bytes(llama, ids, after, tensors):
     model = llama(4, 4)
-    full, _ = after(model, Method(), ids, (48,))
-    cache, _ = after(model, Method(store=XQuant(bits=None)), ids, (48,))
+    full, _ = after(model, CacheMethod(), ids, (48,))
+    cache, _ = after(model, CacheMethod(store=XQuant(bits=None)), ids, (48,))
     assert cache.nbytes == full.nbytes // 2
     for layer in cache.layers:
         store = layer.groups[0].store
@@ -59,7 +59,7 @@ def test_with_as_many_key_heads_as_query_heads_it_is_half_the_bytes(llama, ids, 
 def test_inputs_are_rounded_per_token_and_go_through_the_weights_again(llama, ids, after):
     model = llama(4, 4)
     x = inputs(model, ids)[0]
-    cache, _ = after(model, Method(store=XQuant(4, group=16)), ids, (48,))
+    cache, _ = after(model, CacheMethod(store=XQuant(4, group=16)), ids, (48,))
     rounded = unpack(pack(x[:, None], 4, 3, 16))[:, 0]
     projection = model.model.layers[0].self_attn.v_proj
     assert torch.allclose(cache.layers[0].values, projection(rounded).unflatten(-1, (4, -1)).transpose(1, 2), atol=1e-5)
@@ -69,7 +69,7 @@ def test_latents_of_keys_are_rounded_per_channel_and_those_of_values_per_token(l
     model = llama(4, 1)
     x = inputs(model, ids)[0]
     store = XQuant(4, group=16)
-    cache, _ = after(model, Method(store=store), ids, (48,))
+    cache, _ = after(model, CacheMethod(store=store), ids, (48,))
     attention, opened = model.model.layers[0].self_attn, cache.layers[0].groups[0].store.opened()
     for stream, projection, axis in zip(opened, (attention.k_proj, attention.v_proj), (2, 3), strict=True):
         basis = torch.linalg.svd(projection.weight, full_matrices=False)[2].T
@@ -79,7 +79,7 @@ def test_latents_of_keys_are_rounded_per_channel_and_those_of_values_per_token(l
 def test_across_layers_the_difference_to_what_is_below_is_rounded(llama, ids, after):
     model = llama(4, 4, layers=3)
     x = inputs(model, ids)
-    cache, _ = after(model, Method(store=XQuant(2, across=True, early=1, group=16)), ids, (48,))
+    cache, _ = after(model, CacheMethod(store=XQuant(2, across=True, early=1, group=16)), ids, (48,))
     below = torch.zeros(1)
     for layer, bits in enumerate((4, 2, 2)):
         below = below + unpack(pack(x[layer][:, None] - below, bits, 3, 16))
@@ -92,7 +92,7 @@ def test_eight_bits_generate_as_the_full_cache_does_with_beams_and_copies(llama,
     more = {"max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
     expected = model.generate(ids, **more)
     with attached(model):
-        cache = MemoryCache(model, Method(store=XQuant(8, across=across, early_bits=8, group=16, residual=2)))
+        cache = MemoryCache(model, CacheMethod(store=XQuant(8, across=across, early_bits=8, group=16, residual=2)))
         other = cache.copy()
         for one in (cache, other):
             assert torch.equal(model.generate(ids, past_key_values=one, **more), expected)
@@ -100,7 +100,7 @@ def test_eight_bits_generate_as_the_full_cache_does_with_beams_and_copies(llama,
 
 def test_a_copy_and_a_crop_leave_what_was_there(llama, ids, after):
     model = llama(4, 4)
-    cache, _ = after(model, Method(store=XQuant(4, across=True, residual=4, group=16)), ids, (40,))
+    cache, _ = after(model, CacheMethod(store=XQuant(4, across=True, residual=4, group=16)), ids, (40,))
     other, keys = cache.copy(), cache.layers[1].keys
     with torch.no_grad(), attached(model):
         model(ids[:, 40:], past_key_values=other)
@@ -116,9 +116,9 @@ def test_what_cannot_be_computed_again_is_refused(llama, ids, after):
     mask = torch.ones(2, 48, dtype=torch.long)
     mask[0, :5] = 0
     with torch.no_grad(), attached(model), pytest.raises(InvalidInput, match="padding"):
-        model(ids, attention_mask=mask, past_key_values=MemoryCache(model, Method(store=XQuant())))
+        model(ids, attention_mask=mask, past_key_values=MemoryCache(model, CacheMethod(store=XQuant())))
     with pytest.raises(InvalidInput, match="budget"):
-        after(model, Method(KeyDiff(), prompt=10, store=XQuant()), ids, (48,))
+        after(model, CacheMethod(KeyDiff(), prompt=10, store=XQuant()), ids, (48,))
     for given in ({"bits": 3}, {"group": 0}, {"latent": True, "across": True}):
         with pytest.raises(InvalidInput):
             XQuant(**given)
@@ -135,8 +135,8 @@ def test_models_whose_queries_and_keys_are_normalised_are_computed_again_too(ids
     model = transformers.Qwen3ForCausalLM(config).eval()
     for layer in model.model.layers:
         layer.self_attn.k_norm.weight.data.uniform_(0.5, 2)
-    _, expected = after(model, Method(), ids, SPLIT)
-    assert (after(model, Method(store=XQuant(bits=None)), ids, SPLIT)[1] - expected).abs().max() < 1e-4
+    _, expected = after(model, CacheMethod(), ids, SPLIT)
+    assert (after(model, CacheMethod(store=XQuant(bits=None)), ids, SPLIT)[1] - expected).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("share", [0.25, 0.125])

@@ -9,19 +9,19 @@ pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, attached
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import View
+from mnemos.activation.method import LayerView
 
 
 @pytest.fixture
 def look():
-    """Make a View of random keys, values and queries: B 2, H 2, G 2, D 4."""
+    """Make a LayerView of random keys, values and queries: B 2, H 2, G 2, D 4."""
 
-    def make(held: int = 12, queries: int = 12, seed: int = 0, valid=None, **more) -> View:
+    def make(held: int = 12, queries: int = 12, seed: int = 0, valid=None, **more) -> LayerView:
         rng = torch.Generator().manual_seed(seed)
         keys, values = (torch.randn(2, 2, held, 4, generator=rng) for _ in range(2))
         query = torch.randn(2, 4, queries, 4, generator=rng)
         entries = Entries(keys, values, valid=valid).numbered()
-        return View(0, 2, query, entries, held - queries, held, 0.5, **more)
+        return LayerView(0, 2, query, entries, held - queries, held, 0.5, **more)
 
     return make
 

@@ -51,7 +51,7 @@ def test_runs_are_merged_round_the_entry_that_scores_most(look, chosen, count, w
                 for all_, merged in ((keys, found.keys), (values, found.values)):
                     expected = sum(w * all_[i] for w, i in zip(g, part, strict=True)) / sum(g)
                     assert torch.allclose(merged[b, h, at], expected, atol=1e-5)
-                assert int(found.slots[b, h, at]) == pivot
+                assert int(found.position_ids[b, h, at]) == pivot
 
 
 def test_padding_is_merged_with_padding_first(look, chosen):
@@ -61,7 +61,7 @@ def test_padding_is_merged_with_padding_first(look, chosen):
     score[0, :, :4] = -1.0
     found = Runs()(view, keep, score)
     assert found.valid[0].sum(1).tolist() == [7, 7]
-    assert found.slots[0, :, 0].tolist() == [0, 0]
+    assert found.position_ids[0, :, 0].tolist() == [0, 0]
 
 
 def test_options_that_mean_nothing_are_refused():

@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 
 from torch.nn.functional import cosine_similarity
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.consolidate.d2o import Density, d2o
 from mnemos.activation.consolidate.elastic import Elastic
 from mnemos.activation.consolidate.ems import GlobalLocal
@@ -60,7 +60,7 @@ def test_what_goes_is_in_its_nearest(look, chosen, options):
     keys, values, _ = naive(view.entries, keep, score, **options, tau=None if tau is None else [[tau] * 2] * 2)
     assert torch.allclose(found.keys, keys, atol=1e-5)
     assert torch.allclose(found.values, values, atol=1e-5)
-    assert torch.equal(found.slots.long(), keep)
+    assert torch.equal(found.position_ids.long(), keep)
 
 
 def test_the_threshold_is_an_average_of_what_went_before(look, chosen):
@@ -107,7 +107,7 @@ def test_dense_layers_get_more_of_the_budget(look):
     spread = Density()
     needs = [spread.need(view, None) for view in (steep, flat)]
     for need, view in zip(needs, (steep, flat), strict=True):
-        assert torch.allclose(need, view.received().var(-1).mean())
+        assert torch.allclose(need, view.attention_mass().var(-1).mean())
     counts = [int(c) for c in spread.counts(needs, 6, 12)]
     assert counts[1] > counts[0] >= 3
     assert sum(counts) == 12
@@ -116,36 +116,36 @@ def test_dense_layers_get_more_of_the_budget(look):
 def test_the_score_of_ems_brings_all_and_the_last_to_one_size(look):
     view = look()
     score = GlobalLocal(window=1)
-    score.watch(view)
-    all_ = view.received().sum(2) / torch.arange(12, 0, -1)
+    score.observe(view)
+    all_ = view.attention_mass().sum(2) / torch.arange(12, 0, -1)
     last = view.weights(last=1).sum((2, 3))
     assert torch.allclose(score(view), last + all_ * last.mean(2, keepdim=True) / all_.mean(2, keepdim=True), atol=1e-5)
 
 
 def test_elastic_averages_in_the_prompt_and_then_cuts_at_one_place(small_model):
     ids = tasks.key_value(2, 40, 4, seed=5).context
-    method = Method(Elastic(distance=3), prompt=10, decode=10, action=Elastic.at_share(0.5).action, sinks=1)
-    dropping = Method(Elastic(distance=3), prompt=10, decode=10, action=Drop(), sinks=1)
+    method = CacheMethod(Elastic(distance=3), prompt=10, decode=10, on_evict=Elastic.at_share(0.5).on_evict, sinks=1)
+    dropping = CacheMethod(Elastic(distance=3), prompt=10, decode=10, on_evict=Drop(), sinks=1)
     with torch.no_grad(), attached(small_model):
         caches = [MemoryCache(small_model, one) for one in (method, dropping)]
         held = []
         for cache in caches:
             small_model(ids, past_key_values=cache)
             held.append(cache.layers[0].groups[0].store.entries)
-        assert torch.equal(held[0].slots, held[1].slots)
+        assert torch.equal(held[0].position_ids, held[1].position_ids)
         assert not torch.equal(held[0].values, held[1].values)
-        cache, slots = caches[0], held[0].slots[0, 0].tolist()
+        cache, positions = caches[0], held[0].position_ids[0, 0].tolist()
         for step in range(6):
             before = cache.layers[0].groups[0].store.entries
             small_model(ids[:, step : step + 1], past_key_values=cache)
-            slots = slots[:7] + slots[8:] + [40 + step]
+            positions = positions[:7] + positions[8:] + [40 + step]
             entries = cache.layers[0].groups[0].store.entries
-            assert entries.slots[0, 0].tolist() == slots
+            assert entries.position_ids[0, 0].tolist() == positions
             assert torch.equal(entries.values[:, :, :7], before.values[:, :, :7])
 
 
 def test_methods_that_mean_nothing_are_refused():
-    for given in ({"near": "slot"}, {"weigh": "all"}, {"evict": 2.0}, {"beta": -1.0}):
+    for given in ({"near": "token"}, {"weigh": "all"}, {"evict": 2.0}, {"beta": -1.0}):
         with pytest.raises(InvalidInput):
             Merge(**given)
     with pytest.raises(InvalidInput, match="distance"):
@@ -162,8 +162,10 @@ def test_the_zero_class_and_the_local_half_are_what_ems_needs(small_model, answe
     best = answered(small_model, GlobalLocal.at_share(0.1), task)
     assert best > answered(small_model, H2O.at_share(0.1), task)
     for other in (
-        Method(GlobalLocal(), prompt=0.1, sinks=1, recent=1, action=Merge(evict=0.5)),
-        Method(GlobalLocal(use=(True, False)), prompt=0.1, sinks=1, recent=1, action=GlobalLocal.at_share(0.1).action),
-        Method(H2O(mean=True), prompt=0.1, sinks=1, recent=1, action=Merge(threshold="ema")),
+        CacheMethod(GlobalLocal(), prompt=0.1, sinks=1, recent=1, on_evict=Merge(evict=0.5)),
+        CacheMethod(
+            GlobalLocal(use=(True, False)), prompt=0.1, sinks=1, recent=1, on_evict=GlobalLocal.at_share(0.1).on_evict
+        ),
+        CacheMethod(H2O(mean=True), prompt=0.1, sinks=1, recent=1, on_evict=Merge(threshold="ema")),
     ):
         assert best > answered(small_model, other, task) + 0.1

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.attention import attend
 from mnemos.activation.consolidate.subgen import Sketched, SubGen
 from mnemos.activation.entries import Entries
@@ -34,7 +34,7 @@ def clustered(count, clusters=8, width=16, heads=1, noise=0.1):
 def sketched(given, keys, values):
     store = Sketched(given, 0)
     store.put(Entries(keys, values))
-    store.settled()
+    store.on_prefill_end()
     return store
 
 
@@ -119,10 +119,10 @@ def test_a_model_reads_and_generates_through_it(llama_ids):
     model, ids = llama_ids
     with torch.no_grad(), attached(model):
         full = model(ids, past_key_values=MemoryCache(model)).logits
-        exact = MemoryCache(model, Method(store=SubGen(recent=60)))
+        exact = MemoryCache(model, CacheMethod(store=SubGen(recent=60)))
         parts = [model(ids[:, a:b], past_key_values=exact).logits for a, b in ((0, 40), (40, 41), (41, 48))]
         assert (torch.cat(parts, 1) - full).abs().max() < 1e-4  # everything is recent still
-        small = MemoryCache(model, Method(store=SubGen(t=2, s=4, recent=6)))
+        small = MemoryCache(model, CacheMethod(store=SubGen(t=2, s=4, recent=6)))
         for a, b in ((0, 40), (40, 41), (41, 48)):
             logits = model(ids[:, a:b], past_key_values=small).logits
         assert torch.isfinite(logits).all()

@@ -9,7 +9,7 @@ transformers = pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, attached
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import View
+from mnemos.activation.method import LayerView
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +30,13 @@ def ids():
 
 @pytest.fixture
 def look():
-    """Make a View of random keys, values and queries: B 2, H 2, G 2, D 4."""
+    """Make a LayerView of random keys, values and queries: B 2, H 2, G 2, D 4."""
 
-    def make(held: int = 12, queries: int = 12, seed: int = 0, layer: int = 0, layers: int = 3, **more) -> View:
+    def make(held: int = 12, queries: int = 12, seed: int = 0, layer: int = 0, layers: int = 3, **more) -> LayerView:
         rng = torch.Generator().manual_seed(seed)
         keys, values = (torch.randn(2, 2, held, 4, generator=rng) for _ in range(2))
         query = torch.randn(2, 4, queries, 4, generator=rng)
-        return View(layer, layers, query, Entries(keys, values), held - queries, held, 0.5, **more)
+        return LayerView(layer, layers, query, Entries(keys, values), held - queries, held, 0.5, **more)
 
     return make
 
@@ -61,7 +61,7 @@ def after(llama, ids):
 def naive():
     """Return the attention of a look, (B, H, G, q, T), by loops."""
 
-    def attention(view: View):
+    def attention(view: LayerView):
         keys, query = view.entries.keys, view.query
         (batch, heads, held, _), queries = keys.shape, view.queries
         found = torch.zeros(batch, heads, view.groups, queries, held)

@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.tova import Tova
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -19,30 +19,30 @@ from mnemos.errors import InvalidInput
 def test_h2o_adds_up_what_each_entry_got_from_every_query(look, naive):
     view = look()
     score = H2O()
-    score.watch(view)
+    score.observe(view)
     once = naive(view).sum((2, 3))
     assert torch.allclose(score(view), once, atol=1e-5)
-    score.watch(view)
+    score.observe(view)
     assert torch.allclose(score(view), 2 * once, atol=1e-5)
     seen_by = torch.arange(12, 0, -1)
     assert torch.allclose(H2O(mean=True)(view), 2 * once / seen_by, atol=1e-5)
 
 
 def test_h2o_keeps_a_recent_half_and_of_the_rest_the_heaviest(after):
-    full = after(Method(H2O(), prompt=1.0))
-    kept = after(Method(H2O(), prompt=10, recent=0.5))
+    full = after(CacheMethod(H2O(), prompt=1.0))
+    kept = after(CacheMethod(H2O(), prompt=10, recent=0.5))
     for layer in range(1):  # in later layers the same, from other inputs
         heavy = full.layers[layer].groups[0].store.entries.extra["heavy"][..., :35].topk(5).indices.sort(-1).values
         recent = torch.arange(35, 40).expand(2, 2, -1)
-        assert torch.equal(kept.layers[layer].groups[0].store.entries.places(), torch.cat((heavy, recent), -1))
+        assert torch.equal(kept.layers[layer].groups[0].store.entries.positions(), torch.cat((heavy, recent), -1))
 
 
 def test_h2o_carries_the_sums_of_what_stays(after):
     sizes = (20, *[1] * 20)
-    steady = after(Method(H2O(), prompt=8, decode=8, recent=0.5), sizes).layers[0].groups[0].store.entries
-    full = after(Method(H2O(), prompt=1.0), sizes).layers[0].groups[0].store.entries
-    first = steady.places() < 20  # what stays gets the shares of what went: sums only grow
-    held = full.extra["heavy"].gather(2, steady.places().long())
+    steady = after(CacheMethod(H2O(), prompt=8, decode=8, recent=0.5), sizes).layers[0].groups[0].store.entries
+    full = after(CacheMethod(H2O(), prompt=1.0), sizes).layers[0].groups[0].store.entries
+    first = steady.positions() < 20  # what stays gets the shares of what went: sums only grow
+    held = full.extra["heavy"].gather(2, steady.positions().long())
     assert (steady.extra["heavy"] >= held - 1e-5)[first].all()
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from mnemos.activation import MemoryCache, read
 from mnemos.activation.forget.adakv import AdaKV
-from mnemos.activation.forget.budgets import divide
-from mnemos.activation.forget.coverage import Reach
+from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.forget.coverage import Coverage
 from mnemos.activation.forget.pyramid import Pyramid
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.zigzag import ZigZag
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -33,16 +33,16 @@ from mnemos.errors import InvalidInput
 )
 def test_a_budget_is_divided_exactly_and_within_its_bounds(weights, each, low, more):
     high, low = each + more, min(low, each)
-    found = divide(torch.tensor(weights), each * len(weights), low, high)
+    found = allocate(torch.tensor(weights), each * len(weights), low, high)
     assert int(found.sum()) == each * len(weights)
     assert int(found.min()) >= low
     assert int(found.max()) <= high
 
 
 def test_a_budget_is_divided_in_proportion_above_the_least_and_what_is_full_passes_on():
-    assert divide(torch.tensor([1.0, 3.0]), 16, 2, 99).tolist() == [5, 11]
-    assert divide(torch.tensor([1.0, 1.0, 8.0]), 30, 0, 14).tolist() == [8, 8, 14]
-    assert divide(torch.zeros(4), 10, 0, 9).tolist() == [3, 3, 2, 2]
+    assert allocate(torch.tensor([1.0, 3.0]), 16, 2, 99).tolist() == [5, 11]
+    assert allocate(torch.tensor([1.0, 1.0, 8.0]), 30, 0, 14).tolist() == [8, 8, 14]
+    assert allocate(torch.zeros(4), 10, 0, 9).tolist() == [3, 3, 2, 2]
 
 
 def test_a_pyramid_falls_in_a_line_to_a_twentieth():
@@ -95,7 +95,7 @@ def test_reach_is_attention_beyond_sinks_and_neighbours(look, naive):
                 for q in range(12):
                     share += float(weights[row, head, group, q, 1 : max(1, q - 3)].sum()) / 24
             expected[head] = max(float(expected[head]), share)
-    assert torch.allclose(Reach().need(view, torch.empty(0)), expected, atol=1e-5)
+    assert torch.allclose(Coverage().need(view, torch.empty(0)), expected, atol=1e-5)
 
 
 def test_reach_does_not_see_padding(look):
@@ -105,15 +105,15 @@ def test_reach_does_not_see_padding(look):
     view.query = view.query[:, :, 4:]
     view.start = 4
     short.entries = short.entries.each(lambda t: t[:, :, 4:])
-    short.query, short.seen = view.query, 8
-    assert torch.allclose(Reach().need(view, torch.empty(0)), Reach().need(short, torch.empty(0)), atol=1e-6)
+    short.query, short.tokens_read = view.query, 8
+    assert torch.allclose(Coverage().need(view, torch.empty(0)), Coverage().need(short, torch.empty(0)), atol=1e-6)
 
 
-@pytest.mark.parametrize("spread", [Pyramid(), AdaKV(), ZigZag(), Reach()])
+@pytest.mark.parametrize("spread", [Pyramid(), AdaKV(), ZigZag(), Coverage()])
 def test_a_shared_budget_is_held_to_the_byte(llama, ids, spread):
     sharp = copy.deepcopy(llama)
     sharp.model.layers[1].self_attn.q_proj.weight.data *= 100  # so that layers differ
-    even, shared = (MemoryCache(sharp, Method(SnapKV(kernel=3), prompt=20, spread=s)) for s in (None, spread))
+    even, shared = (MemoryCache(sharp, CacheMethod(SnapKV(kernel=3), prompt=20, allocation=s)) for s in (None, spread))
     for cache in (even, shared):
         read(sharp, ids, cache)
     assert shared.nbytes == even.nbytes
@@ -136,7 +136,7 @@ def test_the_layer_that_looks_things_up_gets_the_budget(small_model, answered):
     """The first layer of the small model looks at the token before: nothing of the prompt is needed there."""
     task = tasks.key_value(20, 64, 8, 8)
     found = {
-        name: answered(small_model, get_preset(name).at_share(0.125), task) for name in ("keydiff", "keydiff-reach")
+        name: answered(small_model, get_preset(name).at_share(0.125), task) for name in ("keydiff", "keydiff-coverage")
     }
-    assert found["keydiff-reach"] >= 0.8
-    assert found["keydiff-reach"] > found["keydiff"] + 0.1
+    assert found["keydiff-coverage"] >= 0.8
+    assert found["keydiff-coverage"] > found["keydiff"] + 0.1

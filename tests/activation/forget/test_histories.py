@@ -12,9 +12,9 @@ pytest.importorskip("transformers")
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.lazy import LazyEviction
 from mnemos.activation.forget.lra import Lra
-from mnemos.activation.forget.probe import looks
+from mnemos.activation.forget.probe import attention_probe
 from mnemos.activation.forget.scissorhands import Scissorhands, persistence
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -23,7 +23,7 @@ from mnemos.errors import InvalidInput
 def in_steps(score, view, sizes):
     """Let a score watch the queries of a look in calls of these sizes, as a cache would."""
     from mnemos.activation.entries import Entries
-    from mnemos.activation.method import View
+    from mnemos.activation.method import LayerView
 
     held = Entries(view.entries.keys[:, :, :0], view.entries.values[:, :, :0])
     at, memory = 0, {}
@@ -31,8 +31,8 @@ def in_steps(score, view, sizes):
         part = slice(at, at + size)
         new = Entries(view.entries.keys[:, :, part], view.entries.values[:, :, part])
         held = held.joined(new) if at else new
-        step = View(0, 3, view.query[:, :, part], held, at, at + size, view.scaling, memory=memory)
-        score.watch(step)
+        step = LayerView(0, 3, view.query[:, :, part], held, at, at + size, view.scaling, memory=memory)
+        score.observe(step)
         at += size
     return step
 
@@ -56,7 +56,7 @@ def test_scissorhands_forgets_what_is_older_than_its_window(look):
 
 
 def naive_uses(weights, level, row, head, entry):
-    """Return the slots at which an entry was used, its own first."""
+    """Return the positions at which an entry was used, its own first."""
     best = weights[row, head].amax(0)
     return [entry, *(q for q in range(entry + 1, 12) if best[q, entry] > (level or 1 / (q + 1)))]
 
@@ -94,7 +94,7 @@ def test_what_comes_back_outlasts_what_does_not(look):
 
 def test_importance_persists_on_the_small_model(small_model):
     text = tasks.repeated(10, 64, 1, 4).context
-    found = persistence(looks(small_model, text[:, :1], text[:, 1:])[1].weights()[..., 1:])
+    found = persistence(attention_probe(small_model, text[:, :1], text[:, 1:])[1].weights()[..., 1:])
     assert found > 0.6
     uniform = torch.rand(4, 64, 64, generator=torch.Generator().manual_seed(0)).tril()
     pivotal_to_few = (uniform > 0.999).float()
@@ -104,8 +104,11 @@ def test_importance_persists_on_the_small_model(small_model):
 @pytest.mark.parametrize("name", ["scissorhands", "lra", "lazyeviction", "h2o"])
 def test_a_question_just_read_keeps_its_answer(small_model, answered, name):
     task = tasks.key_value(25, 64, 8, 5).known()
-    found = {n: answered(small_model, get_preset(n).at_share(0.25), task) for n in (name, "random", "recent")}
-    assert found[name] > max(found["random"], found["recent"])
+    found = {
+        n: answered(small_model, get_preset(n).at_share(0.25), task)
+        for n in (name, "random-eviction", "sliding-window")
+    }
+    assert found[name] > max(found["random-eviction"], found["sliding-window"])
 
 
 def test_heavy_hitters_are_what_to_keep_and_not_what_to_drop(small_model, answered):
@@ -115,7 +118,7 @@ def test_heavy_hitters_are_what_to_keep_and_not_what_to_drop(small_model, answer
 
     task = tasks.key_value(25, 64, 8, 5).known()
     heavy, light = (
-        answered(small_model, Method(score(mean=True), prompt=0.25, recent=0.25), task) for score in (H2O, Light)
+        answered(small_model, CacheMethod(score(mean=True), prompt=0.25, recent=0.25), task) for score in (H2O, Light)
     )
     assert heavy > light + 0.1
 

@@ -45,10 +45,11 @@ def test_small_norms_stay(look):
 def test_keydiff_keeps_what_no_question_has_asked_for_yet(small_model, answered):
     task = tasks.key_value(20, 64, 8, 6)
     found = {
-        name: answered(small_model, get_preset(name).at_share(0.25), task) for name in ("keydiff", "random", "recent")
+        name: answered(small_model, get_preset(name).at_share(0.25), task)
+        for name in ("keydiff", "random-eviction", "sliding-window")
     }
     assert found["keydiff"] >= 0.75
-    assert found["keydiff"] > max(found["random"], found["recent"]) + 0.3
+    assert found["keydiff"] > max(found["random-eviction"], found["sliding-window"]) + 0.3
 
 
 def test_lagkv_ranks_a_partition_by_how_it_stands_out_of_the_next(look):

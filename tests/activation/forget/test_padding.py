@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.forget.knorm import KeyNorm
@@ -45,21 +45,21 @@ def kept(llama, ids, method, mask=None):
                     "position_ids": (mask.cumsum(1) - 1).clamp(min=0)[:, part],
                 }
             llama(ids[:, part], past_key_values=cache, **more)
-    return [layer.groups[0].store.entries.places() for layer in cache.layers]
+    return [layer.groups[0].store.entries.positions() for layer in cache.layers]
 
 
 @pytest.mark.parametrize("score", SCORES, ids=repr)
 def test_a_padded_row_keeps_what_it_would_alone(llama, ids, score):
     mask = torch.ones(2, 32, dtype=torch.long)
     mask[0, :10] = 0
-    method = Method(score, prompt=12, decode=11)
+    method = CacheMethod(score, prompt=12, decode=11)
     both = kept(llama, ids, method, mask)
     cache = MemoryCache(llama, method)
     with torch.no_grad(), attached(llama):
         for part in (slice(10, 30), slice(30, 31), slice(31, 32)):
             llama(ids[:1, part], past_key_values=cache)
     for layer, found in zip(cache.layers, both, strict=True):
-        assert torch.equal(found[:1] - 10, layer.groups[0].store.entries.places())
+        assert torch.equal(found[:1] - 10, layer.groups[0].store.entries.positions())
 
 
 def test_lagkv_refuses_padding(look):

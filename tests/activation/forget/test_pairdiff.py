@@ -37,19 +37,21 @@ def test_padding_has_no_part_in_it(look):
 
 @pytest.mark.parametrize(("share", "least"), [(0.5, 0.99), (0.25, 0.95), (0.125, 0.85)])
 def test_facts_are_kept_before_they_are_asked_for(small_model, answered, share, least):
-    assert answered(small_model, get_preset("pairdiff-reach").at_share(share), tasks.key_value(25, 64, 8, 9)) >= least
+    assert (
+        answered(small_model, get_preset("pairdiff-coverage").at_share(share), tasks.key_value(25, 64, 8, 9)) >= least
+    )
 
 
 def test_it_keeps_more_than_keydiff(small_model, answered):
     task = tasks.records(25, 64, 4, 9)
     found = {
-        name: answered(small_model, get_preset(name).at_share(0.25), task) for name in ("keydiff", "pairdiff-reach")
+        name: answered(small_model, get_preset(name).at_share(0.25), task) for name in ("keydiff", "pairdiff-coverage")
     }
-    assert found["pairdiff-reach"] > found["keydiff"] + 0.1
+    assert found["pairdiff-coverage"] > found["keydiff"] + 0.1
 
 
 def test_the_second_to_fifth_question_over_a_quarter_are_answered(small_model):
-    method = get_preset("pairdiff-reach").at_share(0.25)
+    method = get_preset("pairdiff-coverage").at_share(0.25)
     with attached(small_model):
         turns = accuracy_in_turn(small_model, tasks.key_value(40, 64, 8, 10), lambda: MemoryCache(small_model, method))
     assert min(turns[:5]) >= 0.85

@@ -9,10 +9,10 @@ pytest.importorskip("transformers")
 
 from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
 from mnemos.activation.forget.keydiff import KeyDiff
-from mnemos.activation.forget.probe import looks, without
+from mnemos.activation.forget.probe import ablate_heads, attention_probe
 from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import accuracy
 from mnemos.errors import InvalidInput
@@ -20,10 +20,10 @@ from mnemos.errors import InvalidInput
 
 @pytest.fixture(scope="module")
 def asked():
-    """Contexts, questions, answers, and the slots of the answers and of the whole evidence."""
+    """Contexts, questions, answers, and the positions of the answers and of the whole evidence."""
     task = tasks.records(20, 64, 4, 3)
-    slots = task.evidence[:, 0]
-    return task.context, task.questions[:, 0], task.answers[:, 0], slots[:, 1:], slots
+    positions = task.evidence[:, 0]
+    return task.context, task.questions[:, 0], task.answers[:, 0], positions[:, 1:], positions
 
 
 def test_scores_are_those_of_a_loop(llama, ids):
@@ -50,7 +50,7 @@ def test_heads_that_copy_are_in_one_layer_and_recall_dies_without_them(small_mod
     assert scores.max() > 0.9
     assert scores[0].max() < 0.1  # the first layer only looks at the token before
     task = tasks.key_value(20, 64, 8, 4)
-    with without(small_model, scores.flatten(1) > 0.1):
+    with ablate_heads(small_model, scores.flatten(1) > 0.1):
         silenced = accuracy(small_model, task)
     assert silenced < 0.3
     assert accuracy(small_model, task) == 1.0  # the model is as it was
@@ -59,8 +59,10 @@ def test_heads_that_copy_are_in_one_layer_and_recall_dies_without_them(small_mod
 def test_the_budget_goes_to_the_heads_that_retrieve(small_model, answered, asked):
     scores = retrieval_scores(small_model, *asked[:4])
     task = tasks.key_value(20, 64, 8, 4)
-    even = answered(small_model, Method(KeyDiff(), prompt=0.125), task)
-    given = answered(small_model, Method(KeyDiff(), prompt=0.125, spread=RetrievalHeads(scores, least=1)), task)
+    even = answered(small_model, CacheMethod(KeyDiff(), prompt=0.125), task)
+    given = answered(
+        small_model, CacheMethod(KeyDiff(), prompt=0.125, allocation=RetrievalHeads(scores, least=1)), task
+    )
     assert given > even + 0.1
     spread = RetrievalHeads(torch.tensor([[0.0, 1.0], [0.05, 0.5]]), least=2)
     needs = [spread.need(type("V", (), {"layer": i, "layers": 2}), None) for i in range(2)]
@@ -83,9 +85,9 @@ def test_compresskv_lets_the_chosen_heads_vote(look, naive):
 
 
 def test_the_error_of_a_layer_is_what_attention_over_the_rest_would_differ(llama, ids):
-    method = Method(KeyDiff())
+    method = CacheMethod(KeyDiff())
     errors = layer_errors(llama, method, ids[:, :30], ids[:, 30:], 0.5)
-    view = looks(llama, ids[:, :30], ids[:, 30:])[1]
+    view = attention_probe(llama, ids[:, :30], ids[:, 30:])[1]
     keep = method.keep(KeyDiff()(view), 20)
     full, part = torch.zeros(2, 4, 10, 16), torch.zeros(2, 4, 10, 16)
     weights = view.weights()
@@ -105,9 +107,9 @@ def test_the_error_of_a_layer_is_what_attention_over_the_rest_would_differ(llama
 def test_compresskv_keeps_what_its_heads_need(small_model, answered, asked):
     heads = top_heads(semantic_scores(small_model, *asked[:3], asked[4]), 1)
     task = tasks.records(10, 64, 4, 6).known()
-    found = answered(small_model, Method(CompressKV(heads, kernel=5), prompt=0.1), task)
-    others = answered(small_model, Method(CompressKV(~heads, kernel=5), prompt=0.1), task)
-    assert found >= answered(small_model, Method(SnapKV(kernel=5), prompt=0.1), task)
+    found = answered(small_model, CacheMethod(CompressKV(heads, kernel=5), prompt=0.1), task)
+    others = answered(small_model, CacheMethod(CompressKV(~heads, kernel=5), prompt=0.1), task)
+    assert found >= answered(small_model, CacheMethod(SnapKV(kernel=5), prompt=0.1), task)
     assert found > others
 
 

@@ -12,7 +12,7 @@ from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.forget.scope import Scope, scope
 from mnemos.activation.forget.tova import Tova
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
 from mnemos.errors import InvalidInput
@@ -25,8 +25,8 @@ def held(llama, ids, method, steps=20):
         llama(ids[:, :20], past_key_values=cache)
         for end in range(21, 21 + steps):
             llama(ids[:, end - 1 : end], past_key_values=cache)
-            slots = cache.layers[0].groups[0].store.read(torch.empty(0), cache.seen).places()
-            found.append((slots[slots < 20].view(2, 2, -1), (slots >= 20).sum(-1).unique().tolist()))
+            positions = cache.layers[0].groups[0].store.read(torch.empty(0), cache.tokens_read).positions()
+            found.append((positions[positions < 20].view(2, 2, -1), (positions >= 20).sum(-1).unique().tolist()))
     return found
 
 
@@ -35,8 +35,8 @@ def test_what_was_kept_of_the_prompt_stays_for_good(llama, ids, schedule):
     found = held(llama, ids, scope(KeyDiff(), 7, 6, recent=2, schedule=schedule, delta=4))
     assert all(torch.equal(prompt, found[0][0]) for prompt, _ in found)
     with torch.no_grad(), attached(llama):
-        llama(ids[:, :20], past_key_values=(plain := MemoryCache(llama, Method(KeyDiff(), prompt=7))))
-    assert torch.equal(found[0][0], plain.layers[0].groups[0].store.entries.places())
+        llama(ids[:, :20], past_key_values=(plain := MemoryCache(llama, CacheMethod(KeyDiff(), prompt=7))))
+    assert torch.equal(found[0][0], plain.layers[0].groups[0].store.entries.positions())
 
 
 def test_the_schedules_hold_what_they_say(llama, ids):
@@ -55,14 +55,14 @@ def test_the_schedules_hold_what_they_say(llama, ids):
 
 def test_the_most_recent_stay_whatever_the_score(llama, ids):
     def oldest(view):
-        return -view.entries.places().float()
+        return -view.entries.positions().float()
 
-    cache = MemoryCache(llama, Method(Scope(None, oldest, recent=3), decode=5, apart=True))
+    cache = MemoryCache(llama, CacheMethod(Scope(None, oldest, recent=3), decode=5, separate_budgets=True))
     with torch.no_grad(), attached(llama):
         llama(ids[:, :20], past_key_values=cache)
         for end in range(21, 41):
             llama(ids[:, end - 1 : end], past_key_values=cache)
-    kept = cache.layers[0].groups[0].store.entries.places()[0, 0].tolist()
+    kept = cache.layers[0].groups[0].store.entries.positions()[0, 0].tolist()
     assert kept == [*range(20), 20, 21, 37, 38, 39]
 
 
@@ -72,8 +72,8 @@ def test_prompt_facts_outlast_a_long_output_that_a_shared_budget_would_push_them
     found = {}
     for name, method in {
         "scope": scope(Tova(), 8, 8, recent=2),
-        "h2o": Method(H2O(), prompt=16, decode=16, recent=0.5),
-        "recent": Method(prompt=16, decode=16),
+        "h2o": CacheMethod(H2O(), prompt=16, decode=16, recent=0.5),
+        "sliding-window": CacheMethod(prompt=16, decode=16),
     }.items():
         cache = MemoryCache(small_model, method)
         with torch.no_grad(), attached(small_model):
@@ -83,7 +83,7 @@ def test_prompt_facts_outlast_a_long_output_that_a_shared_budget_would_push_them
             assert cache.held == [[16]] * 2
             right = ask(small_model, cache, task.questions[:, 0], task.answers[:, 0])
         found[name] = float(right.float().mean())
-    assert found["scope"] > max(found["h2o"], found["recent"]) + 0.3
+    assert found["scope"] > max(found["h2o"], found["sliding-window"]) + 0.3
 
 
 def test_a_capacity_below_what_is_recent_is_refused():

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.forget.sirllm import SirLLM
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
@@ -15,8 +15,8 @@ from mnemos.bench.kv.baseline import ask
 from mnemos.errors import InvalidInput
 
 
-def slots(cache):
-    return [layer.groups[0].store.entries.places()[:, 0].tolist() for layer in cache.layers]
+def positions(cache):
+    return [layer.groups[0].store.entries.positions()[:, 0].tolist() for layer in cache.layers]
 
 
 def surprises(llama, ids):
@@ -27,30 +27,30 @@ def surprises(llama, ids):
 
 @pytest.mark.parametrize("chunk", [40, 7])
 def test_the_most_surprising_stay(llama, ids, chunk):
-    cache = MemoryCache(llama, Method(SirLLM(), prompt=10, sinks=1))
+    cache = MemoryCache(llama, CacheMethod(SirLLM(), prompt=10, sinks=1))
     read(llama, ids, cache, chunk=chunk)
     best = surprises(llama, ids).topk(9, dim=1).indices.add(1).sort(1).values
     expected = torch.cat((torch.zeros(2, 1, dtype=torch.long), best), 1).tolist()
-    assert slots(cache) == [expected] * 3
+    assert positions(cache) == [expected] * 3
 
 
 def test_surprise_fades_by_the_round(llama, ids):
-    cache = MemoryCache(llama, Method(SirLLM(decay=0.01), prompt=10, sinks=1))
+    cache = MemoryCache(llama, CacheMethod(SirLLM(decay=0.01), prompt=10, sinks=1))
     read(llama, ids, cache, chunk=10)
-    assert min(slots(cache)[0][0][1:]) >= 30  # nine of the last round, whatever the others said
+    assert min(positions(cache)[0][0][1:]) >= 30  # nine of the last round, whatever the others said
 
 
 def test_without_logits_the_most_recent_stay(llama, ids):
-    cache = MemoryCache(llama, Method(SirLLM(), prompt=10))
+    cache = MemoryCache(llama, CacheMethod(SirLLM(), prompt=10))
     with torch.no_grad(), attached(llama):
         llama(ids, past_key_values=cache, logits_to_keep=1)
-    assert slots(cache) == [[[*range(30, 40)]] * 2] * 3
+    assert positions(cache) == [[[*range(30, 40)]] * 2] * 3
 
 
 def test_facts_in_predictable_text_are_recalled_where_streaming_forgets(small_model):
     task = tasks.topics(30, 64, 4, 11)
     found = {}
-    for name in ("sirllm", "streaming-llm", "recent", "random"):
+    for name in ("sirllm", "streaming-llm", "sliding-window", "random-eviction"):
         cache = MemoryCache(small_model, get_preset(name).at_share(0.25))
         read(small_model, task.context, cache)
         assert cache.held == [[16]] * 2
@@ -58,7 +58,7 @@ def test_facts_in_predictable_text_are_recalled_where_streaming_forgets(small_mo
         with attached(small_model):
             right = ask(small_model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))
         found[name] = float(right.float().mean())
-    assert found["sirllm"] > max(found["streaming-llm"], found["recent"], found["random"])
+    assert found["sirllm"] > max(found["streaming-llm"], found["sliding-window"], found["random-eviction"])
 
 
 def test_a_decay_above_one_is_refused():

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation.forget.windowkv import WindowKV
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -28,28 +28,32 @@ def test_a_window_has_the_mean_of_its_better_half_or_of_all(look, naive, task):
 
 
 def test_what_is_kept_is_whole_windows_and_the_last_token(after):
-    cache = after(Method(WindowKV(size=4, suffix=1), prompt=13))
-    kept = cache.layers[0].groups[0].store.entries.places()[0, 0].tolist()
+    cache = after(CacheMethod(WindowKV(size=4, suffix=1), prompt=13))
+    kept = cache.layers[0].groups[0].store.entries.positions()[0, 0].tolist()
     assert kept[-1] == 39
     windows = [sum(k // 4 == window for k in kept[:-1]) for window in range(10)]
     assert sum(0 < n < min(4, 39 - 4 * window) for window, n in enumerate(windows)) <= 1  # where the budget ends
 
 
 def test_layers_of_a_group_hold_what_the_first_chose(after):
-    grouped, alone = after(Method(WindowKV(size=4, group=3), prompt=13)), after(Method(WindowKV(size=4), prompt=13))
-    slots = [[layer.groups[0].store.entries.places() for layer in cache.layers] for cache in (grouped, alone)]
-    assert all(torch.equal(slots[0][0], other) for other in slots[0][1:])
-    assert torch.equal(slots[0][0], slots[1][0])
-    assert not all(torch.equal(slots[1][0], other) for other in slots[1][1:])
+    grouped, alone = (
+        after(CacheMethod(WindowKV(size=4, group=3), prompt=13)),
+        after(CacheMethod(WindowKV(size=4), prompt=13)),
+    )
+    positions = [[layer.groups[0].store.entries.positions() for layer in cache.layers] for cache in (grouped, alone)]
+    assert all(torch.equal(positions[0][0], other) for other in positions[0][1:])
+    assert torch.equal(positions[0][0], positions[1][0])
+    assert not all(torch.equal(positions[1][0], other) for other in positions[1][1:])
 
 
 def test_facts_of_several_tokens_stay_whole(small_model, answered):
     task = tasks.records(12, 64, 4, 5).known()
     found = {
-        name: answered(small_model, get_preset(name).at_share(0.125), task) for name in ("windowkv", "tova", "recent")
+        name: answered(small_model, get_preset(name).at_share(0.125), task)
+        for name in ("windowkv", "tova", "sliding-window")
     }
     assert found["windowkv"] > found["tova"] + 0.2
-    assert found["windowkv"] > found["recent"]
+    assert found["windowkv"] > found["sliding-window"]
 
 
 def test_a_task_that_is_not_there_is_refused():

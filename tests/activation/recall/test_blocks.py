@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.recall.blocks import Blocks, Tiers, report
 from mnemos.activation.recall.infllm import InfLLM
 from mnemos.activation.recall.novel import NovelBlocks
@@ -46,7 +46,7 @@ def ids():
 
 @torch.no_grad()
 def last(model, ids, blocks, chunk=None):
-    cache = MemoryCache(model, Method(store=blocks))
+    cache = MemoryCache(model, CacheMethod(store=blocks))
     return read(model, ids, cache, chunk=chunk), cache
 
 
@@ -73,7 +73,9 @@ def test_generation_from_a_whole_past_is_transformers_own(model, ids, options):
     more = {"max_new_tokens": 15, "do_sample": False} | options
     expected = model.generate(ids, **more)
     with attached(model):
-        assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model, Method(store=ALL)), **more), expected)
+        assert torch.equal(
+            model.generate(ids, past_key_values=MemoryCache(model, CacheMethod(store=ALL)), **more), expected
+        )
 
 
 @torch.no_grad()
@@ -112,10 +114,10 @@ def test_what_is_fetched_is_what_a_loop_over_blocks_finds_and_stands_where_it_sh
             logits = torch.stack([query[row, head, 0] @ far[row, head // 2, t] for t in range(2, first)]) * 16**-0.5
             shares += logits.softmax(0).view(blocks, 4).sum(1)
         best = sorted(shares.topk(2).indices.tolist())
-        slots = [0, 1] + [2 + 4 * b + i for b in best for i in range(4)]
-        assert entries.slots[row, 0].tolist() == slots + list(range(first, 41))
-        assert (entries.keys[row, :, :10] - far[row][:, slots]).abs().max() <= 1e-4
-        assert torch.equal(entries.values[row, :, :10], full.layers[0].values[row][:, slots])
+        positions = [0, 1] + [2 + 4 * b + i for b in best for i in range(4)]
+        assert entries.position_ids[row, 0].tolist() == positions + list(range(first, 41))
+        assert (entries.keys[row, :, :10] - far[row][:, positions]).abs().max() <= 1e-4
+        assert torch.equal(entries.values[row, :, :10], full.layers[0].values[row][:, positions])
 
 
 @torch.no_grad()
@@ -245,9 +247,9 @@ def test_what_is_padded_budgeted_or_too_far_back_is_refused(model, ids):
     mask = torch.ones_like(ids)
     mask[0, :3] = 0
     with pytest.raises(InvalidInput, match="padded"):
-        read(model, ids, MemoryCache(model, Method(store=SOME)), attention_mask=mask)
+        read(model, ids, MemoryCache(model, CacheMethod(store=SOME)), attention_mask=mask)
     with pytest.raises(InvalidInput, match="budgets"):
-        read(model, ids, MemoryCache(model, Method(prompt=5, store=SOME)))
+        read(model, ids, MemoryCache(model, CacheMethod(prompt=5, store=SOME)))
     _, cache = last(model, ids, SOME)
     with pytest.raises(InvalidInput, match="taken back"):
         cache.crop(-30)
@@ -258,7 +260,7 @@ def test_what_is_padded_budgeted_or_too_far_back_is_refused(model, ids):
 def answered(model, task, blocks) -> float:
     right = 0
     with attached(model), torch.no_grad():
-        cache = MemoryCache(model, Method(store=blocks))
+        cache = MemoryCache(model, CacheMethod(store=blocks))
         read(model, task.context, cache)
         for turn in range(task.questions.shape[1]):
             asked, told = cache.copy(), task.questions[:, turn]

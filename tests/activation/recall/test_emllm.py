@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.recall.blocks import Blocks, Tiers
 from mnemos.activation.recall.emllm import EMLLM, refined, surprising
 from mnemos.bench.kv import tasks
@@ -67,7 +67,7 @@ def test_neighbours_in_time_come_along_and_stay_for_a_while():
 def test_events_hold_every_token_once_for_rows_of_different_texts(small_model):
     task = tasks.topics(3, 200, 8, seed=40)
     blocks = EMLLM(size=16, smallest=3, top=3, local=24, sinks=1, step=12, tiers=Tiers(6))
-    cache = MemoryCache(small_model, Method(store=blocks))
+    cache = MemoryCache(small_model, CacheMethod(store=blocks))
     read(small_model, task.context, cache, chunk=12)
     for layer in cache.layers:
         store = layer.groups[0].store
@@ -93,7 +93,7 @@ def test_events_begin_at_the_shifts_of_a_text_more_often_than_blocks_do(small_mo
     for name, blocks in (("events", EMLLM(size=64, smallest=4, **some)), ("blocks", Blocks(size=16, **some))):
         total = 0.0
         for row in range(6):
-            cache = MemoryCache(small_model, Method(store=blocks))
+            cache = MemoryCache(small_model, CacheMethod(store=blocks))
             read(small_model, task.context[row : row + 1], cache, chunk=16)
             store = cache.layers[1].groups[0].store
             shifts = [s for s in task.segments[row].tolist() if s < store.first]
@@ -107,4 +107,4 @@ def test_a_prompt_whose_surprise_is_not_known_yet_is_refused(small_model):
     task = tasks.topics(1, 100, 4, seed=42)
     blocks = EMLLM(top=3, local=24, sinks=1, step=12, tiers=Tiers(6))
     with pytest.raises(InvalidInput, match="chunk=12"), attached(small_model):
-        small_model(task.context, past_key_values=MemoryCache(small_model, Method(store=blocks)))
+        small_model(task.context, past_key_values=MemoryCache(small_model, CacheMethod(store=blocks)))

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.recall.epicache import EpiCache, clustered, shared
 from mnemos.bench.kv import tasks
@@ -54,7 +54,7 @@ def test_episodes_answer_more_than_one_cache_for_all_or_for_one_question(small_m
         return share(small_model, task, caches)
 
     def one_question(i):
-        cache = MemoryCache(small_model, Method(SnapKV(), prompt=16))
+        cache = MemoryCache(small_model, CacheMethod(SnapKV(), prompt=16))
         read(small_model, torch.cat((task.context[i], task.questions[i, 0]))[None], cache)
         return lambda question: cache.copy()
 
@@ -71,7 +71,7 @@ def test_no_cache_ever_holds_more_than_budget_and_block(small_model, task, budge
     assert memory.peak == budget + block
     for cache in memory.caches:
         assert cache.held == [[budget]] * 2
-        assert cache.seen == 64
+        assert cache.tokens_read == 64
     assert memory.nbytes == sum(cache.nbytes for cache in memory.caches)
 
 
@@ -85,12 +85,12 @@ def test_what_stays_is_what_the_patched_prompt_attends_to_most(small_model, task
 
     class Look:
         def __call__(self, view):
-            return view.entries.places()
+            return view.entries.positions()
 
-        def watch(self, view):
+        def observe(self, view):
             got[view.layer] = view.weights()
 
-    watched = MemoryCache(small_model, Method(Look()))
+    watched = MemoryCache(small_model, CacheMethod(Look()))
     with attached(small_model):
         small_model(ids[None], past_key_values=full)
         small_model(ids[None], past_key_values=watched)
@@ -100,7 +100,7 @@ def test_what_stays_is_what_the_patched_prompt_attends_to_most(small_model, task
         worth[0] = 9.0  # the sink
         best = worth.topk(8).indices.sort().values
         entries = memory.caches[0].layers[layer].groups[0].store.entries
-        assert entries.slots[0, 0].tolist() == best.tolist()
+        assert entries.position_ids[0, 0].tolist() == best.tolist()
         assert (entries.keys[0, 0] - full.layers[layer].keys[0, 0, best]).abs().max() <= 1e-5
 
 

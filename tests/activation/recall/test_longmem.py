@@ -65,9 +65,9 @@ def test_each_query_finds_the_chunks_with_the_best_mean_key():
             for q in range(5):
                 worth = [float(query[0, head, group, q] @ keys[0, head, 4 * n : 4 * n + 4].mean(0)) for n in range(5)]
                 best = sorted(range(5), key=lambda n: -worth[n])[:2]
-                slots = [4 * n + i for n in best for i in range(4)]
-                assert torch.equal(found[0, head, group, q], keys[0, head, slots])
-                assert torch.equal(told[0, head, group, q], values[0, head, slots])
+                positions = [4 * n + i for n in best for i in range(4)]
+                assert torch.equal(found[0, head, group, q], keys[0, head, positions])
+                assert torch.equal(told[0, head, group, q], values[0, head, positions])
 
 
 def test_the_oldest_chunks_leave_a_full_bank():

@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from mnemos.activation import MemoryCache, Method, attached
+from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.recall.blocks import Tiers
 from mnemos.activation.recall.moc import MoC, routed
 from mnemos.errors import InvalidInput
@@ -49,7 +49,7 @@ def test_each_query_sees_anchors_and_its_best_chunks():
 def test_the_store_fetches_what_the_mask_shows(model, ids):
     with routed(model, ROUTER):
         expected = model(ids, use_cache=False).logits
-    cache = MemoryCache(model, Method(store=ROUTER))
+    cache = MemoryCache(model, CacheMethod(store=ROUTER))
     with attached(model):
         found = model(ids, past_key_values=cache).logits
     assert (found - expected).abs().max() <= 1e-4

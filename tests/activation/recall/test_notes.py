@@ -9,14 +9,14 @@ pytest.importorskip("transformers")
 
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.method import Plain
 
 
 class Wants:
     """A store factory that wants to know the text."""
 
-    wants_tokens = True
+    needs_tokens = True
 
     def __call__(self, setup):
         return Plain()
@@ -44,44 +44,44 @@ def expected(model, ids):
 
 @torch.no_grad()
 def test_surprise_is_that_of_the_model_however_the_text_is_read(model, ids):
-    cache = MemoryCache(model, Method(store=Wants()))
+    cache = MemoryCache(model, CacheMethod(store=Wants()))
     read(model, ids[:, :12], cache, chunk=5)
     with attached(model):
         for t in range(12, 20):
             model(ids[:, t : t + 1], past_key_values=cache)
-    assert torch.equal(cache.notes.tokens, ids)
-    assert cache.notes.surprise[:, 0].isnan().all()
-    assert (cache.notes.surprise[:, 1:] - expected(model, ids)).abs().max() <= 1e-4
+    assert torch.equal(cache.transcript.tokens, ids)
+    assert cache.transcript.surprise[:, 0].isnan().all()
+    assert (cache.transcript.surprise[:, 1:] - expected(model, ids)).abs().max() <= 1e-4
 
 
 @torch.no_grad()
 def test_a_prompt_of_which_only_the_last_logits_were_made_has_no_surprise(model, ids):
-    cache = MemoryCache(model, Method(store=Wants()))
+    cache = MemoryCache(model, CacheMethod(store=Wants()))
     with attached(model):
         told = model.generate(ids, past_key_values=cache, max_new_tokens=5, do_sample=False)
-    assert torch.equal(cache.notes.tokens, told[:, :24])
-    assert cache.notes.surprise[:, :20].isnan().all()
-    assert (cache.notes.surprise[:, 20:] - expected(model, told)[:, 19:23]).abs().max() <= 1e-4
+    assert torch.equal(cache.transcript.tokens, told[:, :24])
+    assert cache.transcript.surprise[:, :20].isnan().all()
+    assert (cache.transcript.surprise[:, 20:] - expected(model, told)[:, 19:23]).abs().max() <= 1e-4
 
 
 @torch.no_grad()
 def test_what_is_taken_back_and_rows_that_move_are_followed(model, ids):
-    cache = MemoryCache(model, Method(store=Wants()))
+    cache = MemoryCache(model, CacheMethod(store=Wants()))
     read(model, ids, cache)
     cache.crop(-5)
     with attached(model):
         model(ids[:, :3], past_key_values=cache)
-    assert torch.equal(cache.notes.tokens, torch.cat((ids[:, :15], ids[:, :3]), 1))
+    assert torch.equal(cache.transcript.tokens, torch.cat((ids[:, :15], ids[:, :3]), 1))
     cache.reorder_cache(torch.tensor([1, 1]))
-    assert torch.equal(cache.notes.tokens[0], cache.notes.tokens[1])
+    assert torch.equal(cache.transcript.tokens[0], cache.transcript.tokens[1])
     twin = cache.copy()
     twin.reset()
-    assert twin.notes.tokens is None
-    assert cache.notes.tokens.shape == (2, 18)
+    assert twin.transcript.tokens is None
+    assert cache.transcript.tokens.shape == (2, 18)
 
 
 @torch.no_grad()
 def test_a_cache_that_does_not_ask_notes_nothing(model, ids):
     cache = MemoryCache(model)
     read(model, ids, cache)
-    assert cache.notes.tokens is None
+    assert cache.transcript.tokens is None

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.recall.blocks import Tiers
 from mnemos.activation.recall.sentencekv import SentenceKV
 from mnemos.bench.kv import tasks
@@ -27,7 +27,7 @@ def task():
 @pytest.fixture
 @torch.no_grad()
 def cache(small_model, task):
-    cache = MemoryCache(small_model, Method(store=SENTENCES))
+    cache = MemoryCache(small_model, CacheMethod(store=SENTENCES))
     read(small_model, task.context, cache)
     return cache
 
@@ -46,7 +46,7 @@ def test_a_block_is_a_sentence(cache, task):
 @torch.no_grad()
 @pytest.mark.parametrize("chunk", [None, 7, 40])
 def test_a_text_without_an_end_of_a_sentence_is_cut_all_the_same(small_model, chunk):
-    cache = MemoryCache(small_model, Method(store=replace(SENTENCES, size=8, step=24)))
+    cache = MemoryCache(small_model, CacheMethod(store=replace(SENTENCES, size=8, step=24)))
     read(small_model, tasks.key_value(2, 200, 4, seed=61).context, cache, chunk=chunk)
     store = cache.layers[1].groups[0].store
     assert len(store.near) < SENTENCES.local + 8 + 24  # what is read at last leaves the window with the next tokens
@@ -58,9 +58,9 @@ def test_the_best_sentences_are_loaded_whole_until_the_budget_is_full(cache, sma
     store = cache.layers[1].groups[0].store
     full = cache.layers[1].keys
     query = torch.randn(2, 2, 1, 32, generator=torch.Generator().manual_seed(4))
-    cache.notes.before(torch.full((2, 1), 7), cache.seen)
+    cache.transcript.before(torch.full((2, 1), 7), cache.tokens_read)
     store.put(type(store.near)(full[:, :, :1], full[:, :, :1]))
-    entries = store.read(query, cache.seen)
+    entries = store.read(query, cache.tokens_read)
     far = cache.rotary().shift(full, store.first - 1 - torch.arange(200).expand(2, 1, -1))
     for row in range(2):
         sizes = zip(store.starts[row].tolist(), store.sizes[row].tolist(), strict=True)
@@ -71,7 +71,7 @@ def test_the_best_sentences_are_loaded_whole_until_the_budget_is_full(cache, sma
             if spans[i][1] - spans[i][0] <= room:
                 best.append(worth[i])
                 room -= spans[i][1] - spans[i][0]
-        shown = entries.slots[row, 0][entries.valid[row, 0]].tolist()
+        shown = entries.position_ids[row, 0][entries.valid[row, 0]].tolist()
         loaded = [i for i, (b, e) in enumerate(spans) if b in shown[1:] and e <= store.first]
         assert sorted(worth[i] for i in loaded) == pytest.approx(sorted(best), abs=1e-4)  # some sentences are alike
         assert shown == [0, *(t for i in loaded for t in range(*spans[i])), *range(store.first, 201)]

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.compress.bits import pack, unpack
 from mnemos.activation.recall.specache import SpeCache, speculate
 from mnemos.bench.kv import tasks
@@ -22,7 +22,7 @@ def task():
 @torch.no_grad()
 def answer(model, task, method, guess=True):
     """Return the share of whole answers that are right, and the cache."""
-    cache = MemoryCache(model, Method(store=method))
+    cache = MemoryCache(model, CacheMethod(store=method))
     with attached(model):
         told = [read(model, task.context, cache).argmax(-1, keepdim=True)]
         if guess:
@@ -33,7 +33,7 @@ def answer(model, task, method, guess=True):
 
 
 def full(model, task) -> float:
-    return answer(model, task, Method().store, guess=False)[0]
+    return answer(model, task, CacheMethod().store, guess=False)[0]
 
 
 def rate(cache) -> float:
@@ -54,7 +54,10 @@ def test_what_is_fetched_in_time_makes_up_for_two_bits(small_model, task):
 @torch.no_grad()
 def test_a_call_reads_the_rough_copy_with_the_best_entries_of_the_call_before_in_full(small_model):
     ids = tasks.repeated(2, 40, 2, seed=51).context
-    cache, full = MemoryCache(small_model, Method(store=SpeCache(bits=2, top=3, residual=4))), MemoryCache(small_model)
+    cache, full = (
+        MemoryCache(small_model, CacheMethod(store=SpeCache(bits=2, top=3, residual=4))),
+        MemoryCache(small_model),
+    )
     for one in (cache, full):
         read(small_model, ids, one)
     store, keys = cache.layers[1].groups[0].store, full.layers[1].keys
@@ -79,7 +82,7 @@ def test_all_entries_fetched_is_the_full_cache(small_model, task):
 
 @torch.no_grad()
 def test_bytes_are_those_of_the_tensors_and_nothing_is_lost(small_model, task, tmp_path):
-    cache = MemoryCache(small_model, Method(store=SpeCache(bits=2, top=4, residual=8, folder=tmp_path)))
+    cache = MemoryCache(small_model, CacheMethod(store=SpeCache(bits=2, top=4, residual=8, folder=tmp_path)))
     full = MemoryCache(small_model)
     for one in (cache, full):
         read(small_model, task.context, one)
@@ -98,7 +101,7 @@ def test_bytes_are_those_of_the_tensors_and_nothing_is_lost(small_model, task, t
 
 @torch.no_grad()
 def test_generated_tokens_are_packed_group_by_group_and_beams_move_rows(small_model, task):
-    method = Method(store=SpeCache(bits=4, top=4, group=8, residual=4))
+    method = CacheMethod(store=SpeCache(bits=4, top=4, group=8, residual=4))
     with attached(small_model):
         cache = MemoryCache(small_model, method)
         small_model.generate(task.context, past_key_values=cache, max_new_tokens=21, do_sample=False, eos_token_id=None)
@@ -107,16 +110,16 @@ def test_generated_tokens_are_packed_group_by_group_and_beams_move_rows(small_mo
         assert 4 <= len(store.recent) < 12
         beams = MemoryCache(small_model, method)
         small_model.generate(task.context[:2], past_key_values=beams, max_new_tokens=12, num_beams=3, do_sample=False)
-    assert beams.layers[0].groups[0].store.held == beams.seen
+    assert beams.layers[0].groups[0].store.held == beams.tokens_read
 
 
 @torch.no_grad()
 def test_what_is_packed_cannot_be_taken_back_and_padding_is_refused(small_model, task):
-    cache = MemoryCache(small_model, Method(store=SpeCache(residual=4)))
+    cache = MemoryCache(small_model, CacheMethod(store=SpeCache(residual=4)))
     read(small_model, task.context, cache)
     with pytest.raises(InvalidInput, match="packed"):
         cache.crop(-10)
     mask = torch.ones_like(task.context)
     mask[0, :3] = 0
     with pytest.raises(InvalidInput, match="padded"):
-        read(small_model, task.context, MemoryCache(small_model, Method(store=SpeCache())), attention_mask=mask)
+        read(small_model, task.context, MemoryCache(small_model, CacheMethod(store=SpeCache())), attention_mask=mask)

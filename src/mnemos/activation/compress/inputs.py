@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Inputs(Plain):
-    """The store of `XQuant`: plain until settled (`entries`), then `entries` without keys and values, and X in parts."""
+    """The store of `XQuant`: `entries` while the prompt is read, then those without keys and values, and X in parts."""
 
     def __init__(self, xquant: XQuant, setup: Setup) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ class Inputs(Plain):
         entries = super().read(query, start)
         if not self.done:
             return entries
-        keys, values = self._rebuilt(self.opened(), entries.places())
-        return Entries(keys, values, entries.slots, entries.valid, entries.bias, entries.extra)
+        keys, values = self._rebuilt(self.opened(), entries.positions())
+        return Entries(keys, values, entries.position_ids, entries.valid, entries.bias, entries.extra)
 
     def replace(self, entries: Entries) -> None:
         """Refuse: what a layer reads is all heads' own."""
         raise InvalidInput("XQuant keeps all tokens for all heads: use a method without a budget.")
 
-    def settled(self) -> None:
+    def on_prefill_end(self) -> None:
         """Let go of the keys and values of the prompt, and round X."""
         if self.entries is None or self.done:
             return
@@ -132,7 +132,7 @@ class Inputs(Plain):
     def _projections(self) -> tuple[nn.Linear, nn.Linear]:
         return self.module.k_proj, self.module.v_proj
 
-    def _rebuilt(self, streams: list[Tensor], places: Tensor) -> tuple[Tensor, Tensor]:
+    def _rebuilt(self, streams: list[Tensor], positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values, (B, H, T, D)."""
         found = []
         for i, projection in enumerate(self._projections()):
@@ -144,13 +144,13 @@ class Inputs(Plain):
             found.append(x[:, 0].unflatten(-1, (self.heads, -1)))
         norm = getattr(self.module, "k_norm", None)
         keys = found[0] if norm is None else norm(found[0])
-        return self.setup.rotary().shift(keys.transpose(1, 2), places), found[1].transpose(1, 2)
+        return self.setup.rotary().shift(keys.transpose(1, 2), positions), found[1].transpose(1, 2)
 
     def _check(self, x: Tensor, new: Entries) -> None:
         """Raise unless keys and values come out as the model makes them."""
-        places = torch.arange(x.shape[2], device=x.device)
+        positions = torch.arange(x.shape[2], device=x.device)
         latent, self.latent = self.latent, False
-        rebuilt = self._rebuilt([x], places)
+        rebuilt = self._rebuilt([x], positions)
         self.latent = latent
         for one, other in zip(rebuilt, (new.keys, new.values), strict=True):
             if (one - other).abs().max() > 2e-2 * other.abs().max().clamp_min(1e-9):
@@ -163,12 +163,12 @@ class Inputs(Plain):
         self.newest = [t.index_select(0, index.to(t.device)) for t in self.newest]
         self.parts = [[rows_of(t, index) for t in part] for part in self.parts]
 
-    def crop(self, seen: int) -> None:
-        """Drop what stands at or after a slot. Raises InvalidInput where that is in a part."""
-        left = seen - sum(part[0].shape[2] for part in self.parts)
+    def crop(self, end: int) -> None:
+        """Drop what stands at or after a position. Raises InvalidInput where that is in a part."""
+        left = end - sum(part[0].shape[2] for part in self.parts)
         if left < 0:
             raise InvalidInput(f"{-left} tokens to let go of are rounded together with others: give a larger residual.")
-        super().crop(seen)
+        super().crop(end)
         self.setup.shared.pop("xquant", None)
         self.newest = [t[:, :, :left].clone() for t in self.newest]
 

@@ -8,15 +8,15 @@ from typing import Literal
 from torch import Tensor
 
 from mnemos.activation.compress.bits import WIDTHS, Packed, pack, unpack
-from mnemos.activation.compress.packed_store import Squeezed
+from mnemos.activation.compress.packed_store import PackedStore
 from mnemos.activation.forget.keydiff import KeyDiff
-from mnemos.activation.method import Method, Setup
+from mnemos.activation.method import CacheMethod, Setup
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 Axis = Literal["channel", "token"]
 # What an entry costs at 4 bits, in 32nds of one in float32: a scale and a low in float16 for 32 numbers are one bit more, the
-# slot of an entry among others that went a quarter at most, and the rest is for groups that are not full.
+# position of an entry among others that went a quarter at most, and the rest is for groups that are not full.
 COST = 4 + 2
 
 
@@ -24,15 +24,15 @@ COST = 4 + 2
     "kivi",
     papers=(Paper("KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache", "2402.02750"),),
     task="key-value",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
     phase="decode",
 )
 @dataclass(frozen=True)
 class Kivi:
     """Rounds keys per channel (`group` tokens share a scale) and values per token (`group` channels do): a `store`.
 
-    q = round((x - low) / s) with s = (max - min) / (2^bits - 1). Outliers of keys sit in fixed channels: per channel they
-    widen no other's scale. The `residual` newest entries are plain and go over in groups; what is packed is never
+    q = round((x - low) / s) with s = (max - min) / (2^bits - 1). Outliers of keys sit in fixed channels: per channel
+    they widen no other's scale. The `residual` newest entries are plain and go over in groups; what is packed is never
     packed again. `keys` and `values` choose the axes, so that the four layouts can be compared; bits are 1, 2, 4 or 8.
     Unlike the paper's, the last group of a prompt may be shorter, and groups are made equally long; scales and lows are
     float16. Padding is rounded with the rest.
@@ -59,9 +59,9 @@ class Kivi:
         return Rounded(self)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """Every entry in as many bits as the share of a float32 cache affords, without a residual."""
-        return Method(store=Kivi(afforded(share), residual=0))
+        return CacheMethod(store=Kivi(afforded(share), residual=0))
 
 
 @dataclass
@@ -85,14 +85,14 @@ class Pair:
         return self.keys.nbytes + self.values.nbytes
 
 
-class Rounded(Squeezed):
+class Rounded(PackedStore):
     """The store of `Kivi`."""
 
     def __init__(self, kivi: Kivi) -> None:
         super().__init__(kivi.residual, kivi.group)
         self.kivi = kivi
 
-    def squeeze(self, keys: Tensor, values: Tensor) -> Pair:
+    def pack(self, keys: Tensor, values: Tensor) -> Pair:
         """Return the entries in few bits."""
         kivi = self.kivi
         return Pair(
@@ -114,8 +114,8 @@ def afforded(share: float) -> int:
 
 
 @register("keydiff-kivi", task="key-value", baselines=("keydiff", "kivi"))
-def keydiff_kivi(share: float) -> Method:
+def keydiff_kivi(share: float) -> CacheMethod:
     """KeyDiff evicts what does not fit at 4 bits; where all would fit, more bits instead."""
     if share * 32 >= COST:
-        return Method(store=Kivi(afforded(share), residual=0))
-    return Method(KeyDiff(), prompt=share * 32 / COST, store=Kivi(4, group=64, residual=0))
+        return CacheMethod(store=Kivi(afforded(share), residual=0))
+    return CacheMethod(KeyDiff(), prompt=share * 32 / COST, store=Kivi(4, group=64, residual=0))

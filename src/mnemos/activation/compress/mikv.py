@@ -11,7 +11,7 @@ from mnemos.activation.compress.bits import WIDTHS
 from mnemos.activation.compress.mixed import Mixed
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import Method, Setup, View
+from mnemos.activation.method import CacheMethod, LayerView, Setup
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -20,9 +20,9 @@ SIDE = 1.9  # 32nds of an entry beside the codes: scale and low of 32 numbers, w
 
 @dataclass(frozen=True)
 class Demote:
-    """The `action` that goes with `MiKV`: marks those that stay as precise and lets none go. None is promoted again."""
+    """The `on_evict` that goes with `MiKV`: marks those that stay as precise and lets none go. None is promoted again."""
 
-    def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
+    def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return all entries, with who is precise in `extra`."""
         entries = view.entries
         before = entries.extra.get("precise", torch.ones_like(score, dtype=torch.bool))
@@ -41,18 +41,18 @@ class Demote:
         ),
     ),
     task="key-value",
-    baselines=("h2o", "random"),
+    baselines=("h2o", "random-eviction"),
     phase="decode",
 )
 @dataclass(frozen=True)
 class MiKV:
     """Important entries in `high` bits (None: as they are), the others in `low` bits, per token: a `store`.
 
-    Which are important says the score of the `Method`, with `action=Demote()` and its budgets; in the paper that is H2O. With
-    `balance`, channel c of the keys is multiplied by b_c = sqrt(max |q_c| / max |k_c|) of the prompt before it is rounded,
-    and divided by it when read (the paper divides the query, which is the same). The query heads of a group share b.
-    Padding counts in b. Heads must have equal budgets. On the small models it answers far more than eviction by the same
-    score in as many bytes, and as much as rounding all alike.
+    Which are important says the score of the `CacheMethod`, with `on_evict=Demote()` and its budgets; in the paper that
+    is H2O. With `balance`, channel c of the keys is multiplied by b_c = sqrt(max |q_c| / max |k_c|) of the prompt
+    before it is rounded, and divided by it when read (the paper divides the query, which is the same). The query heads
+    of a group share b. Padding counts in b. Heads must have equal budgets. On the small models it answers far more than
+    eviction by the same score in as many bytes, and as much as rounding all alike.
     """
 
     low: int = 2
@@ -69,10 +69,12 @@ class MiKV:
         return Mixed(self.low, self.high, self.balance)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """As many entries at 8 bits as the share of a float32 cache affords, the others at 2; importance by H2O."""
         precise = (share * 32 - 2 - SIDE) / (8 - 2)
         if precise <= 0:
             raise InvalidInput(f"{share} of a cache is less than all entries take at 2 bits: evict some, too.")
         precise = min(1.0, precise)
-        return Method(H2O(mean=True), prompt=precise, decode=precise, recent=0.5, action=Demote(), store=MiKV(2, 8))
+        return CacheMethod(
+            H2O(mean=True), prompt=precise, decode=precise, recent=0.5, on_evict=Demote(), store=MiKV(2, 8)
+        )

@@ -15,10 +15,10 @@ from mnemos.errors import InvalidInput
 
 
 class Mixed(Plain):
-    """The store of `MiKV`: plain until settled, then two tiers and, for each entry, which of them it is in."""
+    """The store of `MiKV`: plain while the prompt is read, then two tiers and, for each entry, which of them it is in."""
 
     def __init__(self, low: int, high: int | None, balanced: bool) -> None:
-        super().__init__()  # `entries` holds everything until settled, and then all but keys and values
+        super().__init__()  # `entries` holds everything while the prompt is read, and then all but keys and values
         self.low, self.high, self.balanced = low, high, balanced
         self.asked: Tensor | None = None  # max |q| of the prompt, (B, H, 1, D)
         self.balance: Tensor | None = None  # b, (B, H, 1, D)
@@ -50,24 +50,24 @@ class Mixed(Plain):
         return replace(entries, keys=keys, values=values)
 
     def replace(self, entries: Entries) -> None:
-        """Hold these instead; once settled, those that are no longer precise are rounded."""
+        """Hold these instead; once the prompt has been read, those that are no longer precise are rounded."""
         assert self.entries is not None
         if len(entries) != len(self.entries):
-            raise InvalidInput("MiKV lets none go: use it with action=Demote().")
-        previous, self.entries = self.entries, replace(entries, slots=None)
+            raise InvalidInput("MiKV lets none go: use it with on_evict=Demote().")
+        previous, self.entries = self.entries, replace(entries, position_ids=None)
         if not self.tiers:
             return
         self.entries, before = bare(self.entries), previous.extra["precise"]
-        stays = entries.extra["precise"].gather(2, places(before))
-        kept, gone = places(stays), places(~stays)
+        stays = entries.extra["precise"].gather(2, indices_of(before))
+        kept, gone = indices_of(stays), indices_of(~stays)
         if not gone.shape[2]:
             return
         keys, values = self.tiers[0].taken(gone).open()
         low = self.tiers[1].joined(Tier.of(keys, values, self.low))
-        at = torch.cat((places(~before), places(before).gather(2, gone)), 2)
+        at = torch.cat((indices_of(~before), indices_of(before).gather(2, gone)), 2)
         self.tiers = [self.tiers[0].taken(kept), low.taken(at.argsort(2))]
 
-    def settled(self) -> None:
+    def on_prefill_end(self) -> None:
         """Part what the prompt left in two tiers."""
         entries = self.entries
         if entries is None or self.tiers:
@@ -81,7 +81,7 @@ class Mixed(Plain):
         everyone = torch.ones(entries.keys.shape[:3], dtype=torch.bool, device=entries.keys.device)
         precise = entries.extra.get("precise", everyone)
         self.entries = bare(replace(entries, extra=entries.extra | {"precise": precise}))
-        parts = [entries.gather(places(mask)) for mask in (precise, ~precise)]
+        parts = [entries.gather(indices_of(mask)) for mask in (precise, ~precise)]
         bits = (self.high, self.low)
         self.tiers = [self._tier(part.keys, part.values, some) for part, some in zip(parts, bits, strict=True)]
 
@@ -98,10 +98,10 @@ class Mixed(Plain):
             if held is not None:
                 setattr(self, name, held.index_select(0, index.to(held.device)))
 
-    def crop(self, seen: int) -> None:
-        """Drop what stands at or after a slot; it must be precise still."""
+    def crop(self, end: int) -> None:
+        """Drop what stands at or after a position; it must be precise still."""
         before = self.held
-        super().crop(seen)
+        super().crop(end)
         if self.tiers and before > self.held:
             assert self.entries is not None
             count = self.entries.extra["precise"].sum(2)
@@ -115,7 +115,7 @@ class Mixed(Plain):
         return super().nbytes + own + sum(tier.nbytes for tier in self.tiers)
 
 
-def places(mask: Tensor) -> Tensor:
+def indices_of(mask: Tensor) -> Tensor:
     """Return where a mask (B, H, T) is True, (B, H, n), in order; every head has n."""
     count = int(mask[0, 0].sum()) if mask.numel() else 0
     return (~mask).int().argsort(dim=2, stable=True)[:, :, :count]

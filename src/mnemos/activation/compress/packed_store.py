@@ -11,7 +11,7 @@ from torch import Tensor
 from mnemos.activation.entries import Entries
 from mnemos.errors import InvalidInput
 
-SHORT = 2**15  # slots below this fit into two bytes
+SHORT = 2**15  # positions below this fit into two bytes
 
 
 class Part(Protocol):
@@ -32,30 +32,30 @@ class Part(Protocol):
 
 
 def bare(entries: Entries) -> Entries:
-    """Return all but keys and values (their D is 0): slots in two bytes where they fit, padding, bias, what is remembered."""
-    slots = entries.slots
-    if slots is not None and slots.numel() and int(slots.max()) < SHORT:
-        slots = slots.to(torch.int16)
+    """Return all but keys and values (their D is 0): positions in two bytes where they fit, padding, bias, what is remembered."""
+    positions = entries.position_ids
+    if positions is not None and positions.numel() and int(positions.max()) < SHORT:
+        positions = positions.to(torch.int16)
     nothing = [t.new_empty(*t.shape[:3], 0) for t in (entries.keys, entries.values)]
-    return replace(entries, keys=nothing[0], values=nothing[1], slots=slots)
+    return replace(entries, keys=nothing[0], values=nothing[1], position_ids=positions)
 
 
-class Squeezed:
-    """A store that holds entries plainly until `settled`, and then the older ones as parts that never change again.
+class PackedStore:
+    """A store that holds entries plainly while the prompt is read, and then the older ones as parts that never change again.
 
-    What a prompt leaves is squeezed once, all but the `residual` newest; later, `group` entries at a time when there are
+    What a prompt leaves is packed once, all but the `residual` newest; later, `group` entries at a time when there are
     `residual + group` plain ones, before the next call. So whatever a call reads is attended to in full by that call.
-    A subclass says what a part is (`squeeze`). Raises InvalidInput for methods that let go of entries while generating.
+    A subclass says what a part is (`pack`). Raises InvalidInput for methods that let go of entries while generating.
     """
 
     def __init__(self, residual: int, group: int) -> None:
         self.residual, self.group = residual, group
-        self.entries: Entries | None = None  # all, until settled
+        self.entries: Entries | None = None  # all, while the prompt is read
         self.frame: Entries | None = None  # then: all but keys and values
         self.parts: list[Part] = []
         self.keys = self.values = torch.empty(0)  # of the entries after the parts, (B, H, n, D)
 
-    def squeeze(self, keys: Tensor, values: Tensor) -> Part:
+    def pack(self, keys: Tensor, values: Tensor) -> Part:
         """Return the oldest plain entries, (B, H, n, D), in another form."""
         raise NotImplementedError
 
@@ -70,7 +70,7 @@ class Squeezed:
         self.keys, self.values = torch.cat((self.keys, new.keys), 2), torch.cat((self.values, new.values), 2)
 
     def _flush(self, count: int) -> None:
-        self.parts.append(self.squeeze(self.keys[:, :, :count], self.values[:, :, :count]))
+        self.parts.append(self.pack(self.keys[:, :, :count], self.values[:, :, :count]))
         self.keys, self.values = self.keys[:, :, count:].clone(), self.values[:, :, count:].clone()
 
     def read(self, query: Tensor, start: int) -> Entries:
@@ -83,15 +83,15 @@ class Squeezed:
         return replace(self.frame, keys=keys, values=values)
 
     def replace(self, entries: Entries) -> None:
-        """Hold these instead, as long as the prompt is not settled."""
+        """Hold these instead, while the prompt is being read."""
         if self.frame is not None:
             raise InvalidInput(
                 f"{type(self).__name__} holds what the prompt left for good: use a method without `decode`."
             )
         self.entries = entries
 
-    def settled(self) -> None:
-        """Squeeze what the prompt left."""
+    def on_prefill_end(self) -> None:
+        """Pack what the prompt left."""
         if self.entries is None or self.frame is not None:
             return
         entries, self.entries = self.entries, None
@@ -107,18 +107,16 @@ class Squeezed:
             self.frame, self.parts = self.frame.rows(index), [part.rows(index) for part in self.parts]
             self.keys, self.values = (t.index_select(0, index.to(t.device)) for t in (self.keys, self.values))
 
-    def crop(self, seen: int) -> None:
-        """Let go of what stands at or after slot `seen`. Raises InvalidInput where that is in a part."""
+    def crop(self, end: int) -> None:
+        """Let go of what stands at or after position `end`. Raises InvalidInput where that is in a part."""
         if self.frame is None:
             if self.entries is not None:
-                self.entries = self.entries.first(self.entries.before(seen))
+                self.entries = self.entries.first(self.entries.before(end))
             return
-        count = self.frame.before(seen)
+        count = self.frame.before(end)
         left = count - (len(self.frame) - self.keys.shape[2])
         if left < 0:
-            raise InvalidInput(
-                f"{-left} entries to let go of are squeezed together with others: give a larger residual."
-            )
+            raise InvalidInput(f"{-left} entries to let go of are packed together with others: give a larger residual.")
         self.frame = self.frame.first(count)
         self.keys, self.values = self.keys[:, :, :left].clone(), self.values[:, :, :left].clone()
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.compress.bits import WIDTHS, Packed, opened, pack, rows_of
-from mnemos.activation.compress.packed_store import Squeezed
+from mnemos.activation.compress.packed_store import PackedStore
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import Method, Setup
+from mnemos.activation.method import CacheMethod, Setup
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -21,18 +21,18 @@ from mnemos.registry import Paper, register
     "think",
     papers=(Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018"),),
     task="key-value-known",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class ThinK:
     """Keeps the (1 - `ratio`) D channels of a head with the largest |Q_i K_i^T|_F over the last `window` queries: a `store`.
 
-    The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads that
-    share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is read has
-    zeros elsewhere, which is what the paper's masked query gives. The `residual` newest keys are whole and go over in
-    groups, by the channels that the prompt chose. `by` "norm" ranks by |K_i| alone, for comparison. With `bits` keys (per
-    channel) and values (per token) are rounded besides, as KIVI does. Heads must have equal budgets. On the small models
-    ranking by the norm of keys alone answers as much; random channels answer far less.
+    The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads
+    that share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is
+    read has zeros elsewhere, which is what the paper's masked query gives. The `residual` newest keys are whole and go
+    over in groups, by the channels that the prompt chose. `by` "norm" ranks by |K_i| alone, for comparison. With `bits`
+    keys (per channel) and values (per token) are rounded besides, as KIVI does. Heads must have equal budgets. On the
+    small models ranking by the norm of keys alone answers as much; random channels answer far less.
     """
 
     ratio: float = 0.4
@@ -55,11 +55,11 @@ class ThinK:
         return Thin(self)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by SnapKV and 60 % of the key channels of what stays; above 80 % of a cache, more channels instead."""
         if share > 0.8:
-            return Method(store=ThinK(ratio=2 * (1 - share), residual=0))
-        return Method(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))
+            return CacheMethod(store=ThinK(ratio=2 * (1 - share), residual=0))
+        return CacheMethod(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Narrow:
         return int(self.keys.nbytes + self.values.nbytes)
 
 
-class Thin(Squeezed):
+class Thin(PackedStore):
     """The store of `ThinK`."""
 
     def __init__(self, think: ThinK) -> None:
@@ -114,7 +114,7 @@ class Thin(Squeezed):
             raise InvalidInput("ThinK has seen no queries of these heads: use it without a budget by heads.")
         return norm * self.asked
 
-    def squeeze(self, keys: Tensor, values: Tensor) -> Narrow:
+    def pack(self, keys: Tensor, values: Tensor) -> Narrow:
         """Return the entries with the channels that stay."""
         if self.channels is None:
             self.width = keys.shape[3]

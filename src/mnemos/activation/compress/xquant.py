@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mnemos.activation.compress.bits import WIDTHS
 from mnemos.activation.compress.inputs import Inputs
-from mnemos.activation.method import Method, Setup
+from mnemos.activation.method import CacheMethod, Setup
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -23,7 +23,7 @@ from mnemos.registry import Paper, register
     "xquant",
     papers=(Paper("XQuant: Breaking the Memory Wall for LLM Inference with KV Cache Rematerialization", "2508.10395"),),
     task="key-value",
-    baselines=("kivi", "random"),
+    baselines=("kivi", "random-eviction"),
     phase="decode",
 )
 @dataclass(frozen=True)
@@ -31,14 +31,15 @@ class XQuant:
     """Keeps X, (B, T, W), from which K = X W_k (then rotated) and V = X W_v: a `store`.
 
     X is rounded per token. Where keys and values together are no wider than X (grouped heads) it keeps X U_k and X U_v
-    instead, with W_k = A S U_k^T by singular values, rounded per channel and per token. The `residual` newest and less than a
-    group more are not rounded. With `across` (XQuant-CL) layer l keeps X_l - X'_{l-1} only, where X'_{l-1} is what the layers
-    below make of it, added up; the first `early` layers have `early_bits`. `bits` None rounds nothing; with `share`
-    bits are as many as fit into this share of keys and values. Reading costs 4 T W H D operations a layer and call.
+    instead, with W_k = A S U_k^T by singular values, rounded per channel and per token. The `residual` newest and less
+    than a group more are not rounded. With `across` (XQuant-CL) layer l keeps X_l - X'_{l-1} only, where X'_{l-1} is
+    what the layers below make of it, added up; the first `early` layers have `early_bits`. `bits` None rounds nothing;
+    with `share` bits are as many as fit into this share of keys and values. Reading costs 4 T W H D operations a layer
+    and call.
 
-    All heads keep all tokens: nothing can be evicted, and padding is refused. The factors of the weights are computed once
-    for this object. On the small models X_l - X_{l-1} is larger than X_l (they have two layers), and `across` answers less
-    than the same bits without it.
+    All heads keep all tokens: nothing can be evicted, and padding is refused. The factors of the weights are computed
+    once for this object. On the small models X_l - X_{l-1} is larger than X_l (they have two layers), and `across`
+    answers less than the same bits without it.
     """
 
     bits: int | None = 4
@@ -52,7 +53,7 @@ class XQuant:
     factors: WeakKeyDictionary[nn.Module, list[tuple[Tensor, Tensor]]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
     )
-    wants_inputs = True
+    needs_hidden_states = True
 
     def __post_init__(self) -> None:
         for bits in (self.bits or 8, self.early_bits):
@@ -78,6 +79,6 @@ class XQuant:
         return self.factors[projection][0]
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """What layers read, in as many bits as the share affords."""
-        return Method(store=XQuant(share=share))
+        return CacheMethod(store=XQuant(share=share))

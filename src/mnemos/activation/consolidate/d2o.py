@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.consolidate.merge import Merge
-from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 
@@ -20,21 +20,21 @@ class Density:
     """Layers with dense attention get more: in proportion to softmax(-F / mean F), F the variance of what entries receive.
 
     F_l is the variance over the entries of the attention that each got from the prompt, mean over rows and heads. The
-    division by the mean over the layers is ours: without it one layer may get next to nothing. `least` of an even share is
-    everyone's.
+    division by the mean over the layers is ours: without it one layer may get next to nothing. `least` of an even share
+    is everyone's.
     """
 
     least: float = 0.5
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return F of a layer, ()."""
-        return view.received().float().var(-1).mean()
+        return view.attention_mass().float().var(-1).mean()
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
         """Return each layer's entries."""
         spread = torch.stack([need.cpu() for need in needs])
         weights = torch.softmax(-spread / spread.mean().clamp_min(1e-9), 0)
-        return list(divide(weights, each * len(needs), max(1, int(self.least * each)), held).unbind(0))
+        return list(allocate(weights, each * len(needs), max(1, int(self.least * each)), held).unbind(0))
 
 
 @register(
@@ -46,23 +46,23 @@ class Density:
         ),
     ),
     task="key-value",
-    baselines=("h2o", "random", "recent"),
+    baselines=("h2o", "random-eviction", "sliding-window"),
     phase="decode",
 )
-def d2o(share: float) -> Method:
+def d2o(share: float) -> CacheMethod:
     """Evict by accumulated attention, merge what is like a kept key by an EMA threshold, budgets by layer.
 
-    Half of what stays of a prompt is recent. Importance is H2O's attention per query, where the paper has the sum. What is
-    generated has a budget of its own, as a layer's part of the prompt's would else be lost with the next token. On the small
-    models it answers more than the same eviction without merging where the question is not known (less where it is), but
-    less than random eviction, and no more than with even layers.
+    Half of what stays of a prompt is recent. Importance is H2O's attention per query, where the paper has the sum. What
+    is generated has a budget of its own, as a layer's part of the prompt's would else be lost with the next token. On
+    the small models it answers more than the same eviction without merging where the question is not known (less where
+    it is), but less than random eviction, and no more than with even layers.
     """
-    return Method(
+    return CacheMethod(
         H2O(mean=True),
         prompt=share,
         decode=share,
-        apart=True,
+        separate_budgets=True,
         recent=0.5,
-        spread=Density(),
-        action=Merge(threshold="ema"),
+        allocation=Density(),
+        on_evict=Merge(threshold="ema"),
     )

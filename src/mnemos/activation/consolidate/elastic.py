@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -18,17 +18,17 @@ from mnemos.registry import Paper, register
     "elastic-cache",
     papers=(Paper("Efficient Inference of Vision Instruction-Following Models with Elastic Cache", "2407.18121"),),
     task="key-value-known",
-    baselines=("streaming-llm", "h2o", "random", "recent"),
+    baselines=("streaming-llm", "h2o", "random-eviction", "sliding-window"),
     phase="decode",
 )
 @dataclass(frozen=True)
 class Elastic:
     """Of the prompt stays what got most attention in sum, the same for all heads; then entries go at a fixed offset.
 
-    While generating nothing is scored: whatever stands `distance` before the end of what stayed of the prompt goes, so that
-    the first and the latest stay. With `Merge("position", "mean")` what the prompt lets go is averaged into the nearest entry
-    that stays; the paper's code spares the sinks and the last token from that, here they take part. On the small models it
-    answers less than without the averaging, and less than StreamingLLM.
+    While generating nothing is scored: whatever stands `distance` before the end of what stayed of the prompt goes, so
+    that the first and the latest stay. With `Merge("position", "mean")` what the prompt lets go is averaged into the
+    nearest entry that stays; the paper's code spares the sinks and the last token from that, here they take part. On
+    the small models it answers less than without the averaging, and less than StreamingLLM.
     """
 
     distance: int = 25
@@ -37,14 +37,14 @@ class Elastic:
         if self.distance < 1:
             raise InvalidInput(f"distance is {self.distance}: give 1 or more entries.")
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Add what the queries of the prompt gave; note where entries will go, once it has been read."""
         if view.steps:
             view.memory.setdefault("elastic", max(0, len(view.entries) - view.queries - self.distance))
         else:
-            view.entries.memory("heavy").add_(view.received().sum(2).mean(1, keepdim=True))
+            view.entries.memory("heavy").add_(view.attention_mass().sum(2).mean(1, keepdim=True))
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the sums, (B, H, T), or how far behind the offset entries stand; what stands before it stays."""
         if not view.steps:
             return view.entries.memory("heavy")
@@ -52,15 +52,17 @@ class Elastic:
         return torch.where(index < 0, len(view.entries), index).float().expand(view.entries.keys.shape[:3])
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by summed attention with its neighbours averaged in, then a fixed offset."""
-        return Method(Elastic(), prompt=share, decode=share, sinks=1, recent=1, action=PromptMerge("position", "mean"))
+        return CacheMethod(
+            Elastic(), prompt=share, decode=share, sinks=1, recent=1, on_evict=PromptMerge("position", "mean")
+        )
 
 
 @dataclass(frozen=True)
 class PromptMerge(Merge):
     """Merging for the prompt only: while generating, what goes is dropped."""
 
-    def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
+    def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that stay."""
         return view.entries.gather(keep) if view.steps else super().__call__(view, keep, score)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.forget.snapkv import last_queries, observe
-from mnemos.activation.method import Method, View
+from mnemos.activation.forget.snapkv import last_queries, window_attention
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 MEAN = H2O(mean=True)
@@ -24,34 +24,35 @@ MEAN = H2O(mean=True)
         ),
     ),
     task="key-value-known",
-    baselines=("h2o", "snapkv", "random", "recent"),
+    baselines=("h2o", "snapkv", "random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class GlobalLocal:
     """s = local + global * mean(local) / mean(global): two kinds of attention, brought to the same size.
 
-    Global is what an entry got from each query that could see it, local what it got from the last `window` queries (never
-    more than a 64th of what is held). Adding the two is ours, as are the share evicted and the threshold of the recipe. With
-    `Merge(evict=..., threshold=...)` the lowest are evicted and the middle ones merged; its threshold is the paper's zero
-    class, which takes in what is like no kept key and is thrown away. On the small models it answers what SnapKV does:
-    without the threshold or the local half it answers far less, and evicting all that does not stay answers as much.
+    Global is what an entry got from each query that could see it, local what it got from the last `window` queries
+    (never more than a 64th of what is held). Adding the two is ours, as are the share evicted and the threshold of the
+    recipe. With `Merge(evict=..., threshold=...)` the lowest are evicted and the middle ones merged; its threshold is
+    the paper's zero class, which takes in what is like no kept key and is thrown away. On the small models it answers
+    what SnapKV does: without the threshold or the local half it answers far less, and evicting all that does not stay
+    answers as much.
     """
 
     window: int = 32
     use: tuple[bool, bool] = (True, True)  # global, local: either half alone for comparisons
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Add what the queries of a call gave; O(q T D)."""
-        MEAN.watch(view)
+        MEAN.observe(view)
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the score, (B, H, T)."""
         everywhere = MEAN(view)
-        here = observe(view, last_queries(view, self.window)).sum(2)
+        here = window_attention(view, last_queries(view, self.window)).sum(2)
         scale = here.mean(2, keepdim=True) / everywhere.mean(2, keepdim=True).clamp_min(1e-9)
         return everywhere * scale * self.use[0] + here * self.use[1]
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by the global-local score: half of what does not stay is evicted, the rest merged if 0.6 like a kept key."""
-        return Method(GlobalLocal(), prompt=share, sinks=1, recent=1, action=Merge(evict=0.5, threshold=0.6))
+        return CacheMethod(GlobalLocal(), prompt=share, sinks=1, recent=1, on_evict=Merge(evict=0.5, threshold=0.6))

@@ -11,7 +11,7 @@ from torch.nn.functional import cosine_similarity
 
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -25,18 +25,18 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="key-value",
-    baselines=("h2o", "random", "recent"),
+    baselines=("h2o", "random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class Runs:
-    """The `action` that merges runs of consecutive entries into their pivots, as many as the budget wants.
+    """The `on_evict` that merges runs of consecutive entries into their pivots, as many as the budget wants.
 
-    Neighbours are linked by the cosine of their keys, the most alike first, until as many runs are left as may stay. (The
-    paper links what is above a fixed threshold, and so meets no budget exactly.) The `exempt` share of the budget with the
-    highest scores is merged with nothing. The pivot p of a run has its highest score; entry i weighs
-    g_i = exp(-|k_p - k_i|^2 / (2 sigma^2)), sigma the mean distance of the run to its pivot, or all weigh alike ("mean").
-    Keys are merged as the cache holds them. Padding is merged with padding first. O(T D + T log T). On the small models it
-    answers more than H2O where the question is not known (less where it is), and no more than random eviction.
+    Neighbours are linked by the cosine of their keys, the most alike first, until as many runs are left as may stay.
+    (The paper links what is above a fixed threshold, and so meets no budget exactly.) The `exempt` share of the budget
+    with the highest scores is merged with nothing. The pivot p of a run has its highest score; entry i weighs g_i =
+    exp(-|k_p - k_i|^2 / (2 sigma^2)), sigma the mean distance of the run to its pivot, or all weigh alike ("mean").
+    Keys are merged as the cache holds them. Padding is merged with padding first. O(T D + T log T). On the small models
+    it answers more than H2O where the question is not known (less where it is), and no more than random eviction.
     """
 
     exempt: float = 0.4
@@ -46,8 +46,8 @@ class Runs:
         if not 0 <= self.exempt < 0.5 or self.weigh not in ("gauss", "mean"):
             raise InvalidInput(f"exempt {self.exempt} and weigh {self.weigh!r}: below 0.5, and 'gauss' or 'mean'.")
 
-    def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
-        """Return one entry for each run; slots and what is remembered are the pivot's."""
+    def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
+        """Return one entry for each run; positions and what is remembered are the pivot's."""
         entries, count = view.entries, keep.shape[2]
         run = self.runs(entries, score, count)
         top = torch.full((*run.shape[:2], count), -torch.inf, device=run.device)
@@ -92,6 +92,6 @@ class Runs:
         return torch.exp(-far.square() / (2 * sigma.gather(2, run).square()))
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by runs of like keys; what got most attention is not merged."""
-        return Method(H2O(mean=True), prompt=share, recent=0.2, action=Runs())
+        return CacheMethod(H2O(mean=True), prompt=share, recent=0.2, on_evict=Runs())

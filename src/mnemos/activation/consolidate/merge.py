@@ -14,20 +14,20 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import View
+from mnemos.activation.method import LayerView
 from mnemos.errors import InvalidInput
 
 
 @dataclass(frozen=True)
 class Merge:
-    """The `action` that folds each entry that does not stay into the nearest that does.
+    """The `on_evict` that folds each entry that does not stay into the nearest that does.
 
-    `near` is the kept entry with the most similar key (cosine u) or the one whose slot is nearest (of two the earlier). It
-    weighs e^1 and what goes into it e^u (`weigh` "similarity"), or all alike ("mean"). What is less similar than
-    `threshold` is dropped: a number, or "ema", which is tau_0 = the mean of the best similarities of what goes at first,
-    and from then on tau = `beta` that mean + (1 - beta) tau, for each row and head. Of what does not stay, the share
-    `evict` with the lowest scores is dropped beforehand. Keys are merged as the cache holds them, with their rotation;
-    padding never takes part. O(e n D).
+    `near` is the kept entry with the most similar key (cosine u) or the one whose position is nearest (of two the
+    earlier). It weighs e^1 and what goes into it e^u (`weigh` "similarity"), or all alike ("mean"). What is less
+    similar than `threshold` is dropped: a number, or "ema", which is tau_0 = the mean of the best similarities of what
+    goes at first, and from then on tau = `beta` that mean + (1 - beta) tau, for each row and head. Of what does not
+    stay, the share `evict` with the lowest scores is dropped beforehand. Keys are merged as the cache holds them, with
+    their rotation; padding never takes part. O(e n D).
     """
 
     near: Literal["key", "position"] = "key"
@@ -44,7 +44,7 @@ class Merge:
         if not (0 <= self.evict <= 1 and 0 <= self.beta <= 1):
             raise InvalidInput(f"evict {self.evict} and beta {self.beta}: give shares from 0 to 1.")
 
-    def __call__(self, view: View, keep: Tensor, score: Tensor) -> Entries:
+    def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that stay, with the others in them."""
         entries = view.entries
         gone = others(keep, len(entries))
@@ -52,8 +52,8 @@ class Merge:
         if self.near == "key":
             best, into = likeness.max(3)
         else:
-            slots = entries.places().long()
-            into = (slots.gather(2, gone)[..., None] - slots.gather(2, keep)[:, :, None]).abs().argmin(3)
+            positions = entries.positions().long()
+            into = (positions.gather(2, gone)[..., None] - positions.gather(2, keep)[:, :, None]).abs().argmin(3)
             best = likeness.gather(3, into[..., None])[..., 0]
         joins = self._joins(entries, gone, best, score)
         weight = best.exp() if self.weigh == "similarity" else torch.ones_like(best)
@@ -104,7 +104,8 @@ def similarity(entries: Entries, gone: Tensor, keep: Tensor) -> Tensor:
 def fold(entries: Entries, keep: Tensor, gone: Tensor, into: Tensor, weight: Tensor, own: Tensor) -> Entries:
     """Return the entries at `keep`, each the weighted mean of itself and of those at `gone` that go into it.
 
-    `into` (B, H, e) says where in `keep`; `weight` (B, H, e) is 0 for what is dropped, `own` (B, H, n) what kept ones weigh.
+    `into` (B, H, e) says where in `keep`; `weight` (B, H, e) is 0 for what is dropped, `own` (B, H, n) what kept ones
+    weigh.
     """
     kept = entries.gather(keep)
     total = own.scatter_add(2, into, weight)[..., None]

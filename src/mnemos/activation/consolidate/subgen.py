@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mnemos.activation.consolidate.sketch import Sketch
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Method, Plain, Setup
+from mnemos.activation.method import CacheMethod, Plain, Setup
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -21,7 +21,7 @@ from mnemos.registry import Paper, register
     "subgen",
     papers=(Paper("SubGen: Token Generation in Sublinear Time and Memory", "2402.06082"),),
     task="key-value",
-    baselines=("streaming-llm", "h2o", "random", "recent"),
+    baselines=("streaming-llm", "h2o", "random-eviction", "sliding-window"),
     phase="decode",
 )
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class SubGen:
     """Estimates the output z / tau of attention to all but the `recent` newest entries, which are exact: a `store`.
 
     Normaliser: a key within `delta` of the nearest centre joins its cluster (n_i), else it is a new centre; t of a
-    cluster's keys are kept, uniformly (each is replaced with probability 1 / n_i): tau = sum_i n_i / t sum_j exp(q k_ij).
-    Numerator: s pairs are kept in proportion to |v|^2 (each is replaced with probability |v|^2 / mu, mu the sum so far):
-    z = sum_j mu / (s |v_j|^2) exp(q k_j) v_j.
+    cluster's keys are kept, uniformly (each is replaced with probability 1 / n_i): tau = sum_i n_i / t sum_j exp(q
+    k_ij). Numerator: s pairs are kept in proportion to |v|^2 (each is replaced with probability |v|^2 / mu, mu the sum
+    so far): z = sum_j mu / (s |v_j|^2) exp(q k_j) v_j.
 
-    `delta` counts in mean norms of the prompt's keys, which is ours: one number for all layers. Beyond `most` clusters a key
-    joins the nearest. With `share` the sizes are those of so many entries of the prompt: half recent, a quarter for each
-    estimate. An entry moves in when it is no longer recent, in O(M D); the draws depend on `seed`, layer, head and place, not
-    on the row.
-    On the small model the estimates miss single facts: at the same bytes it answers less than the most recent alone.
+    `delta` counts in mean norms of the prompt's keys, which is ours: one number for all layers. Beyond `most` clusters
+    a key joins the nearest. With `share` the sizes are those of so many entries of the prompt: half recent, a quarter
+    for each estimate. An entry moves in when it is no longer recent, in O(M D); the draws depend on `seed`, layer, head
+    and place, not on the row. On the small model the estimates miss single facts: at the same bytes it answers less
+    than the most recent alone.
     """
 
     delta: float = 0.5
@@ -64,38 +64,40 @@ class SubGen:
         return count // 2, count // 4, max(1, (count - count // 2 - count // 4) * 2 // (self.t + 1))
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The estimates in the bytes of so many entries of the prompt."""
-        return Method(store=SubGen(share=share))
+        return CacheMethod(store=SubGen(share=share))
 
 
 class Sketched(Plain):
-    """The store of `SubGen`: plain until settled, then `entries` are the recent, and the rest is in a sketch."""
+    """The store of `SubGen`: plain while the prompt is read, then `entries` are the recent, and the rest is in a sketch."""
 
     def __init__(self, subgen: SubGen, layer: int) -> None:
         super().__init__()
         self.subgen, self.layer = subgen, layer
         self.sketch: Sketch | None = None
         self.recent, self.most = subgen.recent, subgen.most
-        self.seen = self.moved = 0  # tokens read; entries that are no longer among the recent
-        self.until = 0  # the slot behind the last of those
+        self.tokens_read = self.moved = 0  # tokens read; entries that are no longer among the recent
+        self.until = 0  # the position behind the last of those
 
     def put(self, new: Entries) -> None:
         """Append the entries of a call, after those that are no longer recent have moved."""
         if self.sketch is not None:
             self._move(super().held - self.recent)
-            places = torch.arange(self.seen, self.seen + len(new), dtype=torch.int32, device=new.keys.device)
-            new.slots = places.expand(new.keys.shape[:3])
-        self.seen += len(new)
+            positions = torch.arange(
+                self.tokens_read, self.tokens_read + len(new), dtype=torch.int32, device=new.keys.device
+            )
+            new.position_ids = positions.expand(new.keys.shape[:3])
+        self.tokens_read += len(new)
         super().put(new)
 
-    def settled(self) -> None:
+    def on_prefill_end(self) -> None:
         """Move what the prompt left but for the recent."""
         entries = self.entries
         if entries is None or self.sketch is not None:
             return
         self.recent, samples, self.most = self.subgen.sizes(len(entries))
-        there = torch.ones_like(entries.places(), dtype=torch.bool) if entries.valid is None else entries.valid
+        there = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
         norm = (entries.keys.norm(dim=-1) * there).sum(2) / there.sum(2).clamp_min(1)
         self.sketch = Sketch.empty(self.subgen.delta * norm, entries.keys, self.subgen.t, samples)
         self.entries = entries.numbered()
@@ -108,12 +110,12 @@ class Sketched(Plain):
         entries = self.entries
         assert entries is not None
         assert self.sketch is not None
-        there = torch.ones_like(entries.places(), dtype=torch.bool) if entries.valid is None else entries.valid
+        there = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
         for i in range(count):
             rng = torch.Generator().manual_seed((self.subgen.seed * 1009 + self.layer) * 2**32 + self.moved)
             self.sketch.take(entries.keys[:, :, i], entries.values[:, :, i], there[:, :, i], self.most, rng)
             self.moved += 1
-        self.until = int(entries.places()[:, :, count - 1].max()) + 1
+        self.until = int(entries.positions()[:, :, count - 1].max()) + 1
         self.entries = entries.each(lambda t: t[:, :, count:].clone())
 
     def read(self, query: Tensor, start: int) -> Entries:
@@ -131,9 +133,9 @@ class Sketched(Plain):
         return Entries(
             torch.cat((keys, entries.keys), 2),
             torch.cat((values, recent), 2),
-            torch.cat((past, entries.places()), 2),
+            torch.cat((past, entries.positions()), 2),
             valid,
-            torch.cat((bias, torch.zeros_like(entries.places(), dtype=bias.dtype)), 2),
+            torch.cat((bias, torch.zeros_like(entries.positions(), dtype=bias.dtype)), 2),
         )
 
     def finish(self, output: Tensor) -> Tensor:
@@ -141,7 +143,7 @@ class Sketched(Plain):
         return output if self.sketch is None else output[..., :-1] / output[..., -1:].clamp_min(1e-12)
 
     def replace(self, entries: Entries) -> None:
-        """Hold these instead, as long as the prompt is not settled."""
+        """Hold these instead, while the prompt is being read."""
         if self.sketch is not None:
             raise InvalidInput("SubGen cannot let go of single entries: use a method without `decode`.")
         super().replace(entries)
@@ -151,12 +153,12 @@ class Sketched(Plain):
         super().rows(index)
         self.sketch = None if self.sketch is None else self.sketch.rows(index)
 
-    def crop(self, seen: int) -> None:
-        """Drop what stands at or after a slot. Raises InvalidInput where that is no longer among the recent."""
-        if seen < self.until:
+    def crop(self, end: int) -> None:
+        """Drop what stands at or after a position. Raises InvalidInput where that is no longer among the recent."""
+        if end < self.until:
             raise InvalidInput("entries to let go of are no longer among the recent: give more recent ones.")
-        super().crop(seen)
-        self.seen = seen
+        super().crop(end)
+        self.tokens_read = end
 
     @property
     def nbytes(self) -> int:

@@ -58,7 +58,7 @@ def cut(cache: MemoryCache, start: int, stop: int, digest: str) -> Segment:
 
 def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
     """Put segments, one after another, into an empty cache, as if their tokens had just been read."""
-    if cache.seen:
+    if cache.tokens_read:
         raise InvalidInput("the cache has read something already: fill an empty one.")
     device = next(cache.model.parameters()).device
     for index, layer in enumerate(cache.layers):
@@ -67,7 +67,7 @@ def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
         store = layer.groups[0].store
         assert isinstance(store, Plain)
         store.replace(Entries(keys, values))
-        layer.seen = layer.prompt = int(keys.shape[2])
+        layer.tokens_read = layer.prompt = int(keys.shape[2])
         layer.is_initialized = True
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -24,7 +24,7 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="key-value-known",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class AdaKV:
@@ -40,7 +40,7 @@ class AdaKV:
         if not 0 <= self.safeguard <= 1:
             raise InvalidInput(f"safeguard is {self.safeguard}: give a share from 0 to 1.")
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return the scores, (B, H, T)."""
         return score
 
@@ -52,10 +52,10 @@ class AdaKV:
             best = score.flatten(1).topk(each * heads, dim=1).indices // entries  # the heads of the largest, (B, H b)
             won = torch.stack([(best == head).sum() for head in range(heads)]) / rows
             target = self.safeguard * each + (1 - self.safeguard) * won.double()
-            found.append(divide(target, each * heads, int(bool((target < 1).any())), held))
+            found.append(allocate(target, each * heads, int(bool((target < 1).any())), held))
         return found
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by SnapKV, with budgets that heads share."""
-        return Method(SnapKV(kernel=5), prompt=share, spread=AdaKV())
+        return CacheMethod(SnapKV(kernel=5), prompt=share, allocation=AdaKV())

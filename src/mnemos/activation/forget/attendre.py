@@ -66,8 +66,8 @@ class Attendre(nn.Module):  # type: ignore[misc]
 
     def _first(self, key: Tensor, start: int) -> Tensor:
         """Return the worth of new entries, (B, q): their place, or no attention yet."""
-        places = torch.arange(start, start + key.shape[1], device=key.device, dtype=key.dtype)
-        return (torch.zeros_like(places) if self.policy == "lfa" else places).expand(key.shape[0], -1)
+        positions = torch.arange(start, start + key.shape[1], device=key.device, dtype=key.dtype)
+        return (torch.zeros_like(positions) if self.policy == "lfa" else positions).expand(key.shape[0], -1)
 
     def _judge(self, worth: Tensor, weights: Tensor, start: int) -> Tensor:
         """Return the worth of entries (B, held) after queries gave them weights (B, n, held)."""

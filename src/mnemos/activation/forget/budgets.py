@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def divide(weights: Tensor, total: int, low: int, high: int) -> Tensor:
+def allocate(weights: Tensor, total: int, low: int, high: int) -> Tensor:
     """Return whole numbers of the shape of `weights` (none below 0) that sum to `total`, each from `low` to `high`.
 
     Each gets `low`, the rest is divided by weight; what some cannot hold goes to the others, largest remainders first.

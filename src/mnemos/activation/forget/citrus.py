@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Method, Plain, View
+from mnemos.activation.method import CacheMethod, LayerView, Plain
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -18,11 +18,11 @@ from mnemos.registry import Paper, register
 class _Given:
     """Notes the attention that entries get in a call, averaged over queries and heads, (B, T), in the layer's memory."""
 
-    def __call__(self, view: View) -> Tensor:
-        return view.entries.places()
+    def __call__(self, view: LayerView) -> Tensor:
+        return view.entries.positions()
 
-    def watch(self, view: View) -> None:
-        view.memory["given"] = view.received().mean((1, 2)) / view.queries
+    def observe(self, view: LayerView) -> None:
+        view.memory["given"] = view.attention_mass().mean((1, 2)) / view.queries
 
 
 @register(
@@ -37,17 +37,18 @@ class Citrus:
     `instruction`, the paper's standard chunked eviction), or of the instruction, whose tokens run over the cache and do
     not stay. So at most `budget` entries and a chunk are held. With `two` caches the chunk's own choice is what is read
     against, as if there were no instruction, and the instruction's choice is kept beside it to answer from: the text is
-    understood as in standard eviction, at twice the entries. Positions are those inside the cache (`closed`).
+    understood as in standard eviction, at twice the entries. Positions are those inside the cache
+    (`reindex_positions`).
 
-    Method-like, but it reads: `read` a text, then ask `answering`, a cache that `model` and `generate` take. Batches
-    have an instruction for each row, (B, i); rows are of one length, without padding.
+    Like a cache method, but it reads: `read` a text, then ask `answering`, a cache that `model` and `generate` take.
+    Batches have an instruction for each row, (B, i); rows are of one length, without padding.
     """
 
     budget: int
     chunk: int = 256
     instruction: Tensor | None = None
     two: bool = False
-    closed: bool = True
+    reindex_positions: bool = True
     losses: list[float] = field(default_factory=list)  # of each chunk read, in nats a token
 
     def __post_init__(self) -> None:
@@ -60,8 +61,10 @@ class Citrus:
         """Read a text (B, T) and return the cache to answer from. Raises InvalidInput for an empty text."""
         if ids.shape[1] == 0:
             raise InvalidInput("the text has no tokens.")
-        main = MemoryCache(model, Method(_Given(), closed=self.closed))
-        answering = MemoryCache(model, Method(_Given(), closed=self.closed)) if self.two else main
+        main = MemoryCache(model, CacheMethod(_Given(), reindex_positions=self.reindex_positions))
+        answering = (
+            MemoryCache(model, CacheMethod(_Given(), reindex_positions=self.reindex_positions)) if self.two else main
+        )
         with torch.no_grad(), attached(model):
             for part in ids.split(self.chunk, dim=1):
                 logits = model(part, past_key_values=main).logits
@@ -104,7 +107,7 @@ def _append(source: MemoryCache, target: MemoryCache, count: int) -> None:
     for mine, its in zip(source.layers, target.layers, strict=True):
         new = _entries(source, mine.index).numbered().each(lambda t: t[:, :, -count:].clone())
         its.groups[0].store.put(new)
-        its.seen, its.prompt = mine.seen, mine.seen
+        its.tokens_read, its.prompt = mine.tokens_read, mine.tokens_read
 
 
 def _ask(model: nn.Module, cache: MemoryCache, instruction: Tensor) -> list[Tensor]:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.budgets import divide
-from mnemos.activation.forget.probe import looks
-from mnemos.activation.forget.snapkv import last_queries, observe, voted
-from mnemos.activation.method import Method, View
+from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.forget.probe import attention_probe
+from mnemos.activation.forget.snapkv import last_queries, voted, window_attention
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -22,11 +22,11 @@ PAPER = Paper("CompressKV: Semantic Retrieval Heads Know What Tokens are Not Imp
 def semantic_scores(model: Any, context: Tensor, question: Tensor, answer: Tensor, span: Tensor) -> Tensor:
     """Return the attention that each head puts on the whole answer span while the answer is generated, (L, H, G).
 
-    `span` (B, e) are the slots of the evidence in the context: all of it counts, not only the token that is copied. The
-    rest as in `retrieval_scores`.
+    `span` (B, e) are the positions of the evidence in the context: all of it counts, not only the token that is copied.
+    The rest as in `retrieval_scores`.
     """
     scores = []
-    for view in looks(model, context, torch.cat((question, answer[:, :-1]), 1)):
+    for view in attention_probe(model, context, torch.cat((question, answer[:, :-1]), 1)):
         weights = view.weights(last=answer.shape[1])
         index = span[:, None, None, None].expand(*weights.shape[:4], -1)
         scores.append(weights.gather(4, index).sum(-1).mean((0, 3)))
@@ -59,23 +59,23 @@ class CompressKV:
                 "a layer has no head that votes: choose at least one of each layer, as `top_heads` does."
             )
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the votes, (B, H, T), the same for every head."""
         if len(self.heads) != view.layers:
             raise InvalidInput(f"heads are of {len(self.heads)} layers, the model has {view.layers}: find them again.")
         size = last_queries(view, self.window)
-        votes = observe(view, size)[:, self.heads[view.layer]].mean(1)  # (B, T)
+        votes = window_attention(view, size)[:, self.heads[view.layer]].mean(1)  # (B, T)
         return voted(votes, size, self.kernel)[:, None].expand(view.entries.keys.shape[:3])
 
 
-def layer_errors(model: Any, method: Method, context: Tensor, tail: Tensor, share: float) -> Tensor:
+def layer_errors(model: Any, method: CacheMethod, context: Tensor, tail: Tensor, share: float) -> Tensor:
     """Return what each layer loses by eviction alone, ||O_full - O_kept||_F / ||O_full||_F, (L,).
 
     The tail (B, q) asks what the context (B, T) holds; `share` of a layer's entries stays by the method's score.
     """
     errors = []
-    for view in looks(model, context, tail):
-        entries = replace(view.entries, slots=view.entries.places())
+    for view in attention_probe(model, context, tail):
+        entries = replace(view.entries, position_ids=view.entries.positions())
         weights = view.weights()
         count = max(1, round(share * len(entries)))
         keep = method.keep(method.rank(view, count), count)
@@ -97,11 +97,11 @@ class ErrorBudgets:
     errors: Tensor
     least: float = 0.25
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return a layer's error, ()."""
         return self.errors[view.layer]
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
         """Return each layer's entries."""
         least = max(1, int(self.least * each))
-        return list(divide(torch.stack(list(needs)), each * len(needs), least, held).unbind(0))
+        return list(allocate(torch.stack(list(needs)), each * len(needs), least, held).unbind(0))

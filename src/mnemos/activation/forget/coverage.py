@@ -1,4 +1,4 @@
-"""Reach, our own: heads that look far back get the budget."""
+"""Coverage, our own: heads that look far back get the budget."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.keydiff import KeyDiff
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 
 @register(
-    "reach",
+    "coverage",
     papers=(
         Paper("DuoAttention: Efficient Long-Context LLM Inference with Retrieval and Streaming Heads", "2410.10819"),
     ),
 )
 @dataclass(frozen=True)
-class Reach:
+class Coverage:
     """A head's need is the share of its attention that goes neither to the first `sinks` nor to the last `near` tokens.
 
     A head that looks at the token before it needs nothing else from the prompt; one that looks things up needs it all.
@@ -35,14 +35,14 @@ class Reach:
     last: int = 32
     least: float = 0.125
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return the far share of attention, (H,) from 0 to 1; O(last T D)."""
         weights = view.weights(last=self.last)  # (B, H, G, n, T)
         entries = view.entries
-        places = entries.places()
-        queries = torch.arange(view.seen - weights.shape[3], view.seen, device=places.device)
-        far = places[:, :, None] <= queries[:, None] - self.near  # (B, H, n, T)
-        there = torch.ones_like(places, dtype=torch.bool) if entries.valid is None else entries.valid
+        positions = entries.positions()
+        queries = torch.arange(view.tokens_read - weights.shape[3], view.tokens_read, device=positions.device)
+        far = positions[:, :, None] <= queries[:, None] - self.near  # (B, H, n, T)
+        there = torch.ones_like(positions, dtype=torch.bool) if entries.valid is None else entries.valid
         far = far & (there & (there.cumsum(2) > self.sinks))[:, :, None]
         return (weights * far[:, :, None]).sum(-1).mean((0, 3)).amax(-1)
 
@@ -50,10 +50,10 @@ class Reach:
         """Return each head's entries."""
         together = torch.stack(list(needs))  # (L, H)
         least = max(1, round(self.least * each))
-        return list(divide(together, each * together.numel(), least, held).unbind(0))
+        return list(allocate(together, each * together.numel(), least, held).unbind(0))
 
 
-@register("keydiff-reach", task="key-value", baselines=("random", "recent", "keydiff"))
-def keydiff_reach(share: float) -> Method:
+@register("keydiff-coverage", task="key-value", baselines=("random-eviction", "sliding-window", "keydiff"))
+def keydiff_coverage(share: float) -> CacheMethod:
     """The prompt by KeyDiff, with more room for the heads that look far back."""
-    return Method(KeyDiff(), prompt=share, spread=Reach())
+    return CacheMethod(KeyDiff(), prompt=share, allocation=Coverage())

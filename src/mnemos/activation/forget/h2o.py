@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 
@@ -17,34 +17,34 @@ from mnemos.registry import Paper, register
     ),
     task="key-value-known",
     phase="decode",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class H2O:
     """F_i grows by the attention that entry i gets from each query; half a budget is the most recent, half the largest F.
 
-    The recent half is `recent=0.5` of the `Method`. The query heads that share a key count together. What is remembered
-    is one number an entry and head, which goes with the entry. With `mean`, F_i is divided by the queries that could see
-    entry i, which is not the paper's: in a short text the sum is largest for whatever came first, since any entry gets
-    a share of every later query.
+    The recent half is `recent=0.5` of the `CacheMethod`. The query heads that share a key count together. What is
+    remembered is one number an entry and head, which goes with the entry. With `mean`, F_i is divided by the queries
+    that could see entry i, which is not the paper's: in a short text the sum is largest for whatever came first, since
+    any entry gets a share of every later query.
 
-    On the small models (`mnemos bench train-small`) the sum with its recent half does not beat random when the question
+    On the small models (`mnemos bench train-models`) the sum with its recent half does not beat random when the question
     stands at the end of the prompt: one query has no weight among those of a whole text. The recipe divides and leaves
     the recent a quarter, and beats random and recent-only there, though it stays far from SnapKV and TOVA.
     """
 
     mean: bool = False
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Add what the queries of a call gave, (B, H, T); O(q T D)."""
-        view.entries.memory("heavy").add_(view.received().sum(2))
+        view.entries.memory("heavy").add_(view.attention_mass().sum(2))
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return F, (B, H, T)."""
         heavy = view.entries.memory("heavy")
-        return heavy / (view.seen - view.entries.places()) if self.mean else heavy
+        return heavy / (view.tokens_read - view.entries.positions()) if self.mean else heavy
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """A quarter for the most recent, the rest for those with the most attention per query that could see them."""
-        return Method(H2O(mean=True), prompt=share, decode=share, recent=0.25)
+        return CacheMethod(H2O(mean=True), prompt=share, decode=share, recent=0.25)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 
@@ -32,7 +32,7 @@ def anchor(entries: Entries) -> Tensor:
         ),
     ),
     task="key-value",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class KeyDiff:
@@ -44,15 +44,15 @@ class KeyDiff:
 
     window: int = 0
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the scores, (B, H, T) from -1 to 1; O(T D)."""
         score = -cosine_similarity(view.entries.keys.float(), anchor(view.entries), dim=-1)
         if self.window:
-            late = view.entries.places() >= view.seen - self.window
+            late = view.entries.positions() >= view.tokens_read - self.window
             score = torch.where(late, score.new_tensor(2.0), score)
         return score
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by KeyDiff."""
-        return Method(KeyDiff(), prompt=share)
+        return CacheMethod(KeyDiff(), prompt=share)

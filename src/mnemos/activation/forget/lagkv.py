@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -23,7 +23,7 @@ def contrast(vectors: Tensor, lag: int) -> Tensor:
     "lagkv",
     papers=(Paper("LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important", "2504.04704"),),
     task="key-value",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class LagKV:
@@ -31,8 +31,8 @@ class LagKV:
 
     softmax(std) within a partition, for keys and values, is averaged and ranked within the partition, so that every
     partition keeps its share. The first `sinks`, the last whole partition and what follows it stay. A text shorter than
-    three partitions is cut into four, which is ours; with a quarter of it always kept, and the rest by partition, on the
-    small models it does no better than recent-only.
+    three partitions is cut into four, which is ours; with a quarter of it always kept, and the rest by partition, on
+    the small models it does no better than recent-only.
     """
 
     lag: int = 128
@@ -42,7 +42,7 @@ class LagKV:
         if self.lag < 2:
             raise InvalidInput(f"lag is {self.lag}, expected 2 or more tokens.")
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the ranks, (B, H, T) from 0 to 2; O(T D)."""
         entries = view.entries
         if entries.valid is not None:
@@ -51,7 +51,7 @@ class LagKV:
             )
         count = len(entries) - self.sinks
         lag = min(self.lag, max(2, count // 4))
-        score = 1 + entries.places() / max(view.seen, 1)  # what always stays, the latest first
+        score = 1 + entries.positions() / max(view.tokens_read, 1)  # what always stays, the latest first
         parts = count // lag
         if parts < 2:
             return score
@@ -63,6 +63,6 @@ class LagKV:
         return score
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by LagKV."""
-        return Method(LagKV(), prompt=share)
+        return CacheMethod(LagKV(), prompt=share)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.forget.lra import track
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -23,16 +23,16 @@ from mnemos.registry import Paper, register
     ),
     task="key-value-known",
     phase="decode",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class LazyEviction:
     """score = 2 sigmoid(-(t - TS) / MRI) + 2 sigmoid(-1 / MRI), with MRI the longest gap between two uses of an entry.
 
     TS is the last time its attention was above `alpha` (None: above the uniform share of what a query sees, for texts
-    so short that all weights are above the paper's 1e-4). What has been silent for longer than it ever was before fades;
-    what comes back after long gaps is waited for. What never came back has no gap, and the score 0. Dropping only every
-    W calls, and keeping the W most recent, are `every` and `recent` of the `Method`.
+    so short that all weights are above the paper's 1e-4). What has been silent for longer than it ever was before
+    fades; what comes back after long gaps is waited for. What never came back has no gap, and the score 0. Dropping
+    only every W calls, and keeping the W most recent, are `interval` and `recent` of the `CacheMethod`.
 
     On the small models, asked for a few facts over and over, it holds on to them where TOVA, H2O and recent-only lose
     them, but no better than random does, and a delay does not help: a fact draws attention only when it is asked for.
@@ -44,18 +44,18 @@ class LazyEviction:
         if self.alpha is not None and not 0 <= self.alpha < 1:
             raise InvalidInput(f"alpha is {self.alpha}: give a share of attention from 0 to below 1, or None.")
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Note uses and gaps."""
         track(view, self.alpha, view.entries.memory("last-used"), view.entries.memory("gap"))
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the scores, (B, H, T) from 0 to 2; where they tie, the oldest go first."""
         gap = view.entries.memory("gap").clamp_min(1e-6)
-        silent = view.seen - view.entries.memory("last-used")
+        silent = view.tokens_read - view.entries.memory("last-used")
         score = 2 * torch.sigmoid(-silent / gap) + 2 * torch.sigmoid(-1 / gap)
-        return score + 1e-4 * view.entries.places() / view.seen
+        return score + 1e-4 * view.entries.positions() / view.tokens_read
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """Four calls of delay, uses above the uniform share."""
-        return Method(LazyEviction(alpha=None), prompt=share, decode=share, every=4, recent=0.25)
+        return CacheMethod(LazyEviction(alpha=None), prompt=share, decode=share, interval=4, recent=0.25)

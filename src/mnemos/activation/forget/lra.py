@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mnemos.activation.attention import ROWS
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -19,24 +19,27 @@ ATTENDRE = Paper(
 )
 
 
-def track(view: View, threshold: float | None, last: Tensor, gap: Tensor | None = None) -> None:
+def track(view: LayerView, threshold: float | None, last: Tensor, gap: Tensor | None = None) -> None:
     """Bring up to date when each entry last got noticeable attention, and the longest gap between two such times.
 
-    `last` (B, H, T) holds slots plus one (0: never), `gap` (B, H, T) numbers of tokens; both are changed in place. An
-    entry is noticed first by being written. Noticeable is above `threshold`, or above the uniform level (None). O(q T D).
+    `last` (B, H, T) holds positions plus one (0: never), `gap` (B, H, T) numbers of tokens; both are changed in place.
+    An entry is noticed first by being written. Noticeable is above `threshold`, or above the uniform level (None). O(q
+    T D).
     """
-    places = view.entries.places()
-    fresh = (last == 0) & (places >= view.start)
-    last[fresh] = (places[fresh] + 1).to(last.dtype)
+    positions = view.entries.positions()
+    fresh = (last == 0) & (positions >= view.start)
+    last[fresh] = (positions[fresh] + 1).to(last.dtype)
     for first in range(0, view.queries, ROWS):
-        part = View(**{**view.__dict__, "query": view.query[:, :, first : first + ROWS], "start": view.start + first})
+        part = LayerView(
+            **{**view.__dict__, "query": view.query[:, :, first : first + ROWS], "start": view.start + first}
+        )
         weights = part.weights().amax(2)  # (B, H, n, T)
-        slots = torch.arange(part.start, part.start + part.queries, device=places.device)
-        later = slots[:, None] > places[:, :, None]
+        asking = torch.arange(part.start, part.start + part.queries, device=positions.device)
+        later = asking[:, None] > positions[:, :, None]
         if view.entries.valid is not None:
             later = later & view.entries.valid[:, :, None]
         level = threshold if threshold is not None else 1 / (later.sum(-1, keepdim=True) + 1)
-        used = torch.where(later & (weights > level), slots[:, None] + 1.0, 0.0)  # (B, H, n, T)
+        used = torch.where(later & (weights > level), asking[:, None] + 1.0, 0.0)  # (B, H, n, T)
         latest = torch.cat((last[:, :, None], used), 2).cummax(2).values
         if gap is not None:
             gaps = torch.where(used > 0, used - latest[:, :, :-1], 0.0).amax(2)
@@ -44,14 +47,16 @@ def track(view: View, threshold: float | None, last: Tensor, gap: Tensor | None 
         last.copy_(latest[:, :, -1])
 
 
-@register("lra", papers=(ATTENDRE,), task="key-value-known", phase="decode", baselines=("random", "recent"))
+@register(
+    "lra", papers=(ATTENDRE,), task="key-value-known", phase="decode", baselines=("random-eviction", "sliding-window")
+)
 @dataclass(frozen=True)
 class Lra:
     """Least recently attended: the entry whose last noticeable attention is longest ago goes first.
 
     Noticeable is more than `threshold`, or than the uniform share of what a query sees (None). Least frequently
-    attended, the paper's other policy, is H2O's sum without its recent half: the recipe "lfa", which on the small models
-    barely beats random at a quarter and loses to it below, as H2O's sum does.
+    attended, the paper's other policy, is H2O's sum without its recent half: the recipe "lfa", which on the small
+    models barely beats random at a quarter and loses to it below, as H2O's sum does.
     """
 
     threshold: float | None = None
@@ -60,21 +65,21 @@ class Lra:
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise InvalidInput(f"threshold is {self.threshold}: give a share of attention from 0 to below 1, or None.")
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Note what the queries of a call attended to."""
         track(view, self.threshold, view.entries.memory("last-used"))
 
-    def __call__(self, view: View) -> Tensor:
-        """Return the slot of the last use, plus one, (B, H, T); what was used last together goes oldest first."""
-        return view.entries.memory("last-used") + view.entries.places() / (view.seen + 1)
+    def __call__(self, view: LayerView) -> Tensor:
+        """Return the position of the last use, plus one, (B, H, T); what was used last together goes oldest first."""
+        return view.entries.memory("last-used") + view.entries.positions() / (view.tokens_read + 1)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The least recently attended go."""
-        return Method(Lra(), prompt=share, decode=share)
+        return CacheMethod(Lra(), prompt=share, decode=share)
 
 
-@register("lfa", task="key-value-known", phase="decode", baselines=("random", "recent"))
-def lfa(share: float) -> Method:
+@register("lfa", task="key-value-known", phase="decode", baselines=("random-eviction", "sliding-window"))
+def lfa(share: float) -> CacheMethod:
     """The least frequently attended go."""
-    return Method(H2O(), prompt=share, decode=share)
+    return CacheMethod(H2O(), prompt=share, decode=share)

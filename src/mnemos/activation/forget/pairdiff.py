@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from mnemos.activation.forget.coverage import Reach
-from mnemos.activation.method import Method, View
+from mnemos.activation.forget.coverage import Coverage
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 KEYDIFF = Paper(
@@ -29,7 +29,7 @@ def unlike(vectors: Tensor, valid: Tensor) -> Tensor:
     return centred / spread.clamp_min(1e-9)
 
 
-@register("pairdiff", papers=(KEYDIFF,), task="key-value", baselines=("random", "recent", "keydiff"))
+@register("pairdiff", papers=(KEYDIFF,), task="key-value", baselines=("random-eviction", "sliding-window", "keydiff"))
 @dataclass(frozen=True)
 class PairDiff:
     """min(z(-cos(mean k, k_i)), z(-cos(mean v, v_i))): KeyDiff asked of keys and of values, and both have to agree.
@@ -40,19 +40,19 @@ class PairDiff:
     query is needed.
     """
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the scores, (B, H, T); O(T D)."""
         entries = view.entries
         valid = torch.ones_like(entries.keys[..., 0]) if entries.valid is None else entries.valid
         return torch.minimum(unlike(entries.keys, valid), unlike(entries.values, valid))
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by PairDiff, every layer and head alike."""
-        return Method(PairDiff(), prompt=share)
+        return CacheMethod(PairDiff(), prompt=share)
 
 
-@register("pairdiff-reach", task="key-value", baselines=("random", "recent", "keydiff", "pairdiff"))
-def pairdiff_reach(share: float) -> Method:
+@register("pairdiff-coverage", task="key-value", baselines=("random-eviction", "sliding-window", "keydiff", "pairdiff"))
+def pairdiff_coverage(share: float) -> CacheMethod:
     """The prompt by PairDiff, with more room for the heads that look far back."""
-    return Method(PairDiff(), prompt=share, spread=Reach())
+    return CacheMethod(PairDiff(), prompt=share, allocation=Coverage())

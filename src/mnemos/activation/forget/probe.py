@@ -11,26 +11,26 @@ from torch import Tensor
 
 from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 
 
 class _Spy:
     """A score that keeps what the queries of a call attended to, and never decides anything."""
 
     def __init__(self) -> None:
-        self.views: list[View] = []
+        self.views: list[LayerView] = []
 
-    def __call__(self, view: View) -> Tensor:
-        return view.entries.places()
+    def __call__(self, view: LayerView) -> Tensor:
+        return view.entries.positions()
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         self.views.append(view)
 
 
-def looks(model: Any, context: Tensor, tail: Tensor) -> list[View]:
+def attention_probe(model: Any, context: Tensor, tail: Tensor) -> list[LayerView]:
     """Return a view of each layer as the tail (B, q) is read after the context (B, T): queries, and all that they see."""
     spy = _Spy()
-    cache = MemoryCache(model, Method(spy))
+    cache = MemoryCache(model, CacheMethod(spy))
     with torch.no_grad(), attached(model):
         model(context, past_key_values=cache)
         spy.views.clear()
@@ -39,7 +39,7 @@ def looks(model: Any, context: Tensor, tail: Tensor) -> list[View]:
 
 
 @contextmanager
-def without(model: Any, heads: Tensor) -> Iterator[Any]:
+def ablate_heads(model: Any, heads: Tensor) -> Iterator[Any]:
     """Silence query heads, True in (L, H*G): what they read never reaches the output projection."""
     hooks = []
     for module in model.modules():

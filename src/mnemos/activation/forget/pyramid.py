@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -19,7 +19,7 @@ from mnemos.registry import Paper, register
     "pyramidkv",
     papers=(Paper("PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling", "2406.02069"),),
     task="key-value-known",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class Pyramid:
@@ -38,7 +38,7 @@ class Pyramid:
         if self.beta < 1 or self.group < 1:
             raise InvalidInput(f"beta {self.beta} and group {self.group}: give 1 or more.")
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return nothing but a number: what a layer gets is its place."""
         return torch.zeros(())
 
@@ -47,9 +47,9 @@ class Pyramid:
         groups = -(-len(needs) // self.group)
         line = torch.linspace(2 - 1 / self.beta, 1 / self.beta, groups) if groups > 1 else torch.ones(1)
         line = (line.flip(0) if self.rising else line).repeat_interleave(self.group)[: len(needs)]
-        return list(divide(line, each * len(needs), 1, held).unbind(0))
+        return list(allocate(line, each * len(needs), 1, held).unbind(0))
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by SnapKV, with a pyramid of budgets."""
-        return Method(SnapKV(kernel=5), prompt=share, spread=Pyramid())
+        return CacheMethod(SnapKV(kernel=5), prompt=share, allocation=Pyramid())

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import register
 
 
-@register("random", task="key-value", phase="decode")
+@register("random-eviction", task="key-value", phase="decode")
 @dataclass(frozen=True)
-class RandomKeep:
+class RandomEviction:
     """A number drawn once for every token seen, by row, head and layer; the entries with the largest stay.
 
     An entry keeps its number, so that a budget enforced again and again still keeps a uniform sample of the text.
@@ -21,14 +21,15 @@ class RandomKeep:
 
     seed: int = 0
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the numbers, (B, H, T); O(tokens seen)."""
-        places = view.entries.places()
+        positions = view.entries.positions()
         rng = torch.Generator().manual_seed(1_000_003 * self.seed + view.layer)
-        drawn = torch.rand(view.seen, *places.shape[:2], generator=rng)  # tokens first: more of them change no other
-        return drawn.permute(1, 2, 0).to(places.device).gather(2, places.long())
+        # tokens first: more of them change no other
+        drawn = torch.rand(view.tokens_read, *positions.shape[:2], generator=rng)
+        return drawn.permute(1, 2, 0).to(positions.device).gather(2, positions.long())
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt, and the text from then on, cut to a random share."""
-        return Method(RandomKeep(), prompt=share, decode=share)
+        return CacheMethod(RandomEviction(), prompt=share, decode=share)

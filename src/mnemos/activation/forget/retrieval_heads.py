@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.budgets import divide
-from mnemos.activation.forget.probe import looks
-from mnemos.activation.method import View
+from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.forget.probe import attention_probe
+from mnemos.activation.method import LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -20,18 +20,18 @@ def retrieval_scores(model: Any, context: Tensor, question: Tensor, answer: Tens
     """Return the share of an answer's tokens that each head copies from the needle, (L, H, G) from 0 to 1.
 
     A head copies a token when the entry that it attends to most, as the token is generated, is that token in the
-    needle. `context` (B, T) and `question` (B, q) are ids, `answer` (B, a) the right ones, `needle` (B, a) the slots at
-    which they stand in the context.
+    needle. `context` (B, T) and `question` (B, q) are ids, `answer` (B, a) the right ones, `needle` (B, a) the
+    positions at which they stand in the context.
     """
     if needle.shape != answer.shape:
         raise InvalidInput(
-            f"needle {tuple(needle.shape)} and answer {tuple(answer.shape)}: give a slot for each token."
+            f"needle {tuple(needle.shape)} and answer {tuple(answer.shape)}: give a position for each token."
         )
     scores = []
-    for view in looks(model, context, torch.cat((question, answer[:, :-1]), 1)):
+    for view in attention_probe(model, context, torch.cat((question, answer[:, :-1]), 1)):
         best = view.weights(last=answer.shape[1]).argmax(-1)  # (B, H, G, a)
-        slots = view.entries.places()[:, :, None].expand(*best.shape[:3], -1).gather(3, best)
-        scores.append((slots == needle[:, None, None]).float().mean((0, 3)))
+        positions = view.entries.positions()[:, :, None].expand(*best.shape[:3], -1).gather(3, best)
+        scores.append((positions == needle[:, None, None]).float().mean((0, 3)))
     return torch.stack(scores)
 
 
@@ -44,15 +44,15 @@ class RetrievalHeads:
     """Heads that retrieve hold the prompt, as far as the budget goes; the others hold `least` entries.
 
     `scores` (L, H) or (L, H, G) are those of `retrieval_scores`, found once for a model on texts of one's own; a group
-    of query heads counts by its best one, and heads at or below `threshold` (the paper's 0.1) do not retrieve. The budget
-    above `least` goes to the others by score.
+    of query heads counts by its best one, and heads at or below `threshold` (the paper's 0.1) do not retrieve. The
+    budget above `least` goes to the others by score.
     """
 
     scores: Tensor
     threshold: float = 0.1
     least: int = 4
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return the scores of a layer's heads, (H,)."""
         if len(self.scores) != view.layers:
             raise InvalidInput(
@@ -65,4 +65,4 @@ class RetrievalHeads:
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
         """Return each head's entries."""
         together = torch.stack(list(needs))
-        return list(divide(together, each * together.numel(), min(self.least, each), held).unbind(0))
+        return list(allocate(together, each * together.numel(), min(self.least, each), held).unbind(0))

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-def unimportant(view: View, last: int) -> Tensor:
+def unimportant(view: LayerView, last: int) -> Tensor:
     """Return how many of the `last` queries gave each entry less than the uniform 1/t, (B, H, T); O(last T D).
 
     t is the number of entries that a query sees. Entries that it does not see are not counted; the query heads of a
     group count by their mean.
     """
     weights = view.weights(last=last).mean(2)  # (B, H, n, T)
-    places = view.entries.places()
-    queries = torch.arange(view.seen - weights.shape[2], view.seen, device=places.device)
-    seen = places[:, :, None] <= queries[:, None]
+    positions = view.entries.positions()
+    queries = torch.arange(view.tokens_read - weights.shape[2], view.tokens_read, device=positions.device)
+    seen = positions[:, :, None] <= queries[:, None]
     if view.entries.valid is not None:
         seen = seen & view.entries.valid[:, :, None]
     uniform = 1 / seen.sum(-1, keepdim=True).clamp_min(1)
@@ -53,7 +53,7 @@ def persistence(weights: Tensor) -> float:
     ),
     task="key-value-known",
     phase="decode",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class Scissorhands:
@@ -61,8 +61,8 @@ class Scissorhands:
 
     Ties go to the more recent. The record is kept in two halves that take turns, so it covers between half of the
     window and all of it: one number each, where the paper keeps the attention of the whole window. The `recent=10` most
-    recent stay by the `Method`, which also says how much is dropped at a time (`every`); budgets that rise with the layer
-    are `Pyramid(rising=True)`.
+    recent stay by the `CacheMethod`, which also says how much is dropped at a time (`interval`); budgets that rise with
+    the layer are `Pyramid(rising=True)`.
     """
 
     window: int = 400
@@ -71,7 +71,7 @@ class Scissorhands:
         if self.window < 1:
             raise InvalidInput(f"window is {self.window}, expected 1 or more queries.")
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Count the queries of a call."""
         now, before = (view.entries.memory(f"unimportant-{name}") for name in ("now", "before"))
         counted = view.memory.get("counted", 0)
@@ -83,12 +83,12 @@ class Scissorhands:
         now.add_(unimportant(view, min(view.queries, self.window)))
         view.memory["counted"] = counted + view.queries
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the records, negated, (B, H, T)."""
         count = view.entries.memory("unimportant-now") + view.entries.memory("unimportant-before")
-        return view.entries.places() / (view.seen + 1) - count
+        return view.entries.positions() / (view.tokens_read + 1) - count
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt and the text from then on by the record of the last four queries: the small texts are short."""
-        return Method(Scissorhands(window=4), prompt=share, decode=share)
+        return CacheMethod(Scissorhands(window=4), prompt=share, decode=share)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mnemos.activation.forget.snapkv import FIRST, SnapKV
 from mnemos.activation.forget.tova import Tova
-from mnemos.activation.method import Method, Score, View
+from mnemos.activation.method import CacheMethod, LayerView, Score
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -19,7 +19,7 @@ from mnemos.registry import Paper, register
     papers=(Paper("SCOPE: Optimizing Key-Value Cache Compression in Long-context Generation", "2412.13649"),),
     task="key-value-known",
     phase="decode",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class Scope:
@@ -33,29 +33,29 @@ class Scope:
     then: Score = field(default_factory=Tova)
     recent: int = 1
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Let those of the two learn that do."""
         for score in (self.first, self.then):
-            if score is not None and hasattr(score, "watch"):
-                score.watch(view)
+            if score is not None and hasattr(score, "observe"):
+                score.observe(view)
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the scores of the phase, (B, H, T)."""
-        places = view.entries.places()
+        positions = view.entries.positions()
         if not view.steps:
-            return places if self.first is None else self.first(view)
-        return self.then(view).masked_fill(places >= view.seen - self.recent, FIRST)
+            return positions if self.first is None else self.first(view)
+        return self.then(view).masked_fill(positions >= view.tokens_read - self.recent, FIRST)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by SnapKV, and the same share of what is generated."""
-        return Method(Scope(SnapKV(kernel=5)), share, decode=share, apart=True)
+        return CacheMethod(Scope(SnapKV(kernel=5)), share, decode=share, separate_budgets=True)
 
 
 def scope(
     first: Score | None, prompt: float | int | None, capacity: int, *, recent: int,
     schedule: Literal["slide", "adaptive", "discontinuous"] = "slide", delta: int = 8,
-) -> Method:  # fmt: skip
+) -> CacheMethod:  # fmt: skip
     """Return a method that holds `prompt` of the prompt by the score `first`, and `capacity` generated entries beside.
 
     Of these `recent` are the most recent, the others the ones most attended to. "slide" chooses after every call;
@@ -68,7 +68,7 @@ def scope(
     def grown(steps: int) -> int:
         return min(capacity, recent + 1 + steps // delta)
 
-    return Method(
+    return CacheMethod(
         Scope(first, recent=recent), prompt, decode=capacity if schedule == "slide" else grown,
-        every=delta if schedule == "discontinuous" else 1, apart=True,
+        interval=delta if schedule == "discontinuous" else 1, separate_budgets=True,
     )  # fmt: skip

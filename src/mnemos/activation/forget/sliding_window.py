@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import Paper, register
 
 
 @register(
-    "recent",
+    "sliding-window",
     papers=(Paper("Longformer: The Long-Document Transformer", "2004.05150"),),
     task="key-value",
     phase="decode",
 )
-def recent(share: float) -> Method:
+def sliding_window(share: float) -> CacheMethod:
     """The last entries stay, at the positions at which they were read; whatever is older goes."""
-    return Method(prompt=share, decode=share)
+    return CacheMethod(prompt=share, decode=share)

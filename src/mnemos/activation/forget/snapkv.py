@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 FIRST = 1e9  # above every sum of weights: the window itself always stays
 
 
-def last_queries(view: View, window: int) -> int:
+def last_queries(view: LayerView, window: int) -> int:
     """Return how many queries observe: `window`, and never more than a 64th of what is held or than the call has."""
     return max(1, min(window, len(view.entries) // 64, view.queries))
 
 
-def observe(view: View, window: int) -> Tensor:
+def window_attention(view: LayerView, window: int) -> Tensor:
     """Return the attention of the last `window` queries, summed, (B, H, G, T); O(window T D).
 
     It is the queries of this call: a prompt read in chunks is observed by its last chunk.
@@ -31,7 +31,8 @@ def observe(view: View, window: int) -> Tensor:
 def pooled(score: Tensor, kernel: int) -> Tensor:
     """Return the maximum over `kernel` neighbours, (…, T): what stands beside a needed token is needed too.
 
-    Neighbours tie; a thousandth of an entry's own score lets the needed token itself go last, which the paper leaves open.
+    Neighbours tie; a thousandth of an entry's own score lets the needed token itself go last, which the paper leaves
+    open.
     """
     flat = score.reshape(-1, 1, score.shape[-1])
     return max_pool1d(flat, kernel, stride=1, padding=kernel // 2).view_as(score) + score * 1e-3
@@ -49,15 +50,15 @@ def voted(votes: Tensor, size: int, kernel: int) -> Tensor:
     "snapkv",
     papers=(Paper("SnapKV: LLM Knows What You are Looking for Before Generation", "2404.14469"),),
     task="key-value-known",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class SnapKV:
     """Votes of an observation window: its attention to the tokens before it, summed, max-pooled, the largest stay.
 
-    The window is the last `window` tokens, which stay too, and never more than a 64th of what is held: the paper's prompts
-    have thousands of tokens. `kernel` is odd. With grouped queries the heads of a group vote together, and what is held
-    is one copy a group.
+    The window is the last `window` tokens, which stay too, and never more than a 64th of what is held: the paper's
+    prompts have thousands of tokens. `kernel` is odd. With grouped queries the heads of a group vote together, and what
+    is held is one copy a group.
     """
 
     window: int = 32
@@ -67,12 +68,12 @@ class SnapKV:
         if self.window < 1 or self.kernel < 1 or self.kernel % 2 == 0:
             raise InvalidInput(f"window {self.window} and kernel {self.kernel}: give 1 or more, and an odd kernel.")
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the votes, (B, H, T)."""
         size = last_queries(view, self.window)
-        return voted(observe(view, size).mean(2), size, self.kernel)
+        return voted(window_attention(view, size).mean(2), size, self.kernel)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by SnapKV, with the smaller of the paper's two kernels."""
-        return Method(SnapKV(kernel=5), prompt=share)
+        return CacheMethod(SnapKV(kernel=5), prompt=share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnemos.activation.method import Method
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import Paper, register
 
 SINKS = 4  # the paper's
@@ -12,13 +12,13 @@ SINKS = 4  # the paper's
     "streaming-llm",
     papers=(Paper("Efficient Streaming Language Models with Attention Sinks", "2309.17453"),),
     task="key-value",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
     phase="decode",
 )
-def streaming(share: float) -> Method:
+def streaming_llm(share: float) -> CacheMethod:
     """The first four entries and the most recent stay, and keys move up: positions are those inside the cache.
 
     What it promises is a model that stays fluent on endless text, not one that remembers: a fact in the middle is gone.
     The small models have no need of sinks: there it answers no more than recent-only, and somewhat less for its sinks.
     """
-    return Method(prompt=share, decode=share, sinks=SINKS, closed=True)
+    return CacheMethod(prompt=share, decode=share, sinks=SINKS, reindex_positions=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.registry import Paper, register
 
 
@@ -15,7 +15,7 @@ from mnemos.registry import Paper, register
     papers=(Paper("Transformers are Multi-State RNNs", "2401.06104"),),
     task="key-value-known",
     phase="decode",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class Tova:
@@ -24,12 +24,12 @@ class Tova:
     All heads of a layer hold the same tokens. Nothing is remembered between calls, nothing recent is protected.
     """
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the weights, (B, H, T), the same for every head; O(T D)."""
         given = view.weights(last=1).mean((1, 2, 3))  # (B, T)
         return given[:, None].expand(view.entries.keys.shape[:3])
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by its last query, and the text from then on by each."""
-        return Method(Tova(), prompt=share, decode=share)
+        return CacheMethod(Tova(), prompt=share, decode=share)

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.snapkv import FIRST, last_queries, observe
-from mnemos.activation.method import Method, View
+from mnemos.activation.forget.snapkv import FIRST, last_queries, window_attention
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -20,16 +20,16 @@ from mnemos.registry import Paper, register
         Paper("WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference", "2503.17922"),
     ),
     task="records-known",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class WindowKV:
     """The text is cut into windows of `size` tokens; a window's score is that of its tokens by the last `suffix` queries.
 
-    `task` "localise" takes the mean of the better half of a window (a fact stands in few of its tokens), "aggregate" the
-    mean of all; the paper has a classifier choose, here the caller does. All heads of a layer, and all layers of a group
-    of `group`, hold what the group's first layer chose. Budgets of groups that fall with depth are `Pyramid(group=...)`.
-    The suffix stays; within a window the better tokens go last.
+    `task` "localise" takes the mean of the better half of a window (a fact stands in few of its tokens), "aggregate"
+    the mean of all; the paper has a classifier choose, here the caller does. All heads of a layer, and all layers of a
+    group of `group`, hold what the group's first layer chose. Budgets of groups that fall with depth are
+    `Pyramid(group=...)`. The suffix stays; within a window the better tokens go last.
     """
 
     size: int = 8
@@ -43,17 +43,17 @@ class WindowKV:
         if self.task not in ("localise", "aggregate"):
             raise InvalidInput(f"task is {self.task!r}: choose 'localise' or 'aggregate'.")
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the scores, (B, H, T); O(suffix T D) in the first layer of a group, nothing in the others."""
         if view.layer % self.group == 0:
             view.shared["windows"] = self._score(view)
         score: Tensor = view.shared["windows"]
         return score[:, None].expand(view.entries.keys.shape[:3])
 
-    def _score(self, view: View) -> Tensor:
+    def _score(self, view: LayerView) -> Tensor:
         """Return the scores, (B, T)."""
         last = last_queries(view, self.suffix)
-        votes = observe(view, last).mean((1, 2))[:, :-last]  # (B, T - last)
+        votes = window_attention(view, last).mean((1, 2))[:, :-last]  # (B, T - last)
         count = -(-votes.shape[1] // self.size)
         padded = torch.nn.functional.pad(votes, (0, count * self.size - votes.shape[1]), value=float("nan"))
         windows = padded.unflatten(1, (count, self.size))
@@ -64,6 +64,6 @@ class WindowKV:
         return torch.nn.functional.pad(each + 1e-6 * votes, (0, last), value=FIRST)
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """Windows of four tokens, each layer for itself: the small models have few layers, their texts few tokens."""
-        return Method(WindowKV(size=4), prompt=share)
+        return CacheMethod(WindowKV(size=4), prompt=share)

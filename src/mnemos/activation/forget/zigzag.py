@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.forget.budgets import divide
+from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import Method, View
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -23,7 +23,7 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="key-value-known",
-    baselines=("random", "recent"),
+    baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class ZigZag:
@@ -43,7 +43,7 @@ class ZigZag:
                 f"mass {self.mass} and least {self.least} are shares from 0 to 1, window {self.window} >= 1."
             )
 
-    def need(self, view: View, score: Tensor) -> Tensor:
+    def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return U, a number of keys, (); O(window T D)."""
         weights = view.weights(last=self.window)  # (B, H, G, n, T)
         reached = weights.sort(-1, descending=True).values.cumsum(-1) >= self.mass - 1e-6
@@ -53,9 +53,9 @@ class ZigZag:
         """Return each layer's entries."""
         uncertainty = torch.stack(list(needs))
         least = max(1, int(self.least * each))
-        return list(divide(uncertainty, each * len(needs), least, held).unbind(0))
+        return list(allocate(uncertainty, each * len(needs), least, held).unbind(0))
 
     @staticmethod
-    def at_share(share: float) -> Method:
+    def at_share(share: float) -> CacheMethod:
         """The prompt by SnapKV, with budgets by uncertainty."""
-        return Method(SnapKV(kernel=5), prompt=share, spread=ZigZag())
+        return CacheMethod(SnapKV(kernel=5), prompt=share, allocation=ZigZag())

@@ -1,7 +1,8 @@
 """A past too long to attend to: kept in blocks on a slow tier, and those a call asks for are fetched.
 
-B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l entries
-of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k blocks chosen.
+B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l
+entries of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k
+blocks chosen.
 """
 
 from __future__ import annotations
@@ -37,18 +38,18 @@ class Tiers:
 class Blocks:
     """Sinks, the local window, and of what lies between them the `top` blocks that match a call best.
 
-    `Method(store=Blocks(...))`. Up to `step` queries share what is fetched: a longer call is read in such parts, layer by
-    layer, and within a part the choice depends on all of its queries (as in InfLLM). Nothing is dropped, and up to
-    `sinks + local` tokens attention is exact. What is fetched is moved to right before the local window: "one", all to the
-    same position (InfLLM); "row", one after the other; or it stays where it is: "kept". `layers` are those that fetch;
-    the others see sinks and window only.
+    `CacheMethod(store=Blocks(...))`. Up to `step` queries share what is fetched: a longer call is read in such parts,
+    layer by layer, and within a part the choice depends on all of its queries (as in InfLLM). Nothing is dropped, and
+    up to `sinks + local` tokens attention is exact. What is fetched is moved to right before the local window: "one",
+    all to the same position (InfLLM); "row", one after the other; or it stays where it is: "kept". `layers` are those
+    that fetch; the others see sinks and window only.
 
-    With `least` above 0 a block is fetched only where some query of some head would give it that share of its attention or more,
-    the local window competing: what the window answers is not disturbed. This is ours.
+    With `least` above 0 a block is fetched only where some query of some head would give it that share of its attention
+    or more, the local window competing: what the window answers is not disturbed. This is ours.
 
-    A block is chosen by the attention that its summary keys would get there; here these are all of its keys, half of what
-    is held, which stay in the fast tier. Methods override `cut`, `summarise`, `score` and `choose`. Padded batches are
-    refused: read rows of one length together.
+    A block is chosen by the attention that its summary keys would get there; here these are all of its keys, half of
+    what is held, which stay in the fast tier. Methods override `cut`, `summarise`, `score` and `choose`. Padded batches
+    are refused: read rows of one length together.
     """
 
     size: int = 128
@@ -80,16 +81,16 @@ class Blocks:
     def cut(self, keys: Tensor, first: int, setup: Setup) -> list[list[int]]:
         """Return for each row how long the next blocks are; the same sum for all rows, at most that of keys (B, H, n, D).
 
-        `first` is the slot of the first key.
+        `first` is the position of the first key.
         """
         return [[self.size] * (keys.shape[2] // self.size)] * keys.shape[0]
 
     def summarise(self, keys: Tensor, seen: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
         """Return the summary keys of blocks (B, H, N, r, D) and which of them are there, (B, H, N, r).
 
-        `keys` (B, H, N, l, D) are turned to position 0 (unless "kept"); `seen` (B, 1, N, l) is False behind the end of a
-        block; `attended` (B, H, N, l) is the attention that the entries got from the queries that followed them. Here: all
-        keys.
+        `keys` (B, H, N, l, D) are turned to position 0 (unless "kept"); `seen` (B, 1, N, l) is False behind the end of
+        a block; `attended` (B, H, N, l) is the attention that the entries got from the queries that followed them.
+        Here: all keys.
         """
         return keys, seen.expand(keys.shape[:4])
 

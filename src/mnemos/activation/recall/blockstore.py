@@ -1,7 +1,8 @@
 """One layer of a memory in blocks: what it holds where, what it fetches, and where that is put.
 
-B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l entries
-of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k blocks chosen.
+B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l
+entries of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k
+blocks chosen.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class BlockStore:
         self.fetches = blocks.layers is None or setup.layer in blocks.layers
         self.sinks: Entries | None = None
         self.near: Entries | None = None  # the local window and what has not been cut yet; `attended` is in its extra
-        self.first = 0  # slot of the first entry of near
+        self.first = 0  # position of the first entry of near
         self.shelf = Shelf(blocks.tiers.folder)
         self.fast = Fast(blocks.tiers.room, blocks.tiers.policy, blocks.tiers.fade)
         self.starts = self.sizes = torch.empty(0, 0, dtype=torch.long)  # (B, N): of blocks, in the slow tier
@@ -87,8 +88,8 @@ class BlockStore:
         index = inside[:, :, None] + torch.arange(int(lengths.max()), device=device)  # (B, n, l)
         seen = torch.arange(index.shape[2], device=device) < lengths[:, :, None]
         index = index.clamp(max=len(left) - 1)[:, None].expand(-1, left.keys.shape[1], -1, -1)
-        slots = torch.arange(self.first - len(left), self.first, device=device).expand(left.keys.shape[:3])
-        keys = left.keys if self.blocks.far == "kept" else self.setup.rotary().shift(left.keys, -slots)
+        positions = torch.arange(self.first - len(left), self.first, device=device).expand(left.keys.shape[:3])
+        keys = left.keys if self.blocks.far == "kept" else self.setup.rotary().shift(left.keys, -positions)
         heads, depth = keys.shape[1], keys.shape[3]
         blocks = keys.gather(2, index.flatten(2)[..., None].expand(-1, -1, -1, depth)).view(*index.shape, depth)
         attended = left.memory("attended").gather(2, index.flatten(2)).view(index.shape)
@@ -126,24 +127,24 @@ class BlockStore:
         return self._attended(query, whole, start, len(whole) - len(near))
 
     def _placed(self, near: Entries) -> Entries:
-        slots = torch.arange(self.first, self.first + len(near), dtype=torch.int32, device=near.keys.device)
-        return Entries(near.keys, near.values, slots.expand(near.keys.shape[:3]))
+        positions = torch.arange(self.first, self.first + len(near), dtype=torch.int32, device=near.keys.device)
+        return Entries(near.keys, near.values, positions.expand(near.keys.shape[:3]))
 
     def _sunk(self, sinks: Entries) -> Entries:
-        return Entries(sinks.keys, sinks.values, Entries(sinks.keys, sinks.values).places())
+        return Entries(sinks.keys, sinks.values, Entries(sinks.keys, sinks.values).positions())
 
     def _moved(self, entries: Entries) -> Entries:
         """Turn keys to the one position right before the local window."""
         if self.blocks.far == "one":
-            entries.keys = self.setup.rotary().shift(entries.keys, self.first - 1 - entries.places())
+            entries.keys = self.setup.rotary().shift(entries.keys, self.first - 1 - entries.positions())
         return entries
 
     def _lined_up(self, whole: Entries) -> Entries:
         """Turn the keys of what was fetched so that it stands in a row that ends right before the local window."""
-        seen = torch.ones_like(whole.places()) if whole.valid is None else whole.valid.int()
+        seen = torch.ones_like(whole.positions()) if whole.valid is None else whole.valid.int()
         rank = seen.flip(2).cumsum(2).flip(2) - 1  # entries that follow
         end = self.first + len(self.near or ()) - 1
-        by = torch.where(whole.places() < self.first, end - rank - whole.places(), 0)
+        by = torch.where(whole.positions() < self.first, end - rank - whole.positions(), 0)
         whole.keys = self.setup.rotary().shift(whole.keys, by)
         return whole
 
@@ -159,11 +160,11 @@ class BlockStore:
         taken = self.fast.fetch(self.shelf, chosen.tolist(), self.starts, size, heads)
         keys, values = self.shelf.split(taken.flatten(2, 3))
         inside = torch.arange(size, device=query.device)
-        slots = (begin[..., None] + inside).flatten(2) + len(self.sinks or ())  # (B, U, k l)
+        positions = (begin[..., None] + inside).flatten(2) + len(self.sinks or ())  # (B, U, k l)
         valid = (inside < long[..., None]).flatten(2)
         full = bool(valid.all())
         shape = (batch, heads, keys.shape[2])
-        return self._moved(Entries(keys, values, slots.int().expand(shape), None if full else valid.expand(shape)))
+        return self._moved(Entries(keys, values, positions.int().expand(shape), None if full else valid.expand(shape)))
 
     def choose(self, query: Tensor) -> Tensor:
         """Return the blocks to fetch for the queries of a call, (B, U, k); -1 means none."""
@@ -216,7 +217,7 @@ class BlockStore:
         scored = self.blocks.tiers.policy == "score" and self.chosen is not None and near
         if not scored and not getattr(self.blocks, "by_attention", False):
             return whole
-        got = attention.received(query, whole, start, self.scaling).sum(2)  # (B, H, T)
+        got = attention.attention_mass(query, whole, start, self.scaling).sum(2)  # (B, H, T)
         self.near.memory("attended").add_(got[:, :, near:])
         if scored:
             assert self.chosen is not None
@@ -257,13 +258,13 @@ class BlockStore:
         self.fast.clear()
         self.chosen = None
 
-    def crop(self, seen: int) -> None:
-        """Drop what stands at or after a slot. Raises InvalidInput when that reaches into what was cut into blocks."""
+    def crop(self, end: int) -> None:
+        """Drop what stands at or after a position. Raises InvalidInput when that reaches into what was cut into blocks."""
         if self.near is None:
             return
-        if seen < self.first:
-            raise InvalidInput(f"slots before {self.first} lie in blocks: only what came later can be taken back.")
-        self.near = self.near.first(seen - self.first)
+        if end < self.first:
+            raise InvalidInput(f"positions before {self.first} lie in blocks: only what came later can be taken back.")
+        self.near = self.near.first(end - self.first)
 
     @property
     def fast_bytes(self) -> int:
@@ -289,7 +290,7 @@ class BlockStore:
             return 0
         return self.first + len(self.near) if self.fetches else len(self.sinks or ()) + len(self.near)
 
-    def settled(self) -> None:
+    def on_prefill_end(self) -> None:
         """Nothing to do."""
 
 

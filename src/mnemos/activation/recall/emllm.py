@@ -25,15 +25,15 @@ class EMLLM(InfLLM):
     """Events instead of blocks: cut where a token surprises, fetched with their neighbours in time.
 
     An event begins where -log p > mean + `gamma` · standard deviation of the last `past` tokens' surprise (§3.2); each
-    boundary then moves back to where `refine` of the keys' similarity graph is best (§3.3). Events have `smallest` to `size`
-    tokens. Of the `top` events of a call, `contiguity` are a queue of the neighbours of what was fetched lately, the rest
-    the most similar (§3.4). `worth` "mean" is InfLLM's and the paper's, "mass" that of `Blocks.score`.
+    boundary then moves back to where `refine` of the keys' similarity graph is best (§3.3). Events have `smallest` to
+    `size` tokens. Of the `top` events of a call, `contiguity` are a queue of the neighbours of what was fetched lately,
+    the rest the most similar (§3.4). `worth` "mean" is InfLLM's and the paper's, "mass" that of `Blocks.score`.
 
     The surprise of a text is known after it was read: read prompts with `read(..., chunk=...)`, chunks within `step`.
-    Departures: a graph's edge is the cosine of two keys at position 0, at least 0, over the heads of each layer by itself;
-    rows of a batch are cut together, where one of them begins an event. Generated tokens are cut like others.
+    Departures: a graph's edge is the cosine of two keys at position 0, at least 0, over the heads of each layer by
+    itself; rows of a batch are cut together, where one of them begins an event. Generated tokens are cut like others.
 
-    On the small model of `mnemos bench train-small` events begin at true shifts more than twice as often as blocks, and
+    On the small model of `mnemos bench train-models` events begin at true shifts more than twice as often as blocks, and
     answer more than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
     """
 
@@ -45,7 +45,7 @@ class EMLLM(InfLLM):
     contiguity: float = 0.3
     worth: Literal["mean", "mass"] = "mean"
 
-    wants_tokens = True
+    needs_tokens = True
 
     @property
     def queue(self) -> int:
@@ -55,7 +55,7 @@ class EMLLM(InfLLM):
     def cut(self, keys: Tensor, first: int, setup: Setup) -> list[list[int]]:
         """Return the lengths of the events that are over, for each row."""
         count = keys.shape[2]
-        told = setup.notes().surprise[:, : first + count]
+        told = setup.transcript().surprise[:, : first + count]
         if count and bool(told[:, max(first, 1) :].isnan().any()):
             raise InvalidInput(
                 "EM-LLM cuts a text by its surprise, which is known once the model has read it: read the prompt with "
@@ -129,7 +129,8 @@ def similarity(keys: Tensor) -> Tensor:
 def refined(graph: Tensor, begins: list[int], metric: Metric) -> list[int]:
     """Return the boundaries (0, …, T) with each inner one moved back to where the two events beside it are parted best.
 
-    Algorithm 1: boundary β after α becomes the best β' in (α, β], in the graph of the tokens from α to the boundary after β.
+    Algorithm 1: boundary β after α becomes the best β' in (α, β], in the graph of the tokens from α to the boundary
+    after β.
     """
     new = list(begins)
     for i in range(1, len(begins) - 1):

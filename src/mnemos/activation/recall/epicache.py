@@ -13,8 +13,8 @@ from torch.nn.functional import cosine_similarity, normalize
 from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
-from mnemos.activation.forget.budgets import divide
-from mnemos.activation.method import Method, View
+from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
@@ -27,11 +27,11 @@ class Asked:
         self.on = False
         self.got: dict[int, Tensor] = {}
 
-    def __call__(self, view: View) -> Tensor:
-        """Return the places: nothing is dropped by this."""
-        return view.entries.places()
+    def __call__(self, view: LayerView) -> Tensor:
+        """Return the positions: nothing is dropped by this."""
+        return view.entries.positions()
 
-    def watch(self, view: View) -> None:
+    def observe(self, view: LayerView) -> None:
         """Take the maximum over queries and the heads of a group (eq. 2), without the queries' own entries."""
         if self.on:
             self.got[view.layer] = view.weights().amax((2, 3))[:, :, : -view.queries]
@@ -45,13 +45,14 @@ class Asked:
 class EpiCache:
     """A conversation is read once for each of its `episodes`, in blocks, and what that episode would ask for is kept.
 
-    `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest to
-    each centroid as the episode's patched prompt. After each `block` tokens the entries to which that prompt attends most
-    stay, `budget` for each layer and head, so no cache ever holds more than budget, block and prompt; the first `sinks`
-    always stay. `ask` returns the cache of the episode nearest to a question, to be used as it is.
+    `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest
+    to each centroid as the episode's patched prompt. After each `block` tokens the entries to which that prompt attends
+    most stay, `budget` for each layer and head, so no cache ever holds more than budget, block and prompt; the first
+    `sinks` always stay. `ask` returns the cache of the episode nearest to a question, to be used as it is.
 
-    `sharpness` shares `budget` among layers by (1 - cosine of their keys with and without the far past) to that power; 0 is
-    alike. `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings. One conversation at a time.
+    `sharpness` shares `budget` among layers by (1 - cosine of their keys with and without the far past) to that power;
+    0 is alike. `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings. One conversation
+    at a time.
     """
 
     model: Any
@@ -88,7 +89,7 @@ class EpiCache:
 
     def _prefill(self, ids: Tensor, prompt: Tensor) -> MemoryCache:
         asked = Asked()
-        cache = MemoryCache(self.model, Method(asked))
+        cache = MemoryCache(self.model, CacheMethod(asked))
         with attached(self.model):
             for first in range(0, len(ids), self.block):
                 self.model(ids[None, first : first + self.block], past_key_values=cache, logits_to_keep=1)
@@ -103,9 +104,9 @@ class EpiCache:
 
     def _evict(self, layer: Any, worth: Tensor, count: int) -> None:
         store = layer.groups[0].store
-        entries: Entries = store.read(torch.empty(0), layer.seen)
+        entries: Entries = store.read(torch.empty(0), layer.tokens_read)
         if len(entries) > count:
-            worth = worth.masked_fill(entries.places() < self.sinks, float("inf"))
+            worth = worth.masked_fill(entries.positions() < self.sinks, float("inf"))
             store.replace(entries.gather(worth.topk(count, dim=2).indices.sort(2).values))
 
     def ask(self, question: Tensor) -> MemoryCache:
@@ -168,5 +169,5 @@ def shared(needs: Sequence[float], each: int, sharpness: float, least: int) -> l
     """Return each layer's entries: `each` times the layers in all, by need to the power `sharpness`, above `least`."""
     weights = torch.tensor(needs).clamp(min=1e-9) ** sharpness
     total = each * len(needs)
-    counts: list[int] = divide(weights, total, least + 1, total).tolist()
+    counts: list[int] = allocate(weights, total, least + 1, total).tolist()
     return counts

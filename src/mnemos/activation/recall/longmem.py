@@ -63,11 +63,11 @@ class Bank:
 class LongMem(nn.Module):  # type: ignore[misc]
     """A side network of half the depth reads what a frozen model says of a segment, and a bank of what it held before.
 
-    Layer l of the side network begins as layer 2l + 1 of the model and adds the difference of the model's outputs around
-    it (§2.2). Its last layer is memory-augmented: A = σ(g) · A_local + (1 - σ(g)) · A_memory with a gate g for each head,
-    where each token and head attends to the `found` chunks of the bank that it likes best (§2.3). The bank holds the keys and
-    values of the model's layer `layer`. Only `parameters()` of this module are trained: the model's are not among them, and
-    what is in the bank never goes stale.
+    Layer l of the side network begins as layer 2l + 1 of the model and adds the difference of the model's outputs
+    around it (§2.2). Its last layer is memory-augmented: A = σ(g) · A_local + (1 - σ(g)) · A_memory with a gate g for
+    each head, where each token and head attends to the `found` chunks of the bank that it likes best (§2.3). The bank
+    holds the keys and values of the model's layer `layer`. Only `parameters()` of this module are trained: the model's
+    are not among them, and what is in the bank never goes stale.
 
     `forward` reads a segment of a document and then puts it into the bank; `bank.clear()` begins another document. For
     models laid out as Llama is. Departure: keys in the bank have no positions (the paper's models have no rotary ones).
@@ -116,7 +116,7 @@ class LongMem(nn.Module):  # type: ignore[misc]
         return logits
 
     def recalled(self, query: Tensor, scaling: float) -> Tensor:
-        """Return what rotated queries (B, H*G, q, D) at slots 0, 1, … read from the bank, (B, H*G, q, D)."""
+        """Return what rotated queries (B, H*G, q, D) at positions 0, 1, … read from the bank, (B, H*G, q, D)."""
         assert self.bank.keys is not None
         turned = self.rotary.shift(query, -torch.arange(query.shape[2], device=query.device))
         asked = turned.unflatten(1, (self.bank.keys.shape[1], -1))

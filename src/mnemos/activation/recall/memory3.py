@@ -12,7 +12,7 @@ from torch import Tensor
 from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache, read
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Method, Plain, Score, View
+from mnemos.activation.method import CacheMethod, LayerView, Plain, Score
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
@@ -21,7 +21,7 @@ from mnemos.registry import Paper, register
 class Received:
     """Entries matter by the attention they received from the tokens after them, per key/value head (§3.2.2)."""
 
-    def __call__(self, view: View) -> Tensor:
+    def __call__(self, view: LayerView) -> Tensor:
         """Return the attention each entry received from other tokens than itself, (B, H, T)."""
         weights = view.weights().sum(2)  # (B, H, q, T)
         own = torch.diagonal(weights, offset=len(view.entries) - view.queries, dim1=2, dim2=3)
@@ -59,15 +59,15 @@ class Fronted(Plain):
 class Library:
     """Explicit memories: of each reference, in the first half of the layers, the `tokens` entries attended to most.
 
-    `add` reads a reference (up to `longest` tokens) alone, once; `read` reads a text into a cache and, before every `every`
-    tokens, puts the `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories share their
-    positions: each was read at 0, 1, …, the text begins where the longest one allowed would end (as in the paper).
-    `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings.
+    `add` reads a reference (up to `longest` tokens) alone, once; `read` reads a text into a cache and, before every
+    `every` tokens, puts the `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories
+    share their positions: each was read at 0, 1, …, the text begins where the longest one allowed would end (as in the
+    paper). `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings.
 
-    Departures: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained with
-    memories (the paper's second stage): on the small model of `mnemos bench train-small`, which is not, the first half of
-    the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as the text
-    pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
+    Departures: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained
+    with memories (the paper's second stage): on the small model of `mnemos bench train-models`, which is not, the first
+    half of the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as
+    the text pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
     """
 
     model: Any
@@ -92,13 +92,13 @@ class Library:
                 raise InvalidInput(
                     f"a reference has {len(ids)} tokens, expected 1 to {self.longest}: cut it into parts."
                 )
-            cache = MemoryCache(self.model, Method(self.score, prompt=self.tokens))
+            cache = MemoryCache(self.model, CacheMethod(self.score, prompt=self.tokens))
             read(self.model, ids[None], cache)
             kept = {}
             for layer in self.layers or ():
                 entries = cache.layers[layer].groups[0].store.read(torch.empty(0), 0)
                 keys = cache.rotary().shift(entries.keys, -self.longest)
-                kept[layer] = Entries(keys, entries.values, torch.full_like(entries.places(), -1))
+                kept[layer] = Entries(keys, entries.values, torch.full_like(entries.positions(), -1))
             self.memories.append(kept)
             self.vectors.append(text_vector(self.model, ids, self.embed))
 
@@ -112,7 +112,7 @@ class Library:
 
     def cache(self) -> MemoryCache:
         """Return a cache that takes memories."""
-        return MemoryCache(self.model, Method(store=lambda setup: Fronted()))
+        return MemoryCache(self.model, CacheMethod(store=lambda setup: Fronted()))
 
     def put(self, found: Sequence[Sequence[int]], cache: MemoryCache) -> None:
         """Put memories in front of the text, for each row as many; they take the place of those before."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from mnemos.activation.attach import through
+from mnemos.activation.attach import use_attention
 from mnemos.activation.recall.blocks import Blocks
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
@@ -25,12 +25,12 @@ class MoC(Blocks):
     """A router over chunks: each query takes the `top` chunks with the largest q · mean(keys), the first and the last ones.
 
     Forced anchors are the first chunk (`sinks`) and the `local` window; only chunks that ended before the window can be
-    chosen, so that routing is causal. `size`, `sinks` and `local` belong together: whole chunks. As the store of a cache it
-    reads token by token (`step` 1), fetches for each key/value head and keeps positions. `routed` trains or runs a whole
-    text with the same routing, as a mask.
-    Departures: chunks are of one size (the paper aligns them with frames and shots), the query heads of a group share their
-    choice, and `top` is not annealed. On the small model of `mnemos bench train-small` a sixth of the context comes within
-    four points of full attention after 300 routed steps, not within two.
+    chosen, so that routing is causal. `size`, `sinks` and `local` belong together: whole chunks. As the store of a
+    cache it reads token by token (`step` 1), fetches for each key/value head and keeps positions. `routed` trains or
+    runs a whole text with the same routing, as a mask. Departures: chunks are of one size (the paper aligns them with
+    frames and shots), the query heads of a group share their choice, and `top` is not annealed. On the small model of
+    `mnemos bench train-models` a sixth of the context comes within four points of full attention after 300 routed steps,
+    not within two.
     """
 
     size: int = 16
@@ -88,7 +88,7 @@ def routed(model: Any, moc: MoC) -> Iterator[Any]:
         dropout: float = 0.0, **kwargs: Any,
     ) -> tuple[Tensor, None]:  # fmt: skip
         if query.shape[2] != key.shape[2]:
-            raise InvalidInput("a routed model reads whole texts: use Method(store=MoC(...)) with a cache.")
+            raise InvalidInput("a routed model reads whole texts: use CacheMethod(store=MoC(...)) with a cache.")
         with torch.no_grad():
             mask = moc.mask(query, key)
         groups = query.shape[1] // key.shape[1]
@@ -96,5 +96,5 @@ def routed(model: Any, moc: MoC) -> Iterator[Any]:
         output = scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
         return output.transpose(1, 2).contiguous(), None
 
-    with through(model, NAME, forward, lambda *args, **kwargs: None):
+    with use_attention(model, NAME, forward, lambda *args, **kwargs: None):
         yield model

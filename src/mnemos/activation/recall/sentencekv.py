@@ -22,12 +22,11 @@ from mnemos.registry import Paper, register
 class SentenceKV(Blocks):
     """Sentences instead of blocks: ranked by mean query · mean key, loaded whole until `tokens` are there, for a sentence.
 
-    A sentence ends at one of the token ids `ends` (or at `size` tokens). Each head loads its best sentences when a sentence
-    begins to be written, by the mean query since the one before began, and keeps them until it ends; a sentence that no
-    longer fits is left out.
-    `top` is the most sentences. Departures: nothing of the prompt is thrown away beforehand (the paper's semantic budget),
-    all of it is on the slow tier; a prompt is read under the same budget, `step` tokens a choice; the fast tier keeps copies
-    of sentences.
+    A sentence ends at one of the token ids `ends` (or at `size` tokens). Each head loads its best sentences when a
+    sentence begins to be written, by the mean query since the one before began, and keeps them until it ends; a
+    sentence that no longer fits is left out. `top` is the most sentences. Departures: nothing of the prompt is thrown
+    away beforehand (the paper's semantic budget), all of it is on the slow tier; a prompt is read under the same
+    budget, `step` tokens a choice; the fast tier keeps copies of sentences.
     """
 
     ends: tuple[int, ...] = ()
@@ -37,7 +36,7 @@ class SentenceKV(Blocks):
     step: int = 32
     each_head: bool = True
 
-    wants_tokens = True
+    needs_tokens = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,7 +49,7 @@ class SentenceKV(Blocks):
 
     def cut(self, keys: Tensor, first: int, setup: Setup) -> list[list[int]]:
         """Return the lengths of the sentences that are over, for each row."""
-        ids = setup.notes().tokens[:, first : first + keys.shape[2]]
+        ids = setup.transcript().tokens[:, first : first + keys.shape[2]]
         over = torch.isin(ids, torch.tensor(self.ends, device=ids.device))
         rows = [[0, *(int(t) + 1 for t in row.nonzero()[:, 0])] for row in over]
         end = min(row[-1] for row in rows)
@@ -85,7 +84,7 @@ class SentenceStore(BlockStore):
             return self._filled(self.worth(turned))
         total, count = self.memory.get("asked", (torch.zeros_like(turned), 0))
         self.memory["asked"] = (total + turned, count + 1)
-        before = self.setup.notes().tokens[:, self.first + len(self.near or ()) - 2]
+        before = self.setup.transcript().tokens[:, self.first + len(self.near or ()) - 2]
         ended = torch.isin(before, torch.tensor(self.blocks.ends, device=before.device))
         if bool(ended.any()) or "kept" not in self.memory:
             self.loaded += 1

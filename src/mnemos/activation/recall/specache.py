@@ -27,11 +27,12 @@ from mnemos.registry import Paper, register
 class SpeCache:
     """Every entry in `bits` bits in the fast tier, in full in the slow one, from where a guess of the next token fetches.
 
-    `Method(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and values per token in
-    groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last query of a call attends
-    most, by the rough copy, are fetched for the next call, each key/value head its own. `speculate` feeds a guess of the
-    next token along, so that the last query is that guess's; with plain `generate` it is the current token's.
-    Departure: the copy is made here at the end of the prompt, on one device; what is fetched is counted, not timed.
+    `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and values per
+    token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last query of a
+    call attends most, by the rough copy, are fetched for the next call, each key/value head its own. `speculate` feeds
+    a guess of the next token along, so that the last query is that guess's; with plain `generate` it is the current
+    token's. Departure: the copy is made here at the end of the prompt, on one device; what is fetched is counted, not
+    timed.
     """
 
     bits: int = 2
@@ -57,7 +58,7 @@ class RoughStore:
         self.recent: Entries | None = None  # in full: the prompt while it is read, then what is not packed yet
         self.rough: list[tuple[Packed, Packed]] = []  # keys, values
         self.shelf = Shelf(method.folder)
-        self.fetched: Tensor | None = None  # (B, H, k) slots
+        self.fetched: Tensor | None = None  # (B, H, k) positions
         self.exact: Tensor | None = None  # (B, H, k, 2 D)
         self.ready = False  # whether the prompt has been read
         self.hits = self.wanted = self.moved = 0
@@ -70,7 +71,7 @@ class RoughStore:
         if self.ready:
             self._pack(self.method.group)
 
-    def settled(self) -> None:
+    def on_prefill_end(self) -> None:
         """The prompt has been read: pack it."""
         self.ready = True
         self._pack(1)
@@ -141,12 +142,14 @@ class RoughStore:
         if self.fetched is not None and self.exact is not None:
             self.fetched, self.exact = self.fetched[at], self.exact[at]
 
-    def crop(self, seen: int) -> None:
-        """Drop what stands at or after a slot. Raises InvalidInput when that is packed."""
-        if seen < self.shelf.count:
-            raise InvalidInput(f"slots before {self.shelf.count} are packed: only what came later can be taken back.")
+    def crop(self, end: int) -> None:
+        """Drop what stands at or after a position. Raises InvalidInput when that is packed."""
+        if end < self.shelf.count:
+            raise InvalidInput(
+                f"positions before {self.shelf.count} are packed: only what came later can be taken back."
+            )
         if self.recent is not None:
-            self.recent = self.recent.first(seen - self.shelf.count)
+            self.recent = self.recent.first(end - self.shelf.count)
 
     @property
     def fast_bytes(self) -> int:

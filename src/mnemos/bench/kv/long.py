@@ -1,10 +1,10 @@
 """Contexts far beyond the trained length: `mnemos bench kv-long`.
 
-The small model was trained on contexts of up to 72 tokens. Here it reads up to 1,024: with full attention, with the last
-tokens alone, with blocks that are fetched when asked for, and, for the most that fetching could give, with the block that
-holds the answer put before it and nothing else (oracle). A question is asked of a copy of the cache; its whole answer
-must be right. And contexts of 64 tokens, cut into pieces that are read alone and joined: what the mode "block" of KV cubes
-costs. Contexts come from seeds on which nothing was chosen.
+The small model was trained on contexts of up to 72 tokens. Here it reads up to 1,024: with full attention, with the
+last tokens alone, with blocks that are fetched when asked for, and, for the most that fetching could give, with the
+block that holds the answer put before it and nothing else (oracle). A question is asked of a copy of the cache; its
+whole answer must be right. And contexts of 64 tokens, cut into pieces that are read alone and joined: what the mode
+"block" of KV cubes costs. Contexts come from seeds on which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.activation import MemoryCache, Method, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.encode.segments import cut, fill
 from mnemos.activation.recall.blocks import Blocks, Tiers, report
 from mnemos.activation.recall.emllm import EMLLM
@@ -25,7 +25,7 @@ from mnemos.activation.recall.novel import NovelBlocks
 from mnemos.activation.recall.sentencekv import SentenceKV
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, train_small
+from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
 from mnemos.bench.kv.vocabulary import PERIOD
 
 LENGTHS = (64, 128, 256, 512, 1024)
@@ -37,24 +37,24 @@ SEED = 41_000
 Progress = Callable[[int], None]
 
 
-def ways() -> dict[str, Method]:
+def ways() -> dict[str, CacheMethod]:
     """Return what is compared."""
     return {
-        "full attention": Method(),
-        "window": Method(store=Blocks(**SETTINGS, layers=())),
-        "blocks (ours)": Method(store=Blocks(**SETTINGS, least=0.5)),
-        "novel blocks (ours)": Method(store=NovelBlocks(**SETTINGS, representatives=2)),
-        "infllm": Method(store=InfLLM(**SETTINGS, representatives=4)),
-        "em-llm": Method(store=EMLLM(**SETTINGS, representatives=4, smallest=4)),
-        "em-llm, by share (ours)": Method(store=EMLLM(**SETTINGS, representatives=4, smallest=4, worth="mass")),
-        "sentencekv": Method(store=SentenceKV(**SETTINGS, ends=(PERIOD,), tokens=8)),
-        "moc": Method(store=MoC(**SETTINGS | {"sinks": 8, "step": 1})),
+        "full attention": CacheMethod(),
+        "window": CacheMethod(store=Blocks(**SETTINGS, layers=())),
+        "blocks (ours)": CacheMethod(store=Blocks(**SETTINGS, least=0.5)),
+        "novel blocks (ours)": CacheMethod(store=NovelBlocks(**SETTINGS, representatives=2)),
+        "infllm": CacheMethod(store=InfLLM(**SETTINGS, representatives=4)),
+        "em-llm": CacheMethod(store=EMLLM(**SETTINGS, representatives=4, smallest=4)),
+        "em-llm, by share (ours)": CacheMethod(store=EMLLM(**SETTINGS, representatives=4, smallest=4, worth="mass")),
+        "sentencekv": CacheMethod(store=SentenceKV(**SETTINGS, ends=(PERIOD,), tokens=8)),
+        "moc": CacheMethod(store=MoC(**SETTINGS | {"sinks": 8, "step": 1})),
     }
 
 
 def run(seed: int = 0, contexts: int = 25, progress: Progress | None = None) -> dict[str, Any]:
     """Measure key-value questions by length, and the passkey by depth at the longest."""
-    small = train_small("recall", seed, progress=progress)
+    small = train_tiny_model("recall", seed, progress=progress)
     pairs: dict[str, dict[str, float]] = {}
     passkey: dict[str, dict[str, float]] = {}
     tiers: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def joined(model: Any, task: Task, size: int, *, shuffled: bool) -> float:
     for index in order.tolist():
         alone = MemoryCache(model)
         model(pieces[index], past_key_values=alone)
-        segment = cut(alone, 0, alone.seen, "")
+        segment = cut(alone, 0, alone.tokens_read, "")
         segment.keys = [cache.rotary().shift(keys, at) for keys in segment.keys]
         segments.append(segment)
         at += len(segment)
@@ -120,7 +120,7 @@ def joined(model: Any, task: Task, size: int, *, shuffled: bool) -> float:
     return round(float(torch.stack(right).float().mean()), 4)
 
 
-def answered(model: Any, task: Task, method: Method) -> tuple[float, MemoryCache]:
+def answered(model: Any, task: Task, method: CacheMethod) -> tuple[float, MemoryCache]:
     """Return the share of questions answered, each of a copy of the cache that read its context, and that cache."""
     cache = MemoryCache(model, method)
     read(model, task.context, cache, chunk=SETTINGS["step"])  # EM-LLM cuts by the surprise of what has been read

@@ -1,7 +1,7 @@
 """Every cache method at equal bytes: `mnemos bench kv`.
 
-Each preset of `mnemos.activation.presets` holds a share of a full cache's bytes while a trained small model (or any that you
-name) answers questions about the context:
+Each preset of `mnemos.activation.presets` holds a share of a full cache's bytes while a trained small model (or any
+that you name) answers questions about the context:
 
 - unknown: the questions come after the context was compressed; `-known` stands for contexts that end in their question;
 - in turn: several questions over one compressed context, the first of them known (SCBench, arXiv 2412.10319);
@@ -9,8 +9,8 @@ name) answers questions about the context:
 - outliers: keys rounded per channel and per token, with key channels that stand out as those of large models do.
 
 Reported are the accuracy, the bytes truly held right after the context (all of a method's tensors, as a share of a full
-cache's keys and values), the most held at any time, the time to read the context and the answers a second. A cell is empty
-where a method cannot be that small. Contexts come from another seed than those that any constant was chosen on.
+cache's keys and values), the most held at any time, the time to read the context and the answers a second. A cell is
+empty where a method cannot be that small. Contexts come from another seed than those that any constant was chosen on.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from mnemos.activation.compress.kivi import Axis, Kivi
 from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
 from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.layer import MemoryLayer
-from mnemos.activation.method import Method, View
+from mnemos.activation.layer import CacheLayer
+from mnemos.activation.method import CacheMethod, LayerView
 from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, train_small, with_outliers
+from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model, with_outliers
 from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.errors import InvalidInput, NotFound
 
@@ -63,7 +63,7 @@ def run(
     Another model reads the same token ids as random words: it has to find what followed a word before, as any model
     with induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
     """
-    used = train_small(kind, seed, progress=progress).model if model is None else load_model(model)
+    used = train_tiny_model(kind, seed, progress=progress).model if model is None else load_model(model)
     with one_thread(), torch.no_grad():
         presets = all_presets() | calibrated(used)
     if unknown := set(methods or ()) - set(presets):
@@ -96,16 +96,18 @@ def calibrated(model: Any) -> dict[str, Preset]:
     context, question, answer = task.context, task.questions[:, 0], task.answers[:, 0]
     evidence = task.evidence[:, 0]
     heads = top_heads(semantic_scores(model, context, question, answer, evidence), 1)
-    errors = layer_errors(model, Method(CompressKV(heads, kernel=5)), context, question, 0.25)
+    errors = layer_errors(model, CacheMethod(CompressKV(heads, kernel=5)), context, question, 0.25)
     copying = retrieval_scores(model, context, question, answer, evidence[:, -answer.shape[1] :])
-    made: dict[str, Callable[[float], Method]] = {
-        "compresskv": lambda share: Method(CompressKV(heads, kernel=5), prompt=share),
-        "compresskv-budgets": lambda share: Method(
-            CompressKV(heads, kernel=5), prompt=share, spread=ErrorBudgets(errors)
+    made: dict[str, Callable[[float], CacheMethod]] = {
+        "compresskv": lambda share: CacheMethod(CompressKV(heads, kernel=5), prompt=share),
+        "compresskv-budgets": lambda share: CacheMethod(
+            CompressKV(heads, kernel=5), prompt=share, allocation=ErrorBudgets(errors)
         ),
-        "retrieval-heads": lambda share: Method(SnapKV(kernel=5), prompt=share, spread=RetrievalHeads(copying)),
+        "retrieval-heads": lambda share: CacheMethod(
+            SnapKV(kernel=5), prompt=share, allocation=RetrievalHeads(copying)
+        ),
     }
-    baselines = ("random", "recent", "snapkv")
+    baselines = ("random-eviction", "sliding-window", "snapkv")
     return {name: Preset(name, make, "records-known", baselines, "prompt") for name, make in made.items()}
 
 
@@ -114,7 +116,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return the results of presets on a model that attends through Mnemos."""
     made = {name: make(contexts, TEST_SEED) for name, make in TASKS.items()}
-    full = {name: one(model, task, Method())["bytes"] for name, task in made.items()}
+    full = {name: one(model, task, CacheMethod())["bytes"] for name, task in made.items()}
     rows: dict[str, Any] = {}
     for name, preset in presets.items():
         cells: dict[str, dict[str, Any]] = {task: {} for task in (*made, "in-turn", "decode")}
@@ -144,7 +146,9 @@ def outliers(model: Any, contexts: int) -> dict[str, dict[str, list[float]]]:
         copy = with_outliers(model, scale)
         with attached(copy):
             for bits in (8, 4, 2):
-                pair = [one(copy, task, Method(store=Kivi(bits, keys=axis, residual=0)))["accuracy"] for axis in AXES]
+                pair = [
+                    one(copy, task, CacheMethod(store=Kivi(bits, keys=axis, residual=0)))["accuracy"] for axis in AXES
+                ]
                 found.setdefault(str(scale), {})[str(bits)] = pair
     return found
 
@@ -155,7 +159,7 @@ def shared(row: dict[str, Any], full: int) -> dict[str, Any]:
     return {"accuracy": row["accuracy"], **share, "read_ms": row["read_ms"], "answers_per_second": row["rate"]}
 
 
-def one(model: Any, task: Task, method: Method) -> dict[str, Any]:
+def one(model: Any, task: Task, method: CacheMethod) -> dict[str, Any]:
     """Read the contexts of a task, ask each question alone, and return accuracy, bytes and times."""
     cache = Watched(model, method)
     begin = time.perf_counter()
@@ -174,7 +178,7 @@ def one(model: Any, task: Task, method: Method) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def in_turn(model: Any, task: Task, method: Method, turns: int = 5) -> list[float]:
+def in_turn(model: Any, task: Task, method: CacheMethod, turns: int = 5) -> list[float]:
     """Return the share answered of the first to fifth question: the first stands at the end of what is compressed."""
     cache = MemoryCache(model, method)
     first, answers = task.questions[:, 0], task.answers[:, 0]
@@ -190,7 +194,7 @@ def in_turn(model: Any, task: Task, method: Method, turns: int = 5) -> list[floa
 def token_by_token(model: Any, task: Task, preset: Preset, share: float) -> dict[str, Any]:
     """Let a method read the context a token at a time, never holding more than its share of it, then ask."""
     most = max(int(share * task.length), 1)
-    cache = MemoryCache(model, replace(preset.at_share(share), prompt=None, decode=most, apart=False))
+    cache = MemoryCache(model, replace(preset.at_share(share), prompt=None, decode=most, separate_budgets=False))
     for at in range(task.length):
         model(task.context[:, at : at + 1], past_key_values=cache, logits_to_keep=1)
     held = max(max(layer) for layer in cache.held)
@@ -215,18 +219,19 @@ def beaten(rows: dict[str, Any], share: str = "0.25") -> dict[str, Any]:
 
 
 class Watched(MemoryCache):
-    """A cache that notes the most bytes it held, at the moment before a layer lets go."""
+    """A cache that notes the most bytes it held, at the moment before a layer evicts."""
 
-    def __init__(self, model: Any, method: Method) -> None:
+    def __init__(self, model: Any, method: CacheMethod) -> None:
         super().__init__(model, method)
         self.peak = 0
         self.layers: list[Any] = [WatchedLayer(self, index) for index in range(len(self.layers))]
 
 
-class WatchedLayer(MemoryLayer):
+class WatchedLayer(CacheLayer):
     """A layer of such a cache."""
 
-    def _let_go(self, views: list[View]) -> None:
+    def evict(self, views: list[LayerView]) -> None:
+        """Note the bytes held, then evict."""
         cache: Any = self.cache
         cache.peak = max(cache.peak, cache.nbytes)
-        super()._let_go(views)
+        super().evict(views)

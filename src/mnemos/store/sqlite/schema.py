@@ -6,10 +6,10 @@ seen `seq` N asks for rows above N, and for the keys in `gone`, to catch up with
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 
 from mnemos.errors import ForeignFile, NewerFile
+from mnemos.store.hashes import text_hash
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
 VERSION = 3
@@ -101,12 +101,6 @@ UPDATE words SET print = (SELECT text_hash(text) FROM cubes WHERE cubes.n = word
 """
 
 _V3 = "UPDATE links SET kind = 'co-recalled' WHERE kind = 'recalled with';\n"
-
-
-def text_hash(text: str) -> int:
-    """Return a 64-bit number of a text: those that differ only in case, spaces and closing dots share it."""
-    plain = " ".join(text.casefold().split()).rstrip(".! ") or text
-    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
 from mnemos.store.base import Changes, Filter
-from mnemos.store.sqlite.connection import tried
+from mnemos.store.sqlite.connection import try_lock
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Allow, Snapshot
@@ -66,9 +66,9 @@ class CurrentView:
     @contextmanager
     def try_lock(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:
         """Take the lock without waiting; yield whether it was taken and the snapshot is current and ranked in milliseconds."""
-        with tried(self._lock) as held:
+        with try_lock(self._lock) as held:
             small = held and self._snapshot is not None and len(self._snapshot) <= LIGHT
-            yield small and self._seen == (self._store.connection.stamp(), model, embedder)
+            yield small and self._seen == (self._store.connection.change_token(), model, embedder)
 
     def ask(
         self,
@@ -99,7 +99,7 @@ class CurrentView:
             return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> Snapshot:
-        stamp = self._store.connection.stamp()  # before the reading: what comes meanwhile is news
+        stamp = self._store.connection.change_token()  # before the reading: what comes meanwhile is news
         seen = (stamp, model, embedder)
         if self._snapshot is not None and stamp is not None and seen == self._seen:
             return self._snapshot
@@ -127,7 +127,7 @@ class CurrentView:
         """Take in the links that consolidation has made since, when they are many enough to matter."""
         linked = int(self._store.get_meta("linked", "0"))
         if linked and (snapshot.graph is None or linked > GROWTH * self._linked):
-            snapshot.link(self._store.life.link_keys("similar"))
+            snapshot.link(self._store.links.keys("similar"))
             self._linked = linked
 
     def _past(self, as_of: int, model: int | None) -> Snapshot:

@@ -13,7 +13,7 @@ from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Reasoner
 from mnemos.reason.condense import filler_terms
 from mnemos.store.base import Entry
-from mnemos.store.sqlite.schema import text_hash
+from mnemos.store.hashes import text_hash
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.update.decide import ActiveFact, Compare, Key, NewStatement, Outcome, decide, since
 
@@ -64,7 +64,7 @@ def write(
         def only_states(me: ActiveFact) -> bool:
             if me.cube in batch:
                 one = batch[me.cube]
-                spans = [(f.begin, f.stop) for f in one.facts] + [(d.begin, d.end) for d in one.entry.dates]
+                spans = [(f.start, f.end) for f in one.facts] + [(d.span_start, d.span_end) for d in one.entry.dates]
                 return adds_nothing_else(one.cube.text, spans)
             if me.cube not in texts:
                 texts[me.cube] = _spans(store, me)
@@ -81,7 +81,7 @@ def write(
                 duplicates.setdefault(_duplicate_key(one), one.cube.id)
         added = [s for s, v in zip(statements, outcomes, strict=True) if v.into is None]
         keys = dict(zip([s.cube.id for s in added], store.insert([s.entry for s in added], model), strict=True))
-        store.life.put_facts(
+        store.facts.put(
             StoredFact(s.cube.id, keys[s.cube.id], i, f, since(s.entry, f))
             for s in added
             for i, f in enumerate(s.facts)
@@ -89,7 +89,7 @@ def write(
         confirmed = _merge(store, statements, outcomes, model)
         _link(store, statements, outcomes)
         _end(store, statements, outcomes, keys)
-        store.life.put_decisions(
+        store.decisions.put(
             Decision(v.into or s.cube.id, s.cube.learned, v.action, v.reason, v.others, reasoner.name)
             for s, v in zip(statements, outcomes, strict=True)
             if v.action != "ADD"
@@ -102,9 +102,9 @@ def write(
 def adds_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     """Tell whether a text, with these parts cut out, has hardly a content word left."""
     left, done = [], 0
-    for begin, stop in sorted(spans):
-        left.append(text[done:begin])
-        done = max(done, stop)
+    for start, end in sorted(spans):
+        left.append(text[done:start])
+        done = max(done, end)
     left.append(text[done:])
     found = {t for t in terms(" ".join(left)) if t not in stop_terms() and t not in filler_terms()}
     return len(found) <= REST
@@ -114,7 +114,7 @@ def _active_facts(
     store: SqliteStore, statements: Sequence[NewStatement], trust: Mapping[str, int]
 ) -> dict[Key, list[ActiveFact]]:
     about = [(f.subject, f.attribute) for s in statements for f in s.facts]
-    stored = store.life.facts(about) if about else []
+    stored = store.facts.find(about) if about else []
     cubes = store.get(sorted({f.cube for f in stored}))
     active: dict[Key, list[ActiveFact]] = {}
     for f in stored:
@@ -134,18 +134,16 @@ def _duplicates(
     prints = [_duplicate_key(s)[0] for s in statements if s.mergeable]
     if not prints:
         return {}
-    return {
-        (p, speaker, role): i for p, i, speaker, role, session, _ in store.life.duplicates(prints) if session is None
-    }
+    return {(p, speaker, role): i for p, i, speaker, role, session in store.duplicates(prints) if session is None}
 
 
 def _spans(store: SqliteStore, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a stored cube, and where its facts and dates stand."""
     if me.stored is None:
         return "", []
-    cube, n = store.get([me.cube])[me.cube], me.stored.n
-    facts = [(f.fact.begin, f.fact.stop) for f in store.life.facts_of([n])]
-    return cube.text, facts + [(d.begin, d.end) for d in store.dates([n]).get(n, [])]
+    cube, n = store.get([me.cube])[me.cube], me.stored.key
+    facts = [(f.fact.start, f.fact.end) for f in store.facts.of([n])]
+    return cube.text, facts + [(d.span_start, d.span_end) for d in store.dates([n]).get(n, [])]
 
 
 def _merge(
@@ -171,14 +169,14 @@ def revise(
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
         outcome = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
         n = store.replace(one.entry, model)
-        store.life.put_facts(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+        store.facts.put(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
         _link(store, [one], [outcome])
         _end(store, [one], [outcome], {one.cube.id: n})
         if outcome.action != "ADD":
             made = Decision(
                 one.cube.id, one.cube.learned, outcome.action, outcome.reason, outcome.others, reasoner.name
             )
-            store.life.put_decisions([made])
+            store.decisions.put([made])
 
 
 def add_facts(
@@ -189,12 +187,10 @@ def add_facts(
         active = _active_facts(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
         outcome = decide(one, others, compare, lambda _: False)
-        store.life.put_facts(
-            StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts)
-        )
+        store.facts.put(StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
         _link(store, [one], [outcome])
         _end(store, [one], [outcome], {one.cube.id: n})
-        store.life.put_decisions(
+        store.decisions.put(
             [Decision(one.cube.id, store.clock(), outcome.action, outcome.reason, outcome.others, maker)]
         )
 
@@ -206,7 +202,7 @@ def put_version(store: SqliteStore, old: MemCube, one: NewStatement, model: int 
         metadata={**old.metadata, **one.cube.metadata}, state="active", replaced=None, valid_to=None,
     )  # fmt: skip
     n = store.replace(replace(one.entry, cube=cube), model)
-    store.life.put_facts(StoredFact(cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+    store.facts.put(StoredFact(cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
     return cube
 
 
@@ -218,7 +214,7 @@ def _link(store: SqliteStore, statements: Sequence[NewStatement], outcomes: Sequ
             links += [Link(one.cube.id, old, "contradicts") for old in outcome.contradicts]
             links += [Link(e.by, e.old.cube, "supersedes") for e in outcome.supersessions if e.by != e.old.cube]
     if links:
-        store.life.put_links(links, to_micros(statements[-1].cube.learned))
+        store.links.put(links, to_micros(statements[-1].cube.learned))
 
 
 def _ended_new(outcome: Outcome, keys: dict[str, int]) -> list[str]:
@@ -237,10 +233,10 @@ def _end(
         learned = to_micros(one.cube.learned)
         for supersession in outcome.supersessions:
             name = supersession.old.cube
-            facts = [supersession.old.stored] if supersession.old.stored else store.life.facts_of([keys[name]])
+            facts = [supersession.old.stored] if supersession.old.stored else store.facts.of([keys[name]])
             for fact in facts:
                 if fact is not None and fact.fact == supersession.old.fact:
-                    store.life.end_fact(fact, supersession.until, learned, supersession.by)
+                    store.facts.end(fact, supersession.until, learned, supersession.by)
             touched[name] = (supersession.until, one.cube.learned)
     retire_empty(store, touched)
 
@@ -253,11 +249,11 @@ def retire_empty(store: SqliteStore, touched: dict[str, tuple[int, datetime]]) -
             n = db.execute(
                 "SELECT n FROM cubes WHERE id = ? AND replaced IS NULL AND state = 'active'", (name,)
             ).fetchone()
-            facts = store.life.facts_of([n[0]]) if n else []
+            facts = store.facts.of([n[0]]) if n else []
             if not facts or any(f.ended is None for f in facts):
                 continue
             text, spans = _spans(store, ActiveFact(name, facts[0].fact, 0, 0, True, facts[0]))
             if adds_nothing_else(text, spans):
-                store.life.retire(name, until, to_micros(learned), store.next_seq(db))
+                store.lives.supersede(name, until, to_micros(learned))
                 retired.append(name)
     return retired

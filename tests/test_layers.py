@@ -1,0 +1,221 @@
+"""The rules of the house, checked on the source: floors, forms, circles, stores, sizes, and what an import brings."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import floors
+import pytest
+
+MOST_LINES, MOST_OF_FUNCTION = 400, 60
+PROTOCOLS = ("activation", "text", "store")  # what an object offers here is a protocol, never a hasattr
+HEAVY = {
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "dateparser",
+    "typer",
+    "rich",
+    "tokenizers",
+    "fastapi",
+    "httpx",
+    "openai",
+    "mcp",
+}
+EXECUTES = {"execute", "executemany", "executescript"}
+SQL = re.compile(
+    r"\s*(SELECT\b.*\bFROM\b|INSERT\s+(OR\s+\w+\s+)?INTO\b|UPDATE\s+\w+\s+SET\b|DELETE\s+FROM\b|PRAGMA\b"
+    r"|(CREATE|DROP|ALTER)\s+(\w+\s+)?(TABLE|INDEX|TRIGGER)\b)",
+    re.DOTALL,
+)
+
+# What breaks a rule for a reason: rule -> what -> why. An entry that breaks nothing any longer fails the tests too.
+TODAY = "not mended yet"
+ALLOWED: dict[str, dict[str, str]] = {
+    "upward": {
+        "mnemos.inspect.fading -> mnemos.space": TODAY,
+        "mnemos.inspect.graph -> mnemos.space": TODAY,
+        "mnemos.migrate.prefill -> mnemos.space": TODAY,
+        "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
+        "mnemos.transfer.archive -> mnemos.space": TODAY,
+        "mnemos.transfer.importer -> mnemos.space": TODAY,
+        "mnemos.transfer.markdown -> mnemos.space": TODAY,
+    },
+    "circles": {
+        "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
+        "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
+        "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
+        "mnemos.migrate.prefill <-> mnemos.space": TODAY,
+        "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
+        "mnemos.activation.compress.inputs <-> mnemos.activation.compress.xquant": TODAY,
+        "mnemos.activation.recall.blocks <-> mnemos.activation.recall.blockstore": TODAY,
+        "mnemos.bench.run <-> mnemos.bench.text.scale": TODAY,
+    },
+    "stores_outside_store": {
+        "mnemos.bench.machine": TODAY,
+        "mnemos.bench.text.erasure": TODAY,
+        "mnemos.cli.lifecycle": TODAY,
+        "mnemos.cli.read": TODAY,
+        "mnemos.cli.upkeep": TODAY,
+        "mnemos.guard.erasure": TODAY,
+        "mnemos.guard.quarantine": TODAY,
+        "mnemos.inspect.fading": TODAY,
+        "mnemos.inspect.graph": TODAY,
+        "mnemos.migrate.prefill": TODAY,
+        "mnemos.serve.keys": TODAY,
+        "mnemos.serve.limits": TODAY,
+        "mnemos.serve.page_routes": TODAY,
+        "mnemos.serve.routes": TODAY,
+        "mnemos.space": TODAY,
+        "mnemos.system": TODAY,
+        "mnemos.text.add": TODAY,
+        "mnemos.text.consolidate.derive": TODAY,
+        "mnemos.text.consolidate.groups": TODAY,
+        "mnemos.text.consolidate.run": TODAY,
+        "mnemos.text.consolidate.runs": TODAY,
+        "mnemos.text.forget.policy": TODAY,
+        "mnemos.text.forget.strengthen": TODAY,
+        "mnemos.text.memory": TODAY,
+        "mnemos.text.recall.current": TODAY,
+        "mnemos.text.recall.facts": TODAY,
+        "mnemos.text.recall.known": TODAY,
+        "mnemos.text.recall.view": TODAY,
+        "mnemos.text.records": TODAY,
+        "mnemos.text.search": TODAY,
+        "mnemos.text.update.write": TODAY,
+        "mnemos.transfer.markdown": TODAY,
+    },
+    "long_files": {
+        "mnemos.space": TODAY,
+    },
+    "long_functions": {
+        "mnemos.cli.serve.serve": TODAY,
+    },
+    "duck_typing": {
+        "mnemos.activation.attach": TODAY,
+        "mnemos.activation.compress.inputs": TODAY,
+        "mnemos.activation.forget.probe": TODAY,
+        "mnemos.activation.forget.scope": TODAY,
+        "mnemos.activation.layer": TODAY,
+        "mnemos.activation.method": TODAY,
+        "mnemos.activation.presets": TODAY,
+        "mnemos.activation.recall.blocks": TODAY,
+        "mnemos.activation.recall.longmem": TODAY,
+        "mnemos.store.sqlite.files": TODAY,
+    },
+}
+
+
+def upward():
+    return [(str(a), f"line {a.line}") for a in floors.upward()]
+
+
+def between_forms():
+    return [(str(a), f"line {a.line}") for a in floors.between_forms()]
+
+
+def rooms_to_verbs():
+    return [(str(a), f"line {a.line}") for a in floors.rooms_to_verbs()]
+
+
+def circles():
+    return [(" <-> ".join(names), "import each other") for names in floors.circles()]
+
+
+def stores_outside_store():
+    """SQL, a connection, a database's driver or a class of one kind of store, named outside store/."""
+    found = []
+    for module in floors.modules():
+        if floors.part(module) == "store":
+            continue
+        for node in ast.walk(floors.tree(module)):
+            if reason := _of_a_store(node):
+                found.append((module, f"line {node.lineno}: {reason}"))
+    return found
+
+
+def _of_a_store(node):
+    kinds = tuple(f"mnemos.store.{name}" for name in floors.STORES)
+    match node:
+        case ast.Import(names):
+            named = [alias.name for alias in names]
+        case ast.ImportFrom(module, names):
+            named = [f"{module}.{alias.name}" for alias in names]
+        case ast.Call(ast.Attribute(attr=name)) if name in EXECUTES:
+            return f".{name}("
+        case ast.Attribute(ast.Attribute(attr="store" | "_store") | ast.Name("store"), "connection"):
+            return ast.unparse(node)
+        case ast.Constant(str(text)) if SQL.match(text):
+            return " ".join(text.split())[:60]
+        case _:
+            return None
+    of = [n for n in named if n.startswith((*kinds, "sqlite3", "sqlite_utils", "psycopg"))]
+    return f"imports {of[0]}" if of else None
+
+
+def long_files():
+    counts = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in floors.modules().items()}
+    return [(module, f"{n} lines") for module, n in counts.items() if n > MOST_LINES]
+
+
+def long_functions():
+    return [
+        (f"{module}.{node.name}", f"{length} lines")
+        for module in floors.modules()
+        for node in ast.walk(floors.tree(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := node.end_lineno - node.lineno + 1) > MOST_OF_FUNCTION
+    ]
+
+
+def duck_typing():
+    """`hasattr(x, "name")`, and `getattr` with a constant name, on whatever comes."""
+    return [
+        (module, f"line {node.lineno}: {ast.unparse(node)}")
+        for module in floors.modules()
+        if floors.part(module) in PROTOCOLS
+        for node in ast.walk(floors.tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hasattr"
+    ]
+
+
+RULES = {
+    rule.__name__: rule
+    for rule in (
+        upward, between_forms, rooms_to_verbs, circles, stores_outside_store, long_files, long_functions, duck_typing,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_source_keeps_the_rule(name):
+    broken = [f"{what} ({where})" for what, where in RULES[name]() if what not in ALLOWED.get(name, {})]
+    assert not broken, "\n".join([f"{name}: see the floors in tools/floors.py and docs/architecture.md", *broken])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_exception_outlives_its_need(name):
+    reasoned = {what for what, reason in ALLOWED.get(name, {}).items() if reason != TODAY}
+    assert reasoned <= {what for what, _ in RULES[name]()}, "take these out of ALLOWED"
+
+
+def test_every_package_is_on_one_floor():
+    for module in floors.modules():
+        floors.floor(module)
+    parts = [part for level in floors.FLOORS for part in level.parts]
+    assert len(parts) == len(set(parts))
+
+
+def test_a_circle_is_found():
+    def arrows(*pairs):
+        return [floors.Arrow(*pair.split(), 1) for pair in pairs]
+
+    assert floors.circles(arrows("a b", "b c", "c a", "c d", "d e")) == [["a", "b", "c"]]
+    assert floors.circles(arrows("a b", "b c", "a c")) == []
+    assert floors.circles(arrows("a b", "b a", "c d", "d c", "a c")) == [["c", "d"], ["a", "b"]]
+
+
+def test_importing_mnemos_brings_nothing_heavy():
+    code = f"import sys, mnemos; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
