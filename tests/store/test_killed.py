@@ -60,7 +60,7 @@ def test_links_of_the_second_schema_are_renamed(tmp_path):
     with Mnemos(tmp_path, embedder="none") as memory:
         for name in "ab":
             memory.space("ana").add(f"note {name}", id=name)
-        memory.space("ana").store.life.put_links([Link("a", "b", "co-recalled", 3.0)], 1)
+        memory.space("ana").store.links.put([Link("a", "b", "recalled with", 3.0)], 1)
     with closing(sqlite3.connect(tmp_path / "ana.mnemos", isolation_level=None)) as db:
         db.execute("PRAGMA user_version = 2")
         db.execute("DELETE FROM _sqlite_migrations WHERE name = '0003_co_recalled'")
