@@ -35,7 +35,7 @@ FLOORS = (
     Floor("forms", ("text", "activation", "parametric", "neural", "footprint"), "the methods, by form and operation"),
     Floor("keeping", ("guard", "store"), "rows and files, and who may read, change and erase them"),
     Floor("judging", ("reason", "embed", "index"), "what a text says, what it means, where its words are"),
-    Floor("ground", ("cube", "facts", "errors", "config", "credentials", "registry"), "data without behaviour, and names"),
+    Floor("ground", ("cube", "facts", "errors", "arguments", "config", "credentials", "registry"), "data, checks, and names"),
 )  # fmt: skip
 FORMS = FLOORS[3].parts  # a form never imports another: only `migrate` knows two
 TEXT_VERBS = ("add", "search", "revise", "records", "upkeep", "system", "systems")  # they compose the rooms of text/

@@ -10,13 +10,14 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from mnemos.cube import MemCube, Page
 from mnemos.errors import MnemosError, StoreError
 from mnemos.serve.requests import Call, Calls, spaces_of
 from mnemos.serve.requests import ServerError as ServerError
 from mnemos.space import Space
+from mnemos.text.recall.filters import Filters
 
 try:
     import httpx
@@ -82,7 +83,7 @@ class RemoteSpace:
     unarchive = _now(Calls.unarchive)
     restore = _now(Calls.restore)
 
-    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written; see `Space.cubes`."""
         page = self.client.send(self.calls.cubes(limit=limit, cursor=cursor, **filters))
         return replace(page, read=lambda at: self.cubes(limit=limit, cursor=at, **filters))
@@ -142,7 +143,7 @@ class AsyncRemoteSpace:
     unarchive = _later(Calls.unarchive)
     restore = _later(Calls.restore)
 
-    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> AsyncPage:
+    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> AsyncPage:
         """Return current cubes in the order in which they were written: `async for cube in await space.cubes()`."""
         page = await self.client.send(self.calls.cubes(limit=limit, cursor=cursor, **filters))
         return AsyncPage(page.items, page.next_cursor, lambda at: self.cubes(limit=limit, cursor=at, **filters))

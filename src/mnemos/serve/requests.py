@@ -8,16 +8,19 @@ import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
 from mnemos import errors
+from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.errors import InvalidInput, MnemosError
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.forget.policy import Faded
+from mnemos.text.recall.filters import Filters, Time
+from mnemos.text.recall.view import SearchMethod
 
 if TYPE_CHECKING:
     import httpx
@@ -101,25 +104,53 @@ class Calls:
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
         return Call("POST", f"{self.path}/cubes", read, {"messages": messages, "decide": decide}, headers=headers)
 
-    def search(self, /, query: str, k: int = 10, **options: Any) -> Call[list[Hit]]:
-        return Call("POST", f"{self.path}/search", _hits, {"query": query, "k": k, **_given(options)})
+    def search(
+        self,
+        /,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: Time = None,
+        method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
+    ) -> Call[list[Hit]]:
+        body = {"query": query, "k": k, "asked_at": asked_at, "method": method, **filters}
+        return Call("POST", f"{self.path}/search", _hits, _given(body))
 
-    def search_sessions(self, /, query: str, k: int = 10, **options: Any) -> Call[Sequence[SessionHit]]:
-        body = {"query": query, "k": k, **_given(options)}
-        return Call(
-            "POST", f"{self.path}/search_sessions", lambda d: [SessionHit(**hit) for hit in d["sessions"]], body
-        )
+    def search_sessions(
+        self,
+        /,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: Time = None,
+        method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
+    ) -> Call[Sequence[SessionHit]]:
+        body = {"query": query, "k": k, "asked_at": asked_at, "method": method, **filters}
+        return Call("POST", f"{self.path}/search_sessions", _session_hits, _given(body))
 
-    def context(self, /, question: str, **options: Any) -> Call[str]:
-        return Call(
-            "POST", f"{self.path}/context", lambda d: str(d["context"]), {"question": question, **_given(options)}
-        )
+    def context(
+        self,
+        /,
+        question: str,
+        *,
+        tokens: int = 800,
+        k: int = 40,
+        asked_at: Time = None,
+        quarantine: bool = True,
+        **filters: Unpack[Filters],
+    ) -> Call[str]:
+        body = {
+            "question": question, "tokens": tokens, "k": k, "asked_at": asked_at, "quarantine": quarantine, **filters
+        }  # fmt: skip
+        return Call("POST", f"{self.path}/context", lambda d: str(d["context"]), _given(body))
 
     def get(self, /, cube_id: str) -> Call[MemCube]:
         return Call("GET", self._cube(cube_id), MemCube.from_dict)
 
-    def cubes(self, /, **options: Any) -> Call[Page]:
-        query = _given(options)
+    def cubes(self, /, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Call[Page]:
+        query = _given({"limit": limit, "cursor": cursor, **filters})
         if "where" in query:
             query["where"] = json.dumps(query["where"])
         return Call("GET", f"{self.path}/cubes", _page, query=_flat(query))
@@ -136,11 +167,27 @@ class Calls:
     def delete(self, /, cube_id: str) -> Call[Sequence[str]]:
         return Call("DELETE", self._cube(cube_id), lambda data: list(data["removed"]))
 
-    def forget(self, /, ids: Sequence[str] = (), **chosen: Any) -> Call[Receipt]:
-        return Call("POST", f"{self.path}/forget", _receipt, {"ids": list(ids), **_given(chosen), "preview": False})
+    def forget(
+        self,
+        /,
+        ids: Sequence[str] = (),
+        *,
+        query: str | None = None,
+        everything: bool = False,
+        **filters: Unpack[Filters],
+    ) -> Call[Receipt]:
+        return Call("POST", f"{self.path}/forget", _receipt, _chosen(ids, query, everything, filters, preview=False))
 
-    def forget_preview(self, /, ids: Sequence[str] = (), **chosen: Any) -> Call[Sequence[MemCube]]:
-        return Call("POST", f"{self.path}/forget", _cubes, {"ids": list(ids), **_given(chosen), "preview": True})
+    def forget_preview(
+        self,
+        /,
+        ids: Sequence[str] = (),
+        *,
+        query: str | None = None,
+        everything: bool = False,
+        **filters: Unpack[Filters],
+    ) -> Call[Sequence[MemCube]]:
+        return Call("POST", f"{self.path}/forget", _cubes, _chosen(ids, query, everything, filters, preview=True))
 
     def facts(
         self, /, subject: str | None = None, attribute: str | None = None, **options: Any
@@ -177,7 +224,7 @@ class Calls:
         return self._archive(ids, True)
 
     def _archive(self, ids: Sequence[str], back: bool) -> Call[Sequence[str]]:
-        body = {"ids": list(ids), "back": back}
+        body = {"ids": check_texts(ids, "ids"), "back": back}
         return Call("POST", f"{self.path}/archive", lambda data: list(data["changed"]), body)
 
     def dump(self) -> Call[dict[str, Any]]:
@@ -223,6 +270,11 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _chosen(ids: Sequence[str], query: str | None, everything: bool, filters: Filters, preview: bool) -> dict[str, Any]:
+    body = {"ids": check_texts(ids, "ids"), "query": query, "everything": everything, "preview": preview, **filters}
+    return _given(body)
+
+
 def _flat(query: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _time(value) if isinstance(value, date) else value for name, value in query.items()}
 
@@ -254,6 +306,10 @@ def _page(data: Any) -> Page:
 
 def _hits(data: Any) -> list[Hit]:
     return [Hit(MemCube.from_dict(hit["cube"]), hit["score"], hit["why"]) for hit in data["hits"]]
+
+
+def _session_hits(data: Any) -> list[SessionHit]:
+    return [SessionHit(**hit) for hit in data["sessions"]]
 
 
 def _facts(data: Any) -> list[KnownFact]:
