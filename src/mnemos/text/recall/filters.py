@@ -59,10 +59,10 @@ def chosen(filters: Filters) -> Filter | None:
 
     A flag, a moment of belief or an empty `where` narrows nothing down, and alone it would mean everything.
     """
+    wanted = make_filter(**filters)
     narrowing = filters.keys() - {"as_of", "include_superseded", "include_derived"}
     if all(filters.get(name) in (None, {}) for name in narrowing):
         return None
-    wanted = make_filter(**filters)
     return wanted if filters.get("state") else replace(wanted, state=None)
 
 
