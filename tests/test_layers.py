@@ -36,7 +36,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "upward": {
         "mnemos.inspect.fading -> mnemos.space": TODAY,
         "mnemos.inspect.graph -> mnemos.space": TODAY,
-        "mnemos.migrate.prefill -> mnemos.space": TODAY,
         "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
         "mnemos.transfer.archive -> mnemos.space": TODAY,
         "mnemos.transfer.importer -> mnemos.space": TODAY,
@@ -46,7 +45,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
         "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
-        "mnemos.migrate.prefill <-> mnemos.space": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
         "mnemos.activation.compress.inputs <-> mnemos.activation.compress.xquant": TODAY,
         "mnemos.activation.recall.blocks <-> mnemos.activation.recall.blockstore": TODAY,
@@ -78,6 +76,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.text.forget.strengthen": TODAY,
         "mnemos.text.memory": TODAY,
         "mnemos.text.recall.current": TODAY,
+        "mnemos.text.recall.facts": TODAY,
         "mnemos.text.recall.known": TODAY,
         "mnemos.text.recall.live": TODAY,
         "mnemos.text.records": TODAY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
@@ -24,10 +24,15 @@ from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.memory import TextMemory
+from mnemos.text.recall.facts import known_facts
 from mnemos.text.recall.filters import make_filter
 from mnemos.text.recall.live import LiveView
 from mnemos.text.recall.view import SearchMethod as SearchMethod
 from mnemos.text.search import find, find_sessions
+
+if TYPE_CHECKING:
+    from mnemos.migrate.base import Activated, Mode, Render
+    from mnemos.migrate.prefill import PrefillCache
 
 
 class Space:
@@ -46,7 +51,7 @@ class Space:
         reasoner: Reasoner | None = None,
     ) -> None:
         self.text = TextMemory(name, store, embedder, clock, reasoner)
-        self.shelf: Any = None  # what is held activated
+        self._activations: PrefillCache | None = None
 
     @property
     def name(self) -> str:
@@ -373,7 +378,7 @@ class Space:
 
     def pin(self, cube_id: str, *, on: bool = True) -> None:
         """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
-        self.store.pin(cube_id, on)
+        self.store.lives.pin(cube_id, on)
 
     def archive(self, ids: Sequence[str]) -> Sequence[str]:
         """Take cubes out of search; `unarchive` brings them back. Returns the ids that changed."""
@@ -398,30 +403,63 @@ class Space:
         "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared as they are kept.
         """
         times = moment(as_of, "as_of"), moment(true_at, "true_at")
-        return self.store.life.known(subject, attribute, *times, ended=ended)
+        return known_facts(self.store, subject, attribute, *times, ended=ended)
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return what was decided about new statements and why, oldest first; plain additions are not recorded."""
-        return self.store.life.decisions(cube_id, limit=limit)
+        return self.store.decisions.find(cube_id, limit=limit)
 
     def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
-        """Return the links from and to a cube, or all that are kept; see `store.life.Link` for the kinds.
+        """Return the links from and to a cube, or all that are kept; see `facts.Link` for the kinds.
 
         With a cube also those that follow from the rows: derived from, follows, same entity.
         """
-        life = self.store.life
-        found = life.links(kind=kind) if cube_id is None else life.links([cube_id]) + life.around(cube_id)
+        links = self.store.links
+        found = links.find(kind=kind) if cube_id is None else links.find([cube_id]) + links.implied(cube_id)
         return [link for link in found if kind in (None, link.kind)]
 
     def flush(self) -> int:
         """Write the recalls that are in RAM only; return how many cubes changed."""
-        return self.text.flush() + (0 if self.shelf is None else self.shelf.flush())
+        return self.text.flush() + (0 if self._activations is None else self._activations.flush())
 
-    def activate(self, what: str | Sequence[Any], model: Any, tokenizer: Any, **options: Any) -> Any:
-        """Return cubes (a query, cubes or ids) as keys and values that a transformer has read: `migrate.activate.Shelf`."""
-        from mnemos.migrate.prefill import shelf
+    @property
+    def activations(self) -> PrefillCache:
+        """The keys and values that models have computed of this space's cubes, in RAM and on disk. Needs PyTorch."""
+        if self._activations is None:
+            from mnemos.migrate.prefill import PrefillCache
 
-        return shelf(self).activate(what, model, tokenizer, **options)
+            self._activations = PrefillCache(self.store, self.clock)
+            self.live.on_drop = self._activations.free_ram
+        return self._activations
+
+    def activate(
+        self,
+        what: str | Sequence[str | MemCube],
+        model: Any,
+        tokenizer: Any,
+        *,
+        mode: Mode = "exact",
+        k: int = 10,
+        render: Render | None = None,
+        **filters: Any,
+    ) -> Activated:
+        """Return cubes as a prefix that a transformer has already read; it costs no prefill where it was computed before.
+
+        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order of
+        the prompt. `render` turns a cube into text (default: a line of date, speaker and text). See
+        `migrate.prefill.PrefillCache.activate` for `mode`. Raises NotFound for an unknown id.
+        """
+        from mnemos.migrate.pieces import render as to_line
+
+        if isinstance(what, str):
+            cubes = sorted((hit.cube for hit in self.search(what, k, **filters)), key=lambda cube: (cube.at, cube.id))
+        else:
+            ids = [item if isinstance(item, str) else item.id for item in what]
+            existing = self.store.get(ids)
+            if missing := [cube_id for cube_id in ids if cube_id not in existing]:
+                raise NotFound(f"there is no cube {missing[0]!r} in space {self.name!r}.")
+            cubes = [existing[cube_id] for cube_id in ids]
+        return self.activations.activate(cubes, model, tokenizer, mode=mode, render=render or to_line)
 
     # -- upkeep
 
