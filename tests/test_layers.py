@@ -205,6 +205,19 @@ def test_every_package_is_on_one_floor():
     assert len(parts) == len(set(parts))
 
 
+def test_architecture_shows_the_floors_and_arrows_of_the_code():
+    text = floors.PAGE.read_text(encoding="utf-8")
+    assert floors.page(text) == text, "run python tools/floors.py --write"
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "glossary.md", "../CONTRIBUTING.md"])
+def test_the_files_that_a_page_names_exist(page):
+    text = (floors.PAGE.parent / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z]+/)+[a-z_]+\.py|[a-z]+/(?:[a-z_]+/)*)`", text))
+    named |= set(re.findall(r"`((?:store|tests|docs|benchmarks|tools|mnemos)/[a-z]+)`", text))
+    assert [n for n in sorted(named) if not any((at / n).exists() for at in (floors.HOME, floors.ROOT))] == []
+
+
 def test_a_circle_is_found():
     def arrows(*pairs):
         return [floors.Arrow(*pair.split(), 1) for pair in pairs]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from mnemos.arguments import check_count
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt, choose, erase
 from mnemos.reason.base import Reasoner
@@ -25,7 +26,7 @@ from mnemos.text.forget.policy import Forgotten, Policy, apply_policy, archive
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.facts import known_facts
-from mnemos.text.recall.filters import make_filter
+from mnemos.text.recall.filters import Filters, Time, chosen, make_filter
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
 from mnemos.text.recall.view import CurrentView
 from mnemos.text.search import search, search_sessions
@@ -131,7 +132,7 @@ class Space:
         *,
         speaker: str | None = None,
         session: str | None = None,
-        at: datetime | str | float | None = None,
+        at: Time = None,
         metadata: Mapping[str, Any] | None = None,
         source: str | None = None,
         role: str | None = None,
@@ -177,38 +178,22 @@ class Space:
         query: str,
         k: int = 10,
         *,
-        session: str | None = None,
-        speaker: str | None = None,
-        role: str | None = None,
-        kind: str | None = None,
-        source: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        since: datetime | str | float | None = None,
-        until: datetime | str | float | None = None,
-        as_of: datetime | str | float | None = None,
-        asked_at: datetime | str | float | None = None,
-        include_superseded: bool | None = None,
-        include_derived: bool = False,
+        asked_at: Time = None,
         method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
 
-        The filters keep cubes whose field equals the value (`where`: whose metadata do); `since`/`until`
-        (half-open) those that happened then or speak of a date then. `as_of` searches what was believed
-        at that moment: slower, its index is built anew. `asked_at` (default now) anchors time words of the
-        query ("last week"). What something newer took the place of is left out, or stands behind it where it says more
-        besides; `include_superseded` finds it too (default: when the question asks for the past, "used to").
-        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
+        Takes the filters of `Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at that
+        moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words of
+        the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say something
+        else; `include_superseded` finds them too (default: when the question asks for the past, "used to").
+        Episodes, summaries and profiles are found by `kind=`, or with `include_derived` beside the originals.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
-        Raises InvalidInput for an empty query, a k below 1, or an unknown method.
+        Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
-        filters = {
-            "session": session, "speaker": speaker, "role": role, "kind": kind, "source": source, "where": where,
-            "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
-            "include_derived": include_derived,
-        }  # fmt: skip
         return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
 
     def recalled(self, ids: Sequence[str]) -> None:
@@ -220,9 +205,9 @@ class Space:
         query: str,
         k: int = 10,
         *,
-        asked_at: datetime | str | float | None = None,
+        asked_at: Time = None,
         method: SearchMethod = "hybrid",
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> list[SessionHit]:
         """Return the `k` sessions that answer `query` best. Takes the filters of `search`.
 
@@ -237,15 +222,15 @@ class Space:
         tokens: int = 800,
         k: int = 40,
         count: Callable[[str], int] | None = None,
-        asked_at: datetime | str | float | None = None,
+        asked_at: Time = None,
         quarantine: bool = True,
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
         The block says that it is data; nothing stored can close it early. With `quarantine` cubes from untrusted
         sources (see `trust`) stay out when they look like orders to the agent, or when better sources contradict them.
-        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the options of
+        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters of
         `search`.
         """
         from mnemos.text.recall.context import pack
@@ -271,16 +256,15 @@ class Space:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
         return cube
 
-    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
         `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and give its `.next_cursor` as
-        `cursor` to get the following one. Takes the filters of `search` (session, speaker, role, kind, source, where,
-        since, until, as_of). Raises InvalidInput for a limit below 1 and an unknown filter.
+        `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
-        if limit < 1:
-            raise InvalidInput(f"limit is {limit}, expected 1 or more.")
-        rows = self.store.select(make_filter(**filters), after=cursor or 0, limit=limit + 1)
+        check_count(limit, "limit")
+        after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
+        rows = self.store.select(make_filter(**filters), after=after, limit=limit + 1)
         items = [cube for _, cube in rows[:limit]]
         following = rows[limit - 1][0] if len(rows) > limit else None
         return Page(items, following, lambda at: self.cubes(limit=limit, cursor=at, **filters))
@@ -330,7 +314,7 @@ class Space:
         return removed
 
     def forget(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
     ) -> Receipt:
         """Remove what was chosen, and all that was derived from it, and prove it: rows and raw bytes are searched.
 
@@ -338,9 +322,7 @@ class Space:
         or `everything`. See `forget_preview` for what would go. An import does not bring erased ids back. Raises
         InvalidInput when nothing in particular is chosen, and NotFound when nothing matches.
         """
-        chosen_by, cubes = choose(
-            self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter
-        )
+        chosen_by, cubes = choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))
         if not cubes:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
@@ -349,10 +331,10 @@ class Space:
         return receipt
 
     def forget_preview(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
     ) -> Sequence[MemCube]:
         """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
-        return choose(self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter)[1]
+        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
 
     # -- the life of memories
 
@@ -393,8 +375,8 @@ class Space:
         subject: str | None = None,
         attribute: str | None = None,
         *,
-        as_of: datetime | str | float | None = None,
-        true_at: datetime | str | float | None = None,
+        as_of: Time = None,
+        true_at: Time = None,
         ended: bool = False,
     ) -> Sequence[KnownFact]:
         """Return what cubes state, oldest first: what holds now, or as believed at `as_of`; with `ended` also what held.
