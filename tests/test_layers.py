@@ -37,9 +37,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.inspect.fading -> mnemos.space": TODAY,
         "mnemos.inspect.graph -> mnemos.space": TODAY,
         "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
-        "mnemos.transfer.archive -> mnemos.space": TODAY,
-        "mnemos.transfer.importer -> mnemos.space": TODAY,
-        "mnemos.transfer.markdown -> mnemos.space": TODAY,
     },
     "circles": {
         "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
@@ -53,7 +50,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "stores_outside_store": {
         "mnemos.bench.machine": TODAY,
         "mnemos.bench.text.erasure": TODAY,
-        "mnemos.cli.lifecycle": TODAY,
         "mnemos.cli.read": TODAY,
         "mnemos.cli.upkeep": TODAY,
         "mnemos.guard.erasure": TODAY,
@@ -64,7 +60,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.serve.keys": TODAY,
         "mnemos.serve.limits": TODAY,
         "mnemos.serve.page_routes": TODAY,
-        "mnemos.serve.routes": TODAY,
         "mnemos.space": TODAY,
         "mnemos.system": TODAY,
         "mnemos.text.add": TODAY,
