@@ -94,7 +94,9 @@ def test_a_missing_file_an_unreadable_one_and_one_that_is_no_pem_are_told(tmp_pa
     assert "key" in serve("--tls-cert", pair.cert, "--tls-key", tmp_path / "none.pem", *rest)
     assert "Is a directory" in serve("--tls-cert", tmp_path, "--tls-key", pair.key, *rest)
     (tmp_path / "text.pem").write_text("hello")
-    assert "not a certificate and a key in PEM" in serve("--tls-cert", tmp_path / "text.pem", "--tls-key", pair.key, *rest)
+    assert "not a certificate and a key in PEM" in serve(
+        "--tls-cert", tmp_path / "text.pem", "--tls-key", pair.key, *rest
+    )
     assert "needs both a certificate" in serve("--tls-cert", pair.cert, *rest)
     assert "needs both a certificate" in serve("--tls-key", pair.key, *rest)
 

@@ -5,11 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
 from mnemos import Mnemos
+from mnemos.facts import Link
 from mnemos.index.terms import terms
 from mnemos.store.sqlite import schema
 
@@ -54,6 +56,18 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date_and_loses_nothing(tmp_
         assert space.doctor().healthy
 
 
+def test_links_of_the_second_schema_are_renamed(tmp_path):
+    with Mnemos(tmp_path, embedder="none") as memory:
+        for name in "ab":
+            memory.space("ana").add(f"note {name}", id=name)
+        memory.space("ana").store.links.put([Link("a", "b", "recalled with", 3.0)], 1)
+    with closing(sqlite3.connect(tmp_path / "ana.mnemos", isolation_level=None)) as db:
+        db.execute("PRAGMA user_version = 2")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = '0003_co_recalled'")
+    with Mnemos(tmp_path, embedder="none") as memory:
+        assert memory.space("ana").links("a") == [Link("a", "b", "co-recalled", 3.0)]
+
+
 OPEN = """
 import sys
 from mnemos import Mnemos
@@ -83,7 +97,7 @@ def test_a_migration_that_is_killed_is_done_by_the_next_one_who_opens(tmp_path, 
         space = memory.space("ana")
         assert space.store.checks.integrity() == []
         assert space.count() == 4_000
-        assert len(space.store.life.pending()) == 4_000
+        assert len(space.store.queue.pending()) == 4_000
 
 
 def test_an_erasure_that_is_killed_can_be_run_again_and_leaves_nothing(tmp_path):

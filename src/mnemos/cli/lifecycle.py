@@ -13,10 +13,9 @@ from mnemos.cli.render import columns
 from mnemos.cli.terminal import terminal
 from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
-from mnemos.store.sqlite import audit as log
 from mnemos.text.forget.policy import Policy
 
-NUMBERS = ("below", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
+NUMBERS = ("min_retention", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
 
 
 def consolidate(
@@ -44,7 +43,7 @@ def consolidate(
             table.add_row(f"{name} written", f"{count:,}")
         counts = {
             "removed": done.removed, "linked": done.linked, "looked at by the reasoner": done.reconsidered,
-            "promoted": done.promoted, "archived": len(done.faded.archived), "erased": len(done.faded.erased),
+            "promoted": done.promoted, "archived": len(done.forgotten.archived), "erased": len(done.forgotten.erased),
         }  # fmt: skip
         for name, count in counts.items():
             if count:
@@ -165,12 +164,12 @@ def policy(
             if not preview:
                 here.policy = now
         if preview:
-            faded = here.fade(preview=True)
+            forgotten = here.apply_policy(preview=True)
             if t.json:
-                t.say(asdict(faded))
+                t.say(asdict(forgotten))
             else:
                 t.out.print(
-                    f"{len(faded.archived):,} would be archived, {len(faded.erased):,} erased; nothing was changed"
+                    f"{len(forgotten.archived):,} would be archived, {len(forgotten.erased):,} erased; nothing was changed"
                 )
             return
         if t.json:
@@ -197,13 +196,15 @@ def audit_show(
 ) -> None:
     """Show entries, oldest first."""
     with terminal(ctx, root, space, "none", as_json) as t:
-        found = log.entries(t.space().store.connection, after=after, limit=limit)
+        found = t.space().store.audit.entries(after=after, limit=limit)
         if t.json:
             t.say([to_jsonable(asdict(entry)) for entry in found])
             return
         table = columns("entry", "when", "who", "what", "cubes", "chain")
         for e in found:
-            table.add_row(str(e.i), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain)
+            table.add_row(
+                str(e.index), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain
+            )
         t.out.print(table)
 
 
@@ -220,7 +221,7 @@ def audit_verify(
     """Recompute the chain of hashes. Exit code 1 when an entry was changed, removed or inserted."""
     with terminal(ctx, root, space, "none", as_json) as t:
         here = t.space()
-        count, problems = log.verify(here.store.connection, head)
+        count, problems = here.store.audit.verify(head)
         if t.json:
             t.say({"space": here.name, "entries": count, "problems": problems})
         elif problems:

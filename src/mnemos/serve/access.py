@@ -11,8 +11,8 @@ from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.keys import Key
 from mnemos.space import Space
-from mnemos.store.sqlite.audit import acting
-from mnemos.store.sqlite.connection import tried
+from mnemos.store.audit import acting
+from mnemos.store.sqlite.connection import try_lock
 from mnemos.system import Mnemos
 
 WAIT = 30.0  # seconds that a removal waits for the requests in the space
@@ -74,7 +74,7 @@ class SpacePool:
 
         The pool cannot change in the meantime.
         """
-        with tried(self._change) as locked:
+        with try_lock(self._change) as locked:
             usable = locked and name in self._uses and name not in self._removing and name in self.memory
             yield self.memory.space(name) if usable else None
 

@@ -22,7 +22,7 @@ from mnemos.serve import models, routes
 from mnemos.serve.access import Access
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
-from mnemos.text.search import unwaited
+from mnemos.text.search import try_lock
 
 THREADS = max(2, os.cpu_count() or 2)  # for the questions of one space
 EMBEDDING_THREADS = 4 * THREADS  # for their vectors: more than cores, so that no core waits for the event loop
@@ -109,7 +109,7 @@ def _without_waiting(access: Access, body: models.Search) -> Json | None:
         with access.try_open() as space:
             if space is None:
                 return None
-            with unwaited(space.text, body.query) as ready:
+            with try_lock(space.text, body.query) as ready:
                 return routes.search(access, body) if ready else None
     except StoreBusy:
         return None
@@ -118,7 +118,7 @@ def _without_waiting(access: Access, body: models.Search) -> Json | None:
 def _embed(access: Access) -> Callable[[Access, models.Search], None]:
     """Return a function that computes and caches the vector of a question and its cosines with the space's cubes."""
     with access.try_open() as space:
-        view = None if space is None else space.live.view
+        view = None if space is None else space.view.snapshot
 
     def embed(access: Access, body: models.Search) -> None:
         if access.embedder is not None and body.query.strip():

@@ -24,7 +24,6 @@ from mnemos.serve.access import Access
 from mnemos.serve.limits import IdempotencyStore, ServerLimits, name_of
 from mnemos.serve.problems import Json
 from mnemos.space import Space
-from mnemos.store.sqlite import audit as log
 
 BATCH = 100  # lines of an export that are sent together
 
@@ -111,10 +110,10 @@ def audit(
 ) -> Json:
     """Who did what, when: entries above number `after`; `verify` recomputes the chain. Needs admin."""
     with access.open("admin") as space:
-        found = _rows(log.entries(space.store.connection, after=after, limit=limit))
+        found = _rows(space.store.audit.entries(after=after, limit=limit))
         if not verify:
             return Json({"entries": found})
-        count, problems = log.verify(space.store.connection)
+        count, problems = space.store.audit.verify()
         return Json({"entries": found, "count": count, "problems": problems})
 
 
@@ -139,10 +138,10 @@ def add(
 
     With an Idempotency-Key the same request within 24 hours adds nothing and gets the first answer.
     """
-    given, decide = (body.messages, body.decide) if isinstance(body, models.Messages) else ([body], True)
+    given, reconcile = (body.messages, body.reconcile) if isinstance(body, models.Messages) else ([body], True)
     messages = [m.model_dump(exclude_unset=True) for m in given]
     with access.open("write", create=True) as space:
-        write = partial(space.add_many, messages, decide=decide)
+        write = partial(space.add_many, messages, reconcile=reconcile)
         if idempotency_key is None:
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency
@@ -174,12 +173,7 @@ def _again(space: Space, answer: Sequence[tuple[str, int]]) -> list[MemCube]:
 
 def list_cubes(access: SpaceAccess, page: Annotated[models.Listing, Query()]) -> Json:
     """List cubes in the order in which they were written, or the newest first, a page at a time."""
-    filters = page.given("where", "newest")
-    if page.where is not None:
-        try:
-            filters["where"] = dict(json.loads(page.where))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidInput(f"where: not a JSON object ({error}).") from error
+    filters = page.given("newest")
     with access.open("read") as space:
         found = overview.newest(space, **filters) if page.newest else space.cubes(**filters)
         return Json({"items": _cubes(found.items), "next_cursor": found.next_cursor})

@@ -13,7 +13,7 @@ WHY = "known fact"
 
 
 @register("known")
-def stating(store: SqliteStore, question: str, filter: Filter) -> tuple[int, MemCube] | None:
+def find_statement(store: SqliteStore, question: str, filter: Filter) -> tuple[int, MemCube] | None:
     """Find the cube that states what a question asks for ("Where does Ana live?"), as the rules read both.
 
     The newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the filter.
@@ -25,17 +25,17 @@ def stating(store: SqliteStore, question: str, filter: Filter) -> tuple[int, Mem
     pairs = asked(question, me=filter.speaker.lower() if filter.speaker else "user")
     if not pairs:
         return None
-    facts = [f for f in store.life.facts(pairs, as_of=filter.as_of) if not f.fact.negated]
-    shown = store.matching(filter, [f.n for f in facts])
+    facts = [f for f in store.facts.find(pairs, as_of=filter.as_of) if not f.fact.negated]
+    shown = store.matching(filter, [f.key for f in facts])
     for pair in pairs:
-        mine = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair and f.n in shown]
+        mine = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair and f.key in shown]
         if mine:
-            newest = max(mine, key=lambda f: (f.since, f.n))
-            return next(iter(store.by_key([newest.n]).items()), None)
+            newest = max(mine, key=lambda f: (f.since, f.key))
+            return next(iter(store.by_key([newest.key]).items()), None)
     return None
 
 
-def known_first(found: tuple[int, MemCube], hits: Sequence[tuple[int, Hit]], k: int) -> list[tuple[int, Hit]]:
+def promote_fact(found: tuple[int, MemCube], hits: Sequence[tuple[int, Hit]], k: int) -> list[tuple[int, Hit]]:
     """Return the hits with the cube that states what was asked for in front, at the score of the best or its own."""
     key, cube = found
     mine = next((hit for n, hit in hits if n == key), None)
