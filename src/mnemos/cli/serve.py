@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.options import CliSettings
+from mnemos.cli.terminal import Terminal
 from mnemos.config import read_file
 from mnemos.credentials import secret
 from mnemos.errors import InvalidInput
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
 
 
+@command("config", "root", "embedder", "reasoner")
 def serve(
-    ctx: typer.Context,
+    t: Terminal,
     host: Annotated[str | None, typer.Option("--host", help="The address to listen on. (default: 127.0.0.1)")] = None,
     port: Annotated[
         int | None,
@@ -90,10 +92,6 @@ def serve(
         int | None,
         typer.Option("--grace", min=0, max=600, help="Seconds that running requests have to finish. (default: 10)"),
     ] = None,
-    config: ConfigPath = None,
-    root: Root = None,
-    embedder: EmbedderSpec = None,
-    reasoner: ReasonerSpec = None,
 ) -> None:
     """Serve the memory over HTTP until Ctrl-C. The first start prints a key once."""
     given = {
@@ -101,15 +99,14 @@ def serve(
         "tls_key": tls_key, "rate": rate, "max_body": max_body, "upstream": upstream, "log_format": log_format,
         "log_level": log_level, "drain": drain, "grace": grace,
     }  # fmt: skip
-    with terminal(ctx, root, None, embedder, False, reasoner=reasoner, config=config) as t:
-        from mnemos.serve.config import read
-        from mnemos.serve.logs import logging_to_stderr
+    from mnemos.serve.config import read
+    from mnemos.serve.logs import logging_to_stderr
 
-        settings, _ = read(given, read_file(t.given.config))
-        _refuse_bare(settings)
-        upstream_key = secret("MNEMOS_UPSTREAM_KEY")
-        with logging_to_stderr(settings.log_format, settings.log_level):
-            _serve(t.settings, settings, upstream_key)
+    settings, _ = read(given, read_file(t.given.config))
+    _refuse_bare(settings)
+    upstream_key = secret("MNEMOS_UPSTREAM_KEY")
+    with logging_to_stderr(settings.log_format, settings.log_level):
+        _serve(t.settings, settings, upstream_key)
 
 
 def _refuse_bare(s: ServeSettings) -> None:
@@ -176,9 +173,12 @@ def _store(t: Terminal) -> Iterator[KeyStore]:
 
 
 @keys.command("list")
-def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> None:
+@command("root", "json")
+def list_keys(
+    t: Terminal,
+) -> None:
     """Show all keys: their ids, spaces, rights and times. The keys themselves are not stored."""
-    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+    with _store(t) as store:
         found = store.all()
         if t.json:
             t.say([key.public() for key in found])
@@ -197,19 +197,18 @@ def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> N
 
 
 @keys.command("add")
+@command("root", "json")
 def add_key(
-    ctx: typer.Context,
+    t: Terminal,
     name: Annotated[str, typer.Argument(help="A name for people, such as the owner's.")],
     space: Annotated[
         list[str], typer.Option("--space", "-s", help="A space, or a pattern such as 'team-*'; may be repeated.")
     ],
     right: Annotated[list[str], typer.Option("--right", "-r", help="read, write, erase or admin; may be repeated.")],
     days: Annotated[float | None, typer.Option("--days", help="Days until the key expires.")] = None,
-    root: Root = None,
-    as_json: Json = False,
 ) -> None:
     """Create a key and print it. It is shown only once."""
-    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+    with _store(t) as store:
         token, key = store.add(name, spaces=space, rights=right, days=days)
         if t.json:
             t.say({**key.public(), "key": token})
@@ -219,14 +218,13 @@ def add_key(
 
 
 @keys.command("revoke")
+@command("root", "json")
 def revoke_key(
-    ctx: typer.Context,
+    t: Terminal,
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `mnemos keys list` shows.")],
-    root: Root = None,
-    as_json: Json = False,
 ) -> None:
     """Revoke a key. Running servers reject it immediately."""
-    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+    with _store(t) as store:
         key = store.revoke(key_id)
         if t.json:
             t.say(key.public())
