@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from mnemos.arguments import check_count
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt, choose, erase
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text import records, revise, upkeep
-from mnemos.text.add import take_in
+from mnemos.text.add import add
 from mnemos.text.consolidate.run import LIMIT, consolidate
 from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.encode.entries import Progress
 from mnemos.text.encode.messages import clean, moment, to_draft
 from mnemos.text.forget.base import Law
-from mnemos.text.forget.policy import Faded, Policy, archive, fade
+from mnemos.text.forget.policy import Forgotten, Policy, apply_policy, archive
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.facts import known_facts
-from mnemos.text.recall.filters import make_filter
-from mnemos.text.recall.live import LiveView
-from mnemos.text.recall.view import SearchMethod as SearchMethod
-from mnemos.text.search import find, find_sessions
+from mnemos.text.recall.filters import Filters, Time, chosen, make_filter
+from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
+from mnemos.text.recall.view import CurrentView
+from mnemos.text.search import search, search_sessions
 
 if TYPE_CHECKING:
     from mnemos.migrate.base import Activated, Mode, Render
@@ -74,9 +75,9 @@ class Space:
         return self.text.clock
 
     @property
-    def live(self) -> LiveView:
+    def view(self) -> CurrentView:
         """The view that is searched."""
-        return self.text.live
+        return self.text.view
 
     @property
     def recalls(self) -> Recalls:
@@ -131,29 +132,29 @@ class Space:
         *,
         speaker: str | None = None,
         session: str | None = None,
-        at: datetime | str | float | None = None,
+        at: Time = None,
         metadata: Mapping[str, Any] | None = None,
         source: str | None = None,
         role: str | None = None,
         kind: str = "turn",
         id: str | None = None,
-        decide: bool = True,
+        reconcile: bool = True,
     ) -> MemCube:
         """Store one text and return its cube; it is on the disk when this returns.
 
         `at` is when it happened (default: now); relative dates in the text are resolved against it. What it states
         is compared with what is known (see `decisions`): it may supersede other cubes, and, when it has no session, id
-        or metadata of its own, it may only confirm or refine a cube, which is then returned. `decide=False` appends.
+        or metadata of its own, it may only confirm or refine a cube, which is then returned. `reconcile=False` appends.
         One embedding and one commit: some 5 ms. Raises InvalidInput (nothing stored) or StoreError.
         """
         message = {
             "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
             "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return take_in(self.text, [to_draft(message, where="add")], None, decide)[0]
+        return add(self.text, [to_draft(message, where="add")], None, reconcile)[0]
 
     def add_many(
-        self, messages: Iterable[Mapping[str, Any]], *, decide: bool = True, progress: Progress | None = None
+        self, messages: Iterable[Mapping[str, Any]], *, reconcile: bool = True, progress: Progress | None = None
     ) -> list[MemCube]:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
@@ -164,7 +165,7 @@ class Space:
         taken by other content; nothing is stored then.
         """
         drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)]
-        return take_in(self.text, drafts, progress, decide)
+        return add(self.text, drafts, progress, reconcile)
 
     def model_key(self) -> int | None:
         """Return the number of the embedder in the store."""
@@ -177,39 +178,23 @@ class Space:
         query: str,
         k: int = 10,
         *,
-        session: str | None = None,
-        speaker: str | None = None,
-        role: str | None = None,
-        kind: str | None = None,
-        source: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        since: datetime | str | float | None = None,
-        until: datetime | str | float | None = None,
-        as_of: datetime | str | float | None = None,
-        asked_at: datetime | str | float | None = None,
-        include_superseded: bool | None = None,
-        include_derived: bool = False,
+        asked_at: Time = None,
         method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
 
-        The filters keep cubes whose field equals the value (`where`: whose metadata do); `since`/`until`
-        (half-open) those that happened then or speak of a date then. `as_of` searches what was believed
-        at that moment: slower, its index is built anew. `asked_at` (default now) anchors time words of the
-        query ("last week"). What something newer took the place of is left out, or stands behind it where it says more
-        besides; `include_superseded` finds it too (default: when the question asks for the past, "used to").
-        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
+        Takes the filters of `Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at that
+        moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words of
+        the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say something
+        else; `include_superseded` finds them too (default: when the question asks for the past, "used to").
+        Episodes, summaries and profiles are found by `kind=`, or with `include_derived` beside the originals.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
-        Raises InvalidInput for an empty query, a k below 1, or an unknown method.
+        Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
-        filters = {
-            "session": session, "speaker": speaker, "role": role, "kind": kind, "source": source, "where": where,
-            "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
-            "include_derived": include_derived,
-        }  # fmt: skip
-        return [hit for _, hit in find(self.text, query, k, filters, asked_at, method)]
+        return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
 
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger."""
@@ -220,15 +205,15 @@ class Space:
         query: str,
         k: int = 10,
         *,
-        asked_at: datetime | str | float | None = None,
+        asked_at: Time = None,
         method: SearchMethod = "hybrid",
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> list[SessionHit]:
         """Return the `k` sessions that answer `query` best. Takes the filters of `search`.
 
         Cubes without a session are left out.
         """
-        return find_sessions(self.text, query, k, filters, asked_at, method)
+        return search_sessions(self.text, query, k, filters, asked_at, method)
 
     def context(
         self,
@@ -237,20 +222,20 @@ class Space:
         tokens: int = 800,
         k: int = 40,
         count: Callable[[str], int] | None = None,
-        asked_at: datetime | str | float | None = None,
+        asked_at: Time = None,
         quarantine: bool = True,
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
         The block says that it is data; nothing stored can close it early. With `quarantine` cubes from untrusted
         sources (see `trust`) stay out when they look like orders to the agent, or when better sources contradict them.
-        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the options of
+        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters of
         `search`.
         """
         from mnemos.text.recall.context import pack
 
-        found = find(self.text, question, k, filters, asked_at, "hybrid")
+        found = search(self.text, question, k, filters, asked_at, "hybrid")
         if quarantine and (bad := self.quarantined(question, [hit for _, hit in found])):
             found = [row for row in found if row[1].cube.id not in bad]
         return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
@@ -259,7 +244,7 @@ class Space:
         """Return the ids of the cubes that `context` would leave out for a question, with the reason; or of those `found`."""
         from mnemos.guard.quarantine import quarantined
 
-        hits = [hit for _, hit in find(self.text, question, 40, {}, None, "hybrid")] if found is None else found
+        hits = [hit for _, hit in search(self.text, question, 40, {}, None, "hybrid")] if found is None else found
         return quarantined(self.store, self.trust, hits, clean(question), self.clock())
 
     # -- look
@@ -271,16 +256,15 @@ class Space:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
         return cube
 
-    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
         `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and give its `.next_cursor` as
-        `cursor` to get the following one. Takes the filters of `search` (session, speaker, role, kind, source, where,
-        since, until, as_of). Raises InvalidInput for a limit below 1 and an unknown filter.
+        `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
-        if limit < 1:
-            raise InvalidInput(f"limit is {limit}, expected 1 or more.")
-        rows = self.store.select(make_filter(**filters), after=cursor or 0, limit=limit + 1)
+        check_count(limit, "limit")
+        after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
+        rows = self.store.select(make_filter(**filters), after=after, limit=limit + 1)
         items = [cube for _, cube in rows[:limit]]
         following = rows[limit - 1][0] if len(rows) > limit else None
         return Page(items, following, lambda at: self.cubes(limit=limit, cursor=at, **filters))
@@ -301,7 +285,7 @@ class Space:
         e = self.embedder
         stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
         stats["reasoner"] = getattr(self.reasoner, "stats", dict)() | {"name": self.reasoner.name}
-        return stats | {"index_bytes": self.live.nbytes}
+        return stats | {"index_bytes": self.view.nbytes}
 
     # -- update and forget
 
@@ -326,11 +310,11 @@ class Space:
         removed = self.store.erase([cube_id])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
-        self.live.drop()  # what was erased shall not stay in RAM either
+        self.view.drop()  # what was erased shall not stay in RAM either
         return removed
 
     def forget(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
     ) -> Receipt:
         """Remove what was chosen, and all that was derived from it, and prove it: rows and raw bytes are searched.
 
@@ -338,21 +322,19 @@ class Space:
         or `everything`. See `forget_preview` for what would go. An import does not bring erased ids back. Raises
         InvalidInput when nothing in particular is chosen, and NotFound when nothing matches.
         """
-        chosen_by, cubes = choose(
-            self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter
-        )
+        chosen_by, cubes = choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))
         if not cubes:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
         receipt = erase(self.store, chosen_by, cubes, asked, self.clock())
-        self.live.drop()  # what was erased shall not stay in RAM either
+        self.view.drop()  # what was erased shall not stay in RAM either
         return receipt
 
     def forget_preview(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
     ) -> Sequence[MemCube]:
         """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
-        return choose(self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter)[1]
+        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
 
     # -- the life of memories
 
@@ -369,11 +351,11 @@ class Space:
         """
         return consolidate(self.text, limit=limit, progress=progress)
 
-    def fade(self, *, preview: bool = False) -> Faded:
+    def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase what the policy lets go of, or only say what; `consolidate` does so too."""
-        done = fade(self.store, self.policy, self.clock(), preview=preview)
+        done = apply_policy(self.store, self.policy, self.clock(), preview=preview)
         if done.erased and not preview:
-            self.live.drop()
+            self.view.drop()
         return done
 
     def pin(self, cube_id: str, *, on: bool = True) -> None:
@@ -393,8 +375,8 @@ class Space:
         subject: str | None = None,
         attribute: str | None = None,
         *,
-        as_of: datetime | str | float | None = None,
-        true_at: datetime | str | float | None = None,
+        as_of: Time = None,
+        true_at: Time = None,
         ended: bool = False,
     ) -> Sequence[KnownFact]:
         """Return what cubes state, oldest first: what holds now, or as believed at `as_of`; with `ended` also what held.
@@ -429,7 +411,7 @@ class Space:
             from mnemos.migrate.prefill import PrefillCache
 
             self._activations = PrefillCache(self.store, self.clock)
-            self.live.on_drop = self._activations.free_ram
+            self.view.on_drop = self._activations.free_ram
         return self._activations
 
     def activate(
@@ -484,4 +466,4 @@ class Space:
         if not self.store.closed:
             self.flush()
         self.store.close()
-        self.live.drop()
+        self.view.drop()

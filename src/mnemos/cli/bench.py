@@ -6,10 +6,10 @@ class, their help is the comments at the fields. A benchmark is imported when it
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
+from inspect import Parameter, Signature
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 import typer
 from typer.core import TyperGroup
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import EmbedderSpec, Json
 from mnemos.cli.parameters import parameters
 from mnemos.cli.render import columns
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mnemos.bench.registry import Benchmark, Rows
@@ -49,7 +49,7 @@ class Benchmarks(TyperGroup):
         from mnemos.bench.registry import get, names
 
         if cmd_name in names(self.package):
-            return command(get(cmd_name))
+            return command_of(get(cmd_name))
         return super().get_command(ctx, cmd_name)
 
 
@@ -61,50 +61,45 @@ app = typer.Typer(
 
 
 @app.command()
+@command("json")
 def report(
-    ctx: typer.Context,
+    t: Terminal,
     results: Annotated[Path, typer.Option("--results", help="The folder with the results.")] = Path(
         "benchmarks/results"
     ),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is not current.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Render the tables of README.md and docs/ from the results."""
     from mnemos.bench.report import render
 
-    with terminal(ctx, None, None, None, as_json) as t:
-        changed = [path.as_posix() for path in render(results=results, check=check)]
-        if t.json:
-            t.say({"changed": changed})
-        else:
-            t.out.print(styled(f"rendered: {', '.join(changed)}" if changed else "all pages are current"))
+    changed = [path.as_posix() for path in render(results=results, check=check)]
+    if t.json:
+        t.say({"changed": changed})
+    else:
+        t.out.print(styled(f"rendered: {', '.join(changed)}" if changed else "all pages are current"))
 
 
-def command(found: Benchmark) -> Any:
+def command_of(found: Benchmark) -> Any:
     """Return the command that runs a benchmark."""
     options = {option.name: option for option in _options(found)}
     has_embedder = options.pop(EMBEDDER, None) is not None
 
-    def run(ctx: typer.Context, out: Path | None, as_json: bool, embedder: str | None = None, **given: Any) -> None:
-        with terminal(ctx, None, None, embedder, as_json) as t:
-            chosen = {name: options[name].read(value) for name, value in given.items() if value is not None}
-            if has_embedder and t.given.embedder is not None:
-                chosen[EMBEDDER] = t.given.embedder
-            _run(t, found, out, chosen)
+    def run(t: Terminal, *, out: Path | None, **given: Any) -> None:
+        chosen = {name: options[name].read(value) for name, value in given.items() if value is not None}
+        if has_embedder and t.given.embedder is not None:
+            chosen[EMBEDDER] = t.given.embedder
+        _run(t, found, out, chosen)
 
-    hints: dict[str, Any] = {"ctx": typer.Context} | {name: option.hint for name, option in options.items()}
-    hints |= ({EMBEDDER: EmbedderSpec} if has_embedder else {}) | {"out": Out, "as_json": Json}
-    defaults = {"ctx": inspect.Parameter.empty, "as_json": False}
-    defaults |= {name: inspect.Parameter.empty for name, option in options.items() if option.required}
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
-            for name, hint in hints.items()
-        ]
-    )
-    run.__annotations__ = hints
+    own = [
+        Parameter(o.name, Parameter.KEYWORD_ONLY, default=Parameter.empty if o.required else None, annotation=o.hint)
+        for o in options.values()
+    ]
+    terminal = Parameter("t", Parameter.POSITIONAL_OR_KEYWORD, annotation=Terminal)
+    out = Parameter("out", Parameter.KEYWORD_ONLY, default=None, annotation=Out)
+    run.__signature__ = Signature([terminal, *own, out])  # type: ignore[attr-defined]
     alone = typer.Typer(add_completion=False)
-    alone.command(found.name, help=found.help)(run)
+    shared = (EMBEDDER, "json") if has_embedder else ("json",)
+    alone.command(found.name, help=found.help)(command(*shared)(run))
     return typer.main.get_command(alone)
 
 

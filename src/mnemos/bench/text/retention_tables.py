@@ -12,11 +12,11 @@ from mnemos.bench.registry import Figure, Result, Rows
 from mnemos.registry import Entry
 
 COLOURS = {
-    "oracle": "#000000", "ebbinghaus": BLUE, "ebbinghaus (paper)": SKY, "power": GREEN, "heat": VERMILION, "layered": PINK,
-    "hebbian": ORANGE, "use": BROWN, "lru": "#5f5f5f", "fifo": GREY, "random": "#bdbdbd",
+    "oracle": "#000000", "ebbinghaus": BLUE, "ebbinghaus (paper)": SKY, "power": GREEN, "memoryos-heat": VERMILION,
+    "layered": PINK, "hebbian": ORANGE, "hema": BROWN, "lru": "#5f5f5f", "fifo": GREY, "random": "#bdbdbd",
 }  # in the order of the legend; ttl ranks as fifo, sliding ttl as lru under a budget: neither is drawn  # fmt: skip
 DASHED = ("oracle", "lru", "fifo", "random", "ebbinghaus (paper)")
-SHOWN = ("ebbinghaus", "power", "heat", "lru", "fifo")  # whose retention curves are drawn
+SHOWN = ("ebbinghaus", "power", "memoryos-heat", "lru", "fifo")  # whose retention curves are drawn
 SHARE = "0.25"  # of all memories: the budget at which laws are compared
 
 

@@ -83,7 +83,7 @@ def summary(title: str) -> Callable[[Result], Rows]:
 def figure(title: str) -> Callable[[Result, Entry], Figure | None]:
     """Return what a benchmark says of the methods of retrieval: all of the evidence found, on the report half."""
     systems = {
-        "words": "bm25", "vectors": "vectors", "hybrid": "mnemos", "spread": "consolidated", "sessions": "mnemos",
+        "bm25": "bm25", "cosine": "vectors", "hybrid": "mnemos", "spread": "consolidated", "sessions": "mnemos",
     }  # fmt: skip
 
     def say(result: Result, entry: Entry) -> Figure | None:
@@ -98,6 +98,6 @@ def figure(title: str) -> Callable[[Result, Entry], Figure | None]:
             return percent(result["systems"][systems[name]][unit]["splits"]["report"]["all@10"], 0)
 
         text = f"finds all the evidence of {cell(entry.name)} of the questions of {title} in the ten best {unit}s"
-        return Figure(text, {name: cell(name) for name in ("words", "vectors") if name != entry.name})
+        return Figure(text, {name: cell(name) for name in ("bm25", "cosine") if name != entry.name})
 
     return say

@@ -60,7 +60,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         space = memory.space("order")
         messages = list(Corpus(seed).messages(turns))
         for begin in range(0, turns, BATCH):
-            space.add_many(messages[begin : begin + BATCH], decide=False)
+            space.add_many(messages[begin : begin + BATCH], reconcile=False)
         for distance in (d for d in options.distances if d < turns):
             by_time = by_score = 0
             for _ in range(pairs):

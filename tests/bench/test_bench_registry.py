@@ -38,8 +38,8 @@ def table(result):
 
 
 def figure(result, entry):
-    """Return what the counts say of the method `words`."""
-    return Figure("counts 2 words") if entry.name == "words" else None
+    """Return what the counts say of the method `terms`."""
+    return Figure("counts 2 words") if entry.name == "terms" else None
 
 
 def problem(result):
@@ -91,7 +91,7 @@ def test_one_file_gives_the_result_the_table_and_the_figure(lengths):
     (lengths / "README.md").write_text("<!-- table lengths -->\n<!-- end lengths -->\n", encoding="utf-8")
     report.render(lengths)
     assert "| three | 5 |" in (lengths / "README.md").read_text(encoding="utf-8")
-    assert registry.measured(lengths / registry.RESULTS) == {("text", "words"): ["lengths"]}
+    assert registry.measured(lengths / registry.RESULTS) == {("index", "terms"): ["lengths"]}
 
 
 def test_another_measurement_is_not_written_over_the_result(lengths):
