@@ -29,7 +29,7 @@ def test_a_backup_brings_everything_back(memory, tmp_path):
 def test_a_backup_can_be_restored_under_another_name_beside_the_first(memory, tmp_path):
     memory.space("a/b").add("one")
     path = memory.backup("a/b", tmp_path)
-    assert memory.restore(path, name="copy").list().items[0].text == "one"
+    assert memory.restore(path, name="copy").cubes().items[0].text == "one"
     with pytest.raises(Conflict, match="already"):
         memory.restore(path)
     assert memory.spaces() == ["a/b", "copy"]
@@ -63,7 +63,7 @@ def test_a_backup_while_others_write_is_a_moment_of_the_space(memory, tmp_path):
         worker.join()
     for i, path in enumerate(paths):
         copy = memory.restore(path, name=f"copy{i}")
-        assert len(copy) % 2 == 0  # no half of a batch
+        assert copy.count() % 2 == 0  # no half of a batch
         assert copy.doctor().healthy
 
 
@@ -82,5 +82,5 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(memory, tmp_path):
     path.write_bytes(data)
     with pytest.raises(MnemosError):
         memory.restore(path, replace=True)
-    assert [c.text for c in memory.space("ana").list().items] == ["keep me"]
+    assert [c.text for c in memory.space("ana").cubes().items] == ["keep me"]
     assert sorted(p.name for p in memory.root.iterdir() if "restoring" in p.name) == []

@@ -72,7 +72,7 @@ def test_a_timeline_counts_every_cube_that_matches_once_and_where_it_belongs(mem
         assert by in ("day", "week", "month", "year")
         assert len({STARTS[by](min(days) + timedelta(i)) for i in range((max(days) - min(days)).days + 1)}) > 400
         return
-    assert sum(n for _, n in found.buckets) == len(matching) == len(space.list(speaker=speaker).items)
+    assert sum(n for _, n in found.buckets) == len(matching) == len(space.cubes(speaker=speaker).items)
     if not matching:
         assert (found.first, found.last, found.buckets) == (None, None, [])
         return
@@ -137,8 +137,8 @@ def test_a_timeline_as_of_a_moment_counts_what_was_believed_then(space, clock):
 def test_pages_of_the_newest_are_the_list_backwards_while_cubes_are_added(memory, speakers, limit, speaker):
     space = memory.space(f"n{next(NAMES)}")
     space.add_many([{"content": f"n{i}", "speaker": s} for i, s in enumerate(speakers)], decide=False)
-    space.update(space.list().items[0].id, content="changed")  # has a new row: it was written last
-    expected = [c.id for c in space.list(speaker=speaker).items][::-1]
+    space.update(space.cubes().items[0].id, content="changed")  # has a new row: it was written last
+    expected = [c.id for c in space.cubes(speaker=speaker).items][::-1]
     found, cursor = [], None
     for _ in range(len(speakers) + 2):  # an end, should the cursor not move
         page = fading.newest(space, limit=limit, cursor=cursor, speaker=speaker)
@@ -207,7 +207,7 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
         clock.now += timedelta(days=1)
     space.archive(["c1", "c7"])
     space.pin("c2")
-    space.store.life.put_strength([(1.0, 2, 0, to_micros(T0), "c3")])  # of the long term
+    space.store.lives.set_strength([(1.0, 2, 0, to_micros(T0), "c3")])  # of the long term
     space.policy = policy
     found, told = fading.fading(space, limit=100), space.fade(preview=True)
     assert tuple(c.id for c, _ in found.archive) == told.archived
@@ -225,7 +225,7 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
     assert (few.archive, few.erase) == (found.archive[:2], found.erase[:2])
     assert few.archive_count == len(told.archived)
     space.fade()
-    assert {c.id for c in space.list(state="active").items} == left | {"c2", "c3"}
+    assert {c.id for c in space.cubes(state="active").items} == left | {"c2", "c3"}
 
 
 @pytest.mark.parametrize(

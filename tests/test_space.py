@@ -107,7 +107,7 @@ def test_filters_agree_between_search_and_list(space, filters, expected):
     space.add("word two", speaker="Bo", metadata={"n": "1"}, at="2024-02-01")
     space.add("word three", kind="fact", source="file", at="2024-02-03")
     assert {t.split()[1] for t in texts(space.search("word", **filters))} == expected
-    assert {c.text.split()[1] for c in space.list(**filters).items} == expected
+    assert {c.text.split()[1] for c in space.cubes(**filters).items} == expected
 
 
 def test_context_keeps_to_its_budget_and_cannot_be_closed_by_a_memory(space):
@@ -142,7 +142,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(space):
     space.add("taken", id="x")
     with pytest.raises(Conflict, match="'x'"):
         space.add_many([{"content": "fine"}, {"content": "other", "id": "x"}])
-    assert [c.text for c in space.list().items] == ["taken"]
+    assert [c.text for c in space.cubes().items] == ["taken"]
 
 
 def test_an_id_given_twice_with_the_same_content_is_written_once(space):
@@ -150,7 +150,7 @@ def test_an_id_given_twice_with_the_same_content_is_written_once(space):
     assert first[0] == first[1] == space.add("a", id="x")
     space.update("x", content="b")
     assert space.add("a", id="x").text == "b", "the cube is known, and has moved on"
-    assert len(space) == 1
+    assert space.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -163,25 +163,54 @@ def test_any_text_is_stored_as_it_is_and_any_query_is_only_words(space, text):
     )
     for query in (text, 'a AND "b', "col:x*", "' OR 1=1", "%", "\0"):
         space.search(query)
-    assert len(space) == 1
+    assert space.count() == 1
 
 
 def test_ten_thousand_metadata_keys(space):
     metadata = {f"key {i}": i for i in range(10_000)}
     cube = space.add("x", metadata=metadata)
     assert space.get(cube.id).metadata == metadata
-    assert [c.id for c in space.list(where={"key 9999": 9999}).items] == [cube.id]
+    assert [c.id for c in space.cubes(where={"key 9999": 9999}).items] == [cube.id]
 
 
 def test_pages_cover_everything_once(space):
     space.add_many({"content": f"text {i}"} for i in range(25))
     seen, cursor = [], None
     while True:
-        page = space.list(limit=10, cursor=cursor)
+        page = space.cubes(limit=10, cursor=cursor)
         seen += [c.text for c in page.items]
         if (cursor := page.next_cursor) is None:
             break
     assert seen == [f"text {i}" for i in range(25)]
+    assert [c.text for c in space.cubes()] == [c.text for c in space.cubes(limit=7)] == seen
+    assert [c.text for c in space.cubes(limit=3, cursor=cursor_of(space, "text 20"))] == seen[21:]
+
+
+def cursor_of(space, text):
+    """Return the cursor behind the cube of this text."""
+    return next(page.next_cursor for page in pages(space) if page.items[0].text == text)
+
+
+def pages(space):
+    page = space.cubes(limit=1)
+    while page.next_cursor is not None:
+        yield page
+        page = space.cubes(limit=1, cursor=page.next_cursor)
+
+
+def test_cubes_are_read_when_they_are_reached(space):
+    space.add_many({"content": f"text {i}"} for i in range(5))
+    cubes = iter(space.cubes(limit=2))
+    assert next(cubes).text == "text 0"
+    space.delete(space.cubes().items[3].id)
+    space.add("text 5")
+    assert [c.text for c in cubes] == ["text 1", "text 2", "text 4", "text 5"]
+
+
+def test_an_empty_space_is_true_and_counts_nothing(space):
+    assert space
+    assert space.count() == 0
+    assert list(space.cubes()) == []
 
 
 # -- changing and removing
@@ -213,7 +242,7 @@ def test_what_is_deleted_is_in_no_search_no_version_and_no_byte_of_the_file(spac
     data = b"".join(p.read_bytes() for p in memory.root.iterdir())
     assert b"xyzzyplugh" not in data
     assert b"abracadabra" not in data
-    assert [c.id for c in space.list().items] == [keep.id]
+    assert [c.id for c in space.cubes().items] == [keep.id]
     with pytest.raises(NotFound):
         space.delete(cube.id)
 
@@ -245,7 +274,7 @@ def test_threads_write_and_search_one_space(space):
     for t in threads:
         t.join()
     assert problems == []
-    assert len(space) == 60
+    assert space.count() == 60
 
 
 # -- embedders
@@ -367,7 +396,7 @@ def test_a_full_disk_keeps_what_was_there(space):
         db.execute("PRAGMA max_page_count = 40")
     with pytest.raises(StoreError, match="full"):
         space.add_many({"content": "long " * 200} for _ in range(500))
-    assert [c.text for c in space.list().items] == ["before"]
+    assert [c.text for c in space.cubes().items] == ["before"]
     assert texts(space.search("before")) == ["before"]
 
 
@@ -403,7 +432,7 @@ def test_spaces_are_apart_and_can_be_searched_together(memory):
         (lambda s: s.search("x", method="magic"), "hybrid, words, vectors"),
         (lambda s: s.search("x", since="soon"), "since"),
         (lambda s: s.search_sessions("x", colour="red"), "unknown filter"),
-        (lambda s: s.list(limit=0), "limit is 0"),
+        (lambda s: s.cubes(limit=0), "limit is 0"),
         (lambda s: s.add(""), "empty"),
         (lambda s: s.add("x", at="tomorrow"), "not a time"),
         (lambda s: s.add("x", metadata={"a": float("nan")}), "JSON"),
@@ -413,7 +442,7 @@ def test_spaces_are_apart_and_can_be_searched_together(memory):
 def test_what_cannot_be_is_refused_in_words(space, call, message):
     with pytest.raises(InvalidInput, match=message):
         call(space)
-    assert len(space) == 0
+    assert space.count() == 0
 
 
 def test_sessions_are_ranked_as_a_whole(space):

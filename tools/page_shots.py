@@ -53,7 +53,7 @@ def fill(root: Path) -> str:
         for day, text in (("10-20", "My kiln is a second-hand Rohde."), ("10-28", "My kiln is a new Nabertherm.")):
             clock.now = datetime.fromisoformat(f"2025-{day}T09:00+01:00")
             space.add(text, speaker="Mira", session="notes", at=clock.now)
-        space.pin(space.list(limit=1).items[0].id)
+        space.pin(space.cubes(limit=1).items[0].id)
         clock.now = datetime.now(UTC) - timedelta(days=2)
         text = "The glaze kiln runs at 1,220 degrees."
         space.add_many(

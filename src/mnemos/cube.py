@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Literal
@@ -39,7 +39,7 @@ def from_micros(micros: int, offset: int = 0) -> datetime:
     return moment.astimezone(timezone(timedelta(seconds=offset))) if offset else moment
 
 
-def told(values: Mapping[str, Any]) -> dict[str, Any]:
+def to_jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as JSON has them: times in ISO 8601."""
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
 
@@ -137,7 +137,15 @@ class SessionHit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of `Space.list`; pass `next_cursor` to get the following one (None: that was the last)."""
+    """A page of cubes. Iterating over it goes on over all pages that follow, each read when it is reached."""
 
-    items: list[MemCube]
-    next_cursor: int | None
+    items: list[MemCube]  # the cubes of this page alone
+    next_cursor: int | None  # the `cursor` of the following page; None: this is the last one
+    read: Callable[[int], Page] | None = field(default=None, repr=False, compare=False)  # reads the page at a cursor
+
+    def __iter__(self) -> Iterator[MemCube]:
+        page = self
+        yield from page.items
+        while page.read is not None and page.next_cursor is not None:
+            page = page.read(page.next_cursor)
+            yield from page.items

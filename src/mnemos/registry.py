@@ -16,29 +16,37 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from mnemos.errors import NotFound
+from mnemos.errors import InvalidInput, NotFound
 
 T = TypeVar("T")
 Phase = Literal["prompt", "decode"]
-FORMS = {  # each package whose modules register methods: the package it needs, and the extra that brings it
-    "index": None, "text": None, "activation": ("torch", "torch"), "parametric": ("torch", "torch"), "neural": ("torch", "torch"),
-    "footprint": ("torch", "torch"), "migrate": ("torch", "torch"),
-}  # fmt: skip
+TORCH = "torch"  # the package, and the extra that installs it
+FORMS: dict[str, str | None] = {  # the packages whose modules register methods, and what each needs
+    "index": None,
+    "text": None,
+    "activation": TORCH,
+    "parametric": TORCH,
+    "neural": TORCH,
+    "footprint": TORCH,
+    "migrate": TORCH,
+}
+COMPONENT = "component"  # the kind of a part that satisfies no contract on its own
+_HOME = Path(__file__).parent
 _REGISTER = re.compile(r'^@register\(\s*"([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A publication by its exact title; `arxiv` is its arXiv id and `code` its official code, where it has them."""
+    """A publication by its exact title."""
 
     title: str
-    arxiv: str | None = None
-    code: str | None = None
+    arxiv: str | None = None  # its arXiv id
+    code: str | None = None  # the official repository, as owner/name on GitHub
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Entry:
     papers: tuple[Paper, ...]  # none: it is Mnemos' own
     target: Any  # the class or function
     task: str | None = None  # the benchmark task on which its paper's claim is measured
-    baselines: tuple[str, ...] = ()  # the methods of its kind that it has to beat on that task
+    baselines: tuple[str, ...] = ()  # the methods of its form that it has to beat on that task
     phase: Phase = "prompt"  # of a cache method: compresses what was read, or what is generated too
     unmeasured: str | None = None  # why no benchmark measures it
 
@@ -63,11 +71,10 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """The contract it satisfies, such as "law"; "component" for a part that satisfies none on its own."""
-        for name, protocol in kinds(self.form).items():
-            if satisfies(self.target, protocol):
-                return name
-        return "component"
+        """The contract it satisfies, such as "law"; "component" where it satisfies none."""
+        return next(
+            (name for name, contract in kinds(self.form).items() if satisfies(self.target, contract)), COMPONENT
+        )
 
 
 _ENTRIES: dict[tuple[str, str], Entry] = {}
@@ -84,22 +91,22 @@ def register(
 ) -> Callable[[T], T]:
     """Register the decorated class or function; the first line of its docstring is the summary.
 
-    Raises ValueError when the form already has another method of that name, when the docstring is missing, or when the
-    module is not `mnemos.FORM.OPERATION...`.
+    Write the decorator at the start of a line and the name as a literal: names are found by reading the source. Raises
+    ValueError when the form already has another method of that name, when the docstring is missing, or when the module
+    is not `mnemos.FORM.OPERATION...`.
     """
 
     def add(target: T) -> T:
         module: str = target.__module__
         parts = module.split(".")
         if len(parts) < 3 or parts[0] != "mnemos" or parts[1] not in FORMS:
-            raise ValueError(f"method {name!r} is in {module}: put it into mnemos.FORM.OPERATION.MODULE")
-        doc = (target.__doc__ or "").strip()
-        if not doc:
+            raise ValueError(f"method {name!r} is in {module}: move it to mnemos.FORM.OPERATION.MODULE")
+        doc = inspect.cleandoc(target.__doc__ or "")
+        if not doc or _made_by_dataclass(target, doc):
             raise ValueError(f"method {name!r} has no docstring: say in one line what it does")
-        entry = Entry(
-            name, parts[1], parts[2] if len(parts) > 3 else "", doc.splitlines()[0].strip(),
-            papers, target, task, baselines, phase, unmeasured,
-        )  # fmt: skip
+        operation = parts[2] if len(parts) > 3 else ""
+        summary = doc.splitlines()[0]
+        entry = Entry(name, parts[1], operation, summary, papers, target, task, baselines, phase, unmeasured)
         known = _ENTRIES.get((entry.form, name))
         if known is not None and known.address != entry.address:
             raise ValueError(f"method name {name!r} is taken by {known.address}: choose another name")
@@ -112,21 +119,26 @@ def register(
 def kinds(form: str) -> dict[str, type]:
     """Return the contracts of a form by kind: `KINDS` of its `base` module; the first one that fits is a method's kind."""
     base = f"mnemos.{form}.base"
-    if importlib.util.find_spec(base) is None:
+    if not _HOME.joinpath(form, "base.py").exists():
         return {}
     found: dict[str, type] = getattr(importlib.import_module(base), "KINDS", {})
     return found
 
 
-def satisfies(target: Any, protocol: type) -> bool:
-    """Tell whether a class or function has all methods of a protocol, with the same parameter names."""
-    for name in getattr(protocol, "__protocol_attrs__", None) or _members(protocol):
-        wanted, given = getattr(protocol, name, None), getattr(target, name, None)
-        if name == "__call__" and inspect.isfunction(target):
-            given = target
-        if given is None and name not in getattr(target, "__annotations__", {}):
+def satisfies(target: Any, contract: type) -> bool:
+    """Tell whether a class or function has all members of a protocol, and methods that can be called as it says.
+
+    A method may have more parameters than the protocol's if they have defaults; `*args, **kwargs` in a protocol leave the
+    parameters open. A contract that is no protocol is a base class.
+    """
+    if not getattr(contract, "_is_protocol", False):
+        return isinstance(target, type) and issubclass(target, contract)
+    fields = {name for c in getattr(target, "__mro__", ()) for name in inspect.get_annotations(c)}
+    for name in _members(contract):
+        wanted, given = _member(contract, name), _member(target, name)
+        if given is None and name not in fields:
             return False
-        if callable(wanted) and callable(given) and _parameters(wanted) != _parameters(given):
+        if callable(wanted) and callable(given) and not _same_call(wanted, given):
             return False
     return True
 
@@ -134,10 +146,11 @@ def satisfies(target: Any, protocol: type) -> bool:
 def all_entries(form: str | None = None, *, kind: str | None = None) -> list[Entry]:
     """Return the methods, or those of a form or kind, by form, operation and name.
 
-    Imports the modules that register them. A form whose packages are not installed has none.
+    Imports the modules that register them. A form whose packages are not installed has none. Raises NotFound for an
+    unknown form.
     """
-    for (of, _), module in names().items():
-        if form in (None, of) and installed(of):
+    for (of, _), module in names(form).items():
+        if installed(of):
             importlib.import_module(module)
     found = [e for e in _ENTRIES.values() if form in (None, e.form) and (kind is None or e.kind == kind)]
     return sorted(found, key=lambda e: (e.form, e.operation, e.name))
@@ -147,74 +160,113 @@ def get(name: str, *, form: str | None = None, kind: type | str | None = None) -
     """Return one method by name; imports the modules that register this name only.
 
     `form` and `kind` (a contract, or its name) choose among methods of one name. Raises NotFound for an unknown name, with
-    the nearest ones, for one whose packages are not installed, with what to install, and for one that is of another kind.
+    the nearest ones, for one whose packages are not installed, with what to install, and for one that is of another kind;
+    InvalidInput when the name is still that of several methods.
     """
-    homes = {of: module for (of, known), module in names().items() if known == name and form in (None, of)}
+    if isinstance(kind, type):
+        form, kind = _contract(kind)
+    homes = {of: module for (of, known), module in names(form).items() if known == name}
     if not homes:
         raise NotFound(f"there is no method {name!r}: {near(name, form)}")
-    if missing := [of for of in homes if not installed(of)]:
-        extra = FORMS[missing[0]]
-        assert extra is not None
-        if len(missing) == len(homes):
-            raise NotFound(
-                f"{name!r} is a method of {missing[0]} memory, which needs {extra[0]}: pip install 'mnemos[{extra[1]}]'"
-            )
-    for of in homes.keys() - set(missing):
-        importlib.import_module(homes[of])
-    found = [_ENTRIES[of, name] for of in homes if of not in missing]
-    wanted = kind if isinstance(kind, str) or kind is None else _kind_name(kind)
-    fit = [e for e in found if wanted is None or e.kind == wanted]
+    ready = {of: module for of, module in homes.items() if installed(of)}
+    if not ready:
+        of = next(iter(homes))
+        raise NotFound(
+            f"{name!r} is a method of form {of!r}, which needs {FORMS[of]}: pip install 'mnemos[{FORMS[of]}]'"
+        )
+    for module in ready.values():
+        importlib.import_module(module)
+    found = [_ENTRIES[of, name] for of in ready]
+    fit = [e for e in found if kind in (None, e.kind)]
     if not fit:
-        raise NotFound(f"{name!r} is a {found[0].kind}, not a {wanted}: {near(name, form)}")
+        raise NotFound(f"method {name!r} is of kind {found[0].kind!r}, not {kind!r}: {_of_kind(name, form, kind)}")
     if len(fit) > 1:
-        places = " or ".join(f"form={e.form!r}" for e in fit)
-        raise NotFound(f"{name!r} names {len(fit)} methods: choose one with {places}.")
+        choices = " or ".join(f"form={e.form!r}" for e in fit)
+        raise InvalidInput(f"{name!r} is the name of {len(fit)} methods: choose one with {choices}.")
     return fit[0]
 
 
 def near(name: str, form: str | None = None) -> str:
     """Return a sentence that suggests the names nearest to one that does not exist."""
-    known = sorted({n for of, n in names() if form in (None, of)})
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"did you mean {', '.join(close)}?" if close else "`mnemos methods` lists all."
+    known = {n.lower(): n for _, n in names(form)}
+    close = difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.4)
+    return f"did you mean {', '.join(known[c] for c in close)}?" if close else "`mnemos methods` lists all."
 
 
 def installed(form: str) -> bool:
     """Tell whether the packages that a form needs are installed."""
     needed = FORMS[form]
-    return needed is None or importlib.util.find_spec(needed[0]) is not None
+    return needed is None or importlib.util.find_spec(needed) is not None
+
+
+def names(form: str | None = None) -> dict[tuple[str, str], str]:
+    """Return the module of every registered name, by (form, name), as read from the source: nothing is imported.
+
+    Reads the modules of a form once a process. Raises NotFound for an unknown form.
+    """
+    if form is not None and form not in FORMS:
+        raise NotFound(f"there is no form {form!r}: choose from {', '.join(FORMS)}.")
+    return {(of, n): module for of in FORMS if form in (None, of) for n, module in _names(of).items()}
 
 
 @cache
-def names() -> dict[tuple[str, str], str]:
-    """Return the module of every registered name, by (form, name), as read from the source: nothing is imported."""
-    found: dict[tuple[str, str], str] = {}
-    home = Path(__file__).parent
-    for form in FORMS:
-        for path in sorted((home / form).rglob("*.py")):
-            module = ".".join(("mnemos", *path.relative_to(home).with_suffix("").parts))
-            for name in _REGISTER.findall(path.read_text(encoding="utf-8")):
-                found[form, name] = module
+def _names(form: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted((_HOME / form).rglob("*.py")):
+        module = ".".join(("mnemos", *path.relative_to(_HOME).with_suffix("").parts)).removesuffix(".__init__")
+        for name in _REGISTER.findall(path.read_text(encoding="utf-8")):
+            if name in found:
+                raise ValueError(f"method name {name!r} of {module} is taken by {found[name]}: choose another name")
+            found[name] = module
     return found
 
 
-def _kind_name(protocol: type) -> str:
-    for form in FORMS:
-        if (Path(__file__).parent / form).is_dir() and installed(form):
-            for name, known in kinds(form).items():
-                if known is protocol:
-                    return name
-    return protocol.__name__
+def _contract(contract: type) -> tuple[str, str]:
+    """Return the form and the kind of a contract. Raises InvalidInput for a class that is none."""
+    form = contract.__module__.split(".")[1] if contract.__module__.startswith("mnemos.") else ""
+    kind = next((name for name, known in kinds(form).items() if known is contract), None) if form in FORMS else None
+    if kind is None:
+        raise InvalidInput(f"{contract.__qualname__} is not a contract: KINDS of mnemos.FORM.base lists them.")
+    return form, kind
 
 
-def _members(protocol: type) -> set[str]:
-    """Return what a protocol asks for, on Pythons that do not keep it."""
-    ours = [
-        c for c in protocol.__mro__ if getattr(c, "_is_protocol", False) and c.__name__ not in ("Protocol", "Generic")
-    ]
-    names = {n for c in ours for n in (*vars(c), *getattr(c, "__annotations__", {}))}
-    return {n for n in names if n == "__call__" or not n.startswith("_")}
+def _of_kind(name: str, form: str | None, kind: str | None) -> str:
+    """Return a sentence with the methods of a kind, or with the kinds there are."""
+    found = [e.name for e in all_entries(form, kind=kind)]
+    if found:
+        close = difflib.get_close_matches(name, found, n=3, cutoff=0.4) or found
+        return f"choose from {', '.join(close)}."
+    return f"no method is of that kind; kinds are {', '.join(sorted({e.kind for e in all_entries(form)}))}."
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name != "self"]
+def _made_by_dataclass(target: Any, doc: str) -> bool:
+    """Tell whether a docstring is the signature that `dataclass` writes where there is none."""
+    return is_dataclass(target) and doc.startswith(f"{getattr(target, '__name__', '')}(")
+
+
+def _members(contract: type) -> set[str]:
+    """Return the names of what a protocol asks for."""
+    ours = [c for c in contract.__mro__ if getattr(c, "_is_protocol", False) and c.__module__ != "typing"]
+    found = {n for c in ours for n in (*vars(c), *inspect.get_annotations(c))}
+    return {n for n in found if n == "__call__" or not n.startswith("_")}
+
+
+def _member(owner: Any, name: str) -> Any:
+    """Return a member of a class (not of its metaclass: every class can be called) or of a function."""
+    if not isinstance(owner, type):
+        return owner if name == "__call__" else getattr(owner, name, None)
+    return next((getattr(owner, name) for c in owner.__mro__ if name in vars(c)), None)
+
+
+def _same_call(wanted: Callable[..., Any], given: Callable[..., Any]) -> bool:
+    """Tell whether `given` takes the parameters of `wanted`, by the same names in the same order."""
+    ours, theirs = _parameters(wanted), _parameters(given)
+    if any(p.kind is p.VAR_KEYWORD for p in ours):
+        return True
+    return [p.name for p in ours] == [p.name for p in theirs[: len(ours)]] and all(
+        p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs[len(ours) :]
+    )
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return [p for name, p in inspect.signature(function).parameters.items() if name != "self"]

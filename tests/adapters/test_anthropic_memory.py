@@ -55,7 +55,7 @@ def test_the_documented_texts_of_what_works(tool):
     to = "/memories/old/notes.txt"
     assert do(tool, "rename", old_path=NOTES, new_path=to) == f"Successfully renamed {NOTES} to {to}"
     assert do(tool, "delete", path="/memories/old") == "Successfully deleted /memories/old"
-    assert len(tool.space) == 0
+    assert tool.space.count() == 0
 
 
 def test_the_documented_texts_of_what_does_not(tool):
@@ -111,7 +111,7 @@ def test_paths_that_lead_out_are_refused_by_every_command(tool, path):
     ):  # fmt: skip
         with pytest.raises(ToolError, match="Path"):
             tool.run(command)
-    assert [cube.metadata["path"] for cube in tool.space.list().items] == [NOTES]
+    assert [cube.metadata["path"] for cube in tool.space.cubes().items] == [NOTES]
 
 
 def test_directories_are_listed_moved_and_deleted_with_what_is_in_them(tool):
@@ -139,7 +139,7 @@ def test_directories_are_listed_moved_and_deleted_with_what_is_in_them(tool):
     do(tool, "rename", old_path="/memories/a", new_path="/memories/n/a")
     assert do(tool, "view", path="/memories/n/a/b/c/deep.md")
     do(tool, "delete", path="/memories/n")
-    left = {cube.metadata["path"] for cube in tool.space.list().items}
+    left = {cube.metadata["path"] for cube in tool.space.cubes().items}
     assert left == {f"/memories/{p}" for p in (".hidden/x", "node_modules/y", "ab/z.md", "b.md")}
     for path in ("/memories", "/memories/"):
         with pytest.raises(ToolError, match="neither deleted nor renamed"):

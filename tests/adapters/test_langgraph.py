@@ -60,7 +60,7 @@ def test_items_are_put_got_changed_and_deleted(store, space):
     store.delete(users, "k")
     assert store.get(users, "k") is None
     assert store.versions(users, "k") == []
-    assert len(space) == 0
+    assert space.count() == 0
     store.put(users, "k", {"memory": "back"})
     assert len(store.versions(users, "k")) == 1
 
@@ -85,7 +85,7 @@ def test_fields_choose_what_is_searched(space):
     store.put(("d",), "a", {"title": "Trains", "parts": [{"text": "steam"}], "note": "zebra"})
     store.put(("d",), "b", {"title": "Zoo", "note": "zebra"}, index=["note"])
     store.put(("d",), "c", {"note": "nothing of the fields"})
-    assert {cube.text for cube in space.list(kind="item").items} == {"Trains\nsteam", "zebra", "c"}
+    assert {cube.text for cube in space.cubes(kind="item").items} == {"Trains\nsteam", "zebra", "c"}
     assert keys(store.search(("d",), query="zebra", limit=1)) == ["b"]
 
 
@@ -93,7 +93,7 @@ def test_statements_of_one_namespace_end_none_of_another(store, space):
     for user, town in (("ana", "Porto"), ("ben", "Faro")):
         store.put(("users", user), "home", {"memory": "x"})
         store.put(("users", user), "home", {"memory": f"I live in {town}."}, index=["memory"])
-    assert {cube.state for cube in space.list(kind="item", state="any").items} == {"active"}
+    assert {cube.state for cube in space.cubes(kind="item", state="any").items} == {"active"}
 
 
 NAMES = st.tuples() | st.sampled_from([("a",), ("a", "b"), ("a", "b", "c"), ("b",), ("b", "a")])

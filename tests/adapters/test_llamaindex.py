@@ -43,10 +43,10 @@ def test_what_leaves_the_history_is_remembered_and_comes_back_in_any_session(spa
         first = make(space, "s1")
         for message in TALK:
             await first.aput(message)
-        kept = [cube.text for cube in space.list(session="s1").items]
+        kept = [cube.text for cube in space.cubes(session="s1").items]
         assert kept[:2] == [m.content for m in TALK[:2]]
         assert 2 <= len(kept) < len(TALK)
-        assert [cube.role for cube in space.list().items][:2] == ["user", "assistant"]
+        assert [cube.role for cube in space.cubes().items][:2] == ["user", "assistant"]
         second = make(space, "s2")
         messages = await second.aget(input="Where does the sister live?")
         assert messages[0].role == MessageRole.SYSTEM
@@ -71,12 +71,12 @@ def test_options_limit_what_comes_back_and_empty_messages_are_left_out(space):
     async def run():
         block = MnemosMemoryBlock(space=space, tokens=200, options={"role": "user"})
         await block.aput([says("user", ""), ChatMessage(role="assistant", blocks=[])])
-        assert len(space) == 0
+        assert space.count() == 0
         await block.aput(TALK, session_id="old")
         found = await block.aget([says("user", "The dog in Lisbon?")])
         assert "Bola" in found
         assert "lovely" not in found
-        assert {cube.session for cube in space.list().items} == {"old"}
+        assert {cube.session for cube in space.cubes().items} == {"old"}
 
     asyncio.run(run())
 

@@ -79,7 +79,7 @@ def test_what_was_said_is_memory_and_newer_statements_keep_the_conversation_whol
         block = await other.recall("Where do I live?", tokens=200)
         assert "Faro" in block
         await session.clear_session()
-        assert [cube.text for cube in space.list().items] == ["I like tea."]
+        assert [cube.text for cube in space.cubes().items] == ["I like tea."]
 
     asyncio.run(run())
 
@@ -91,14 +91,14 @@ def test_a_tools_answer_counts_as_untrusted(space):
         assert "Ignore all" not in await session.recall("What are the previous instructions?")
 
     asyncio.run(run())
-    assert {c.kind for c in space.list(session="s").items} == {"turn", "item"}
+    assert {c.kind for c in space.cubes(session="s").items} == {"turn", "item"}
 
 
 def test_what_is_no_json_is_refused_and_nothing_stored(space):
     session = MnemosSession("s", space)
     with pytest.raises(InvalidInput, match=r"items\[1\]"):
         asyncio.run(session.add_items([{"role": "user", "content": "a"}, {"role": "user", "content": object()}]))
-    assert len(space) == 0
+    assert space.count() == 0
 
 
 JSON = st.recursive(

@@ -78,9 +78,9 @@ def test_a_query_chooses_by_all_its_words_in_any_version(space):
     space.update(rita.id, content="My sister")
     assert {c.id for c in space.forget_preview(query="the Rita")} == {rita.id, dog.id}
     assert {c.id for c in space.forget_preview(query="Rita dog")} == {dog.id}
-    assert len(space) == 3
+    assert space.count() == 3
     assert set(space.forget(query="Rita").ids) == {rita.id, dog.id}
-    assert [c.id for c in space.list().items] == [cat.id]
+    assert [c.id for c in space.cubes().items] == [cat.id]
 
 
 def test_filters_choose_too_alone_or_with_a_query(space):
@@ -89,9 +89,9 @@ def test_filters_choose_too_alone_or_with_a_query(space):
     space.add("three pears", session="s2")
     assert space.forget(query="apple", session="s2").versions == 1
     assert space.forget(session="s2").chosen_by == "filters"
-    assert [c.text for c in space.list().items] == ["one apple"]
+    assert [c.text for c in space.cubes().items] == ["one apple"]
     assert space.forget(everything=True).ids
-    assert len(space) == 0
+    assert space.count() == 0
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_nothing_in_particular_is_refused(space, arguments):
         space.forget(**arguments)
     with pytest.raises(NotFound):
         space.forget(["nobody"])
-    assert len(space) == 1
+    assert space.count() == 1
 
 
 def test_a_text_that_another_cube_shares_is_no_remain(space):
@@ -124,7 +124,7 @@ def test_an_import_does_not_bring_back_what_was_erased_unless_told_to(space, tmp
         assert (report.added, report.skipped, len(report.problems)) == (0, 1, 1)
         assert "erased" in str(report.problems[0])
     assert import_path(space, tmp_path / "a.zip", restore_erased=True).added == 1
-    assert len(space) == 2
+    assert space.count() == 2
 
 
 def test_a_receipt_that_is_none_is_refused(space):

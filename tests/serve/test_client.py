@@ -21,7 +21,7 @@ from mnemos.guard.erasure import Receipt
 from mnemos.serve.app import create_app
 from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpace, ServerError, Unreachable
 from mnemos.serve.keys import KeyStore
-from mnemos.serve.limits import Settings
+from mnemos.serve.limits import ServerLimits
 from mnemos.space import Space
 from mnemos.text.consolidate.runs import Consolidation
 
@@ -44,7 +44,7 @@ class Served:
         self.memory = Mnemos(root, embedder="hashing", clock=lambda: T0)
         self.keys = KeyStore.under(root)
         self.key = self.keys.first()
-        self.app = create_app(self.memory, self.keys, Settings(rate=10_000, burst=10_000, body=200_000))
+        self.app = create_app(self.memory, self.keys, ServerLimits(rate=10_000, burst=10_000, body=200_000))
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio sets NODELAY
         listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -59,7 +59,7 @@ class Served:
         self.server.should_exit = True
         self.thread.join()
         self.memory.close()
-        self.app.state.answers.close()
+        self.app.state.idempotency.close()
         self.keys.close()
 
 
@@ -95,10 +95,12 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.history("m2")
         yield space.rollback("m2", 1)
         yield space.get("m2")
-        page = space.list(limit=2)
+        page = space.cubes(limit=2)
         yield page
-        yield space.list(limit=2, cursor=page.next_cursor, since="2024-01-01", include_derived=True)
-        yield space.list(where={"topic": {"a": [1, None]}}).items
+        yield space.cubes(limit=2, cursor=page.next_cursor, since="2024-01-01", include_derived=True)
+        yield list(space.cubes(limit=1))
+        yield space.count()
+        yield space.cubes(where={"topic": {"a": [1, None]}}).items
         yield space.facts("ana")
         yield space.facts("ana", true_at=datetime(2024, 3, 4), ended=True)
         yield space.links("m2")
@@ -147,7 +149,7 @@ def test_the_same_mistakes_raise_the_same_errors(client, embedded):
         yield lambda: space.search("a", 0)
         yield lambda: space.search("a", method="magic")
         yield lambda: space.search("a", since="no date at all")
-        yield lambda: space.list(limit=0)
+        yield lambda: space.cubes(limit=0)
         yield lambda: space.get("nope")
         yield lambda: space.history("../x")
         yield lambda: space.update("m1")
@@ -187,7 +189,7 @@ def test_an_archive_goes_from_anywhere_to_anywhere(client, embedded):
         next(client.space("no archive").dump())
     with pytest.raises(InvalidInput, match="JSON"):
         ours.restore([{"cube": {"metadata": {1, 2}}}])
-    assert len(ours.list(limit=1_000).items) == 250
+    assert len(ours.cubes(limit=1_000).items) == 250
 
 
 def test_what_is_not_all_there_is_not_taken_in(served, client):
@@ -205,7 +207,7 @@ def test_what_is_not_all_there_is_not_taken_in(served, client):
     client.space("broken").add("x", id="a")
     with pytest.raises(KeyError):
         client.space("half").restore(broken())
-    assert "half" not in client.spaces() or client.space("half").list().items == []
+    assert "half" not in client.spaces() or client.space("half").cubes().items == []
 
 
 def test_policies_let_go_through_a_client_too(served, client, embedded):
@@ -250,7 +252,9 @@ def test_an_async_client_does_the_same(served):
             space = client.space("async")
             cubes = await asyncio.gather(*(space.add(f"number {i}", session="s") for i in range(10)))
             assert len({cube.id for cube in cubes}) == 10
-            assert cubes[3] in (await space.list()).items
+            assert cubes[3] in (await space.cubes()).items
+            assert {cube.id async for cube in await space.cubes(limit=3)} == {cube.id for cube in cubes}
+            assert await space.count() == 10
             assert (await space.search("number 7", 1))[0].cube.text == "number 7"
             assert "async" in await client.spaces()
             with pytest.raises(NotFound):
@@ -263,9 +267,9 @@ def test_a_repeated_add_with_its_key_adds_once(client):
     space = client.space("once")
     cubes = [space.add("The same again.", session="s", idempotency_key="k") for _ in range(3)]
     assert cubes[0] == cubes[1] == cubes[2]
-    assert len(space.list().items) == 1
+    assert len(space.cubes().items) == 1
     space.add("The same again.", session="s")
-    assert len(space.list().items) == 2
+    assert len(space.cubes().items) == 2
     with pytest.raises(Conflict):
         space.add("Something else.", idempotency_key="k")
 
@@ -280,13 +284,13 @@ def test_what_only_a_server_refuses_is_told_with_its_status(served):
             client.space("x").add("a")
         assert error.value.status == 403
         with pytest.raises(NotFound):
-            client.space("once").list()
+            client.space("once").cubes()
     with Client(served.url, served.key) as client:
         with pytest.raises(ServerError) as error:
             client.space("x").add("a" * 300_000)
         assert error.value.status == 413
     with Client("http://127.0.0.1:9", "k") as client, pytest.raises(Unreachable) as gone:
-        client.space("x").list()
+        client.space("x").cubes()
     assert isinstance(gone.value, StoreError)
 
 
@@ -356,4 +360,4 @@ def test_a_served_space_has_the_verbs_of_an_embedded_one():
     elsewhere = {"recalled", "flush", "close", "reindex", "doctor", "model_key", "quarantined", "activate"}
     verbs = {name for name, value in vars(Space).items() if callable(value) and not name.startswith("_")}
     for remote in (RemoteSpace, AsyncRemoteSpace):
-        assert verbs - elsewhere - vars(remote).keys() == set()
+        assert verbs - elsewhere - set(dir(remote)) == set()

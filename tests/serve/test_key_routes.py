@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from mnemos import Mnemos
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
-from mnemos.serve.limits import Settings
+from mnemos.serve.limits import ServerLimits
 
 URL = "http://127.0.0.1:8765"
 SPACES = ("team-a", "team-b", "team", "other", "TEAM-a", "te", "team-a/b")
@@ -24,7 +24,7 @@ class Server:
         self.now = datetime.now(UTC)
         self.keys = KeyStore.under(root, lambda: self.now)
         self.memory = Mnemos(root, embedder="none")
-        self.app = create_app(self.memory, self.keys, Settings(rate=1e6, burst=10**6))
+        self.app = create_app(self.memory, self.keys, ServerLimits(rate=1e6, burst=10**6))
 
     def client(self, token):
         return TestClient(self.app, URL, headers={"Authorization": f"Bearer {token}"})
@@ -39,7 +39,7 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("keys"))
     yield server
     server.memory.close()
-    server.app.state.answers.close()
+    server.app.state.idempotency.close()
     server.keys.close()
 
 

@@ -22,8 +22,8 @@ from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
 from mnemos.serve import keys as module
 from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, Desk, Gate, KeyStore
-from mnemos.serve.limits import NAMES, Buckets
+from mnemos.serve.keys import RIGHTS, Access, KeyStore, SpacePool
+from mnemos.serve.limits import NAMES, RateLimiter
 
 app = typer.Typer()
 app.command("serve")(commands.serve)
@@ -103,7 +103,7 @@ def test_keys_expire_and_are_revoked_at_once(store, clock, tmp_path):
         revoked = other.revoke(store.find(kept).id)
         assert client.get("/v1/spaces").status_code == 401
         assert client.get("/v1/spaces", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-        client.app.state.answers.close()
+        client.app.state.idempotency.close()
     clock.now += timedelta(days=1)
     assert other.revoke(revoked.id).revoked == revoked.revoked  # the first time stays
     with pytest.raises(NotFound):
@@ -132,10 +132,10 @@ def test_patterns_of_spaces(store):
 def test_a_desk_opens_nothing_without_a_right(store, tmp_path):
     with Mnemos(tmp_path, embedder="none") as memory:
         memory.space("ana")
-        desk = Desk(Gate(memory), store.add("t", spaces=["*"], rights=RIGHTS)[1], "ana")
-        with pytest.raises(TypeError), desk.open():
+        access = Access(SpacePool(memory), store.add("t", spaces=["*"], rights=RIGHTS)[1], "ana")
+        with pytest.raises(TypeError), access.open():
             pass
-        with desk.open("read") as here:
+        with access.open("read") as here:
             assert here.name == "ana"
 
 
@@ -143,25 +143,25 @@ def test_a_space_in_use_is_not_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "WAIT", 0.05)
     with Mnemos(tmp_path, embedder="none") as memory:
         memory.space("ana").add("a")
-        gate = Gate(memory)
-        with gate.use("ana") as here, pytest.raises(StoreBusy):
-            gate.remove("ana")
-        assert len(here) == 1
-        gate.remove("ana")
+        pool = SpacePool(memory)
+        with pool.use("ana") as here, pytest.raises(StoreBusy):
+            pool.remove("ana")
+        assert here.count() == 1
+        pool.remove("ana")
         assert "ana" not in memory
 
 
 def test_buckets_fill_again_and_do_not_pile_up():
     now = [0.0]
-    buckets = Buckets(10, 2, lambda: now[0])
-    assert [buckets.take("a") for _ in range(3)] == [0, 0, 1]
+    limiter = RateLimiter(10, 2, lambda: now[0])
+    assert [limiter.take("a") for _ in range(3)] == [0, 0, 1]
     now[0] = 0.1
-    assert [buckets.take("a") for _ in range(2)] == [0, 1]
+    assert [limiter.take("a") for _ in range(2)] == [0, 1]
     now[0] = 100.0
-    assert [buckets.take("a") for _ in range(3)] == [0, 0, 1]
+    assert [limiter.take("a") for _ in range(3)] == [0, 0, 1]
     for i in range(NAMES + 10):
-        buckets.take(str(i))
-    assert len(buckets._left) == NAMES
+        limiter.take(str(i))
+    assert len(limiter._left) == NAMES
 
 
 # -- commands

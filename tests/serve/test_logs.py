@@ -33,7 +33,7 @@ def app(tmp_path):
         token, key = keys.add("test", spaces=["*"], rights=RIGHTS)
         made = create_app(memory, keys)
         yield TestClient(made, URL, headers={"Authorization": f"Bearer {token}"}, raise_server_exceptions=False), key
-        made.state.answers.close()
+        made.state.idempotency.close()
         keys.close()
 
 

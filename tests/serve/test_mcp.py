@@ -110,7 +110,7 @@ async def test_what_is_remembered_is_recalled(call, memory):
         assert made["id"] not in str((await call("recall", question="Lisbon", **filters))["hits"])
     assert "last May. [2023-05-01 to 2023-05-31]" in await call("context", question="Where did Ana move?", tokens=300)
     assert "Nothing was found" in await call("context", question="Lisbon", tokens=1)
-    assert len(memory.space("ana")) == 2
+    assert memory.space("ana").count() == 2
 
 
 async def test_decisions_versions_secrets_and_cuts_are_told(call):
@@ -152,7 +152,7 @@ async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
         await call.refused("only with the token of a preview", "forget", ids=ids, preview=False, confirm=token)
     await call.refused("nothing in particular", "forget")
     await call.refused("matches", "forget", query="walrus")
-    assert len(memory.space("ana")) == 2
+    assert memory.space("ana").count() == 2
 
     seen = await call("forget", ids=[ids[0], "unknown"])
     assert (seen["would_remove"], seen["unknown_ids"]) == (1, ["unknown"])
@@ -168,10 +168,10 @@ async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
     monkeypatch.setattr(module, "MINUTES", -1)
     late = await call("forget", query="blue parrot")
     await call.refused("only with the token", "forget", preview=False, confirm=late["confirm"])
-    assert len(memory.space("ana")) == 2
+    assert memory.space("ana").count() == 2
     receipt = await call("forget", preview=False, confirm=seen["confirm"])
     assert (receipt["ids"], receipt["versions"], receipt["verified"]) == ([ids[0]], 2, True)
-    assert len(memory.space("ana")) == 1
+    assert memory.space("ana").count() == 1
     with pytest.raises(MCPError, match="there is no cube"):
         await call.read(f"mnemos://cube/ana/{ids[0]}")
 
@@ -246,7 +246,7 @@ async def test_two_processes_on_one_space_lose_nothing(tmp_path):
             for name in ("albatross", "badger"):
                 assert len((await call("recall", question=name, k=100))["hits"]) == 25
     with Mnemos(tmp_path, embedder="none") as memory:
-        assert len(memory.space("ana")) == 50
+        assert memory.space("ana").count() == 50
         assert memory.space("ana").doctor().problems == []
 
 

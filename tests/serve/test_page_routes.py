@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from mnemos import Mnemos
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
-from mnemos.serve.page_models import Buckets, CurveShape, Drawn, FadingShape, PolicyShape
+from mnemos.serve.page_models import CurveShape, FadingShape, GraphShape, PolicyShape, TimelineShape
 from mnemos.text.forget.policy import Policy
 
 URL = "http://127.0.0.1:8765"
@@ -49,7 +49,7 @@ def server(tmp_path):
     server.now += timedelta(days=3)
     yield server
     server.memory.close()
-    server.app.state.answers.close()
+    server.app.state.idempotency.close()
     server.keys.close()
 
 
@@ -66,7 +66,7 @@ def get(client, path, **params):
 
 def test_the_answers_have_the_shapes_that_openapi_tells(client):
     for path, shape in (
-        ("/timeline", Buckets), ("/graph", Drawn), ("/cubes/c1/curve", CurveShape), ("/fading", FadingShape),
+        ("/timeline", TimelineShape), ("/graph", GraphShape), ("/cubes/c1/curve", CurveShape), ("/fading", FadingShape),
         ("/policy", PolicyShape),
     ):  # fmt: skip
         data = get(client, path)

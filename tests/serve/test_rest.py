@@ -16,7 +16,7 @@ from mnemos import Mnemos
 from mnemos.errors import StoreError
 from mnemos.serve.app import create_app, is_open
 from mnemos.serve.keys import RIGHTS, KeyStore
-from mnemos.serve.limits import Settings
+from mnemos.serve.limits import ServerLimits
 
 URL = "http://127.0.0.1:8765"
 SECRET = "Rita hid the spare key under the blue stone"
@@ -71,19 +71,19 @@ BODIES = {
 class Server:
     """A root, its keys, and an app that can be started again."""
 
-    def __init__(self, root, settings=None):
+    def __init__(self, root, limits=None):
         self.root = root
-        self.settings = settings
+        self.limits = limits
         self.keys = KeyStore.under(root)
         self.start()
 
     def start(self):
         self.memory = Mnemos(self.root, embedder="none")
-        self.app = create_app(self.memory, self.keys, self.settings)
+        self.app = create_app(self.memory, self.keys, self.limits)
 
     def stop(self):
         self.memory.close()
-        self.app.state.answers.close()
+        self.app.state.idempotency.close()
 
     def client(self, rights=RIGHTS, spaces=("*",), token=None, **options):
         token = token or self.keys.add("test", spaces=spaces, rights=rights)[0]
@@ -314,7 +314,7 @@ def test_the_same_request_is_answered_once_across_a_restart(server, client):
         server.stop()
         server.start()
         client = server.client(token=token)
-    assert len(server.memory.space("ana")) == 1
+    assert server.memory.space("ana").count() == 1
     for other in (server.client(), client):  # the key of another, and another space
         space = "bob" if other is client else "ana"
         assert (
@@ -332,20 +332,20 @@ def test_a_request_that_failed_may_come_again_and_one_cut_off_does_not_run_twice
     head, url = {"Idempotency-Key": "k1"}, "/v1/spaces/ana/cubes"
     assert is_problem(client.post(url, json={"content": ""}, headers=head), 422)
     assert client.post(url, json={"content": "x"}, headers=head).status_code == 201
-    monkeypatch.setattr(server.app.state.answers, "end", lambda *_: None)  # as if killed before the answer was kept
+    monkeypatch.setattr(server.app.state.idempotency, "end", lambda *_: None)  # as if killed before the answer was kept
     client.post(url, json={"content": "y"}, headers={"Idempotency-Key": "k2"})
     monkeypatch.undo()
     refused = client.post(url, json={"content": "y"}, headers={"Idempotency-Key": "k2"})
     assert is_problem(refused, 409)
-    assert len(server.memory.space("ana")) == 2
+    assert server.memory.space("ana").count() == 2
 
 
 def test_an_answer_is_kept_for_a_day(server, client):
     head, url = {"Idempotency-Key": "k1"}, "/v1/spaces/ana/cubes"
     client.post(url, json={"content": "x", "session": "s"}, headers=head)
-    server.app.state.answers.now = lambda: time.time() + 86_401
+    server.app.state.idempotency.now = lambda: time.time() + 86_401
     client.post(url, json={"content": "x", "session": "s"}, headers=head)
-    assert len(server.memory.space("ana")) == 2
+    assert server.memory.space("ana").count() == 2
 
 
 # -- what is refused
@@ -404,7 +404,7 @@ def test_metadata_filters_of_any_shape_do_not_break_the_server(client, where):
 
 
 def test_bodies_that_are_too_large_are_refused_with_and_without_a_length(tmp_path):
-    server = Server(tmp_path, Settings(body=10_000, import_body=20_000, line=15_000))
+    server = Server(tmp_path, ServerLimits(body=10_000, import_body=20_000, line=15_000))
     client = server.client()
     big = json.dumps({"content": "x" * 10_000}).encode()
     head = {"Content-Type": "application/json"}
@@ -430,7 +430,7 @@ def test_bodies_that_are_too_large_are_refused_with_and_without_a_length(tmp_pat
     ],
 )  # fmt: skip
 def test_hosts_and_origins(tmp_path, headers, status):
-    server = Server(tmp_path, Settings(hosts=("memory.lan",)))
+    server = Server(tmp_path, ServerLimits(hosts=("memory.lan",)))
     for path in ("/v1/spaces", "/health"):
         answer = server.client().get(path, headers=headers)
         assert answer.status_code == status
@@ -448,7 +448,7 @@ def test_a_header_given_twice_is_refused(client):
 
 
 def test_too_many_requests_of_a_key_wait_and_others_do_not(tmp_path):
-    server = Server(tmp_path, Settings(rate=0.5, burst=3))
+    server = Server(tmp_path, ServerLimits(rate=0.5, burst=3))
     one, two = server.client(), server.client()
     assert [one.get("/v1/spaces").status_code for _ in range(4)] == [200, 200, 200, 429]
     refused = one.get("/v1/spaces")
@@ -463,7 +463,7 @@ def test_too_many_requests_of_a_key_wait_and_others_do_not(tmp_path):
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path):
     import anyio
 
-    server = Server(tmp_path, Settings(seconds=0.2))
+    server = Server(tmp_path, ServerLimits(seconds=0.2))
     token = server.keys.add("t", spaces=["*"], rights=["write"])[0]
     sent = []
 
@@ -520,7 +520,7 @@ def test_unknown_routes_and_methods_are_problems(client):
 
 
 def test_many_requests_at_once_and_a_removal_between_them(server):
-    server.app.state.gate.most = 2
+    server.app.state.pool.most = 2
     client, statuses = server.client(), []
 
     def work(n):

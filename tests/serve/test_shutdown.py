@@ -83,7 +83,7 @@ def test_a_request_under_way_is_answered_and_the_process_ends_with_0(start, tmp_
     assert "stopped" in server.log
     assert "Traceback" not in server.log
     with Mnemos(tmp_path / "root", embedder="none") as memory:
-        assert [cube.text for cube in memory.space("ana").list().items] == ["I moved to Faro."]
+        assert [cube.text for cube in memory.space("ana").cubes().items] == ["I moved to Faro."]
 
 
 def test_what_was_recalled_is_written_at_the_end(start, tmp_path):
@@ -141,7 +141,7 @@ def test_the_flag_makes_it_unready(tmp_path):
         app.state.stopping = True
         assert client.get("/ready").status_code == 503
         assert client.get("/health").status_code == 200  # alive, so that nobody restarts it meanwhile
-        app.state.answers.close()
+        app.state.idempotency.close()
         keys.close()
 
 

@@ -10,7 +10,7 @@ from mnemos import Mnemos
 from mnemos.serve import static
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import KeyStore
-from mnemos.serve.limits import Settings
+from mnemos.serve.limits import ServerLimits
 
 URL = "http://127.0.0.1:8765"
 CSP = (
@@ -37,9 +37,9 @@ def app(tmp_path, monkeypatch):
     monkeypatch.setattr(static.load, "__defaults__", (folder,))
     keys = KeyStore.under(tmp_path / "root")
     with Mnemos(tmp_path / "root", embedder="none") as memory:
-        app = create_app(memory, keys, Settings(hosts=("memory.lan",), rate=0.01, burst=30))
+        app = create_app(memory, keys, ServerLimits(hosts=("memory.lan",), rate=0.01, burst=30))
         yield app
-        app.state.answers.close()
+        app.state.idempotency.close()
     keys.close()
 
 

@@ -19,7 +19,7 @@ from mnemos import Mnemos
 with Mnemos(sys.argv[1], embedder="none") as memory:
     if len(sys.argv) > 2:
         memory.space("s").add(sys.argv[2], decide=False)
-    print(*sorted(cube.text for cube in memory.space("s").list().items), sep="\\n")
+    print(*sorted(cube.text for cube in memory.space("s").cubes().items), sep="\\n")
 """
 OTHER_KEYS = """
 import sys
@@ -51,7 +51,7 @@ def verify_again(memory):
 
 def open_twice(memory):
     with Mnemos(memory.root, embedder="none") as again:
-        assert len(again.space("s")) == 1
+        assert again.space("s").count() == 1
 
 
 def look_at_names(memory):
@@ -79,7 +79,7 @@ def test_what_two_processes_write_is_there_whatever_one_did_before(tmp_path, act
         assert other(OTHER, root, "second") == ["first", "second"]  # it is not the last to use the file, and knows it
         space.add("third", decide=False)
         assert other(OTHER, root, "fourth") == ["first", "fourth", "second", "third"]
-        assert sorted(cube.text for cube in space.list().items) == ["first", "fourth", "second", "third"]
+        assert sorted(cube.text for cube in space.cubes().items) == ["first", "fourth", "second", "third"]
     assert other(OTHER, root) == ["first", "fourth", "second", "third"]
 
 

@@ -62,8 +62,8 @@ def test_four_writers_lose_nothing_and_see_each_other(tmp_path):
 
     with Mnemos(tmp_path, embedder="none") as memory:
         space = memory.space("shared")
-        assert len(space) == EACH * len(WORDS)
-        texts = {cube.text for cube in space.list(limit=10_000).items}
+        assert space.count() == EACH * len(WORDS)
+        texts = {cube.text for cube in space.cubes(limit=10_000).items}
         assert texts == {f"The {word} was seen at place {i}." for word in WORDS for i in range(EACH)}
         assert space.doctor().problems == []
 
@@ -106,7 +106,7 @@ def test_processes_that_add_forget_and_close_lose_nothing_of_each_other(tmp_path
     assert [changer.returncode for changer in changers] == [0] * len(WORDS)
     with Mnemos(tmp_path, embedder="none") as memory:
         space = memory.space("shared")
-        assert {cube.id for cube in space.list(limit=10_000).items} == {name for names in left for name in names}
+        assert {cube.id for cube in space.cubes(limit=10_000).items} == {name for names in left for name in names}
         assert space.doctor().problems == []
 
 

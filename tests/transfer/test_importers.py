@@ -82,7 +82,7 @@ def space(tmp_path):
 
 
 def texts(space):
-    return [c.text for c in space.list(limit=1_000).items]
+    return [c.text for c in space.cubes(limit=1_000).items]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -117,7 +117,7 @@ def test_what_the_formats_know_is_kept(space, tmp_path):
         datetime(2023, 5, 8, 13, 56, tzinfo=UTC),
     )
     assert (space.get("x").kind, space.get("x").metadata) == ("fact", {"user_id": "ana"})
-    relation = next(c for c in space.list(source="mcp-memory").items if "works" in c.text)
+    relation = next(c for c in space.cubes(source="mcp-memory").items if "works" in c.text)
     assert relation.metadata == {"from": "Ana", "relation": "works_at", "to": "Acme"}
 
 
@@ -147,13 +147,13 @@ def test_notes_are_cut_at_headings_and_dated(space, tmp_path):
     (folder / "2023-01-05 log.txt").write_text("word " * 500, encoding="utf-8")
     report = import_path(space, folder)
     assert report.format == "markdown"
-    cubes = space.list(source="a.md").items
+    cubes = space.cubes(source="a.md").items
     assert [(c.text, c.metadata["heading"]) for c in cubes] == [
         ("Roses.\n\nTulips.", "Garden"),
         ("```\n# no heading\n\ncode\n```", "Garden > Shed"),
     ]
     assert {c.at.date().isoformat() for c in cubes} == {"2024-03-02"}
-    log = space.list(source="2023-01-05 log.txt").items
+    log = space.cubes(source="2023-01-05 log.txt").items
     assert " ".join(c.text for c in log).split() == ["word"] * 500
     assert all(len(c.text) <= 1_000 for c in log)
     assert log[0].at.date().isoformat() == "2023-01-05"
@@ -201,7 +201,7 @@ def test_a_file_that_is_not_whole_or_not_known_is_refused_and_nothing_is_stored(
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match=message):
         import_path(space, path)
-    assert len(space) == 0
+    assert space.count() == 0
 
 
 def test_wrong_paths_and_formats_are_refused(space, tmp_path):

@@ -125,9 +125,9 @@ def attempt(root, name, value):
         try:
             report = import_path(space, write(root / "in", name, value))
         except InvalidInput:
-            assert len(space) == 0
+            assert space.count() == 0
             return None
-        texts = [c.text for c in space.list(limit=1_000, state="any").items]
+        texts = [c.text for c in space.cubes(limit=1_000, state="any").items]
         assert len(texts) == report.added
         assert report.added or report.skipped or report.problems, "neither taken nor refused"
         return texts, report.problems
@@ -199,7 +199,7 @@ def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_re
             try:
                 report = import_path(space, archive)
             except MnemosError:
-                assert len(space) == 0
+                assert space.count() == 0
                 continue
             taken += 1
             assert report.added == 1
@@ -259,7 +259,7 @@ def test_any_bytes_never_crash(tmp_path, space, data, name):
 def test_what_is_odd_is_read_or_reported(content, texts, problems, space, tmp_path):
     (tmp_path / "m.json").write_text(content, encoding="utf-8")
     report = import_path(space, tmp_path / "m.json")
-    assert [c.text for c in space.list(limit=100, state="any").items] == texts
+    assert [c.text for c in space.cubes(limit=100, state="any").items] == texts
     assert len(report.problems) == problems
 
 
@@ -309,7 +309,7 @@ def test_notes_keep_headings_without_text_and_files_given_by_format(space, tmp_p
     (tmp_path / "note.log").write_text(body, encoding="utf-8")
     report = import_path(space, tmp_path / "note.log", format="markdown")
     assert report.problems == []
-    cubes = space.list(limit=100, state="any").items
+    cubes = space.cubes(limit=100, state="any").items
     found = [(c.text, c.metadata.get("heading")) for c in cubes]
     assert found == [("Empty", "Title"), ("text", "Title > Full"), ("Last", None)]
 

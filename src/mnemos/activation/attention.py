@@ -19,8 +19,9 @@ def query_heads(heads: Tensor, groups: int) -> Tensor:
 def visible(entries: Entries, start: int, queries: int, window: int | None = None) -> Tensor | None:
     """Return which entries each query may see, (B or 1, H or 1, q, T) as booleans; None when it is all of them.
 
-    The first query stands at position `start`. A query sees the entries at its own position and before it, with `window`
-    only the last `window` of these positions; it always sees itself, so that a query that is padding sees something.
+    The first query stands at position `start`. A query sees the entries at its own position and before it, with
+    `window` only the last `window` of these positions; it always sees itself, so that a query that is padding sees
+    something.
     """
     plain = entries.position_ids is None and entries.valid is None
     if queries == 1 and entries.valid is None and (window is None or (plain and len(entries) <= window)):

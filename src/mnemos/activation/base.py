@@ -1,9 +1,11 @@
 """The contracts of activation memory: what a cache method is made of, and what each part may change.
 
-A cache method (`method.CacheMethod`) is a score, budgets, an allocation, an eviction action and a store. A new method is one
-short file with one of these; `plain` has the null implementations. Dimension letters, here and in the whole package:
+A cache method (`method.CacheMethod`) is a score, budgets, an allocation, an eviction action and a store. A new method
+is one short file with one of these; `plain` has the null implementations. Dimension letters, here and in the whole
+package:
 
-    B batch, H key/value heads, G query heads per key/value head, T entries in the cache, q queries of a call, D head width
+    B batch, H key/value heads, G query heads per key/value head, T entries in the cache, q queries of a call, D head
+    width
 """
 
 from __future__ import annotations
@@ -97,8 +99,8 @@ class Score(Protocol):
     def __call__(self, view: LayerView) -> Tensor:
         """Return a number for each entry, (B, H, T): the largest are kept. Changes no entry.
 
-        Shapes that broadcast to (B, H, T) are enough. Scores of padding are ignored: padding is evicted first. May raise
-        InvalidInput for a model or a batch that the method cannot rank.
+        Shapes that broadcast to (B, H, T) are enough. Scores of padding are ignored: padding is evicted first. May
+        raise InvalidInput for a model or a batch that the method cannot rank.
         """
         ...
 
@@ -138,8 +140,8 @@ class Allocation(Protocol):
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
         """Return the entries that each layer keeps, () or per head (H,).
 
-        `needs` has one item per layer. The counts sum to `each` times the number of layers (and heads), and none is above
-        `held`, the entries of a layer before eviction.
+        `needs` has one item per layer. The counts sum to `each` times the number of layers (and heads), and none is
+        above `held`, the entries of a layer before eviction.
         """
         ...
 
@@ -153,8 +155,8 @@ class OnEvict(Protocol):
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that the store holds from now on, in ascending order of their positions.
 
-        `keep` (B, H, n) are the indices of the entries that stay, ascending; `score` (B, H, T) is the rank of all. What is
-        not in the result is freed: return tensors of your own, never slices of the old ones.
+        `keep` (B, H, n) are the indices of the entries that stay, ascending; `score` (B, H, T) is the rank of all. What
+        is not in the result is freed: return tensors of your own, never slices of the old ones.
         """
         ...
 

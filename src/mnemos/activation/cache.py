@@ -23,8 +23,8 @@ SUPPORTED = {"full_attention", "sliding_attention"}  # kinds of layers
 class MemoryCache(Cache):  # type: ignore[misc]
     """A cache of transformers that evicts by a `CacheMethod`. Use it inside `with attached(model):`.
 
-    Pass it as `past_key_values` to the model or to `generate` (sampling and beams too; assisted decoding where nothing is
-    evicted while generating). Batches may be padded. The first call is the prompt; `read` reads one in chunks.
+    Pass it as `past_key_values` to the model or to `generate` (sampling and beams too; assisted decoding where nothing
+    is evicted while generating). Batches may be padded. The first call is the prompt; `read` reads one in chunks.
 
     Raises InvalidInput for models whose layers hold no keys and values.
     """
@@ -143,8 +143,8 @@ class MemoryCache(Cache):  # type: ignore[misc]
 def read(model: Any, ids: Tensor, cache: MemoryCache, *, chunk: int | None = None, **options: Any) -> Tensor:
     """Read a prompt (B, T) into a cache, `chunk` tokens at a time, and return the logits of its last token, (B, V).
 
-    A method evicts what its prompt budget does not hold once all has been read; one with a `decode` budget holds at most
-    that budget and a chunk at any time. Raises InvalidInput for an empty prompt.
+    A method evicts what its prompt budget does not hold once all has been read; one with a `decode` budget holds at
+    most that budget and a chunk at any time. Raises InvalidInput for an empty prompt.
     """
     if ids.shape[1] == 0:
         raise InvalidInput("the prompt has no tokens: give at least one.")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class Transcript:
     """The tokens read so far, (B, T), and the surprise -log p of each, (B, T) in nats; NaN where no logits are known.
 
-    Kept for a method whose score or store is `NeedsTokens`. The surprise of a token is known after the call that read it;
-    that of a prompt only if the model returned the logits of all its tokens, as `read` makes it do.
+    Kept for a method whose score or store is `NeedsTokens`. The surprise of a token is known after the call that read
+    it; that of a prompt only if the model returned the logits of all its tokens, as `read` makes it do.
     """
 
     def __init__(self) -> None:

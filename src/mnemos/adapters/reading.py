@@ -7,27 +7,23 @@ from typing import Any
 
 from mnemos.cube import Hit, MemCube
 from mnemos.errors import NotFound
+from mnemos.space import Space
 
 PAGE = 1_000
 SERVED = 1_000  # hits that a server gives at most
 
 
 def cubes(space: Any, **filters: Any) -> Iterator[MemCube]:
-    """Yield all cubes that pass the filters of `Space.list`, page by page."""
-    cursor: int | None = None
-    while True:
-        try:
-            page = space.list(limit=PAGE, cursor=cursor, **filters)
-        except NotFound:
-            return
-        yield from page.items
-        if (cursor := page.next_cursor) is None:
-            return
+    """Yield all cubes that pass the filters of `Space.cubes`, a page at a time."""
+    try:
+        yield from space.cubes(limit=PAGE, **filters)
+    except NotFound:
+        return
 
 
 def best(space: Any, query: str, want: int, keep: Callable[[MemCube], bool], **filters: Any) -> list[Hit]:
     """Return the best hits whose cubes pass `keep`; what it leaves out is made up for by asking for more."""
-    most = len(space) if hasattr(space, "__len__") else SERVED
+    most = space.count() if isinstance(space, Space) else SERVED
     k = want
     while True:
         try:

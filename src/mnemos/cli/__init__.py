@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from mnemos import __version__
 from mnemos.cli import about, bench, configure, erase, lifecycle, mcp, read, recall, serve, upkeep, write
-from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, Root, Settings, SpaceName
+from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root, SpaceName
 
 __all__ = ["app", "main"]
 
@@ -69,7 +69,7 @@ def options(
 
     The options below may stand before or after the command; --config before it, and after serve and config.
     """
-    ctx.obj = Settings(root, space, embedder, as_json, config=config)
+    ctx.obj = CliSettings(root, space, embedder, as_json, config=config)
 
 
 REMEMBER, LIFE, UPKEEP, SERVE, ABOUT = (

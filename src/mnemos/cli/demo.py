@@ -116,7 +116,7 @@ def play(keep: Path | None, embedder: str | None) -> Demo:
         clock.now = datetime.fromisoformat(told["asked_at"])
         space.search("warm up", 1)  # builds the index; counted with the remembering
         demo.seconds = time.perf_counter() - start
-        demo.messages, demo.sessions = len(space), len(told["sessions"])
+        demo.messages, demo.sessions = space.count(), len(told["sessions"])
         for question in told["questions"]:
             demo.answers.append(_ask(space, question))
         demo.prompt = told["prompt"]["ask"]

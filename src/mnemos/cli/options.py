@@ -67,7 +67,7 @@ AskedAt = Annotated[
 
 
 @dataclass(frozen=True)
-class Settings:
+class CliSettings:
     """What the global options said, before or after the command's name; None means not said."""
 
     root: Path | None = None
@@ -77,18 +77,18 @@ class Settings:
     reasoner: str | None = None
     config: Path | None = None
 
-    def over(self, outer: Settings | None) -> Settings:
+    def over(self, outer: CliSettings | None) -> CliSettings:
         """Return these settings, what they leave open taken from `outer`."""
-        outer = outer or Settings()
-        given = {f.name: getattr(self, f.name) or getattr(outer, f.name) for f in fields(Settings)}
-        return Settings(**given)
+        outer = outer or CliSettings()
+        given = {f.name: getattr(self, f.name) or getattr(outer, f.name) for f in fields(CliSettings)}
+        return CliSettings(**given)
 
     def sources(self) -> dict[str, Setting]:
         """Return what is in force, and where it comes from. Raises InvalidInput for a file that cannot be used."""
         given = {name: None if (value := getattr(self, name)) is None else str(value) for name in GENERAL}
         return general(given, read_file(self.config))
 
-    def in_force(self) -> Settings:
+    def in_force(self) -> CliSettings:
         """Return these settings, what they leave open taken from the environment, the file and the defaults."""
         found = {name: setting.value for name, setting in self.sources().items()}
         root = found.pop("root")

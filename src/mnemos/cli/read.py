@@ -54,7 +54,7 @@ def list_cubes(
         as_of=as_of,
     )  # fmt: skip
     with terminal(ctx, root, space, embedder, as_json) as t:
-        page = t.space().list(limit=limit, cursor=cursor, **filters)
+        page = t.space().cubes(limit=limit, cursor=cursor, **filters)
         if t.json:
             t.say({"items": [cube.to_dict() for cube in page.items], "next_cursor": page.next_cursor})
             return

@@ -111,7 +111,7 @@ def _as_data(hit: Hit) -> dict[str, Any]:
 
 def _nothing(t: Terminal, filtered: bool, also: str = "") -> None:
     """Say why there may be nothing, and what to do."""
-    if len(t.space()) == 0:
+    if t.space().count() == 0:
         t.note(f'nothing is remembered in this space yet: try mnemos add "..." -s {t.space().name}')
     elif filtered:
         t.note(f"nothing found that passes the filters: leave one out, or see `mnemos list`{also}")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mnemos.cli.escape import styled
-from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root, Settings
+from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root
 from mnemos.cli.terminal import Terminal, terminal
-from mnemos.config import read_file, secret
+from mnemos.config import read_file
+from mnemos.credentials import secret
 from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -121,10 +122,10 @@ def _refuse_bare(s: Serve) -> None:
     raise InvalidInput(f"other machines can reach {s.host}. Add --allow-remote if you mean it{bare}.")
 
 
-def _serve(general: Settings, s: Serve, upstream_key: str | None) -> None:
+def _serve(general: CliSettings, s: Serve, upstream_key: str | None) -> None:
     from mnemos.serve.app import add_proxy, create_app
     from mnemos.serve.keys import KeyStore
-    from mnemos.serve.limits import Settings as Limits
+    from mnemos.serve.limits import ServerLimits
     from mnemos.serve.logs import log
     from mnemos.serve.run import Server, run
     from mnemos.system import Mnemos
@@ -133,9 +134,9 @@ def _serve(general: Settings, s: Serve, upstream_key: str | None) -> None:
         Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
         closing(KeyStore.under(memory.root)) as store,
     ):
-        limits = Limits(hosts=(*_called(s.host), *s.names), body=s.max_body, rate=s.rate, burst=int(2 * s.rate))
+        limits = ServerLimits(hosts=(*_called(s.host), *s.names), body=s.max_body, rate=s.rate, burst=int(2 * s.rate))
         app = create_app(memory, store, limits)
-        with closing(app.state.answers):
+        with closing(app.state.idempotency):
             if s.upstream is not None:
                 add_proxy(app, memory, s.upstream, upstream_key)
             server = Server(app, s)
@@ -179,7 +180,7 @@ def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> N
     with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
         found = store.all()
         if t.json:
-            t.say([key.told() for key in found])
+            t.say([key.public() for key in found])
             return
         if not found:
             t.note("there are no keys yet: `mnemos serve` makes the first one, `mnemos keys add` others")
@@ -210,7 +211,7 @@ def add_key(
     with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
         token, key = store.add(name, spaces=space, rights=right, days=days)
         if t.json:
-            t.say({**key.told(), "key": token})
+            t.say({**key.public(), "key": token})
         else:
             t.note(f"key {key.id}; it is shown this once:")
             print(token)
@@ -227,6 +228,6 @@ def revoke_key(
     with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
         key = store.revoke(key_id)
         if t.json:
-            t.say(key.told())
+            t.say(key.public())
         else:
             t.note(f"key {key.id} ({key.name}) is revoked", "green")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mnemos.cli.escape import UNSAFE, one_line
-from mnemos.cli.options import Settings
+from mnemos.cli.options import CliSettings
 from mnemos.errors import MnemosError, NotFound
 from mnemos.space import Space
 from mnemos.system import Mnemos
@@ -54,13 +54,13 @@ def console(file: Any) -> Console:
 class Terminal:
     """The settings of one command, its memory (opened when asked for) and its two consoles."""
 
-    def __init__(self, given: Settings) -> None:
+    def __init__(self, given: CliSettings) -> None:
         self.given = given
         self.json = given.json
         self._memory: Mnemos | None = None
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> CliSettings:
         """What is in force. The file of settings is read for commands that need it only."""
         return self.given.in_force()
 
@@ -145,7 +145,7 @@ def terminal(
     config: Path | None = None,
 ) -> Iterator[Terminal]:
     """Run a command: its errors become one line and exit code 1, Ctrl-C 130, warnings one line each."""
-    t = Terminal(Settings(root, space, embedder, as_json, reasoner, config).over(ctx.find_root().obj))
+    t = Terminal(CliSettings(root, space, embedder, as_json, reasoner, config).over(ctx.find_root().obj))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:

@@ -72,7 +72,7 @@ def export(
     write = {"archive": transfer.export_space, "jsonl": transfer.export_jsonl, "markdown": transfer.export_markdown}
     with terminal(ctx, root, space, embedder, as_json) as t:
         here = t.space()
-        with t.progress(f"exporting {here.name}", len(here)) as step:
+        with t.progress(f"exporting {here.name}", here.count()) as step:
             written = write[format](here, path, progress=step)
         if t.json:
             t.say({"space": here.name, "path": str(path), "format": format, "cubes": written})
@@ -115,9 +115,9 @@ def restore(
     with terminal(ctx, root, None, "none", as_json) as t:
         here = t.memory.restore(path, name=name, replace=replace)
         if t.json:
-            t.say({"space": here.name, "cubes": len(here)})
+            t.say({"space": here.name, "cubes": here.count()})
         else:
-            t.out.print(styled(f"{here.name} is back, with {len(here):,} cubes"), soft_wrap=True)
+            t.out.print(styled(f"{here.name} is back, with {here.count():,} cubes"), soft_wrap=True)
 
 
 def reindex(

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from mnemos import __version__
 from mnemos.errors import MnemosError
-from mnemos.serve.limits import Answers, Buckets, Metrics, Settings
+from mnemos.serve.limits import IdempotencyStore, Metrics, RateLimiter, ServerLimits
 from mnemos.system import Mnemos
 
 try:
@@ -25,8 +25,8 @@ except ImportError as gone:
     raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from gone
 
 from mnemos.serve import key_routes, logs, models, page_models, page_routes, problems, routes, static
-from mnemos.serve.dispatch import QUESTIONS, Direct, Turns
-from mnemos.serve.keys import Desk, Forbidden, Gate, KeyStore
+from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher
+from mnemos.serve.keys import Access, Forbidden, KeyStore, SpacePool
 from mnemos.serve.problems import Problem
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # and those of the page
@@ -51,12 +51,12 @@ class Guard:
     Requests of no route are counted too, and errors that no handler knows end here.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyStore, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyStore, limits: ServerLimits, metrics: Metrics) -> None:
         self.app = app
         self.keys = keys
-        self.settings = settings
+        self.limits = limits
         self.metrics = metrics
-        self.buckets = Buckets(settings.rate, settings.burst)
+        self.limiter = RateLimiter(limits.rate, limits.burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,7 +72,7 @@ class Guard:
         # routed as it was sent, so that a name may hold a slash
         raw = scope.get("raw_path")
         scope["path"] = raw.decode("ascii", "replace") if raw else quote(scope["path"])
-        limited = Limited(receive, self._most(scope), self.settings.seconds, _is_import(scope))
+        limited = Limited(receive, self._most(scope), self.limits.seconds, _is_import(scope))
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -131,7 +131,7 @@ class Guard:
     def _check_source(self, headers: Mapping[str, str]) -> None:
         """Refuse names that are not the server's (DNS rebinding), and what pages of other sites ask for."""
         host = headers.get("host", "")
-        if _name(host) not in self.settings.names:
+        if _name(host) not in self.limits.names:
             raise HTTPException(421, "this server is not called so. Start it with --name to allow another name.")
         origin = headers.get("origin")
         site = headers.get("sec-fetch-site", "none")
@@ -139,11 +139,11 @@ class Guard:
             raise HTTPException(403, "requests from pages of other sites are refused.")
 
     def _take(self, name: str) -> None:
-        if wait := self.buckets.take(name):
+        if wait := self.limiter.take(name):
             raise HTTPException(429, "too many requests. Wait as Retry-After says.", {"Retry-After": str(wait)})
 
     def _most(self, scope: Scope) -> int:
-        return self.settings.import_body if _is_import(scope) else self.settings.body
+        return self.limits.import_body if _is_import(scope) else self.limits.body
 
 
 class Limited:
@@ -258,8 +258,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{SPACE}/links", routes.links, None),
     ("POST", f"{SPACE}/consolidate", routes.consolidate, None),
     ("POST", f"{SPACE}/forget", routes.forget, None),
-    ("GET", f"{SPACE}/timeline", page_routes.timeline, page_models.Buckets),
-    ("GET", f"{SPACE}/graph", page_routes.graph, page_models.Drawn),
+    ("GET", f"{SPACE}/timeline", page_routes.timeline, page_models.TimelineShape),
+    ("GET", f"{SPACE}/graph", page_routes.graph, page_models.GraphShape),
     ("GET", f"{CUBE}/curve", page_routes.curve, page_models.CurveShape),
     ("GET", f"{SPACE}/fading", page_routes.fading, page_models.FadingShape),
     ("GET", f"{SPACE}/forms", page_routes.forms, None),
@@ -276,22 +276,22 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
 )
 
 
-def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None) -> FastAPI:
+def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = None) -> FastAPI:
     """Return the server of a memory as an ASGI app. The caller closes the memory and the keys."""
-    settings, metrics = settings or Settings(), Metrics()
+    limits, metrics = limits or ServerLimits(), Metrics()
     app = FastAPI(
         title="Mnemos", version=__version__, description="A memory for AI agents.",
         docs_url=None, redoc_url=None, redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # else a variable of the environment could turn it on
     )  # fmt: skip
-    app.state.gate = Gate(memory)
-    app.state.settings = settings
+    app.state.pool = SpacePool(memory)
+    app.state.limits = limits
     app.state.metrics = metrics
     app.state.stopping = False  # set when the server is told to end: /ready then says 503
     app.state.keys = keys
     app.state.page = static.load()
-    app.state.answers = Answers(keys.path.with_name("answers.sqlite"), settings.kept)
-    turns = Turns()
+    app.state.idempotency = IdempotencyStore(keys.path.with_name("answers.sqlite"), limits.kept)
+    dispatcher = Dispatcher()
     error = {"model": models.ProblemShape, "description": "An error, as application/problem+json."}
     for method, path, route, model in ROUTES:
         status = 201 if route.__name__ in ("add", "add_key") else 200
@@ -299,7 +299,7 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
         secured: dict[str, Any] | None = None if path in OPEN_PATHS else {"security": [{"HTTPBearer": []}]}
         asks = route in QUESTIONS
         app.router.add_api_route(
-            path, turns.wrap(route) if asks else route, methods=[method], status_code=status, responses=responses,
+            path, dispatcher.wrap(route) if asks else route, methods=[method], status_code=status, responses=responses,
             response_model=None, name=route.__name__.strip("_"), openapi_extra=secured,
             route_class_override=Direct if asks else None,
         )  # fmt: skip
@@ -320,7 +320,7 @@ def create_app(memory: Mnemos, keys: KeyStore, settings: Settings | None = None)
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics)
+    app.add_middleware(Guard, keys=keys, limits=limits, metrics=metrics)
     return app
 
 
@@ -332,6 +332,6 @@ def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | N
     from mnemos.serve.proxy import make_proxy
 
     def open_space(request: Any, name: str, right: str) -> Any:
-        return Desk(request.app.state.gate, request.state.key, name).open(right, create=right == "write")
+        return Access(request.app.state.pool, request.state.key, name).open(right, create=right == "write")
 
     app.include_router(make_proxy(memory, upstream, upstream_key=upstream_key, open_space=open_space))

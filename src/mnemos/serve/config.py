@@ -101,11 +101,11 @@ def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[Serve, list[Sett
     try:
         settings = Serve(**merged)
     except ValidationError as error:
-        raise InvalidInput(_told(error, sources)) from None
+        raise InvalidInput(_message(error, sources)) from None
     return settings, [Setting(f"serve.{name}", getattr(settings, name), sources[name]) for name in known]
 
 
-def _told(error: ValidationError, sources: Mapping[str, str]) -> str:
+def _message(error: ValidationError, sources: Mapping[str, str]) -> str:
     parts = []
     for one in error.errors(include_url=False, include_context=False):
         name = str(one["loc"][0]) if one["loc"] else ""

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, StoreBusy
 from mnemos.serve import models, routes
-from mnemos.serve.keys import Desk
+from mnemos.serve.keys import Access
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
 from mnemos.text.search import unwaited
@@ -30,7 +30,7 @@ LONG, MANY = 4_000, 50  # characters of a question, and hits, above which a sear
 QUESTIONS = (routes.search, routes.search_sessions, routes.context)
 
 
-class Turns:
+class Dispatcher:
     """Answers questions of a space without more threads than it can use.
 
     Threads at work in one space wait for each other, and each that wakes takes the interpreter from another. What takes
@@ -49,28 +49,28 @@ class Turns:
         """Return a route that takes turns, for one that asks a question."""
 
         @wraps(route)
-        async def run(desk: Desk, body: Any) -> Any:
-            if route is routes.search and _light(desk, body):
-                return await self.search(desk, body)
-            return await self.in_thread(route, desk, body)
+        async def run(access: Access, body: Any) -> Any:
+            if route is routes.search and _light(access, body):
+                return await self.search(access, body)
+            return await self.in_thread(route, access, body)
 
         return run
 
-    async def in_thread(self, work: Callable[..., Any], desk: Desk, body: Any, count: int = AT_ONCE) -> Any:
+    async def in_thread(self, work: Callable[..., Any], access: Access, body: Any, count: int = AT_ONCE) -> Any:
         """Return what is made in a thread, when it is its turn."""
-        async with self.of(desk.name, count):
-            return await run_in_threadpool(work, desk, body)
+        async with self.of(access.name, count):
+            return await run_in_threadpool(work, access, body)
 
-    async def search(self, desk: Desk, body: models.Search) -> Json:
+    async def search(self, access: Access, body: models.Search) -> Json:
         """Search; the vector of a new question is made in a thread, which leaves the interpreter alone meanwhile."""
-        if (answer := _at_once(desk, body)) is not None:
+        if (answer := _at_once(access, body)) is not None:
             return answer
-        if not knows(desk.embedder, clean(body.query)):
-            await self.in_thread(_learner(desk), desk, body, LEARNING)
-        async with self.of(desk.name, 1):  # who has waited finds the space free
-            if (answer := _at_once(desk, body)) is not None:
+        if not knows(access.embedder, clean(body.query)):
+            await self.in_thread(_learner(access), access, body, LEARNING)
+        async with self.of(access.name, 1):  # who has waited finds the space free
+            if (answer := _at_once(access, body)) is not None:
                 return answer
-            return await run_in_threadpool(routes.search, desk, body)
+            return await run_in_threadpool(routes.search, access, body)
 
 
 class Direct(APIRoute):
@@ -90,40 +90,40 @@ class Direct(APIRoute):
                 body = model.model_validate_json(await request.body())
             except (ValidationError, ClientDisconnect):
                 return await usual(request)
-            desk = await routes.desk_of_space(request, request.path_params["space"])
-            answer: Response = await self.endpoint(desk, body)
+            access = await routes.access_to_space(request, request.path_params["space"])
+            answer: Response = await self.endpoint(access, body)
             return answer
 
         return handle
 
 
-def _light(desk: Desk, body: models.Search) -> bool:
+def _light(access: Access, body: models.Search) -> bool:
     """Tell whether a search may be quick: no filters, few hits, a question of usual length, vectors that can be known."""
     plain = body.model_fields_set <= {"query", "k", "method"} and len(body.query) <= LONG and body.k <= MANY
-    return plain and (desk.embedder is None or hasattr(desk.embedder, "knows"))
+    return plain and (access.embedder is None or hasattr(access.embedder, "knows"))
 
 
-def _at_once(desk: Desk, body: models.Search) -> Json | None:
+def _at_once(access: Access, body: models.Search) -> Json | None:
     """Return the answer to a search if it takes no wait."""
     try:
-        with desk.unwaited() as space:
+        with access.unwaited() as space:
             if space is None:
                 return None
             with unwaited(space.text, body.query) as ready:
-                return routes.search(desk, body) if ready else None
+                return routes.search(access, body) if ready else None
     except StoreBusy:
         return None
 
 
-def _learner(desk: Desk) -> Callable[[Desk, models.Search], None]:
+def _learner(access: Access) -> Callable[[Access, models.Search], None]:
     """Return what has the vector of a question made and kept, and its cosines with what the space holds now."""
-    with desk.unwaited() as space:
+    with access.unwaited() as space:
         view = None if space is None else space.live.view
 
-    def learn(desk: Desk, body: models.Search) -> None:
-        if desk.embedder is not None and body.query.strip():
+    def learn(access: Access, body: models.Search) -> None:
+        if access.embedder is not None and body.query.strip():
             with suppress(EmbedderError):  # the search says so
-                vector = desk.embedder.embed([clean(body.query)])[0]
+                vector = access.embedder.embed([clean(body.query)])[0]
                 if view is not None:
                     view.corpus.vectors.foresee(vector)
 

@@ -17,7 +17,7 @@ from mnemos.errors import NotFound
 from mnemos.serve.keys import Forbidden, Key, KeyStore
 from mnemos.serve.models import Strict
 from mnemos.serve.problems import Json
-from mnemos.serve.routes import Anywhere, _plain
+from mnemos.serve.routes import AnyAccess, _plain
 
 DAY = 86_400  # seconds
 
@@ -43,35 +43,35 @@ async def _key_id(id: Annotated[str, InPath(description="The id of the key, as `
 Id = Annotated[str, Depends(_key_id)]
 
 
-def own_key(desk: Anywhere) -> Json:
+def own_key(access: AnyAccess) -> Json:
     """The key that asks: its spaces and its rights."""
-    shown = _shown(desk.key)
+    shown = _shown(access.key)
     return Json({name: shown[name] for name in ("id", "name", "spaces", "rights", "made", "expires")})
 
 
-def list_keys(desk: Anywhere, request: Request) -> Json:
+def list_keys(access: AnyAccess, request: Request) -> Json:
     """The keys that reach no further than the one that asks. Needs admin."""
-    desk.need("admin")
+    access.need("admin")
     store = _keys(request)
-    return Json({"keys": [_shown(k, store) for k in store.all() if not _beyond(desk.key, k.spaces, k.rights)]})
+    return Json({"keys": [_shown(k, store) for k in store.all() if not _beyond(access.key, k.spaces, k.rights)]})
 
 
-def add_key(desk: Anywhere, request: Request, body: NewKey) -> Json:
+def add_key(access: AnyAccess, request: Request, body: NewKey) -> Json:
     """Make a key and show it, for the only time. It may not reach further than the one that asks. Needs admin."""
-    desk.need("admin")
-    if beyond := _beyond(desk.key, body.spaces, body.rights):
+    access.need("admin")
+    if beyond := _beyond(access.key, body.spaces, body.rights):
         raise Forbidden(f"this key cannot give what it does not have: {', '.join(beyond)}. No key was made.")
     store = _keys(request)
-    token, key = store.add(body.name, spaces=body.spaces, rights=body.rights, days=_days(desk.key, body.days, store))
+    token, key = store.add(body.name, spaces=body.spaces, rights=body.rights, days=_days(access.key, body.days, store))
     return Json({"key": token, **_shown(key, store)}, 201)
 
 
-def revoke_key(desk: Anywhere, request: Request, id: Id) -> Json:
+def revoke_key(access: AnyAccess, request: Request, id: Id) -> Json:
     """Make a key invalid, at once. One that reaches further than the one that asks is not found. Needs admin."""
-    desk.need("admin")
+    access.need("admin")
     store = _keys(request)
     key = next((k for k in store.all() if k.id == id), None)
-    if key is None or _beyond(desk.key, key.spaces, key.rights):
+    if key is None or _beyond(access.key, key.spaces, key.rights):
         raise NotFound(f"there is no key {id!r}.")
     return Json(_shown(store.revoke(id), store))
 
@@ -107,4 +107,4 @@ def _days(own: Key, days: float | None, store: KeyStore) -> float | None:
 def _shown(key: Key, store: KeyStore | None = None) -> dict[str, Any]:
     """Return what is told of a key: all but its secret, which is not kept, and its seal."""
     now = store.clock() if store else utc_now()
-    return key.told() | {"state": key.state(now)}
+    return key.public() | {"state": key.state(now)}

@@ -19,13 +19,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from mnemos.cube import from_micros, to_micros, told, utc_now
+from mnemos.cube import from_micros, to_jsonable, to_micros, utc_now
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
-from mnemos.store.sqlite.audit import acting
-from mnemos.store.sqlite.connection import tried
+from mnemos.store.audit import acting
+from mnemos.store.sqlite.connection import try_lock
 from mnemos.system import Mnemos
 
 RIGHTS = ("read", "write", "erase", "admin")
@@ -70,9 +70,9 @@ class Key:
             return "revoked"
         return "valid" if self.expires is None or now < self.expires else "expired"
 
-    def told(self) -> dict[str, Any]:
+    def public(self) -> dict[str, Any]:
         """Return what may be told of the key: all but its seal."""
-        data = told(asdict(self))
+        data = to_jsonable(asdict(self))
         del data["seal"]
         return data
 
@@ -177,7 +177,7 @@ def _key(row: Sequence[Any]) -> Key:
     return Key(key_id, name, tuple(json.loads(spaces)), tuple(json.loads(rights)), made, expires, revoked)
 
 
-class Gate:
+class SpacePool:
     """The spaces behind a server: opened on demand, closed when long unused, removed only when nobody is at work."""
 
     def __init__(self, memory: Mnemos, most: int = OPEN) -> None:
@@ -221,7 +221,7 @@ class Gate:
     @contextmanager
     def unwaited(self, name: str) -> Iterator[Space | None]:
         """Give a space if it is open and nobody opens, closes or removes one; else None. Nobody does meanwhile."""
-        with tried(self._change) as held:
+        with try_lock(self._change) as held:
             there = held and name in self._uses and name not in self._leaving and name in self.memory
             yield self.memory.space(name) if there else None
 
@@ -248,11 +248,11 @@ class Gate:
                 self._change.notify_all()
 
 
-class Desk:
+class Access:
     """What one request may do: every route gets its spaces from here and from nowhere else."""
 
-    def __init__(self, gate: Gate, key: Key, space: str = "") -> None:
-        self._gate = gate
+    def __init__(self, pool: SpacePool, key: Key, space: str = "") -> None:
+        self._pool = pool
         self.key = key
         self.name = space
 
@@ -265,19 +265,19 @@ class Desk:
         self.check(right, *more)
         # reading is not logged, and a streamed answer is read in many contexts
         named = nullcontext() if (right, *more) == ("read",) else acting(f"key {self.key.id}")
-        with self._gate.use(self.name, create=create, alone=alone) as space, named:
+        with self._pool.use(self.name, create=create, alone=alone) as space, named:
             yield space
 
     @property
     def embedder(self) -> Embedder | None:
         """What makes vectors of questions, for all spaces."""
-        return self._gate.memory.embedder
+        return self._pool.memory.embedder
 
     @contextmanager
     def unwaited(self) -> Iterator[Space | None]:
-        """Give the space of the request for reading, if that takes no wait; see `Gate.unwaited`."""
+        """Give the space of the request for reading, if that takes no wait; see `SpacePool.unwaited`."""
         self.check("read")
-        with self._gate.unwaited(self.name) as space:
+        with self._pool.unwaited(self.name) as space:
             yield space
 
     def check(self, right: str, *more: str) -> None:
@@ -292,17 +292,17 @@ class Desk:
     def remove(self) -> None:
         """Remove the space of the request. Needs the right admin."""
         self.check("admin")
-        self._gate.remove(self.name)
+        self._pool.remove(self.name)
 
     def spaces(self, right: str = "read") -> list[str]:
         """Return the names of the spaces in which the key has a right."""
-        return [name for name in self._gate.memory.spaces() if self.key.may(right, name)]
+        return [name for name in self._pool.memory.spaces() if self.key.may(right, name)]
 
     def others(self, right: str) -> Iterator[Space]:
         """Yield the spaces in which the key has a right, one after the other."""
         for name in self.spaces(right):
             try:
-                with self._gate.use(name, passing=True) as space:
+                with self._pool.use(name, passing=True) as space:
                     yield space
             except (NotFound, StoreError):
                 continue

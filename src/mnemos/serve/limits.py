@@ -27,7 +27,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerLimits:
     """What a server allows. `hosts` are names by which it is called, besides those of the loopback.
 
     Bytes of a body (an import and one line of it have limits of their own), requests a second of a key (or, without
@@ -100,7 +100,7 @@ class PrivateFile:
             self._db.close()
 
 
-class Answers(PrivateFile):
+class IdempotencyStore(PrivateFile):
     """What was answered under an Idempotency-Key. Of texts nothing is kept, so that what is erased is not here either.
 
     An answer is kept as the ids and versions of cubes, a body as a hash under a key that only the sender brings.
@@ -147,7 +147,7 @@ def name_of(*parts: str) -> bytes:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=32).digest()
 
 
-class Buckets:
+class RateLimiter:
     """Token buckets by name: `rate` tokens a second, at most `burst`."""
 
     def __init__(self, rate: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:

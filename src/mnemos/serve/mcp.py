@@ -200,7 +200,8 @@ class Tools:
             if question:
                 hits = here.search(question, limit, include_superseded=True, **times)
             else:
-                hits = [Hit(c, 0.0, {}) for c in heapq.nlargest(limit, _all(here, times), key=lambda c: c.at)]
+                every = here.cubes(limit=1_000, include_superseded=True, **times)
+                hits = [Hit(c, 0.0, {}) for c in heapq.nlargest(limit, every, key=lambda c: c.at)]
             kept, withheld = _quarantine(here, question or "", hits)
             cubes = sorted((hit.cube for hit in kept), key=lambda c: (c.at, c.learned))
             return {"note": DATA, "cubes": [_show(cube) for cube in cubes], **withheld}
@@ -234,14 +235,6 @@ class Tools:
 def _given(**values: Any) -> Result:
     """Return what was given: agents pass "" for what they leave open."""
     return {name: value for name, value in values.items() if value}
-
-
-def _all(here: Space, filters: Result) -> Iterator[MemCube]:
-    cursor: int | None = 0
-    while cursor is not None:
-        page = here.list(limit=1_000, cursor=cursor, include_superseded=True, **filters)
-        yield from page.items
-        cursor = page.next_cursor
 
 
 def _facts(here: Space, subject: str | None, *, ended: bool = False) -> Sequence[KnownFact]:

@@ -6,18 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat
 
-from mnemos.serve.models import Moment, Strict, Whole
+from mnemos.serve.models import Query, Strict, Whole, filtered
 
 
-class Timeline(Strict):
-    """Which cubes, by when they happened, and how wide the buckets are."""
+@filtered
+class Timeline(Query):
+    """Which cubes, by when they happened, and how wide the buckets are; `where` is a JSON object."""
 
     by: Literal["day", "week", "month", "year", "century", "auto"] = "auto"
-    as_of: Moment = None
-    since: Moment = None
-    until: Moment = None
-    speaker: str | None = None
-    kind: str | None = None
 
 
 class Graph(Strict):
@@ -73,7 +69,7 @@ class Bucket(BaseModel):
     n: int
 
 
-class Buckets(BaseModel):
+class TimelineShape(BaseModel):
     """A timeline: buckets without a gap, from the first cube to the last."""
 
     by: Literal["day", "week", "month", "year", "century"]
@@ -102,7 +98,7 @@ class Edge(BaseModel):
     weight: float
 
 
-class Drawn(BaseModel):
+class GraphShape(BaseModel):
     """A graph: both ends of every edge are among the nodes."""
 
     nodes: list[Node]

@@ -17,7 +17,7 @@ from mnemos.inspect import fading as overview
 from mnemos.inspect.graph import graph as graph_of
 from mnemos.serve import page_models as models
 from mnemos.serve.problems import Json
-from mnemos.serve.routes import Here, Id, _rows
+from mnemos.serve.routes import Id, SpaceAccess, _rows
 from mnemos.store.sqlite.inspect import sizes
 from mnemos.text.consolidate.runs import runs as runs_of
 from mnemos.text.forget.policy import Policy
@@ -28,7 +28,7 @@ ERASING = ("archived_cubes", "archived_bytes", "archived_days")  # the limits of
 
 def ready(request: Request) -> Json:
     """Tell that the root can be read and written and that the keys answer; 503 otherwise. Needs no key."""
-    root = request.app.state.gate.memory.root
+    root = request.app.state.pool.memory.root
     if request.app.state.stopping:
         raise HTTPException(503, "the server is ending.", {"Retry-After": "5"})
     try:
@@ -44,30 +44,30 @@ def ready(request: Request) -> Json:
     return Json({"status": "ready"})
 
 
-def timeline(desk: Here, asked: Annotated[models.Timeline, Query()]) -> Json:
+def timeline(access: SpaceAccess, asked: Annotated[models.Timeline, Query()]) -> Json:
     """How much happened when, in at most 400 buckets; with `as_of` as was believed then. One scan in SQL, O(N)."""
-    with desk.open("read") as here:
-        found = overview.timeline(here, **asked.model_dump())
+    with access.open("read") as space:
+        found = overview.timeline(space, **asked.given())
         first, last = (None if t is None else t.isoformat() for t in (found.first, found.last))
         buckets = [{"start": start.isoformat(), "n": n} for start, n in found.buckets]
         return Json({"by": found.by, "first": first, "last": last, "buckets": buckets})
 
 
-def graph(desk: Here, asked: Annotated[models.Graph, Query()]) -> Json:
+def graph(access: SpaceAccess, asked: Annotated[models.Graph, Query()]) -> Json:
     """Cubes and their links around one of them, or around those with the most links. By index: O(links shown)."""
-    with desk.open("read") as here:
-        found = graph_of(here, **asked.model_dump())
+    with access.open("read") as space:
+        found = graph_of(space, **asked.model_dump())
         nodes = [
-            _node(c, strength) for c, strength in zip(found.cubes, overview.strengths(here, found.cubes), strict=True)
+            _node(c, strength) for c, strength in zip(found.cubes, overview.strengths(space, found.cubes), strict=True)
         ]
         edges = [{"source": e.a, "target": e.b, "kind": e.kind, "weight": e.weight} for e in found.links]
         return Json({"nodes": nodes, "edges": edges})
 
 
-def curve(desk: Here, id: Id, days: Annotated[float, Query(gt=0, le=36_500)] = 90) -> Json:
+def curve(access: SpaceAccess, id: Id, days: Annotated[float, Query(gt=0, le=36_500)] = 90) -> Json:
     """What the law of the space says that a cube is worth in the next days, if nothing touches it. O(log N)."""
-    with desk.open("read") as here:
-        found = overview.curve(here, id, days=days)
+    with access.open("read") as space:
+        found = overview.curve(space, id, days=days)
         return Json({
             "law": found.law, "now": found.now, "floor": found.floor,
             "points": [{"at": at.isoformat(), "strength": strength} for at, strength in found.points],
@@ -75,10 +75,10 @@ def curve(desk: Here, id: Id, days: Annotated[float, Query(gt=0, le=36_500)] = 9
         })  # fmt: skip
 
 
-def fading(desk: Here, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
+def fading(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
     """What the policy lets go of now, and the weakest of the rest: at most `limit` of each. One scan of numbers, O(N)."""
-    with desk.open("read") as here:
-        found = overview.fading(here, limit=limit)
+    with access.open("read") as space:
+        found = overview.fading(space, limit=limit)
         return Json({
             "law": found.policy.law, "policy": asdict(found.policy),
             "archive": _briefs(found.archive), "erase": _briefs(found.erase), "next": _briefs(found.next),
@@ -86,10 +86,10 @@ def fading(desk: Here, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Jso
         })  # fmt: skip
 
 
-def forms(desk: Here) -> Json:
+def forms(access: SpaceAccess) -> Json:
     """What a space holds by form and kind, and what its parts take up, in bytes. Scans in SQL, O(N)."""
-    with desk.open("read") as here:
-        found = sizes(here.store)
+    with access.open("read") as space:
+        found = sizes(space.store)
         parts = (("words index", found.words), ("vectors", found.vectors), ("versions", found.versions),
                  ("links", found.links), ("file", found.file))  # fmt: skip
         return Json({
@@ -98,55 +98,55 @@ def forms(desk: Here) -> Json:
         })  # fmt: skip
 
 
-def runs(desk: Here, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> Json:
+def runs(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> Json:
     """What the last consolidations did and when, newest first; those that changed nothing are not kept. O(1)."""
-    with desk.open("read") as here:
-        return Json({"runs": _rows(runs_of(here.store, limit=limit))})
+    with access.open("read") as space:
+        return Json({"runs": _rows(runs_of(space.store, limit=limit))})
 
 
 # -- changes
 
 
-def pin(desk: Here, id: Id, body: models.Pin) -> Json:
+def pin(access: SpaceAccess, id: Id, body: models.Pin) -> Json:
     """Keep a cube from being let go of, or no longer. Needs read and write."""
-    with desk.open("read", "write") as here:
-        here.pin(id, on=body.on)
-        return Json(here.get(id).to_dict())
+    with access.open("read", "write") as space:
+        space.pin(id, on=body.on)
+        return Json(space.get(id).to_dict())
 
 
-def archive(desk: Here, body: models.Archive) -> Json:
+def archive(access: SpaceAccess, body: models.Archive) -> Json:
     """Take cubes out of search, or with `back` into it again; tells which changed. Needs read and write."""
-    with desk.open("read", "write") as here:
-        change = here.unarchive if body.back else here.archive
+    with access.open("read", "write") as space:
+        change = space.unarchive if body.back else space.archive
         return Json({"changed": list(change(body.ids))})
 
 
-def fade(desk: Here, body: models.Fade | None = None) -> Json:
+def fade(access: SpaceAccess, body: models.Fade | None = None) -> Json:
     """Say what the policy lets go of (needs read), or with preview=false do it (needs read, write and erase). O(N)."""
     preview = body is None or body.preview
-    with desk.open("read", *(() if preview else ("write", "erase"))) as here:
-        return Json(asdict(here.fade(preview=preview)))
+    with access.open("read", *(() if preview else ("write", "erase"))) as space:
+        return Json(asdict(space.fade(preview=preview)))
 
 
-def policy(desk: Here) -> Json:
+def policy(access: SpaceAccess) -> Json:
     """What the space lets go of, and by which law."""
-    with desk.open("read") as here:
-        return Json(asdict(here.policy))
+    with access.open("read") as space:
+        return Json(asdict(space.policy))
 
 
-def set_policy(desk: Here, body: models.PolicyShape) -> Json:
+def set_policy(access: SpaceAccess, body: models.PolicyShape) -> Json:
     """Change what the space lets go of. Needs read and write, and erase too where more would be erased than now."""
     try:
         wanted = Policy(**body.model_dump())
     except NotFound as error:  # of the law: the space would be told to be missing
         raise InvalidInput(str(error)) from error
     overview.check_law(wanted)
-    with desk.open("read", "write") as here:
-        now = here.policy
+    with access.open("read", "write") as space:
+        now = space.policy
         erasing = [name for name in ERASING if getattr(wanted, name) not in (None, getattr(now, name))]
         if erasing:
-            desk.check("erase")
-        here.policy = wanted
+            access.check("erase")
+        space.policy = wanted
         return Json(asdict(wanted))
 
 

@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
         self._check_certificate()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         address = f"{'https' if self.pair else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-        root = str(self.app.state.gate.memory.root)
+        root = str(self.app.state.pool.memory.root)
         more = {"address": address, "root": root, "version": __version__, "pid": os.getpid()}
         log.info("serving", extra={"more": more})
         tell_manager("READY=1")
@@ -142,7 +142,7 @@ def run(server: Server, close: Callable[[], None]) -> None:
 def share_arena() -> None:
     """Let all threads take memory from one place: glibc gives each its own, and what falls between them is never used again.
 
-    Without it the resident memory of a server goes on growing, ever more slowly (benchmarks/serve_soak.py).
+    Without it the resident memory of a server goes on growing, ever more slowly (benchmarks/serve/soak.py).
     """
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))

@@ -148,15 +148,10 @@ def export_markdown(space: Space, folder: Path, *, progress: Callable[[int], Non
     like a turn. Raises StoreError when the folder cannot be written.
     """
     sessions: dict[str, list[MemCube]] = {}
-    cursor: int | None = None
-    while True:
-        page = space.list(limit=1_000, cursor=cursor)
-        for cube in page.items:
-            sessions.setdefault(cube.session or "", []).append(cube)
+    for cube in space.cubes(limit=1_000):
+        sessions.setdefault(cube.session or "", []).append(cube)
         if progress:
-            progress(len(page.items))
-        if (cursor := page.next_cursor) is None:
-            break
+            progress(1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for session, cubes in sessions.items():

@@ -65,7 +65,7 @@ class Site:
     def close(self):
         self.stop()
         self.memory.close()
-        self.app.state.answers.close()
+        self.app.state.idempotency.close()
         self.keys.close()
 
     def key(self, rights=RIGHTS, spaces=("*",), name="tester", **more):

@@ -49,7 +49,7 @@ def test_from_a_search_over_a_hit_and_an_edit_to_a_preview_by_keyboard_alone(sit
     press("Control+Enter")
     visit.wait("cube")
     page.get_by_text("Always.").first.wait_for()
-    cube = next(c for c in reach.list(limit=100).items if c.text.endswith("Always."))
+    cube = next(c for c in reach.cubes(limit=100).items if c.text.endswith("Always."))
     assert cube.version == 2
     for _ in range(40):
         press("Tab")
@@ -84,7 +84,7 @@ def test_what_is_typed_into_a_field_is_no_command(site, visit, reach):
 
 
 def test_no_view_is_wider_than_a_phone(site, visit, reach):
-    cube = next(c for c in reach.list(limit=100).items if c.text.startswith("W"))
+    cube = next(c for c in reach.cubes(limit=100).items if c.text.startswith("W"))
     visit.page.set_viewport_size({"width": 360, "height": 740})
     page = visit.open("s/reach", filled="search")
 
@@ -162,7 +162,7 @@ NAMELESS = """
 def test_text_stands_out_from_what_is_behind_it(site, visit, reach, scheme):
     page = visit.page
     page.emulate_media(color_scheme=scheme)
-    cube = reach.list(limit=1).items[0]
+    cube = reach.cubes(limit=1).items[0]
     visit.open("s/reach", filled="search")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(int(n) for n in re.findall(r"\d+", background)[:3]) < 200) == (scheme == "dark")
@@ -187,7 +187,7 @@ def test_the_colours_can_be_chosen_and_are_remembered(site, visit, reach):
 
 
 def test_everything_that_can_be_used_has_a_name(site, visit, reach):
-    cube = reach.list(limit=1).items[0]
+    cube = reach.cubes(limit=1).items[0]
     page = visit.open("s/reach", filled="search")
     for view in (*VIEWS, f"cube/{cube.id}", f"edit/{cube.id}"):
         visit.go(f"s/reach/{view}", view.split("/")[0])

@@ -18,7 +18,7 @@ def offered(page):
 
 def test_a_key_that_may_only_read_sees_no_button_that_writes(site, visit):
     space = site.fill("readers")
-    cube = space.list().items[0]
+    cube = space.cubes().items[0]
     space.update(cube.id, content="I live in Porto, near the river.")
     page = visit.open("s/readers", token=site.key(["read"]), filled="search")
     assert not {text for text in offered(page) if WRITES.fullmatch(text)}
@@ -38,7 +38,7 @@ def test_a_key_that_may_only_read_sees_no_button_that_writes(site, visit):
 
 def test_a_key_that_may_do_everything_is_offered_it(site, visit):
     space = site.fill("admins")
-    page = visit.open(f"s/admins/cube/{space.list().items[0].id}", filled="cube")
+    page = visit.open(f"s/admins/cube/{space.cubes().items[0].id}", filled="cube")
     assert {"Add", "Edit", "Pin", "Archive", "Forget…", "Audit log", "Keys", "Spaces"} <= offered(page)
 
 
@@ -50,7 +50,7 @@ def test_a_key_that_may_only_write_can_add(site, visit):
     page.get_by_label("What shall be remembered").fill("A note for later.")
     page.get_by_role("button", name="Remember").click()
     page.wait_for_selector("text=1 memory stored")
-    assert site.memory.space("inbox").list().items[0].text == "A note for later."
+    assert site.memory.space("inbox").cubes().items[0].text == "A note for later."
 
 
 def test_an_admin_makes_a_key_which_is_shown_once_and_revokes_it(site, visit):

@@ -28,7 +28,7 @@ def hostile(site):
 
 def test_stored_markup_is_shown_as_text_in_every_view(site, visit, hostile):
     token = site.key(name="<img src=x onerror=alert(5)>")
-    cube = next(c for c in hostile.list(limit=10).items if c.metadata)
+    cube = next(c for c in hostile.cubes(limit=10).items if c.metadata)
     hostile.update(cube.id, content=BAD + " again")
     space = urllib.request.quote(hostile.name, safe="")
     page = visit.open(f"s/{space}", token=token, filled="search")
@@ -61,7 +61,7 @@ def test_stored_markup_is_shown_as_text_in_every_view(site, visit, hostile):
 
 
 def test_links_in_a_memory_are_not_made_clickable(site, visit, hostile):
-    cube = next(c for c in hostile.list(limit=10).items if not c.metadata)
+    cube = next(c for c in hostile.cubes(limit=10).items if not c.metadata)
     page = visit.open(f"s/{urllib.request.quote(hostile.name, safe='')}/cube/{cube.id}", filled="cube")
     assert LINK in page.locator(".split .text").inner_text()
     hrefs = {a.get_attribute("href") for a in page.locator("a[href]").all()}

@@ -18,7 +18,7 @@ def test_a_wrong_key_is_told_and_nothing_is_kept(site, visit):
 
 def test_a_key_that_ends_while_one_writes_leads_to_sign_in_and_the_text_is_kept(site, visit):
     space = site.fill("ended")
-    cube = space.list().items[1]
+    cube = space.cubes().items[1]
     token = site.key()
     page = visit.open(f"s/ended/edit/{cube.id}", token=token, filled="edit")
     page.get_by_label("What shall be remembered").fill("A long text that took an hour.")
@@ -110,7 +110,7 @@ def test_a_server_that_is_gone_is_told_and_text_is_kept_until_it_is_back(site, v
         site.start()
     page.get_by_role("button", name="Try again").click()
     page.wait_for_selector("text=1 memory stored")
-    assert [c.text for c in space.list(limit=100).items].count("Written while the server was away.") == 1
+    assert [c.text for c in space.cubes(limit=100).items].count("Written while the server was away.") == 1
 
 
 def test_an_answer_that_was_lost_does_not_store_twice(site, visit):
@@ -131,7 +131,7 @@ def test_an_answer_that_was_lost_does_not_store_twice(site, visit):
         page.get_by_role("button", name="Try again").click()
     page.wait_for_selector("text=1 memory stored")
     assert answer.value.headers["idempotent-replayed"] == "true"
-    assert [c.text for c in space.list(limit=100).items].count("Once only.") == 1
+    assert [c.text for c in space.cubes(limit=100).items].count("Once only.") == 1
 
 
 @pytest.mark.parametrize(

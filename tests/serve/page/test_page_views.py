@@ -172,7 +172,7 @@ def test_more_can_be_shown_around_a_node(site, visit, ana):
 
 
 def test_a_memory_shows_its_header_links_and_strength(site, visit, ana):
-    old = ana.list(state="superseded", include_superseded=True).items[0]
+    old = ana.cubes(state="superseded", include_superseded=True).items[0]
     page = visit.open(f"s/ana/cube/{old.id}", filled="cube")
     assert visit.texts(".split .text") == [old.text]
     header = dict(line.split("\n")[:2] for line in page.locator(".facts > div").all_inner_texts())
@@ -232,7 +232,7 @@ def test_the_audit_log_is_shown_newest_first_and_verified(site, visit):
     page = visit.open("s/logged/audit", filled="audit")
     entries = site.ask("GET", "/v1/spaces/logged/audit?limit=1000")["entries"]
     first = [int(text) for text in visit.texts("tbody td:first-child")]
-    assert first == [entry["i"] for entry in entries][::-1][:50]
+    assert first == [entry["index"] for entry in entries][::-1][:50]
     assert page.locator("[data-verified=true]").is_visible()
     page.get_by_role("button", name="Older").click()
     page.locator("tbody td:first-child").first.get_by_text(str(len(entries) - 50), exact=True).wait_for()
@@ -282,7 +282,7 @@ def test_adding_stores_once_and_edits_make_versions_that_can_be_rolled_back(site
 
 def test_a_version_that_somebody_else_wrote_meanwhile_is_not_overwritten_unseen(site, visit):
     space = site.fill("both")
-    cube = space.list().items[1]
+    cube = space.cubes().items[1]
     page = visit.open(f"s/both/edit/{cube.id}", filled="edit")
     page.get_by_label("What shall be remembered").fill("Mine.")
     space.update(cube.id, content="Theirs.")
@@ -299,7 +299,7 @@ def test_a_version_that_somebody_else_wrote_meanwhile_is_not_overwritten_unseen(
 
 def test_memories_are_pinned_and_archived_and_brought_back(site, visit):
     space = site.fill("shelf")
-    cube = space.list().items[0]
+    cube = space.cubes().items[0]
     page = visit.open(f"s/shelf/cube/{cube.id}", filled="cube")
     for press, then, pinned, state in (
         ("Pin", "Unpin", True, "active"), ("Archive", "Bring back", True, "archived"),
@@ -323,7 +323,7 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     assert visit.ids() == would
     assert len(would) >= 1
     late = space.add("Fado eats sardines again.", speaker="Bo")  # came in after the preview: it stays
-    before = len(space)
+    before = space.count()
     page.get_by_role("button", name=re.compile("^Forget .*…$")).click()
     with page.expect_response("**/forget") as answer:
         page.locator("dialog").get_by_role("button", name="Forget").click()
@@ -332,6 +332,6 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     receipt = answer.value.json()
     assert receipt["verified"] is True
     assert set(would) <= set(receipt["ids"])
-    assert len(space) < before
+    assert space.count() < before
     assert space.get(late.id).text == "Fado eats sardines again."
     assert page.get_by_role("link", name="Save as a file").get_attribute("download").startswith("receipt-")

@@ -18,7 +18,7 @@ def test_spaces_sessions_and_times(talk, upstream):
     talk.ask("I like figs.", extra_headers={"X-Mnemos-Space": "caf%C3%A9", "X-Mnemos-Session": "s1"})
     answer = "She lives in Lisbon."
     assert talk.stored("café", 2) == [("user", "I like figs.", "s1"), ("assistant", answer, "s1")]
-    first, second = talk.memory.space("café").list().items
+    first, second = talk.memory.space("café").cubes().items
     assert first.at <= second.at
     assert "default" not in talk.memory
     names = {n.lower() for n in upstream.got[-1][1]}

@@ -104,7 +104,7 @@ def test_ids_do_not_give_away_texts(memory, upstream, tmp_path):
     with proxied(memory, upstream.url) as talk:
         talk.ask("I like figs.")
         talk.stored(at_least=2)
-        ids = {c.id for c in memory.space("default").list().items}
+        ids = {c.id for c in memory.space("default").cubes().items}
     key = tmp_path / "serve" / "chats.key"
     assert key.stat().st_mode & 0o777 == 0o600
     body = json.dumps({"messages": [{"role": "user", "content": "I like figs."}]}).encode()

@@ -139,7 +139,7 @@ class Talk:
         until = time.monotonic() + 10
         while True:
             here = self.memory.space(space)
-            found = [(c.role, c.text, c.session) for c in here.list().items]
+            found = [(c.role, c.text, c.session) for c in here.cubes().items]
             if len(found) >= at_least or time.monotonic() > until:
                 return found
             time.sleep(0.02)

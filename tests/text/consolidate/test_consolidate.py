@@ -41,7 +41,7 @@ def space(tmp_path, clock):
 
 
 def derived(space):
-    return [c for kind in DERIVED for c in space.list(kind=kind, limit=1_000).items]
+    return [c for kind in DERIVED for c in space.cubes(kind=kind, limit=1_000).items]
 
 
 def state(space):
@@ -53,7 +53,7 @@ def test_sessions_days_and_weeks_are_summed_up_and_can_be_descended(space):
     space.add_many(talk(8))
     done = space.consolidate()
     assert (done.written["session"], done.written["day"], done.written["week"]) == (16, 8, 1)
-    [week] = [c for c in space.list(kind="summary", limit=100).items if c.metadata["level"] == "week"]
+    [week] = [c for c in space.cubes(kind="summary", limit=100).items if c.metadata["level"] == "week"]
     days = sorted((space.get(i) for i in week.parents), key=lambda c: c.at)
     assert [d.metadata["level"] for d in days] == ["day"] * 7
     session = min((space.get(i) for i in days[0].parents), key=lambda c: c.at)
@@ -126,7 +126,7 @@ def test_search_leaves_derived_cubes_out_unless_asked(space):
     assert {h.cube.kind for h in space.search("garden", k=50)} == {"turn"}
     assert {h.cube.kind for h in space.search("garden", k=50, kind="summary")} == {"summary"}
     assert "summary" in {h.cube.kind for h in space.search("garden", k=50, include_derived=True)}
-    assert len(space) == 36
+    assert space.count() == 36
 
 
 def test_a_profile_says_what_holds_now_and_names_its_sources(space, clock):
@@ -134,14 +134,14 @@ def test_a_profile_says_what_holds_now_and_names_its_sources(space, clock):
         space.add(text, speaker="Ana")
         clock.now += timedelta(days=1)
     space.consolidate()
-    [profile] = space.list(kind="profile").items
+    [profile] = space.cubes(kind="profile").items
     assert profile.text.splitlines() == [
         "What is known about ana:", "work at: Bosch (since 2024-01-02)", "live in: Faro (since 2024-01-03)",
     ]  # fmt: skip
     assert {space.get(i).text for i in profile.parents} == {"I work at Bosch.", "I moved to Faro."}
     space.add("I joined Siemens.", speaker="Ana")
     space.consolidate()
-    [again] = space.list(kind="profile").items
+    [again] = space.cubes(kind="profile").items
     assert (again.id, again.version) == (profile.id, 2)
     assert "Siemens" in again.text
     assert "Bosch" not in again.text
@@ -150,7 +150,7 @@ def test_a_profile_says_what_holds_now_and_names_its_sources(space, clock):
 def test_what_is_often_recalled_moves_to_the_long_term_and_stays(space, clock):
     space.policy = Policy(cubes=5)
     space.add_many(talk(2, turns=5))
-    hot = space.list().items[0]
+    hot = space.cubes().items[0]
     for _ in range(6):
         clock.now += timedelta(days=10)
         space.search(hot.text, k=1)

@@ -89,7 +89,7 @@ def test_links_that_follow_from_the_rows_are_shown_with_a_cube(space, clock):
 def test_the_same_statement_again_strengthens_the_cube_that_is_there(space, clock):
     first, again, variant = tell(space, clock, "I live in Porto.", "i live in porto!", "I am living in Porto now")
     assert first.id == again.id == variant.id
-    assert len(space) == 1
+    assert space.count() == 1
     assert [d.action for d in space.decisions(first.id)] == ["NOOP", "NOOP"]
     space.flush()
     cube = space.get(first.id)
@@ -107,7 +107,7 @@ def test_turns_of_a_session_and_cubes_with_ids_are_never_merged(space, clock):
     tell(space, clock, "I live in Porto.", "I live in Porto.", session="s1")
     space.add("I live in Porto.", speaker="Ana", id="mine")
     space.add("I live in Porto.", speaker="Ana", metadata={"from": "form"})
-    assert len(space) == 4
+    assert space.count() == 4
 
 
 def test_a_cube_that_says_more_stays_but_stands_behind_the_change(space, clock):
@@ -163,7 +163,7 @@ def test_erasing_what_superseded_a_cube_brings_it_back(space, clock):
 
 def test_appending_decides_nothing(space, clock):
     tell(space, clock, "I live in Porto.", "I live in Porto.", "I moved to Faro.", decide=False)
-    assert len(space) == 3
+    assert space.count() == 3
     assert space.facts() == []
 
 
@@ -172,7 +172,7 @@ def test_a_batch_decides_in_its_order(space, clock):
     space.add_many([{"content": t, "speaker": "Ana", "at": T0 + timedelta(days=i)} for i, t in enumerate(texts)])
     assert living(space, "live in") == ["Braga"]
     assert living(space, "feeling about tea") == ["dislikes"]
-    assert {c.text for c in space.list().items} == {"I moved to Braga.", "I hate tea."}
+    assert {c.text for c in space.cubes().items} == {"I moved to Braga.", "I hate tea."}
 
 
 def test_rollback_brings_a_version_back_and_loses_none(space, clock):

@@ -26,8 +26,8 @@ def check_bits(*widths: int) -> None:
 class Packed:
     """A tensor (B, H, T, D) in few bits: x = low + scale * code, with a scale and a low for each group of numbers.
 
-    Groups lie along `axis`: with 2, tokens share a scale (per channel); with 3, channels share one (per token). The last
-    group may be shorter.
+    Groups lie along `axis`: with 2, tokens share a scale (per channel); with 3, channels share one (per token). The
+    last group may be shorter.
     """
 
     codes: Tensor  # uint8, the numbers of a group side by side, 8 / bits in a byte

@@ -32,11 +32,12 @@ COST = 4 + 2
 class Kivi:
     """Rounds keys per channel (`group` tokens share a scale) and values per token (`group` channels share one).
 
-    q = round((x - low) / s) with s = (max - min) / (2^bits - 1). Outliers of keys sit in fixed channels: per channel they
-    widen no other channel's scale. What is packed is never packed again. The axes can be chosen, to compare the four layouts.
+    q = round((x - low) / s) with s = (max - min) / (2^bits - 1). Outliers of keys sit in fixed channels: per channel
+    they widen no other channel's scale. What is packed is never packed again. The axes can be chosen, to compare the
+    four layouts.
 
-    Deviations: the last group of a prompt may be shorter, and groups are made equally long; scales and lows are float16;
-    padding is rounded with the rest.
+    Deviations: the last group of a prompt may be shorter, and groups are made equally long; scales and lows are
+    float16; padding is rounded with the rest.
     """
 
     bits: int = 2  # of keys: 1, 2, 4 or 8

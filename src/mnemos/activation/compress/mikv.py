@@ -49,13 +49,13 @@ class Demote:
 class MiKV:
     """Holds important entries in `high` bits and the others in `low` bits, rounded per token.
 
-    The score and budgets of the `CacheMethod`, with `on_evict=Demote()`, decide which entries are important; in the paper
-    the score is H2O. With `balance`, channel c of the keys is multiplied by b_c = sqrt(max |q_c| / max |k_c|) of the prompt
-    before rounding and divided by it when read (the paper divides the query, which is the same). The query heads of a
-    group share b; padding counts in it. Heads must have equal budgets.
+    The score and budgets of the `CacheMethod`, with `on_evict=Demote()`, decide which entries are important; in the
+    paper the score is H2O. With `balance`, channel c of the keys is multiplied by b_c = sqrt(max |q_c| / max |k_c|) of
+    the prompt before rounding and divided by it when read (the paper divides the query, which is the same). The query
+    heads of a group share b; padding counts in it. Heads must have equal budgets.
 
-    On the small models it answers far more than eviction by the same score in as many bytes, and as much as rounding all
-    entries alike.
+    On the small models it answers far more than eviction by the same score in as many bytes, and as much as rounding
+    all entries alike.
     """
 
     low: int = 2  # bits of the other entries: 1, 2, 4 or 8

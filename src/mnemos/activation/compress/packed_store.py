@@ -44,9 +44,9 @@ def without_vectors(entries: Entries) -> Entries:
 class PackedStore(ABC):
     """Holds entries as they are while the prompt is read, then the older ones as parts that never change again.
 
-    When the prompt ends, all but the `residual` newest entries are packed; later, `group` entries at a time once there are
-    `residual + group` unpacked ones, before the next call: whatever a call reads is attended to unpacked by that call. A
-    subclass implements `pack`. Raises InvalidInput for methods that evict while generating.
+    When the prompt ends, all but the `residual` newest entries are packed; later, `group` entries at a time once there
+    are `residual + group` unpacked ones, before the next call: whatever a call reads is attended to unpacked by that
+    call. A subclass implements `pack`. Raises InvalidInput for methods that evict while generating.
     """
 
     def __init__(self, residual: int, group: int) -> None:

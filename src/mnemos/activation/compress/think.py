@@ -28,10 +28,11 @@ from mnemos.registry import Paper, register
 class ThinK:
     """Keeps the (1 - `ratio`) D channels of a head's keys with the largest |Q_i K_i^T|_F over the last `window` queries.
 
-    The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads that
-    share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is read has
-    zeros elsewhere, which is what the paper's masked query gives. Later groups are packed by the channels that the prompt
-    chose. With `bits`, keys (per channel) and values (per token) are rounded too, as in KIVI. Heads must have equal budgets.
+    The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads
+    that share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is
+    read has zeros elsewhere, which is what the paper's masked query gives. Later groups are packed by the channels that
+    the prompt chose. With `bits`, keys (per channel) and values (per token) are rounded too, as in KIVI. Heads must
+    have equal budgets.
 
     On the small models ranking by the norm of keys alone answers as much; random channels answer far less.
     """

@@ -38,9 +38,9 @@ class XQuant:
     rounded per channel and per token: smaller where keys and values together are no wider than X (grouped heads). With
     `across` (XQuant-CL) layer l holds X_l - X'_{l-1} only, where X'_{l-1} is what the layers below sum up to.
 
-    Reading costs 4 T W H D operations a layer and call. All heads hold all tokens: nothing can be evicted, and padding is
-    refused. The factors of the weights are computed once for this object. On the small models X_l - X_{l-1} is larger than
-    X_l (they have two layers), and `across` answers less than the same bits without it.
+    Reading costs 4 T W H D operations a layer and call. All heads hold all tokens: nothing can be evicted, and padding
+    is refused. The factors of the weights are computed once for this object. On the small models X_l - X_{l-1} is
+    larger than X_l (they have two layers), and `across` answers less than the same bits without it.
     """
 
     bits: int | None = 4  # per number: 1, 2, 4 or 8; None: not rounded

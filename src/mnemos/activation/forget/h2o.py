@@ -29,10 +29,10 @@ class H2O:
     divided by the number of queries that could see entry i, which is not the paper's: in a short text the sum is
     largest for whatever came first, since every entry gets a share of every later query.
 
-    On the small models (`mnemos bench train-small`) the sum with its recent half does not beat random eviction when the
-    question stands at the end of the prompt: one query has no weight among those of a whole text. The preset divides
-    and leaves the recent a quarter, and beats random eviction and a sliding window there, though it stays far from
-    SnapKV and TOVA.
+    On the small models (`mnemos bench train-models`) the sum with its recent half does not beat random eviction when
+    the question stands at the end of the prompt: one query has no weight among those of a whole text. The preset
+    divides and leaves the recent a quarter, and beats random eviction and a sliding window there, though it stays far
+    from SnapKV and TOVA.
     """
 
     mean: bool = False  # divide by the queries that could see the entry; ours

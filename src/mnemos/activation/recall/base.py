@@ -1,7 +1,8 @@
 """The contract of methods that fetch blocks: how the past is cut, what stands for a block, and which blocks a call reads.
 
-B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l entries
-of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k blocks chosen.
+B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l
+entries of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k
+blocks chosen.
 """
 
 from __future__ import annotations
@@ -81,15 +82,17 @@ class BlockMethod(Protocol):
     def cut(self, keys: Tensor, first: int, setup: Setup) -> list[list[int]]:
         """Return for each row the lengths of the next blocks, from the front of keys (B, H, n, D).
 
-        `first` is the position of the first key. The lengths of each row have the same sum, at most n; the rest is cut later.
+        `first` is the position of the first key. The lengths of each row have the same sum, at most n; the rest is cut
+        later.
         """
         ...
 
     def summarise(self, keys: Tensor, seen: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
         """Return the summary keys of blocks (B, H, N, r, D), and which of them exist, (B, H, N, r).
 
-        `keys` (B, H, N, l, D) are turned to position 0 (unless blocks stay where they are); `seen` (B, 1, N, l) is False
-        behind the end of a block; `attended` (B, H, N, l) is the attention that the entries received from later queries.
+        `keys` (B, H, N, l, D) are turned to position 0 (unless blocks stay where they are); `seen` (B, 1, N, l) is
+        False behind the end of a block; `attended` (B, H, N, l) is the attention that the entries received from later
+        queries.
         """
         ...
 

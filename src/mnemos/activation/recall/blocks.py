@@ -23,13 +23,14 @@ from mnemos.registry import register
 class Blocks:
     """Reads the sinks, the local window, and of what lies between them the `top` blocks that match a call best.
 
-    Use it as `CacheMethod(store=Blocks(...))`. Nothing is evicted, and up to `sinks + local` tokens attention is exact. Up
-    to `step` queries share what is fetched: a longer call is read in such parts, layer by layer, and within a part the choice
-    depends on all of its queries (as in InfLLM). With `least` above 0 a block is fetched only if some query of some head
-    would give it that share of its attention or more, the local window competing; this is ours. Padded batches are refused.
+    Use it as `CacheMethod(store=Blocks(...))`. Nothing is evicted, and up to `sinks + local` tokens attention is exact.
+    Up to `step` queries share what is fetched: a longer call is read in such parts, layer by layer, and within a part
+    the choice depends on all of its queries (as in InfLLM). With `least` above 0 a block is fetched only if some query
+    of some head would give it that share of its attention or more, the local window competing; this is ours. Padded
+    batches are refused.
 
-    A block is chosen by the attention that its summary keys would receive; here these are all of its keys, half of what is
-    held, and they stay in the fast tier. Other methods override `cut`, `summarise`, `score`, `choose` or `select`.
+    A block is chosen by the attention that its summary keys would receive; here these are all of its keys, half of what
+    is held, and they stay in the fast tier. Other methods override `cut`, `summarise`, `score`, `choose` or `select`.
     """
 
     size: int = 128  # entries of a block

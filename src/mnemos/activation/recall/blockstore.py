@@ -103,8 +103,8 @@ class BlockStore(TieredStore):
     def read(self, query: Tensor, start: int) -> Entries:
         """Return sinks, the fetched blocks and the local window for the queries (B, H*G, q, D) of a call.
 
-        Changes the fast tier, and records the attention that entries receive, but not the entries held. Without queries:
-        all entries as they were put.
+        Changes the fast tier, and records the attention that entries receive, but not the entries held. Without
+        queries: all entries as they were put.
         """
         assert self.near is not None
         if query.numel() == 0:

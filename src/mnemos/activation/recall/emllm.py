@@ -26,14 +26,15 @@ class EMLLM(Blocks):
     """Cuts events instead of blocks, where a token surprises, and fetches them with their neighbours in time.
 
     An event begins where -log p > mean + `gamma` · standard deviation of the last `past` tokens' surprise (§3.2); each
-    boundary then moves back to where `refine` of the keys' similarity graph is best (§3.3). Of the `top` events of a call, a
-    share is a queue of the neighbours of what was fetched lately, the rest are the most similar by InfLLM's representatives
-    (§3.4). The surprise of a text is known after it was read: read prompts with `read(..., chunk=...)`, chunks within `step`.
+    boundary then moves back to where `refine` of the keys' similarity graph is best (§3.3). Of the `top` events of a
+    call, a share is a queue of the neighbours of what was fetched lately, the rest are the most similar by InfLLM's
+    representatives (§3.4). The surprise of a text is known after it was read: read prompts with `read(..., chunk=...)`,
+    chunks within `step`.
 
     Deviations: an edge of a graph is the cosine of two keys at position 0, at least 0, over the heads of each layer by
-    itself; rows of a batch are cut together, where one of them begins an event; generated tokens are cut like others. On the
-    small model of `mnemos bench train-small` events begin at true shifts more than twice as often as blocks, and answer more
-    than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
+    itself; rows of a batch are cut together, where one of them begins an event; generated tokens are cut like others.
+    On the small model of `mnemos bench train-models` events begin at true shifts more than twice as often as blocks,
+    and answer more than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
     """
 
     far: Placement = "one"

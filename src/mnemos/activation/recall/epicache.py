@@ -46,10 +46,10 @@ class PeakAttention:
 class EpiCache:
     """Reads a conversation once for each of its `episodes`, in blocks, and keeps what that episode would ask for.
 
-    `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest to
-    each centroid as the episode's patched prompt. After each `block` tokens the entries that this prompt attends to most
-    stay, so no cache ever holds more than budget, block and prompt. `ask` returns the cache of the episode nearest to a
-    question. One conversation at a time.
+    `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest
+    to each centroid as the episode's patched prompt. After each `block` tokens the entries that this prompt attends to
+    most stay, so no cache ever holds more than budget, block and prompt. `ask` returns the cache of the episode nearest
+    to a question. One conversation at a time.
     """
 
     model: Any

@@ -35,10 +35,10 @@ class Past:
 class HCAM(nn.Module):  # type: ignore[misc]
     """Finds the `top` chunks by their mean state, attends inside each, and adds the outputs by relevance.
 
-    For states x (B, E): n = norm(x), R = softmax over chunks of q(n) · k(mean chunk), and
-    y = x + Σ over the `top` chunks of R_i · attention(n, chunk_i) (equations 1 to 3). Summaries and chunks carry no gradient;
-    what is learnt is how to ask and to read. `chosen` are the chunks of the last call. Deviation: relevance is one head's,
-    and scaled by the square root of the width.
+    For states x (B, E): n = norm(x), R = softmax over chunks of q(n) · k(mean chunk), and y = x + Σ over the `top`
+    chunks of R_i · attention(n, chunk_i) (equations 1 to 3). Summaries and chunks carry no gradient; what is learnt is
+    how to ask and to read. `chosen` are the chunks of the last call. Deviation: relevance is one head's, and scaled by
+    the square root of the width.
     """
 
     def __init__(

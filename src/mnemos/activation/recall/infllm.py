@@ -49,14 +49,15 @@ def mean_logit(logits: Tensor) -> Tensor:
 class InfLLM(Blocks):
     """Finds a block by those of its keys that later tokens attended to most.
 
-    A block is represented by its `representatives` keys with the highest average attention from the queries of the local
-    window after them (§3.2); it is worth the sum of q · k over the queries of a call, its representatives and all heads.
-    Everything far shares one position, and `Tiers(eviction="score")` evicts the block with the least, decaying attention.
+    A block is represented by its `representatives` keys with the highest average attention from the queries of the
+    local window after them (§3.2); it is worth the sum of q · k over the queries of a call, its representatives and all
+    heads. Everything far shares one position, and `Tiers(eviction="score")` evicts the block with the least, decaying
+    attention.
 
-    Deviations: attention is summed over the queries of a key/value head; up to one block beyond the local window keeps its
-    true positions until it is full. On the small model of `mnemos bench train-small` it does not beat mean keys, and stays
-    near the local window: nothing attends to a pair before it is asked for, so other keys represent it. `NovelBlocks` finds
-    it.
+    Deviations: attention is summed over the queries of a key/value head; up to one block beyond the local window keeps
+    its true positions until it is full. On the small model of `mnemos bench train-models` it does not beat mean keys,
+    and stays near the local window: nothing attends to a pair before it is asked for, so other keys represent it.
+    `NovelBlocks` finds it.
     """
 
     far: Placement = "one"

@@ -63,14 +63,14 @@ class Bank:
 class LongMem(nn.Module):  # type: ignore[misc]
     """Trains a side network of half the depth that reads a frozen model's outputs, and a bank of its older keys and values.
 
-    Layer l of the side network begins as layer 2l + 1 of the model and adds the difference of the model's outputs around it
-    (§2.2). Its last layer is memory-augmented: A = σ(g) · A_local + (1 - σ(g)) · A_memory with a gate g for each head, where
-    each token and head attends to the `found` chunks of the bank that match it best (§2.3). Only `parameters()` of this
-    module are trained: the model's are not among them, so the bank never goes stale.
+    Layer l of the side network begins as layer 2l + 1 of the model and adds the difference of the model's outputs
+    around it (§2.2). Its last layer is memory-augmented: A = σ(g) · A_local + (1 - σ(g)) · A_memory with a gate g for
+    each head, where each token and head attends to the `found` chunks of the bank that match it best (§2.3). Only
+    `parameters()` of this module are trained: the model's are not among them, so the bank never goes stale.
 
     `forward` reads a segment of a document and then puts it into the bank; `bank.clear()` begins another document.
-    Deviation: keys in the bank have no positions (the paper's models have no rotary ones). Raises InvalidInput for models
-    that are not laid out as Llama is.
+    Deviation: keys in the bank have no positions (the paper's models have no rotary ones). Raises InvalidInput for
+    models that are not laid out as Llama is.
     """
 
     def __init__(

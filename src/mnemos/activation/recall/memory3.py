@@ -66,14 +66,14 @@ def fronted(setup: Setup) -> FrontedStore:
 class Library:
     """Holds explicit memories: of each reference, in some layers, the `tokens` entries attended to most.
 
-    `add` reads a reference alone, once; `read` reads a text into a cache and, before every `every` tokens, puts the `nearest`
-    memories of what was read last (by cosine of `embed`) in front of it. Memories share their positions: each was read at
-    0, 1, …, and the text begins where the longest one allowed would end (as in the paper).
+    `add` reads a reference alone, once; `read` reads a text into a cache and, before every `every` tokens, puts the
+    `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories share their positions: each
+    was read at 0, 1, …, and the text begins where the longest one allowed would end (as in the paper).
 
-    Deviations: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained with
-    memories (the paper's second stage): on the small model of `mnemos bench train-small`, which is not, the first half of
-    the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as the text
-    pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
+    Deviations: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained
+    with memories (the paper's second stage): on the small model of `mnemos bench train-models`, which is not, the first
+    half of the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as
+    the text pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
     """
 
     model: Any

@@ -26,13 +26,13 @@ class MoC(Blocks):
     """Routes each query to the first chunk, the last ones, and the `top` chunks with the largest q · mean(keys).
 
     Forced anchors are the first chunk (`sinks`) and the `local` window; only chunks that ended before the window can be
-    chosen, so routing is causal. `size`, `sinks` and `local` belong together: whole chunks. As the store of a cache it reads
-    token by token (`step` 1), fetches for each key/value head and keeps positions. `routed` trains or runs a whole text with
-    the same routing, as a mask.
+    chosen, so routing is causal. `size`, `sinks` and `local` belong together: whole chunks. As the store of a cache it
+    reads token by token (`step` 1), fetches for each key/value head and keeps positions. `routed` trains or runs a
+    whole text with the same routing, as a mask.
 
-    Deviations: chunks are of one size (the paper aligns them with frames and shots), the query heads of a group share their
-    choice, and `top` is not annealed. On the small model of `mnemos bench train-small` a sixth of the context comes within
-    four points of full attention after 300 routed steps, not within two.
+    Deviations: chunks are of one size (the paper aligns them with frames and shots), the query heads of a group share
+    their choice, and `top` is not annealed. On the small model of `mnemos bench train-models` a sixth of the context
+    comes within four points of full attention after 300 routed steps, not within two.
     """
 
     size: int = 16

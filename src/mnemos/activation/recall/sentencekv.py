@@ -27,12 +27,12 @@ from mnemos.registry import Paper, register
 class SentenceKV(Blocks):
     """Cuts sentences instead of blocks, and reads the best of them, up to `tokens`, while a sentence is written.
 
-    A sentence ends at one of the token ids `ends` (or at `size` tokens). Each head ranks sentences by mean query · mean key
-    when a sentence begins to be written, by the queries since the one before began, loads them whole and keeps them until
-    it ends; a sentence that no longer fits is left out, and `top` is the most of them.
+    A sentence ends at one of the token ids `ends` (or at `size` tokens). Each head ranks sentences by mean query · mean
+    key when a sentence begins to be written, by the queries since the one before began, loads them whole and keeps them
+    until it ends; a sentence that no longer fits is left out, and `top` is the most of them.
 
-    Deviations: nothing of the prompt is evicted in advance (the paper's semantic budget), all of it is on the slow tier; a
-    prompt is read under the same budget, `step` tokens a choice; the fast tier holds copies of sentences.
+    Deviations: nothing of the prompt is evicted in advance (the paper's semantic budget), all of it is on the slow
+    tier; a prompt is read under the same budget, `step` tokens a choice; the fast tier holds copies of sentences.
     """
 
     ends: tuple[int, ...] = ()  # token ids that end a sentence
@@ -73,8 +73,8 @@ class SentenceKV(Blocks):
     def select(self, search: Search) -> Tensor:
         """Return the sentences to read: chosen when a sentence begins to be written, kept until that of a row ends.
 
-        The query is the mean of those since the last choice, the current one included. `memory["loaded"]` counts how often
-        sentences were chosen.
+        The query is the mean of those since the last choice, the current one included. `memory["loaded"]` counts how
+        often sentences were chosen.
         """
         turned, memory = search.turned, search.memory
         if turned.shape[2] > 1:  # text is being read

@@ -27,10 +27,11 @@ from mnemos.registry import Paper, register
 class SpeCache:
     """Holds every entry in `bits` bits in the fast tier and in full in the slow one, and fetches for a guess of the next token.
 
-    Use it as `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and values
-    per token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last query of a
-    call attends most, by the rough copy, are fetched for the next call, by each key/value head for itself. `speculate` feeds
-    a guess of the next token along, so that the last query is that guess's; with plain `generate` it is the current token's.
+    Use it as `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and
+    values per token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last
+    query of a call attends most, by the rough copy, are fetched for the next call, by each key/value head for itself.
+    `speculate` feeds a guess of the next token along, so that the last query is that guess's; with plain `generate` it
+    is the current token's.
 
     Deviation: the copy is made here when the prompt ends, on one device; what is fetched is counted, not timed.
     """
@@ -175,7 +176,8 @@ def speculate(model: Any, first: Tensor, cache: Any, count: int) -> Tensor:
     """Return `count` greedy tokens, (B, count), beginning with `first` (B, 1), the token after what the cache has read.
 
     Each step decodes two positions: the token and a guess of the next, whose attention says what to fetch; the guess is
-    removed again. The tokens are those of the cache: guesses change only what was fetched in time. Use inside `attached`.
+    removed again. The tokens are those of the cache: guesses change only what was fetched in time. Use inside
+    `attached`.
     """
     with torch.no_grad():
         before = cache.copy()

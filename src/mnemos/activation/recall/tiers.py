@@ -1,7 +1,7 @@
 """The two tiers under a past that is fetched: a slow one with all entries, a fast one with copies of a few blocks.
 
-B batch, H key/value heads, U units that choose blocks for themselves (1: all heads together, or H), D head width, E = keys
-and values of an entry side by side (2 D), l entries of the largest block, k blocks chosen, N blocks.
+B batch, H key/value heads, U units that choose blocks for themselves (1: all heads together, or H), D head width, E =
+keys and values of an entry side by side (2 D), l entries of the largest block, k blocks chosen, N blocks.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class SlowTier:
 class FastTier:
     """Copies of blocks, at most `room` for each row and unit; one is evicted when another needs its place.
 
-    `eviction` "lru" evicts the block unused longest, "score" the one with the least attention so far, of which `decay` is
-    left after each call (InfLLM §3.3). `hits` and `loads` count the blocks found here, or loaded from the slow tier.
+    `eviction` "lru" evicts the block unused longest, "score" the one with the least attention so far, of which `decay`
+    is left after each call (InfLLM §3.3). `hits` and `loads` count the blocks found here, or loaded from the slow tier.
     """
 
     def __init__(self, room: int, eviction: BlockEviction = "lru", decay: float = 0.1) -> None:
@@ -136,8 +136,8 @@ class FastTier:
     def fetch(self, slow: SlowTier, chosen: list[list[list[int]]], starts: Tensor, size: int, heads: int) -> Tensor:
         """Return blocks as (B, H, k, size, E).
 
-        `chosen` are the blocks of each row and unit, at most `room` (-1: none, its result means nothing), `starts` (B, N)
-        where blocks begin in the slow tier.
+        `chosen` are the blocks of each row and unit, at most `room` (-1: none, its result means nothing), `starts` (B,
+        N) where blocks begin in the slow tier.
         """
         batch, units, self.calls = len(chosen), len(chosen[0]), self.calls + 1
         if not self.where:

@@ -101,7 +101,7 @@ def _forget(rng: random.Random, space: Space, words: dict[str, str], found: Coun
 
 
 def _all(space: Space) -> list[MemCube]:
-    return space.list(limit=1_000, state="any").items
+    return space.cubes(limit=1_000, state="any").items
 
 
 def _remains(space: Space, doomed: dict[str, str]) -> Counter[str]:

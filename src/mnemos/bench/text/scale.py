@@ -99,7 +99,7 @@ def main(root: str, size: int, adds: int, queries: int, seed: int) -> dict[str, 
     space.search("the first question of all", 10)
     first = time.perf_counter() - start - opened
     loaded = machine.rss_mb()
-    cubes = len(space)
+    cubes = space.count()
     search = [timed(lambda q=q: space.search(q, 10)) for q in asked]
     embed = [timed(lambda q=q: space.embedder.embed([q])) for q in embedded] if space.embedder is not None else []
     single, next_search = [], []

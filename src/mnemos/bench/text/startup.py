@@ -20,7 +20,7 @@ from mnemos import Mnemos
 from mnemos.bench.machine import rss_mb
 with Mnemos(sys.argv[1]) as memory:
     space = memory.space("idle")
-    space.list()
+    space.cubes()
     idle, early = rss_mb(), sorted({"torch", "onnxruntime", "dateparser"} & set(sys.modules))
     space.add("I moved to Lisbon last May.")
     space.search("Who moved?")
