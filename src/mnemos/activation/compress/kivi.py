@@ -119,7 +119,10 @@ def affordable_bits(share: float) -> int:
 
 @register("keydiff-kivi", task="key-value", baselines=("keydiff", "kivi"))
 def keydiff_kivi(share: float) -> CacheMethod:
-    """Evict by KeyDiff what does not fit at 4 bits; where all entries fit, hold all in as many bits as fit."""
+    """Evict by KeyDiff what does not fit at 4 bits; where all entries fit, hold all in as many bits as fit.
+
+    The combination is ours.
+    """
     if share * 32 >= COST:
         return CacheMethod(store=Kivi(affordable_bits(share), residual=0))
     return CacheMethod(KeyDiff(), prompt=share * 32 / COST, store=Kivi(4, group=64, residual=0))

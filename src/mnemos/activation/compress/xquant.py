@@ -49,7 +49,7 @@ class XQuant:
     latent: bool | None = None  # hold X U_k and X U_v; None: where they are no wider than X
     across: bool = False  # hold differences between layers (XQuant-CL)
     early: int = 2  # with `across`: first layers that have `early_bits`
-    early_bits: int = 4
+    early_bits: int = 4  # per number, of those layers
     share: float | None = None  # choose the most bits that fit into this share of keys and values
     factors: WeakKeyDictionary[nn.Module, list[tuple[Tensor, Tensor]]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False

@@ -20,6 +20,7 @@ from mnemos.registry import Paper, register
     papers=(
         Paper("DuoAttention: Efficient Long-Context LLM Inference with Retrieval and Streaming Heads", "2410.10819"),
     ),
+    unmeasured="an allocation: keydiff-coverage and pairdiff-coverage are measured",
 )
 @dataclass(frozen=True)
 class Coverage:
@@ -55,5 +56,5 @@ class Coverage:
 
 @register("keydiff-coverage", task="key-value", baselines=("random-eviction", "sliding-window", "keydiff"))
 def keydiff_coverage(share: float) -> CacheMethod:
-    """Evict from the prompt by KeyDiff, with more entries for the heads that look far back."""
+    """Evict from the prompt by KeyDiff, with more entries for the heads that look far back; ours."""
     return CacheMethod(KeyDiff(), prompt=share, allocation=Coverage())

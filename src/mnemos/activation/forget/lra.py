@@ -76,7 +76,9 @@ class Lra:
         return CacheMethod(Lra(), prompt=share, decode=share)
 
 
-@register("lfa", task="key-value-known", phase="decode", baselines=("random-eviction", "sliding-window"))
+@register(
+    "lfa", papers=(ATTENDRE,), task="key-value-known", phase="decode", baselines=("random-eviction", "sliding-window")
+)
 def lfa(share: float) -> CacheMethod:
     """Evict the least frequently attended, from the prompt and from what is generated."""
     return CacheMethod(H2O(), prompt=share, decode=share)

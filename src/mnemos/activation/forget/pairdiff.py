@@ -55,5 +55,5 @@ class PairDiff:
 
 @register("pairdiff-coverage", task="key-value", baselines=("random-eviction", "sliding-window", "keydiff", "pairdiff"))
 def pairdiff_coverage(share: float) -> CacheMethod:
-    """Evict from the prompt by PairDiff, with more entries for the heads that look far back."""
+    """Evict from the prompt by PairDiff, with more entries for the heads that look far back; ours."""
     return CacheMethod(PairDiff(), prompt=share, allocation=Coverage())

@@ -1,4 +1,4 @@
-"""Random eviction: the control that every score has to beat."""
+"""Random eviction: the baseline that every score has to beat."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ class Blocks:
     local: int = 4096  # latest entries that are always read
     sinks: int = 128  # first entries that are always read
     step: int = 512  # the most queries that choose together
-    far: Placement = "row"  # where fetched blocks stand
+    far: Placement = "row"  # where fetched blocks stand: all at "one" position, in a "row", or "kept"
     each_head: bool = False  # each key/value head chooses for itself
     least: float = 0.0  # the share of attention below which a block is not fetched
     layers: tuple[int, ...] | None = None  # those that fetch (None: all); the others see sinks and window only
-    tiers: Tiers = field(default_factory=Tiers)
+    tiers: Tiers = field(default_factory=Tiers)  # where blocks are held
 
     uses_attention: ClassVar[bool] = False  # the store records the attention that entries receive, for `summarise`
 

@@ -37,7 +37,7 @@ class EMLLM(Blocks):
     and answer more than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
     """
 
-    far: Placement = "one"
+    far: Placement = "one"  # where fetched blocks stand
     size: int = 128  # the most tokens of an event
     smallest: int = 8  # the fewest tokens of an event
     gamma: float = 1.0  # standard deviations above the mean at which a token surprises

@@ -41,6 +41,7 @@ class PeakAttention:
 @register(
     "epicache",
     papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering", "2509.17396"),),
+    unmeasured="reads conversations in windows: its test measures the questions of each episode",
 )
 @dataclass
 class EpiCache:
@@ -52,10 +53,10 @@ class EpiCache:
     to a question. One conversation at a time.
     """
 
-    model: Any
+    model: Any  # of transformers
     budget: int  # entries of each layer and head, on average over the layers
     block: int = 4096  # tokens read between two evictions
-    episodes: int = 4
+    episodes: int = 4  # clusters of windows, each with a cache
     medoids: int = 1  # windows of a patched prompt
     sinks: int = 1  # first entries that always stay
     sharpness: float = (

@@ -60,7 +60,7 @@ class InfLLM(Blocks):
     `NovelBlocks` finds it.
     """
 
-    far: Placement = "one"
+    far: Placement = "one"  # where fetched blocks stand
     representatives: int = 4  # keys that stand for a block
 
     uses_attention: ClassVar[bool] = True

@@ -59,7 +59,11 @@ class Bank:
         self.keys = self.values = None
 
 
-@register("longmem", papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),))
+@register(
+    "longmem",
+    papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),),
+    unmeasured="a network to train: its test trains it to recall",
+)
 class LongMem(nn.Module):  # type: ignore[misc]
     """Trains a side network of half the depth that reads a frozen model's outputs, and a bank of its older keys and values.
 
@@ -75,7 +79,7 @@ class LongMem(nn.Module):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: Any,
+        model: Any,  # frozen, laid out as Llama is
         layer: int = -1,  # of the model, whose keys and values fill the bank
         size: int = 65536,  # entries of the bank
         chunk: int = 4,  # entries that are found together

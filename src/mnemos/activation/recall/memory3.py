@@ -61,7 +61,11 @@ def fronted(setup: Setup) -> FrontedStore:
     return FrontedStore()
 
 
-@register("memory3", papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),))
+@register(
+    "memory3",
+    papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),),
+    unmeasured="needs a model trained with memories: its test measures what is recalled without",
+)
 @dataclass
 class Library:
     """Holds explicit memories: of each reference, in some layers, the `tokens` entries attended to most.
@@ -76,7 +80,7 @@ class Library:
     the text pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
     """
 
-    model: Any
+    model: Any  # of transformers
     tokens: int = 8  # entries kept of a reference, in each layer
     longest: int = 128  # the most tokens of a reference
     nearest: int = 5  # memories put in front of a text

@@ -35,13 +35,13 @@ class MoC(Blocks):
     comes within four points of full attention after 300 routed steps, not within two.
     """
 
-    size: int = 16
-    top: int = 5
-    local: int = 16
-    sinks: int = 16
-    step: int = 1
-    far: Placement = "kept"
-    each_head: bool = True
+    size: int = 16  # entries of a chunk
+    top: int = 5  # chunks chosen by each query
+    local: int = 16  # latest entries that are always read
+    sinks: int = 16  # first entries that are always read
+    step: int = 1  # queries that choose together
+    far: Placement = "kept"  # where chosen chunks stand
+    each_head: bool = True  # each key/value head chooses for itself
 
     def __post_init__(self) -> None:
         super().__post_init__()

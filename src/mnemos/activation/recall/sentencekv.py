@@ -37,10 +37,10 @@ class SentenceKV(Blocks):
 
     ends: tuple[int, ...] = ()  # token ids that end a sentence
     tokens: int = 128  # entries of the sentences that are read
-    local: int = 32
-    sinks: int = 32
-    step: int = 32
-    each_head: bool = True
+    local: int = 32  # latest entries that are always read
+    sinks: int = 32  # first entries that are always read
+    step: int = 32  # queries of a prompt that choose together
+    each_head: bool = True  # each key/value head chooses for itself
 
     needs_tokens: ClassVar[bool] = True
 
