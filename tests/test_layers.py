@@ -39,7 +39,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
     },
     "circles": {
-        "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
         "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
@@ -57,6 +56,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.inspect.fading": TODAY,
         "mnemos.inspect.graph": TODAY,
         "mnemos.migrate.prefill": TODAY,
+        "mnemos.serve.access": TODAY,
         "mnemos.serve.keys": TODAY,
         "mnemos.serve.limits": TODAY,
         "mnemos.serve.page_routes": TODAY,
