@@ -44,7 +44,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
         "mnemos.activation.compress.inputs <-> mnemos.activation.compress.xquant": TODAY,
         "mnemos.activation.recall.blocks <-> mnemos.activation.recall.blockstore": TODAY,
-        "mnemos.bench.run <-> mnemos.bench.text.scale": TODAY,
     },
     "stores_outside_store": {
         "mnemos.bench.machine": TODAY,

@@ -22,7 +22,7 @@ TODAY = pytest.mark.xfail(reason="not finished for all methods", strict=False)
 COMPONENTS: dict[str, str] = {}
 
 
-@pytest.fixture(params=ENTRIES, ids=lambda entry: f"{entry.form}-{entry.name}")
+@pytest.fixture(params=ENTRIES, ids=lambda entry: "-".join(filter(None, (entry.form, entry.operation, entry.name))))
 def entry(request):
     return request.param
 

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from mnemos.activation import MemoryCache, attached
+from mnemos.activation.base import LayerView
 from mnemos.activation.compress.kivi import Axis, Kivi
 from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
 from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
 from mnemos.activation.forget.snapkv import SnapKV
+from mnemos.activation.layer import CacheLayer
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
@@ -149,16 +151,11 @@ def shared(row: dict[str, Any], full: int) -> dict[str, Any]:
 
 def one(model: Any, task: Task, method: CacheMethod) -> dict[str, Any]:
     """Read the contexts of a task, ask each question alone, and return accuracy, bytes and times."""
-    most = [0]  # bytes
-
-    def before_evict(cache: MemoryCache) -> None:
-        most[0] = max(most[0], cache.nbytes)
-
-    cache = MemoryCache(model, method, before_evict)
+    cache = Watched(model, method)
     begin = time.perf_counter()
     model(task.context, past_key_values=cache)
     read = time.perf_counter()
-    held, peak = cache.nbytes, most[0]
+    held, peak = cache.nbytes, cache.peak
     count = task.questions.shape[1]
     if count > 1:
         cache.batch_repeat_interleave(count)
@@ -209,3 +206,28 @@ def beaten(rows: dict[str, Any], share: str = "0.25") -> dict[str, Any]:
         margin = mine["accuracy"] - max(other["accuracy"] for other in others)
         found[name] = {"task": task, "margin": round(margin, 4), "beaten": margin > 0}
     return found
+
+
+class Watched(MemoryCache):
+    """A cache that records the most bytes it held, right before an eviction."""
+
+    def __init__(self, model: Any, method: CacheMethod) -> None:
+        super().__init__(model, method)
+        self.peak = 0
+
+    def new_layer(self, index: int) -> WatchedLayer:
+        """Return an empty layer of this cache."""
+        return WatchedLayer(self, index)
+
+
+class WatchedLayer(CacheLayer):
+    """A layer of such a cache."""
+
+    def __init__(self, cache: Watched, index: int) -> None:
+        self.cache = cache
+        super().__init__(cache.state, index)
+
+    def evict(self, views: list[LayerView]) -> None:
+        """Record the bytes held, then evict."""
+        self.cache.peak = max(self.cache.peak, self.cache.nbytes)
+        super().evict(views)
