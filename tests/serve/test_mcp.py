@@ -158,16 +158,16 @@ async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
     assert (seen["would_remove"], seen["unknown_ids"]) == (1, ["unknown"])
     assert seen["cubes"][0]["text"] == "The blue parrot sang."
     await call.refused("preview=false", "forget", ids=ids[:1], confirm=seen["confirm"])
-    await call.refused("not what the preview showed", "forget", ids=ids, preview=False, confirm=seen["confirm"])
+    await call.refused("not the records that the preview showed", "forget", ids=ids, preview=False, confirm=seen["confirm"])
     await call.refused("once", "forget", ids=ids[:1], preview=False, confirm=seen["confirm"])
 
     seen = await call("forget", query="blue parrot")
     await call("update", id=ids[0], text="The blue parrot sang twice.")
-    await call.refused("not what the preview showed", "forget", preview=False, confirm=seen["confirm"])
+    await call.refused("not the records that the preview showed", "forget", preview=False, confirm=seen["confirm"])
     seen = await call("forget", query="blue parrot")
     monkeypatch.setattr(module, "MINUTES", -1)
     late = await call("forget", query="blue parrot")
-    await call.refused("only with the token", "forget", preview=False, confirm=late["confirm"])
+    await call.refused("needs the token", "forget", preview=False, confirm=late["confirm"])
     assert memory.space("ana").count() == 2
     receipt = await call("forget", preview=False, confirm=seen["confirm"])
     assert (receipt["ids"], receipt["versions"], receipt["verified"]) == ([ids[0]], 2, True)

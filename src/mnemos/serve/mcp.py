@@ -185,7 +185,7 @@ class Tools:
             )
         chosen = space.forget_preview(ids or (() if query else list(shown)), query=query)
         if {cube.id: cube.version for cube in chosen} != shown:
-            raise Conflict("the matching records have changed since the preview. Preview again. Nothing was removed.")
+            raise Conflict("these are not the records that the preview showed. Preview again. Nothing was removed.")
         receipt = space.forget(list(shown))
         return {**asdict(receipt), "verified": receipt.verified}
 
