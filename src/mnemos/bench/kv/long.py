@@ -17,12 +17,14 @@ from torch import Tensor
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.encode.segments import cut, fill
-from mnemos.activation.recall.blocks import Blocks, Tiers, report
+from mnemos.activation.recall.blocks import Blocks
 from mnemos.activation.recall.emllm import EMLLM
 from mnemos.activation.recall.infllm import InfLLM
 from mnemos.activation.recall.moc import MoC
 from mnemos.activation.recall.novel import NovelBlocks
 from mnemos.activation.recall.sentencekv import SentenceKV
+from mnemos.activation.recall.tiered_store import report
+from mnemos.activation.recall.tiers import Tiers
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.tasks import Task
 from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model

@@ -25,12 +25,13 @@ from typing import Any
 import torch
 
 from mnemos.activation import MemoryCache, attached
+from mnemos.activation.base import LayerView
 from mnemos.activation.compress.kivi import Axis, Kivi
 from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
 from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.layer import CacheLayer
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
@@ -224,14 +225,20 @@ class Watched(MemoryCache):
     def __init__(self, model: Any, method: CacheMethod) -> None:
         super().__init__(model, method)
         self.peak = 0
-        self.layers: list[Any] = [WatchedLayer(self, index) for index in range(len(self.layers))]
+
+    def new_layer(self, index: int) -> WatchedLayer:
+        """Return an empty layer of this cache."""
+        return WatchedLayer(self, index)
 
 
 class WatchedLayer(CacheLayer):
     """A layer of such a cache."""
 
+    def __init__(self, cache: Watched, index: int) -> None:
+        self.cache = cache
+        super().__init__(cache.state, index)
+
     def evict(self, views: list[LayerView]) -> None:
         """Note the bytes held, then evict."""
-        cache: Any = self.cache
-        cache.peak = max(cache.peak, cache.nbytes)
+        self.cache.peak = max(self.cache.peak, self.cache.nbytes)
         super().evict(views)
