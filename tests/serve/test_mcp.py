@@ -158,7 +158,9 @@ async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
     assert (seen["would_remove"], seen["unknown_ids"]) == (1, ["unknown"])
     assert seen["cubes"][0]["text"] == "The blue parrot sang."
     await call.refused("preview=false", "forget", ids=ids[:1], confirm=seen["confirm"])
-    await call.refused("not the records that the preview showed", "forget", ids=ids, preview=False, confirm=seen["confirm"])
+    await call.refused(
+        "not the records that the preview showed", "forget", ids=ids, preview=False, confirm=seen["confirm"]
+    )
     await call.refused("once", "forget", ids=ids[:1], preview=False, confirm=seen["confirm"])
 
     seen = await call("forget", query="blue parrot")
