@@ -36,13 +36,7 @@ class Table:
 
 @register(
     "paged-attention",
-    papers=(
-        Paper(
-            "Efficient Memory Management for Large Language Model Serving with PagedAttention",
-            "2309.06180",
-            code="vllm-project/vllm",
-        ),
-    ),
+    papers=(Paper("Efficient Memory Management for Large Language Model Serving with PagedAttention", "2309.06180"),),
 )
 class Pool:
     """Paged keys and values: block tables, reference counts, copy-on-write, shared prefixes, swapping.

@@ -19,13 +19,7 @@ CHUNKS = ChunkedAttention()
 
 @register(
     "relay-attention",
-    papers=(
-        Paper(
-            "RelayAttention for Efficient Large Language Model Serving with Long System Prompts",
-            "2402.14808",
-            code="rayleizhu/vllm-ra",
-        ),
-    ),
+    papers=(Paper("RelayAttention for Efficient Large Language Model Serving with Long System Prompts", "2402.14808"),),
 )
 @dataclass(frozen=True, slots=True)
 class SharedPrefix:

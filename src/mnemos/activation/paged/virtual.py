@@ -23,13 +23,7 @@ NORESERVE = 0x4000  # Linux: a reservation does not count against the memory tha
 
 @register(
     "vattention",
-    papers=(
-        Paper(
-            "vAttention: Dynamic Memory Management for Serving LLMs without PagedAttention",
-            "2405.04437",
-            code="microsoft/vattention",
-        ),
-    ),
+    papers=(Paper("vAttention: Dynamic Memory Management for Serving LLMs without PagedAttention", "2405.04437"),),
 )
 class VirtualTensor:
     """Contiguous virtual memory as one tensor: pages become real when written, and go back when released.
