@@ -12,6 +12,7 @@ from typing import Any
 from mnemos.adapters.reading import best, cubes
 from mnemos.cube import MemCube, utc_now
 from mnemos.errors import Conflict, MnemosError, NotFound, StoreBusy
+from mnemos.space import Space
 
 try:
     from langgraph.store.base import (
@@ -54,7 +55,7 @@ class MnemosStore(BaseStore):
         self.space = space
         self.fields = None if fields is None else list(fields)
         self.ttl_config = ttl
-        self.clock: Callable[[], datetime] = getattr(space, "clock", utc_now)
+        self.clock: Callable[[], datetime] = space.text.clock if isinstance(space, Space) else utc_now
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do operations: what is read is read before anything is written; of several puts on a key the last one counts."""

@@ -118,7 +118,7 @@ def _at_once(access: Access, body: models.Search) -> Json | None:
 def _learner(access: Access) -> Callable[[Access, models.Search], None]:
     """Return what has the vector of a question made and kept, and its cosines with what the space holds now."""
     with access.try_lock() as space:
-        view = None if space is None else space.view.snapshot
+        view = None if space is None else space.text.view.snapshot
 
     def learn(access: Access, body: models.Search) -> None:
         if access.embedder is not None and body.query.strip():

@@ -107,7 +107,7 @@ class Tools:
         Give `source` for what you read somewhere: such records are trusted less.
         """
         with self._turn(space, create=True) as here:
-            start = here.clock()
+            start = here.text.clock()
             given = _given(speaker=speaker, session=session, at=at, metadata=metadata, source=source)
             cube = here.add(text, **given)
             made = [d for d in here.decisions(cube.id, limit=1) if d.made >= start]
@@ -244,7 +244,7 @@ def _facts(here: Space, subject: str | None, *, ended: bool = False) -> Sequence
 
 def _quarantine(here: Space, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], Result]:
     """Return the hits that may be shown, and the ids of the others with the reasons, under "withheld"."""
-    bad = quarantined(here.store, here.trust, hits, clean(question), here.clock())
+    bad = quarantined(here.store, here.trust, hits, clean(question), here.text.clock())
     return [h for h in hits if h.cube.id not in bad], {"withheld": dict(bad)} if bad else {}
 
 
