@@ -47,7 +47,7 @@ class Space:
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
 
     def __init__(self, text: TextMemory) -> None:
-        self.text, self.name, self.store = text, text.name, text.store
+        self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
         self._activations: PrefillCache | None = None
 
     # -- add
@@ -243,7 +243,7 @@ class Space:
         """
         from mnemos.guard.erasure import forget
 
-        receipt = forget(self.store, ids, query, everything, chosen(filters), self.text.clock())
+        receipt = forget(self.store, ids, query, everything, chosen(filters), self.clock())
         self.text.view.drop()  # erased text must not stay in memory
         return receipt
 
@@ -275,7 +275,7 @@ class Space:
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase the cubes that the policy names, or with `preview` only return them; `consolidate` does so too."""
-        done = apply_policy(self.store, self.policy, self.text.clock(), preview=check_flag(preview, "preview"))
+        done = apply_policy(self.store, self.policy, self.clock(), preview=check_flag(preview, "preview"))
         if done.erased and not preview:
             self.text.view.drop()
         return done
@@ -322,7 +322,7 @@ class Space:
         if self._activations is None:
             from mnemos.migrate.prefill import PrefillCache
 
-            self._activations = PrefillCache(self.store, self.text.clock)
+            self._activations = PrefillCache(self.store, self.clock)
             self.text.view.on_drop = self._activations.free_ram
         return self._activations
 

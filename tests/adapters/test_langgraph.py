@@ -166,7 +166,7 @@ def test_what_is_no_name_or_no_json_is_refused(store):
 
 
 def test_a_time_to_live_ends_and_is_renewed_by_reads(space):
-    clock = space.text.clock
+    clock = space.clock
     store = MnemosStore(space, ttl={"default_ttl": 10})
     store.put(("a",), "short", {"x": 1})
     store.put(("a",), "long", {"x": 2}, ttl=None)

@@ -241,7 +241,7 @@ def test_the_disk_keeps_what_is_worth_its_bytes(model, space):
     held = {h.id: h for h in space.activations.stats()}
     assert sorted(h.uses for h in held.values()) == [1, 3, 5]
     schedule = space.activations.schedule = RetentionSchedule(nbytes=sum(h.nbytes for h in held.values()) - 1)
-    now = space.text.clock().timestamp()
+    now = space.clock().timestamp()
     least = min(held.values(), key=lambda h: schedule.saving(h, now) / h.nbytes)
     assert space.activations.prune() == [least.id]
     assert space.store.blobs.ids() == held.keys() - {least.id}

@@ -115,11 +115,11 @@ def template() -> str:
     for name, (default, about) in GENERAL.items():
         lines += [f"# {about}", _line(name, default), ""]
     try:
-        from mnemos.serve.config import Serve
+        from mnemos.serve.config import ServeSettings
     except MnemosError:
         return "\n".join(lines)
     lines += [f"[{settings.SERVE}]", ""]
-    for name, field in Serve.model_fields.items():
+    for name, field in ServeSettings.model_fields.items():
         lines += [f"# {field.description}", _line(name, field.default), ""]
     return "\n".join(lines).rstrip() + "\n"
 
