@@ -41,8 +41,8 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
     },
     "stores_outside_store": {
-        "mnemos.bench.machine": TODAY,
-        "mnemos.bench.text.erasure": TODAY,
+        "mnemos.bench.machine": "tells the version of SQLite, which moves figures",
+        "mnemos.bench.text.erasure": "reads the tables itself: a proof of erasure must not trust the verbs that it checks",
         "mnemos.cli.read": TODAY,
         "mnemos.cli.upkeep": TODAY,
         "mnemos.guard.erasure": TODAY,

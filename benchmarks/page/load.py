@@ -1,12 +1,12 @@
-"""How fast the page is over 100,000 cubes: `mnemos serve` in a process of its own, headless Chromium.
+"""Speed of the page over 100,000 cubes: `mnemos serve` in its own process, headless Chromium.
 
     pip install '.[serve]' playwright; apt-get install chromium
     python -m benchmarks page-load
 
-A made-up conversation, without vectors. Opened five times with an empty cache: the time from the start of the navigation
-until the first view (search box, counts, newest memories) is filled, which the page marks itself, and the longest task of
-the browser's main thread. Then every view once, in the same way; from a change of the address until the view marks itself,
-with what the browser draws for a second after.
+Synthetic conversation, without vectors. Opened five times with an empty cache: the time from the start of the
+navigation until the first view (search box, counts, newest memories) is filled, which the page marks itself, and the
+longest task of the browser's main thread. Then every view once, in the same way; from a change of the address until
+the view marks itself, with what the browser draws for a second after.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ watch.observe({ type: "longtask", buffered: true });
 
 
 def furnish(root: Path, cubes: int) -> tuple[str, str]:
-    """Fill a space; return a key that may do everything, and the id of a cube."""
+    """Fill a space; return a key with all rights, and the id of a cube."""
     fill(root, cubes, "none")
     with Mnemos(root, embedder="none") as memory:
         cube = memory.space("load").cubes(limit=1).items[0].id
@@ -60,7 +60,7 @@ def open_page(browser: Any, address: str, token: str) -> tuple[Any, dict[str, fl
 
 
 def change(page: Any, place: str, view: str) -> dict[str, float]:
-    """Go to a view; return how long it took, and the longest task meanwhile."""
+    """Go to a view; return how long it took, and the longest task."""
     begin = page.evaluate(
         "place => { window.longest = 0; location.hash = place; delete document.body.dataset.filled; return performance.now(); }",
         f"#/{place}",
@@ -89,7 +89,7 @@ def ask(page: Any) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Options:
-    """How much is stored, and how often the page is opened."""
+    """The space and the number of openings."""
 
     cubes: int = 100_000  # cubes in the space
     openings: int = 5  # times that the page is opened
@@ -112,7 +112,7 @@ def table(result: Result) -> Rows:
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Open the page of a server of its own, and each of its views."""
+    """Open the page of its own server, and each of its views."""
     from playwright.sync_api import sync_playwright
 
     if shutil.which("chromium") is None:

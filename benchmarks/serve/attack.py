@@ -3,17 +3,16 @@
     pip install '.[serve]'
     python -m benchmarks serve-attack
 
-The routes are read from /openapi.json, so that none is forgotten. Every request is written to the socket byte by byte: keys
-that are wrong, expired, revoked or elsewhere than they belong; names and ids that climb out of their place; spaces and
-cubes of others; bodies that are broken or too large; hosts and origins that are not the server's; methods that a route does
-not take; chats that ask for another's memory; and messages that two parsers would read differently. The upstream of the proxy
-answers with all that it was sent.
+The routes are read from /openapi.json, so none is forgotten. Every request is written to the socket byte by byte: keys
+that are wrong, expired, revoked or misplaced; names and ids that traverse paths; spaces and cubes of others; bodies
+that are broken or too large; hosts and origins that are not the server's; methods that a route does not take; chats
+that ask for another's memory; and messages that two parsers would read differently. The upstream of the proxy answers
+with all that it was sent.
 
-Let through is a request that got any 2xx, or any answer that holds a canary: words that stand in memories, names and keys
-which no attacker may see. (A key may ask its own space about ids of another one: there only the canaries count.)
-Afterwards the attacked space must be what it was, to the last recall, there must be no new space and no new key, and
-neither a canary nor a key may stand in the server's log. That the requests are such as the routes would answer is
-checked with a key that may do everything.
+Let through is a request that got any 2xx, or any answer that holds a canary: a word in memories, names or keys that no
+attacker may see. (A key may ask its own space about ids of another one: there only the canaries count.) Afterwards the
+attacked space must be unchanged, to the last recall, there must be no new space and no new key, and the server's log
+must hold neither a canary nor a key. A key with all rights checks that the routes would answer the requests.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ from mnemos.cube import utc_now
 from mnemos.serve.keys import RIGHTS, KeyStore
 
 OPEN = {"/health", "/ready"}  # routes that answer without a key
-WAIT, BRIEF = 20.0, 1.0  # seconds for an answer; for one to a message that is not whole
+WAIT, BRIEF = 20.0, 1.0  # seconds to wait for an answer; to an incomplete message
 
 
 @dataclass
 class Report:
-    """What became of the attacks; `let_through`, `server_errors` and `changed` must be 0 or empty."""
+    """The results of the attacks; `let_through`, `server_errors` and `changed` must be 0 or empty."""
 
     attacks: int = 0
     routes: int = 0
@@ -62,7 +61,7 @@ class Report:
     shown: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as data."""
+        """Return the report as data."""
         return {**vars(self), "by_kind": dict(self.by_kind), "statuses": dict(sorted(self.statuses.items()))}
 
 
@@ -96,7 +95,7 @@ def furnish(root: Path, port: int) -> World:
 
 
 def state_of(root: Path) -> tuple[Any, ...]:
-    """Return all that an attack could have changed: the vault, the names of spaces, and the keys."""
+    """Return everything that an attack could change: the vault, the names of spaces, and the keys."""
     with Mnemos(root, embedder="none") as memory:
         dump = json.dumps(list(memory.space("vault").dump()), sort_keys=True)
         mine = [cube.id for cube in memory.space("mine").cubes().items]
@@ -106,7 +105,7 @@ def state_of(root: Path) -> tuple[Any, ...]:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """An upstream that answers with what it was sent, and keeps it."""
+    """An upstream that echoes what it is sent, and records it."""
 
     protocol_version = "HTTP/1.1"
     got: bytearray
@@ -128,12 +127,12 @@ class Echo(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def log_message(self, *args: object) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def echo() -> Iterator[tuple[str, bytearray]]:
-    """Give the address of an upstream, and all that it is sent."""
+    """Yield the address of an upstream, and all that it is sent."""
     got = bytearray()
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Kept", (Echo,), {"got": got})) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -155,7 +154,7 @@ def routes_of(document: dict[str, Any], world: World) -> list[Route]:
 
 
 def body_of(method: str, path: str, operation: Any, document: Any, world: World) -> bytes | None:
-    """Return a body that a route takes, from its schema and what we know that the schema does not say."""
+    """Return a body that a route takes, from its schema, or known where the schema does not say."""
     last = path.rsplit("/", 1)[-1]
     if last == "import":
         return b""
@@ -193,10 +192,10 @@ def example(schema: Any, document: Any) -> Any:
 
 
 def send(port: int, data: bytes, wait: float = WAIT) -> bytes:
-    """Send bytes and return all that comes back until the server closes, or until it says nothing for so long."""
+    """Send bytes and return all that comes back until the server closes, or until it is silent for `wait` seconds."""
     found = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=wait) as line:
-        with suppress(OSError):  # refused before all was sent: the answer may be there
+        with suppress(OSError):  # refused before all was sent: there may be an answer
             line.sendall(data)
         with suppress(OSError):
             while part := line.recv(1 << 16):
@@ -250,7 +249,7 @@ def measure(root: Path, *, thorough: bool = True) -> Report:
 
 
 def judge(attack: Attack, answer: bytes, world: World, report: Report) -> None:
-    """Count what became of an attack."""
+    """Count the result of an attack."""
     found = statuses(answer)
     report.attacks += 1
     report.by_kind[attack.kind] += 1
@@ -267,7 +266,7 @@ def judge(attack: Attack, answer: bytes, world: World, report: Report) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """How thorough the attack is."""
+    """The extent of the attack."""
 
     thorough: bool = True  # send every attack to every route
 

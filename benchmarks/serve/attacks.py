@@ -1,4 +1,4 @@
-"""Attacks on a server as bytes: what `serve_attack.py` sends."""
+"""Attacks on a server as bytes: what `attack` sends."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 T = TypeVar("T")
-PROXIED = {"/v1/chat/completions", "/v1/responses", "/v1/models"}  # what they are sent goes on to the upstream
-ROTATED = 3  # of many variants, those that each route gets when the run is not thorough
+PROXIED = {"/v1/chat/completions", "/v1/responses", "/v1/models"}  # routes that forward to the upstream
+ROTATED = 3  # variants that each route gets when the run is not thorough
 
 
 @dataclass(frozen=True)
 class World:
-    """What is attacked: keys, ids and canaries. Every canary is in places where no attacker may look."""
+    """What is attacked: keys, ids and canaries. Canaries are where no attacker may look."""
 
     port: int
     admin: str
@@ -115,7 +115,7 @@ def names(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]
 
 
 def ids(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests to the own space, or to no space, for what belongs to others."""
+    """Yield requests to the own space, or to none, for what belongs to others."""
     other = world.vault_id
     places = (
         other, f"..%2F..%2Fvault%2Fcubes%2F{other}", f"../../vault/cubes/{other}", "%2e%2e", f"{other}%00", "*", "%25",
@@ -183,7 +183,7 @@ def bodies(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack
 
 
 def sources(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests with the right key that call the server by another name, or come from a page of another site."""
+    """Yield requests with a valid key, under another host name or from a page of another site."""
     port = world.port
     hosts: tuple[str | None, ...] = (
         None, "", "evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "0.0.0.0",
@@ -269,7 +269,7 @@ def smuggled(world: World) -> Iterator[Attack]:
 
 
 def proxied(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield chats that ask for the memory of another's space. The chat goes on, so that a 2xx is no harm: canaries are."""
+    """Yield chats that ask for the memory of another's space. The chat is forwarded, so only canaries count."""
     heads: list[tuple[str, ...]] = [
         (f"X-Mnemos-Space: {name}", f"X-Mnemos-Mode: {mode}", *more)
         for name in NAMES for mode in ("read", "read-write") for more in ((), ("X-Mnemos-Session: vault",))

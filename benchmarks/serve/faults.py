@@ -1,15 +1,16 @@
-"""Kill the server with SIGKILL while many clients write, and check that every acknowledged write is there exactly once.
+"""Kill the server while many clients write, and check that every acknowledged write is stored exactly once.
 
     pip install '.[serve]'
     python -m benchmarks serve-faults
 
-32 clients write to 200 spaces, each write under an Idempotency-Key: single memories and, every tenth time, five at once.
-Three times in the run a real `mnemos serve` is killed at a random moment and started again. A client whose connection broke
-sends the same request with the same key until it is answered; where the server says that the first one was cut off, it
-looks whether it was stored, as the answer tells it to. Every twentieth write is sent once more after it was answered.
+32 clients write to 200 spaces, each write under an Idempotency-Key: single memories and, every tenth time, five at
+once. Three times in the run a real `mnemos serve` is killed at a random moment and started again. A client whose
+connection broke sends the same request with the same key until it is answered; where the server answers that the first
+one was cut off, it checks whether it was stored, as the answer says. Every twentieth write is sent again after it was
+answered.
 
-Afterwards the server is ended and the files are opened: of every write acknowledged all memories must be there, once, with
-the text sent; nothing may be there that was not acknowledged; `mnemos doctor` and the audit log must find nothing wrong.
+Afterwards the server is stopped and the files are opened: all memories of every acknowledged write must be stored
+once, with the text sent; nothing else may be stored; `mnemos doctor` and the audit log must find nothing wrong.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ TIMEOUT, PAUSE = 30.0, 0.1  # seconds
 
 @dataclass
 class Tally:
-    """What a run found; `lost`, `doubled`, `torn`, `unknown`, `unsound_spaces` and `unexpected` must be 0 or empty.
+    """Findings; `lost`, `doubled`, `torn`, `unknown`, `unsound_spaces` and `unexpected` must be 0 or empty.
 
-    Memories are counted, but for writes. `sent_again` are requests repeated because no answer came or one was cut off,
-    `replayed` those that were answered from what is kept, and `looked_up` writes about which the clients had to look.
+    Memories are counted, except for writes. `sent_again` are requests repeated because no answer came or one was cut
+    off, `replayed` those answered from the idempotency store, and `looked_up` writes that the clients had to look up.
     """
 
     seconds: float = 0.0
@@ -66,7 +67,7 @@ class Tally:
 
 
 class Writer:
-    """One client: writes until told to end, and remembers what was acknowledged."""
+    """A client that writes until stopped and records what was acknowledged."""
 
     def __init__(self, number: int, server: Served, token: str, spaces: int, stop: threading.Event) -> None:
         import httpx
@@ -83,7 +84,7 @@ class Writer:
         self.unexpected: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Write until told to end; the last write is seen through."""
+        """Write until stopped; the last write is completed."""
         i = 0
         while not self.stop.is_set():
             space = f"space-{self.dice.randrange(self.spaces)}"
@@ -102,9 +103,9 @@ class Writer:
                 break
             if answer is not None and answer.status_code == 409 and "cut off" in answer.text:
                 self.counts["looked_up"] += 1
-                if self.there(space, marks[0]):
+                if self.is_stored(space, marks[0]):
                     break
-                tries += 1  # it was not stored: the write begins anew
+                tries += 1  # it was not stored: start the write again
             self.counts["sent_again"] += 1
             time.sleep(PAUSE)
         self.counts["writes"] += 1
@@ -125,11 +126,11 @@ class Writer:
             self.unexpected[str(answer.status_code)] += 1
         return answer
 
-    def there(self, space: str, mark: str) -> bool:
-        """Ask until it is known whether a memory is stored."""
+    def is_stored(self, space: str, mark: str) -> bool:
+        """Ask until the server says whether a memory is stored."""
         import httpx
 
-        asked = {"where": json.dumps({"mark": mark}), "state": "any"}  # one that was superseded since is stored too
+        asked = {"where": json.dumps({"mark": mark}), "state": "any"}  # a superseded memory is stored too
         while True:
             try:
                 answer = self.http.get(f"/v1/spaces/{space}/cubes", params=asked)
@@ -220,7 +221,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Options:
-    """How long, and with what load."""
+    """The duration and the load."""
 
     seconds: float = 300.0  # seconds to write
     kills: int = KILLS  # times that the server is killed
@@ -231,7 +232,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what became of writes to a server that was killed."""
+    """Return what happened to writes to a server that was killed."""
     lines: Rows = [[f"{result['clients']} clients, {result['spaces']} spaces, {result['seconds']:.0f} s", "count"]]
     shown = {
         "kills (SIGKILL) and restarts": "restarts", "memories acknowledged": "acknowledged",

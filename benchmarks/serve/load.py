@@ -1,11 +1,11 @@
-"""How many searches a second the server answers: `mnemos serve` in a process of its own, wrk with 16 connections.
+"""Searches a second of the server: `mnemos serve` in its own process, wrk with 16 connections.
 
     pip install '.[serve]'; apt-get install wrk
     python -m benchmarks serve-load
 
-20,000 cubes of synthetic conversation, embedded by the bundled model. "new questions" are embedded each time, none comes twice
-(one thread of wrk: two would each ask all of them); "asked before" are 200 whose vectors and rankings are at hand. Every
-answer is checked to be a 200.
+20,000 cubes of synthetic conversation, embedded by the bundled model. "new questions" are embedded each time, none
+comes twice (one thread of wrk: two would each ask all of them); "asked before" are 200 whose vectors and rankings are
+at hand. Every answer is checked to be a 200.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def ms(text: str) -> float:
 
 @dataclass(frozen=True)
 class Options:
-    """How much is stored, and how it is asked."""
+    """The space and the load."""
 
     cubes: int = 20_000  # cubes in the space
     clients: int = 16  # connections of wrk
@@ -81,7 +81,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what the server answers under load."""
+    """Return the answers of the server under load."""
     head = [
         f"{result['clients']} clients, {result['cubes']:,} cubes",
         "searches a second",
@@ -101,7 +101,7 @@ def table(result: Result) -> Rows:
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Fill a space and ask it, through a server of its own."""
+    """Fill a space and ask it, through its own server."""
     if shutil.which("wrk") is None:
         raise MnemosError("this needs wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder:

@@ -1,9 +1,9 @@
-"""How much later the first token comes through the proxy: the same streamed chats direct and proxied, in turn.
+"""Delay of the first token through the proxy: the same streamed chats direct and proxied, in turn.
 
     python -m benchmarks serve-proxy
 
-The upstream answers at once, so that what is measured is the way. Upstream, proxy and client are processes of their
-own; the memory holds made-up conversation, embedded by the bundled model, and every question is new to it. "read-write"
+The upstream answers at once, so that only the way is measured. Upstream, proxy and client are separate processes; the
+memory holds synthetic conversation, embedded by the bundled model, and every question is new to it. "read-write"
 stores each exchange too, after the answer; the next chat does not wait for it.
 """
 
@@ -87,7 +87,7 @@ def ask(client: httpx.Client, url: str, question: str, mode: str | None, number:
 
 
 def serve(target: Callable[..., None], *arguments: Any) -> tuple[Any, str]:
-    """Start a server in a process of its own; return it and its address once it answers."""
+    """Start a server in its own process; return it and its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -99,7 +99,7 @@ def serve(target: Callable[..., None], *arguments: Any) -> tuple[Any, str]:
             return process, f"http://127.0.0.1:{port}/v1"
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("a server did not start: see its complaint above.")
+    raise SystemExit("a server did not start: see its error above.")
 
 
 def measure(requests: int, cubes: int) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def measure(requests: int, cubes: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Options:
-    """How many chats, over how much memory."""
+    """The chats and the memory."""
 
     requests: int = 200  # chats of each way
     cubes: int = 5_000  # cubes in the memory

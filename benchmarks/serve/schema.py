@@ -1,11 +1,11 @@
-"""Send a server what its OpenAPI document allows and forbids, as schemathesis makes it up, and count the answers 5xx.
+"""Send a server requests that schemathesis generates from its OpenAPI document, and count the answers 5xx.
 
     pip install '.[serve]'
     python -m venv /tmp/schemathesis && /tmp/schemathesis/bin/pip install schemathesis
     python -m benchmarks serve-schema --schemathesis /tmp/schemathesis/bin/schemathesis
 
-Every route gets examples, the borders of its schema, and random requests, valid and broken; its checks are that no answer
-is a 5xx and that no route answers without a key. The key may do everything, and the root is thrown away.
+Every route gets examples, the boundaries of its schema, and random requests, valid and broken; its checks are that no
+answer is a 5xx and that no route answers without a key. The key has all rights, and the root is deleted.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ def measure(root: Path, program: str, examples: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Options:
-    """How many requests, and made by what."""
+    """The tool and the number of requests."""
 
-    schemathesis: str = "schemathesis"  # the program, in an environment of its own
+    schemathesis: str = "schemathesis"  # the program, in its own environment
     examples: int = 100  # random requests a route and mode
 
 
 def table(result: Result) -> Rows:
-    """Return what requests made up from the OpenAPI document came to."""
+    """Return the answers to requests generated from the OpenAPI document."""
     return [
-        ["requests made up from the OpenAPI document", "count"],
+        ["requests generated from the OpenAPI document", "count"],
         ["requests", f"{result['requests']:,}"],
         ["routes", result["routes"]],
         ["answers 5xx", sum(result["server_errors"].values())],

@@ -1,13 +1,13 @@
-"""Ask a server everything for 200,000 requests and watch its memory: it must stay where it was after the warm-up.
+"""Memory of a server over 200,000 requests of all kinds: it must not grow after the warm-up.
 
     pip install '.[serve]'
     python -m benchmarks serve-soak
 
-Eight clients, each with a space of its own that never holds more than some hundred memories: what is added is erased
-again. They add, search (questions asked before and new ones, embedded by the bundled model), ask for contexts, list, get,
-update, forget, read histories, facts and counts, and send wrong keys and malformed requests. Every answer must have the
-status that the request calls for. The resident memory of the server is read every 1,000 requests; the slope is that of
-the straight line through what was read after the first tenth.
+Eight clients, each with its own space, which never holds more than about a hundred memories: old ones are erased.
+They add, search (questions asked before and new ones, embedded by the bundled model), ask for contexts, list, get,
+update, forget, read histories, facts and counts, and send wrong keys and malformed requests. Every answer must have
+the status that the request calls for. The resident memory of the server is read every 1,000 requests; the slope is
+that of the straight line through what was read after the first tenth.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MALFORMED = (
 
 
 class Client:
-    """One client and its space. Each verb sends one request and returns (what it was, status, status wanted)."""
+    """One client and its space. Each verb sends one request and returns (status, expected status)."""
 
     def __init__(self, number: int, server: Served, token: str) -> None:
         self.dice = random.Random(number)
@@ -70,7 +70,7 @@ class Client:
         return answer.status, self.answer
 
     def one(self) -> tuple[str, int, int]:
-        """Send one request, chosen by chance; there is always something to ask for, and never too much."""
+        """Send one random request and keep the number of memories within bounds."""
         verbs, weights = zip(*VERBS.items(), strict=True)
         verb = self.dice.choices(verbs, weights)[0]
         if len(self.ids) < MOST // 5:
@@ -99,11 +99,11 @@ class Client:
         return status, 201
 
     def search_known(self) -> tuple[int, int]:
-        """Ask what was asked before."""
+        """Ask a question asked before."""
         return self.send("POST", f"{self.base}/search", {"query": self.dice.choice(self.known)})[0], 200
 
     def search_new(self) -> tuple[int, int]:
-        """Ask something new."""
+        """Ask a new question."""
         return self.send("POST", f"{self.base}/search", {"query": self.new(), "k": self.dice.randint(1, 50)})[0], 200
 
     def context(self) -> tuple[int, int]:
@@ -145,11 +145,11 @@ class Client:
         return self.send("GET", f"{self.base}/cubes", token=wrong)[0], 401
 
     def malformed(self) -> tuple[int, int]:
-        """Ask what cannot be asked."""
+        """Send a malformed search."""
         return self.send("POST", f"{self.base}/search", self.dice.choice(MALFORMED))[0], 422
 
 
-VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and how often, in a hundred
+VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and their weights, in percent
     Client.add: 6, Client.search_known: 26, Client.search_new: 3, Client.context: 2, Client.cubes: 8, Client.get: 24,
     Client.update: 3, Client.history: 6, Client.facts: 6, Client.stats: 4, Client.forget: 2, Client.wrong_key: 5,
     Client.malformed: 5,
@@ -157,7 +157,7 @@ VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and how often, in a
 
 
 class Soak:
-    """The requests that are left to send, shared by the clients, and what came of those that were sent."""
+    """The requests left to send, shared by the clients, and the results of those sent."""
 
     def __init__(self, server: Served, requests: int) -> None:
         self.server = server

@@ -2,11 +2,11 @@
 
     python -m benchmarks store-crash
 
-A writer process adds single cubes and, every tenth time, a batch of 20 in one `add_many`; it prints the ids of each write
-after the call has returned. The parent kills it after a random time, then opens the space and checks that every id printed
-is there with the text written, that no batch is there in part, that `PRAGMA integrity_check` and `doctor` find
-nothing, and lets the next writer go on in the same file. SIGKILL takes away the process, not the machine: a loss
-of power is what `PRAGMA synchronous=FULL` is for, and is not tried here.
+A writer process adds single cubes and, every tenth time, a batch of 20 in one `add_many`; it prints the ids of each
+write after the call has returned. The parent kills it after a random time, then opens the space and checks that every
+id printed is stored with the text written, that no batch is stored in part, that `PRAGMA integrity_check` and `doctor`
+find nothing, and lets the next writer go on in the same file. SIGKILL ends the process, not the machine: a loss of
+power is what `PRAGMA synchronous=FULL` is for, and is not tried here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]  # of the repository
 
 @dataclass
 class Tally:
-    """What a run of kills found; `lost`, `torn_batches` and `unsound_checks` must be 0."""
+    """The findings of a run; `lost`, `torn_batches` and `unsound_checks` must be 0."""
 
     kills: int = 0
     killed_mid_line: int = 0
@@ -74,7 +74,7 @@ def kill_one(root: Path, embedder: str, seed: int, delay: float) -> tuple[dict[s
     ) as writer:
         assert writer.stdout is not None
         if writer.stdout.readline() != "ready\n":
-            raise SystemExit("the writer did not start: see its complaint above.")
+            raise SystemExit("the writer did not start: see its error above.")
         time.sleep(delay)
         writer.send_signal(signal.SIGKILL)
         printed = writer.stdout.read()
@@ -119,7 +119,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Options:
-    """How many writers are killed."""
+    """The number of kills."""
 
     kills: int = 100  # writers to kill, one after the other
     embedder: str = "none"  # what embeds the texts: none stores most a second
@@ -127,7 +127,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return the table of the crash run."""
+    """Return the counts."""
     names = ("kills", "acknowledged", "lost", "torn_batches", "unsound_checks")
     return [["what", "count"], *([name.replace("_", " "), f"{result[name]:,}"] for name in names)]
 
