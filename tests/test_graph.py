@@ -32,7 +32,7 @@ def memory(tmp_path_factory):
 def link(space, links):
     with space.store.connection.write() as db:
         db.execute("DELETE FROM links")
-    space.store.life.put_links(links, 1)
+    space.store.links.put(links, 1)
 
 
 def steps(space, around, kind):
@@ -104,7 +104,7 @@ def test_without_a_centre_it_starts_from_the_most_linked(memory):
 def test_a_hub_does_not_make_it_large(memory):
     space = memory.space("hub")
     space.add_many([{"content": f"n{i}", "id": f"h{i}"} for i in range(400)], decide=False)
-    space.store.life.put_links([Link("h0", f"h{i}", k, 0.5) for i in range(1, 400) for k in ("similar", "supports")], 1)
+    space.store.links.put([Link("h0", f"h{i}", k, 0.5) for i in range(1, 400) for k in ("similar", "supports")], 1)
     found = graph(space, around="h0", depth=3, limit=20)
     assert (len(found.cubes), len(found.links)) == (20, 38)
 

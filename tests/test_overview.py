@@ -207,7 +207,7 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
         clock.now += timedelta(days=1)
     space.archive(["c1", "c7"])
     space.pin("c2")
-    space.store.life.put_strength([(1.0, 2, 0, to_micros(T0), "c3")])  # of the long term
+    space.store.lives.set_strength([(1.0, 2, 0, to_micros(T0), "c3")])  # of the long term
     space.policy = policy
     found, told = fading.fading(space, limit=100), space.fade(preview=True)
     assert tuple(c.id for c, _ in found.archive) == told.archived

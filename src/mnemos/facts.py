@@ -1,4 +1,4 @@
-"""Facts, links and decisions: what cubes state, how they are connected, and what was decided about them."""
+"""Facts, links, decisions and rejections: what cubes state, how they are linked, and what was judged about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Fact:
 
     Subject and attribute are normalised, so that two statements about the same thing share them; the value is as in
     the text. `exclusive` when there is one value at a time, so that a new one ends the old one. `negated` when the
-    sentence says that it is not (any more) so. text[begin:stop] is where it stands.
+    sentence says that it is not (any more) so. text[start:end] is where it stands.
     """
 
     subject: str
@@ -20,8 +20,8 @@ class Fact:
     value: str
     exclusive: bool
     negated: bool
-    begin: int
-    stop: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class StoredFact:
     """A fact, the cube that states it, and its times: true from `since` to `until`, believed ended at `ended`."""
 
     cube: str
-    n: int
-    i: int
+    key: int
+    index: int
     fact: Fact
     since: int
     until: int | None = None
@@ -43,7 +43,7 @@ class Link:
     """A directed link between two cubes.
 
     Kept are supersedes, supports, contradicts, similar and recalled with; derived from, follows and same entity follow
-    from the rows (see `store.sqlite.facts`).
+    from the rows (see `store.base.Links`).
     """
 
     a: str
@@ -79,3 +79,12 @@ class KnownFact:
     def held_at(self, moment: datetime) -> bool:
         """Tell whether it was true at a moment, as far as is known."""
         return self.valid_from <= moment and (self.valid_to is None or moment < self.valid_to)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A claim once found mistaken, as keyed blake2b hashes: it holds no text."""
+
+    trigger: str  # hash of subject and attribute, in hex
+    mistake: str  # hash of the mistaken value, in hex
+    trust: int  # it bears on claims of this trust and below

@@ -24,6 +24,7 @@ from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.memory import TextMemory
+from mnemos.text.recall.facts import known_facts
 from mnemos.text.recall.filters import make_filter
 from mnemos.text.recall.live import LiveView
 from mnemos.text.recall.view import SearchMethod as SearchMethod
@@ -373,7 +374,7 @@ class Space:
 
     def pin(self, cube_id: str, *, on: bool = True) -> None:
         """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
-        self.store.pin(cube_id, on)
+        self.store.lives.pin(cube_id, on)
 
     def archive(self, ids: Sequence[str]) -> Sequence[str]:
         """Take cubes out of search; `unarchive` brings them back. Returns the ids that changed."""
@@ -398,19 +399,19 @@ class Space:
         "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared as they are kept.
         """
         times = moment(as_of, "as_of"), moment(true_at, "true_at")
-        return self.store.life.known(subject, attribute, *times, ended=ended)
+        return known_facts(self.store, subject, attribute, *times, ended=ended)
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return what was decided about new statements and why, oldest first; plain additions are not recorded."""
-        return self.store.life.decisions(cube_id, limit=limit)
+        return self.store.decisions.find(cube_id, limit=limit)
 
     def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
-        """Return the links from and to a cube, or all that are kept; see `store.life.Link` for the kinds.
+        """Return the links from and to a cube, or all that are kept; see `facts.Link` for the kinds.
 
         With a cube also those that follow from the rows: derived from, follows, same entity.
         """
-        life = self.store.life
-        found = life.links(kind=kind) if cube_id is None else life.links([cube_id]) + life.around(cube_id)
+        links = self.store.links
+        found = links.find(kind=kind) if cube_id is None else links.find([cube_id]) + links.implied(cube_id)
         return [link for link in found if kind in (None, link.kind)]
 
     def flush(self) -> int:

@@ -24,9 +24,9 @@ STARTUP = {
 @pytest.fixture
 def place(tmp_path):
     results, docs = tmp_path / "results", tmp_path / "benchmarks.md"
-    results.mkdir()
+    (results / "text").mkdir(parents=True)
     docs.write_text(PAGE, encoding="utf-8")
-    (results / "startup.json").write_text(json.dumps(STARTUP), encoding="utf-8")
+    (results / "text" / "startup.json").write_text(json.dumps(STARTUP), encoding="utf-8")
     return results, docs
 
 
@@ -49,16 +49,16 @@ def test_check_fails_on_stale_docs_and_writes_nothing(place):
     assert docs.read_text(encoding="utf-8") == PAGE
     report.render(results, docs)
     assert report.render(results, docs, check=True) is False
-    (results / "startup.json").write_text(json.dumps(STARTUP | {"mnemos": "0.2.0"}), encoding="utf-8")
+    (results / "text" / "startup.json").write_text(json.dumps(STARTUP | {"mnemos": "0.2.0"}), encoding="utf-8")
     with pytest.raises(report.StaleDocs):
         report.render(results, docs, check=True)
 
 
 def test_what_was_not_measured_is_said_so(place):
     results, docs = place
-    (results / "startup.json").unlink()
+    (results / "text" / "startup.json").unlink()
     report.render(results, docs)
-    assert "Not measured yet: there is no `startup.json`" in docs.read_text(encoding="utf-8")
+    assert "Not measured yet: there is no `text/startup.json`" in docs.read_text(encoding="utf-8")
 
 
 def test_an_unknown_table_and_a_missing_page_are_refused(place):

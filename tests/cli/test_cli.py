@@ -171,7 +171,7 @@ def test_a_benchmark_writes_its_result_and_tells_its_command(run, tmp_path, monk
     (tmp_path / "locomo10.json").write_text(json.dumps([sample]), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     run("bench", "locomo", "--data", "locomo10.json", "--embedder", "bundled")
-    result = json.loads((tmp_path / "benchmarks" / "results" / "locomo.json").read_text(encoding="utf-8"))
+    result = json.loads((tmp_path / "benchmarks" / "results" / "text" / "locomo.json").read_text(encoding="utf-8"))
     assert result["command"] == "mnemos bench locomo --data locomo10.json"
     assert result["systems"]["mnemos"]["turn"]["splits"]["all"]["fraction@10"] == 1
     assert (

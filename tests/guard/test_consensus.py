@@ -1,4 +1,4 @@
-"""Who contradicts better sources is a suspect; who tells of a change is not; lessons hold no text."""
+"""Who contradicts better sources is a suspect; who tells of a change is not; rejections hold no text."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemos.facts import Fact
-from mnemos.guard.consensus import Claim, contradict, names, outvoted
+from mnemos.guard.consensus import Claim, contradict, contradicted, names
 from mnemos.guard.instructions import Trust
 
 LOW, MID, HIGH = Trust.UNTRUSTED, Trust.NORMAL, Trust.TRUSTED
@@ -24,7 +24,7 @@ def claim(name, value, trust, day, source=None, **more):
 
 
 def suspects(*claims, **more):
-    return {s.id: s.reason for s in outvoted(claims, **more)}
+    return {s.id: s.reason for s in contradicted(claims, **more)}
 
 
 def test_a_page_that_contradicts_the_user_is_a_suspect_whenever_it_was_written():
@@ -91,24 +91,24 @@ def test_facts_about_something_else_do_not_count():
     assert suspects(claim("u", "Lisbon", HIGH, 1), *(claim(str(i), f, LOW, 2) for i, f in enumerate(other))) == {}
 
 
-def test_a_lesson_blocks_the_same_mistake_without_a_majority():
-    first = outvoted([claim("u", "Lisbon", HIGH, 1), claim("w", "Rome", LOW, 2)])
-    lessons = first[0].lessons
-    assert len(lessons) == 1
+def test_a_rejection_blocks_the_same_mistake_without_a_majority():
+    first = contradicted([claim("u", "Lisbon", HIGH, 1), claim("w", "Rome", LOW, 2)])
+    rejections = first[0].rejections
+    assert len(rejections) == 1
     again = claim("v", "  rome!", LOW, 30, "https://other.example")
     assert suspects(again) == {}
-    assert suspects(again, lessons=lessons) == {"v": "lesson"}
-    assert suspects(claim("v", "Paris", LOW, 30), lessons=lessons) == {}
-    assert suspects(claim("u", "Rome", HIGH, 30), lessons=lessons) == {}  # the user has moved there
-    assert suspects(claim("u", "Rome", HIGH, 30), again, lessons=lessons) == {}
-    assert suspects(again, lessons=lessons, key=b"another space") == {}
+    assert suspects(again, learned_rejections=rejections) == {"v": "rejected before"}
+    assert suspects(claim("v", "Paris", LOW, 30), learned_rejections=rejections) == {}
+    assert suspects(claim("u", "Rome", HIGH, 30), learned_rejections=rejections) == {}  # the user has moved there
+    assert suspects(claim("u", "Rome", HIGH, 30), again, learned_rejections=rejections) == {}
+    assert suspects(again, learned_rejections=rejections, key=b"another space") == {}
 
 
-def test_a_lesson_holds_no_text():
-    suspect = outvoted([claim("u", "Lisbon", HIGH, 1), claim("w", "Rome", LOW, 2)])[0]
-    kept = " ".join(map(str, asdict(suspect.lessons[0]).values())).casefold()
+def test_a_rejection_holds_no_text():
+    suspect = contradicted([claim("u", "Lisbon", HIGH, 1), claim("w", "Rome", LOW, 2)])[0]
+    kept = " ".join(map(str, asdict(suspect.rejections[0]).values())).casefold()
     assert not any(word in kept for word in ("rome", "lisbon", "ana", "live"))
-    assert len(suspect.lessons[0].trigger) == len(suspect.lessons[0].mistake) == 32
+    assert len(suspect.rejections[0].trigger) == len(suspect.rejections[0].mistake) == 32
 
 
 def speaks(name, text, trust, day=5):
@@ -153,4 +153,4 @@ def test_the_best_sources_are_never_outvoted_by_lesser_ones_and_order_does_not_m
 
 
 def test_nothing_retrieved_nothing_suspected():
-    assert outvoted([]) == []
+    assert contradicted([]) == []

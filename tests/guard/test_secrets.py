@@ -136,13 +136,13 @@ def test_redaction_is_idempotent_and_leaves_no_secret(parts):
     assert redact(clean) == (clean, [])
     assert bool(secrets) == (clean != text)
     for one, other in zip(secrets, secrets[1:], strict=False):
-        assert one.begin < one.stop <= other.begin
+        assert one.start < one.end <= other.start
 
 
 @given(st.text(alphabet="0123456789 -", max_size=60))
 def test_every_card_found_passes_the_check_digit(text):
     for secret in scan(text):
-        assert luhn("".join(c for c in text[secret.begin : secret.stop] if c.isdigit()))
+        assert luhn("".join(c for c in text[secret.start : secret.end] if c.isdigit()))
 
 
 @pytest.mark.parametrize(

@@ -47,14 +47,14 @@ def test_a_page_on_the_web_does_not_overrule_the_user(space):
     assert page.id not in block
 
 
-def test_a_lesson_blocks_the_same_lie_later_and_holds_no_text(space):
+def test_a_rejection_blocks_the_same_lie_later_and_holds_no_text(space):
     mine = space.add("My bank is Northwind Bank.", speaker="Ana", role="user")
     lie = space.add("Ana's bank is Umbra Bank.", source=WEB)
     space.context("What is Ana's bank?")
     space.forget([mine.id, lie.id])
     assert b"Umbra" not in raw(space)
     again = space.add("Ana's bank is Umbra Bank.", source="https://other.example/")
-    assert space.quarantined("What is Ana's bank?") == {again.id: "lesson"}
+    assert space.quarantined("What is Ana's bank?") == {again.id: "rejected before"}
 
 
 def test_trust_is_by_source_and_can_be_set(space):
@@ -89,23 +89,24 @@ def test_secrets_are_refused_or_kept_where_the_space_says_so(space):
 def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path):
     import sqlite3
 
-    from mnemos.store.sqlite import audit
+    from mnemos.store.audit import acting
+    from mnemos.store.sqlite.store import SqliteStore
 
     with Mnemos(tmp_path, embedder="none", actor="bo", clock=lambda: T0) as memory:
         space = memory.space("ana")
         cube = space.add("I live in Porto.")
         space.update(cube.id, content="I live in Faro.")
-        with audit.acting("carla"):
+        with acting("carla"):
             space.pin(cube.id)
         space.forget([cube.id])
-        entries = audit.entries(space.store.connection)
+        entries = space.store.audit.entries()
         assert [(e.actor, e.action, e.cubes) for e in entries] == [
             ("bo", "add", 1), ("bo", "update", 1), ("carla", "pin", 1), ("bo", "erase", 1),
         ]  # fmt: skip
         assert len({e.digest for e in entries}) == 1
         assert cube.id not in json.dumps([e.digest for e in entries])
-        assert audit.verify(space.store.connection, entries[1].chain) == (4, [])
-        assert audit.verify(space.store.connection, "00")[1] == [
+        assert space.store.audit.verify(entries[1].chain) == (4, [])
+        assert space.store.audit.verify("00")[1] == [
             "the head that was given is not in the log: entries were cut off, or it is of another space"
         ]
         path = space.store.path
@@ -121,6 +122,4 @@ def test_the_audit_log_says_who_did_what_and_breaks_when_it_is_changed(tmp_path)
         other.execute(change)
         other.commit()
         other.close()
-        from mnemos.store.sqlite.connection import Connection
-
-        assert audit.verify(Connection(copy, "ana"))[1] != []
+        assert SqliteStore(copy, "ana").audit.verify()[1] != []

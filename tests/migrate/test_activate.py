@@ -19,7 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.migrate.prefill import render, shelf
-from mnemos.migrate.schedule import Held, Schedule
+from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 
 START = datetime(2025, 1, 1)
 QUESTION = "Where does Ana live?"
@@ -238,7 +238,7 @@ def test_the_disk_keeps_what_is_worth_its_bytes(model, space):
     space.flush()
     held = {h.id: h for h in space.shelf.held()}
     assert sorted(h.uses for h in held.values()) == [1, 3, 5]
-    schedule = space.shelf.schedule = Schedule(nbytes=sum(h.nbytes for h in held.values()) - 1)
+    schedule = space.shelf.schedule = RetentionSchedule(nbytes=sum(h.nbytes for h in held.values()) - 1)
     now = space.clock().timestamp()
     least = min(held.values(), key=lambda h: schedule.worth(h, now) / h.nbytes)
     assert space.shelf.tend() == [least.id]
@@ -281,14 +281,14 @@ def test_what_cannot_be_activated_is_refused(model, space):
 
 def test_a_schedule_keeps_the_most_seconds_for_its_bytes():
     day = 86_400.0
-    often = Held("often", 100, 1.0, 50, 0.0, 9 * day)
-    rarely = Held("rarely", 100, 1.0, 1, 0.0, 9 * day)
-    costly = Held("costly", 100, 40.0, 4, 0.0, 9 * day)
-    large = Held("large", 1_000, 40.0, 4, 0.0, 9 * day)
-    old = Held("old", 1, 100.0, 900, 0.0, 0.0)
+    often = SegmentStats("often", 100, 1.0, 50, 0.0, 9 * day)
+    rarely = SegmentStats("rarely", 100, 1.0, 1, 0.0, 9 * day)
+    costly = SegmentStats("costly", 100, 40.0, 4, 0.0, 9 * day)
+    large = SegmentStats("large", 1_000, 40.0, 4, 0.0, 9 * day)
+    old = SegmentStats("old", 1, 100.0, 900, 0.0, 0.0)
     every = [rarely, large, costly, often, old]
-    assert Schedule(nbytes=10_000, ttl=7 * day).keep(every, 10 * day) == ["costly", "often", "large", "rarely"]
-    assert Schedule(nbytes=250, ttl=7 * day).keep(every, 10 * day) == ["costly", "often"]
-    assert Schedule(nbytes=0).keep(every, 10 * day) == []
+    assert RetentionSchedule(nbytes=10_000, ttl=7 * day).keep(every, 10 * day) == ["costly", "often", "large", "rarely"]
+    assert RetentionSchedule(nbytes=250, ttl=7 * day).keep(every, 10 * day) == ["costly", "often"]
+    assert RetentionSchedule(nbytes=0).keep(every, 10 * day) == []
     with pytest.raises(InvalidInput):
-        Schedule(ttl=0)
+        RetentionSchedule(ttl=0)

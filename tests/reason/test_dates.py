@@ -112,9 +112,9 @@ def test_mentions_are_ranges_in_text_order_for_any_text(text, moment):
     last = 0
     for m in find_dates(text, moment.replace(tzinfo=UTC)):
         assert m.start < m.end
-        assert text[m.begin : m.stop] == m.phrase
-        assert m.begin >= last
-        last = m.stop
+        assert text[m.span_start : m.span_end] == m.phrase
+        assert m.span_start >= last
+        last = m.span_end
 
 
 @given(

@@ -121,7 +121,7 @@ PIECES = (
 def test_no_mixture_of_date_words_raises(text, moment):
     for mention in find_dates(text, moment.replace(tzinfo=UTC)):
         assert mention.start < mention.end
-        assert text[mention.begin : mention.stop] == mention.phrase
+        assert text[mention.span_start : mention.span_end] == mention.phrase
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), "\u0663" * 90, "1 " * 50])

@@ -70,7 +70,7 @@ def test_facts_are_normalised_and_stand_where_their_quotes_stand(server, ask):
         ("ana", "live in", "Lisbon"),
         ("ana's sister", "work at", "Nokia"),
     ]
-    assert [TEXT[f.begin : f.stop] for f in found] == [LISBON["quote"], EVA["quote"]]
+    assert [TEXT[f.start : f.end] for f in found] == [LISBON["quote"], EVA["quote"]]
     assert (found[0].exclusive, found[0].negated) == (True, False)
     assert facts(ask())[0].subject == "user"
 

@@ -113,7 +113,7 @@ def test_several_facts_of_one_text_stand_where_they_are_said():
     assert [(f.subject, f.attribute, f.value) for f in found] == [
         ("user", "live in", "Faro"), ("user", "gym", "Iron Temple"), ("user", "feeling about jazz", "likes"),
     ]  # fmt: skip
-    assert [text[f.begin : f.stop] for f in found] == ["I moved to Faro", "My gym is Iron Temple", "I love jazz"]
+    assert [text[f.start : f.end] for f in found] == ["I moved to Faro", "My gym is Iron Temple", "I love jazz"]
 
 
 def test_code_is_not_about_anybody_but_the_text_around_it_is():
@@ -182,10 +182,10 @@ def test_sentences(text, expected):
 @given(st.text(max_size=400))
 def test_sentences_stand_in_the_text_in_order(text):
     done = 0
-    for begin, sentence in sentences(text):
-        assert text[begin : begin + len(sentence)] == sentence
-        assert begin >= done
-        done = begin + len(sentence)
+    for start, sentence in sentences(text):
+        assert text[start : start + len(sentence)] == sentence
+        assert start >= done
+        done = start + len(sentence)
 
 
 WORDS = [
@@ -200,7 +200,7 @@ def test_nothing_raises_and_facts_stand_in_the_text(text):
         assert f.subject
         assert f.attribute
         assert f.value
-        assert 0 <= f.begin < f.stop <= len(text)
+        assert 0 <= f.start < f.end <= len(text)
         if not f.attribute.startswith("feeling"):
             assert f.value in text
     RULES.title([text])

@@ -1,13 +1,10 @@
 """A real server under attack lets nothing through, and one that is killed while it is written to loses nothing.
 
-The attacks and the long runs are those of benchmarks/serve_attack.py and benchmarks/serve_faults.py.
+The attacks and the long runs are those of benchmarks/serve/attack.py and benchmarks/serve/faults.py.
 """
 
-import importlib
 import json
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,26 +12,14 @@ pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 from starlette.testclient import TestClient
 
+from benchmarks.serve import attack, faults, soak
 from mnemos import Mnemos
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
 
-BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
 
-
-@pytest.fixture
-def script(monkeypatch):
-    """Give what imports a script of the benchmarks."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in ("attacks", "serving", "serve_attack", "serve_faults", "serve_soak"):
-        if name not in before:
-            sys.modules.pop(name, None)
-
-
-def test_no_attack_on_any_route_is_let_through(script, tmp_path):
-    report = script("serve_attack").run(tmp_path, thorough=False)
+def test_no_attack_on_any_route_is_let_through(tmp_path):
+    report = attack.run(tmp_path, thorough=False)
     assert report.attacks >= 500
     assert set(report.by_kind) == {"credentials", "spaces", "ids", "bodies", "sources", "methods", "smuggling", "proxy"}
     assert (report.let_through, report.server_errors, report.changed, report.shown) == (0, 0, [], [])
@@ -42,16 +27,15 @@ def test_no_attack_on_any_route_is_let_through(script, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_a_server_killed_while_clients_write_stores_every_acknowledged_write_once(script, tmp_path):
-    tally = script("serve_faults").run(tmp_path, seconds=3, kills=2, clients=8, spaces=20, seed=1)
+def test_a_server_killed_while_clients_write_stores_every_acknowledged_write_once(tmp_path):
+    tally = faults.run(tmp_path, seconds=3, kills=2, clients=8, spaces=20, seed=1)
     assert tally.restarts == 2
     assert tally.acknowledged >= 8  # each client sees its last write through
     assert (tally.lost, tally.doubled, tally.torn, tally.unknown, tally.problems) == (0, 0, 0, 0, [])
     assert tally.unexpected == {}
 
 
-def test_every_request_of_the_soak_gets_the_status_that_it_calls_for(script, tmp_path, monkeypatch):
-    soak = script("serve_soak")
+def test_every_request_of_the_soak_gets_the_status_that_it_calls_for(tmp_path, monkeypatch):
     monkeypatch.setattr(soak, "EVERY", 20)
     monkeypatch.setattr(soak, "WORDS", 500)
     result = soak.run(tmp_path, 400, clients=2, embedder="none")

@@ -360,4 +360,4 @@ def test_a_served_space_has_the_verbs_of_an_embedded_one():
     elsewhere = {"recalled", "flush", "close", "reindex", "doctor", "model_key", "quarantined", "activate"}
     verbs = {name for name, value in vars(Space).items() if callable(value) and not name.startswith("_")}
     for remote in (RemoteSpace, AsyncRemoteSpace):
-        assert verbs - elsewhere - vars(remote).keys() == set()
+        assert verbs - elsewhere - set(dir(remote)) == set()

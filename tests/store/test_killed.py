@@ -83,7 +83,7 @@ def test_a_migration_that_is_killed_is_done_by_the_next_one_who_opens(tmp_path, 
         space = memory.space("ana")
         assert space.store.checks.integrity() == []
         assert space.count() == 4_000
-        assert len(space.store.life.pending()) == 4_000
+        assert len(space.store.queue.pending()) == 4_000
 
 
 def test_an_erasure_that_is_killed_can_be_run_again_and_leaves_nothing(tmp_path):

@@ -79,12 +79,12 @@ def test_versions_follow_each_other_and_the_stale_writer_is_told(store):
 def test_changes_tell_a_reader_what_to_add_and_what_to_drop(store):
     store.insert([entry(cube("a")), entry(cube("b"))], None)
     seen = store.changes(0, None)
-    assert [r.n for r in seen.rows] == [1, 2]
+    assert [r.key for r in seen.rows] == [1, 2]
     assert store.changes(seen.seq, None) == replace(seen, rows=[], gone=[])
     store.replace(entry(replace(cube("a", "new"), version=2)), None)
     store.erase(["b"])
     later = store.changes(seen.seq, None)
-    assert [(r.n, r.text) for r in later.rows] == [(3, "new")]
+    assert [(r.key, r.text) for r in later.rows] == [(3, "new")]
     assert sorted(later.gone) == [1, 2]
 
 
@@ -92,7 +92,7 @@ def test_row_keys_are_never_used_again(store):
     store.insert([entry(cube("a"))], None)
     store.erase(["a"])
     store.insert([entry(cube("b"))], None)
-    assert [r.n for r in store.changes(0, None).rows] == [2]
+    assert [r.key for r in store.changes(0, None).rows] == [2]
 
 
 def test_erasing_takes_versions_and_what_was_derived_and_leaves_no_bytes(store):

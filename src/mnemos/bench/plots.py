@@ -200,8 +200,8 @@ def plot_poison(result: dict[str, Any], path: Path | str) -> Path:
     return Path(path)
 
 
-def plot_year(result: dict[str, Any], path: Path | str) -> Path:
-    """Draw a result of `bench.year`: how many cubes can be searched, and how long the nights take."""
+def plot_endurance(result: dict[str, Any], path: Path | str) -> Path:
+    """Draw a result of `bench endurance`: how many cubes can be searched, and how long the nights take."""
     figure = new_figure(9.0, 3.6)
     growth, nights = figure.subplots(1, 2)
     days = [month["day"] for month in result["months"]]

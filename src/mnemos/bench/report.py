@@ -51,7 +51,7 @@ def table(name: str, results_dir: Path) -> str:
     file, rows = TABLES[name]
     path = results_dir / f"{file}.json"
     if not path.exists():
-        return f"Not measured yet: there is no `{file}.json` among the results."
+        return f"Not measured yet: there is no `{file}.json` in the results."
     result = json.loads(path.read_text(encoding="utf-8"))
     return f"{markdown(rows(result))}\n\n{source(result)}"
 
@@ -199,21 +199,21 @@ def crash(result: Result) -> list[list[Any]]:
 
 
 TABLES: dict[str, tuple[str, Callable[[Result], list[list[Any]]]]] = {
-    "summary-locomo": ("locomo", summary),
-    "summary-beam": ("beam", summary),
-    "locomo-turn": ("locomo", quality("turn")),
-    "locomo-turn-category": ("locomo", categories("turn")),
-    "locomo-session": ("locomo", quality("session")),
-    "locomo-session-category": ("locomo", categories("session")),
-    "locomo-speed": ("locomo", speed),
-    "beam": ("beam", quality("message")),
-    "beam-category": ("beam", categories("message")),
-    "beam-speed": ("beam", speed),
-    "longmemeval": ("longmemeval", quality("session")),
-    "scale": ("scale", scale),
-    "startup": ("startup", startup),
-    "peers": ("peers", peers),
-    "crash": ("crash", crash),
-    "embed": ("embed", embed),
+    "summary-locomo": ("text/locomo", summary),
+    "summary-beam": ("text/beam", summary),
+    "locomo-turn": ("text/locomo", quality("turn")),
+    "locomo-turn-category": ("text/locomo", categories("turn")),
+    "locomo-session": ("text/locomo", quality("session")),
+    "locomo-session-category": ("text/locomo", categories("session")),
+    "locomo-speed": ("text/locomo", speed),
+    "beam": ("text/beam", quality("message")),
+    "beam-category": ("text/beam", categories("message")),
+    "beam-speed": ("text/beam", speed),
+    "longmemeval": ("text/longmemeval", quality("session")),
+    "scale": ("text/scale", scale),
+    "startup": ("text/startup", startup),
+    "peers": ("peers/locomo", peers),
+    "crash": ("store/crash", crash),
+    "embed": ("fit/embed", embed),
     **tables.TABLES,
 }

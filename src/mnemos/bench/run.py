@@ -24,32 +24,28 @@ from mnemos.system import Mnemos
 RESULTS = Path("benchmarks/results")
 RETRIEVAL = ("locomo", "beam", "longmemeval")
 # Benchmarks of the life of memories: all generate their data, all take a seed.
-LIFE = ("facts", "stages", "order", "retention", "poison", "year", "erasure", "faults", "tails")
+LIFE = (
+    "facts", "stage-faults", "temporal-order", "retention", "poison", "endurance", "erasure", "faults", "summary-loss",
+)  # fmt: skip
 PLOTTED = {  # a picture is written beside the result
     "facts": attrgetter("plot_facts"), "retention": attrgetter("plot_retention"), "poison": attrgetter("plot_poison"),
-    "year": attrgetter("plot_year"), "kv": attrgetter("plot_kv"),
+    "endurance": attrgetter("plot_endurance"), "kv": attrgetter("plot_kv"),
 }  # fmt: skip
 # Benchmarks of activation memory, which need torch but for the schedules: all take a seed.
 KV = {
-    "train-small": "kv.baseline", "kv": "kv.matrix", "kv-long": "kv.long", "kv-diffusion": "kv.diffusion",
+    "train-models": "kv.baseline", "kv": "kv.matrix", "kv-long": "kv.long", "kv-diffusion": "kv.diffusion",
     "kv-speed": "kv.speed", "kv-pages": "kv.pages", "kv-schedule": "kv.schedule",
 }  # fmt: skip
-TEXT = {
-    "stages": "text.stage_faults",
-    "order": "text.temporal_order",
-    "year": "text.endurance",
-    "tails": "text.summary_loss",
-}
 NAMES = (*RETRIEVAL, "scale", "startup", *LIFE, *KV)
 
 
 def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, **options: Any) -> dict[str, Any]:
     """Run one benchmark and return its result, which is also written as JSON.
 
-    `out` is the file or folder to write to; without it a run without options goes to `benchmarks/results/NAME.json`,
+    `out` is the file or folder to write to; without it a run without options goes to `benchmarks/results/FAMILY/NAME.json`,
     and one with options, which is another measurement, is returned only. The retrieval benchmarks (locomo, beam,
     longmemeval) need `data` and take `systems`, `splits`, `limit` (haystacks) and `embedder`; `scale` takes `sizes`,
-    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; `train-small` and `kv` take `kind`, `kv` also
+    `vectors`, `adds`, `queries` and `seed`; `startup` takes `repeats`; `train-models` and `kv` take `kind`, `kv` also
     `contexts`, `methods` and `model` (a folder); they and all others take `seed`. Raises InvalidInput for an unknown
     name, or data of another form.
     """
@@ -67,7 +63,7 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
 
         result = startup.measure(**given)
     elif name in (*LIFE, *KV):
-        module = importlib.import_module(f"mnemos.bench.{KV.get(name) or TEXT.get(name, 'text.' + name)}")
+        module = importlib.import_module(f"mnemos.bench.{KV.get(name) or 'text.' + name.replace('-', '_')}")
         with progress(name, None) as step:
             steps = {"progress": step} if "progress" in inspect.signature(module.run).parameters else {}
             result = module.run(**given, **steps)
@@ -75,7 +71,7 @@ def run_benchmark(name: str, data: Path | None = None, out: Path | None = None, 
         raise InvalidInput(f"there is no benchmark {name!r}: choose from {', '.join(NAMES)}.")
     result = header(name, data, given) | result
     if out is not None or not given:
-        path = write(result, Path(out) if out is not None else RESULTS)
+        path = write(result, Path(out) if out is not None else RESULTS / ("kv" if name in KV else "text"))
         if name in PLOTTED:
             from mnemos.bench import plots
 

@@ -10,17 +10,29 @@ import typer
 from mnemos.cli.escape import styled
 from mnemos.cli.options import EmbedderSpec, Json
 from mnemos.cli.render import columns, facts
-from mnemos.cli.terminal import terminal
+from mnemos.cli.terminal import Terminal, terminal
 from mnemos.registry import Entry, all_entries, get
 
 
 def methods(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(help="One method by name; without it, all.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the pages of all methods, as docs/methods has them.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write the pages into this folder instead.")
+    ] = None,
+    results: Annotated[
+        Path, typer.Option("--results", metavar="DIR", help="The folder of benchmark results for the pages.")
+    ] = Path("benchmarks/results"),
     as_json: Json = False,
 ) -> None:
     """Show the methods that Mnemos is made of, and the papers that they come from."""
     with terminal(ctx, None, None, None, as_json) as t:
+        if markdown or out is not None:
+            _pages(out, results, t)
+            return
         found = all_entries() if name is None else [get(name)]
         if t.json:
             data = [_as_data(method) for method in found]
@@ -60,6 +72,16 @@ def demo(
         if svg is not None:
             svg.write_text(picture(result), encoding="utf-8")
             t.note(f"the picture is in {svg}")
+
+
+def _pages(out: Path | None, results: Path, t: Terminal) -> None:
+    """Print the pages of all methods, or write them into a folder."""
+    from mnemos.cli import methods_page
+
+    if out is None:
+        print("\n".join(methods_page.pages(results).values()), end="")
+    else:
+        t.note(f"{len(methods_page.write(results, out))} pages are in {out}")
 
 
 def _papers(method: Entry) -> list[str]:

@@ -20,13 +20,13 @@ RETRIEVAL = {
 }
 LIFE = {
     "facts": "Facts that change over a year: is the latest value first, and as-of the one of that day?",
-    "stages": "Extraction, update and answer scored apart, with faults put into each.",
-    "order": "Which of two turns came first.",
+    "stage-faults": "Extraction, update and answer scored apart, with faults put into each.",
+    "temporal-order": "Which of two turns came first.",
     "retention": "Laws of forgetting at equal budget, with skewed reuse.",
     "poison": "Attacks on what an agent is shown, with and without the guard.",
-    "year": "A year of 50,000 turns with questions by day and consolidation by night.",
+    "endurance": "A year of 50,000 turns with questions by day and consolidation by night.",
     "erasure": "A thousand random spaces in which something is forgotten; what is left of it.",
-    "tails": "What summaries of summaries lose: rare things first.",
+    "summary-loss": "What summaries of summaries lose: rare things first.",
     "faults": "A model that fails in a third of its calls: are writes lost?",
 }
 KV = {
@@ -153,8 +153,8 @@ def kv(
         _run(t, "kv", None, out, given)
 
 
-@app.command("train-small")
-def train_small(
+@app.command("train-models")
+def train_models(
     ctx: typer.Context,
     out: Out = None,
     kind: Annotated[
@@ -165,7 +165,7 @@ def train_small(
 ) -> None:
     """Train the small models that `mnemos bench kv` measures with, once, and say what they answer with a full cache."""
     with terminal(ctx, None, None, None, as_json) as t:
-        _run(t, "train-small", None, out, {"kind": _names(kind), "seed": seed})
+        _run(t, "train-models", None, out, {"kind": _names(kind), "seed": seed})
 
 
 @app.command()
@@ -204,7 +204,7 @@ def _run(t: Terminal, name: str, data: Path | None, out: Path | None, options: d
         t.say(result)
         return
     for table, (file, rows) in TABLES.items():
-        if file == name and not table.startswith("summary"):
+        if file in (f"text/{name}", f"kv/{name}") and not table.startswith("summary"):
             t.out.print(table, style="bold")
             _table(t, rows(result))
 

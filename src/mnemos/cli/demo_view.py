@@ -81,8 +81,8 @@ def _said(hit: Hit, question: str) -> Text:
         if date.relative:
             first, last = date.start, date.end - timedelta(microseconds=1)
             meaning = f"{first:%Y-%m-%d}" if first.date() == last.date() else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
-            result.append_text(text[done : date.stop]).append(f" [{meaning}]", "italic magenta")
-            done = date.stop
+            result.append_text(text[done : date.span_end]).append(f" [{meaning}]", "italic magenta")
+            done = date.span_end
     return result.append_text(text[done:])
 
 

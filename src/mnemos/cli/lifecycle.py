@@ -13,7 +13,6 @@ from mnemos.cli.render import columns
 from mnemos.cli.terminal import terminal
 from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
-from mnemos.store.sqlite import audit as log
 from mnemos.text.forget.policy import Policy
 
 NUMBERS = ("below", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
@@ -197,13 +196,15 @@ def audit_show(
 ) -> None:
     """Show entries, oldest first."""
     with terminal(ctx, root, space, "none", as_json) as t:
-        found = log.entries(t.space().store.connection, after=after, limit=limit)
+        found = t.space().store.audit.entries(after=after, limit=limit)
         if t.json:
             t.say([to_jsonable(asdict(entry)) for entry in found])
             return
         table = columns("entry", "when", "who", "what", "cubes", "chain")
         for e in found:
-            table.add_row(str(e.i), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain)
+            table.add_row(
+                str(e.index), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain
+            )
         t.out.print(table)
 
 
@@ -220,7 +221,7 @@ def audit_verify(
     """Recompute the chain of hashes. Exit code 1 when an entry was changed, removed or inserted."""
     with terminal(ctx, root, space, "none", as_json) as t:
         here = t.space()
-        count, problems = log.verify(here.store.connection, head)
+        count, problems = here.store.audit.verify(head)
         if t.json:
             t.say({"space": here.name, "entries": count, "problems": problems})
         elif problems:

@@ -1,8 +1,8 @@
 """The memories of one question judged by each other, after A-MemGuard (Wei et al. 2025, arXiv 2510.02373).
 
-A-MemGuard lets a model reason from each memory and compares the reasonings; here the stated facts are compared, and
-the names that the memories speak of. What was found out is kept as lessons of hashes, not of text: erasing a memory leaves
-nothing of it behind.
+A-MemGuard lets a model reason from each memory and compares the chains; here the facts that memories state and the names
+that they mention are compared. Mistakes are remembered as rejections, which hold hashes and no text: once a memory is
+erased, nothing of it is left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from mnemos.facts import Fact
+from mnemos.facts import Fact, Rejection
 from mnemos.guard.instructions import Trust
 
 WEIGHT = {Trust.UNTRUSTED: 1.0, Trust.NORMAL: 2.0, Trust.TRUSTED: 4.0}
@@ -45,42 +45,36 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """A mistake once found: blake2b hashes of subject and attribute, and of the mistaken value; the highest trust it bears on."""
-
-    trigger: str
-    mistake: str
-    trust: int
-
-
-@dataclass(frozen=True, slots=True)
 class Suspect:
-    """A memory not to be shown: `reason` is "lesson", "less trusted", "majority" or "alone"; `lessons` to keep."""
+    """A memory that should not be shown, and the rejections to store.
+
+    `reason` is "rejected before", "less trusted", "majority" or "alone".
+    """
 
     id: str
     reason: str
-    lessons: tuple[Lesson, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
 
 
-def outvoted(
+def contradicted(
     claims: Sequence[Claim],
-    lessons: Collection[Lesson] = (),
+    learned_rejections: Collection[Rejection] = (),
     *,
     question: str = "",
     key: bytes = b"",
 ) -> list[Suspect]:
     """Return the memories, of those retrieved for one question, that should not be shown, in the given order.
 
-    A fact is outvoted by a heavier group of contrary ones of higher trust, or by one of the same trust that is
+    A fact is contradicted by a heavier group of contrary ones of higher trust, or by one of the same trust that is
     `MAJORITY` times as heavy and speaks both before and after it. A later fact of the same trust is a change, an
     earlier one of a known source was changed. Less trusted memories never outvote: any number of pages on the web does
     not silence the user. Where better sources speak of whom the `question` names, an untrusted memory must share a name
     with them ("alone" if it does not): this needs no fact to be extracted. Deviation: the paper clusters embeddings; on
-    the "dev" half of `bench.poison` shared names told lies and truths apart better. A claim that a lesson names goes at
+    the "dev" half of `bench.poison` shared names told lies and truths apart better. A claim that a rejection names goes at
     once, unless it comes from a higher trust than the one it was learnt on, or a better source agrees. `key` (at most
     64 bytes, of the space) keeps the hashes from being looked up in a dictionary. O(n^2) for n claims.
     """
-    known = set(lessons)
+    known = set(learned_rejections)
     found: dict[str, Suspect] = {}
     voices: defaultdict[tuple[str, str], list[tuple[Claim, Fact]]] = defaultdict(list)
     for claim in claims:
@@ -88,20 +82,22 @@ def outvoted(
             voices[subject(fact)].append((claim, fact))
     for group in voices.values():
         for claim, fact in group:
-            lesson = learn(claim, fact, key)
-            taught = any(Lesson(lesson.trigger, lesson.mistake, tier) in known for tier in range(claim.trust, 3))
+            rejection = learn(claim, fact, key)
+            taught = any(
+                Rejection(rejection.trigger, rejection.mistake, tier) in known for tier in range(claim.trust, 3)
+            )
             taught = taught and not any(c.trust > claim.trust and not contradict(f, fact) for c, f in group)
-            if reason := "lesson" if taught else _verdict(claim, fact, group):
+            if reason := "rejected before" if taught else _verdict(claim, fact, group):
                 old = found.get(claim.id, Suspect(claim.id, reason))
-                found[claim.id] = Suspect(claim.id, old.reason, (*old.lessons, lesson))
+                found[claim.id] = Suspect(claim.id, old.reason, (*old.rejections, rejection))
     found |= {name: Suspect(name, "alone") for name in _alone(claims, question) if name not in found}
     return [found[claim.id] for claim in claims if claim.id in found]
 
 
-def learn(claim: Claim, fact: Fact, key: bytes = b"") -> Lesson:
-    """Return the lesson that this fact, from a memory of this trust, is mistaken."""
+def learn(claim: Claim, fact: Fact, key: bytes = b"") -> Rejection:
+    """Return the rejection which says that this fact, from a memory of this trust, is mistaken."""
     sign = "not " if fact.negated else ""
-    return Lesson(_hash("\0".join(subject(fact)), key), _hash(sign + plain(fact.value), key), int(claim.trust))
+    return Rejection(_hash("\0".join(subject(fact)), key), _hash(sign + plain(fact.value), key), int(claim.trust))
 
 
 def subject(fact: Fact) -> tuple[str, str]:

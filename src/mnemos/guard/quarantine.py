@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from mnemos.cube import Hit, MemCube, to_micros
 from mnemos.errors import InvalidInput
-from mnemos.guard.consensus import Claim, Lesson, names, outvoted
+from mnemos.facts import Rejection
+from mnemos.guard.consensus import Claim, contradicted, names
 from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
-from mnemos.guard.secrets import redact, scan
 from mnemos.store.sqlite.store import SqliteStore
 
 SECRETS = ("redact", "refuse", "keep")
@@ -41,7 +40,7 @@ def quarantined(
     """Return the ids of hits that are not to be shown to an agent, with the reason.
 
     Untrusted cubes that look like orders; then those that the others outvote (see `consensus`). What was found out is
-    kept as lessons. Costs nothing where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
+    stored as rejections. Costs nothing where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
     """
     trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for hit in hits}
     if min(trust.values(), default=Trust.TRUSTED) > Trust.UNTRUSTED:
@@ -52,14 +51,14 @@ def quarantined(
             bad[hit.cube.id] = f"looks like orders: {reason}"
     left = [hit.cube for hit in hits if hit.cube.id not in bad]
     key = _key(store)
-    suspects = outvoted(_claims(store, left, trust), _lessons(store), question=question, key=key)
-    _learn(store, now, [lesson for suspect in suspects for lesson in suspect.lessons])
+    suspects = contradicted(_claims(store, left, trust), _rejections(store), question=question, key=key)
+    _learn(store, now, [r for suspect in suspects for r in suspect.rejections])
     return bad | {s.id: s.reason for s in suspects}
 
 
 def _claims(store: SqliteStore, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) -> list[Claim]:
     facts: dict[str, list[Any]] = {}
-    for stored in store.life.facts_of(store.keys_of([c.id for c in cubes])):
+    for stored in store.facts.of(store.keys_of([c.id for c in cubes])):
         facts.setdefault(stored.cube, []).append(stored.fact)
     return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for c in cubes]
 
@@ -74,50 +73,19 @@ def _key(store: SqliteStore) -> bytes:
     return bytes.fromhex(kept)
 
 
-def _lessons(store: SqliteStore) -> set[Lesson]:
+def _rejections(store: SqliteStore) -> set[Rejection]:
     with store.connection.read() as db:
         return {
-            Lesson(t.hex(), m.hex(), made) for t, m, made in db.execute("SELECT trigger, mistaken, trust FROM lessons")
+            Rejection(t.hex(), m.hex(), made)
+            for t, m, made in db.execute("SELECT trigger, mistaken, trust FROM lessons")
         }
 
 
-def _learn(store: SqliteStore, now: datetime, lessons: Sequence[Lesson]) -> None:
-    new = set(lessons) - _lessons(store) if lessons else set()
+def _learn(store: SqliteStore, now: datetime, rejections: Sequence[Rejection]) -> None:
+    new = set(rejections) - _rejections(store) if rejections else set()
     if new:
         with store.connection.write() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO lessons VALUES (?, ?, ?, ?)",
                 ((bytes.fromhex(x.trigger), bytes.fromhex(x.mistake), x.trust, to_micros(now)) for x in new),
             )
-
-
-def without_secrets(cube: MemCube, policy: str) -> MemCube:
-    """Return a cube with the secrets of its text and metadata redacted, or refuse it, as the space's policy says.
-
-    Raises InvalidInput with "refuse", naming the kinds and nothing of the secrets. Ordinary text costs 3 us.
-    """
-    if policy == "keep":
-        return cube
-    text, found = redact(cube.text)
-    kinds = [secret.kind for secret in found]
-    metadata: Any = cube.metadata
-    if metadata and scan(json.dumps(metadata, ensure_ascii=False)):
-        metadata = _walk(dict(metadata), kinds)
-    if not kinds:
-        return cube
-    if policy == "refuse":
-        raise InvalidInput(
-            f"the text holds a secret ({', '.join(sorted(set(kinds)))}), which this space does not take. Take it out; "
-            "nothing was stored."
-        )
-    return replace(cube, text=text, metadata={**metadata, "redacted": sorted(set(kinds))})
-
-
-def _walk(value: Any, kinds: list[str]) -> Any:
-    if isinstance(value, str):
-        text, found = redact(value)
-        kinds += [secret.kind for secret in found]
-        return text
-    if isinstance(value, dict):
-        return {_walk(k, kinds): _walk(v, kinds) for k, v in value.items()}
-    return [_walk(v, kinds) for v in value] if isinstance(value, list) else value

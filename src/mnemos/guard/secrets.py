@@ -6,12 +6,16 @@ take prose for secrets, and a few newer ones. Only its patterns are used: nothin
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
+
+from mnemos.cube import MemCube
+from mnemos.errors import InvalidInput
 
 CARD = "payment card"
 PEM = "private PEM block"
@@ -81,11 +85,11 @@ TAIL = re.compile(r"\w*+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of this kind stands at text[begin:stop]."""
+    """A secret of this kind stands at text[start:end]."""
 
     kind: str
-    begin: int
-    stop: int
+    start: int
+    end: int
 
 
 def scan(text: str) -> list[Secret]:
@@ -102,8 +106,8 @@ def scan(text: str) -> list[Secret]:
         found += new
         parts, last = [], 0
         for secret in new:
-            parts += [text[last : secret.begin], "\n" * (secret.stop - secret.begin)]
-            last = secret.stop
+            parts += [text[last : secret.start], "\n" * (secret.end - secret.start)]
+            last = secret.end
         text = "".join([*parts, text[last:]])
     return merged(found)
 
@@ -113,17 +117,49 @@ def redact(text: str) -> tuple[str, list[Secret]]:
     secrets = scan(text)
     parts, last = [], 0
     for secret in secrets:
-        parts += [text[last : secret.begin], f"[redacted: {secret.kind}]"]
-        last = secret.stop
+        parts += [text[last : secret.start], f"[redacted: {secret.kind}]"]
+        last = secret.end
     return "".join([*parts, text[last:]]), secrets
+
+
+def redact_cube(cube: MemCube, policy: str) -> MemCube:
+    """Return a cube with the secrets of its text and metadata redacted, or refuse it, as the space's policy says.
+
+    Raises InvalidInput with "refuse", naming the kinds and nothing of the secrets. Ordinary text costs 3 us.
+    """
+    if policy == "keep":
+        return cube
+    text, found = redact(cube.text)
+    kinds = [secret.kind for secret in found]
+    metadata: Any = cube.metadata
+    if metadata and scan(json.dumps(metadata, ensure_ascii=False)):
+        metadata = _walk(dict(metadata), kinds)
+    if not kinds:
+        return cube
+    if policy == "refuse":
+        raise InvalidInput(
+            f"the text holds a secret ({', '.join(sorted(set(kinds)))}), which this space does not take. Take it out; "
+            "nothing was stored."
+        )
+    return replace(cube, text=text, metadata={**metadata, "redacted": sorted(set(kinds))})
+
+
+def _walk(value: Any, kinds: list[str]) -> Any:
+    if isinstance(value, str):
+        text, found = redact(value)
+        kinds += [secret.kind for secret in found]
+        return text
+    if isinstance(value, dict):
+        return {_walk(k, kinds): _walk(v, kinds) for k, v in value.items()}
+    return [_walk(v, kinds) for v in value] if isinstance(value, list) else value
 
 
 def merged(secrets: Iterator[Secret] | list[Secret]) -> list[Secret]:
     """Return the secrets by place, overlapping ones as one of the first one's kind."""
     out: list[Secret] = []
-    for secret in sorted(secrets, key=lambda s: (s.begin, -s.stop)):
-        if out and secret.begin < out[-1].stop:
-            out[-1] = Secret(out[-1].kind, out[-1].begin, max(out[-1].stop, secret.stop))
+    for secret in sorted(secrets, key=lambda s: (s.start, -s.end)):
+        if out and secret.start < out[-1].end:
+            out[-1] = Secret(out[-1].kind, out[-1].start, max(out[-1].end, secret.end))
         else:
             out.append(secret)
     return out
@@ -148,16 +184,16 @@ def _passes(text: str) -> Iterator[Secret]:
     for kind, pattern in patterns:
         place = 0
         while (key := pattern.search(text, place)) is not None:
-            begin, stop = key.span(1) if kind == "Amazon credential" and key.lastindex else key.span()
+            start, end = key.span(1) if kind == "Amazon credential" and key.lastindex else key.span()
             if kind == "Artifactory credential":
-                begin += len(key[0]) - len(key[0].lstrip(DELIMITERS))
-                stop -= len(key[0]) - len(key[0].rstrip(DELIMITERS))
+                start += len(key[0]) - len(key[0].lstrip(DELIMITERS))
+                end -= len(key[0]) - len(key[0].rstrip(DELIMITERS))
             # The library's lengths are the least ones: the rest of the word belongs to the key.
-            end = TAIL.match(text, stop)
-            place = end.end() if end else stop
+            tail = TAIL.match(text, end)
+            place = tail.end() if tail else end
             # The library takes capitalised words for keys of Artifactory.
-            if kind != "Artifactory credential" or (place - begin >= 16 and any(c.isdigit() for c in key[0])):
-                yield Secret(kind, begin, place)
+            if kind != "Artifactory credential" or (place - start >= 16 and any(c.isdigit() for c in key[0])):
+                yield Secret(kind, start, place)
 
 
 def _pem(text: str) -> Iterator[Secret]:

@@ -20,7 +20,7 @@ from mnemos.activation import MemoryCache, attached, read
 from mnemos.activation.encode.segments import Segment, cut, fill, from_file, to_bytes
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt
-from mnemos.migrate.schedule import Held, Schedule
+from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 from mnemos.registry import Paper, register
 from mnemos.store.base import Entry, Filter
 
@@ -97,7 +97,7 @@ class Shelf:
 
     space: Space
     ram: int = RAM
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: RetentionSchedule = field(default_factory=RetentionSchedule)
     bits: int | None = None
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet written: times used, and when last
     _hot: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
@@ -261,11 +261,11 @@ class Shelf:
         """Free what is held in RAM; the disk still has it."""
         self._hot.clear()
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[SegmentStats]:
         """Return what the disk holds, for the schedule."""
         rows = self.space.store.select(Filter(kind="kv", state=None), limit=1_000_000)
         return [
-            Held(c.id, int(c.metadata["bytes"]), float(c.metadata["seconds"]), c.recalls,
+            SegmentStats(c.id, int(c.metadata["bytes"]), float(c.metadata["seconds"]), c.recalls,
                  to_micros(c.learned) / 1e6, to_micros(c.recalled_at or c.learned) / 1e6)
             for _, c in rows
         ]  # fmt: skip

@@ -10,7 +10,7 @@ from mnemos.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class SegmentStats:
     """Something that is kept activated, or could be: times in seconds since 1970, `saved` seconds each time it is used."""
 
     id: str
@@ -22,7 +22,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class RetentionSchedule:
     """Keeps what saves the most seconds for its bytes.
 
     The rate of use of an entry is its uses over its age, halved every `half_life` seconds of rest (what was used yesterday
@@ -39,13 +39,13 @@ class Schedule:
         if self.nbytes < 0 or self.ttl <= 0 or self.half_life <= 0:
             raise InvalidInput("a schedule needs bytes of 0 or more, and a time to live and a half-life above 0.")
 
-    def worth(self, held: Held, now: float) -> float:
+    def worth(self, held: SegmentStats, now: float) -> float:
         """Return the seconds that an entry is expected to save in a day."""
         age = max(now - held.made, 3_600.0)  # a first hour says little about a day
         rest = max(now - held.used, 0.0)
         return (held.uses + 1) / age * 86_400.0 * math.exp2(-rest / self.half_life) * held.saved
 
-    def keep(self, entries: Sequence[Held], now: float) -> list[str]:
+    def keep(self, entries: Sequence[SegmentStats], now: float) -> list[str]:
         """Return the ids to keep, the worthiest for its bytes first. O(n log n)."""
         alive = [(self.worth(e, now), e) for e in entries if now - e.used <= self.ttl]
         alive = [(worth, e) for worth, e in alive if worth > self.least]

@@ -68,15 +68,15 @@ def supported(found: list[Said], text: str, speaker: str | None) -> list[Fact]:
             subject = who
         subject = re.sub(r"^(?:my|our)\b", f"{who}'s", subject)
         quote = fact.quote.strip()
-        begin = text.find(quote, at)
-        begin = text.find(quote) if begin < 0 else begin
-        if begin < 0 or not quote or not content(subject) & known or not content(value) & set(terms(quote)):
+        start = text.find(quote, at)
+        start = text.find(quote) if start < 0 else start
+        if start < 0 or not quote or not content(subject) & known or not content(value) & set(terms(quote)):
             continue
         if not attribute or max(len(subject), len(attribute)) > NAME or len(value) > VALUE:
             continue
-        at = begin
-        facts.append(Fact(subject, attribute, value, fact.exclusive, fact.negated, begin, begin + len(quote)))
-    return sorted(dict.fromkeys(facts), key=lambda fact: fact.begin)
+        at = start
+        facts.append(Fact(subject, attribute, value, fact.exclusive, fact.negated, start, start + len(quote)))
+    return sorted(dict.fromkeys(facts), key=lambda fact: fact.start)
 
 
 def content(text: str) -> set[str]:

@@ -18,14 +18,14 @@ _SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|Inc|Ltd|Jr|Sr|N
 
 
 def sentences(text: str) -> list[tuple[int, str]]:
-    """Return (begin, sentence) of the sentences of a text. A line break ends one too."""
+    """Return (start, sentence) of the sentences of a text. A line break ends one too."""
     found: list[tuple[int, str]] = []
     start = 0
     for match in [*_END.finditer(text), None]:
-        stop = len(text) if match is None else match.start()
-        if match is not None and _SHORT.search(text[start:stop]):
+        end = len(text) if match is None else match.start()
+        if match is not None and _SHORT.search(text[start:end]):
             continue
-        if piece := text[start:stop].strip():
+        if piece := text[start:end].strip():
             found.append((text.index(piece, start), piece))
         start = len(text) if match is None else match.end()
     return found

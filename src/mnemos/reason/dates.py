@@ -38,7 +38,7 @@ _FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC
 
 @dataclass(frozen=True, slots=True)
 class DateMention:
-    """A date that a text speaks of: half-open [start, end), and where it stands: `phrase` is text[begin:stop].
+    """A date that a text speaks of: half-open [start, end), and where it stands: `phrase` is text[span_start:span_end].
 
     `granularity` is the unit spoken of (day, week, weekend, month, season, year, decade). `relative` when the phrase
     means nothing without the time of the message ("yesterday", "in May").
@@ -47,8 +47,8 @@ class DateMention:
     start: datetime
     end: datetime
     phrase: str
-    begin: int
-    stop: int
+    span_start: int
+    span_end: int
     granularity: str
     relative: bool
 
@@ -60,7 +60,7 @@ def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     text: only its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages
     go to dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises for any text.
     """
-    stop_at = len(text) if len(text) <= MAX_CHARS else MAX_CHARS - _LONGEST
+    last_start = len(text) if len(text) <= MAX_CHARS else MAX_CHARS - _LONGEST
     text = text[:MAX_CHARS]
     if not _HINT.search(text):
         return []
@@ -69,11 +69,11 @@ def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     for pattern, rule in rules_for(text):
         count = asked = 0
         for match in pattern.finditer(text):
-            begin, stop = match.span()
-            if count == MAX_MENTIONS or asked == MAX_FOREIGN or begin >= stop_at:
+            start, end = match.span()
+            if count == MAX_MENTIONS or asked == MAX_FOREIGN or start >= last_start:
                 break
             if rule is other_language:
-                if any((m.begin, m.stop) == (begin, stop) for m in found):  # "7 April 2023": known already
+                if any((m.span_start, m.span_end) == (start, end) for m in found):  # "7 April 2023": known already
                     continue
                 asked += 1
             elif odd and _FOLDED.search(match[0]):
@@ -82,10 +82,10 @@ def find_dates(text: str, anchor: datetime) -> list[DateMention]:
             if mention is not None:
                 found.append(mention)
                 count += 1
-    found.sort(key=lambda m: (m.begin, -m.stop))
+    found.sort(key=lambda m: (m.span_start, -m.span_end))
     kept: list[DateMention] = []
     for mention in found:
-        if len(kept) < MAX_MENTIONS and (not kept or mention.begin >= kept[-1].stop):
+        if len(kept) < MAX_MENTIONS and (not kept or mention.span_start >= kept[-1].span_end):
             kept.append(mention)
     return kept
 
@@ -101,8 +101,8 @@ def _resolve(rule: Rule, match: re.Match[str], anchor: datetime, today: date) ->
         return None
     if not 2 <= start.year <= end.year <= 9998:
         return None
-    begin, stop = with_weekday(rule, match.string, match.start()), match.end()
-    return DateMention(start, end, match.string[begin:stop], begin, stop, span.granularity, relative)
+    span_start, span_end = with_weekday(rule, match.string, match.start()), match.end()
+    return DateMention(start, end, match.string[span_start:span_end], span_start, span_end, span.granularity, relative)
 
 
 def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] | None:
@@ -117,7 +117,7 @@ def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] 
     first = min(mentions, key=lambda m: m.start)
     start, end = first.start, max(m.end for m in mentions)
     if len(mentions) == 1:
-        edge = _EDGE_INSIDE.match(first.phrase) or _EDGE.search(question[: first.begin])
+        edge = _EDGE_INSIDE.match(first.phrase) or _EDGE.search(question[: first.span_start])
         word = edge[1].lower() if edge else ""
         if word == "from" and (end - start).days > _UNIT_DAYS.get(first.granularity, math.inf):
             word = ""  # "from March to May 2021" ends with May

@@ -31,14 +31,14 @@ _AFTERWARDS = re.compile(r"\b(?:maybe|perhaps|possibly|probably|(?:i|we) (?:thin
 
 
 # fmt: on
-def doubted(sentence: str, begin: int, stop: int) -> bool:
-    """Tell whether what stands at sentence[begin:stop] is not said to be so: supposed, wished, heard, long past."""
-    before = sentence[:begin]
+def doubted(sentence: str, start: int, end: int) -> bool:
+    """Tell whether what stands at sentence[start:end] is not said to be so: supposed, wished, heard, long past."""
+    before = sentence[:start]
     cut = 0
     for turn in _TURN.finditer(before):
         cut = turn.end()
-    if _DOUBT.search(sentence[cut:stop]) or _AFTERWARDS.search(sentence, stop):
+    if _DOUBT.search(sentence[cut:end]) or _AFTERWARDS.search(sentence, end):
         return True
     for clause in _CLAUSE.finditer(before):
         cut = max(cut, clause.end())
-    return _UNREAL.search(sentence[cut:stop]) is not None
+    return _UNREAL.search(sentence[cut:end]) is not None

@@ -392,7 +392,7 @@ def rules_for(text: str) -> tuple[tuple[re.Pattern[str], Rule], ...]:
     return _TABLES[_DIGIT.search(text) is not None, any(name in lowered for name in _MONTH_HINTS)]
 
 
-def with_weekday(rule: Rule, text: str, begin: int) -> int:
-    """Return where a date begins that was found at `begin`: "Sunday, May 7" begins at its weekday."""
-    before = _WEEKDAY_BEFORE.search(text, max(0, begin - 40), begin) if rule in _DATED else None
-    return begin if before is None else before.start()
+def with_weekday(rule: Rule, text: str, start: int) -> int:
+    """Return where a date begins that was found at `start`: "Sunday, May 7" begins at its weekday."""
+    before = _WEEKDAY_BEFORE.search(text, max(0, start - 40), start) if rule in _DATED else None
+    return start if before is None else before.start()

@@ -60,12 +60,12 @@ class RuleReasoner:
         me = (speaker or "user").strip().lower()
         found: list[Fact] = []
         text = _CODE.sub(lambda match: " " * len(match[0]), text[:LONGEST])  # names in programs are about no one
-        for begin, sentence in sentences(text):
+        for start, sentence in sentences(text):
             if sentence.endswith("?"):  # "I live in Faro now, so which bank is near?" states the first half
                 asking = _ASKING.search(sentence)
                 sentence = sentence[: asking.start()] if asking else ""
             if sentence:
-                found += _facts_of(sentence, begin, me)
+                found += _facts_of(sentence, start, me)
         if not found and "\n" not in text.strip():  # several lines may be a form or a list of people
             found = [fact for fact in [_key_value(text, me)] if fact]
         return found
@@ -102,15 +102,15 @@ class RuleReasoner:
         return []
 
 
-def _facts_of(sentence: str, begin: int, me: str) -> list[Fact]:
+def _facts_of(sentence: str, start: int, me: str) -> list[Fact]:
     """Read a sentence at each of its subjects, then elsewhere. Of facts on the same words the first one is taken."""
     found: list[Fact] = []
     at_subjects = (fact for match in SUBJECT.finditer(sentence) for fact in _atsubject_of(sentence, match, me))
     for fact in islice(chain(at_subjects, _elsewhere(sentence, me)), MOST):
-        if fact.subject and all(fact.stop <= f.begin or fact.begin >= f.stop for f in found):
+        if fact.subject and all(fact.end <= f.start or fact.start >= f.end for f in found):
             found.append(fact)
-    found = [f for f in found if not doubted(sentence, f.begin, f.stop)]
-    return sorted((replace(f, begin=f.begin + begin, stop=f.stop + begin) for f in found), key=lambda f: f.begin)
+    found = [f for f in found if not doubted(sentence, f.start, f.end)]
+    return sorted((replace(f, start=f.start + start, end=f.end + start) for f in found), key=lambda f: f.start)
 
 
 def _atsubject_of(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
@@ -131,7 +131,7 @@ def _atsubject_of(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact
         yield from _said_of(sentence, match.start(), match.end(), subject, named=not match["me"])
 
 
-def _said_of(sentence: str, begin: int, after: int, subject: str, *, named: bool) -> Iterator[Fact]:
+def _said_of(sentence: str, start: int, after: int, subject: str, *, named: bool) -> Iterator[Fact]:
     """Return what the verbs after a subject state."""
     help_ = HELP.match(sentence, after)
     if help_ is None or help_["short"] in ("'d", "'ll", "\u2019d", "\u2019ll"):
@@ -156,23 +156,23 @@ def _said_of(sentence: str, begin: int, after: int, subject: str, *, named: bool
                 re.search("have|has|ve", f"{aux}{help_['short']}") and _FOR.search(sentence, place)
             ):
                 continue
-            fact = _to_fact(pattern, tail, subject, begin, denied=help_["no"] is not None)
+            fact = _to_fact(pattern, tail, subject, start, denied=help_["no"] is not None)
             if fact is not None:
                 yield fact
                 return
 
 
-def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, begin: int, *, denied: bool) -> Fact | None:
+def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, start: int, *, denied: bool) -> Fact | None:
     groups = tail.groupdict()
     if pattern.look == "named":
-        return None if denied else _named(tail, subject, begin)
+        return None if denied else _named(tail, subject, start)
     if pattern.fixed is not None:
         thing = about(groups["thing"])
         if thing is None or (denied and pattern.fixed == "dislikes"):
             return None
         fixed = "dislikes" if denied else pattern.fixed
-        stop = tail.start("thing") + len(thing)
-        return Fact(subject, f"{pattern.attribute} {thing.lower()}", fixed, True, False, begin, stop)
+        end = tail.start("thing") + len(thing)
+        return Fact(subject, f"{pattern.attribute} {thing.lower()}", fixed, True, False, start, end)
     raw = tail[0].strip() if pattern.look == "self" else groups["value"]
     value = look(pattern.look, raw, groups.get("article"))
     unsure = pattern.look in ("proper", "firm", "for") and (groups.get("article") or "").startswith(("a ", "an "))
@@ -189,47 +189,47 @@ def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, begin: int, *,
         subject = groups["of"].lower()
     if attribute == "deadline":
         subject = subject.removesuffix(" project")
-    start = tail.start("value") if "value" in groups else tail.start()
+    place = tail.start("value") if "value" in groups else tail.start()
     negated = pattern.negated or denied
-    return Fact(subject, attribute, value, pattern.exclusive, negated, begin, start + raw.find(value) + len(value))
+    return Fact(subject, attribute, value, pattern.exclusive, negated, start, place + raw.find(value) + len(value))
 
 
-def _named(tail: re.Match[str], subject: str, begin: int) -> Fact | None:
+def _named(tail: re.Match[str], subject: str, start: int) -> Fact | None:
     """Return the fact of a change of something named: "switched my editor to Zed", "moved the Atlas deadline to May 3"."""
     groups = tail.groupdict()
     noun = groups.get("attribute") or groups["plural"].removesuffix("ies").removesuffix("s")
     noun = "city" if noun == "cit" else noun
     if groups.get("whole"):
         subject = groups["whole"].strip().lower()
-    return _owned_fact(noun, groups.get("new") or "", tail, subject, begin)
+    return _owned_fact(noun, groups.get("new") or "", tail, subject, start)
 
 
-def _owned(sentence: str, begin: int, place: int, subject: str) -> Iterator[Fact]:
+def _owned(sentence: str, start: int, place: int, subject: str) -> Iterator[Fact]:
     """Return what is said of something that a subject has: "my gym is now ...", "... is my favourite film"."""
     pet = PET.match(sentence, place)
     if pet is not None and (value := look("person", pet["value"], pet["article"])):
         name = f"{PET_NAMES.get(pet['pet'], pet['pet'])} name"
-        yield Fact(subject, name, value, True, False, begin, pet.start("value") + len(value))
+        yield Fact(subject, name, value, True, False, start, pet.start("value") + len(value))
         return
-    if sentence.endswith(" of ", 0, begin):  # "one of my favourite films"
+    if sentence.endswith(" of ", 0, start):  # "one of my favourite films"
         return
     link = OWNED.match(sentence, place)
     if link is not None and not (link["link"][0] in ":," and kind_of(link["attribute"]) not in ("phone", "email")):
-        fact = _owned_fact(link["attribute"], link["new"], link, subject, begin)
+        fact = _owned_fact(link["attribute"], link["new"], link, subject, start)
         if fact is not None:
             yield fact
-    before = FIRST.search(sentence, max(0, begin - 20), begin) if begin > 3 else None
+    before = FIRST.search(sentence, max(0, start - 20), start) if start > 3 else None
     noun = before and WHOSE.match(sentence, place)
     if before and noun:
         clause = sentence[: before.start()]
         clause = re.split(r"[,;:]\s|\b(?:and|but|so) ", clause)[-1]
         value = look(kind_of(noun["attribute"]), clause, None)
         if value is not None and value == clause.strip() and len(value.split()) <= 5:
-            start = before.start() - len(clause) + clause.find(value)
-            yield Fact(subject, tidy_attribute(noun["attribute"]), value, True, False, start, noun.end())
+            place = before.start() - len(clause) + clause.find(value)
+            yield Fact(subject, tidy_attribute(noun["attribute"]), value, True, False, place, noun.end())
 
 
-def _owned_fact(noun: str, new: str, tail: re.Match[str], subject: str, begin: int) -> Fact | None:
+def _owned_fact(noun: str, new: str, tail: re.Match[str], subject: str, start: int) -> Fact | None:
     kind = kind_of(noun)
     value = look(kind, tail["value"], tail.groupdict().get("article"))
     if value is None or (new.strip().startswith("old") and "to" not in tail[0] and "for" not in tail[0]):
@@ -239,11 +239,9 @@ def _owned_fact(noun: str, new: str, tail: re.Match[str], subject: str, begin: i
         return None
     if noun.lower() in ("phone", "mobile", "cell") and not any(c.isdigit() for c in value):
         attribute = "phone model"
-    stop = tail.start("value") + tail["value"].find(value) + len(value)
+    end = tail.start("value") + tail["value"].find(value) + len(value)
     plural = attribute.startswith("favourite") and attribute.endswith("s") and not attribute.endswith("ss")
-    return Fact(
-        subject, attribute, value, not plural, False, begin, max(stop, tail.end() if stop > tail.end() else stop)
-    )
+    return Fact(subject, attribute, value, not plural, False, start, end)
 
 
 def _of_thing(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
@@ -292,8 +290,8 @@ def _elsewhere(sentence: str, me: str) -> Iterator[Fact]:
             value = look("noun", raw, match["article"])
             if value:
                 noun = tidy_attribute(f"favourite {match['noun'] or match['nouns']}")
-                stop = match.start("value" if match["value"] else "best") + raw.find(value) + len(value)
-                yield Fact(me if who == "I" else who.lower(), noun, value, True, False, match.start(), stop)
+                end = match.start("value" if match["value"] else "best") + raw.find(value) + len(value)
+                yield Fact(me if who == "I" else who.lower(), noun, value, True, False, match.start(), end)
 
 
 def _key_value(sentence: str, me: str) -> Fact | None:
@@ -311,8 +309,8 @@ def _key_value(sentence: str, me: str) -> Fact | None:
     if value is None:
         return None
     attribute = tidy_attribute(line["attribute"])
-    stop = line.start("value") + line["value"].find(value) + len(value)
-    return Fact((name or me).lower(), attribute, value, True, False, line.start(), stop)
+    end = line.start("value") + line["value"].find(value) + len(value)
+    return Fact((name or me).lower(), attribute, value, True, False, line.start(), end)
 
 
 def subject_of(match: re.Match[str], me: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A client of the REST server whose spaces have the verbs of `Space`: code moves from embedded to served by one line.
+"""A client of the REST server whose spaces have the verbs of `Space`: one line moves code from embedded to served.
 
 memory = Client("http://127.0.0.1:8765", key)   # was: Mnemos(root)
 memory.space("ana").search("Where does Ana's sister live?")
@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from mnemos.cube import MemCube, Page
 from mnemos.errors import MnemosError, StoreError
-from mnemos.serve.requests import Call, Calls, spaces_of
+from mnemos.serve.requests import ApiRequest
 from mnemos.serve.requests import ServerError as ServerError
-from mnemos.space import Space
+from mnemos.serve.verbs import SpaceVerbs
 
 try:
     import httpx
@@ -24,77 +23,39 @@ except ImportError as gone:
     raise MnemosError("the client needs the package httpx: pip install 'mnemos[serve]'.") from gone
 
 T = TypeVar("T")
-P = ParamSpec("P")
 SECONDS = 60.0
+SPACES = ApiRequest("GET", "/v1/spaces", lambda data: list[str](data["spaces"]))
+UNREACHABLE = "the server did not answer ({}). Check its address and that `mnemos serve` runs there."
 
 
 class Unreachable(StoreError):
-    """The server did not answer. A write may have happened or not: its Idempotency-Key makes it safe to repeat."""
+    """The server did not answer. A write may or may not have happened: its Idempotency-Key makes it safe to repeat."""
 
 
-def _now(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[RemoteSpace, P], T]:
-    @wraps(call)
-    def verb(self: RemoteSpace, /, *args: P.args, **options: P.kwargs) -> T:
-        return self.client.send(call(self.calls, *args, **options))
-
-    verb.__doc__ = getattr(Space, call.__name__).__doc__
-    return verb
-
-
-def _later(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[AsyncRemoteSpace, P], Awaitable[T]]:
-    @wraps(call)
-    async def verb(self: AsyncRemoteSpace, /, *args: P.args, **options: P.kwargs) -> T:
-        return await self.client.send(call(self.calls, *args, **options))
-
-    verb.__doc__ = getattr(Space, call.__name__).__doc__
-    return verb
-
-
-class RemoteSpace:
+class RemoteSpace(SpaceVerbs):
     """A space of a server. Its verbs take, return and raise what those of `Space` do."""
 
     def __init__(self, client: Client, name: str) -> None:
+        super().__init__(name)
         self.client = client
-        self.name = name
-        self.calls = Calls(name)
 
-    add = _now(Calls.add)
-    add_many = _now(Calls.add_many)
-    search = _now(Calls.search)
-    search_sessions = _now(Calls.search_sessions)
-    context = _now(Calls.context)
-    get = _now(Calls.get)
-    update = _now(Calls.update)
-    history = _now(Calls.history)
-    rollback = _now(Calls.rollback)
-    delete = _now(Calls.delete)
-    forget = _now(Calls.forget)
-    forget_preview = _now(Calls.forget_preview)
-    facts = _now(Calls.facts)
-    decisions = _now(Calls.decisions)
-    links = _now(Calls.links)
-    count = _now(Calls.count)
-    stats = _now(Calls.stats)
-    consolidate = _now(Calls.consolidate)
-    fade = _now(Calls.fade)
-    pin = _now(Calls.pin)
-    archive = _now(Calls.archive)
-    unarchive = _now(Calls.unarchive)
-    restore = _now(Calls.restore)
+    def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""
+        return self.client.send(build())
 
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
         """Return current cubes in the order in which they were written; see `Space.cubes`."""
-        page = self.client.send(self.calls.cubes(limit=limit, cursor=cursor, **filters))
+        page = self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
         return replace(page, read=lambda at: self.cubes(limit=limit, cursor=at, **filters))
 
     def dump(self) -> Iterator[dict[str, Any]]:
-        """Yield every cube with its versions, as it comes in; see `Space.dump`."""
-        return self.client.stream(self.calls.dump())
+        """Yield every cube with its versions while the response is being received; see `Space.dump`."""
+        return self.client.stream(self.dump_request())
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncPage:
-    """A page of cubes; `async for` goes on over all pages that follow, each read when it is reached."""
+    """A page of cubes; `async for` continues over all following pages and reads each when it is reached."""
 
     items: list[MemCube]  # the cubes of this page alone
     next_cursor: int | None  # the `cursor` of the following page; None: this is the last one
@@ -110,46 +71,25 @@ class AsyncPage:
             page = await page.read(page.next_cursor)
 
 
-class AsyncRemoteSpace:
-    """A space of a server, for asyncio: the verbs of `Space`, awaited."""
+class AsyncRemoteSpace(SpaceVerbs):
+    """A space of a server for asyncio: the verbs of `Space`, to be awaited."""
 
     def __init__(self, client: AsyncClient, name: str) -> None:
+        super().__init__(name)
         self.client = client
-        self.name = name
-        self.calls = Calls(name)
 
-    add = _later(Calls.add)
-    add_many = _later(Calls.add_many)
-    search = _later(Calls.search)
-    search_sessions = _later(Calls.search_sessions)
-    context = _later(Calls.context)
-    get = _later(Calls.get)
-    update = _later(Calls.update)
-    history = _later(Calls.history)
-    rollback = _later(Calls.rollback)
-    delete = _later(Calls.delete)
-    forget = _later(Calls.forget)
-    forget_preview = _later(Calls.forget_preview)
-    facts = _later(Calls.facts)
-    decisions = _later(Calls.decisions)
-    links = _later(Calls.links)
-    count = _later(Calls.count)
-    stats = _later(Calls.stats)
-    consolidate = _later(Calls.consolidate)
-    fade = _later(Calls.fade)
-    pin = _later(Calls.pin)
-    archive = _later(Calls.archive)
-    unarchive = _later(Calls.unarchive)
-    restore = _later(Calls.restore)
+    async def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""
+        return await self.client.send(build())
 
     async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> AsyncPage:
         """Return current cubes in the order in which they were written: `async for cube in await space.cubes()`."""
-        page = await self.client.send(self.calls.cubes(limit=limit, cursor=cursor, **filters))
+        page = await self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
         return AsyncPage(page.items, page.next_cursor, lambda at: self.cubes(limit=limit, cursor=at, **filters))
 
     def dump(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield every cube with its versions, as it comes in; see `Space.dump`."""
-        return self.client.stream(self.calls.dump())
+        """Yield every cube with its versions while the response is being received; see `Space.dump`."""
+        return self.client.stream(self.dump_request())
 
 
 def _options(url: str, key: str, timeout: float, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,51 +97,52 @@ def _options(url: str, key: str, timeout: float, more: Mapping[str, Any]) -> dic
     return {"base_url": url, "headers": headers, "timeout": timeout, "trust_env": False, **more}
 
 
-def _patient(call: Call[Any], timeout: float) -> dict[str, Any]:
-    """Return the options of a request: an import is answered when all of it is embedded and stored, however long it takes."""
-    return {**call.options(), **({"timeout": httpx.Timeout(timeout, read=None)} if call.lines is not None else {})}
+def _send_options(request: ApiRequest[Any], timeout: float) -> dict[str, Any]:
+    """Return the options of a request. An import may take any time: its response comes once all of it is stored."""
+    unlimited = {"timeout": httpx.Timeout(timeout, read=None)} if request.lines is not None else {}
+    return {**request.options(), **unlimited}
 
 
-async def _awaited(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _to_async(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
 
 
 class Client:
-    """A server's memory. Safe among threads. `timeout` is in seconds; `more` goes to `httpx.Client`."""
+    """The memory of a server, safe to share among threads. `timeout` is in seconds; `more` is passed to `httpx.Client`."""
 
     def __init__(self, url: str, key: str, *, timeout: float = SECONDS, **more: Any) -> None:
         self._timeout = timeout
         self._http = httpx.Client(**_options(url, key, timeout, more))
 
     def space(self, name: str) -> RemoteSpace:
-        """Return a space; it is made when something is added to it."""
+        """Return a space; the server creates it with the first `add`."""
         return RemoteSpace(self, name)
 
     def spaces(self) -> list[str]:
         """Return the names of the spaces that the key may read."""
-        return self.send(Call("GET", "/v1/spaces", spaces_of))
+        return self.send(SPACES)
 
-    def send(self, call: Call[T]) -> T:
-        """Send a request and return what its answer says."""
+    def send(self, request: ApiRequest[T]) -> T:
+        """Send a request and return its result. Raises Unreachable, ServerError and the errors of the verb."""
         try:
-            response = self._http.request(call.method, call.path, **_patient(call, self._timeout))
+            response = self._http.request(request.method, request.path, **_send_options(request, self._timeout))
         except httpx.HTTPError as error:
-            raise Unreachable(_UNREACHABLE.format(error)) from error
-        return call.result(response)
+            raise Unreachable(UNREACHABLE.format(error)) from error
+        return request.result(response)
 
-    def stream(self, call: Call[T]) -> Iterator[T]:
-        """Send a request and yield what the lines of its answer say, as they come in."""
+    def stream(self, request: ApiRequest[T]) -> Iterator[T]:
+        """Send a request and yield the result of each line of the response as it is received."""
         try:
-            with self._http.stream(call.method, call.path, **call.options()) as response:
+            with self._http.stream(request.method, request.path, **request.options()) as response:
                 if not response.is_success:
                     response.read()
-                    call.result(response)
+                    request.result(response)
                 for line in response.iter_lines():
                     if line:
-                        yield call.read(json.loads(line))
+                        yield request.read(json.loads(line))
         except httpx.HTTPError as error:
-            raise Unreachable(_UNREACHABLE.format(error)) from error
+            raise Unreachable(UNREACHABLE.format(error)) from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -215,43 +156,43 @@ class Client:
 
 
 class AsyncClient:
-    """A server's memory, for asyncio."""
+    """The memory of a server for asyncio. `timeout` is in seconds; `more` is passed to `httpx.AsyncClient`."""
 
     def __init__(self, url: str, key: str, *, timeout: float = SECONDS, **more: Any) -> None:
         self._timeout = timeout
         self._http = httpx.AsyncClient(**_options(url, key, timeout, more))
 
     def space(self, name: str) -> AsyncRemoteSpace:
-        """Return a space; it is made when something is added to it."""
+        """Return a space; the server creates it with the first `add`."""
         return AsyncRemoteSpace(self, name)
 
     async def spaces(self) -> list[str]:
         """Return the names of the spaces that the key may read."""
-        return await self.send(Call("GET", "/v1/spaces", spaces_of))
+        return await self.send(SPACES)
 
-    async def send(self, call: Call[T]) -> T:
-        """Send a request and return what its answer says."""
+    async def send(self, request: ApiRequest[T]) -> T:
+        """Send a request and return its result. Raises Unreachable, ServerError and the errors of the verb."""
         try:
-            options = _patient(call, self._timeout)
-            if call.lines is not None and not isinstance(call.lines, AsyncIterable):
-                options["content"] = _awaited(options["content"])
-            response = await self._http.request(call.method, call.path, **options)
+            options = _send_options(request, self._timeout)
+            if request.lines is not None and not isinstance(request.lines, AsyncIterable):
+                options["content"] = _to_async(options["content"])
+            response = await self._http.request(request.method, request.path, **options)
         except httpx.HTTPError as error:
-            raise Unreachable(_UNREACHABLE.format(error)) from error
-        return call.result(response)
+            raise Unreachable(UNREACHABLE.format(error)) from error
+        return request.result(response)
 
-    async def stream(self, call: Call[T]) -> AsyncIterator[T]:
-        """Send a request and yield what the lines of its answer say, as they come in."""
+    async def stream(self, request: ApiRequest[T]) -> AsyncIterator[T]:
+        """Send a request and yield the result of each line of the response as it is received."""
         try:
-            async with self._http.stream(call.method, call.path, **call.options()) as response:
+            async with self._http.stream(request.method, request.path, **request.options()) as response:
                 if not response.is_success:
                     await response.aread()
-                    call.result(response)
+                    request.result(response)
                 async for line in response.aiter_lines():
                     if line:
-                        yield call.read(json.loads(line))
+                        yield request.read(json.loads(line))
         except httpx.HTTPError as error:
-            raise Unreachable(_UNREACHABLE.format(error)) from error
+            raise Unreachable(UNREACHABLE.format(error)) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -262,6 +203,3 @@ class AsyncClient:
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
-
-
-_UNREACHABLE = "the server did not answer ({}). Check its address and that `mnemos serve` runs there."

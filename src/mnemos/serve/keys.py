@@ -24,8 +24,8 @@ from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
 from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
-from mnemos.store.sqlite.audit import acting
-from mnemos.store.sqlite.connection import tried
+from mnemos.store.audit import acting
+from mnemos.store.sqlite.connection import try_lock
 from mnemos.system import Mnemos
 
 RIGHTS = ("read", "write", "erase", "admin")
@@ -221,7 +221,7 @@ class SpacePool:
     @contextmanager
     def unwaited(self, name: str) -> Iterator[Space | None]:
         """Give a space if it is open and nobody opens, closes or removes one; else None. Nobody does meanwhile."""
-        with tried(self._change) as held:
+        with try_lock(self._change) as held:
             there = held and name in self._uses and name not in self._leaving and name in self.memory
             yield self.memory.space(name) if there else None
 

@@ -24,7 +24,6 @@ from mnemos.serve.keys import Access
 from mnemos.serve.limits import IdempotencyStore, ServerLimits, name_of
 from mnemos.serve.problems import Json
 from mnemos.space import Space
-from mnemos.store.sqlite import audit as log
 
 BATCH = 100  # lines of an export that are sent together
 
@@ -111,10 +110,10 @@ def audit(
 ) -> Json:
     """Who did what, when: entries above number `after`; `verify` recomputes the chain. Needs admin."""
     with access.open("admin") as space:
-        found = _rows(log.entries(space.store.connection, after=after, limit=limit))
+        found = _rows(space.store.audit.entries(after=after, limit=limit))
         if not verify:
             return Json({"entries": found})
-        count, problems = log.verify(space.store.connection)
+        count, problems = space.store.audit.verify()
         return Json({"entries": found, "count": count, "problems": problems})
 
 

@@ -142,7 +142,7 @@ def run(server: Server, close: Callable[[], None]) -> None:
 def share_arena() -> None:
     """Let all threads take memory from one place: glibc gives each its own, and what falls between them is never used again.
 
-    Without it the resident memory of a server goes on growing, ever more slowly (benchmarks/serve_soak.py).
+    Without it the resident memory of a server goes on growing, ever more slowly (benchmarks/serve/soak.py).
     """
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))

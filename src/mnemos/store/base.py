@@ -1,6 +1,6 @@
 """The contract of a store: what it keeps for a space, what is atomic, and what it raises.
 
-A store keeps *versions*. Each version of a cube is one row with a key `n`, unique within the space and
+A store keeps *versions*. Each version of a cube is one row with a key, unique within the space and
 growing with time; at most one version of an id is current (`replaced` is None). Beside each row
 stand what recall needs: its terms, its vector under one embedding model, and the dates it speaks of.
 
@@ -25,16 +25,16 @@ DERIVED = ("episode", "summary", "profile", "reflection", "kv")  # kinds of cube
 
 @dataclass(frozen=True, slots=True)
 class DateRow:
-    """A date that a text speaks of: half-open [start, stop) in microseconds since 1970, and where it stands.
+    """A date that a text speaks of: half-open [start, end) in microseconds since 1970.
 
-    `relative` when the phrase means nothing without the time of the message ("yesterday").
+    `phrase` is text[span_start:span_end]. `relative` when the phrase means nothing without the time of the message ("yesterday").
     """
 
     start: int
-    stop: int
-    phrase: str
-    begin: int
     end: int
+    phrase: str
+    span_start: int
+    span_end: int
     granularity: str
     relative: bool
 
@@ -53,7 +53,7 @@ class Entry:
 class IndexRow:
     """What the in-memory index reads of one version."""
 
-    n: int
+    key: int
     session: str | None
     speaker: str | None
     role: str | None
@@ -70,7 +70,7 @@ class IndexRow:
 class Scanned:
     """A version and what is stored beside it, as it is: `terms` and `vector` may be missing or wrong."""
 
-    n: int
+    key: int
     cube: MemCube
     terms: str | None
     dates: tuple[DateRow, ...]

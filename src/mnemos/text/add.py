@@ -7,7 +7,7 @@ from typing import Any
 
 from mnemos.cube import MemCube, new_id
 from mnemos.errors import Conflict
-from mnemos.guard.quarantine import without_secrets
+from mnemos.guard.secrets import redact_cube
 from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.encode.messages import Draft
 from mnemos.text.memory import TextMemory
@@ -22,7 +22,7 @@ def take_in(space: TextMemory, drafts: Sequence[Draft], progress: Progress | Non
     new: list[MemCube] = []
     mergeable: list[bool] = []
     for draft in drafts:
-        cube = without_secrets(_to_cube(draft, space.name, now), secrets)
+        cube = redact_cube(_to_cube(draft, space.name, now), secrets)
         there = known.get(cube.id)
         if there is None:
             known[cube.id] = cube
@@ -45,7 +45,7 @@ def take_in(space: TextMemory, drafts: Sequence[Draft], progress: Progress | Non
         became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
         if space.reasoner is not space.rules:  # the model looks at it when there is time: see consolidate
             waiting = [c.id for c in became.values() if c.id not in written.confirmed]
-            space.store.life.put_pending(waiting, "not seen by the model")
+            space.store.queue.add(waiting, "not seen by the model")
     space.recalled(written.confirmed)
     return [became.get(cube.id, cube) for cube in cubes]
 

@@ -13,7 +13,9 @@ from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.memory import TextMemory
 
 PAGE = 1_000
-FACT = ("subject", "attribute", "value", "exclusive", "negated", "begin", "stop")
+FACT = {  # names in an archive, and those of `Fact`
+    **{name: name for name in ("subject", "attribute", "value", "exclusive", "negated")}, "begin": "start", "stop": "end",
+}  # fmt: skip
 TIMES = ("since", "until", "ended", "ended_by")
 
 
@@ -27,11 +29,11 @@ def dump(space: TextMemory) -> Iterator[dict[str, Any]]:
         after, cubes = rows[-1][0], [cube for _, cube in rows]
         ids = [cube.id for cube in cubes]
         facts: dict[str, list[dict[str, Any]]] = {}
-        for f in space.store.life.facts_of(space.store.keys_of(ids)):
-            row = {n: getattr(f.fact, n) for n in FACT} | {n: getattr(f, n) for n in TIMES}
+        for f in space.store.facts.of(space.store.keys_of(ids)):
+            row = {n: getattr(f.fact, name) for n, name in FACT.items()} | {n: getattr(f, n) for n in TIMES}
             facts.setdefault(f.cube, []).append(row)
         links: dict[str, list[dict[str, Any]]] = {}
-        for link in sorted(space.store.life.links(ids, both=False), key=lambda x: (x.kind, x.b)):
+        for link in sorted(space.store.links.find(ids, both=False), key=lambda x: (x.kind, x.b)):
             links.setdefault(link.a, []).append({"b": link.b, "kind": link.kind, "weight": link.weight})
         for cube in (c for c in cubes if c.form == "text"):
             past = space.store.versions(cube.id)[:-1] if cube.version > 1 else []
@@ -81,17 +83,17 @@ def restore(
         )
         facts = [f for name in written for f in stated[name] or ()]
         keys = dict(zip(written, space.store.keys_of(list(written)), strict=True))
-        space.store.life.put_facts(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
+        space.store.facts.put(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
         wanted = [x for x in links if x.a in written and x.b in present]
-        space.store.life.put_links(wanted, to_micros(space.clock()))
+        space.store.links.put(wanted, to_micros(space.clock()))
         unknown = [name for name in written if stated[name] is None]
-        space.store.life.put_pending(unknown, "the archive did not say what it states")
+        space.store.queue.add(unknown, "the archive did not say what it states")
     return len(chains) - skipped, skipped
 
 
 def _placed(f: StoredFact, n: int, over: bool) -> StoredFact:
     """Return a fact with the key of its cube; one that was ended by a cube which is not there holds again."""
-    return StoredFact(f.cube, n, f.i, f.fact, f.since, *((f.until, f.ended, f.ended_by) if over else ()))
+    return StoredFact(f.cube, n, f.index, f.fact, f.since, *((f.until, f.ended, f.ended_by) if over else ()))
 
 
 def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[StoredFact] | None, list[Link]]:
@@ -105,7 +107,7 @@ def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[Sto
             for i, row in enumerate(record["facts"])
         ]
         for f in facts:
-            texts, numbers = (f.fact.subject, f.fact.attribute, f.fact.value), (f.since, f.fact.begin, f.fact.stop)
+            texts, numbers = (f.fact.subject, f.fact.attribute, f.fact.value), (f.since, f.fact.start, f.fact.end)
             optional = (f.until, f.ended)
             if not (
                 all(isinstance(t, str) for t in texts)

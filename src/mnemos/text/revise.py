@@ -8,7 +8,7 @@ from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.guard.quarantine import without_secrets
+from mnemos.guard.secrets import redact_cube
 from mnemos.text.encode.entries import make_entries
 from mnemos.text.encode.messages import moment, to_draft
 from mnemos.text.memory import TextMemory
@@ -32,7 +32,7 @@ def update(space: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemCu
         old, text=draft.text, at=draft.at or old.at, session=draft.session, speaker=draft.speaker, role=draft.role,
         source=draft.source, kind=draft.kind, metadata=draft.metadata, state="active", **validity,
     )  # fmt: skip
-    new = without_secrets(new, space.secrets)
+    new = redact_cube(new, space.secrets)
     if new == old:
         raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
     return put(space, old, new)

@@ -62,7 +62,7 @@ def unwaited(space: TextMemory, query: str) -> Iterator[bool]:
     if space.live.view is None or space.recalls.due or not knows(space.embedder, clean(query)):
         yield False
         return
-    with space.store.connection.unwaited() as held:
+    with space.store.connection.try_lock() as held:
         if not held:
             yield False
             return

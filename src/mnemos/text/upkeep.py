@@ -66,13 +66,13 @@ def doctor(space: TextMemory, *, repair: bool = False, progress: Progress | None
         for row in rows:
             terms, dates = words_and_dates(row.cube)
             if row.terms != " ".join(terms) or row.dates != dates:
-                wrong_words.append((row.n, terms, dates))
+                wrong_words.append((row.key, terms, dates))
             if row.vector is None:
                 missing += row.cube.replaced is None
             elif len(row.vector) != size or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all():
-                wrong_vectors.append(row.n)
+                wrong_vectors.append(row.key)
         report.cubes += len(rows)
-        after = rows[-1].n
+        after = rows[-1].key
         if progress:
             progress(len(rows))
     orphans = store.checks.orphans()

@@ -1,4 +1,4 @@
-"""An untrained model, on which exactness and counts can be seen at once, and the trained one."""
+"""An untrained model, on which exactness and counts can be seen at once."""
 
 import pytest
 
@@ -29,11 +29,3 @@ def ids(model):
     made = torch.randint(0, 20, (3, 30), generator=torch.Generator().manual_seed(1))
     made[:, 14:] = model.mask
     return made
-
-
-@pytest.fixture(scope="session")
-def trained():
-    """The trained model: from the user's cache, else trained once (about a minute on a free core)."""
-    from mnemos.bench.kv.masked_lm import train_masked
-
-    return train_masked()

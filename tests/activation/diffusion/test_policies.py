@@ -9,11 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mnemos.activation.diffusion.cache import Policy, Step, Store
-from mnemos.activation.diffusion.decode import Schedule, decode
-from mnemos.activation.diffusion.dkv import Delayed, Greedy, shifted
-from mnemos.activation.diffusion.fast import Fast, parallel
-from mnemos.activation.diffusion.sparse import Sparse
+from mnemos.activation.diffusion.base import NoReuse, ReusePolicy, Step
+from mnemos.activation.diffusion.cache import DiffusionCache
+from mnemos.activation.diffusion.decode import DecodingSchedule, decode
+from mnemos.activation.diffusion.dkv import DkvDecode, DkvGreedy, shifted
+from mnemos.activation.diffusion.fast_dllm import FastDllm, parallel
+from mnemos.activation.diffusion.sparse_dllm import SparseDllm
 from mnemos.errors import InvalidInput
 
 PROMPT, LENGTH, BLOCK = 14, 30, 8  # two blocks of 8
@@ -23,9 +24,9 @@ def logits_of(model, ids, policy, schedule):
     """What the model says in each step about what it may decode, by step."""
     seen = []
 
-    def watch(step: Step, places, logits):
+    def watch(step: Step, positions, logits):
         full = torch.full((*ids.shape, logits.shape[-1]), float("nan"), dtype=logits.dtype)
-        for row, slots in enumerate(places.tolist()):
+        for row, slots in enumerate(positions.tolist()):
             for i, slot in enumerate(slots):
                 if slot < LENGTH:
                     full[row, slot] = logits[row, i]
@@ -37,14 +38,14 @@ def logits_of(model, ids, policy, schedule):
 @pytest.mark.parametrize(
     ("policy", "schedule"),
     [
-        (Policy(), Schedule(BLOCK)),
-        (Policy(), Schedule(BLOCK, threshold=0.5)),
-        (Delayed(refresh=1), Schedule(BLOCK)),
-        (Delayed(refresh=1, delay=False), Schedule(BLOCK, 3)),
-        (Greedy(refresh=1), Schedule(BLOCK, order="random")),
-        (Fast(), Schedule(1)),  # a block of one token is read anew each time
-        (Fast(dual=False), Schedule(BLOCK, BLOCK)),
-        (Sparse(delay=7), Schedule(BLOCK)),  # nothing is let go before the last step
+        (NoReuse(), DecodingSchedule(BLOCK)),
+        (NoReuse(), DecodingSchedule(BLOCK, threshold=0.5)),
+        (DkvDecode(refresh=1), DecodingSchedule(BLOCK)),
+        (DkvDecode(refresh=1, delay=False), DecodingSchedule(BLOCK, 3)),
+        (DkvGreedy(refresh=1), DecodingSchedule(BLOCK, order="random")),
+        (FastDllm(), DecodingSchedule(1)),  # a block of one token is read anew each time
+        (FastDllm(dual=False), DecodingSchedule(BLOCK, BLOCK)),
+        (SparseDllm(delay=7), DecodingSchedule(BLOCK)),  # nothing is evicted before the last step
     ],
     ids=str,
 )
@@ -60,13 +61,13 @@ def test_a_cache_that_is_refreshed_in_every_step_is_no_cache(model, ids, policy,
 @pytest.mark.parametrize(
     ("policy", "schedule"),
     [
-        (Fast(), Schedule(BLOCK)),
-        (Fast(dual=False), Schedule(BLOCK)),
-        (Delayed(), Schedule(BLOCK)),
-        (Delayed(delay=False), Schedule(BLOCK)),
-        (Delayed(prompt=False), Schedule(BLOCK)),
-        (Greedy(), Schedule(BLOCK, order="random")),
-        (Sparse(), Schedule(BLOCK)),
+        (FastDllm(), DecodingSchedule(BLOCK)),
+        (FastDllm(dual=False), DecodingSchedule(BLOCK)),
+        (DkvDecode(), DecodingSchedule(BLOCK)),
+        (DkvDecode(delay=False), DecodingSchedule(BLOCK)),
+        (DkvDecode(prompt=False), DecodingSchedule(BLOCK)),
+        (DkvGreedy(), DecodingSchedule(BLOCK, order="random")),
+        (SparseDllm(), DecodingSchedule(BLOCK)),
     ],
     ids=str,
 )
@@ -77,7 +78,7 @@ def test_reuse_is_no_silent_no_op_and_the_same_each_time(model, ids, policy, sch
     assert torch.equal(cached.ids, again.ids)
     assert all(torch.equal(a.nan_to_num(0), b.nan_to_num(0)) for a, b in zip(found, same, strict=True))
     assert (cached.recomputed < plain.recomputed).all()
-    assert cached.attended < decode(model, ids, Policy(), schedule).attended
+    assert cached.attended < decode(model, ids, NoReuse(), schedule).attended
     _, expected = logits_of(model, ids, None, schedule)
     assert any((a - b).abs().nan_to_num(0).max() > 1e-3 for a, b in zip(found, expected, strict=True))
 
@@ -93,7 +94,7 @@ def test_delayed_caching_computes_what_was_masked_one_step_before(model, ids, re
             masks = LENGTH - PROMPT - block * BLOCK
             for t in range(steps):
                 expected += LENGTH if t % refresh == 0 else masks - tokens * (t - delay)
-        found = decode(model, ids, Delayed(refresh, delay), Schedule(BLOCK, tokens))
+        found = decode(model, ids, DkvDecode(refresh, delay), DecodingSchedule(BLOCK, tokens))
         assert found.recomputed.tolist() == [expected] * 3
         assert found.attended == 3 * expected * LENGTH * 3  # rows, layers
 
@@ -103,9 +104,9 @@ def test_the_prompt_is_read_once_by_dkv_cache_pd(model, ids):
     decode(
         model,
         ids,
-        Delayed(2, prompt=False),
-        Schedule(BLOCK),
-        watch=lambda _, places, __: reads.update(places[0].tolist()),
+        DkvDecode(2, prompt=False),
+        DecodingSchedule(BLOCK),
+        watch=lambda _, positions, __: reads.update(positions[0].tolist()),
     )
     assert [reads[slot] for slot in range(PROMPT)] == [1] * PROMPT
     assert min(reads[slot] for slot in range(PROMPT, LENGTH)) > 1
@@ -115,11 +116,11 @@ def test_the_prompt_is_read_once_by_dkv_cache_pd(model, ids):
 def test_fast_computes_all_once_a_block_and_then_the_block(model, ids, dual):
     after = [0, 0] if dual else [BLOCK, 0]  # slots after the block
     expected = sum(LENGTH + (BLOCK - 1) * (BLOCK + rest) for rest in after)
-    assert decode(model, ids, Fast(dual), Schedule(BLOCK)).recomputed.tolist() == [expected] * 3
+    assert decode(model, ids, FastDllm(dual), DecodingSchedule(BLOCK)).recomputed.tolist() == [expected] * 3
 
 
 def test_sparse_computes_all_twice_a_block_and_holds_half_of_what_is_around(model, ids):
-    found = decode(model, ids, Sparse(), Schedule(BLOCK))
+    found = decode(model, ids, SparseDllm(), DecodingSchedule(BLOCK))
     assert found.recomputed.tolist() == [2 * (2 * LENGTH + (BLOCK - 2) * BLOCK)] * 3
     entries = int(0.5 * (LENGTH - BLOCK)) + BLOCK
     assert found.attended == 3 * 3 * 2 * (2 * LENGTH * LENGTH + (BLOCK - 2) * BLOCK * entries)
@@ -129,10 +130,10 @@ def test_what_sparse_evicts_is_freed(model, ids):
     held = {}
     for keep in (1.0, 0.5, 0.1):
         step = Step(ids, ids == model.mask, ids == model.mask, None, PROMPT, 14, 22, 1, False)
-        store = Store(Sparse(keep))
-        store.begin(step, torch.arange(LENGTH).expand(3, -1))
-        model(ids, torch.arange(LENGTH).expand(3, -1), store)
-        held[keep] = store.nbytes
+        cache = DiffusionCache(SparseDllm(keep))
+        cache.start_step(step, torch.arange(LENGTH).expand(3, -1))
+        model(ids, torch.arange(LENGTH).expand(3, -1), cache)
+        held[keep] = cache.nbytes
     for keep, nbytes in held.items():
         entries = int(keep * (LENGTH - BLOCK)) + BLOCK + 1  # one for padding
         assert nbytes == 3 * 3 * 2 * 2 * entries * 16 * 8  # rows, layers, keys and values, heads, entries, width, bytes
@@ -145,7 +146,7 @@ def test_sparse_keeps_the_neighbourhoods_that_the_block_attends_to(ids, softmax)
     query, key = torch.randn(2, 3, 2, LENGTH, 16, generator=rng, dtype=torch.float64)
     masked = torch.zeros(3, LENGTH, dtype=torch.bool)
     step = Step(ids, masked, masked, None, PROMPT, 14, 22, 1, False)
-    found = Sparse(softmax=softmax).kept(step, 0, query, key)
+    found = SparseDllm(softmax=softmax).retain(step, 0, query, key)
     around = [*range(14), *range(22, 30)]
     for row in range(3):
         score = [0.0] * LENGTH
@@ -163,58 +164,61 @@ def test_sparse_keeps_the_neighbourhoods_that_the_block_attends_to(ids, softmax)
 
 
 def test_all_kept_and_no_delay_is_the_dual_cache(model, ids):
-    (sparse, a), (fast, b) = (logits_of(model, ids, p, Schedule(BLOCK)) for p in (Sparse(1.0, delay=0), Fast()))
+    (sparse, a), (fast, b) = (
+        logits_of(model, ids, p, DecodingSchedule(BLOCK)) for p in (SparseDllm(1.0, delay=0), FastDllm())
+    )
     assert torch.equal(sparse.ids, fast.ids)
     for one, other in zip(a, b, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
 @dataclass(frozen=True)
-class Watched(Policy):
+class Watched(ReusePolicy):
     """Another policy, and a note of which token each reused entry was computed from."""
 
-    inner: Policy
+    inner: ReusePolicy
     source: torch.Tensor  # (B, T) ids that the held entries come from
     stale: list
 
-    def fresh(self, step: Step):
-        fresh = self.inner.fresh(step)
+    def recompute(self, step: Step):
+        fresh = self.inner.recompute(step)
         self.source[fresh] = step.ids[fresh]
         self.stale.append(int((self.source != step.ids).sum()))
         return fresh
 
 
-@pytest.mark.parametrize("schedule", [Schedule(BLOCK), Schedule(BLOCK, 3), Schedule(BLOCK, threshold=0.5)], ids=str)
-def test_delayed_caching_never_reads_the_entry_of_a_mask_for_a_token(model, ids, schedule):
-    for policy in (Delayed(), Delayed(100), Delayed(prompt=False)):
+@pytest.mark.parametrize("settings", [{}, {"tokens": 3}, {"threshold": 0.5}], ids=str)
+def test_delayed_caching_never_reads_the_entry_of_a_mask_for_a_token(model, ids, settings):
+    schedule = DecodingSchedule(BLOCK, **settings)
+    for policy in (DkvDecode(), DkvDecode(100), DkvDecode(prompt=False)):
         watched = Watched(policy, ids.clone(), [])
         decode(model, ids, watched, schedule)
         assert set(watched.stale) == {0}
-    watched = Watched(Delayed(delay=False), ids.clone(), [])
+    watched = Watched(DkvDecode(delay=False), ids.clone(), [])
     decode(model, ids, watched, schedule)
     assert max(watched.stale) > 0
 
 
 def test_greedy_computes_what_is_decoded_now_and_before_and_the_window(model, ids):
     seen = []
-    policy = Greedy(refresh=100, window=3)
+    policy = DkvGreedy(refresh=100, window=3)
     decode(
         model,
         ids[:1],
         policy,
-        Schedule(BLOCK, order="random"),
-        watch=lambda step, places, _: seen.append((step, places)),
+        DecodingSchedule(BLOCK, order="random"),
+        watch=lambda step, positions, _: seen.append((step, positions)),
     )
-    for (step, places), (last, _) in zip(seen[1:], seen, strict=False):
+    for (step, positions), (last, _) in zip(seen[1:], seen, strict=False):
         if step.number:
             (before,), (now,) = last.chosen[0].nonzero().flatten().tolist(), step.chosen[0].nonzero().flatten().tolist()
             around = {i for i in range(before - 2, before + 2) if i < LENGTH}  # ⌈3/2⌉ before, ⌊3/2⌋ after
-            assert set(places[0].tolist()) == around | {now}
+            assert set(positions[0].tolist()) == around | {now}
 
 
 def test_greedy_without_a_known_order_is_refused(model, ids):
     with pytest.raises(InvalidInput, match="order='random'"):
-        decode(model, ids, Greedy(), Schedule(BLOCK))
+        decode(model, ids, DkvGreedy(), DecodingSchedule(BLOCK))
 
 
 def test_marks_that_are_moved_out_of_the_sequence_are_lost():
@@ -227,8 +231,8 @@ def test_marks_that_are_moved_out_of_the_sequence_are_lost():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Delayed(refresh=0), lambda: Greedy(refresh=0), lambda: Greedy(window=-1), lambda: Sparse(keep=0.0),
-        lambda: Sparse(keep=1.1), lambda: Sparse(kernel=2), lambda: Sparse(kernel=0), lambda: Sparse(delay=-1),
+        lambda: DkvDecode(refresh=0), lambda: DkvGreedy(refresh=0), lambda: DkvGreedy(window=-1), lambda: SparseDllm(keep=0.0),
+        lambda: SparseDllm(keep=1.1), lambda: SparseDllm(kernel=2), lambda: SparseDllm(kernel=0), lambda: SparseDllm(delay=-1),
         lambda: parallel(0.0),
     ],
 )  # fmt: skip
@@ -240,9 +244,9 @@ def test_bad_settings_are_refused(make):
 def test_the_paper_s_settings_are_the_defaults_and_the_methods_registered():
     from mnemos import registry
 
-    assert (Delayed().refresh, Greedy().refresh, Greedy().window) == (8, 2, 4)
-    assert (Sparse().keep, Sparse().kernel, Sparse().delay) == (0.5, 3, 1)
-    assert parallel() == Schedule(block=32, threshold=0.9)
+    assert (DkvDecode().refresh, DkvGreedy().refresh, DkvGreedy().window) == (8, 2, 4)
+    assert (SparseDllm().keep, SparseDllm().kernel, SparseDllm().delay) == (0.5, 3, 1)
+    assert parallel() == DecodingSchedule(block=32, threshold=0.9)
     expected = {
         "dkv-decode": "2505.15781", "dkv-greedy": "2505.15781", "fast-dllm": "2505.22618", "sparse-dllm": "2508.02558"
     }  # fmt: skip

@@ -6,20 +6,20 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mnemos.activation.diffusion.cache import Policy
-from mnemos.activation.diffusion.decode import Schedule, decode
-from mnemos.activation.diffusion.dkv import Delayed
-from mnemos.activation.diffusion.fast import Fast, parallel
-from mnemos.activation.diffusion.sparse import Sparse
+from mnemos.activation.diffusion.base import NoReuse
+from mnemos.activation.diffusion.decode import DecodingSchedule, decode
+from mnemos.activation.diffusion.dkv import DkvDecode
+from mnemos.activation.diffusion.fast_dllm import FastDllm, parallel
+from mnemos.activation.diffusion.sparse_dllm import SparseDllm
 from mnemos.bench.kv.diffusion import NearestEntries, RandomEntries, likeness
 from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, right, texts
 
 
 @pytest.fixture(scope="module")
-def asked(trained):
+def asked(small_masked):
     """Sixty prompts with masks after them, and how they are completed without a cache."""
-    ids = torch.cat([texts(60, seed=9)[0], torch.full((60, ANSWER), trained.model.mask)], 1)
-    return ids, decode(trained.model, ids, Policy(), Schedule(BLOCK))
+    ids = torch.cat([texts(60, seed=9)[0], torch.full((60, ANSWER), small_masked.model.mask)], 1)
+    return ids, decode(small_masked.model, ids, NoReuse(), DecodingSchedule(BLOCK))
 
 
 def accuracy(found):
@@ -34,41 +34,42 @@ def test_without_a_cache_the_answers_are_right(asked):
     assert accuracy(asked[1]) >= 0.99
 
 
-@pytest.mark.parametrize("policy", [Fast(), Fast(dual=False), Delayed()], ids=str)
-def test_caches_halve_the_work_and_answer_alike(trained, asked, policy):
+@pytest.mark.parametrize("policy", [FastDllm(), FastDllm(dual=False), DkvDecode()], ids=str)
+def test_caches_halve_the_work_and_answer_alike(small_masked, asked, policy):
     ids, plain = asked
-    found = decode(trained.model, ids, policy, Schedule(BLOCK))
+    found = decode(small_masked.model, ids, policy, DecodingSchedule(BLOCK))
     assert (2 * found.recomputed <= plain.recomputed).all()
     assert agreement(found, plain) > 0.95
 
 
-def test_the_delay_is_worth_more_than_the_positions_it_costs(trained, asked):
+def test_the_delay_is_worth_more_than_the_positions_it_costs(small_masked, asked):
     ids, plain = asked
-    delayed = decode(trained.model, ids, Delayed(refresh=8), Schedule(BLOCK))
-    immediate = decode(trained.model, ids, Delayed(refresh=7, delay=False), Schedule(BLOCK))
+    delayed = decode(small_masked.model, ids, DkvDecode(refresh=8), DecodingSchedule(BLOCK))
+    immediate = decode(small_masked.model, ids, DkvDecode(refresh=7, delay=False), DecodingSchedule(BLOCK))
     assert (immediate.recomputed >= delayed.recomputed).all()
     assert accuracy(delayed) > accuracy(immediate) + 0.05
     assert agreement(delayed, plain) > agreement(immediate, plain) + 0.05
 
 
-def test_half_of_the_entries_suffice_if_attention_chooses_them(trained, asked):
+def test_half_of_the_entries_suffice_if_attention_chooses_them(small_masked, asked):
     ids, plain = asked
     sparse, random, nearest = (
-        decode(trained.model, ids, p, Schedule(BLOCK)) for p in (Sparse(), RandomEntries(), NearestEntries())
+        decode(small_masked.model, ids, p, DecodingSchedule(BLOCK))
+        for p in (SparseDllm(), RandomEntries(), NearestEntries())
     )
     assert sparse.attended == random.attended == nearest.attended < plain.attended / 2
     assert agreement(sparse, plain) > 0.95
     assert accuracy(sparse) > max(accuracy(random), accuracy(nearest)) + 0.05
 
 
-def test_a_threshold_decodes_several_tokens_a_step_and_loses_little(trained, asked):
+def test_a_threshold_decodes_several_tokens_a_step_and_loses_little(small_masked, asked):
     ids, plain = asked
-    sure = decode(trained.model, ids, Fast(), parallel(block=BLOCK))
+    sure = decode(small_masked.model, ids, FastDllm(), parallel(block=BLOCK))
     assert sure.steps.float().mean() < 0.7 * ANSWER
     assert agreement(sure, plain) > 0.95
 
 
-def test_keys_and_values_are_alike_from_step_to_step_and_least_where_a_token_was_decoded(trained, asked):
-    found = likeness(trained.model, asked[0][:10, :PROMPT])
+def test_keys_and_values_are_alike_from_step_to_step_and_least_where_a_token_was_decoded(small_masked, asked):
+    found = likeness(small_masked.model, asked[0][:10, :PROMPT])
     assert found["around"] > 0.95
     assert found["just decoded"] < min(found["decoded"], found["masked"])

@@ -58,7 +58,7 @@ def test_an_answer_with_one_wrong_token_is_wrong():
 
 def test_a_question_asked_alone_is_answered_as_if_the_others_were_not_there():
     torch.set_num_threads(1)
-    model = tiny_models.build(tiny_models.RECIPES["recall"], seed=0).eval()
+    model = tiny_models.build(tiny_models.TINY_MODELS["recall"], seed=0).eval()
     task = tasks.records(4, 48, 3, seed=0)
     with torch.no_grad():
         for k in range(3):
@@ -71,7 +71,7 @@ def test_a_question_asked_alone_is_answered_as_if_the_others_were_not_there():
 
 
 def test_a_cache_of_another_kind_is_used(small_cache_calls):
-    model = tiny_models.build(tiny_models.RECIPES["recall"], seed=0).eval()
+    model = tiny_models.build(tiny_models.TINY_MODELS["recall"], seed=0).eval()
     baseline.accuracy(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
     assert small_cache_calls.rows == [3, 12]
     baseline.accuracy_in_turn(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
@@ -97,17 +97,16 @@ def small_cache_calls():
 
 
 def test_the_benchmark_writes_what_its_table_shows(monkeypatch, tmp_path):
-    toy = tiny_models.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=48, finish=2, rows=16)
-    monkeypatch.setitem(tiny_models.RECIPES, "toy", toy)
+    toy = tiny_models.TinyModel(hidden=32, width=16, mlp=32, shortest=20, longest=48, finish=2, rows=16)
+    monkeypatch.setitem(tiny_models.TINY_MODELS, "toy", toy)
     monkeypatch.setattr(tiny_models, "FOUND", 100.0)
     monkeypatch.setenv("MNEMOS_CACHE", str(tmp_path))
-    result = run.run_benchmark("train-small", out=tmp_path / "small.json", kind=["toy"], seed=2)
-    assert result["command"] == "mnemos bench train-small --kind toy --seed 2"
+    result = run.run_benchmark("train-models", out=tmp_path / "kv", kind=["toy"], seed=2)
+    assert result["command"] == "mnemos bench train-models --kind toy --seed 2"
     scores = result["kinds"]["toy"]["accuracy"]
     assert list(scores) == ["40", "64"]
     assert set(scores["64"]) == {*tasks.TASKS, "key-value-known", "key-value-in-turn"}
     assert all(0 <= score < 0.5 for score in scores["64"].values())  # it was hardly trained
-    (tmp_path / "small.json").rename(tmp_path / "train-tiny_models.json")
-    table = report.table("train-small", tmp_path)
+    table = report.table("train-models", tmp_path)
     assert table.startswith("| model | parameters | steps | processor time, s | context | key value | records |")
     assert "| toy | " in table

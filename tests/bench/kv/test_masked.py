@@ -12,7 +12,7 @@ from mnemos.bench.kv import masked_lm
 from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.errors import MnemosError
 
-TOY = masked_lm.Recipe(Shape(SIZE, layers=1, hidden=16, heads=1, width=16, mlp=16), steps=4, rows=8)
+TOY = masked_lm.TinyMaskedLM(Shape(SIZE, layers=1, hidden=16, heads=1, width=16, mlp=16), steps=4, rows=8)
 
 
 @pytest.fixture
@@ -57,34 +57,34 @@ def test_an_answer_read_apart_sees_the_prompt_beside_masks_only():
 
 
 def test_a_model_is_trained_once_and_read_back_exactly(toy):
-    first = masked_lm.train_masked(TOY, seed=1)
-    again = masked_lm.train_masked(TOY, seed=1)
+    first = masked_lm.train_masked_lm(TOY, seed=1)
+    again = masked_lm.train_masked_lm(TOY, seed=1)
     assert len(toy) == 1
     assert again.record == first.record
     assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), again.model.parameters(), strict=True))
     assert not any(p.requires_grad for p in again.model.parameters())
-    masked_lm.train_masked(TOY, seed=2)
+    masked_lm.train_masked_lm(TOY, seed=2)
     assert len(toy) == 2
 
 
 def test_a_damaged_model_is_said_to_be_and_trained_again(toy):
-    path = masked_lm.train_masked(TOY).path
+    path = masked_lm.train_masked_lm(TOY).path
     weights = path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.warns(UserWarning, match="damaged"):
-        masked_lm.train_masked(TOY)
+        masked_lm.train_masked_lm(TOY)
     assert len(toy) == 2
 
 
 def test_a_model_that_has_not_learnt_is_not_kept(toy, monkeypatch):
     monkeypatch.setattr(masked_lm, "KNOWN", 0.0)
     with pytest.raises(MnemosError, match="had not learnt"):
-        masked_lm.train_masked(TOY)
+        masked_lm.train_masked_lm(TOY)
     assert not masked_lm.folder(TOY, 0).exists()
 
 
 def test_training_lowers_the_loss_and_gives_the_same_model_each_time():
-    recipe = masked_lm.Recipe(Shape(SIZE, layers=1), steps=30, rows=24)
+    recipe = masked_lm.TinyMaskedLM(Shape(SIZE, layers=1), steps=30, rows=24)
     losses = []
     for _ in range(2):
         torch.manual_seed(0)

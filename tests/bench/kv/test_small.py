@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from mnemos.bench.kv import checkpoints, tasks, tiny_models
 from mnemos.errors import InvalidInput, MnemosError
 
-TOY = tiny_models.Recipe(hidden=32, width=16, mlp=32, shortest=20, longest=24, finish=2, rows=16)
+TOY = tiny_models.TinyModel(hidden=32, width=16, mlp=32, shortest=20, longest=24, finish=2, rows=16)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def at_once(monkeypatch):
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     """A recipe of three steps, and the calls that trained by it."""
-    monkeypatch.setitem(tiny_models.RECIPES, "toy", TOY)
+    monkeypatch.setitem(tiny_models.TINY_MODELS, "toy", TOY)
     monkeypatch.setenv("MNEMOS_CACHE", str(tmp_path))
     trained = []
     monkeypatch.setattr(tiny_models, "fit", lambda *args, fit=tiny_models.fit: trained.append(args) or fit(*args))
@@ -58,8 +58,8 @@ def test_building_leaves_the_random_numbers_of_the_process_alone():
 
 
 def test_a_model_is_trained_once_and_read_back_exactly(toy):
-    first, steps = tiny_models.train_small("toy", progress=(done := []).append), len(done)
-    again = tiny_models.train_small("toy")
+    first, steps = tiny_models.train_tiny_model("toy", progress=(done := []).append), len(done)
+    again = tiny_models.train_tiny_model("toy")
     assert steps == 1 + TOY.finish
     assert len(toy) == 1
     assert torch.equal(logits(first.model), logits(again.model))
@@ -78,13 +78,13 @@ def test_what_is_saved_is_what_was_trained(tmp_path):
 
 def test_another_seed_or_recipe_is_another_folder(toy, monkeypatch):
     folders = {tiny_models.folder("toy", 0), tiny_models.folder("toy", 1)}
-    monkeypatch.setitem(tiny_models.RECIPES, "toy", replace(TOY, finish=4))
+    monkeypatch.setitem(tiny_models.TINY_MODELS, "toy", replace(TOY, finish=4))
     assert len(folders | {tiny_models.folder("toy", 0)}) == 3
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "no record", "half a record"])
 def test_a_damaged_folder_is_told_of_and_trained_again(toy, damage):
-    path = tiny_models.train_small("toy").path
+    path = tiny_models.train_tiny_model("toy").path
     weights, record = path / "model.safetensors", path / "training.json"
     if damage == "truncated":
         weights.write_bytes(weights.read_bytes()[:-100])
@@ -95,9 +95,9 @@ def test_a_damaged_folder_is_told_of_and_trained_again(toy, damage):
     else:
         record.write_text(record.read_text()[:40])
     with pytest.warns(UserWarning, match="is damaged"):
-        again = tiny_models.train_small("toy")
+        again = tiny_models.train_tiny_model("toy")
     assert len(toy) == 2
-    assert torch.equal(logits(again.model), logits(tiny_models.train_small("toy").model))
+    assert torch.equal(logits(again.model), logits(tiny_models.train_tiny_model("toy").model))
     assert len(toy) == 2
 
 
@@ -106,15 +106,15 @@ def test_a_killed_training_leaves_nothing(toy, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tiny_models.train_small("toy", progress=kill)
+        tiny_models.train_tiny_model("toy", progress=kill)
     assert not tiny_models.folder("toy", 0).exists()
 
 
 def test_a_model_that_did_not_learn_is_not_kept(toy, monkeypatch):
     monkeypatch.setattr(tiny_models, "FOUND", 1.0)
-    monkeypatch.setitem(tiny_models.RECIPES, "toy", replace(TOY, most=4))
+    monkeypatch.setitem(tiny_models.TINY_MODELS, "toy", replace(TOY, most=4))
     with pytest.raises(MnemosError, match="after 4 steps: try another seed"):
-        tiny_models.train_small("toy")
+        tiny_models.train_tiny_model("toy")
     assert not tiny_models.folder("toy", 0).exists()
 
 
@@ -127,13 +127,13 @@ def test_two_that_train_at_once_agree_on_one_folder(tmp_path):
 
 def test_an_unknown_kind_is_refused_with_those_there_are():
     with pytest.raises(InvalidInput, match=r"no small model 'gpt'.*recall"):
-        tiny_models.train_small("gpt")
+        tiny_models.train_tiny_model("gpt")
 
 
-@pytest.mark.parametrize("kind", list(tiny_models.RECIPES))
+@pytest.mark.parametrize("kind", list(tiny_models.TINY_MODELS))
 @pytest.mark.parametrize("scale", [0.1, 30])
 def test_outlier_channels_change_the_keys_and_not_the_logits(kind, scale):
-    model = tiny_models.build(tiny_models.RECIPES[kind], seed=0).eval()
+    model = tiny_models.build(tiny_models.TINY_MODELS[kind], seed=0).eval()
     changed = tiny_models.with_outliers(model, scale, channel=3)
     assert (logits(model) - logits(changed)).abs().max() < 1e-4
     before, after = (m.model.layers[1].self_attn.k_proj.weight for m in (model, changed))
@@ -160,6 +160,6 @@ def test_shorter_sequences_are_padded_without_touching_the_loss():
 
 
 def test_the_record_names_the_recipe(toy):
-    record = json.loads((tiny_models.train_small("toy").path / "training.json").read_text())
+    record = json.loads((tiny_models.train_tiny_model("toy").path / "training.json").read_text())
     assert record["recipe"]["longest"] == 24
     assert record["kind"] == "toy"

@@ -232,7 +232,7 @@ def test_the_audit_log_is_shown_newest_first_and_verified(site, visit):
     page = visit.open("s/logged/audit", filled="audit")
     entries = site.ask("GET", "/v1/spaces/logged/audit?limit=1000")["entries"]
     first = [int(text) for text in visit.texts("tbody td:first-child")]
-    assert first == [entry["i"] for entry in entries][::-1][:50]
+    assert first == [entry["index"] for entry in entries][::-1][:50]
     assert page.locator("[data-verified=true]").is_visible()
     page.get_by_role("button", name="Older").click()
     page.locator("tbody td:first-child").first.get_by_text(str(len(entries) - 50), exact=True).wait_for()

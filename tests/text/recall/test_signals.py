@@ -47,7 +47,7 @@ def window(rows, i, reach):
     """The rows around row i in its session, in time order; a cube without a session stands alone."""
     if rows[i].session is None:
         return [rows[i]]
-    mates = sorted((r for r in rows if r.session == rows[i].session), key=lambda r: (r.at, r.n))
+    mates = sorted((r for r in rows if r.session == rows[i].session), key=lambda r: (r.at, r.key))
     place = mates.index(rows[i])
     return mates[max(place - reach, 0) : place + reach + 1]
 
@@ -82,8 +82,8 @@ def test_words_near_and_around_are_bm25_of_windows(data):
 @given(turns, st.data())
 def test_a_corpus_with_rows_removed_is_like_one_that_never_had_them(data, draw):
     rows = [row(n, *turn) for n, turn in enumerate(data, 1)]
-    gone = draw.draw(st.sets(st.sampled_from([r.n for r in rows]), max_size=len(rows) - 1))
-    kept = [r for r in rows if r.n not in gone]
+    gone = draw.draw(st.sets(st.sampled_from([r.key for r in rows]), max_size=len(rows) - 1))
+    kept = [r for r in rows if r.key not in gone]
     holed = corpus_of(rows)
     holed.remove(sorted(gone))
     asked = query(["a", "b"])

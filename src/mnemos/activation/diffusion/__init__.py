@@ -1,1 +1,1 @@
-"""Caches for text that is not written from left to right: a masked-diffusion model, its decoding, what it need not recompute."""
+"""Masked-diffusion decoding with key/value caches: a small model, the decoder, and published reuse policies."""

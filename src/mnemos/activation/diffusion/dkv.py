@@ -8,77 +8,81 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from mnemos.activation.diffusion.cache import Policy, Step
+from mnemos.activation.diffusion.base import ReusePolicy, Step
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 PAPERS = (Paper("dKV-Cache: The Cache for Diffusion Language Models", "2505.15781"),)
 
 
-@register("dkv-decode", papers=PAPERS)
+@register("dkv-decode", papers=PAPERS, task="kv-diffusion")
 @dataclass(frozen=True)
-class Delayed(Policy):
-    """Compute the masked and the just decoded positions, reuse the others; every `refresh` steps compute all.
+class DkvDecode(ReusePolicy):
+    """Recompute masked and just decoded positions and reuse the others; every `refresh` steps recompute all.
 
-    dKV-Cache-Decode. A step computes M_{t-1}, what was masked when the step before began: a token decoded in step t - 1 is
-    read as a token in step t and its entries stay from then on (`delay`). Without the delay it is M_t, and the entries
-    that stay were computed from the mask: the paper's ablation. The steps are counted anew in each block, as in the
-    authors' code (a block begins with everything); the paper's `refresh` is 8 for LLaDA and 4 for Dream. With
-    `prompt=False` only the first step reads the prompt (dKV-Cache-PD).
+    dKV-Cache-Decode. A step computes M_{t-1}, the positions masked when the previous step began: a token decoded in step
+    t - 1 is read once as a token, in step t, and its entries are reused from then on. Steps are counted from 0 in each
+    block, as in the authors' code, so a block starts with a refresh. With `prompt=False` it is dKV-Cache-PD.
     """
 
-    refresh: int = 8
-    delay: bool = True
-    prompt: bool = True
+    refresh: int = 8  # steps from one full recomputation to the next; the paper takes 8 for LLaDA and 4 for Dream
+    delay: bool = (
+        True  # cache a step after decoding; False computes M_t and caches entries of masks: the paper's ablation
+    )
+    prompt: bool = True  # recompute the prompt at a refresh; False reads it in the first step only
 
     def __post_init__(self) -> None:
         if self.refresh < 1:
             raise InvalidInput(
-                f"refresh is {self.refresh}: give the steps from one full reading to the next, 1 or more."
+                f"refresh is {self.refresh}: give 1 step or more from one full recomputation to the next."
             )
 
-    def fresh(self, step: Step) -> Tensor:
-        """Return M_{t-1}, or all when it is time; (B, T) bool."""
+    def recompute(self, step: Step) -> Tensor:
+        """Return M_{t-1}, or all positions at a refresh; (B, T) bool."""
         if step.number % self.refresh:
-            return step.before if self.delay else step.masked
-        fresh = step.everything()
+            return step.masked_before if self.delay else step.masked
+        positions = step.all_positions()
         if not (self.prompt or step.first):
-            fresh[:, : step.prompt] = False
-        return fresh
+            positions[:, : step.prompt] = False
+        return positions
 
 
-@register("dkv-greedy", papers=PAPERS)
+@register("dkv-greedy", papers=PAPERS, task="kv-diffusion")
 @dataclass(frozen=True)
-class Greedy(Policy):
-    """Compute what is decoded in this step and the last, and a window; every `refresh` steps compute all.
+class DkvGreedy(ReusePolicy):
+    """Recompute what this step and the previous one decode, and a window; every `refresh` steps recompute all.
 
-    dKV-Cache-Greedy: D_t, D_{t-1} and the slots from D_{t-1} - ⌈w/2⌉ to D_{t-1} + ⌊w/2⌋, the better of the paper's two places
-    for the window. The order of decoding must be known, so that the schedule needs order "random", which is also the
-    authors'. Without a refresh a step costs the same whatever the length.
+    dKV-Cache-Greedy: D_t, D_{t-1} and the positions from D_{t-1} - ⌈w/2⌉ to D_{t-1} + ⌊w/2⌋, the better of the paper's two
+    placements of the window. The order of decoding must be known in advance, so the schedule needs order "random", as in
+    the authors' code. Between refreshes the cost of a step does not depend on the length of the sequence.
     """
 
-    refresh: int = 2
-    window: int = 4
+    refresh: int = 2  # steps from one full recomputation to the next
+    window: int = 4  # w: positions recomputed around D_{t-1}
 
     def __post_init__(self) -> None:
         if self.refresh < 1 or self.window < 0:
-            raise InvalidInput(f"refresh {self.refresh} must be 1 or more, and window {self.window} 0 or more.")
+            raise InvalidInput(
+                f"refresh is {self.refresh} and window is {self.window}: give a refresh of 1 or more, a window of 0 or more."
+            )
 
-    def fresh(self, step: Step) -> Tensor:
-        """Return the slots that change, or all when it is time; (B, T) bool. Raises InvalidInput without an order."""
+    def recompute(self, step: Step) -> Tensor:
+        """Return D_t, D_{t-1} and its window, or all at a refresh; (B, T) bool. Raises InvalidInput without an order."""
         if step.chosen is None:
-            raise InvalidInput("dKV-Cache-Greedy must know what is decoded next: use Schedule(order='random').")
+            raise InvalidInput(
+                "dKV-Cache-Greedy must know which tokens the next step decodes: use DecodingSchedule(order='random')."
+            )
         if step.number % self.refresh == 0:
-            return step.everything()
-        last = step.before & ~step.masked  # D_{t-1}
-        fresh = step.chosen | last
+            return step.all_positions()
+        last = step.masked_before & ~step.masked  # D_{t-1}
+        positions = step.chosen | last
         for by in range(-ceil(self.window / 2), self.window // 2 + 1):
-            fresh = fresh | shifted(last, by)
-        return fresh
+            positions = positions | shifted(last, by)
+        return positions
 
 
 def shifted(marks: Tensor, by: int) -> Tensor:
-    """Return (B, T) marks moved by so many slots; those that leave the sequence are lost."""
+    """Return (B, T) marks moved by `by` positions; marks that leave the sequence are dropped."""
     moved = torch.roll(marks, by, 1)
     if by > 0:
         moved[:, :by] = False

@@ -28,7 +28,7 @@ class H2O:
     that could see entry i, which is not the paper's: in a short text the sum is largest for whatever came first, since
     any entry gets a share of every later query.
 
-    On the small models (`mnemos bench train-small`) the sum with its recent half does not beat random when the question
+    On the small models (`mnemos bench train-models`) the sum with its recent half does not beat random when the question
     stands at the end of the prompt: one query has no weight among those of a whole text. The recipe divides and leaves
     the recent a quarter, and beats random and recent-only there, though it stays far from SnapKV and TOVA.
     """

@@ -20,7 +20,7 @@ from mnemos.registry import Paper, register
 class KeyNorm:
     """s_i = -||k_i||: in large pretrained models the keys that draw much attention have a small norm.
 
-    It is a statistic of those models: on the small ones (`mnemos bench train-small`) it does no better than random. The
+    It is a statistic of those models: on the small ones (`mnemos bench train-models`) it does no better than random. The
     paper leaves the first two layers whole; here all layers share one budget.
     """
 

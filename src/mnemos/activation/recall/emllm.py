@@ -33,7 +33,7 @@ class EMLLM(InfLLM):
     Departures: a graph's edge is the cosine of two keys at position 0, at least 0, over the heads of each layer by
     itself; rows of a batch are cut together, where one of them begins an event. Generated tokens are cut like others.
 
-    On the small model of `mnemos bench train-small` events begin at true shifts more than twice as often as blocks, and
+    On the small model of `mnemos bench train-models` events begin at true shifts more than twice as often as blocks, and
     answer more than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
     """
 

@@ -31,7 +31,7 @@ class InfLLM(Blocks):
     Departures: attention is summed over the queries of a key/value head; up to one block beyond the local window keeps its
     true positions until it is full.
 
-    On the small model of `mnemos bench train-small` it does not beat mean keys, and stays near the local window: nothing
+    On the small model of `mnemos bench train-models` it does not beat mean keys, and stays near the local window: nothing
     attends to a pair before it is asked for, so that representatives are others. `NovelBlocks` finds them.
     """
 

@@ -65,7 +65,7 @@ class Library:
     paper). `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings.
 
     Departures: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained
-    with memories (the paper's second stage): on the small model of `mnemos bench train-small`, which is not, the first
+    with memories (the paper's second stage): on the small model of `mnemos bench train-models`, which is not, the first
     half of the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as
     the text pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
     """

@@ -29,7 +29,7 @@ class MoC(Blocks):
     cache it reads token by token (`step` 1), fetches for each key/value head and keeps positions. `routed` trains or
     runs a whole text with the same routing, as a mask. Departures: chunks are of one size (the paper aligns them with
     frames and shots), the query heads of a group share their choice, and `top` is not annealed. On the small model of
-    `mnemos bench train-small` a sixth of the context comes within four points of full attention after 300 routed steps,
+    `mnemos bench train-models` a sixth of the context comes within four points of full attention after 300 routed steps,
     not within two.
     """
 

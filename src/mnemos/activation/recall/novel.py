@@ -28,7 +28,7 @@ class NovelBlocks(Blocks):
     The blocks are InfLLM's; their `representatives` are the keys with the lowest cosine to the mean of all (normalised) keys
     cut at the same time, which is KeyDiff's score. It asks nothing of the queries that came before: a question that nobody
     expected finds its block. Worth is the share of attention (`Blocks.score`).
-    On the small model of `mnemos bench train-small` a quarter of the keys finds key-value pairs as well as all of them
+    On the small model of `mnemos bench train-models` a quarter of the keys finds key-value pairs as well as all of them
     (`Blocks`), but not passkeys: what follows the first value is not unlike the rest.
     """
 

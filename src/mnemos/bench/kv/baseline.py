@@ -1,4 +1,4 @@
-"""What a model answers from a cache: the full cache of transformers, or any other; `mnemos bench train-small`.
+"""What a model answers from a cache: the full cache of transformers, or any other; `mnemos bench train-models`.
 
 `accuracy` asks every question alone, each of a copy of the cache that read the
 context; `accuracy_in_turn` asks them one after another of the same cache, which keeps the questions and answers
@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import RECIPES, one_thread, train_small
+from mnemos.bench.kv.tiny_models import TINY_MODELS, one_thread, train_tiny_model
 
 LENGTHS = {"copy": 33, "repeated": 64}  # at most: no token comes twice in these texts, and no longer ones are learnt
 NewCache = Callable[[], Any]
@@ -67,7 +67,7 @@ def full(model: Any, length: int, contexts: int = 100, seed: int = 1) -> dict[st
 
 
 def run(
-    kind: Sequence[str] = tuple(RECIPES),
+    kind: Sequence[str] = tuple(TINY_MODELS),
     seed: int = 0,
     contexts: int = 100,
     progress: Callable[[int], None] | None = None,
@@ -79,7 +79,7 @@ def run(
     """
     kinds = {}
     for name in kind:
-        small = train_small(name, seed, progress=progress)
+        small = train_tiny_model(name, seed, progress=progress)
         lengths = sorted({64, small.record["recipe"]["longest"] - 8})
         with one_thread():
             scores = {str(length): full(small.model, length, contexts, seed + 1) for length in lengths}

@@ -30,24 +30,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mnemos.activation.diffusion.cache import Policy, Step
-from mnemos.activation.diffusion.decode import Decoded, Schedule, decode
-from mnemos.activation.diffusion.dkv import Delayed, Greedy
-from mnemos.activation.diffusion.fast import Fast, parallel
+from mnemos.activation.diffusion.base import NoReuse, ReusePolicy, Step
+from mnemos.activation.diffusion.decode import Decoded, DecodingSchedule, decode
+from mnemos.activation.diffusion.dkv import DkvDecode, DkvGreedy
+from mnemos.activation.diffusion.fast_dllm import FastDllm, parallel
 from mnemos.activation.diffusion.model import MaskedLM, Shape
-from mnemos.activation.diffusion.sparse import Sparse
-from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, Recipe, right, texts, train_masked
+from mnemos.activation.diffusion.sparse_dllm import SparseDllm
+from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, TinyMaskedLM, right, texts, train_masked_lm
 from mnemos.bench.kv.tiny_models import one_thread
 
 TEST_SEED = 2026
 LARGE = Shape(1000, layers=4, hidden=256, heads=4, width=64, mlp=512)
 LARGE_PROMPT, LARGE_ANSWER, LARGE_BLOCK = 384, 64, 32
-ONE = Schedule(BLOCK)  # a token a step
-DRAWN = Schedule(BLOCK, order="random")
+ONE = DecodingSchedule(BLOCK)  # a token a step
+DRAWN = DecodingSchedule(BLOCK, order="random")
 
 
 @dataclass(frozen=True)
-class RandomEntries(Sparse):
+class RandomEntries(SparseDllm):
     """Sparse-dLLM with scores drawn at random: a control."""
 
     kernel: int = 1
@@ -59,7 +59,7 @@ class RandomEntries(Sparse):
 
 
 @dataclass(frozen=True)
-class NearestEntries(Sparse):
+class NearestEntries(SparseDllm):
     """Sparse-dLLM that keeps what is nearest to the block, on both sides: recency without an order of writing."""
 
     kernel: int = 1
@@ -73,7 +73,7 @@ class NearestEntries(Sparse):
 
 def run(seed: int = 0, contexts: int = 200, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Train the model or find it, and measure all of the above on texts of another seed."""
-    trained = train_masked(Recipe(), seed, progress=progress)
+    trained = train_masked_lm(TinyMaskedLM(), seed, progress=progress)
     prompts, _ = texts(contexts, TEST_SEED)
     with one_thread():
         found = measure(trained.model, prompts)
@@ -85,28 +85,28 @@ def measure(model: MaskedLM, prompts: Tensor) -> dict[str, Any]:
     """Return the policies' results and the ablations, on prompts (N, PROMPT)."""
     masked = torch.full((len(prompts), ANSWER), model.mask)
     ids = torch.cat([prompts, masked], 1)
-    plain = {s: decode(model, ids, Policy(), s) for s in (ONE, DRAWN)}
+    plain = {s: decode(model, ids, NoReuse(), s) for s in (ONE, DRAWN)}
 
-    def of(policy: Policy | None, schedule: Schedule = ONE) -> dict[str, float]:
-        found = decode(model, ids, policy or Policy(), schedule)
-        against = plain.get(schedule) or decode(model, ids, Policy(), schedule)
+    def of(policy: ReusePolicy | None, schedule: DecodingSchedule = ONE) -> dict[str, float]:
+        found = decode(model, ids, policy or NoReuse(), schedule)
+        against = plain.get(schedule) or decode(model, ids, NoReuse(), schedule)
         return row(found, against, prompts, len(model.layers))
 
     policies = {
         "none": of(None),
-        "fast-dllm, prefix": of(Fast(dual=False)),
-        "fast-dllm, dual": of(Fast()),
-        "dkv-decode": of(Delayed()),
-        "dkv-pd": of(Delayed(prompt=False)),
-        "sparse-dllm": of(Sparse()),
+        "fast-dllm, prefix": of(FastDllm(dual=False)),
+        "fast-dllm, dual": of(FastDllm()),
+        "dkv-decode": of(DkvDecode()),
+        "dkv-pd": of(DkvDecode(prompt=False)),
+        "sparse-dllm": of(SparseDllm()),
         "none, drawn order": of(None, DRAWN),
-        "dkv-greedy": of(Greedy(), DRAWN),
-        "dkv-greedy, no refresh": of(Greedy(refresh=BLOCK), DRAWN),
+        "dkv-greedy": of(DkvGreedy(), DRAWN),
+        "dkv-greedy, no refresh": of(DkvGreedy(refresh=BLOCK), DRAWN),
     }
     delay = {}
     for refresh in (2, 4, 8):
-        delayed = of(Delayed(refresh))
-        others = {n: of(Delayed(n, delay=False)) for n in range(refresh, 0, -1)}
+        delayed = of(DkvDecode(refresh))
+        others = {n: of(DkvDecode(n, delay=False)) for n in range(refresh, 0, -1)}
         # the longest refresh of immediate caching that computes no less
         n = next(n for n, other in others.items() if other["recomputed"] >= delayed["recomputed"])
         delay[str(refresh)] = {
@@ -115,8 +115,8 @@ def measure(model: MaskedLM, prompts: Tensor) -> dict[str, Any]:
         }  # fmt: skip
     kept = {
         str(keep): {
-            "attention": of(Sparse(keep)), "attention, no delay": of(Sparse(keep, delay=0)),
-            "before the softmax": of(Sparse(keep, softmax=False)),
+            "attention": of(SparseDllm(keep)), "attention, no delay": of(SparseDllm(keep, delay=0)),
+            "before the softmax": of(SparseDllm(keep, softmax=False)),
             "random": of(RandomEntries(keep)), "nearest": of(NearestEntries(keep)),
         }
         for keep in (0.5, 0.25, 0.125)
@@ -140,10 +140,10 @@ def row(found: Decoded, plain: Decoded, prompts: Tensor, layers: int) -> dict[st
 def in_parallel(of: Callable[..., dict[str, float]]) -> dict[str, dict[str, float]]:
     """Return decoding by probability, and by the numbers of tokens a step that take just no fewer and just fewer steps."""
     rows: dict[str, dict[str, float]] = {}
-    for name, policy in (("none", None), ("fast-dllm, dual", Fast()), ("sparse-dllm", Sparse())):
+    for name, policy in (("none", None), ("fast-dllm, dual", FastDllm()), ("sparse-dllm", SparseDllm())):
         sure = rows[f"{name}, threshold 0.9"] = of(policy, parallel(block=BLOCK))
         for tokens in range(1, BLOCK + 1):
-            fixed = rows[f"{name}, {tokens} a step"] = of(policy, Schedule(BLOCK, tokens))
+            fixed = rows[f"{name}, {tokens} a step"] = of(policy, DecodingSchedule(BLOCK, tokens))
             if fixed["steps"] < sure["steps"]:
                 break
     return rows
@@ -171,7 +171,7 @@ def likeness(model: MaskedLM, prompts: Tensor) -> dict[str, float]:
     sums: dict[str, list[Tensor]] = {}
     last: dict[int, Tensor] = {}
 
-    def watch(step: Step, places: Tensor, logits: Tensor) -> None:
+    def watch(step: Step, positions: Tensor, logits: Tensor) -> None:
         now = Recorder({})
         with torch.no_grad():
             model(step.ids, None, now)
@@ -181,12 +181,12 @@ def likeness(model: MaskedLM, prompts: Tensor) -> dict[str, float]:
             answer = torch.zeros_like(step.masked)
             answer[:, PROMPT:] = True
             marks = {
-                "just decoded": step.before & ~step.masked,
-                "decoded": answer & ~step.before,
+                "just decoded": step.masked_before & ~step.masked,
+                "decoded": answer & ~step.masked_before,
                 "masked": step.masked,
             }
             if step.number:
-                marks["around"] = ~step.block()
+                marks["around"] = ~step.in_block()
             for name, mark in marks.items():
                 sums.setdefault(name, []).append(alike[mark])
         last.update(now.layers)
@@ -204,12 +204,12 @@ def wall(seed: int = 0, repeats: int = 2) -> dict[str, dict[str, float]]:
         0, LARGE.vocabulary, (1, LARGE_PROMPT + LARGE_ANSWER), generator=torch.Generator().manual_seed(seed)
     )
     ids[:, LARGE_PROMPT:] = model.mask
-    schedules = {"": Schedule(LARGE_BLOCK), "drawn": Schedule(LARGE_BLOCK, order="random")}
+    schedules = {"": DecodingSchedule(LARGE_BLOCK), "drawn": DecodingSchedule(LARGE_BLOCK, order="random")}
     rows: dict[str, dict[str, float]] = {}
     for name, policy, order in (
-        ("none", None, ""), ("fast-dllm, prefix", Fast(dual=False), ""), ("fast-dllm, dual", Fast(), ""),
-        ("dkv-decode", Delayed(), ""), ("dkv-pd", Delayed(prompt=False), ""), ("dkv-greedy", Greedy(), "drawn"),
-        ("sparse-dllm", Sparse(), ""),
+        ("none", None, ""), ("fast-dllm, prefix", FastDllm(dual=False), ""), ("fast-dllm, dual", FastDllm(), ""),
+        ("dkv-decode", DkvDecode(), ""), ("dkv-pd", DkvDecode(prompt=False), ""), ("dkv-greedy", DkvGreedy(), "drawn"),
+        ("sparse-dllm", SparseDllm(), ""),
     ):  # fmt: skip
         times = []
         for _ in range(repeats):

@@ -25,7 +25,7 @@ from mnemos.activation.recall.novel import NovelBlocks
 from mnemos.activation.recall.sentencekv import SentenceKV
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, train_small
+from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
 from mnemos.bench.kv.vocabulary import PERIOD
 
 LENGTHS = (64, 128, 256, 512, 1024)
@@ -54,7 +54,7 @@ def ways() -> dict[str, CacheMethod]:
 
 def run(seed: int = 0, contexts: int = 25, progress: Progress | None = None) -> dict[str, Any]:
     """Measure key-value questions by length, and the passkey by depth at the longest."""
-    small = train_small("recall", seed, progress=progress)
+    small = train_tiny_model("recall", seed, progress=progress)
     pairs: dict[str, dict[str, float]] = {}
     passkey: dict[str, dict[str, float]] = {}
     tiers: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""`train_masked`: a masked-diffusion model of about 0.14 M parameters, trained on the spot, and the text it completes.
+"""`train_masked_lm`: a masked-diffusion model of about 0.14 M parameters, trained on the spot, and the text it completes.
 
 A text has two rows of tokens, filler, and an answer, which repeats one row or the other in groups of
 `GROUP`. Either row is right for a group, but all of it must be of the same one: two tokens chosen at once can
@@ -42,7 +42,7 @@ KNOWN = 0.1  # highest mean loss at the end of tokens whose group is partly ther
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TinyMaskedLM:
     """A model and how it is trained; the last `falling` share of the steps lets the rates fall to 0."""
 
     shape: Shape = field(default_factory=lambda: Shape(SIZE))
@@ -83,7 +83,7 @@ def masks(count: int, rng: torch.Generator) -> Tensor:
     return masked
 
 
-def fit(model: MaskedLM, recipe: Recipe, seed: int, progress: Callable[[int], None] | None = None) -> list[float]:
+def fit(model: MaskedLM, recipe: TinyMaskedLM, seed: int, progress: Callable[[int], None] | None = None) -> list[float]:
     """Train the model in place and return, by step, the loss of the masked tokens of groups of which some stand there.
 
     Raises MnemosError where torch has no Muon.
@@ -142,8 +142,8 @@ def apart(model: MaskedLM, ids: Tensor) -> Tensor:
     return model(ids[:, PROMPT:], places, prompt)
 
 
-def train_masked(
-    recipe: Recipe | None = None,
+def train_masked_lm(
+    recipe: TinyMaskedLM | None = None,
     seed: int = 0,
     *,
     cache: Path | None = None,
@@ -154,7 +154,7 @@ def train_masked(
     `progress` is called with 1 after each step. A damaged folder is warned of, removed, and trained again. Raises
     MnemosError when the rows were not learnt.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or TinyMaskedLM()
     path = folder(recipe, seed, cache)
     if (found := checkpoints.find(path, lambda _: MaskedLM(recipe.shape))) is not None:
         return found
@@ -177,6 +177,6 @@ def train_masked(
     return checkpoints.load(path, lambda _: MaskedLM(recipe.shape))
 
 
-def folder(recipe: Recipe, seed: int, cache: Path | None = None) -> Path:
+def folder(recipe: TinyMaskedLM, seed: int, cache: Path | None = None) -> Path:
     """Return where the model of this recipe and seed lies, or would lie."""
     return checkpoints.folder(f"masked-{seed}", [REVISION, SIZE, seed, asdict(recipe)], cache)

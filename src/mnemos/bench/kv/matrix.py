@@ -35,7 +35,7 @@ from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.baseline import ask
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, train_small, with_outliers
+from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model, with_outliers
 from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.errors import InvalidInput, NotFound
 
@@ -63,7 +63,7 @@ def run(
     Another model reads the same token ids as random words: it has to find what followed a word before, as any model
     with induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
     """
-    used = train_small(kind, seed, progress=progress).model if model is None else load_model(model)
+    used = train_tiny_model(kind, seed, progress=progress).model if model is None else load_model(model)
     with one_thread(), torch.no_grad():
         presets = all_presets() | calibrated(used)
     if unknown := set(methods or ()) - set(presets):

@@ -199,20 +199,20 @@ def _mean(cells: Mapping[str, Any]) -> float:
 
 
 TABLES: dict[str, tuple[str, Callable[[Result], Rows]]] = {
-    **{f"kv-{task}": ("kv", accuracy(task))
+    **{f"kv-{task}": ("kv/kv", accuracy(task))
        for task in ("key-value", "key-value-known", "records", "records-known", "topics", "passkey", "repeated")},
-    "kv-in-turn": ("kv", in_turn),
-    "kv-token-by-token": ("kv", token_by_token),
-    "kv-beaten": ("kv", beaten),
-    "kv-outliers": ("kv", outliers),
-    "kv-long": ("kv-long", long),
-    "kv-passkey": ("kv-long", passkey),
-    "kv-joined": ("kv-long", joined),
-    "kv-diffusion": ("kv-diffusion", diffusion),
-    "kv-seam": ("kv-speed", seam),
-    "kv-decode": ("kv-speed", decode),
-    "kv-reuse": ("kv-speed", reuse),
-    "kv-press": ("kvpress", kvpress),
-    "kv-pages": ("kv-pages", pages),
-    "kv-schedule": ("kv-schedule", schedule),
+    "kv-in-turn": ("kv/kv", in_turn),
+    "kv-token-by-token": ("kv/kv", token_by_token),
+    "kv-beaten": ("kv/kv", beaten),
+    "kv-outliers": ("kv/kv", outliers),
+    "kv-long": ("kv/kv-long", long),
+    "kv-passkey": ("kv/kv-long", passkey),
+    "kv-joined": ("kv/kv-long", joined),
+    "kv-diffusion": ("kv/kv-diffusion", diffusion),
+    "kv-seam": ("kv/kv-speed", seam),
+    "kv-decode": ("kv/kv-speed", decode),
+    "kv-reuse": ("kv/kv-speed", reuse),
+    "kv-press": ("peers/kvpress", kvpress),
+    "kv-pages": ("kv/kv-pages", pages),
+    "kv-schedule": ("kv/kv-schedule", schedule),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`train_small`: a Llama of about 0.1 M parameters, trained on the spot to answer from its context.
+"""`train_tiny_model`: a Llama of about 0.1 M parameters, trained on the spot to answer from its context.
 
 Two things are learnt together, as questions alone stall for thousands of steps: to copy a text, which teaches the model
 to look up what followed a token, and to answer the questions of `tasks`, at varied lengths so that the answers do not
@@ -39,7 +39,7 @@ FOUND, RECENT = 0.7, 10  # the mean loss of so many steps that says that looking
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TinyModel:
     """A model and how it is trained. Contexts have `shortest` to `longest` tokens and up to `pairs` pairs."""
 
     layers: int = 2
@@ -58,25 +58,25 @@ class Recipe:
     muon: float = 0.02
 
 
-RECIPES: dict[str, Recipe] = {
-    "recall": Recipe(),
-    "heads": Recipe(layers=3, heads=4, kv_heads=2, finish=400),
-    "mha": Recipe(kv_heads=2),
-    "long": Recipe(longest=264, pairs=16, finish=400),
+TINY_MODELS: dict[str, TinyModel] = {
+    "recall": TinyModel(),
+    "heads": TinyModel(layers=3, heads=4, kv_heads=2, finish=400),
+    "mha": TinyModel(kv_heads=2),
+    "long": TinyModel(longest=264, pairs=16, finish=400),
 }
 
 
-def train_small(
+def train_tiny_model(
     kind: str = "recall", seed: int = 0, *, cache: Path | None = None, progress: Callable[[int], None] | None = None
 ) -> Trained:
     """Return the small model of this kind and seed: read from the cache, else trained on one thread and kept there.
 
     `progress` is called with 1 after each step. A damaged folder is warned of, removed, and trained again. Raises
-    InvalidInput for a kind that is not in RECIPES.
+    InvalidInput for a kind that is not in TINY_MODELS.
     """
-    if kind not in RECIPES:
-        raise InvalidInput(f"there is no small model {kind!r}: choose from {', '.join(RECIPES)}.")
-    recipe = RECIPES[kind]
+    if kind not in TINY_MODELS:
+        raise InvalidInput(f"there is no small model {kind!r}: choose from {', '.join(TINY_MODELS)}.")
+    recipe = TINY_MODELS[kind]
     path = folder(kind, seed, cache)
     if (found := checkpoints.find(path, untrained)) is not None:
         return found
@@ -94,7 +94,7 @@ def train_small(
 
 def folder(kind: str, seed: int, cache: Path | None = None) -> Path:
     """Return where the model of this kind and seed lies, or would lie: another recipe is another folder."""
-    return checkpoints.folder(f"{kind}-{seed}", [REVISION, SIZE, seed, asdict(RECIPES[kind])], cache)
+    return checkpoints.folder(f"{kind}-{seed}", [REVISION, SIZE, seed, asdict(TINY_MODELS[kind])], cache)
 
 
 def untrained(path: Path) -> Any:
@@ -102,7 +102,7 @@ def untrained(path: Path) -> Any:
     return LlamaForCausalLM(LlamaConfig.from_pretrained(path, local_files_only=True))
 
 
-def build(recipe: Recipe, seed: int) -> Any:
+def build(recipe: TinyModel, seed: int) -> Any:
     """Return an untrained LlamaForCausalLM; the process's own random numbers are not touched."""
     config = LlamaConfig(
         vocab_size=SIZE,
@@ -123,7 +123,7 @@ def build(recipe: Recipe, seed: int) -> Any:
         return LlamaForCausalLM(config)
 
 
-def fit(model: Any, recipe: Recipe, seed: int, progress: Callable[[int], None] | None = None) -> list[float]:
+def fit(model: Any, recipe: TinyModel, seed: int, progress: Callable[[int], None] | None = None) -> list[float]:
     """Train the model in place by the recipe and return the loss of every step.
 
     Raises MnemosError when looking up was not learnt in `recipe.most` steps, and where torch has no Muon.
@@ -160,7 +160,9 @@ def fit(model: Any, recipe: Recipe, seed: int, progress: Callable[[int], None] |
     return losses
 
 
-def batch(recipe: Recipe, longest: int, lengths: random.Random, rng: torch.Generator) -> list[tuple[tasks.Task, float]]:
+def batch(
+    recipe: TinyModel, longest: int, lengths: random.Random, rng: torch.Generator
+) -> list[tuple[tasks.Task, float]]:
     """Return the tasks of one step, and what a token of their contexts weighs in the loss."""
     n = recipe.rows // 16
     length = lengths.randint(recipe.shortest, longest)

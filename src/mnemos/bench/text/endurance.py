@@ -1,4 +1,4 @@
-"""A year in a life: `mnemos bench year`. Some 137 turns a day, questions by day, consolidation by night."""
+"""A year in a life: `mnemos bench endurance`. Some 137 turns a day, questions by day, consolidation by night."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from mnemos.embed import load
 from mnemos.embed.base import Embedder
-from mnemos.facts import Fact
-from mnemos.guard.consensus import Claim, Lesson, names, outvoted
+from mnemos.facts import Fact, Rejection
+from mnemos.guard.consensus import Claim, contradicted, names
 from mnemos.guard.instructions import Trust, looks_like_instructions
 from mnemos.system import Mnemos
 
@@ -211,7 +211,7 @@ def attack(
 
 def fact(s: str, a: str, value: str) -> Fact:
     """Return the fact of a generated statement."""
-    return Fact(s.lower(), a, value, exclusive=True, negated=False, begin=0, stop=0)
+    return Fact(s.lower(), a, value, exclusive=True, negated=False, start=0, end=0)
 
 
 def entry(
@@ -232,14 +232,14 @@ def embedded(entries: Iterable[Entry], embedder: Embedder) -> list[Entry]:
 
 
 def shown(
-    hits: Sequence[Entry], question: str, instructions: bool, consensus: bool, lessons: set[Lesson]
-) -> tuple[list[Entry], set[Lesson]]:
-    """Return what is left of the hits of one question, and the lessons learnt on it."""
+    hits: Sequence[Entry], question: str, instructions: bool, consensus: bool, rejections: set[Rejection]
+) -> tuple[list[Entry], set[Rejection]]:
+    """Return what is left of the hits of one question, and the rejections learnt on it."""
     if instructions:
         hits = [e for e in hits if e.claim.trust > Trust.UNTRUSTED or not looks_like_instructions(e.text)]
-    suspects = outvoted([e.claim for e in hits], lessons, question=question) if consensus else []
+    suspects = contradicted([e.claim for e in hits], rejections, question=question) if consensus else []
     gone = {suspect.id for suspect in suspects}
-    return [e for e in hits if e.claim.id not in gone], {lesson for s in suspects for lesson in s.lessons}
+    return [e for e in hits if e.claim.id not in gone], {r for s in suspects for r in s.rejections}
 
 
 def run(
@@ -271,7 +271,7 @@ def run(
 
     one = [hits(store, first, i) for i in range(count)]
     two = [hits([e for e in store if e.topic != i or not e.claim.facts], second, i) for i in range(count)]
-    both, lessons = measure(one, asked, True, True, set())
+    both, rejections = measure(one, asked, True, True, set())
     return {
         "seed": seed, "split": split, "questions": count, "benign": len(store), "poisoned": len(first), "k": k,
         "poison_share": round(sum(e.family not in ("benign", "stale") for h in one for e in h) / (count * k), 4),
@@ -279,10 +279,10 @@ def run(
         "instructions": measure(one, asked, True, False, set())[0],
         "consensus": measure(one, asked, False, True, set())[0],
         "both": both,
-        "lessons": len(lessons),
+        "lessons": len(rejections),
         "second_undefended": measure(two, asked, False, False, set())[0],
         "second_without_lessons": measure(two, asked, True, True, set())[0],
-        "second_with_lessons": measure(two, asked, True, True, lessons)[0],
+        "second_with_lessons": measure(two, asked, True, True, rejections)[0],
         "space": through_space([*store, *first], chosen, model, k),
     }  # fmt: skip
 
@@ -320,14 +320,18 @@ def through_space(
 
 
 def measure(
-    rows: Sequence[Sequence[Entry]], asked: Sequence[str], instructions: bool, consensus: bool, lessons: set[Lesson]
-) -> tuple[dict[str, Any], set[Lesson]]:
-    """Return the shares of one defence over the hits of all questions, and the lessons learnt on them."""
-    learnt: set[Lesson] = set()
+    rows: Sequence[Sequence[Entry]],
+    asked: Sequence[str],
+    instructions: bool,
+    consensus: bool,
+    rejections: set[Rejection],
+) -> tuple[dict[str, Any], set[Rejection]]:
+    """Return the shares of one defence over the hits of all questions, and the rejections learnt on them."""
+    learnt: set[Rejection] = set()
     success: defaultdict[str, list[bool]] = defaultdict(list)
     seen = lost = 0
     for number, hits in enumerate(rows):
-        left, new = shown(hits, asked[number], instructions, consensus, lessons)
+        left, new = shown(hits, asked[number], instructions, consensus, rejections)
         learnt |= new
         success[("false", "order", "hidden", "outlier")[number % 4]].append(
             any(e.family not in ("benign", "stale") and e.topic == number for e in left)

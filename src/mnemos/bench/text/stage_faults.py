@@ -1,4 +1,4 @@
-"""Where a memory goes wrong: extraction, update and answer scored apart on one stream: `mnemos bench stages`.
+"""Where a memory goes wrong: extraction, update and answer scored apart on one stream: `mnemos bench stage-faults`.
 
 After HaluMem (arXiv 2511.03506), with statements of `persona` instead of dialogues written by a model. Extraction: which
 of the gold facts of every message are found (recall), how many of those found are gold (precision), and how many planted

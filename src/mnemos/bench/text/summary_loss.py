@@ -1,4 +1,4 @@
-"""What summaries of summaries lose: `mnemos bench tails`. Rare things first, unless the originals stay.
+"""What summaries of summaries lose: `mnemos bench summary-loss`. Rare things first, unless the originals stay.
 
 After "A Tale of Tails" (arXiv 2402.07043): what is made from what was made loses the tail. Here the generations are the
 summaries of sessions, of days and of weeks.

@@ -1,4 +1,4 @@
-"""Which of two turns came first: `mnemos bench order`.
+"""Which of two turns came first: `mnemos bench temporal-order`.
 
 After SORT (arXiv 2410.08133): two segments of one long stream are shown, and the question is which came earlier. The
 memory finds both with `Space.search`, from a fragment of each, and compares when they happened. The baseline knows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mnemos.store.base import DateRow, Scanned
 from mnemos.store.sqlite.removal import ROW_TABLES, select_in
-from mnemos.store.sqlite.rows import SELECT, to_cube
+from mnemos.store.sqlite.rows import SELECT, next_seq, to_cube
 
 if TYPE_CHECKING:
     from mnemos.store.sqlite.store import SqliteStore
@@ -51,7 +51,7 @@ class Checks:
     def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
         """Write the words and dates of versions anew, and drop vectors that cannot be right."""
         with self._store.connection.write() as db:
-            seq = self._store.next_seq(db)
+            seq = next_seq(db)
             for table, keys in (("words", [r[0] for r in rows]), ("dates", [r[0] for r in rows]),
                                 ("vectors", bad_vectors)):  # fmt: skip
                 db.executemany(f"DELETE FROM {table} WHERE n = ?", ((n,) for n in keys))

@@ -47,8 +47,8 @@ def keep_log(db: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def tried(lock: Any) -> Iterator[bool]:
-    """Hold a lock if nobody else does, without a wait, and give whether it is held."""
+def try_lock(lock: Any) -> Iterator[bool]:
+    """Try to take a lock without waiting; yield whether it was taken."""
     held = bool(lock.acquire(blocking=False))
     try:
         yield held
@@ -126,12 +126,12 @@ class Connection:
             yield self._ready()
 
     @contextmanager
-    def unwaited(self) -> Iterator[bool]:
-        """Hold the connection if no other thread does, and give whether it is held.
+    def try_lock(self) -> Iterator[bool]:
+        """Try to take the connection without waiting for another thread; yield whether it was taken.
 
-        What would wait for another process meanwhile raises StoreBusy at once.
+        While it is held, what would wait for another process raises StoreBusy at once.
         """
-        with tried(self._lock) as held:
+        with try_lock(self._lock) as held:
             if not held or self.closed:
                 yield False
                 return
@@ -142,10 +142,10 @@ class Connection:
             finally:
                 db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
 
-    def stamp(self) -> tuple[int, int, int] | None:
-        """Return what is another one after every change of the file, made here or by another process. One statement.
+    def change_token(self) -> tuple[int, int, int] | None:
+        """Return a token that changes whenever the file does, here or in another process. Costs one statement.
 
-        None inside a transaction: what it has written may still be rolled back.
+        None inside a transaction: what that has written may still be rolled back.
         """
         with self.bare() as db:
             if db.in_transaction:

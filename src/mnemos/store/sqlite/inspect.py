@@ -14,7 +14,7 @@ from typing import Any
 from mnemos.cube import MemCube
 from mnemos.facts import Link
 from mnemos.store.base import Filter
-from mnemos.store.sqlite.facts import follows
+from mnemos.store.sqlite.links import follows
 from mnemos.store.sqlite.removal import select_in
 from mnemos.store.sqlite.rows import SELECT, to_cube, to_sql
 from mnemos.store.sqlite.store import SqliteStore

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from mnemos.store.hashes import id_hash
 from mnemos.store.sqlite.rows import chunks, marks
 
 ROW_TABLES = ("words", "vectors", "dates", "facts")  # what stands beside a row of `cubes`, keyed by n
@@ -19,11 +19,6 @@ ID_TABLES = (
     ("decisions", "cube"),
     ("pending", "id"),
 )
-
-
-def hash_id(name: str) -> bytes:
-    """Return what is kept of an erased id."""
-    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def select_in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
@@ -60,7 +55,7 @@ def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
         for table, column in ID_TABLES:
             db.execute(f"DELETE FROM {table} WHERE {column} IN ({marks(part)})", part)
     _drop_mentions(db, set(names))
-    db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", ((hash_id(name),) for name in names))
+    db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", ((id_hash(name),) for name in names))
     return len(keys)
 
 

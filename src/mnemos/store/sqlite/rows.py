@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +31,11 @@ def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
 def marks(items: Sequence[Any]) -> str:
     """Return as many placeholders as there are items."""
     return ", ".join("?" * len(items))
+
+
+def next_seq(db: sqlite3.Connection) -> int:
+    """Return the number of a transaction that writes."""
+    return int(db.execute("UPDATE counter SET seq = seq + 1 RETURNING seq").fetchone()[0])
 
 
 def _micros(moment: datetime | None) -> int | None:

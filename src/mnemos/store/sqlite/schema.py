@@ -6,10 +6,10 @@ seen `seq` N asks for rows above N, and for the keys in `gone`, to catch up with
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 
 from mnemos.errors import ForeignFile, NewerFile
+from mnemos.store.hashes import text_hash
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
 VERSION = 2
@@ -97,14 +97,8 @@ CREATE TABLE audit (
 CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 INSERT INTO pending SELECT id, 0, 'written before facts were kept' FROM cubes WHERE replaced IS NULL;
-UPDATE words SET print = (SELECT print_of(text) FROM cubes WHERE cubes.n = words.n);
+UPDATE words SET print = (SELECT text_hash(text) FROM cubes WHERE cubes.n = words.n);
 """
-
-
-def print_of(text: str) -> int:
-    """Return a 64-bit number of a text: those that differ only in case, spaces and closing dots share it."""
-    plain = " ".join(text.casefold().split()).rstrip(".! ") or text
-    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
@@ -123,7 +117,7 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
 
     @migrations(name="0002_life")
     def _second(db: Database) -> None:
-        db.conn.create_function("print_of", 1, print_of, deterministic=True)
+        db.conn.create_function("text_hash", 1, text_hash, deterministic=True)
         _run(db.conn, _V2)
 
     connection.execute("BEGIN IMMEDIATE")

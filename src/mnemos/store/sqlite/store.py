@@ -15,13 +15,16 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, NotFound
 from mnemos.store.base import DERIVED, Changes, DateRow, Entry, Filter, IndexRow
 from mnemos.store.blobs import Blobs
-from mnemos.store.sqlite import audit
+from mnemos.store.hashes import id_hash, text_hash
+from mnemos.store.sqlite.audit import AuditTable
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.facts import Life
-from mnemos.store.sqlite.removal import activations, family, hash_id, remove, select_in, traces
-from mnemos.store.sqlite.rows import INSERT, SELECT, chunks, marks, to_cube, to_row, to_sql
-from mnemos.store.sqlite.schema import print_of
+from mnemos.store.sqlite.facts import FactTable
+from mnemos.store.sqlite.links import LinkTable
+from mnemos.store.sqlite.lives import LifeTable
+from mnemos.store.sqlite.queue import DecisionTable, QueueTable
+from mnemos.store.sqlite.removal import activations, family, remove, select_in, traces
+from mnemos.store.sqlite.rows import INSERT, SELECT, chunks, marks, next_seq, to_cube, to_row, to_sql
 
 _INDEX_ROWS = (
     "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state = 'superseded', "
@@ -41,10 +44,14 @@ class SqliteStore:
 
     def __init__(self, path: Path, space: str, *, actor: str = "local", clock: Clock = utc_now) -> None:
         self.space = space
-        self.actor = actor
         self.clock = clock
         self.connection = Connection(path, space)
-        self.life = Life(self.connection)
+        self.facts = FactTable(self.connection)
+        self.links = LinkTable(self.connection)
+        self.audit = AuditTable(self.connection, clock, actor)
+        self.lives = LifeTable(self.connection, space, self.audit)
+        self.queue = QueueTable(self.connection)
+        self.decisions = DecisionTable(self.connection)
         self.checks = Checks(self)
         self.blobs = Blobs(path)
 
@@ -65,37 +72,25 @@ class SqliteStore:
         if not entries:
             return []
         with self.connection.write() as db:
-            seq = self.next_seq(db)
+            seq = next_seq(db)
             self._close_previous(db, seq, entries)
-            self.log(db, "add", [e.cube.id for e in entries])
+            self.audit.append("add", [e.cube.id for e in entries])
             return self._insert(db, seq, entries, model)
 
     def replace(self, entry: Entry, model: int | None) -> int:
         """Write the next version of a cube and close the current one at `entry.cube.learned`; return its key."""
         with self.connection.write() as db:
-            seq = self.next_seq(db)
+            seq = next_seq(db)
             if self._close_previous(db, seq, [entry]) != 1:
                 raise Conflict(
                     f"cube {entry.cube.id} was updated or removed by somebody else. Read it again and repeat "
                     "the update."
                 )
-            self.log(db, "update", [entry.cube.id])
+            self.audit.append("update", [entry.cube.id])
             if stale := activations(db, [entry.cube.id]):
                 remove(db, stale, seq)
                 self.blobs.drop(stale)
             return self._insert(db, seq, [entry], model)[0]
-
-    def pin(self, cube_id: str, on: bool) -> None:
-        """Keep a cube from being forgotten by policy, or no longer; raises `NotFound`."""
-        with self.connection.write() as db:
-            done = db.execute("UPDATE cubes SET pinned = ? WHERE id = ? AND replaced IS NULL", (on, cube_id)).rowcount
-            if not done:
-                raise NotFound(f"there is no cube {cube_id!r} in space {self.space!r}.")
-            self.log(db, "pin" if on else "unpin", [cube_id])
-
-    def log(self, db: sqlite3.Connection, action: str, ids: Sequence[str]) -> None:
-        """Write to the audit log, inside the transaction of what is logged."""
-        audit.append(db, to_micros(self.clock()), self.actor, action, ids)
 
     @staticmethod
     def _close_previous(db: sqlite3.Connection, seq: int, entries: Sequence[Entry]) -> int:
@@ -127,17 +122,12 @@ class SqliteStore:
         return [n for n, _ in numbered]
 
     @staticmethod
-    def next_seq(db: sqlite3.Connection) -> int:
-        """Number a transaction that writes."""
-        return int(db.execute("UPDATE counter SET seq = seq + 1 RETURNING seq").fetchone()[0])
-
-    @staticmethod
     def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[str], Sequence[DateRow]]]) -> None:
         """Write (key, text, terms, dates) of versions."""
         for n, text, terms, dates in rows:
-            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), print_of(text)))
+            db.execute("INSERT INTO words VALUES (?, ?, ?)", (n, " ".join(terms), text_hash(text)))
             for d in dates:
-                values = (n, d.start, d.stop, d.phrase, d.begin, d.end, d.granularity, d.relative)
+                values = (n, d.start, d.end, d.phrase, d.span_start, d.span_end, d.granularity, d.relative)
                 db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def family(self, ids: Sequence[str]) -> list[str]:
@@ -160,15 +150,15 @@ class SqliteStore:
             names = family(db, ids)
             if not names:
                 return []
-            remove(db, names, self.next_seq(db))
-            self.log(db, "erase", names)
+            remove(db, names, next_seq(db))
+            self.audit.append("erase", names)
             self.blobs.drop(names)  # before the commit: a crash may leave a row without its file, never the reverse
         self.tidy()
         return names
 
     def was_erased(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that were erased from this space at some time."""
-        hashes = {hash_id(name): name for name in ids}
+        hashes = {id_hash(name): name for name in ids}
         with self.connection.read() as db:
             return {
                 hashes[r[0]] for r in select_in(db, "SELECT id_hash FROM erased WHERE id_hash IN ({})", list(hashes))
@@ -247,14 +237,23 @@ class SqliteStore:
             query = f"SELECT n FROM cubes WHERE n IN ({{}}) AND {where}"
             return {r[0] for part in chunks(keys) for r in db.execute(query.format(marks(part)), (*part, *values))}
 
+    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
+        """Return (hash, id, speaker, role, session) of active current cubes whose `text_hash` is among these."""
+        query = (
+            "SELECT print, id, speaker, role, session FROM words JOIN cubes USING (n) "
+            "WHERE print IN ({}) AND replaced IS NULL AND state = 'active' ORDER BY n"
+        )
+        with self.connection.read() as db:
+            return [r for part in chunks(hashes) for r in db.execute(query.format(marks(part)), part)]
+
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates each version speaks of."""
         found: dict[int, list[DateRow]] = {}
         with self.connection.read() as db:
             columns = "n, start, stop, phrase, begin, end, granularity, relative"
             query = f"SELECT {columns} FROM dates WHERE n IN ({{}}) ORDER BY begin"
-            for n, start, stop, phrase, begin, end, granularity, relative in select_in(db, query, keys):
-                row = DateRow(start, stop, phrase, begin, end, granularity, bool(relative))
+            for n, start, end, phrase, first, last, granularity, relative in select_in(db, query, keys):
+                row = DateRow(start, end, phrase, first, last, granularity, bool(relative))
                 found.setdefault(n, []).append(row)
         return found
 
@@ -287,8 +286,8 @@ class SqliteStore:
     ) -> tuple[list[IndexRow], list[int]]:
         spans: dict[int, list[tuple[int, int]]] = {}
         inside = f"SELECT dates.n, start, stop FROM dates JOIN cubes ON cubes.n = dates.n WHERE {where}"
-        for n, start, stop in db.execute(inside, values):
-            spans.setdefault(n, []).append((start, stop))
+        for n, start, end in db.execute(inside, values):
+            spans.setdefault(n, []).append((start, end))
         rows: list[IndexRow] = []
         gone: list[int] = []
         for n, session, speaker, role, kind, at, text, terms, vector, old, closed in db.execute(
@@ -332,7 +331,7 @@ class SqliteStore:
             pairs = list(rows)
             alive = {r[0] for r in select_in(db, "SELECT n FROM cubes WHERE n IN ({})", [n for n, _ in pairs])}
             self._put_vectors(db, model, (p for p in pairs if p[0] in alive))
-            seq = self.next_seq(db)
+            seq = next_seq(db)
             db.executemany("UPDATE cubes SET seq = ? WHERE n = ?", ((seq, n) for n in alive))
 
     @staticmethod

@@ -58,9 +58,9 @@ class Writer:
         with store.connection.write() as db:
             db.executemany("DELETE FROM parents WHERE child = ?", ((c.id,) for c in cubes if c.version > 1))
             store.insert(entries, self.space.model_key())
-            store.life.settle([c.id for c in cubes if c.id not in later])
+            store.queue.settle([c.id for c in cubes if c.id not in later])
             for name in later:
-                store.life.fail(name, "summed up by rules, the model failed")
+                store.queue.fail(name, "summed up by rules, the model failed")
 
 
 def summarise(space: TextMemory, texts: Sequence[str], sentences: int) -> tuple[str, str, bool]:

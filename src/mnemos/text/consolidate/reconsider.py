@@ -22,26 +22,26 @@ def reconsider(space: TextMemory, *, limit: int) -> tuple[int, int]:
     A model that fails leaves the cube waiting, with the rules' judgement in force; it is never asked while a write
     lock is held. One call a cube and one a conflict.
     """
-    waiting = [i for i, tries, _ in space.store.life.pending() if tries < TRIES]
+    waiting = [i for i, tries, _ in space.store.queue.pending() if tries < TRIES]
     done = failures = 0
     for start in range(0, min(len(waiting), limit), 200):
         part = waiting[start : min(start + 200, limit)]
         cubes = space.store.get(part)
-        space.store.life.settle([i for i in part if i not in cubes])
+        space.store.queue.settle([i for i in part if i not in cubes])
         for name, cube in cubes.items():
             if cube.kind in DERIVED:
                 continue  # a summary is made again with its group
             try:
                 _judge(space, cube)
             except ReasonerError:
-                space.store.life.settle([name], failed=True)
+                space.store.queue.settle([name], failed=True)
                 failures += 1
                 if failures == FAILURES:
                     return done, len(waiting) - done
                 continue
             failures = 0
             done += 1
-            space.store.life.settle([name])
+            space.store.queue.settle([name])
     return done, len(waiting) - done
 
 
@@ -49,14 +49,14 @@ def _judge(space: TextMemory, cube: MemCube) -> None:
     reasoner = space.reasoner
     terms, dates = words_and_dates(cube)
     n = space.store.key_of(cube.id)
-    there = [f.fact for f in space.store.life.facts_of([n])]
+    there = [f.fact for f in space.store.facts.of([n])]
     found = reasoner.facts(cube.text, cube.speaker, cube.at)
     new = tuple(f for f in found if not any(_same(space, f, old) for old in there))
     if not new:
         return
     judged: dict[tuple[Fact, Fact], Judgement] = {}
     if reasoner is not space.rules:
-        for old in space.store.life.facts([(f.subject, f.attribute) for f in new]):
+        for old in space.store.facts.find([(f.subject, f.attribute) for f in new]):
             for fact in new:
                 if (fact.subject, fact.attribute) == (old.fact.subject, old.fact.attribute) and old.cube != cube.id:
                     judged[fact, old.fact] = reasoner.compare(fact, old.fact)

@@ -42,7 +42,7 @@ def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | N
     done = Consolidation()
     space.flush()
     done.reconsidered, done.waiting = reconsider(space, limit=limit)
-    done.ids_waiting = frozenset(i for i, tries, _ in space.store.life.pending() if tries < TRIES)
+    done.ids_waiting = frozenset(i for i, tries, _ in space.store.queue.pending() if tries < TRIES)
     done.linked = link(space)
     originals, made = members(space.store), derived(space.store)
     alive = {m.id: m.version for m in originals}
@@ -88,7 +88,7 @@ def link(space: TextMemory) -> int:
         if int(keys[i]) in cubes and int(keys[j]) in cubes
     ]
     with space.store.connection.write():
-        space.store.life.put_links(links, to_micros(space.clock()))
+        space.store.links.put(links, to_micros(space.clock()))
         space.store.set_meta("linked", str(int(keys[new].max())))
     return len(new)
 
@@ -173,7 +173,7 @@ def _is_of(made: Made, group: Group) -> bool:
 
 def _profiles(writer: Writer, made: dict[str, Made], versions: dict[str, int], done: Consolidation) -> None:
     space = writer.space
-    for profile in profiles(space.store.life.facts()):
+    for profile in profiles(space.store.facts.find()):
         of = f"profile:{profile.subject}"
         ids = list(dict.fromkeys(f.cube for f in profile.facts if f.cube in versions))
         mark = fingerprint(

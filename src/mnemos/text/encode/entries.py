@@ -39,7 +39,7 @@ def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]
     from mnemos.reason.dates import find_dates  # dateparser and the stemmer are slow to import
 
     dates = tuple(
-        DateRow(to_micros(d.start), to_micros(d.end), d.phrase, d.begin, d.stop, d.granularity, d.relative)
+        DateRow(to_micros(d.start), to_micros(d.end), d.phrase, d.span_start, d.span_end, d.granularity, d.relative)
         for d in find_dates(cube.text, cube.at)
     )
     return tuple(terms(cube.text)), dates

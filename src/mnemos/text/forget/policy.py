@@ -16,6 +16,7 @@ from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import DERIVED
 from mnemos.store.sqlite.removal import select_in
+from mnemos.store.sqlite.rows import next_seq
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.forget.base import Ints, Law, Lives
 from mnemos.text.forget.laws import load_law
@@ -211,12 +212,12 @@ def archive(store: SqliteStore, ids: Sequence[str], *, back: bool = False) -> li
     old, new = ("archived", "active") if back else ("active", "archived")
     changed: list[str] = []
     with store.connection.write() as db:
-        seq = store.next_seq(db)
+        seq = next_seq(db)
         for name in ids:
             query = "UPDATE cubes SET state = ?, seq = ? WHERE id = ? AND replaced IS NULL AND state = ?"
             if db.execute(query, (new, seq, name, old)).rowcount:
                 changed.append(name)
-        store.log(db, "restore" if back else "archive", changed)
+        store.audit.append("restore" if back else "archive", changed)
     return changed
 
 

@@ -61,10 +61,10 @@ class Recalls:
         with self._store.connection.write():
             cubes = list(self._store.get(list(dict.fromkeys(i for ids, _ in waiting for i in ids))).values())
             rows = recalled(cubes, waiting, law)
-            self._store.life.put_strength(rows)
+            self._store.lives.set_strength(rows)
             there = {cube.id for cube in cubes}
             pairs = [Link(a, b, "recalled with", n) for (a, b), n in together.items() if {a, b} <= there]
-            self._store.life.count_links(pairs, waiting[-1][1])
+            self._store.links.add(pairs, waiting[-1][1])
         return len(rows)
 
 

@@ -71,15 +71,15 @@ def _annotate(cube: MemCube, dates: Sequence[DateRow]) -> str:
     parts: list[str] = []
     done = 0
     for date in dates:
-        if date.relative and date.begin >= done:
-            parts.append(f"{cube.text[done : date.end]} [{_meaning(date, cube)}]")
-            done = date.end
+        if date.relative and date.span_start >= done:
+            parts.append(f"{cube.text[done : date.span_end]} [{_meaning(date, cube)}]")
+            done = date.span_end
     return "".join(parts) + cube.text[done:]
 
 
 def _meaning(date: DateRow, cube: MemCube) -> str:
     offset = int((cube.at.utcoffset() or timedelta()).total_seconds())
-    first, last = (f"{from_micros(m, offset):%Y-%m-%d}" for m in (date.start, date.stop - 1))
+    first, last = (f"{from_micros(m, offset):%Y-%m-%d}" for m in (date.start, date.end - 1))
     return first if first == last else f"{first} to {last}"
 
 

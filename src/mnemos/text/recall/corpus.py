@@ -137,7 +137,7 @@ class Corpus:
         start = len(self)
         self.words.add(r.terms for r in rows)
         self.vectors.add([r.vector for r in rows])
-        self.keys = np.concatenate([self.keys, np.array([r.n for r in rows], dtype=np.int64)])
+        self.keys = np.concatenate([self.keys, np.array([r.key for r in rows], dtype=np.int64)])
         self.alive = np.concatenate([self.alive, np.ones(len(rows), dtype=bool)])
         self.superseded = np.concatenate([self.superseded, np.array([r.superseded for r in rows], dtype=bool)])
         self.derived = np.concatenate([self.derived, np.array([r.kind in DERIVED for r in rows], dtype=bool)])

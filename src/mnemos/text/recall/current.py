@@ -25,7 +25,7 @@ def living_first(store: SqliteStore, hits: Sequence[tuple[int, Hit]]) -> list[tu
     """Move each hit that supersedes another one before it. Costs one lookup of the hits' links."""
     place = {hit.cube.id: i for i, (_, hit) in enumerate(hits)}
     newer: dict[str, list[str]] = {}
-    for link in store.life.links(list(place), kind="supersedes", both=False):
+    for link in store.links.find(list(place), kind="supersedes", both=False):
         if link.b in place:
             newer.setdefault(link.b, []).append(link.a)
     if not newer:

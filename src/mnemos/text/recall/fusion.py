@@ -1,6 +1,6 @@
 """Fusion: one linear score from all signals, with weights fitted on development conversations.
 
-The weights are in `weights.json`, written by `benchmarks/fit_recall.py`, which says on what data they were fitted. Each
+The weights are in `weights.json`, written by `benchmarks/fit/recall.py`, which says on what data they were fitted. Each
 is a pair (a, b): the signal counts a + b * brevity, where brevity tells short chat turns (near 1) from long messages
 (near 0): the turns around a short one say more about it than those around a page. Those of the roles have b = -a: that an
 assistant's long answers mostly elaborate on what they answer was seen where messages are long, and only there.

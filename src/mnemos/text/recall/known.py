@@ -25,13 +25,13 @@ def stating(store: SqliteStore, question: str, filter: Filter) -> tuple[int, Mem
     pairs = asked(question, me=filter.speaker.lower() if filter.speaker else "user")
     if not pairs:
         return None
-    facts = [f for f in store.life.facts(pairs, as_of=filter.as_of) if not f.fact.negated]
-    shown = store.matching(filter, [f.n for f in facts])
+    facts = [f for f in store.facts.find(pairs, as_of=filter.as_of) if not f.fact.negated]
+    shown = store.matching(filter, [f.key for f in facts])
     for pair in pairs:
-        mine = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair and f.n in shown]
+        mine = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair and f.key in shown]
         if mine:
-            newest = max(mine, key=lambda f: (f.since, f.n))
-            return next(iter(store.by_key([newest.n]).items()), None)
+            newest = max(mine, key=lambda f: (f.since, f.key))
+            return next(iter(store.by_key([newest.key]).items()), None)
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
 from mnemos.store.base import Changes, Filter
-from mnemos.store.sqlite.connection import tried
+from mnemos.store.sqlite.connection import try_lock
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.spread import Graph
@@ -66,9 +66,9 @@ class LiveView:
     @contextmanager
     def unwaited(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:
         """Hold the view if no other thread does; give whether it is up to date and small enough to be ranked in milliseconds."""
-        with tried(self._lock) as held:
+        with try_lock(self._lock) as held:
             small = held and self._view is not None and len(self._view) <= LIGHT
-            yield small and self._seen == (self._store.connection.stamp(), model, embedder)
+            yield small and self._seen == (self._store.connection.change_token(), model, embedder)
 
     def ask(
         self,
@@ -99,7 +99,7 @@ class LiveView:
             return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> View:
-        stamp = self._store.connection.stamp()  # before the reading: what comes meanwhile is news
+        stamp = self._store.connection.change_token()  # before the reading: what comes meanwhile is news
         seen = (stamp, model, embedder)
         if self._view is not None and stamp is not None and seen == self._seen:
             return self._view
@@ -127,7 +127,7 @@ class LiveView:
         """Take in the links that consolidation has made since, when they are many enough to matter."""
         linked = int(self._store.get_meta("linked", "0"))
         if linked and (view.graph is None or linked > GROWTH * self._linked):
-            view.link(self._store.life.link_keys("similar"))
+            view.link(self._store.links.keys("similar"))
             self._linked = linked
 
     def _past(self, as_of: int, model: int | None) -> View:

@@ -71,7 +71,7 @@ class View:
         That is so when rows that are here were computed anew (reindex, repair), or when most rows are holes.
         """
         newest = int(self.corpus.keys[-1]) if len(self.corpus.keys) else 0
-        if any(row.n <= newest for row in changes.rows):
+        if any(row.key <= newest for row in changes.rows):
             return False
         self.corpus.add(changes.rows)
         self.corpus.remove(changes.gone)

@@ -128,5 +128,5 @@ def decide(
 def since(entry: Entry, fact: Fact) -> int:
     """Return from when a fact holds: a past date spoken of beside it, else when it was said (microseconds)."""
     at = to_micros(entry.cube.at)
-    near = [d.start for d in entry.dates if d.start < at and fact.begin <= d.begin <= fact.stop + 20]
+    near = [d.start for d in entry.dates if d.start < at and fact.start <= d.span_start <= fact.end + 20]
     return near[0] if near else at

@@ -13,7 +13,7 @@ from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Reasoner
 from mnemos.reason.condense import filler_terms
 from mnemos.store.base import Entry
-from mnemos.store.sqlite.schema import print_of
+from mnemos.store.hashes import text_hash
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.update.decide import Compare, Key, Living, Statement, Verdicts, decide, since
 
@@ -64,7 +64,7 @@ def write(
         def covers(me: Living) -> bool:
             if me.cube in batch:
                 one = batch[me.cube]
-                spans = [(f.begin, f.stop) for f in one.facts] + [(d.begin, d.end) for d in one.entry.dates]
+                spans = [(f.start, f.end) for f in one.facts] + [(d.span_start, d.span_end) for d in one.entry.dates]
                 return says_nothing_else(one.cube.text, spans)
             if me.cube not in texts:
                 texts[me.cube] = _spans(store, me)
@@ -81,7 +81,7 @@ def write(
                 twins.setdefault(_twin_key(one), one.cube.id)
         added = [s for s, v in zip(statements, verdicts, strict=True) if v.into is None]
         keys = dict(zip([s.cube.id for s in added], store.insert([s.entry for s in added], model), strict=True))
-        store.life.put_facts(
+        store.facts.put(
             StoredFact(s.cube.id, keys[s.cube.id], i, f, since(s.entry, f))
             for s in added
             for i, f in enumerate(s.facts)
@@ -89,7 +89,7 @@ def write(
         confirmed = _merge(store, statements, verdicts, model)
         _link(store, statements, verdicts)
         _end(store, statements, verdicts, keys)
-        store.life.put_decisions(
+        store.decisions.put(
             Decision(v.into or s.cube.id, s.cube.learned, v.action, v.reason, v.others, reasoner.name)
             for s, v in zip(statements, verdicts, strict=True)
             if v.action != "ADD"
@@ -102,9 +102,9 @@ def write(
 def says_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     """Tell whether a text, with these parts cut out, has hardly a content word left."""
     left, done = [], 0
-    for begin, stop in sorted(spans):
-        left.append(text[done:begin])
-        done = max(done, stop)
+    for start, end in sorted(spans):
+        left.append(text[done:start])
+        done = max(done, end)
     left.append(text[done:])
     found = {t for t in terms(" ".join(left)) if t not in stop_terms() and t not in filler_terms()}
     return len(found) <= REST
@@ -112,7 +112,7 @@ def says_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
 
 def _living(store: SqliteStore, statements: Sequence[Statement], trust: Mapping[str, int]) -> dict[Key, list[Living]]:
     about = [(f.subject, f.attribute) for s in statements for f in s.facts]
-    stored = store.life.facts(about) if about else []
+    stored = store.facts.find(about) if about else []
     cubes = store.get(sorted({f.cube for f in stored}))
     living: dict[Key, list[Living]] = {}
     for f in stored:
@@ -123,23 +123,23 @@ def _living(store: SqliteStore, statements: Sequence[Statement], trust: Mapping[
 
 
 def _twin_key(one: Statement) -> tuple[int, str | None, str | None]:
-    return print_of(one.cube.text), one.cube.speaker, one.cube.role
+    return text_hash(one.cube.text), one.cube.speaker, one.cube.role
 
 
 def _twins(store: SqliteStore, statements: Sequence[Statement]) -> dict[tuple[int, str | None, str | None], str]:
     prints = [_twin_key(s)[0] for s in statements if s.mergeable]
     if not prints:
         return {}
-    return {(p, speaker, role): i for p, i, speaker, role, session, _ in store.life.twins(prints) if session is None}
+    return {(p, speaker, role): i for p, i, speaker, role, session in store.duplicates(prints) if session is None}
 
 
 def _spans(store: SqliteStore, me: Living) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a stored cube, and where its facts and dates stand."""
     if me.stored is None:
         return "", []
-    cube, n = store.get([me.cube])[me.cube], me.stored.n
-    facts = [(f.fact.begin, f.fact.stop) for f in store.life.facts_of([n])]
-    return cube.text, facts + [(d.begin, d.end) for d in store.dates([n]).get(n, [])]
+    cube, n = store.get([me.cube])[me.cube], me.stored.key
+    facts = [(f.fact.start, f.fact.end) for f in store.facts.of([n])]
+    return cube.text, facts + [(d.span_start, d.span_end) for d in store.dates([n]).get(n, [])]
 
 
 def _merge(
@@ -163,14 +163,14 @@ def revise(store: SqliteStore, one: Statement, model: int | None, reasoner: Reas
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
         verdict = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
         n = store.replace(one.entry, model)
-        store.life.put_facts(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+        store.facts.put(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
         _link(store, [one], [verdict])
         _end(store, [one], [verdict], {one.cube.id: n})
         if verdict.action != "ADD":
             made = Decision(
                 one.cube.id, one.cube.learned, verdict.action, verdict.reason, verdict.others, reasoner.name
             )
-            store.life.put_decisions([made])
+            store.decisions.put([made])
 
 
 def add_facts(
@@ -181,12 +181,10 @@ def add_facts(
         living = _living(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
         verdict = decide(one, others, compare, lambda _: False)
-        store.life.put_facts(
-            StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts)
-        )
+        store.facts.put(StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
         _link(store, [one], [verdict])
         _end(store, [one], [verdict], {one.cube.id: n})
-        store.life.put_decisions(
+        store.decisions.put(
             [Decision(one.cube.id, store.clock(), verdict.action, verdict.reason, verdict.others, maker)]
         )
 
@@ -198,7 +196,7 @@ def put_version(store: SqliteStore, old: MemCube, one: Statement, model: int | N
         metadata={**old.metadata, **one.cube.metadata}, state="active", replaced=None, valid_to=None,
     )  # fmt: skip
     n = store.replace(replace(one.entry, cube=cube), model)
-    store.life.put_facts(StoredFact(cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+    store.facts.put(StoredFact(cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
     return cube
 
 
@@ -210,7 +208,7 @@ def _link(store: SqliteStore, statements: Sequence[Statement], verdicts: Sequenc
             links += [Link(one.cube.id, old, "contradicts") for old in verdict.contradicts]
             links += [Link(e.by, e.old.cube, "supersedes") for e in verdict.endings if e.by != e.old.cube]
     if links:
-        store.life.put_links(links, to_micros(statements[-1].cube.learned))
+        store.links.put(links, to_micros(statements[-1].cube.learned))
 
 
 def _ended_new(verdict: Verdicts, keys: dict[str, int]) -> list[str]:
@@ -229,10 +227,10 @@ def _end(
         learned = to_micros(one.cube.learned)
         for ending in verdict.endings:
             name = ending.old.cube
-            facts = [ending.old.stored] if ending.old.stored else store.life.facts_of([keys[name]])
+            facts = [ending.old.stored] if ending.old.stored else store.facts.of([keys[name]])
             for fact in facts:
                 if fact is not None and fact.fact == ending.old.fact:
-                    store.life.end_fact(fact, ending.until, learned, ending.by)
+                    store.facts.end(fact, ending.until, learned, ending.by)
             touched[name] = (ending.until, one.cube.learned)
     retire_empty(store, touched)
 
@@ -245,11 +243,11 @@ def retire_empty(store: SqliteStore, touched: dict[str, tuple[int, datetime]]) -
             n = db.execute(
                 "SELECT n FROM cubes WHERE id = ? AND replaced IS NULL AND state = 'active'", (name,)
             ).fetchone()
-            facts = store.life.facts_of([n[0]]) if n else []
+            facts = store.facts.of([n[0]]) if n else []
             if not facts or any(f.ended is None for f in facts):
                 continue
             text, spans = _spans(store, Living(name, facts[0].fact, 0, 0, True, facts[0]))
             if says_nothing_else(text, spans):
-                store.life.retire(name, until, to_micros(learned), store.next_seq(db))
+                store.lives.supersede(name, until, to_micros(learned))
                 retired.append(name)
     return retired

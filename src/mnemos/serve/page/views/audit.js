@@ -48,7 +48,7 @@ export function View({ space }) {
       <thead><tr><th scope="col" class="n">No.</th><th scope="col">When</th><th scope="col">Who</th><th
         scope="col">What</th><th scope="col" class="n">Memories</th><th scope="col">Chain</th></tr></thead>
       <tbody>${entries.map(
-        (entry) => html`<tr key=${entry.i}><td class="n" data-label="No.">${entry.i}</td><td
+        (entry) => html`<tr key=${entry.index}><td class="n" data-label="No.">${entry.index}</td><td
         data-label="When"><${When} at=${entry.made} /></td><td data-label="Who">${entry.actor}</td><td
         data-label="What">${entry.action}</td>
         <td class="n" data-label="Memories">${count(entry.cubes)}</td><td data-label="Chain"><code

@@ -1,0 +1,282 @@
+"""Attack every route of a server, and count what is let through.
+
+    pip install '.[serve]'
+    python -m benchmarks.serve.attack --out benchmarks/results/serve/attack.json
+
+The routes are read from /openapi.json, so that none is forgotten. Every request is written to the socket byte by byte: keys
+that are wrong, expired, revoked or elsewhere than they belong; names and ids that climb out of their place; spaces and
+cubes of others; bodies that are broken or too large; hosts and origins that are not the server's; methods that a route does
+not take; chats that ask for another's memory; and messages that two parsers would read differently. The upstream of the proxy
+answers with all that it was sent.
+
+Let through is a request that got any 2xx, or any answer that holds a canary: words that stand in memories, names and keys
+which no attacker may see. (A key may ask its own space about ids of another one: there only the canaries count.)
+Afterwards the attacked space must be what it was, to the last recall, there must be no new space and no new key, and
+neither a canary nor a key may stand in the server's log. That the requests are such as the routes would answer is
+checked with a key that may do everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import secrets
+import socket
+import tempfile
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serve.attacks import PROXIED, Attack, Route, World, attacks, message
+from benchmarks.serve.serving import Served
+from mnemos import Mnemos
+from mnemos.bench.run import header, write
+from mnemos.cube import utc_now
+from mnemos.serve.keys import RIGHTS, KeyStore
+
+OPEN = {"/health", "/ready"}  # routes that answer without a key
+WAIT, BRIEF = 20.0, 1.0  # seconds for an answer; for one to a message that is not whole
+
+
+@dataclass
+class Report:
+    """What became of the attacks; `let_through`, `server_errors` and `changed` must be 0 or empty."""
+
+    attacks: int = 0
+    routes: int = 0
+    routes_answered_with_a_right_key: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    let_through: int = 0
+    server_errors: int = 0
+    unanswered: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    changed: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as data."""
+        return {**vars(self), "by_kind": dict(self.by_kind), "statuses": dict(sorted(self.statuses.items()))}
+
+
+# -- the world
+
+
+def furnish(root: Path, port: int) -> World:
+    """Make the spaces and the keys."""
+    canaries = tuple(f"canary{secrets.token_hex(8)}" for _ in range(3))
+    text, name, label = canaries
+    with Mnemos(root, embedder="none") as memory:
+        vault = memory.space("vault")
+        cube = vault.add(f"The code word is {text}.", speaker=text, session=text, metadata={"a": text}, source=text)
+        vault.add(f"I live in {text}.", speaker="Ana")
+        vault.update(cube.id, content=f"The code word was {text}.")
+        memory.space(f"hidden-{name}").add("Nothing.")
+        mine = memory.space("mine").add("This is mine.")
+    now = utc_now()
+    with closing(KeyStore.under(root, lambda: now - timedelta(days=3))) as past:
+        expired, _ = past.add(label, spaces=["*"], rights=RIGHTS, days=1)
+    with closing(KeyStore.under(root)) as keys:
+        admin, admin_key = keys.add(label, spaces=["*"], rights=RIGHTS)
+        revoked, revoked_key = keys.add(label, spaces=["*"], rights=RIGHTS)
+        keys.revoke(revoked_key.id)
+        own, _ = keys.add("mine", spaces=["mine"], rights=RIGHTS)
+        pattern, _ = keys.add("pattern", spaces=["mine*"], rights=RIGHTS)
+    wrong = admin[:-4] + ("AAAA" if admin[-4:] != "AAAA" else "BBBB")
+    unknown = f"mnk_aaaaaaaa_{secrets.token_urlsafe(32)}"
+    bad = {"expired": expired, "revoked": revoked, "wrong": wrong, "unknown": unknown}
+    return World(port, admin, own, pattern, bad, cube.id, mine.id, admin_key.id, canaries)
+
+
+def state_of(root: Path) -> tuple[Any, ...]:
+    """Return all that an attack could have changed: the vault, the names of spaces, and the keys."""
+    with Mnemos(root, embedder="none") as memory:
+        dump = json.dumps(list(memory.space("vault").dump()), sort_keys=True)
+        mine = [cube.id for cube in memory.space("mine").cubes().items]
+        names = memory.spaces()
+    with closing(KeyStore.under(root)) as keys:
+        return dump, mine, names, [(key.id, key.spaces, key.rights, key.revoked, key.expires) for key in keys.all()]
+
+
+class Echo(BaseHTTPRequestHandler):
+    """An upstream that answers with what it was sent, and keeps it."""
+
+    protocol_version = "HTTP/1.1"
+    got: bytearray
+
+    def do_POST(self) -> None:
+        """Answer."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        sent = bytes(self.headers) + body
+        self.got += sent
+        answer = json.dumps(
+            {"choices": [{"message": {"role": "assistant", "content": sent.decode("latin-1")}}]}
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST
+
+    def log_message(self, *args: object) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def echo() -> Iterator[tuple[str, bytearray]]:
+    """Give the address of an upstream, and all that it is sent."""
+    got = bytearray()
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Kept", (Echo,), {"got": got})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1", got
+        server.shutdown()
+
+
+# -- the routes
+
+
+def routes_of(document: dict[str, Any], world: World) -> list[Route]:
+    """Return the routes of an OpenAPI document that need a key, each with a body that it takes."""
+    found = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if path not in OPEN:
+                found.append(Route(method.upper(), path, body_of(method, path, operation, document, world)))
+    return found
+
+
+def body_of(method: str, path: str, operation: Any, document: Any, world: World) -> bytes | None:
+    """Return a body that a route takes, from its schema and what we know that the schema does not say."""
+    last = path.rsplit("/", 1)[-1]
+    if last == "import":
+        return b""
+    if path in PROXIED:
+        said = [{"role": "user", "content": "What is the code word?"}]
+        return json.dumps({"model": "m", "messages": said, "input": said}).encode() if method == "post" else None
+    if "requestBody" not in operation:
+        return None
+    known: dict[str, Any] = {
+        "cubes": {"content": "new"}, "{id}": {"content": "changed"}, "forget": {"query": "code word", "preview": False},
+        "archive": {"ids": [world.vault_id]}, "keys": {"name": "mine", "spaces": ["*"], "rights": list(RIGHTS)},
+    }  # fmt: skip
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    return json.dumps(known.get(last, example(schema, document))).encode()
+
+
+def example(schema: Any, document: Any) -> Any:
+    """Return something that a JSON schema allows, as short as can be."""
+    if "$ref" in schema:
+        return example(document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]], document)
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in schema:
+            return example(schema[name][0], document)
+    if "enum" in schema or "const" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    kind = schema.get("type", "object")
+    if kind == "object":
+        fields = schema.get("properties", {})
+        return {name: example(fields[name], document) for name in schema.get("required", ()) if name in fields}
+    plain = {"string": "word", "integer": 1, "number": 1, "boolean": True, "null": None}
+    return [example(schema.get("items", {}), document)] if kind == "array" else plain[kind]
+
+
+# -- the run
+
+
+def send(port: int, data: bytes, wait: float = WAIT) -> bytes:
+    """Send bytes and return all that comes back until the server closes, or until it says nothing for so long."""
+    found = bytearray()
+    with socket.create_connection(("127.0.0.1", port), timeout=wait) as line:
+        with suppress(OSError):  # refused before all was sent: the answer may be there
+            line.sendall(data)
+        with suppress(OSError):
+            while part := line.recv(1 << 16):
+                found += part
+    return bytes(found)
+
+
+def statuses(answer: bytes) -> list[int]:
+    """Return the statuses of all answers in a stream."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+
+
+def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
+    """Return how many routes answer the same requests with a 2xx when the key is right."""
+    count = 0
+    for n, route in enumerate(routes):
+        space = f"control-{n}"
+        made = send(
+            world.port, message("POST", f"/v1/spaces/{space}/cubes", world.admin, b'{"content": "The code word is x."}')
+        )
+        id = json.loads(made.partition(b"\r\n\r\n")[2])["cubes"][0]["id"]
+        if "/keys/" in route.path:
+            id = keys.add("spare", spaces=["x"], rights=["read"])[1].id
+        found = statuses(send(world.port, message(route.method, route.target(space, id), world.admin, route.body)))
+        count += bool(found) and found[0] < 300
+    return count
+
+
+def run(root: Path, *, thorough: bool = True) -> Report:
+    """Attack a server of a new root, and its proxy."""
+    with echo() as (upstream, sent):
+        server = Served(root, "--embedder", "none", "--upstream", upstream)
+        world, report = furnish(root, server.port), Report()
+        before = state_of(root)
+        with server:
+            with urllib.request.urlopen(f"{server.url}/openapi.json", timeout=WAIT) as answer:
+                routes = routes_of(json.load(answer), world)
+            report.routes = len(routes)
+            for attack in dict.fromkeys(attacks(world, routes, thorough)):
+                judge(attack, send(server.port, attack.data, WAIT if attack.whole else BRIEF), world, report)
+        what = ("the vault", "the own space", "the spaces", "the keys")
+        report.changed = [name for name, a, b in zip(what, before, state_of(root), strict=True) if a != b]
+        secret = [word.encode() for word in (world.admin, world.mine, world.pattern, *world.bad.values())]
+        hidden = [*secret, *(word.encode() for word in world.canaries)]
+        for name, text in (("the log", b"".join(server.log)), ("what the upstream was sent", bytes(sent))):
+            if any(word in text for word in hidden):
+                report.changed.append(f"{name} holds a secret")
+        with server, closing(KeyStore.under(root)) as keys:
+            report.routes_answered_with_a_right_key = answered(world, routes, keys)
+    return report
+
+
+def judge(attack: Attack, answer: bytes, world: World, report: Report) -> None:
+    """Count what became of an attack."""
+    found = statuses(answer)
+    report.attacks += 1
+    report.by_kind[attack.kind] += 1
+    report.statuses.update(map(str, found))
+    report.unanswered += not found
+    through = any(word.encode() in answer for word in world.canaries)
+    through |= attack.strict and any(200 <= status < 300 for status in found)
+    failed = any(status >= 500 for status in found)
+    report.let_through += through
+    report.server_errors += failed
+    if through or failed:
+        report.shown.append(f"{attack.kind}: {attack.data[:300]!r} -> {answer[:300]!r}")
+
+
+def main() -> None:
+    """Parse the command line, attack, and write `serve_attack.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mnemos-attack-") as root:
+        report = run(Path(root))
+    result = header("serve-attack", None, {}) | {"command": "python -m benchmarks.serve.attack"} | report.as_dict()
+    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
+    if report.let_through or report.server_errors or report.changed:
+        raise SystemExit("FAILED: " + "\n".join([*report.changed, *report.shown]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Kill the server with SIGKILL while many clients write, and check that every acknowledged write is there exactly once.
+
+    pip install '.[serve]'
+    python -m benchmarks.serve.faults --out benchmarks/results/serve/faults.json
+
+32 clients write to 200 spaces, each write under an Idempotency-Key: single memories and, every tenth time, five at once.
+Three times in the run a real `mnemos serve` is killed at a random moment and started again. A client whose connection broke
+sends the same request with the same key until it is answered; where the server says that the first one was cut off, it
+looks whether it was stored, as the answer tells it to. Every twentieth write is sent once more after it was answered.
+
+Afterwards the server is ended and the files are opened: of every write acknowledged all memories must be there, once, with
+the text sent; nothing may be there that was not acknowledged; `mnemos doctor` and the audit log must find nothing wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.serve.serving import Served
+from mnemos import Mnemos, Space
+from mnemos.bench.run import header
+from mnemos.bench.run import write as write_result
+from mnemos.serve.keys import KeyStore
+from mnemos.store.sqlite import audit
+
+SPACES, CLIENTS, KILLS, BATCH = 200, 32, 3, 5
+TIMEOUT, PAUSE = 30.0, 0.1  # seconds
+
+
+@dataclass
+class Tally:
+    """What a run found; `lost`, `doubled`, `torn`, `unknown`, `unsound_spaces` and `unexpected` must be 0 or empty.
+
+    Memories are counted, but for writes. `sent_again` are requests repeated because no answer came or one was cut off,
+    `replayed` those that were answered from what is kept, and `looked_up` writes about which the clients had to look.
+    """
+
+    seconds: float = 0.0
+    restarts: int = 0
+    writes: int = 0
+    acknowledged: int = 0
+    sent_again: int = 0
+    replayed: int = 0
+    looked_up: int = 0
+    stored: int = 0
+    lost: int = 0
+    doubled: int = 0
+    torn: int = 0
+    unknown: int = 0
+    unsound_spaces: int = 0
+    problems: list[str] = field(default_factory=list)
+    unexpected: dict[str, int] = field(default_factory=dict)
+
+
+class Writer:
+    """One client: writes until told to end, and remembers what was acknowledged."""
+
+    def __init__(self, number: int, server: Served, token: str, spaces: int, stop: threading.Event) -> None:
+        self.number = number
+        self.stop = stop
+        self.dice = random.Random(number)
+        self.spaces = spaces
+        self.http = httpx.Client(
+            base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, trust_env=False
+        )
+        self.acknowledged: dict[str, str] = {}  # the mark of each memory -> its space
+        self.counts: Counter[str] = Counter()
+        self.unexpected: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Write until told to end; the last write is seen through."""
+        i = 0
+        while not self.stop.is_set():
+            space = f"space-{self.dice.randrange(self.spaces)}"
+            marks = [f"{self.number}.{i}.{n}" for n in range(BATCH if i % 10 == 9 else 1)]
+            self.write(space, f"key-{self.number}-{i}", marks, again=i % 20 == 19)
+            i += 1
+        self.http.close()
+
+    def write(self, space: str, key: str, marks: list[str], again: bool) -> None:
+        """Send a write until it is acknowledged."""
+        body = {"messages": [{"content": text_of(mark), "metadata": {"mark": mark}} for mark in marks]}
+        tries = 0
+        while True:
+            answer = self.send(space, f"{key}-{tries}", body)
+            if answer is not None and answer.status_code == 201:
+                break
+            if answer is not None and answer.status_code == 409 and "cut off" in answer.text:
+                self.counts["looked_up"] += 1
+                if self.there(space, marks[0]):
+                    break
+                tries += 1  # it was not stored: the write begins anew
+            self.counts["sent_again"] += 1
+            time.sleep(PAUSE)
+        self.counts["writes"] += 1
+        self.acknowledged.update(dict.fromkeys(marks, space))
+        if again:
+            self.send(space, f"{key}-{tries}", body)
+
+    def send(self, space: str, key: str, body: dict[str, Any]) -> httpx.Response | None:
+        """Return the answer; None when none came."""
+        try:
+            answer = self.http.post(f"/v1/spaces/{space}/cubes", json=body, headers={"Idempotency-Key": key})
+        except httpx.HTTPError:
+            return None
+        self.counts["replayed"] += "idempotent-replayed" in answer.headers
+        if answer.status_code not in (201, 409):
+            self.unexpected[str(answer.status_code)] += 1
+        return answer
+
+    def there(self, space: str, mark: str) -> bool:
+        """Ask until it is known whether a memory is stored."""
+        asked = {"where": json.dumps({"mark": mark}), "state": "any"}  # one that was superseded since is stored too
+        while True:
+            try:
+                answer = self.http.get(f"/v1/spaces/{space}/cubes", params=asked)
+            except httpx.HTTPError:
+                time.sleep(PAUSE)
+                continue
+            if answer.status_code == 404:  # not even the space
+                return False
+            if answer.status_code == 200:
+                return bool(answer.json()["items"])
+            self.unexpected[str(answer.status_code)] += 1
+            time.sleep(PAUSE)
+
+
+def text_of(mark: str) -> str:
+    """Return the text of a memory."""
+    return f"Message {mark} of the run."
+
+
+def stored(space: Space) -> Iterator[tuple[str, str]]:
+    """Yield the mark and the text of every memory of a space."""
+    for cube in space.cubes(limit=1000, state="any"):
+        yield str(cube.metadata.get("mark")), cube.text
+
+
+def check(root: Path, acknowledged: dict[str, str], tally: Tally) -> None:
+    """Compare the files with what was acknowledged, and look for damage."""
+    found: Counter[tuple[str, str]] = Counter()
+    with Mnemos(root, embedder="none") as memory:
+        for name in memory.spaces():
+            space = memory.space(name)
+            for mark, text in stored(space):
+                found[name, mark] += 1
+                tally.torn += text != text_of(mark)
+            problems = [*space.store.checks.integrity(), *space.doctor().problems]
+            problems += audit.verify(space.store.connection)[1]
+            tally.unsound_spaces += bool(problems)
+            tally.problems += [f"{name}: {problem}" for problem in problems]
+            memory.release(name)
+    wanted = {(space, mark) for mark, space in acknowledged.items()}
+    tally.acknowledged, tally.stored = len(wanted), found.total()
+    tally.lost = len(wanted - found.keys())
+    tally.doubled = sum(count - 1 for count in found.values())
+    tally.unknown = len(found.keys() - wanted)
+
+
+def run(
+    root: Path, seconds: float, *, kills: int = KILLS, clients: int = CLIENTS, spaces: int = SPACES, seed: int = 0,
+    embedder: str = "none",
+) -> Tally:  # fmt: skip
+    """Write for so many seconds, kill the server at random moments, and return what was found."""
+    with closing(KeyStore.under(root)) as keys:
+        token, _ = keys.add("faults", spaces=["*"], rights=["read", "write"])
+    server, stop, tally = Served(root, "--embedder", embedder, "--log-level", "warning"), threading.Event(), Tally()
+    server.start()
+    writers = [Writer(n, server, token, spaces, stop) for n in range(clients)]
+    threads = [threading.Thread(target=writer.run) for writer in writers]
+    start = time.monotonic()
+    dice = random.Random(seed)
+    try:
+        for thread in threads:
+            thread.start()
+        for moment in sorted(dice.uniform(0.05, 0.9) * seconds for _ in range(kills)):
+            time.sleep(max(start + moment - time.monotonic(), 0))
+            server.kill()
+            server.start()
+            tally.restarts += 1
+        time.sleep(max(start + seconds - time.monotonic(), 0))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        server.stop()
+    tally.seconds = round(time.monotonic() - start, 1)
+    counts: Counter[str] = Counter()
+    unexpected: Counter[str] = Counter()
+    acknowledged: dict[str, str] = {}
+    for writer in writers:
+        counts.update(writer.counts)
+        unexpected.update(writer.unexpected)
+        acknowledged |= writer.acknowledged
+    for name, count in counts.items():
+        setattr(tally, name, count)
+    tally.unexpected = dict(unexpected)
+    check(root, acknowledged, tally)
+    return tally
+
+
+def main() -> None:
+    """Parse the command line, run, and write `serve_faults.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--embedder", default="none", help="none (most writes a second) or bundled")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mnemos-faults-") as root:
+        tally = run(Path(root), options.seconds, embedder=options.embedder, seed=options.seed)
+    head = header("serve-faults", None, {})
+    head["command"] = f"python -m benchmarks.serve.faults --seconds {options.seconds:g} --embedder {options.embedder}"
+    result = head | {"clients": CLIENTS, "spaces": SPACES, "kills": KILLS} | asdict(tally)
+    print(json.dumps(result, indent=1) if options.out is None else write_result(result, options.out))
+    if tally.lost or tally.doubled or tally.torn or tally.unknown or tally.unsound_spaces or tally.unexpected:
+        raise SystemExit(f"FAILED: {tally}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""How many searches a second the server answers: `mnemos serve` in a process of its own, wrk with 16 connections.
+
+    pip install '.[serve]'; apt-get install wrk
+    python -m benchmarks.serve.load
+
+20,000 cubes of made-up conversation, embedded by the bundled model. "new questions" are embedded each time, none comes twice
+(one thread of wrk: two would each ask all of them); "asked before" are 200 whose vectors and rankings are at hand. Every
+answer is checked to be a 200.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serve.serving import Served, fill
+from mnemos.bench.run import RESULTS, header, write
+from mnemos.bench.text.synthetic import Corpus
+from mnemos.serve.keys import KeyStore
+
+CUBES, CLIENTS, SECONDS = 20_000, 16, 20
+LUA = """
+local i = 0
+local requests = {}
+init = function(args)
+  local head = {["Authorization"] = "Bearer %s", ["Content-Type"] = "application/json"}
+  for line in io.lines("%s") do
+    requests[#requests + 1] = wrk.format("POST", "/v1/spaces/load/search", head, line)
+  end
+end
+request = function()
+  i = i + 1
+  return requests[(i * 7919) %% #requests + 1]
+end
+"""
+
+
+def load(port: int, token: str, questions: list[str], folder: Path) -> dict[str, Any]:
+    """Return what wrk measures with these questions."""
+    bodies, script = folder / "bodies", folder / "load.lua"
+    bodies.write_text("\n".join(json.dumps({"query": q, "k": 10}) for q in questions), encoding="utf-8")
+    script.write_text(LUA % (token, bodies), encoding="utf-8")
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CLIENTS}",
+        f"-d{SECONDS}s",
+        "--latency",
+        "-s",
+        str(script),
+        f"http://127.0.0.1:{port}",
+    ]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {share: ms(value) for share, value in re.findall(r"(50|90|99)%\s+([\d.]+\w+)", text)}
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    return {"per_second": float(rate[1]) if rate else 0.0, "errors": int(bad[1]) if bad else 0,
+            **{f"p{share}_ms": value for share, value in found.items()}}  # fmt: skip
+
+
+def ms(text: str) -> float:
+    """Return milliseconds of what wrk writes, such as 1.52s or 830.00us."""
+    number, unit = re.fullmatch(r"([\d.]+)(\w+)", text).groups()  # type: ignore[union-attr]
+    return round(float(number) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[unit], 2)
+
+
+def main() -> None:
+    """Measure and write the result."""
+    if shutil.which("wrk") is None:
+        sys.exit("this needs wrk: apt-get install wrk")
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder:
+        root = Path(folder) / "root"
+        fill(root, CUBES)
+        token, _ = KeyStore.under(root).add("load", spaces=["load"], rights=["read"])
+        corpus = Corpus(0)
+        known = corpus.queries(200)
+        new = [q.replace("?", f" {i}?") for i, q in enumerate(corpus.queries(20_000))]
+        with Served(root) as server:
+            load(server.port, token, known, Path(folder))  # the index is built
+            result = {
+                "cubes": CUBES, "clients": CLIENTS, "seconds": SECONDS,
+                "new questions": load(server.port, token, new, Path(folder)),
+                "asked before": load(server.port, token, known, Path(folder)),
+            }  # fmt: skip
+    result = header("serve-load", None, {}) | {"command": "python -m benchmarks.serve.load"} | result
+    print(json.dumps(result, indent=1))
+    write(result, RESULTS / "serve" / "load.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""How much later the first token comes through the proxy: the same streamed chats direct and proxied, in turn.
+
+    python -m benchmarks.serve.proxy --requests 200 --out benchmarks/results/serve/proxy.json
+
+The upstream answers at once, so that what is measured is the way. Upstream, proxy and client are processes of their
+own; the memory holds made-up conversation, embedded by the bundled model, and every question is new to it. "read-write"
+stores each exchange too, after the answer; the next chat does not wait for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from mnemos import Mnemos
+from mnemos.bench.run import header, write
+from mnemos.bench.text.synthetic import Corpus
+
+WAYS = {"direct": None, "off": "off", "read": "read", "read-write": "read-write"}
+TOKENS, WARM = 20, 20
+
+
+def upstream(port: int) -> None:
+    """Serve an API that streams an answer at once."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import StreamingResponse
+    from starlette.routing import Route
+
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas = [{"index": 0, "delta": {"content": f"word{i} "}, "finish_reason": None} for i in range(TOKENS)]
+    deltas.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+    events = [f"data: {json.dumps(head | {'choices': [delta]})}\n\n" for delta in deltas] + ["data: [DONE]\n\n"]
+
+    async def chat(request: Request) -> StreamingResponse:
+        await request.body()
+
+        async def stream() -> Any:
+            for event in events:
+                yield event
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+    app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    uvicorn.run(app, port=port, log_level="warning", access_log=False)
+
+
+def proxy(port: int, root: str, url: str) -> None:
+    """Serve the proxy alone."""
+    import uvicorn
+    from fastapi import FastAPI
+
+    from mnemos.serve.proxy import make_proxy
+
+    with Mnemos(root) as memory:
+        app = FastAPI()
+        app.include_router(make_proxy(memory, url, upstream_key="k"))
+        uvicorn.run(app, port=port, log_level="warning", access_log=False)
+
+
+def ask(client: httpx.Client, url: str, question: str, mode: str | None, number: int) -> tuple[float, str]:
+    """Return the seconds to the first bytes of a streamed answer, and what the memory did."""
+    headers = {} if mode is None else {"X-Mnemos-Mode": mode, "X-Mnemos-Session": str(number)}
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
+    start = time.perf_counter()
+    with client.stream("POST", url + "/chat/completions", json=body, headers=headers) as answer:
+        chunks = answer.iter_raw()
+        next(chunks)
+        took = time.perf_counter() - start
+        text = b"".join(chunks)
+    if answer.status_code != 200 or not text.endswith(b"data: [DONE]\n\n"):
+        raise SystemExit(f"the answer is not what it should be: {answer.status_code}, {text[-100:]!r}")
+    return took, answer.headers.get("x-mnemos-memory", "")
+
+
+def serve(target: Callable[..., None], *arguments: Any) -> tuple[Any, str]:
+    """Start a server in a process of its own; return it and its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(port, *arguments), daemon=True)
+    process.start()
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return process, f"http://127.0.0.1:{port}/v1"
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("a server did not start: see its complaint above.")
+
+
+def measure(requests: int, cubes: int) -> dict[str, Any]:
+    """Return the times to the first token, in milliseconds, of each way."""
+    corpus = Corpus(0)
+    with tempfile.TemporaryDirectory(prefix="mnemos-proxy-") as root:
+        with Mnemos(root) as memory:
+            memory.space("default").add_many(corpus.messages(cubes), decide=False)
+        started = []
+        try:
+            there, direct = serve(upstream)
+            started.append(there)
+            between, proxied = serve(proxy, root, direct)
+            started.append(between)
+            times: dict[str, list[float]] = {way: [] for way in WAYS}
+            told: dict[str, int] = {}
+            with httpx.Client(trust_env=False, timeout=60) as client:
+                for i, question in enumerate(corpus.queries(requests + WARM)):
+                    for way, mode in WAYS.items():
+                        new = f"{question} {i} {way}"
+                        took, memory_did = ask(client, direct if mode is None else proxied, new, mode, i)
+                        if i >= WARM:
+                            times[way].append(took * 1000)
+                            told[f"{way}: {memory_did}"] = told.get(f"{way}: {memory_did}", 0) + 1
+        finally:
+            for process in started:
+                process.terminate()
+                process.join(20)
+    shown = {way: {f"p{p}_ms": round(float(np.percentile(t, p)), 2) for p in (50, 90, 99)} for way, t in times.items()}
+    added = {way: round(shown[way]["p50_ms"] - shown["direct"]["p50_ms"], 2) for way in WAYS if way != "direct"}
+    return {"requests": requests, "cubes": cubes, "first token": shown, "added_p50_ms": added, "memory": told}
+
+
+def main() -> None:
+    """Parse the command line, measure, and write `proxy.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=200, help="of each way")
+    parser.add_argument("--cubes", type=int, default=5_000)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    head = header("serve-proxy", None, {})
+    head["command"] = f"python -m benchmarks.serve.proxy --requests {options.requests} --cubes {options.cubes}"
+    result = head | measure(options.requests, options.cubes)
+    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Ask a server everything for 200,000 requests and watch its memory: it must stay where it was after the warm-up.
+
+    pip install '.[serve]'
+    python -m benchmarks.serve.soak --out benchmarks/results/serve/soak.json
+
+Eight clients, each with a space of its own that never holds more than some hundred memories: what is added is erased
+again. They add, search (questions asked before and new ones, embedded by the bundled model), ask for contexts, list, get,
+update, forget, read histories, facts and counts, and send wrong keys and malformed requests. Every answer must have the
+status that the request calls for. The resident memory of the server is read every 1,000 requests; the slope is that of
+the straight line through what was read after the first tenth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.serve.serving import Served
+from mnemos.bench.run import header, write
+from mnemos.bench.text.synthetic import Corpus
+from mnemos.serve.keys import KeyStore
+
+REQUESTS, CLIENTS, MOST, EVERY, WORDS = 200_000, 8, 100, 1_000, 20_000
+MALFORMED = (
+    b"{",
+    b"[]",
+    b'{"query": 5}',
+    b'{"query": ""}',
+    b'{"nothing": "known"}',
+    b'{"query": "a", "k": 0}',
+)
+
+
+class Client:
+    """One client and its space. Each verb sends one request and returns (what it was, status, status wanted)."""
+
+    def __init__(self, number: int, server: Served, token: str) -> None:
+        self.dice = random.Random(number)
+        self.http = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self.token = token
+        self.base = f"/v1/spaces/soak-{number}"
+        corpus = Corpus(number, WORDS)
+        self.words = corpus.words
+        self.known = corpus.queries(50)
+        self.messages = corpus.messages(10**9)
+        self.ids: list[str] = []
+        self.answer: Any = None
+
+    def send(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
+        """Return the status and the data of an answer."""
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
+        self.http.request(method, path, data, headers)
+        answer = self.http.getresponse()
+        self.answer = json.loads(answer.read())
+        return answer.status, self.answer
+
+    def one(self) -> tuple[str, int, int]:
+        """Send one request, chosen by chance; there is always something to ask for, and never too much."""
+        verbs, weights = zip(*VERBS.items(), strict=True)
+        verb = self.dice.choices(verbs, weights)[0]
+        if len(self.ids) < MOST // 5:
+            verb = Client.add
+        elif len(self.ids) > MOST:
+            verb = Client.forget
+        status, wanted = verb(self)
+        return verb.__name__, status, wanted
+
+    def some(self) -> str:
+        """Return the path of a memory of this space."""
+        return f"{self.base}/cubes/{self.dice.choice(self.ids)}"
+
+    def new(self) -> str:
+        """Return a question that was not asked before."""
+        return f"What about {' '.join(self.dice.choices(self.words, k=5))}?"
+
+    def add(self) -> tuple[int, int]:
+        """Add a message, or three."""
+        messages = [
+            {"content": m["content"], "speaker": m["speaker"], "session": m["session"], "at": m["at"].isoformat()}
+            for m in (next(self.messages) for _ in range(self.dice.choice((1, 1, 3))))
+        ]
+        status, data = self.send("POST", f"{self.base}/cubes", {"messages": messages})
+        self.ids += [cube["id"] for cube in data.get("cubes", ()) if cube["id"] not in self.ids]
+        return status, 201
+
+    def search_known(self) -> tuple[int, int]:
+        """Ask what was asked before."""
+        return self.send("POST", f"{self.base}/search", {"query": self.dice.choice(self.known)})[0], 200
+
+    def search_new(self) -> tuple[int, int]:
+        """Ask something new."""
+        return self.send("POST", f"{self.base}/search", {"query": self.new(), "k": self.dice.randint(1, 50)})[0], 200
+
+    def context(self) -> tuple[int, int]:
+        """Ask for a block for a prompt."""
+        return self.send("POST", f"{self.base}/context", {"question": self.new(), "tokens": 500})[0], 200
+
+    def cubes(self) -> tuple[int, int]:
+        """Read a page of the list."""
+        return self.send("GET", f"{self.base}/cubes?limit=50&speaker=Ana")[0], 200
+
+    def get(self) -> tuple[int, int]:
+        """Read one memory."""
+        return self.send("GET", self.some())[0], 200
+
+    def update(self) -> tuple[int, int]:
+        """Change one memory."""
+        return self.send("PATCH", self.some(), {"content": f"It was {self.new()}"})[0], 200
+
+    def history(self) -> tuple[int, int]:
+        """Read the versions of one memory."""
+        return self.send("GET", self.some() + "/history")[0], 200
+
+    def facts(self) -> tuple[int, int]:
+        """Read what is known."""
+        return self.send("GET", f"{self.base}/facts")[0], 200
+
+    def stats(self) -> tuple[int, int]:
+        """Read the counts."""
+        return self.send("GET", f"{self.base}/stats")[0], 200
+
+    def forget(self) -> tuple[int, int]:
+        """Erase up to five memories."""
+        ids = [self.ids.pop(self.dice.randrange(len(self.ids))) for _ in range(min(5, len(self.ids)))]
+        return self.send("POST", f"{self.base}/forget", {"ids": ids, "preview": False})[0], 200
+
+    def wrong_key(self) -> tuple[int, int]:
+        """Ask with a key that is not valid."""
+        wrong = self.token[:-6] + "".join(self.dice.choices("abcdefgh", k=6))
+        return self.send("GET", f"{self.base}/cubes", token=wrong)[0], 401
+
+    def malformed(self) -> tuple[int, int]:
+        """Ask what cannot be asked."""
+        return self.send("POST", f"{self.base}/search", self.dice.choice(MALFORMED))[0], 422
+
+
+VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and how often, in a hundred
+    Client.add: 6, Client.search_known: 26, Client.search_new: 3, Client.context: 2, Client.cubes: 8, Client.get: 24,
+    Client.update: 3, Client.history: 6, Client.facts: 6, Client.stats: 4, Client.forget: 2, Client.wrong_key: 5,
+    Client.malformed: 5,
+}  # fmt: skip
+
+
+class Soak:
+    """The requests that are left to send, shared by the clients, and what came of those that were sent."""
+
+    def __init__(self, server: Served, requests: int) -> None:
+        self.server = server
+        self.left = requests
+        self.sent = 0
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self.unexpected: Counter[str] = Counter()
+        self.samples: list[tuple[int, float]] = []
+        self._lock = threading.Lock()
+
+    def run(self, client: Client) -> None:
+        """Send with one client until all are sent."""
+        while self._take():
+            name, status, wanted = client.one()
+            with self._lock:
+                self.statuses[name, status] += 1
+                if status != wanted:
+                    self.unexpected[f"{name}: {status} {client.answer.get('detail', '')}"] += 1
+        client.http.close()
+
+    def _take(self) -> bool:
+        with self._lock:
+            if not self.left:
+                return False
+            self.left -= 1
+            self.sent += 1
+            if self.sent % EVERY == 0:
+                self.samples.append((self.sent, self.server.rss_mb()))
+                if self.sent % (10 * EVERY) == 0:
+                    print(f"{self.sent:,} requests, {self.samples[-1][1]:.0f} MB", file=sys.stderr, flush=True)
+            return True
+
+
+def run(root: Path, requests: int, *, clients: int = CLIENTS, embedder: str = "bundled") -> dict[str, Any]:
+    """Send so many requests and return what was seen."""
+    with closing(KeyStore.under(root)) as keys:
+        token, _ = keys.add("soak", spaces=["*"], rights=["read", "write", "erase"])
+    with Served(root, "--embedder", embedder) as server:
+        soak = Soak(server, requests)
+        start = time.monotonic()
+        threads = [threading.Thread(target=soak.run, args=(Client(n, server, token),)) for n in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - start
+    by_verb: dict[str, dict[str, int]] = {}
+    for (name, status), count in sorted(soak.statuses.items()):
+        by_verb.setdefault(name, {})[str(status)] = count
+    return {
+        "requests": soak.statuses.total(), "clients": clients, "embedder": embedder, "cubes_at_most": clients * (MOST + 3),
+        "seconds": round(seconds), "per_second": round(soak.sent / seconds, 1), **memory(soak.samples, requests),
+        "errors": sum(n for (_, status), n in soak.statuses.items() if status >= 500),
+        "unexpected": dict(soak.unexpected), "statuses": by_verb,
+        "samples": [[sent, round(mb, 1)] for sent, mb in soak.samples],
+    }  # fmt: skip
+
+
+def memory(samples: list[tuple[int, float]], requests: int) -> dict[str, float]:
+    """Return resident memory in MB after the warm-up, at its most and at the end, and its slope for 10,000 requests."""
+    later = np.array([(sent, mb) for sent, mb in samples if sent >= requests / 10])
+    slope = np.polyfit(later[:, 0], later[:, 1], 1)[0] * 10_000
+    half = later[len(later) // 2 :]
+    last = np.polyfit(half[:, 0], half[:, 1], 1)[0] * 10_000
+    return {
+        "rss_warm_mb": round(float(later[0, 1]), 1), "rss_most_mb": round(float(later[:, 1].max()), 1),
+        "rss_end_mb": round(float(later[-1, 1]), 1), "mb_per_10000": round(float(slope), 2),
+        "mb_per_10000_second_half": round(float(last), 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Parse the command line, run, and write `serve_soak.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--embedder", default="bundled")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mnemos-soak-") as root:
+        result = run(Path(root), options.requests, embedder=options.embedder)
+    head = header("serve-soak", None, {})
+    head["command"] = f"python -m benchmarks.serve.soak --requests {options.requests}"
+    result = head | result
+    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
+    if result["errors"] or result["unexpected"]:
+        raise SystemExit(f"FAILED: {result['unexpected']}")
+
+
+if __name__ == "__main__":
+    main()

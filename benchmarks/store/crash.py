@@ -1,0 +1,140 @@
+"""Kill writers with SIGKILL at random moments and check that nothing acknowledged is lost.
+
+    python -m benchmarks.store.crash --kills 100 --out benchmarks/results/store/crash.json
+
+A writer process adds single cubes and, every tenth time, a batch of 20 in one `add_many`; it prints the ids of each write
+after the call has returned. The parent kills it after a random time, then opens the space and checks that every id printed
+is there with the text written, that no batch is there in part, that `PRAGMA integrity_check` and `doctor` find
+nothing, and lets the next writer go on in the same file. SIGKILL takes away the process, not the machine: the loss of
+power is the business of `PRAGMA synchronous=FULL`, and is not tried here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mnemos import Mnemos, Space
+
+BATCH = 20
+
+
+@dataclass
+class Tally:
+    """What a run of kills found; `lost`, `torn_batches` and `unsound_checks` must be 0."""
+
+    kills: int = 0
+    killed_mid_line: int = 0
+    acknowledged: int = 0
+    stored: int = 0
+    lost: int = 0
+    torn_batches: int = 0
+    unsound_checks: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def write(root: str, embedder: str, seed: int) -> None:
+    """Add cubes until killed; print the ids of each write when it has returned."""
+    with Mnemos(root, embedder=embedder) as memory:
+        space = memory.space("crash")
+        print("ready", flush=True)
+        for i in range(1_000_000):
+            if i % 10 == 9:
+                batch = f"{seed}-{i}"
+                cubes = space.add_many(
+                    {"content": text_of(seed, i, n), "metadata": {"batch": batch}} for n in range(BATCH)
+                )
+            else:
+                cubes = [space.add(text_of(seed, i, 0))]
+            print(" ".join(f"{cube.id}={cube.text[8:].replace(' ', '_')}" for cube in cubes), flush=True)
+
+
+def text_of(seed: int, i: int, n: int) -> str:
+    """Return the text of the n-th cube of the i-th write of a writer."""
+    return f"Message {seed} {i} {n}"
+
+
+def kill_one(root: Path, embedder: str, seed: int, delay: float) -> tuple[dict[str, str], bool]:
+    """Run a writer, kill it `delay` seconds after its start; return id -> text acknowledged, and if cut in a line."""
+    arguments = [sys.executable, __file__, "--write", str(root), "--embedder", embedder, "--seed", str(seed)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        if writer.stdout.readline() != "ready\n":
+            raise SystemExit("the writer did not start: see its complaint above.")
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        printed = writer.stdout.read()
+    lines = printed.split("\n")
+    pairs = [pair.split("=") for line in lines[:-1] for pair in line.split()]
+    return {cube_id: "Message " + text.replace("_", " ") for cube_id, text in pairs}, bool(lines[-1])
+
+
+def check(space: Space, acknowledged: dict[str, str], tally: Tally) -> None:
+    """Compare the space with what was acknowledged, and check the file."""
+    stored: dict[str, str] = {}
+    batches: dict[str, int] = {}
+    for cube in space.cubes(limit=1000):
+        stored[cube.id] = cube.text
+        if batch := cube.metadata.get("batch"):
+            batches[batch] = batches.get(batch, 0) + 1
+    tally.stored = len(stored)
+    tally.lost = sum(stored.get(cube_id) != text for cube_id, text in acknowledged.items())
+    tally.torn_batches = sum(count != BATCH for count in batches.values())
+    problems = [*space.store.checks.integrity(), *space.doctor().problems]
+    if problems:
+        tally.unsound_checks += 1
+        tally.problems += problems
+
+
+def run(kills: int, root: Path, embedder: str = "none", seed: int = 0, longest: float = 0.4, step=None) -> Tally:  # noqa: ANN001
+    """Kill `kills` writers of one space, one after the other, each within `longest` seconds of its first write."""
+    dice, tally, acknowledged = random.Random(seed), Tally(), dict[str, str]()
+    for number in range(kills):
+        told, cut = kill_one(root, embedder, number, dice.uniform(0.0, longest))
+        acknowledged |= told
+        tally.kills += 1
+        tally.killed_mid_line += cut
+        tally.acknowledged = len(acknowledged)
+        with Mnemos(root, embedder=embedder) as memory:
+            check(memory.space("crash"), acknowledged, tally)
+        if step is not None:
+            step(1)
+    return tally
+
+
+def main() -> None:
+    """Parse the command line, run, and write `crash.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--embedder", default="none", help="none (most writes a second) or bundled")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--write", metavar="ROOT", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.write:
+        write(options.write, options.embedder, options.seed)
+        return
+    from mnemos.bench.run import header, progress
+    from mnemos.bench.run import write as write_result
+
+    with tempfile.TemporaryDirectory(prefix="mnemos-crash-") as root, progress("crash", options.kills) as step:
+        tally = run(options.kills, Path(root), options.embedder, options.seed, step=step)
+    head = header("crash", None, {})
+    head["command"] = f"python -m benchmarks.store.crash --kills {options.kills} --embedder {options.embedder}"
+    result = head | asdict(tally)
+    print(result if options.out is None else write_result(result, options.out))
+    if tally.lost or tally.torn_batches or tally.unsound_checks:
+        raise SystemExit(f"FAILED: {tally}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

@@ -1,0 +1,68 @@
+"""Readers of the REST API's responses: JSON to the objects that an embedded space returns."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.facts import Decision, KnownFact, Link
+from mnemos.guard.erasure import Receipt
+from mnemos.text.consolidate.runs import Consolidation
+from mnemos.text.forget.policy import Faded
+
+
+def cubes(data: Any) -> list[MemCube]:
+    """Return the cubes of a response."""
+    return [MemCube.from_dict(cube) for cube in data["cubes"]]
+
+
+def page(data: Any) -> Page:
+    """Return a page of cubes."""
+    return Page([MemCube.from_dict(cube) for cube in data["items"]], data["next_cursor"])
+
+
+def hits(data: Any) -> list[Hit]:
+    """Return the hits of a search."""
+    return [Hit(MemCube.from_dict(hit["cube"]), hit["score"], hit["why"]) for hit in data["hits"]]
+
+
+def sessions(data: Any) -> list[SessionHit]:
+    """Return the sessions that a search found."""
+    return [SessionHit(**hit) for hit in data["sessions"]]
+
+
+def facts(data: Any) -> list[KnownFact]:
+    """Return the facts of a response."""
+    times = ("valid_from", "valid_to")
+    return [KnownFact(**{**fact, **{name: _time(fact[name]) for name in times}}) for fact in data["facts"]]
+
+
+def decisions(data: Any) -> list[Decision]:
+    """Return the decisions of a response."""
+    return [Decision(**{**d, "made": _time(d["made"]), "others": tuple(d["others"])}) for d in data["decisions"]]
+
+
+def links(data: Any) -> list[Link]:
+    """Return the links of a response."""
+    return [Link(**link) for link in data["links"]]
+
+
+def receipt(data: Any) -> Receipt:
+    """Return the receipt of an erasure."""
+    return Receipt.from_json(json.dumps({name: value for name, value in data.items() if name != "verified"}))
+
+
+def consolidation(data: Any) -> Consolidation:
+    """Return what a consolidation did."""
+    return Consolidation(**{**data, "faded": faded(data["faded"]), "ids_waiting": frozenset(data["ids_waiting"])})
+
+
+def faded(data: Any) -> Faded:
+    """Return what a policy archived and erased."""
+    return Faded(**{name: tuple(ids) for name, ids in data.items()})
+
+
+def _time(text: str | None) -> Any:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,182 @@
+# ruff: noqa: D102  (each verb has the docstring of the verb of Space with its name)
+"""The verbs of a served space: each builds the request that carries it out."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+
+from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.facts import Decision, KnownFact, Link
+from mnemos.guard.erasure import Receipt
+from mnemos.serve import responses
+from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
+from mnemos.space import Space
+from mnemos.text.consolidate.runs import Consolidation
+from mnemos.text.forget.policy import Faded
+
+if TYPE_CHECKING:
+    from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Verb(Protocol[P, T_co]):
+    """A method that returns a result in a `RemoteSpace`, and one to be awaited in an `AsyncRemoteSpace`."""
+
+    @overload
+    def __get__(self, space: RemoteSpace, owner: Any = None) -> Callable[P, T_co]: ...
+    @overload
+    def __get__(self, space: AsyncRemoteSpace, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+
+
+def verb(build: Callable[Concatenate[SpaceVerbs, P], ApiRequest[T]]) -> Verb[P, T]:
+    """Make a method that sends the request that `build` returns."""
+
+    @wraps(build)
+    def method(space: SpaceVerbs, /, *args: Any, **options: Any) -> Any:
+        return space.carry_out(lambda: build(space, *args, **options))
+
+    method.__doc__ = vars(Space)[build.__name__].__doc__
+    return cast("Verb[P, T]", method)
+
+
+class SpaceVerbs(ABC):
+    """The verbs that blocking and asynchronous spaces share. They take, return and raise what those of `Space` do."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = f"/v1/spaces/{path_segment(name)}"
+
+    @abstractmethod
+    def carry_out(self, build: Callable[[], ApiRequest[Any]]) -> Any:
+        """Send a request and return its result, or a coroutine that does."""
+
+    @verb
+    def add(
+        self, /, content: Any, *, decide: bool = True, idempotency_key: str | None = None, **more: Any
+    ) -> ApiRequest[MemCube]:
+        message = {"content": content, **given(more)}
+        return self._add([message], decide, idempotency_key, lambda data: responses.cubes(data)[0])
+
+    @verb
+    def add_many(
+        self, /, messages: Iterable[Row], *, decide: bool = True, idempotency_key: str | None = None
+    ) -> ApiRequest[list[MemCube]]:
+        return self._add(list(messages), decide, idempotency_key, responses.cubes)
+
+    @verb
+    def search(self, /, query: str, k: int = 10, **options: Any) -> ApiRequest[list[Hit]]:
+        return self._post("search", responses.hits, query=query, k=k, **options)
+
+    @verb
+    def search_sessions(self, /, query: str, k: int = 10, **options: Any) -> ApiRequest[Sequence[SessionHit]]:
+        return self._post("search_sessions", responses.sessions, query=query, k=k, **options)
+
+    @verb
+    def context(self, /, question: str, **options: Any) -> ApiRequest[str]:
+        return self._post("context", lambda data: str(data["context"]), question=question, **options)
+
+    @verb
+    def get(self, /, cube_id: str) -> ApiRequest[MemCube]:
+        return ApiRequest("GET", self._cube(cube_id), MemCube.from_dict)
+
+    @verb
+    def update(self, /, cube_id: str, **changes: Any) -> ApiRequest[MemCube]:
+        return ApiRequest("PATCH", self._cube(cube_id), MemCube.from_dict, changes)
+
+    @verb
+    def history(self, /, cube_id: str) -> ApiRequest[Sequence[MemCube]]:
+        return ApiRequest("GET", f"{self._cube(cube_id)}/history", responses.cubes)
+
+    @verb
+    def rollback(self, /, cube_id: str, version: int) -> ApiRequest[MemCube]:
+        return ApiRequest("POST", f"{self._cube(cube_id)}/rollback", MemCube.from_dict, {"version": version})
+
+    @verb
+    def delete(self, /, cube_id: str) -> ApiRequest[Sequence[str]]:
+        return ApiRequest("DELETE", self._cube(cube_id), lambda data: list(data["removed"]))
+
+    @verb
+    def forget(self, /, ids: Sequence[str] = (), **chosen: Any) -> ApiRequest[Receipt]:
+        return self._post("forget", responses.receipt, ids=list(ids), **chosen, preview=False)
+
+    @verb
+    def forget_preview(self, /, ids: Sequence[str] = (), **chosen: Any) -> ApiRequest[Sequence[MemCube]]:
+        return self._post("forget", responses.cubes, ids=list(ids), **chosen, preview=True)
+
+    @verb
+    def facts(
+        self, /, subject: str | None = None, attribute: str | None = None, **options: Any
+    ) -> ApiRequest[Sequence[KnownFact]]:
+        return self._get("facts", responses.facts, subject=subject, attribute=attribute, **options)
+
+    @verb
+    def decisions(self, /, cube_id: str | None = None, *, limit: int = 100) -> ApiRequest[Sequence[Decision]]:
+        return self._get("decisions", responses.decisions, cube=cube_id, limit=limit)
+
+    @verb
+    def links(self, /, cube_id: str | None = None, *, kind: str | None = None) -> ApiRequest[Sequence[Link]]:
+        path = self.path if cube_id is None else self._cube(cube_id)
+        return ApiRequest("GET", f"{path}/links", responses.links, query=given({"kind": kind}))
+
+    @verb
+    def count(self) -> ApiRequest[int]:
+        return self._get("stats", lambda data: int(data["cubes"]))
+
+    @verb
+    def stats(self) -> ApiRequest[dict[str, Any]]:
+        return self._get("stats", dict)
+
+    @verb
+    def consolidate(self, /, **options: Any) -> ApiRequest[Consolidation]:
+        return self._post("consolidate", responses.consolidation, **options)
+
+    @verb
+    def fade(self, /, *, preview: bool = False) -> ApiRequest[Faded]:
+        return self._post("fade", responses.faded, preview=preview)
+
+    @verb
+    def pin(self, /, cube_id: str, *, on: bool = True) -> ApiRequest[None]:
+        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": on})
+
+    @verb
+    def archive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
+        return self._post("archive", lambda data: list(data["changed"]), ids=list(ids), back=False)
+
+    @verb
+    def unarchive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
+        return self._post("archive", lambda data: list(data["changed"]), ids=list(ids), back=True)
+
+    @verb
+    def restore(self, /, rows: Iterable[Row] | AsyncIterable[Row]) -> ApiRequest[tuple[int, int]]:
+        return ApiRequest("POST", f"{self.path}/import", lambda data: (data["added"], data["skipped"]), lines=rows)
+
+    def page_request(self, **options: Any) -> ApiRequest[Page]:
+        """Build the request for a page of cubes."""
+        where = options.get("where")
+        return self._get("cubes", responses.page, **options | {"where": None if where is None else json.dumps(where)})
+
+    def dump_request(self) -> ApiRequest[dict[str, Any]]:
+        """Build the request for all cubes; the response has a row a line."""
+        return self._get("export", dict)
+
+    def _add(self, messages: list[Any], decide: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
+        headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
+        body = {"messages": messages, "decide": decide}
+        return ApiRequest("POST", f"{self.path}/cubes", read, body, headers=headers)
+
+    def _post(self, route: str, read: Callable[[Any], T], /, **body: Any) -> ApiRequest[T]:
+        return ApiRequest("POST", f"{self.path}/{route}", read, given(body))
+
+    def _get(self, route: str, read: Callable[[Any], T], /, **query: Any) -> ApiRequest[T]:
+        return ApiRequest("GET", f"{self.path}/{route}", read, query=query_string(query))
+
+    def _cube(self, cube_id: str) -> str:
+        return f"{self.path}/cubes/{path_segment(cube_id)}"

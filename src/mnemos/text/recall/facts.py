@@ -1,0 +1,33 @@
+"""Facts as users see them: what held when, as far as is known now or was known at an earlier moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mnemos.cube import from_micros, to_micros
+from mnemos.facts import KnownFact, StoredFact
+from mnemos.store.sqlite.store import SqliteStore
+
+
+def known_facts(
+    store: SqliteStore,
+    subject: str | None,
+    attribute: str | None,
+    as_of: datetime | None,
+    true_at: datetime | None,
+    *,
+    ended: bool,
+) -> list[KnownFact]:
+    """Return facts, oldest first; see `Space.facts`."""
+    moment = None if as_of is None else to_micros(as_of)
+    rows = store.facts.find(subject=subject, as_of=moment, ended=ended or true_at is not None)
+    found = [_known(row, moment) for row in rows if attribute in (None, row.fact.attribute)]
+    return found if true_at is None else [f for f in found if f.held_at(true_at)]
+
+
+def _known(row: StoredFact, as_of: int | None) -> KnownFact:
+    """Return a stored fact without an end that was learned after `as_of`."""
+    over = row.until is not None and (as_of is None or (row.ended or 0) <= as_of)
+    until = from_micros(row.until) if over and row.until is not None else None
+    f = row.fact
+    return KnownFact(f.subject, f.attribute, f.value, f.negated, row.cube, from_micros(row.since), until)
