@@ -36,6 +36,7 @@ def setup(namespace):
     """Give a page a folder of its own."""
     folder = tempfile.TemporaryDirectory(prefix="mnemos-docs-")
     namespace["_page"] = {"folder": folder, "before": Path.cwd(), "environ": dict(os.environ), "processes": []}
+    namespace["ROOT"] = ROOT
     os.chdir(folder.name)
     os.environ.update(VARIABLES, HOME=folder.name, MNEMOS_ROOT=str(Path(folder.name, ".mnemos")))
 
