@@ -36,7 +36,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "upward": {
         "mnemos.inspect.fading -> mnemos.space": TODAY,
         "mnemos.inspect.graph -> mnemos.space": TODAY,
-        "mnemos.migrate.prefill -> mnemos.space": TODAY,
         "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
         "mnemos.transfer.archive -> mnemos.space": TODAY,
         "mnemos.transfer.importer -> mnemos.space": TODAY,
@@ -46,7 +45,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
         "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
-        "mnemos.migrate.prefill <-> mnemos.space": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
         "mnemos.activation.compress.inputs <-> mnemos.activation.compress.xquant": TODAY,
         "mnemos.activation.recall.blocks <-> mnemos.activation.recall.blockstore": TODAY,
@@ -205,6 +203,19 @@ def test_every_package_is_on_one_floor():
         floors.floor(module)
     parts = [part for level in floors.FLOORS for part in level.parts]
     assert len(parts) == len(set(parts))
+
+
+def test_architecture_shows_the_floors_and_arrows_of_the_code():
+    text = floors.PAGE.read_text(encoding="utf-8")
+    assert floors.page(text) == text, "run python tools/floors.py --write"
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "glossary.md", "../CONTRIBUTING.md"])
+def test_the_files_that_a_page_names_exist(page):
+    text = (floors.PAGE.parent / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z]+/)+[a-z_]+\.py|[a-z]+/(?:[a-z_]+/)*)`", text))
+    named |= set(re.findall(r"`((?:store|tests|docs|benchmarks|tools|mnemos)/[a-z]+)`", text))
+    assert [n for n in sorted(named) if not any((at / n).exists() for at in (floors.HOME, floors.ROOT))] == []
 
 
 def test_a_circle_is_found():

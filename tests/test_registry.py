@@ -226,6 +226,29 @@ def test_a_function_satisfies_a_contract_of_one_call():
     assert not satisfies(lambda other: None, Call)
 
 
+def test_a_class_is_not_its_own_call():
+    class Call(Protocol):
+        def __call__(self, *args, **kwargs): ...
+
+    class Called:
+        def __call__(self, any): ...
+
+    class NotCalled: ...
+
+    assert satisfies(Called, Call)
+    assert not satisfies(NotCalled, Call)
+
+
+def test_a_contract_that_is_no_protocol_is_a_base_class():
+    class Layer: ...
+
+    class Mine(Layer): ...
+
+    assert satisfies(Mine, Layer)
+    assert not satisfies(Curve, Layer)
+    assert not satisfies(named("mnemos.text.x"), Layer)
+
+
 def fresh(code, *arguments):
     run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

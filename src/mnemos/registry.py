@@ -128,13 +128,14 @@ def kinds(form: str) -> dict[str, type]:
 def satisfies(target: Any, contract: type) -> bool:
     """Tell whether a class or function has all members of a protocol, and methods that can be called as it says.
 
-    A method may have more parameters than the protocol's if they have defaults.
+    A method may have more parameters than the protocol's if they have defaults; `*args, **kwargs` in a protocol leave the
+    parameters open. A contract that is no protocol is a base class.
     """
+    if not getattr(contract, "_is_protocol", False):
+        return isinstance(target, type) and issubclass(target, contract)
     fields = {name for c in getattr(target, "__mro__", ()) for name in inspect.get_annotations(c)}
-    for name in getattr(contract, "__protocol_attrs__", None) or _members(contract):
-        wanted, given = getattr(contract, name, None), getattr(target, name, None)
-        if name == "__call__" and inspect.isfunction(target):
-            given = target
+    for name in _members(contract):
+        wanted, given = _member(contract, name), _member(target, name)
         if given is None and name not in fields:
             return False
         if callable(wanted) and callable(given) and not _same_call(wanted, given):
@@ -244,17 +245,24 @@ def _made_by_dataclass(target: Any, doc: str) -> bool:
 
 
 def _members(contract: type) -> set[str]:
-    """Return what a protocol asks for, on Pythons that do not keep it."""
-    ours = [
-        c for c in contract.__mro__ if getattr(c, "_is_protocol", False) and c.__name__ not in ("Protocol", "Generic")
-    ]
+    """Return the names of what a protocol asks for."""
+    ours = [c for c in contract.__mro__ if getattr(c, "_is_protocol", False) and c.__module__ != "typing"]
     found = {n for c in ours for n in (*vars(c), *inspect.get_annotations(c))}
     return {n for n in found if n == "__call__" or not n.startswith("_")}
+
+
+def _member(owner: Any, name: str) -> Any:
+    """Return a member of a class (not of its metaclass: every class can be called) or of a function."""
+    if not isinstance(owner, type):
+        return owner if name == "__call__" else getattr(owner, name, None)
+    return next((getattr(owner, name) for c in owner.__mro__ if name in vars(c)), None)
 
 
 def _same_call(wanted: Callable[..., Any], given: Callable[..., Any]) -> bool:
     """Tell whether `given` takes the parameters of `wanted`, by the same names in the same order."""
     ours, theirs = _parameters(wanted), _parameters(given)
+    if any(p.kind is p.VAR_KEYWORD for p in ours):
+        return True
     return [p.name for p in ours] == [p.name for p in theirs[: len(ours)]] and all(
         p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs[len(ours) :]
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from mnemos.arguments import check_count
 from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
 from mnemos.embed import Embedder
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt, choose, erase
 from mnemos.reason.base import Reasoner
@@ -25,10 +26,14 @@ from mnemos.text.forget.policy import Faded, Policy, archive, fade
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.facts import known_facts
-from mnemos.text.recall.filters import make_filter
+from mnemos.text.recall.filters import Filters, Time, chosen, make_filter
 from mnemos.text.recall.live import LiveView
 from mnemos.text.recall.view import SearchMethod as SearchMethod
 from mnemos.text.search import find, find_sessions
+
+if TYPE_CHECKING:
+    from mnemos.migrate.base import Activated, Mode, Render
+    from mnemos.migrate.prefill import PrefillCache
 
 
 class Space:
@@ -47,7 +52,7 @@ class Space:
         reasoner: Reasoner | None = None,
     ) -> None:
         self.text = TextMemory(name, store, embedder, clock, reasoner)
-        self.shelf: Any = None  # what is held activated
+        self._activations: PrefillCache | None = None
 
     @property
     def name(self) -> str:
@@ -127,7 +132,7 @@ class Space:
         *,
         speaker: str | None = None,
         session: str | None = None,
-        at: datetime | str | float | None = None,
+        at: Time = None,
         metadata: Mapping[str, Any] | None = None,
         source: str | None = None,
         role: str | None = None,
@@ -173,38 +178,22 @@ class Space:
         query: str,
         k: int = 10,
         *,
-        session: str | None = None,
-        speaker: str | None = None,
-        role: str | None = None,
-        kind: str | None = None,
-        source: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        since: datetime | str | float | None = None,
-        until: datetime | str | float | None = None,
-        as_of: datetime | str | float | None = None,
-        asked_at: datetime | str | float | None = None,
-        include_superseded: bool | None = None,
-        include_derived: bool = False,
+        asked_at: Time = None,
         method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
 
-        The filters keep cubes whose field equals the value (`where`: whose metadata do); `since`/`until`
-        (half-open) those that happened then or speak of a date then. `as_of` searches what was believed
-        at that moment: slower, its index is built anew. `asked_at` (default now) anchors time words of the
-        query ("last week"). What something newer took the place of is left out, or stands behind it where it says more
-        besides; `include_superseded` finds it too (default: when the question asks for the past, "used to").
-        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
+        Takes the filters of `Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at that
+        moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words of
+        the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say something
+        else; `include_superseded` finds them too (default: when the question asks for the past, "used to").
+        Episodes, summaries and profiles are found by `kind=`, or with `include_derived` beside the originals.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
-        Raises InvalidInput for an empty query, a k below 1, or an unknown method.
+        Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
-        filters = {
-            "session": session, "speaker": speaker, "role": role, "kind": kind, "source": source, "where": where,
-            "since": since, "until": until, "as_of": as_of, "include_superseded": include_superseded,
-            "include_derived": include_derived,
-        }  # fmt: skip
         return [hit for _, hit in find(self.text, query, k, filters, asked_at, method)]
 
     def recalled(self, ids: Sequence[str]) -> None:
@@ -216,9 +205,9 @@ class Space:
         query: str,
         k: int = 10,
         *,
-        asked_at: datetime | str | float | None = None,
+        asked_at: Time = None,
         method: SearchMethod = "hybrid",
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> list[SessionHit]:
         """Return the `k` sessions that answer `query` best. Takes the filters of `search`.
 
@@ -233,15 +222,15 @@ class Space:
         tokens: int = 800,
         k: int = 40,
         count: Callable[[str], int] | None = None,
-        asked_at: datetime | str | float | None = None,
+        asked_at: Time = None,
         quarantine: bool = True,
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
         The block says that it is data; nothing stored can close it early. With `quarantine` cubes from untrusted
         sources (see `trust`) stay out when they look like orders to the agent, or when better sources contradict them.
-        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the options of
+        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters of
         `search`.
         """
         from mnemos.text.recall.context import pack
@@ -267,16 +256,15 @@ class Space:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
         return cube
 
-    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
         `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and give its `.next_cursor` as
-        `cursor` to get the following one. Takes the filters of `search` (session, speaker, role, kind, source, where,
-        since, until, as_of). Raises InvalidInput for a limit below 1 and an unknown filter.
+        `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
-        if limit < 1:
-            raise InvalidInput(f"limit is {limit}, expected 1 or more.")
-        rows = self.store.select(make_filter(**filters), after=cursor or 0, limit=limit + 1)
+        check_count(limit, "limit")
+        after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
+        rows = self.store.select(make_filter(**filters), after=after, limit=limit + 1)
         items = [cube for _, cube in rows[:limit]]
         following = rows[limit - 1][0] if len(rows) > limit else None
         return Page(items, following, lambda at: self.cubes(limit=limit, cursor=at, **filters))
@@ -326,7 +314,7 @@ class Space:
         return removed
 
     def forget(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
     ) -> Receipt:
         """Remove what was chosen, and all that was derived from it, and prove it: rows and raw bytes are searched.
 
@@ -334,9 +322,7 @@ class Space:
         or `everything`. See `forget_preview` for what would go. An import does not bring erased ids back. Raises
         InvalidInput when nothing in particular is chosen, and NotFound when nothing matches.
         """
-        chosen_by, cubes = choose(
-            self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter
-        )
+        chosen_by, cubes = choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))
         if not cubes:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
@@ -345,10 +331,10 @@ class Space:
         return receipt
 
     def forget_preview(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Any
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
     ) -> Sequence[MemCube]:
         """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
-        return choose(self.store, ids, query=query, everything=everything, filters=filters, make_filter=make_filter)[1]
+        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
 
     # -- the life of memories
 
@@ -389,8 +375,8 @@ class Space:
         subject: str | None = None,
         attribute: str | None = None,
         *,
-        as_of: datetime | str | float | None = None,
-        true_at: datetime | str | float | None = None,
+        as_of: Time = None,
+        true_at: Time = None,
         ended: bool = False,
     ) -> Sequence[KnownFact]:
         """Return what cubes state, oldest first: what holds now, or as believed at `as_of`; with `ended` also what held.
@@ -416,13 +402,46 @@ class Space:
 
     def flush(self) -> int:
         """Write the recalls that are in RAM only; return how many cubes changed."""
-        return self.text.flush() + (0 if self.shelf is None else self.shelf.flush())
+        return self.text.flush() + (0 if self._activations is None else self._activations.flush())
 
-    def activate(self, what: str | Sequence[Any], model: Any, tokenizer: Any, **options: Any) -> Any:
-        """Return cubes (a query, cubes or ids) as keys and values that a transformer has read: `migrate.activate.Shelf`."""
-        from mnemos.migrate.prefill import shelf
+    @property
+    def activations(self) -> PrefillCache:
+        """The keys and values that models have computed of this space's cubes, in RAM and on disk. Needs PyTorch."""
+        if self._activations is None:
+            from mnemos.migrate.prefill import PrefillCache
 
-        return shelf(self).activate(what, model, tokenizer, **options)
+            self._activations = PrefillCache(self.store, self.clock)
+            self.live.on_drop = self._activations.free_ram
+        return self._activations
+
+    def activate(
+        self,
+        what: str | Sequence[str | MemCube],
+        model: Any,
+        tokenizer: Any,
+        *,
+        mode: Mode = "exact",
+        k: int = 10,
+        render: Render | None = None,
+        **filters: Any,
+    ) -> Activated:
+        """Return cubes as a prefix that a transformer has already read; it costs no prefill where it was computed before.
+
+        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order of
+        the prompt. `render` turns a cube into text (default: a line of date, speaker and text). See
+        `migrate.prefill.PrefillCache.activate` for `mode`. Raises NotFound for an unknown id.
+        """
+        from mnemos.migrate.pieces import render as to_line
+
+        if isinstance(what, str):
+            cubes = sorted((hit.cube for hit in self.search(what, k, **filters)), key=lambda cube: (cube.at, cube.id))
+        else:
+            ids = [item if isinstance(item, str) else item.id for item in what]
+            existing = self.store.get(ids)
+            if missing := [cube_id for cube_id in ids if cube_id not in existing]:
+                raise NotFound(f"there is no cube {missing[0]!r} in space {self.name!r}.")
+            cubes = [existing[cube_id] for cube_id in ids]
+        return self.activations.activate(cubes, model, tokenizer, mode=mode, render=render or to_line)
 
     # -- upkeep
 

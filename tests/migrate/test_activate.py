@@ -16,10 +16,10 @@ pytest.importorskip("transformers")
 
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from mnemos import Mnemos
+from mnemos import Mnemos, registry
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.migrate.prefill import render, shelf
-from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
+from mnemos.migrate.pieces import render
+from mnemos.migrate.schedule import RetentionSchedule
 
 START = datetime(2025, 1, 1)
 QUESTION = "Where does Ana live?"
@@ -88,10 +88,10 @@ def test_it_says_the_same_as_with_the_text_in_the_prompt_from_every_tier(model, 
     expected = plain(model, space, ids, **GREEDY)
     first = space.activate(ids, model, Letters())
     again = space.activate(ids, model, Letters())
-    space.shelf.cool()
+    space.activations.free_ram()
     stored = space.activate(ids, model, Letters())
     for active, tier in ((first, "prefill"), (again, "ram"), (stored, "disk")):
-        assert active.found[tier] == 3
+        assert active.sources[tier] == 3
         assert torch.equal(active.generate(QUESTION, **GREEDY), expected)
         assert torch.equal(active.generate(QUESTION, **GREEDY), expected), "a cache is copied, not used up"
 
@@ -100,16 +100,16 @@ def test_another_process_finds_it_on_the_disk(model, space, memory):
     expected = space.activate(ids_of(space), model, Letters()).generate(QUESTION, **GREEDY)
     memory.release("ana")
     active = memory.space("ana").activate(ids_of(memory.space("ana")), llama(), Letters())
-    assert active.found == {"ram": 0, "disk": 3, "prefill": 0}
+    assert active.sources == {"ram": 0, "disk": 3, "prefill": 0}
     assert torch.equal(active.generate(QUESTION, **GREEDY), expected)
 
 
 def test_a_common_prefix_is_read_once(model, space):
     a, b, c = ids_of(space)
     space.activate([a, b], model, Letters())
-    assert space.activate([a, c], model, Letters()).found == {"ram": 1, "disk": 0, "prefill": 1}
-    assert space.activate([a, b, c], model, Letters()).found == {"ram": 2, "disk": 0, "prefill": 1}
-    assert space.activate([b], model, Letters()).found["prefill"] == 1, "b after a is not b alone"
+    assert space.activate([a, c], model, Letters()).sources == {"ram": 1, "disk": 0, "prefill": 1}
+    assert space.activate([a, b, c], model, Letters()).sources == {"ram": 2, "disk": 0, "prefill": 1}
+    assert space.activate([b], model, Letters()).sources["prefill"] == 1, "b after a is not b alone"
 
 
 def test_a_query_chooses_cubes_in_the_order_of_time(model, space):
@@ -123,7 +123,7 @@ def test_blocks_are_read_once_and_joined_in_any_order(space):
     a, b, c = ids_of(space)
     space.activate([a, b, c], one, Letters(), mode="block")
     joined = space.activate([c, a, b], one, Letters(), mode="block")
-    assert joined.found == {"ram": 3, "disk": 0, "prefill": 0}
+    assert joined.sources == {"ram": 3, "disk": 0, "prefill": 0}
     with torch.no_grad():
         expected = one.model(joined.ids, use_cache=True).past_key_values.layers[0].keys
     assert (joined.cache.layers[0].keys - expected).abs().max() <= 1e-5
@@ -147,7 +147,7 @@ def test_it_goes_with_the_cube(model, space, way):
     assert not {cube.id for cube in space.cubes(kind="kv").items} - space.store.blobs.ids()
     left = [i for i in (a, b, c) if way == "update" or i != b]
     active = space.activate(left, model, Letters())
-    assert active.found["ram"] == (1 if way == "update" else 0), "what was erased does not stay in RAM"
+    assert active.sources["ram"] == (1 if way == "update" else 0), "what was erased does not stay in RAM"
     assert torch.equal(active.generate(QUESTION, **GREEDY), plain(model, space, left, **GREEDY))
 
 
@@ -155,17 +155,17 @@ def test_another_model_does_not_get_it(model, space):
     ids = ids_of(space)
     space.activate(ids, model, Letters())
     other = llama(seed=1)
-    assert space.activate(ids, other, Letters()).found["prefill"] == 3
+    assert space.activate(ids, other, Letters()).sources["prefill"] == 3
     with torch.no_grad():
         other.lm_head.weight[0] += 1.0
-    assert space.activate(ids, other, Letters()).found["prefill"] == 3, "a weight changed"
+    assert space.activate(ids, other, Letters()).sources["prefill"] == 3, "a weight changed"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "swapped", "noise"])
 def test_a_damaged_file_is_made_anew_and_never_used(model, space, damage):
     ids = ids_of(space)
     expected = space.activate(ids, model, Letters()).generate(QUESTION, **GREEDY)
-    space.shelf.cool()
+    space.activations.free_ram()
     paths = sorted(space.store.blobs.folder.iterdir())
     data = paths[0].read_bytes()
     if damage == "missing":
@@ -175,7 +175,7 @@ def test_a_damaged_file_is_made_anew_and_never_used(model, space, damage):
     else:
         paths[0].write_bytes({"truncated": data[: len(data) // 2], "empty": b"", "noise": os.urandom(500)}[damage])
     active = space.activate(ids, model, Letters())
-    assert active.found["prefill"] >= 1
+    assert active.sources["prefill"] >= 1
     assert torch.equal(active.generate(QUESTION, **GREEDY), expected)
 
 
@@ -186,7 +186,7 @@ def test_what_a_killed_process_left_is_swept(model, space, memory):
     (blobs.folder / "bbbbbbbbbbbbbbbb.7.part").write_bytes(b"half")
     memory.release("ana")
     space = memory.space("ana")
-    assert space.activate(ids_of(space), model, Letters()).found["disk"] == 3
+    assert space.activate(ids_of(space), model, Letters()).sources["disk"] == 3
     assert len(list(space.store.blobs.folder.iterdir())) == 3
 
 
@@ -206,7 +206,7 @@ def test_a_process_killed_while_it_writes_leaves_nothing_that_loads_wrongly(mode
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert not space.store.blobs.ids()
     active = space.activate(ids_of(space), model, Letters())
-    assert active.found["prefill"] == 3
+    assert active.sources["prefill"] == 3
     assert torch.equal(active.generate(QUESTION, **GREEDY), plain(model, space, ids_of(space), **GREEDY))
 
 
@@ -216,18 +216,20 @@ def test_few_bits_take_fewer_bytes_and_change_little(model, space, bits, most, e
     full = space.activate(ids, model, Letters())
     size = space.store.blobs.nbytes
     space.store.erase(list(space.store.blobs.ids()))
-    shelf(space, bits=bits).activate(ids, model, Letters())
-    space.shelf.cool()
+    space.activations.bits = bits
+    space.activate(ids, model, Letters())
+    space.activations.free_ram()
     small = space.activate(ids, model, Letters())
-    assert small.found["disk"] == 3
+    assert small.sources["disk"] == 3
     assert space.store.blobs.nbytes < most * size
     for a, b in zip(full.cache.layers, small.cache.layers, strict=True):
         assert (a.keys - b.keys).abs().max() <= error * a.keys.abs().max()
 
 
 def test_ram_holds_no_more_than_it_may(model, space):
-    shelf(space, ram=40_000).activate(ids_of(space), model, Letters())
-    assert 0 < space.shelf.ram_bytes <= 40_000
+    space.activations.ram = 40_000
+    space.activate(ids_of(space), model, Letters())
+    assert 0 < space.activations.ram_bytes <= 40_000
 
 
 def test_the_disk_keeps_what_is_worth_its_bytes(model, space):
@@ -236,14 +238,14 @@ def test_the_disk_keeps_what_is_worth_its_bytes(model, space):
         for _ in range(times):
             space.activate([cube], model, Letters(), mode="block")
     space.flush()
-    held = {h.id: h for h in space.shelf.held()}
+    held = {h.id: h for h in space.activations.stats()}
     assert sorted(h.uses for h in held.values()) == [1, 3, 5]
-    schedule = space.shelf.schedule = RetentionSchedule(nbytes=sum(h.nbytes for h in held.values()) - 1)
+    schedule = space.activations.schedule = RetentionSchedule(nbytes=sum(h.nbytes for h in held.values()) - 1)
     now = space.clock().timestamp()
-    least = min(held.values(), key=lambda h: schedule.worth(h, now) / h.nbytes)
-    assert space.shelf.tend() == [least.id]
+    least = min(held.values(), key=lambda h: schedule.saving(h, now) / h.nbytes)
+    assert space.activations.prune() == [least.id]
     assert space.store.blobs.ids() == held.keys() - {least.id}
-    found = [space.activate([cube], model, Letters(), mode="block").found for cube in ids]
+    found = [space.activate([cube], model, Letters(), mode="block").sources for cube in ids]
     assert sorted(f["prefill"] for f in found) == [0, 0, 1]
 
 
@@ -255,6 +257,19 @@ def test_it_is_not_found_by_search_and_not_exported(model, space):
     assert [r["cube"]["id"] for r in space.dump()] == [r["cube"]["id"] for r in rows]
     assert len(space.cubes(kind="kv").items) == 3
     assert space.doctor().healthy
+
+
+def test_there_are_activations_before_anything_was_activated(model, space):
+    assert space.activations.stats() == []
+    assert space.activations.prune() == []
+    assert space.activations is space.activations
+    space.activate(ids_of(space), model, Letters())
+    assert {cube.space for cube in space.cubes(kind="kv").items} == {"ana"}
+
+
+def test_the_method_is_an_activator():
+    entry = registry.get("activate")
+    assert (entry.kind, entry.task) == ("activator", "kv-speed")
 
 
 def test_removing_the_space_removes_the_files(model, space, memory):
@@ -277,18 +292,3 @@ def test_what_cannot_be_activated_is_refused(model, space):
     )  # fmt: skip
     with pytest.raises(InvalidInput, match="sliding"):
         space.activate(ids_of(space), sliding, Letters())
-
-
-def test_a_schedule_keeps_the_most_seconds_for_its_bytes():
-    day = 86_400.0
-    often = SegmentStats("often", 100, 1.0, 50, 0.0, 9 * day)
-    rarely = SegmentStats("rarely", 100, 1.0, 1, 0.0, 9 * day)
-    costly = SegmentStats("costly", 100, 40.0, 4, 0.0, 9 * day)
-    large = SegmentStats("large", 1_000, 40.0, 4, 0.0, 9 * day)
-    old = SegmentStats("old", 1, 100.0, 900, 0.0, 0.0)
-    every = [rarely, large, costly, often, old]
-    assert RetentionSchedule(nbytes=10_000, ttl=7 * day).keep(every, 10 * day) == ["costly", "often", "large", "rarely"]
-    assert RetentionSchedule(nbytes=250, ttl=7 * day).keep(every, 10 * day) == ["costly", "often"]
-    assert RetentionSchedule(nbytes=0).keep(every, 10 * day) == []
-    with pytest.raises(InvalidInput):
-        RetentionSchedule(ttl=0)

@@ -19,7 +19,8 @@ pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
 import typer
 
 from mnemos.cli import app
-from mnemos.config import GENERAL, SECRETS
+from mnemos.config import GENERAL
+from mnemos.credentials import SECRETS
 from mnemos.serve.config import PREFIX, Serve
 from mnemos.serve.run import OVERTIME
 

@@ -15,7 +15,8 @@ from mnemos.cli.escape import styled
 from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root, SpaceName
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import Terminal, terminal
-from mnemos.config import GENERAL, SECRETS, Setting
+from mnemos.config import GENERAL, Setting
+from mnemos.credentials import SECRETS, secret_source
 from mnemos.errors import InvalidInput, MnemosError, StoreError
 from mnemos.system import default_root
 
@@ -62,7 +63,7 @@ def show(t: Terminal) -> None:
         t.warn(f"the settings of the server are left out: {lacking}")
     else:
         found += read({}, file)[1]
-    secrets = {name: settings.secret_source(name) for name in SECRETS}
+    secrets = {name: secret_source(name) for name in SECRETS}
     rows = [Setting(s.name, _shown(s), s.source) for s in found]
     if t.json:
         t.say(

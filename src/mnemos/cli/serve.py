@@ -13,7 +13,8 @@ import typer
 from mnemos.cli.escape import styled
 from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root
 from mnemos.cli.terminal import Terminal, terminal
-from mnemos.config import read_file, secret
+from mnemos.config import read_file
+from mnemos.credentials import secret
 from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from mnemos.arguments import check_text, check_texts
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Filter
@@ -64,21 +64,21 @@ def choose(
     *,
     query: str | None = None,
     everything: bool = False,
-    filters: Mapping[str, Any] | None = None,
-    make_filter: Callable[..., Filter] = Filter,
+    filter: Filter | None = None,
 ) -> tuple[str, list[MemCube]]:
     """Return how and which cubes are meant, derived ones included; nothing is removed.
 
     `query` means the cubes whose own text has all content words of it: a search that guesses would be no way to delete.
-    With `filters` those that match them too. Raises InvalidInput when nothing in particular is chosen.
+    With `filter` those that match it too. Raises InvalidInput when nothing in particular is chosen.
     """
-    filters = {name: value for name, value in (filters or {}).items() if value is not None}
+    ids = check_texts(ids, "ids")
+    query = None if query is None else check_text(query, "query")
     ways = [name for name, given in (("ids", ids), ("query", query), ("everything", everything)) if given]
-    if len(ways) > 1 or (ids and filters) or (everything and filters):
+    if len(ways) > 1 or (filter is not None and (ids or everything)):
         raise InvalidInput("choose what to forget in one way: ids, a query and/or filters, or everything.")
-    if not ways and not filters:
+    if not ways and filter is None:
         raise InvalidInput("nothing in particular was chosen. Give ids, a query, a filter, or everything=True.")
-    names = list(ids) if ids else [c.id for c in _matching(store, query, make_filter(**{"state": "any", **filters}))]
+    names = list(ids) if ids else [c.id for c in _matching(store, query, filter or Filter(state=None))]
     return (ways or ["filters"])[0], list(store.get(store.family(names)).values())
 
 

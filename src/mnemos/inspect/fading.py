@@ -7,21 +7,21 @@ is archived; `MemCube.strength` is only one of the things that the law makes it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.arguments import check_count
 from mnemos.cube import EPOCH, MemCube, Page, from_micros, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.sqlite import inspect as sql
-from mnemos.text.encode.messages import moment
 from mnemos.text.forget.base import Floats, Lives
 from mnemos.text.forget.policy import Policy, leaving
 from mnemos.text.forget.strengthen import DAY
-from mnemos.text.recall.filters import make_filter
+from mnemos.text.recall.filters import Filters, make_filter
 
 if TYPE_CHECKING:
     from mnemos.space import Space
@@ -56,7 +56,7 @@ UNITS: dict[str, tuple[Callable[[Ints], Ints], Callable[[int], date]]] = {
 }
 
 
-def timeline(space: Space, *, by: str = "auto", since: Any = None, until: Any = None, **filters: Any) -> Timeline:
+def timeline(space: Space, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
     """Count what happened by day, week, month, year or century (UTC), over the time in which anything did.
 
     "auto" takes the smallest unit that makes no more than 400 buckets. `since` and `until` (half-open) are about when a
@@ -65,8 +65,8 @@ def timeline(space: Space, *, by: str = "auto", since: Any = None, until: Any = 
     """
     if by != "auto" and by not in UNITS:
         raise InvalidInput(f"by is {by!r}: use {', '.join(UNITS)} or auto.")
-    bounds = [None if m is None else to_micros(m) for m in (moment(since, "since"), moment(until, "until"))]
-    found = sql.days(space.store, make_filter(**filters), *bounds)
+    filter = make_filter(**filters)
+    found = sql.days(space.store, replace(filter, since=None, until=None), filter.since, filter.until)
     if found.first is None or found.last is None:
         return Timeline("day" if by == "auto" else by, None, None, [])
     day, n = np.array(found.counts, dtype=np.int64).T
@@ -91,13 +91,12 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=EPOCH.tzinfo)
 
 
-def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
     """Return current cubes as `Space.cubes` does, but the one that was written last first. O(log N + rows passed over).
 
     Cubes that are written while the pages are turned stand before the first page: none is missed or comes twice.
     """
-    if limit < 1:
-        raise InvalidInput(f"limit is {limit}, expected 1 or more.")
+    check_count(limit, "limit")
     rows = sql.newest(space.store, make_filter(**filters), cursor, limit + 1)
     following = rows[limit - 1][0] if len(rows) > limit else None
     return Page(

@@ -1,1 +1,1 @@
-"""One form of memory into another, and what decides when."""
+"""Migration of memories from one form into another, and the schedules that decide what to keep."""

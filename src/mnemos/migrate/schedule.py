@@ -1,4 +1,4 @@
-"""What is worth keeping activated: how often it is recalled, and what reading it again would cost. Needs no torch."""
+"""Retention of prefilled segments on disk: by how often they are used and what computing them again costs. No torch."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from mnemos.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class SegmentStats:
-    """Something that is kept activated, or could be: times in seconds since 1970, `saved` seconds each time it is used."""
+    """What a schedule knows of a stored segment. Times are in seconds since 1970."""
 
     id: str
     nbytes: int
-    saved: float
+    seconds: float  # what computing it took, saved at each use
     uses: int
-    made: float
-    used: float
+    created: float
+    used: float  # when it was last used
 
 
 @dataclass(frozen=True)
 class RetentionSchedule:
-    """Keeps what saves the most seconds for its bytes.
+    """Keeps the segments that save the most seconds for their bytes.
 
-    The rate of use of an entry is its uses over its age, halved every `half_life` seconds of rest (what was used yesterday
-    is likelier to be used today). What is expected to save fewer seconds than `least` a day is not kept, and nothing that
-    was not used for `ttl` seconds is. The knapsack is filled greedily by density, which wastes less than one entry.
+    The rate of use of a segment is its uses over its age, halved for every `half_life` since its last use: what was used
+    yesterday is likelier to be used today. The bytes are filled greedily by seconds saved per byte, which wastes less than
+    one segment.
     """
 
-    nbytes: int = 4 << 30
-    ttl: float = 30 * 86_400.0
-    half_life: float = 3 * 86_400.0
-    least: float = 0.0
+    nbytes: int = 4 << 30  # bytes to keep at most
+    ttl: float = 30 * 86_400.0  # seconds; a segment that was not used for longer is not kept
+    half_life: float = 3 * 86_400.0  # seconds
+    min_saving: float = 0.0  # seconds a day; a segment that is expected to save no more is not kept
 
     def __post_init__(self) -> None:
         if self.nbytes < 0 or self.ttl <= 0 or self.half_life <= 0:
-            raise InvalidInput("a schedule needs bytes of 0 or more, and a time to live and a half-life above 0.")
+            raise InvalidInput(f"{self}: give bytes of 0 or more, and a ttl and a half-life above 0 seconds.")
 
-    def worth(self, held: SegmentStats, now: float) -> float:
-        """Return the seconds that an entry is expected to save in a day."""
-        age = max(now - held.made, 3_600.0)  # a first hour says little about a day
-        rest = max(now - held.used, 0.0)
-        return (held.uses + 1) / age * 86_400.0 * math.exp2(-rest / self.half_life) * held.saved
+    def saving(self, segment: SegmentStats, now: float) -> float:
+        """Return the seconds that a segment is expected to save in a day."""
+        age = max(now - segment.created, 3_600.0)  # a first hour says little about a day
+        idle = max(now - segment.used, 0.0)
+        return (segment.uses + 1) / age * 86_400.0 * math.exp2(-idle / self.half_life) * segment.seconds
 
-    def keep(self, entries: Sequence[SegmentStats], now: float) -> list[str]:
-        """Return the ids to keep, the worthiest for its bytes first. O(n log n)."""
-        alive = [(self.worth(e, now), e) for e in entries if now - e.used <= self.ttl]
-        alive = [(worth, e) for worth, e in alive if worth > self.least]
-        alive.sort(key=lambda pair: (-pair[0] / max(pair[1].nbytes, 1), pair[1].id))
-        kept, left = [], self.nbytes
-        for _, entry in alive:
-            if entry.nbytes <= left:
-                kept.append(entry.id)
-                left -= entry.nbytes
+    def keep(self, segments: Sequence[SegmentStats], now: float) -> list[str]:
+        """Return the ids to keep, by seconds saved per byte, the highest first. O(n log n)."""
+        rated = [(self.saving(s, now), s) for s in segments if now - s.used <= self.ttl]
+        rated = [(saving, s) for saving, s in rated if saving > self.min_saving]
+        rated.sort(key=lambda pair: (-pair[0] / max(pair[1].nbytes, 1), pair[1].id))
+        kept, free = [], self.nbytes
+        for _, segment in rated:
+            if segment.nbytes <= free:
+                kept.append(segment.id)
+                free -= segment.nbytes
         return kept

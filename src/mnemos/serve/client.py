@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from mnemos.cube import MemCube, Page
 from mnemos.errors import MnemosError, StoreError
 from mnemos.serve.requests import ApiRequest
 from mnemos.serve.requests import ServerError as ServerError
 from mnemos.serve.verbs import SpaceVerbs
+from mnemos.text.recall.filters import Filters
 
 try:
     import httpx
@@ -43,7 +44,7 @@ class RemoteSpace(SpaceVerbs):
         """Send a request and return its result."""
         return self.client.send(build())
 
-    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written; see `Space.cubes`."""
         page = self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
         return replace(page, read=lambda at: self.cubes(limit=limit, cursor=at, **filters))
@@ -82,7 +83,7 @@ class AsyncRemoteSpace(SpaceVerbs):
         """Send a request and return its result."""
         return await self.client.send(build())
 
-    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> AsyncPage:
+    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> AsyncPage:
         """Return current cubes in the order in which they were written: `async for cube in await space.cubes()`."""
         page = await self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
         return AsyncPage(page.items, page.next_cursor, lambda at: self.cubes(limit=limit, cursor=at, **filters))

@@ -47,7 +47,7 @@ def ready(request: Request) -> Json:
 def timeline(access: SpaceAccess, asked: Annotated[models.Timeline, Query()]) -> Json:
     """How much happened when, in at most 400 buckets; with `as_of` as was believed then. One scan in SQL, O(N)."""
     with access.open("read") as space:
-        found = overview.timeline(space, **asked.model_dump())
+        found = overview.timeline(space, **asked.given())
         first, last = (None if t is None else t.isoformat() for t in (found.first, found.last))
         buckets = [{"start": start.isoformat(), "n": n} for start, n in found.buckets]
         return Json({"by": found.by, "first": first, "last": last, "buckets": buckets})

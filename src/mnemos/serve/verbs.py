@@ -8,8 +8,9 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
+from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
@@ -18,6 +19,8 @@ from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_st
 from mnemos.space import Space
 from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.forget.policy import Faded
+from mnemos.text.recall.filters import Filters, Time
+from mnemos.text.recall.view import SearchMethod
 
 if TYPE_CHECKING:
     from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
@@ -72,15 +75,45 @@ class SpaceVerbs(ABC):
         return self._add(list(messages), decide, idempotency_key, responses.cubes)
 
     @verb
-    def search(self, /, query: str, k: int = 10, **options: Any) -> ApiRequest[list[Hit]]:
-        return self._post("search", responses.hits, query=query, k=k, **options)
+    def search(
+        self,
+        /,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: Time = None,
+        method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[list[Hit]]:
+        return self._post("search", responses.hits, query=query, k=k, asked_at=asked_at, method=method, **filters)
 
     @verb
-    def search_sessions(self, /, query: str, k: int = 10, **options: Any) -> ApiRequest[Sequence[SessionHit]]:
+    def search_sessions(
+        self,
+        /,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: Time = None,
+        method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[Sequence[SessionHit]]:
+        options = {"asked_at": asked_at, "method": method, **filters}
         return self._post("search_sessions", responses.sessions, query=query, k=k, **options)
 
     @verb
-    def context(self, /, question: str, **options: Any) -> ApiRequest[str]:
+    def context(
+        self,
+        /,
+        question: str,
+        *,
+        tokens: int = 800,
+        k: int = 40,
+        asked_at: Time = None,
+        quarantine: bool = True,
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[str]:
+        options = {"tokens": tokens, "k": k, "asked_at": asked_at, "quarantine": quarantine, **filters}
         return self._post("context", lambda data: str(data["context"]), question=question, **options)
 
     @verb
@@ -104,12 +137,28 @@ class SpaceVerbs(ABC):
         return ApiRequest("DELETE", self._cube(cube_id), lambda data: list(data["removed"]))
 
     @verb
-    def forget(self, /, ids: Sequence[str] = (), **chosen: Any) -> ApiRequest[Receipt]:
-        return self._post("forget", responses.receipt, ids=list(ids), **chosen, preview=False)
+    def forget(
+        self,
+        /,
+        ids: Sequence[str] = (),
+        *,
+        query: str | None = None,
+        everything: bool = False,
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[Receipt]:
+        return self._forget(responses.receipt, ids, query=query, everything=everything, **filters, preview=False)
 
     @verb
-    def forget_preview(self, /, ids: Sequence[str] = (), **chosen: Any) -> ApiRequest[Sequence[MemCube]]:
-        return self._post("forget", responses.cubes, ids=list(ids), **chosen, preview=True)
+    def forget_preview(
+        self,
+        /,
+        ids: Sequence[str] = (),
+        *,
+        query: str | None = None,
+        everything: bool = False,
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[Sequence[MemCube]]:
+        return self._forget(responses.cubes, ids, query=query, everything=everything, **filters, preview=True)
 
     @verb
     def facts(
@@ -148,11 +197,11 @@ class SpaceVerbs(ABC):
 
     @verb
     def archive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
-        return self._post("archive", lambda data: list(data["changed"]), ids=list(ids), back=False)
+        return self._post("archive", lambda data: list(data["changed"]), ids=check_texts(ids, "ids"), back=False)
 
     @verb
     def unarchive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
-        return self._post("archive", lambda data: list(data["changed"]), ids=list(ids), back=True)
+        return self._post("archive", lambda data: list(data["changed"]), ids=check_texts(ids, "ids"), back=True)
 
     @verb
     def restore(self, /, rows: Iterable[Row] | AsyncIterable[Row]) -> ApiRequest[tuple[int, int]]:
@@ -171,6 +220,9 @@ class SpaceVerbs(ABC):
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
         body = {"messages": messages, "decide": decide}
         return ApiRequest("POST", f"{self.path}/cubes", read, body, headers=headers)
+
+    def _forget(self, read: Callable[[Any], T], ids: Sequence[str], **chosen: Any) -> ApiRequest[T]:
+        return self._post("forget", read, ids=check_texts(ids, "ids"), **chosen)
 
     def _post(self, route: str, read: Callable[[Any], T], /, **body: Any) -> ApiRequest[T]:
         return ApiRequest("POST", f"{self.path}/{route}", read, given(body))

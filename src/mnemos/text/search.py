@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
@@ -17,7 +18,7 @@ from mnemos.store.base import Filter
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.current import asks_past, living_first
-from mnemos.text.recall.filters import make_filter
+from mnemos.text.recall.filters import Filters, make_filter
 from mnemos.text.recall.known import known_first, stating
 from mnemos.text.recall.live import Rank
 from mnemos.text.recall.query import Query, make_query
@@ -28,7 +29,7 @@ STRENGTHENED = 3  # hits of a search that count as recalled: what stands further
 
 
 def find(
-    space: TextMemory, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+    space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
 
@@ -71,7 +72,7 @@ def unwaited(space: TextMemory, query: str) -> Iterator[bool]:
 
 
 def find_sessions(
-    space: TextMemory, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+    space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[SessionHit]:
     """Return the sessions, best first; see `Space.search_sessions`."""
 
@@ -86,12 +87,15 @@ def find_sessions(
 def _ask(
     space: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
 ) -> list[R]:
-    if not isinstance(query, str) or not query.strip():
+    if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidInput(f"k is {k!r}, expected a whole number of 1 or more.")
+    check_count(k, "k")
     if method not in get_args(SearchMethod):
         raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
+    if filter.state == "archived" and filter.as_of is None:
+        raise InvalidInput(
+            'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
+        )
     query = clean(query)
     vector = None if method == "words" else _embed(space, query)
     question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())

@@ -116,7 +116,7 @@ def reuse(seed: int, cubes: int = 40) -> dict[str, Any]:
     """Measure the time to the first token of an answer about cubes that were activated before."""
     import torch
 
-    from mnemos.migrate.prefill import render
+    from mnemos.migrate.pieces import render
     from mnemos.system import Mnemos
 
     model, tokenizer = llama(seed), Letters()
@@ -137,13 +137,13 @@ def reuse(seed: int, cubes: int = 40) -> dict[str, Any]:
             seconds["prefill"].append(time.perf_counter() - start)
             for tier in ("disk", "ram"):
                 if tier == "disk":
-                    space.shelf.cool()
+                    space.activations.free_ram()
                 start = time.perf_counter()
                 active = space.activate(ids, model, tokenizer)
                 active.generate(question, **options)
                 seconds[tier].append(time.perf_counter() - start)
-                if active.found[tier] != cubes:
-                    raise RuntimeError(f"only {active.found} came from {tier}")
+                if active.sources[tier] != cubes:
+                    raise RuntimeError(f"only {active.sources} came from {tier}")
         long = options | {"max_new_tokens": 32}
         answers["prefill"] = model.generate(asked, attention_mask=torch.ones_like(asked), **long)[:, asked.shape[1] :]
         answers["ram"] = active.generate(question, **long)

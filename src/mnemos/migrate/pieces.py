@@ -1,0 +1,91 @@
+"""The pieces of a prompt: each cube rendered, tokenised, and named by a digest of all that its keys and values depend on."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from mnemos.cube import MemCube
+from mnemos.errors import InvalidInput
+from mnemos.migrate.base import Mode, Render, tokenize
+
+
+def render(cube: MemCube) -> str:
+    """Return a cube as a line of a prompt: date, speaker and text."""
+    return f"[{cube.at:%Y-%m-%d}] {cube.speaker + ': ' if cube.speaker else ''}{cube.text}\n"
+
+
+@dataclass
+class Piece:
+    """The part of a prompt that one cube makes."""
+
+    cube: MemCube
+    tokens: list[int]
+    digest: str  # of the model, the mode, the tokens, and in mode "exact" of the pieces before
+    parents: tuple[str, ...]  # ids of the cubes that the keys and values depend on, its own last
+
+    @property
+    def id(self) -> str:
+        """The id of the KV cube that holds its keys and values."""
+        return base64.b32encode(bytes.fromhex(self.digest)[:10]).decode("ascii").lower()
+
+
+def to_pieces(
+    cubes: Sequence[MemCube], model: str, tokenizer: Any, mode: Mode, render: Render, bits: int | None
+) -> list[Piece]:
+    """Return the pieces of a prompt; `model` is its fingerprint, and `bits` how its keys and values are stored.
+
+    In mode "exact" the first piece starts with the tokenizer's BOS token, if it has one. Raises InvalidInput for a cube
+    without tokens.
+    """
+    pieces: list[Piece] = []
+    bos = getattr(tokenizer, "bos_token_id", None)
+    for cube in cubes:
+        tokens = tokenize(tokenizer, render(cube))
+        if mode == "exact" and not pieces and bos is not None:
+            tokens = [bos, *tokens]
+        if not tokens:
+            raise InvalidInput(f"cube {cube.id!r} has no tokens: leave it out, or give a `render` that returns text.")
+        before = pieces[-1] if pieces and mode == "exact" else None
+        key = [mode, model, bits, before and before.digest, cube.id, tokens]
+        digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=32).hexdigest()
+        pieces.append(Piece(cube, tokens, digest, (*(before.parents if before else ()), cube.id)))
+    return pieces
+
+
+@dataclass
+class Fingerprints:
+    """Digests of models: of the configuration and all weights, computed again only when a weight has changed."""
+
+    _known: weakref.WeakKeyDictionary[Any, tuple[int, str]] = field(default_factory=weakref.WeakKeyDictionary)
+
+    def of(self, model: Any) -> str:
+        """Return the digest of a model. O(parameters) when the model is new or changed."""
+        version = hash(tuple((p.data_ptr(), p._version) for p in model.parameters()))
+        known = self._known.get(model)
+        if known is None or known[0] != version:
+            digest = hashlib.blake2b(digest_size=32)
+            config = {name: value for name, value in model.config.to_dict().items() if not name.startswith("_")}
+            digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+            for name, weight in sorted(model.state_dict().items()):
+                digest.update(name.encode() + str(weight.dtype).encode())
+                digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            known = self._known[model] = (version, digest.hexdigest())
+        return known[1]
+
+
+def check_model(model: Any) -> None:
+    """Raise InvalidInput for a model with layers that do not hold all tokens."""
+    config = model.config.get_text_config(decoder=True)
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()) or getattr(config, "sliding_window", None):
+        raise InvalidInput(
+            f"{type(model).__name__} has layers with a sliding window, which do not hold all tokens: "
+            "cubes can be activated only for models without one."
+        )
