@@ -119,7 +119,7 @@ def test_stored_text_cannot_drive_the_terminal_or_be_read_as_markup(run):
 
 def test_methods_are_listed_with_their_papers_and_each_address_exists(run):
     listed = data(run("methods", "--json"))
-    assert {"words", "vectors", "hybrid", "dates", "context"} <= {m["name"] for m in listed}
+    assert {"bm25", "cosine", "hybrid", "dates", "context"} <= {m["name"] for m in listed}
     assert len(listed) == len(all_entries())
     papers = {p["title"]: p["arxiv"] for m in listed for p in m["papers"]}
     assert papers["Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks"] == "1908.10084"

@@ -57,7 +57,7 @@ def test_a_policy_is_set_shown_and_applied(told):
     told("policy", "--law", "fifo", "--set", "cubes=1")
     assert json.loads(told("policy", "--json"))["cubes"] == 1
     assert len(json.loads(told("policy", "--preview", "--json"))["archived"]) == 1  # one is superseded already
-    assert json.loads(told("consolidate", "--json"))["faded"]["archived"]
+    assert json.loads(told("consolidate", "--json"))["forgotten"]["archived"]
     told("policy", "--set", "cubes=null")
     assert json.loads(told("policy", "--json"))["cubes"] is None
     told("policy", "--law", "nothing", code=1)

@@ -52,7 +52,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("GET", "/v1/spaces/{space}/runs", "read"),
     ("POST", "/v1/spaces/{space}/cubes/{id}/pin", "write"),
     ("POST", "/v1/spaces/{space}/archive", "write"),
-    ("POST", "/v1/spaces/{space}/fade", "erase"),
+    ("POST", "/v1/spaces/{space}/apply-policy", "erase"),
     ("GET", "/v1/spaces/{space}/policy", "read"),
     ("PUT", "/v1/spaces/{space}/policy", "write"),
     ("GET", "/v1/spaces/{space}/stats", "read"),
@@ -63,7 +63,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
 BODIES = {
     "cubes": {"content": "new"}, "search": {"query": "key"}, "context": {"question": "key"},
     "rollback": {"version": 1}, "forget": {"query": "stone", "preview": False}, "consolidate": {},
-    "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "fade": {"preview": False},
+    "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "apply-policy": {"preview": False},
     "policy": {"cubes": 0}, "keys": {"name": "n", "spaces": ["ana"], "rights": ["read"]},
 }  # fmt: skip
 
@@ -237,7 +237,7 @@ def test_a_cube_through_its_life(client):
 
 def test_a_list_comes_in_pages_and_takes_the_filters(client):
     messages = [{"content": f"n{i}", "speaker": "AB"[i % 2], "metadata": {"i": i}} for i in range(7)]
-    client.post("/v1/spaces/ana/cubes", json={"messages": messages, "decide": False})
+    client.post("/v1/spaces/ana/cubes", json={"messages": messages, "reconcile": False})
     found, cursor = [], ""
     while cursor is not None:
         page = client.get("/v1/spaces/ana/cubes", params={"limit": 2, "speaker": "A", "cursor": cursor or 0}).json()

@@ -15,7 +15,7 @@ from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
 from mnemos.text.forget.policy import Policy
 
-NUMBERS = ("below", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
+NUMBERS = ("min_retention", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
 
 
 def consolidate(
@@ -43,7 +43,7 @@ def consolidate(
             table.add_row(f"{name} written", f"{count:,}")
         counts = {
             "removed": done.removed, "linked": done.linked, "looked at by the reasoner": done.reconsidered,
-            "promoted": done.promoted, "archived": len(done.faded.archived), "erased": len(done.faded.erased),
+            "promoted": done.promoted, "archived": len(done.forgotten.archived), "erased": len(done.forgotten.erased),
         }  # fmt: skip
         for name, count in counts.items():
             if count:
@@ -164,12 +164,12 @@ def policy(
             if not preview:
                 here.policy = now
         if preview:
-            faded = here.fade(preview=True)
+            forgotten = here.apply_policy(preview=True)
             if t.json:
-                t.say(asdict(faded))
+                t.say(asdict(forgotten))
             else:
                 t.out.print(
-                    f"{len(faded.archived):,} would be archived, {len(faded.erased):,} erased; nothing was changed"
+                    f"{len(forgotten.archived):,} would be archived, {len(forgotten.erased):,} erased; nothing was changed"
                 )
             return
         if t.json:

@@ -22,7 +22,7 @@ from mnemos.serve import models, routes
 from mnemos.serve.keys import Access
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
-from mnemos.text.search import unwaited
+from mnemos.text.search import try_lock
 
 AT_ONCE = max(2, os.cpu_count() or 2)  # questions of one space in threads
 LEARNING = 4 * AT_ONCE  # those whose vectors are made: more than cores, so that none of these waits for the event loop
@@ -106,10 +106,10 @@ def _light(access: Access, body: models.Search) -> bool:
 def _at_once(access: Access, body: models.Search) -> Json | None:
     """Return the answer to a search if it takes no wait."""
     try:
-        with access.unwaited() as space:
+        with access.try_lock() as space:
             if space is None:
                 return None
-            with unwaited(space.text, body.query) as ready:
+            with try_lock(space.text, body.query) as ready:
                 return routes.search(access, body) if ready else None
     except StoreBusy:
         return None
@@ -117,8 +117,8 @@ def _at_once(access: Access, body: models.Search) -> Json | None:
 
 def _learner(access: Access) -> Callable[[Access, models.Search], None]:
     """Return what has the vector of a question made and kept, and its cosines with what the space holds now."""
-    with access.unwaited() as space:
-        view = None if space is None else space.live.view
+    with access.try_lock() as space:
+        view = None if space is None else space.view.snapshot
 
     def learn(access: Access, body: models.Search) -> None:
         if access.embedder is not None and body.query.strip():

@@ -219,7 +219,7 @@ class SpacePool:
                 self._change.notify_all()
 
     @contextmanager
-    def unwaited(self, name: str) -> Iterator[Space | None]:
+    def try_lock(self, name: str) -> Iterator[Space | None]:
         """Give a space if it is open and nobody opens, closes or removes one; else None. Nobody does meanwhile."""
         with try_lock(self._change) as held:
             there = held and name in self._uses and name not in self._leaving and name in self.memory
@@ -274,10 +274,10 @@ class Access:
         return self._pool.memory.embedder
 
     @contextmanager
-    def unwaited(self) -> Iterator[Space | None]:
-        """Give the space of the request for reading, if that takes no wait; see `SpacePool.unwaited`."""
+    def try_lock(self) -> Iterator[Space | None]:
+        """Give the space of the request for reading, if that takes no wait; see `SpacePool.try_lock`."""
         self.check("read")
-        with self._pool.unwaited(self.name) as space:
+        with self._pool.try_lock(self.name) as space:
             yield space
 
     def check(self, right: str, *more: str) -> None:

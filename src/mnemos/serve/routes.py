@@ -138,10 +138,10 @@ def add(
 
     With an Idempotency-Key the same request within 24 hours adds nothing and gets the first answer.
     """
-    given, decide = (body.messages, body.decide) if isinstance(body, models.Messages) else ([body], True)
+    given, reconcile = (body.messages, body.reconcile) if isinstance(body, models.Messages) else ([body], True)
     messages = [m.model_dump(exclude_unset=True) for m in given]
     with access.open("write", create=True) as space:
-        write = partial(space.add_many, messages, decide=decide)
+        write = partial(space.add_many, messages, reconcile=reconcile)
         if idempotency_key is None:
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency

@@ -18,9 +18,9 @@ from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
 from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Faded
+from mnemos.text.forget.policy import Forgotten
 from mnemos.text.recall.filters import Filters, Time
-from mnemos.text.recall.view import SearchMethod
+from mnemos.text.recall.snapshot import SearchMethod
 
 if TYPE_CHECKING:
     from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
@@ -63,16 +63,16 @@ class SpaceVerbs(ABC):
 
     @verb
     def add(
-        self, /, content: Any, *, decide: bool = True, idempotency_key: str | None = None, **more: Any
+        self, /, content: Any, *, reconcile: bool = True, idempotency_key: str | None = None, **more: Any
     ) -> ApiRequest[MemCube]:
         message = {"content": content, **given(more)}
-        return self._add([message], decide, idempotency_key, lambda data: responses.cubes(data)[0])
+        return self._add([message], reconcile, idempotency_key, lambda data: responses.cubes(data)[0])
 
     @verb
     def add_many(
-        self, /, messages: Iterable[Row], *, decide: bool = True, idempotency_key: str | None = None
+        self, /, messages: Iterable[Row], *, reconcile: bool = True, idempotency_key: str | None = None
     ) -> ApiRequest[list[MemCube]]:
-        return self._add(list(messages), decide, idempotency_key, responses.cubes)
+        return self._add(list(messages), reconcile, idempotency_key, responses.cubes)
 
     @verb
     def search(
@@ -188,8 +188,8 @@ class SpaceVerbs(ABC):
         return self._post("consolidate", responses.consolidation, **options)
 
     @verb
-    def fade(self, /, *, preview: bool = False) -> ApiRequest[Faded]:
-        return self._post("fade", responses.faded, preview=preview)
+    def apply_policy(self, /, *, preview: bool = False) -> ApiRequest[Forgotten]:
+        return self._post("apply-policy", responses.forgotten, preview=preview)
 
     @verb
     def pin(self, /, cube_id: str, *, on: bool = True) -> ApiRequest[None]:
@@ -216,9 +216,9 @@ class SpaceVerbs(ABC):
         """Build the request for all cubes; the response has a row a line."""
         return self._get("export", dict)
 
-    def _add(self, messages: list[Any], decide: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
+    def _add(self, messages: list[Any], reconcile: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
-        body = {"messages": messages, "decide": decide}
+        body = {"messages": messages, "reconcile": reconcile}
         return ApiRequest("POST", f"{self.path}/cubes", read, body, headers=headers)
 
     def _forget(self, read: Callable[[Any], T], ids: Sequence[str], **chosen: Any) -> ApiRequest[T]:

@@ -17,7 +17,7 @@ from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Policy
 from mnemos.text.forget.strengthen import Recalls
-from mnemos.text.recall.live import LiveView
+from mnemos.text.recall.view import CurrentView
 
 
 class TextMemory:
@@ -38,7 +38,7 @@ class TextMemory:
         self.name, self.store, self.embedder, self.clock = name, store, embedder, clock
         self.rules = RuleReasoner()
         self.reasoner = reasoner or self.rules
-        self.live = LiveView(store, name)
+        self.view = CurrentView(store, name)
         self.recalls = Recalls(store)
         self._model_key: int | None = None
 
