@@ -39,13 +39,8 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
     },
     "circles": {
-        "mnemos.serve.client <-> mnemos.serve.verbs": TODAY,
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
-        "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
-        "mnemos.activation.compress.inputs <-> mnemos.activation.compress.xquant": TODAY,
-        "mnemos.activation.recall.blocks <-> mnemos.activation.recall.blockstore": TODAY,
-        "mnemos.bench.run <-> mnemos.bench.text.scale": TODAY,
     },
     "stores_outside_store": {
         "mnemos.bench.machine": TODAY,
@@ -57,6 +52,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.inspect.fading": TODAY,
         "mnemos.inspect.graph": TODAY,
         "mnemos.migrate.prefill": TODAY,
+        "mnemos.serve.access": TODAY,
         "mnemos.serve.keys": TODAY,
         "mnemos.serve.limits": TODAY,
         "mnemos.serve.page_routes": TODAY,
@@ -86,15 +82,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.cli.serve.serve": TODAY,
     },
     "duck_typing": {
-        "mnemos.activation.attach": TODAY,
-        "mnemos.activation.compress.inputs": TODAY,
-        "mnemos.activation.forget.probe": TODAY,
-        "mnemos.activation.forget.scope": TODAY,
-        "mnemos.activation.layer": TODAY,
-        "mnemos.activation.method": TODAY,
-        "mnemos.activation.presets": TODAY,
-        "mnemos.activation.recall.blocks": TODAY,
-        "mnemos.activation.recall.longmem": TODAY,
         "mnemos.store.sqlite.files": TODAY,
     },
 }

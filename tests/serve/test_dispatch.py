@@ -77,14 +77,14 @@ def ask(memory):
 def at_once(monkeypatch):
     """Count the searches that were answered on the event loop, and those that were not."""
     counts = {True: 0, False: 0}
-    before = dispatch._at_once
+    before = dispatch._without_waiting
 
     def counted(access, body):
         answer = before(access, body)
         counts[answer is not None] += 1
         return answer
 
-    monkeypatch.setattr(dispatch, "_at_once", counted)
+    monkeypatch.setattr(dispatch, "_without_waiting", counted)
     return counts
 
 

@@ -8,7 +8,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
@@ -22,21 +22,18 @@ from mnemos.text.forget.policy import Forgotten
 from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod
 
-if TYPE_CHECKING:
-    from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
-
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 class Verb(Protocol[P, T_co]):
-    """A method that returns a result in a `RemoteSpace`, and one to be awaited in an `AsyncRemoteSpace`."""
+    """A method that returns its result in a blocking space, and a coroutine in an asynchronous one."""
 
     @overload
-    def __get__(self, space: RemoteSpace, owner: Any = None) -> Callable[P, T_co]: ...
+    def __get__(self, space: BlockingVerbs, owner: Any = None) -> Callable[P, T_co]: ...
     @overload
-    def __get__(self, space: AsyncRemoteSpace, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+    def __get__(self, space: AsyncVerbs, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
 
 
 def verb(build: Callable[Concatenate[SpaceVerbs, P], ApiRequest[T]]) -> Verb[P, T]:
@@ -232,3 +229,19 @@ class SpaceVerbs(ABC):
 
     def _cube(self, cube_id: str) -> str:
         return f"{self.path}/cubes/{path_segment(cube_id)}"
+
+
+class BlockingVerbs(SpaceVerbs):
+    """Verbs that return their result."""
+
+    @abstractmethod
+    def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""
+
+
+class AsyncVerbs(SpaceVerbs):
+    """Verbs to be awaited."""
+
+    @abstractmethod
+    async def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""
