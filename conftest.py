@@ -101,7 +101,9 @@ def run(example, script):
 
 def difference(expected, printed):
     """Return how an output differs from the expected one; None if it does not."""
-    expected, printed = (re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).strip() + "\n" for text in (expected, printed))
+    expected, printed = (
+        re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).strip() + "\n" for text in (expected, printed)
+    )
     if doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS):
         return None
     return f"expected:\n{expected}\nprinted:\n{printed}"
