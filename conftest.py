@@ -29,7 +29,7 @@ from sybil.parsers.markdown import CodeBlockParser
 ROOT = Path(__file__).parent
 SKIPPED = re.compile(r"<!-- (not run: .+|ci:\w+) -->\n[ \t]*$")
 OUTPUT = re.compile(r"\s*^[ \t]*```text\n(.*?)^[ \t]*```$", re.MULTILINE | re.DOTALL)
-VARIABLES = {"MNEMOS_CONFIG": os.devnull, "NO_COLOR": "1", "COLUMNS": "120", "TERM": "dumb"}
+VARIABLES = {"NO_COLOR": "1", "COLUMNS": "120", "TERM": "dumb"}
 
 
 def setup(namespace):
@@ -38,7 +38,9 @@ def setup(namespace):
     namespace["_page"] = {"folder": folder, "before": Path.cwd(), "environ": dict(os.environ), "processes": []}
     namespace["ROOT"] = ROOT
     os.chdir(folder.name)
-    os.environ.update(VARIABLES, HOME=folder.name, MNEMOS_ROOT=str(Path(folder.name, ".mnemos")))
+    home = Path(folder.name)
+    os.environ.update(VARIABLES, HOME=folder.name, XDG_CONFIG_HOME=str(home / ".config"), MNEMOS_ROOT=str(home / ".mnemos"))
+    os.environ.pop("MNEMOS_CONFIG", None)
 
 
 def teardown(namespace):
