@@ -85,7 +85,7 @@ def test_what_was_registered_is_kept_with_the_method():
         "x", papers=(paper,), task="records", baselines=("random",), phase="decode", unmeasured="needs a GPU"
     )
     assert method(target := named("mnemos.activation.forget.x")) is target
-    entry = registry._ENTRIES["activation", "x"]
+    entry = registry._ENTRIES["activation", "forget", "x"]
     assert (entry.papers, entry.task, entry.baselines) == ((paper,), "records", ("random",))
     assert (entry.phase, entry.unmeasured) == ("decode", "needs a GPU")
 
@@ -106,18 +106,19 @@ def test_the_signature_that_a_data_class_writes_is_no_docstring():
         register("bare")(Bare)
 
 
-def test_a_taken_name_is_refused_within_a_form_only(house):
+def test_a_taken_name_is_refused_within_an_operation_only(house):
     register("x")(named("mnemos.text.forget.x"))
     register("x")(named("mnemos.text.forget.x"))  # the same module, imported again
     register("x")(named("mnemos.activation.forget.x"))
+    register("x")(named("mnemos.text.systems.x"))
     with pytest.raises(ValueError, match=r"'x' is taken by mnemos\.text\.forget\.x\..*: choose another name"):
-        register("x")(named("mnemos.text.recall.y"))
+        register("x")(named("mnemos.text.forget.y"))
 
 
 def test_two_modules_of_one_name_are_found_even_if_nobody_imports_both(house):
     house("mnemos.text.forget.a", METHOD.format("twice"), imported=False)
-    house("mnemos.text.recall.b", METHOD.format("twice"), imported=False)
-    with pytest.raises(ValueError, match=r"'twice' of mnemos\.text\.recall\.b is taken by mnemos\.text\.forget\.a"):
+    house("mnemos.text.forget.b", METHOD.format("twice"), imported=False)
+    with pytest.raises(ValueError, match=r"'twice' of mnemos\.text\.forget\.b is taken by mnemos\.text\.forget\.a"):
         names()
 
 
@@ -161,6 +162,32 @@ def test_the_kind_is_the_contract_that_fits_and_chooses_among_forms(house):
     assert [e.form for e in all_entries(kind="curve")] == ["text"]
 
 
+def test_a_room_may_have_contracts_of_its_own(house, monkeypatch):
+    class Slope(Protocol):
+        """A contract of a room."""
+
+        steep: float
+
+    base = ModuleType("mnemos.text.forget.base")
+    base.KINDS = {"slope": Slope}
+    monkeypatch.setattr(Slope, "__module__", "mnemos.text.forget.base")
+    monkeypatch.setitem(sys.modules, "mnemos.text.forget.base", base)
+    house("mnemos.text.forget.random", CURVE.format("here"))
+    house("mnemos.text.recall.random", CURVE.format("elsewhere"))
+    (registry._HOME / "text" / "forget" / "base.py").touch()
+    assert get("here", kind=Slope).kind == "slope"
+    assert get("elsewhere", kind=Curve).kind == "curve"
+
+
+def test_a_law_and_a_system_may_share_a_name_and_the_kind_chooses(house):
+    house("mnemos.text.forget.hema", CURVE.format("hema"))
+    house("mnemos.text.systems.hema", METHOD.format("hema"))
+    assert get("hema", kind=Curve).operation == "forget"
+    assert get("hema", kind="component").operation == "systems"
+    with pytest.raises(InvalidInput, match="'hema' is the name of 2 methods: choose one with kind='curve' or kind="):
+        get("hema")
+
+
 def test_a_method_of_another_kind_answers_with_those_of_the_kind(house):
     house("mnemos.text.forget.m", CURVE.format("steady"), METHOD.format("plain"))
     with pytest.raises(NotFound, match="'plain' is of kind 'component', not 'curve': choose from steady"):
@@ -177,7 +204,7 @@ def test_a_class_that_is_no_contract_is_refused():
 def test_a_missing_extra_is_named_and_the_method_is_still_listed(house, monkeypatch):
     house("mnemos.activation.forget.cut", METHOD.format("cut"), imported=False)
     monkeypatch.setattr(registry, "installed", lambda form: form != "activation")
-    assert names()["activation", "cut"] == "mnemos.activation.forget.cut"
+    assert names()["activation", "forget", "cut"] == "mnemos.activation.forget.cut"
     assert all_entries() == []
     with pytest.raises(
         NotFound, match=r"'cut' is a method of form 'activation', which needs torch: pip install 'mnemos\[torch\]'"
@@ -224,6 +251,29 @@ def test_a_function_satisfies_a_contract_of_one_call():
 
     assert satisfies(named("mnemos.text.x"), Call)
     assert not satisfies(lambda other: None, Call)
+
+
+def test_a_class_is_not_its_own_call():
+    class Call(Protocol):
+        def __call__(self, *args, **kwargs): ...
+
+    class Called:
+        def __call__(self, any): ...
+
+    class NotCalled: ...
+
+    assert satisfies(Called, Call)
+    assert not satisfies(NotCalled, Call)
+
+
+def test_a_contract_that_is_no_protocol_is_a_base_class():
+    class Layer: ...
+
+    class Mine(Layer): ...
+
+    assert satisfies(Mine, Layer)
+    assert not satisfies(Curve, Layer)
+    assert not satisfies(named("mnemos.text.x"), Layer)
 
 
 def fresh(code, *arguments):

@@ -28,17 +28,36 @@ class Floor:
     purpose: str
 
 
+FORMS = ("text", "activation", "parametric", "neural", "footprint")  # none imports another: only `migrate` knows two
 FLOORS = (
-    Floor("doors", ("cli", "serve", "agents", "adapters", "bench"), "who comes in: people, programs, frameworks, benchmarks"),
-    Floor("house", ("", "system", "space"), "what a user imports: `Mnemos` hands out spaces, `Space` has the verbs"),
-    Floor("bridges", ("inspect", "migrate", "transfer"), "a space seen from above, one form into another, imports and exports"),
-    Floor("forms", ("text", "activation", "parametric", "neural", "footprint"), "the methods, by form and operation"),
-    Floor("keeping", ("guard", "store"), "rows and files, and who may read, change and erase them"),
-    Floor("judging", ("reason", "embed", "index"), "what a text says, what it means, where its words are"),
-    Floor("ground", ("cube", "facts", "errors", "config", "credentials", "registry"), "data without behaviour, and names"),
-)  # fmt: skip
-FORMS = FLOORS[3].parts  # a form never imports another: only `migrate` knows two
-TEXT_VERBS = ("add", "search", "revise", "records", "upkeep", "system", "systems")  # they compose the rooms of text/
+    Floor(
+        "interfaces", ("cli", "serve", "agents", "adapters", "bench"), "for people, programs, frameworks, measurements"
+    ),
+    Floor("api", ("", "system", "space"), "what a user imports: `Mnemos` opens spaces, `Space` has the verbs"),
+    Floor(
+        "services",
+        ("inspect", "migrate", "transfer"),
+        "views of a whole space, one form into another, import and export",
+    ),
+    Floor("forms", FORMS, "the methods, by form and operation"),
+    Floor("storage", ("guard", "store"), "rows and files, and who may read, change and erase them"),
+    Floor("analysis", ("reason", "embed", "index"), "what a text says, what it means, which words it has"),
+    Floor(
+        "ground",
+        ("cube", "facts", "errors", "arguments", "config", "credentials", "registry"),
+        "data without behaviour, and names",
+    ),
+)
+TEXT_VERBS = (
+    "add",
+    "search",
+    "read",
+    "revise",
+    "records",
+    "upkeep",
+    "system",
+    "systems",
+)  # they compose the rooms of text/
 STORES = ("sqlite", "postgres")  # in store/: nobody outside store/ names them
 
 

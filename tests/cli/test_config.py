@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from mnemos import config
 from mnemos.cli import app
-from mnemos.config import GENERAL, SECRETS, ConfigFile, secret
+from mnemos.config import GENERAL, ConfigFile
+from mnemos.credentials import SECRETS, secret
 from mnemos.errors import InvalidInput
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -92,7 +93,7 @@ def test_an_option_counts_more_than_the_environment_and_that_more_than_the_file(
 
 
 def test_every_setting_of_the_server_is_tested_here(serve):
-    assert list(VALUES) == list(serve.Serve.model_fields)
+    assert list(VALUES) == list(serve.ServeSettings.model_fields)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -118,7 +119,7 @@ def test_the_settings_of_the_server_have_the_same_order(serve, name, monkeypatch
 def test_serve_takes_every_setting_as_an_option_and_says_the_same_of_it(serve):
     command = typer.main.get_command(app).commands["serve"]
     options = {param.opts[0]: param for param in command.params}
-    for name, field in serve.Serve.model_fields.items():
+    for name, field in serve.ServeSettings.model_fields.items():
         option = options["--name" if name == "names" else "--" + name.replace("_", "-")]
         default = "" if field.default in (None, (), False) and name != "drain" else f" (default: {field.default})"
         assert option.help == field.description + default
@@ -165,20 +166,20 @@ def test_empty_means_not_set(file, monkeypatch):
     ("text", "told"),
     [
         ('rot = "/x"', "unknown setting 'rot' in FILE. Did you mean root?"),
-        ("port = 5", "unknown setting 'port' in FILE. There are root, space, embedder, reasoner. The settings of the "
-                     "server stand in [serve]."),
+        ("port = 5", "unknown setting 'port' in FILE. Use root, space, embedder, reasoner. Settings of the "
+                     "server belong in [serve]."),
         ("[serve]\nprot = 5", "unknown setting 'prot' in [serve] of FILE. Did you mean port?"),
         ("[serve]\nlog_levle = 'info'", "Did you mean log_level"),
         ("[serve]\nport = 70000", "serve.port (file FILE): Input should be less than or equal to 65535, not 70000."),
         ("[serve]\nlog_level = 'loud'", "not 'loud'"),
-        ("[serve]\nupstream = 'http://ana:CANARY@host/v1'", "serve.upstream (file FILE): it holds a name or a password"),
-        ("[serve]\ntls_cert = 'x.pem'", "TLS needs both"),
-        ("[serve]\nupstream_key = 'CANARY'", "Keys stand in the environment only: MNEMOS_UPSTREAM_KEY"),
-        ("OPENAI_API_KEY = 'CANARY'", "Keys stand in the environment only"),
-        ("root = 5", 'FILE: root is to be a text, such as root = "…", not 5.'),
-        ("serve = 5", "serve is a table"),
-        ("root = ", "FILE is no TOML: Invalid value (at "),
-        ("a" * 5 + " = \udcff", "FILE is no TOML: it is not UTF-8."),
+        ("[serve]\nupstream = 'http://ana:CANARY@host/v1'", "serve.upstream (file FILE): it contains a user name or password"),
+        ("[serve]\ntls_cert = 'x.pem'", "TLS needs both a"),
+        ("[serve]\nupstream_key = 'CANARY'", "Set keys in the environment: MNEMOS_UPSTREAM_KEY"),
+        ("OPENAI_API_KEY = 'CANARY'", "Set keys in the environment"),
+        ("root = 5", 'FILE: root must be a string, for example root = "...", not 5.'),
+        ("serve = 5", "serve must be a table"),
+        ("root = ", "FILE is not valid TOML: Invalid value (at "),
+        ("a" * 5 + " = \udcff", "FILE is not valid TOML: it is not UTF-8."),
     ],
 )  # fmt: skip
 def test_a_file_that_is_wrong_is_told_with_its_name(tmp_path, text, told):
@@ -198,9 +199,9 @@ def test_a_name_in_the_environment_that_no_setting_has_is_told(monkeypatch):
 
 
 def test_a_file_that_is_named_and_not_there_is_an_error(tmp_path, monkeypatch):
-    assert "which --config names" in run("--config", tmp_path / "none.toml", "stats", code=1).stderr
+    assert "--config names" in run("--config", tmp_path / "none.toml", "stats", code=1).stderr
     monkeypatch.setenv("MNEMOS_CONFIG", str(tmp_path / "none.toml"))
-    assert "which MNEMOS_CONFIG names" in run("stats", code=1).stderr
+    assert "MNEMOS_CONFIG names" in run("stats", code=1).stderr
     assert json.loads(run("stats", "--json", code=1).stderr)["type"] == "InvalidInput"
     assert "cannot read" in run("--config", tmp_path, "stats", code=1).stderr
 
@@ -304,7 +305,7 @@ def test_the_guide_names_every_setting_and_its_variable(serve):
     guide = (DOCS / "operate.md").read_text(encoding="utf-8")
     for name in GENERAL:
         assert f"| `{name}` | `MNEMOS_{name.upper()}` |" in guide
-    for name, field in serve.Serve.model_fields.items():
+    for name, field in serve.ServeSettings.model_fields.items():
         [row] = [line for line in guide.splitlines() if line.startswith(f"| `serve.{name}` |")]
         default = "" if field.default in (None, ()) else f"`{json.dumps(field.default)}`"
         assert row.split("|")[2:4] == [f" `{serve.PREFIX}{name.upper()}` ", f" {default} ".replace("  ", " ")]

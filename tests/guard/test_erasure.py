@@ -27,7 +27,7 @@ def derive(space, text, *parents):
     """Store a cube derived from others, as consolidation will."""
     base = space.get(parents[0])
     cube = replace(base, id=f"derived-{text}", text=text, parents=tuple(parents), kind="summary", version=1)
-    space.store.insert(make_entries([cube], space.embedder), space.model_key())
+    space.store.insert(make_entries([cube], space.text.embedder), space.text.model_key())
     return cube
 
 
@@ -108,7 +108,7 @@ def test_nothing_in_particular_is_refused(space, arguments):
 
 
 def test_a_text_that_another_cube_shares_is_no_remain(space):
-    first, second = (space.add("the very same words in both", decide=False) for _ in range(2))
+    first, second = (space.add("the very same words in both", reconcile=False) for _ in range(2))
     assert space.forget([first.id]).verified
     assert space.get(second.id).text == first.text
 

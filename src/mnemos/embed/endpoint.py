@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mnemos.config import secret
+from mnemos.credentials import secret
 from mnemos.embed.base import Progress, Vectors, unit_rows
 from mnemos.errors import EmbedderError, InvalidInput
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from mnemos.arguments import check_flag, check_text, check_texts
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput
+from mnemos.errors import InvalidInput, NotFound
 from mnemos.store.base import Filter
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.store import SqliteStore
@@ -64,21 +64,21 @@ def choose(
     *,
     query: str | None = None,
     everything: bool = False,
-    filters: Mapping[str, Any] | None = None,
-    make_filter: Callable[..., Filter] = Filter,
+    filter: Filter | None = None,
 ) -> tuple[str, list[MemCube]]:
     """Return how and which cubes are meant, derived ones included; nothing is removed.
 
     `query` means the cubes whose own text has all content words of it: a search that guesses would be no way to delete.
-    With `filters` those that match them too. Raises InvalidInput when nothing in particular is chosen.
+    With `filter` those that match it too. Raises InvalidInput when nothing in particular is chosen.
     """
-    filters = {name: value for name, value in (filters or {}).items() if value is not None}
+    ids, everything = check_texts(ids, "ids"), check_flag(everything, "everything")
+    query = None if query is None else check_text(query, "query")
     ways = [name for name, given in (("ids", ids), ("query", query), ("everything", everything)) if given]
-    if len(ways) > 1 or (ids and filters) or (everything and filters):
+    if len(ways) > 1 or (filter is not None and (ids or everything)):
         raise InvalidInput("choose what to forget in one way: ids, a query and/or filters, or everything.")
-    if not ways and not filters:
+    if not ways and filter is None:
         raise InvalidInput("nothing in particular was chosen. Give ids, a query, a filter, or everything=True.")
-    names = list(ids) if ids else [c.id for c in _matching(store, query, make_filter(**{"state": "any", **filters}))]
+    names = list(ids) if ids else [c.id for c in _matching(store, query, filter or Filter(state=None))]
     return (ways or ["filters"])[0], list(store.get(store.family(names)).values())
 
 
@@ -96,6 +96,16 @@ def _matching(store: SqliteStore, query: str | None, filter: Filter) -> Iterable
             versions = [cube] if cube.version == 1 else store.versions(cube.id)
             if not wanted or any(wanted <= set(terms(v.text)) for v in versions):
                 yield cube
+
+
+def forget(
+    store: SqliteStore, ids: Sequence[str], query: str | None, everything: bool, filter: Filter | None, now: datetime
+) -> Receipt:
+    """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
+    chosen_by, cubes = choose(store, ids, query=query, everything=everything, filter=filter)
+    if not cubes:
+        raise NotFound(f"nothing in space {store.space!r} matches; nothing was removed.")
+    return erase(store, chosen_by, cubes, len(store.get(ids)) if ids else len(cubes), now)
 
 
 def erase(store: SqliteStore, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
@@ -118,6 +128,8 @@ def verify(store: SqliteStore, receipt: Receipt) -> list[str]:
     """Search again for what a receipt says is gone; return what was found, as sentences. The texts are not known any more:
     the rows and the raw bytes are searched for the ids.
     """
+    if not isinstance(receipt, Receipt):
+        raise InvalidInput(f"receipt is {receipt!r:.60}, expected what forget() returned, or Receipt.from_json(text).")
     if receipt.space != store.space:
         raise InvalidInput(f"the receipt is of space {receipt.space!r}, not of {store.space!r}.")
     back = set(store.get(receipt.ids))  # these are told of as rows

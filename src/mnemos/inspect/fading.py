@@ -1,30 +1,28 @@
 """A space seen from above: what happened when, what its law says, what would go, and what it takes up.
 
-A *strength* is here what the space's law says that a memory is worth at a moment (`Law.keep`), the number by which it
+A *strength* is here what the space's law says that a memory is worth at a moment (`Law.retention`), the number by which it
 is archived; `MemCube.strength` is only one of the things that the law makes it of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.arguments import check_count
 from mnemos.cube import EPOCH, MemCube, Page, from_micros, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.sqlite import inspect as sql
-from mnemos.text.encode.messages import moment
-from mnemos.text.forget.base import Floats, Lives
-from mnemos.text.forget.policy import Policy, leaving
+from mnemos.text.forget.base import Floats, Histories
+from mnemos.text.forget.policy import Policy, candidates_due
 from mnemos.text.forget.strengthen import DAY
-from mnemos.text.recall.filters import make_filter
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.text.memory import TextMemory
+from mnemos.text.recall.filters import Filters, make_filter
 
 BUCKETS = 400  # of a timeline, at most
 POINTS = 120  # of a curve
@@ -56,7 +54,7 @@ UNITS: dict[str, tuple[Callable[[Ints], Ints], Callable[[int], date]]] = {
 }
 
 
-def timeline(space: Space, *, by: str = "auto", since: Any = None, until: Any = None, **filters: Any) -> Timeline:
+def timeline(space: TextMemory, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
     """Count what happened by day, week, month, year or century (UTC), over the time in which anything did.
 
     "auto" takes the smallest unit that makes no more than 400 buckets. `since` and `until` (half-open) are about when a
@@ -65,8 +63,8 @@ def timeline(space: Space, *, by: str = "auto", since: Any = None, until: Any = 
     """
     if by != "auto" and by not in UNITS:
         raise InvalidInput(f"by is {by!r}: use {', '.join(UNITS)} or auto.")
-    bounds = [None if m is None else to_micros(m) for m in (moment(since, "since"), moment(until, "until"))]
-    found = sql.days(space.store, make_filter(**filters), *bounds)
+    filter = make_filter(**filters)
+    found = sql.days(space.store, replace(filter, since=None, until=None), filter.since, filter.until)
     if found.first is None or found.last is None:
         return Timeline("day" if by == "auto" else by, None, None, [])
     day, n = np.array(found.counts, dtype=np.int64).T
@@ -91,13 +89,12 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=EPOCH.tzinfo)
 
 
-def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+def newest(space: TextMemory, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
     """Return current cubes as `Space.cubes` does, but the one that was written last first. O(log N + rows passed over).
 
     Cubes that are written while the pages are turned stand before the first page: none is missed or comes twice.
     """
-    if limit < 1:
-        raise InvalidInput(f"limit is {limit}, expected 1 or more.")
+    check_count(limit, "limit")
     rows = sql.newest(space.store, make_filter(**filters), cursor, limit + 1)
     following = rows[limit - 1][0] if len(rows) > limit else None
     return Page(
@@ -108,21 +105,21 @@ def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filte
 # -- strength
 
 
-def strengths(space: Space, cubes: Sequence[MemCube]) -> list[float]:
+def strengths(space: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
     """Return what the space's law says that these cubes are worth now. O(cubes)."""
     if not cubes:
         return []
     now = to_micros(space.clock()) / DAY
-    return [float(x) for x in _finite(space.law.keep(_lives(cubes), now))]
+    return [float(x) for x in _finite(space.law.retention(_histories(cubes), now))]
 
 
-def _lives(cubes: Sequence[MemCube]) -> Lives:
-    born = np.array([to_micros(c.learned) for c in cubes]) / DAY
+def _histories(cubes: Sequence[MemCube]) -> Histories:
+    created = np.array([to_micros(c.learned) for c in cubes]) / DAY
     recalled = np.array([to_micros(c.recalled_at or c.learned) for c in cubes]) / DAY
-    return Lives(
-        born=born, recalled=recalled, recalls=np.array([c.recalls for c in cubes]),
+    return Histories(
+        created=created, recalled=recalled, recalls=np.array([c.recalls for c in cubes]),
         strength=np.array([c.strength for c in cubes]), size=np.array([len(c.text) for c in cubes]),
-        layer=np.array([c.layer for c in cubes]),
+        tier=np.array([c.layer for c in cubes]),
     )  # fmt: skip
 
 
@@ -147,21 +144,21 @@ class Curve:
     recalls: list[datetime]
 
 
-def curve(space: Space, cube_id: str, *, days: float = 90) -> Curve:
+def curve(space: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
     """Return what the space's law says that a cube is worth in the next `days`, at 120 moments. Raises NotFound. O(log N)."""
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
     cube, policy, start = space.get(cube_id), space.policy, to_micros(space.clock())
-    law, lives = policy.make_law(), _lives([cube])
+    law, histories = policy.make_law(), _histories([cube])
     moments = np.linspace(start, start + days * DAY, POINTS).astype(np.int64).tolist()
-    values = [float(_finite(law.keep(lives, at / DAY))[0]) for at in moments]
+    values = [float(_finite(law.retention(histories, at / DAY))[0]) for at in moments]
     points = [(from_micros(at), value) for at, value in zip(moments, values, strict=True)]
     recalls = [cube.recalled_at] if cube.recalled_at else []
-    return Curve(policy.law, values[0], policy.below, points, recalls)
+    return Curve(policy.law, values[0], policy.min_retention, points, recalls)
 
 
 @dataclass(frozen=True, slots=True)
-class Fading:
+class DueSoon:
     """What the policy lets go of now, and what is the weakest of the rest: (cube, strength), the weakest first.
 
     At most as many of each as were asked for; `archive_count` and `erase_count` say how many there are.
@@ -175,29 +172,29 @@ class Fading:
     erase_count: int
 
 
-def fading(space: Space, *, limit: int = 50) -> Fading:
-    """Say what `Space.fade` would let go of now, and which active cubes are the weakest that it would not.
+def due_soon(space: TextMemory, *, limit: int = 50) -> DueSoon:
+    """Say what `Space.apply_policy` would let go of now, and which active cubes are the weakest that it would not.
 
     Pinned cubes, those of the long term and derived ones are never let go of, so they are not here. One scan of numbers
     into arrays, O(N), about 1.2 us a cube.
     """
     going, law, now = (
-        leaving(space.store, space.policy, space.clock(), look=True),
+        candidates_due(space.store, space.policy, space.clock(), look=True),
         space.law,
         to_micros(space.clock()) / DAY,
     )
-    keep, rest = _finite(law.keep(going.active.lives, now)), going.active.free.copy()
+    keep, rest = _finite(law.retention(going.active.histories, now)), going.active.free.copy()
     rest[going.archive] = False
     left = np.flatnonzero(rest)
     left = left[np.argpartition(keep[left], limit)[:limit]] if len(left) > limit else left
-    left = left[np.lexsort((going.active.lives.born[left], keep[left]))]
+    left = left[np.lexsort((going.active.histories.created[left], keep[left]))]
 
     def first(keys: Ints) -> list[tuple[MemCube, float]]:
         found = space.store.by_key(keys[:limit].tolist())
         cubes = [found[n] for n in keys[:limit].tolist() if n in found]
         return list(zip(cubes, strengths(space, cubes), strict=True))
 
-    return Fading(
+    return DueSoon(
         space.policy, first(going.archive_keys), first(going.erase_keys), first(going.active.keys[left]),
         len(going.archive), len(going.erase),
     )  # fmt: skip
@@ -209,9 +206,9 @@ def check_law(policy: Policy) -> None:
         law = policy.make_law()
         for layers in ([0], [0, 1, 2]):
             ones, n = np.ones(len(layers)), len(layers)
-            life = Lives(ones, ones, ones.astype(np.int64), ones, ones.astype(np.int64), np.array(layers))
+            life = Histories(ones, ones, ones.astype(np.int64), ones, ones.astype(np.int64), np.array(layers))
             with np.errstate(all="ignore"):
-                values = [law.keep(life, 2.0), *law.recall(life, 2.0)]
+                values = [law.retention(life, 2.0), *law.reinforce(life, 2.0)]
             if not all(v.shape == (n,) and np.isfinite(v.astype(np.float64)).all() for v in values):
                 raise ValueError("it does not give a number for each memory")
     except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:

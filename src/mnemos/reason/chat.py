@@ -14,7 +14,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from mnemos.config import secret
+from mnemos.credentials import secret
 from mnemos.errors import InvalidInput
 from mnemos.reason.budget import Booking, Fault, Ledger
 

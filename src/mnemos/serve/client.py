@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from mnemos.cube import MemCube, Page
 from mnemos.errors import MnemosError, StoreError
 from mnemos.serve.requests import ApiRequest
 from mnemos.serve.requests import ServerError as ServerError
-from mnemos.serve.verbs import SpaceVerbs
+from mnemos.serve.verbs import AsyncVerbs, BlockingVerbs
+from mnemos.text.recall.filters import Filters
 
 try:
     import httpx
@@ -32,7 +33,7 @@ class Unreachable(StoreError):
     """The server did not answer. A write may or may not have happened: its Idempotency-Key makes it safe to repeat."""
 
 
-class RemoteSpace(SpaceVerbs):
+class RemoteSpace(BlockingVerbs):
     """A space of a server. Its verbs take, return and raise what those of `Space` do."""
 
     def __init__(self, client: Client, name: str) -> None:
@@ -43,7 +44,7 @@ class RemoteSpace(SpaceVerbs):
         """Send a request and return its result."""
         return self.client.send(build())
 
-    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> Page:
+    def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written; see `Space.cubes`."""
         page = self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
         return replace(page, read=lambda at: self.cubes(limit=limit, cursor=at, **filters))
@@ -71,7 +72,7 @@ class AsyncPage:
             page = await page.read(page.next_cursor)
 
 
-class AsyncRemoteSpace(SpaceVerbs):
+class AsyncRemoteSpace(AsyncVerbs):
     """A space of a server for asyncio: the verbs of `Space`, to be awaited."""
 
     def __init__(self, client: AsyncClient, name: str) -> None:
@@ -82,7 +83,7 @@ class AsyncRemoteSpace(SpaceVerbs):
         """Send a request and return its result."""
         return await self.client.send(build())
 
-    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Any) -> AsyncPage:
+    async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> AsyncPage:
         """Return current cubes in the order in which they were written: `async for cube in await space.cubes()`."""
         page = await self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
         return AsyncPage(page.items, page.next_cursor, lambda at: self.cubes(limit=limit, cursor=at, **filters))

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
 import anyio.from_thread
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 from starlette.requests import Request
 
 from mnemos.errors import InvalidInput
+from mnemos.text.recall.filters import Filters, Metadata, Time
 
 # checked by Space itself, with its own messages: these only say what it takes
 Text = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
@@ -21,6 +32,7 @@ Content = Annotated[
 Moment = str | float | None
 Whole = Annotated[int, Field(strict=True)]
 Object = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -36,6 +48,24 @@ class Strict(BaseModel):
                 if isinstance(text, str) and _SURROGATE.search(text):
                     raise ValueError("a text holds a lone surrogate, which no encoding can store")
         return self
+
+    def given(self, *without: str) -> Object:
+        """Return the fields that were given, without those named."""
+        return {k: v for k, v in self.model_dump(exclude_unset=True).items() if v is not None and k not in without}
+
+
+class Query(Strict):
+    """A query string."""
+
+    def given(self, *without: str) -> Object:
+        """Return the fields that were given, `where` read. Raises InvalidInput where that is no JSON object."""
+        found = super().given(*without)
+        if "where" in found:
+            try:
+                found["where"] = dict(json.loads(found["where"]))
+            except (TypeError, ValueError, RecursionError) as error:
+                raise InvalidInput(f"where: not a JSON object ({error}).") from error
+        return found
 
 
 class Message(BaseModel):
@@ -54,10 +84,10 @@ class Message(BaseModel):
 
 
 class Messages(Strict):
-    """Many memories to add, all or none; `decide=false` only appends."""
+    """Many memories to add, all or none; `reconcile=false` only appends."""
 
     messages: list[Message]
-    decide: bool = True
+    reconcile: bool = True
 
 
 def _one_or_many(body: Any) -> str:
@@ -67,38 +97,22 @@ def _one_or_many(body: Any) -> str:
 Add = Annotated[Annotated[Message, Tag("one")] | Annotated[Messages, Tag("many")], Discriminator(_one_or_many)]
 
 
-class Filters(Strict):
-    """Which cubes are meant: those whose fields have these values, and that happened or speak of a date then."""
-
-    session: str | None = None
-    speaker: str | None = None
-    role: str | None = None
-    kind: str | None = None
-    source: str | None = None
-    since: Moment = None
-    until: Moment = None
-
-    def given(self, *names: str) -> Object:
-        """Return the fields that were given, without those named."""
-        return {k: v for k, v in self.model_dump(exclude_unset=True).items() if v is not None and k not in names}
+def filtered(model: type[M]) -> type[M]:
+    """Return a model that has the filters of `mnemos.Filters` too: in a body as JSON, in a query string `where` as a text."""
+    written = {Time: Moment, Metadata: str | None if issubclass(model, Query) else Object | None}
+    fields: Any = {name: (written.get(hint, hint), None) for name, hint in get_type_hints(Filters).items()}
+    made: type[M] = create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=__name__, **fields)
+    return made
 
 
-class Where(Filters):
-    """Filters with metadata."""
+class Question(Strict):
+    """When a question is asked, and how many results it wants."""
 
-    where: Object | None = None
-
-
-class Question(Where):
-    """Filters of a search."""
-
-    as_of: Moment = None
     asked_at: Moment = None
-    include_superseded: bool | None = None
-    include_derived: bool = False
     k: Whole = Field(10, ge=1, le=1_000)
 
 
+@filtered
 class Search(Question):
     """A search."""
 
@@ -106,6 +120,7 @@ class Search(Question):
     method: Literal["hybrid", "words", "vectors"] = "hybrid"
 
 
+@filtered
 class Context(Question):
     """A block for a prompt."""
 
@@ -115,26 +130,20 @@ class Context(Question):
     quarantine: bool = True
 
 
-class Forget(Where):
+@filtered
+class Forget(Strict):
     """What to forget; `preview=false` does it."""
 
     ids: list[str] = []
     query: str | None = None
     everything: bool = False
-    as_of: Moment = None
-    include_superseded: bool | None = None
-    include_derived: bool | None = None
     preview: bool = True
 
 
-class Listing(Filters):
+@filtered
+class Listing(Query):
     """Filters and the page of a list, as a query string; `where` is a JSON object."""
 
-    where: str | None = None
-    as_of: Moment = None
-    state: Literal["active", "superseded", "archived", "any"] | None = None
-    include_superseded: bool | None = None
-    include_derived: bool | None = None
     limit: int = Field(100, ge=1, le=1_000)
     cursor: int | None = Field(None, ge=0, lt=2**62)
     newest: bool = False

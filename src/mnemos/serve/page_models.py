@@ -6,18 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat
 
-from mnemos.serve.models import Moment, Strict, Whole
+from mnemos.serve.models import Query, Strict, Whole, filtered
 
 
-class Timeline(Strict):
-    """Which cubes, by when they happened, and how wide the buckets are."""
+@filtered
+class Timeline(Query):
+    """Which cubes, by when they happened, and how wide the buckets are; `where` is a JSON object."""
 
     by: Literal["day", "week", "month", "year", "century", "auto"] = "auto"
-    as_of: Moment = None
-    since: Moment = None
-    until: Moment = None
-    speaker: str | None = None
-    kind: str | None = None
 
 
 class Graph(Strict):
@@ -57,7 +53,7 @@ class PolicyShape(Strict):
 
     law: str = "ebbinghaus"
     constants: dict[str, bool | Whole | FiniteFloat | list[FiniteFloat]] = Field(default_factory=dict)
-    below: Limit = None
+    min_retention: Limit = None
     cubes: Count = None
     bytes: Count = None
     days: Limit = None

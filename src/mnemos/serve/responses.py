@@ -9,8 +9,9 @@ from typing import Any
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
+from mnemos.store.audit import AuditEntry
 from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Faded
+from mnemos.text.forget.policy import Forgotten
 
 
 def cubes(data: Any) -> list[MemCube]:
@@ -44,6 +45,11 @@ def decisions(data: Any) -> list[Decision]:
     return [Decision(**{**d, "made": _time(d["made"]), "others": tuple(d["others"])}) for d in data["decisions"]]
 
 
+def audit(data: Any) -> list[AuditEntry]:
+    """Return the entries of an audit log."""
+    return [AuditEntry(**{**entry, "made": _time(entry["made"])}) for entry in data["entries"]]
+
+
 def links(data: Any) -> list[Link]:
     """Return the links of a response."""
     return [Link(**link) for link in data["links"]]
@@ -56,12 +62,14 @@ def receipt(data: Any) -> Receipt:
 
 def consolidation(data: Any) -> Consolidation:
     """Return what a consolidation did."""
-    return Consolidation(**{**data, "faded": faded(data["faded"]), "ids_waiting": frozenset(data["ids_waiting"])})
+    return Consolidation(
+        **{**data, "forgotten": forgotten(data["forgotten"]), "ids_waiting": frozenset(data["ids_waiting"])}
+    )
 
 
-def faded(data: Any) -> Faded:
+def forgotten(data: Any) -> Forgotten:
     """Return what a policy archived and erased."""
-    return Faded(**{name: tuple(ids) for name, ids in data.items()})
+    return Forgotten(**{name: tuple(ids) for name, ids in data.items()})
 
 
 def _time(text: str | None) -> Any:

@@ -18,9 +18,8 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput
-from mnemos.inspect import fading as overview
 from mnemos.serve import models
-from mnemos.serve.keys import Access
+from mnemos.serve.access import Access
 from mnemos.serve.limits import IdempotencyStore, ServerLimits, name_of
 from mnemos.serve.problems import Json
 from mnemos.space import Space
@@ -80,8 +79,8 @@ def health() -> Json:
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:
     """Numbers for Prometheus: requests, their times, and the cubes of the spaces in which the key has admin."""
-    access.need("admin")
-    cubes = [(space.name, space.count()) for space in access.others("admin")]
+    access.require("admin")
+    cubes = [(space.name, space.count()) for space in access.each("admin")]
     return PlainTextResponse(request.app.state.metrics.render(cubes), media_type="text/plain; version=0.0.4")
 
 
@@ -107,19 +106,20 @@ def audit(
     after: Annotated[int, Query(ge=0, lt=2**62)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     verify: bool = False,
+    head: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Json:
-    """Who did what, when: entries above number `after`; `verify` recomputes the chain. Needs admin."""
+    """Who did what, when: entries above number `after`; `verify` recomputes the chain, in which `head` must be. Needs admin."""
     with access.open("admin") as space:
-        found = _rows(space.store.audit.entries(after=after, limit=limit))
+        found = _rows(space.audit(after=after, limit=limit))
         if not verify:
             return Json({"entries": found})
-        count, problems = space.store.audit.verify()
+        count, problems = space.verify_audit(head)
         return Json({"entries": found, "count": count, "problems": problems})
 
 
 def consolidate(access: SpaceAccess, body: models.Consolidate | None = None) -> Json:
     """Sum up, profile, link, promote, and let go of what the policy says."""
-    with access.open("write", alone=True) as space:
+    with access.open("write", exclusive=True) as space:
         done = asdict(space.consolidate(**(body.model_dump() if body else {})))
         return Json({**done, "ids_waiting": sorted(done["ids_waiting"])})
 
@@ -138,10 +138,10 @@ def add(
 
     With an Idempotency-Key the same request within 24 hours adds nothing and gets the first answer.
     """
-    given, decide = (body.messages, body.decide) if isinstance(body, models.Messages) else ([body], True)
+    given, reconcile = (body.messages, body.reconcile) if isinstance(body, models.Messages) else ([body], True)
     messages = [m.model_dump(exclude_unset=True) for m in given]
     with access.open("write", create=True) as space:
-        write = partial(space.add_many, messages, decide=decide)
+        write = partial(space.add_many, messages, reconcile=reconcile)
         if idempotency_key is None:
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency
@@ -173,14 +173,9 @@ def _again(space: Space, answer: Sequence[tuple[str, int]]) -> list[MemCube]:
 
 def list_cubes(access: SpaceAccess, page: Annotated[models.Listing, Query()]) -> Json:
     """List cubes in the order in which they were written, or the newest first, a page at a time."""
-    filters = page.given("where", "newest")
-    if page.where is not None:
-        try:
-            filters["where"] = dict(json.loads(page.where))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidInput(f"where: not a JSON object ({error}).") from error
+    filters = page.given("newest")
     with access.open("read") as space:
-        found = overview.newest(space, **filters) if page.newest else space.cubes(**filters)
+        found = space.inspect.newest(**filters) if page.newest else space.cubes(**filters)
         return Json({"items": _cubes(found.items), "next_cursor": found.next_cursor})
 
 
@@ -303,5 +298,5 @@ def import_(access: SpaceAccess, request: Request) -> Json:
     """Write what an export yielded, all or none; the body is read as it comes."""
     limits: ServerLimits = request.app.state.limits
     with access.open("write", create=True) as space:
-        added, skipped = space.restore(models.records(models.lines(request, limits.line)))
+        added, skipped = space.restore(models.records(models.lines(request, limits.import_line)))
         return Json({"added": added, "skipped": skipped})

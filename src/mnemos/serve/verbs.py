@@ -8,19 +8,20 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
+from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
+from mnemos.store.audit import AuditEntry
 from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Faded
-
-if TYPE_CHECKING:
-    from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
+from mnemos.text.forget.policy import Forgotten
+from mnemos.text.recall.filters import Filters, Time
+from mnemos.text.recall.snapshot import SearchMethod
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,12 +29,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Verb(Protocol[P, T_co]):
-    """A method that returns a result in a `RemoteSpace`, and one to be awaited in an `AsyncRemoteSpace`."""
+    """A method that returns its result in a blocking space, and a coroutine in an asynchronous one."""
 
     @overload
-    def __get__(self, space: RemoteSpace, owner: Any = None) -> Callable[P, T_co]: ...
+    def __get__(self, space: BlockingVerbs, owner: Any = None) -> Callable[P, T_co]: ...
     @overload
-    def __get__(self, space: AsyncRemoteSpace, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+    def __get__(self, space: AsyncVerbs, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
 
 
 def verb(build: Callable[Concatenate[SpaceVerbs, P], ApiRequest[T]]) -> Verb[P, T]:
@@ -60,27 +61,57 @@ class SpaceVerbs(ABC):
 
     @verb
     def add(
-        self, /, content: Any, *, decide: bool = True, idempotency_key: str | None = None, **more: Any
+        self, /, content: Any, *, reconcile: bool = True, idempotency_key: str | None = None, **more: Any
     ) -> ApiRequest[MemCube]:
         message = {"content": content, **given(more)}
-        return self._add([message], decide, idempotency_key, lambda data: responses.cubes(data)[0])
+        return self._add([message], reconcile, idempotency_key, lambda data: responses.cubes(data)[0])
 
     @verb
     def add_many(
-        self, /, messages: Iterable[Row], *, decide: bool = True, idempotency_key: str | None = None
+        self, /, messages: Iterable[Row], *, reconcile: bool = True, idempotency_key: str | None = None
     ) -> ApiRequest[list[MemCube]]:
-        return self._add(list(messages), decide, idempotency_key, responses.cubes)
+        return self._add(list(messages), reconcile, idempotency_key, responses.cubes)
 
     @verb
-    def search(self, /, query: str, k: int = 10, **options: Any) -> ApiRequest[list[Hit]]:
-        return self._post("search", responses.hits, query=query, k=k, **options)
+    def search(
+        self,
+        /,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: Time = None,
+        method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[list[Hit]]:
+        return self._post("search", responses.hits, query=query, k=k, asked_at=asked_at, method=method, **filters)
 
     @verb
-    def search_sessions(self, /, query: str, k: int = 10, **options: Any) -> ApiRequest[Sequence[SessionHit]]:
+    def search_sessions(
+        self,
+        /,
+        query: str,
+        k: int = 10,
+        *,
+        asked_at: Time = None,
+        method: SearchMethod = "hybrid",
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[Sequence[SessionHit]]:
+        options = {"asked_at": asked_at, "method": method, **filters}
         return self._post("search_sessions", responses.sessions, query=query, k=k, **options)
 
     @verb
-    def context(self, /, question: str, **options: Any) -> ApiRequest[str]:
+    def context(
+        self,
+        /,
+        question: str,
+        *,
+        tokens: int = 800,
+        k: int = 40,
+        asked_at: Time = None,
+        quarantine: bool = True,
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[str]:
+        options = {"tokens": tokens, "k": k, "asked_at": asked_at, "quarantine": quarantine, **filters}
         return self._post("context", lambda data: str(data["context"]), question=question, **options)
 
     @verb
@@ -104,12 +135,28 @@ class SpaceVerbs(ABC):
         return ApiRequest("DELETE", self._cube(cube_id), lambda data: list(data["removed"]))
 
     @verb
-    def forget(self, /, ids: Sequence[str] = (), **chosen: Any) -> ApiRequest[Receipt]:
-        return self._post("forget", responses.receipt, ids=list(ids), **chosen, preview=False)
+    def forget(
+        self,
+        /,
+        ids: Sequence[str] = (),
+        *,
+        query: str | None = None,
+        everything: bool = False,
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[Receipt]:
+        return self._forget(responses.receipt, ids, query=query, everything=everything, **filters, preview=False)
 
     @verb
-    def forget_preview(self, /, ids: Sequence[str] = (), **chosen: Any) -> ApiRequest[Sequence[MemCube]]:
-        return self._post("forget", responses.cubes, ids=list(ids), **chosen, preview=True)
+    def forget_preview(
+        self,
+        /,
+        ids: Sequence[str] = (),
+        *,
+        query: str | None = None,
+        everything: bool = False,
+        **filters: Unpack[Filters],
+    ) -> ApiRequest[Sequence[MemCube]]:
+        return self._forget(responses.cubes, ids, query=query, everything=everything, **filters, preview=True)
 
     @verb
     def facts(
@@ -139,20 +186,32 @@ class SpaceVerbs(ABC):
         return self._post("consolidate", responses.consolidation, **options)
 
     @verb
-    def fade(self, /, *, preview: bool = False) -> ApiRequest[Faded]:
-        return self._post("fade", responses.faded, preview=preview)
+    def apply_policy(self, /, *, preview: bool = False) -> ApiRequest[Forgotten]:
+        return self._post("apply-policy", responses.forgotten, preview=preview)
 
     @verb
-    def pin(self, /, cube_id: str, *, on: bool = True) -> ApiRequest[None]:
-        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": on})
+    def pin(self, /, cube_id: str) -> ApiRequest[None]:
+        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": True})
+
+    @verb
+    def unpin(self, /, cube_id: str) -> ApiRequest[None]:
+        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": False})
 
     @verb
     def archive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
-        return self._post("archive", lambda data: list(data["changed"]), ids=list(ids), back=False)
+        return self._post("archive", lambda data: list(data["changed"]), ids=check_texts(ids, "ids"), back=False)
 
     @verb
     def unarchive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
-        return self._post("archive", lambda data: list(data["changed"]), ids=list(ids), back=True)
+        return self._post("archive", lambda data: list(data["changed"]), ids=check_texts(ids, "ids"), back=True)
+
+    @verb
+    def audit(self, /, *, after: int = 0, limit: int = 100) -> ApiRequest[Sequence[AuditEntry]]:
+        return self._get("audit", responses.audit, after=after, limit=limit)
+
+    @verb
+    def verify_audit(self, /, head: str | None = None) -> ApiRequest[tuple[int, list[str]]]:
+        return self._get("audit", lambda data: (data["count"], data["problems"]), limit=1, verify=True, head=head)
 
     @verb
     def restore(self, /, rows: Iterable[Row] | AsyncIterable[Row]) -> ApiRequest[tuple[int, int]]:
@@ -167,10 +226,13 @@ class SpaceVerbs(ABC):
         """Build the request for all cubes; the response has a row a line."""
         return self._get("export", dict)
 
-    def _add(self, messages: list[Any], decide: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
+    def _add(self, messages: list[Any], reconcile: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
-        body = {"messages": messages, "decide": decide}
+        body = {"messages": messages, "reconcile": reconcile}
         return ApiRequest("POST", f"{self.path}/cubes", read, body, headers=headers)
+
+    def _forget(self, read: Callable[[Any], T], ids: Sequence[str], **chosen: Any) -> ApiRequest[T]:
+        return self._post("forget", read, ids=check_texts(ids, "ids"), **chosen)
 
     def _post(self, route: str, read: Callable[[Any], T], /, **body: Any) -> ApiRequest[T]:
         return ApiRequest("POST", f"{self.path}/{route}", read, given(body))
@@ -180,3 +242,19 @@ class SpaceVerbs(ABC):
 
     def _cube(self, cube_id: str) -> str:
         return f"{self.path}/cubes/{path_segment(cube_id)}"
+
+
+class BlockingVerbs(SpaceVerbs):
+    """Verbs that return their result."""
+
+    @abstractmethod
+    def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""
+
+
+class AsyncVerbs(SpaceVerbs):
+    """Verbs to be awaited."""
+
+    @abstractmethod
+    async def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""

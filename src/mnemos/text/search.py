@@ -3,79 +3,80 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.base import Filter
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
-from mnemos.text.recall.current import asks_past, living_first
-from mnemos.text.recall.filters import make_filter
-from mnemos.text.recall.known import known_first, stating
-from mnemos.text.recall.live import Rank
+from mnemos.text.recall.current import asks_about_past, promote_current
+from mnemos.text.recall.filters import Filters, make_filter
+from mnemos.text.recall.known import find_statement, promote_fact
 from mnemos.text.recall.query import Query, make_query
-from mnemos.text.recall.view import Allow, Ranked, RankedSession, SearchMethod, View
+from mnemos.text.recall.snapshot import Allow, Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.view import Rank
 
 R = TypeVar("R", Ranked, RankedSession)
 STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
 
 
-def find(
-    space: TextMemory, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+def search(
+    space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
 
-    def rank(view: View, question: Query, allow: Allow) -> list[Ranked]:
+    def rank(view: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
         return view.rank(question, k, allow=allow, method=method)
 
     if filters.get("include_superseded") is None:
-        filters = {**filters, "include_superseded": isinstance(query, str) and asks_past(query)}
+        filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     filter = make_filter(**filters)
     ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
     with space.store.connection.read():
         cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         if method == "hybrid" and not filter.superseded:
-            hits = living_first(space.store, hits)
-            if known := stating(space.store, query, filter):
-                hits = known_first(known, hits, k)
+            hits = promote_current(space.store, hits)
+            if known := find_statement(space.store, query, filter):
+                hits = promote_fact(known, hits, k)
     if filter.as_of is None:
         space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits
 
 
 @contextmanager
-def unwaited(space: TextMemory, query: str) -> Iterator[bool]:
+def try_lock(space: TextMemory, query: str) -> Iterator[bool]:
     """Hold a space if no other thread does; give whether a search without filters takes milliseconds now, and no wait.
 
     For servers, which may then answer on their event loop: threads that pass the interpreter to and fro cost more than
     such a search. The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no
     recalls are to be written. What waits for another process meanwhile raises StoreBusy.
     """
-    if space.live.view is None or space.recalls.due or not knows(space.embedder, clean(query)):
+    if space.view.snapshot is None or space.recalls.due or not knows(space.embedder, clean(query)):
         yield False
         return
     with space.store.connection.try_lock() as held:
         if not held:
             yield False
             return
-        with space.live.unwaited(space.model_key(), space.embedder) as ready:
+        with space.view.try_lock(space.model_key(), space.embedder) as ready:
             yield ready
 
 
-def find_sessions(
-    space: TextMemory, query: str, k: int, filters: Mapping[str, Any], asked_at: Any, method: SearchMethod
+def search_sessions(
+    space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[SessionHit]:
     """Return the sessions, best first; see `Space.search_sessions`."""
 
-    def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
+    def rank(view: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return view.rank_sessions(question, k, allow=allow, method=method)
 
     ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
@@ -83,19 +84,52 @@ def find_sessions(
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
 
+def context(
+    space: TextMemory,
+    question: str,
+    tokens: int,
+    k: int,
+    filters: Filters,
+    *,
+    count: Callable[[str], int] | None,
+    asked_at: Any,
+    quarantine: bool,
+) -> str:
+    """Return a block for a prompt; see `Space.context`."""
+    from mnemos.text.recall.context import pack
+
+    check_count(tokens, "tokens", least=0)
+    if count is not None and not callable(count):
+        raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
+    found = search(space, question, k, filters, asked_at, "hybrid")
+    if quarantine and (bad := withheld(space, question, [hit for _, hit in found])):
+        found = [row for row in found if row[1].cube.id not in bad]
+    return pack(found, space.store.dates([key for key, _ in found]), tokens, count)
+
+
+def withheld(space: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
+    """Return those of the cubes found that may not be shown to an agent: id -> reason."""
+    from mnemos.guard.quarantine import quarantined
+
+    return quarantined(space.store, space.trust, found, clean(question), space.clock())
+
+
 def _ask(
     space: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
 ) -> list[R]:
-    if not isinstance(query, str) or not query.strip():
+    if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidInput(f"k is {k!r}, expected a whole number of 1 or more.")
+    check_count(k, "k")
     if method not in get_args(SearchMethod):
         raise InvalidInput(f"method is {method!r}, expected one of {', '.join(get_args(SearchMethod))}.")
+    if filter.state == "archived" and filter.as_of is None:
+        raise InvalidInput(
+            'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
+        )
     query = clean(query)
     vector = None if method == "words" else _embed(space, query)
     question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
-    return space.live.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
+    return space.view.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
 
 
 def _embed(space: TextMemory, query: str) -> NDArray[np.float32] | None:

@@ -1,32 +1,102 @@
-"""The filters that `search`, `list` and `forget` take, checked and brought to one shape."""
+"""The filters of `search`, `cubes`, `forget` and the other verbs: declared once, checked, and made a `Filter` of the store."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from functools import cache
+from typing import Any, Literal, TypedDict, Unpack, get_type_hints
 
+from mnemos.arguments import check_flag, check_text, closest
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Filter
 from mnemos.text.encode.messages import clean, moment
 
-NAMES = ("session", "speaker", "role", "kind", "source", "where", "state")
-TIMES = ("since", "until", "as_of")
+Text = str | None
+Time = datetime | date | str | float | None
+State = Literal["active", "superseded", "archived", "any"] | None
+Flag = bool | None
+Metadata = Mapping[str, Any] | None
+STATES = ("active", "superseded", "archived", "any")
 
 
-def make_filter(**filters: Any) -> Filter:
-    """Return the filter; None stands for not given, and the state "any" for archived cubes too. Raises InvalidInput."""
-    superseded, derived = (bool(filters.pop(name, None)) for name in ("include_superseded", "include_derived"))
-    if unknown := filters.keys() - {*NAMES, *TIMES}:
-        raise InvalidInput(f"unknown filter {sorted(unknown)}: use {', '.join((*NAMES[:-1], *TIMES))}.")
-    times = {name: moment(filters.pop(name, None), name) for name in TIMES}
-    where = dict(filters.pop("where", None) or {})
-    try:
-        json.dumps(where, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"where: {error}. Compare with strings, numbers, booleans or None.") from error
-    given: dict[str, Any] = {n: clean(v) if isinstance(v, str) else v for n, v in filters.items() if v is not None}
+class Filters(TypedDict, total=False):
+    """Which cubes are meant: those that match every filter given. None stands for a filter that is not given."""
+
+    session: Text  # cubes of this session
+    speaker: Text  # what this speaker said
+    role: Text  # cubes of this role, such as "user" or "assistant"
+    kind: Text  # cubes of this kind, such as "turn" or "summary"
+    source: Text  # cubes from this source
+    where: Metadata  # cubes whose metadata has these values, compared as JSON
+    since: Time  # what happened, or speaks of a date, at or after this time
+    until: Time  # what happened, or speaks of a date, before this time
+    as_of: Time  # what was stored and believed at this time
+    state: State  # cubes in this state (default "active"); "any" for all of them
+    include_superseded: Flag  # superseded cubes too; a search decides by the question unless it is given
+    include_derived: Flag  # episodes, summaries and profiles too
+
+
+def make_filter(**filters: Unpack[Filters]) -> Filter:
+    """Return the store's filter of these. Raises InvalidInput for an unknown name, with the nearest, and a wrong value."""
+    given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+    checks = _checks()
+    for name, value in given.items():
+        if name not in checks:
+            raise InvalidInput(f"unknown filter {name!r}: {closest(name, checks)}")
+        given[name] = checks[name](value, name)
     if given.get("state") == "any":
         given["state"] = None
-    given |= {name: None if time is None else to_micros(time) for name, time in times.items()}
-    return Filter(**given, where=where, superseded=superseded, derived=derived)
+    superseded, derived = (given.pop(name, False) for name in ("include_superseded", "include_derived"))
+    return Filter(**given, superseded=superseded, derived=derived)
+
+
+def chosen(filters: Filters) -> Filter | None:
+    """Return the filter by which `forget` chooses, in any state unless it says which; None when no filter chooses anything.
+
+    A flag, a moment of belief or an empty `where` narrows nothing down, and alone it would mean everything.
+    """
+    wanted = make_filter(**filters)
+    narrowing = filters.keys() - {"as_of", "include_superseded", "include_derived"}
+    if all(filters.get(name) in (None, {}) for name in narrowing):
+        return None
+    return wanted if filters.get("state") else replace(wanted, state=None)
+
+
+def _text(value: Any, name: str) -> str:
+    return clean(check_text(value, name))
+
+
+def _time(value: Any, name: str) -> int | None:
+    found = moment(value, name)
+    return None if found is None else to_micros(found)
+
+
+def _state(value: Any, name: str) -> str:
+    if value not in STATES:
+        raise InvalidInput(f"{name} is {value!r:.60}, expected one of {', '.join(STATES)}.")
+    return str(value)
+
+
+def _metadata(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f'{name} is {value!r:.60}, expected a dict of metadata, such as {{"topic": "travel"}}.')
+    try:
+        json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{name}: {error}. Compare with strings, numbers, booleans or None.") from error
+    for key in value:
+        check_text(key, f"a key of {name}")
+    return dict(value)
+
+
+@cache
+def _checks() -> dict[str, Callable[[Any, str], Any]]:
+    """Return the check of each filter, by the type that `Filters` declares for it."""
+    by_type: dict[Any, Callable[[Any, str], Any]] = {
+        Text: _text, Time: _time, State: _state, Flag: check_flag, Metadata: _metadata,
+    }  # fmt: skip
+    return {name: by_type[hint] for name, hint in get_type_hints(Filters).items()}
