@@ -73,9 +73,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.text.update.write": TODAY,
         "mnemos.transfer.markdown": TODAY,
     },
-    "long_functions": {
-        "mnemos.cli.serve.serve": TODAY,
-    },
+    "long_functions": {},
     "duck_typing": {
         "mnemos.store.sqlite.files": TODAY,
     },
