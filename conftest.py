@@ -39,7 +39,9 @@ def setup(namespace):
     namespace["ROOT"] = ROOT
     os.chdir(folder.name)
     home = Path(folder.name)
-    os.environ.update(VARIABLES, HOME=folder.name, XDG_CONFIG_HOME=str(home / ".config"), MNEMOS_ROOT=str(home / ".mnemos"))
+    os.environ.update(
+        VARIABLES, HOME=folder.name, XDG_CONFIG_HOME=str(home / ".config"), MNEMOS_ROOT=str(home / ".mnemos")
+    )
     os.environ.pop("MNEMOS_CONFIG", None)
 
 
