@@ -98,7 +98,7 @@ class Writer:
             answer = self.send(space, f"{key}-{tries}", body)
             if answer is not None and answer.status_code == 201:
                 break
-            if answer is not None and answer.status_code == 409 and "cut off" in answer.text:
+            if answer is not None and answer.status_code == 409 and "interrupted" in answer.text:
                 self.counts["looked_up"] += 1
                 if self.there(space, marks[0]):
                     break
