@@ -41,7 +41,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "circles": {
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
-        "mnemos.bench.run <-> mnemos.bench.text.scale": TODAY,
     },
     "stores_outside_store": {
         "mnemos.bench.machine": TODAY,

@@ -40,7 +40,13 @@ class PeakAttention:
 
 @register(
     "epicache",
-    papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering", "2509.17396"),),
+    papers=(
+        Paper(
+            "EpiCache: Episodic KV Cache Management for Long Conversational Question Answering",
+            "2509.17396",
+            code="apple/ml-epicache",
+        ),
+    ),
     unmeasured="reads conversations in windows: its test measures the questions of each episode",
 )
 @dataclass

@@ -61,7 +61,7 @@ class Bank:
 
 @register(
     "longmem",
-    papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),),
+    papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174", code="Victorwz/LongMem"),),
     unmeasured="a network to train: its test trains it to recall",
 )
 class LongMem(nn.Module):  # type: ignore[misc]

@@ -1,14 +1,13 @@
-"""What a model answers from a cache: the full cache of transformers, or any other; `mnemos bench train-models`.
+"""Answers of a model from a cache: the full cache of transformers, or any other.
 
-`accuracy` asks every question alone, each of a copy of the cache that read the
-context; `accuracy_in_turn` asks them one after another of the same cache, which keeps the questions and answers
-that went before. An answer counts when all of its tokens are the model's first choice with the right tokens before it,
-which is when greedy decoding would give it.
+`accuracy` asks every question alone, each of a copy of the cache that read the context; `accuracy_in_turn` asks them one
+after another of the same cache, which keeps earlier questions and answers. An answer counts when all of its tokens are
+the model's first choice after the right tokens, which is when greedy decoding would give it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from transformers import DynamicCache
 
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import TINY_MODELS, one_thread, train_tiny_model
 
 LENGTHS = {"copy": 33, "repeated": 64}  # at most: no token comes twice in these texts, and no longer ones are learnt
 NewCache = Callable[[], Any]
@@ -30,12 +28,22 @@ def prefill(model: Any, cache: Any, context: Tensor) -> None:
 
 
 def ask(model: Any, cache: Any, questions: Tensor, answers: Tensor) -> Tensor:
-    """Return which of (N, q) questions are answered by all of (N, a), as (N,) bool. The cache takes both in."""
+    """Return which of (N, q) questions are answered with all of (N, a), as (N,) bool. The cache takes both in."""
     ids = torch.cat([questions, answers], 1).to(model.device)
     with torch.no_grad():
         logits = model(ids, past_key_values=cache, use_cache=True).logits
     n = answers.shape[1]
     right: Tensor = (logits[:, -n - 1 : -1].argmax(-1) == ids[:, -n:]).all(-1).cpu()
+    return right
+
+
+def greedy(model: Any, cache: Any, question: Tensor, answer: Tensor) -> Tensor:
+    """Return which answers are the model's own, generated token by token, (N,). The cache takes both in."""
+    asked, right = question, torch.ones(len(question), dtype=torch.bool)
+    for at in range(answer.shape[1]):
+        said = model(asked, past_key_values=cache).logits[:, -1].argmax(-1)
+        right &= said == answer[:, at]
+        asked = answer[:, at : at + 1]
     return right
 
 
@@ -64,24 +72,3 @@ def full(model: Any, length: int, contexts: int = 100, seed: int = 1) -> dict[st
     scores["key-value-known"] = accuracy(model, pairs.known())
     scores["key-value-in-turn"] = min(accuracy_in_turn(model, pairs))
     return {name: round(score, 4) for name, score in scores.items()}
-
-
-def run(
-    kind: Sequence[str] = tuple(TINY_MODELS),
-    seed: int = 0,
-    contexts: int = 100,
-    progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
-    """Return the record of each kind's training, and its accuracies at 64 tokens and near its longest context.
-
-    Kinds that are in the cache are not trained again: their record says what it took when they were. The contexts come from
-    another seed than those of the training.
-    """
-    kinds = {}
-    for name in kind:
-        small = train_tiny_model(name, seed, progress=progress)
-        lengths = sorted({64, small.record["recipe"]["longest"] - 8})
-        with one_thread():
-            scores = {str(length): full(small.model, length, contexts, seed + 1) for length in lengths}
-        kinds[name] = small.record | {"accuracy": scores}
-    return {"seed": seed, "contexts": contexts, "kinds": kinds}

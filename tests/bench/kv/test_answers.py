@@ -12,8 +12,8 @@ pytest.importorskip("transformers")
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from mnemos.bench import report, run
-from mnemos.bench.kv import baseline, tasks, tiny_models
+from mnemos.bench import registry, run
+from mnemos.bench.kv import answers, tasks, tiny_models
 
 
 class Oracle:
@@ -44,16 +44,16 @@ class Text:
 @pytest.mark.parametrize(("name", "make"), list(tasks.TASKS.items()))
 def test_who_looks_up_what_followed_is_always_right(name, make):
     task = make(10, 40, seed=1)
-    assert baseline.accuracy(Oracle(), task, Text) == 1
-    assert baseline.accuracy_in_turn(Oracle(), task, Text) == [1.0] * task.questions.shape[1]
+    assert answers.accuracy(Oracle(), task, Text) == 1
+    assert answers.accuracy_in_turn(Oracle(), task, Text) == [1.0] * task.questions.shape[1]
 
 
 def test_an_answer_with_one_wrong_token_is_wrong():
     task = tasks.records(10, 64, 4, seed=1)
     spoiled = task.evidence[3, 2, -1]  # the last value of the third question about the fourth context
     task.context[3, spoiled] = 99
-    assert baseline.accuracy(Oracle(), task, Text) == pytest.approx(39 / 40)
-    assert baseline.accuracy_in_turn(Oracle(), task, Text) == pytest.approx([1, 1, 0.9, 1])
+    assert answers.accuracy(Oracle(), task, Text) == pytest.approx(39 / 40)
+    assert answers.accuracy_in_turn(Oracle(), task, Text) == pytest.approx([1, 1, 0.9, 1])
 
 
 def test_a_question_asked_alone_is_answered_as_if_the_others_were_not_there():
@@ -65,16 +65,16 @@ def test_a_question_asked_alone_is_answered_as_if_the_others_were_not_there():
             ids = torch.cat([task.context, task.questions[:, k], task.answers[:, k]], 1)
             expected = (model(ids).logits[:, -4:-1].argmax(-1) == task.answers[:, k]).all(-1)
             cache = DynamicCache()
-            baseline.prefill(model, cache, task.context)
-            assert torch.equal(baseline.ask(model, cache, task.questions[:, k], task.answers[:, k]), expected)
+            answers.prefill(model, cache, task.context)
+            assert torch.equal(answers.ask(model, cache, task.questions[:, k], task.answers[:, k]), expected)
             assert cache.get_seq_length() == 48 + 1 + 3
 
 
 def test_a_cache_of_another_kind_is_used(small_cache_calls):
     model = tiny_models.build(tiny_models.TINY_MODELS["recall"], seed=0).eval()
-    baseline.accuracy(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
+    answers.accuracy(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
     assert small_cache_calls.rows == [3, 12]
-    baseline.accuracy_in_turn(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
+    answers.accuracy_in_turn(model, tasks.key_value(3, 32, 4, seed=0), small_cache_calls.new)
     assert small_cache_calls.rows[2:] == [3] * 5
 
 
@@ -97,7 +97,7 @@ def small_cache_calls():
 
 
 def test_the_benchmark_writes_what_its_table_shows(monkeypatch, tmp_path):
-    toy = tiny_models.TinyModel(hidden=32, width=16, mlp=32, shortest=20, longest=48, finish=2, rows=16)
+    toy = tiny_models.TinyModel(hidden=32, width=16, mlp=32, shortest=20, longest=48, finish=1, rows=16)
     monkeypatch.setitem(tiny_models.TINY_MODELS, "toy", toy)
     monkeypatch.setattr(tiny_models, "FOUND", 100.0)
     monkeypatch.setenv("MNEMOS_CACHE", str(tmp_path))
@@ -107,6 +107,6 @@ def test_the_benchmark_writes_what_its_table_shows(monkeypatch, tmp_path):
     assert list(scores) == ["40", "64"]
     assert set(scores["64"]) == {*tasks.TASKS, "key-value-known", "key-value-in-turn"}
     assert all(0 <= score < 0.5 for score in scores["64"].values())  # it was hardly trained
-    table = report.table("train-models", tmp_path)
-    assert table.startswith("| model | parameters | steps | processor time, s | context | key value | records |")
-    assert "| toy | " in table
+    header, *rows = registry.get("train-models").tables["train-models"](result)
+    assert header[:7] == ["model", "parameters", "steps", "processor time, s", "context", "key value", "records"]
+    assert {row[0] for row in rows} == {"toy"}

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from mnemos.activation.paged.lease import FixedTtl  # noqa: E402
 from mnemos.bench.kv import schedule  # noqa: E402
 from mnemos.bench.kv.schedule import DECODE, PREFILL, Program, Server, Turn, programs  # noqa: E402
+from mnemos.bench.progress import SILENT  # noqa: E402
 
 NEVER, ALWAYS = FixedTtl(0.0), FixedTtl(math.inf)
 
@@ -87,9 +88,9 @@ def test_the_module_itself_imports_no_torch():
 
 
 def test_the_same_seed_gives_the_same_result_in_a_sane_order():
-    small = {"seeds": 1, "count": 40, "turns": (16,), "rates": (4,), "lengths": ("alike",), "paces": ()}
-    result = schedule.run(3, **small)
-    assert schedule.run(3, **small) == result
+    small = schedule.Options(3, seeds=1, count=40, turns=(16,), rates=(4,), lengths=("alike",), paces=())
+    result = schedule.run(small, SILENT)
+    assert schedule.run(small, SILENT) == result
     [cell] = result["leases"]
     rows = cell["policies"]
     assert rows["pin forever"]["prefilled_per_job"] < rows["fixed 2 s"]["prefilled_per_job"]
