@@ -40,10 +40,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "circles": {
         "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
-        "mnemos.activation.cache <-> mnemos.activation.layer": TODAY,
         "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
-        "mnemos.activation.compress.inputs <-> mnemos.activation.compress.xquant": TODAY,
-        "mnemos.activation.recall.blocks <-> mnemos.activation.recall.blockstore": TODAY,
         "mnemos.bench.run <-> mnemos.bench.text.scale": TODAY,
     },
     "stores_outside_store": {
@@ -86,15 +83,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "mnemos.cli.serve.serve": TODAY,
     },
     "duck_typing": {
-        "mnemos.activation.attach": TODAY,
-        "mnemos.activation.compress.inputs": TODAY,
-        "mnemos.activation.forget.probe": TODAY,
-        "mnemos.activation.forget.scope": TODAY,
-        "mnemos.activation.layer": TODAY,
-        "mnemos.activation.method": TODAY,
-        "mnemos.activation.presets": TODAY,
-        "mnemos.activation.recall.blocks": TODAY,
-        "mnemos.activation.recall.longmem": TODAY,
         "mnemos.store.sqlite.files": TODAY,
     },
 }

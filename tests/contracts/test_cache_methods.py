@@ -242,6 +242,15 @@ def test_a_larger_share_holds_no_less(model, ids, name):
     assert all(one <= other for one, other in pairwise(held))
 
 
+@every_preset
+def test_its_claim_is_measured_on_a_task_of_the_benchmark_against_presets(name):
+    from mnemos.bench.kv.matrix import TASKS
+
+    assert PRESETS[name].task in TASKS
+    assert set(PRESETS[name].baselines) <= PRESETS.keys() - {name}
+    assert PRESETS[name].baselines or name in ("random-eviction", "sliding-window")
+
+
 def test_the_default_evicts_nothing(full):
     assert CacheMethod().idle_after_prompt
     assert full.held == [[PROMPT]] * 2
