@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Unpack
 
+from mnemos.arguments import check_text, check_texts
 from mnemos.cube import Hit, utc_now
 from mnemos.embed import Embedder, load
 from mnemos.errors import InvalidInput, NotFound, StoreError
@@ -19,6 +20,7 @@ from mnemos.store.blobs import Blobs
 from mnemos.store.sqlite.connection import space_name
 from mnemos.store.sqlite.names import SUFFIX, file_name
 from mnemos.store.sqlite.store import SqliteStore
+from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
@@ -68,12 +70,12 @@ class Mnemos:
 
     def space(self, name: str) -> Space:
         """Return the space of this name, made on first use. Costs a file open the first time."""
-        if name not in self._spaces:
+        if check_text(name, "name") not in self._spaces:
             store = SqliteStore(self.root / file_name(name), name, actor=self.actor, clock=self.clock)
             if (found := store.meta("space")) != name:
                 store.close()
                 raise StoreError(f"{store.path} holds the space {found!r}, not {name!r}. Rename the file back.")
-            self._spaces[name] = Space(name, store, self.embedder, self.clock, self.reasoner)
+            self._spaces[name] = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner))
         return self._spaces[name]
 
     def spaces(self) -> list[str]:
@@ -144,7 +146,7 @@ class Mnemos:
         1 / (60 + rank in its own space), `why` keeps the signals of that space. Takes the options of
         `Space.search`. Raises NotFound for a space that does not exist.
         """
-        names = list(dict.fromkeys(spaces))
+        names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
             raise InvalidInput("search() needs at least one space: give spaces=[...].")
         fused = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,8 @@ from mnemos.store.sqlite import inspect as sql
 from mnemos.text.forget.base import Floats, Histories
 from mnemos.text.forget.policy import Policy, candidates_due
 from mnemos.text.forget.strengthen import DAY
+from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, make_filter
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
 
 BUCKETS = 400  # of a timeline, at most
 POINTS = 120  # of a curve
@@ -56,7 +54,7 @@ UNITS: dict[str, tuple[Callable[[Ints], Ints], Callable[[int], date]]] = {
 }
 
 
-def timeline(space: Space, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
+def timeline(space: TextMemory, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
     """Count what happened by day, week, month, year or century (UTC), over the time in which anything did.
 
     "auto" takes the smallest unit that makes no more than 400 buckets. `since` and `until` (half-open) are about when a
@@ -91,7 +89,7 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=EPOCH.tzinfo)
 
 
-def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
+def newest(space: TextMemory, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
     """Return current cubes as `Space.cubes` does, but the one that was written last first. O(log N + rows passed over).
 
     Cubes that are written while the pages are turned stand before the first page: none is missed or comes twice.
@@ -107,7 +105,7 @@ def newest(space: Space, *, limit: int = 100, cursor: int | None = None, **filte
 # -- strength
 
 
-def strengths(space: Space, cubes: Sequence[MemCube]) -> list[float]:
+def strengths(space: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
     """Return what the space's law says that these cubes are worth now. O(cubes)."""
     if not cubes:
         return []
@@ -146,7 +144,7 @@ class Curve:
     recalls: list[datetime]
 
 
-def curve(space: Space, cube_id: str, *, days: float = 90) -> Curve:
+def curve(space: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
     """Return what the space's law says that a cube is worth in the next `days`, at 120 moments. Raises NotFound. O(log N)."""
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
@@ -174,7 +172,7 @@ class DueSoon:
     erase_count: int
 
 
-def due_soon(space: Space, *, limit: int = 50) -> DueSoon:
+def due_soon(space: TextMemory, *, limit: int = 50) -> DueSoon:
     """Say what `Space.apply_policy` would let go of now, and which active cubes are the weakest that it would not.
 
     Pinned cubes, those of the long term and derived ones are never let go of, so they are not here. One scan of numbers

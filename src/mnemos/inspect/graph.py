@@ -5,15 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mnemos.arguments import check_count
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import NotFound
 from mnemos.facts import Link
 from mnemos.store.sqlite import inspect as sql
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.text.memory import TextMemory
 
 NODES = 200  # at most
 EDGES = 8  # a node, on average
@@ -29,7 +27,7 @@ class Graph:
 
 
 def graph(
-    space: Space, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None
+    space: TextMemory, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None
 ) -> Graph:
     """Return at most `limit` cubes that are up to `depth` links from the cube `around`, nearest and strongest first.
 
@@ -39,10 +37,8 @@ def graph(
     there, and InvalidInput for a depth or limit out of range. O(links of the cubes shown), by index; without `around`
     O(links).
     """
-    if not 1 <= depth <= DEPTH or not 1 <= limit <= NODES:
-        raise InvalidInput(
-            f"depth is {depth} and limit {limit}: use a depth of 1 to {DEPTH} and a limit of 1 to {NODES}."
-        )
+    check_count(depth, "depth", most=DEPTH)
+    check_count(limit, "limit", most=NODES)
     with space.store.connection.read() as db:
         seeds = _seeds(db, limit, kind) if around is None else [around]
         there = space.store.get(seeds)

@@ -23,7 +23,7 @@ COST = 4 + 2
 
 @register(
     "kivi",
-    papers=(Paper("KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache", "2402.02750"),),
+    papers=(Paper("KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache", "2402.02750", code="jy-yuan/KIVI"),),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
     phase="decode",

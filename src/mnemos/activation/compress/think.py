@@ -20,7 +20,9 @@ from mnemos.registry import Paper, register
 
 @register(
     "think",
-    papers=(Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018"),),
+    papers=(
+        Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018", code="SalesforceAIResearch/ThinK"),
+    ),
     task="key-value-known",
     baselines=("random-eviction", "sliding-window"),
 )

@@ -43,6 +43,7 @@ class Density:
         Paper(
             "D2O: Dynamic Discriminative Operations for Efficient Generative Inference of Large Language Models",
             "2406.13035",
+            code="AIoT-MLSys-Lab/D2O",
         ),
     ),
     task="key-value",

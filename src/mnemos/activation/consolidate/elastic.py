@@ -17,7 +17,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "elastic-cache",
-    papers=(Paper("Efficient Inference of Vision Instruction-Following Models with Elastic Cache", "2407.18121"),),
+    papers=(
+        Paper(
+            "Efficient Inference of Vision Instruction-Following Models with Elastic Cache",
+            "2407.18121",
+            code="liuzuyan/ElasticCache",
+        ),
+    ),
     task="key-value-known",
     baselines=("streaming-llm", "h2o", "random-eviction", "sliding-window"),
     phase="decode",

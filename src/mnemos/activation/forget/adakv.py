@@ -22,6 +22,7 @@ from mnemos.registry import Paper, register
         Paper(
             "Ada-KV: Optimizing KV Cache Eviction by Adaptive Budget Allocation for Efficient LLM Inference",
             "2407.11550",
+            code="FFY0/AdaKV",
         ),
     ),
     task="key-value-known",

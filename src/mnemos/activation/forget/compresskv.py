@@ -17,7 +17,11 @@ from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
-PAPER = Paper("CompressKV: Semantic Retrieval Heads Know What Tokens are Not Important Before Generation", "2508.02401")
+PAPER = Paper(
+    "CompressKV: Semantic Retrieval Heads Know What Tokens are Not Important Before Generation",
+    "2508.02401",
+    code="TUDa-HWAI/CompressKV",
+)
 
 
 def semantic_scores(model: Any, context: Tensor, question: Tensor, answer: Tensor, span: Tensor) -> Tensor:

@@ -18,7 +18,11 @@ from mnemos.registry import Paper, register
 @register(
     "coverage",
     papers=(
-        Paper("DuoAttention: Efficient Long-Context LLM Inference with Retrieval and Streaming Heads", "2410.10819"),
+        Paper(
+            "DuoAttention: Efficient Long-Context LLM Inference with Retrieval and Streaming Heads",
+            "2410.10819",
+            code="mit-han-lab/duo-attention",
+        ),
     ),
     unmeasured="an allocation: keydiff-coverage and pairdiff-coverage are measured",
 )

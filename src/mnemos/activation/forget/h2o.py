@@ -14,7 +14,11 @@ from mnemos.registry import Paper, register
 @register(
     "h2o",
     papers=(
-        Paper("H_2O: Heavy-Hitter Oracle for Efficient Generative Inference of Large Language Models", "2306.14048"),
+        Paper(
+            "H_2O: Heavy-Hitter Oracle for Efficient Generative Inference of Large Language Models",
+            "2306.14048",
+            code="FMInference/H2O",
+        ),
     ),
     task="key-value-known",
     phase="decode",

@@ -13,7 +13,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "knorm",
-    papers=(Paper("A Simple and Effective L2 Norm-Based Strategy for KV Cache Compression", "2406.11430"),),
+    papers=(
+        Paper(
+            "A Simple and Effective L2 Norm-Based Strategy for KV Cache Compression",
+            "2406.11430",
+            code="alessiodevoto/l2compress",
+        ),
+    ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
 )

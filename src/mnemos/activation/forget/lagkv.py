@@ -22,7 +22,13 @@ def contrast(vectors: Tensor, lag: int) -> Tensor:
 
 @register(
     "lagkv",
-    papers=(Paper("LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important", "2504.04704"),),
+    papers=(
+        Paper(
+            "LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important",
+            "2504.04704",
+            code="AI-Lab-China-Merchants-Bank/LagKV",
+        ),
+    ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
 )

@@ -18,7 +18,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "pyramidkv",
-    papers=(Paper("PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling", "2406.02069"),),
+    papers=(
+        Paper(
+            "PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information Funneling",
+            "2406.02069",
+            code="Zefan-Cai/PyramidKV",
+        ),
+    ),
     task="key-value-known",
     baselines=("random-eviction", "sliding-window"),
 )

@@ -37,7 +37,13 @@ def retrieval_scores(model: Any, context: Tensor, question: Tensor, answer: Tens
 
 @register(
     "retrieval-heads",
-    papers=(Paper("Retrieval Head Mechanistically Explains Long-Context Factuality", "2404.15574"),),
+    papers=(
+        Paper(
+            "Retrieval Head Mechanistically Explains Long-Context Factuality",
+            "2404.15574",
+            code="nightdessert/Retrieval_Head",
+        ),
+    ),
 )
 @dataclass(frozen=True)
 class RetrievalHeads:

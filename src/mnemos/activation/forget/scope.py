@@ -17,7 +17,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "scope",
-    papers=(Paper("SCOPE: Optimizing Key-Value Cache Compression in Long-context Generation", "2412.13649"),),
+    papers=(
+        Paper(
+            "SCOPE: Optimizing Key-Value Cache Compression in Long-context Generation",
+            "2412.13649",
+            code="Linking-ai/SCOPE",
+        ),
+    ),
     task="key-value-known",
     phase="decode",
     baselines=("random-eviction", "sliding-window"),

@@ -16,7 +16,7 @@ from mnemos.registry import Paper, register
 
 @register(
     "sirllm",
-    papers=(Paper("SirLLM: Streaming Infinite Retentive LLM", "2405.12528"),),
+    papers=(Paper("SirLLM: Streaming Infinite Retentive LLM", "2405.12528", code="Zoeyyao27/SirLLM"),),
     task="topics",
     baselines=("random-eviction", "sliding-window", "streaming-llm"),
     phase="decode",

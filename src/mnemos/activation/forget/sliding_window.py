@@ -8,7 +8,7 @@ from mnemos.registry import Paper, register
 
 @register(
     "sliding-window",
-    papers=(Paper("Longformer: The Long-Document Transformer", "2004.05150"),),
+    papers=(Paper("Longformer: The Long-Document Transformer", "2004.05150", code="allenai/longformer"),),
     task="key-value",
     phase="decode",
 )

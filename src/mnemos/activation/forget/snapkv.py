@@ -49,7 +49,11 @@ def voted(votes: Tensor, size: int, kernel: int) -> Tensor:
 
 @register(
     "snapkv",
-    papers=(Paper("SnapKV: LLM Knows What You are Looking for Before Generation", "2404.14469"),),
+    papers=(
+        Paper(
+            "SnapKV: LLM Knows What You are Looking for Before Generation", "2404.14469", code="FasterDecoding/SnapKV"
+        ),
+    ),
     task="key-value-known",
     baselines=("random-eviction", "sliding-window"),
 )

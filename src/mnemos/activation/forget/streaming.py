@@ -10,7 +10,11 @@ SINKS = 4  # the paper's
 
 @register(
     "streaming-llm",
-    papers=(Paper("Efficient Streaming Language Models with Attention Sinks", "2309.17453"),),
+    papers=(
+        Paper(
+            "Efficient Streaming Language Models with Attention Sinks", "2309.17453", code="mit-han-lab/streaming-llm"
+        ),
+    ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
     phase="decode",

@@ -13,7 +13,7 @@ from mnemos.registry import Paper, register
 
 @register(
     "tova",
-    papers=(Paper("Transformers are Multi-State RNNs", "2401.06104"),),
+    papers=(Paper("Transformers are Multi-State RNNs", "2401.06104", code="schwartz-lab-NLP/TOVA"),),
     task="key-value-known",
     phase="decode",
     baselines=("random-eviction", "sliding-window"),

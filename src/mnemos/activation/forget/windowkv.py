@@ -18,7 +18,11 @@ from mnemos.registry import Paper, register
 @register(
     "windowkv",
     papers=(
-        Paper("WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference", "2503.17922"),
+        Paper(
+            "WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference",
+            "2503.17922",
+            code="optim996/WindowKV",
+        ),
     ),
     task="records-known",
     baselines=("random-eviction", "sliding-window"),

@@ -20,7 +20,10 @@ from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-@register("em-llm", papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450"),))
+@register(
+    "em-llm",
+    papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450", code="em-llm/EM-LLM-model"),),
+)
 @dataclass(frozen=True)
 class EMLLM(Blocks):
     """Cuts events instead of blocks, where a token surprises, and fetches them with their neighbours in time.

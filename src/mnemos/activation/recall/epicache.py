@@ -40,8 +40,13 @@ class PeakAttention:
 
 @register(
     "epicache",
-    papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering", "2509.17396"),),
-    unmeasured="reads conversations in windows: its test measures the questions of each episode",
+    papers=(
+        Paper(
+            "EpiCache: Episodic KV Cache Management for Long Conversational Question Answering",
+            "2509.17396",
+            code="apple/ml-epicache",
+        ),
+    ),
 )
 @dataclass
 class EpiCache:

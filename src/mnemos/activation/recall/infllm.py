@@ -42,6 +42,7 @@ def mean_logit(logits: Tensor) -> Tensor:
             "InfLLM: Unveiling the Intrinsic Capacity of LLMs for Understanding Extremely Long Sequences "
             "with Training-Free Memory",
             "2402.04617",
+            code="thunlp/InfLLM",
         ),
     ),
 )

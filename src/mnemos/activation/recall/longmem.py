@@ -64,8 +64,7 @@ class Bank:
 
 @register(
     "longmem",
-    papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),),
-    unmeasured="a network to train: its test trains it to recall",
+    papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174", code="Victorwz/LongMem"),),
 )
 class LongMem(nn.Module):  # type: ignore[misc]
     """Trains a side network of half the depth on a frozen model's outputs and a bank of its older keys and values.

@@ -21,7 +21,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "sentencekv",
-    papers=(Paper("SentenceKV: Efficient LLM Inference via Sentence-Level Semantic KV Caching", "2504.00970"),),
+    papers=(
+        Paper(
+            "SentenceKV: Efficient LLM Inference via Sentence-Level Semantic KV Caching",
+            "2504.00970",
+            code="zzbright1998/SentenceKV",
+        ),
+    ),
 )
 @dataclass(frozen=True)
 class SentenceKV(Blocks):
