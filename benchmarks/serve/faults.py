@@ -34,7 +34,6 @@ from mnemos import Mnemos, Space
 from mnemos.bench.run import header
 from mnemos.bench.run import write as write_result
 from mnemos.serve.keys import KeyStore
-from mnemos.store.sqlite import audit
 
 SPACES, CLIENTS, KILLS, BATCH = 200, 32, 3, 5
 TIMEOUT, PAUSE = 30.0, 0.1  # seconds
@@ -159,7 +158,7 @@ def check(root: Path, acknowledged: dict[str, str], tally: Tally) -> None:
                 found[name, mark] += 1
                 tally.torn += text != text_of(mark)
             problems = [*space.store.checks.integrity(), *space.doctor().problems]
-            problems += audit.verify(space.store.connection)[1]
+            problems += space.store.audit.verify()[1]
             tally.unsound_spaces += bool(problems)
             tally.problems += [f"{name}: {problem}" for problem in problems]
             memory.release(name)

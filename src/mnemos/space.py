@@ -14,7 +14,7 @@ from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt, choose, erase
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
 from mnemos.text import records, revise, upkeep
 from mnemos.text.add import take_in
 from mnemos.text.consolidate.run import LIMIT, consolidate
@@ -46,7 +46,7 @@ class Space:
     def __init__(
         self,
         name: str,
-        store: SqliteStore,
+        store: Store,
         embedder: Embedder | None,
         clock: Callable[[], datetime],
         reasoner: Reasoner | None = None,
@@ -60,7 +60,7 @@ class Space:
         return self.text.name
 
     @property
-    def store(self) -> SqliteStore:
+    def store(self) -> Store:
         """Where the cubes live."""
         return self.text.store
 
@@ -310,7 +310,6 @@ class Space:
         removed = self.store.erase([cube_id])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
-        self.live.drop()  # what was erased shall not stay in RAM either
         return removed
 
     def forget(
@@ -326,9 +325,7 @@ class Space:
         if not cubes:
             raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
         asked = len(self.store.get(ids)) if ids else len(cubes)
-        receipt = erase(self.store, chosen_by, cubes, asked, self.clock())
-        self.live.drop()  # what was erased shall not stay in RAM either
-        return receipt
+        return erase(self.store, chosen_by, cubes, asked, self.clock())
 
     def forget_preview(
         self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
@@ -353,10 +350,7 @@ class Space:
 
     def fade(self, *, preview: bool = False) -> Faded:
         """Archive and erase what the policy lets go of, or only say what; `consolidate` does so too."""
-        done = fade(self.store, self.policy, self.clock(), preview=preview)
-        if done.erased and not preview:
-            self.live.drop()
-        return done
+        return fade(self.store, self.policy, self.clock(), preview=preview)
 
     def pin(self, cube_id: str, *, on: bool = True) -> None:
         """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
@@ -411,7 +405,6 @@ class Space:
             from mnemos.migrate.prefill import PrefillCache
 
             self._activations = PrefillCache(self.store, self.clock)
-            self.live.on_drop = self._activations.free_ram
         return self._activations
 
     def activate(
@@ -467,3 +460,5 @@ class Space:
             self.flush()
         self.store.close()
         self.live.drop()
+        if self._activations is not None:
+            self._activations.free_ram()

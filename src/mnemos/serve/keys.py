@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import os
 import re
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,10 +20,11 @@ from typing import Any, Literal
 from mnemos.cube import from_micros, to_jsonable, to_micros, utc_now
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
-from mnemos.serve.limits import PrivateFile
 from mnemos.space import Space
 from mnemos.store.audit import acting
-from mnemos.store.sqlite.connection import try_lock
+from mnemos.store.locks import try_lock
+from mnemos.store.open import open_keys
+from mnemos.store.server import KeyRow
 from mnemos.system import Mnemos
 
 RIGHTS = ("read", "write", "erase", "admin")
@@ -77,18 +76,16 @@ class Key:
         return data
 
 
-class KeyStore(PrivateFile):
+class KeyStore:
     """The keys of a root. Of a secret only a salted hash is kept: it has 256 random bits, so no slow hash is needed."""
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(
-            path,
-            "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, name TEXT, salt BLOB, hash BLOB, spaces TEXT, "
-            "rights TEXT, made INTEGER, expires INTEGER, revoked INTEGER) STRICT",
-        )
+        self.path = path
+        self._keys = open_keys(path)
+        self._lock = threading.RLock()
         self.clock = clock
         self._found: dict[bytes, Key] = {}  # by a hash of the token, while the file stays as it is
-        self._of: tuple[int, int] | None = None
+        self._of: object = None
 
     @staticmethod
     def under(root: Path, clock: Callable[[], datetime] = utc_now) -> KeyStore:
@@ -97,10 +94,8 @@ class KeyStore(PrivateFile):
 
     def first(self) -> str | None:
         """Make a key that may do everything if there has never been any, and return it; else None."""
-        with self.use() as db:
-            if db.execute("SELECT count(*) FROM keys").fetchone()[0]:
-                return None
-            return self._put(db, "admin", ("*",), RIGHTS, None)[0]
+        token, row = self._make("admin", ("*",), RIGHTS, None)
+        return token if self._keys.add(row, only_first=True) else None
 
     def add(
         self, name: str, *, spaces: Sequence[str], rights: Sequence[str], days: float | None = None
@@ -113,28 +108,26 @@ class KeyStore(PrivateFile):
         if days is not None and not 0 < days < 36_500:
             raise InvalidInput(f"a key cannot expire in {days} days: give a number above 0 and below 36,500.")
         until = None if days is None else self.clock() + timedelta(days=days)
-        with self.use() as db:
-            return self._put(db, name, spaces, rights, until)
+        token, row = self._make(name, spaces, rights, until)
+        self._keys.add(row)
+        return token, _key(row)
 
-    def _put(
-        self, db: sqlite3.Connection, name: str, spaces: Sequence[str], rights: Sequence[str], until: datetime | None
-    ) -> tuple[str, Key]:
+    def _make(
+        self, name: str, spaces: Sequence[str], rights: Sequence[str], until: datetime | None
+    ) -> tuple[str, KeyRow]:
         key_id = base64.b32encode(os.urandom(5)).decode("ascii").lower()
-        secret, salt, now = secrets.token_urlsafe(32), os.urandom(16), self.clock()
+        secret, salt = secrets.token_urlsafe(32), os.urandom(16)
         given = tuple(r for r in RIGHTS if r in rights)
-        db.execute(
-            "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            (key_id, name, salt, _hash(secret, salt), json.dumps(list(spaces)), json.dumps(given), to_micros(now),
-             None if until is None else to_micros(until)),
-        )  # fmt: skip
-        return f"mnk_{key_id}_{secret}", Key(key_id, name, tuple(spaces), given, now, until)
+        expires = None if until is None else to_micros(until)
+        row = KeyRow(key_id, name, salt, _hash(secret, salt), tuple(spaces), given, to_micros(self.clock()), expires)
+        return f"mnk_{key_id}_{secret}", row
 
     def find(self, token: str) -> Key | None:
         """Return the key of a token; None for one that is unknown, wrong, expired or revoked."""
         name = hashlib.blake2b(token.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
-            if (stamp := self.stamp()) != self._of:
-                self._found, self._of = {}, stamp
+            if (token_now := self._keys.change_token()) != self._of:
+                self._found, self._of = {}, token_now
             key = self._found.get(name) or self._read(token)
             if key is not None:
                 self._found[name] = key
@@ -143,38 +136,40 @@ class KeyStore(PrivateFile):
     def _read(self, token: str) -> Key | None:
         match = _TOKEN.fullmatch(token)
         key_id, secret = (match[1], match[2]) if match else ("", "")
-        rows = self.rows("SELECT * FROM keys WHERE id = ?", (key_id,))
-        salt, wanted = (rows[0][2], rows[0][3]) if rows else (bytes(16), bytes(32))
+        row = self._keys.find(key_id)
+        salt, wanted = (row.salt, row.hash) if row else (bytes(16), bytes(32))
         same = hmac.compare_digest(_hash(secret, salt), wanted)
-        if not rows or not same:
+        if row is None or not same:
             return None
-        return replace(_key(rows[0]), seal=hashlib.blake2b(secret.encode(), person=b"mnemos seal").digest())
+        return replace(_key(row), seal=hashlib.blake2b(secret.encode(), person=b"mnemos seal").digest())
 
     def all(self) -> list[Key]:
         """Return all keys, oldest first, those expired and revoked too."""
-        return [_key(row) for row in self.rows("SELECT * FROM keys ORDER BY made, id")]
+        return [_key(row) for row in self._keys.all()]
 
     def revoke(self, key_id: str) -> Key:
         """Make a key invalid from now on, for servers that run too. Raises NotFound."""
-        with self.use() as db:
-            db.execute(
-                "UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (to_micros(self.clock()), key_id)
-            )
-            row = db.execute("SELECT * FROM keys WHERE id = ?", (key_id,)).fetchone()
+        row = self._keys.revoke(key_id, to_micros(self.clock()))
         if row is None:
             raise NotFound(f"there is no key {key_id!r}: `mnemos keys list` shows those there are.")
         return _key(row)
+
+    def check(self) -> None:
+        """Raise StoreError unless the keys can be read."""
+        self._keys.find("")
+
+    def close(self) -> None:
+        """Release the keys."""
+        self._keys.close()
 
 
 def _hash(secret: str, salt: bytes) -> bytes:
     return hashlib.blake2b(secret.encode(), salt=salt, person=b"mnemos api key", digest_size=32).digest()
 
 
-def _key(row: Sequence[Any]) -> Key:
-    key_id, name, _, _, spaces, rights, *times = row
-    made, expires, revoked = (None if t is None else from_micros(t) for t in times)
-    assert made is not None
-    return Key(key_id, name, tuple(json.loads(spaces)), tuple(json.loads(rights)), made, expires, revoked)
+def _key(row: KeyRow) -> Key:
+    expires, revoked = (None if t is None else from_micros(t) for t in (row.expires, row.revoked))
+    return Key(row.id, row.name, row.spaces, row.rights, from_micros(row.made), expires, revoked)
 
 
 class SpacePool:

@@ -13,12 +13,14 @@ from starlette.exceptions import HTTPException
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound, StoreError
-from mnemos.inspect import fading as overview
+from mnemos.inspect.fading import check_law, strengths
+from mnemos.inspect.fading import curve as curve_of
+from mnemos.inspect.fading import fading as fading_of
 from mnemos.inspect.graph import graph as graph_of
+from mnemos.inspect.timeline import timeline as timeline_of
 from mnemos.serve import page_models as models
 from mnemos.serve.problems import Json
 from mnemos.serve.routes import Id, SpaceAccess, _rows
-from mnemos.store.sqlite.inspect import sizes
 from mnemos.text.consolidate.runs import runs as runs_of
 from mnemos.text.forget.policy import Policy
 
@@ -35,7 +37,7 @@ def ready(request: Request) -> Json:
         with tempfile.TemporaryFile(dir=root) as file, os.scandir(root):
             file.write(b"\0")
             file.flush()
-        request.app.state.keys.rows("SELECT 1 FROM keys LIMIT 1")
+        request.app.state.keys.check()
     except (OSError, StoreError) as error:
         why = getattr(error, "strerror", None) or "the keys cannot be read"
         raise HTTPException(
@@ -47,7 +49,7 @@ def ready(request: Request) -> Json:
 def timeline(access: SpaceAccess, asked: Annotated[models.Timeline, Query()]) -> Json:
     """How much happened when, in at most 400 buckets; with `as_of` as was believed then. One scan in SQL, O(N)."""
     with access.open("read") as space:
-        found = overview.timeline(space, **asked.given())
+        found = timeline_of(space.store, **asked.given())
         first, last = (None if t is None else t.isoformat() for t in (found.first, found.last))
         buckets = [{"start": start.isoformat(), "n": n} for start, n in found.buckets]
         return Json({"by": found.by, "first": first, "last": last, "buckets": buckets})
@@ -56,9 +58,9 @@ def timeline(access: SpaceAccess, asked: Annotated[models.Timeline, Query()]) ->
 def graph(access: SpaceAccess, asked: Annotated[models.Graph, Query()]) -> Json:
     """Cubes and their links around one of them, or around those with the most links. By index: O(links shown)."""
     with access.open("read") as space:
-        found = graph_of(space, **asked.model_dump())
+        found = graph_of(space.store, **asked.model_dump())
         nodes = [
-            _node(c, strength) for c, strength in zip(found.cubes, overview.strengths(space, found.cubes), strict=True)
+            _node(c, strength) for c, strength in zip(found.cubes, strengths(space.text, found.cubes), strict=True)
         ]
         edges = [{"source": e.a, "target": e.b, "kind": e.kind, "weight": e.weight} for e in found.links]
         return Json({"nodes": nodes, "edges": edges})
@@ -67,7 +69,7 @@ def graph(access: SpaceAccess, asked: Annotated[models.Graph, Query()]) -> Json:
 def curve(access: SpaceAccess, id: Id, days: Annotated[float, Query(gt=0, le=36_500)] = 90) -> Json:
     """What the law of the space says that a cube is worth in the next days, if nothing touches it. O(log N)."""
     with access.open("read") as space:
-        found = overview.curve(space, id, days=days)
+        found = curve_of(space.text, id, days=days)
         return Json({
             "law": found.law, "now": found.now, "floor": found.floor,
             "points": [{"at": at.isoformat(), "strength": strength} for at, strength in found.points],
@@ -78,7 +80,7 @@ def curve(access: SpaceAccess, id: Id, days: Annotated[float, Query(gt=0, le=36_
 def fading(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
     """What the policy lets go of now, and the weakest of the rest: at most `limit` of each. One scan of numbers, O(N)."""
     with access.open("read") as space:
-        found = overview.fading(space, limit=limit)
+        found = fading_of(space.text, limit=limit)
         return Json({
             "law": found.policy.law, "policy": asdict(found.policy),
             "archive": _briefs(found.archive), "erase": _briefs(found.erase), "next": _briefs(found.next),
@@ -89,7 +91,7 @@ def fading(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] = 5
 def forms(access: SpaceAccess) -> Json:
     """What a space holds by form and kind, and what its parts take up, in bytes. Scans in SQL, O(N)."""
     with access.open("read") as space:
-        found = sizes(space.store)
+        found = space.store.inspect.sizes()
         parts = (("words index", found.words), ("vectors", found.vectors), ("versions", found.versions),
                  ("links", found.links), ("file", found.file))  # fmt: skip
         return Json({
@@ -140,7 +142,7 @@ def set_policy(access: SpaceAccess, body: models.PolicyShape) -> Json:
         wanted = Policy(**body.model_dump())
     except NotFound as error:  # of the law: the space would be told to be missing
         raise InvalidInput(str(error)) from error
-    overview.check_law(wanted)
+    check_law(wanted)
     with access.open("read", "write") as space:
         now = space.policy
         erasing = [name for name in ERASING if getattr(wanted, name) not in (None, getattr(now, name))]

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,8 @@ from numpy.typing import NDArray
 
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
-from mnemos.store.base import DERIVED
-from mnemos.store.sqlite.removal import select_in
-from mnemos.store.sqlite.rows import next_seq
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
+from mnemos.store.values import LifeRows
 from mnemos.text.forget.base import Ints, Law, Lives
 from mnemos.text.forget.laws import load_law
 from mnemos.text.forget.memoryos_heat import Heat
@@ -25,7 +22,6 @@ from mnemos.text.forget.strengthen import DAY
 
 HOT = 5.0  # heat from which on a memory belongs to the long term (tau of MemoryOS, arXiv 2506.06326)
 WARM = 3.0
-ORIGINAL = f"kind NOT IN {DERIVED}"  # derived cubes follow their parents
 Bools = NDArray[np.bool_]
 _NONE: Ints = np.empty(0, dtype=np.int64)
 
@@ -126,10 +122,10 @@ _NOBODY = Candidates(
 )  # fmt: skip
 
 
-def fade(store: SqliteStore, policy: Policy, now: datetime, *, preview: bool = False) -> Faded:
+def fade(store: Store, policy: Policy, now: datetime, *, preview: bool = False) -> Faded:
     """Archive and erase what the space's policy lets go of; with `preview` only say what. At most one scan, O(N)."""
     going = leaving(store, policy, now)
-    archived, erased = (ids_of(store, keys) for keys in (going.archive_keys, going.erase_keys))
+    archived, erased = (store.ids_of(keys.tolist()) for keys in (going.archive_keys, going.erase_keys))
     if archived and not preview:
         archive(store, archived)
     if erased and not preview:
@@ -137,7 +133,7 @@ def fade(store: SqliteStore, policy: Policy, now: datetime, *, preview: bool = F
     return Faded(tuple(archived), tuple(erased))
 
 
-def leaving(store: SqliteStore, policy: Policy, moment: datetime, *, look: bool = False) -> Leaving:
+def leaving(store: Store, policy: Policy, moment: datetime, *, look: bool = False) -> Leaving:
     """Say what the space's policy lets go of now; with `look` the active cubes are read even if it lets go of none. O(N)."""
     now = to_micros(moment) / DAY
     budget = (policy.cubes, policy.bytes, policy.days, policy.below)
@@ -148,7 +144,7 @@ def leaving(store: SqliteStore, policy: Policy, moment: datetime, *, look: bool 
     ]
     if not states:
         return Leaving(_NOBODY, _NONE, _NOBODY, _NONE)
-    found = _candidates(store, f"state IN ({', '.join(map(repr, states))}) AND {ORIGINAL}")
+    found = _candidates(store.lives.candidates(states))
     law, old = policy.make_law(), found.archived
     active = found.at(np.flatnonzero(~old))
     archive = _over(law, active, now, *budget)
@@ -186,51 +182,27 @@ def _over(
     return order[gone[order]]
 
 
-def _candidates(store: SqliteStore, where: str) -> Candidates:
-    """Return the current cubes of which an SQL condition holds. One scan of numbers, some 1 us a cube."""
-    # every row is wanted, so no index: it would fetch each from another page. Fewer columns are faster to read
-    query = (
-        "SELECT 4 * n + 2 * (state = 'archived') + pinned, learned, coalesce(recalled_at, learned), recalls, strength, "
-        f"length(text), layer FROM cubes NOT INDEXED WHERE replaced IS NULL AND {where}"
-    )
-    with store.connection.read() as db:
-        rows = np.fromiter(chain.from_iterable(db.execute(query)), dtype=np.float64).reshape(-1, 7)
-    first, recalls, size, layer = rows[:, [0, 3, 5, 6]].astype(np.int64).T
-    lives = Lives(rows[:, 1] / DAY, rows[:, 2] / DAY, recalls, rows[:, 4].copy(), size, layer)
-    return Candidates(first // 4, (first & 1 == 0) & (layer < 2), first & 2 > 0, lives)
+def _candidates(rows: LifeRows) -> Candidates:
+    lives = Lives(rows.learned / DAY, rows.recalled / DAY, rows.recalls, rows.strength, rows.size, rows.tier)
+    return Candidates(rows.keys, ~rows.pinned & (rows.tier < 2), rows.archived, lives)
 
 
-def ids_of(store: SqliteStore, keys: Ints) -> list[str]:
-    """Return the ids of versions, in the order of the keys; those erased meanwhile are left out."""
-    with store.connection.read() as db:
-        found = dict(select_in(db, "SELECT n, id FROM cubes WHERE n IN ({})", keys.tolist()))
-    return [found[n] for n in keys.tolist() if n in found]
-
-
-def archive(store: SqliteStore, ids: Sequence[str], *, back: bool = False) -> list[str]:
+def archive(store: Store, ids: Sequence[str], *, back: bool = False) -> list[str]:
     """Take active cubes out of search, or with `back` archived ones into it; return the ids that changed."""
     old, new = ("archived", "active") if back else ("active", "archived")
-    changed: list[str] = []
-    with store.connection.write() as db:
-        seq = next_seq(db)
-        for name in ids:
-            query = "UPDATE cubes SET state = ?, seq = ? WHERE id = ? AND replaced IS NULL AND state = ?"
-            if db.execute(query, (new, seq, name, old)).rowcount:
-                changed.append(name)
-        store.audit.append("restore" if back else "archive", changed)
-    return changed
+    return store.lives.set_state(ids, old, new)
 
 
-def promote(store: SqliteStore, now: datetime) -> int:
+def promote(store: Store, now: datetime) -> int:
     """Move what is hot to the long term, and what is warm to the middle layer; return how many moved.
 
     Heat is that of MemoryOS; its constants are those of `Heat`. Nothing moves down.
     """
-    with store.connection.write() as db:
-        found = _candidates(store, "state = 'active' AND recalls > 1 AND layer < 2")
+    with store.transaction():
+        found = _candidates(store.lives.candidates(["active"], derived=True, recalls=2, below_tier=2))
         heat = Heat().keep(found.lives, to_micros(now) / DAY)
         layer = np.where(heat > HOT, 2, np.where(heat > WARM, 1, 0))
         up = layer > found.lives.layer
-        moved = list(zip(layer[up].tolist(), found.keys[up].tolist(), strict=True))
-        db.executemany("UPDATE cubes SET layer = ? WHERE n = ?", moved)
+        moved = list(zip(found.keys[up].tolist(), layer[up].tolist(), strict=True))
+        store.lives.set_tier(moved)
     return len(moved)

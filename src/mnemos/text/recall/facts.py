@@ -6,11 +6,11 @@ from datetime import datetime
 
 from mnemos.cube import from_micros, to_micros
 from mnemos.facts import KnownFact, StoredFact
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
 
 
 def known_facts(
-    store: SqliteStore,
+    store: Store,
     subject: str | None,
     attribute: str | None,
     as_of: datetime | None,
