@@ -24,7 +24,7 @@ def memory(tmp_path_factory):
                     {"content": f"note {i}", "id": f"{name}{i}", "session": f"s{i // 7}", "at": T0 + timedelta(hours=i)}
                     for i in range(N)
                 ],
-                decide=False,
+                reconcile=False,
             )
         yield memory
 
@@ -49,9 +49,7 @@ def steps(space, around, kind):
 
 
 PAIRS = st.lists(
-    st.tuples(
-        st.integers(0, N - 1), st.integers(0, N - 1), st.sampled_from(["similar", "supersedes", "recalled with"])
-    ),
+    st.tuples(st.integers(0, N - 1), st.integers(0, N - 1), st.sampled_from(["similar", "supersedes", "co-recalled"])),
     max_size=40,
     unique=True,
 )
@@ -105,7 +103,7 @@ def test_without_a_centre_it_starts_from_the_most_linked(memory):
 
 def test_a_hub_does_not_make_it_large(memory):
     space = memory.space("hub")
-    space.add_many([{"content": f"n{i}", "id": f"h{i}"} for i in range(400)], decide=False)
+    space.add_many([{"content": f"n{i}", "id": f"h{i}"} for i in range(400)], reconcile=False)
     space.store.links.put([Link("h0", f"h{i}", k, 0.5) for i in range(1, 400) for k in ("similar", "supports")], 1)
     found = graph(space.store, around="h0", depth=3, limit=20)
     assert (len(found.cubes), len(found.links)) == (20, 38)

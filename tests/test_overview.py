@@ -13,7 +13,7 @@ from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.inspect import fading
 from mnemos.inspect.timeline import newest, timeline
-from mnemos.text.forget.base import Lives
+from mnemos.text.forget.base import Histories
 from mnemos.text.forget.laws import LAWS, load_law
 from mnemos.text.forget.policy import Policy
 from mnemos.text.forget.strengthen import DAY
@@ -63,7 +63,7 @@ def space(tmp_path, clock):
 def test_a_timeline_counts_every_cube_that_matches_once_and_where_it_belongs(memory, rows, speaker, by):
     space = memory.space(f"s{next(NAMES)}")
     rows = [(at.replace(tzinfo=UTC), name) for at, name in rows]
-    space.add_many([{"content": "x", "at": at, "speaker": name} for at, name in rows], decide=False)
+    space.add_many([{"content": "x", "at": at, "speaker": name} for at, name in rows], reconcile=False)
     matching = [at for at, name in rows if speaker in (None, name)]
     try:
         found = timeline(space.store, by=by, speaker=speaker)
@@ -92,7 +92,7 @@ def test_a_timeline_counts_every_cube_that_matches_once_and_where_it_belongs(mem
 
 def test_a_timeline_starts_and_stops_by_when_things_happened_and_auto_takes_the_smallest_unit(space):
     space.add_many(
-        [{"content": f"the {d} of May 2020", "at": T0 + timedelta(days=d)} for d in range(1_000)], decide=False
+        [{"content": f"the {d} of May 2020", "at": T0 + timedelta(days=d)} for d in range(1_000)], reconcile=False
     )
     assert timeline(space.store).by == "week"
     assert timeline(space.store, until=T0 + timedelta(days=400)).by == "day"
@@ -106,7 +106,7 @@ def test_a_timeline_starts_and_stops_by_when_things_happened_and_auto_takes_the_
 
 def test_buckets_begin_where_calendars_say(space):
     space.add_many(
-        [{"content": "x", "at": at} for at in ("1969-12-28", "1969-12-29", "2024-02-29", "2024-03-03")], decide=False
+        [{"content": "x", "at": at} for at in ("1969-12-28", "1969-12-29", "2024-02-29", "2024-03-03")], reconcile=False
     )
     recent = {"since": "2024-02-01"}
     starts = {
@@ -136,7 +136,7 @@ def test_a_timeline_as_of_a_moment_counts_what_was_believed_then(space, clock):
 @given(st.lists(st.sampled_from("AB"), min_size=1, max_size=12), st.integers(1, 5), st.sampled_from([None, "B"]))
 def test_pages_of_the_newest_are_the_list_backwards_while_cubes_are_added(memory, speakers, limit, speaker):
     space = memory.space(f"n{next(NAMES)}")
-    space.add_many([{"content": f"n{i}", "speaker": s} for i, s in enumerate(speakers)], decide=False)
+    space.add_many([{"content": f"n{i}", "speaker": s} for i, s in enumerate(speakers)], reconcile=False)
     space.update(space.cubes().items[0].id, content="changed")  # has a new row: it was written last
     expected = [c.id for c in space.cubes(speaker=speaker).items][::-1]
     found, cursor = [], None
@@ -146,7 +146,7 @@ def test_pages_of_the_newest_are_the_list_backwards_while_cubes_are_added(memory
         found += [c.id for c in page.items]
         if (cursor := page.next_cursor) is None:
             break
-        space.add("meanwhile", speaker="B", decide=False)
+        space.add("meanwhile", speaker="B", reconcile=False)
     assert found == expected
 
 
@@ -154,11 +154,11 @@ def test_pages_of_the_newest_are_the_list_backwards_while_cubes_are_added(memory
 
 
 def lives_of(cube):
-    return Lives(
-        born=np.array([to_micros(cube.learned) / DAY]),
+    return Histories(
+        created=np.array([to_micros(cube.learned) / DAY]),
         recalled=np.array([to_micros(cube.recalled_at or cube.learned) / DAY]),
         recalls=np.array([cube.recalls]), strength=np.array([cube.strength]), size=np.array([len(cube.text)]),
-        layer=np.array([cube.layer]),
+        tier=np.array([cube.layer]),
     )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def test_a_curve_is_what_the_law_says(space, clock, law):
     space.recalled(["a"])
     space.flush()
     clock.now += timedelta(days=2)
-    space.policy = Policy(law=law, below=0.25)
+    space.policy = Policy(law=law, min_retention=0.25)
     found = fading.curve(space.text, "a", days=30)
     assert (found.law, found.floor, found.recalls) == (law, 0.25, [T0 + timedelta(days=4)])
     assert (len(found.points), found.points[0][0], found.points[-1][0]) == (
@@ -177,7 +177,7 @@ def test_a_curve_is_what_the_law_says(space, clock, law):
         clock.now,
         clock.now + timedelta(days=30),
     )
-    cube, keep = space.get("a"), load_law(law).keep
+    cube, keep = space.get("a"), load_law(law).retention
     for at, strength in found.points:
         assert strength == pytest.approx(keep(lives_of(cube), to_micros(at) / DAY)[0], abs=1e-9)
     assert found.now == found.points[0][1] == fading.strengths(space.text, [cube])[0]
@@ -198,18 +198,18 @@ def test_a_curve_is_of_a_cube_that_is_there_and_of_days_to_come(space):
 
 @pytest.mark.parametrize(
     "policy",
-    [Policy(), Policy(below=0.05), Policy(law="lru", cubes=6), Policy(law="fifo", cubes=3, archived_cubes=4),
+    [Policy(), Policy(min_retention=0.05), Policy(law="lru", cubes=6), Policy(law="fifo", cubes=3, archived_cubes=4),
      Policy(law="ttl", days=3.0, archived_days=1.0), Policy(law="random", cubes=0)],
 )  # fmt: skip
 def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, policy):
     for i in range(12):
-        space.add(f"note {i} about apples", id=f"c{i}", decide=False)
+        space.add(f"note {i} about apples", id=f"c{i}", reconcile=False)
         clock.now += timedelta(days=1)
     space.archive(["c1", "c7"])
     space.pin("c2")
     space.store.lives.set_strength([(1.0, 2, 0, to_micros(T0), "c3")])  # of the long term
     space.policy = policy
-    found, told = fading.fading(space.text, limit=100), space.fade(preview=True)
+    found, told = fading.due_soon(space.text, limit=100), space.apply_policy(preview=True)
     assert tuple(c.id for c, _ in found.archive) == told.archived
     assert tuple(c.id for c, _ in found.erase) == told.erased
     assert (found.archive_count, found.erase_count) == (len(told.archived), len(told.erased))
@@ -219,12 +219,12 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
     for part in (found.archive, found.erase, found.next):
         strengths = [s for _, s in part]
         assert strengths == sorted(strengths)
-        assert strengths == [pytest.approx(law.keep(lives_of(c), now)[0]) for c, _ in part]
-    few = fading.fading(space.text, limit=2)
+        assert strengths == [pytest.approx(law.retention(lives_of(c), now)[0]) for c, _ in part]
+    few = fading.due_soon(space.text, limit=2)
     assert few.next == found.next[:2]
     assert (few.archive, few.erase) == (found.archive[:2], found.erase[:2])
     assert few.archive_count == len(told.archived)
-    space.fade()
+    space.apply_policy()
     assert {c.id for c in space.cubes(state="active").items} == left | {"c2", "c3"}
 
 
@@ -232,7 +232,7 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
     "policy",
     [Policy(constants={"days": "many"}), Policy(law="layered", constants={"days": [1.0]}),
      Policy(law="layered", constants={"days": 3.0}), Policy(law="power", constants={"b": [1.0, 2.0, 3.0]}),
-     Policy(law="heat", constants={"page": 0.0, "b": 0.0}), Policy(constants={"gain": float("inf")})],
+     Policy(law="memoryos-heat", constants={"page": 0.0, "b": 0.0}), Policy(constants={"gain": float("inf")})],
 )  # fmt: skip
 def test_a_law_that_cannot_work_with_its_constants_is_refused(policy):
     with pytest.raises(InvalidInput, match="cannot work"):
@@ -250,8 +250,8 @@ def test_every_law_works_with_its_own_constants(law):
 def test_sizes_are_those_of_what_is_stored(tmp_path):
     with Mnemos(tmp_path, embedder="hashing") as memory:
         space = memory.space("a[b]*")
-        space.add("Água é vida.", id="a", decide=False)
-        space.add("Bread", kind="note", id="b", decide=False)
+        space.add("Água é vida.", id="a", reconcile=False)
+        space.add("Bread", kind="note", id="b", reconcile=False)
         assert space.store.inspect.sizes().versions == 0
         space.update("a", content="Vinho é vida.")
         found = space.store.inspect.sizes()

@@ -85,7 +85,7 @@ def test_what_was_registered_is_kept_with_the_method():
         "x", papers=(paper,), task="records", baselines=("random",), phase="decode", unmeasured="needs a GPU"
     )
     assert method(target := named("mnemos.activation.forget.x")) is target
-    entry = registry._ENTRIES["activation", "x"]
+    entry = registry._ENTRIES["activation", "forget", "x"]
     assert (entry.papers, entry.task, entry.baselines) == ((paper,), "records", ("random",))
     assert (entry.phase, entry.unmeasured) == ("decode", "needs a GPU")
 
@@ -106,18 +106,19 @@ def test_the_signature_that_a_data_class_writes_is_no_docstring():
         register("bare")(Bare)
 
 
-def test_a_taken_name_is_refused_within_a_form_only(house):
+def test_a_taken_name_is_refused_within_an_operation_only(house):
     register("x")(named("mnemos.text.forget.x"))
     register("x")(named("mnemos.text.forget.x"))  # the same module, imported again
     register("x")(named("mnemos.activation.forget.x"))
+    register("x")(named("mnemos.text.systems.x"))
     with pytest.raises(ValueError, match=r"'x' is taken by mnemos\.text\.forget\.x\..*: choose another name"):
-        register("x")(named("mnemos.text.recall.y"))
+        register("x")(named("mnemos.text.forget.y"))
 
 
 def test_two_modules_of_one_name_are_found_even_if_nobody_imports_both(house):
     house("mnemos.text.forget.a", METHOD.format("twice"), imported=False)
-    house("mnemos.text.recall.b", METHOD.format("twice"), imported=False)
-    with pytest.raises(ValueError, match=r"'twice' of mnemos\.text\.recall\.b is taken by mnemos\.text\.forget\.a"):
+    house("mnemos.text.forget.b", METHOD.format("twice"), imported=False)
+    with pytest.raises(ValueError, match=r"'twice' of mnemos\.text\.forget\.b is taken by mnemos\.text\.forget\.a"):
         names()
 
 
@@ -161,6 +162,15 @@ def test_the_kind_is_the_contract_that_fits_and_chooses_among_forms(house):
     assert [e.form for e in all_entries(kind="curve")] == ["text"]
 
 
+def test_a_law_and_a_system_may_share_a_name_and_the_kind_chooses(house):
+    house("mnemos.text.forget.hema", CURVE.format("hema"))
+    house("mnemos.text.systems.hema", METHOD.format("hema"))
+    assert get("hema", kind=Curve).operation == "forget"
+    assert get("hema", kind="component").operation == "systems"
+    with pytest.raises(InvalidInput, match="'hema' is the name of 2 methods: choose one with kind='curve' or kind="):
+        get("hema")
+
+
 def test_a_method_of_another_kind_answers_with_those_of_the_kind(house):
     house("mnemos.text.forget.m", CURVE.format("steady"), METHOD.format("plain"))
     with pytest.raises(NotFound, match="'plain' is of kind 'component', not 'curve': choose from steady"):
@@ -177,7 +187,7 @@ def test_a_class_that_is_no_contract_is_refused():
 def test_a_missing_extra_is_named_and_the_method_is_still_listed(house, monkeypatch):
     house("mnemos.activation.forget.cut", METHOD.format("cut"), imported=False)
     monkeypatch.setattr(registry, "installed", lambda form: form != "activation")
-    assert names()["activation", "cut"] == "mnemos.activation.forget.cut"
+    assert names()["activation", "forget", "cut"] == "mnemos.activation.forget.cut"
     assert all_entries() == []
     with pytest.raises(
         NotFound, match=r"'cut' is a method of form 'activation', which needs torch: pip install 'mnemos\[torch\]'"

@@ -62,7 +62,7 @@ def fill(root: Path) -> str:
         clock.now += timedelta(days=1)
         space.update(NOTE, content=text.replace("1,220", "1,240"))
         space.consolidate()
-        space.policy = Policy(law="power", below=0.0405)
+        space.policy = Policy(law="power", min_retention=0.0405)
         memory.space("studio").add("The wheel by the window squeaks.", speaker="Mira")
     keys = KeyStore.under(root)
     token, _ = keys.add("Mira's laptop", spaces=["*"], rights=RIGHTS)

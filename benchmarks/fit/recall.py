@@ -37,7 +37,7 @@ L2 = 1e-3
 FOLDS = 5
 # What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
 EITHER_WAY = (
-    "words_before", "words_after", "meaning_before", "meaning_after", "question", "length", "long", "opening",
+    "bm25_before", "bm25_after", "cosine_before", "cosine_after", "question", "length", "long", "opening",
     "assistant", "user_me", "assistant_you",
 )  # fmt: skip
 ROLES = ("assistant", "user_me", "assistant_you")  # seen in BEAM's long messages only: they count 1 - brevity

@@ -105,7 +105,7 @@ def measure(requests: int, cubes: int) -> dict[str, Any]:
     corpus = Corpus(0)
     with tempfile.TemporaryDirectory(prefix="mnemos-proxy-") as root:
         with Mnemos(root) as memory:
-            memory.space("default").add_many(corpus.messages(cubes), decide=False)
+            memory.space("default").add_many(corpus.messages(cubes), reconcile=False)
         started = []
         try:
             there, direct = serve(upstream)

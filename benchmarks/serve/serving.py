@@ -96,4 +96,4 @@ def fill(root: Path, cubes: int, embedder: str | None = None, batch: int = 2_000
     with Mnemos(root, embedder=embedder) as memory:
         space, messages = memory.space("load"), Corpus(0).messages(cubes)
         while some := list(islice(messages, batch)):
-            space.add_many(some, decide=False)
+            space.add_many(some, reconcile=False)

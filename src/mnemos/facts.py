@@ -42,7 +42,7 @@ class StoredFact:
 class Link:
     """A directed link between two cubes.
 
-    Kept are supersedes, supports, contradicts, similar and recalled with; derived from, follows and same entity follow
+    Kept are supersedes, supports, contradicts, similar and co-recalled; derived from, follows and same entity follow
     from the rows (see `store.base.Links`).
     """
 

@@ -77,7 +77,7 @@ class Entry:
         )
 
 
-_ENTRIES: dict[tuple[str, str], Entry] = {}
+_ENTRIES: dict[tuple[str, str, str], Entry] = {}  # by form, operation and name
 
 
 def register(
@@ -92,8 +92,8 @@ def register(
     """Register the decorated class or function; the first line of its docstring is the summary.
 
     Write the decorator at the start of a line and the name as a literal: names are found by reading the source. Raises
-    ValueError when the form already has another method of that name, when the docstring is missing, or when the module
-    is not `mnemos.FORM.OPERATION...`.
+    ValueError when the operation already has another method of that name, when the docstring is missing, or when the
+    module is not `mnemos.FORM.OPERATION...`.
     """
 
     def add(target: T) -> T:
@@ -104,13 +104,13 @@ def register(
         doc = inspect.cleandoc(target.__doc__ or "")
         if not doc or _made_by_dataclass(target, doc):
             raise ValueError(f"method {name!r} has no docstring: say in one line what it does")
-        operation = parts[2] if len(parts) > 3 else ""
+        operation = _operation(module)
         summary = doc.splitlines()[0]
         entry = Entry(name, parts[1], operation, summary, papers, target, task, baselines, phase, unmeasured)
-        known = _ENTRIES.get((entry.form, name))
+        known = _ENTRIES.get((entry.form, operation, name))
         if known is not None and known.address != entry.address:
             raise ValueError(f"method name {name!r} is taken by {known.address}: choose another name")
-        _ENTRIES[entry.form, name] = entry
+        _ENTRIES[entry.form, operation, name] = entry
         return target
 
     return add
@@ -149,7 +149,7 @@ def all_entries(form: str | None = None, *, kind: str | None = None) -> list[Ent
     Imports the modules that register them. A form whose packages are not installed has none. Raises NotFound for an
     unknown form.
     """
-    for (of, _), module in names(form).items():
+    for (of, *_), module in names(form).items():
         if installed(of):
             importlib.import_module(module)
     found = [e for e in _ENTRIES.values() if form in (None, e.form) and (kind is None or e.kind == kind)]
@@ -165,30 +165,31 @@ def get(name: str, *, form: str | None = None, kind: type | str | None = None) -
     """
     if isinstance(kind, type):
         form, kind = _contract(kind)
-    homes = {of: module for (of, known), module in names(form).items() if known == name}
+    homes = {key: module for key, module in names(form).items() if key[-1] == name}
     if not homes:
         raise NotFound(f"there is no method {name!r}: {near(name, form)}")
-    ready = {of: module for of, module in homes.items() if installed(of)}
+    ready = {key: module for key, module in homes.items() if installed(key[0])}
     if not ready:
-        of = next(iter(homes))
+        of = next(iter(homes))[0]
         raise NotFound(
             f"{name!r} is a method of form {of!r}, which needs {FORMS[of]}: pip install 'mnemos[{FORMS[of]}]'"
         )
     for module in ready.values():
         importlib.import_module(module)
-    found = [_ENTRIES[of, name] for of in ready]
+    found = [_ENTRIES[key] for key in ready]
     fit = [e for e in found if kind in (None, e.kind)]
     if not fit:
         raise NotFound(f"method {name!r} is of kind {found[0].kind!r}, not {kind!r}: {_of_kind(name, form, kind)}")
     if len(fit) > 1:
-        choices = " or ".join(f"form={e.form!r}" for e in fit)
+        by = "form" if len({e.form for e in fit}) == len(fit) else "kind"
+        choices = " or ".join(f"{by}={getattr(e, by)!r}" for e in fit)
         raise InvalidInput(f"{name!r} is the name of {len(fit)} methods: choose one with {choices}.")
     return fit[0]
 
 
 def near(name: str, form: str | None = None) -> str:
     """Return a sentence that suggests the names nearest to one that does not exist."""
-    known = {n.lower(): n for _, n in names(form)}
+    known = {n.lower(): n for *_, n in names(form)}
     close = difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.4)
     return f"did you mean {', '.join(known[c] for c in close)}?" if close else "`mnemos methods` lists all."
 
@@ -199,26 +200,33 @@ def installed(form: str) -> bool:
     return needed is None or importlib.util.find_spec(needed) is not None
 
 
-def names(form: str | None = None) -> dict[tuple[str, str], str]:
-    """Return the module of every registered name, by (form, name), as read from the source: nothing is imported.
+def names(form: str | None = None) -> dict[tuple[str, str, str], str]:
+    """Return the module of every registered name, by (form, operation, name), as read from the source.
 
-    Reads the modules of a form once a process. Raises NotFound for an unknown form.
+    Nothing is imported; the modules of a form are read once a process. Raises NotFound for an unknown form.
     """
     if form is not None and form not in FORMS:
         raise NotFound(f"there is no form {form!r}: choose from {', '.join(FORMS)}.")
-    return {(of, n): module for of in FORMS if form in (None, of) for n, module in _names(of).items()}
+    return {(of, *key): module for of in FORMS if form in (None, of) for key, module in _names(of).items()}
 
 
 @cache
-def _names(form: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _names(form: str) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
     for path in sorted((_HOME / form).rglob("*.py")):
         module = ".".join(("mnemos", *path.relative_to(_HOME).with_suffix("").parts)).removesuffix(".__init__")
         for name in _REGISTER.findall(path.read_text(encoding="utf-8")):
-            if name in found:
-                raise ValueError(f"method name {name!r} of {module} is taken by {found[name]}: choose another name")
-            found[name] = module
+            key = _operation(module), name
+            if key in found:
+                raise ValueError(f"method name {name!r} of {module} is taken by {found[key]}: choose another name")
+            found[key] = module
     return found
+
+
+def _operation(module: str) -> str:
+    """Return the operation that a module's path names; "" where it is directly in its form."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 3 else ""
 
 
 def _contract(contract: type) -> tuple[str, str]:

@@ -16,20 +16,20 @@ from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
 from mnemos.store.base import Store
 from mnemos.text import records, revise, upkeep
-from mnemos.text.add import take_in
+from mnemos.text.add import add
 from mnemos.text.consolidate.run import LIMIT, consolidate
 from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.encode.entries import Progress
 from mnemos.text.encode.messages import clean, moment, to_draft
 from mnemos.text.forget.base import Law
-from mnemos.text.forget.policy import Faded, Policy, archive, fade
+from mnemos.text.forget.policy import Forgotten, Policy, apply_policy, archive
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.facts import known_facts
 from mnemos.text.recall.filters import Filters, Time, chosen, make_filter
-from mnemos.text.recall.live import LiveView
-from mnemos.text.recall.view import SearchMethod as SearchMethod
-from mnemos.text.search import find, find_sessions
+from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
+from mnemos.text.recall.view import CurrentView
+from mnemos.text.search import search, search_sessions
 
 if TYPE_CHECKING:
     from mnemos.migrate.base import Activated, Mode, Render
@@ -75,9 +75,9 @@ class Space:
         return self.text.clock
 
     @property
-    def live(self) -> LiveView:
+    def view(self) -> CurrentView:
         """The view that is searched."""
-        return self.text.live
+        return self.text.view
 
     @property
     def recalls(self) -> Recalls:
@@ -138,23 +138,23 @@ class Space:
         role: str | None = None,
         kind: str = "turn",
         id: str | None = None,
-        decide: bool = True,
+        reconcile: bool = True,
     ) -> MemCube:
         """Store one text and return its cube; it is on the disk when this returns.
 
         `at` is when it happened (default: now); relative dates in the text are resolved against it. What it states
         is compared with what is known (see `decisions`): it may supersede other cubes, and, when it has no session, id
-        or metadata of its own, it may only confirm or refine a cube, which is then returned. `decide=False` appends.
+        or metadata of its own, it may only confirm or refine a cube, which is then returned. `reconcile=False` appends.
         One embedding and one commit: some 5 ms. Raises InvalidInput (nothing stored) or StoreError.
         """
         message = {
             "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
             "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return take_in(self.text, [to_draft(message, where="add")], None, decide)[0]
+        return add(self.text, [to_draft(message, where="add")], None, reconcile)[0]
 
     def add_many(
-        self, messages: Iterable[Mapping[str, Any]], *, decide: bool = True, progress: Progress | None = None
+        self, messages: Iterable[Mapping[str, Any]], *, reconcile: bool = True, progress: Progress | None = None
     ) -> list[MemCube]:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
@@ -165,7 +165,7 @@ class Space:
         taken by other content; nothing is stored then.
         """
         drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)]
-        return take_in(self.text, drafts, progress, decide)
+        return add(self.text, drafts, progress, reconcile)
 
     def model_key(self) -> int | None:
         """Return the number of the embedder in the store."""
@@ -194,7 +194,7 @@ class Space:
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
         Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
-        return [hit for _, hit in find(self.text, query, k, filters, asked_at, method)]
+        return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
 
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger."""
@@ -213,7 +213,7 @@ class Space:
 
         Cubes without a session are left out.
         """
-        return find_sessions(self.text, query, k, filters, asked_at, method)
+        return search_sessions(self.text, query, k, filters, asked_at, method)
 
     def context(
         self,
@@ -235,7 +235,7 @@ class Space:
         """
         from mnemos.text.recall.context import pack
 
-        found = find(self.text, question, k, filters, asked_at, "hybrid")
+        found = search(self.text, question, k, filters, asked_at, "hybrid")
         if quarantine and (bad := self.quarantined(question, [hit for _, hit in found])):
             found = [row for row in found if row[1].cube.id not in bad]
         return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
@@ -244,7 +244,7 @@ class Space:
         """Return the ids of the cubes that `context` would leave out for a question, with the reason; or of those `found`."""
         from mnemos.guard.quarantine import quarantined
 
-        hits = [hit for _, hit in find(self.text, question, 40, {}, None, "hybrid")] if found is None else found
+        hits = [hit for _, hit in search(self.text, question, 40, {}, None, "hybrid")] if found is None else found
         return quarantined(self.store, self.trust, hits, clean(question), self.clock())
 
     # -- look
@@ -285,7 +285,7 @@ class Space:
         e = self.embedder
         stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
         stats["reasoner"] = getattr(self.reasoner, "stats", dict)() | {"name": self.reasoner.name}
-        return stats | {"index_bytes": self.live.nbytes}
+        return stats | {"index_bytes": self.view.nbytes}
 
     # -- update and forget
 
@@ -348,9 +348,9 @@ class Space:
         """
         return consolidate(self.text, limit=limit, progress=progress)
 
-    def fade(self, *, preview: bool = False) -> Faded:
+    def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase what the policy lets go of, or only say what; `consolidate` does so too."""
-        return fade(self.store, self.policy, self.clock(), preview=preview)
+        return apply_policy(self.store, self.policy, self.clock(), preview=preview)
 
     def pin(self, cube_id: str, *, on: bool = True) -> None:
         """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
@@ -459,6 +459,6 @@ class Space:
         if not self.store.closed:
             self.flush()
         self.store.close()
-        self.live.drop()
+        self.view.drop()
         if self._activations is not None:
             self._activations.free_ram()

@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mnemos.cli import app
-from mnemos.cli.document import render
+from mnemos.cli.document import commands, render
 from mnemos.registry import all_entries
+from mnemos.text.recall.filters import Filters
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_stored_text_cannot_drive_the_terminal_or_be_read_as_markup(run):
 
 def test_methods_are_listed_with_their_papers_and_each_address_exists(run):
     listed = data(run("methods", "--json"))
-    assert {"words", "vectors", "hybrid", "dates", "context"} <= {m["name"] for m in listed}
+    assert {"bm25", "cosine", "hybrid", "dates", "context"} <= {m["name"] for m in listed}
     assert len(listed) == len(all_entries())
     papers = {p["title"]: p["arxiv"] for m in listed for p in m["papers"]}
     assert papers["Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks"] == "1908.10084"
@@ -190,3 +191,12 @@ def test_forgetting_shows_asks_proves_and_gives_a_receipt(run, tmp_path):
     assert "no remains found" in run("forget", "--query", "Rita", "--yes", "--receipt", tmp_path / "r.json").stdout
     assert "nothing of the 1 cubes is left" in run("verify-erasure", tmp_path / "r.json").stdout
     assert [c["text"] for c in data(run("list", "--json"))["items"]] == ["Something else"]
+
+
+def test_every_filter_of_the_verbs_is_an_option_of_the_commands_that_filter():
+    names = {"--" + name.replace("_", "-") for name in Filters.__annotations__}
+    options = {path: {o for p in command.params for o in p.opts} for path, command in commands()}
+    for command in ("search", "context", "list", "forget"):
+        assert names <= options[f"mnemos {command}"]
+    others = {path for path, given in options.items() if "--include-derived" in given}
+    assert others == {"mnemos search", "mnemos context", "mnemos list", "mnemos forget"}

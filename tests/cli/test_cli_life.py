@@ -34,7 +34,7 @@ def test_facts_show_what_holds_and_what_held(told):
     assert [(r["attribute"], r["value"], r["valid_to"]) for r in rows] == [
         ("work at", "Bosch", None), ("live in", "Faro", None),
     ]  # fmt: skip
-    past = json.loads(told("facts", "ana", "-a", "live in", "--past", "--json"))
+    past = json.loads(told("facts", "ana", "-a", "live in", "--include-ended", "--json"))
     assert [r["value"] for r in past] == ["Porto", "Faro"]
     assert "Faro" in told("facts")
     assert "no facts are known" in told("facts", "nobody")
@@ -49,7 +49,7 @@ def test_consolidating_twice_does_nothing_the_second_time(told):
     assert first["changed"]
     assert first["written"]["profile"] == 1
     assert not json.loads(told("consolidate", "--json"))["changed"]
-    assert "nothing was done" in told("consolidate")
+    assert "Nothing new" in told("consolidate")
     assert "live in: Faro" in told("list", "--kind", "profile")
 
 
@@ -57,7 +57,7 @@ def test_a_policy_is_set_shown_and_applied(told):
     told("policy", "--law", "fifo", "--set", "cubes=1")
     assert json.loads(told("policy", "--json"))["cubes"] == 1
     assert len(json.loads(told("policy", "--preview", "--json"))["archived"]) == 1  # one is superseded already
-    assert json.loads(told("consolidate", "--json"))["faded"]["archived"]
+    assert json.loads(told("consolidate", "--json"))["forgotten"]["archived"]
     told("policy", "--set", "cubes=null")
     assert json.loads(told("policy", "--json"))["cubes"] is None
     told("policy", "--law", "nothing", code=1)
@@ -69,7 +69,9 @@ def test_pinning_and_archiving(told):
     assert json.loads(told("pin", cube, "--json")) == {"id": cube, "pinned": True}
     assert json.loads(told("archive", cube, "--json")) == {"changed": [cube]}
     told("archive", cube, code=1)
-    assert json.loads(told("archive", cube, "--back", "--json")) == {"changed": [cube]}
+    assert json.loads(told("unarchive", cube, "--json")) == {"changed": [cube]}
+    told("unarchive", cube, code=1)
+    assert json.loads(told("unpin", cube, "--json")) == {"id": cube, "pinned": False}
     told("pin", "nobody", code=1)
 
 
@@ -81,7 +83,7 @@ def test_rollback(told):
 
 
 def test_the_audit_log_is_shown_and_verified(told):
-    rows = json.loads(told("audit", "show", "--json"))
+    rows = json.loads(told("audit", "log", "--json"))
     assert [r["action"] for r in rows] == ["add"] * 3
     assert "the chain is whole" in told("audit", "verify", "--head", rows[0]["chain"])
     told("audit", "verify", "--head", "00", code=1)

@@ -93,7 +93,7 @@ def test_an_option_counts_more_than_the_environment_and_that_more_than_the_file(
 
 
 def test_every_setting_of_the_server_is_tested_here(serve):
-    assert list(VALUES) == list(serve.Serve.model_fields)
+    assert list(VALUES) == list(serve.ServeSettings.model_fields)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -119,7 +119,7 @@ def test_the_settings_of_the_server_have_the_same_order(serve, name, monkeypatch
 def test_serve_takes_every_setting_as_an_option_and_says_the_same_of_it(serve):
     command = typer.main.get_command(app).commands["serve"]
     options = {param.opts[0]: param for param in command.params}
-    for name, field in serve.Serve.model_fields.items():
+    for name, field in serve.ServeSettings.model_fields.items():
         option = options["--name" if name == "names" else "--" + name.replace("_", "-")]
         default = "" if field.default in (None, (), False) and name != "drain" else f" (default: {field.default})"
         assert option.help == field.description + default
@@ -172,8 +172,8 @@ def test_empty_means_not_set(file, monkeypatch):
         ("[serve]\nlog_levle = 'info'", "Did you mean log_level"),
         ("[serve]\nport = 70000", "serve.port (file FILE): Input should be less than or equal to 65535, not 70000."),
         ("[serve]\nlog_level = 'loud'", "not 'loud'"),
-        ("[serve]\nupstream = 'http://ana:CANARY@host/v1'", "serve.upstream (file FILE): it holds a name or a password"),
-        ("[serve]\ntls_cert = 'x.pem'", "TLS needs both"),
+        ("[serve]\nupstream = 'http://ana:CANARY@host/v1'", "serve.upstream (file FILE): it contains a user name or password"),
+        ("[serve]\ntls_cert = 'x.pem'", "TLS needs both a"),
         ("[serve]\nupstream_key = 'CANARY'", "Set keys in the environment: MNEMOS_UPSTREAM_KEY"),
         ("OPENAI_API_KEY = 'CANARY'", "Set keys in the environment"),
         ("root = 5", 'FILE: root must be a string, for example root = "...", not 5.'),
@@ -305,7 +305,7 @@ def test_the_guide_names_every_setting_and_its_variable(serve):
     guide = (DOCS / "operate.md").read_text(encoding="utf-8")
     for name in GENERAL:
         assert f"| `{name}` | `MNEMOS_{name.upper()}` |" in guide
-    for name, field in serve.Serve.model_fields.items():
+    for name, field in serve.ServeSettings.model_fields.items():
         [row] = [line for line in guide.splitlines() if line.startswith(f"| `serve.{name}` |")]
         default = "" if field.default in (None, ()) else f"`{json.dumps(field.default)}`"
         assert row.split("|")[2:4] == [f" `{serve.PREFIX}{name.upper()}` ", f" {default} ".replace("  ", " ")]

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mnemos import registry
 from mnemos.cli import app, methods_page
 from mnemos.cli.measurements import Measurements
 from mnemos.cli.parameters import parameters
 from mnemos.errors import NotFound
-from mnemos.registry import Entry
+from mnemos.registry import Entry, get
 
 HERE = Path(__file__).parents[2]
 RESULTS = HERE / "benchmarks" / "results"
@@ -73,6 +74,28 @@ def test_a_data_class_has_its_fields_with_the_comment_at_each():
 def test_a_class_has_the_arguments_of_its_init_and_a_function_those_with_a_default():
     assert rows(Plain) == [("width", "int", "", "of a head"), ("dtype", "type", "np.float32", "of what is held")]
     assert rows(function) == [("most", "int", "8", "")]
+
+
+def test_one_method_is_shown_with_all_that_is_registered_of_it():
+    shown = json.loads(CliRunner().invoke(app, ["methods", "snapkv", "--json"]).stdout)
+    entry = get("snapkv")
+    assert shown["kind"] == entry.kind
+    assert (shown["task"], shown["baselines"], shown["phase"]) == (entry.task, list(entry.baselines), "prompt")
+    assert (shown["unmeasured"], shown["address"]) == (entry.unmeasured, entry.address)
+    text = CliRunner().invoke(app, ["methods", "snapkv"]).stdout
+    assert all(word in text for word in (entry.summary, entry.task, *entry.baselines))
+    assert "phase" not in CliRunner().invoke(app, ["methods", "ebbinghaus"]).stdout
+
+
+def test_an_unknown_method_and_one_whose_extra_is_missing_say_what_to_do(monkeypatch):
+    def answer(name):
+        result = CliRunner().invoke(app, ["methods", name, "--json"])
+        assert result.exit_code == 1
+        return json.loads(result.stderr)
+
+    assert answer("snapvk") == {"error": "there is no method 'snapvk': did you mean snapkv?", "type": "NotFound"}
+    monkeypatch.setattr(registry, "installed", lambda form: form == "text")
+    assert answer("snapkv")["error"].endswith("'activation', which needs torch: pip install 'mnemos[torch]'")
 
 
 def test_a_method_without_a_result_says_why():

@@ -108,7 +108,7 @@ def test_nothing_in_particular_is_refused(space, arguments):
 
 
 def test_a_text_that_another_cube_shares_is_no_remain(space):
-    first, second = (space.add("the very same words in both", decide=False) for _ in range(2))
+    first, second = (space.add("the very same words in both", reconcile=False) for _ in range(2))
     assert space.forget([first.id]).verified
     assert space.get(second.id).text == first.text
 

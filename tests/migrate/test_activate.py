@@ -64,7 +64,7 @@ def space(memory):
     space = memory.space("ana")
     texts = ("I moved to Faro.", "My sister Rita lives in Lisbon.", "I have a dog called Bolt.")
     for i, text in enumerate(texts):
-        space.add(text, speaker="Ana", at=START + timedelta(days=i), decide=False)
+        space.add(text, speaker="Ana", at=START + timedelta(days=i), reconcile=False)
     return space
 
 

@@ -115,8 +115,8 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.pin("m2", on=False)
         yield space.archive(["m3", "nope", "m2"])
         yield space.get("m3").state
-        yield space.fade()
-        yield space.fade(preview=True)
+        yield space.apply_policy()
+        yield space.apply_policy(preview=True)
         yield space.unarchive(["m3"])
         yield list(space.dump())
         yield space.forget_preview(query="dogs")
@@ -175,7 +175,7 @@ def test_the_same_mistakes_raise_the_same_errors(client, embedded):
 
 def test_an_archive_goes_from_anywhere_to_anywhere(client, embedded):
     ours, theirs = client.space("archive"), embedded.space("archive")
-    theirs.add_many([{"content": f"number {i}\u2028é", "id": f"m{i}"} for i in range(250)], decide=False)
+    theirs.add_many([{"content": f"number {i}\u2028é", "id": f"m{i}"} for i in range(250)], reconcile=False)
     theirs.update("m7", content="changed")
     rows = list(theirs.dump())
     taken = iter(rows)
@@ -214,19 +214,19 @@ def test_policies_let_go_through_a_client_too(served, client, embedded):
     from mnemos.text.forget.policy import Policy
 
     for space in (client.space("fade"), embedded.space("fade")):
-        space.add_many([{"content": f"n{i}", "id": f"m{i}"} for i in range(5)], decide=False)
+        space.add_many([{"content": f"n{i}", "id": f"m{i}"} for i in range(5)], reconcile=False)
     for memory in (served.memory, embedded):
         memory.space("fade").policy = Policy(law="fifo", cubes=3, archived_cubes=1)
-    expected = embedded.space("fade").fade(preview=True)
+    expected = embedded.space("fade").apply_policy(preview=True)
     assert len(expected.archived) == 2
-    assert client.space("fade").fade(preview=True) == expected
-    assert client.space("fade").fade() == embedded.space("fade").fade() == expected
-    assert client.space("fade").fade() == embedded.space("fade").fade()
+    assert client.space("fade").apply_policy(preview=True) == expected
+    assert client.space("fade").apply_policy() == embedded.space("fade").apply_policy() == expected
+    assert client.space("fade").apply_policy() == embedded.space("fade").apply_policy()
 
 
 def test_an_async_client_has_the_same_verbs(served, embedded):
     theirs = embedded.space("async verbs")
-    theirs.add_many([{"content": f"number {i}", "id": f"m{i}", "session": "s"} for i in range(5)], decide=False)
+    theirs.add_many([{"content": f"number {i}", "id": f"m{i}", "session": "s"} for i in range(5)], reconcile=False)
     rows = list(theirs.dump())
 
     async def work():
@@ -239,7 +239,7 @@ def test_an_async_client_has_the_same_verbs(served, embedded):
             assert await space.pin("m1") is None
             assert await space.archive(["m1", "m2"]) == ["m1", "m2"]
             assert await space.unarchive(["m1"]) == ["m1"]
-            assert await space.fade(preview=True) == theirs.fade(preview=True)
+            assert await space.apply_policy(preview=True) == theirs.apply_policy(preview=True)
             with pytest.raises(NotFound):
                 [row async for row in client.space("no archive").dump()]
 

@@ -16,8 +16,8 @@ from mnemos.errors import StoreBusy
 from mnemos.serve import dispatch
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import KeyStore
-from mnemos.text.recall import live
-from mnemos.text.search import unwaited
+from mnemos.text.recall import view
+from mnemos.text.search import try_lock
 
 TEXTS = (
     "Ana's sister lives in Lisbon.",
@@ -31,7 +31,7 @@ QUESTIONS = ("Where does Ana's sister live?", "Who plays the cello?", "When is t
 @pytest.fixture(params=["none", "bundled"])
 def memory(request, tmp_path):
     with Mnemos(tmp_path, embedder=request.param) as memory:
-        memory.space("s").add_many([{"content": text} for text in TEXTS], decide=False)
+        memory.space("s").add_many([{"content": text} for text in TEXTS], reconcile=False)
         yield memory
 
 
@@ -77,14 +77,14 @@ def ask(memory):
 def at_once(monkeypatch):
     """Count the searches that were answered on the event loop, and those that were not."""
     counts = {True: 0, False: 0}
-    before = dispatch._at_once
+    before = dispatch._without_waiting
 
     def counted(access, body):
         answer = before(access, body)
         counts[answer is not None] += 1
         return answer
 
-    monkeypatch.setattr(dispatch, "_at_once", counted)
+    monkeypatch.setattr(dispatch, "_without_waiting", counted)
     return counts
 
 
@@ -129,20 +129,20 @@ def test_what_takes_a_wait_is_told(memory, monkeypatch):
     space = memory.space("s")
 
     def ready(question="Who plays the cello?"):
-        with unwaited(space, question) as is_ready:
+        with try_lock(space, question) as is_ready:
             return is_ready
 
     assert not ready()  # the view has not been read
     space.search("Who plays the cello?")
     assert ready()
     assert ready("Who sings?") is (memory.embedder is None)
-    space.add("Carla sings.", decide=False)
+    space.add("Carla sings.", reconcile=False)
     assert not ready()  # it is not up to date
     space.search("Who plays the cello?")
     assert ready()
-    monkeypatch.setattr(live, "LIGHT", 4)
+    monkeypatch.setattr(view, "LIGHT", 4)
     assert not ready()  # it is large
-    monkeypatch.setattr(live, "LIGHT", 5)
+    monkeypatch.setattr(view, "LIGHT", 5)
     assert ready()
     monkeypatch.setattr("mnemos.text.forget.strengthen.WAITING", 10)
     assert not ready()  # the recalls of one more search would be written
@@ -154,10 +154,10 @@ def test_another_thread_at_work_is_not_waited_for(memory):
     seen = []
 
     def look():
-        with unwaited(space, "Who plays the cello?") as ready:
+        with try_lock(space, "Who plays the cello?") as ready:
             seen.append(ready)
 
-    for hold in (space.store.transaction(write=False), space.live.unwaited(None, None)):
+    for hold in (space.store.transaction(write=False), space.view.try_lock(None, None)):
         with hold:
             other = threading.Thread(target=look)
             other.start()
@@ -172,12 +172,12 @@ def test_another_process_that_locks_the_file_is_not_waited_for(memory):
     with (
         Mnemos(memory.root, embedder="none") as other,
         other.space("s").store.transaction(),
-        unwaited(space, "Who plays the cello?") as ready,
+        try_lock(space, "Who plays the cello?") as ready,
     ):
         assert ready
         with pytest.raises(StoreBusy), space.store.transaction():
             pass
-    space.add("Dan dances.", decide=False)  # the patience is back
+    space.add("Dan dances.", reconcile=False)  # the patience is back
 
 
 BODIES = [

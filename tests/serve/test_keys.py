@@ -20,10 +20,11 @@ from typer.testing import CliRunner
 from mnemos import Mnemos
 from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
-from mnemos.serve import keys as module
+from mnemos.serve import access as module
+from mnemos.serve.access import Access, SpacePool
 from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, Access, KeyStore, SpacePool
-from mnemos.serve.limits import NAMES, RateLimiter
+from mnemos.serve.keys import RIGHTS, KeyStore
+from mnemos.serve.limits import MAX_BUCKETS, RateLimiter
 
 app = typer.Typer()
 app.command("serve")(commands.serve)
@@ -159,9 +160,9 @@ def test_buckets_fill_again_and_do_not_pile_up():
     assert [limiter.take("a") for _ in range(2)] == [0, 1]
     now[0] = 100.0
     assert [limiter.take("a") for _ in range(3)] == [0, 0, 1]
-    for i in range(NAMES + 10):
+    for i in range(MAX_BUCKETS + 10):
         limiter.take(str(i))
-    assert len(limiter._left) == NAMES
+    assert len(limiter._buckets) == MAX_BUCKETS
 
 
 # -- commands

@@ -21,14 +21,16 @@ import typer
 from mnemos.cli import app
 from mnemos.config import GENERAL
 from mnemos.credentials import SECRETS
-from mnemos.serve.config import PREFIX, Serve
+from mnemos.serve.config import PREFIX, ServeSettings
 from mnemos.serve.run import OVERTIME
 
 HERE = Path(__file__).parents[2]
 UNIT = (HERE / "packaging" / "mnemos.service").read_text(encoding="utf-8")
 DOCKERFILE = (HERE / "packaging" / "Dockerfile").read_text(encoding="utf-8")
 GUIDE = (HERE / "docs" / "operate.md").read_text(encoding="utf-8")
-VARIABLES = {f"MNEMOS_{name.upper()}" for name in GENERAL} | {PREFIX + name.upper() for name in Serve.model_fields}
+VARIABLES = {f"MNEMOS_{name.upper()}" for name in GENERAL} | {
+    PREFIX + name.upper() for name in ServeSettings.model_fields
+}
 VARIABLES |= set(SECRETS) | {f"{name}_FILE" for name in SECRETS} | {"MNEMOS_CONFIG"}
 
 
@@ -118,7 +120,7 @@ def test_the_unit_runs_a_command_that_there_is_with_settings_that_there_are():
 
 def test_the_unit_waits_longer_than_the_server_takes_to_end():
     [seconds] = settings_of(UNIT, "TimeoutStopSec=")
-    fields = Serve.model_fields
+    fields = ServeSettings.model_fields
     assert float(seconds) > fields["drain"].default + fields["grace"].default + OVERTIME
 
 
@@ -144,7 +146,7 @@ def test_the_image_runs_as_nobody_with_settings_that_there_are():
     assert {name for name in given if name.startswith("MNEMOS_")} <= VARIABLES
     assert settings_of(DOCKERFILE, "VOLUME ") == [given["MNEMOS_ROOT"]]
     assert int(settings_of(DOCKERFILE, "USER ")[0]) > 0
-    assert settings_of(DOCKERFILE, "EXPOSE ") == [str(Serve.model_fields["port"].default)]
+    assert settings_of(DOCKERFILE, "EXPOSE ") == [str(ServeSettings.model_fields["port"].default)]
     words = [*json.loads(settings_of(DOCKERFILE, "ENTRYPOINT ")[0]), *json.loads(settings_of(DOCKERFILE, "CMD ")[0])]
     assert words[0] == "mnemos"
     assert options_of(words[1:])
@@ -175,7 +177,7 @@ def test_the_guide_names_only_what_there_is():
         assert (HERE / "docs" / link).exists()
     [block] = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
     data = tomllib.loads(block)
-    assert data.pop("serve").keys() <= Serve.model_fields.keys()
+    assert data.pop("serve").keys() <= ServeSettings.model_fields.keys()
     assert data.keys() <= GENERAL.keys()
     [line] = re.findall(r"```json\n(.*?)\n```", GUIDE, re.DOTALL)
     assert list(json.loads(line)) == [

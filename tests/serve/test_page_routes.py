@@ -9,6 +9,7 @@ pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 from starlette.testclient import TestClient
 
 from mnemos import Mnemos
+from mnemos.errors import StoreError
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.page_models import CurveShape, FadingShape, GraphShape, PolicyShape, TimelineShape
@@ -45,7 +46,7 @@ def server(tmp_path):
         }
         for i in range(8)
     ]
-    server.memory.space("ana").add_many(messages, decide=False)
+    server.memory.space("ana").add_many(messages, reconcile=False)
     server.now += timedelta(days=3)
     yield server
     server.memory.close()
@@ -156,21 +157,24 @@ def test_cubes_are_pinned_archived_and_brought_back(client):
 
 def test_fading_is_shown_first_and_then_done(server, client):
     client.put(ANA + "/policy", json={"law": "fifo", "cubes": 6})
-    assert client.post(ANA + "/fade").json() == {"archived": ["c0", "c1"], "erased": []}
-    assert client.post(ANA + "/fade", json={"preview": True}).json() == {"archived": ["c0", "c1"], "erased": []}
+    assert client.post(ANA + "/apply-policy").json() == {"archived": ["c0", "c1"], "erased": []}
+    assert client.post(ANA + "/apply-policy", json={"preview": True}).json() == {"archived": ["c0", "c1"], "erased": []}
     assert len(get(client, "/cubes")["items"]) == 8
-    assert client.post(ANA + "/fade", json={"preview": False}).json() == {"archived": ["c0", "c1"], "erased": []}
+    assert client.post(ANA + "/apply-policy", json={"preview": False}).json() == {
+        "archived": ["c0", "c1"],
+        "erased": [],
+    }
     assert len(get(client, "/cubes")["items"]) == 6
     reader = server.client(["read"])
-    assert reader.post(ANA + "/fade").status_code == 200
+    assert reader.post(ANA + "/apply-policy").status_code == 200
     for rights in (["read"], ["read", "write"], ["read", "erase"]):
-        assert server.client(rights).post(ANA + "/fade", json={"preview": False}).status_code == 403
+        assert server.client(rights).post(ANA + "/apply-policy", json={"preview": False}).status_code == 403
 
 
 def test_the_policy_is_read_and_changed(server, client):
     assert get(client, "/policy")["law"] == "ebbinghaus"
     wanted = {
-        "law": "layered", "constants": {"days": [1.0, 2.0, 3.0]}, "below": 0.5, "cubes": 7, "bytes": 10_000, "days": 2.5,
+        "law": "layered", "constants": {"days": [1.0, 2.0, 3.0]}, "min_retention": 0.5, "cubes": 7, "bytes": 10_000, "days": 2.5,
         "archived_cubes": None, "archived_bytes": None, "archived_days": 30.0,
     }  # fmt: skip
     assert client.put(ANA + "/policy", json=wanted).json() == wanted == get(client, "/policy")
@@ -180,8 +184,9 @@ def test_the_policy_is_read_and_changed(server, client):
 
 @pytest.mark.parametrize(
     "body",
-    [{"law": "magic"}, {"constants": {"nope": 1}}, {"below": -1}, {"cubes": 1.5}, {"cubes": True}, {"nope": 1}, {"days": "many"},
-     {"constants": {"days": "many"}}, {"law": "layered", "constants": {"days": [1.0]}}, {"cubes": 2**60}, [], None],
+    [{"law": "magic"}, {"constants": {"nope": 1}}, {"min_retention": -1}, {"cubes": 1.5}, {"cubes": True}, {"nope": 1},
+     {"days": "many"}, {"constants": {"days": "many"}}, {"law": "layered", "constants": {"days": [1.0]}}, {"cubes": 2**60},
+     [], None],
 )  # fmt: skip
 def test_a_policy_that_cannot_be_is_refused(client, body):
     refused = client.put(ANA + "/policy", json=body)
@@ -190,7 +195,12 @@ def test_a_policy_that_cannot_be_is_refused(client, body):
 
 
 def test_no_number_that_is_not_finite_gets_into_a_policy(client):
-    for text in ('{"below": NaN}', '{"days": Infinity}', '{"constants": {"days": NaN}}', '{"below": 1e999}'):
+    for text in (
+        '{"min_retention": NaN}',
+        '{"days": Infinity}',
+        '{"constants": {"days": NaN}}',
+        '{"min_retention": 1e999}',
+    ):
         head = {"Content-Type": "application/json"}
         assert client.put(ANA + "/policy", content=text, headers=head).status_code == 422
 
@@ -202,7 +212,7 @@ def test_a_policy_that_erases_needs_the_right_to_erase(server, client):
         assert writer.put(ANA + "/policy", json={"cubes": 0, **limit}).status_code == 403
     assert get(client, "/policy")["archived_cubes"] is None
     client.put(ANA + "/policy", json={"archived_days": 90})
-    assert writer.put(ANA + "/policy", json={"archived_days": 90, "below": 0.1}).status_code == 200  # as it was
+    assert writer.put(ANA + "/policy", json={"archived_days": 90, "min_retention": 0.1}).status_code == 200  # as it was
     assert writer.put(ANA + "/policy", json={"archived_days": 1}).status_code == 403
     assert writer.put(ANA + "/policy", json={}).status_code == 200  # erases less
 
@@ -232,7 +242,10 @@ def test_sessions_are_found(server, client):
     assert sum(hit["why"].values()) == pytest.approx(hit["score"])
 
 
-def test_ready_tells_whether_the_server_can_work(server):
+def test_ready_tells_whether_the_server_can_work(server, monkeypatch):
+    def lost(key_id):
+        raise StoreError("the keys are lost")
+
     bare = TestClient(server.app, URL)
     before = sorted(server.root.rglob("*"))
     assert (bare.get("/ready").status_code, bare.get("/ready").json()) == (200, {"status": "ready"})
@@ -240,9 +253,9 @@ def test_ready_tells_whether_the_server_can_work(server):
     moved = server.root.rename(server.root.with_name("moved"))
     refused = bare.get("/ready")
     moved.rename(server.root)
-    server.keys._db.execute("ALTER TABLE keys RENAME TO lost")
-    broken = bare.get("/ready")
-    server.keys._db.execute("ALTER TABLE lost RENAME TO keys")
+    with monkeypatch.context() as patched:
+        patched.setattr(server.keys._keys, "find", lost)
+        broken = bare.get("/ready")
     for answer in (refused, broken):
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert str(server.root) not in answer.text

@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 
 from mnemos import Mnemos
 from mnemos.errors import StoreError
-from mnemos.serve.app import create_app, is_open
+from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.limits import ServerLimits
+from mnemos.serve.middleware import is_open
 
 URL = "http://127.0.0.1:8765"
 SECRET = "Rita hid the spare key under the blue stone"
@@ -52,7 +53,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("GET", "/v1/spaces/{space}/runs", "read"),
     ("POST", "/v1/spaces/{space}/cubes/{id}/pin", "write"),
     ("POST", "/v1/spaces/{space}/archive", "write"),
-    ("POST", "/v1/spaces/{space}/fade", "erase"),
+    ("POST", "/v1/spaces/{space}/apply-policy", "erase"),
     ("GET", "/v1/spaces/{space}/policy", "read"),
     ("PUT", "/v1/spaces/{space}/policy", "write"),
     ("GET", "/v1/spaces/{space}/stats", "read"),
@@ -63,7 +64,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
 BODIES = {
     "cubes": {"content": "new"}, "search": {"query": "key"}, "context": {"question": "key"},
     "rollback": {"version": 1}, "forget": {"query": "stone", "preview": False}, "consolidate": {},
-    "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "fade": {"preview": False},
+    "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "apply-policy": {"preview": False},
     "policy": {"cubes": 0}, "keys": {"name": "n", "spaces": ["ana"], "rights": ["read"]},
 }  # fmt: skip
 
@@ -237,7 +238,7 @@ def test_a_cube_through_its_life(client):
 
 def test_a_list_comes_in_pages_and_takes_the_filters(client):
     messages = [{"content": f"n{i}", "speaker": "AB"[i % 2], "metadata": {"i": i}} for i in range(7)]
-    client.post("/v1/spaces/ana/cubes", json={"messages": messages, "decide": False})
+    client.post("/v1/spaces/ana/cubes", json={"messages": messages, "reconcile": False})
     found, cursor = [], ""
     while cursor is not None:
         page = client.get("/v1/spaces/ana/cubes", params={"limit": 2, "speaker": "A", "cursor": cursor or 0}).json()
@@ -404,7 +405,7 @@ def test_metadata_filters_of_any_shape_do_not_break_the_server(client, where):
 
 
 def test_bodies_that_are_too_large_are_refused_with_and_without_a_length(tmp_path):
-    server = Server(tmp_path, ServerLimits(body=10_000, import_body=20_000, line=15_000))
+    server = Server(tmp_path, ServerLimits(body=10_000, import_body=20_000, import_line=15_000))
     client = server.client()
     big = json.dumps({"content": "x" * 10_000}).encode()
     head = {"Content-Type": "application/json"}
@@ -463,7 +464,7 @@ def test_too_many_requests_of_a_key_wait_and_others_do_not(tmp_path):
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path):
     import anyio
 
-    server = Server(tmp_path, ServerLimits(seconds=0.2))
+    server = Server(tmp_path, ServerLimits(body_seconds=0.2))
     token = server.keys.add("t", spaces=["*"], rights=["write"])[0]
     sent = []
 
@@ -496,7 +497,7 @@ def test_errors_of_the_store_hide_the_root_and_defects_hide_everything(server, c
     here = server.memory.space("ana")
     for error, told in (
         (StoreError(f"{server.root}/ana.mnemos is damaged"), "(root)/ana.mnemos is damaged"),
-        (RuntimeError(SECRET), "the server failed in a way that it should not. Its log says where."),
+        (RuntimeError(SECRET), "internal error of the server. Its log says where it occurred."),
     ):
 
         def fail(*_, error=error, **__):
@@ -520,7 +521,7 @@ def test_unknown_routes_and_methods_are_problems(client):
 
 
 def test_many_requests_at_once_and_a_removal_between_them(server):
-    server.app.state.pool.most = 2
+    server.app.state.pool.max_open = 2
     client, statuses = server.client(), []
 
     def work(n):

@@ -168,7 +168,7 @@ def test_a_thread_that_hangs_does_not_hold_the_process(start):
     server.line("hanging")
     assert server.end() == 1
     connection.close()
-    assert "did not end in time" in server.log
+    assert "did not finish in time" in server.log
 
 
 def test_a_taken_port_is_an_error_that_says_so(start, tmp_path):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mnemos.cli import app
 from mnemos.errors import InvalidInput
 from mnemos.serve.client import Client, Unreachable
-from mnemos.serve.tls import Pair
+from mnemos.serve.tls import KeyPair
 
 NOW = datetime.now(UTC)
 PLAIN = serialization.NoEncryption()
@@ -37,7 +37,7 @@ def make(folder, name="localhost", days=90, begins=-1, password=None, issuer=Non
     )  # fmt: skip
     cert = builder.sign(key if issuer is None else issuer[1], hashes.SHA256())
     lock = PLAIN if password is None else serialization.BestAvailableEncryption(password)
-    pair = Pair(folder / f"{name}-cert.pem", folder / f"{name}-key.pem")
+    pair = KeyPair(folder / f"{name}-cert.pem", folder / f"{name}-key.pem")
     pair.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     pair.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock))
     return pair, (cert, key)
@@ -77,10 +77,10 @@ def test_a_renewed_certificate_is_read_at_a_signal(start, tmp_path):
     url = server.url.replace("127.0.0.1", "localhost")
     pair.key.write_text("broken")
     server.process.send_signal(signal.SIGHUP)
-    server.line("was not renewed")
+    server.line("was not reloaded")
     make(tmp_path, days=60)
     server.process.send_signal(signal.SIGHUP)
-    server.line("read anew")
+    server.line("was reloaded")
     with Client(url, server.key, verify=ssl.create_default_context(cafile=pair.cert)) as memory:
         assert memory.spaces() == []
 
@@ -94,16 +94,18 @@ def test_a_missing_file_an_unreadable_one_and_one_that_is_no_pem_are_told(tmp_pa
     assert "key" in serve("--tls-cert", pair.cert, "--tls-key", tmp_path / "none.pem", *rest)
     assert "Is a directory" in serve("--tls-cert", tmp_path, "--tls-key", pair.key, *rest)
     (tmp_path / "text.pem").write_text("hello")
-    assert "no certificate and key in PEM" in serve("--tls-cert", tmp_path / "text.pem", "--tls-key", pair.key, *rest)
-    assert "needs both" in serve("--tls-cert", pair.cert, *rest)
-    assert "needs both" in serve("--tls-key", pair.key, *rest)
+    assert "not a certificate and a key in PEM" in serve(
+        "--tls-cert", tmp_path / "text.pem", "--tls-key", pair.key, *rest
+    )
+    assert "needs both a certificate" in serve("--tls-cert", pair.cert, *rest)
+    assert "needs both a certificate" in serve("--tls-key", pair.key, *rest)
 
 
 def test_the_key_of_another_certificate_and_an_encrypted_one_are_told(tmp_path):
     pair, _ = make(tmp_path, "localhost")
     other, _ = make(tmp_path, "other")
     rest = ("--root", tmp_path / "root")
-    assert "is not the key of the certificate" in serve("--tls-cert", pair.cert, "--tls-key", other.key, *rest)
+    assert "does not belong to the certificate" in serve("--tls-cert", pair.cert, "--tls-key", other.key, *rest)
     locked, _ = make(tmp_path, "locked", password=b"secret")
     assert "is encrypted" in serve("--tls-cert", locked.cert, "--tls-key", locked.key, *rest)
 
@@ -132,7 +134,7 @@ def test_old_protocols_are_not_spoken(tmp_path):
     names = [cipher["name"] for cipher in context.get_ciphers()]
     assert all(name.startswith(("TLS_", "ECDHE-")) for name in names)
     with pytest.raises(InvalidInput):
-        Pair(tmp_path / "no", tmp_path / "no").context()
+        KeyPair(tmp_path / "no", tmp_path / "no").context()
 
 
 def test_without_tls_allow_remote_tells_of_it(tmp_path):

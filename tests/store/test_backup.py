@@ -51,7 +51,7 @@ def test_a_backup_while_others_write_is_a_moment_of_the_space(memory, tmp_path):
     def write():
         i = 0
         while not stop.is_set():
-            space.add_many([{"content": f"pair {i} {half}"} for half in "ab"], decide=False)
+            space.add_many([{"content": f"pair {i} {half}"} for half in "ab"], reconcile=False)
             i += 1
 
     worker = threading.Thread(target=write)

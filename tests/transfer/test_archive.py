@@ -51,7 +51,7 @@ def test_an_archive_holds_everything_and_importing_twice_changes_nothing(tmp_pat
     folder = tmp_path_factory.mktemp("archive")
     with Mnemos(folder, embedder="none") as memory:
         space, other = memory.space("a"), memory.space("b")
-        cubes = space.add_many(given_messages, decide=False)
+        cubes = space.add_many(given_messages, reconcile=False)
         for cube in cubes[: data.draw(st.integers(0, len(cubes)))]:
             space.update(cube.id, content=cube.text + " again")
         assert export_space(space, folder / "a.zip") == len(cubes)

@@ -91,7 +91,7 @@ class MemoryTool:
             raise ToolError(f"Error: File {path} already exists")
         self._room(name, path)
         text, metadata = stored(name, file_text)
-        self.space.add(text, kind=KIND, metadata=metadata, decide=False)
+        self.space.add(text, kind=KIND, metadata=metadata, reconcile=False)
         return f"File created successfully at: {path}"
 
     def str_replace(self, path: str, old_str: str, new_str: str) -> str:

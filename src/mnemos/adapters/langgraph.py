@@ -160,7 +160,7 @@ class MnemosStore(BaseStore):
                     old = self.space.get(name)
                 except NotFound:
                     cube = self.space.add(
-                        text, id=name, kind=KIND, at=now, metadata=metadata, speaker=speaker, decide=False
+                        text, id=name, kind=KIND, at=now, metadata=metadata, speaker=speaker, reconcile=False
                     )
                     if cube.metadata.get("updated") == metadata["updated"]:
                         return

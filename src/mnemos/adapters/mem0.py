@@ -72,7 +72,7 @@ class Memory:
             if m.get("content") and m.get("role") != "system"
         ]  # fmt: skip
         name = self._name(owner, ids[owner])
-        made = self.memory.space(name).add_many(drafts, decide=infer) if drafts else []
+        made = self.memory.space(name).add_many(drafts, reconcile=infer) if drafts else []
         return {"results": [_added(cube, self._id(cube, name), now) for cube in made]}
 
     def search(

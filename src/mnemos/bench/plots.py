@@ -14,16 +14,16 @@ COLOURS = {
     "ebbinghaus": "#0072b2",
     "ebbinghaus (paper)": "#56b4e9",
     "power": "#009e73",
-    "heat": "#d55e00",
+    "memoryos-heat": "#d55e00",
     "layered": "#cc79a7",
     "hebbian": "#e69f00",
-    "use": "#7f5f3f",
+    "hema": "#7f5f3f",
     "lru": "#5f5f5f",
     "fifo": "#8c8c8c",
     "random": "#bdbdbd",
 }  # in the order of the legend; ttl ranks as fifo, sliding ttl as lru under a budget, and so neither is drawn
 DASHED = ("oracle", "lru", "fifo", "random", "ebbinghaus (paper)")
-SHOWN = ("ebbinghaus", "power", "heat", "lru", "fifo")  # whose retention curves are drawn
+SHOWN = ("ebbinghaus", "power", "memoryos-heat", "lru", "fifo")  # whose retention curves are drawn
 
 
 def plot_retention(result: dict[str, Any], path: Path | str) -> Path:
@@ -187,8 +187,9 @@ def plot_poison(result: dict[str, Any], path: Path | str) -> Path:
     labels = [*names, "a real space,\nundefended", "a real space,\ndefended"]
     places = list(range(len(labels)))
     for offset, values, colour, label in (
-        (-0.2, shown, COLOURS["heat"], "poison that is shown"), (0.2, lost, COLOURS["ebbinghaus"], "clean memories lost"),
-    ):  # fmt: skip
+        (-0.2, shown, COLOURS["memoryos-heat"], "poison that is shown"),
+        (0.2, lost, COLOURS["ebbinghaus"], "clean memories lost"),
+    ):
         bars = axis.bar([p + offset for p in places], values, 0.38, color=colour, label=label)
         axis.bar_label(bars, fmt="%.1f", fontsize=8)
     axis.set_xticks(places, labels, fontsize=9)
@@ -211,7 +212,9 @@ def plot_endurance(result: dict[str, Any], path: Path | str) -> Path:
         growth.plot(days, values, color=colour, marker="o", markersize=3, linewidth=1.6, label=name)
     growth.set(xlabel="day", ylabel="thousand cubes", ylim=(0, None))
     growth.legend(fontsize=9, frameon=False)
-    nights.plot(days, [month["night_s"] for month in result["months"]], color=COLOURS["heat"], marker="o", markersize=3)
+    nights.plot(
+        days, [month["night_s"] for month in result["months"]], color=COLOURS["memoryos-heat"], marker="o", markersize=3
+    )
     nights.set(xlabel="day", ylabel="consolidation that night, s", ylim=(0, None))
     figure.suptitle(
         f"A year, {result['cubes']:,} turns: {result['seconds']['total']:.0f} s in all", fontsize=12, x=0.01, ha="left"

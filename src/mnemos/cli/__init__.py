@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, bench, configure, erase, lifecycle, mcp, read, recall, serve, upkeep, write
+from mnemos.cli import about, audit, bench, configure, erase, lifecycle, mcp, read, recall, serve, upkeep, write
 from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root, SpaceName
 
 __all__ = ["app", "main"]
@@ -89,8 +89,10 @@ app.command("rollback", rich_help_panel=REMEMBER)(lifecycle.rollback)
 app.command("consolidate", rich_help_panel=LIFE)(lifecycle.consolidate)
 app.command("policy", rich_help_panel=LIFE)(lifecycle.policy)
 app.command("pin", rich_help_panel=LIFE)(lifecycle.pin)
+app.command("unpin", rich_help_panel=LIFE)(lifecycle.unpin)
 app.command("archive", rich_help_panel=LIFE)(lifecycle.archive)
-app.add_typer(lifecycle.audit, name="audit", rich_help_panel=LIFE)
+app.command("unarchive", rich_help_panel=LIFE)(lifecycle.unarchive)
+app.add_typer(audit.app, name="audit", rich_help_panel=LIFE)
 app.command("spaces", rich_help_panel=UPKEEP)(read.spaces)
 app.command("stats", rich_help_panel=UPKEEP)(read.stats)
 app.command("import", rich_help_panel=UPKEEP)(upkeep.import_)

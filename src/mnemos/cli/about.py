@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import EmbedderSpec, Json
 from mnemos.cli.render import columns, facts
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 from mnemos.registry import Entry, all_entries, get
 
 
+@command("json")
 def methods(
-    ctx: typer.Context,
+    t: Terminal,
     name: Annotated[str | None, typer.Argument(help="One method by name; without it, all.")] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the pages of all methods, as docs/methods has them.")
@@ -26,52 +27,48 @@ def methods(
     results: Annotated[
         Path, typer.Option("--results", metavar="DIR", help="The folder of benchmark results for the pages.")
     ] = Path("benchmarks/results"),
-    as_json: Json = False,
 ) -> None:
     """Show the methods that Mnemos is made of, and the papers that they come from."""
-    with terminal(ctx, None, None, None, as_json) as t:
-        if markdown or out is not None:
-            _pages(out, results, t)
-            return
-        found = all_entries() if name is None else [get(name)]
-        if t.json:
-            data = [_as_data(method) for method in found]
-            t.say(data if name is None else data[0])
-        elif name is not None:
-            shown = _as_data(found[0])
-            shown["papers"] = "\n".join(_papers(found[0]))
-            t.out.print(facts(shown))
-        else:
-            table = columns("method", "form / operation", "what it does", "papers")
-            for method in found:
-                place = styled(f"{method.form} / {method.operation}")
-                papers = styled("\n".join(_papers(method)), "dim")
-                table.add_row(styled(method.name, "bold"), place, styled(method.summary), papers)
-            t.out.print(table)
+    if markdown or out is not None:
+        _pages(out, results, t)
+        return
+    found = all_entries() if name is None else [get(name)]
+    if t.json:
+        data = [_as_data(method) for method in found]
+        t.say(data if name is None else data[0])
+    elif name is not None:
+        shown = _as_data(found[0])
+        shown |= {"papers": "\n".join(_papers(found[0])), "baselines": ", ".join(found[0].baselines)}
+        t.out.print(facts(shown))
+    else:
+        table = columns("method", "form / operation", "what it does", "papers")
+        for method in found:
+            place = styled(f"{method.form} / {method.operation}")
+            papers = styled("\n".join(_papers(method)), "dim")
+            table.add_row(styled(method.name, "bold"), place, styled(method.summary), papers)
+        t.out.print(table)
 
 
+@command("embedder", "json")
 def demo(
-    ctx: typer.Context,
+    t: Terminal,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's memory in this folder, to play with.")
     ] = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Also write the screen as an SVG picture.")] = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Remember a small conversation that we wrote, and ask it six questions."""
     from mnemos.cli.demo import play
     from mnemos.cli.demo_view import picture, show
 
-    with terminal(ctx, None, None, embedder, as_json) as t:
-        result = play(keep, t.settings.embedder)
-        if t.json:
-            t.say(result.to_dict())
-        else:
-            show(result, t.out)
-        if svg is not None:
-            svg.write_text(picture(result), encoding="utf-8")
-            t.note(f"the picture is in {svg}")
+    result = play(keep, t.settings.embedder)
+    if t.json:
+        t.say(result.to_dict())
+    else:
+        show(result, t.out)
+    if svg is not None:
+        svg.write_text(picture(result), encoding="utf-8")
+        t.note(f"the picture is in {svg}")
 
 
 def _pages(out: Path | None, results: Path, t: Terminal) -> None:
@@ -90,6 +87,9 @@ def _papers(method: Entry) -> list[str]:
 
 def _as_data(method: Entry) -> dict[str, Any]:
     return {
-        "name": method.name, "form": method.form, "operation": method.operation, "summary": method.summary,
-        "address": method.address, "papers": [{"title": p.title, "arxiv": p.arxiv} for p in method.papers],
+        "name": method.name, "form": method.form, "operation": method.operation, "kind": method.kind,
+        "summary": method.summary, "address": method.address,
+        "papers": [{"title": p.title, "arxiv": p.arxiv} for p in method.papers], "task": method.task,
+        "baselines": list(method.baselines), "phase": method.phase if method.form == "activation" else None,
+        "unmeasured": method.unmeasured,
     }  # fmt: skip

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import EmbedderSpec, Json
 from mnemos.cli.render import columns
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 
 RETRIEVAL = {
     "locomo": "Recall of the evidence in LoCoMo's ten conversations, by turn and by session.",
@@ -50,8 +50,9 @@ Out = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="The seed of the data.")]
 
 
+@command("embedder", "json")
 def retrieval(
-    ctx: typer.Context,
+    t: Terminal,
     data: Data,
     out: Out = None,
     systems: Annotated[
@@ -61,18 +62,15 @@ def retrieval(
         str | None, typer.Option("--splits", help="Only the questions of these splits, separated by commas.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first conversations, so many.")] = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Registered once for each retrieval benchmark, which is the name of the command."""
-    with terminal(ctx, None, None, embedder, as_json) as t:
-        options = {
-            "systems": _names(systems),
-            "splits": _names(splits),
-            "limit": limit,
-            "embedder": None if t.settings.embedder == "bundled" else t.settings.embedder,
-        }
-        _run(t, str(ctx.info_name), data, out, options)
+    options = {
+        "systems": _names(systems),
+        "splits": _names(splits),
+        "limit": limit,
+        "embedder": None if t.settings.embedder == "bundled" else t.settings.embedder,
+    }
+    _run(t, t.command, data, out, options)
 
 
 for _name, _help in RETRIEVAL.items():
@@ -80,8 +78,9 @@ for _name, _help in RETRIEVAL.items():
 
 
 @app.command()
+@command("json")
 def scale(
-    ctx: typer.Context,
+    t: Terminal,
     out: Out = None,
     sizes: Annotated[
         str | None, typer.Option("--sizes", help="Numbers of cubes, separated by commas, such as 1000,10000.")
@@ -93,34 +92,35 @@ def scale(
     adds: Annotated[int | None, typer.Option("--adds", min=1, help="How many single adds to time.")] = None,
     queries: Annotated[int | None, typer.Option("--queries", min=1, help="How many searches to time.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The seed of the texts.")] = None,
-    as_json: Json = False,
 ) -> None:
     """Time and memory by the number of cubes in one space."""
-    with terminal(ctx, None, None, None, as_json) as t:
-        try:
-            counts = None if sizes is None else [int(text) for text in sizes.split(",")]
-        except ValueError as error:
-            raise typer.BadParameter(f"{sizes!r} is not a list of numbers such as 1000,10000.") from error
-        options = {"sizes": counts, "vectors": vectors, "adds": adds, "queries": queries, "seed": seed}
-        _run(t, "scale", None, out, options)
+    try:
+        counts = None if sizes is None else [int(text) for text in sizes.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"{sizes!r} is not a list of numbers such as 1000,10000.") from error
+    options = {"sizes": counts, "vectors": vectors, "adds": adds, "queries": queries, "seed": seed}
+    _run(t, "scale", None, out, options)
 
 
 @app.command()
+@command("json")
 def startup(
-    ctx: typer.Context,
+    t: Terminal,
     out: Out = None,
     repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="How many processes to start.")] = None,
-    as_json: Json = False,
 ) -> None:
     """Time of `import mnemos`, and memory of an idle process."""
-    with terminal(ctx, None, None, None, as_json) as t:
-        _run(t, "startup", None, out, {"repeats": repeats})
+    _run(t, "startup", None, out, {"repeats": repeats})
 
 
-def life(ctx: typer.Context, out: Out = None, seed: Seed = None, as_json: Json = False) -> None:
+@command("json")
+def life(
+    t: Terminal,
+    out: Out = None,
+    seed: Seed = None,
+) -> None:
     """Registered once for each benchmark of the life of memories, which is the name of the command."""
-    with terminal(ctx, None, None, None, as_json) as t:
-        _run(t, str(ctx.info_name), None, out, {"seed": seed})
+    _run(t, t.command, None, out, {"seed": seed})
 
 
 for _name, _help in {**LIFE, **KV}.items():
@@ -128,8 +128,9 @@ for _name, _help in {**LIFE, **KV}.items():
 
 
 @app.command()
+@command("json")
 def kv(
-    ctx: typer.Context,
+    t: Terminal,
     out: Out = None,
     kind: Annotated[
         str | None, typer.Option("--kind", help="The small model: recall, heads or mha (default: recall).")
@@ -145,32 +146,30 @@ def kv(
     ] = None,
     contexts: Annotated[int | None, typer.Option("--contexts", min=4, help="Contexts of a task (default: 50).")] = None,
     seed: Seed = None,
-    as_json: Json = False,
 ) -> None:
     """Every cache method at equal bytes, on a small model that is trained on the spot."""
-    with terminal(ctx, None, None, None, as_json) as t:
-        given = {"kind": kind, "methods": _names(methods), "model": model, "contexts": contexts, "seed": seed}
-        _run(t, "kv", None, out, given)
+    given = {"kind": kind, "methods": _names(methods), "model": model, "contexts": contexts, "seed": seed}
+    _run(t, "kv", None, out, given)
 
 
 @app.command("train-models")
+@command("json")
 def train_models(
-    ctx: typer.Context,
+    t: Terminal,
     out: Out = None,
     kind: Annotated[
         str | None, typer.Option("--kind", help="Some of recall,heads,mha,long, separated by commas (default: all).")
     ] = None,
     seed: Seed = None,
-    as_json: Json = False,
 ) -> None:
     """Train the small models that `mnemos bench kv` measures with, once, and say what they answer with a full cache."""
-    with terminal(ctx, None, None, None, as_json) as t:
-        _run(t, "train-models", None, out, {"kind": _names(kind), "seed": seed})
+    _run(t, "train-models", None, out, {"kind": _names(kind), "seed": seed})
 
 
 @app.command()
+@command("json")
 def report(
-    ctx: typer.Context,
+    t: Terminal,
     results: Annotated[Path, typer.Option("--results", help="The folder with the results.")] = Path(
         "benchmarks/results"
     ),
@@ -178,17 +177,15 @@ def report(
         "docs/benchmarks.md"
     ),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the page is not current.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Render the tables in the docs from the results."""
     from mnemos.bench.report import render
 
-    with terminal(ctx, None, None, None, as_json) as t:
-        changed = render(results, docs, check)
-        if t.json:
-            t.say({"docs": str(docs), "changed": changed})
-        else:
-            t.out.print(styled(f"{docs} was {'rendered anew' if changed else 'current'}"))
+    changed = render(results, docs, check)
+    if t.json:
+        t.say({"docs": str(docs), "changed": changed})
+    else:
+        t.out.print(styled(f"{docs} was {'rendered anew' if changed else 'current'}"))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from mnemos import config as settings
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root, SpaceName
 from mnemos.cli.render import columns
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 from mnemos.config import GENERAL, Setting
 from mnemos.credentials import SECRETS, secret_source
 from mnemos.errors import InvalidInput, MnemosError, StoreError
@@ -29,28 +29,22 @@ HEAD = """\
 """
 
 
+@command("config", "reasoner", "root", "space", "embedder", "json")
 def config(
-    ctx: typer.Context,
+    t: Terminal,
     init: Annotated[
         bool, typer.Option("--init", help="Write a file of settings, all commented out; never over one that is there.")
     ] = False,
-    config: ConfigPath = None,
-    reasoner: ReasonerSpec = None,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Show the settings in force, and where each comes from. Keys are shown as set or not set."""
-    with terminal(ctx, root, space, embedder, as_json, reasoner=reasoner, config=config) as t:
-        if init:
-            path = write(t.given.config)
-            if t.json:
-                t.say({"written": str(path)})
-            else:
-                t.note(f"{path} is written: take the # from what you set", "green")
-            return
-        show(t)
+    if init:
+        path = write(t.given.config)
+        if t.json:
+            t.say({"written": str(path)})
+        else:
+            t.note(f"{path} is written: take the # from what you set", "green")
+        return
+    show(t)
 
 
 def show(t: Terminal) -> None:
@@ -121,11 +115,11 @@ def template() -> str:
     for name, (default, about) in GENERAL.items():
         lines += [f"# {about}", _line(name, default), ""]
     try:
-        from mnemos.serve.config import Serve
+        from mnemos.serve.config import ServeSettings
     except MnemosError:
         return "\n".join(lines)
     lines += [f"[{settings.SERVE}]", ""]
-    for name, field in Serve.model_fields.items():
+    for name, field in ServeSettings.model_fields.items():
         lines += [f"# {field.description}", _line(name, field.default), ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -1,232 +1,191 @@
-"""Commands on the life of memories: consolidate, facts, rollback, pin, archive, policy, audit."""
+"""Commands on the lifecycle of memories: consolidate, facts, rollback, pin, unpin, archive, unarchive, policy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import AsOf, CubeId, EmbedderSpec, Json, ReasonerSpec, Root, SpaceName, pairs
+from mnemos.cli.options import AsOf, CubeId, CubeIds, pairs
 from mnemos.cli.render import columns
-from mnemos.cli.terminal import terminal
+from mnemos.cli.terminal import Terminal
 from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
 from mnemos.text.forget.policy import Policy
 
-NUMBERS = ("below", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
+NUMBERS = ("min_retention", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
 
 
+@command("reasoner", "root", "space", "embedder", "json")
 def consolidate(
-    ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Derived cubes to write at most in this run.")] = 2_000,
-    reasoner: ReasonerSpec = None,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
+    t: Terminal,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The most derived cubes to write in this run.")] = 2_000,
 ) -> None:
-    """Sum up sessions, days and weeks, profile, link, promote what is hot, and let go of what is stale."""
-    with terminal(ctx, root, space, embedder, as_json, reasoner=reasoner) as t:
-        here = t.space()
-        with t.progress(f"consolidating {here.name}") as step:
-            done = here.consolidate(limit=limit, progress=step)
-        if t.json:
-            t.say({**asdict(done), "ids_waiting": len(done.ids_waiting), "changed": done.changed})
-            return
-        if not done.changed:
-            t.out.print("nothing new: nothing was done")
-            return
-        table = columns("what", "count")
-        for name, count in done.written.items():
-            table.add_row(f"{name} written", f"{count:,}")
-        counts = {
-            "removed": done.removed, "linked": done.linked, "looked at by the reasoner": done.reconsidered,
-            "promoted": done.promoted, "archived": len(done.faded.archived), "erased": len(done.faded.erased),
-        }  # fmt: skip
-        for name, count in counts.items():
-            if count:
-                table.add_row(name, f"{count:,}")
-        t.out.print(table)
-        if done.more:
-            t.note("the limit was reached: run it again to go on")
+    """Summarise sessions, days and weeks, write profiles, link, promote hot cubes and apply the policy."""
+    here = t.space()
+    with t.progress(f"consolidating {here.name}") as step:
+        done = here.consolidate(limit=limit, progress=step)
+    if t.json:
+        t.say({**asdict(done), "ids_waiting": len(done.ids_waiting), "changed": done.changed})
+        return
+    if not done.changed:
+        t.out.print("Nothing new to consolidate")
+        return
+    table = columns("what", "count")
+    for name, count in done.written.items():
+        table.add_row(f"{name} written", f"{count:,}")
+    counts = {
+        "removed": done.removed, "linked": done.linked, "judged again by the reasoner": done.reconsidered,
+        "promoted": done.promoted, "archived": len(done.forgotten.archived), "erased": len(done.forgotten.erased),
+    }  # fmt: skip
+    for name, count in counts.items():
+        if count:
+            table.add_row(name, f"{count:,}")
+    t.out.print(table)
+    if done.more:
+        t.note("the limit was reached: run it again to continue")
 
 
+@command("root", "space", "json")
 def facts(
-    ctx: typer.Context,
-    subject: Annotated[str | None, typer.Argument(help="About whom or what, such as ana; all without it.")] = None,
-    attribute: Annotated[str | None, typer.Option("--attribute", "-a", help="Only this, such as 'live in'.")] = None,
-    past: Annotated[bool, typer.Option("--past", help="Also what held once.")] = False,
+    t: Terminal,
+    subject: Annotated[str | None, typer.Argument(help="The subject, such as ana (default: all).")] = None,
+    attribute: Annotated[
+        str | None, typer.Option("--attribute", "-a", help="Only this attribute, such as 'live in'.")
+    ] = None,
+    include_ended: Annotated[bool, typer.Option("--include-ended", help="Also facts that are no longer true.")] = False,
     as_of: AsOf = None,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
 ) -> None:
-    """Show what is known: the facts that hold now, or held as believed at a moment."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, ended=past)
-        if t.json:
-            t.say([to_jsonable(asdict(fact)) for fact in found])
-            return
-        if not found:
-            t.out.print("no facts are known")
-            return
-        table = columns("subject", "attribute", "value", "since", "until", "cube")
-        for f in found:
-            until = f"{f.valid_to:%Y-%m-%d}" if f.valid_to else ""
-            name = f"not {f.attribute}" if f.negated else f.attribute
-            table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, f.cube)))
-        t.out.print(table)
+    """Show the facts that are true now, or that were believed at a moment."""
+    found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, ended=include_ended)
+    if t.json:
+        t.say([to_jsonable(asdict(fact)) for fact in found])
+        return
+    if not found:
+        t.out.print("no facts are known")
+        return
+    table = columns("subject", "attribute", "value", "since", "until", "cube")
+    for f in found:
+        until = f"{f.valid_to:%Y-%m-%d}" if f.valid_to else ""
+        name = f"not {f.attribute}" if f.negated else f.attribute
+        table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, f.cube)))
+    t.out.print(table)
 
 
+@command()
 def rollback(
-    ctx: typer.Context,
+    t: Terminal,
     id: CubeId,
     version: Annotated[int, typer.Argument(help="The version to go back to, as `mnemos history` shows it.")],
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
-    """Make an earlier version of a cube its newest one; nothing is lost."""
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        cube = t.space().rollback(id, version)
-        if t.json:
-            t.say(cube.to_dict())
-        else:
-            t.out.print(styled(f"{id} says again what version {version} said, as version {cube.version}"))
+    """Write an earlier version of a cube again as its newest one; no version is lost."""
+    cube = t.space().rollback(id, version)
+    if t.json:
+        t.say(cube.to_dict())
+    else:
+        t.out.print(styled(f"version {cube.version} of {id} repeats version {version}"))
 
 
+@command("root", "space", "json")
 def pin(
-    ctx: typer.Context,
+    t: Terminal,
     id: CubeId,
-    off: Annotated[bool, typer.Option("--off", help="Do not keep it any more.")] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
 ) -> None:
-    """Keep a cube from being let go of by the policy of the space."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        t.space().pin(id, on=not off)
-        t.say({"id": id, "pinned": not off}) if t.json else t.out.print(
-            styled(f"{id} is {'not ' if off else ''}pinned")
-        )
+    """Exempt a cube from the policy of the space: it is neither archived nor erased."""
+    _pin(t, id, True)
 
 
+@command("root", "space", "json")
+def unpin(
+    t: Terminal,
+    id: CubeId,
+) -> None:
+    """Let the policy of the space apply to a pinned cube again."""
+    _pin(t, id, False)
+
+
+def _pin(t: Terminal, id: str, on: bool) -> None:
+    t.space().pin(id, on=on)
+    if t.json:
+        t.say({"id": id, "pinned": on})
+    else:
+        t.out.print(styled(f"{id} is {'' if on else 'not '}pinned"))
+
+
+@command("root", "space", "json")
 def archive(
-    ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The cubes.")],
-    back: Annotated[bool, typer.Option("--back", help="Bring archived cubes back into search.")] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
+    t: Terminal,
+    ids: CubeIds,
 ) -> None:
-    """Take cubes out of search, restorable; or bring them back."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        here = t.space()
-        changed = here.unarchive(ids) if back else here.archive(ids)
-        if t.json:
-            t.say({"changed": list(changed)})
-        else:
-            t.out.print(f"{len(changed):,} {'are in search again' if back else 'archived'}")
-        if len(changed) < len(set(ids)):
-            raise InvalidInput(
-                f"{len(set(ids)) - len(changed)} of the ids are not {'archived' if back else 'active'} cubes."
-            )
+    """Take cubes out of search; `mnemos unarchive` brings them back."""
+    _report(t, ids, t.space().archive(ids), "archived", "active")
 
 
+@command("root", "space", "json")
+def unarchive(
+    t: Terminal,
+    ids: CubeIds,
+) -> None:
+    """Bring archived cubes back into search."""
+    _report(t, ids, t.space().unarchive(ids), "back in search", "archived")
+
+
+def _report(t: Terminal, ids: Sequence[str], changed: Sequence[str], done: str, needed: str) -> None:
+    if t.json:
+        t.say({"changed": list(changed)})
+    else:
+        t.out.print(f"{len(changed):,} {done}")
+    if len(changed) < len(set(ids)):
+        raise InvalidInput(f"{len(set(ids)) - len(changed)} of the ids are not {needed} cubes.")
+
+
+@command("root", "space", "json")
 def policy(
-    ctx: typer.Context,
+    t: Terminal,
     law: Annotated[str | None, typer.Option("--law", help="The law of forgetting: see `mnemos methods`.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=NUMBER", help=f"A budget ({', '.join(NUMBERS)}), or a constant of the law; "
-                     "KEY=null takes a budget away."),
+        typer.Option(
+            "--set",
+            metavar="KEY=NUMBER",
+            help=f"A limit ({', '.join(NUMBERS)}), or a constant of the law; KEY=null removes a limit.",
+        ),
     ] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Show what would be let go of now; change nothing.")] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
-) -> None:  # fmt: skip
-    """Show or set what the space lets go of. `mnemos consolidate` applies it."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        here = t.space()
-        now = here.policy
-        given = pairs(settings, "--set")
-        if law or given:
-            values = asdict(now)
-            if law and law != now.law:
-                values |= {"law": law, "constants": {}}
-            values |= {k: v for k, v in given.items() if k in NUMBERS}
-            values["constants"] = {**values["constants"], **{k: v for k, v in given.items() if k not in NUMBERS}}
-            now = Policy(**values)
-            if not preview:
-                here.policy = now
-        if preview:
-            faded = here.fade(preview=True)
-            if t.json:
-                t.say(asdict(faded))
-            else:
-                t.out.print(
-                    f"{len(faded.archived):,} would be archived, {len(faded.erased):,} erased; nothing was changed"
-                )
-            return
-        if t.json:
-            t.say(asdict(now))
-        else:
-            table = columns("what", "set to")
-            for name, value in asdict(now).items():
-                if value not in (None, {}):
-                    table.add_row(name, styled(str(value)))
-            t.out.print(table)
-
-
-audit = typer.Typer(no_args_is_help=True, help="Who changed what and when: a log that cannot be altered unseen.")
-
-
-@audit.command("show")
-def audit_show(
-    ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many entries to show.")] = 20,
-    after: Annotated[int, typer.Option("--after", help="Only entries above this number.")] = 0,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show what would be archived and erased now; change nothing.")
+    ] = False,
 ) -> None:
-    """Show entries, oldest first."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        found = t.space().store.audit.entries(after=after, limit=limit)
+    """Show or set the policy by which the space archives and erases cubes. `mnemos consolidate` applies it."""
+    here = t.space()
+    now = here.policy
+    given = pairs(settings, "--set")
+    if law or given:
+        values = asdict(now)
+        if law and law != now.law:
+            values |= {"law": law, "constants": {}}
+        values |= {k: v for k, v in given.items() if k in NUMBERS}
+        values["constants"] = {**values["constants"], **{k: v for k, v in given.items() if k not in NUMBERS}}
+        now = Policy(**values)
+        if not preview:
+            here.policy = now
+    if preview:
+        forgotten = here.apply_policy(preview=True)
         if t.json:
-            t.say([to_jsonable(asdict(entry)) for entry in found])
-            return
-        table = columns("entry", "when", "who", "what", "cubes", "chain")
-        for e in found:
-            table.add_row(
-                str(e.index), f"{e.made:%Y-%m-%d %H:%M:%S}", styled(e.actor), e.action, f"{e.cubes:,}", e.chain
+            t.say(asdict(forgotten))
+        else:
+            t.out.print(
+                f"{len(forgotten.archived):,} would be archived, {len(forgotten.erased):,} erased; nothing was changed"
             )
+        return
+    if t.json:
+        t.say(asdict(now))
+    else:
+        table = columns("what", "set to")
+        for name, value in asdict(now).items():
+            if value not in (None, {}):
+                table.add_row(name, styled(str(value)))
         t.out.print(table)
-
-
-@audit.command("verify")
-def audit_verify(
-    ctx: typer.Context,
-    head: Annotated[
-        str | None, typer.Option("--head", help="The chain value of an entry that must be there, as show prints it.")
-    ] = None,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
-) -> None:
-    """Recompute the chain of hashes. Exit code 1 when an entry was changed, removed or inserted."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        here = t.space()
-        count, problems = here.store.audit.verify(head)
-        if t.json:
-            t.say({"space": here.name, "entries": count, "problems": problems})
-        elif problems:
-            t.out.print(styled("\n".join(problems), "bold red"))
-        else:
-            t.out.print(styled(f"{count:,} entries of {here.name}: the chain is whole", "green"))
-        if problems:
-            raise typer.Exit(1)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnemos.cli.options import EmbedderSpec, Root, SpaceName
-from mnemos.cli.terminal import terminal
+from mnemos.cli.command import command
+from mnemos.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mnemos.system import Mnemos
 
 
+@command("root", "space", "embedder")
 def mcp(
-    ctx: typer.Context,
+    t: Terminal,
     all_spaces: Annotated[
         bool, typer.Option("--all-spaces", help="Let the agent name other spaces too; else they are refused.")
     ] = False,
@@ -30,27 +31,23 @@ def mcp(
             "--http", metavar="PORT", min=1, max=65535, help="Serve http://127.0.0.1:PORT/mcp instead of stdio."
         ),
     ] = None,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
 ) -> None:
     """Serve the memory to an agent over MCP: on stdin and stdout, until the agent hangs up."""
-    with terminal(ctx, root, space, embedder, False) as t:
-        from mnemos.serve.mcp import make_server
-        from mnemos.system import Mnemos
+    from mnemos.serve.mcp import make_server
+    from mnemos.system import Mnemos
 
-        s = t.settings
-        name = s.space or "default"
-        with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp") as memory:
-            server = make_server(memory, name, all_spaces=all_spaces)
-            memory.space(name)  # what is wrong with the file is told at once
-            with _serving(memory):
-                if http is not None:
-                    server.run("streamable-http", host="127.0.0.1", port=http)
-                    return
-                if sys.stdin.isatty():
-                    t.note("an agent is expected on stdin, not a person: see `mnemos mcp --help`. Ctrl-C ends it.")
-                server.run("stdio")
+    s = t.settings
+    name = s.space or "default"
+    with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp") as memory:
+        server = make_server(memory, name, all_spaces=all_spaces)
+        memory.space(name)  # what is wrong with the file is told at once
+        with _serving(memory):
+            if http is not None:
+                server.run("streamable-http", host="127.0.0.1", port=http)
+                return
+            if sys.stdin.isatty():
+                t.note("an agent is expected on stdin, not a person: see `mnemos mcp --help`. Ctrl-C ends it.")
+            server.run("stdio")
 
 
 @contextmanager

@@ -141,8 +141,8 @@ def _schedule(result: Result, entry: Entry) -> Figure | None:
 
 def _search(result: Result, entry: Entry) -> Figure | None:
     systems = {
-        "words": "bm25",
-        "vectors": "vectors",
+        "bm25": "bm25",
+        "cosine": "vectors",
         "hybrid": "mnemos",
         "spread": "consolidated",
         "sessions": "mnemos",
@@ -155,7 +155,7 @@ def _search(result: Result, entry: Entry) -> Figure | None:
         return _percent(result["systems"][systems[name]][unit]["splits"]["report"]["all@10"])
 
     text = f"finds all the evidence of {cell(entry.name)} of the questions of LoCoMo in the ten best {unit}s"
-    return Figure(text, {name: cell(name) for name in ("words", "vectors") if name != entry.name})
+    return Figure(text, {name: cell(name) for name in ("bm25", "cosine") if name != entry.name})
 
 
 def _facts(result: Result, entry: Entry) -> Figure | None:

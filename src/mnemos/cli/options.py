@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
 from mnemos.config import GENERAL, Setting, general, read_file
+from mnemos.text.recall.filters import Filters, Flag, Metadata, State, Time
 
 Root = Annotated[
     Path | None,
@@ -42,28 +43,43 @@ ConfigPath = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else; errors as JSON too.")]
 
 CubeId = Annotated[str, typer.Argument(metavar="ID", help="The id of a cube, as search and list show it.")]
+CubeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of cubes, as search and list show them.")]
 
-Session = Annotated[str | None, typer.Option("--session", help="Only cubes of this session.")]
-Speaker = Annotated[str | None, typer.Option("--speaker", help="Only what this speaker said.")]
-Role = Annotated[str | None, typer.Option("--role", help="Only this role, such as user or assistant.")]
-Kind = Annotated[str | None, typer.Option("--kind", help="Only this kind, such as turn.")]
-Source = Annotated[str | None, typer.Option("--source", help="Only cubes from this source.")]
-Where = Annotated[
-    list[str] | None,
-    typer.Option("--where", metavar="KEY=VALUE", help="Only cubes whose metadata has this value; may be repeated."),
-]
-Since = Annotated[
-    str | None,
-    typer.Option("--since", metavar="TIME", help="Only what happened, or speaks of a date, at or after TIME."),
-]
-Until = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Only what happened, or speaks of a date, before TIME.")
-]
 AsOf = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Search what was believed at TIME.")]
 AskedAt = Annotated[
     str | None,
     typer.Option("--asked-at", metavar="TIME", help="When the question is asked ('last week' counts from it); now."),
 ]
+
+SHARED: Mapping[str, Any] = {
+    "config": ConfigPath, "reasoner": ReasonerSpec, "root": Root, "space": SpaceName, "embedder": EmbedderSpec, "json": Json,
+}  # fmt: skip
+ABOUT_FILTERS = {
+    "session": "Only cubes of this session.",
+    "speaker": "Only what this speaker said.",
+    "role": "Only this role, such as user or assistant.",
+    "kind": "Only this kind, such as turn.",
+    "source": "Only cubes from this source.",
+    "where": "Only cubes whose metadata has this value; may be repeated.",
+    "since": "Only what happened, or speaks of a date, at or after TIME.",
+    "until": "Only what happened, or speaks of a date, before TIME.",
+    "as_of": "Search what was believed at TIME.",
+    "state": "Only cubes that are active (the default), superseded or archived; any for all.",
+    "include_superseded": "Also superseded cubes.",
+    "include_derived": "Also episodes, summaries and profiles.",
+}
+
+
+def _filter(name: str, kind: Any) -> Any:
+    """Return the option of a filter: a time and a text are written as text, metadata as KEY=VALUE."""
+    shapes: dict[Any, tuple[Any, str | None]] = {
+        Time: (str | None, "TIME"), Metadata: (list[str] | None, "KEY=VALUE"), Flag: (bool, None), State: (State, "STATE"),
+    }  # fmt: skip
+    written, metavar = shapes.get(kind, (kind, None))
+    return Annotated[written, typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=ABOUT_FILTERS[name])]
+
+
+FILTERS: Mapping[str, Any] = {name: _filter(name, kind) for name, kind in get_type_hints(Filters).items()}
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,9 @@ def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:
     return found
 
 
-def chosen(where: Sequence[str] | None = None, **filters: Any) -> Mapping[str, Any]:
-    """Return the filters that were given, as `Space.search` takes them."""
-    given = {name: value for name, value in filters.items() if value is not None}
-    return {**given, "where": pairs(where, "--where")} if where else given
+def filters_of(given: Mapping[str, Any]) -> Filters:
+    """Return the filters that were given on the command line, as `Space.search` takes them."""
+    found = {name: value for name, value in given.items() if value not in (None, False, [])}
+    if "where" in found:
+        found["where"] = pairs(found["where"], "--where")
+    return cast(Filters, found)

@@ -2,107 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import (
-    AskedAt,
-    AsOf,
-    EmbedderSpec,
-    Json,
-    Kind,
-    Role,
-    Root,
-    Session,
-    Since,
-    Source,
-    SpaceName,
-    Speaker,
-    Until,
-    Where,
-    chosen,
-)
+from mnemos.cli.options import AskedAt
 from mnemos.cli.render import show_hits
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 from mnemos.cube import Hit
 from mnemos.space import SearchMethod
+from mnemos.text.recall.filters import Filters
 
 Question = Annotated[str, typer.Argument(help="What you want to know, in your own words.")]
 
 
+@command(filters=True)
 def search(
-    ctx: typer.Context,
+    t: Terminal,
     query: Question,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many to show.")] = 5,
-    session: Session = None,
-    speaker: Speaker = None,
-    role: Role = None,
-    kind: Kind = None,
-    source: Source = None,
-    where: Where = None,
-    since: Since = None,
-    until: Until = None,
-    as_of: AsOf = None,
+    *,
     asked_at: AskedAt = None,
     method: Annotated[
         SearchMethod, typer.Option("--method", help="hybrid, or a baseline: words (BM25) or vectors (cosine).")
     ] = "hybrid",
     why: Annotated[bool, typer.Option("--why", help="Show what each signal added to the score.")] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
+    **filters: Unpack[Filters],
 ) -> None:
     """Find what answers a question, best first."""
-    filters = chosen(
-        where, session=session, speaker=speaker, role=role, kind=kind, source=source, since=since, until=until,
-        as_of=as_of,
-    )  # fmt: skip
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        hits = t.space().search(query, k, asked_at=asked_at, method=method, **filters)
-        if t.json:
-            t.say([_as_data(hit) for hit in hits])
-        elif hits:
-            show_hits(t.out, hits, query, why=why)
-        else:
-            _nothing(t, bool(filters))
+    hits = t.space().search(query, k, asked_at=asked_at, method=method, **filters)
+    if t.json:
+        t.say([_as_data(hit) for hit in hits])
+    elif hits:
+        show_hits(t.out, hits, query, why=why)
+    else:
+        _nothing(t, bool(filters))
 
 
+@command(filters=True)
 def context(
-    ctx: typer.Context,
+    t: Terminal,
     question: Question,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="The budget of the block, in tokens.")] = 800,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many hits to choose from.")] = 40,
-    session: Session = None,
-    speaker: Speaker = None,
-    role: Role = None,
-    kind: Kind = None,
-    source: Source = None,
-    where: Where = None,
-    since: Since = None,
-    until: Until = None,
-    as_of: AsOf = None,
+    *,
     asked_at: AskedAt = None,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
+    **filters: Unpack[Filters],
 ) -> None:
     """Pack the best hits into a block for a prompt: in time order, cited by id, within a budget."""
-    filters = chosen(
-        where, session=session, speaker=speaker, role=role, kind=kind, source=source, since=since, until=until,
-        as_of=as_of,
-    )  # fmt: skip
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        block = t.space().context(question, tokens=tokens, k=k, asked_at=asked_at, **filters)
-        if t.json:
-            t.say({"context": block})
-        elif block:
-            t.out.print(styled(block), soft_wrap=True)
-        else:
-            _nothing(t, bool(filters), "; or the budget is too small for one record: raise --tokens")
+    block = t.space().context(question, tokens=tokens, k=k, asked_at=asked_at, **filters)
+    if t.json:
+        t.say({"context": block})
+    elif block:
+        t.out.print(styled(block), soft_wrap=True)
+    else:
+        _nothing(t, bool(filters), "; or the budget is too small for one record: raise --tokens")
 
 
 def _as_data(hit: Hit) -> dict[str, Any]:

@@ -10,37 +10,39 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, ReasonerSpec, Root
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.options import CliSettings
+from mnemos.cli.terminal import Terminal
 from mnemos.config import read_file
 from mnemos.credentials import secret
 from mnemos.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from mnemos.serve.config import Serve
+    from mnemos.serve.config import ServeSettings
     from mnemos.serve.keys import KeyStore
 
 keys = typer.Typer(help="The keys of the REST server.", no_args_is_help=True)
 
 
+@command("config", "root", "embedder", "reasoner")
 def serve(
-    ctx: typer.Context,
-    host: Annotated[str | None, typer.Option("--host", help="The address to listen at. (default: 127.0.0.1)")] = None,
+    t: Terminal,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on. (default: 127.0.0.1)")] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=0, max=65535, help="The port to listen at; 0 takes a free one. (default: 8765)"),
+        typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 picks a free one. (default: 8765)"),
     ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(
             "--name",
-            help="Other names by which clients call the server, as a proxy passes them; may be repeated.",
+            help="A further host name that clients use, as a proxy passes it on; may be repeated.",
         ),
     ] = None,
     allow_remote: Annotated[
         bool | None,
-        typer.Option("--allow-remote/--no-allow-remote", help="Listen at an address that other machines can reach."),
+        typer.Option("--allow-remote/--no-allow-remote", help="Listen on an address that other machines can reach."),
     ] = None,
     tls_cert: Annotated[
         Path | None,
@@ -51,29 +53,30 @@ def serve(
         typer.Option("--tls-key", metavar="FILE", help="The private key of the certificate (PEM, not encrypted)."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=1, help="Requests a second that a key may make. (default: 500)")
+        float | None, typer.Option("--rate", min=1, help="Requests per second that a key may make. (default: 500)")
     ] = None,
     max_body: Annotated[
         int | None,
-        typer.Option("--max-body", min=1024, help="Bytes of a body, other than an import. (default: 8388608)"),
+        typer.Option("--max-body", min=1024, help="Bytes of a request body other than an import. (default: 8388608)"),
     ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(
             "--upstream",
             metavar="URL",
-            help="Also be a proxy before this OpenAI-compatible API, such as "
+            help="Also act as a proxy for this OpenAI-compatible API, such as "
             "http://127.0.0.1:11434/v1; its key is $MNEMOS_UPSTREAM_KEY.",
         ),
     ] = None,
     log_format: Annotated[
         Literal["text", "json"] | None,
-        typer.Option("--log-format", help="How lines of the log look: text or json. (default: text)"),
+        typer.Option("--log-format", help="Format of the log: text or json. (default: text)"),
     ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
         typer.Option(
-            "--log-level", help="What is logged: debug, info (a line a request), warning or error. (default: info)"
+            "--log-level",
+            help="Lowest level that is logged: debug, info (a line per request), warning or error. (default: info)",
         ),
     ] = None,
     drain: Annotated[
@@ -82,47 +85,42 @@ def serve(
             "--drain",
             min=0,
             max=600,
-            help="Seconds between the signal to end and the closing of the port, for balancers. (default: 0)",
+            help="Seconds between the stop signal and closing the port, for load balancers. (default: 0)",
         ),
     ] = None,
     grace: Annotated[
         int | None,
-        typer.Option("--grace", min=0, max=600, help="Seconds that requests under way have to end. (default: 10)"),
+        typer.Option("--grace", min=0, max=600, help="Seconds that running requests have to finish. (default: 10)"),
     ] = None,
-    config: ConfigPath = None,
-    root: Root = None,
-    embedder: EmbedderSpec = None,
-    reasoner: ReasonerSpec = None,
 ) -> None:
-    """Serve the memory over HTTP, until Ctrl-C. The first start prints a key, once."""
+    """Serve the memory over HTTP until Ctrl-C. The first start prints a key once."""
     given = {
         "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
         "tls_key": tls_key, "rate": rate, "max_body": max_body, "upstream": upstream, "log_format": log_format,
         "log_level": log_level, "drain": drain, "grace": grace,
     }  # fmt: skip
-    with terminal(ctx, root, None, embedder, False, reasoner=reasoner, config=config) as t:
-        from mnemos.serve.config import read
-        from mnemos.serve.logs import logging_to_stderr
+    from mnemos.serve.config import read
+    from mnemos.serve.logs import logging_to_stderr
 
-        settings, _ = read(given, read_file(t.given.config))
-        _refuse_bare(settings)
-        upstream_key = secret("MNEMOS_UPSTREAM_KEY")
-        with logging_to_stderr(settings.log_format, settings.log_level):
-            _serve(t.settings, settings, upstream_key)
+    settings, _ = read(given, read_file(t.given.config))
+    _refuse_bare(settings)
+    upstream_key = secret("MNEMOS_UPSTREAM_KEY")
+    with logging_to_stderr(settings.log_format, settings.log_level):
+        _serve(t.settings, settings, upstream_key)
 
 
-def _refuse_bare(s: Serve) -> None:
-    """Raise InvalidInput for an address that others can reach, unless they are meant to."""
+def _refuse_bare(s: ServeSettings) -> None:
+    """Raise InvalidInput if other machines can reach the address and `allow_remote` is not set."""
     if _loopback(s.host) or s.allow_remote:
         return
-    bare = "" if s.tls_cert else (
-        ", and give --tls-cert and --tls-key or put a proxy with TLS before it: else keys and memories go over the wire "
-        "as they are"
+    tls = "" if s.tls_cert else (
+        ", and use --tls-cert and --tls-key or a proxy with TLS in front: without TLS keys and memories are sent "
+        "unencrypted"
     )  # fmt: skip
-    raise InvalidInput(f"other machines can reach {s.host}. Add --allow-remote if you mean it{bare}.")
+    raise InvalidInput(f"other machines can reach {s.host}. Add --allow-remote to permit that{tls}.")
 
 
-def _serve(general: CliSettings, s: Serve, upstream_key: str | None) -> None:
+def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> None:
     from mnemos.serve.app import add_proxy, create_app
     from mnemos.serve.keys import KeyStore
     from mnemos.serve.limits import ServerLimits
@@ -142,10 +140,10 @@ def _serve(general: CliSettings, s: Serve, upstream_key: str | None) -> None:
             server = Server(app, s)
             if not _loopback(s.host) and s.tls_cert is None:
                 log.warning(
-                    "there is no TLS: keys and memories go over the wire as they are, unless a proxy is before it"
+                    "no TLS: keys and memories are sent unencrypted unless a proxy in front of the server adds TLS"
                 )
             if (token := store.first()) is not None:
-                log.warning("the first key, with all rights, is on standard output. It is shown this once")
+                log.warning("the first key, with all rights, is on standard output. It is shown only once")
                 print(token, flush=True)
             run(server, memory.close)
 
@@ -158,7 +156,7 @@ def _loopback(host: str) -> bool:
 
 
 def _called(host: str) -> tuple[str, ...]:
-    """Return the names that an address gives the server; "all addresses" is not one that anybody calls."""
+    """Return the host names that an address implies; none for "all addresses"."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -175,15 +173,18 @@ def _store(t: Terminal) -> Iterator[KeyStore]:
 
 
 @keys.command("list")
-def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> None:
-    """Show all keys: their ids, spaces, rights and times. The keys themselves are not kept."""
-    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+@command("root", "json")
+def list_keys(
+    t: Terminal,
+) -> None:
+    """Show all keys: their ids, spaces, rights and times. The keys themselves are not stored."""
+    with _store(t) as store:
         found = store.all()
         if t.json:
             t.say([key.public() for key in found])
             return
         if not found:
-            t.note("there are no keys yet: `mnemos serve` makes the first one, `mnemos keys add` others")
+            t.note("there are no keys yet: `mnemos serve` creates the first one, `mnemos keys add` others")
         from rich.table import Table
 
         table = Table("id", "name", "spaces", "rights", "expires", "state", box=None)
@@ -196,36 +197,34 @@ def list_keys(ctx: typer.Context, root: Root = None, as_json: Json = False) -> N
 
 
 @keys.command("add")
+@command("root", "json")
 def add_key(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Whose key it is, for people.")],
+    t: Terminal,
+    name: Annotated[str, typer.Argument(help="A name for people, such as the owner's.")],
     space: Annotated[
         list[str], typer.Option("--space", "-s", help="A space, or a pattern such as 'team-*'; may be repeated.")
     ],
     right: Annotated[list[str], typer.Option("--right", "-r", help="read, write, erase or admin; may be repeated.")],
-    days: Annotated[float | None, typer.Option("--days", help="Expire after so many days.")] = None,
-    root: Root = None,
-    as_json: Json = False,
+    days: Annotated[float | None, typer.Option("--days", help="Days until the key expires.")] = None,
 ) -> None:
-    """Make a key and print it, for the only time."""
-    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+    """Create a key and print it. It is shown only once."""
+    with _store(t) as store:
         token, key = store.add(name, spaces=space, rights=right, days=days)
         if t.json:
             t.say({**key.public(), "key": token})
         else:
-            t.note(f"key {key.id}; it is shown this once:")
+            t.note(f"key {key.id}; it is shown only once:")
             print(token)
 
 
 @keys.command("revoke")
+@command("root", "json")
 def revoke_key(
-    ctx: typer.Context,
+    t: Terminal,
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `mnemos keys list` shows.")],
-    root: Root = None,
-    as_json: Json = False,
 ) -> None:
-    """Make a key invalid, at once, for a server that runs too."""
-    with terminal(ctx, root, None, "none", as_json) as t, _store(t) as store:
+    """Revoke a key. Running servers reject it immediately."""
+    with _store(t) as store:
         key = store.revoke(key_id)
         if t.json:
             t.say(key.public())

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,8 +53,9 @@ def console(file: Any) -> Console:
 class Terminal:
     """The settings of one command, its memory (opened when asked for) and its two consoles."""
 
-    def __init__(self, given: CliSettings) -> None:
+    def __init__(self, given: CliSettings, command: str) -> None:
         self.given = given
+        self.command = command  # the name of the command that runs
         self.json = given.json
         self._memory: Mnemos | None = None
 
@@ -134,18 +134,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(
-    ctx: typer.Context,
-    root: Path | None,
-    space: str | None,
-    embedder: str | None,
-    as_json: bool,
-    *,
-    reasoner: str | None = None,
-    config: Path | None = None,
-) -> Iterator[Terminal]:
-    """Run a command: its errors become one line and exit code 1, Ctrl-C 130, warnings one line each."""
-    t = Terminal(CliSettings(root, space, embedder, as_json, reasoner, config).over(ctx.find_root().obj))
+def terminal(ctx: typer.Context, settings: CliSettings) -> Iterator[Terminal]:
+    """Run a command: an error becomes one line and exit code 1, Ctrl-C exit code 130, and each warning one line."""
+    t = Terminal(settings.over(ctx.find_root().obj), str(ctx.info_name))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:

@@ -8,17 +8,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import EmbedderSpec, Json, Root, SpaceName
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.text.upkeep import Checkup
 
 SHOWN = 20  # problems of an import that are printed; --json has all
 
 
+@command()
 def import_(
-    ctx: typer.Context,
+    t: Terminal,
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
     format: Annotated[
         str | None, typer.Option("--format", help="What it is, if it cannot be told from the content.")
@@ -26,139 +27,117 @@ def import_(
     restore_erased: Annotated[
         bool, typer.Option("--restore-erased", help="Bring back what was erased from this space too.")
     ] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Take in chats, account exports, notes, or an archive of our own. Doing it twice changes nothing."""
     from mnemos.transfer import import_path
 
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        here = t.space(create=True)
-        with t.progress(f"importing {path.name}") as step:
-            report = import_path(here, path, format=format, restore_erased=restore_erased, progress=step)
-        if t.json:
-            t.say(asdict(report))
-            return
-        t.out.print(
-            f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already there",
-            style="bold",
-        )
-        for problem in report.problems[:SHOWN]:
-            t.out.print(styled(str(problem), "yellow"), soft_wrap=True)
-        if len(report.problems) > SHOWN:
-            t.note(f"and {len(report.problems) - SHOWN:,} more problems; --json shows all")
+    here = t.space(create=True)
+    with t.progress(f"importing {path.name}") as step:
+        report = import_path(here, path, format=format, restore_erased=restore_erased, progress=step)
+    if t.json:
+        t.say(asdict(report))
+        return
+    t.out.print(
+        f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already there",
+        style="bold",
+    )
+    for problem in report.problems[:SHOWN]:
+        t.out.print(styled(str(problem), "yellow"), soft_wrap=True)
+    if len(report.problems) > SHOWN:
+        t.note(f"and {len(report.problems) - SHOWN:,} more problems; --json shows all")
 
 
+@command()
 def export(
-    ctx: typer.Context,
+    t: Terminal,
     path: Annotated[Path, typer.Argument(help="The file to write (markdown: the folder).")],
     format: Annotated[
         Literal["archive", "jsonl", "markdown"],
         typer.Option("--format", help="archive keeps ids, times and versions and can be imported again."),
     ] = "archive",
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Write a space to a file that others can read."""
     from mnemos import transfer
 
     write = {"archive": transfer.export_space, "jsonl": transfer.export_jsonl, "markdown": transfer.export_markdown}
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        here = t.space()
-        with t.progress(f"exporting {here.name}", here.count()) as step:
-            written = write[format](here, path, progress=step)
-        if t.json:
-            t.say({"space": here.name, "path": str(path), "format": format, "cubes": written})
-        else:
-            t.out.print(styled(f"{written:,} cubes of {here.name} written to {path}"), soft_wrap=True)
+    here = t.space()
+    with t.progress(f"exporting {here.name}", here.count()) as step:
+        written = write[format](here, path, progress=step)
+    if t.json:
+        t.say({"space": here.name, "path": str(path), "format": format, "cubes": written})
+    else:
+        t.out.print(styled(f"{written:,} cubes of {here.name} written to {path}"), soft_wrap=True)
 
 
+@command("root", "space", "json")
 def backup(
-    ctx: typer.Context,
+    t: Terminal,
     path: Annotated[Path, typer.Argument(help="The file to write, or a folder (with --all: a folder).")],
     every: Annotated[
         bool, typer.Option("--all", help="Every space under the root, each to a file of its own.")
     ] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    as_json: Json = False,
 ) -> None:
     """Copy a space whole, while it is in use. `mnemos restore` puts it back."""
-    with terminal(ctx, root, space, "none", as_json) as t:
-        if every and not path.is_dir():
-            raise InvalidInput(f"{path} is not a folder: --all writes one file a space.")
-        names = t.memory.spaces() if every else [t.space().name]
-        written = {name: str(t.memory.backup(name, path)) for name in names}
-        if t.json:
-            t.say(written)
-        else:
-            for name, file in written.items():
-                t.out.print(styled(f"{name} is in {file}"), soft_wrap=True)
+    if every and not path.is_dir():
+        raise InvalidInput(f"{path} is not a folder: --all writes one file a space.")
+    names = t.memory.spaces() if every else [t.space().name]
+    written = {name: str(t.memory.backup(name, path)) for name in names}
+    if t.json:
+        t.say(written)
+    else:
+        for name, file in written.items():
+            t.out.print(styled(f"{name} is in {file}"), soft_wrap=True)
 
 
+@command("root", "json")
 def restore(
-    ctx: typer.Context,
+    t: Terminal,
     path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote.")],
     name: Annotated[str | None, typer.Option("--as", help="Restore it under this name.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the space that is there.")] = False,
-    root: Root = None,
-    as_json: Json = False,
 ) -> None:
     """Put a backup of a space back, after checking it."""
-    with terminal(ctx, root, None, "none", as_json) as t:
-        here = t.memory.restore(path, name=name, replace=replace)
-        if t.json:
-            t.say({"space": here.name, "cubes": here.count()})
-        else:
-            t.out.print(styled(f"{here.name} is back, with {here.count():,} cubes"), soft_wrap=True)
+    here = t.memory.restore(path, name=name, replace=replace)
+    if t.json:
+        t.say({"space": here.name, "cubes": here.count()})
+    else:
+        t.out.print(styled(f"{here.name} is back, with {here.count():,} cubes"), soft_wrap=True)
 
 
+@command()
 def reindex(
-    ctx: typer.Context,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
+    t: Terminal,
 ) -> None:
     """Compute the vectors that the current embedder has not made; may be stopped and started again."""
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        here = t.space()
-        with t.progress(f"reindexing {here.name}", _without_vector(here.stats())) as step:
-            done = here.reindex(step)
-        if t.json:
-            t.say({"space": here.name, "computed": done})
-        else:
-            t.out.print(
-                styled(f"{done:,} vectors computed in {here.name}" if done else "nothing to do: all vectors are there")
-            )
+    here = t.space()
+    with t.progress(f"reindexing {here.name}", _without_vector(here.stats())) as step:
+        done = here.reindex(step)
+    if t.json:
+        t.say({"space": here.name, "computed": done})
+    else:
+        t.out.print(
+            styled(f"{done:,} vectors computed in {here.name}" if done else "nothing to do: all vectors are there")
+        )
 
 
+@command()
 def doctor(
-    ctx: typer.Context,
+    t: Terminal,
     repair: Annotated[
         bool, typer.Option("--repair", help="Compute damaged words, dates and vectors again from the texts.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Check every file under the root, not one space.")] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Check a space's file, its words and its vectors. Exit code 1 when something is wrong."""
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        reports = _every(t, repair) if every else [_check(t, None, repair)]
-        if t.json:
-            data = [{**asdict(report), "healthy": report.healthy} for report in reports]
-            t.say(data if every else data[0])
-        else:
-            for report in reports:
-                _tell(t, report)
-        if not all(report.healthy for report in reports):
-            raise typer.Exit(1)
+    reports = _every(t, repair) if every else [_check(t, None, repair)]
+    if t.json:
+        data = [{**asdict(report), "healthy": report.healthy} for report in reports]
+        t.say(data if every else data[0])
+    else:
+        for report in reports:
+            _tell(t, report)
+    if not all(report.healthy for report in reports):
+        raise typer.Exit(1)
 
 
 def _every(t: Terminal, repair: bool) -> list[Checkup]:

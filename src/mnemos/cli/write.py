@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import CubeId, EmbedderSpec, Json, Root, SpaceName, pairs
+from mnemos.cli.options import CubeId, pairs
 from mnemos.cli.render import header, show_card
-from mnemos.cli.terminal import Terminal, terminal
+from mnemos.cli.terminal import Terminal
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 
@@ -31,8 +32,9 @@ Meta = Annotated[
 ]
 
 
+@command()
 def add(
-    ctx: typer.Context,
+    t: Terminal,
     text: Annotated[str | None, typer.Argument(help="What to remember; - or nothing reads standard input.")] = None,
     speaker: SaidBy = None,
     session: InSession = None,
@@ -42,22 +44,18 @@ def add(
     kind: OfKind = None,
     meta: Meta = None,
     id: Annotated[str | None, typer.Option("--id", help="An id of your own; adding it twice changes nothing.")] = None,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Remember a text. It is on the disk when the command returns."""
     metadata = pairs(meta, "--meta")
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        given = {"speaker": speaker, "session": session, "at": at, "role": role, "source": source, "id": id}
-        content = _standard_input() if text in (None, "-") else text
-        cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
-        _tell(t, cube, "remembered")
+    given = {"speaker": speaker, "session": session, "at": at, "role": role, "source": source, "id": id}
+    content = _standard_input() if text in (None, "-") else text
+    cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
+    _tell(t, cube, "remembered")
 
 
+@command()
 def update(
-    ctx: typer.Context,
+    t: Terminal,
     id: CubeId,
     text: Annotated[str | None, typer.Argument(help="The new text; - reads standard input.")] = None,
     speaker: SaidBy = None,
@@ -71,46 +69,37 @@ def update(
         str | None, typer.Option("--valid-from", metavar="TIME", help="From when it is true.")
     ] = None,
     valid_to: Annotated[str | None, typer.Option("--valid-to", metavar="TIME", help="Until when it is true.")] = None,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Write the next version of a cube; `mnemos history` keeps the earlier ones."""
     metadata = pairs(meta, "--meta")
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        given: dict[str, Any] = {
-            "content": _standard_input() if text == "-" else text, "speaker": speaker, "session": session, "at": at,
-            "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
-        }  # fmt: skip
-        changes = {name: value for name, value in given.items() if value is not None}
-        here = t.space()
-        if metadata:
-            changes["metadata"] = {**here.get(id).metadata, **metadata}
-        _tell(t, here.update(id, **changes), "updated")
+    given: dict[str, Any] = {
+        "content": _standard_input() if text == "-" else text, "speaker": speaker, "session": session, "at": at,
+        "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    here = t.space()
+    if metadata:
+        changes["metadata"] = {**here.get(id).metadata, **metadata}
+    _tell(t, here.update(id, **changes), "updated")
 
 
+@command()
 def delete(
-    ctx: typer.Context,
+    t: Terminal,
     id: CubeId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    root: Root = None,
-    space: SpaceName = None,
-    embedder: EmbedderSpec = None,
-    as_json: Json = False,
 ) -> None:
     """Remove a cube for good: all its versions, and what was derived from it."""
-    with terminal(ctx, root, space, embedder, as_json) as t:
-        here = t.space()
-        cube = here.get(id)
-        if not yes:
-            _confirm(t, cube)
-        removed = here.delete(id)
-        if t.json:
-            t.say({"removed": removed})
-        else:
-            derived = f" and {len(removed) - 1} derived from it" if len(removed) > 1 else ""
-            t.out.print(styled(f"removed {id}{derived}, for good"))
+    here = t.space()
+    cube = here.get(id)
+    if not yes:
+        _confirm(t, cube)
+    removed = here.delete(id)
+    if t.json:
+        t.say({"removed": removed})
+    else:
+        derived = f" and {len(removed) - 1} derived from it" if len(removed) > 1 else ""
+        t.out.print(styled(f"removed {id}{derived}, for good"))
 
 
 def _standard_input() -> str:

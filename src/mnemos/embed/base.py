@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,17 @@ class Embedder(Protocol):
         """
 
 
+@runtime_checkable
+class CachesVectors(Protocol):
+    """An embedder that caches the vectors of single texts."""
+
+    def knows(self, text: str) -> bool:
+        """Tell whether the vector of a text is cached, without blocking."""
+
+
 def knows(embedder: Embedder | None, text: str) -> bool:
-    """Tell whether a text costs no embedding: its vector is at hand, as an embedder that keeps some can say, or none is made."""
-    return embedder is None or (hasattr(embedder, "knows") and bool(embedder.knows(text)))
+    """Tell whether a text needs no embedding: its vector is cached, or there is no embedder."""
+    return embedder is None or (isinstance(embedder, CachesVectors) and embedder.knows(text))
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> Vectors:

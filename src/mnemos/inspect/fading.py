@@ -1,6 +1,6 @@
 """A space seen from above: what happened when, what its law says, what would go, and what it takes up.
 
-A *strength* is here what the space's law says that a memory is worth at a moment (`Law.keep`), the number by which it
+A *strength* is here what the space's law says that a memory is worth at a moment (`Law.retention`), the number by which it
 is archived; `MemCube.strength` is only one of the things that the law makes it of.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from mnemos.cube import MemCube, from_micros, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.values import Ints
-from mnemos.text.forget.base import Floats, Lives
-from mnemos.text.forget.policy import Policy, leaving
+from mnemos.text.forget.base import Floats, Histories
+from mnemos.text.forget.policy import Policy, candidates_due
 from mnemos.text.forget.strengthen import DAY
 from mnemos.text.memory import TextMemory
 
@@ -28,16 +28,16 @@ def strengths(memory: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
     if not cubes:
         return []
     now = to_micros(memory.clock()) / DAY
-    return [float(x) for x in _finite(memory.law.keep(_lives(cubes), now))]
+    return [float(x) for x in _finite(memory.law.retention(_histories(cubes), now))]
 
 
-def _lives(cubes: Sequence[MemCube]) -> Lives:
-    born = np.array([to_micros(c.learned) for c in cubes]) / DAY
+def _histories(cubes: Sequence[MemCube]) -> Histories:
+    created = np.array([to_micros(c.learned) for c in cubes]) / DAY
     recalled = np.array([to_micros(c.recalled_at or c.learned) for c in cubes]) / DAY
-    return Lives(
-        born=born, recalled=recalled, recalls=np.array([c.recalls for c in cubes]),
+    return Histories(
+        created=created, recalled=recalled, recalls=np.array([c.recalls for c in cubes]),
         strength=np.array([c.strength for c in cubes]), size=np.array([len(c.text) for c in cubes]),
-        layer=np.array([c.layer for c in cubes]),
+        tier=np.array([c.layer for c in cubes]),
     )  # fmt: skip
 
 
@@ -67,16 +67,16 @@ def curve(memory: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
     cube, policy, start = memory.get(cube_id), memory.policy, to_micros(memory.clock())
-    law, lives = policy.make_law(), _lives([cube])
+    law, histories = policy.make_law(), _histories([cube])
     moments = np.linspace(start, start + days * DAY, POINTS).astype(np.int64).tolist()
-    values = [float(_finite(law.keep(lives, at / DAY))[0]) for at in moments]
+    values = [float(_finite(law.retention(histories, at / DAY))[0]) for at in moments]
     points = [(from_micros(at), value) for at, value in zip(moments, values, strict=True)]
     recalls = [cube.recalled_at] if cube.recalled_at else []
-    return Curve(policy.law, values[0], policy.below, points, recalls)
+    return Curve(policy.law, values[0], policy.min_retention, points, recalls)
 
 
 @dataclass(frozen=True, slots=True)
-class Fading:
+class DueSoon:
     """What the policy lets go of now, and what is the weakest of the rest: (cube, strength), the weakest first.
 
     At most as many of each as were asked for; `archive_count` and `erase_count` say how many there are.
@@ -90,29 +90,29 @@ class Fading:
     erase_count: int
 
 
-def fading(memory: TextMemory, *, limit: int = 50) -> Fading:
-    """Say what `Space.fade` would let go of now, and which active cubes are the weakest that it would not.
+def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
+    """Say what `Space.apply_policy` would let go of now, and which active cubes are the weakest that it would not.
 
     Pinned cubes, those of the long term and derived ones are never let go of, so they are not here. One scan of numbers
     into arrays, O(N), about 1.2 us a cube.
     """
     going, law, now = (
-        leaving(memory.store, memory.policy, memory.clock(), look=True),
+        candidates_due(memory.store, memory.policy, memory.clock(), look=True),
         memory.law,
         to_micros(memory.clock()) / DAY,
     )
-    keep, rest = _finite(law.keep(going.active.lives, now)), going.active.free.copy()
+    keep, rest = _finite(law.retention(going.active.histories, now)), going.active.free.copy()
     rest[going.archive] = False
     left = np.flatnonzero(rest)
     left = left[np.argpartition(keep[left], limit)[:limit]] if len(left) > limit else left
-    left = left[np.lexsort((going.active.lives.born[left], keep[left]))]
+    left = left[np.lexsort((going.active.histories.created[left], keep[left]))]
 
     def first(keys: Ints) -> list[tuple[MemCube, float]]:
         found = memory.store.by_key(keys[:limit].tolist())
         cubes = [found[n] for n in keys[:limit].tolist() if n in found]
         return list(zip(cubes, strengths(memory, cubes), strict=True))
 
-    return Fading(
+    return DueSoon(
         memory.policy, first(going.archive_keys), first(going.erase_keys), first(going.active.keys[left]),
         len(going.archive), len(going.erase),
     )  # fmt: skip
@@ -124,9 +124,9 @@ def check_law(policy: Policy) -> None:
         law = policy.make_law()
         for layers in ([0], [0, 1, 2]):
             ones, n = np.ones(len(layers)), len(layers)
-            life = Lives(ones, ones, ones.astype(np.int64), ones, ones.astype(np.int64), np.array(layers))
+            life = Histories(ones, ones, ones.astype(np.int64), ones, ones.astype(np.int64), np.array(layers))
             with np.errstate(all="ignore"):
-                values = [law.keep(life, 2.0), *law.recall(life, 2.0)]
+                values = [law.retention(life, 2.0), *law.reinforce(life, 2.0)]
             if not all(v.shape == (n,) and np.isfinite(v.astype(np.float64)).all() for v in values):
                 raise ValueError("it does not give a number for each memory")
     except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:

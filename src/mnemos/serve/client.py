@@ -15,7 +15,7 @@ from mnemos.cube import MemCube, Page
 from mnemos.errors import MnemosError, StoreError
 from mnemos.serve.requests import ApiRequest
 from mnemos.serve.requests import ServerError as ServerError
-from mnemos.serve.verbs import SpaceVerbs
+from mnemos.serve.verbs import AsyncVerbs, BlockingVerbs
 from mnemos.text.recall.filters import Filters
 
 try:
@@ -33,7 +33,7 @@ class Unreachable(StoreError):
     """The server did not answer. A write may or may not have happened: its Idempotency-Key makes it safe to repeat."""
 
 
-class RemoteSpace(SpaceVerbs):
+class RemoteSpace(BlockingVerbs):
     """A space of a server. Its verbs take, return and raise what those of `Space` do."""
 
     def __init__(self, client: Client, name: str) -> None:
@@ -72,7 +72,7 @@ class AsyncPage:
             page = await page.read(page.next_cursor)
 
 
-class AsyncRemoteSpace(SpaceVerbs):
+class AsyncRemoteSpace(AsyncVerbs):
     """A space of a server for asyncio: the verbs of `Space`, to be awaited."""
 
     def __init__(self, client: AsyncClient, name: str) -> None:

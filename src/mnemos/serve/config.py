@@ -1,4 +1,4 @@
-"""The settings of the server: what `mnemos serve` takes as options, from MNEMOS_SERVE_... and from [serve] in the file."""
+"""Settings of the server: from options of `mnemos serve`, MNEMOS_SERVE_... variables and [serve] in the config file."""
 
 from __future__ import annotations
 
@@ -20,86 +20,86 @@ try:
         PydanticBaseSettingsSource,
         SettingsConfigDict,
     )
-except ImportError as gone:
-    raise MnemosError("the server needs the package pydantic-settings: pip install 'mnemos[serve]'.") from gone
+except ImportError as error:
+    raise MnemosError("the server needs the package pydantic-settings: pip install 'mnemos[serve]'.") from error
 
 PREFIX = "MNEMOS_SERVE_"
 PATHS = ("tls_cert", "tls_key")
 
 
-class Serve(BaseSettings):
-    """What a server is told. The descriptions are the help of the options, too."""
+class ServeSettings(BaseSettings):
+    """Settings of `mnemos serve`. The descriptions are also the help texts of its options."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", min_length=1, description="The address to listen at.")
-    port: int = Field(8765, ge=0, le=65535, description="The port to listen at; 0 takes a free one.")
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8765, ge=0, le=65535, description="The port to listen on; 0 picks a free one.")
     names: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Other names by which clients call the server, as a proxy passes them; may be repeated."
+        (), description="A further host name that clients use, as a proxy passes it on; may be repeated."
     )
-    allow_remote: bool = Field(False, description="Listen at an address that other machines can reach.")
-    rate: float = Field(500, ge=1, le=1e6, description="Requests a second that a key may make.")
-    max_body: int = Field(8 * 1024 * 1024, ge=1024, description="Bytes of a body, other than an import.")
+    allow_remote: bool = Field(False, description="Listen on an address that other machines can reach.")
+    rate: float = Field(500, ge=1, le=1e6, description="Requests per second that a key may make.")
+    max_body: int = Field(8 * 1024 * 1024, ge=1024, description="Bytes of a request body other than an import.")
     upstream: str | None = Field(
-        None, description="Also be a proxy before this OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
+        None, description="Also act as a proxy for this OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
         "its key is $MNEMOS_UPSTREAM_KEY.",
     )  # fmt: skip
     tls_cert: Path | None = Field(None, description="Serve TLS with this certificate (PEM, with its chain).")
     tls_key: Path | None = Field(None, description="The private key of the certificate (PEM, not encrypted).")
-    log_format: Literal["text", "json"] = Field("text", description="How lines of the log look: text or json.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log: text or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="What is logged: debug, info (a line a request), warning or error."
+        "info", description="Lowest level that is logged: debug, info (a line per request), warning or error."
     )
     drain: float = Field(
-        0, ge=0, le=600, description="Seconds between the signal to end and the closing of the port, for balancers."
+        0, ge=0, le=600, description="Seconds between the stop signal and closing the port, for load balancers."
     )
-    grace: int = Field(10, ge=0, le=600, description="Seconds that requests under way have to end.")
+    grace: int = Field(10, ge=0, le=600, description="Seconds that running requests have to finish.")
 
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *others: Any, **more: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what is given and look nowhere else: `read` has asked the sources, and knows which said what."""
+        """Use only the values passed in: `read` has merged the sources and knows where each value comes from."""
         return (init_settings,)
 
     @field_validator("names", mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         return tuple(name for name in value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("upstream")
     @classmethod
     def _without_password(cls, value: str | None) -> str | None:
         if value is not None and "@" in urlsplit(value).netloc:
-            raise ValueError("it holds a name or a password: give a key by MNEMOS_UPSTREAM_KEY")
+            raise ValueError("it contains a user name or password: set MNEMOS_UPSTREAM_KEY instead")
         return value
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> Serve:
+    def _both_or_none(self) -> ServeSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("TLS needs both, a certificate and its key: tls_cert and tls_key")
+            raise ValueError("TLS needs both a certificate and its key: set tls_cert and tls_key")
         return self
 
 
-def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[Serve, list[Setting]]:
-    """Return the settings in force, and where each comes from. An option that is None was not given.
+def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[ServeSettings, list[Setting]]:
+    """Return the effective settings and the source of each. An option that is None was not given.
 
-    Raises InvalidInput for a value that cannot be, and for a name that no setting has, in the file or the environment.
+    Raises InvalidInput for an invalid value, and for an unknown setting in the file or the environment.
     """
-    known = Serve.model_fields
+    known = ServeSettings.model_fields
     refuse_unknown(file.serve, known, f"in [serve] of {file.path}")
     ours = sorted(name.upper() for name in os.environ if name.upper().startswith(PREFIX))
     refuse_unknown(ours, [PREFIX + name.upper() for name in known], "in the environment")
     from_file = {name: value for name, value in file.serve.items() if value != ""}
     from_file |= {name: file.near(Path(from_file[name])) for name in PATHS if isinstance(from_file.get(name), str)}
-    from_env = EnvSettingsSource(Serve)()
+    from_env = EnvSettingsSource(ServeSettings)()
     given = {name: value for name, value in options.items() if value is not None}
     merged = {**from_file, **from_env, **given}
     sources = dict.fromkeys(known, DEFAULT)
     sources |= dict.fromkeys(from_file, file.source)
     sources |= {name: f"environment {PREFIX}{name.upper()}" for name in from_env} | dict.fromkeys(given, "option")
     try:
-        settings = Serve(**merged)
+        settings = ServeSettings(**merged)
     except ValidationError as error:
         raise InvalidInput(_message(error, sources)) from None
     return settings, [Setting(f"serve.{name}", getattr(settings, name), sources[name]) for name in known]
@@ -107,9 +107,9 @@ def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[Serve, list[Sett
 
 def _message(error: ValidationError, sources: Mapping[str, str]) -> str:
     parts = []
-    for one in error.errors(include_url=False, include_context=False):
-        name = str(one["loc"][0]) if one["loc"] else ""
-        why = one["msg"].removeprefix("Value error, ")
-        shown = "" if not name or name == "upstream" else f", not {one['input']!r}"
+    for item in error.errors(include_url=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        why = item["msg"].removeprefix("Value error, ")
+        shown = "" if not name or name == "upstream" else f", not {item['input']!r}"
         parts.append(f"serve.{name} ({sources[name]}): {why}{shown}" if name else why)
     return "; ".join(parts) + "."

@@ -1,4 +1,4 @@
-"""What a request to the proxy and its answer say: headers, the question, the place for the memory, what to remember."""
+"""Chat requests and responses as the proxy reads them: headers, the question, where memory is added, what to store."""
 
 from __future__ import annotations
 
@@ -26,57 +26,64 @@ from mnemos.text.recall.context import estimate_tokens
 Field = Literal["messages", "input"]  # chat completions, responses
 FIRST = ("system", "developer")
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
-CALLS = frozenset({"function_call", "custom_tool_call"})  # of responses: the client answers them, so it is no end yet
-QUESTION = 4_000  # characters that are asked for: of a longer message its end
-MODES, MOST_TOKENS = ("off", "read", "read-write"), 1_000_000
-FOUND = 40  # hits that may come into a prompt
-SEEN = 200  # hits more that are looked at, since the prompt may have them already
-RECORD = re.compile(r"\[([^\]\s]+)\] ")  # how a line of `Space.context` begins
+CLIENT_CALLS = frozenset({"function_call", "custom_tool_call"})  # tool calls that the client executes: not the end
+MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
+MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
+MAX_HITS = 40  # that may be added to a prompt
+MAX_REPEATED = 200  # further hits to retrieve, since the prompt may already contain some
+RECORD = re.compile(r"\[([^\]\s]+)\] ")  # the start of a line of `Space.context`
 MNEMOS_KEY = re.compile(rb"\bmnk_[a-z2-7]{8}_")
-HOP = {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
+HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
        b"transfer-encoding", b"upgrade", b"content-length"}  # fmt: skip
-NOT_UP = HOP | {b"host", b"accept-encoding", b"cookie", b"expect", b"forwarded", b"origin", b"referer"}
-NOT_DOWN = HOP | {b"content-encoding", b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security"}
+NOT_UPSTREAM = HOP_BY_HOP | {b"host", b"accept-encoding", b"cookie", b"expect", b"forwarded", b"origin", b"referer"}
+NOT_DOWNSTREAM = HOP_BY_HOP | {
+    b"content-encoding",
+    b"date",
+    b"server",
+    b"set-cookie",
+    b"alt-svc",
+    b"strict-transport-security",
+}
 Headers = Sequence[tuple[bytes, bytes]]
-LINES = re.compile(r"\r\n|\n|\r")
+LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the headers of a request choose."""
+class Options:
+    """Options of one chat, from its headers."""
 
     space: str
     session: str | None
-    mode: str
-    tokens: int
+    mode: str  # one of MODES
+    tokens: int  # budget of what is recalled
 
     @staticmethod
-    def of(headers: Mapping[str, str], space: str, tokens: int) -> Choice:
-        """Read the headers. Raises InvalidInput: what is mistyped must not store what was not to be stored."""
+    def of(headers: Mapping[str, str], space: str, tokens: int) -> Options:
+        """Read the headers. Raises InvalidInput for a mistyped one, which must not store a chat that was not to be."""
         mode = headers.get("x-mnemos-mode", "").strip().lower() or "read-write"
         if mode not in MODES:
-            raise InvalidInput("X-Mnemos-Mode is none of off, read and read-write.")
+            raise InvalidInput("X-Mnemos-Mode must be off, read or read-write.")
         given = headers.get("x-mnemos-tokens", "").strip() or str(tokens)
-        if not (given.isascii() and given.isdigit() and len(given) < 8 and int(given) <= MOST_TOKENS):
-            raise InvalidInput(f"X-Mnemos-Tokens is not a whole number of 0 to {MOST_TOKENS:,}.")
+        if not (given.isascii() and given.isdigit() and len(given) < 8 and int(given) <= MAX_TOKENS):
+            raise InvalidInput(f"X-Mnemos-Tokens must be a whole number from 0 to {MAX_TOKENS:,}.")
         session = _name(headers, "X-Mnemos-Session")
-        return Choice(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given))
+        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given))
 
 
 def _name(headers: Mapping[str, str], header: str) -> str | None:
-    """Return a name from a header, in which all that is not ASCII may be percent-encoded, as in a path."""
+    """Return a name from a header, where characters other than ASCII may be percent-encoded, as in a path."""
     try:
         name = unquote_to_bytes(headers.get(header.lower(), "").strip().encode("latin-1")).decode("utf-8")
     except UnicodeError as error:
-        raise InvalidInput(f"{header} is not UTF-8.") from error
+        raise InvalidInput(f"{header} must be UTF-8, percent-encoded.") from error
     if len(name) > MAX_NAME:
-        raise InvalidInput(f"{header} has more than {MAX_NAME:,} characters.")
+        raise InvalidInput(f"{header} is longer than {MAX_NAME:,} characters.")
     return name or None
 
 
 @dataclass(frozen=True)
-class Said:
-    """A message with a text. Its id follows from the session and all that was said up to it, so it is stored once."""
+class Turn:
+    """A message with text. Its id is derived from the session and everything said so far, so that it is stored once."""
 
     id: str
     role: str
@@ -85,22 +92,22 @@ class Said:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request, read. `question` is the text of the last user message, or empty."""
+    """A parsed chat request."""
 
-    data: Mapping[str, Any]
-    field: Field
+    data: Mapping[str, Any]  # its body
+    field: Field  # where the body has its messages
     session: str | None
-    said: tuple[Said, ...]
-    asked: int | None
-    answered: Callable[[str], str]
+    turns: tuple[Turn, ...]
+    last_user: int | None  # index of the last user message, if it has text
+    answer_id: Callable[[str], str]  # gives the id of an answer, from its text
 
     @staticmethod
     def read(body: bytes, field: Field, secret: bytes, session: str | None) -> Exchange:
-        """Read a request. Raises ValueError or RecursionError when it is none.
+        """Parse a request. Raises ValueError or RecursionError for an invalid one.
 
-        Without a session, that of the body's `conversation` is taken, else one that follows from its first user message.
+        The session is `session`, else the body's `conversation`, else derived from the first user message.
         """
-        name = partial(_name_of, secret)
+        name = partial(_hash, secret)
         data = json.loads(body)
         if not isinstance(data, dict):
             raise ValueError("the body is not an object")
@@ -112,53 +119,53 @@ class Exchange:
         if session is None and not before:
             start = next((text for item in items if item["role"] == "user" and (text := text_of(item))), None)
             session = None if start is None else "chat-" + name(start)
-        said: list[Said] = []
-        asked: int | None = None
+        turns: list[Turn] = []
+        last_user: int | None = None
         chain = name(session, before)
         for item in items:
             role = item["role"]
             if role == "user":
-                asked = None  # a later one without a text, such as an image, is no question
+                last_user = None  # a later one without text, such as an image, is not a question
             if role not in ("user", "assistant") or not (text := text_of(item)):
                 continue
             chain = name(chain, role, text)
             if role == "user":
-                asked = len(said)
-            said.append(Said(chain, role, text))
-        return Exchange(data, field, session, tuple(said), asked, partial(name, chain, "assistant"))
+                last_user = len(turns)
+            turns.append(Turn(chain, role, text))
+        return Exchange(data, field, session, tuple(turns), last_user, partial(name, chain, "assistant"))
 
     @property
     def question(self) -> str:
-        """What to ask the memory."""
-        return "" if self.asked is None else self.said[self.asked].text[-QUESTION:]
+        """The end of the last user message, or empty: what to ask the memory."""
+        return "" if self.last_user is None else self.turns[self.last_user].text[-MAX_QUESTION:]
 
     def with_memory(self, block: str) -> bytes:
-        """Return the body with one system message more, after those with which the caller begins."""
+        """Return the body with a further system message after the leading ones of the caller."""
         given = self.data[self.field]
         items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
-        n = next((i for i, item in enumerate(items) if _role(item) not in FIRST), len(items))
-        role = items[n - 1]["role"] if n else FIRST[0]  # models want only one of the two roles in a request
-        items.insert(n, {"role": role, "content": block})
+        index = next((i for i, item in enumerate(items) if _role(item) not in FIRST), len(items))
+        role = items[index - 1]["role"] if index else FIRST[0]  # models accept only one of the two roles in a request
+        items.insert(index, {"role": role, "content": block})
         return json.dumps({**self.data, self.field: items}, separators=(",", ":")).encode("ascii")
 
-    def to_remember(self, answer: str, asked: datetime, answered: datetime) -> list[dict[str, Any]]:
+    def to_store(self, answer: str, asked: datetime, answered: datetime) -> list[dict[str, Any]]:
         """Return the last user message and the answer as messages for `Space.add_many`."""
-        chosen = [] if self.asked is None else [self.said[self.asked]]
+        turns = [] if self.last_user is None else [self.turns[self.last_user]]
         if answer:
-            chosen.append(Said(self.answered(answer), "assistant", answer))
-        at, where = {"user": asked, "assistant": answered}, self.session
-        return [{"id": s.id, "role": s.role, "content": s.text, "session": where, "at": at[s.role]} for s in chosen]
+            turns.append(Turn(self.answer_id(answer), "assistant", answer))
+        at, session = {"user": asked, "assistant": answered}, self.session
+        return [{"id": t.id, "role": t.role, "content": t.text, "session": session, "at": at[t.role]} for t in turns]
 
 
-def recalled(space: Space, exchange: Exchange, tokens: int) -> str:
-    """Return the block for the prompt, or "": without what the prompt says itself, which takes nothing of the budget."""
-    here = {said.id for said in exchange.said}
+def recall(space: Space, exchange: Exchange, tokens: int) -> str:
+    """Return the block for the prompt, or "". Memories that the prompt itself contains are left out and cost no budget."""
+    in_prompt = {turn.id for turn in exchange.turns}
 
     def repeats(line: str) -> bool:
-        return (match := RECORD.match(line)) is not None and match[1] in here
+        return (match := RECORD.match(line)) is not None and match[1] in in_prompt
 
     block = space.context(
-        exchange.question, tokens=tokens, k=FOUND + min(len(here), SEEN),
+        exchange.question, tokens=tokens, k=MAX_HITS + min(len(in_prompt), MAX_REPEATED),
         count=lambda text: 0 if repeats(text) else estimate_tokens(text),
     )  # fmt: skip
     lines = [line for line in block.split("\n") if not repeats(line)]
@@ -166,32 +173,32 @@ def recalled(space: Space, exchange: Exchange, tokens: int) -> str:
 
 
 def store(space: Space, messages: Sequence[Mapping[str, Any]]) -> None:
-    """Store messages that are not there yet; what was erased on purpose stays away."""
+    """Store the messages that are new; never those that were erased on purpose."""
     erased = space.store.was_erased([message["id"] for message in messages])
     space.add_many(message for message in messages if message["id"] not in erased)
 
 
 def secret_of(root: Path) -> bytes:
-    """Return the key of the ids of a root, made on first use. Raises StoreError.
+    """Return the secret from which a root's message ids are derived; it is created on first use. Raises StoreError.
 
-    With a key, an id that follows from a text does not let guesses at it be tried on an archive, once it is erased.
+    Without a secret, anybody could test guesses of an erased text against the ids in an archive.
     """
     path = root / FOLDER / "chats.key"
-    own = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            own.touch(mode=0o600)
-            own.write_bytes(secrets.token_bytes(32))
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(secrets.token_bytes(32))
             with suppress(FileExistsError):  # another process was first
-                os.link(own, path)
-            own.unlink()
+                os.link(temporary, path)
+            temporary.unlink()
         return path.read_bytes()
     except OSError as error:
         raise StoreError(f"cannot use {path} ({error.strerror}). Check that its folder is writable.") from error
 
 
-def _name_of(secret: bytes, *parts: str | None) -> str:
+def _hash(secret: bytes, *parts: str | None) -> str:
     digest = hashlib.blake2b(json.dumps(parts).encode("ascii"), digest_size=10, key=secret, person=b"mnemos exchange")
     return base64.b32encode(digest.digest()).decode("ascii").lower()
 
@@ -207,7 +214,7 @@ def _items(given: Any) -> list[dict[str, Any]]:
 
 
 def text_of(item: Mapping[str, Any]) -> str:
-    """Return the text of a message; of a list of parts only that of text parts."""
+    """Return the text of a message; from a list of parts, that of the text parts."""
     content = item.get("content")
     if isinstance(content, list):
         parts = [p for p in content if isinstance(p, dict) and p.get("type") in TEXT_PARTS]
@@ -216,7 +223,7 @@ def text_of(item: Mapping[str, Any]) -> str:
 
 
 def answer_of(streamed: bool, body: bytes) -> str:
-    """Return the text of an answer, sent whole or as events; empty when it calls tools, failed or was cut off."""
+    """Return the text of a response, sent whole or as events; empty if it calls tools, failed or was cut off."""
     if streamed:
         return clean(_of_events(list(_events(body)))).strip()
     data = json.loads(body)
@@ -228,7 +235,7 @@ def answer_of(streamed: bool, body: bytes) -> str:
 
 def _events(body: bytes) -> Iterator[Any]:
     lines: list[str] = []
-    for line in (*LINES.split(body.decode("utf-8", "replace")), ""):
+    for line in (*LINE_END.split(body.decode("utf-8", "replace")), ""):
         if line.startswith("data:"):
             lines.append(line[5:].removeprefix(" "))
         elif not line and lines:
@@ -237,11 +244,11 @@ def _events(body: bytes) -> Iterator[Any]:
 
 
 def _of_output(data: Mapping[str, Any]) -> str:
-    """Return the text of a response: that of the messages after the last call of a tool."""
+    """Return the text of the messages after the last tool call."""
     texts: list[str] = []
     for item in data.get("output") or ():
         kind = str(item.get("type"))
-        if kind in CALLS:
+        if kind in CLIENT_CALLS:
             return ""
         if kind.endswith("_call"):
             texts = []
@@ -274,10 +281,10 @@ def _of_events(events: Sequence[Any]) -> str:
 
 
 def headers_up(given: Headers, key: str | None) -> list[tuple[bytes, bytes]]:
-    """Return the headers for the upstream: what concerns this hop, this server or its keys stays here."""
+    """Return the headers for the upstream, without those for this hop, this server, or with its keys."""
     headers = [
         (name, value)
-        for name, value in _passing(given, NOT_UP, (b"x-mnemos-", b"x-forwarded-"))
+        for name, value in _filtered(given, NOT_UPSTREAM, (b"x-mnemos-", b"x-forwarded-"))
         if not MNEMOS_KEY.search(value) and not (key and name == b"authorization")
     ]
     if key:
@@ -286,14 +293,14 @@ def headers_up(given: Headers, key: str | None) -> list[tuple[bytes, bytes]]:
 
 
 def headers_down(given: Headers, more: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Return the headers for the client: what the upstream says of itself, or to pages, stays here."""
-    headers = _passing(given, NOT_DOWN, (b"x-mnemos-", b"access-control-"))
+    """Return the headers for the client, without those about the upstream itself or for web pages."""
+    headers = _filtered(given, NOT_DOWNSTREAM, (b"x-mnemos-", b"access-control-"))
     if not any(name.lower() == b"content-encoding" for name, _ in given):
         headers += [(b"content-length", value) for name, value in given if name.lower() == b"content-length"]
     return headers + [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in more.items()]
 
 
-def _passing(given: Headers, stay: set[bytes], beginnings: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+def _filtered(given: Headers, dropped: set[bytes], prefixes: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
     named = {n.strip() for name, v in given if name.lower() == b"connection" for n in v.lower().split(b",")}
     rows = ((name.lower(), value) for name, value in given)
-    return [(n, v) for n, v in rows if n not in stay and n not in named and not n.startswith(beginnings)]
+    return [(n, v) for n, v in rows if n not in dropped and n not in named and not n.startswith(prefixes)]

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as it is read off the wire: uvicorn's protocol over httptools, with the bounds that httptools does not have."""
+"""HTTP/1.1 connections: uvicorn's httptools protocol plus the size limits that httptools lacks."""
 
 from __future__ import annotations
 
@@ -8,61 +8,61 @@ from mnemos.errors import MnemosError
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-except ImportError as gone:
-    raise MnemosError("the server needs the packages uvicorn and httptools: pip install 'mnemos[serve]'.") from gone
+except ImportError as error:
+    raise MnemosError("the server needs the packages uvicorn and httptools: pip install 'mnemos[serve]'.") from error
 
-HEAD = 1 << 16  # bytes of a request line with its headers and trailers
+MAX_HEAD = 1 << 16  # bytes of a request line with its headers and trailers
 
 
-class TooLong(Exception):
-    """The head of a request is longer than `HEAD`. httptools turns it into one of its errors, and uvicorn that into a 400."""
+class HeadTooLong(Exception):
+    """The head of a request exceeds `MAX_HEAD`. httptools wraps it in an error of its own, which uvicorn answers with 400."""
 
 
 class Http(HttpToolsProtocol):
-    """The connection of a client. A head that is too long, whole or in parts, is answered by 400 and a closed connection."""
+    """A client connection. Answer 400 and close when a head is too long, whether it arrives at once or in parts."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._head = 0  # bytes of the head that have been handed on
-        self._waiting = 0  # bytes since anything was handed on: the parser holds them
-        self._begun = False  # the headers are complete: those that come now are trailers
+        self._head = 0  # bytes of the head parsed so far
+        self._unparsed = 0  # bytes received since the parser's last callback: it still buffers them
+        self._headers_done = False  # headers that arrive now are trailers
 
     def data_received(self, data: bytes) -> None:
-        """Read what came."""
-        self._waiting += len(data)
+        """Parse received bytes."""
+        self._unparsed += len(data)
         super().data_received(data)
-        if self._waiting > HEAD and not self.transport.is_closing():
+        if self._unparsed > MAX_HEAD and not self.transport.is_closing():
             self.send_400_response("The head of the request is too long.")
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._head = self._waiting = 0
-        self._begun = False
+        """Start a request."""
+        self._head = self._unparsed = 0
+        self._headers_done = False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the request line."""
+        """Receive a part of the request line."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer, which uvicorn would take for one, is left out."""
+        """Receive a header; drop a trailer, which uvicorn would treat as a header."""
         self._count(len(name) + len(value))
-        if not self._begun:
+        if not self._headers_done:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer."""
-        self._begun = True
+        """Start the response."""
+        self._headers_done = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
-        self._waiting = 0
+        """Receive a part of the body."""
+        self._unparsed = 0
         super().on_body(body)
 
     def _count(self, size: int) -> None:
-        self._waiting = 0
+        self._unparsed = 0
         self._head += size
-        if self._head > HEAD:
-            raise TooLong
+        if self._head > MAX_HEAD:
+            raise HeadTooLong

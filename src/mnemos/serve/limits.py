@@ -1,4 +1,4 @@
-"""What requests may cost, and answers that are kept: buckets, numbers for Prometheus, and Idempotency-Key."""
+"""Limits of the server, rate limiting, idempotency of writes, and metrics."""
 
 from __future__ import annotations
 
@@ -17,38 +17,35 @@ from mnemos.errors import Conflict
 from mnemos.store.open import open_answers
 
 DAY = 86_400.0
-NAMES = 10_000  # buckets that are kept; one that was forgotten is full again
-EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, as Prometheus has them by default
+MAX_BUCKETS = 10_000  # the least recently used are dropped; a dropped bucket starts full again
+EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, the default of Prometheus
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """What a server allows. `hosts` are names by which it is called, besides those of the loopback.
+    """What a server accepts."""
 
-    Bytes of a body (an import and one line of it have limits of their own), requests a second of a key (or, without
-    one, of an address) and how many at once, seconds that a body may take, and how long an answer is kept.
-    """
-
-    hosts: tuple[str, ...] = ()
-    body: int = 8 * 1024 * 1024
-    import_body: int = 1024 * 1024 * 1024
-    line: int = 64 * 1024 * 1024
-    rate: float = 500.0
-    burst: int = 1_000
-    seconds: float = 30.0
-    kept: float = DAY
+    hosts: tuple[str, ...] = ()  # host names that clients may use, in addition to those of the loopback
+    body: int = 8 * 1024 * 1024  # bytes of a request body other than an import
+    import_body: int = 1024 * 1024 * 1024  # bytes of an import
+    import_line: int = 64 * 1024 * 1024  # bytes of one line of an import
+    rate: float = 500.0  # requests per second of a key, or of an address without a key
+    burst: int = 1_000  # requests that may come at once
+    body_seconds: float = 30.0  # for a body to arrive; for each part of an import
+    replay_seconds: float = DAY  # for which a request with an Idempotency-Key can be repeated
 
     @property
     def names(self) -> frozenset[str]:
-        """All names by which the server may be called, in small letters."""
+        """All host names that the server accepts, in lower case."""
         return LOOPBACK | {name.lower() for name in self.hosts}
 
 
 class IdempotencyStore:
-    """Answers given under an Idempotency-Key. They hold no text, so that what is erased is not here either.
+    """Responses to requests with an Idempotency-Key, to replay them instead of writing twice.
 
-    An answer is kept as the ids and versions of cubes, a body as a hash under a key that only the sender has.
+    It contains no text, so nothing erased survives here: a response is stored as ids and versions of cubes, a body as a
+    hash keyed with the seal of the client's key, which is never stored.
     """
 
     def __init__(self, path: Path, kept: float = DAY, now: Callable[[], float] = time.time) -> None:
@@ -56,62 +53,65 @@ class IdempotencyStore:
         self.now = now
         self._answers = open_answers(path)
         self._lock = threading.Lock()
-        self._under_way: set[bytes] = set()
+        self._running: set[bytes] = set()
 
     def start(self, name: bytes, body: bytes) -> list[tuple[str, int]] | None:
-        """Return the answer that was given; None, and the name is reserved, when there was none. Raises Conflict."""
+        """Return the earlier response as (id, version) pairs; if there was none, reserve the name and return None.
+
+        Raises Conflict when the body differs, or when the earlier request has not finished.
+        """
         with self._lock:
             found = self._answers.reserve(name, body, self.now(), self.now() - self.kept)
             if found is None:
-                self._under_way.add(name)
+                self._running.add(name)
                 return None
-        before, answer = found
-        if before != body:
-            raise Conflict("this Idempotency-Key came with another body before. Use a new one. Nothing was stored.")
+        earlier, answer = found
+        if earlier != body:
+            raise Conflict("this Idempotency-Key was used with a different body. Use a new key. Nothing was stored.")
         if answer is None:
-            what = "is being answered" if name in self._under_way else "was cut off: look whether it was stored"
-            raise Conflict(f"the first request with this Idempotency-Key {what}. Nothing was stored by this one.")
+            state = "is still running" if name in self._running else "was interrupted. Check whether it was stored"
+            raise Conflict(f"the first request with this Idempotency-Key {state}. This one stored nothing.")
         return [(str(cube), int(version)) for cube, version in json.loads(answer)]
 
     def end(self, name: bytes, cubes: Sequence[tuple[str, int]] | None) -> None:
-        """Store the answer, or with None forget the request: it failed and may come again."""
+        """Store the response; with None release the name: the request failed and may be repeated."""
         with self._lock:
             self._answers.finish(name, None if cubes is None else json.dumps(cubes))
-            self._under_way.discard(name)
+            self._running.discard(name)
 
     def close(self) -> None:
-        """Release the answers."""
+        """Close the file."""
         self._answers.close()
 
 
 def name_of(*parts: str) -> bytes:
-    """Return the name under which an answer is kept: a hash over the key, the space and the Idempotency-Key."""
+    """Return the name of a stored response: a hash of the API key's id, the space and the Idempotency-Key."""
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=32).digest()
 
 
 class RateLimiter:
-    """Token buckets by name: `rate` tokens a second, at most `burst`."""
+    """One token bucket per caller: `rate` tokens per second, at most `burst`."""
 
     def __init__(self, rate: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
         self.burst = burst
         self.now = now
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller -> tokens, when counted
 
-    def take(self, name: str) -> int:
-        """Take a token; return 0, or the whole seconds until there is one again."""
+    def take(self, caller: str) -> int:
+        """Take a token; return 0, or the number of whole seconds until one is available."""
         now = self.now()
-        left, then = self._left.pop(name, (float(self.burst), now))
-        left = min(self.burst, left + (now - then) * self.rate)
-        wait = 0 if left >= 1 else max(1, math.ceil((1 - left) / self.rate))
-        self._left[name] = (left if wait else left - 1, now)
-        if len(self._left) > NAMES:
-            self._left.popitem(last=False)
+        tokens, then = self._buckets.pop(caller, (float(self.burst), now))
+        tokens = min(self.burst, tokens + (now - then) * self.rate)
+        wait = 0 if tokens >= 1 else max(1, math.ceil((1 - tokens) / self.rate))
+        self._buckets[caller] = (tokens if wait else tokens - 1, now)
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.popitem(last=False)
         return wait
 
 
 class Metrics:
-    """Counts of requests by route and status, and how long they took, as Prometheus reads them."""
+    """Request counts by route and status and request durations, in the text format of Prometheus."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -127,7 +127,7 @@ class Metrics:
             self._sums[route] += seconds
 
     def render(self, cubes: Iterable[tuple[str, int]]) -> str:
-        """Return the text; `cubes` are (space, number) pairs."""
+        """Return the metrics as text; `cubes` are (space, count) pairs."""
         lines = ["# TYPE mnemos_requests_total counter"]
         with self._lock:
             for (method, route, status), n in sorted(self._requests.items()):

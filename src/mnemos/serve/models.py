@@ -84,10 +84,10 @@ class Message(BaseModel):
 
 
 class Messages(Strict):
-    """Many memories to add, all or none; `decide=false` only appends."""
+    """Many memories to add, all or none; `reconcile=false` only appends."""
 
     messages: list[Message]
-    decide: bool = True
+    reconcile: bool = True
 
 
 def _one_or_many(body: Any) -> str:

@@ -53,7 +53,7 @@ class PolicyShape(Strict):
 
     law: str = "ebbinghaus"
     constants: dict[str, bool | Whole | FiniteFloat | list[FiniteFloat]] = Field(default_factory=dict)
-    below: Limit = None
+    min_retention: Limit = None
     cubes: Count = None
     bytes: Count = None
     days: Limit = None

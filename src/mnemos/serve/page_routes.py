@@ -15,7 +15,7 @@ from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound, StoreError
 from mnemos.inspect.fading import check_law, strengths
 from mnemos.inspect.fading import curve as curve_of
-from mnemos.inspect.fading import fading as fading_of
+from mnemos.inspect.fading import due_soon as due_soon_of
 from mnemos.inspect.graph import graph as graph_of
 from mnemos.inspect.timeline import timeline as timeline_of
 from mnemos.serve import page_models as models
@@ -77,10 +77,10 @@ def curve(access: SpaceAccess, id: Id, days: Annotated[float, Query(gt=0, le=36_
         })  # fmt: skip
 
 
-def fading(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
+def due_soon(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
     """What the policy lets go of now, and the weakest of the rest: at most `limit` of each. One scan of numbers, O(N)."""
     with access.open("read") as space:
-        found = fading_of(space.text, limit=limit)
+        found = due_soon_of(space.text, limit=limit)
         return Json({
             "law": found.policy.law, "policy": asdict(found.policy),
             "archive": _briefs(found.archive), "erase": _briefs(found.erase), "next": _briefs(found.next),
@@ -123,11 +123,11 @@ def archive(access: SpaceAccess, body: models.Archive) -> Json:
         return Json({"changed": list(change(body.ids))})
 
 
-def fade(access: SpaceAccess, body: models.Fade | None = None) -> Json:
+def apply_policy(access: SpaceAccess, body: models.Fade | None = None) -> Json:
     """Say what the policy lets go of (needs read), or with preview=false do it (needs read, write and erase). O(N)."""
     preview = body is None or body.preview
     with access.open("read", *(() if preview else ("write", "erase"))) as space:
-        return Json(asdict(space.fade(preview=preview)))
+        return Json(asdict(space.apply_policy(preview=preview)))
 
 
 def policy(access: SpaceAccess) -> Json:

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: what was wrong and what to do next, and nothing of the inside."""
+"""Errors as RFC 9457 problem details: what was wrong and what to do, without internal details."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from starlette.responses import Response
 
 from mnemos.errors import Conflict, EmbedderError, InvalidInput, MnemosError, NotFound, ReasonerError, StoreBusy
 from mnemos.serve.logs import frames
+from mnemos.serve.requests import ERROR_TYPE
 
 log = logging.getLogger("mnemos.serve")
-TYPE = "urn:mnemos:error:"
-QUOTED = re.compile(r"(['\"]).*?\1")  # SQLite quotes what it does not understand, which may be a part of a text
+QUOTED = re.compile(r"(['\"]).*?\1")  # SQLite quotes what it cannot parse, which may be part of a stored text
 STATUS: tuple[tuple[type[MnemosError], int], ...] = (
     (InvalidInput, 422),
     (NotFound, 404),
@@ -30,15 +30,15 @@ STATUS: tuple[tuple[type[MnemosError], int], ...] = (
     (EmbedderError, 503),
     (ReasonerError, 503),
 )
-SHOWN = 5  # errors of one request body that are told
-WORDS = {
-    404: "there is no such route: /openapi.json lists those there are.",
-    405: "this route does not take that method: see the header Allow.",
+SHOWN = 5  # errors of one request body that are reported
+DETAILS = {
+    404: "there is no such route. /openapi.json lists all routes.",
+    405: "this route does not support that method. The header Allow lists the methods it supports.",
 }
 
 
 class Json(Response):
-    """A response of JSON. What is not UTF-8, such as a lone surrogate in metadata, is escaped."""
+    """A JSON response. What UTF-8 cannot encode, such as a lone surrogate in metadata, is escaped."""
 
     media_type = "application/json"
 
@@ -51,7 +51,7 @@ class Json(Response):
 
 
 class Problem(Json):
-    """A response of `application/problem+json`; `kind` is the name of the error in `mnemos.errors`."""
+    """An `application/problem+json` response; `kind` is the name of the error in `mnemos.errors`."""
 
     media_type = "application/problem+json"
 
@@ -59,14 +59,14 @@ class Problem(Json):
         self, status: int, detail: str, kind: str = "", headers: Mapping[str, str] | None = None, **more: Any
     ) -> None:
         content = {
-            "type": TYPE + kind if kind else "about:blank", "title": kind or HTTPStatus(status).phrase,
+            "type": ERROR_TYPE + kind if kind else "about:blank", "title": kind or HTTPStatus(status).phrase,
             "status": status, "detail": detail, **more,
         }  # fmt: skip
         super().__init__(content, status, dict(headers or {}))
 
 
 def of_error(error: MnemosError, hidden: str = "") -> Problem:
-    """Return the answer for an error of Mnemos; `hidden` (the path of the root) is cut out of its message."""
+    """Return the response to an error of Mnemos; `hidden` (the path of the root) is removed from its message."""
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     detail = str(error).replace(hidden, "(root)") if hidden else str(error)
     headers = {"Retry-After": "1"} if status == 503 else None
@@ -74,38 +74,38 @@ def of_error(error: MnemosError, hidden: str = "") -> Problem:
 
 
 def of_http(error: HTTPException) -> Problem:
-    """Return the answer for an error of HTTP, such as 405."""
-    usual = HTTPStatus(error.status_code).phrase
-    detail = error.detail if error.detail != usual else WORDS.get(error.status_code, usual + ".")
+    """Return the response to an HTTP error, such as 405."""
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = error.detail if error.detail != phrase else DETAILS.get(error.status_code, phrase + ".")
     return Problem(error.status_code, str(detail), headers=error.headers)
 
 
 def of_request(error: RequestValidationError) -> Problem:
-    """Return the answer for a request that has the wrong shape; what was sent is not repeated."""
+    """Return the response to a request with the wrong shape; it does not repeat what was sent."""
     found = [{"where": ".".join(str(part) for part in e["loc"]), "message": e["msg"]} for e in error.errors()]
     detail = "; ".join(f"{e['where']}: {e['message']}" for e in found[:SHOWN])
     return Problem(422, detail + ". Nothing was stored.", "InvalidInput", errors=found[:SHOWN])
 
 
 def of_defect(error: Exception, where: str) -> Problem:
-    """Log where an unknown error was raised, without its message (it may quote a memory), and answer without it."""
+    """Log where an unexpected error was raised, and return a response. Neither has its message, which may quote a memory."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     log.error(
         "%s in %s, raised at %s:%s", type(error).__name__, where, frame.filename, frame.lineno,
         extra={"traceback": frames(error)},
     )  # fmt: skip
-    return Problem(500, "the server failed in a way that it should not. Its log says where.")
+    return Problem(500, "internal error of the server. Its log says where it occurred.")
 
 
 def install(app: FastAPI, hidden: str) -> None:
-    """Make the app answer all errors as problems."""
+    """Install handlers that answer every error with problem details."""
 
     async def mnemos_error(request: Request, error: Any) -> Response:
-        answer = of_error(error, hidden)
-        if answer.status_code == 500:
-            told = QUOTED.sub("(…)", str(error).replace("\n", " "))
-            log.error("%s: %s", type(error).__name__, told, extra={"traceback": frames(error)})
-        return answer
+        response = of_error(error, hidden)
+        if response.status_code == 500:
+            message = QUOTED.sub("(…)", str(error).replace("\n", " "))
+            log.error("%s: %s", type(error).__name__, message, extra={"traceback": frames(error)})
+        return response
 
     async def http_error(request: Request, error: Any) -> Response:
         return of_http(error)

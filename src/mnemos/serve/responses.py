@@ -10,7 +10,7 @@ from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Faded
+from mnemos.text.forget.policy import Forgotten
 
 
 def cubes(data: Any) -> list[MemCube]:
@@ -56,12 +56,14 @@ def receipt(data: Any) -> Receipt:
 
 def consolidation(data: Any) -> Consolidation:
     """Return what a consolidation did."""
-    return Consolidation(**{**data, "faded": faded(data["faded"]), "ids_waiting": frozenset(data["ids_waiting"])})
+    return Consolidation(
+        **{**data, "forgotten": forgotten(data["forgotten"]), "ids_waiting": frozenset(data["ids_waiting"])}
+    )
 
 
-def faded(data: Any) -> Faded:
+def forgotten(data: Any) -> Forgotten:
     """Return what a policy archived and erased."""
-    return Faded(**{name: tuple(ids) for name, ids in data.items()})
+    return Forgotten(**{name: tuple(ids) for name, ids in data.items()})
 
 
 def _time(text: str | None) -> Any:

@@ -20,7 +20,7 @@ from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.inspect.timeline import newest
 from mnemos.serve import models
-from mnemos.serve.keys import Access
+from mnemos.serve.access import Access
 from mnemos.serve.limits import IdempotencyStore, ServerLimits, name_of
 from mnemos.serve.problems import Json
 from mnemos.space import Space
@@ -80,8 +80,8 @@ def health() -> Json:
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:
     """Numbers for Prometheus: requests, their times, and the cubes of the spaces in which the key has admin."""
-    access.need("admin")
-    cubes = [(space.name, space.count()) for space in access.others("admin")]
+    access.require("admin")
+    cubes = [(space.name, space.count()) for space in access.each("admin")]
     return PlainTextResponse(request.app.state.metrics.render(cubes), media_type="text/plain; version=0.0.4")
 
 
@@ -119,7 +119,7 @@ def audit(
 
 def consolidate(access: SpaceAccess, body: models.Consolidate | None = None) -> Json:
     """Sum up, profile, link, promote, and let go of what the policy says."""
-    with access.open("write", alone=True) as space:
+    with access.open("write", exclusive=True) as space:
         done = asdict(space.consolidate(**(body.model_dump() if body else {})))
         return Json({**done, "ids_waiting": sorted(done["ids_waiting"])})
 
@@ -138,10 +138,10 @@ def add(
 
     With an Idempotency-Key the same request within 24 hours adds nothing and gets the first answer.
     """
-    given, decide = (body.messages, body.decide) if isinstance(body, models.Messages) else ([body], True)
+    given, reconcile = (body.messages, body.reconcile) if isinstance(body, models.Messages) else ([body], True)
     messages = [m.model_dump(exclude_unset=True) for m in given]
     with access.open("write", create=True) as space:
-        write = partial(space.add_many, messages, decide=decide)
+        write = partial(space.add_many, messages, reconcile=reconcile)
         if idempotency_key is None:
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency
@@ -298,5 +298,5 @@ def import_(access: SpaceAccess, request: Request) -> Json:
     """Write what an export yielded, all or none; the body is read as it comes."""
     limits: ServerLimits = request.app.state.limits
     with access.open("write", create=True) as space:
-        added, skipped = space.restore(models.records(models.lines(request, limits.line)))
+        added, skipped = space.restore(models.records(models.lines(request, limits.import_line)))
         return Json({"added": added, "skipped": skipped})

@@ -1,8 +1,9 @@
-"""The process of the server: it tells when it is ready, and ends in order when it is told to.
+"""The server process: startup, shutdown and signals.
 
-The first SIGTERM or SIGINT makes /ready say 503, waits `drain` seconds for balancers to notice, closes the port, lets the
-requests under way end for `grace` seconds, and returns: what is in RAM only is then written. A second one ends at once,
-which loses the recalls that were not written yet and nothing that was answered. SIGHUP reads the certificate anew.
+The first SIGTERM or SIGINT makes /ready answer 503, waits `drain` seconds for load balancers to notice, closes the port,
+lets running requests finish for `grace` seconds, and returns so that what is only in memory can be written. A second
+signal exits immediately, which loses recall counts that were not written yet but nothing that was acknowledged. SIGHUP
+reloads the certificate.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ from typing import Any
 from mnemos import __version__
 from mnemos.errors import MnemosError
 from mnemos.serve import logs
-from mnemos.serve.config import Serve
+from mnemos.serve.config import ServeSettings
 from mnemos.serve.http1 import Http
 from mnemos.serve.logs import log
-from mnemos.serve.tls import Pair
+from mnemos.serve.tls import KeyPair
 
 try:
     import uvicorn
-except ImportError as gone:
-    raise MnemosError("the server needs the package uvicorn: pip install 'mnemos[serve]'.") from gone
+except ImportError as error:
+    raise MnemosError("the server needs the package uvicorn: pip install 'mnemos[serve]'.") from error
 
-M_ARENA_MAX = -8  # of glibc's malloc.h
-OVERTIME = 5.0  # seconds after `grace` for what cannot be cancelled, such as a thread at work; then the process ends
+M_ARENA_MAX = -8  # from glibc's malloc.h
+OVERTIME = 5.0  # seconds after `grace` for work that cannot be cancelled, such as a busy thread; then the process exits
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with our end of it."""
+    """uvicorn's server with the startup and shutdown of this module."""
 
-    def __init__(self, app: Any, serve: Serve) -> None:
-        self.pair = Pair(serve.tls_cert, serve.tls_key) if serve.tls_cert and serve.tls_key else None
+    def __init__(self, app: Any, serve: ServeSettings) -> None:
+        self.pair = KeyPair(serve.tls_cert, serve.tls_key) if serve.tls_cert and serve.tls_key else None
         context = self.pair.context() if self.pair else None
         super().__init__(
             uvicorn.Config(
@@ -51,13 +52,13 @@ class Server(uvicorn.Server):
             )
         )  # fmt: skip
         self.app = app
-        self.drain, self.patience = serve.drain, serve.grace
-        self.told: int | None = None  # the signal to end
-        self.close_at: float | None = None
-        self.renew = False
+        self.drain, self.grace = serve.drain, serve.grace
+        self.stop_signal: int | None = None  # the first one received
+        self.close_at: float | None = None  # when the port closes, once shutdown has begun
+        self.reload_requested = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell so."""
+        """Listen on the port and report readiness."""
         await super().startup(sockets)
         self._check_certificate()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
@@ -65,46 +66,46 @@ class Server(uvicorn.Server):
         root = str(self.app.state.pool.memory.root)
         more = {"address": address, "root": root, "version": __version__, "pid": os.getpid()}
         log.info("serving", extra={"more": more})
-        tell_manager("READY=1")
+        notify_systemd("READY=1")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end; at the second signal, end. What takes a lock is left to `on_tick`."""
-        if self.told is not None:
-            os._exit(128 + sig)  # lines that wait may hold the lock that this thread has: they are not written
-        self.told = sig
+        """Note the first signal, from which `on_tick` starts the shutdown; exit at the second. Takes no lock."""
+        if self.stop_signal is not None:
+            os._exit(128 + sig)  # without flushing the log: this thread may hold its lock
+        self.stop_signal = sig
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell whether to end; called ten times a second."""
+        """Return whether to stop serving; called ten times a second."""
         logs.flush()
-        if self.told is not None and self.close_at is None:
-            self._begin_end(signal.Signals(self.told).name)
+        if self.stop_signal is not None and self.close_at is None:
+            self._start_shutdown(signal.Signals(self.stop_signal).name)
         if self.close_at is not None and time.monotonic() >= self.close_at:
             self.should_exit = True
-        if self.renew:
-            self.renew = False
-            self._read_certificate()
+        if self.reload_requested:
+            self.reload_requested = False
+            self._reload_certificate()
         return await super().on_tick(counter)
 
-    def _begin_end(self, name: str) -> None:
+    def _start_shutdown(self, name: str) -> None:
         self.app.state.stopping = True
         self.close_at = time.monotonic() + self.drain
         log.info("stopping: %s", name)
-        tell_manager("STOPPING=1")
-        last = threading.Timer(self.drain + self.patience + OVERTIME, _give_up)
-        last.daemon = True
-        last.start()
+        notify_systemd("STOPPING=1")
+        timer = threading.Timer(self.drain + self.grace + OVERTIME, _abort)
+        timer.daemon = True
+        timer.start()
 
-    def _read_certificate(self) -> None:
-        """Read the certificate anew; the old one stays where the new one cannot be used."""
+    def _reload_certificate(self) -> None:
+        """Reload the certificate; keep the old one if the new one cannot be used."""
         if self.pair is None or self.config.ssl is None:
             return
         try:
-            self.pair.context()  # a pair that does not fit would be half in use
+            self.pair.context()  # check both files first: loading a mismatched pair would replace only one of them
             self.pair.load(self.config.ssl)
         except MnemosError as error:
-            log.error("the certificate was not renewed: %s", error)
+            log.error("the certificate was not reloaded: %s", error)
         else:
-            log.info("the certificate was read anew")
+            log.info("the certificate was reloaded")
             self._check_certificate()
 
     def _check_certificate(self) -> None:
@@ -113,25 +114,22 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `run`, which has them until all is closed."""
+        """Leave the signals to `run`, which handles them until everything is closed."""
         yield
 
 
 def run(server: Server, close: Callable[[], None]) -> None:
-    """Serve until a signal says to end, then close what the server used. The signals are ours until that is done.
-
-    Raises MnemosError when it cannot listen.
-    """
-    share_arena()
+    """Serve until a signal, then call `close`. Signals are handled until it returns. Raises MnemosError at startup."""
+    use_one_malloc_arena()
     handlers: dict[int, Any] = dict.fromkeys((signal.SIGINT, signal.SIGTERM), server.handle_exit)
     if hasattr(signal, "SIGHUP"):
-        handlers[signal.SIGHUP] = lambda number, frame: setattr(server, "renew", True)
+        handlers[signal.SIGHUP] = lambda number, frame: setattr(server, "reload_requested", True)
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         try:
             server.run()
         except SystemExit as failed:  # uvicorn has logged why
-            raise MnemosError("the server could not start: its log says why.") from failed
+            raise MnemosError("the server could not start. Its log says why.") from failed
         close()
         log.info("stopped")
     finally:
@@ -139,26 +137,26 @@ def run(server: Server, close: Callable[[], None]) -> None:
             signal.signal(number, handler)
 
 
-def share_arena() -> None:
-    """Let all threads take memory from one place: glibc gives each its own, and what falls between them is never used again.
+def use_one_malloc_arena() -> None:
+    """Make all threads allocate from one glibc arena: with an arena per thread, fragmented memory is never reused.
 
-    Without it the resident memory of a server goes on growing, ever more slowly (benchmarks/serve/soak.py).
+    Without it the resident memory of a server keeps growing, at a falling rate (benchmarks/serve/soak.py).
     """
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))
 
 
-def tell_manager(state: str) -> None:
-    """Tell systemd, where it asks for that (Type=notify), how the process is; see sd_notify(3)."""
+def notify_systemd(state: str) -> None:
+    """Report the state of the process to systemd if the unit has Type=notify; see sd_notify(3)."""
     if not (path := os.environ.get("NOTIFY_SOCKET")):
         return
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
-            there.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
     except OSError as error:
-        log.warning("systemd could not be told %s (%s)", state, error.strerror)
+        log.warning("cannot notify systemd of %s (%s)", state, error.strerror)
 
 
-def _give_up() -> None:
-    log.error("requests under way did not end in time: the process ends without them")
+def _abort() -> None:
+    log.error("running requests did not finish in time: exiting without them")
     os._exit(1)

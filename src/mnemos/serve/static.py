@@ -1,6 +1,6 @@
-"""The page's files: HTML, styles and scripts that come with the package and hold no data, so they need no key.
+"""Static files of the page: HTML, styles and scripts from the package. They contain no data and need no key.
 
-They are read once, when the server starts. A request names one of them or none: no path of the disk is ever made of it.
+They are read once, when the server starts. A request is looked up by name among them and never becomes a path on disk.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TYPES = {
     ".png": "image/png",
     ".ico": "image/x-icon",
     ".woff2": "font/woff2",
-}  # a file of another type is not served
-SAFE = {
+}  # files of other types are not served
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-cache",
-}  # what takes the place of the headers that answers with data have
+}  # replace those of the same name that responses with data have
 
 
 @dataclass(frozen=True)
 class File:
-    """A file, its media type, and a tag that changes with what is in it."""
+    """A file, its media type, and an ETag that changes with its content."""
 
     data: bytes
     type: str
@@ -46,7 +46,7 @@ class File:
 
 
 def load(folder: Path = FOLDER) -> dict[str, File]:
-    """Read the page's files; their names are relative to the folder, with slashes."""
+    """Return the page's files by their path relative to the folder, with slashes."""
     return {
         path.relative_to(folder).as_posix(): File(
             data := path.read_bytes(), TYPES[path.suffix], f'"{hashlib.blake2b(data, digest_size=16).hexdigest()}"'
@@ -57,21 +57,21 @@ def load(folder: Path = FOLDER) -> dict[str, File]:
 
 
 def is_page(path: str) -> bool:
-    """Tell whether a path is of the page, where nobody needs a key."""
+    """Tell whether a path belongs to the page, which needs no key."""
     return path == "/" or path.startswith(BASE)
 
 
 def home() -> Response:
-    """Lead to the page."""
+    """Redirect to the page."""
     return RedirectResponse(BASE, 307)
 
 
 def file(request: Request, name: str = "") -> Response:
-    """A file of the page; without a name index.html."""
+    """Return a file of the page; index.html without a name."""
     files: Mapping[str, File] = request.app.state.page
     found = files.get(name or "index.html")
     if found is None:
-        raise HTTPException(404, "the page has no such file.")
+        raise HTTPException(404, "the page has no file with this name.")
     tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     headers = {"ETag": found.tag}
     if found.tag in tags or "*" in tags:

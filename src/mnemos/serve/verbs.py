@@ -8,7 +8,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
@@ -18,12 +18,9 @@ from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
 from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Faded
+from mnemos.text.forget.policy import Forgotten
 from mnemos.text.recall.filters import Filters, Time
-from mnemos.text.recall.view import SearchMethod
-
-if TYPE_CHECKING:
-    from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
+from mnemos.text.recall.snapshot import SearchMethod
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,12 +28,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Verb(Protocol[P, T_co]):
-    """A method that returns a result in a `RemoteSpace`, and one to be awaited in an `AsyncRemoteSpace`."""
+    """A method that returns its result in a blocking space, and a coroutine in an asynchronous one."""
 
     @overload
-    def __get__(self, space: RemoteSpace, owner: Any = None) -> Callable[P, T_co]: ...
+    def __get__(self, space: BlockingVerbs, owner: Any = None) -> Callable[P, T_co]: ...
     @overload
-    def __get__(self, space: AsyncRemoteSpace, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+    def __get__(self, space: AsyncVerbs, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
 
 
 def verb(build: Callable[Concatenate[SpaceVerbs, P], ApiRequest[T]]) -> Verb[P, T]:
@@ -63,16 +60,16 @@ class SpaceVerbs(ABC):
 
     @verb
     def add(
-        self, /, content: Any, *, decide: bool = True, idempotency_key: str | None = None, **more: Any
+        self, /, content: Any, *, reconcile: bool = True, idempotency_key: str | None = None, **more: Any
     ) -> ApiRequest[MemCube]:
         message = {"content": content, **given(more)}
-        return self._add([message], decide, idempotency_key, lambda data: responses.cubes(data)[0])
+        return self._add([message], reconcile, idempotency_key, lambda data: responses.cubes(data)[0])
 
     @verb
     def add_many(
-        self, /, messages: Iterable[Row], *, decide: bool = True, idempotency_key: str | None = None
+        self, /, messages: Iterable[Row], *, reconcile: bool = True, idempotency_key: str | None = None
     ) -> ApiRequest[list[MemCube]]:
-        return self._add(list(messages), decide, idempotency_key, responses.cubes)
+        return self._add(list(messages), reconcile, idempotency_key, responses.cubes)
 
     @verb
     def search(
@@ -188,8 +185,8 @@ class SpaceVerbs(ABC):
         return self._post("consolidate", responses.consolidation, **options)
 
     @verb
-    def fade(self, /, *, preview: bool = False) -> ApiRequest[Faded]:
-        return self._post("fade", responses.faded, preview=preview)
+    def apply_policy(self, /, *, preview: bool = False) -> ApiRequest[Forgotten]:
+        return self._post("apply-policy", responses.forgotten, preview=preview)
 
     @verb
     def pin(self, /, cube_id: str, *, on: bool = True) -> ApiRequest[None]:
@@ -216,9 +213,9 @@ class SpaceVerbs(ABC):
         """Build the request for all cubes; the response has a row a line."""
         return self._get("export", dict)
 
-    def _add(self, messages: list[Any], decide: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
+    def _add(self, messages: list[Any], reconcile: bool, key: str | None, read: Callable[[Any], T]) -> ApiRequest[T]:
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(16)}
-        body = {"messages": messages, "decide": decide}
+        body = {"messages": messages, "reconcile": reconcile}
         return ApiRequest("POST", f"{self.path}/cubes", read, body, headers=headers)
 
     def _forget(self, read: Callable[[Any], T], ids: Sequence[str], **chosen: Any) -> ApiRequest[T]:
@@ -232,3 +229,19 @@ class SpaceVerbs(ABC):
 
     def _cube(self, cube_id: str) -> str:
         return f"{self.path}/cubes/{path_segment(cube_id)}"
+
+
+class BlockingVerbs(SpaceVerbs):
+    """Verbs that return their result."""
+
+    @abstractmethod
+    def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""
+
+
+class AsyncVerbs(SpaceVerbs):
+    """Verbs to be awaited."""
+
+    @abstractmethod
+    async def carry_out(self, build: Callable[[], ApiRequest[T]]) -> T:
+        """Send a request and return its result."""

@@ -14,7 +14,7 @@ from mnemos.text.memory import TextMemory
 from mnemos.text.update.write import state_facts, write
 
 
-def take_in(space: TextMemory, drafts: Sequence[Draft], progress: Progress | None, decide: bool) -> list[MemCube]:
+def add(space: TextMemory, drafts: Sequence[Draft], progress: Progress | None, reconcile: bool) -> list[MemCube]:
     """Store drafts in one transaction, all or none; return a cube for each, in order. See `Space.add_many`."""
     now, secrets = space.clock(), space.secrets
     known = space.store.get([d.id for d in drafts if d.id is not None])
@@ -35,7 +35,7 @@ def take_in(space: TextMemory, drafts: Sequence[Draft], progress: Progress | Non
             )
         cubes.append(there or cube)
     entries = make_entries(new, space.embedder, progress)
-    if not decide:
+    if not reconcile:
         space.store.insert(entries, space.model_key())
         return cubes
     model, trust = space.model_key(), space.trust

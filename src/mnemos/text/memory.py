@@ -17,7 +17,7 @@ from mnemos.store.setting import Setting
 from mnemos.text.forget.base import Law
 from mnemos.text.forget.policy import Policy
 from mnemos.text.forget.strengthen import Recalls
-from mnemos.text.recall.live import LiveView
+from mnemos.text.recall.view import CurrentView
 
 
 class TextMemory:
@@ -38,7 +38,7 @@ class TextMemory:
         self.name, self.store, self.embedder, self.clock = name, store, embedder, clock
         self.rules = RuleReasoner()
         self.reasoner = reasoner or self.rules
-        self.live = LiveView(store, name)
+        self.view = CurrentView(store, name)
         store.on_erase(self._on_erase)
         self.recalls = Recalls(store)
         self._model_key: int | None = None
@@ -56,7 +56,7 @@ class TextMemory:
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Free the view: erased text must not stay in RAM."""
         if "text" in forms.values():
-            self.live.drop()
+            self.view.drop()
 
     @property
     def law(self) -> Law:

@@ -17,6 +17,7 @@ FACT = {  # names in an archive, and those of `Fact`
     **{name: name for name in ("subject", "attribute", "value", "exclusive", "negated")}, "begin": "start", "stop": "end",
 }  # fmt: skip
 TIMES = ("since", "until", "ended", "ended_by")
+RENAMED_LINKS = {"co-recalled": "co-recalled"}  # in archives of version 0.1
 
 
 def dump(space: TextMemory) -> Iterator[dict[str, Any]]:
@@ -99,7 +100,7 @@ def _placed(f: StoredFact, n: int, over: bool) -> StoredFact:
 def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[StoredFact] | None, list[Link]]:
     """Return what a record's cube states (None when it does not say) and its links."""
     try:
-        links = [Link(name, str(x["b"]), str(x["kind"]), float(x["weight"])) for x in record.get("links", ())]
+        links = [Link(name, str(x["b"]), _kind(x["kind"]), float(x["weight"])) for x in record.get("links", ())]
         if "facts" not in record:
             return None, links
         facts = [
@@ -119,6 +120,10 @@ def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[Sto
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"record {position}: not the facts and links of an archive ({error}).") from error
     return facts, links
+
+
+def _kind(name: object) -> str:
+    return RENAMED_LINKS.get(str(name), str(name))
 
 
 def _begins(longer: Sequence[MemCube], shorter: Sequence[MemCube]) -> bool:

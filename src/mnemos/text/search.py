@@ -17,66 +17,66 @@ from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
-from mnemos.text.recall.current import asks_past, living_first
+from mnemos.text.recall.current import asks_about_past, promote_current
 from mnemos.text.recall.filters import Filters, make_filter
-from mnemos.text.recall.known import known_first, stating
-from mnemos.text.recall.live import Rank
+from mnemos.text.recall.known import find_statement, promote_fact
 from mnemos.text.recall.query import Query, make_query
-from mnemos.text.recall.view import Allow, Ranked, RankedSession, SearchMethod, View
+from mnemos.text.recall.snapshot import Allow, Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.view import Rank
 
 R = TypeVar("R", Ranked, RankedSession)
 STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
 
 
-def find(
+def search(
     space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
 
-    def rank(view: View, question: Query, allow: Allow) -> list[Ranked]:
+    def rank(view: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
         return view.rank(question, k, allow=allow, method=method)
 
     if filters.get("include_superseded") is None:
-        filters = {**filters, "include_superseded": isinstance(query, str) and asks_past(query)}
+        filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     filter = make_filter(**filters)
     ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
     with space.store.transaction(write=False):
         cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         if method == "hybrid" and not filter.superseded:
-            hits = living_first(space.store, hits)
-            if known := stating(space.store, query, filter):
-                hits = known_first(known, hits, k)
+            hits = promote_current(space.store, hits)
+            if known := find_statement(space.store, query, filter):
+                hits = promote_fact(known, hits, k)
     if filter.as_of is None:
         space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits
 
 
 @contextmanager
-def unwaited(space: TextMemory, query: str) -> Iterator[bool]:
+def try_lock(space: TextMemory, query: str) -> Iterator[bool]:
     """Hold a space if no other thread does; give whether a search without filters takes milliseconds now, and no wait.
 
     For servers, which may then answer on their event loop: threads that pass the interpreter to and fro cost more than
     such a search. The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no
     recalls are to be written. What waits for another process meanwhile raises StoreBusy.
     """
-    if space.live.view is None or space.recalls.due or not knows(space.embedder, clean(query)):
+    if space.view.snapshot is None or space.recalls.due or not knows(space.embedder, clean(query)):
         yield False
         return
     with space.store.try_lock() as held:
         if not held:
             yield False
             return
-        with space.live.unwaited(space.model_key(), space.embedder) as ready:
+        with space.view.try_lock(space.model_key(), space.embedder) as ready:
             yield ready
 
 
-def find_sessions(
+def search_sessions(
     space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[SessionHit]:
     """Return the sessions, best first; see `Space.search_sessions`."""
 
-    def rank(view: View, question: Query, allow: Allow) -> list[RankedSession]:
+    def rank(view: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return view.rank_sessions(question, k, allow=allow, method=method)
 
     ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
@@ -99,7 +99,7 @@ def _ask(
     query = clean(query)
     vector = None if method == "words" else _embed(space, query)
     question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
-    return space.live.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
+    return space.view.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
 
 
 def _embed(space: TextMemory, query: str) -> NDArray[np.float32] | None:

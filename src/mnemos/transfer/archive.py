@@ -13,23 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, get_args
+from typing import IO, Any, get_args
 
 from mnemos.cube import Form, MemCube, State
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.text.encode.messages import clean
+from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import decode, dicts, open_zip, parse, parse_lines, read_member
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
 
 FORMAT, VERSION = "mnemos-archive", 1
 MANIFEST, CUBES = "MANIFEST.json", "cubes.jsonl"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same cubes give the same bytes
-Progress = Callable[[int], None]
 
 
-def export_space(space: Space, path: Path, *, progress: Progress | None = None) -> int:
+def export_space(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
     """Write every cube of a space with all its versions; return how many cubes.
 
     The file appears whole, or not at all, and only its owner may read it. Raises StoreError when it cannot be written.
@@ -52,7 +49,7 @@ def export_space(space: Space, path: Path, *, progress: Progress | None = None) 
     return count
 
 
-def export_jsonl(space: Space, path: Path, *, progress: Progress | None = None) -> int:
+def export_jsonl(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
     """Write the current version of every cube, one JSON object a line; return how many."""
     count = 0
     with _whole(path) as file:

@@ -7,16 +7,14 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnemos.errors import InvalidInput
 from mnemos.text.encode.messages import to_draft
 from mnemos.transfer import benchmarks, chats, markdown, products
 from mnemos.transfer.archive import is_archive, read_archive
+from mnemos.transfer.base import ImportTarget, Progress
 from mnemos.transfer.source import Item, decode, open_zip, parse, parse_lines, read_bytes, read_member
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
 
 # JSON formats: name to (is it this?, read it). The order matters: the last one takes any messages.
 JSON_FORMATS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, str], Iterable[Item]]]] = {
@@ -55,12 +53,12 @@ class ImportReport:
 
 
 def import_path(
-    space: Space,
+    space: ImportTarget,
     path: Path,
     *,
     format: str | None = None,
     restore_erased: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ImportReport:
     """Import a file or a folder into a space; importing it again adds nothing.
 
@@ -85,7 +83,7 @@ def import_path(
 
 
 def _restore(
-    space: Space, records: list[dict[str, Any]], restore_erased: bool, progress: Callable[[int], None] | None
+    space: ImportTarget, records: list[dict[str, Any]], restore_erased: bool, progress: Progress | None
 ) -> ImportReport:
     report = ImportReport("archive", len(records))
     if not restore_erased:
@@ -169,7 +167,7 @@ def _match(value: Any, path: Path, format: str | None) -> tuple[str, Iterable[It
 
 
 def _store(
-    space: Space, name: str, items: Iterable[Item], restore_erased: bool, progress: Callable[[int], None] | None
+    space: ImportTarget, name: str, items: Iterable[Item], restore_erased: bool, progress: Progress | None
 ) -> ImportReport:
     report = ImportReport(name)
     messages: dict[str, tuple[str, dict[str, Any]]] = {}

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import StoreError
 from mnemos.store.names import file_stem
+from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import Item, decode, read_bytes, stable_id
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
 
 SECTION = 1_000  # characters that paragraphs of one heading are packed up to
 SUFFIXES = (".md", ".markdown", ".txt")
@@ -141,7 +139,7 @@ def _pieces(block: str) -> list[str]:
     return [*(p for p in pieces if p.strip()), block[begin:]]
 
 
-def export_markdown(space: Space, folder: Path, *, progress: Callable[[int], None] | None = None) -> int:
+def export_markdown(space: Exported, folder: Path, *, progress: Progress | None = None) -> int:
     """Write a file a session into `folder`, its turns in time order; return the number of cubes.
 
     The files are for reading: versions and vectors are not in them. A stored text is quoted, so that it cannot look

@@ -84,7 +84,7 @@ class Site:
         if count:
             space.add_many(
                 [{"content": f"Plain memory number {i}.", "at": START - timedelta(hours=i)} for i in range(count)],
-                decide=False,
+                reconcile=False,
             )
             return space
         told = (

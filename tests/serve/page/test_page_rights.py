@@ -90,7 +90,7 @@ def test_an_admin_of_some_spaces_is_told_why_a_wider_key_is_refused(site, visit)
     box.get_by_label("Spaces", exact=True).fill("*")
     box.get_by_role("button", name="Make the key").click()
     page.wait_for_selector("dialog .fault")
-    assert "cannot give what it does not have" in box.inner_text()
+    assert "cannot grant what it does not have" in box.inner_text()
     assert "wider" not in [key.name for key in site.keys.all()]
 
 

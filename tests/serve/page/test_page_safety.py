@@ -144,6 +144,6 @@ def test_the_page_knows_the_laws_the_links_and_the_signals_that_there_are(files)
     from mnemos.text.recall.signals import SIGNALS
 
     listed = re.search(r"LAWS = \[(.*?)\]", files["views/fading.js"])[1]
-    assert re.findall(r'"(\w+)"', listed) == list(LAWS)
+    assert re.findall(r'"([\w-]+)"', listed) == list(LAWS)
     named = re.search(r"const NAMES = \{(.*?)\};", files["why.js"], re.DOTALL)[1]
     assert set(SIGNALS) <= set(re.findall(r"(\w+):", named))

@@ -119,7 +119,7 @@ def test_answers_that_were_cut_off_or_failed_are_none():
 
 def test_chains_of_responses_are_apart():
     def ids(**more):
-        return Exchange.read(json.dumps({"input": "yes", **more}).encode(), "input", b"key", None).said[0].id
+        return Exchange.read(json.dumps({"input": "yes", **more}).encode(), "input", b"key", None).turns[0].id
 
     assert ids(previous_response_id="a") != ids(previous_response_id="b") != ids()
     read = Exchange.read(b'{"input": "yes", "conversation": {"id": "conv_1"}}', "input", b"key", None)

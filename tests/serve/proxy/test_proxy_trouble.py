@@ -108,8 +108,8 @@ def test_ids_do_not_give_away_texts(memory, upstream, tmp_path):
     key = tmp_path / "serve" / "chats.key"
     assert key.stat().st_mode & 0o777 == 0o600
     body = json.dumps({"messages": [{"role": "user", "content": "I like figs."}]}).encode()
-    assert Exchange.read(body, "messages", key.read_bytes(), None).said[0].id in ids
-    assert Exchange.read(body, "messages", bytes(32), None).said[0].id not in ids
+    assert Exchange.read(body, "messages", key.read_bytes(), None).turns[0].id in ids
+    assert Exchange.read(body, "messages", bytes(32), None).turns[0].id not in ids
 
 
 def test_reading_does_not_make_a_space(talk):

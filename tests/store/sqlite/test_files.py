@@ -17,7 +17,7 @@ import sys
 from mnemos import Mnemos
 with Mnemos(sys.argv[1], embedder="none") as memory:
     if len(sys.argv) > 2:
-        memory.space("s").add(sys.argv[2], decide=False)
+        memory.space("s").add(sys.argv[2], reconcile=False)
     print(*sorted(cube.text for cube in memory.space("s").cubes().items), sep="\\n")
 """
 OTHER_KEYS = """
@@ -38,14 +38,14 @@ def other(code, *arguments):
 
 
 def forget(memory):
-    memory.space("s").forget([memory.space("s").add("secret", decide=False).id])
+    memory.space("s").forget([memory.space("s").add("secret", reconcile=False).id])
 
 
 def verify_again(memory):
     from mnemos.guard.erasure import verify
 
     space = memory.space("s")
-    assert verify(space.store, space.forget([space.add("secret", decide=False).id])) == []
+    assert verify(space.store, space.forget([space.add("secret", reconcile=False).id])) == []
 
 
 def open_twice(memory):
@@ -73,10 +73,10 @@ def test_what_two_processes_write_is_there_whatever_one_did_before(tmp_path, act
     root = tmp_path / "root"
     with Mnemos(root, embedder="none") as memory:
         space = memory.space("s")
-        space.add("first", decide=False)
+        space.add("first", reconcile=False)
         act(memory)
         assert other(OTHER, root, "second") == ["first", "second"]  # it is not the last to use the file, and knows it
-        space.add("third", decide=False)
+        space.add("third", reconcile=False)
         assert other(OTHER, root, "fourth") == ["first", "fourth", "second", "third"]
         assert sorted(cube.text for cube in space.cubes().items) == ["first", "fourth", "second", "third"]
     assert other(OTHER, root) == ["first", "fourth", "second", "third"]

@@ -5,11 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
 from mnemos import Mnemos
+from mnemos.facts import Link
 from mnemos.index.terms import terms
 from mnemos.store.sqlite import schema
 
@@ -52,6 +54,18 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date_and_loses_nothing(tmp_
         assert [f.value for f in space.facts("ana", "live in")] == ["Faro"]
         assert space.get("c1").state == "superseded"
         assert space.doctor().healthy
+
+
+def test_links_of_the_second_schema_are_renamed(tmp_path):
+    with Mnemos(tmp_path, embedder="none") as memory:
+        for name in "ab":
+            memory.space("ana").add(f"note {name}", id=name)
+        memory.space("ana").store.links.put([Link("a", "b", "recalled with", 3.0)], 1)
+    with closing(sqlite3.connect(tmp_path / "ana.mnemos", isolation_level=None)) as db:
+        db.execute("PRAGMA user_version = 2")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = '0003_co_recalled'")
+    with Mnemos(tmp_path, embedder="none") as memory:
+        assert memory.space("ana").links("a") == [Link("a", "b", "co-recalled", 3.0)]
 
 
 OPEN = """

@@ -82,7 +82,7 @@ for i in range(steps):
         memory.close()
         memory = Mnemos(root, embedder="none")
     elif what == "add" or not mine:
-        mine.append(memory.space("shared").add(f"{me} saw something at place {i}.", decide=False).id)
+        mine.append(memory.space("shared").add(f"{me} saw something at place {i}.", reconcile=False).id)
     else:
         memory.space("shared").forget([mine.pop(dice.randrange(len(mine)))])
 memory.close()

@@ -157,7 +157,7 @@ def test_what_is_often_recalled_moves_to_the_long_term_and_stays(space, clock):
     done = space.consolidate()
     assert done.promoted >= 1
     assert space.get(hot.id).layer == 2
-    assert len(done.faded.archived) == 15
+    assert len(done.forgotten.archived) == 15
     assert space.get(hot.id).state == "active"
 
 

@@ -31,6 +31,6 @@ def test_runs_that_changed_something_are_kept_the_newest_first(tmp_path, monkeyp
         monkeypatch.setattr(log, "KEPT", 3)
         for i in range(5):
             clock.now += timedelta(days=1)
-            space.add_many([{"content": f"number {i} {n}", "session": f"t{i}"} for n in range(3)], decide=False)
+            space.add_many([{"content": f"number {i} {n}", "session": f"t{i}"} for n in range(3)], reconcile=False)
             space.consolidate()
         assert [r.at for r in runs(space.store)] == [clock.now - timedelta(days=d) for d in range(3)]

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,23 +31,23 @@ def active(space):
 def test_nothing_is_let_go_of_by_default(space, clock):
     fill(space, clock)
     clock.now += timedelta(days=10_000)
-    assert not space.fade()
+    assert not space.apply_policy()
     assert space.count() == 10
 
 
 def test_over_the_budget_the_least_kept_are_archived_and_can_come_back(space, clock):
     fill(space, clock)
     space.policy = Policy(law="fifo", cubes=4)
-    assert space.fade(preview=True).archived == tuple(f"c{i}" for i in range(6))
+    assert space.apply_policy(preview=True).archived == tuple(f"c{i}" for i in range(6))
     assert space.count() == 10
-    faded = space.fade()
+    faded = space.apply_policy()
     assert (faded.archived, faded.erased) == (tuple(f"c{i}" for i in range(6)), ())
     assert active(space) == ["c6", "c7", "c8", "c9"]
     assert {h.cube.id for h in space.search("apples", k=50)} == {"c6", "c7", "c8", "c9"}
     assert space.unarchive(["c0", "c9"]) == ["c0"]
     assert "c0" in {h.cube.id for h in space.search("apples", k=50)}
-    assert space.fade().archived == ("c0",)  # it is over the budget again
-    assert not space.fade()
+    assert space.apply_policy().archived == ("c0",)  # it is over the budget again
+    assert not space.apply_policy()
 
 
 def test_what_is_used_stays(space, clock):
@@ -57,16 +58,16 @@ def test_what_is_used_stays(space, clock):
         space.search("note number 2", k=1)
     space.flush()
     assert "c2" in active(space)
-    space.fade()
+    space.apply_policy()
     assert "c2" in active(space)
     assert space.count() == 3
 
 
 def test_below_a_retention_memories_are_archived(space, clock):
     fill(space, clock, 4)
-    space.policy = Policy(law="ebbinghaus", constants={"days": 10.0}, below=0.5)  # half life 6.9 days
+    space.policy = Policy(law="ebbinghaus", constants={"days": 10.0}, min_retention=0.5)  # half life 6.9 days
     clock.now = T0 + timedelta(days=8.5)
-    space.fade()
+    space.apply_policy()
     assert active(space) == ["c2", "c3"]
 
 
@@ -74,11 +75,11 @@ def test_pinned_cubes_stay(space, clock):
     fill(space, clock)
     space.pin("c0")
     space.policy = Policy(law="fifo", cubes=2)
-    space.fade()
+    space.apply_policy()
     assert active(space) == ["c0", "c9"]
     space.pin("c0", on=False)
     space.policy = Policy(law="fifo", cubes=1)
-    space.fade()
+    space.apply_policy()
     assert active(space) == ["c9"]
     with pytest.raises(NotFound):
         space.pin("nobody")
@@ -87,7 +88,7 @@ def test_pinned_cubes_stay(space, clock):
 def test_archived_cubes_over_their_budget_are_erased(space, clock):
     fill(space, clock)
     space.policy = Policy(law="fifo", cubes=5, archived_cubes=2)
-    faded = space.fade()
+    faded = space.apply_policy()
     assert (faded.archived, set(faded.erased)) == (tuple(f"c{i}" for i in range(5)), {"c0", "c1", "c2"})
     with pytest.raises(NotFound):
         space.get("c0")
@@ -99,10 +100,10 @@ def test_bytes_and_days_are_budgets_too(space, clock):
     fill(space, clock)
     size = len("note number 0 about apples")
     space.policy = Policy(law="lru", bytes=3 * size)
-    space.fade()
+    space.apply_policy()
     assert active(space) == ["c7", "c8", "c9"]
     space.policy = Policy(law="lru", days=2.5)
-    space.fade()
+    space.apply_policy()
     assert active(space) == ["c8", "c9"]
 
 
@@ -146,11 +147,25 @@ def test_what_is_recalled_together_is_linked(space, clock):
         space.recalled(["c0", "c2"])
     space.recalled(["c1"])
     space.flush()
-    assert [(x.a, x.b, x.weight) for x in space.links(kind="recalled with")] == [("c0", "c2", 3.0)]
+    assert [(x.a, x.b, x.weight) for x in space.links(kind="co-recalled")] == [("c0", "c2", 3.0)]
 
 
 def test_a_superseded_cube_is_not_counted_against_the_budget(space, clock):
     space.add("I live in Porto.", speaker="Ana")
     space.add("I moved to Faro.", speaker="Ana")
     space.policy = Policy(law="fifo", cubes=1)
-    assert not space.fade()
+    assert not space.apply_policy()
+    space.policy = Policy(law="fifo", cubes=1)
+    assert not space.apply_policy()
+
+
+@pytest.mark.parametrize(("stored", "law"), [("use", "hema"), ("heat", "memoryos-heat"), ("lru", "lru")])
+def test_a_policy_stored_under_the_names_of_0_1_is_read(stored, law):
+    old = json.dumps({"law": stored, "constants": {}, "below": 0.25, "cubes": 9})
+    assert Policy.from_json(old) == Policy(law=law, min_retention=0.25, cubes=9)
+    assert Policy.from_json(Policy(law=law).to_json()) == Policy(law=law)
+    assert Policy.from_json("{}") == Policy()
+    with pytest.raises(InvalidInput, match="not a policy"):
+        Policy.from_json('{"bellow": 1}')
+    with pytest.raises(InvalidInput, match="not a policy"):
+        Policy.from_json("[]")

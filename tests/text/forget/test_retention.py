@@ -47,11 +47,11 @@ def test_a_store_for_all_answers_all():
 
 def test_a_year_is_in_order_and_asks_for_what_is_there():
     year = retention.make("bursty", np.random.default_rng(0), 300, 60, 10.0)
-    assert (np.diff(year.born) >= 0).all()
+    assert (np.diff(year.created) >= 0).all()
     assert (np.diff(year.asked_at) >= 0).all()
-    assert (year.born[year.asked] < year.asked_at).all()
+    assert (year.created[year.asked] < year.asked_at).all()
     counted = retention.measured(year)
-    assert (year.asked_at[counted] - year.born[year.asked[counted]] > 1).all()
+    assert (year.asked_at[counted] - year.created[year.asked[counted]] > 1).all()
     assert year.asked_at[counted].min() >= retention.START + 30
 
 
@@ -65,7 +65,7 @@ def test_fifo_keeps_the_newest_and_heat_what_was_recalled():
     year = retention.make("stationary", np.random.default_rng(0), 300, 60, 10.0)
     fifo = retention.simulate(load_law("fifo"), year, (0.25,))
     assert np.flatnonzero(fifo.alive[0]).tolist() == list(range(225, 300))
-    heat = retention.simulate(load_law("heat"), year, (0.25,))
+    heat = retention.simulate(load_law("memoryos-heat"), year, (0.25,))
     assert heat.recalls[0][heat.alive[0]].mean() > heat.recalls[0][~heat.alive[0]].mean()
 
 

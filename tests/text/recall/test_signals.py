@@ -73,9 +73,9 @@ def test_words_near_and_around_are_bm25_of_windows(data):
     found = signals(corpus_of(rows), query(["a", "b", "z"]))
     for reach, suffix in zip((0, *WINDOWS), ("", "_near", "_around"), strict=True):
         scores, covers = reference(rows, ["a", "b", "z"], reach)
-        assert found["words" + suffix] == pytest.approx(scores, abs=1e-5)
-        assert found["cover" + suffix] == pytest.approx(covers, abs=1e-5)
-    assert bm25(corpus_of(rows), query(["a", "b", "z"])) == pytest.approx(found["words"])
+        assert found["bm25" + suffix] == pytest.approx(scores, abs=1e-5)
+        assert found["coverage" + suffix] == pytest.approx(covers, abs=1e-5)
+    assert bm25(corpus_of(rows), query(["a", "b", "z"])) == pytest.approx(found["bm25"])
 
 
 @settings(deadline=None)
@@ -96,11 +96,11 @@ def test_meaning_comes_from_the_turn_its_neighbours_and_its_session():
     east, north = np.array([1, 0], np.float16), np.array([0, 1], np.float16)
     rows = [row(1, "s", 1, vector=east), row(2, "s", 2, vector=north), row(3, None, 3, vector=east)]
     found = signals(corpus_of(rows), query(["q"], vector=np.array([1.0, 0.0])))
-    assert found["meaning"].tolist() == [1, 0, 1]
-    assert found["meaning_before"].tolist() == [0, 1, 0]
-    assert found["meaning_after"].tolist() == [0, 0, 0]
-    assert found["session_meaning"].tolist() == [0.5, 0.5, 0]
-    assert found["session_best_meaning"].tolist() == [1, 1, 0]
+    assert found["cosine"].tolist() == [1, 0, 1]
+    assert found["cosine_before"].tolist() == [0, 1, 0]
+    assert found["cosine_after"].tolist() == [0, 0, 0]
+    assert found["session_cosine"].tolist() == [0.5, 0.5, 0]
+    assert found["session_best_cosine"].tolist() == [1, 1, 0]
 
 
 def test_a_named_speaker_counts_unless_all_are_named():

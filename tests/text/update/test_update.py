@@ -162,7 +162,7 @@ def test_erasing_what_superseded_a_cube_brings_it_back(space, clock):
 
 
 def test_appending_decides_nothing(space, clock):
-    tell(space, clock, "I live in Porto.", "I live in Porto.", "I moved to Faro.", decide=False)
+    tell(space, clock, "I live in Porto.", "I live in Porto.", "I moved to Faro.", reconcile=False)
     assert space.count() == 3
     assert space.facts() == []
 

@@ -126,7 +126,7 @@ def reuse(seed: int, cubes: int = 40) -> dict[str, Any]:
     options = {"max_new_tokens": 1, "do_sample": False, "pad_token_id": 0}
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder="none") as memory:
         space = memory.space("reuse")
-        made = [space.add(f"Note {i} says that the {i} has a colour.", decide=False) for i in range(cubes)]
+        made = [space.add(f"Note {i} says that the {i} has a colour.", reconcile=False) for i in range(cubes)]
         ids = [cube.id for cube in made]
         text = "".join(render(space.get(i)) for i in ids)
         asked = torch.tensor([[1, *tokenizer(text)["input_ids"], *tokenizer(question)["input_ids"]]])

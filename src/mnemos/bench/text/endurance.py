@@ -20,7 +20,9 @@ from mnemos.text.forget.policy import Policy
 START = datetime(2024, 1, 1, 7, tzinfo=UTC)
 SESSIONS, QUESTIONS = 10, 20  # a day
 TOPICS = 40
-POLICY = Policy(law="ebbinghaus", constants={"days": 30.0}, below=0.05)  # never recalled: archived after 90 days
+POLICY = Policy(
+    law="ebbinghaus", constants={"days": 30.0}, min_retention=0.05
+)  # never recalled: archived after 90 days
 ADDS = 200  # single adds, timed with all defaults on and as plain appends
 
 
@@ -112,7 +114,7 @@ def run(
         again = time.perf_counter()
         idle = space.consolidate()
         again = time.perf_counter() - again
-        adds = {name: _adds(space, texts, decide) for name, decide in (("append", False), ("defaults", True))}
+        adds = {name: _adds(space, texts, reconcile) for name, reconcile in (("append", False), ("defaults", True))}
     return {
         "seed": seed, "cubes": total, "days": days, "policy": POLICY.to_json(), "embedder": embedder,
         "seconds": {name: round(s, 1) for name, s in spent.items()} | {"total": round(sum(spent.values()), 1)},
@@ -150,12 +152,12 @@ def _sizes(space: Space) -> dict[str, Any]:
     return {"searchable": stats["cubes"], "archived": stats["archived"], "derived": stats["derived"], "file_mb": size}
 
 
-def _adds(space: Space, texts: Texts, decide: bool) -> dict[str, float]:
+def _adds(space: Space, texts: Texts, reconcile: bool) -> dict[str, float]:
     seconds = []
     for _ in range(ADDS):
         text = texts.turn(texts.topic())
         start = time.perf_counter()
-        space.add(text, speaker="Ana", decide=decide)
+        space.add(text, speaker="Ana", reconcile=reconcile)
         seconds.append(time.perf_counter() - start)
     return latency_ms(seconds)
 

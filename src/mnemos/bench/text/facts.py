@@ -4,7 +4,7 @@ A year of several people's lives, in worlds of three who talk about themselves a
 every attribute changes 0 to 10 times, at random days, among small talk, questions, wishes, hearsay and other people's
 facts. Each state is asked for just before it changes, or at the end: after how many changes is the current value still
 the first hit? A hit is right when it is a statement of that state; it is never enough that it mentions the value.
-Compared are the space as it is ("search"), the same with `decide=False` ("append_only"), the facts table looked up with
+Compared are the space as it is ("search"), the same with `reconcile=False` ("append_only"), the facts table looked up with
 the gold key ("facts_table"). At the end every question is asked again with `as_of` the moment at which it was asked
 ("as_of_as_then": is the answer the same?), and every earlier state is asked for with `as_of` a moment at which it held.
 """
@@ -275,7 +275,7 @@ def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score
                 current[state.key] = state
                 starts.append((event.at, state))
             for name, space in spaces.items():
-                cube = space.add(event.text, speaker=event.speaker, decide=name == "search")
+                cube = space.add(event.text, speaker=event.speaker, reconcile=name == "search")
                 said[name][cube.id] = state
         now[0] = START + timedelta(days=DAYS)
         for state in current.values():

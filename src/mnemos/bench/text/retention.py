@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.errors import InvalidInput
-from mnemos.text.forget.base import Floats, Ints, Law, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints, Law
 from mnemos.text.forget.laws import LAWS, load_law
 
 KINDS = ("stationary", "drifting", "bursty")
@@ -49,12 +49,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """What happens, whatever is forgotten. `born` and `size` are of the N memories in order of birth; `asked` (Q,) is
+    """What happens, whatever is forgotten. `created` and `size` are of the N memories in order of birth; `asked` (Q,) is
     the memory of each question in order of time, at `asked_at` (Q,), the same time for all of a session.
     """
 
     days: int
-    born: Floats
+    created: Floats
     size: Ints
     asked: Ints
     asked_at: Floats
@@ -73,21 +73,21 @@ class Oracle:
     """Keeps what will be asked for most often: it knows every question of the year in advance."""
 
     def __init__(self, year: Year) -> None:
-        self.born = year.born
+        self.created = year.created
         self.by = np.lexsort((year.asked_at, year.asked))
         self.stride = 2.0 * (START + year.days)  # larger than any time, so that the key sorts by memory, then time
         self.keys = year.asked[self.by] * self.stride + year.asked_at[self.by]
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return how many questions about each memory are still to come, (N,)."""
-        memory = np.searchsorted(self.born, lives.born)
+        memory = np.searchsorted(self.created, histories.created)
         last = np.searchsorted(self.keys, (memory + 1) * self.stride)
         to_come: Floats = (last - np.searchsorted(self.keys, memory * self.stride + now)).astype(np.float64)
         return to_come
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,)."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier
 
 
 def run(
@@ -159,10 +159,10 @@ def contestants(seed: int, year: Year) -> dict[str, Law]:
 def make(kind: str, rng: np.random.Generator, memories: int, days: int, questions: float) -> Year:
     """Draw a year of this kind."""
     interest = {"stationary": steady, "drifting": drifting, "bursty": bursty}[kind](rng, days)
-    born = np.sort(rng.uniform(0, days, memories))
+    created = np.sort(rng.uniform(0, days, memories))
     size = np.maximum(rng.lognormal(np.log(200), 0.6, memories), 8).astype(np.int64)
     usefulness = 1.0 / (rng.permutation(memories) + 1.0)
-    shares = np.cumsum(interest / interest.sum(axis=1, keepdims=True), axis=1)[born.astype(np.int64)]
+    shares = np.cumsum(interest / interest.sum(axis=1, keepdims=True), axis=1)[created.astype(np.int64)]
     topic = np.minimum((shares < rng.uniform(size=(memories, 1))).sum(axis=1), TOPICS - 1)
     asked, asked_at = [np.empty(0, dtype=np.int64)], [np.empty(0)]
     for day in range(days):
@@ -170,7 +170,7 @@ def make(kind: str, rng: np.random.Generator, memories: int, days: int, question
         sessions = np.sort(rng.uniform(day + 8 / 24, day + 23 / 24, 1 + rng.poisson(1.5)))
         counts = rng.multinomial(rng.poisson(questions), np.full(len(sessions), 1 / len(sessions)))
         for at, count in zip(sessions, counts, strict=True):
-            there = int(np.searchsorted(born, at))
+            there = int(np.searchsorted(created, at))
             if not there:
                 continue
             weight = np.cumsum(weights[:there])
@@ -178,7 +178,7 @@ def make(kind: str, rng: np.random.Generator, memories: int, days: int, question
             again = rng.geometric(2 / 3, count) if kind == "bursty" else np.ones(count, dtype=np.int64)
             asked.append(np.repeat(drawn, again))
             asked_at.append(np.full(len(asked[-1]), START + at))
-    return Year(days, START + born, size, np.concatenate(asked), np.concatenate(asked_at))
+    return Year(days, START + created, size, np.concatenate(asked), np.concatenate(asked_at))
 
 
 def steady(rng: np.random.Generator, days: int) -> Floats:
@@ -210,22 +210,22 @@ def bursty(rng: np.random.Generator, days: int, busy: float = 7.0, rest: float =
 
 def measured(year: Year) -> Bools:
     """Return which questions count, (Q,): of the second half of the year, about memories older than a day."""
-    late: Bools = (year.asked_at >= START + year.days / 2) & (year.asked_at - year.born[year.asked] > 1.0)
+    late: Bools = (year.asked_at >= START + year.days / 2) & (year.asked_at - year.created[year.asked] > 1.0)
     return late
 
 
 def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
     """Let the year pass once, with a store of each budget. Cost: O(days * B * N log N) at most."""
-    b, n = len(budgets), len(year.born)
-    born, size = np.tile(year.born, b), np.tile(year.size, b)
-    recalled, recalls = born.copy(), np.zeros(b * n, dtype=np.int64)
+    b, n = len(budgets), len(year.created)
+    created, size = np.tile(year.created, b), np.tile(year.size, b)
+    recalled, recalls = created.copy(), np.zeros(b * n, dtype=np.int64)
     strength, layer = np.ones(b * n), np.zeros(b * n, dtype=np.int64)
     alive = np.ones((b, n), dtype=np.bool_)
     hits = np.zeros(b, dtype=np.int64)
     counted = measured(year)
 
-    def lives(at: Ints) -> Lives:
-        return Lives(born[at], recalled[at], recalls[at], strength[at], size[at], layer[at])
+    def histories(at: Ints) -> Histories:
+        return Histories(created[at], recalled[at], recalls[at], strength[at], size[at], layer[at])
 
     sessions, first = np.unique(year.asked_at, return_index=True)
     ends = np.r_[first[1:], len(year.asked)]
@@ -241,14 +241,14 @@ def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
             while len(found):  # a memory that is asked for twice in a session is recalled twice, a minute apart
                 once, at = np.unique(found, return_index=True)
                 now = float(sessions[session] + minute * MINUTE)
-                strength[once], layer[once] = law.recall(lives(once), now)
+                strength[once], layer[once] = law.reinforce(histories(once), now)
                 recalls[once] += 1
                 recalled[once] = now
                 found, minute = np.delete(found, at), minute + 1
-        arrived = int(np.searchsorted(year.born, START + day))
+        arrived = int(np.searchsorted(year.created, START + day))
         row, column = np.nonzero(alive[:, :arrived])
         held = row * n + column
-        scores = law.keep(lives(held), START + day)
+        scores = law.retention(histories(held), START + day)
         bounds = np.searchsorted(row, np.arange(b + 1))
         for i, budget in enumerate(budgets):
             mine = slice(bounds[i], bounds[i + 1])
@@ -260,7 +260,7 @@ def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
 
 def describe(year: Year) -> dict[str, float]:
     """Return what the stream is like, so that its skew can be judged."""
-    often = np.sort(np.bincount(year.asked, minlength=len(year.born)))[::-1]
+    often = np.sort(np.bincount(year.asked, minlength=len(year.created)))[::-1]
     total = max(int(often.sum()), 1)
     return {
         "questions": float(total),
@@ -281,7 +281,7 @@ def table(shares: Floats, budgets: Sequence[float]) -> dict[str, dict[str, float
 
 def curve_counts(year: Year, outcome: Outcome, budget: int) -> Ints:
     """Return (2, 2, bins): of memories never recalled and recalled, by age at the year's end, how many were and are."""
-    ages = ((START + year.days - year.born) // BIN).astype(np.int64)
+    ages = ((START + year.days - year.created) // BIN).astype(np.int64)
     bins = max(year.days // BIN, 1)
     alive, used = outcome.alive[budget], outcome.recalls[budget] > 0
     groups = [

@@ -115,7 +115,7 @@ def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, 
         told: list[tuple[str, Event]] = []
         for event in events:
             now[0] = event.at
-            told.append((space.add(event.text, speaker=event.speaker, session="s", decide=True).id, event))
+            told.append((space.add(event.text, speaker=event.speaker, session="s", reconcile=True).id, event))
         return extraction(space, told, false) | update(space, told) | answers(space, told, fault, seed)
 
 

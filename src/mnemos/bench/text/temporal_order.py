@@ -39,7 +39,7 @@ def run(
         space = memory.space("order")
         messages = list(Corpus(seed).messages(turns))
         for begin in range(0, turns, BATCH):
-            space.add_many(messages[begin : begin + BATCH], decide=False)
+            space.add_many(messages[begin : begin + BATCH], reconcile=False)
         for distance in (d for d in distances if d < turns):
             by_time = by_score = 0
             for _ in range(pairs):

@@ -12,7 +12,7 @@ from mnemos.errors import ForeignFile, NewerFile
 from mnemos.store.hashes import text_hash
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 2
+VERSION = 3
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -100,6 +100,8 @@ INSERT INTO pending SELECT id, 0, 'written before facts were kept' FROM cubes WH
 UPDATE words SET print = (SELECT text_hash(text) FROM cubes WHERE cubes.n = words.n);
 """
 
+_V3 = "UPDATE links SET kind = 'co-recalled' WHERE kind = 'recalled with';\n"
+
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     """Bring the file to the current schema, or raise `ForeignFile`/`NewerFile` and change nothing.
@@ -119,6 +121,10 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     def _second(db: Database) -> None:
         db.conn.create_function("text_hash", 1, text_hash, deterministic=True)
         _run(db.conn, _V2)
+
+    @migrations(name="0003_co_recalled")
+    def _third(db: Database) -> None:
+        _run(db.conn, _V3)
 
     connection.execute("BEGIN IMMEDIATE")
     try:

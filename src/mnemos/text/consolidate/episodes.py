@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnemos.registry import Paper, register
 from mnemos.store.values import Member
-from mnemos.text.recall.view import View
+from mnemos.text.recall.snapshot import Snapshot
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -166,7 +166,7 @@ def contrast(first: Floats, second: Floats) -> float:
     return 1.0 - min(max(float(one @ two) / (a * b) / max(within, 1e-9), -1.0), 1.0)
 
 
-def cut(view: View | None, members: Sequence[Member]) -> Pieces:
+def cut(view: Snapshot | None, members: Sequence[Member]) -> Pieces:
     """Return the episodes of members in the order of time as (start, stop); one where they have no vectors."""
     if view is None or not members:
         return [(0, len(members))] if members else []

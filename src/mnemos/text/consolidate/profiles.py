@@ -28,7 +28,7 @@ class Profile:
     papers=(Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),),
 )
 def profiles(facts: Sequence[StoredFact]) -> list[Profile]:
-    """Gather living facts into one entry a subject: what has one value at a time, and what was said more than once.
+    """Gather active facts into one entry a subject: what has one value at a time, and what was said more than once.
 
     Deviation: the paper lets a model write the portrait; here it is a line a fact, dated. O(facts).
     """

@@ -9,7 +9,7 @@ from mnemos.reason.base import Judgement
 from mnemos.store.values import DERIVED, Entry
 from mnemos.text.encode.entries import words_and_dates
 from mnemos.text.memory import TextMemory
-from mnemos.text.update.decide import Statement
+from mnemos.text.update.decide import NewStatement
 from mnemos.text.update.write import add_facts, is_trusted
 
 TRIES = 5  # looks at one cube, at most
@@ -67,7 +67,7 @@ def _judge(space: TextMemory, cube: MemCube) -> None:
         return judged.get((fact, old)) or space.rules.compare(fact, old)
 
     trust = space.trust
-    statement = Statement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, trust))
+    statement = NewStatement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, trust))
     add_facts(space.store, statement, keys[0], len(there), compare, reasoner.name, trust)
 
 

@@ -15,7 +15,7 @@ from mnemos.text.consolidate.profiles import profiles
 from mnemos.text.consolidate.reconsider import TRIES, reconsider
 from mnemos.text.consolidate.runs import Consolidation, keep
 from mnemos.text.consolidate.similar import link_new
-from mnemos.text.forget.policy import fade, promote
+from mnemos.text.forget.policy import apply_policy, promote
 from mnemos.text.memory import TextMemory
 
 LIMIT = 2_000  # derived cubes that one run writes
@@ -60,7 +60,7 @@ def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | N
         writer.flush()
         done.removed += _remove_empty(space)
     done.promoted = promote(space.store, space.clock())
-    done.faded = fade(space.store, space.policy, space.clock())
+    done.forgotten = apply_policy(space.store, space.policy, space.clock())
     done.more = done.total >= limit or done.linked >= LINK_BATCH
     keep(space.store, space.clock(), done)
     return done
@@ -72,7 +72,7 @@ def link(space: TextMemory) -> int:
     if model is None:
         return 0
     after = int(space.store.meta.get("linked", "0"))
-    view = space.live.refresh(space.model_key(), space.embedder)
+    view = space.view.refresh(space.model_key(), space.embedder)
     if view is None:
         return 0
     new, pairs = link_new(view.corpus, after, LINK_BATCH)
@@ -146,7 +146,7 @@ def _reflection(writer: Writer, group: Group, texts: Sequence[str], done: Consol
 def _episodes(writer: Writer, group: Group, made: dict[str, DerivedCube], done: Consolidation) -> None:
     """Cut a session where its topic turns; one that does not turn is its own episode."""
     space = writer.space
-    parts = [group.members[a:b] for a, b in cut(space.live.refresh(space.model_key(), space.embedder), group.members)]
+    parts = [group.members[a:b] for a, b in cut(space.view.refresh(space.model_key(), space.embedder), group.members)]
     wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
     stale = [m for m in made.values() if m.of.startswith("episode:") and m.of not in wanted and _is_of(m, group)]
     if stale:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mnemos.cube import from_micros, to_micros
 from mnemos.store.base import Store
-from mnemos.text.forget.policy import Faded
+from mnemos.text.forget.policy import Forgotten
 
 KEPT = 100  # runs
 
@@ -27,14 +27,14 @@ class Consolidation:
     reconsidered: int = 0
     waiting: int = 0
     promoted: int = 0
-    faded: Faded = field(default_factory=Faded)
+    forgotten: Forgotten = field(default_factory=Forgotten)
     more: bool = False
     ids_waiting: frozenset[str] = frozenset()
 
     @property
     def changed(self) -> bool:
         """True when the run did anything."""
-        return bool(self.written or self.removed or self.linked or self.reconsidered or self.promoted or self.faded)
+        return bool(self.written or self.removed or self.linked or self.reconsidered or self.promoted or self.forgotten)
 
     def count(self, kind: str) -> None:
         """Count a derived cube."""
@@ -67,7 +67,7 @@ def keep(store: Store, now: datetime, done: Consolidation) -> None:
         return
     row = [
         to_micros(now), done.written, done.removed, done.linked, done.reconsidered, done.promoted,
-        len(done.faded.archived), len(done.faded.erased), done.more,
+        len(done.forgotten.archived), len(done.forgotten.erased), done.more,
     ]  # fmt: skip
     with store.transaction():
         kept = json.loads(store.meta.get("runs", "[]"))

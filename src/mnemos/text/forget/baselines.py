@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
 @register("fifo")
@@ -15,13 +15,13 @@ from mnemos.text.forget.base import Floats, Ints, Lives
 class Fifo:
     """First in, first out: the oldest memories go first, used or not."""
 
-    def keep(self, lives: Lives, now: float) -> Floats:
-        """Return when each memory was born, (N,), in days since 1970."""
-        return lives.born
+    def retention(self, histories: Histories, now: float) -> Floats:
+        """Return when each memory was created, (N,), in days since 1970."""
+        return histories.created
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,)."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier
 
 
 @register("lru")
@@ -29,13 +29,13 @@ class Fifo:
 class Lru:
     """Least recently used: what was neither learned nor recalled for the longest time goes first."""
 
-    def keep(self, lives: Lives, now: float) -> Floats:
-        """Return the days since each memory was last recalled or born, (N,), below 0."""
-        return lives.recalled - now
+    def retention(self, histories: Histories, now: float) -> Floats:
+        """Return the days since each memory was last recalled or created, (N,), below 0."""
+        return histories.recalled - now
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier
 
 
 @register("random")
@@ -49,9 +49,9 @@ class Random:
 
     seed: int = 0
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the lot of each memory, (N,), evenly spread over 0 to 1 and the same at any time."""
-        mixed = np.ascontiguousarray(lives.born, dtype=np.float64).view(np.uint64)
+        mixed = np.ascontiguousarray(histories.created, dtype=np.float64).view(np.uint64)
         mixed = mixed + np.uint64((self.seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -59,6 +59,6 @@ class Random:
         lots: Floats = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return lots
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,)."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier

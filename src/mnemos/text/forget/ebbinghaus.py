@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import Paper, register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
 @register(
@@ -28,13 +28,13 @@ class Ebbinghaus:
     gain: float = 1.0
     spaced: bool = True
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""
-        since = np.maximum(now - lives.recalled, 0.0)
-        retention: Floats = np.exp(-since / (self.days * lives.strength))
+        since = np.maximum(now - histories.recalled, 0.0)
+        retention: Floats = np.exp(-since / (self.days * histories.strength))
         return retention
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer), both (N,): the strength grown by the recall, the layer as it was."""
-        won = self.gain * (1.0 - self.keep(lives, now)) if self.spaced else self.gain
-        return lives.strength + won, lives.layer
+        won = self.gain * (1.0 - self.retention(histories, now)) if self.spaced else self.gain
+        return histories.strength + won, histories.tier

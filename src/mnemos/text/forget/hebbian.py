@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import Paper, register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
 @register(
@@ -21,7 +21,7 @@ class Hebbian:
     """A memory lives for its lifespan, which time uses up and recall extends by the attention that it received.
 
     The days left are lifespan * strength - age, with `lifespan` the days given at birth, when the strength is 1. Of N
-    memories recalled together, one that got the share w of the attention lives `extend` * N * w days longer: all do
+    memories recalled together, one that got the share w of the attention histories `extend` * N * w days longer: all do
     by `extend` when the attention was equal. Days left below 0 mean that the lifespan is over.
 
     Deviations: the paper takes 1 off the lifespan at every pass of its network; here a day is a pass. The constants
@@ -32,15 +32,15 @@ class Hebbian:
     lifespan: float = 9.0
     extend: float = 8.0
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days that each memory has left at `now`, (N,); below 0 when its time is over."""
-        left: Floats = self.lifespan * lives.strength - np.maximum(now - lives.born, 0.0)
+        left: Floats = self.lifespan * histories.strength - np.maximum(now - histories.created, 0.0)
         return left
 
-    def recall(self, lives: Lives, now: float, attention: Floats | None = None) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float, attention: Floats | None = None) -> tuple[Floats, Ints]:
         """Return (strength, layer), both (N,), of memories recalled together at `now`.
 
         `attention` (N,) holds the share that each received, 1 in sum; without it they share alike.
         """
-        days = self.extend if attention is None else self.extend * len(lives) * attention
-        return lives.strength + days / self.lifespan, lives.layer
+        days = self.extend if attention is None else self.extend * len(histories) * attention
+        return histories.strength + days / self.lifespan, histories.tier

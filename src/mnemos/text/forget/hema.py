@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import Paper, register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
 @register(
-    "use",
+    "hema",
     papers=(
         Paper(
             "HEMA: A Hippocampus-Inspired Extended Memory Architecture for Long-Context AI Conversations", "2504.16754"
@@ -36,13 +36,13 @@ class Use:
     window: float = 100.0
     turns: float = 16.0
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the salience w of each memory at `now`, (N,), without unit."""
-        age = np.maximum(now - lives.born, 0.0) * self.turns
-        lately = (lives.recalls > 0) & ((now - lives.recalled) * self.turns <= self.window)
+        age = np.maximum(now - histories.created, 0.0) * self.turns
+        lately = (histories.recalls > 0) & ((now - histories.recalled) * self.turns <= self.window)
         salience: Floats = self.freshness * np.exp(-self.decay * age) + self.bonus * lately
         return salience
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,): the caller sets the time of the retrieval."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier

@@ -20,9 +20,9 @@ from mnemos.text.forget.ttl import TimeToLive
 LAWS: dict[str, type[Law]] = {
     "ebbinghaus": Ebbinghaus,
     "power": PowerLaw,
-    "heat": Heat,
+    "memoryos-heat": Heat,
     "layered": Layered,
-    "use": Use,
+    "hema": Use,
     "hebbian": Hebbian,
     "ttl": TimeToLive,
     "fifo": Fifo,

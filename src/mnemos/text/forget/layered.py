@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import Paper, register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
 @register(
@@ -41,15 +41,15 @@ class Layered:
     gain: float = 5.0
     climb: tuple[float, float] = (60.0, 80.0)
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""
-        since = np.maximum(now - lives.recalled, 0.0)
-        retention: Floats = np.exp(-since / np.asarray(self.days)[np.clip(lives.layer, 0, 2)])
+        since = np.maximum(now - histories.recalled, 0.0)
+        retention: Floats = np.exp(-since / np.asarray(self.days)[np.clip(histories.tier, 0, 2)])
         return retention
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer), both (N,): one more recall counted, and the layer that this has earned."""
-        strength = lives.strength + 1.0
+        strength = histories.strength + 1.0
         earned = np.searchsorted(self.climb, self.start + self.gain * (strength - 1.0), side="right")
-        layer: Ints = np.maximum(lives.layer, earned.astype(np.int64))
+        layer: Ints = np.maximum(histories.tier, earned.astype(np.int64))
         return strength, layer

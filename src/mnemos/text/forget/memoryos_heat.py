@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import Paper, register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
-@register("heat", papers=(Paper("Memory OS of AI Agent", "2506.06326"),))
+@register("memoryos-heat", papers=(Paper("Memory OS of AI Agent", "2506.06326"),))
 @dataclass(frozen=True, slots=True)
 class Heat:
     """Heat is visits, pages and recency, weighed and added: H = a N_visit + b L_interaction + c exp(-dt / mu).
@@ -30,13 +30,13 @@ class Heat:
     mu: float = 1e7 / 86_400
     page: float = 1024.0
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the heat H of each memory at `now`, (N,), without unit."""
-        since = np.maximum(now - lives.recalled, 0.0)
-        pages = np.maximum(lives.size / self.page, 1.0)
-        heat: Floats = self.a * lives.recalls + self.b * pages + self.c * np.exp(-since / self.mu)
+        since = np.maximum(now - histories.recalled, 0.0)
+        pages = np.maximum(histories.size / self.page, 1.0)
+        heat: Floats = self.a * histories.recalls + self.b * pages + self.c * np.exp(-since / self.mu)
         return heat
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,): the caller counts the visit and sets its time."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier

@@ -15,7 +15,7 @@ from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Store
 from mnemos.store.values import LifeRows
-from mnemos.text.forget.base import Ints, Law, Lives
+from mnemos.text.forget.base import Histories, Ints, Law
 from mnemos.text.forget.laws import load_law
 from mnemos.text.forget.memoryos_heat import Heat
 from mnemos.text.forget.strengthen import DAY
@@ -23,6 +23,8 @@ from mnemos.text.forget.strengthen import DAY
 HOT = 5.0  # heat from which on a memory belongs to the long term (tau of MemoryOS, arXiv 2506.06326)
 WARM = 3.0
 Bools = NDArray[np.bool_]
+_RENAMED = {"below": "min_retention"}  # names in policies that version 0.1 stored
+_RENAMED_LAWS = {"use": "hema", "heat": "memoryos-heat"}
 _NONE: Ints = np.empty(0, dtype=np.int64)
 
 
@@ -31,14 +33,14 @@ class Policy:
     """What a space lets go of. The default lets go of nothing.
 
     `law` (one of `mnemos methods`) says how much each memory deserves to stay. Archived (out of search, restorable) is
-    what falls `below` that, and what is over the budget of what is searched: `cubes`, `bytes` of text, `days` since last
+    what falls `min_retention` that, and what is over the budget of what is searched: `cubes`, `bytes` of text, `days` since last
     used. Of what is archived, what is over `archived_cubes`, `archived_bytes` or `archived_days` is erased.
     Pinned cubes and what is in the long term stay searchable; derived cubes follow their parents.
     """
 
     law: str = "ebbinghaus"
     constants: dict[str, Any] = field(default_factory=dict)
-    below: float | None = None
+    min_retention: float | None = None
     cubes: int | None = None
     bytes: int | None = None
     days: float | None = None
@@ -63,15 +65,19 @@ class Policy:
 
     @staticmethod
     def from_json(text: str) -> Policy:
-        """Read what `to_json` wrote; keys that this version does not know are refused with InvalidInput."""
+        """Read what `to_json` wrote, also under the names of version 0.1. Raises InvalidInput for an unknown key."""
+        stored = json.loads(text)
         try:
-            return Policy(**json.loads(text))
-        except TypeError as error:
+            values = {_RENAMED.get(key, key): value for key, value in stored.items()}
+            law = values.get("law", Policy.law)
+            values["law"] = _RENAMED_LAWS.get(law, law)
+            return Policy(**values)
+        except (AttributeError, TypeError) as error:
             raise InvalidInput(f"this is not a policy of a space ({error}).") from error
 
 
 @dataclass(frozen=True)
-class Faded:
+class Forgotten:
     """What a policy let go of: ids archived and ids erased."""
 
     archived: tuple[str, ...] = ()
@@ -83,21 +89,21 @@ class Faded:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Current cubes, (N,): keys, whether each may be let go (not pinned, not in the long term), is archived, and lives."""
+    """Current cubes, (N,): keys, whether each may be let go (not pinned, not in the long term), is archived, and history."""
 
     keys: Ints
     free: Bools
     archived: Bools
-    lives: Lives
+    histories: Histories
 
     def at(self, places: Ints) -> Candidates:
         """Return those at some places."""
-        lives = Lives(*(getattr(self.lives, f.name)[places] for f in fields(Lives)))
-        return Candidates(self.keys[places], self.free[places], self.archived[places], lives)
+        histories = Histories(*(getattr(self.histories, f.name)[places] for f in fields(Histories)))
+        return Candidates(self.keys[places], self.free[places], self.archived[places], histories)
 
 
 @dataclass(frozen=True)
-class Leaving:
+class Due:
     """What a policy lets go of now: of the active cubes and of the archived ones, the places of those that go, weakest first."""
 
     active: Candidates
@@ -118,38 +124,38 @@ class Leaving:
 
 _NOBODY = Candidates(
     _NONE, _NONE.astype(bool), _NONE.astype(bool),
-    Lives(_NONE.astype(float), _NONE.astype(float), _NONE, _NONE.astype(float), _NONE, _NONE),
+    Histories(_NONE.astype(float), _NONE.astype(float), _NONE, _NONE.astype(float), _NONE, _NONE),
 )  # fmt: skip
 
 
-def fade(store: Store, policy: Policy, now: datetime, *, preview: bool = False) -> Faded:
+def apply_policy(store: Store, policy: Policy, now: datetime, *, preview: bool = False) -> Forgotten:
     """Archive and erase what the space's policy lets go of; with `preview` only say what. At most one scan, O(N)."""
-    going = leaving(store, policy, now)
+    going = candidates_due(store, policy, now)
     archived, erased = (store.ids_of(keys.tolist()) for keys in (going.archive_keys, going.erase_keys))
     if archived and not preview:
         archive(store, archived)
     if erased and not preview:
         erased = store.erase(erased)
-    return Faded(tuple(archived), tuple(erased))
+    return Forgotten(tuple(archived), tuple(erased))
 
 
-def leaving(store: Store, policy: Policy, moment: datetime, *, look: bool = False) -> Leaving:
+def candidates_due(store: Store, policy: Policy, moment: datetime, *, look: bool = False) -> Due:
     """Say what the space's policy lets go of now; with `look` the active cubes are read even if it lets go of none. O(N)."""
     now = to_micros(moment) / DAY
-    budget = (policy.cubes, policy.bytes, policy.days, policy.below)
+    budget = (policy.cubes, policy.bytes, policy.days, policy.min_retention)
     second = (policy.archived_cubes, policy.archived_bytes, policy.archived_days, None)
     states = [
         *(["active"] if look or any(limit is not None for limit in budget) else []),
         *(["archived"] if any(limit is not None for limit in second) else []),
     ]
     if not states:
-        return Leaving(_NOBODY, _NONE, _NOBODY, _NONE)
+        return Due(_NOBODY, _NONE, _NOBODY, _NONE)
     found = _candidates(store.lives.candidates(states))
     law, old = policy.make_law(), found.archived
     active = found.at(np.flatnonzero(~old))
     archive = _over(law, active, now, *budget)
     archived = found.at(np.append(np.flatnonzero(old), np.flatnonzero(~old)[archive]))
-    return Leaving(active, archive, archived, _over(law, archived, now, *second))
+    return Due(active, archive, archived, _over(law, archived, now, *second))
 
 
 def _over(
@@ -159,32 +165,32 @@ def _over(
     cubes: int | None,
     size: int | None,
     days: float | None,
-    below: float | None,
+    min_retention: float | None,
 ) -> Ints:
     """Return the places of those that go, the weakest first: the oldest and weakest go until the rest is within the budget."""
-    if all(limit is None for limit in (cubes, size, days, below)):
+    if all(limit is None for limit in (cubes, size, days, min_retention)):
         return _NONE
-    lives, free = found.lives, found.free
-    keep = law.keep(lives, now)
-    gone = np.zeros(len(lives), dtype=bool)
-    if below is not None:
-        gone |= keep < below
+    histories, free = found.histories, found.free
+    keep = law.retention(histories, now)
+    gone = np.zeros(len(histories), dtype=bool)
+    if min_retention is not None:
+        gone |= keep < min_retention
     if days is not None:
-        gone |= now - lives.recalled > days
+        gone |= now - histories.recalled > days
     gone &= free
-    order = np.lexsort((lives.born, keep))  # the least kept first, among equals the oldest
+    order = np.lexsort((histories.created, keep))  # the least kept first, among equals the oldest
     queue = order[free[order] & ~gone[order]]
     # what is left when none of the queue goes, one, two, ...
     number = int((~gone).sum()) - np.arange(len(queue) + 1)
-    total = int(lives.size[~gone].sum()) - np.append(0, np.cumsum(lives.size[queue]))
+    total = int(histories.size[~gone].sum()) - np.append(0, np.cumsum(histories.size[queue]))
     over = (number > (np.inf if cubes is None else cubes)) | (total > (np.inf if size is None else size))
     gone[queue[: int(over.sum())]] = True  # the numbers only fall
     return order[gone[order]]
 
 
 def _candidates(rows: LifeRows) -> Candidates:
-    lives = Lives(rows.learned / DAY, rows.recalled / DAY, rows.recalls, rows.strength, rows.size, rows.tier)
-    return Candidates(rows.keys, ~rows.pinned & (rows.tier < 2), rows.archived, lives)
+    histories = Histories(rows.learned / DAY, rows.recalled / DAY, rows.recalls, rows.strength, rows.size, rows.tier)
+    return Candidates(rows.keys, ~rows.pinned & (rows.tier < 2), rows.archived, histories)
 
 
 def archive(store: Store, ids: Sequence[str], *, back: bool = False) -> list[str]:
@@ -200,9 +206,9 @@ def promote(store: Store, now: datetime) -> int:
     """
     with store.transaction():
         found = _candidates(store.lives.candidates(["active"], derived=True, recalls=2, below_tier=2))
-        heat = Heat().keep(found.lives, to_micros(now) / DAY)
+        heat = Heat().retention(found.histories, to_micros(now) / DAY)
         layer = np.where(heat > HOT, 2, np.where(heat > WARM, 1, 0))
-        up = layer > found.lives.layer
+        up = layer > found.histories.tier
         moved = list(zip(found.keys[up].tolist(), layer[up].tolist(), strict=True))
         store.lives.set_tier(moved)
     return len(moved)

@@ -17,7 +17,7 @@ import numpy as np
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Link
 from mnemos.store.base import Store
-from mnemos.text.forget.base import Law, Lives
+from mnemos.text.forget.base import Histories, Law
 
 DAY = 86_400_000_000  # microseconds
 WAITING = 1_024  # recalls that are kept in RAM before they are written
@@ -63,7 +63,7 @@ class Recalls:
             rows = recalled(cubes, waiting, law)
             self._store.lives.set_strength(rows)
             there = {cube.id for cube in cubes}
-            pairs = [Link(a, b, "recalled with", n) for (a, b), n in together.items() if {a, b} <= there]
+            pairs = [Link(a, b, "co-recalled", n) for (a, b), n in together.items() if {a, b} <= there]
             self._store.links.add(pairs, waiting[-1][1])
         return len(rows)
 
@@ -79,12 +79,12 @@ def recalled(
         if not there:
             continue
         strength, layer, recalls, before, _ = zip(*(rows[name] for name in there), strict=True)
-        born, size = zip(*(fixed[name] for name in there), strict=True)
-        lives = Lives(
-            born=np.array(born), recalled=np.array(before) / DAY, recalls=np.array(recalls), strength=np.array(strength),
-            size=np.array(size), layer=np.array(layer),
+        created, size = zip(*(fixed[name] for name in there), strict=True)
+        histories = Histories(
+            created=np.array(created), recalled=np.array(before) / DAY, recalls=np.array(recalls), strength=np.array(strength),
+            size=np.array(size), tier=np.array(layer),
         )  # fmt: skip
-        stronger, higher = law.recall(lives, at / DAY)
+        stronger, higher = law.reinforce(histories, at / DAY)
         for i, name in enumerate(there):
             rows[name] = (float(stronger[i]), int(higher[i]), recalls[i] + 1, at, name)
     return list(rows.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnemos.registry import register
-from mnemos.text.forget.base import Floats, Ints, Lives
+from mnemos.text.forget.base import Floats, Histories, Ints
 
 
 @register("ttl")
@@ -21,11 +21,11 @@ class TimeToLive:
     days: float = 30.0
     sliding: bool = False
 
-    def keep(self, lives: Lives, now: float) -> Floats:
+    def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days that each memory has left at `now`, (N,)."""
-        left: Floats = self.days - (now - (lives.recalled if self.sliding else lives.born))
+        left: Floats = self.days - (now - (histories.recalled if self.sliding else histories.created))
         return left
 
-    def recall(self, lives: Lives, now: float) -> tuple[Floats, Ints]:
+    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
-        return lives.strength, lives.layer
+        return histories.strength, histories.tier

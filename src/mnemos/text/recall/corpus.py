@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TermPosting:
     """What a term adds to the words of cubes and sessions.
 
     `parts` are, for each reach of a window, positions (M,) and what the term adds there (M,), its `weight` included;
@@ -42,23 +42,23 @@ class Spoken:
         return sum(len(where) for _, where, _ in self.parts) + len(self.sessions[0])
 
 
-class SpokenTerms:
+class TermCache:
     """What terms add, of those asked for last: questions of a space share many. Safe for one thread at a time."""
 
     def __init__(self) -> None:
-        self._terms: dict[str, Spoken] = {}
+        self._terms: dict[str, TermPosting] = {}
         self.size = 0
 
-    def get(self, term: str) -> Spoken | None:
+    def get(self, term: str) -> TermPosting | None:
         """Return what is known of a term."""
-        if (spoken := self._terms.pop(term, None)) is not None:
-            self._terms[term] = spoken
-        return spoken
+        if (posting := self._terms.pop(term, None)) is not None:
+            self._terms[term] = posting
+        return posting
 
-    def put(self, term: str, spoken: Spoken) -> None:
+    def put(self, term: str, posting: TermPosting) -> None:
         """Keep what a term adds; what was asked for longest ago goes."""
-        self._terms[term] = spoken
-        self.size += spoken.size
+        self._terms[term] = posting
+        self.size += posting.size
         while self.size > KEPT:
             self.size -= self._terms.pop(next(iter(self._terms))).size
 
@@ -67,17 +67,15 @@ class SpokenTerms:
 class Layout:
     """How the positions stand in their sessions. `N` (one past the last position) stands for "none".
 
-    `around[d]` (N,) is the position `d` turns after each one in its session, for d in -3..3. `session` (N,) numbers
-    the sessions, and -1 is none; `order` lists the positions session by session, each in time order, `starts` (S,)
-    where each session begins in it, `sizes` (S,) how long each is, and `seat` (N,) which of them a position is in, S for none.
+    `S` is the number of sessions that have cubes; sessions are ranked by their number.
     """
 
-    around: dict[int, Ints]
-    session: Ints
-    order: Ints
-    starts: Ints
-    sizes: Ints
-    seat: Ints
+    neighbours: dict[int, Ints]  # [d] (N,): the position d turns after each one in its session, d in -3..3; N is none
+    session: Ints  # (N,) the number of its session; -1 is none
+    by_session: Ints  # positions session by session, each in time order
+    session_starts: Ints  # (S,) where each session begins in `by_session`
+    session_sizes: Ints  # (S,) the turns of each session
+    session_rank: Ints  # (N,) the rank of its session among the S; S is none
     lengths: dict[int, Floats]  # terms within a window of 0, 1 or 3 turns on both sides, (N,)
     mean_lengths: dict[int, float]  # of the living
     median_length: float
@@ -85,7 +83,7 @@ class Layout:
     session_lengths: Floats
     first: Floats  # 1 at the first turn of a session
     count: int  # of the living
-    spoken: SpokenTerms = field(default_factory=SpokenTerms)
+    terms: TermCache = field(default_factory=TermCache)
 
 
 class Corpus:
@@ -127,7 +125,7 @@ class Corpus:
         """Bytes held by the arrays."""
         layout = 0
         if self._layout is not None:
-            layout = 4 * len(self) * (2 * WINDOWS[-1] + 10) + 8 * self._layout.spoken.size
+            layout = 4 * len(self) * (2 * WINDOWS[-1] + 10) + 8 * self._layout.terms.size
         return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
 
     def add(self, rows: Sequence[IndexRow]) -> None:
@@ -200,37 +198,41 @@ class Corpus:
         originals = self.alive & ~self.derived  # derived cubes are no turns: conversations are laid out without them
         session = np.where(originals, self._session, -1).astype(np.int32)
         inside = np.flatnonzero(session >= 0)
-        order = _by_session_and_time(inside, session, self._at)
-        sorted_session = session[order]
-        starts = np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(order) else order
-        sizes = np.diff(np.r_[starts, len(order)])
-        seat = np.full(n, len(starts), dtype=np.int32)
-        seat[order] = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
-        around = {0: np.arange(n, dtype=np.int32)}
+        by_session = _by_session_and_time(inside, session, self._at)
+        sorted_session = session[by_session]
+        starts = (
+            np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(by_session) else by_session
+        )
+        sizes = np.diff(np.r_[starts, len(by_session)])
+        session_rank = np.full(n, len(starts), dtype=np.int32)
+        session_rank[by_session] = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
+        neighbours = {0: np.arange(n, dtype=np.int32)}
         for d in range(1, WINDOWS[-1] + 1):
             before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)
             same = sorted_session[d:] == sorted_session[:-d]
-            left, right = order[:-d][same], order[d:][same]
+            left, right = by_session[:-d][same], by_session[d:][same]
             before[right], after[left] = left, right
-            around[-d], around[d] = before, after
+            neighbours[-d], neighbours[d] = before, after
         lengths = self.words.lengths()
         padded = np.r_[lengths, np.float32(0)]
-        windows = {reach: sum_of([padded[around[d]] for d in range(-reach, reach + 1)]) for reach in (0, *WINDOWS)}
+        windows = {reach: sum_of([padded[neighbours[d]] for d in range(-reach, reach + 1)]) for reach in (0, *WINDOWS)}
         count = len(self.session_names)
-        session_lengths = np.bincount(session[order], weights=lengths[order], minlength=count).astype(np.float32)
-        first = (around[-1] == n) & (session >= 0)
-        living = {reach: w[originals] for reach, w in windows.items()}
+        session_lengths = np.bincount(session[by_session], weights=lengths[by_session], minlength=count).astype(
+            np.float32
+        )
+        first = (neighbours[-1] == n) & (session >= 0)
+        current = {reach: w[originals] for reach, w in windows.items()}
         some = bool(originals.any())
         return Layout(
-            around=around,
+            neighbours=neighbours,
             session=session,
-            order=order,
-            starts=starts.astype(np.int32),
-            sizes=sizes.astype(np.int32),
-            seat=seat,
+            by_session=by_session,
+            session_starts=starts.astype(np.int32),
+            session_sizes=sizes.astype(np.int32),
+            session_rank=session_rank,
             lengths=windows,
-            mean_lengths={reach: float(w.mean()) if some else 1.0 for reach, w in living.items()},
-            median_length=float(np.median(living[0])) if some else 0.0,
+            mean_lengths={reach: float(w.mean()) if some else 1.0 for reach, w in current.items()},
+            median_length=float(np.median(current[0])) if some else 0.0,
             log_length=np.log1p(lengths),
             session_lengths=session_lengths,
             first=first.astype(np.float32),

@@ -16,12 +16,12 @@ _PAST = re.compile(
 )
 
 
-def asks_past(question: str) -> bool:
+def asks_about_past(question: str) -> bool:
     """Tell whether a question asks for what was, so that what has been superseded answers it too."""
     return _PAST.search(question) is not None
 
 
-def living_first(store: Store, hits: Sequence[tuple[int, Hit]]) -> list[tuple[int, Hit]]:
+def promote_current(store: Store, hits: Sequence[tuple[int, Hit]]) -> list[tuple[int, Hit]]:
     """Move each hit that supersedes another one before it. Costs one lookup of the hits' links."""
     place = {hit.cube.id: i for i, (_, hit) in enumerate(hits)}
     newer: dict[str, list[str]] = {}

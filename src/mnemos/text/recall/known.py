@@ -13,7 +13,7 @@ WHY = "known fact"
 
 
 @register("known")
-def stating(store: Store, question: str, filter: Filter) -> tuple[int, MemCube] | None:
+def find_statement(store: Store, question: str, filter: Filter) -> tuple[int, MemCube] | None:
     """Find the cube that states what a question asks for ("Where does Ana live?"), as the rules read both.
 
     The newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the filter.
@@ -35,7 +35,7 @@ def stating(store: Store, question: str, filter: Filter) -> tuple[int, MemCube] 
     return None
 
 
-def known_first(found: tuple[int, MemCube], hits: Sequence[tuple[int, Hit]], k: int) -> list[tuple[int, Hit]]:
+def promote_fact(found: tuple[int, MemCube], hits: Sequence[tuple[int, Hit]], k: int) -> list[tuple[int, Hit]]:
     """Return the hits with the cube that states what was asked for in front, at the score of the best or its own."""
     key, cube = found
     mine = next((hit for n, hit in hits if n == key), None)

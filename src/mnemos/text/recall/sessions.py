@@ -23,9 +23,9 @@ def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals)
     many fair turns count like one good one. Cost: O(N log N).
     """
     layout = corpus.layout()
-    inside = layout.session[layout.order]
-    ranked = layout.order[np.lexsort((-scores[layout.order], inside))]
-    starts, sizes = layout.starts, layout.sizes
+    inside = layout.session[layout.by_session]
+    ranked = layout.by_session[np.lexsort((-scores[layout.by_session], inside))]
+    starts, sizes = layout.session_starts, layout.session_sizes
     best = ranked[starts]
     values = {"best": scores[best]}
     if found:
@@ -38,7 +38,7 @@ def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals)
         peak = np.maximum(values["best"], low)
         shares = np.exp(np.maximum(padded - np.repeat(peak, sizes), -80))
         values["mass"] = (peak + np.log(np.maximum(np.add.reduceat(shares, starts), 1e-30))).astype(np.float32)
-        for name in ("session_words", "session_best_words", "session_meaning", "session_best_meaning"):
+        for name in ("session_bm25", "session_best_bm25", "session_cosine", "session_best_cosine"):
             if name in found:
                 values[name] = found[name][best]
         values["time"] = found["time"][best] if "time" in found else np.zeros_like(values["best"])

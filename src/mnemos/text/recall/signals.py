@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.registry import Paper, register
-from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, Spoken, sum_of
+from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
@@ -23,27 +23,27 @@ Signals = dict[str, Floats]
 _ZERO = np.zeros(1, dtype=np.float32)
 LONG = np.float32(np.log1p(40.0))  # from how many terms on (as a logarithm) a message counts as long
 SIGNALS = (
-    "words", "cover", "words_near", "cover_near", "words_around", "cover_around", "session_words", "words_before",
-    "words_after", "session_best_words", "answer_words", "meaning", "meaning_before", "meaning_after",
-    "session_meaning", "session_best_meaning", "answer_meaning", "question", "length", "long", "opening", "speaker",
+    "bm25", "coverage", "bm25_near", "coverage_near", "bm25_around", "coverage_around", "session_bm25", "bm25_before",
+    "bm25_after", "session_best_bm25", "answer_bm25", "cosine", "cosine_before", "cosine_after",
+    "session_cosine", "session_best_cosine", "answer_cosine", "question", "length", "long", "opening", "speaker",
     "date", "number", "time", "assistant", "user_me", "assistant_you",
 )  # fmt: skip
 VECTOR_SIGNALS = frozenset(
-    {"meaning", "meaning_before", "meaning_after", "session_meaning", "session_best_meaning", "answer_meaning"}
+    {"cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine"}
 )
 
 
 @register(
-    "words",
+    "bm25",
     papers=(Paper("The Probabilistic Relevance Framework: BM25 and Beyond"),),
 )
 def bm25(corpus: Corpus, query: Query) -> Floats:
     """Return plain BM25 of every cube's text, (N,): the baseline."""
-    return _word_signals(corpus, corpus.layout(), query.content, alone=True)["words"]
+    return _word_signals(corpus, corpus.layout(), query.content, alone=True)["bm25"]
 
 
 @register(
-    "vectors",
+    "cosine",
     papers=(
         Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),
         Paper(
@@ -71,21 +71,21 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     content = tuple(t for t in query.content if t not in names) or query.content
     cosines = None if query.vector is None else corpus.vectors.start(query.vector)
     found = _word_signals(corpus, layout, content)
-    words = found["words"]
-    found["words_before"] = _shift(words, layout, -1)
-    found["words_after"] = _shift(words, layout, 1)
-    found["session_best_words"] = _session_max(words.take(layout.order), layout)
+    words = found["bm25"]
+    found["bm25_before"] = _shift(words, layout, -1)
+    found["bm25_after"] = _shift(words, layout, 1)
+    found["session_best_bm25"] = _session_max(words.take(layout.by_session), layout)
     asked = _shift(corpus.question, layout, -1)
-    found["answer_words"] = asked * found["words_before"]
+    found["answer_bm25"] = asked * found["bm25_before"]
     if cosines is not None:
-        meaning = cosines()
-        found["meaning"] = meaning
-        found["meaning_before"] = _shift(meaning, layout, -1)
-        found["meaning_after"] = _shift(meaning, layout, 1)
-        ordered = meaning.take(layout.order)
-        found["session_meaning"] = _session_mean(ordered, layout)
-        found["session_best_meaning"] = _session_max(ordered, layout)
-        found["answer_meaning"] = asked * found["meaning_before"]
+        cosine = cosines()
+        found["cosine"] = cosine
+        found["cosine_before"] = _shift(cosine, layout, -1)
+        found["cosine_after"] = _shift(cosine, layout, 1)
+        ordered = cosine.take(layout.by_session)
+        found["session_cosine"] = _session_mean(ordered, layout)
+        found["session_best_cosine"] = _session_max(ordered, layout)
+        found["answer_cosine"] = asked * found["cosine_before"]
     found["question"] = corpus.question
     found["length"] = layout.log_length
     found["long"] = np.maximum(layout.log_length - LONG, 0)
@@ -118,39 +118,39 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
 
     With `alone` of the cubes only, without what stands around them.
     """
-    n, sessions = len(corpus), len(layout.starts)
+    n, sessions = len(corpus), len(layout.session_starts)
     reaches = (0,) if alone else (0, *WINDOWS)
     scores = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     session_scores = np.zeros(len(layout.session_lengths), dtype=np.float32)
     total = session_total = 1e-9
     for term in content:
-        spoken = layout.spoken.get(term)
-        if spoken is None:
+        cached = layout.terms.get(term)
+        if cached is None:
             posting = corpus.words.posting(term)
             if posting is None:
                 total += idf(layout.count, 0)
                 session_total += idf(sessions, 0)
                 continue
-            spoken = _spoken(corpus, layout, posting)
-            layout.spoken.put(term, spoken)
-        total += spoken.weight
-        for reach, where, part in spoken.parts[: len(reaches)]:
+            cached = _term_posting(corpus, layout, posting)
+            layout.terms.put(term, cached)
+        total += cached.weight
+        for reach, where, part in cached.parts[: len(reaches)]:
             np.add.at(scores[reach], where, part)  # faster than [where] +=, which reads and writes apart
-            np.add.at(covers[reach], where, np.float32(spoken.weight))
-        of_sessions, part = spoken.sessions
+            np.add.at(covers[reach], where, np.float32(cached.weight))
+        of_sessions, part = cached.sessions
         session_scores[of_sessions] += part
-        session_total += spoken.session_weight
+        session_total += cached.session_weight
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
-        found["words" + suffix] = scores[reach] / np.float32(total)
-        found["cover" + suffix] = covers[reach] / np.float32(total)
+        found["bm25" + suffix] = scores[reach] / np.float32(total)
+        found["coverage" + suffix] = covers[reach] / np.float32(total)
     if not alone:
-        found["session_words"] = _of_session(session_scores / np.float32(session_total), layout)
+        found["session_bm25"] = _of_session(session_scores / np.float32(session_total), layout)
     return found
 
 
-def _spoken(corpus: Corpus, layout: Layout, posting: Posting) -> Spoken:
+def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
     """Return what a term adds to cubes, to their windows, and to sessions: BM25 of each. O(df)."""
     if layout.count < len(corpus):
         posting = posting.only(corpus.alive)
@@ -164,10 +164,10 @@ def _spoken(corpus: Corpus, layout: Layout, posting: Posting) -> Spoken:
         inside[inside >= 0], posting.counts[inside >= 0], minlength=len(layout.session_lengths)
     ).astype(np.float32)
     where = np.flatnonzero(counts)
-    sessions = len(layout.starts)
+    sessions = len(layout.session_starts)
     session_weight, mean = idf(sessions, len(where)), float(layout.session_lengths.sum()) / max(sessions, 1)
     part = session_weight * saturate(counts[where], layout.session_lengths[where], mean)
-    return Spoken(weight, parts, session_weight, (where, part))
+    return TermPosting(weight, parts, session_weight, (where, part))
 
 
 def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int, Ints, Floats]]:
@@ -178,7 +178,7 @@ def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int,
     window[posting.positions] = posting.counts
     for reach, last in pairwise((0, *WINDOWS)):
         for d in (*range(-last, -reach), *range(reach + 1, last + 1)):
-            places.append(layout.around[d][posting.positions])
+            places.append(layout.neighbours[d][posting.positions])
             window[places[-1]] += posting.counts  # a position is in it once at most, but N, which stands for none
         window[-1] = 0
         where = _nonzero(window, places)
@@ -195,7 +195,7 @@ def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:
 
 def _shift(values: Floats, layout: Layout, by: int) -> Floats:
     """Return for each cube the value of the turn `by` after it in its session; 0 where there is none."""
-    return _padded(values).take(layout.around[by])
+    return _padded(values).take(layout.neighbours[by])
 
 
 def _of_session(values: Floats, layout: Layout) -> Floats:
@@ -205,14 +205,14 @@ def _of_session(values: Floats, layout: Layout) -> Floats:
 
 def _session_max(ordered: Floats, layout: Layout) -> Floats:
     """Return for each cube the largest of the values of its session, which are given in the layout's order."""
-    best: Floats = np.maximum.reduceat(ordered, layout.starts) if len(ordered) else ordered
-    return _padded(best).take(layout.seat)
+    best: Floats = np.maximum.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
+    return _padded(best).take(layout.session_rank)
 
 
 def _session_mean(ordered: Floats, layout: Layout) -> Floats:
     """Return for each cube the mean of the values of its session, which are given in the layout's order."""
-    sums: Floats = np.add.reduceat(ordered, layout.starts) if len(ordered) else ordered
-    return _padded((sums / layout.sizes).astype(np.float32)).take(layout.seat)
+    sums: Floats = np.add.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
+    return _padded((sums / layout.session_sizes).astype(np.float32)).take(layout.session_rank)
 
 
 def _padded(values: Floats) -> Floats:

@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class NewStatement:
     """A new cube, what it states, and whether it may be merged into another one.
 
     A turn of a session or a cube with an id of its own is kept as it is: it was said, whatever was said before.
@@ -34,7 +34,7 @@ class Statement:
 
 
 @dataclass(slots=True)
-class Living:
+class ActiveFact:
     """A fact that holds when a statement comes in: one that is stored, or one that came earlier in the same batch."""
 
     cube: str
@@ -47,22 +47,22 @@ class Living:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Supersession:
     """`old` stopped being true at `until` because of the cube `by`."""
 
-    old: Living
+    old: ActiveFact
     until: int
     by: str
 
 
 @dataclass(slots=True)
-class Verdicts:
+class Outcome:
     """What to do with one statement. `into` is the cube that it is merged into, for UPDATE and NOOP."""
 
     action: str
     reason: str
     into: str | None = None
-    endings: list[Ending] = field(default_factory=list)
+    supersessions: list[Supersession] = field(default_factory=list)
     supports: list[str] = field(default_factory=list)
     contradicts: list[str] = field(default_factory=list)
     others: tuple[str, ...] = ()
@@ -73,32 +73,35 @@ class Verdicts:
     papers=(Paper("Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413"),),
 )
 def decide(
-    statement: Statement, living: dict[Key, list[Living]], compare: Compare, covers: Callable[[Living], bool]
-) -> Verdicts:
-    """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `living` up to date.
+    statement: NewStatement,
+    active: dict[Key, list[ActiveFact]],
+    compare: Compare,
+    only_states: Callable[[ActiveFact], bool],
+) -> Outcome:
+    """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `active` up to date.
 
     A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is
     itself ended (history told in any order comes out the same). What comes from an untrusted source ends nothing that
     a better one said; it is linked as a contradiction. A mergeable statement whose facts are all known is a
-    NOOP; one that only adds detail to a cube which says nothing else (`covers`) is an UPDATE of that cube. Deviation
+    NOOP; one that only adds detail to a cube which says nothing else (`only_states`) is an UPDATE of that cube. Deviation
     from the paper: contradicted memories are never deleted. Cost: O(facts with the same subject and attribute).
     """
     cube, at = statement.cube, to_micros(statement.cube.at)
-    found = Verdicts("ADD", "nothing known speaks about this")
+    found = Outcome("ADD", "nothing known speaks about this")
     known = 0
-    refined: list[Living] = []
-    mine: list[Living] = []
+    refined: list[ActiveFact] = []
+    mine: list[ActiveFact] = []
     for fact in statement.facts:
-        me = Living(cube.id, fact, since(statement.entry, fact), at, statement.mergeable, None, statement.trusted)
+        me = ActiveFact(cube.id, fact, since(statement.entry, fact), at, statement.mergeable, None, statement.trusted)
         mine.append(me)
-        for old in living.get((fact.subject, fact.attribute), []):
+        for old in active.get((fact.subject, fact.attribute), []):
             judged = compare(fact, old.fact)
             if judged.verdict == "contradicts":
                 first, last = (old, me) if at >= old.at else (me, old)
                 if first.trusted and not last.trusted:
                     found.contradicts.append(old.cube)
                     continue
-                found.endings.append(Ending(first, max(last.since, first.since), last.cube))
+                found.supersessions.append(Supersession(first, max(last.since, first.since), last.cube))
                 found.reason = judged.reason
             elif judged.verdict == "same":
                 known += 1
@@ -107,21 +110,21 @@ def decide(
             elif judged.verdict == "refines":
                 refined.append(old)
                 found.supports.append(old.cube)
-    others = [e.old.cube if e.by == cube.id else e.by for e in found.endings]
+    others = [e.old.cube if e.by == cube.id else e.by for e in found.supersessions]
     found.others = tuple(dict.fromkeys(others or found.supports))
-    if found.endings:
+    if found.supersessions:
         found.action = "SUPERSEDE"
-    elif statement.mergeable and mine and covers(mine[0]):
+    elif statement.mergeable and mine and only_states(mine[0]):
         target = found.supports[0] if found.supports else None
         if known == len(statement.facts):
             found.action, found.reason, found.into = "NOOP", "all that it states is known", target
-        elif len(mine) == len(refined) == 1 and refined[0].mergeable and refined[0].stored and covers(refined[0]):
+        elif len(mine) == len(refined) == 1 and refined[0].mergeable and refined[0].stored and only_states(refined[0]):
             found.action, found.reason, found.into = "UPDATE", "the same with more detail", target
     if found.into is None:
-        ended = {id(e.old) for e in found.endings}
+        ended = {id(e.old) for e in found.supersessions}
         for me in mine:
             key = (me.fact.subject, me.fact.attribute)
-            living[key] = [x for x in (*living.get(key, ()), me) if id(x) not in ended]
+            active[key] = [x for x in (*active.get(key, ()), me) if id(x) not in ended]
     return found
 
 

@@ -15,7 +15,7 @@ from mnemos.reason.condense import filler_terms
 from mnemos.store.base import Store
 from mnemos.store.hashes import text_hash
 from mnemos.store.values import Entry
-from mnemos.text.update.decide import Compare, Key, Living, Statement, Verdicts, decide, since
+from mnemos.text.update.decide import ActiveFact, Compare, Key, NewStatement, Outcome, decide, since
 
 REST = 1  # content terms that a text may have beside its facts and still say nothing else
 
@@ -30,10 +30,10 @@ class Written:
 
 def state_facts(
     entries: Sequence[Entry], reasoner: Reasoner, mergeable: Iterable[bool], trust: Mapping[str, int]
-) -> list[Statement]:
+) -> list[NewStatement]:
     """Return the entries with what they state, and whether their source is trusted. O(text), some 60 us a chat turn."""
     return [
-        Statement(e, tuple(reasoner.facts(e.cube.text, e.cube.speaker, e.cube.at)), free, is_trusted(e.cube, trust))
+        NewStatement(e, tuple(reasoner.facts(e.cube.text, e.cube.speaker, e.cube.at)), free, is_trusted(e.cube, trust))
         for e, free in zip(entries, mergeable, strict=True)
     ]
 
@@ -45,7 +45,7 @@ def is_trusted(cube: MemCube, rules: Mapping[str, int]) -> bool:
 
 def write(
     store: Store,
-    statements: Sequence[Statement],
+    statements: Sequence[NewStatement],
     model: int | None,
     reasoner: Reasoner,
     trust: Mapping[str, int],
@@ -56,50 +56,50 @@ def write(
     Cost beside the rows: one lookup for the batch, and O(facts about the same thing).
     """
     with store.transaction():
-        living = _living(store, statements, trust)
-        twins = _twins(store, statements)
+        active = _active_facts(store, statements, trust)
+        duplicates = _duplicates(store, statements)
         texts: dict[str, tuple[str, list[tuple[int, int]]]] = {}
         batch = {s.cube.id: s for s in statements}
 
-        def covers(me: Living) -> bool:
+        def only_states(me: ActiveFact) -> bool:
             if me.cube in batch:
                 one = batch[me.cube]
                 spans = [(f.start, f.end) for f in one.facts] + [(d.span_start, d.span_end) for d in one.entry.dates]
-                return says_nothing_else(one.cube.text, spans)
+                return adds_nothing_else(one.cube.text, spans)
             if me.cube not in texts:
                 texts[me.cube] = _spans(store, me)
-            return says_nothing_else(*texts[me.cube])
+            return adds_nothing_else(*texts[me.cube])
 
-        verdicts: list[Verdicts] = []
+        outcomes: list[Outcome] = []
         for one in statements:
-            twin = twins.get(_twin_key(one)) if one.mergeable else None
-            if twin is not None:
-                verdicts.append(Verdicts("NOOP", "the same words are there", twin, others=(twin,)))
+            duplicate = duplicates.get(_duplicate_key(one)) if one.mergeable else None
+            if duplicate is not None:
+                outcomes.append(Outcome("NOOP", "the same words are there", duplicate, others=(duplicate,)))
                 continue
-            verdicts.append(decide(one, living, reasoner.compare, covers))
-            if one.mergeable and verdicts[-1].into is None:
-                twins.setdefault(_twin_key(one), one.cube.id)
-        added = [s for s, v in zip(statements, verdicts, strict=True) if v.into is None]
+            outcomes.append(decide(one, active, reasoner.compare, only_states))
+            if one.mergeable and outcomes[-1].into is None:
+                duplicates.setdefault(_duplicate_key(one), one.cube.id)
+        added = [s for s, v in zip(statements, outcomes, strict=True) if v.into is None]
         keys = dict(zip([s.cube.id for s in added], store.insert([s.entry for s in added], model), strict=True))
         store.facts.put(
             StoredFact(s.cube.id, keys[s.cube.id], i, f, since(s.entry, f))
             for s in added
             for i, f in enumerate(s.facts)
         )
-        confirmed = _merge(store, statements, verdicts, model)
-        _link(store, statements, verdicts)
-        _end(store, statements, verdicts, keys)
+        confirmed = _merge(store, statements, outcomes, model)
+        _link(store, statements, outcomes)
+        _end(store, statements, outcomes, keys)
         store.decisions.put(
             Decision(v.into or s.cube.id, s.cube.learned, v.action, v.reason, v.others, reasoner.name)
-            for s, v in zip(statements, verdicts, strict=True)
+            for s, v in zip(statements, outcomes, strict=True)
             if v.action != "ADD"
         )
-        there = store.get([v.into for v in verdicts if v.into] + [e for v in verdicts for e in _ended_new(v, keys)])
-    cubes = [there.get(v.into or s.cube.id, s.cube) for s, v in zip(statements, verdicts, strict=True)]
+        there = store.get([v.into for v in outcomes if v.into] + [e for v in outcomes for e in _ended_new(v, keys)])
+    cubes = [there.get(v.into or s.cube.id, s.cube) for s, v in zip(statements, outcomes, strict=True)]
     return Written(cubes, confirmed)
 
 
-def says_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+def adds_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     """Tell whether a text, with these parts cut out, has hardly a content word left."""
     left, done = [], 0
     for start, end in sorted(spans):
@@ -110,30 +110,32 @@ def says_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
     return len(found) <= REST
 
 
-def _living(store: Store, statements: Sequence[Statement], trust: Mapping[str, int]) -> dict[Key, list[Living]]:
+def _active_facts(
+    store: Store, statements: Sequence[NewStatement], trust: Mapping[str, int]
+) -> dict[Key, list[ActiveFact]]:
     about = [(f.subject, f.attribute) for s in statements for f in s.facts]
     stored = store.facts.find(about) if about else []
     cubes = store.get(sorted({f.cube for f in stored}))
-    living: dict[Key, list[Living]] = {}
+    active: dict[Key, list[ActiveFact]] = {}
     for f in stored:
         cube = cubes[f.cube]
-        one = Living(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, trust))
-        living.setdefault((f.fact.subject, f.fact.attribute), []).append(one)
-    return living
+        one = ActiveFact(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, trust))
+        active.setdefault((f.fact.subject, f.fact.attribute), []).append(one)
+    return active
 
 
-def _twin_key(one: Statement) -> tuple[int, str | None, str | None]:
+def _duplicate_key(one: NewStatement) -> tuple[int, str | None, str | None]:
     return text_hash(one.cube.text), one.cube.speaker, one.cube.role
 
 
-def _twins(store: Store, statements: Sequence[Statement]) -> dict[tuple[int, str | None, str | None], str]:
-    prints = [_twin_key(s)[0] for s in statements if s.mergeable]
+def _duplicates(store: Store, statements: Sequence[NewStatement]) -> dict[tuple[int, str | None, str | None], str]:
+    prints = [_duplicate_key(s)[0] for s in statements if s.mergeable]
     if not prints:
         return {}
     return {(p, speaker, role): i for p, i, speaker, role, session in store.duplicates(prints) if session is None}
 
 
-def _spans(store: Store, me: Living) -> tuple[str, list[tuple[int, int]]]:
+def _spans(store: Store, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a stored cube, and where its facts and dates stand."""
     if me.stored is None:
         return "", []
@@ -142,52 +144,54 @@ def _spans(store: Store, me: Living) -> tuple[str, list[tuple[int, int]]]:
     return cube.text, facts + [(d.span_start, d.span_end) for d in store.dates([n]).get(n, [])]
 
 
-def _merge(store: Store, statements: Sequence[Statement], verdicts: Sequence[Verdicts], model: int | None) -> list[str]:
+def _merge(
+    store: Store, statements: Sequence[NewStatement], outcomes: Sequence[Outcome], model: int | None
+) -> list[str]:
     """Write the next version of what is updated; return the ids of what was confirmed."""
     confirmed = []
-    for one, verdict in zip(statements, verdicts, strict=True):
-        if verdict.into is None:
+    for one, outcome in zip(statements, outcomes, strict=True):
+        if outcome.into is None:
             continue
-        confirmed.append(verdict.into)
-        if verdict.action == "UPDATE":
-            put_version(store, store.get([verdict.into])[verdict.into], one, model)
+        confirmed.append(outcome.into)
+        if outcome.action == "UPDATE":
+            put_version(store, store.get([outcome.into])[outcome.into], one, model)
     return confirmed
 
 
-def revise(store: Store, one: Statement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]) -> None:
+def revise(store: Store, one: NewStatement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]) -> None:
     """Store a statement as the next version of its cube, after deciding what it does to other cubes."""
     with store.transaction():
-        living = _living(store, [one], trust)
-        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
-        verdict = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
+        active = _active_facts(store, [one], trust)
+        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
+        outcome = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
         n = store.replace(one.entry, model)
         store.facts.put(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
-        _link(store, [one], [verdict])
-        _end(store, [one], [verdict], {one.cube.id: n})
-        if verdict.action != "ADD":
+        _link(store, [one], [outcome])
+        _end(store, [one], [outcome], {one.cube.id: n})
+        if outcome.action != "ADD":
             made = Decision(
-                one.cube.id, one.cube.learned, verdict.action, verdict.reason, verdict.others, reasoner.name
+                one.cube.id, one.cube.learned, outcome.action, outcome.reason, outcome.others, reasoner.name
             )
             store.decisions.put([made])
 
 
 def add_facts(
-    store: Store, one: Statement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
+    store: Store, one: NewStatement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
 ) -> None:
     """Add facts, numbered from `first`, to the version `n` of a cube that is stored, and do what follows from them."""
     with store.transaction():
-        living = _living(store, [one], trust)
-        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in living.items()}
-        verdict = decide(one, others, compare, lambda _: False)
+        active = _active_facts(store, [one], trust)
+        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
+        outcome = decide(one, others, compare, lambda _: False)
         store.facts.put(StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
-        _link(store, [one], [verdict])
-        _end(store, [one], [verdict], {one.cube.id: n})
+        _link(store, [one], [outcome])
+        _end(store, [one], [outcome], {one.cube.id: n})
         store.decisions.put(
-            [Decision(one.cube.id, store.clock(), verdict.action, verdict.reason, verdict.others, maker)]
+            [Decision(one.cube.id, store.clock(), outcome.action, outcome.reason, outcome.others, maker)]
         )
 
 
-def put_version(store: Store, old: MemCube, one: Statement, model: int | None) -> MemCube:
+def put_version(store: Store, old: MemCube, one: NewStatement, model: int | None) -> MemCube:
     """Write what a statement says as the next version of a cube that it refines."""
     cube = replace(
         old, text=one.cube.text, at=one.cube.at, learned=one.cube.learned, version=old.version + 1,
@@ -198,38 +202,38 @@ def put_version(store: Store, old: MemCube, one: Statement, model: int | None) -
     return cube
 
 
-def _link(store: Store, statements: Sequence[Statement], verdicts: Sequence[Verdicts]) -> None:
+def _link(store: Store, statements: Sequence[NewStatement], outcomes: Sequence[Outcome]) -> None:
     links: list[Link] = []
-    for one, verdict in zip(statements, verdicts, strict=True):
-        if verdict.into is None:
-            links += [Link(one.cube.id, old, "supports") for old in verdict.supports if old != one.cube.id]
-            links += [Link(one.cube.id, old, "contradicts") for old in verdict.contradicts]
-            links += [Link(e.by, e.old.cube, "supersedes") for e in verdict.endings if e.by != e.old.cube]
+    for one, outcome in zip(statements, outcomes, strict=True):
+        if outcome.into is None:
+            links += [Link(one.cube.id, old, "supports") for old in outcome.supports if old != one.cube.id]
+            links += [Link(one.cube.id, old, "contradicts") for old in outcome.contradicts]
+            links += [Link(e.by, e.old.cube, "supersedes") for e in outcome.supersessions if e.by != e.old.cube]
     if links:
         store.links.put(links, to_micros(statements[-1].cube.learned))
 
 
-def _ended_new(verdict: Verdicts, keys: dict[str, int]) -> list[str]:
-    return [e.old.cube for e in verdict.endings if e.old.cube in keys]
+def _ended_new(outcome: Outcome, keys: dict[str, int]) -> list[str]:
+    return [e.old.cube for e in outcome.supersessions if e.old.cube in keys]
 
 
 def _end(
     store: Store,
-    statements: Sequence[Statement],
-    verdicts: Sequence[Verdicts],
+    statements: Sequence[NewStatement],
+    outcomes: Sequence[Outcome],
     keys: dict[str, int],
 ) -> None:
     """Close the facts that have ended, and retire the cubes that say nothing else any more."""
     touched: dict[str, tuple[int, datetime]] = {}
-    for one, verdict in zip(statements, verdicts, strict=True):
+    for one, outcome in zip(statements, outcomes, strict=True):
         learned = to_micros(one.cube.learned)
-        for ending in verdict.endings:
-            name = ending.old.cube
-            facts = [ending.old.stored] if ending.old.stored else store.facts.of([keys[name]])
+        for supersession in outcome.supersessions:
+            name = supersession.old.cube
+            facts = [supersession.old.stored] if supersession.old.stored else store.facts.of([keys[name]])
             for fact in facts:
-                if fact is not None and fact.fact == ending.old.fact:
-                    store.facts.end(fact, ending.until, learned, ending.by)
-            touched[name] = (ending.until, one.cube.learned)
+                if fact is not None and fact.fact == supersession.old.fact:
+                    store.facts.end(fact, supersession.until, learned, supersession.by)
+            touched[name] = (supersession.until, one.cube.learned)
     retire_empty(store, touched)
 
 
@@ -242,8 +246,8 @@ def retire_empty(store: Store, touched: dict[str, tuple[int, datetime]]) -> list
             facts = [] if key is None else store.facts.of([key])
             if not facts or any(f.ended is None for f in facts):
                 continue
-            text, spans = _spans(store, Living(name, facts[0].fact, 0, 0, True, facts[0]))
-            if says_nothing_else(text, spans):
+            text, spans = _spans(store, ActiveFact(name, facts[0].fact, 0, 0, True, facts[0]))
+            if adds_nothing_else(text, spans):
                 store.lives.supersede(name, until, to_micros(learned))
                 retired.append(name)
     return retired

@@ -7,9 +7,9 @@ import { to } from "../route.js";
 import { may, say, wrote } from "../state.js";
 import { Choice, FaultBox, Line, Loaded, Marks, Meter, Press, Title } from "../ui.js";
 
-export const LAWS = ["ebbinghaus", "power", "heat", "layered", "use", "hebbian", "ttl", "fifo", "lru", "random"];
+export const LAWS = ["ebbinghaus", "power", "memoryos-heat", "layered", "hema", "hebbian", "ttl", "fifo", "lru", "random"];
 const LIMITS = [
-  ["below", "Archive what is weaker than"],
+  ["min_retention", "Archive what is weaker than"],
   ["cubes", "Memories kept in search, at most"],
   ["bytes", "Bytes of text in search, at most"],
   ["days", "Days since last used, at most"],

@@ -18,7 +18,7 @@ const KINDS = [
   "supports",
   "contradicts",
   "similar",
-  "recalled with",
+  "co-recalled",
   "derived from",
   "follows",
   "same entity",

@@ -13,7 +13,7 @@ export function View({ space }) {
   const start = useAction(async (signal) => {
     const done = await call("POST", inSpace(space, "consolidate"), { signal, body: {}, seconds: SECONDS });
     say(
-      `The run is done: ${told({ ...done, archived: done.faded.archived.length, erased: done.faded.erased.length })}.`,
+      `The run is done: ${told({ ...done, archived: done.forgotten.archived.length, erased: done.forgotten.erased.length })}.`,
     );
     wrote();
     of.retry();

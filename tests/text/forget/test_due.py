@@ -49,7 +49,7 @@ def test_a_policy_lets_go_of_what_taking_away_one_by_one_does(
     space = memory.space(f"s{next(NAMES)}")
     ids = [f"c{i}" for i in range(len(cubes))]
     space.add_many(
-        [{"content": "x" * length, "id": i} for i, (length, *_) in zip(ids, cubes, strict=True)], decide=False
+        [{"content": "x" * length, "id": i} for i, (length, *_) in zip(ids, cubes, strict=True)], reconcile=False
     )
     times = [to_micros(T0 - timedelta(days=len(cubes) - i)) for i in range(len(cubes))]
     with space.store.connection.write() as db:
@@ -67,15 +67,15 @@ def test_a_policy_lets_go_of_what_taking_away_one_by_one_does(
         return one_by_one(chosen, [math.exp((r[2] - now) / 5.0) for r in chosen], now, *limits)
 
     space.policy = Policy(
-        constants={"days": 5.0}, below=below, cubes=number, bytes=size, days=days,
+        constants={"days": 5.0}, min_retention=below, cubes=number, bytes=size, days=days,
         archived_cubes=archived, archived_days=archived_days,
     )  # fmt: skip
     active = [n for n, c in zip(ids, cubes, strict=True) if not c[3]]
     gone = expected(active, number, size, days, below)
-    told = space.fade(preview=True)
+    told = space.apply_policy(preview=True)
     assert set(told.archived) == gone
     later = [n for n in ids if n not in active or n in gone]
     assert set(told.erased) == expected(later, archived, None, archived_days, None)
     assert [*told.archived] == sorted(told.archived, key=lambda n: rows[n][2])  # the weakest first
-    done = space.fade()
+    done = space.apply_policy()
     assert (done.archived, set(done.erased)) == (told.archived, set(told.erased))

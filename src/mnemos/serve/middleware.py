@@ -1,0 +1,233 @@
+"""Checks of every request before any route: host, origin, key, rate and size. It also counts and logs requests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mnemos.serve import logs, problems, static
+from mnemos.serve.keys import Key, KeyStore
+from mnemos.serve.limits import Metrics, RateLimiter, ServerLimits
+
+OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # need no key, like the page's files
+DRAINED_DIGITS = 7  # a refused body is still read to its end if its Content-Length has at most this many digits
+IMPORT = re.compile(r"/v1/spaces/[^/]+/import")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+API_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+PAGE_HEADERS = [
+    (name.lower().encode(), value.encode()) for name, value in (SECURITY_HEADERS | static.SECURITY_HEADERS).items()
+]
+RESERVED_HEADERS = {b"x-request-id", *(name for name, _ in PAGE_HEADERS)}  # dropped if a route or an upstream sets them
+SINGLE_HEADERS = ("host", "origin", "authorization", "content-length", "idempotency-key")  # at most one of each
+
+
+class Guard:
+    """ASGI middleware that checks host, origin, key, rate and size of every request before it reaches a route.
+
+    It also counts and logs each request, matched by a route or not, and answers errors that no handler caught.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyStore, limits: ServerLimits, metrics: Metrics) -> None:
+        self.app = app
+        self.keys = keys
+        self.limits = limits
+        self.metrics = metrics
+        self.limiter = RateLimiter(limits.rate, limits.burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        start, status = time.perf_counter(), 0
+        request = logs.request_id(Headers(scope=scope).get("x-request-id"))
+        token = logs.REQUEST.set(request)
+        # route the path as it was sent, so that a name may contain a slash
+        raw = scope.get("raw_path")
+        scope["path"] = raw.decode("ascii", "replace") if raw else quote(scope["path"])
+        limited = LimitedBody(receive, self._max_size(scope), self.limits.body_seconds, _is_import(scope))
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                ours = PAGE_HEADERS if static.is_page(scope["path"]) else API_HEADERS
+                headers = [pair for pair in message["headers"] if pair[0] not in RESERVED_HEADERS]
+                message["headers"] = [*headers, *ours, (b"x-request-id", request.encode())]
+                if not limited.done and _too_long_to_drain(Headers(scope=scope)):
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        try:
+            if (problem := await self._serve(scope, limited, answer)) is not None and not status:
+                await problem(scope, receive, answer)  # else the response is cut off, which the reader notices
+        finally:
+            done = (_method(scope), _route(scope), status, time.perf_counter() - start)
+            self.metrics.count(*done)
+            logs.log_request(*done, key.id if (key := _key(scope)) is not None else None)
+            logs.REQUEST.reset(token)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """Serve a request; return a response to send if it failed, else None."""
+        try:
+            self._admit(scope)
+            await self.app(scope, receive, send)
+        except HTTPException as error:
+            return problems.of_http(error)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            return problems.of_defect(error, _route(scope))
+        return None
+
+    def _admit(self, scope: Scope) -> None:
+        headers = _headers(scope)
+        self._check_source(headers)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            raise HTTPException(400, "Content-Length must be a number.")
+        if int(length) > self._max_size(scope):
+            raise _too_large(self._max_size(scope))
+        address = f"from {(scope.get('client') or ('',))[0]}"
+        if is_open(scope["path"]):
+            self._check_rate(address)
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        key = self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
+        self._check_rate(address if key is None else key.id)
+        if key is None:
+            raise HTTPException(
+                401,
+                "a valid key is required. Send the header Authorization: Bearer KEY.",
+                {"WWW-Authenticate": 'Bearer realm="mnemos"'},
+            )
+        scope.setdefault("state", {})["key"] = key
+
+    def _check_source(self, headers: Mapping[str, str]) -> None:
+        """Refuse unknown host names (DNS rebinding) and requests from pages of other sites."""
+        host = headers.get("host", "")
+        if _host_name(host) not in self.limits.names:
+            raise HTTPException(421, "unknown host name. Start the server with --name HOST to accept it.")
+        origin = headers.get("origin")
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("none", "same-origin") or (origin is not None and _netloc(origin) != host.lower()):
+            raise HTTPException(403, "requests from pages of other sites are not allowed.")
+
+    def _check_rate(self, caller: str) -> None:
+        if wait := self.limiter.take(caller):
+            raise HTTPException(
+                429, f"too many requests. Try again in {wait} seconds (see Retry-After).", {"Retry-After": str(wait)}
+            )
+
+    def _max_size(self, scope: Scope) -> int:
+        return self.limits.import_body if _is_import(scope) else self.limits.body
+
+
+class LimitedBody:
+    """A `receive` that bounds a body in size and time, whatever its Content-Length says.
+
+    The whole body must arrive within `seconds`; of a streamed body, each part.
+    """
+
+    def __init__(self, receive: Receive, max_size: int, seconds: float, streamed: bool) -> None:
+        self.receive = receive
+        self.max_size = max_size
+        self.seconds = seconds
+        self.streamed = streamed
+        self.deadline = asyncio.get_running_loop().time() + seconds
+        self.size = 0
+        self.done = False
+
+    async def __call__(self) -> Message:
+        """Receive the next part. Raises HTTPException when it is late or the body too large."""
+        if self.done:  # the next message is the disconnect, at any time
+            return await self.receive()
+        try:
+            async with asyncio.timeout(self.seconds) if self.streamed else asyncio.timeout_at(self.deadline):
+                message = await self.receive()
+        except TimeoutError as error:
+            raise HTTPException(408, f"the body did not arrive within {self.seconds:g} seconds.") from error
+        self.size += len(message.get("body", b""))
+        self.done = not message.get("more_body", False)
+        if self.size > self.max_size:
+            raise _too_large(self.max_size)
+        return message
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the first header of each name. Raises HTTPException when one of `SINGLE_HEADERS` was sent twice."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1").lower()
+        if name in found and name in SINGLE_HEADERS:
+            raise HTTPException(400, f"the header {name} was sent more than once. Send it once.")
+        found.setdefault(name, value.decode("latin-1"))
+    return found
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path is served without a key; its response reveals nothing about any memory."""
+    return path in OPEN_PATHS or static.is_page(path)
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"the body is larger than {limit:,} bytes. Send it in parts.")
+
+
+def _key(scope: Scope) -> Key | None:
+    key: Key | None = scope.get("state", {}).get("key")
+    return key
+
+
+def _is_import(scope: Scope) -> bool:
+    return IMPORT.fullmatch(scope["path"]) is not None
+
+
+def _too_long_to_drain(headers: Headers) -> bool:
+    """Tell whether to close the connection instead of reading a refused body, whose sender then may miss the response."""
+    return "transfer-encoding" in headers or len(headers.get("content-length", "")) > DRAINED_DIGITS
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, lower case and without the port."""
+    return re.sub(r":\d*$", "", host.strip().lower()).removesuffix(".")
+
+
+def _netloc(origin: str) -> str:
+    try:
+        parts = urlsplit(origin.lower())
+    except ValueError:
+        return ""
+    return parts.netloc if parts.scheme in ("http", "https") else ""
+
+
+def _route(scope: Mapping[str, Any]) -> str:
+    if scope["path"] in OPEN_PATHS:
+        return str(scope["path"])
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "none"
+
+
+def _method(scope: Mapping[str, Any]) -> str:
+    method = str(scope["method"])
+    return method if method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"

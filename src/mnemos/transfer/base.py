@@ -1,0 +1,45 @@
+"""What an export reads and what an import writes to: `Space` has both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from mnemos.cube import MemCube, Page
+from mnemos.store.base import Store
+
+Progress = Callable[[int], None]
+
+
+class Exported(Protocol):
+    """A space whose cubes can be read."""
+
+    @property
+    def name(self) -> str:
+        """The name of the space."""
+        ...
+
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """Yield every cube with its versions."""
+        ...
+
+    def cubes(self, *, limit: int) -> Page:
+        """Return the current cubes in the order of writing, `limit` read at a time."""
+        ...
+
+
+class ImportTarget(Protocol):
+    """A space that cubes can be written to."""
+
+    @property
+    def store(self) -> Store:
+        """Where its cubes are looked up: which ids exist, and which were erased."""
+        ...
+
+    def add_many(self, messages: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> list[MemCube]:
+        """Store messages in one transaction, all or none."""
+        ...
+
+    def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
+        """Write what `dump` yielded, all or none; return how many cubes were added and how many were skipped."""
+        ...

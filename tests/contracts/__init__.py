@@ -1,0 +1,1 @@
+"""One suite a contract, over every registered method."""
