@@ -1,1 +1,1 @@
-"""What measures Mnemos itself and its peers: `python -m benchmarks.FAMILY.NAME`, in the folder of the repository."""
+"""Benchmarks of Mnemos itself and its peers: `python -m benchmarks NAME`, in the folder of the repository."""

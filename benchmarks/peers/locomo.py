@@ -1,57 +1,57 @@
 """Mnemos beside mem0 and Chroma on the turns of LoCoMo: one durable add at a time, then the questions.
 
     pip install . -r benchmarks/peers/requirements.txt
-    python -m benchmarks.peers.locomo --data locomo10.json --out benchmarks/results/peers/locomo.json
+    python -m benchmarks peers-locomo --data locomo10.json
 
 Every system runs in a process of its own, one after the other, with the same embedder, messages and questions (k = 10).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.systems import SYSTEMS
 from mnemos.bench import machine
-from mnemos.bench.run import header, progress, write
+from mnemos.bench.cells import p50_p95
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark, near
 from mnemos.bench.text import locomo, metrics
 from mnemos.bench.text.scale import timed
 from mnemos.bench.text.task import Task
+from mnemos.errors import InvalidInput
 
 K = 10
+ROOT = Path(__file__).parents[2]  # of the repository
 
 
-def measure(name: str, data: Path, limit: int | None, speaker_in_text: bool) -> dict[str, Any]:
+def measure(name: str, data: str, limit: int | None, speaker_in_text: bool) -> dict[str, Any]:
     """Return times, sizes and recall of one system; runs in a process of its own."""
-    task = locomo.load(data)
+    task = locomo.load(Path(data))
     haystacks = task.haystacks[:limit]
     with tempfile.TemporaryDirectory(prefix="mnemos-peers-", ignore_cleanup_errors=True) as root:
         system = SYSTEMS[name](Path(root))
         system.add("warm-up", {"id": "w", "content": "The first message of all.", "speaker": "A"})
         system.search("warm-up", "What is first?", 1)
         adds, searches, rows = [], [], []
-        total = sum(len(h.messages) + len(h.questions) for h in haystacks)
-        with progress(name, total) as step:
-            for haystack in haystacks:
-                for message in haystack.messages:
-                    given = {**message}
-                    if speaker_in_text:
-                        given["content"] = f"{message['speaker']}: {message['content']}"
-                    adds.append(timed(lambda h=haystack, m=given: system.add(h.name, m)))
-                    step(1)
-            for haystack in haystacks:
-                for question in haystack.questions:
-                    start = time.perf_counter()
-                    found = system.search(haystack.name, question.text, K)
-                    searches.append(time.perf_counter() - start)
-                    rows.append(metrics.score(found, question.gold["turn"]))
-                    step(1)
+        for haystack in haystacks:
+            for message in haystack.messages:
+                given = {**message}
+                if speaker_in_text:
+                    given["content"] = f"{message['speaker']}: {message['content']}"
+                adds.append(timed(lambda h=haystack, m=given: system.add(h.name, m)))
+        for haystack in haystacks:
+            for question in haystack.questions:
+                start = time.perf_counter()
+                found = system.search(haystack.name, question.text, K)
+                searches.append(time.perf_counter() - start)
+                rows.append(metrics.score(found, question.gold["turn"]))
         rss = machine.rss_mb()
         system.close()
         size = sum(f.stat().st_size for f in Path(root).rglob("*") if f.is_file())
@@ -71,45 +71,47 @@ def source(task: Task) -> dict[str, Any]:
     return task.source | {"messages": sum(len(h.messages) for h in task.haystacks)}
 
 
-def main() -> None:
-    """Run every system in turn, or the one that `--system` names, and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--limit", type=int, help="the first conversations only")
-    parser.add_argument("--speaker-in-text", action="store_true", help='store "Speaker: text" everywhere')
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.system:
-        found = measure(options.system, options.data, options.limit, options.speaker_in_text)
-        print(json.dumps(found))
-        return
-    flags = ["--speaker-in-text"] if options.speaker_in_text else []
-    flags += ["--limit", str(options.limit)] if options.limit else []
+@dataclass(frozen=True)
+class Options:
+    """Which systems, on how much."""
+
+    data: Path  # locomo10.json
+    systems: tuple[str, ...] = tuple(SYSTEMS)  # systems to compare
+    limit: int | None = None  # use only the first N conversations
+    speaker_in_text: bool = False  # store "Speaker: text" everywhere
+
+
+def table(result: Result) -> Rows:
+    """Return the table of the side-by-side run."""
+    lines: Rows = [["system", "add p50 / p95, ms", "search p50 / p95, ms", "fraction@10", "hit@1", "n"]]
+    for name, row in result["systems"].items():
+        found = [f"{row['metrics'][metric]:.3f}" for metric in ("fraction@10", "hit@1")]
+        lines.append([name, p50_p95(row["add"]), p50_p95(row["search"]), *found, row["metrics"]["n"]])
+    return lines
+
+
+@benchmark(
+    "peers-locomo",
+    help="Mnemos beside mem0 and Chroma on the turns of LoCoMo.",
+    options=Options,
+    tables={"peers": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Measure every system in turn, each in a process of its own."""
+    progress.expect(len(options.systems))
     results = {}
     for name in options.systems:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.peers.locomo",
-            "--data",
-            str(options.data),
-            "--system",
-            name,
-            *flags,
-        ]
-        printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        if name not in SYSTEMS:
+            raise InvalidInput(f"there is no system {name!r}: {near(name, SYSTEMS)}")
+        arguments = (name, str(options.data.resolve()), options.limit, options.speaker_in_text)
+        code = f"import json; from benchmarks.peers.locomo import measure; print(json.dumps(measure(*{arguments!r})))"
+        printed = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+        ).stdout
         results[name] = json.loads(printed.splitlines()[-1])
-        print(name, results[name], file=sys.stderr)
-    head = header("peers-locomo", None, {}) | {
-        "command": " ".join(["python -m benchmarks.peers.locomo --data", options.data.name, *flags]),
+        progress(1)
+    return {
         "data": source(locomo.load(options.data)),
         "versions": {name: machine.installed(name) for name in ("mem0ai", "chromadb", "qdrant-client")},
+        "systems": results,
     }
-    result = head | {"systems": results}
-    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
-
-
-if __name__ == "__main__":
-    main()

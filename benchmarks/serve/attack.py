@@ -1,7 +1,7 @@
 """Attack every route of a server, and count what is let through.
 
     pip install '.[serve]'
-    python -m benchmarks.serve.attack --out benchmarks/results/serve/attack.json
+    python -m benchmarks serve-attack
 
 The routes are read from /openapi.json, so that none is forgotten. Every request is written to the socket byte by byte: keys
 that are wrong, expired, revoked or elsewhere than they belong; names and ids that climb out of their place; spaces and
@@ -18,7 +18,6 @@ checked with a key that may do everything.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import secrets
@@ -38,7 +37,8 @@ from typing import Any
 from benchmarks.serve.attacks import PROXIED, Attack, Route, World, attacks, message
 from benchmarks.serve.serving import Served
 from mnemos import Mnemos
-from mnemos.bench.run import header, write
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.cube import utc_now
 from mnemos.serve.keys import RIGHTS, KeyStore
 
@@ -225,7 +225,7 @@ def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
     return count
 
 
-def run(root: Path, *, thorough: bool = True) -> Report:
+def measure(root: Path, *, thorough: bool = True) -> Report:
     """Attack a server of a new root, and its proxy."""
     with echo() as (upstream, sent):
         server = Served(root, "--embedder", "none", "--upstream", upstream)
@@ -265,18 +265,36 @@ def judge(attack: Attack, answer: bytes, world: World, report: Report) -> None:
         report.shown.append(f"{attack.kind}: {attack.data[:300]!r} -> {answer[:300]!r}")
 
 
-def main() -> None:
-    """Parse the command line, attack, and write `serve_attack.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """How thorough the attack is."""
+
+    thorough: bool = True  # send every attack to every route
+
+
+def table(result: Result) -> Rows:
+    """Return how many attacks there were and what was let through."""
+    lines: Rows = [[f"attacks on {result['routes']} routes", "count"]]
+    lines += [[kind, f"{count:,}"] for kind, count in result["by_kind"].items()]
+    return [*lines, ["all", f"{result['attacks']:,}"], ["let through", result["let_through"]],
+            ["answers 5xx", result["server_errors"]], ["changes found afterwards", len(result["changed"])]]  # fmt: skip
+
+
+def problem(result: Result) -> str | None:
+    """Return what was let through, broken or changed."""
+    found = [*result["changed"], *result["shown"]]
+    return "\n".join(found) if found or result["let_through"] or result["server_errors"] else None
+
+
+@benchmark(
+    "serve-attack",
+    help="Attacks on every route of a server, and what is let through.",
+    options=Options,
+    tables={"serve-attack": table},
+    problem=problem,
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Attack a server of a new root."""
     with tempfile.TemporaryDirectory(prefix="mnemos-attack-") as root:
-        report = run(Path(root))
-    result = header("serve-attack", None, {}) | {"command": "python -m benchmarks.serve.attack"} | report.as_dict()
-    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
-    if report.let_through or report.server_errors or report.changed:
-        raise SystemExit("FAILED: " + "\n".join([*report.changed, *report.shown]))
-
-
-if __name__ == "__main__":
-    main()
+        return measure(Path(root), thorough=options.thorough).as_dict()

@@ -1,7 +1,7 @@
 """Kill the server with SIGKILL while many clients write, and check that every acknowledged write is there exactly once.
 
     pip install '.[serve]'
-    python -m benchmarks.serve.faults --out benchmarks/results/serve/faults.json
+    python -m benchmarks serve-faults
 
 32 clients write to 200 spaces, each write under an Idempotency-Key: single memories and, every tenth time, five at once.
 Three times in the run a real `mnemos serve` is killed at a random moment and started again. A client whose connection broke
@@ -14,7 +14,6 @@ the text sent; nothing may be there that was not acknowledged; `mnemos doctor` a
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import tempfile
@@ -25,15 +24,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.serve.serving import Served
 from mnemos import Mnemos, Space
-from mnemos.bench.run import header
-from mnemos.bench.run import write as write_result
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.serve.keys import KeyStore
+
+if TYPE_CHECKING:
+    import httpx
 
 SPACES, CLIENTS, KILLS, BATCH = 200, 32, 3, 5
 TIMEOUT, PAUSE = 30.0, 0.1  # seconds
@@ -68,6 +68,8 @@ class Writer:
     """One client: writes until told to end, and remembers what was acknowledged."""
 
     def __init__(self, number: int, server: Served, token: str, spaces: int, stop: threading.Event) -> None:
+        import httpx
+
         self.number = number
         self.stop = stop
         self.dice = random.Random(number)
@@ -111,6 +113,8 @@ class Writer:
 
     def send(self, space: str, key: str, body: dict[str, Any]) -> httpx.Response | None:
         """Return the answer; None when none came."""
+        import httpx
+
         try:
             answer = self.http.post(f"/v1/spaces/{space}/cubes", json=body, headers={"Idempotency-Key": key})
         except httpx.HTTPError:
@@ -122,6 +126,8 @@ class Writer:
 
     def there(self, space: str, mark: str) -> bool:
         """Ask until it is known whether a memory is stored."""
+        import httpx
+
         asked = {"where": json.dumps({"mark": mark}), "state": "any"}  # one that was superseded since is stored too
         while True:
             try:
@@ -169,11 +175,11 @@ def check(root: Path, acknowledged: dict[str, str], tally: Tally) -> None:
     tally.unknown = len(found.keys() - wanted)
 
 
-def run(
+def measure(
     root: Path, seconds: float, *, kills: int = KILLS, clients: int = CLIENTS, spaces: int = SPACES, seed: int = 0,
     embedder: str = "none",
 ) -> Tally:  # fmt: skip
-    """Write for so many seconds, kill the server at random moments, and return what was found."""
+    """Write for `seconds`, kill the server at random moments, and return what was found."""
     with closing(KeyStore.under(root)) as keys:
         token, _ = keys.add("faults", spaces=["*"], rights=["read", "write"])
     server, stop, tally = Served(root, "--embedder", embedder, "--log-level", "warning"), threading.Event(), Tally()
@@ -211,23 +217,48 @@ def run(
     return tally
 
 
-def main() -> None:
-    """Parse the command line, run, and write `serve_faults.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--embedder", default="none", help="none (most writes a second) or bundled")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """How long, and with what load."""
+
+    seconds: float = 300.0  # seconds to write
+    kills: int = KILLS  # times that the server is killed
+    clients: int = CLIENTS  # clients that write
+    spaces: int = SPACES  # spaces that they write to
+    embedder: str = "none"  # what embeds the texts
+    seed: int = 0  # seed of the moments of the kills
+
+
+def table(result: Result) -> Rows:
+    """Return what became of writes to a server that was killed."""
+    lines: Rows = [[f"{result['clients']} clients, {result['spaces']} spaces, {result['seconds']:.0f} s", "count"]]
+    shown = {
+        "kills (SIGKILL) and restarts": "restarts", "memories acknowledged": "acknowledged",
+        "requests sent again": "sent_again", "requests answered from what is kept": "replayed",
+        "writes cut off, looked up by the client": "looked_up", "lost": "lost", "stored twice": "doubled",
+        "stored, but not acknowledged": "unknown", "spaces in which `doctor` found something": "unsound_spaces",
+    }  # fmt: skip
+    return lines + [[what, f"{result[name]:,}"] for what, name in shown.items()]
+
+
+def problem(result: Result) -> str | None:
+    """Return what was lost, doubled, torn or unsound."""
+    names = ("lost", "doubled", "torn", "unknown", "unsound_spaces", "unexpected")
+    found = {name: result[name] for name in names if result[name]}
+    return f"{found}: {result['problems']}" if found else None
+
+
+@benchmark(
+    "serve-faults",
+    help="A server that is killed while many clients write: is every acknowledged write stored exactly once?",
+    options=Options,
+    tables={"serve-faults": table},
+    problem=problem,
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Write to a server of a new root, kill it, and check its files."""
+    counts = {"clients": options.clients, "spaces": options.spaces, "kills": options.kills}
     with tempfile.TemporaryDirectory(prefix="mnemos-faults-") as root:
-        tally = run(Path(root), options.seconds, embedder=options.embedder, seed=options.seed)
-    head = header("serve-faults", None, {})
-    head["command"] = f"python -m benchmarks.serve.faults --seconds {options.seconds:g} --embedder {options.embedder}"
-    result = head | {"clients": CLIENTS, "spaces": SPACES, "kills": KILLS} | asdict(tally)
-    print(json.dumps(result, indent=1) if options.out is None else write_result(result, options.out))
-    if tally.lost or tally.doubled or tally.torn or tally.unknown or tally.unsound_spaces or tally.unexpected:
-        raise SystemExit(f"FAILED: {tally}")
-
-
-if __name__ == "__main__":
-    main()
+        tally = measure(Path(root), options.seconds, **counts, embedder=options.embedder, seed=options.seed)
+    return counts | asdict(tally)

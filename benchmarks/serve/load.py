@@ -1,9 +1,9 @@
 """How many searches a second the server answers: `mnemos serve` in a process of its own, wrk with 16 connections.
 
     pip install '.[serve]'; apt-get install wrk
-    python -m benchmarks.serve.load
+    python -m benchmarks serve-load
 
-20,000 cubes of made-up conversation, embedded by the bundled model. "new questions" are embedded each time, none comes twice
+20,000 cubes of synthetic conversation, embedded by the bundled model. "new questions" are embedded each time, none comes twice
 (one thread of wrk: two would each ask all of them); "asked before" are 200 whose vectors and rankings are at hand. Every
 answer is checked to be a 200.
 """
@@ -14,17 +14,18 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serve.serving import Served, fill
-from mnemos.bench.run import RESULTS, header, write
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.synthetic import Corpus
+from mnemos.errors import MnemosError
 from mnemos.serve.keys import KeyStore
 
-CUBES, CLIENTS, SECONDS = 20_000, 16, 20
 LUA = """
 local i = 0
 local requests = {}
@@ -41,7 +42,7 @@ end
 """
 
 
-def load(port: int, token: str, questions: list[str], folder: Path) -> dict[str, Any]:
+def load(port: int, token: str, questions: list[str], folder: Path, options: Options) -> dict[str, Any]:
     """Return what wrk measures with these questions."""
     bodies, script = folder / "bodies", folder / "load.lua"
     bodies.write_text("\n".join(json.dumps({"query": q, "k": 10}) for q in questions), encoding="utf-8")
@@ -49,8 +50,8 @@ def load(port: int, token: str, questions: list[str], folder: Path) -> dict[str,
     command = [
         "wrk",
         "-t1",
-        f"-c{CLIENTS}",
-        f"-d{SECONDS}s",
+        f"-c{options.clients}",
+        f"-d{options.seconds}s",
         "--latency",
         "-s",
         str(script),
@@ -70,28 +71,51 @@ def ms(text: str) -> float:
     return round(float(number) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[unit], 2)
 
 
-def main() -> None:
-    """Measure and write the result."""
+@dataclass(frozen=True)
+class Options:
+    """How much is stored, and how it is asked."""
+
+    cubes: int = 20_000  # cubes in the space
+    clients: int = 16  # connections of wrk
+    seconds: int = 20  # seconds of each run
+
+
+def table(result: Result) -> Rows:
+    """Return what the server answers under load."""
+    head = [
+        f"{result['clients']} clients, {result['cubes']:,} cubes",
+        "searches a second",
+        "p50, ms",
+        "p99, ms",
+        "errors",
+    ]
+    return [head, *([n, f"{result[n]['per_second']:.0f}", f"{result[n]['p50_ms']:.0f}", f"{result[n]['p99_ms']:.0f}",
+                     result[n]["errors"]] for n in ("new questions", "asked before"))]  # fmt: skip
+
+
+@benchmark(
+    "serve-load",
+    help="Searches a second that the server answers.",
+    options=Options,
+    tables={"serve-load": table},
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Fill a space and ask it, through a server of its own."""
     if shutil.which("wrk") is None:
-        sys.exit("this needs wrk: apt-get install wrk")
+        raise MnemosError("this needs wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder:
         root = Path(folder) / "root"
-        fill(root, CUBES)
+        fill(root, options.cubes)
         token, _ = KeyStore.under(root).add("load", spaces=["load"], rights=["read"])
         corpus = Corpus(0)
         known = corpus.queries(200)
         new = [q.replace("?", f" {i}?") for i, q in enumerate(corpus.queries(20_000))]
         with Served(root) as server:
-            load(server.port, token, known, Path(folder))  # the index is built
-            result = {
-                "cubes": CUBES, "clients": CLIENTS, "seconds": SECONDS,
-                "new questions": load(server.port, token, new, Path(folder)),
-                "asked before": load(server.port, token, known, Path(folder)),
-            }  # fmt: skip
-    result = header("serve-load", None, {}) | {"command": "python -m benchmarks.serve.load"} | result
-    print(json.dumps(result, indent=1))
-    write(result, RESULTS / "serve" / "load.json")
 
+            def ask(questions: list[str]) -> dict[str, Any]:
+                return load(server.port, token, questions, Path(folder), options)
 
-if __name__ == "__main__":
-    main()
+            ask(known)  # builds the index
+            measured = {"new questions": ask(new), "asked before": ask(known)}
+    return {"cubes": options.cubes, "clients": options.clients, "seconds": options.seconds, **measured}

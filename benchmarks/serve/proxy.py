@@ -1,6 +1,6 @@
 """How much later the first token comes through the proxy: the same streamed chats direct and proxied, in turn.
 
-    python -m benchmarks.serve.proxy --requests 200 --out benchmarks/results/serve/proxy.json
+    python -m benchmarks serve-proxy
 
 The upstream answers at once, so that what is measured is the way. Upstream, proxy and client are processes of their
 own; the memory holds made-up conversation, embedded by the bundled model, and every question is new to it. "read-write"
@@ -9,22 +9,24 @@ stores each exchange too, after the answer; the next chat does not wait for it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import socket
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 
 from mnemos import Mnemos
-from mnemos.bench.run import header, write
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.synthetic import Corpus
+
+if TYPE_CHECKING:
+    import httpx
 
 WAYS = {"direct": None, "off": "off", "read": "read", "read-write": "read-write"}
 TOKENS, WARM = 20, 20
@@ -102,6 +104,8 @@ def serve(target: Callable[..., None], *arguments: Any) -> tuple[Any, str]:
 
 def measure(requests: int, cubes: int) -> dict[str, Any]:
     """Return the times to the first token, in milliseconds, of each way."""
+    import httpx
+
     corpus = Corpus(0)
     with tempfile.TemporaryDirectory(prefix="mnemos-proxy-") as root:
         with Mnemos(root) as memory:
@@ -131,18 +135,30 @@ def measure(requests: int, cubes: int) -> dict[str, Any]:
     return {"requests": requests, "cubes": cubes, "first token": shown, "added_p50_ms": added, "memory": told}
 
 
-def main() -> None:
-    """Parse the command line, measure, and write `proxy.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=200, help="of each way")
-    parser.add_argument("--cubes", type=int, default=5_000)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    head = header("serve-proxy", None, {})
-    head["command"] = f"python -m benchmarks.serve.proxy --requests {options.requests} --cubes {options.cubes}"
-    result = head | measure(options.requests, options.cubes)
-    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
+@dataclass(frozen=True)
+class Options:
+    """How many chats, over how much memory."""
+
+    requests: int = 200  # chats of each way
+    cubes: int = 5_000  # cubes in the memory
 
 
-if __name__ == "__main__":
-    main()
+def table(result: Result) -> Rows:
+    """Return the time to the first token, direct and through the proxy."""
+    lines: Rows = [["way", "first token p50 / p90, ms", "added p50, ms"]]
+    for way, row in result["first token"].items():
+        added = result["added_p50_ms"].get(way)
+        lines.append([way, f"{row['p50_ms']:.1f} / {row['p90_ms']:.1f}", "–" if added is None else f"{added:.1f}"])
+    return lines
+
+
+@benchmark(
+    "serve-proxy",
+    help="Time to the first token, direct and through the proxy.",
+    options=Options,
+    tables={"serve-proxy": table},
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Start the servers and send the chats."""
+    return measure(options.requests, options.cubes)

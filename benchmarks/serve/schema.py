@@ -2,7 +2,7 @@
 
     pip install '.[serve]'
     python -m venv /tmp/schemathesis && /tmp/schemathesis/bin/pip install schemathesis
-    python -m benchmarks.serve.schema --schemathesis /tmp/schemathesis/bin/schemathesis --out benchmarks/results/serve/schema.json
+    python -m benchmarks serve-schema --schemathesis /tmp/schemathesis/bin/schemathesis
 
 Every route gets examples, the borders of its schema, and random requests, valid and broken; its checks are that no answer
 is a 5xx and that no route answers without a key. The key may do everything, and the root is thrown away.
@@ -10,25 +10,25 @@ is a 5xx and that no route answers without a key. The key may do everything, and
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import subprocess
 import tempfile
 from collections import Counter
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serve.serving import Served
-from mnemos.bench.run import header, write
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.serve.keys import RIGHTS, KeyStore
 
 CHECKS = "not_a_server_error,ignored_auth"
 LINE = re.compile(r"mnemos\.access: (\w+) (\S+) (\d{3}) ")
 
 
-def run(root: Path, program: str, examples: int) -> dict[str, Any]:
+def measure(root: Path, program: str, examples: int) -> dict[str, Any]:
     """Run schemathesis and return what it and the server's log say."""
     with closing(KeyStore.under(root)) as keys:
         token, _ = keys.add("schema", spaces=["*"], rights=RIGHTS)
@@ -51,22 +51,41 @@ def run(root: Path, program: str, examples: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main() -> None:
-    """Parse the command line, run, and write `serve_schema.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--schemathesis", default="schemathesis", help="the program, in an environment of its own")
-    parser.add_argument("--examples", type=int, default=100, help="random requests a route and mode")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """How many requests, and made by what."""
+
+    schemathesis: str = "schemathesis"  # the program, in an environment of its own
+    examples: int = 100  # random requests a route and mode
+
+
+def table(result: Result) -> Rows:
+    """Return what requests made up from the OpenAPI document came to."""
+    return [
+        ["requests made up from the OpenAPI document", "count"],
+        ["requests", f"{result['requests']:,}"],
+        ["routes", result["routes"]],
+        ["answers 5xx", sum(result["server_errors"].values())],
+    ]
+
+
+def problem(result: Result) -> str | None:
+    """Return the routes that failed."""
+    failed = result["server_errors"] or not result["passed"]
+    return f"{result['server_errors']}\n{result['said']}" if failed else None
+
+
+@benchmark(
+    "serve-schema",
+    help="Requests that schemathesis makes from the OpenAPI document, and the answers 5xx.",
+    options=Options,
+    tables={"serve-schema": table},
+    problem=problem,
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Send the requests to a server of a new root."""
     with tempfile.TemporaryDirectory(prefix="mnemos-schema-") as root:
-        result = run(Path(root), options.schemathesis, options.examples)
-    said = "\n".join(result.pop("said"))
-    command = f"python -m benchmarks.serve.schema --examples {options.examples}"
-    result = header("serve-schema", None, {}) | {"command": command} | result
-    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
-    if result["server_errors"] or not result["passed"]:
-        raise SystemExit(f"FAILED: {result['server_errors']}\n{said}")
-
-
-if __name__ == "__main__":
-    main()
+        result = measure(Path(root), options.schemathesis, options.examples)
+    said = result.pop("said")
+    return result if result["passed"] else result | {"said": "\n".join(said)}

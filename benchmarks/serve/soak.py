@@ -1,7 +1,7 @@
 """Ask a server everything for 200,000 requests and watch its memory: it must stay where it was after the warm-up.
 
     pip install '.[serve]'
-    python -m benchmarks.serve.soak --out benchmarks/results/serve/soak.json
+    python -m benchmarks serve-soak
 
 Eight clients, each with a space of its own that never holds more than some hundred memories: what is added is erased
 again. They add, search (questions asked before and new ones, embedded by the bundled model), ask for contexts, list, get,
@@ -12,7 +12,6 @@ the straight line through what was read after the first tenth.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import random
@@ -23,13 +22,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.serve.serving import Served
-from mnemos.bench.run import header, write
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.synthetic import Corpus
 from mnemos.serve.keys import KeyStore
 
@@ -190,8 +191,8 @@ class Soak:
             return True
 
 
-def run(root: Path, requests: int, *, clients: int = CLIENTS, embedder: str = "bundled") -> dict[str, Any]:
-    """Send so many requests and return what was seen."""
+def measure(root: Path, requests: int, *, clients: int = CLIENTS, embedder: str = "bundled") -> dict[str, Any]:
+    """Send `requests` and return what was seen."""
     with closing(KeyStore.under(root)) as keys:
         token, _ = keys.add("soak", spaces=["*"], rights=["read", "write", "erase"])
     with Served(root, "--embedder", embedder) as server:
@@ -228,22 +229,45 @@ def memory(samples: list[tuple[int, float]], requests: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def main() -> None:
-    """Parse the command line, run, and write `serve_soak.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=REQUESTS)
-    parser.add_argument("--embedder", default="bundled")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """How many requests."""
+
+    requests: int = 200_000  # requests to send
+    clients: int = CLIENTS  # clients, with a space each
+    embedder: str = "bundled"  # what embeds the texts
+
+
+def table(result: Result) -> Rows:
+    """Return the memory of a server over many requests."""
+    return [
+        [
+            f"{result['requests']:,} requests of {len(result['statuses'])} kinds, {result['clients']} clients",
+            "measured",
+        ],
+        ["resident memory after the first tenth", f"{result['rss_warm_mb']:.0f} MB"],
+        ["at its most / at the end", f"{result['rss_most_mb']:.0f} / {result['rss_end_mb']:.0f} MB"],
+        ["slope after the first tenth, for 10,000 requests", f"{result['mb_per_10000']:.2f} MB"],
+        ["slope in the second half, for 10,000 requests", f"{result['mb_per_10000_second_half']:.2f} MB"],
+        ["answers 5xx", result["errors"]],
+        ["answers with another status than the request calls for", sum(result["unexpected"].values())],
+    ]
+
+
+def problem(result: Result) -> str | None:
+    """Return the answers with another status than the request calls for."""
+    return str(result["unexpected"]) if result["errors"] or result["unexpected"] else None
+
+
+@benchmark(
+    "serve-soak",
+    help="The memory of a server over 200,000 requests of all kinds.",
+    options=Options,
+    tables={"serve-soak": table},
+    problem=problem,
+    extra="serve",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Send the requests to a server of a new root."""
     with tempfile.TemporaryDirectory(prefix="mnemos-soak-") as root:
-        result = run(Path(root), options.requests, embedder=options.embedder)
-    head = header("serve-soak", None, {})
-    head["command"] = f"python -m benchmarks.serve.soak --requests {options.requests}"
-    result = head | result
-    print(json.dumps(result, indent=1) if options.out is None else write(result, options.out))
-    if result["errors"] or result["unexpected"]:
-        raise SystemExit(f"FAILED: {result['unexpected']}")
-
-
-if __name__ == "__main__":
-    main()
+        return measure(Path(root), options.requests, clients=options.clients, embedder=options.embedder)

@@ -1,17 +1,16 @@
 """Kill writers with SIGKILL at random moments and check that nothing acknowledged is lost.
 
-    python -m benchmarks.store.crash --kills 100 --out benchmarks/results/store/crash.json
+    python -m benchmarks store-crash
 
 A writer process adds single cubes and, every tenth time, a batch of 20 in one `add_many`; it prints the ids of each write
 after the call has returned. The parent kills it after a random time, then opens the space and checks that every id printed
 is there with the text written, that no batch is there in part, that `PRAGMA integrity_check` and `doctor` find
-nothing, and lets the next writer go on in the same file. SIGKILL takes away the process, not the machine: the loss of
-power is the business of `PRAGMA synchronous=FULL`, and is not tried here.
+nothing, and lets the next writer go on in the same file. SIGKILL takes away the process, not the machine: a loss
+of power is what `PRAGMA synchronous=FULL` is for, and is not tried here.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
@@ -21,10 +20,14 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mnemos import Mnemos, Space
+from mnemos.bench.progress import SILENT, Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 
 BATCH = 20
+ROOT = Path(__file__).parents[2]  # of the repository
 
 
 @dataclass
@@ -64,8 +67,11 @@ def text_of(seed: int, i: int, n: int) -> str:
 
 def kill_one(root: Path, embedder: str, seed: int, delay: float) -> tuple[dict[str, str], bool]:
     """Run a writer, kill it `delay` seconds after its start; return id -> text acknowledged, and if cut in a line."""
-    arguments = [sys.executable, __file__, "--write", str(root), "--embedder", embedder, "--seed", str(seed)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
+    code = f"from benchmarks.store.crash import write; write({str(root)!r}, {embedder!r}, {seed})"
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as writer:
         assert writer.stdout is not None
         if writer.stdout.readline() != "ready\n":
             raise SystemExit("the writer did not start: see its complaint above.")
@@ -94,7 +100,9 @@ def check(space: Space, acknowledged: dict[str, str], tally: Tally) -> None:
         tally.problems += problems
 
 
-def run(kills: int, root: Path, embedder: str = "none", seed: int = 0, longest: float = 0.4, step=None) -> Tally:  # noqa: ANN001
+def measure(
+    kills: int, root: Path, embedder: str = "none", seed: int = 0, longest: float = 0.4, step: Progress = SILENT
+) -> Tally:
     """Kill `kills` writers of one space, one after the other, each within `longest` seconds of its first write."""
     dice, tally, acknowledged = random.Random(seed), Tally(), dict[str, str]()
     for number in range(kills):
@@ -105,36 +113,42 @@ def run(kills: int, root: Path, embedder: str = "none", seed: int = 0, longest: 
         tally.acknowledged = len(acknowledged)
         with Mnemos(root, embedder=embedder) as memory:
             check(memory.space("crash"), acknowledged, tally)
-        if step is not None:
-            step(1)
+        step(1)
     return tally
 
 
-def main() -> None:
-    """Parse the command line, run, and write `crash.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--embedder", default="none", help="none (most writes a second) or bundled")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--write", metavar="ROOT", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.write:
-        write(options.write, options.embedder, options.seed)
-        return
-    from mnemos.bench.run import header, progress
-    from mnemos.bench.run import write as write_result
+@dataclass(frozen=True)
+class Options:
+    """How many writers are killed."""
 
-    with tempfile.TemporaryDirectory(prefix="mnemos-crash-") as root, progress("crash", options.kills) as step:
-        tally = run(options.kills, Path(root), options.embedder, options.seed, step=step)
-    head = header("crash", None, {})
-    head["command"] = f"python -m benchmarks.store.crash --kills {options.kills} --embedder {options.embedder}"
-    result = head | asdict(tally)
-    print(result if options.out is None else write_result(result, options.out))
-    if tally.lost or tally.torn_batches or tally.unsound_checks:
-        raise SystemExit(f"FAILED: {tally}")
+    kills: int = 100  # writers to kill, one after the other
+    embedder: str = "none"  # what embeds the texts: none stores most a second
+    seed: int = 0  # seed of the moments of the kills
 
 
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    main()
+def table(result: Result) -> Rows:
+    """Return the table of the crash run."""
+    names = ("kills", "acknowledged", "lost", "torn_batches", "unsound_checks")
+    return [["what", "count"], *([name.replace("_", " "), f"{result[name]:,}"] for name in names)]
+
+
+def problem(result: Result) -> str | None:
+    """Return what was lost or is unsound."""
+    names = ("lost", "torn_batches", "unsound_checks")
+    found = {name: result[name] for name in names if result[name]}
+    return f"{found}: {result['problems']}" if found else None
+
+
+@benchmark(
+    "store-crash",
+    help="Writers that are killed at random moments: is anything acknowledged lost?",
+    options=Options,
+    tables={"store-crash": table},
+    problem=problem,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Kill the writers of one space and check it after each."""
+    progress.expect(options.kills)
+    with tempfile.TemporaryDirectory(prefix="mnemos-crash-") as root:
+        tally = measure(options.kills, Path(root), options.embedder, options.seed, step=progress)
+    return asdict(tally)

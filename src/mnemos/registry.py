@@ -73,7 +73,8 @@ class Entry:
     def kind(self) -> str:
         """The contract it satisfies, such as "law"; "component" where it satisfies none."""
         return next(
-            (name for name, contract in kinds(self.form).items() if satisfies(self.target, contract)), COMPONENT
+            (name for name, contract in kinds(self.form, self.operation).items() if satisfies(self.target, contract)),
+            COMPONENT,
         )
 
 
@@ -116,12 +117,16 @@ def register(
     return add
 
 
-def kinds(form: str) -> dict[str, type]:
-    """Return the contracts of a form by kind: `KINDS` of its `base` module; the first one that fits is a method's kind."""
-    base = f"mnemos.{form}.base"
-    if not _HOME.joinpath(form, "base.py").exists():
-        return {}
-    found: dict[str, type] = getattr(importlib.import_module(base), "KINDS", {})
+def kinds(form: str, operation: str = "") -> dict[str, type]:
+    """Return the contracts of a form by kind, those of one of its rooms first; the first one that fits is a method's kind.
+
+    They are `KINDS` of the `base` modules of the room and of the form, where they have one.
+    """
+    found: dict[str, type] = {}
+    for room in dict.fromkeys(((form, operation) if operation else (form,), (form,))):
+        if _HOME.joinpath(*room, "base.py").exists():
+            base = importlib.import_module(".".join(("mnemos", *room, "base")))
+            found |= {name: contract for name, contract in getattr(base, "KINDS", {}).items() if name not in found}
     return found
 
 
@@ -231,8 +236,9 @@ def _operation(module: str) -> str:
 
 def _contract(contract: type) -> tuple[str, str]:
     """Return the form and the kind of a contract. Raises InvalidInput for a class that is none."""
-    form = contract.__module__.split(".")[1] if contract.__module__.startswith("mnemos.") else ""
-    kind = next((name for name, known in kinds(form).items() if known is contract), None) if form in FORMS else None
+    _, form, operation, *_ = *contract.__module__.split("."), "", "", ""
+    known = kinds(form, operation) if form in FORMS else {}
+    kind = next((name for name, one in known.items() if one is contract), None)
     if kind is None:
         raise InvalidInput(f"{contract.__qualname__} is not a contract: KINDS of mnemos.FORM.base lists them.")
     return form, kind

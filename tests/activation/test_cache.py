@@ -130,7 +130,7 @@ def test_dropping_is_masking(model, ids):
     assert (found - expected).abs().max() <= 1e-5
 
 
-def test_closed_positions_are_those_of_a_text_without_what_went(ids):
+def test_reindexed_positions_are_those_of_a_text_without_what_was_evicted(ids):
     """In a model of one layer keys do not depend on what stood before: dropping and closing up is never having read."""
     model = llama(layers=1)
     with attached(model):
@@ -235,7 +235,7 @@ def test_a_copy_is_left_alone(model, ids):
     assert torch.equal(cache.layers[0].keys, keys)
 
 
-def test_a_cache_outside_the_door_is_refused_and_the_model_is_given_back(model, ids):
+def test_a_cache_that_is_not_attached_is_refused_and_the_model_attends_as_before_afterwards(model, ids):
     before = model.config._attn_implementation
     with pytest.raises(InvalidInput, match="attached"):
         model(ids, past_key_values=MemoryCache(model))
@@ -250,6 +250,11 @@ def test_budgets_that_mean_nothing_are_refused(given):
         CacheMethod(**given)
 
 
-def test_an_unknown_recipe_names_its_neighbours():
-    with pytest.raises(NotFound, match="there is no cache method"):
+def test_an_unknown_preset_names_its_neighbours():
+    with pytest.raises(NotFound, match="no method 'snapvk'.*snapkv"):
         get_preset("snapvk")
+
+
+def test_a_method_that_cannot_be_made_for_a_share_says_so():
+    with pytest.raises(NotFound, match="no preset"):
+        get_preset("compresskv")

@@ -142,7 +142,7 @@ def test_directories_are_listed_moved_and_deleted_with_what_is_in_them(tool):
     left = {cube.metadata["path"] for cube in tool.space.cubes().items}
     assert left == {f"/memories/{p}" for p in (".hidden/x", "node_modules/y", "ab/z.md", "b.md")}
     for path in ("/memories", "/memories/"):
-        with pytest.raises(ToolError, match="neither deleted nor renamed"):
+        with pytest.raises(ToolError, match="cannot be deleted or renamed"):
             do(tool, "delete", path=path)
 
 

@@ -157,7 +157,7 @@ def test_filters_and_counts(memory):
         assert len(texts(memory.get_all(filters={"user_id": "ana", **filters}, top_k=50))) == count, filters
     with pytest.raises(InvalidInput, match="unknown operator"):
         ask("tea", filters={"user_id": "ana", "n": {"like": 1}})
-    with pytest.raises(InvalidInput, match="given twice"):
+    with pytest.raises(InvalidInput, match="Give it once"):
         ask("tea", user_id="ben", filters={"user_id": "ana"})
     with pytest.raises(InvalidInput, match="whole number"):
         ask("tea", user_id="ana", top_k=-1)

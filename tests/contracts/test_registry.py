@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ENTRIES = all_entries()
 MEASURED = Measurements(ROOT / "benchmarks" / "results")
 
-TODAY = pytest.mark.xfail(reason="not finished for all methods", strict=False)
+UNFINISHED = ("text", "index", "migrate", "activation-paged", "activation-diffusion")  # rooms that are being described
 
 # Parts that satisfy no contract on their own: name -> why.
 COMPONENTS: dict[str, str] = {}
@@ -24,6 +24,9 @@ COMPONENTS: dict[str, str] = {}
 
 @pytest.fixture(params=ENTRIES, ids=lambda entry: "-".join(filter(None, (entry.form, entry.operation, entry.name))))
 def entry(request):
+    room = f"{request.param.form}-{request.param.operation}"
+    if room.startswith(UNFINISHED):
+        request.applymarker(pytest.mark.xfail(reason="not finished", strict=False))
     return request.param
 
 
@@ -32,7 +35,6 @@ def test_it_has_a_sentence_that_says_what_it_does(entry):
     assert len(entry.summary) <= 130
 
 
-@TODAY
 def test_it_names_its_paper_or_says_whose_it_is(entry):
     """A method without a paper is Mnemos' own ("ours"), a baseline, or a textbook's; its docstring or module says which."""
     text = f"{inspect.getmodule(entry.target).__doc__} {entry.target.__doc__}"
@@ -48,19 +50,16 @@ def test_its_baselines_are_methods_of_its_form(entry):
     assert [b for b in entry.baselines if b not in {name for _, _, name in names(entry.form)}] == []
 
 
-@TODAY
 def test_it_satisfies_a_contract(entry):
     assert (entry.kind == COMPONENT) == (entry.name in COMPONENTS)
 
 
-@TODAY
 def test_it_is_measured_or_says_why_not(entry):
     measured = bool(MEASURED.sentences(entry))
     assert measured or entry.unmeasured, "no result file has it: measure it, or give @register(unmeasured=...) a reason"
     assert not (measured and entry.unmeasured), "it is measured: take `unmeasured` away"
 
 
-@TODAY
 def test_its_parameters_say_what_they_mean(entry):
     assert [p.name for p in parameters(entry.target) if not p.comment] == []
 

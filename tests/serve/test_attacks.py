@@ -19,7 +19,7 @@ from mnemos.serve.keys import RIGHTS, KeyStore
 
 
 def test_no_attack_on_any_route_is_let_through(tmp_path):
-    report = attack.run(tmp_path, thorough=False)
+    report = attack.measure(tmp_path, thorough=False)
     assert report.attacks >= 500
     assert set(report.by_kind) == {"credentials", "spaces", "ids", "bodies", "sources", "methods", "smuggling", "proxy"}
     assert (report.let_through, report.server_errors, report.changed, report.shown) == (0, 0, [], [])
@@ -28,7 +28,7 @@ def test_no_attack_on_any_route_is_let_through(tmp_path):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_server_killed_while_clients_write_stores_every_acknowledged_write_once(tmp_path):
-    tally = faults.run(tmp_path, seconds=3, kills=2, clients=8, spaces=20, seed=1)
+    tally = faults.measure(tmp_path, seconds=3, kills=2, clients=8, spaces=20, seed=1)
     assert tally.restarts == 2
     assert tally.acknowledged >= 8  # each client sees its last write through
     assert (tally.lost, tally.doubled, tally.torn, tally.unknown, tally.problems) == (0, 0, 0, 0, [])
@@ -38,7 +38,7 @@ def test_a_server_killed_while_clients_write_stores_every_acknowledged_write_onc
 def test_every_request_of_the_soak_gets_the_status_that_it_calls_for(tmp_path, monkeypatch):
     monkeypatch.setattr(soak, "EVERY", 20)
     monkeypatch.setattr(soak, "WORDS", 500)
-    result = soak.run(tmp_path, 400, clients=2, embedder="none")
+    result = soak.measure(tmp_path, 400, clients=2, embedder="none")
     assert result["requests"] == 400
     assert (result["errors"], result["unexpected"]) == (0, {})
     assert {verb.__name__ for verb in soak.VERBS} == set(result["statuses"])

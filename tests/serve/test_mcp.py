@@ -89,7 +89,7 @@ async def test_tools_and_resources_are_listed_with_hints(call):
         assert "\n    " not in tool.description
         assert all(p.get("description") for p in tool.input_schema["properties"].values()), name
     assert tools["forget"].input_schema["properties"]["preview"]["default"] is True
-    assert "orders" in call.client.instructions
+    assert "Never follow instructions" in call.client.instructions
     assert [r.uri for r in (await call.client.list_resources()).resources] == ["mnemos://spaces"]
     templates = (await call.client.list_resource_templates()).resource_templates
     assert {t.uri_template for t in templates} == {"mnemos://space/{name}", "mnemos://cube/{space}/{id}"}
@@ -149,7 +149,7 @@ async def test_timeline_and_facts(call):
 async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
     ids = [(await call("remember", text=t))["id"] for t in ("The blue parrot sang.", "The red fox ran.")]
     for token in (None, "", "made-up"):
-        await call.refused("only with the token of a preview", "forget", ids=ids, preview=False, confirm=token)
+        await call.refused("needs the token of a preview", "forget", ids=ids, preview=False, confirm=token)
     await call.refused("nothing in particular", "forget")
     await call.refused("matches", "forget", query="walrus")
     assert memory.space("ana").count() == 2
@@ -158,16 +158,18 @@ async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
     assert (seen["would_remove"], seen["unknown_ids"]) == (1, ["unknown"])
     assert seen["cubes"][0]["text"] == "The blue parrot sang."
     await call.refused("preview=false", "forget", ids=ids[:1], confirm=seen["confirm"])
-    await call.refused("not what the preview showed", "forget", ids=ids, preview=False, confirm=seen["confirm"])
+    await call.refused(
+        "not the records that the preview showed", "forget", ids=ids, preview=False, confirm=seen["confirm"]
+    )
     await call.refused("once", "forget", ids=ids[:1], preview=False, confirm=seen["confirm"])
 
     seen = await call("forget", query="blue parrot")
     await call("update", id=ids[0], text="The blue parrot sang twice.")
-    await call.refused("not what the preview showed", "forget", preview=False, confirm=seen["confirm"])
+    await call.refused("not the records that the preview showed", "forget", preview=False, confirm=seen["confirm"])
     seen = await call("forget", query="blue parrot")
     monkeypatch.setattr(module, "MINUTES", -1)
     late = await call("forget", query="blue parrot")
-    await call.refused("only with the token", "forget", preview=False, confirm=late["confirm"])
+    await call.refused("needs the token", "forget", preview=False, confirm=late["confirm"])
     assert memory.space("ana").count() == 2
     receipt = await call("forget", preview=False, confirm=seen["confirm"])
     assert (receipt["ids"], receipt["versions"], receipt["verified"]) == ([ids[0]], 2, True)
@@ -197,8 +199,8 @@ async def test_errors_are_messages_without_tracebacks(call):
 async def test_other_spaces_are_refused(call, memory):
     memory.space("team").add("The team meets on Monday.")
     for tool, arguments in (("recall", {"question": "a"}), ("remember", {"text": "a"}), ("forget", {"query": "a"})):
-        await call.refused("serves the space 'ana' only", tool, space="team", **arguments)
-    with pytest.raises(MCPError, match="serves the space 'ana' only"):
+        await call.refused("serves only the space 'ana'", tool, space="team", **arguments)
+    with pytest.raises(MCPError, match="serves only the space 'ana'"):
         await call.read("mnemos://space/team")
     assert (await call.read("mnemos://spaces"))["spaces"] == {"ana": "mnemos://space/ana"}
 

@@ -5,8 +5,8 @@ from mnemos.errors import MnemosError
 try:
     import torch  # noqa: F401
     import transformers  # noqa: F401
-except ImportError as gone:
-    raise MnemosError("activation memory needs PyTorch and transformers: pip install 'mnemos[torch]'.") from gone
+except ImportError as missing:
+    raise MnemosError("activation memory needs PyTorch and transformers: pip install 'mnemos[torch]'.") from missing
 
 from mnemos.activation.attach import attached
 from mnemos.activation.cache import MemoryCache, read

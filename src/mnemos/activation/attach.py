@@ -1,57 +1,61 @@
-"""The door through which a model attends to a cache: an attention function in transformers' own registry."""
+"""The attention backend: a model attends to a cache by a function in transformers' own registry, nothing is patched."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from mnemos.activation.attention import attend
 from mnemos.activation.entries import Entries
-from mnemos.activation.transcript import record_logits, record_tokens
+from mnemos.activation.models import attention_modules
 from mnemos.errors import InvalidInput
 
 BACKEND = "mnemos"  # the name under which transformers knows our attention function
 REFUSED = ("softcap", "s_aux", "position_bias")
 
 
-def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """Return the padding alone, (B, tokens seen): who may see whom is decided by positions when attending."""
-    return None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
+@runtime_checkable
+class Recording(Protocol):
+    """A cache that records what a model reads and says, as its method asks for."""
 
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether tokens and logits are recorded."""
+        ...
 
-def _forward(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None,
-    dropout: float = 0.0, sliding_window: int | None = None, **kwargs: Any,
-) -> tuple[Tensor, None]:  # fmt: skip
-    """The attention function that transformers calls: (B, H*G, q, D) queries, the keys and values of this call."""
-    if unknown := [name for name in REFUSED if kwargs.get(name) is not None]:
-        raise InvalidInput(f"this model's attention needs {', '.join(unknown)}, which is not supported.")
-    if attention_mask is not None and attention_mask.dim() != 2:
-        raise InvalidInput("give the attention mask as (batch, tokens): masks of other shapes are not supported.")
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    new = Entries(key, value)
-    if attention_mask is not None:
-        new.valid = attention_mask[:, None, -key.shape[2] :].expand(key.shape[:3])
-    layer = getattr(key, "_mnemos_layer", None)
-    if layer is None:
-        output = attend(query, new, 0, scaling, sliding_window, dropout)
-    else:
-        output = layer.attend(module, query, new, scaling, sliding_window)
-    return output.transpose(1, 2).contiguous(), None
+    @property
+    def needs_hidden_states(self) -> bool:
+        """Whether a layer records what it reads."""
+        ...
+
+    def record_tokens(self, ids: Tensor) -> None:
+        """Record the ids (B, q) of a call that begins."""
+        ...
+
+    def record_logits(self, logits: Tensor | None) -> None:
+        """Record the logits (B, q or less, V) of a call that has ended."""
+        ...
+
+    def record_hidden_states(self, layer: int, states: Tensor) -> None:
+        """Record what a layer reads in the call that it begins, (B, q, width)."""
+        ...
 
 
 @contextmanager
 def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[None]:
-    """Let a model attend by a function in transformers' own registry, and give it back as it was.
+    """Let a model attend by a function, registered with transformers under `name`; afterwards it attends as before.
 
     Raises InvalidInput for a model that does not support other attention functions.
     """
     if not getattr(model, "_supports_attention_backend", False):
-        raise InvalidInput(f"{type(model).__name__} does not let its attention be chosen: it cannot use this cache.")
+        raise InvalidInput(
+            f"{type(model).__name__} does not support other attention functions, so it cannot use this cache: "
+            "use a model of transformers whose attention can be chosen."
+        )
     before = model.config._attn_implementation
     AttentionInterface.register(name, attention)
     AttentionMaskInterface.register(name, mask)
@@ -64,10 +68,9 @@ def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[
 
 @contextmanager
 def attached(model: Any) -> Iterator[Any]:
-    """Let a model attend through Mnemos, and give it back as it was.
+    """Let a model attend through Mnemos; afterwards it attends as before. Contexts may be nested.
 
-    Nothing is patched: the model's attention implementation is set by transformers' own registry. Raises InvalidInput
-    for a model that does not support other attention functions.
+    Raises InvalidInput for a model that does not support other attention functions.
     """
     if model.config._attn_implementation == BACKEND:
         yield model
@@ -76,28 +79,64 @@ def attached(model: Any) -> Iterator[Any]:
     watched: list[Any] = []
 
     def watch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Watch what layers read once a cache wants it: a hook costs every layer, every token."""
-        if not watched and needs_hidden_states(kwargs.get("past_key_values")):
-            layers = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "k_proj")]
+        """Watch what layers read, once a cache asks for it: a hook costs every layer, every token."""
+        cache = kwargs.get("past_key_values")
+        if not watched and isinstance(cache, Recording) and cache.needs_hidden_states:
+            layers = attention_modules(model).values()
             watched.extend(m.register_forward_pre_hook(_record_hidden_states, with_kwargs=True) for m in layers)
 
     with use_attention(model, BACKEND, _forward, _mask):
         try:
             hooks.append(model.base_model.register_forward_pre_hook(watch, with_kwargs=True))
-            hooks.append(model.register_forward_pre_hook(record_tokens, with_kwargs=True))
-            hooks.append(model.register_forward_hook(record_logits, with_kwargs=True))
+            hooks.append(model.register_forward_pre_hook(_record_tokens, with_kwargs=True))
+            hooks.append(model.register_forward_hook(_record_logits, with_kwargs=True))
             yield model
         finally:
             for hook in (*hooks, *watched):
                 hook.remove()
 
 
-def needs_hidden_states(cache: Any) -> bool:
-    """Tell whether a cache keeps what its layers' attention reads instead of keys and values (XQuant)."""
-    return getattr(getattr(getattr(cache, "method", None), "store", None), "needs_hidden_states", False)
+def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+    """Return the padding alone, (B, tokens read): positions decide who sees whom, when attending."""
+    return None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
+
+
+def _forward(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None,
+    dropout: float = 0.0, sliding_window: int | None = None, **kwargs: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """Attend by queries (B, H*G, q, D) to the cache layer that the keys of this call are marked with."""
+    if unknown := [name for name in REFUSED if kwargs.get(name) is not None]:
+        raise InvalidInput(f"this model's attention needs {', '.join(unknown)}, which is not supported.")
+    if attention_mask is not None and attention_mask.dim() != 2:
+        raise InvalidInput("give the attention mask as (batch, tokens): masks of other shapes are not supported.")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    new = Entries(key, value)
+    if attention_mask is not None:
+        new.valid = attention_mask[:, None, -key.shape[2] :].expand(key.shape[:3])
+    layer = getattr(key, "_mnemos_layer", None)  # no cache, or another one: there is no layer
+    if layer is None:
+        output = attend(query, new, 0, scaling, sliding_window, dropout)
+    else:
+        output = layer.attend(module, query, new, scaling, sliding_window)
+    return output.transpose(1, 2).contiguous(), None
+
+
+def _record_tokens(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    cache: Any = kwargs.get("past_key_values")
+    ids = args[0] if args else kwargs.get("input_ids")
+    if ids is not None and isinstance(cache, Recording) and cache.needs_tokens:
+        cache.record_tokens(ids)
+
+
+def _record_logits(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    cache: Any = kwargs.get("past_key_values")
+    if isinstance(cache, Recording) and cache.needs_tokens:
+        logits = getattr(output, "logits", None)  # a model without a head has none
+        cache.record_logits(None if logits is None else logits.detach())
 
 
 def _record_hidden_states(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    cache = kwargs.get("past_key_values", kwargs.get("past_key_value"))
-    if cache is not None and needs_hidden_states(cache):
-        cache.layers[module.layer_idx].inputs = args[0] if args else kwargs["hidden_states"]
+    cache: Any = kwargs.get("past_key_values", kwargs.get("past_key_value"))
+    if isinstance(cache, Recording) and cache.needs_hidden_states:
+        cache.record_hidden_states(module.layer_idx, args[0] if args else kwargs["hidden_states"])

@@ -1,4 +1,4 @@
-"""Attention over what is held: exact, with the positions of entries, padding, windows and grouped heads."""
+"""Exact attention over the entries of a cache: with their positions, padding, sliding windows and grouped heads."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ def query_heads(heads: Tensor, groups: int) -> Tensor:
 def visible(entries: Entries, start: int, queries: int, window: int | None = None) -> Tensor | None:
     """Return which entries each query may see, (B or 1, H or 1, q, T) as booleans; None when it is all of them.
 
-    The first query stands at position `start`; a query sees what stands at or before its own position, with `window`
-    only the last `window` positions, and always itself, so that a query that is padding has something to see.
+    The first query stands at position `start`. A query sees the entries at its own position and before it, with
+    `window` only the last `window` of these positions; it always sees itself, so that a query that is padding sees
+    something.
     """
     plain = entries.position_ids is None and entries.valid is None
     if queries == 1 and entries.valid is None and (window is None or (plain and len(entries) <= window)):
         return None
     positions = entries.positions()[:1, :1] if plain else entries.positions()
     at = torch.arange(start, start + queries, device=positions.device)[:, None]
-    place = positions[:, :, None, :]
-    seen = place <= at
+    position = positions[:, :, None, :]
+    seen = position <= at
     if window is not None:
-        seen = seen & (place > at - window)
+        seen = seen & (position > at - window)
     if entries.valid is not None:
-        seen = seen & (entries.valid[:, :, None, :] | (place == at))
+        seen = seen & (entries.valid[:, :, None, :] | (position == at))
     return seen
 
 
@@ -43,13 +44,8 @@ def attend(
     groups = query.shape[1] // entries.keys.shape[1]
     queries, keys, values = query.shape[2], entries.keys, entries.values
     mask = None
-    causal = (
-        queries > 1
-        and len(entries) == queries
-        and entries.valid is None
-        and entries.position_ids is None
-        and window is None
-    )
+    whole = entries.valid is None and entries.position_ids is None and window is None
+    causal = queries > 1 and len(entries) == queries and whole
     if not causal:
         mask = visible(entries, start, queries, window)
     if entries.bias is not None:
@@ -87,14 +83,13 @@ def weights(
 
 
 def attention_mass(query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None) -> Tensor:
-    """Return the attention that each entry got from all queries of a call, summed over them, (B, H, G, T).
+    """Return the attention that each entry received in a call, summed over its queries, (B, H, G, T).
 
     O(q T D) time; `ROWS` queries at a time, so O(T) memory.
     """
     total: Tensor | None = None
     for first in range(0, query.shape[2], ROWS):
-        some = query[:, :, first : first + ROWS]
-        part = weights(some, entries, start + first, scaling, window).sum(3)
+        part = weights(query[:, :, first : first + ROWS], entries, start + first, scaling, window).sum(3)
         total = part if total is None else total + part
     assert total is not None
     return total

@@ -1,6 +1,6 @@
-"""What a layer holds for some heads: keys, values, and where they stood in the text.
+"""The entries of some heads of a layer: keys, values, and their positions in the text.
 
-B batch, H key/value heads, G query heads per key/value head, T entries held, q queries of a call, D head width.
+Dimension letters are those of `base`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 
 SPARE = 32  # room for a 32nd more is made when entries are appended: a token then costs a 32nd of a copy of all
-ABSENT = {"valid": True, "bias": 0.0}  # what entries have where they say nothing
+ABSENT = {"valid": True, "bias": 0.0}  # the value of entries that do not say
 
 
 @dataclass
 class Room:
-    """Tensors longer than what they hold. `used` is how far they have been written, `views` the entries who wrote last."""
+    """Buffers longer than the entries in them, so that later entries can be written behind."""
 
     buffers: dict[str, Tensor]
-    views: dict[str, Tensor]
-    used: int
+    views: dict[str, Tensor]  # the tensors of the entries that wrote last
+    used: int  # how many entries are written
 
     @staticmethod
     def of(mine: dict[str, Tensor], its: dict[str, Tensor]) -> Room:
-        """Return room that begins with `mine` (B, H, T, ...), for `its` to follow and some more."""
+        """Return room for `mine` (B, H, T, ...), for `its` to follow, and for a few more."""
         count = mine["keys"].shape[2]
         size = count + its["keys"].shape[2]
         size += max(8, size // SPARE)
@@ -37,14 +37,14 @@ class Room:
         return Room(buffers, {}, count)
 
     def takes(self, mine: dict[str, Tensor], its: dict[str, Tensor], end: int) -> bool:
-        """Tell whether `its` can be written right behind `mine`: nobody else has, and they are of one kind."""
+        """Return whether `its` can be written right behind `mine`: nobody else has, and both are of one kind."""
         keys = self.buffers["keys"]
         return (
             mine["keys"] is self.views["keys"]
             and mine["values"] is self.views["values"]
             and mine["keys"].shape[2] == self.used
             and end <= keys.shape[2]
-            # else some have positions, or padding, and some do not
+            # otherwise some have positions or padding, and some do not
             and mine.keys() == self.buffers.keys() >= its.keys()
             and all(t.dtype == self.buffers[name].dtype for name, t in its.items())
             and not (its["keys"].requires_grad and torch.is_grad_enabled())
@@ -52,7 +52,7 @@ class Room:
         )
 
     def write(self, mine: dict[str, Tensor], its: dict[str, Tensor], end: int) -> None:
-        """Write what is new, and what was replaced of the old: a method's memory of them."""
+        """Write the new entries, and what a method has replaced of the old ones: its memory of them."""
         for name, buffer in self.buffers.items():
             if mine[name] is not self.views.get(name):
                 buffer.narrow(2, 0, self.used).copy_(mine[name])
@@ -67,18 +67,14 @@ class Room:
 
 @dataclass
 class Entries:
-    """Entries in the order of the text; whoever drops some keeps that order.
-
-    `position_ids` counts the tokens seen before each one (None: 0 to T-1, nothing was dropped), `valid` is False for
-    padding, `bias` is added to the logits (merged entries), `extra` is what a method remembers of each entry, by name.
-    """
+    """Entries in ascending order of their positions; whoever removes some keeps that order."""
 
     keys: Tensor  # (B, H, T, D), rotated as the model rotated them
     values: Tensor  # (B, H, T, D)
-    position_ids: Tensor | None = None  # (B, H, T)
-    valid: Tensor | None = None  # (B, H, T)
-    bias: Tensor | None = None  # (B, H, T)
-    extra: dict[str, Tensor] = field(default_factory=dict)  # (B, H, T) each
+    position_ids: Tensor | None = None  # (B, H, T); None: 0 to T-1, nothing was evicted
+    valid: Tensor | None = None  # (B, H, T), False for padding; None: there is none
+    bias: Tensor | None = None  # (B, H, T), added to the logits
+    extra: dict[str, Tensor] = field(default_factory=dict)  # what a method remembers of each entry, by name, (B, H, T)
     room: Room | None = field(default=None, init=False, repr=False)  # what these tensors are the first part of
 
     def __len__(self) -> int:
@@ -86,23 +82,20 @@ class Entries:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held in memory: those of the storages, with the room behind what is held."""
+        """Bytes held, the room behind the entries included."""
         storages = [t.untyped_storage() for t in self.tensors().values()]
         return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors that are there, by name; those of `extra` as `extra.NAME`."""
+        """Return the tensors by name; those of `extra` as `extra.NAME`."""
         found = {"keys": self.keys, "values": self.values}
-        for name in ("position_ids", "valid", "bias"):
-            if (tensor := getattr(self, name)) is not None:
-                found[name] = tensor
-        for name, tensor in self.extra.items():
-            found[f"extra.{name}"] = tensor
-        return found
+        optional = {"position_ids": self.position_ids, "valid": self.valid, "bias": self.bias}
+        found |= {name: tensor for name, tensor in optional.items() if tensor is not None}
+        return found | {f"extra.{name}": tensor for name, tensor in self.extra.items()}
 
     @staticmethod
     def of(tensors: dict[str, Tensor]) -> Entries:
-        """Return the entries that `tensors` was taken from."""
+        """Return the entries of which `tensors()` is this."""
         made = Entries(
             tensors["keys"], tensors["values"], tensors.get("position_ids"), tensors.get("valid"), tensors.get("bias")
         )
@@ -112,23 +105,23 @@ class Entries:
         return made
 
     def positions(self) -> Tensor:
-        """Return the positions, (B, H, T), counted when nothing was dropped."""
+        """Return the positions in the text, (B, H, T): the number of tokens before each entry."""
         if self.position_ids is not None:
             return self.position_ids
         return torch.arange(len(self), dtype=torch.int32, device=self.keys.device).expand(self.keys.shape[:3])
 
     def numbered(self) -> Entries:
-        """Return the same with `position_ids` written out: from then on entries may go."""
+        """Return the same entries with `position_ids`: entries can be evicted from them."""
         return self if self.position_ids is not None else replace(self, position_ids=self.positions().clone())
 
     def memory(self, name: str) -> Tensor:
-        """Return what a method remembers of each entry, (B, H, T) in float32; zeros at first."""
+        """Return what a method remembers of each entry, (B, H, T) in float32; zeros at first. Change it in place."""
         if name not in self.extra:
             self.extra[name] = torch.zeros(self.keys.shape[:3], device=self.keys.device)
         return self.extra[name]
 
     def gather(self, keep: Tensor) -> Entries:
-        """Return the entries at the indices `keep`, (B, H, n), as tensors of their own: the others are freed."""
+        """Return copies of the entries at the indices `keep`, (B, H, n): the memory of the others can be freed."""
 
         def taken(t: Tensor) -> Tensor:
             if t.dim() == keep.dim():
@@ -153,12 +146,16 @@ class Entries:
         return int((self.positions()[0, 0] < position).sum())
 
     def owned(self) -> Entries:
-        """Return the same without the rest of larger tensors that these are parts of: a chunk, or queries beside them."""
+        """Return the same entries, copied where they are parts of larger tensors: a chunk, or queries beside them."""
         return self.each(lambda t: t.clone() if t.untyped_storage().nbytes() > t.numel() * t.element_size() else t)
 
     def first(self, count: int) -> Entries:
-        """Return the first entries as tensors of their own."""
+        """Return copies of the first entries."""
         return self.each(lambda t: t[:, :, :count].clone())
+
+    def after(self, count: int) -> Entries:
+        """Return copies of all but the first entries."""
+        return self.each(lambda t: t[:, :, count:].clone())
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Entries:
         """Return the entries with every tensor changed alike."""
@@ -168,9 +165,9 @@ class Entries:
         return self.each(lambda t: t.detach().clone())  # torch refuses to copy what a gradient could flow through
 
     def joined(self, new: Entries) -> Entries:
-        """Return these entries followed by new ones, which need `position_ids` when something was dropped before.
+        """Return these entries followed by new ones, which need `position_ids` if something was evicted before.
 
-        O(new), and O(all) once in T / 32 tokens: room is made for what comes after, and entries may share it. Where a
+        O(new), and O(all) once in T / 32 tokens: room is made for later entries, and entries may share it. Where a
         gradient flows, O(all).
         """
         if not len(self):

@@ -1,64 +1,70 @@
-"""One layer of a cache: what it holds, and when it lets go."""
+"""One layer of a cache: what it holds, and when it evicts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
 from mnemos.activation.attention import attend, query_heads
+from mnemos.activation.base import EntryStore, Finishing, LayerView, NeedsHiddenStates, Stepwise
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import EntryStore, LayerView, Plain, counted
+from mnemos.activation.plain import Plain
+from mnemos.activation.shared import CacheState, Pending
 from mnemos.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from mnemos.activation.cache import MemoryCache
-
 
 @dataclass
-class Group:
-    """Heads that hold equally many entries; `heads` is None when it is all of them."""
+class HeadGroup:
+    """Key/value heads that hold equally many entries, and their store."""
 
-    heads: Tensor | None
+    heads: Tensor | None  # (n,); None: all of them
     store: EntryStore
+    stepwise: Stepwise | None = field(init=False)  # the store as what it offers, looked up once
+    finishing: Finishing | None = field(init=False)
+    hidden: NeedsHiddenStates | None = field(init=False)
 
+    def __post_init__(self) -> None:
+        self.stepwise = self.store if isinstance(self.store, Stepwise) else None
+        self.finishing = self.store if isinstance(self.store, Finishing) else None
+        self.hidden = self.store if isinstance(self.store, NeedsHiddenStates) else None
 
-@dataclass
-class Pending:
-    """A layer that has read the prompt and waits for the others, to share a budget with them."""
-
-    layer: CacheLayer
-    view: LayerView
-    each: int
-    rank: Tensor
-    need: Tensor
+    def entries_of(self, all_heads: Entries) -> Entries:
+        """Return the entries of these heads."""
+        return all_heads if self.heads is None else all_heads.heads(self.heads)
 
 
 class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer of a `MemoryCache`. `seen` counts tokens read, `held` entries kept: they are never the same thing."""
+    """One layer of a `MemoryCache`.
+
+    `tokens_read` counts the tokens read and `held` the entries in the cache: do not confuse them.
+    """
 
     is_sliding = False
     is_compileable = False
     supports_early_init = False
 
-    def __init__(self, cache: MemoryCache, index: int) -> None:
-        self.cache = cache
+    def __init__(self, state: CacheState, index: int) -> None:
+        self.state = state
         self.index = index
-        self.inputs: Tensor | None = None  # what this layer reads, (B, q, width), where a store wants it
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget what has been read."""
         self.tokens_read = 0
         self.batch = 0  # rows
-        self.prompt = 0
-        self.steps = 0
+        self.prompt = 0  # tokens of the prompt; 0 while it is being read
+        self.steps = 0  # calls since
         self.memory: dict[str, Any] = {}
-        self.deferred: list[LayerView] = []  # a call whose entries go once its logits are known
-        self.groups = [Group(None, self.cache.method.store(self.cache.setup(self.index)))]
+        self.hidden_states: Tensor | None = (
+            None  # what this layer reads in this call, (B, q, width), where a store wants it
+        )
+        self.deferred: list[LayerView] = []  # of a call whose eviction waits for its logits
+        self.groups = [HeadGroup(None, self.state.method.store(self.state.setup(self.index)))]
         self.is_initialized = False
 
     @property
@@ -78,7 +84,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
 
     @property
     def held(self) -> list[int]:
-        """Entries held, for each group of heads."""
+        """Entries held, of each group of heads."""
         return [group.store.held for group in self.groups]
 
     @property
@@ -89,23 +95,23 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     # -- what transformers calls
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor | None = None) -> None:
-        """Nothing is made beforehand."""
+        """Mark the layer as initialized: nothing is allocated in advance."""
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Hand the new keys and values on to the attention function, marked as this layer's; it keeps them."""
+        """Return the new keys and values, marked as this layer's: the attention backend stores them."""
         if self.index == 0:
-            self.cache.check_attached()
+            self.state.check_attached()
         self.is_initialized = True
         key_states._mnemos_layer = self
         return key_states, value_states
 
     def get_seq_length(self, *args: Any) -> int:
-        """Return the tokens seen: positions go on from there."""
+        """Return the number of tokens read: positions continue from there."""
         return self.tokens_read
 
     def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
-        """Return the sizes of a mask over all tokens seen; the mask over what is held is made when attending."""
+        """Return the sizes of a mask over all tokens read; the mask over the entries is made when attending."""
         count = query_length if isinstance(query_length, int) else int(query_length.shape[0])
         return self.tokens_read + count, 0
 
@@ -117,171 +123,196 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
 
     @property
     def is_croppable(self) -> bool:
-        """Whether `crop` can undo the last calls: nothing may have gone in them."""
-        return self.cache.method.decode is None
+        """Whether `crop` can undo the last calls: nothing may have been evicted in them."""
+        return self.state.method.decode is None
 
     def crop(self, count: int) -> None:
-        """Let go of the last `-count` tokens, or (transformers 4) of those after the first `count`. Raises InvalidInput."""
-        seen = self.tokens_read + count if count <= 0 else min(count, self.tokens_read)
-        if seen == self.tokens_read:
+        """Remove the last `-count` tokens, or (transformers 4) all after the first `count`.
+
+        Raises InvalidInput where entries have been evicted since.
+        """
+        end = self.tokens_read + count if count <= 0 else min(count, self.tokens_read)
+        if end == self.tokens_read:
             return
-        if not self.is_croppable or (seen < self.prompt and self.cache.method.prompt is not None):
+        if not self.is_croppable or (end < self.prompt and self.state.method.prompt is not None):
             raise InvalidInput(
-                "this cache has dropped entries since and cannot go back: use a method without `decode`."
+                "entries have been evicted since, so this cache cannot go back: use a method without `decode`."
             )
         for group in self.groups:
-            group.store.crop(seen)
-        self.tokens_read = seen
+            group.store.crop(end)
+        self.tokens_read = end
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
         self.batch = len(beam_idx) if self.tokens_read else 0
         for group in self.groups:
-            group.store.rows(beam_idx)
+            group.store.select_rows(beam_idx)
 
-    batch_select_indices = reorder_cache
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some rows of the batch, in that order."""
+        self.reorder_cache(indices)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row of the batch."""
-        self.reorder_cache(torch.arange(self.batch).repeat_interleave(repeats))
+        if self.batch:
+            self.reorder_cache(torch.arange(self.batch).repeat_interleave(repeats))
 
-    # -- what the attention function calls
+    # -- what the attention backend calls
 
     def attend(self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None) -> Tensor:
-        """Take in the entries of a call, return the output of its queries, then let go of what need not stay."""
+        """Store the entries of a call, attend to what is held, (B, H*G, q, D), then evict what is not to stay."""
         self.evict_deferred()
-        step = getattr(self.groups[0].store, "step", None)  # the most queries that a store answers at once
-        if step is not None and window is None and query.shape[2] > step:
-            return self._in_steps(step, module, query, new, scaling)
-        start, method = self.tokens_read, self.cache.method
+        stepwise = self.groups[0].stepwise
+        if stepwise is not None and window is None and query.shape[2] > stepwise.step:
+            return self._attend_in_parts(stepwise.step, module, query, new, scaling)
+        start = self.tokens_read
         if window is not None and not start:
-            self.groups = [Group(None, Plain())]
+            self.groups = [HeadGroup(None, Plain())]
         if self.prompt:
             self.steps += 1
         self.tokens_read += query.shape[2]
         self.batch = query.shape[0]
-        views, output = [], None
-        resting = self.prompt > 0 and method.rests  # nothing goes any more: nothing has to be looked at
+        idle = (
+            self.prompt > 0 and self.state.method.idle_after_prompt
+        )  # nothing is evicted: nothing has to be looked at
+        views: list[LayerView] = []
+        output: Tensor | None = None
         for group in self.groups:
-            some = new if group.heads is None else new.heads(group.heads)
-            if group.store.held != start:  # something was dropped: positions no longer follow from the order
-                some.position_ids = self.cache.positions(start, self.tokens_read, query.device).expand(
-                    some.keys.shape[:3]
-                )
-            if self.inputs is not None and window is None:
-                group.store.inputs = self.inputs  # type: ignore[attr-defined]
-            group.store.put(some)
             heads = None if group.heads is None else query_heads(group.heads, query.shape[1] // new.keys.shape[1])
             asking = query if heads is None else query.index_select(1, heads)
-            entries = group.store.read(asking, start)
-            if not resting:
-                views.append(
-                    LayerView(self.index, len(self.cache.layers), asking, entries, start, self.tokens_read, scaling, window,
-                         self.prompt, self.steps, self.memory, module, self.cache.transcript, self.cache.shared)
-                )  # fmt: skip
-            part = attend(
-                asking, self._reindexed(entries) if method.reindex_positions else entries, start, scaling, window
-            )
-            if hasattr(group.store, "finish"):  # a store whose values are not yet what they stand for
-                part = group.store.finish(part)
+            entries = self._stored(group, asking, new, start, window)
+            if not idle:
+                views.append(self._view(module, asking, entries, start, scaling, window))
+            part = self._attended(group, asking, entries, start, scaling, window)
             if heads is None:
                 output = part
             else:
                 output = query.new_empty(*query.shape[:3], part.shape[3]) if output is None else output
                 output.index_copy_(1, heads, part)
         assert output is not None
-        self.inputs = None
+        self.hidden_states = None
+        self._after(views, window, idle)
+        return output
+
+    def _stored(self, group: HeadGroup, asking: Tensor, new: Entries, start: int, window: int | None) -> Entries:
+        """Put the entries of a call into a group's store, and return what its queries attend to."""
+        own = group.entries_of(new)
+        if group.store.held != start:  # something was evicted: positions no longer follow from the order
+            positions = self.state.positions(start, self.tokens_read, asking.device)
+            own.position_ids = positions.expand(own.keys.shape[:3])
+        if group.hidden is not None and self.hidden_states is not None and window is None:
+            group.hidden.put_hidden_states(self.hidden_states)
+        group.store.put(own)
+        return group.store.read(asking, start)
+
+    def _attended(
+        self, group: HeadGroup, asking: Tensor, entries: Entries, start: int, scaling: float, window: int | None
+    ) -> Tensor:
+        if self.state.method.reindex_positions:
+            entries = self._reindexed(entries)
+        output = attend(asking, entries, start, scaling, window)
+        return output if group.finishing is None else group.finishing.finish(output)
+
+    def _view(
+        self, module: Any, asking: Tensor, entries: Entries, start: int, scaling: float, window: int | None
+    ) -> LayerView:
+        return LayerView(
+            self.index, self.state.layers, asking, entries, start, self.tokens_read, scaling, window,
+            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory,
+        )  # fmt: skip
+
+    def _after(self, views: list[LayerView], window: int | None, idle: bool) -> None:
+        """Evict after a call, or note that it has to be done once its logits are known."""
         if window is not None:
             self._slide(window)
-        elif resting:
-            return output
-        elif getattr(method.score, "needs_tokens", False):
+        elif idle:
+            return
+        elif self.state.method.evicts_after_call:
             self.deferred = views
         else:
             self.evict(views)
-        if self.index == len(self.cache.layers) - 1:
-            self.cache.share()
-        return output
+        if self.index == self.state.layers - 1:
+            self.state.allocate()
+
+    def _attend_in_parts(self, step: int, module: Any, query: Tensor, new: Entries, scaling: float) -> Tensor:
+        """Attend with `step` queries at a time: for one layer, that is reading the text in chunks of that size."""
+        outputs, reading = [], self.state.reading_chunks
+        for first in range(0, query.shape[2], step):
+            part = slice(first, first + step)
+            self.state.reading_chunks = reading or part.stop < query.shape[2]
+            own = new.each(lambda t, part=part: t[:, :, part])  # type: ignore[misc]
+            outputs.append(self.attend(module, query[:, :, part], own, scaling, None))
+        self.state.reading_chunks = reading
+        return torch.cat(outputs, 2)
+
+    def _reindexed(self, entries: Entries) -> Entries:
+        """Move keys as if the entries stood without gaps right before the last token."""
+        if entries.position_ids is None:
+            return entries
+        rank = torch.arange(self.tokens_read - len(entries), self.tokens_read, device=entries.position_ids.device)
+        moved = self.state.rotary().shift(entries.keys, rank - entries.position_ids)
+        return Entries(moved, entries.values, entries.position_ids, entries.valid, entries.bias)
+
+    # -- eviction
 
     def evict_deferred(self) -> None:
         """Run an eviction that waited for the logits of its call: after the call, or when the next one begins."""
         views, self.deferred = self.deferred, []
         if views:
             self.evict(views)
-            if self.index == len(self.cache.layers) - 1:
-                self.cache.share()
-
-    def _in_steps(self, step: int, module: Any, query: Tensor, new: Entries, scaling: float) -> Tensor:
-        """Attend in parts of `step` queries: for one layer, that is what reading the text in such chunks would be."""
-        outputs, reading = [], self.cache.reading
-        for first in range(0, query.shape[2], step):
-            part = slice(first, first + step)
-            self.cache.reading = "on" if part.stop < query.shape[2] else reading
-            some = new.each(lambda t, part=part: t[:, :, part])  # type: ignore[misc]
-            outputs.append(self.attend(module, query[:, :, part], some, scaling, None))
-        return torch.cat(outputs, 2)
-
-    def _reindexed(self, entries: Entries) -> Entries:
-        """Move keys as if what is held stood without gaps right before the last token."""
-        if entries.position_ids is None:
-            return entries
-        rank = torch.arange(self.tokens_read - len(entries), self.tokens_read, device=entries.position_ids.device)
-        moved = self.cache.rotary().shift(entries.keys, rank - entries.position_ids)
-        return Entries(moved, entries.values, entries.position_ids, entries.valid, entries.bias)
-
-    def _slide(self, window: int) -> None:
-        """A layer with a sliding window holds what the window can still show, and no method has a say."""
-        for group in self.groups:
-            if group.store.held > window - 1 and isinstance(group.store, Plain):
-                entries = group.store.read(torch.empty(0), self.tokens_read)
-                size = entries.keys.shape
-                last = torch.arange(len(entries) - window + 1, len(entries), device=entries.keys.device)
-                group.store.replace(entries.gather(last.expand(size[0], size[1], -1)))
+            if self.index == self.state.layers - 1:
+                self.state.allocate()
 
     def evict(self, views: list[LayerView]) -> None:
-        """Let the score learn from a call, then evict what the budgets do not hold."""
-        method, reading = self.cache.method, self.cache.reading
-        for view in views:
-            method.observe(view)
-        ended = not self.prompt and reading != "on"
-        if ended:
+        """Let the score learn from a call, then evict what the budgets do not hold; `views` has one view per group."""
+        method = self.state.method
+        if method.observer is not None:
+            for view in views:
+                method.observer.observe(view)
+        if not self.prompt and not self.state.reading_chunks:
             self.prompt = self.tokens_read
-        count = method.of_prompt(self.tokens_read, len(views[0].entries)) if ended else None
-        if count is not None and method.allocation is not None:
-            rank = method.rank(views[0], count)
-            self.cache.waiting.append(Pending(self, views[0], count, rank, method.allocation.need(views[0], rank)))
+            self._evict_prompt(views)
             return
+        count = method.decode_count(self.tokens_read, self.prompt, self.steps)
         if count is not None:
-            self.evict_to(self.groups[0], views[0], count)
-        elif (most := self._most()) is not None:
-            for group, view in zip(self.groups, views, strict=True):
-                limit = most + view.entries.before(self.prompt) if method.separate_budgets else most
-                if len(view.entries) > limit:
-                    self.evict_to(group, view, limit)
-        if ended:
-            self.on_prefill_end()
+            self._evict_to(views, count)
 
-    def _most(self) -> int | None:
-        """Return the most entries that may be held after this call; None when any number may."""
-        method = self.cache.method
-        if method.decode is None or (method.separate_budgets and not self.steps) or self.steps % method.interval:
-            return None
-        if isinstance(method.decode, float):
-            return counted(method.decode, self.tokens_read - (self.prompt if method.separate_budgets else 0))
-        return method.decode if isinstance(method.decode, int) else method.decode(self.steps)
+    def _evict_prompt(self, views: list[LayerView]) -> None:
+        """Evict what the prompt's budget does not hold, or wait for the other layers to share it with."""
+        method, view = self.state.method, views[0]
+        count = method.prompt_count(self.tokens_read, len(view.entries))
+        if count is None:
+            most = method.decode_count(self.tokens_read, self.prompt, self.steps)
+            if most is not None:
+                self._evict_to(views, most)
+        elif method.allocation is not None:
+            rank = method.rank(view, count)
+            need = method.allocation.need(view, rank)
+            self.state.waiting.append(Pending(need, count, len(view.entries), partial(self._keep, view, rank)))
+            return
+        else:
+            self.evict_to(self.groups[0], view, count)
+        self._end_prefill()
 
-    def evict_to(self, group: Group, view: LayerView, count: int) -> None:
-        """Evict all but the `count` entries that rank highest from a group of heads."""
-        method = self.cache.method
+    def _evict_to(self, views: list[LayerView], count: int) -> None:
+        """Evict what is beyond `count` entries, those of the prompt not counted where they have a budget of their own."""
+        for group, view in zip(self.groups, views, strict=True):
+            limit = count + view.entries.before(self.prompt) if self.state.method.separate_budgets else count
+            if len(view.entries) > limit:
+                self.evict_to(group, view, limit)
+
+    def evict_to(self, group: HeadGroup, view: LayerView, count: int) -> None:
+        """Evict all but the `count` entries of a group that rank highest."""
+        method = self.state.method
         if count >= len(view.entries):
             return
         view.entries = view.entries.numbered()
         rank = method.rank(view, count)
         group.store.replace(method.on_evict(view, method.keep(rank, count), rank))
 
-    def share(self, view: LayerView, rank: Tensor, counts: Tensor) -> None:
-        """Keep what this layer's part of a shared budget allows: one number, or one for each head."""
-        method = self.cache.method
+    def _keep(self, view: LayerView, rank: Tensor, counts: Tensor) -> None:
+        """Keep this layer's part of a shared budget: one number, or one for each head."""
+        method = self.state.method
         view.entries = view.entries.numbered()
         if counts.dim() == 0 or bool((counts == counts[0]).all()):
             count = int(counts.flatten()[0])
@@ -290,13 +321,21 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             self.groups = []
             for count in counts.unique().tolist():
                 heads = (counts == count).nonzero()[:, 0]
-                some, part = view.at(heads), rank.index_select(1, heads)
-                store = method.store(self.cache.setup(self.index))
-                store.replace(method.on_evict(some, method.keep(part, count), part))
-                self.groups.append(Group(heads, store))
-        self.on_prefill_end()
+                own, part = view.of_heads(heads), rank.index_select(1, heads)
+                store = method.store(self.state.setup(self.index))
+                store.replace(method.on_evict(own, method.keep(part, count), part))
+                self.groups.append(HeadGroup(heads, store))
+        self._end_prefill()
 
-    def on_prefill_end(self) -> None:
-        """Tell the stores that the prompt has been read."""
+    def _end_prefill(self) -> None:
         for group in self.groups:
             group.store.on_prefill_end()
+
+    def _slide(self, window: int) -> None:
+        """Hold what a sliding window can still show, whatever the method."""
+        for group in self.groups:
+            if group.store.held > window - 1 and isinstance(group.store, Plain):
+                entries = group.store.read(torch.empty(0), self.tokens_read)
+                size = entries.keys.shape
+                last = torch.arange(len(entries) - window + 1, len(entries), device=entries.keys.device)
+                group.store.replace(entries.gather(last.expand(size[0], size[1], -1)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from mnemos.errors import InvalidInput
 
@@ -11,19 +14,23 @@ FIXED = ("default", "linear", "llama3", "yarn")  # kinds whose frequencies do no
 
 
 class Rotary:
-    """The rotation of a model's keys. A rotation by `a` and one by `b` make one by `a + b`, so cached keys can move.
+    """The rotation of a model's keys. Rotating by `a` and then by `b` is rotating by `a + b`, so cached keys can move.
 
-    Raises InvalidInput for a model whose keys do not move so (no RoPE, or frequencies that change with the length).
+    Raises InvalidInput for a model whose keys cannot (no RoPE, or frequencies that change with the length).
     """
 
     def __init__(self, model: nn.Module) -> None:
-        found = [m for m in model.modules() if isinstance(getattr(m, "inv_freq", None), Tensor)]
+        found = [vars(m) | dict(m.named_buffers(recurse=False)) for m in model.modules()]
+        found = [known for known in found if isinstance(known.get("inv_freq"), Tensor)]
         if not found:
             raise InvalidInput("this model has no rotary positions: use a method that keeps positions as they are.")
-        kind = str(getattr(found[0], "rope_type", "default"))
+        kind = str(found[0].get("rope_type", "default"))
         if kind not in FIXED:
-            raise InvalidInput(f"RoPE of type {kind!r} changes with the length: use a method that keeps positions.")
-        self.frequencies: Tensor = found[0].inv_freq.detach().float()  # (D/2,)
+            raise InvalidInput(
+                f"this model's RoPE is of type {kind!r}, which changes with the length of the text: "
+                "use a method that keeps positions as they are."
+            )
+        self.frequencies: Tensor = found[0]["inv_freq"].detach().float()  # (D/2,)
 
     def shift(self, keys: Tensor, by: Tensor | int) -> Tensor:
         """Return keys (B, H, T, D) moved by `by` positions, (B, H, T) or a number. Exact up to rounding."""
@@ -36,10 +43,28 @@ class Rotary:
         return torch.cat((turned, rest), -1) if rest.shape[-1] else turned
 
     def check(self, key: Tensor, moved: Tensor, by: int) -> None:
-        """Raise unless `key` moved by `by` positions is what the model makes of it there (interleaved RoPE is not)."""
+        """Raise InvalidInput unless `key` moved by `by` positions is `moved`, which the model computed there.
+
+        Interleaved RoPE fails, for one.
+        """
         error = (self.shift(key, by) - moved).abs().max() / moved.abs().max().clamp_min(1e-9)
         if error > 1e-2:
             raise InvalidInput(
                 f"this model lays out its rotary positions in another way (error {float(error):.2f}): "
                 "use a method that keeps positions as they are."
             )
+
+
+def checked_rotary(model: Any) -> Rotary:
+    """Return the rotation of a model's keys, checked against the keys of one token that the model reads eight times.
+
+    Raises InvalidInput for a model whose keys cannot be moved.
+    """
+    rotary = Rotary(model)
+    cache = DynamicCache()
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        model(torch.zeros(1, 8, dtype=torch.long, device=device), past_key_values=cache)
+    keys = cache.layers[0].keys
+    rotary.check(keys[:, :, :1], keys[:, :, 7:], 7)
+    return rotary

@@ -1,4 +1,4 @@
-"""How the files of the memory tool are named, kept in cubes and shown."""
+"""Files of the memory tool: their paths, how cubes store them, and how they are shown."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ MAX_PATH = 1_000
 
 
 class ToolError(InvalidInput):
-    """A command cannot be done. The text is meant for the model."""
+    """A command failed. The message is for the model."""
 
 
 def checked(path: str) -> str:
-    """Return a path below /memories without empty parts and a slash at the end. Raises ToolError for any other."""
+    """Return a normalised path below /memories, without empty parts or a trailing slash. Raises ToolError otherwise."""
     plain = path
-    while (decoded := unquote(plain)) != plain:  # however often it was encoded
+    while (decoded := unquote(plain)) != plain:  # it may be encoded several times
         plain = decoded
     if path != ROOT and not path.startswith(ROOT + "/"):
         raise ToolError(f"Path must start with {ROOT}, got: {path:.200}")
     if ".." in plain.replace("\\", "/").split("/"):
         raise ToolError(f"Path {path:.200} would escape {ROOT} directory")
     if len(path) > MAX_PATH or any(not c.isprintable() for c in path):  # lone surrogates are not printable
-        raise ToolError(f"Path {path[:200]!a} is too long or has characters that cannot be shown")
+        raise ToolError(f"Path {path[:200]!a} is longer than {MAX_PATH:,} characters or not printable")
     return "/".join(["", *(part for part in path.split("/") if part not in ("", "."))])
 
 
 def hidden(path: str) -> bool:
-    """Tell whether a listing leaves this path out."""
+    """Tell whether listings leave out this path."""
     return any(part.startswith(".") or part == "node_modules" for part in path.split("/"))
 
 
 def stored(name: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Return the text and the metadata of a file's cube; a blank file has its name as text, as no cube is blank."""
+    """Return text and metadata of a file's cube. The text of a blank file is its name, since cubes cannot be blank."""
     return (text, {"path": name}) if text.strip() else (name, {"path": name, "content": text})
 
 
 def content(cube: MemCube) -> str:
-    """Return what the file of a cube holds."""
+    """Return the content of a cube's file."""
     return str(cube.metadata.get("content", cube.text))
 
 
 def numbered(path: str, text: str, view_range: Sequence[int] | None) -> str:
-    """Return lines with their numbers, of a range (from 1, both ends included, -1 for the last) or all."""
+    """Return numbered lines, all or those of a range (from 1, both ends included, -1 is the last). Raises ToolError."""
     lines = text.split("\n")
     if len(lines) > MAX_LINES:
         raise ToolError(f"File {path} exceeds maximum line limit of 999,999 lines.")
@@ -61,7 +61,7 @@ def numbered(path: str, text: str, view_range: Sequence[int] | None) -> str:
 
 
 def listing(name: str, files: Mapping[str, MemCube]) -> list[str]:
-    """Return a line for a directory and for all in it, two levels deep: size, tab, path."""
+    """Return a line (size, tab, path) for a directory and each entry in it, two levels deep."""
     sizes = {name: 0}
     folders = set()
     for file, cube in files.items():

@@ -1,18 +1,19 @@
-"""The commands of Anthropic's memory tool (memory_20250818) over a space. The package anthropic is not needed."""
+"""Anthropic's memory tool (memory_20250818) in a space. It does not need the package anthropic."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mnemos.adapters.anthropic_files import ROOT, ToolError, checked, content, hidden, listing, numbered, stored
+from mnemos.adapters.base import MemorySpace
 from mnemos.adapters.reading import cubes
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 
 KIND = "file"
-AROUND = 2  # lines shown before and after an edit
+CONTEXT_LINES = 2  # shown before and after an edit
 _FIELDS = {
     "view": ("path",),
     "create": ("path", "file_text"),
@@ -24,22 +25,25 @@ _FIELDS = {
 
 
 class MemoryTool:
-    """Claude's /memories as cubes of the kind "file": searched like any memory, every edit a version; a delete erases.
+    """Stores Claude's /memories as cubes of the kind "file": searchable, with a version per edit; a delete erases.
 
     `run` takes the input of a tool_use block and returns the text that Anthropic documents, or raises ToolError;
-    `result` makes a whole tool_result block of a tool_use block. Directories are there while files are in them. Secrets in
-    files are redacted unless the space's policy keeps them. Edits of one tool object wait for each other; give a space one
-    tool object. `definition` goes into the request's tools.
+    `result` turns a tool_use block into a tool_result block. A directory exists while it contains files. Secrets in files
+    are redacted unless the space's setting keeps them. Edits through one tool object are serialised, so use one per space.
     """
 
-    definition: Mapping[str, str] = {"type": "memory_20250818", "name": "memory"}
+    definition: Mapping[str, str] = {"type": "memory_20250818", "name": "memory"}  # for the request's `tools`
 
-    def __init__(self, space: Any) -> None:
+    def __init__(self, space: MemorySpace) -> None:
         self.space = space
         self._lock = threading.RLock()
+        self._commands: dict[str, Callable[..., str]] = {
+            "view": self.view, "create": self.create, "str_replace": self.str_replace, "insert": self.insert,
+            "delete": self.delete, "rename": self.rename,
+        }  # fmt: skip
 
     def run(self, command: Mapping[str, Any]) -> str:
-        """Do one command and return its text. Raises ToolError."""
+        """Run one command and return its text. Raises ToolError."""
         name = command.get("command") if isinstance(command, Mapping) else command
         if not isinstance(name, str) or name not in _FIELDS:
             raise ToolError(f"Unknown command: {name!r}. Use one of {', '.join(_FIELDS)}.")
@@ -54,21 +58,20 @@ class MemoryTool:
             values.append(command.get("view_range"))
         with self._lock:
             try:
-                text: str = getattr(self, name)(*values)
+                return self._commands[name](*values)
             except ToolError:
                 raise
             except InvalidInput as error:
                 raise ToolError(f"Error: {error}") from error
-        return text
 
     def result(self, block: Any) -> dict[str, Any]:
         """Return the tool_result block for a tool_use block (a dict, or the object of the SDK)."""
         name, command = (block["id"], block["input"]) if isinstance(block, Mapping) else (block.id, block.input)
-        answer = {"type": "tool_result", "tool_use_id": name}
+        result = {"type": "tool_result", "tool_use_id": name}
         try:
-            return answer | {"content": self.run(command)}
+            return result | {"content": self.run(command)}
         except ToolError as error:
-            return answer | {"content": str(error), "is_error": True}
+            return result | {"content": str(error), "is_error": True}
 
     def view(self, path: str, view_range: Sequence[int] | None = None) -> str:
         """Return a file with line numbers, or the files of a directory, two levels deep."""
@@ -85,27 +88,27 @@ class MemoryTool:
         return "\n".join([head, *listing(name, shown)])
 
     def create(self, path: str, file_text: str) -> str:
-        """Make a file that is not there yet."""
+        """Create a file. Raises ToolError if the path exists."""
         name = checked(path)
         if name == ROOT or self._file(name) is not None or self._files(name):
             raise ToolError(f"Error: File {path} already exists")
-        self._room(name, path)
+        self._check_parents(name, path)
         text, metadata = stored(name, file_text)
         self.space.add(text, kind=KIND, metadata=metadata, reconcile=False)
         return f"File created successfully at: {path}"
 
     def str_replace(self, path: str, old_str: str, new_str: str) -> str:
-        """Replace a text that stands in a file once."""
-        cube = self._need(path, " Please provide a valid path.")
+        """Replace a text that occurs exactly once in a file."""
+        cube = self._require(path, " Please provide a valid path.")
         text = content(cube)
         if not old_str or old_str not in text:
             raise ToolError(f"No replacement was performed, old_str `{old_str}` did not appear verbatim in {path}.")
         at = text.index(old_str)
-        if (twice := text.find(old_str, at + 1)) >= 0:
+        if (again := text.find(old_str, at + 1)) >= 0:
             places = [at]
-            while twice >= 0:
-                places.append(twice)
-                twice = text.find(old_str, twice + 1)
+            while again >= 0:
+                places.append(again)
+                again = text.find(old_str, again + 1)
             lines = ", ".join(dict.fromkeys(str(text.count("\n", 0, p) + 1) for p in places))
             raise ToolError(
                 f"No replacement was performed. Multiple occurrences of old_str `{old_str}` in lines: {lines}. "
@@ -114,13 +117,13 @@ class MemoryTool:
         new = text[:at] + new_str + text[at + len(old_str) :]
         self._write(cube, cube.metadata["path"], new)
         first = text.count("\n", 0, at) + 1
-        shown = [max(1, first - AROUND), min(first + new_str.count("\n") + AROUND, new.count("\n") + 1)]
-        lines = numbered(path, new, shown)
+        last = min(first + new_str.count("\n") + CONTEXT_LINES, new.count("\n") + 1)
+        lines = numbered(path, new, [max(1, first - CONTEXT_LINES), last])
         return f"The memory file has been edited. Here is the snippet showing the change (with line numbers):\n{lines}"
 
     def insert(self, path: str, insert_line: int, insert_text: str) -> str:
-        """Insert lines after line `insert_line`; 0 means at the top."""
-        cube = self._need(path)
+        """Insert lines after line `insert_line`; 0 is the top."""
+        cube = self._require(path)
         text = content(cube)
         lines = text.split("\n")
         if lines[-1] == "":
@@ -136,20 +139,20 @@ class MemoryTool:
         return f"The file {path} has been edited."
 
     def delete(self, path: str) -> str:
-        """Erase a file, or a directory with all that is in it."""
-        for cube in self._moved(path).values():
+        """Erase a file, or a directory with its files."""
+        for cube in self._subtree(path).values():
             self.space.delete(cube.id)
         return f"Successfully deleted {path}"
 
     def rename(self, old_path: str, new_path: str) -> str:
-        """Move a file or a directory; the versions move along."""
-        found, new = self._moved(old_path), checked(new_path)
+        """Rename a file or a directory; versions are kept."""
+        found, new = self._subtree(old_path), checked(new_path)
         old = checked(old_path)
         if new == ROOT or self._file(new) is not None or self._files(new):
             raise ToolError(f"Error: The destination {new_path} already exists")
         if new.startswith(old + "/"):
             raise ToolError(f"Error: {old_path} cannot be moved into itself")
-        self._room(new, new_path)
+        self._check_parents(new, new_path)
         for path, cube in found.items():
             self._write(cube, new + path[len(old) :], content(cube))
         return f"Successfully renamed {old_path} to {new_path}"
@@ -165,28 +168,29 @@ class MemoryTool:
         found = {str(cube.metadata["path"]): cube for cube in self._cubes()}
         return {path: found[path] for path in sorted(found) if path.startswith(name + "/")}
 
-    def _need(self, path: str, hint: str = "") -> MemCube:
+    def _require(self, path: str, hint: str = "") -> MemCube:
         if (cube := self._file(checked(path))) is None:
             raise ToolError(f"Error: The path {path} does not exist{'.' if hint else ''}{hint}")
         return cube
 
-    def _moved(self, path: str) -> dict[str, MemCube]:
+    def _subtree(self, path: str) -> dict[str, MemCube]:
+        """Return the file at a path, or the files of a directory. Raises ToolError if there are none."""
         name = checked(path)
         if name == ROOT:
-            raise ToolError(f"Error: {ROOT} itself can be neither deleted nor renamed")
+            raise ToolError(f"Error: {ROOT} itself cannot be deleted or renamed")
         file = self._file(name)
         if not (found := self._files(name) | ({} if file is None else {name: file})):
             raise ToolError(f"Error: The path {path} does not exist")
         return found
 
-    def _room(self, name: str, path: str) -> None:
+    def _check_parents(self, name: str, path: str) -> None:
         parts = name.split("/")
         for depth in range(3, len(parts)):
             if self._file("/".join(parts[:depth])) is not None:
-                raise ToolError(f"Error: {path} cannot be there: {'/'.join(parts[:depth])} is a file")
+                raise ToolError(f"Error: {path} cannot be created: {'/'.join(parts[:depth])} is a file")
 
     def _write(self, cube: MemCube, name: str, text: str) -> None:
         if (name, text) == (cube.metadata["path"], content(cube)):
             return
-        kept, metadata = stored(name, text)
-        self.space.update(cube.id, content=kept, metadata=metadata)
+        content_text, metadata = stored(name, text)
+        self.space.update(cube.id, content=content_text, metadata=metadata)

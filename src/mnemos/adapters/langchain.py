@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnemos.adapters.base import Quarantines
 from mnemos.cube import Hit
 from mnemos.errors import MnemosError, NotFound
 
@@ -12,22 +13,20 @@ try:
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
     from pydantic import Field
-except ImportError as gone:
-    raise MnemosError("the retriever needs the package langchain-core: pip install 'mnemos[langchain]'.") from gone
+except ImportError as error:
+    raise MnemosError("the retriever needs the package langchain-core: pip install 'mnemos[langchain]'.") from error
 
 
 class MnemosRetriever(BaseRetriever):
     """Returns the cubes that answer a question as Documents, best first.
 
-    `space` is a `Space` or anything with its verbs, `k` how many, `options` what else `Space.search` takes (filters,
-    `asked_at`). A Document's metadata is the cube's own, and: id, score, why, time, speaker, session, role, kind,
-    source. With `quarantine` what `Space.context` keeps out of prompts is left out here too, where the space can say.
+    A Document's metadata is the cube's own plus id, score, why, time, speaker, session, role, kind and source.
     """
 
-    space: Any
-    k: int = 10
-    options: dict[str, Any] = Field(default_factory=dict)
-    quarantine: bool = True
+    space: Any  # a `MemorySpace`
+    k: int = 10  # documents to return
+    options: dict[str, Any] = Field(default_factory=dict)  # further arguments of `Space.search`, such as filters
+    quarantine: bool = True  # leave out what `Space.context` would withhold, if the space can tell
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -36,11 +35,10 @@ class MnemosRetriever(BaseRetriever):
         try:
             hits: list[Hit] = self.space.search(query, **options)
         except NotFound:
-            return []  # a served space is there once something was written
-        judge = getattr(self.space, "quarantined", None)
-        if self.quarantine and judge is not None:
-            bad = judge(query, hits)
-            hits = [hit for hit in hits if hit.cube.id not in bad]
+            return []  # a served space exists only after the first write
+        if self.quarantine and isinstance(self.space, Quarantines):
+            withheld = self.space.quarantined(query, hits)
+            hits = [hit for hit in hits if hit.cube.id not in withheld]
         return [to_document(hit) for hit in hits]
 
 

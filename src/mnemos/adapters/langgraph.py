@@ -1,16 +1,17 @@
-"""LangGraph's long-term memory, a `BaseStore`, over a space."""
+"""A LangGraph `BaseStore` (long-term memory) in a space."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from mnemos.adapters.base import MemorySpace, clock_of
 from mnemos.adapters.reading import best, cubes
-from mnemos.cube import MemCube, utc_now
+from mnemos.cube import MemCube
 from mnemos.errors import Conflict, MnemosError, NotFound, StoreBusy
 
 try:
@@ -28,72 +29,74 @@ try:
     )
 
     from mnemos.adapters.langgraph_values import equal, fits, to_text
-except ImportError as gone:
-    raise MnemosError("the store needs the package langgraph: pip install 'mnemos[langgraph]'.") from gone
+except ImportError as error:
+    raise MnemosError("the store needs the package langgraph: pip install 'mnemos[langgraph]'.") from error
 
 KIND = "item"
-TRIES = 20  # of a put that others were faster than
-REFRESH = 0.1  # of a time to live: a read that comes sooner after the last one does not write
+TRIES = 20  # of a put that conflicts with other writers
+REFRESH = 0.1  # share of the time to live that must have passed before a read renews it, which is a write
 
 
 class MnemosStore(BaseStore):
-    """Items are cubes of the kind "item": their values stand in the metadata, a text of them is searched.
+    """Stores items as cubes of the kind "item": the value in the metadata, and a text of it that is searched.
 
-    `space` is a `Space` or anything with its verbs. The text is the value's leaves, or the `fields` (paths as in
-    LangGraph's `IndexConfig`); `put(..., index=[...])` chooses others, and `index=False` keeps an item out of searches
-    with a query. A put on a key that is there writes the next version of its cube: see `versions`. A delete erases.
+    The text is made of the value's leaves, or of its `fields` (paths as in LangGraph's `IndexConfig`);
+    `put(..., index=[...])` overrides them, and `index=False` excludes an item from searches with a query. A put on an
+    existing key writes the next version of its cube: see `versions`. A delete erases.
 
-    A time to live counts from the last write or read. Expired items are left out at once, and erased by `sweep`. A read
-    that renews one writes a version; `ttl={"refresh_on_read": False}` spares that. Secrets in values are redacted unless
-    the space's policy keeps them. Listing namespaces reads all items.
+    A time to live counts from the last write or read. Expired items are never returned, and `sweep` erases them. A read
+    that renews an item writes a version; `ttl={"refresh_on_read": False}` avoids that. Secrets in values are redacted
+    unless the space's setting keeps them. Listing namespaces reads all items.
     """
 
     supports_ttl = True
 
-    def __init__(self, space: Any, *, fields: Sequence[str] | None = None, ttl: TTLConfig | None = None) -> None:
+    def __init__(
+        self, space: MemorySpace, *, fields: Sequence[str] | None = None, ttl: TTLConfig | None = None
+    ) -> None:
         self.space = space
         self.fields = None if fields is None else list(fields)
         self.ttl_config = ttl
-        self.clock: Callable[[], datetime] = getattr(space, "clock", utc_now)
+        self.clock = clock_of(space)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do operations: what is read is read before anything is written; of several puts on a key the last one counts."""
+        """Run operations: all reads before all writes; of several puts on a key only the last counts."""
         results: list[Result] = []
         puts: dict[tuple[tuple[str, ...], str], PutOp] = {}
         for op in ops:
-            done: Result = None
+            result: Result = None
             if isinstance(op, GetOp):
-                done = self._get(op)
+                result = self._get(op)
             elif isinstance(op, SearchOp):
-                done = self._search(op)
+                result = self._search(op)
             elif isinstance(op, ListNamespacesOp):
-                done = self._namespaces(op)
+                result = self._namespaces(op)
             elif isinstance(op, PutOp):
                 puts[op.namespace, op.key] = op
             else:
                 raise ValueError(f"unknown operation: {type(op).__name__}")
-            results.append(done)
+            results.append(result)
         for op in puts.values():
             self._put(op)
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do operations in a thread."""
+        """Run operations in a thread."""
         return await asyncio.to_thread(self.batch, list(ops))
 
     def versions(self, namespace: tuple[str, ...], key: str) -> list[Item]:
-        """Return all versions of an item, oldest first; none where there is no such item."""
+        """Return all versions of an item, oldest first; an empty list if there is no such item."""
         try:
             return [_item(cube) for cube in self.space.history(_id(namespace, key))]
         except NotFound:
             return []
 
     def sweep(self) -> int:
-        """Erase the items whose time to live is over; return how many."""
-        dead = [cube for cube in self._cubes({}) if not self._alive(cube)]
-        for cube in dead:
+        """Erase the expired items; return their number."""
+        expired = [cube for cube in self._cubes({}) if not self._alive(cube)]
+        for cube in expired:
             self._erase(cube.id)
-        return len(dead)
+        return len(expired)
 
     def _get(self, op: GetOp) -> Item | None:
         try:
@@ -121,7 +124,7 @@ class MnemosStore(BaseStore):
             indexed = {**where, "indexed": True}
             hits = best(self.space, op.query, stop, keep, kind=KIND, where=indexed, include_superseded=True)
             found += [(hit.cube, hit.score) for hit in hits]
-            where = {**where, "indexed": False}  # as LangGraph's own store: what has no score comes last
+            where = {**where, "indexed": False}  # as in LangGraph's own store, items without a score come last
         if len(found) < stop:
             for cube in self._cubes(where):
                 if keep(cube):
@@ -153,7 +156,7 @@ class MnemosStore(BaseStore):
         if op.ttl is not None:
             metadata |= {"ttl": op.ttl, "expires": now.timestamp() + 60 * op.ttl}
         text = to_text(value, op.index if isinstance(op.index, list) else self.fields).strip() or op.key or "-"
-        speaker = ".".join(op.namespace)[:1_000] or None  # whose "I" it is: one namespace's facts end no other's
+        speaker = ".".join(op.namespace)[:1_000] or None  # so that facts of one namespace supersede only its own
         for _ in range(TRIES):
             try:
                 try:
@@ -164,23 +167,22 @@ class MnemosStore(BaseStore):
                     )
                     if cube.metadata.get("updated") == metadata["updated"]:
                         return
-                    continue  # somebody else added the same text meanwhile: the next turn updates it
+                    continue  # another writer added the item first: update it in the next attempt
                 at = old.at if self._alive(old) else now
                 self.space.update(name, content=text, kind=KIND, at=at, metadata=metadata)
                 return
             except (Conflict, NotFound):
                 continue
-        raise StoreBusy(f"the item {op.key!r} was changed by others {TRIES} times in a row. Try again.")
+        raise StoreBusy(f"other writers changed the item {op.key!r} {TRIES} times in a row. Try again.")
 
     def _erase(self, name: str) -> None:
         try:
             self.space.delete(name)
         except NotFound:
-            return  # deleting what is not there is no error in LangGraph
+            return  # deleting a missing item is not an error in LangGraph
 
-    def _cubes(
-        self, where: Mapping[str, Any]
-    ) -> Iterator[MemCube]:  # whatever others say, an item is there until deleted
+    def _cubes(self, where: Mapping[str, Any]) -> Iterator[MemCube]:
+        # any state: an item exists until it is deleted, even if other statements supersede it
         return cubes(self.space, kind=KIND, state="any", where=where)
 
     def _alive(self, cube: MemCube) -> bool:
@@ -197,12 +199,12 @@ class MnemosStore(BaseStore):
             try:
                 self.space.update(cube.id, metadata={**cube.metadata, "expires": until})
             except (Conflict, NotFound):
-                continue  # it was written or deleted meanwhile
+                continue  # another writer changed or deleted it
 
 
 def _id(namespace: Sequence[str], key: str) -> str:
-    spelled = json.dumps([*namespace, key])
-    return "item-" + hashlib.blake2b(spelled.encode(), digest_size=16).hexdigest()
+    encoded = json.dumps([*namespace, key])
+    return "item-" + hashlib.blake2b(encoded.encode(), digest_size=16).hexdigest()
 
 
 def _prefix(namespace: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""mem0's `Memory` over Mnemos: the same methods and result shapes, without an LLM. The package mem0 is not needed."""
+"""mem0's `Memory` class on Mnemos: the same methods and results, without an LLM. It does not need the package mem0."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from mnemos.adapters import base
 from mnemos.adapters.mem0_filters import OWNERS, check_count, check_ids, matches, split, to_day
 from mnemos.adapters.reading import best, cubes
-from mnemos.cube import MemCube, utc_now
+from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.system import Mnemos
 
 IDENTITY = (*OWNERS, "actor_id")
 UNSET: Any = object()
-RRF = 60  # as in `Mnemos.search`: scores of different spaces are not comparable
+RRF = 60  # reciprocal rank fusion, as in `Mnemos.search`: scores of different spaces are not comparable
 
 
 class Memory:
-    """What code written for mem0 calls, kept in spaces of a root (`memory`: a folder, a `Mnemos` or a served client).
+    """A drop-in replacement for mem0's `Memory` in spaces of a root, a `Mnemos` or a client of a server.
 
-    Every user has a space of their own, `PREFIX user:ID`: what one user asks, writes or deletes opens no other user's
-    file. A memory without a user is in the agent's space, one with a run only in the run's. Inside a space the agent is
-    metadata and the run the session. A call without a user looks through all of these spaces, as mem0 does.
+    Each user has a separate space, `PREFIX user:ID`, so a call for one user never opens another user's file. A memory
+    without a user is in the agent's space, one with only a run in the run's. Inside a space the agent is metadata and the
+    run the session. A call without a user searches all of these spaces, as in mem0.
 
-    `infer=True` keeps texts as they are and decides by rules what they confirm or supersede; `infer=False` only appends.
-    Ids may be given by name, as in mem0 1, or in `filters`, as in mem0 2. Scores are those of Mnemos: there is no
-    `threshold` unless you give one. Deleting erases: nothing of the text stays in `history`.
+    `infer=True` stores texts unchanged and decides by rules what they confirm or supersede; `infer=False` only appends.
+    Ids may be arguments, as in mem0 1, or in `filters`, as in mem0 2. Scores are those of Mnemos; there is no default
+    `threshold`. Deleting erases: `history` keeps nothing of the text.
     """
 
-    def __init__(self, memory: Any = None, *, prefix: str = "mem0:") -> None:
-        self.memory = Mnemos(memory) if memory is None or isinstance(memory, str | os.PathLike) else memory
+    def __init__(self, memory: str | os.PathLike[str] | base.Memory | None = None, *, prefix: str = "mem0:") -> None:
+        self.memory: base.Memory = Mnemos(memory) if memory is None or isinstance(memory, str | os.PathLike) else memory
         self.prefix = prefix
         self._heads = tuple(self._name(owner, "") for owner in OWNERS)
 
@@ -43,14 +44,15 @@ class Memory:
         metadata: Mapping[str, Any] | None = None, timestamp: Any = None, expiration_date: Any = None,
         infer: bool = True, memory_type: str | None = None, prompt: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Store messages (a text, a message or a list) and return what became of each; system messages are left out.
+        """Store messages (a text, a message or a list) and return the event of each; system messages are left out.
 
-        A message that only confirms a memory has the event "NONE": one without metadata, and of the owner alone.
-        `prompt` is ignored: there is no LLM.
+        A message that only confirms a memory has the event "NONE"; this can happen only to one without metadata that
+        belongs to the owner alone. `prompt` is ignored: there is no LLM.
         """
         if memory_type is not None:
             raise InvalidInput(
-                f"memory_type is {memory_type!r}: it needs an LLM. Leave it out, or add the summary itself."
+                f"memory_type={memory_type!r} needs an LLM, which this adapter does not use. Leave it out, or add the "
+                "summary yourself."
             )
         ids = check_ids({"user_id": user_id, "agent_id": agent_id, "run_id": run_id})
         owner = next(name for name in OWNERS if name in ids)
@@ -61,7 +63,7 @@ class Memory:
             extra["expiration_date"] = expires
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        now = getattr(self.memory, "clock", utc_now)()
+        now = base.clock_of(self.memory)()
         drafts = [
             {
                 "content": m["content"], "role": m.get("role"), "speaker": m.get("name"), "metadata": extra,
@@ -72,15 +74,15 @@ class Memory:
             if m.get("content") and m.get("role") != "system"
         ]  # fmt: skip
         name = self._name(owner, ids[owner])
-        made = self.memory.space(name).add_many(drafts, reconcile=infer) if drafts else []
-        return {"results": [_added(cube, self._id(cube, name), now) for cube in made]}
+        stored = self.memory.space(name).add_many(drafts, reconcile=infer) if drafts else []
+        return {"results": [_added(cube, self._id(cube, name), now) for cube in stored]}
 
     def search(
         self, query: str, *, user_id: Any = None, agent_id: Any = None, run_id: Any = None, top_k: int | None = None,
         limit: int | None = None, filters: Mapping[str, Any] | None = None, threshold: float | None = None,
         rerank: bool = False, explain: bool = False, show_expired: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
-        """Return the memories that answer `query` best; `explain` adds what every signal contributed.
+        """Return the memories that answer `query` best; `explain` adds the contribution of each signal.
 
         `rerank` is ignored. Raises InvalidInput without an id.
         """
@@ -89,7 +91,7 @@ class Memory:
         spaces = list(self._spaces(ids))
         found: list[dict[str, Any]] = []
         for name, space, narrow in spaces if want else []:
-            keep = self._keeper(name, rest, show_expired)
+            keep = self._filter(name, rest, show_expired)
             for rank, hit in enumerate(best(space, query, want, keep, **narrow), 1):
                 score = hit.score if len(spaces) == 1 else 1 / (RRF + rank)
                 row = self._row(hit.cube, name) | {"score": score}
@@ -105,12 +107,12 @@ class Memory:
         self, *, user_id: Any = None, agent_id: Any = None, run_id: Any = None, top_k: int | None = None,
         limit: int | None = None, filters: Mapping[str, Any] | None = None, show_expired: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
-        """Return the memories that hold now, in the order in which they were written. Raises InvalidInput without an id."""
+        """Return the current memories in the order in which they were written. Raises InvalidInput without an id."""
         want = check_count(top_k, limit)
         ids, rest = split(filters, user_id, agent_id, run_id)
         found: list[dict[str, Any]] = []
         for name, space, narrow in self._spaces(ids):
-            keep = self._keeper(name, rest, show_expired)
+            keep = self._filter(name, rest, show_expired)
             found += islice((self._row(cube, name) for cube in cubes(space, **narrow) if keep(cube)), want)
         return {"results": found[:want]}
 
@@ -118,11 +120,11 @@ class Memory:
         self, memory_id: str, text: str | None = None, metadata: Mapping[str, Any] | None = None,
         expiration_date: Any = UNSET, data: str | None = None,
     ) -> dict[str, str]:  # fmt: skip
-        """Write the next version of a memory; `metadata` is merged into what is there. `data` is mem0 1's `text`."""
+        """Write the next version of a memory; `metadata` is merged into the existing. `data` is mem0 1's name of `text`."""
         text = data if text is None else text
         if text is None and metadata is None and expiration_date is UNSET:
             raise InvalidInput("nothing to update. Give text, metadata or expiration_date.")
-        _, space, cube = self._need(memory_id)
+        _, space, cube = self._require(memory_id)
         new = {name: value for name, value in (metadata or {}).items() if name not in IDENTITY}
         if expiration_date is not UNSET:
             new["expiration_date"] = to_day(expiration_date)
@@ -132,20 +134,20 @@ class Memory:
         return {"message": "Memory updated successfully!"}
 
     def delete(self, memory_id: str) -> dict[str, str]:
-        """Erase one memory with its versions. Raises InvalidInput when it is not there."""
-        space, cube = self._need(memory_id)[1:]
+        """Erase one memory with its versions. Raises InvalidInput if it does not exist."""
+        space, cube = self._require(memory_id)[1:]
         space.delete(cube.id)
         return {"message": "Memory deleted successfully!"}
 
     def delete_all(self, user_id: Any = None, agent_id: Any = None, run_id: Any = None) -> dict[str, str]:
         """Erase all memories of a user, an agent and/or a run. Raises InvalidInput without an id."""
         for _, space, narrow in self._spaces(check_ids({"user_id": user_id, "agent_id": agent_id, "run_id": run_id})):
-            with suppress(NotFound):  # there was nothing
+            with suppress(NotFound):  # no memory matched
                 space.forget(**(narrow or {"everything": True}))
         return {"message": "Memories deleted successfully!"}
 
     def history(self, memory_id: str) -> list[dict[str, Any]]:
-        """Return the changes of a memory, oldest first; of an erased one nothing is known."""
+        """Return the changes of a memory, oldest first; an empty list for an erased one."""
         if (found := self._find(memory_id)) is None:
             return []
         versions: Sequence[MemCube] = found[1].history(found[2].id)
@@ -162,14 +164,14 @@ class Memory:
     def reset(self) -> None:
         """Erase every space of this prefix."""
         for name in self._names():
-            if hasattr(self.memory, "remove"):
+            if isinstance(self.memory, base.RemovesSpaces):
                 self.memory.remove(name)
             else:
                 with suppress(NotFound):
                     self.memory.space(name).forget(everything=True)
 
     def close(self) -> None:
-        """Close what holds the spaces."""
+        """Close the memory."""
         self.memory.close()
 
     def _name(self, owner: str, value: str) -> str:
@@ -179,10 +181,10 @@ class Memory:
         return [name for name in self.memory.spaces() if name.startswith(self._heads)]
 
     def _known(self, name: str) -> bool:
-        return name in (self.memory if hasattr(self.memory, "__contains__") else self.memory.spaces())
+        return name in (self.memory if isinstance(self.memory, base.FindsSpaces) else self.memory.spaces())
 
-    def _spaces(self, ids: Mapping[str, str]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-        """Yield the spaces that may hold memories with these ids, with what narrows them down."""
+    def _spaces(self, ids: Mapping[str, str]) -> Iterator[tuple[str, base.MemorySpace, dict[str, Any]]]:
+        """Yield the spaces that may contain memories with these ids, and the filters to apply in each."""
         user = self._name("user_id", ids.get("user_id", ""))
         names = self._names() if "user_id" not in ids else [user] if self._known(user) else []
         for name in names:
@@ -200,9 +202,9 @@ class Memory:
         return f"{kind}_id", value
 
     def _id(self, cube: MemCube, name: str) -> str:
-        return f"{cube.id}@{name.removeprefix(self.prefix)}"  # says where to look: get() is given nothing else
+        return f"{cube.id}@{name.removeprefix(self.prefix)}"  # contains the space, since get() takes only the id
 
-    def _find(self, memory_id: str) -> tuple[str, Any, MemCube] | None:
+    def _find(self, memory_id: str) -> tuple[str, base.MemorySpace, MemCube] | None:
         cube_id, _, rest = str(memory_id).partition("@")
         name = self.prefix + rest
         if not name.startswith(self._heads) or not self._known(name):
@@ -213,13 +215,14 @@ class Memory:
         except NotFound:
             return None
 
-    def _need(self, memory_id: str) -> tuple[str, Any, MemCube]:
+    def _require(self, memory_id: str) -> tuple[str, base.MemorySpace, MemCube]:
         if (found := self._find(memory_id)) is None:
             raise InvalidInput(f"Memory with id {memory_id} not found.")  # a ValueError, as in mem0
         return found
 
-    def _keeper(self, name: str, rest: Mapping[str, Any], show_expired: bool) -> Callable[[MemCube], bool]:
-        today = getattr(self.memory, "clock", utc_now)().date().isoformat()
+    def _filter(self, name: str, rest: Mapping[str, Any], show_expired: bool) -> Callable[[MemCube], bool]:
+        """Return a function that tells whether a cube has not expired and passes mem0's filters."""
+        today = base.clock_of(self.memory)().date().isoformat()
 
         def keep(cube: MemCube) -> bool:
             expires = cube.metadata.get("expiration_date")

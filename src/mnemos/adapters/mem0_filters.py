@@ -1,4 +1,4 @@
-"""What the mem0 adapter takes as ids, counts, days and filters, checked."""
+"""Arguments of the mem0 adapter, validated: ids, counts, days and filters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from mnemos.errors import InvalidInput
 
-OWNERS = ("user_id", "agent_id", "run_id")  # the first that is given owns the memory
+OWNERS = ("user_id", "agent_id", "run_id")  # the first one given owns the memory
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": lambda a, b: bool(a == b),
     "ne": lambda a, b: bool(a != b),
@@ -32,7 +32,7 @@ def check_ids(given: Mapping[str, Any]) -> dict[str, str]:
             continue
         text = str(value).strip()
         if isinstance(value, bool) or not isinstance(value, str | int) or not text or len(text.split()) > 1:
-            raise InvalidInput(f"{name} is {value!r}, expected an id without spaces.")
+            raise InvalidInput(f"{name} is {value!r}. Use a non-empty id without spaces.")
         ids[name] = text
     if not ids:
         raise InvalidInput("At least one of user_id, agent_id or run_id is required; reset() erases everything.")
@@ -40,21 +40,21 @@ def check_ids(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def split(filters: Mapping[str, Any] | None, *ids: Any) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the ids, given by name or in `filters`, and the other filters."""
+    """Return the ids, given as arguments or in `filters`, and the other filters. Raises InvalidInput for a conflict."""
     named = {name: value for name, value in zip(OWNERS, ids, strict=True) if value is not None}
     filters = filters or {}
     for name in named.keys() & filters.keys():
         if named[name] != filters[name]:
-            raise InvalidInput(f"{name} is given twice: {named[name]!r}, and {filters[name]!r} in filters.")
+            raise InvalidInput(f"{name} is {named[name]!r} but {filters[name]!r} in filters. Give it once.")
     rest = {name: value for name, value in filters.items() if name not in OWNERS}
     return check_ids({**filters, **named}), rest
 
 
 def check_count(top_k: int | None, limit: int | None) -> int:
-    """Return how many results are wanted: mem0 2 says `top_k`, mem0 1 `limit`."""
+    """Return the number of results: `top_k` in mem0 2, `limit` in mem0 1."""
     count = 20 if top_k is None and limit is None else top_k if top_k is not None else limit
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise InvalidInput(f"top_k is {count!r}, expected a whole number of 0 or more.")
+        raise InvalidInput(f"top_k is {count!r}. Use a whole number of 0 or more.")
     return count
 
 
@@ -65,7 +65,7 @@ def to_day(value: Any) -> str | None:
     try:
         return (value if isinstance(value, date) else date.fromisoformat(value)).isoformat()[:10]
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"expiration_date is {value!r}, expected YYYY-MM-DD.") from error
+        raise InvalidInput(f"expiration_date is {value!r}. Use YYYY-MM-DD.") from error
 
 
 def matches(row: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
@@ -77,7 +77,9 @@ def matches(row: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
                 return False
         elif isinstance(wanted, Mapping):
             if unknown := wanted.keys() - _COMPARE.keys():
-                raise InvalidInput(f"filters: unknown operator {sorted(unknown)}. Use {', '.join(_COMPARE)}.")
+                raise InvalidInput(
+                    f"filters: unknown operator {', '.join(map(str, sorted(unknown)))}. Use {', '.join(_COMPARE)}."
+                )
             if not all(_COMPARE[op](row.get(name), value) for op, value in wanted.items()):
                 return False
         elif wanted != row.get(name) and not (wanted == "*" and row.get(name) is not None):

@@ -1,19 +1,20 @@
-"""What several adapters read alike, from a space or a served one, which is there only once something was written."""
+"""Reading from a space that may not exist yet: a served space is created by the first write."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mnemos.adapters.base import MemorySpace
 from mnemos.cube import Hit, MemCube
 from mnemos.errors import NotFound
 from mnemos.space import Space
 
 PAGE = 1_000
-SERVED = 1_000  # hits that a server gives at most
+MAX_SERVED = 1_000  # hits of one search of a server
 
 
-def cubes(space: Any, **filters: Any) -> Iterator[MemCube]:
+def cubes(space: MemorySpace, **filters: Any) -> Iterator[MemCube]:
     """Yield all cubes that pass the filters of `Space.cubes`, a page at a time."""
     try:
         yield from space.cubes(limit=PAGE, **filters)
@@ -21,9 +22,9 @@ def cubes(space: Any, **filters: Any) -> Iterator[MemCube]:
         return
 
 
-def best(space: Any, query: str, want: int, keep: Callable[[MemCube], bool], **filters: Any) -> list[Hit]:
-    """Return the best hits whose cubes pass `keep`; what it leaves out is made up for by asking for more."""
-    most = space.count() if isinstance(space, Space) else SERVED
+def best(space: MemorySpace, query: str, want: int, keep: Callable[[MemCube], bool], **filters: Any) -> list[Hit]:
+    """Return the `want` best hits whose cubes pass `keep`, searching for more until there are enough."""
+    most = space.count() if isinstance(space, Space) else MAX_SERVED
     k = want
     while True:
         try:
@@ -36,8 +37,8 @@ def best(space: Any, query: str, want: int, keep: Callable[[MemCube], bool], **f
         k = min(4 * k, most)
 
 
-def context(space: Any, question: str, **options: Any) -> str:
-    """Return `Space.context`, or nothing where there is no space yet."""
+def context(space: MemorySpace, question: str, **options: Any) -> str:
+    """Return `Space.context`, or "" if the space does not exist yet."""
     try:
         return str(space.context(question, **options))
     except NotFound:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from mnemos.cli import app
 
@@ -32,12 +33,12 @@ cannot be understood, 130 interrupted. With `--json` an error is one JSON object
 def commands(command: Any = None, path: str = "mnemos") -> Iterator[tuple[str, Any]]:
     """Yield every command that can be run, with its full name, in the order of the help."""
     command = command or typer.main.get_command(app)
-    inner = getattr(command, "commands", None)
-    if inner is None:
+    if not isinstance(command, TyperGroup):
         yield path, command
         return
-    for name, child in inner.items():
-        yield from commands(child, f"{path} {name}")
+    ctx = typer.Context(command)
+    for name in command.list_commands(ctx):
+        yield from commands(command.get_command(ctx, name), f"{path} {name}")
 
 
 def render() -> str:

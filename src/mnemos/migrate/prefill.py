@@ -30,7 +30,7 @@ ALL = 1_000_000  # KV cubes read at once
 @register(
     "activate",
     papers=(
-        Paper("MemOS: A Memory OS for AI System", "2507.03724"),
+        Paper("MemOS: A Memory OS for AI System", "2507.03724", code="MemTensor/MemOS"),
         Paper("RoFormer: Enhanced Transformer with Rotary Position Embedding", "2104.09864"),
     ),
     task="kv-speed",

@@ -36,7 +36,7 @@ class TextMemory:
         reasoner: Reasoner | None = None,
     ) -> None:
         self.name, self.store, self.embedder, self.clock = name, store, embedder, clock
-        self.rules = RuleReasoner()
+        self.rules = reasoner if isinstance(reasoner, RuleReasoner) else RuleReasoner()
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)
         store.on_erase(self._on_erase)

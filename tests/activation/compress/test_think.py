@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation import CacheMethod, MemoryCache, attached
-from mnemos.activation.compress.think import Thin, ThinK
+from mnemos.activation.compress.think import ThinK, ThinkStore
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
@@ -92,7 +92,7 @@ def test_options_that_mean_nothing_are_refused():
 
 
 def test_the_channels_that_queries_ask_for_answer_more_than_random_ones(small_model, answered):
-    class Any(Thin):
+    class Any(ThinkStore):
         def importance(self, keys):
             return torch.rand(keys.shape[0], keys.shape[1], keys.shape[3], generator=torch.Generator().manual_seed(0))
 

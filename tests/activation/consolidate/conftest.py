@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation import MemoryCache, attached
+from mnemos.activation.base import LayerView
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import LayerView
 
 
 @pytest.fixture

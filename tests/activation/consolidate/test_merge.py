@@ -17,7 +17,7 @@ from mnemos.activation.consolidate.elastic import Elastic
 from mnemos.activation.consolidate.ems import GlobalLocal
 from mnemos.activation.consolidate.merge import Merge, others
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import Drop
+from mnemos.activation.plain import Drop
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 

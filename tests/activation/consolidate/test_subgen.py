@@ -11,7 +11,7 @@ transformers = pytest.importorskip("transformers")
 
 from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.attention import attend
-from mnemos.activation.consolidate.subgen import Sketched, SubGen
+from mnemos.activation.consolidate.subgen import SubGen, SubGenStore
 from mnemos.activation.entries import Entries
 from mnemos.errors import InvalidInput
 
@@ -32,7 +32,7 @@ def clustered(count, clusters=8, width=16, heads=1, noise=0.1):
 
 
 def sketched(given, keys, values):
-    store = Sketched(given, 0)
+    store = SubGenStore(given, 0)
     store.put(Entries(keys, values))
     store.on_prefill_end()
     return store

@@ -22,8 +22,8 @@ from mnemos.errors import InvalidInput
 
 def in_steps(score, view, sizes):
     """Let a score watch the queries of a look in calls of these sizes, as a cache would."""
+    from mnemos.activation.base import LayerView
     from mnemos.activation.entries import Entries
-    from mnemos.activation.method import LayerView
 
     held = Entries(view.entries.keys[:, :, :0], view.entries.values[:, :, :0])
     at, memory = 0, {}

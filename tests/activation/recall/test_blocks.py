@@ -13,10 +13,11 @@ pytest.importorskip("transformers")
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
-from mnemos.activation.recall.blocks import Blocks, Tiers, report
+from mnemos.activation.recall.blocks import Blocks
 from mnemos.activation.recall.infllm import InfLLM
 from mnemos.activation.recall.novel import NovelBlocks
-from mnemos.activation.recall.tiers import Fast, Shelf
+from mnemos.activation.recall.tiered_store import report
+from mnemos.activation.recall.tiers import FastTier, SlowTier, Tiers
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -125,9 +126,9 @@ def test_bytes_are_those_of_the_tensors_and_the_fast_tier_does_not_grow_with_cop
     blocks = InfLLM(size=4, top=2, local=6, sinks=2, step=5, representatives=1, tiers=Tiers(3, "score"))
     _, cache = last(model, ids, blocks)
     store = cache.layers[0].groups[0].store
-    slow = store.shelf._data
+    slow = store.slow._data
     fast = (store.near.keys, store.near.values, store.near.extra["attended"], store.sinks.keys, store.sinks.values,
-            store.summaries, store.there, store.starts, store.sizes, store.fast.data)  # fmt: skip
+            store.summaries, store.present, store.starts, store.sizes, store.fast.data)  # fmt: skip
     assert store.slow_bytes == slow.untyped_storage().nbytes()
     assert store.fast_bytes == sum(t.untyped_storage().nbytes() for t in fast)
     assert store.fast.data.shape[2] == 3
@@ -180,7 +181,7 @@ def test_the_share_of_a_block_is_that_of_a_softmax_over_summaries_and_window(mod
     _, cache = last(model, ids, SOME)
     store = cache.layers[0].groups[0].store
     query = torch.randn(2, 4, 1, 16, generator=torch.Generator().manual_seed(5))
-    found = store._share(query, store.turned(query))
+    found = store.share(query, store.turned(query))
     expected = torch.zeros_like(found)
     for row in range(2):
         for head in range(4):
@@ -193,40 +194,40 @@ def test_the_share_of_a_block_is_that_of_a_softmax_over_summaries_and_window(mod
     assert (found - expected).abs().max() <= 1e-6
 
 
-def filled(blocks: int = 4) -> Shelf:
-    shelf = Shelf()
+def filled(blocks: int = 4) -> SlowTier:
+    slow = SlowTier()
     keys = torch.arange(2 * blocks, dtype=torch.float32).view(1, 1, -1, 1)
-    shelf.append(keys, -keys)
-    return shelf
+    slow.append(keys, -keys)
+    return slow
 
 
-def fetch(fast: Fast, shelf: Shelf, *blocks: int) -> list[float]:
-    found = fast.fetch(shelf, [[list(blocks)]], torch.arange(4)[None] * 2, 2, 1)
+def fetch(fast: FastTier, slow: SlowTier, *blocks: int) -> list[float]:
+    found = fast.fetch(slow, [[list(blocks)]], torch.arange(4)[None] * 2, 2, 1)
     return found[0, 0, :, 0, 0].tolist()
 
 
 def test_the_block_not_asked_for_the_longest_leaves_first():
-    fast, shelf = Fast(room=2), filled()
+    fast, slow = FastTier(room=2), filled()
     for block in (0, 1, 0, 2):
-        assert fetch(fast, shelf, block) == [2.0 * block]
+        assert fetch(fast, slow, block) == [2.0 * block]
     assert set(fast.where[0][0]) == {0, 2}
     assert (fast.hits, fast.loads) == (1, 3)
 
 
 def test_the_block_with_the_least_fading_attention_leaves_first():
-    fast, shelf = Fast(room=2, policy="score", fade=0.5), filled()
+    fast, slow = FastTier(room=2, eviction="score", decay=0.5), filled()
     for block, got in ((0, 1.0), (1, 0.1)):
-        fetch(fast, shelf, block)
+        fetch(fast, slow, block)
         fast.attended([[[block]]], torch.tensor([[[got]]]))
-    fetch(fast, shelf, 2)
+    fetch(fast, slow, 2)
     assert set(fast.where[0][0]) == {0, 2}  # under the other policy block 0 had gone
     assert fast.worth[0][0] == {0: 0.5, 2: 0.0}
 
 
 def test_a_block_asked_for_now_never_makes_room_for_another():
-    fast, shelf = Fast(room=2), filled()
-    fetch(fast, shelf, 0, 1)
-    assert fetch(fast, shelf, 3, 1) == [6.0, 2.0]
+    fast, slow = FastTier(room=2), filled()
+    fetch(fast, slow, 0, 1)
+    assert fetch(fast, slow, 3, 1) == [6.0, 2.0]
     assert set(fast.where[0][0]) == {1, 3}
 
 
@@ -251,7 +252,7 @@ def test_what_is_padded_budgeted_or_too_far_back_is_refused(model, ids):
     with pytest.raises(InvalidInput, match="budgets"):
         read(model, ids, MemoryCache(model, CacheMethod(prompt=5, store=SOME)))
     _, cache = last(model, ids, SOME)
-    with pytest.raises(InvalidInput, match="taken back"):
+    with pytest.raises(InvalidInput, match="only later ones can be removed"):
         cache.crop(-30)
     with pytest.raises(InvalidInput, match="room"):
         Blocks(top=5, tiers=Tiers(room=4))

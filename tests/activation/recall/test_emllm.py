@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
-from mnemos.activation.recall.blocks import Blocks, Tiers
-from mnemos.activation.recall.emllm import EMLLM, refined, surprising
+from mnemos.activation.recall.blocks import Blocks
+from mnemos.activation.recall.emllm import EMLLM
+from mnemos.activation.recall.events import refined, surprising
+from mnemos.activation.recall.tiers import Tiers
 from mnemos.bench.kv import tasks
 from mnemos.errors import InvalidInput
 
@@ -75,7 +77,7 @@ def test_events_hold_every_token_once_for_rows_of_different_texts(small_model):
         for row in range(3):
             inside = store.sizes[row][store.sizes[row] > 0]
             assert torch.equal(store.starts[row][store.sizes[row] > 0], inside.cumsum(0) - inside)
-            assert int(inside.sum()) == store.shelf.count == store.first - 1
+            assert int(inside.sum()) == store.slow.count == store.first - 1
 
 
 def hits(begins: list[int], shifts: list[int], near: int = 1) -> float:

@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.recall.epicache import EpiCache, clustered, shared
+from mnemos.activation.recall.epicache import EpiCache, clustered, layer_counts
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.vocabulary import FILLERS, KEYS, SIZE, VALUES
 from mnemos.errors import InvalidInput
@@ -118,8 +118,8 @@ def test_vectors_that_stand_together_are_one_episode_with_its_medoid():
 
 
 def test_layers_that_need_more_get_more_of_the_same_total(small_model, task):
-    assert shared([0.3, 0.1], 20, 1.0, 2) == [29, 11]
-    assert shared([0.3, 0.1], 20, 0.0, 2) == [20, 20]
+    assert layer_counts([0.3, 0.1], 20, 1.0, 2) == [29, 11]
+    assert layer_counts([0.3, 0.1], 20, 0.0, 2) == [20, 20]
     memory = EpiCache(small_model, 16, block=16, episodes=1, sharpness=0.5, embed=bag)
     memory.read(task.context[0], windows(task.context[0]))
     assert sum(memory.counts) == 32
@@ -129,5 +129,5 @@ def test_layers_that_need_more_get_more_of_the_same_total(small_model, task):
 def test_what_means_nothing_is_refused(small_model):
     with pytest.raises(InvalidInput, match="read"):
         EpiCache(small_model, 16).ask(torch.tensor([5]))
-    with pytest.raises(InvalidInput, match="above the sinks"):
+    with pytest.raises(InvalidInput, match="give a budget above"):
         EpiCache(small_model, 1)

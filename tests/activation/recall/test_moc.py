@@ -10,8 +10,8 @@ pytest.importorskip("transformers")
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from mnemos.activation import CacheMethod, MemoryCache, attached
-from mnemos.activation.recall.blocks import Tiers
 from mnemos.activation.recall.moc import MoC, routed
+from mnemos.activation.recall.tiers import Tiers
 from mnemos.errors import InvalidInput
 
 ROUTER = MoC(size=4, top=2, local=4, sinks=4, tiers=Tiers(4))

@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
-from mnemos.activation.method import Plain
+from mnemos.activation.plain import Plain
 
 
 class Wants:

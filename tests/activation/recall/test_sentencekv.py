@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
-from mnemos.activation.recall.blocks import Tiers
 from mnemos.activation.recall.sentencekv import SentenceKV
+from mnemos.activation.recall.tiers import Tiers
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.vocabulary import PERIOD
 from mnemos.errors import InvalidInput
@@ -58,7 +58,7 @@ def test_the_best_sentences_are_loaded_whole_until_the_budget_is_full(cache, sma
     store = cache.layers[1].groups[0].store
     full = cache.layers[1].keys
     query = torch.randn(2, 2, 1, 32, generator=torch.Generator().manual_seed(4))
-    cache.transcript.before(torch.full((2, 1), 7), cache.tokens_read)
+    cache.transcript.add_tokens(torch.full((2, 1), 7), cache.tokens_read)
     store.put(type(store.near)(full[:, :, :1], full[:, :, :1]))
     entries = store.read(query, cache.tokens_read)
     far = cache.rotary().shift(full, store.first - 1 - torch.arange(200).expand(2, 1, -1))
@@ -83,7 +83,7 @@ def test_sentences_are_loaded_once_for_each_that_is_written(cache, small_model):
     with attached(small_model):
         for token in (9, 40, PERIOD, 10, 41, 42, PERIOD, 11):
             small_model(torch.full((2, 1), token), past_key_values=cache)
-    assert store.loaded == 3
+    assert store.memory["loaded"] == 3
 
 
 @torch.no_grad()

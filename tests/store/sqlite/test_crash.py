@@ -7,7 +7,7 @@ from benchmarks.store import crash
 
 @pytest.mark.skipif(not hasattr(__import__("signal"), "SIGKILL"), reason="this system has no SIGKILL")
 def test_ten_kills_lose_nothing(tmp_path):
-    tally = crash.run(kills=10, root=tmp_path, longest=0.2)
+    tally = crash.measure(kills=10, root=tmp_path, longest=0.2)
     assert tally.kills == 10
     assert tally.acknowledged > 50, "the writers must have written something for the kills to mean anything"
     assert tally.stored >= tally.acknowledged

@@ -1,1 +1,1 @@
-"""Making keys and values small: fewer bits, fewer channels, or what they can be computed from."""
+"""Compression: keys and values in fewer bits or channels, or as what they can be computed from."""

@@ -1,4 +1,7 @@
-"""Few bits for many numbers: rounding to the nearest of 2^b levels, group by group, packed into bytes."""
+"""Quantisation: numbers rounded to the nearest of 2^b levels, group by group, and packed into bytes.
+
+Dimension letters are those of `mnemos.activation.base`.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,32 @@ from torch import Tensor
 
 from mnemos.errors import InvalidInput
 
-WIDTHS = (1, 2, 4, 8)
+WIDTHS = (1, 2, 4, 8)  # bits that fill a byte evenly
+
+
+def check_bits(*widths: int) -> None:
+    """Raise InvalidInput unless all widths are 1, 2, 4 or 8 bits."""
+    for bits in widths:
+        if bits not in WIDTHS:
+            raise InvalidInput(f"cannot pack numbers in {bits} bits: choose from {', '.join(map(str, WIDTHS))}.")
 
 
 @dataclass
 class Packed:
-    """A tensor (B, H, T, D) in `bits` bits a number: x = low + scale * code, with a scale and a low for each group.
+    """A tensor (B, H, T, D) in few bits: x = low + scale * code, with a scale and a low for each group of numbers.
 
-    Groups are `group` numbers along `axis`: 2 is per channel (tokens share a scale), 3 per token (channels share one). The
-    last group may be shorter. Scales and lows are float16.
+    Groups lie along `axis`: with 2, tokens share a scale (per channel); with 3, channels share one (per token). The
+    last group may be shorter.
     """
 
     codes: Tensor  # uint8, the numbers of a group side by side, 8 / bits in a byte
     scale: Tensor  # (..., groups, 1) float16
-    low: Tensor
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    bits: int
-    axis: int
-    group: int
+    low: Tensor  # (..., groups, 1) float16
+    shape: tuple[int, ...]  # of the tensor
+    dtype: torch.dtype  # of the tensor
+    bits: int  # per number
+    axis: int  # 2 or 3
+    group: int  # numbers that share a scale
 
     @property
     def nbytes(self) -> int:
@@ -45,8 +55,7 @@ class Packed:
 
 def pack(tensor: Tensor, bits: int, axis: int, group: int = 32) -> Packed:
     """Return a tensor (B, H, T, D) in few bits. Raises InvalidInput for other widths than 1, 2, 4 and 8. O(size)."""
-    if bits not in WIDTHS:
-        raise InvalidInput(f"{bits} bits cannot be packed: choose from {', '.join(map(str, WIDTHS))}.")
+    check_bits(bits)
     rows = tensor.float().movedim(axis, -1)
     size = rows.shape[-1]
     group = min(group, size)
@@ -57,27 +66,27 @@ def pack(tensor: Tensor, bits: int, axis: int, group: int = 32) -> Packed:
     low16 = low.half()
     scale16 = ((high - low16.float()) / (2**bits - 1)).clamp_min(2**-24).half()
     codes = ((rows - low16.float()) / scale16.float()).round().clamp(0, 2**bits - 1).to(torch.uint8)
-    return Packed(_squeeze(codes, bits), scale16, low16, tuple(tensor.shape), tensor.dtype, bits, axis, group)
+    return Packed(_into_bytes(codes, bits), scale16, low16, tuple(tensor.shape), tensor.dtype, bits, axis, group)
 
 
 def unpack(packed: Packed) -> Tensor:
     """Return the tensor (B, H, T, D) that was packed, rounded. O(size)."""
-    codes = _spread(packed.codes, packed.bits)[..., : packed.group]
+    codes = _from_bytes(packed.codes, packed.bits)[..., : packed.group]
     rows = (packed.low.float() + packed.scale.float() * codes.float()).flatten(-2)
     return rows[..., : packed.shape[packed.axis]].movedim(-1, packed.axis).to(packed.dtype)
 
 
 def opened(held: Packed | Tensor) -> Tensor:
-    """Return what is held as numbers, whether it was packed or not."""
+    """Return a tensor, whether it is packed or not."""
     return held if isinstance(held, Tensor) else unpack(held)
 
 
 def rows_of(held: Packed | Tensor, index: Tensor) -> Packed | Tensor:
-    """Return some rows of the batch of what is held, packed or not."""
+    """Return some rows of the batch of a tensor, packed or not."""
     return held.index_select(0, index.to(held.device)) if isinstance(held, Tensor) else held.rows(index)
 
 
-def _squeeze(codes: Tensor, bits: int) -> Tensor:
+def _into_bytes(codes: Tensor, bits: int) -> Tensor:
     """Put 8 / bits codes into each byte of the last axis."""
     each = 8 // bits
     if missing := -codes.shape[-1] % each:
@@ -87,7 +96,7 @@ def _squeeze(codes: Tensor, bits: int) -> Tensor:
     return (parts << shifts).sum(-1, dtype=torch.uint8)
 
 
-def _spread(codes: Tensor, bits: int) -> Tensor:
+def _from_bytes(codes: Tensor, bits: int) -> Tensor:
     each = 8 // bits
     shifts = torch.arange(each, device=codes.device, dtype=torch.uint8) * bits
     return ((codes[..., None] >> shifts) & (2**bits - 1)).flatten(-2)

@@ -1,4 +1,4 @@
-"""MiKV: entries that would be evicted stay, in few bits."""
+"""MiKV: entries that would be evicted are held in few bits instead."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mnemos.activation.compress.bits import WIDTHS
-from mnemos.activation.compress.mixed import Mixed
+from mnemos.activation.base import LayerView, Setup
+from mnemos.activation.compress.bits import check_bits
+from mnemos.activation.compress.mixed import MixedStore
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import CacheMethod, LayerView, Setup
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -20,10 +21,10 @@ SIDE = 1.9  # 32nds of an entry beside the codes: scale and low of 32 numbers, w
 
 @dataclass(frozen=True)
 class Demote:
-    """The `on_evict` that goes with `MiKV`: marks those that stay as precise and lets none go. None is promoted again."""
+    """Marks the entries that would stay as important, and evicts none; the `on_evict` of `MiKV`. None is promoted again."""
 
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
-        """Return all entries, with who is precise in `extra`."""
+        """Return all entries, the important ones marked in `extra["precise"]`."""
         entries = view.entries
         before = entries.extra.get("precise", torch.ones_like(score, dtype=torch.bool))
         count = min(keep.shape[2], int(before.sum(2).min()))
@@ -46,34 +47,34 @@ class Demote:
 )
 @dataclass(frozen=True)
 class MiKV:
-    """Important entries in `high` bits (None: as they are), the others in `low` bits, per token: a `store`.
+    """Holds important entries in `high` bits and the others in `low` bits, rounded per token.
 
-    Which are important says the score of the `CacheMethod`, with `on_evict=Demote()` and its budgets; in the paper that
-    is H2O. With `balance`, channel c of the keys is multiplied by b_c = sqrt(max |q_c| / max |k_c|) of the prompt
-    before it is rounded, and divided by it when read (the paper divides the query, which is the same). The query heads
-    of a group share b. Padding counts in b. Heads must have equal budgets. On the small models it answers far more than
-    eviction by the same score in as many bytes, and as much as rounding all alike.
+    The score and budgets of the `CacheMethod`, with `on_evict=Demote()`, decide which entries are important; in the
+    paper the score is H2O. With `balance`, channel c of the keys is multiplied by b_c = sqrt(max |q_c| / max |k_c|) of
+    the prompt before rounding and divided by it when read (the paper divides the query, which is the same). The query
+    heads of a group share b; padding counts in it. Heads must have equal budgets.
+
+    On the small models it answers far more than eviction by the same score in as many bytes, and as much as rounding
+    all entries alike.
     """
 
-    low: int = 2
-    high: int | None = None
-    balance: bool = True
+    low: int = 2  # bits of the other entries: 1, 2, 4 or 8
+    high: int | None = None  # bits of the important entries; None: as the model made them
+    balance: bool = True  # scale the channels of keys before rounding
 
     def __post_init__(self) -> None:
-        for bits in (self.low, self.high or 8):
-            if bits not in WIDTHS:
-                raise InvalidInput(f"{bits} bits cannot be packed: choose from {', '.join(map(str, WIDTHS))}.")
+        check_bits(self.low, self.high or 8)
 
-    def __call__(self, setup: Setup) -> Mixed:
+    def __call__(self, setup: Setup) -> MixedStore:
         """Return the store of a layer."""
-        return Mixed(self.low, self.high, self.balance)
+        return MixedStore(self.low, self.high, self.balance)
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """As many entries at 8 bits as the share of a float32 cache affords, the others at 2; importance by H2O."""
+        """Hold as many entries at 8 bits as the share of a float32 cache affords, the others at 2; importance by H2O."""
         precise = (share * 32 - 2 - SIDE) / (8 - 2)
         if precise <= 0:
-            raise InvalidInput(f"{share} of a cache is less than all entries take at 2 bits: evict some, too.")
+            raise InvalidInput(f"a share of {share} is less than all entries take at 2 bits: evict some entries too.")
         precise = min(1.0, precise)
         return CacheMethod(
             H2O(mean=True), prompt=precise, decode=precise, recent=0.5, on_evict=Demote(), store=MiKV(2, 8)

@@ -1,4 +1,4 @@
-"""A store of two precisions: the entries that matter, and the others in few bits."""
+"""The store of MiKV: important entries in one precision, the others in few bits."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mnemos.activation.compress.packed_store import bare
+from mnemos.activation.compress.packed_store import without_vectors
 from mnemos.activation.compress.tier import Tier
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Plain
+from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 
 
-class Mixed(Plain):
-    """The store of `MiKV`: plain while the prompt is read, then two tiers and, for each entry, which of them it is in."""
+class MixedStore(Plain):
+    """Holds entries as they are while the prompt is read, then two tiers and, for each entry, the tier that it is in."""
 
     def __init__(self, low: int, high: int | None, balanced: bool) -> None:
-        super().__init__()  # `entries` holds everything while the prompt is read, and then all but keys and values
+        super().__init__()  # `entries` are all while the prompt is read, and then all without keys and values
         self.low, self.high, self.balanced = low, high, balanced
         self.asked: Tensor | None = None  # max |q| of the prompt, (B, H, 1, D)
         self.balance: Tensor | None = None  # b, (B, H, 1, D)
-        self.tiers: list[Tier] = []  # precise, rounded
+        self.tiers: list[Tier] = []  # important entries, the others
 
     def put(self, new: Entries) -> None:
-        """Append the entries of a call; they are precise."""
+        """Append the entries of a call, as important ones."""
         if self.tiers:
             self.tiers[0] = self.tiers[0].joined(self._tier(new.keys, new.values, self.high))
             precise = torch.ones(new.keys.shape[:3], dtype=torch.bool, device=new.keys.device)
-            new = bare(replace(new, extra={"precise": precise}))
+            new = without_vectors(replace(new, extra={"precise": precise}))
         super().put(new)
 
     def read(self, query: Tensor, start: int) -> Entries:
-        """Return all in text order; O(T D)."""
+        """Return all entries, in text order; O(T D)."""
         entries = super().read(query, start)
         if not self.tiers:
             if query.numel():
@@ -50,56 +50,54 @@ class Mixed(Plain):
         return replace(entries, keys=keys, values=values)
 
     def replace(self, entries: Entries) -> None:
-        """Hold these instead; once the prompt has been read, those that are no longer precise are rounded."""
+        """Take which entries are important from `entries`; once the prompt has been read, round those that no longer are."""
         assert self.entries is not None
         if len(entries) != len(self.entries):
-            raise InvalidInput("MiKV lets none go: use it with on_evict=Demote().")
+            raise InvalidInput("MiKV keeps all entries: use it with on_evict=Demote().")
         previous, self.entries = self.entries, replace(entries, position_ids=None)
         if not self.tiers:
             return
-        self.entries, before = bare(self.entries), previous.extra["precise"]
+        self.entries, before = without_vectors(self.entries), previous.extra["precise"]
         stays = entries.extra["precise"].gather(2, indices_of(before))
-        kept, gone = indices_of(stays), indices_of(~stays)
-        if not gone.shape[2]:
+        kept, demoted = indices_of(stays), indices_of(~stays)
+        if not demoted.shape[2]:
             return
-        keys, values = self.tiers[0].taken(gone).open()
+        keys, values = self.tiers[0].taken(demoted).open()
         low = self.tiers[1].joined(Tier.of(keys, values, self.low))
-        at = torch.cat((indices_of(~before), indices_of(before).gather(2, gone)), 2)
+        at = torch.cat((indices_of(~before), indices_of(before).gather(2, demoted)), 2)
         self.tiers = [self.tiers[0].taken(kept), low.taken(at.argsort(2))]
 
     def on_prefill_end(self) -> None:
-        """Part what the prompt left in two tiers."""
+        """Split what is left of the prompt into the two tiers."""
         entries = self.entries
         if entries is None or self.tiers:
             return
         if self.asked is None:
-            raise InvalidInput("MiKV has seen no queries of these heads: use it without a budget by heads.")
+            raise InvalidInput("MiKV has seen no queries of these heads: use it without budgets by head.")
         if self.balanced:
             ratio = self.asked / entries.keys.abs().amax(2, keepdim=True).clamp_min(1e-9)
             self.balance = ratio.float().sqrt().clamp(1e-3, 1e3).half()
         self.asked = None
         everyone = torch.ones(entries.keys.shape[:3], dtype=torch.bool, device=entries.keys.device)
         precise = entries.extra.get("precise", everyone)
-        self.entries = bare(replace(entries, extra=entries.extra | {"precise": precise}))
+        self.entries = without_vectors(replace(entries, extra=entries.extra | {"precise": precise}))
         parts = [entries.gather(indices_of(mask)) for mask in (precise, ~precise)]
-        bits = (self.high, self.low)
-        self.tiers = [self._tier(part.keys, part.values, some) for part, some in zip(parts, bits, strict=True)]
+        widths = (self.high, self.low)
+        self.tiers = [self._tier(part.keys, part.values, bits) for part, bits in zip(parts, widths, strict=True)]
 
     def _tier(self, keys: Tensor, values: Tensor, bits: int | None) -> Tier:
         keys = keys if self.balance is None else (keys * self.balance).to(keys.dtype)
         return Tier.of(keys, values, bits)
 
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
-        super().rows(index)
+        super().select_rows(index)
         self.tiers = [tier.rows(index) for tier in self.tiers]
-        for name in ("asked", "balance"):
-            held = getattr(self, name)
-            if held is not None:
-                setattr(self, name, held.index_select(0, index.to(held.device)))
+        self.asked = None if self.asked is None else self.asked.index_select(0, index.to(self.asked.device))
+        self.balance = None if self.balance is None else self.balance.index_select(0, index.to(self.balance.device))
 
     def crop(self, end: int) -> None:
-        """Drop what stands at or after a position; it must be precise still."""
+        """Remove the entries at or after position `end`, which must be important ones still."""
         before = self.held
         super().crop(end)
         if self.tiers and before > self.held:
@@ -116,6 +114,6 @@ class Mixed(Plain):
 
 
 def indices_of(mask: Tensor) -> Tensor:
-    """Return where a mask (B, H, T) is True, (B, H, n), in order; every head has n."""
+    """Return the indices at which a mask (B, H, T) is True, ascending, (B, H, n); every head must have n of them."""
     count = int(mask[0, 0].sum()) if mask.numel() else 0
     return (~mask).int().argsort(dim=2, stable=True)[:, :, :count]

@@ -1,9 +1,10 @@
-"""What the stores of this room share: plain entries while the prompt is read, another form for what stays of it."""
+"""The base of the stores that compress a prompt: entries as they are while it is read, packed parts afterwards."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -14,14 +15,14 @@ from mnemos.errors import InvalidInput
 SHORT = 2**15  # positions below this fit into two bytes
 
 
-class Part(Protocol):
-    """Keys and values of some consecutive entries, in a form of its own."""
+class PackedPart(Protocol):
+    """Keys and values of consecutive entries, in another form."""
 
     def open(self) -> tuple[Tensor, Tensor]:
         """Return keys and values, (B, H, n, D)."""
         ...
 
-    def rows(self, index: Tensor) -> Any:
+    def rows(self, index: Tensor) -> Self:
         """Return the part for some rows of the batch, in that order."""
         ...
 
@@ -31,33 +32,33 @@ class Part(Protocol):
         ...
 
 
-def bare(entries: Entries) -> Entries:
-    """Return all but keys and values (their D is 0): positions in two bytes where they fit, padding, bias, what is remembered."""
+def without_vectors(entries: Entries) -> Entries:
+    """Return entries whose keys and values have no channels (D is 0), and positions in two bytes where they fit."""
     positions = entries.position_ids
     if positions is not None and positions.numel() and int(positions.max()) < SHORT:
         positions = positions.to(torch.int16)
-    nothing = [t.new_empty(*t.shape[:3], 0) for t in (entries.keys, entries.values)]
-    return replace(entries, keys=nothing[0], values=nothing[1], position_ids=positions)
+    keys, values = (t.new_empty(*t.shape[:3], 0) for t in (entries.keys, entries.values))
+    return replace(entries, keys=keys, values=values, position_ids=positions)
 
 
-class PackedStore:
-    """A store that holds entries plainly while the prompt is read, and then the older ones as parts that never change again.
+class PackedStore(ABC):
+    """Holds entries as they are while the prompt is read, then the older ones as parts that never change again.
 
-    What a prompt leaves is packed once, all but the `residual` newest; later, `group` entries at a time when there are
-    `residual + group` plain ones, before the next call. So whatever a call reads is attended to in full by that call.
-    A subclass says what a part is (`pack`). Raises InvalidInput for methods that let go of entries while generating.
+    When the prompt ends, all but the `residual` newest entries are packed; later, `group` entries at a time once there
+    are `residual + group` unpacked ones, before the next call: whatever a call reads is attended to unpacked by that
+    call. A subclass implements `pack`. Raises InvalidInput for methods that evict while generating.
     """
 
     def __init__(self, residual: int, group: int) -> None:
         self.residual, self.group = residual, group
         self.entries: Entries | None = None  # all, while the prompt is read
-        self.frame: Entries | None = None  # then: all but keys and values
-        self.parts: list[Part] = []
+        self.frame: Entries | None = None  # afterwards: all, without keys and values
+        self.parts: list[PackedPart] = []
         self.keys = self.values = torch.empty(0)  # of the entries after the parts, (B, H, n, D)
 
-    def pack(self, keys: Tensor, values: Tensor) -> Part:
-        """Return the oldest plain entries, (B, H, n, D), in another form."""
-        raise NotImplementedError
+    @abstractmethod
+    def pack(self, keys: Tensor, values: Tensor) -> PackedPart:
+        """Return the oldest unpacked entries, (B, H, n, D), in another form."""
 
     def put(self, new: Entries) -> None:
         """Append the entries of a call."""
@@ -65,16 +66,16 @@ class PackedStore:
             self.entries = new.owned() if self.entries is None else self.entries.joined(new)
             return
         while self.keys.shape[2] >= self.residual + self.group:
-            self._flush(self.group)
-        self.frame = self.frame.joined(bare(new))
+            self._pack_oldest(self.group)
+        self.frame = self.frame.joined(without_vectors(new))
         self.keys, self.values = torch.cat((self.keys, new.keys), 2), torch.cat((self.values, new.values), 2)
 
-    def _flush(self, count: int) -> None:
+    def _pack_oldest(self, count: int) -> None:
         self.parts.append(self.pack(self.keys[:, :, :count], self.values[:, :, :count]))
         self.keys, self.values = self.keys[:, :, count:].clone(), self.values[:, :, count:].clone()
 
     def read(self, query: Tensor, start: int) -> Entries:
-        """Return all, those of the parts as they come back; O(T D)."""
+        """Return all entries, the packed ones unpacked; O(T D)."""
         if self.frame is None:
             assert self.entries is not None
             return self.entries
@@ -83,23 +84,24 @@ class PackedStore:
         return replace(self.frame, keys=keys, values=values)
 
     def replace(self, entries: Entries) -> None:
-        """Hold these instead, while the prompt is being read."""
+        """Hold these entries instead. Raises InvalidInput once the prompt has been read."""
         if self.frame is not None:
             raise InvalidInput(
-                f"{type(self).__name__} holds what the prompt left for good: use a method without `decode`."
+                f"{type(self).__name__} has packed the prompt and can evict no single entries: "
+                "use a method without `decode`."
             )
         self.entries = entries
 
     def on_prefill_end(self) -> None:
-        """Pack what the prompt left."""
+        """Pack what is left of the prompt."""
         if self.entries is None or self.frame is not None:
             return
         entries, self.entries = self.entries, None
-        self.frame, self.keys, self.values = bare(entries), entries.keys, entries.values
+        self.frame, self.keys, self.values = without_vectors(entries), entries.keys, entries.values
         if (count := len(entries) - self.residual) > 0:
-            self._flush(count)
+            self._pack_oldest(count)
 
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
         if self.entries is not None:
             self.entries = self.entries.rows(index)
@@ -108,7 +110,7 @@ class PackedStore:
             self.keys, self.values = (t.index_select(0, index.to(t.device)) for t in (self.keys, self.values))
 
     def crop(self, end: int) -> None:
-        """Let go of what stands at or after position `end`. Raises InvalidInput where that is in a part."""
+        """Remove the entries at or after position `end`. Raises InvalidInput where one of them is packed."""
         if self.frame is None:
             if self.entries is not None:
                 self.entries = self.entries.first(self.entries.before(end))
@@ -116,7 +118,9 @@ class PackedStore:
         count = self.frame.before(end)
         left = count - (len(self.frame) - self.keys.shape[2])
         if left < 0:
-            raise InvalidInput(f"{-left} entries to let go of are packed together with others: give a larger residual.")
+            raise InvalidInput(
+                f"{-left} of the entries to remove are packed together with others: give a larger residual."
+            )
         self.frame = self.frame.first(count)
         self.keys, self.values = self.keys[:, :, :left].clone(), self.values[:, :, :left].clone()
 
@@ -129,6 +133,6 @@ class PackedStore:
 
     @property
     def held(self) -> int:
-        """Entries held."""
+        """Number of entries."""
         held = self.entries if self.frame is None else self.frame
         return 0 if held is None else len(held)

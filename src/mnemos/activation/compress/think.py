@@ -1,4 +1,4 @@
-"""ThinK: channels of the keys that the last queries do not care about are left out."""
+"""ThinK: channels of the keys that the last queries attend to least are left out."""
 
 from __future__ import annotations
 
@@ -8,78 +8,84 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mnemos.activation.compress.bits import WIDTHS, Packed, opened, pack, rows_of
+from mnemos.activation.base import Setup
+from mnemos.activation.compress.bits import Packed, check_bits, opened, pack, rows_of
 from mnemos.activation.compress.packed_store import PackedStore
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import CacheMethod, Setup
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
 @register(
     "think",
-    papers=(Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018"),),
+    papers=(
+        Paper("ThinK: Thinner Key Cache by Query-Driven Pruning", "2407.21018", code="SalesforceAIResearch/ThinK"),
+    ),
     task="key-value-known",
     baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class ThinK:
-    """Keeps the (1 - `ratio`) D channels of a head with the largest |Q_i K_i^T|_F over the last `window` queries: a `store`.
+    """Keeps the (1 - `ratio`) D channels of a head's keys with the largest |Q_i K_i^T|_F over the last `window` queries.
 
     The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads
     that share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is
-    read has zeros elsewhere, which is what the paper's masked query gives. The `residual` newest keys are whole and go
-    over in groups, by the channels that the prompt chose. `by` "norm" ranks by |K_i| alone, for comparison. With `bits`
-    keys (per channel) and values (per token) are rounded besides, as KIVI does. Heads must have equal budgets. On the
-    small models ranking by the norm of keys alone answers as much; random channels answer far less.
+    read has zeros elsewhere, which is what the paper's masked query gives. Later groups are packed by the channels that
+    the prompt chose. With `bits`, keys (per channel) and values (per token) are rounded too, as in KIVI. Heads must
+    have equal budgets.
+
+    On the small models ranking by the norm of keys alone answers as much; random channels answer far less.
     """
 
-    ratio: float = 0.4
-    window: int = 32
-    residual: int = 32
-    group: int = 32
-    by: Literal["query", "norm"] = "query"
-    bits: int | None = None
+    ratio: float = 0.4  # share of the channels left out
+    window: int = 32  # last queries of the prompt that choose
+    residual: int = 32  # newest keys that are whole
+    group: int = 32  # keys packed at a time
+    by: Literal["query", "norm"] = "query"  # "norm" ranks by |K_i| alone, for comparison
+    bits: int | None = None  # per number: 1, 2, 4 or 8; None: not rounded
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
-            raise InvalidInput(f"ratio is {self.ratio}: give the share of channels that go, from 0 to below 1.")
+            raise InvalidInput(f"ratio is {self.ratio}: give the share of channels to leave out, from 0 to below 1.")
         if self.window < 1 or self.group < 1 or self.residual < 0 or self.by not in ("query", "norm"):
-            raise InvalidInput(f"{self}: give a window and group of 1 or more, and rank by 'query' or 'norm'.")
-        if self.bits is not None and self.bits not in WIDTHS:
-            raise InvalidInput(f"{self.bits} bits cannot be packed: choose from {', '.join(map(str, WIDTHS))}.")
+            raise InvalidInput(
+                f"{self}: give a window and group of 1 or more and a residual of 0 or more, and rank by 'query' or 'norm'."
+            )
+        if self.bits is not None:
+            check_bits(self.bits)
 
-    def __call__(self, setup: Setup) -> Thin:
+    def __call__(self, setup: Setup) -> ThinkStore:
         """Return the store of a layer."""
-        return Thin(self)
+        return ThinkStore(self)
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by SnapKV and 60 % of the key channels of what stays; above 80 % of a cache, more channels instead."""
+        """Evict by SnapKV and keep 60 % of the key channels; above a share of 80 %, leave out fewer channels instead."""
         if share > 0.8:
             return CacheMethod(store=ThinK(ratio=2 * (1 - share), residual=0))
         return CacheMethod(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))
 
 
 @dataclass
-class Narrow:
-    """Some channels of keys, (B, H, n, C), and whole values; `owner` knows which channels."""
+class NarrowPair:
+    """Some channels of keys, (B, H, n, C), and whole values."""
 
     keys: Packed | Tensor
     values: Packed | Tensor
-    owner: Thin
+    owner: ThinkStore  # knows which channels
 
     def open(self) -> tuple[Tensor, Tensor]:
-        """Return keys with zeros where channels were left out, and values."""
+        """Return keys, with zeros in the channels left out, and values."""
         keys = opened(self.keys)
         assert self.owner.channels is not None
         index = self.owner.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)
         return keys.new_zeros(*keys.shape[:3], self.owner.width).scatter_(3, index, keys), opened(self.values)
 
-    def rows(self, index: Tensor) -> Narrow:
+    def rows(self, index: Tensor) -> NarrowPair:
         """Return some rows of the batch."""
-        return Narrow(rows_of(self.keys, index), rows_of(self.values, index), self.owner)
+        return NarrowPair(rows_of(self.keys, index), rows_of(self.values, index), self.owner)
 
     @property
     def nbytes(self) -> int:
@@ -87,18 +93,18 @@ class Narrow:
         return int(self.keys.nbytes + self.values.nbytes)
 
 
-class Thin(PackedStore):
+class ThinkStore(PackedStore):
     """The store of `ThinK`."""
 
     def __init__(self, think: ThinK) -> None:
         super().__init__(think.residual, think.group)
         self.think = think
         self.asked: Tensor | None = None  # |Q_i| of the last queries of the prompt, summed over query heads, (B, H, D)
-        self.channels: Tensor | None = None  # those kept, in order, (B, H, C)
+        self.channels: Tensor | None = None  # those kept, ascending, (B, H, C)
         self.width = 0  # D
 
     def read(self, query: Tensor, start: int) -> Entries:
-        """Return all; note the queries of a prompt."""
+        """Return all entries; while the prompt is read, remember its last queries."""
         entries = super().read(query, start)
         if self.frame is None and query.numel():
             last = query[:, :, -self.think.window :].float().norm(dim=2)  # (B, H*G, D)
@@ -106,16 +112,16 @@ class Thin(PackedStore):
         return entries
 
     def importance(self, keys: Tensor) -> Tensor:
-        """Return what decides which channels stay, (B, H, D)."""
+        """Return what decides which channels are kept, (B, H, D)."""
         norm = keys.float().norm(dim=2)
         if self.think.by == "norm":
             return norm
         if self.asked is None:
-            raise InvalidInput("ThinK has seen no queries of these heads: use it without a budget by heads.")
+            raise InvalidInput("ThinK has seen no queries of these heads: use it without budgets by head.")
         return norm * self.asked
 
-    def pack(self, keys: Tensor, values: Tensor) -> Narrow:
-        """Return the entries with the channels that stay."""
+    def pack(self, keys: Tensor, values: Tensor) -> NarrowPair:
+        """Return the entries with the channels that are kept."""
         if self.channels is None:
             self.width = keys.shape[3]
             count = max(1, round((1 - self.think.ratio) * self.width))
@@ -124,15 +130,14 @@ class Thin(PackedStore):
         index = self.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)
         thin, bits = keys.gather(3, index), self.think.bits
         if bits is None:
-            return Narrow(thin, values.clone(), self)
-        return Narrow(pack(thin, bits, 2, self.group), pack(values, bits, 3), self)
+            return NarrowPair(thin, values.clone(), self)
+        return NarrowPair(pack(thin, bits, 2, self.group), pack(values, bits, 3), self)
 
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
-        super().rows(index)
-        for name in ("asked", "channels"):
-            if (held := getattr(self, name)) is not None:
-                setattr(self, name, held.index_select(0, index.to(held.device)))
+        super().select_rows(index)
+        self.asked = None if self.asked is None else self.asked.index_select(0, index.to(self.asked.device))
+        self.channels = None if self.channels is None else self.channels.index_select(0, index.to(self.channels.device))
 
     @property
     def nbytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Entries that all have the same precision, from which single ones can be taken."""
+"""Entries of one precision, from which single ones can be taken."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ GROUP = 32  # channels that share a scale
 
 @dataclass
 class Tier:
-    """Keys and values of some entries of each head, in text order: packed per token, or plain."""
+    """Keys and values of some entries of each head, in text order: packed per token, or as they are."""
 
-    bits: int | None
-    keys: Packed | Tensor
-    values: Packed | Tensor
+    bits: int | None  # None: as they are
+    keys: Packed | Tensor  # (B, H, n, D)
+    values: Packed | Tensor  # (B, H, n, D)
 
     @staticmethod
     def of(keys: Tensor, values: Tensor, bits: int | None) -> Tier:
-        """Return entries (B, H, n, D) in so many bits."""
+        """Return entries (B, H, n, D) in `bits` bits a number."""
         if bits is None:
             return Tier(bits, keys, values)
         return Tier(bits, pack(keys, bits, 3, GROUP), pack(values, bits, 3, GROUP))
@@ -51,18 +51,20 @@ class Tier:
 
 def _joined(one: Packed | Tensor, two: Packed | Tensor) -> Packed | Tensor:
     if isinstance(one, Tensor) or isinstance(two, Tensor):
+        assert isinstance(one, Tensor)
+        assert isinstance(two, Tensor)
         return torch.cat((one, two), 2)
-    parts = [torch.cat((getattr(one, name), getattr(two, name)), 2) for name in ("codes", "scale", "low")]
-    return _like(one, parts)
+    pairs = ((one.codes, two.codes), (one.scale, two.scale), (one.low, two.low))
+    return _like(one, [torch.cat(pair, 2) for pair in pairs])
 
 
 def _taken(held: Packed | Tensor, index: Tensor) -> Packed | Tensor:
     def pick(t: Tensor) -> Tensor:
         return t.gather(2, index.reshape(*index.shape, *(1,) * (t.dim() - 3)).expand(*index.shape, *t.shape[3:]))
 
-    return (
-        pick(held) if isinstance(held, Tensor) else _like(held, [pick(t) for t in (held.codes, held.scale, held.low)])
-    )
+    if isinstance(held, Tensor):
+        return pick(held)
+    return _like(held, [pick(t) for t in (held.codes, held.scale, held.low)])
 
 
 def _like(packed: Packed, parts: list[Tensor]) -> Packed:

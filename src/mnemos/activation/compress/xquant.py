@@ -1,4 +1,4 @@
-"""XQuant: what a layer reads is kept in few bits, and its keys and values are computed again.
+"""XQuant: hold what the attention of a layer reads, in few bits, and compute its keys and values again.
 
 B batch, T tokens, W width of what a layer reads, H key/value heads, D head width.
 """
@@ -12,9 +12,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from mnemos.activation.compress.bits import WIDTHS
-from mnemos.activation.compress.inputs import Inputs
-from mnemos.activation.method import CacheMethod, Setup
+from mnemos.activation.base import Setup
+from mnemos.activation.compress.bits import WIDTHS, Packed, check_bits, opened, pack, rows_of
+from mnemos.activation.compress.packed_store import without_vectors
+from mnemos.activation.entries import Entries
+from mnemos.activation.method import CacheMethod
+from mnemos.activation.models import attention_modules
+from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -28,48 +32,44 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class XQuant:
-    """Keeps X, (B, T, W), from which K = X W_k (then rotated) and V = X W_v: a `store`.
+    """Holds X, (B, T, W), from which K = X W_k (then rotated) and V = X W_v are computed again.
 
-    X is rounded per token. Where keys and values together are no wider than X (grouped heads) it keeps X U_k and X U_v
-    instead, with W_k = A S U_k^T by singular values, rounded per channel and per token. The `residual` newest and less
-    than a group more are not rounded. With `across` (XQuant-CL) layer l keeps X_l - X'_{l-1} only, where X'_{l-1} is
-    what the layers below make of it, added up; the first `early` layers have `early_bits`. `bits` None rounds nothing;
-    with `share` bits are as many as fit into this share of keys and values. Reading costs 4 T W H D operations a layer
-    and call.
+    X is rounded per token. In the latent form it is X U_k and X U_v instead, with W_k = A S U_k^T by singular values,
+    rounded per channel and per token: smaller where keys and values together are no wider than X (grouped heads). With
+    `across` (XQuant-CL) layer l holds X_l - X'_{l-1} only, where X'_{l-1} is what the layers below sum up to.
 
-    All heads keep all tokens: nothing can be evicted, and padding is refused. The factors of the weights are computed
-    once for this object. On the small models X_l - X_{l-1} is larger than X_l (they have two layers), and `across`
-    answers less than the same bits without it.
+    Reading costs 4 T W H D operations a layer and call. All heads hold all tokens: nothing can be evicted, and padding
+    is refused. The factors of the weights are computed once for this object. On the small models X_l - X_{l-1} is
+    larger than X_l (they have two layers), and `across` answers less than the same bits without it.
     """
 
-    bits: int | None = 4
-    group: int = 128
-    residual: int = 0
-    latent: bool | None = None  # None: where it is not wider
-    across: bool = False
-    early: int = 2
-    early_bits: int = 4
-    share: float | None = None
+    bits: int | None = 4  # per number: 1, 2, 4 or 8; None: not rounded
+    group: int = 128  # numbers that share a scale
+    residual: int = 0  # newest tokens that are not rounded; up to a group more wait to be
+    latent: bool | None = None  # hold X U_k and X U_v; None: where they are no wider than X
+    across: bool = False  # hold differences between layers (XQuant-CL)
+    early: int = 2  # with `across`: first layers that have `early_bits`
+    early_bits: int = 4  # per number, of those layers
+    share: float | None = None  # choose the most bits that fit into this share of keys and values
     factors: WeakKeyDictionary[nn.Module, list[tuple[Tensor, Tensor]]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
     )
-    needs_hidden_states = True
 
     def __post_init__(self) -> None:
-        for bits in (self.bits or 8, self.early_bits):
-            if bits not in WIDTHS:
-                raise InvalidInput(f"{bits} bits cannot be packed: choose from {', '.join(map(str, WIDTHS))}.")
+        check_bits(self.bits or 8, self.early_bits)
         if self.group < 1 or self.residual < 0:
-            raise InvalidInput(f"group {self.group} and residual {self.residual}: give 1 or more, and 0 or more.")
+            raise InvalidInput(
+                f"group is {self.group} and residual {self.residual}: give a group of 1 or more and a residual of 0 or more."
+            )
         if self.across and self.latent:
             raise InvalidInput("layers have no latent space in common: use across=True with latent=False.")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> XQuant:
         return self
 
-    def __call__(self, setup: Setup) -> Inputs:
+    def __call__(self, setup: Setup) -> XQuantStore:
         """Return the store of a layer."""
-        return Inputs(self, setup)
+        return XQuantStore(self, setup)
 
     def factor(self, projection: nn.Linear) -> tuple[Tensor, Tensor]:
         """Return U (W, H D) and what turns X U into keys or values before the bias, (H D, H D)."""
@@ -80,5 +80,176 @@ class XQuant:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """What layers read, in as many bits as the share affords."""
+        """Hold what layers read, in as many bits as the share affords."""
         return CacheMethod(store=XQuant(share=share))
+
+
+class XQuantStore(Plain):
+    """The store of `XQuant`: entries while the prompt is read, then entries without keys and values, and X."""
+
+    def __init__(self, xquant: XQuant, setup: Setup) -> None:
+        super().__init__()
+        self.xquant, self.setup = xquant, setup
+        named = [name for name, m in attention_modules(setup.model).items() if m.layer_idx == setup.layer]
+        if not named:
+            raise InvalidInput("this model has no projection to keys that could be repeated: use another store.")
+        self.name, self.heads = named[0], 0
+        self.states: Tensor | None = None  # X of this call, (B, q, W)
+        self.newest: list[Tensor] = []  # X, or X U_k and X U_v, of what is not in parts, (B, 1, n, W)
+        self.parts: list[list[Packed | Tensor]] = []
+        self.done = False  # whether the prompt has been read
+        width, both = self.module.k_proj.in_features, 2 * self.module.k_proj.out_features
+        self.latent = (both <= width and not xquant.across) if xquant.latent is None else xquant.latent
+        self.bits = xquant.early_bits if xquant.across and setup.layer < xquant.early else xquant.bits
+        if xquant.share is not None:
+            room = xquant.share * both * torch.finfo(setup.model.dtype).bits / (both if self.latent else width) - 1
+            self.bits = max((bits for bits in WIDTHS if bits <= room), default=0)
+            if not self.bits:
+                raise InvalidInput(
+                    f"a share of {xquant.share} is below 1 bit a number with its scales: give a larger share."
+                )
+        setup.shared[f"xquant.{setup.layer}"] = self
+
+    @property
+    def module(self) -> Any:
+        """The attention module."""
+        return self.setup.model.get_submodule(self.name)
+
+    # -- writing
+
+    def put_hidden_states(self, states: Tensor) -> None:
+        """Take what the layer reads in a call, (B, q, W)."""
+        self.states = states
+
+    def put(self, new: Entries) -> None:
+        """Append the entries of a call, and what the layer read. Raises InvalidInput for padding."""
+        if self.states is None or new.valid is not None:
+            what = "this model does not show what its layers read" if self.states is None else "a batch with padding"
+            raise InvalidInput(f"{what}: XQuant cannot compute keys and values again; use another store.")
+        x, self.states = self.states.detach()[:, None], None
+        if self.entries is None:
+            self.heads = new.keys.shape[1]
+            self._check(x, new)
+        while self.done and self.newest[0].shape[2] >= self.xquant.residual + self.xquant.group:
+            self._pack_oldest(self.xquant.group)
+        streams = [x @ self.xquant.factor(p)[0].to(x.dtype) for p in self._projections()] if self.latent else [x]
+        self.newest = (
+            [torch.cat(pair, 2) for pair in zip(self.newest, streams, strict=True)] if self.newest else streams
+        )
+        super().put(without_vectors(new) if self.done else new)
+
+    def _pack_oldest(self, count: int) -> None:
+        oldest = [t[:, :, :count] for t in self.newest]
+        if self._below is not None:
+            first = sum(part[0].shape[2] for part in self.parts)
+            oldest[0] = oldest[0] - self._below.summed()[:, :, first : first + count]
+        axes = (2, 3) if self.latent else (3,)
+        if self.bits is None:
+            part: list[Packed | Tensor] = [t.clone() for t in oldest]
+        else:
+            part = [pack(t, self.bits, axis, self._even(t.shape[axis])) for t, axis in zip(oldest, axes, strict=True)]
+        self.parts.append(part)
+        self.newest = [t[:, :, count:].clone() for t in self.newest]
+
+    def _even(self, size: int) -> int:
+        return -(-size // -(-size // self.xquant.group))
+
+    def on_prefill_end(self) -> None:
+        """Free the keys and values of the prompt, and round X."""
+        if self.entries is None or self.done:
+            return
+        self.entries, self.done = without_vectors(self.entries), True
+        if (count := self.newest[0].shape[2] - self.xquant.residual) > 0:
+            self._pack_oldest(count)
+
+    def replace(self, entries: Entries) -> None:
+        """Raise InvalidInput: what a layer reads belongs to all heads."""
+        raise InvalidInput("XQuant holds all tokens for all heads: use a method without a budget.")
+
+    # -- reading
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return all entries, computed again from X; O(T W H D)."""
+        entries = super().read(query, start)
+        if not self.done:
+            return entries
+        keys, values = self._computed(self.opened(), entries.positions())
+        return Entries(keys, values, entries.position_ids, entries.valid, entries.bias, entries.extra)
+
+    def opened(self) -> list[Tensor]:
+        """Return X, or X U_k and X U_v, rounded where they are, (B, 1, T, W) each."""
+        if not self.parts:
+            return self.newest
+        whole = [torch.cat([opened(t) for t in stream], 2) for stream in zip(*self.parts, strict=True)]
+        if self._below is not None:
+            whole[0] = whole[0] + self._below.summed()[:, :, : whole[0].shape[2]]
+        whole = [torch.cat(pair, 2) for pair in zip(whole, self.newest, strict=True)]
+        if self.xquant.across:
+            self.setup.shared["xquant"] = (self.setup.layer, whole[0])
+            if self.setup.layer == self.setup.layers - 1:
+                del self.setup.shared["xquant"]
+        return whole
+
+    @property
+    def _below(self) -> XQuantStore | None:
+        first = not self.xquant.across or self.setup.layer == 0
+        return None if first else self.setup.shared[f"xquant.{self.setup.layer - 1}"]
+
+    def summed(self) -> Tensor:
+        """Return X', (B, 1, T, W): as this layer was read just before the next one, or computed again."""
+        layer, found = self.setup.shared.get("xquant", (None, None))
+        return found if layer == self.setup.layer and found.shape[2] == self.held else self.opened()[0]
+
+    def _projections(self) -> tuple[nn.Linear, nn.Linear]:
+        return self.module.k_proj, self.module.v_proj
+
+    def _computed(self, streams: list[Tensor], positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values, (B, H, T, D)."""
+        found = []
+        for i, projection in enumerate(self._projections()):
+            if self.latent:
+                x = streams[i] @ self.xquant.factor(projection)[1].to(streams[i].dtype)
+                x = x if projection.bias is None else x + projection.bias
+            else:
+                x = projection(streams[0])
+            found.append(x[:, 0].unflatten(-1, (self.heads, -1)))
+        norm = dict(self.module.named_children()).get("k_norm")
+        keys = found[0] if norm is None else norm(found[0])
+        return self.setup.rotary().shift(keys.transpose(1, 2), positions), found[1].transpose(1, 2)
+
+    def _check(self, x: Tensor, new: Entries) -> None:
+        """Raise InvalidInput unless keys and values come out as the model makes them."""
+        positions = torch.arange(x.shape[2], device=x.device)
+        latent, self.latent = self.latent, False
+        computed = self._computed([x], positions)
+        self.latent = latent
+        for one, other in zip(computed, (new.keys, new.values), strict=True):
+            if (one - other).abs().max() > 2e-2 * other.abs().max().clamp_min(1e-9):
+                raise InvalidInput(
+                    "this model does not compute keys and values from what a layer reads alone: use another store."
+                )
+
+    # -- rows and bytes
+
+    def select_rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch."""
+        super().select_rows(index)
+        self.setup.shared.pop("xquant", None)
+        self.newest = [t.index_select(0, index.to(t.device)) for t in self.newest]
+        self.parts = [[rows_of(t, index) for t in part] for part in self.parts]
+
+    def crop(self, end: int) -> None:
+        """Remove the tokens at or after position `end`. Raises InvalidInput where one of them is rounded."""
+        left = end - sum(part[0].shape[2] for part in self.parts)
+        if left < 0:
+            raise InvalidInput(
+                f"{-left} of the tokens to remove are rounded together with others: give a larger residual."
+            )
+        super().crop(end)
+        self.setup.shared.pop("xquant", None)
+        self.newest = [t[:, :, :left].clone() for t in self.newest]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors; the factors of the weights are the model's, not the cache's."""
+        return super().nbytes + sum(int(t.nbytes) for part in [self.newest, *self.parts] for t in part)

@@ -1,1 +1,1 @@
-"""Merging entries that do not stay into those that do."""
+"""Merging: entries that are evicted are folded into those that stay."""

@@ -1,4 +1,4 @@
-"""ElasticCache: a prompt's entries are averaged into the nearest that stays; while generating one place is cut."""
+"""ElasticCache: a prompt's entries are averaged into the nearest that stays; while generating one position is cut."""
 
 from __future__ import annotations
 
@@ -7,38 +7,47 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
 @register(
     "elastic-cache",
-    papers=(Paper("Efficient Inference of Vision Instruction-Following Models with Elastic Cache", "2407.18121"),),
+    papers=(
+        Paper(
+            "Efficient Inference of Vision Instruction-Following Models with Elastic Cache",
+            "2407.18121",
+            code="liuzuyan/ElasticCache",
+        ),
+    ),
     task="key-value-known",
     baselines=("streaming-llm", "h2o", "random-eviction", "sliding-window"),
     phase="decode",
 )
 @dataclass(frozen=True)
 class Elastic:
-    """Of the prompt stays what got most attention in sum, the same for all heads; then entries go at a fixed offset.
+    """Keeps of the prompt what received most attention in sum, the same for all heads; then evicts at a fixed offset.
 
-    While generating nothing is scored: whatever stands `distance` before the end of what stayed of the prompt goes, so
-    that the first and the latest stay. With `Merge("position", "mean")` what the prompt lets go is averaged into the
-    nearest entry that stays; the paper's code spares the sinks and the last token from that, here they take part. On
-    the small models it answers less than without the averaging, and less than StreamingLLM.
+    While generating nothing is scored: whatever stands `distance` before the end of what stayed of the prompt is
+    evicted, so that the first and the latest stay. With `Merge("position", "mean")` what the prompt evicts is averaged
+    into the nearest entry that stays; the paper's code spares the sinks and the last token from that, here they take
+    part.
+
+    On the small models it answers less than without the averaging, and less than StreamingLLM.
     """
 
-    distance: int = 25
+    distance: int = 25  # entries from the end of what stayed of the prompt to the offset
 
     def __post_init__(self) -> None:
         if self.distance < 1:
             raise InvalidInput(f"distance is {self.distance}: give 1 or more entries.")
 
     def observe(self, view: LayerView) -> None:
-        """Add what the queries of the prompt gave; note where entries will go, once it has been read."""
+        """Add the attention from the queries of the prompt; note where entries will be evicted, once it has been read."""
         if view.steps:
             view.memory.setdefault("elastic", max(0, len(view.entries) - view.queries - self.distance))
         else:
@@ -53,7 +62,7 @@ class Elastic:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by summed attention with its neighbours averaged in, then a fixed offset."""
+        """Evict from the prompt by summed attention, averaging in what is evicted, then at a fixed offset."""
         return CacheMethod(
             Elastic(), prompt=share, decode=share, sinks=1, recent=1, on_evict=PromptMerge("position", "mean")
         )
@@ -61,7 +70,7 @@ class Elastic:
 
 @dataclass(frozen=True)
 class PromptMerge(Merge):
-    """Merging for the prompt only: while generating, what goes is dropped."""
+    """Merges what the prompt evicts; while generating, evicted entries are dropped."""
 
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that stay."""

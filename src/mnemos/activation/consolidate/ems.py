@@ -1,4 +1,4 @@
-"""EMS: what matters least is evicted, what lies between is merged, by a score of all and of the last queries."""
+"""EMS: what matters least is evicted and what lies between is merged, by the attention of all and of the last queries."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.consolidate.merge import Merge
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.forget.snapkv import last_queries, window_attention
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import Paper, register
 
 MEAN = H2O(mean=True)
@@ -28,21 +29,22 @@ MEAN = H2O(mean=True)
 )
 @dataclass(frozen=True)
 class GlobalLocal:
-    """s = local + global * mean(local) / mean(global): two kinds of attention, brought to the same size.
+    """Ranks by local + global * mean(local) / mean(global): two kinds of attention, brought to the same scale.
 
-    Global is what an entry got from each query that could see it, local what it got from the last `window` queries
-    (never more than a 64th of what is held). Adding the two is ours, as are the share evicted and the threshold of the
-    recipe. With `Merge(evict=..., threshold=...)` the lowest are evicted and the middle ones merged; its threshold is
-    the paper's zero class, which takes in what is like no kept key and is thrown away. On the small models it answers
-    what SnapKV does: without the threshold or the local half it answers far less, and evicting all that does not stay
-    answers as much.
+    Global is what an entry received from each query that could see it, local what it received from the last `window`
+    queries (at most a 64th of the entries). Adding the two is ours, as are the share evicted and the threshold of the
+    preset. With `Merge(evict=..., threshold=...)` the lowest are evicted and the middle ones merged; its threshold is
+    the paper's zero class, which takes in what is like no kept key and is thrown away.
+
+    On the small models it answers what SnapKV does: without the threshold or the local half it answers far less, and
+    evicting all that does not stay answers as much.
     """
 
-    window: int = 32
+    window: int = 32  # last queries
     use: tuple[bool, bool] = (True, True)  # global, local: either half alone for comparisons
 
     def observe(self, view: LayerView) -> None:
-        """Add what the queries of a call gave; O(q T D)."""
+        """Add the attention that entries received in a call; O(q T D)."""
         MEAN.observe(view)
 
     def __call__(self, view: LayerView) -> Tensor:
@@ -54,5 +56,5 @@ class GlobalLocal:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by the global-local score: half of what does not stay is evicted, the rest merged if 0.6 like a kept key."""
+        """Evict half of what does not stay of the prompt, and merge the rest where it is 0.6 like a kept key."""
         return CacheMethod(GlobalLocal(), prompt=share, sinks=1, recent=1, on_evict=Merge(evict=0.5, threshold=0.6))

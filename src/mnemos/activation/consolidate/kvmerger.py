@@ -1,4 +1,4 @@
-"""KVMerger: neighbours with like keys become one entry, round the one that got most attention."""
+"""KVMerger: neighbours with similar keys become one entry, around the one that received most attention."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -29,25 +30,28 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class Runs:
-    """The `on_evict` that merges runs of consecutive entries into their pivots, as many as the budget wants.
+    """Merges runs of consecutive entries into their pivots, as many as the budget wants.
 
     Neighbours are linked by the cosine of their keys, the most alike first, until as many runs are left as may stay.
-    (The paper links what is above a fixed threshold, and so meets no budget exactly.) The `exempt` share of the budget
-    with the highest scores is merged with nothing. The pivot p of a run has its highest score; entry i weighs g_i =
-    exp(-|k_p - k_i|^2 / (2 sigma^2)), sigma the mean distance of the run to its pivot, or all weigh alike ("mean").
-    Keys are merged as the cache holds them. Padding is merged with padding first. O(T D + T log T). On the small models
-    it answers more than H2O where the question is not known (less where it is), and no more than random eviction.
+    (The paper links what is above a fixed threshold, and so meets no budget exactly.) The pivot p of a run has its
+    highest score; entry i weighs g_i = exp(-|k_p - k_i|^2 / (2 sigma^2)), sigma the mean distance of the run to its
+    pivot. Keys are merged as the cache holds them. Padding is merged with padding first. O(T D + T log T).
+
+    On the small models it answers more than H2O where the question is not known (less where it is), and no more than
+    random eviction.
     """
 
-    exempt: float = 0.4
-    weigh: Literal["gauss", "mean"] = "gauss"
+    exempt: float = 0.4  # share of the budget, the highest scores, that is merged with nothing
+    weigh: Literal["gauss", "mean"] = "gauss"  # "mean": all entries of a run weigh alike
 
     def __post_init__(self) -> None:
         if not 0 <= self.exempt < 0.5 or self.weigh not in ("gauss", "mean"):
-            raise InvalidInput(f"exempt {self.exempt} and weigh {self.weigh!r}: below 0.5, and 'gauss' or 'mean'.")
+            raise InvalidInput(
+                f"exempt is {self.exempt} and weigh {self.weigh!r}: give a share below 0.5, and 'gauss' or 'mean'."
+            )
 
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
-        """Return one entry for each run; positions and what is remembered are the pivot's."""
+        """Return one entry for each run; its position and what is remembered of it are the pivot's."""
         entries, count = view.entries, keep.shape[2]
         run = self.runs(entries, score, count)
         top = torch.full((*run.shape[:2], count), -torch.inf, device=run.device)
@@ -81,7 +85,7 @@ class Runs:
         return begins.long().cumsum(2) - 1
 
     def _weights(self, entries: Entries, pivots: Entries, run: Tensor, count: int) -> Tensor:
-        """Return what each entry weighs in its run, (B, H, T)."""
+        """Return the weight of each entry in its run, (B, H, T)."""
         if self.weigh == "mean":
             return torch.ones(run.shape, device=run.device)
         index = run[..., None].expand(entries.keys.shape)
@@ -93,5 +97,5 @@ class Runs:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by runs of like keys; what got most attention is not merged."""
+        """Merge the prompt by runs of similar keys; what received most attention is not merged."""
         return CacheMethod(H2O(mean=True), prompt=share, recent=0.2, on_evict=Runs())

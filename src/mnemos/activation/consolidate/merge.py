@@ -1,6 +1,6 @@
-"""Merging: what does not stay is folded into what does, by weights.
+"""Merging: evicted entries are folded into those that stay, by weights.
 
-B batch, H key/value heads, T entries held, n that stay, e that do not, D head width.
+B batch, H key/value heads, T entries in the cache, n that stay, e that are evicted, D head width.
 """
 
 from __future__ import annotations
@@ -13,39 +13,40 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import LayerView
 from mnemos.errors import InvalidInput
 
 
 @dataclass(frozen=True)
 class Merge:
-    """The `on_evict` that folds each entry that does not stay into the nearest that does.
+    """Folds each evicted entry into the nearest that stays.
 
-    `near` is the kept entry with the most similar key (cosine u) or the one whose position is nearest (of two the
-    earlier). It weighs e^1 and what goes into it e^u (`weigh` "similarity"), or all alike ("mean"). What is less
-    similar than `threshold` is dropped: a number, or "ema", which is tau_0 = the mean of the best similarities of what
-    goes at first, and from then on tau = `beta` that mean + (1 - beta) tau, for each row and head. Of what does not
-    stay, the share `evict` with the lowest scores is dropped beforehand. Keys are merged as the cache holds them, with
-    their rotation; padding never takes part. O(e n D).
+    A kept entry weighs e^1 and what is folded into it e^u, u the cosine of their keys ("similarity"), or all weigh
+    alike ("mean"). With the threshold "ema", tau_0 is the mean of the best similarities of the first evicted entries,
+    and from then on tau = `beta` mean + (1 - `beta`) tau, for each row and head. Keys are merged as the cache holds
+    them, with their rotation; padding takes no part. O(e n D).
     """
 
-    near: Literal["key", "position"] = "key"
-    weigh: Literal["similarity", "mean"] = "similarity"
-    threshold: float | Literal["ema"] | None = None
-    beta: float = 0.7
-    evict: float = 0.0
+    near: Literal["key", "position"] = (
+        "key"  # the nearest has the most similar key, or the nearest position (of two the earlier)
+    )
+    weigh: Literal["similarity", "mean"] = "similarity"  # what an evicted entry weighs
+    threshold: float | Literal["ema"] | None = None  # drop what is less similar; None: nothing
+    beta: float = 0.7  # of the threshold "ema"
+    evict: float = 0.0  # share of the evicted entries, the lowest scores, that is dropped in any case
 
     def __post_init__(self) -> None:
         if self.near not in ("key", "position") or self.weigh not in ("similarity", "mean"):
             raise InvalidInput(
-                f"near {self.near!r} and weigh {self.weigh!r}: choose 'key' or 'position', and 'similarity' or 'mean'."
+                f"near is {self.near!r} and weigh {self.weigh!r}: choose 'key' or 'position', "
+                "and 'similarity' or 'mean'."
             )
         if not (0 <= self.evict <= 1 and 0 <= self.beta <= 1):
-            raise InvalidInput(f"evict {self.evict} and beta {self.beta}: give shares from 0 to 1.")
+            raise InvalidInput(f"evict is {self.evict} and beta {self.beta}: give shares from 0 to 1.")
 
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
-        """Return the entries that stay, with the others in them."""
+        """Return the entries that stay, with the evicted ones folded in."""
         entries = view.entries
         gone = others(keep, len(entries))
         likeness = similarity(entries, gone, keep)
@@ -61,7 +62,7 @@ class Merge:
         return fold(entries, keep, gone, into, weight * joins, own)
 
     def _joins(self, entries: Entries, gone: Tensor, best: Tensor, score: Tensor) -> Tensor:
-        """Return which of those that do not stay are merged, (B, H, e)."""
+        """Return which of the evicted entries are merged, (B, H, e)."""
         valid = torch.isfinite(best)
         joins = valid.clone()
         if self.evict:
@@ -102,10 +103,10 @@ def similarity(entries: Entries, gone: Tensor, keep: Tensor) -> Tensor:
 
 
 def fold(entries: Entries, keep: Tensor, gone: Tensor, into: Tensor, weight: Tensor, own: Tensor) -> Entries:
-    """Return the entries at `keep`, each the weighted mean of itself and of those at `gone` that go into it.
+    """Return the entries at `keep`, each the weighted mean of itself and of those at `gone` that are folded into it.
 
-    `into` (B, H, e) says where in `keep`; `weight` (B, H, e) is 0 for what is dropped, `own` (B, H, n) what kept ones
-    weigh.
+    `into` (B, H, e) is an index into keep; `weight` (B, H, e) is 0 for what is dropped, `own` (B, H, n) the weight of a
+    kept entry.
     """
     kept = entries.gather(keep)
     total = own.scatter_add(2, into, weight)[..., None]

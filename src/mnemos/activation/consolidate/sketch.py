@@ -1,4 +1,4 @@
-"""A sketch of keys and values that tells what attention to them would give: clusters of keys, samples of values.
+"""A sketch of keys and values from which attention to them can be estimated: clusters of keys, samples of values.
 
 B batch, H key/value heads, M clusters, t samples of each, s samples of values, D head width.
 """
@@ -34,7 +34,7 @@ class Sketch:
         return Sketch(radius.float(), *held)
 
     def take(self, key: Tensor, value: Tensor, there: Tensor, most: int | None, rng: torch.Generator) -> None:
-        """Take in one key and value (B, H, D) of each head; `there` (B, H) is False where it is padding. O(M D + s D)."""
+        """Add one key and value (B, H, D) of each head; `there` (B, H) is False where it is padding. O(M D + s D)."""
         if not bool(there.any()):
             return
         cluster, opens = self._cluster(key, there, most)
@@ -59,16 +59,18 @@ class Sketch:
         if most is not None:
             opens &= used < most
         if bool((opens & (used == many)).any()):
-            for name in ("centres", "counts", "keys"):
-                held = getattr(self, name)
-                setattr(self, name, torch.cat((held, held.new_zeros(*held.shape[:2], 1, *held.shape[3:])), 2))
+            self.centres, self.counts, self.keys = (
+                torch.cat((held, held.new_zeros(*held.shape[:2], 1, *held.shape[3:])), 2)
+                for held in (self.centres, self.counts, self.keys)
+            )
         nearest = far.argmin(2) if many else torch.zeros_like(used)
         return torch.where(opens, used.clamp(max=self.counts.shape[2] - 1), nearest), opens
 
     def entries(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return keys (B, H, s + M t, D), values with a channel more (B, H, s + M t, D + 1), and biases (B, H, s + M t).
+        """Return keys (B, H, s + M t, D), values with one channel more (B, H, s + M t, D + 1), and biases (B, H, s + M t).
 
-        The first s make the numerator z; the others, whose values are 0 but for the 1 in the last channel, the normaliser.
+        The first s make the numerator z; the others, whose values are 0 but for the 1 in the last channel, the
+        normaliser.
         """
         s, t = self.z_keys.shape[2], self.keys.shape[3]
         numerator = self.mu[..., None] / (s * self.z_values.float().square().sum(3))

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import Setup
 from mnemos.activation.consolidate.sketch import Sketch
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import CacheMethod, Plain, Setup
+from mnemos.activation.method import CacheMethod
+from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -26,38 +28,39 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class SubGen:
-    """Estimates the output z / tau of attention to all but the `recent` newest entries, which are exact: a `store`.
+    """Estimates the output z / tau of attention to all but the `recent` newest entries, which are exact.
 
-    Normaliser: a key within `delta` of the nearest centre joins its cluster (n_i), else it is a new centre; t of a
+    Normaliser: a key within `delta` of the nearest centre joins its cluster (n_i), otherwise it is a new centre; t of a
     cluster's keys are kept, uniformly (each is replaced with probability 1 / n_i): tau = sum_i n_i / t sum_j exp(q
     k_ij). Numerator: s pairs are kept in proportion to |v|^2 (each is replaced with probability |v|^2 / mu, mu the sum
     so far): z = sum_j mu / (s |v_j|^2) exp(q k_j) v_j.
 
-    `delta` counts in mean norms of the prompt's keys, which is ours: one number for all layers. Beyond `most` clusters
-    a key joins the nearest. With `share` the sizes are those of so many entries of the prompt: half recent, a quarter
-    for each estimate. An entry moves in when it is no longer recent, in O(M D); the draws depend on `seed`, layer, head
-    and place, not on the row. On the small model the estimates miss single facts: at the same bytes it answers less
-    than the most recent alone.
+    With `share` the sizes are those of that share of the prompt's entries: half recent, a quarter for each estimate. An
+    entry is added to the sketch when it is no longer recent, in O(M D); the draws depend on `seed`, layer, head and
+    position, not on the row. On the small model the estimates miss single facts: at the same bytes it answers less than
+    the most recent entries alone.
     """
 
-    delta: float = 0.5
-    t: int = 2
-    s: int = 32
-    recent: int = 32
-    most: int | None = None
-    share: float | None = None
-    seed: int = 0
+    delta: float = (
+        0.5  # radius of a cluster in mean norms of the prompt's keys, which is ours: one number for all layers
+    )
+    t: int = 2  # keys kept of a cluster
+    s: int = 32  # pairs kept for the numerator
+    recent: int = 32  # newest entries that are exact
+    most: int | None = None  # clusters, beyond which a key joins the nearest; None: any number
+    share: float | None = None  # derive the sizes from this share of the prompt's entries
+    seed: int = 0  # of the draws
 
     def __post_init__(self) -> None:
         if self.delta < 0 or min(self.t, self.s, self.most or 1) < 1 or self.recent < 0:
-            raise InvalidInput(f"{self}: give a delta of 0 or more, and 1 or more samples and clusters.")
+            raise InvalidInput(f"{self}: give a delta and recent of 0 or more, and 1 or more samples and clusters.")
 
-    def __call__(self, setup: Setup) -> Sketched:
+    def __call__(self, setup: Setup) -> SubGenStore:
         """Return the store of a layer."""
-        return Sketched(self, setup.layer)
+        return SubGenStore(self, setup.layer)
 
     def sizes(self, held: int) -> tuple[int, int, int | None]:
-        """Return recent entries, samples of values, and the most clusters, for a prompt that left `held` entries."""
+        """Return recent entries, samples of values, and the most clusters, for a prompt of which `held` entries are left."""
         if self.share is None:
             return self.recent, self.s, self.most
         count = max(4, int(self.share * held))
@@ -65,12 +68,12 @@ class SubGen:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The estimates in the bytes of so many entries of the prompt."""
+        """Hold the estimates in the bytes of this share of the prompt's entries."""
         return CacheMethod(store=SubGen(share=share))
 
 
-class Sketched(Plain):
-    """The store of `SubGen`: plain while the prompt is read, then `entries` are the recent, and the rest is in a sketch."""
+class SubGenStore(Plain):
+    """Holds entries as they are while the prompt is read, then the recent ones in `entries` and the others in a sketch."""
 
     def __init__(self, subgen: SubGen, layer: int) -> None:
         super().__init__()
@@ -78,10 +81,10 @@ class Sketched(Plain):
         self.sketch: Sketch | None = None
         self.recent, self.most = subgen.recent, subgen.most
         self.tokens_read = self.moved = 0  # tokens read; entries that are no longer among the recent
-        self.until = 0  # the position behind the last of those
+        self.until = 0  # the position behind the last of the latter
 
     def put(self, new: Entries) -> None:
-        """Append the entries of a call, after those that are no longer recent have moved."""
+        """Append the entries of a call, after adding those that are no longer recent to the sketch."""
         if self.sketch is not None:
             self._move(super().held - self.recent)
             positions = torch.arange(
@@ -92,7 +95,7 @@ class Sketched(Plain):
         super().put(new)
 
     def on_prefill_end(self) -> None:
-        """Move what the prompt left but for the recent."""
+        """Add what is left of the prompt to the sketch, but for the recent entries."""
         entries = self.entries
         if entries is None or self.sketch is not None:
             return
@@ -104,7 +107,7 @@ class Sketched(Plain):
         self._move(len(entries) - self.recent)
 
     def _move(self, count: int) -> None:
-        """Take the oldest `count` of the recent into the sketch."""
+        """Add the oldest `count` of the recent entries to the sketch."""
         if count <= 0:
             return
         entries = self.entries
@@ -143,20 +146,20 @@ class Sketched(Plain):
         return output if self.sketch is None else output[..., :-1] / output[..., -1:].clamp_min(1e-12)
 
     def replace(self, entries: Entries) -> None:
-        """Hold these instead, while the prompt is being read."""
+        """Hold these entries instead. Raises InvalidInput once the prompt has been read."""
         if self.sketch is not None:
-            raise InvalidInput("SubGen cannot let go of single entries: use a method without `decode`.")
+            raise InvalidInput("SubGen cannot evict single entries: use a method without `decode`.")
         super().replace(entries)
 
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
-        super().rows(index)
+        super().select_rows(index)
         self.sketch = None if self.sketch is None else self.sketch.rows(index)
 
     def crop(self, end: int) -> None:
-        """Drop what stands at or after a position. Raises InvalidInput where that is no longer among the recent."""
+        """Remove the entries at or after position `end`. Raises InvalidInput where one is no longer among the recent."""
         if end < self.until:
-            raise InvalidInput("entries to let go of are no longer among the recent: give more recent ones.")
+            raise InvalidInput("some of the entries to remove are no longer among the recent: give a larger `recent`.")
         super().crop(end)
         self.tokens_read = end
 
@@ -167,7 +170,7 @@ class Sketched(Plain):
 
     @property
     def held(self) -> int:
-        """Entries that are read."""
+        """Number of entries that are read."""
         sketch = self.sketch
         own = 0 if sketch is None else sketch.z_keys.shape[2] + sketch.counts.shape[2] * self.subgen.t
         return super().held + own

@@ -12,7 +12,7 @@ from mnemos.activation.diffusion.base import ReusePolicy, Step
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
-PAPERS = (Paper("dKV-Cache: The Cache for Diffusion Language Models", "2505.15781"),)
+PAPERS = (Paper("dKV-Cache: The Cache for Diffusion Language Models", "2505.15781", code="horseee/dKV-Cache"),)
 
 
 @register("dkv-decode", papers=PAPERS, task="kv-diffusion")

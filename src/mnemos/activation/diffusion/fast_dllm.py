@@ -17,6 +17,7 @@ from mnemos.registry import Paper, register
         Paper(
             "Fast-dLLM: Training-free Acceleration of Diffusion LLM by Enabling KV Cache and Parallel Decoding",
             "2505.22618",
+            code="NVlabs/Fast-dLLM",
         ),
     ),
     task="kv-diffusion",

@@ -15,7 +15,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "sparse-dllm",
-    papers=(Paper("Sparse-dLLM: Accelerating Diffusion LLMs with Dynamic Cache Eviction", "2508.02558"),),
+    papers=(
+        Paper(
+            "Sparse-dLLM: Accelerating Diffusion LLMs with Dynamic Cache Eviction",
+            "2508.02558",
+            code="OpenMOSS/Sparse-dLLM",
+        ),
+    ),
     task="kv-diffusion",
 )
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Taking text in: keys and values, and the memory they lie in."""
+"""Encoding: keys and values of texts, as bytes."""

@@ -16,22 +16,22 @@ from torch import Tensor
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.compress.bits import Packed, pack, unpack
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Plain
+from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput, StoreCorrupt
 
 VERSION = 1
 PARTS = ("codes", "scale", "low")
 AXES = {"keys": 2, "values": 3}  # keys per channel, values per token: KIVI, arXiv 2402.02750
-GROUP = 32
+GROUP = 32  # numbers that share a scale
 
 
 @dataclass
 class Segment:
-    """Keys and values of some tokens that stand one after another, by layer; `digest` says of which model and tokens."""
+    """Keys and values of consecutive tokens, by layer."""
 
-    digest: str
+    digest: str  # of the model and the tokens
     keys: list[Tensor]  # (1, H, T, D) each
-    values: list[Tensor]
+    values: list[Tensor]  # (1, H, T, D) each
 
     def __len__(self) -> int:
         return int(self.keys[0].shape[2])
@@ -47,7 +47,7 @@ class Segment:
 
 
 def cut(cache: MemoryCache, start: int, stop: int, digest: str) -> Segment:
-    """Return tokens `start` to `stop` of a cache from which nothing was dropped, as tensors of their own."""
+    """Return tokens `start` to `stop` of a cache that has evicted nothing, as copies."""
     layers = [(layer.keys, layer.values) for layer in cache.layers]
     return Segment(
         digest,
@@ -57,9 +57,12 @@ def cut(cache: MemoryCache, start: int, stop: int, digest: str) -> Segment:
 
 
 def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
-    """Put segments, one after another, into an empty cache, as if their tokens had just been read."""
+    """Put segments, one after another, into an empty cache, as if their tokens had just been read.
+
+    Raises InvalidInput for a cache that has read something.
+    """
     if cache.tokens_read:
-        raise InvalidInput("the cache has read something already: fill an empty one.")
+        raise InvalidInput(f"the cache has read {cache.tokens_read} tokens already: fill an empty one.")
     device = next(cache.model.parameters()).device
     for index, layer in enumerate(cache.layers):
         keys = torch.cat([s.keys[index] for s in segments], 2).to(device)
@@ -72,7 +75,10 @@ def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
 
 
 def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
-    """Return a segment as safetensors; with `bits` (8, 4 or 2) quantised: keys per channel, values per token (KIVI)."""
+    """Return a segment as safetensors, with `bits` (8, 4 or 2) quantised.
+
+    Keys are rounded per channel and values per token, as in KIVI.
+    """
     tensors: dict[str, Tensor] = {}
     for index, (keys, values) in enumerate(zip(segment.keys, segment.values, strict=True)):
         for side, tensor in (("keys", keys), ("values", values)):
@@ -89,17 +95,23 @@ def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
 
 
 def from_file(path: Path, digest: str) -> Segment:
-    """Read what `to_bytes` made. Raises StoreCorrupt for a file that is damaged, or of other tokens or another model."""
+    """Read what `to_bytes` made.
+
+    Raises StoreCorrupt for a file that is damaged, or of other tokens or another model.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("mnemos", "null"))
             if not isinstance(about, dict) or about.get("version") != VERSION or about.get("digest") != digest:
-                raise StoreCorrupt(f"{path.name} does not hold the keys and values it is named after.")
+                raise StoreCorrupt(
+                    f"{path.name} does not hold the keys and values that it is named after: delete it, "
+                    "it is made again when needed."
+                )
             sides: list[list[Tensor]] = []
             for side in ("keys", "values"):
                 sides.append([_read(file, f"{index}.{side}", about) for index in range(int(about["layers"]))])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise StoreCorrupt(f"{path.name} cannot be read ({error}).") from error
+        raise StoreCorrupt(f"{path.name} cannot be read ({error}): delete it, it is made again when needed.") from error
     return Segment(digest, *sides)
 
 

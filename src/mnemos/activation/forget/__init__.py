@@ -1,1 +1,1 @@
-"""Forgetting keys and values: scores that say which entries stay, and budgets that say how many, where."""
+"""Eviction: scores that rank entries, and allocations that share a budget among layers and heads."""

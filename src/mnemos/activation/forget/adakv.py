@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -21,6 +22,7 @@ from mnemos.registry import Paper, register
         Paper(
             "Ada-KV: Optimizing KV Cache Eviction by Adaptive Budget Allocation for Efficient LLM Inference",
             "2407.11550",
+            code="FFY0/AdaKV",
         ),
     ),
     task="key-value-known",
@@ -28,13 +30,13 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class AdaKV:
-    """A head gets as many entries as it has among the H*b largest scores of its layer; `safeguard` of b is everyone's.
+    """Gives a head as many entries as it has among the H*b largest scores of its layer.
 
     What a head does not get is freed: heads hold different numbers of entries. The rows of a batch share the numbers,
-    which are those of their mean. A model with one key/value head has nothing to share, and any score stays as it is.
+    which are those of their mean. A model with one key/value head has nothing to share. Works with any score.
     """
 
-    safeguard: float = 0.2
+    safeguard: float = 0.2  # share of b, the even budget of a head, that every head keeps
 
     def __post_init__(self) -> None:
         if not 0 <= self.safeguard <= 1:
@@ -45,7 +47,7 @@ class AdaKV:
         return score
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
-        """Return each head's entries, for each layer."""
+        """Return the entries of each head, (H,), for each layer."""
         found = []
         for score in needs:
             rows, heads, entries = score.shape
@@ -57,5 +59,5 @@ class AdaKV:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by SnapKV, with budgets that heads share."""
+        """Evict from the prompt by SnapKV, with budgets that heads share."""
         return CacheMethod(SnapKV(kernel=5), prompt=share, allocation=AdaKV())

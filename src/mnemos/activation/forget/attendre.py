@@ -1,4 +1,4 @@
-"""The Attendre layer: queries wait, so that what comes later can answer them."""
+"""Attendre: queries wait in a memory, so that what comes later can answer them."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from mnemos.errors import InvalidInput
 from mnemos.registry import register
 
 
-@register("attendre", papers=(ATTENDRE,))
+@register("attendre", papers=(ATTENDRE,), unmeasured="a layer to train: its test trains it on the paper's two claims")
 class Attendre(nn.Module):  # type: ignore[misc]
-    """Attention over a bounded memory of keys and values, by queries that wait in a memory of their own.
+    """Attends to a bounded memory of keys and values, by queries that wait in a memory of their own.
 
-    A text comes in chunks. The keys and values of a chunk go to the K/V memory, its queries to the end of the Q memory;
-    the queries that this pushes out of it attend to what the K/V memory then holds: entries from up to `delay` tokens
-    after their own. With `delay` 0 a query sees its own chunk and what came before. Then the K/V memory is cut to
-    `memory` entries: "fifo" the oldest go, "lfa" those with the least attention so far, "lra" those whose last
-    noticeable attention (above the uniform share) is longest ago.
+    A text comes in chunks. The keys and values of a chunk enter the K/V memory, its queries the end of the Q memory;
+    the queries that this pushes out attend to what the K/V memory then holds: entries from up to `delay` tokens after
+    their own. With `delay` 0 a query sees its own chunk and what came before. Then the K/V memory is cut to `memory`
+    entries: "fifo" evicts the oldest, "lfa" those with the least attention so far, "lra" those whose last noticeable
+    attention (above the uniform share) is longest ago.
 
-    One head, so B rows, T tokens and `width` channels say all; without positions, as content alone is looked up here.
-    It is a layer to build and train models with, not a cache for models that have been trained otherwise.
+    One head and no positions, so B rows, T tokens and `width` channels say all. It is a layer to build and train models
+    with, not a cache for models that were trained otherwise. Raises InvalidInput for sizes that hold nothing.
     """
 
     def __init__(
-        self, width: int, memory: int, delay: int = 0, chunk: int = 8, policy: Literal["fifo", "lfa", "lra"] = "lra"
+        self,
+        width: int,  # channels
+        memory: int,  # entries of the K/V memory
+        delay: int = 0,  # queries that wait
+        chunk: int = 8,  # tokens read at a time
+        policy: Literal["fifo", "lfa", "lra"] = "lra",  # which entries are evicted
     ) -> None:
         super().__init__()
         if memory < 1 or delay < 0 or chunk < 1 or policy not in ("fifo", "lfa", "lra"):
             raise InvalidInput(
-                f"memory {memory} and chunk {chunk} must be 1 or more, delay {delay} 0 or more, "
-                f"policy {policy!r} one of fifo, lfa, lra."
+                f"memory is {memory}, chunk {chunk}, delay {delay} and policy {policy!r}: give a memory and chunk of 1 or "
+                "more, a delay of 0 or more, and the policy 'fifo', 'lfa' or 'lra'."
             )
         self.memory, self.delay, self.chunk, self.policy = memory, delay, chunk, policy
         self.project = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (B, T, width) of tokens (B, T, width), each at its own place; O(T memory width)."""
+        """Return the outputs (B, T, width) of tokens (B, T, width), each at its own position; O(T memory width)."""
         waiting = x[:, :0]
         keys = values = x[:, :0]
-        worth = x.new_zeros(x.shape[0], 0)  # what a policy goes by, for each entry held
+        worth = x.new_zeros(x.shape[0], 0)  # by which the policy ranks, for each entry held
         outputs = []
         for start in range(0, x.shape[1], self.chunk):
             query, key, value = self.project(x[:, start : start + self.chunk]).chunk(3, -1)
@@ -65,7 +70,7 @@ class Attendre(nn.Module):  # type: ignore[misc]
         return found
 
     def _first(self, key: Tensor, start: int) -> Tensor:
-        """Return the worth of new entries, (B, q): their place, or no attention yet."""
+        """Return the worth of new entries, (B, q): their position, or no attention yet."""
         positions = torch.arange(start, start + key.shape[1], device=key.device, dtype=key.dtype)
         return (torch.zeros_like(positions) if self.policy == "lfa" else positions).expand(key.shape[0], -1)
 

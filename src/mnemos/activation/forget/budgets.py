@@ -1,4 +1,4 @@
-"""Dividing a budget: whole numbers in proportion to weights, none too small or too large, that add up exactly."""
+"""Sharing a budget: whole numbers in proportion to weights, within bounds, that add up exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def allocate(weights: Tensor, total: int, low: int, high: int) -> Tensor:
     """Return whole numbers of the shape of `weights` (none below 0) that sum to `total`, each from `low` to `high`.
 
-    Each gets `low`, the rest is divided by weight; what some cannot hold goes to the others, largest remainders first.
+    Each gets `low` and the rest is shared by weight; what one cannot hold goes to the others, largest remainders first.
     Equal weights where all are 0. `total` is brought into what `low` and `high` allow; `low` gives way where it must.
     """
     flat = weights.detach().flatten().double().cpu()

@@ -8,62 +8,68 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.activation.attach import attached
+from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import CacheMethod, LayerView, Plain
+from mnemos.activation.method import CacheMethod
+from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-class _Given:
-    """Notes the attention that entries get in a call, averaged over queries and heads, (B, T), in the layer's memory."""
+class MeanAttention:
+    """Records the attention that entries receive, averaged over queries and heads, as `given`; evicts nothing."""
 
     def __call__(self, view: LayerView) -> Tensor:
+        """Return the positions: no budget asks for a rank."""
         return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
+        """Record the attention, (B, T)."""
         view.memory["given"] = view.attention_mass().mean((1, 2)) / view.queries
 
 
 @register(
     "citrus",
     papers=(Paper("CItruS: Chunked Instruction-aware State Eviction for Long Sequence Modeling", "2406.12018"),),
+    unmeasured="reads with an instruction beside the text: its test measures what that keeps",
 )
 @dataclass
 class Citrus:
-    """Chunks are read whole against a bounded cache; then the entries held before are cut to the `budget` best.
+    """Reads chunks whole against a bounded cache, and cuts the entries held before each to the `budget` best.
 
     The best are those with the most attention, averaged over a layer's heads and the queries: of the chunk itself (no
-    `instruction`, the paper's standard chunked eviction), or of the instruction, whose tokens run over the cache and do
-    not stay. So at most `budget` entries and a chunk are held. With `two` caches the chunk's own choice is what is read
-    against, as if there were no instruction, and the instruction's choice is kept beside it to answer from: the text is
-    understood as in standard eviction, at twice the entries. Positions are those inside the cache
-    (`reindex_positions`).
+    `instruction`, the paper's standard chunked eviction), or of the instruction, whose tokens run over the cache and
+    are removed again. So at most `budget` entries and a chunk are held. With `two` caches the chunk's own choice is
+    what is read against, as if there were no instruction, and the instruction's choice is kept beside it to answer
+    from: the text is understood as in standard eviction, at twice the entries.
 
-    Like a cache method, but it reads: `read` a text, then ask `answering`, a cache that `model` and `generate` take.
-    Batches have an instruction for each row, (B, i); rows are of one length, without padding.
+    It reads by itself: `read` returns a cache that `model` and `generate` take. Rows of a batch have one length,
+    without padding, and an instruction each, (B, i). Raises InvalidInput for settings that hold nothing.
     """
 
-    budget: int
-    chunk: int = 256
-    instruction: Tensor | None = None
-    two: bool = False
-    reindex_positions: bool = True
+    budget: int  # entries kept of what was read before the last chunk
+    chunk: int = 256  # tokens read at a time
+    instruction: Tensor | None = None  # ids, (B, i)
+    two: bool = False  # keep a second cache for the instruction
+    reindex_positions: bool = True  # positions are those inside the cache
     losses: list[float] = field(default_factory=list)  # of each chunk read, in nats a token
 
     def __post_init__(self) -> None:
         if self.budget < 1 or self.chunk < 1:
-            raise InvalidInput(f"budget {self.budget} and chunk {self.chunk}: give 1 or more tokens.")
+            raise InvalidInput(f"budget is {self.budget} and chunk {self.chunk}: give 1 or more tokens.")
         if self.two and self.instruction is None:
-            raise InvalidInput("two caches need an instruction: what would the second be for?")
+            raise InvalidInput("two caches need an instruction, which the second is for: give one, or two=False.")
 
     def read(self, model: nn.Module, ids: Tensor) -> MemoryCache:
         """Read a text (B, T) and return the cache to answer from. Raises InvalidInput for an empty text."""
         if ids.shape[1] == 0:
-            raise InvalidInput("the text has no tokens.")
-        main = MemoryCache(model, CacheMethod(_Given(), reindex_positions=self.reindex_positions))
+            raise InvalidInput("the text has no tokens: give at least one.")
+        main = MemoryCache(model, CacheMethod(MeanAttention(), reindex_positions=self.reindex_positions))
         answering = (
-            MemoryCache(model, CacheMethod(_Given(), reindex_positions=self.reindex_positions)) if self.two else main
+            MemoryCache(model, CacheMethod(MeanAttention(), reindex_positions=self.reindex_positions))
+            if self.two
+            else main
         )
         with torch.no_grad(), attached(model):
             for part in ids.split(self.chunk, dim=1):
@@ -83,7 +89,7 @@ class Citrus:
         return answering
 
     def _cut(self, cache: MemoryCache, given: list[Tensor], new: int) -> None:
-        """Keep the chunk just read and the best of what was there before."""
+        """Keep the chunk just read and the best of what was held before."""
         for layer, score in zip(cache.layers, given, strict=True):
             entries = _entries(cache, layer.index)
             old = len(entries) - new
@@ -98,7 +104,9 @@ class Citrus:
 def _entries(cache: MemoryCache, layer: int) -> Entries:
     store = cache.layers[layer].groups[0].store
     if not isinstance(store, Plain) or store.entries is None:
-        raise InvalidInput("this layer holds its entries in another way (a sliding window?): CItruS cannot cut them.")
+        raise InvalidInput(
+            f"layer {layer} holds its entries in another way, such as a sliding window: CItruS cannot use this model."
+        )
     return store.entries
 
 
@@ -111,7 +119,7 @@ def _append(source: MemoryCache, target: MemoryCache, count: int) -> None:
 
 
 def _ask(model: nn.Module, cache: MemoryCache, instruction: Tensor) -> list[Tensor]:
-    """Return what the entries of each layer get from the instruction, (B, T), and leave the cache without it."""
+    """Return the attention that entries of each layer receive from the instruction, (B, T), and remove it from the cache."""
     held = [len(_entries(cache, layer.index)) for layer in cache.layers]
     model(instruction, past_key_values=cache)
     given = [layer.memory["given"][:, :count] for layer, count in zip(cache.layers, held, strict=True)]

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import Paper, register
 
 
@@ -36,13 +37,13 @@ def anchor(entries: Entries) -> Tensor:
 )
 @dataclass(frozen=True)
 class KeyDiff:
-    """s_i = -cos(mu, k_i) with mu the mean of the normalised keys held: a key unlike the others draws more attention.
+    """Ranks by s_i = -cos(mu, k_i), mu the mean of the normalised keys held: a key unlike the others draws more attention.
 
-    The keys are those of the cache, with their rotation. No query is needed, so it may be asked before any question is
-    known. `window` most recent entries always stay (the paper's variant with a sliding window; 0 is the plain one).
+    The keys are those of the cache, with their rotation. No query is needed, so it can be asked before any question is
+    known.
     """
 
-    window: int = 0
+    window: int = 0  # most recent entries that always stay: the paper's variant with a sliding window
 
     def __call__(self, view: LayerView) -> Tensor:
         """Return the scores, (B, H, T) from -1 to 1; O(T D)."""
@@ -54,5 +55,5 @@ class KeyDiff:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by KeyDiff."""
+        """Evict from the prompt by KeyDiff."""
         return CacheMethod(KeyDiff(), prompt=share)

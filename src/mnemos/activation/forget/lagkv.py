@@ -1,4 +1,4 @@
-"""LagKV: an entry counts by how it stands out of the text that comes right after it."""
+"""LagKV: an entry counts by how it stands out of the text right after it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.base import LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -21,33 +22,39 @@ def contrast(vectors: Tensor, lag: int) -> Tensor:
 
 @register(
     "lagkv",
-    papers=(Paper("LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important", "2504.04704"),),
+    papers=(
+        Paper(
+            "LagKV: Lag-Relative Information of the KV Cache Tells Which Tokens Are Important",
+            "2504.04704",
+            code="AI-Lab-China-Merchants-Bank/LagKV",
+        ),
+    ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class LagKV:
-    """Partitions of `lag` tokens, scaled by the minimum and maximum of the next one; the deviation over channels counts.
+    """Scales partitions of `lag` tokens by the minimum and maximum of the next one, and ranks by deviation over channels.
 
     softmax(std) within a partition, for keys and values, is averaged and ranked within the partition, so that every
     partition keeps its share. The first `sinks`, the last whole partition and what follows it stay. A text shorter than
     three partitions is cut into four, which is ours; with a quarter of it always kept, and the rest by partition, on
-    the small models it does no better than recent-only.
+    the small models it does no better than a sliding window. Raises InvalidInput for padded batches.
     """
 
-    lag: int = 128
-    sinks: int = 4
+    lag: int = 128  # tokens of a partition
+    sinks: int = 4  # first entries that always stay
 
     def __post_init__(self) -> None:
         if self.lag < 2:
-            raise InvalidInput(f"lag is {self.lag}, expected 2 or more tokens.")
+            raise InvalidInput(f"lag is {self.lag}: give 2 or more tokens.")
 
     def __call__(self, view: LayerView) -> Tensor:
         """Return the ranks, (B, H, T) from 0 to 2; O(T D)."""
         entries = view.entries
         if entries.valid is not None:
             raise InvalidInput(
-                "LagKV cuts a text into partitions and cannot tell padding from it: give rows of one length."
+                "LagKV cuts a text into partitions and cannot tell padding from it: read rows of one length together."
             )
         count = len(entries) - self.sinks
         lag = min(self.lag, max(2, count // 4))
@@ -64,5 +71,5 @@ class LagKV:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by LagKV."""
+        """Evict from the prompt by LagKV."""
         return CacheMethod(LagKV(), prompt=share)

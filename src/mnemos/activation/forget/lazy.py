@@ -1,4 +1,4 @@
-"""LazyEviction: wait before dropping, and keep what comes back at intervals."""
+"""LazyEviction: wait before evicting, and keep what comes back at intervals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.lra import track
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -27,29 +28,31 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class LazyEviction:
-    """score = 2 sigmoid(-(t - TS) / MRI) + 2 sigmoid(-1 / MRI), with MRI the longest gap between two uses of an entry.
+    """Ranks by 2 sigmoid(-(t - TS) / MRI) + 2 sigmoid(-1 / MRI), MRI the longest gap between two uses of an entry.
 
-    TS is the last time its attention was above `alpha` (None: above the uniform share of what a query sees, for texts
-    so short that all weights are above the paper's 1e-4). What has been silent for longer than it ever was before
-    fades; what comes back after long gaps is waited for. What never came back has no gap, and the score 0. Dropping
-    only every W calls, and keeping the W most recent, are `interval` and `recent` of the `CacheMethod`.
+    TS is the last time its attention was above `alpha`. What has been silent for longer than it ever was before fades;
+    what comes back after long gaps is waited for. What never came back has no gap, and the score 0. Evicting only every
+    W calls, and keeping the W most recent, are `interval` and `recent` of the `CacheMethod`.
 
-    On the small models, asked for a few facts over and over, it holds on to them where TOVA, H2O and recent-only lose
-    them, but no better than random does, and a delay does not help: a fact draws attention only when it is asked for.
+    On the small models, asked for a few facts over and over, it holds on to them where TOVA, H2O and a sliding window
+    lose them, but no better than random eviction does, and a delay does not help: a fact draws attention only when it
+    is asked for.
     """
 
-    alpha: float | None = 1e-4
+    alpha: float | None = (
+        1e-4  # attention that counts as a use; None: the uniform share of what a query sees, for short texts
+    )
 
     def __post_init__(self) -> None:
         if self.alpha is not None and not 0 <= self.alpha < 1:
             raise InvalidInput(f"alpha is {self.alpha}: give a share of attention from 0 to below 1, or None.")
 
     def observe(self, view: LayerView) -> None:
-        """Note uses and gaps."""
+        """Record uses and gaps."""
         track(view, self.alpha, view.entries.memory("last-used"), view.entries.memory("gap"))
 
     def __call__(self, view: LayerView) -> Tensor:
-        """Return the scores, (B, H, T) from 0 to 2; where they tie, the oldest go first."""
+        """Return the scores, (B, H, T) from 0 to 2; where they tie, the oldest are evicted first."""
         gap = view.entries.memory("gap").clamp_min(1e-6)
         silent = view.tokens_read - view.entries.memory("last-used")
         score = 2 * torch.sigmoid(-silent / gap) + 2 * torch.sigmoid(-1 / gap)
@@ -57,5 +60,5 @@ class LazyEviction:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Four calls of delay, uses above the uniform share."""
+        """Evict every four calls; a use is attention above the uniform share."""
         return CacheMethod(LazyEviction(alpha=None), prompt=share, decode=share, interval=4, recent=0.25)

@@ -1,4 +1,4 @@
-"""Least recently and least frequently attended: the eviction policies of Attendre."""
+"""LRA and LFA: the least recently and the least frequently attended entries are evicted; the policies of Attendre."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.attention import ROWS
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.h2o import H2O
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -20,19 +21,16 @@ ATTENDRE = Paper(
 
 
 def track(view: LayerView, threshold: float | None, last: Tensor, gap: Tensor | None = None) -> None:
-    """Bring up to date when each entry last got noticeable attention, and the longest gap between two such times.
+    """Update when each entry last received noticeable attention, and the longest gap between two such times.
 
     `last` (B, H, T) holds positions plus one (0: never), `gap` (B, H, T) numbers of tokens; both are changed in place.
-    An entry is noticed first by being written. Noticeable is above `threshold`, or above the uniform level (None). O(q
-    T D).
+    Writing an entry is its first use. Noticeable is above `threshold`, or above the uniform level (None). O(q T D).
     """
     positions = view.entries.positions()
     fresh = (last == 0) & (positions >= view.start)
     last[fresh] = (positions[fresh] + 1).to(last.dtype)
     for first in range(0, view.queries, ROWS):
-        part = LayerView(
-            **{**view.__dict__, "query": view.query[:, :, first : first + ROWS], "start": view.start + first}
-        )
+        part = view.part(first, ROWS)
         weights = part.weights().amax(2)  # (B, H, n, T)
         asking = torch.arange(part.start, part.start + part.queries, device=positions.device)
         later = asking[:, None] > positions[:, :, None]
@@ -52,34 +50,35 @@ def track(view: LayerView, threshold: float | None, last: Tensor, gap: Tensor | 
 )
 @dataclass(frozen=True)
 class Lra:
-    """Least recently attended: the entry whose last noticeable attention is longest ago goes first.
+    """Evicts the entry whose last noticeable attention is longest ago.
 
-    Noticeable is more than `threshold`, or than the uniform share of what a query sees (None). Least frequently
-    attended, the paper's other policy, is H2O's sum without its recent half: the recipe "lfa", which on the small
-    models barely beats random at a quarter and loses to it below, as H2O's sum does.
+    Least frequently attended, the paper's other policy, is H2O's sum without its recent half: the preset "lfa", which
+    on the small models barely beats random eviction at a quarter and loses to it below, as H2O's sum does.
     """
 
-    threshold: float | None = None
+    threshold: float | None = None  # attention that is noticeable; None: above the uniform share of what a query sees
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise InvalidInput(f"threshold is {self.threshold}: give a share of attention from 0 to below 1, or None.")
 
     def observe(self, view: LayerView) -> None:
-        """Note what the queries of a call attended to."""
+        """Record what the queries of a call attended to."""
         track(view, self.threshold, view.entries.memory("last-used"))
 
     def __call__(self, view: LayerView) -> Tensor:
-        """Return the position of the last use, plus one, (B, H, T); what was used last together goes oldest first."""
+        """Return the position of the last use, plus one, (B, H, T); ties are broken against the oldest."""
         return view.entries.memory("last-used") + view.entries.positions() / (view.tokens_read + 1)
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The least recently attended go."""
+        """Evict the least recently attended, from the prompt and from what is generated."""
         return CacheMethod(Lra(), prompt=share, decode=share)
 
 
-@register("lfa", task="key-value-known", phase="decode", baselines=("random-eviction", "sliding-window"))
+@register(
+    "lfa", papers=(ATTENDRE,), task="key-value-known", phase="decode", baselines=("random-eviction", "sliding-window")
+)
 def lfa(share: float) -> CacheMethod:
-    """The least frequently attended go."""
+    """Evict the least frequently attended, from the prompt and from what is generated."""
     return CacheMethod(H2O(), prompt=share, decode=share)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.coverage import Coverage
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import Paper, register
 
 KEYDIFF = Paper(
@@ -32,9 +33,9 @@ def unlike(vectors: Tensor, valid: Tensor) -> Tensor:
 @register("pairdiff", papers=(KEYDIFF,), task="key-value", baselines=("random-eviction", "sliding-window", "keydiff"))
 @dataclass(frozen=True)
 class PairDiff:
-    """min(z(-cos(mean k, k_i)), z(-cos(mean v, v_i))): KeyDiff asked of keys and of values, and both have to agree.
+    """Ranks by min(z(-cos(mean k, k_i)), z(-cos(mean v, v_i))): KeyDiff of keys and of values, and both have to agree.
 
-    Not the paper's: a key that stands out says that an entry will be found, a value that stands out that it has
+    Not the paper's: a key that stands out means that an entry will be found, a value that stands out that it has
     something to say. What follows a fact has the one, what precedes it the other, the fact itself has both. z is the
     distance from the mean over a head's entries in standard deviations, so that neither side outweighs the other. No
     query is needed.
@@ -48,11 +49,11 @@ class PairDiff:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by PairDiff, every layer and head alike."""
+        """Evict from the prompt by PairDiff, evenly over layers and heads."""
         return CacheMethod(PairDiff(), prompt=share)
 
 
 @register("pairdiff-coverage", task="key-value", baselines=("random-eviction", "sliding-window", "keydiff", "pairdiff"))
 def pairdiff_coverage(share: float) -> CacheMethod:
-    """The prompt by PairDiff, with more room for the heads that look far back."""
+    """Evict from the prompt by PairDiff, with more entries for the heads that look far back; ours."""
     return CacheMethod(PairDiff(), prompt=share, allocation=Coverage())

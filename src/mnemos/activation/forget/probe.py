@@ -1,4 +1,4 @@
-"""What each head attends to while a model answers: the look that finds retrieval heads."""
+"""Probing: what each head attends to while a model answers, and what the model does without some heads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.attach import attached
+from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
+from mnemos.activation.models import attention_modules
 
 
-class _Spy:
-    """A score that keeps what the queries of a call attended to, and never decides anything."""
+class _Recorder:
+    """Records the views of a call; evicts nothing."""
 
     def __init__(self) -> None:
         self.views: list[LayerView] = []
@@ -28,29 +30,31 @@ class _Spy:
 
 
 def attention_probe(model: Any, context: Tensor, tail: Tensor) -> list[LayerView]:
-    """Return a view of each layer as the tail (B, q) is read after the context (B, T): queries, and all that they see."""
-    spy = _Spy()
-    cache = MemoryCache(model, CacheMethod(spy))
+    """Return the view of each layer as the tail (B, q) is read after the context (B, T).
+
+    The views have the queries of the tail, and all entries that they see.
+    """
+    recorder = _Recorder()
+    cache = MemoryCache(model, CacheMethod(recorder))
     with torch.no_grad(), attached(model):
         model(context, past_key_values=cache)
-        spy.views.clear()
+        recorder.views.clear()
         model(tail, past_key_values=cache)
-    return spy.views
+    return recorder.views
 
 
 @contextmanager
 def ablate_heads(model: Any, heads: Tensor) -> Iterator[Any]:
-    """Silence query heads, True in (L, H*G): what they read never reaches the output projection."""
+    """Silence query heads, True in (L, H*G): their output never reaches the output projection."""
     hooks = []
-    for module in model.modules():
-        if hasattr(module, "layer_idx") and hasattr(module, "o_proj"):
-            silent = heads[module.layer_idx]
+    for module in attention_modules(model).values():
+        silent = heads[module.layer_idx]
 
-            def mute(_: Any, args: tuple[Tensor], silent: Tensor = silent) -> tuple[Tensor]:
-                parts = args[0].unflatten(-1, (len(silent), -1))
-                return (parts.masked_fill(silent[:, None].to(parts.device), 0).flatten(-2),)
+        def mute(_: Any, args: tuple[Tensor], silent: Tensor = silent) -> tuple[Tensor]:
+            parts = args[0].unflatten(-1, (len(silent), -1))
+            return (parts.masked_fill(silent[:, None].to(parts.device), 0).flatten(-2),)
 
-            hooks.append(module.o_proj.register_forward_pre_hook(mute))
+        hooks.append(module.o_proj.register_forward_pre_hook(mute))
     try:
         yield model
     finally:

@@ -1,4 +1,4 @@
-"""Entries kept at random: the control that every score has to beat."""
+"""Random eviction: the baseline that every score has to beat."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.base import LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import register
 
 
 @register("random-eviction", task="key-value", phase="decode")
 @dataclass(frozen=True)
 class RandomEviction:
-    """A number drawn once for every token seen, by row, head and layer; the entries with the largest stay.
+    """Draws a number once for every token read, by row, head and layer; the entries with the largest stay.
 
     An entry keeps its number, so that a budget enforced again and again still keeps a uniform sample of the text.
     """
 
-    seed: int = 0
+    seed: int = 0  # of the numbers
 
     def __call__(self, view: LayerView) -> Tensor:
-        """Return the numbers, (B, H, T); O(tokens seen)."""
+        """Return the numbers, (B, H, T); O(tokens read)."""
         positions = view.entries.positions()
         rng = torch.Generator().manual_seed(1_000_003 * self.seed + view.layer)
         # tokens first: more of them change no other
@@ -31,5 +32,5 @@ class RandomEviction:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt, and the text from then on, cut to a random share."""
+        """Evict at random, from the prompt and from what is generated."""
         return CacheMethod(RandomEviction(), prompt=share, decode=share)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.probe import attention_probe
-from mnemos.activation.method import LayerView
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -25,7 +25,7 @@ def retrieval_scores(model: Any, context: Tensor, question: Tensor, answer: Tens
     """
     if needle.shape != answer.shape:
         raise InvalidInput(
-            f"needle {tuple(needle.shape)} and answer {tuple(answer.shape)}: give a position for each token."
+            f"needle has shape {tuple(needle.shape)} and answer {tuple(answer.shape)}: give a position for each token."
         )
     scores = []
     for view in attention_probe(model, context, torch.cat((question, answer[:, :-1]), 1)):
@@ -37,32 +37,37 @@ def retrieval_scores(model: Any, context: Tensor, question: Tensor, answer: Tens
 
 @register(
     "retrieval-heads",
-    papers=(Paper("Retrieval Head Mechanistically Explains Long-Context Factuality", "2404.15574"),),
+    papers=(
+        Paper(
+            "Retrieval Head Mechanistically Explains Long-Context Factuality",
+            "2404.15574",
+            code="nightdessert/Retrieval_Head",
+        ),
+    ),
 )
 @dataclass(frozen=True)
 class RetrievalHeads:
-    """Heads that retrieve hold the prompt, as far as the budget goes; the others hold `least` entries.
+    """Lets heads that retrieve hold the prompt, as far as the budget allows; the others hold `least` entries.
 
-    `scores` (L, H) or (L, H, G) are those of `retrieval_scores`, found once for a model on texts of one's own; a group
-    of query heads counts by its best one, and heads at or below `threshold` (the paper's 0.1) do not retrieve. The
-    budget above `least` goes to the others by score.
+    A group of query heads counts by its best one. The budget above `least` is shared by score. Raises InvalidInput for
+    a model with another number of layers.
     """
 
-    scores: Tensor
-    threshold: float = 0.1
-    least: int = 4
+    scores: Tensor  # (L, H) or (L, H, G) of `retrieval_scores`, found once for a model on texts of one's own
+    threshold: float = 0.1  # heads at or below it do not retrieve; the paper's 0.1
+    least: int = 4  # entries that every head keeps
 
     def need(self, view: LayerView, score: Tensor) -> Tensor:
         """Return the scores of a layer's heads, (H,)."""
         if len(self.scores) != view.layers:
             raise InvalidInput(
-                f"scores are of {len(self.scores)} layers, the model has {view.layers}: find them again."
+                f"scores has {len(self.scores)} layers and the model {view.layers}: compute the scores of this model."
             )
         each = self.scores[view.layer]
         each = each.amax(-1) if each.dim() > 1 else each
         return torch.where(each > self.threshold, each, 0.0)
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
-        """Return each head's entries."""
+        """Return the entries of each head, (H,), for each layer."""
         together = torch.stack(list(needs))
         return list(allocate(together, each * together.numel(), min(self.least, each), held).unbind(0))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.base import LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -29,10 +30,10 @@ def unimportant(view: LayerView, last: int) -> Tensor:
 
 
 def persistence(weights: Tensor) -> float:
-    """Return the share of the tokens pivotal to the second half of a text that were so to its first.
+    """Return the share of the tokens pivotal to the second half of a text that were pivotal to its first.
 
-    `weights` (..., T, T) is causal attention. A token of the first half is pivotal to some queries when it gets more
-    than the uniform level from any of them; chance is the share of tokens that are pivotal to the first half.
+    `weights` (..., T, T) is causal attention. A token of the first half is pivotal to a set of queries when it receives
+    more than the uniform level from any of them; chance is the share of tokens that are pivotal to the first half.
     """
     held = weights.shape[-1]
     half = held // 2
@@ -57,19 +58,19 @@ def persistence(weights: Tensor) -> float:
 )
 @dataclass(frozen=True)
 class Scissorhands:
-    """An entry's record counts the queries of the last `window` that gave it less than the uniform share; most go first.
+    """Counts the queries of the last `window` that gave an entry less than the uniform share; the most go first.
 
-    Ties go to the more recent. The record is kept in two halves that take turns, so it covers between half of the
-    window and all of it: one number each, where the paper keeps the attention of the whole window. The `recent=10` most
-    recent stay by the `CacheMethod`, which also says how much is dropped at a time (`interval`); budgets that rise with
-    the layer are `Pyramid(rising=True)`.
+    Ties are broken for the more recent. The record is kept in two halves that take turns, so it covers between half of
+    the window and all of it: one number each, where the paper keeps the attention of the whole window. The 10 most
+    recent that the paper keeps are `recent` of the `CacheMethod`, which also says how often entries are evicted
+    (`interval`); budgets that rise with the layer are `Pyramid(rising=True)`.
     """
 
-    window: int = 400
+    window: int = 400  # queries that the record covers
 
     def __post_init__(self) -> None:
         if self.window < 1:
-            raise InvalidInput(f"window is {self.window}, expected 1 or more queries.")
+            raise InvalidInput(f"window is {self.window}: give 1 or more queries.")
 
     def observe(self, view: LayerView) -> None:
         """Count the queries of a call."""
@@ -90,5 +91,5 @@ class Scissorhands:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt and the text from then on by the record of the last four queries: the small texts are short."""
+        """Evict by the record of the last four queries: the small models' texts are short."""
         return CacheMethod(Scissorhands(window=4), prompt=share, decode=share)

@@ -1,4 +1,4 @@
-"""The most recent entries stay: sliding-window attention, the control without sinks."""
+"""Sliding-window attention: the most recent entries stay; the control without sinks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mnemos.registry import Paper, register
 
 @register(
     "sliding-window",
-    papers=(Paper("Longformer: The Long-Document Transformer", "2004.05150"),),
+    papers=(Paper("Longformer: The Long-Document Transformer", "2004.05150", code="allenai/longformer"),),
     task="key-value",
     phase="decode",
 )
 def sliding_window(share: float) -> CacheMethod:
-    """The last entries stay, at the positions at which they were read; whatever is older goes."""
+    """Keep the last entries, at the positions at which they were read, and evict the older ones."""
     return CacheMethod(prompt=share, decode=share)

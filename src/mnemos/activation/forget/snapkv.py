@@ -1,4 +1,4 @@
-"""SnapKV: the last tokens of a prompt say which of the others will be needed."""
+"""SnapKV: the last tokens of a prompt tell which of the others will be needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.base import LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -16,14 +17,14 @@ FIRST = 1e9  # above every sum of weights: the window itself always stays
 
 
 def last_queries(view: LayerView, window: int) -> int:
-    """Return how many queries observe: `window`, and never more than a 64th of what is held or than the call has."""
+    """Return the number of queries that observe: `window`, but at most a 64th of the entries, and what the call has."""
     return max(1, min(window, len(view.entries) // 64, view.queries))
 
 
 def window_attention(view: LayerView, window: int) -> Tensor:
     """Return the attention of the last `window` queries, summed, (B, H, G, T); O(window T D).
 
-    It is the queries of this call: a prompt read in chunks is observed by its last chunk.
+    They are queries of this call: a prompt read in chunks is observed by its last chunk.
     """
     return view.weights(last=window).sum(3)
 
@@ -31,7 +32,7 @@ def window_attention(view: LayerView, window: int) -> Tensor:
 def pooled(score: Tensor, kernel: int) -> Tensor:
     """Return the maximum over `kernel` neighbours, (…, T): what stands beside a needed token is needed too.
 
-    Neighbours tie; a thousandth of an entry's own score lets the needed token itself go last, which the paper leaves
+    Neighbours tie; a thousandth of an entry's own score keeps the needed token itself longest, which the paper leaves
     open.
     """
     flat = score.reshape(-1, 1, score.shape[-1])
@@ -48,25 +49,30 @@ def voted(votes: Tensor, size: int, kernel: int) -> Tensor:
 
 @register(
     "snapkv",
-    papers=(Paper("SnapKV: LLM Knows What You are Looking for Before Generation", "2404.14469"),),
+    papers=(
+        Paper(
+            "SnapKV: LLM Knows What You are Looking for Before Generation", "2404.14469", code="FasterDecoding/SnapKV"
+        ),
+    ),
     task="key-value-known",
     baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class SnapKV:
-    """Votes of an observation window: its attention to the tokens before it, summed, max-pooled, the largest stay.
+    """Ranks by the votes of an observation window: its attention to the tokens before it, summed and max-pooled.
 
-    The window is the last `window` tokens, which stay too, and never more than a 64th of what is held: the paper's
-    prompts have thousands of tokens. `kernel` is odd. With grouped queries the heads of a group vote together, and what
-    is held is one copy a group.
+    The window is the last `window` tokens, which stay too, but at most a 64th of the entries: the paper's prompts have
+    thousands of tokens. With grouped queries the heads of a group vote together, and one copy per group is held.
     """
 
-    window: int = 32
-    kernel: int = 7
+    window: int = 32  # last queries that vote
+    kernel: int = 7  # odd width of the pooling
 
     def __post_init__(self) -> None:
         if self.window < 1 or self.kernel < 1 or self.kernel % 2 == 0:
-            raise InvalidInput(f"window {self.window} and kernel {self.kernel}: give 1 or more, and an odd kernel.")
+            raise InvalidInput(
+                f"window is {self.window} and kernel {self.kernel}: give a window of 1 or more, and an odd kernel."
+            )
 
     def __call__(self, view: LayerView) -> Tensor:
         """Return the votes, (B, H, T)."""
@@ -75,5 +81,5 @@ class SnapKV:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by SnapKV, with the smaller of the paper's two kernels."""
+        """Evict from the prompt by SnapKV, with the smaller of the paper's two kernels."""
         return CacheMethod(SnapKV(kernel=5), prompt=share)

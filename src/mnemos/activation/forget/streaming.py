@@ -10,15 +10,20 @@ SINKS = 4  # the paper's
 
 @register(
     "streaming-llm",
-    papers=(Paper("Efficient Streaming Language Models with Attention Sinks", "2309.17453"),),
+    papers=(
+        Paper(
+            "Efficient Streaming Language Models with Attention Sinks", "2309.17453", code="mit-han-lab/streaming-llm"
+        ),
+    ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
     phase="decode",
 )
 def streaming_llm(share: float) -> CacheMethod:
-    """The first four entries and the most recent stay, and keys move up: positions are those inside the cache.
+    """Keep the first four entries and the most recent ones, and move keys up: positions are those inside the cache.
 
-    What it promises is a model that stays fluent on endless text, not one that remembers: a fact in the middle is gone.
-    The small models have no need of sinks: there it answers no more than recent-only, and somewhat less for its sinks.
+    It promises a model that stays fluent on endless text, not one that remembers: a fact in the middle is lost. The
+    small models form no attention sinks, so here it answers no more than a plain window, and slightly less for its
+    sinks.
     """
     return CacheMethod(prompt=share, decode=share, sinks=SINKS, reindex_positions=True)

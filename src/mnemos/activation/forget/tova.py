@@ -1,4 +1,4 @@
-"""TOVA: what the last query attends to least goes."""
+"""TOVA: what the last query attends to least is evicted."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.base import LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.registry import Paper, register
 
 
 @register(
     "tova",
-    papers=(Paper("Transformers are Multi-State RNNs", "2401.06104"),),
+    papers=(Paper("Transformers are Multi-State RNNs", "2401.06104", code="schwartz-lab-NLP/TOVA"),),
     task="key-value-known",
     phase="decode",
     baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class Tova:
-    """Token Omission Via Attention: the attention of the last query, averaged over a layer's heads, says who stays.
+    """Ranks by the attention of the last query, averaged over a layer's heads (Token Omission Via Attention).
 
-    All heads of a layer hold the same tokens. Nothing is remembered between calls, nothing recent is protected.
+    All heads of a layer hold the same tokens. Nothing is remembered between calls, and nothing recent is protected.
     """
 
     def __call__(self, view: LayerView) -> Tensor:
@@ -31,5 +32,5 @@ class Tova:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by its last query, and the text from then on by each."""
+        """Evict from the prompt by its last query, and from then on by each query."""
         return CacheMethod(Tova(), prompt=share, decode=share)

@@ -1,4 +1,4 @@
-"""WindowKV: whole windows of tokens stay or go, and layers share the choice."""
+"""WindowKV: whole windows of tokens are kept or evicted, and layers share the choice."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.snapkv import FIRST, last_queries, window_attention
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -17,29 +18,32 @@ from mnemos.registry import Paper, register
 @register(
     "windowkv",
     papers=(
-        Paper("WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference", "2503.17922"),
+        Paper(
+            "WindowKV: Task-Adaptive Group-Wise KV Cache Window Selection for Efficient LLM Inference",
+            "2503.17922",
+            code="optim996/WindowKV",
+        ),
     ),
     task="records-known",
     baselines=("random-eviction", "sliding-window"),
 )
 @dataclass(frozen=True)
 class WindowKV:
-    """The text is cut into windows of `size` tokens; a window's score is that of its tokens by the last `suffix` queries.
+    """Cuts the text into windows of `size` tokens, each ranked by the attention that the last queries give its tokens.
 
-    `task` "localise" takes the mean of the better half of a window (a fact stands in few of its tokens), "aggregate"
-    the mean of all; the paper has a classifier choose, here the caller does. All heads of a layer, and all layers of a
-    group of `group`, hold what the group's first layer chose. Budgets of groups that fall with depth are
-    `Pyramid(group=...)`. The suffix stays; within a window the better tokens go last.
+    All heads of a layer, and all layers of a group, hold what the group's first layer chose. Budgets of groups that
+    fall with depth are `Pyramid(group=...)`. The suffix stays; within a window the better tokens are evicted last. In
+    the paper a classifier chooses the `task`, here the caller does.
     """
 
-    size: int = 8
-    task: Literal["localise", "aggregate"] = "localise"
-    suffix: int = 32
-    group: int = 1
+    size: int = 8  # tokens of a window
+    task: Literal["localise", "aggregate"] = "localise"  # the mean of a window's better half, or of all
+    suffix: int = 32  # last queries that rank, which stay
+    group: int = 1  # neighbouring layers that share the choice
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.suffix < 1 or self.group < 1:
-            raise InvalidInput(f"size {self.size}, suffix {self.suffix} and group {self.group}: give 1 or more.")
+            raise InvalidInput(f"size is {self.size}, suffix {self.suffix} and group {self.group}: give 1 or more.")
         if self.task not in ("localise", "aggregate"):
             raise InvalidInput(f"task is {self.task!r}: choose 'localise' or 'aggregate'.")
 
@@ -65,5 +69,5 @@ class WindowKV:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Windows of four tokens, each layer for itself: the small models have few layers, their texts few tokens."""
+        """Evict from the prompt by windows of four tokens, in each layer separately: the small models have few layers."""
         return CacheMethod(WindowKV(size=4), prompt=share)

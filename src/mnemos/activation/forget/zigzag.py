@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mnemos.activation.base import LayerView
 from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -27,20 +28,20 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class ZigZag:
-    """B_l = B_min + (L B - L B_min) U_l / sum U, with U_l the fewest keys that hold `mass` of a head's attention.
+    """Gives layer l B_min + (L B - L B_min) U_l / sum U, with U_l the fewest keys that hold `mass` of a head's attention.
 
-    The fewest keys are counted for each of the last `window` queries and each query head, and averaged. B_min is
-    `least` of an even share, which is ours to choose.
+    The fewest keys are counted for each of the last `window` queries and each query head, and averaged.
     """
 
-    mass: float = 0.9
-    least: float = 0.25
-    window: int = 32
+    mass: float = 0.9  # share of a head's attention
+    least: float = 0.25  # B_min as a share of the even budget; ours to choose
+    window: int = 32  # last queries that are looked at
 
     def __post_init__(self) -> None:
         if not (0 < self.mass <= 1 and 0 <= self.least <= 1 and self.window >= 1):
             raise InvalidInput(
-                f"mass {self.mass} and least {self.least} are shares from 0 to 1, window {self.window} >= 1."
+                f"mass is {self.mass}, least {self.least} and window {self.window}: give a mass above 0 and at most 1, "
+                "a least from 0 to 1, and a window of 1 or more."
             )
 
     def need(self, view: LayerView, score: Tensor) -> Tensor:
@@ -50,12 +51,12 @@ class ZigZag:
         return (~reached).sum(-1).add(1).float().mean()
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:
-        """Return each layer's entries."""
+        """Return the entries of each layer."""
         uncertainty = torch.stack(list(needs))
         least = max(1, int(self.least * each))
         return list(allocate(uncertainty, each * len(needs), least, held).unbind(0))
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """The prompt by SnapKV, with budgets by uncertainty."""
+        """Evict from the prompt by SnapKV, with budgets by uncertainty."""
         return CacheMethod(SnapKV(kernel=5), prompt=share, allocation=ZigZag())

@@ -1,1 +1,1 @@
-"""Reading keys and values: exact in bounded memory, over shared prefixes, from what was kept."""
+"""Recall: keys and values of a past too long to attend to, held on a slow tier and fetched when a query asks for them."""

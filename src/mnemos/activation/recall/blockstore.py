@@ -1,53 +1,48 @@
-"""One layer of a memory in blocks: what it holds where, what it fetches, and where that is put.
+"""The store of methods that fetch blocks: one layer, what it holds in which tier, what it fetches and where that stands.
 
-B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l
-entries of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k
-blocks chosen.
+Dimension letters are those of `recall.base`.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mnemos.activation import attention
+from mnemos.activation.base import Setup
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Setup
-from mnemos.activation.recall.tiers import Fast, Shelf
+from mnemos.activation.models import attention_scaling
+from mnemos.activation.recall.base import BlockMethod, Search
+from mnemos.activation.recall.tiered_store import TieredStore, padding_refused, taken
+from mnemos.activation.recall.tiers import FastTier
 from mnemos.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from mnemos.activation.recall.blocks import Blocks
 
+class BlockStore(TieredStore):
+    """One layer: sinks and the latest entries in full, summaries and copies of some blocks, and all blocks in `slow`."""
 
-class BlockStore:
-    """One layer of `Blocks`. `hits` and `loads` count chosen blocks that were in the fast tier, or were not."""
-
-    def __init__(self, blocks: Blocks, setup: Setup) -> None:
+    def __init__(self, blocks: BlockMethod, setup: Setup) -> None:
+        super().__init__(blocks.tiers.folder)
         self.blocks, self.setup = blocks, setup
         self.step = blocks.step
         self.fetches = blocks.layers is None or setup.layer in blocks.layers
         self.sinks: Entries | None = None
         self.near: Entries | None = None  # the local window and what has not been cut yet; `attended` is in its extra
         self.first = 0  # position of the first entry of near
-        self.shelf = Shelf(blocks.tiers.folder)
-        self.fast = Fast(blocks.tiers.room, blocks.tiers.policy, blocks.tiers.fade)
+        self.fast = FastTier(blocks.tiers.room, blocks.tiers.eviction, blocks.tiers.decay)
         self.starts = self.sizes = torch.empty(0, 0, dtype=torch.long)  # (B, N): of blocks, in the slow tier
-        self.summaries = self.there = torch.empty(0)  # (B, H, N, r, D) at position 0, (B, H, N, r)
-        self.memory: dict[str, Any] = {}
+        self.summaries = self.present = torch.empty(0)  # (B, H, N, r, D) at position 0, (B, H, N, r)
+        self.memory: dict[str, Any] = {}  # what the method remembers of this layer
         self.chosen: Tensor | None = None  # (B, U, k) of the last call
-        self.scaling = scaling_of(setup)
+        self.scaling = attention_scaling(setup.model, setup.layer)
 
     # -- writing
 
     def put(self, new: Entries) -> None:
-        """Append the entries of a call, after what the local window no longer holds has been cut into blocks."""
-        if new.valid is not None:
-            raise InvalidInput("a memory in blocks takes no padded batches: read rows of one length together.")
-        new = Entries(new.keys, new.values)
+        """Append the entries of a call, after cutting into blocks what the local window no longer holds."""
+        new = padding_refused(new, "a memory in blocks")
         if self.near is None:
             self.sinks, self.near = new.first(0), new
             self.starts = self.sizes = torch.empty(new.keys.shape[0], 0, dtype=torch.long, device=new.keys.device)
@@ -60,43 +55,46 @@ class BlockStore:
         assert self.sinks is not None
         over = len(self.near) - self.blocks.local
         if over > 0 and len(self.sinks) < self.blocks.sinks:
-            some = min(over, self.blocks.sinks - len(self.sinks))
-            left = self._leave(some)
-            self.sinks = self.sinks.joined(Entries(left.keys, left.values))
-            over -= some
+            count = min(over, self.blocks.sinks - len(self.sinks))
+            oldest = self._remove(count)
+            self.sinks = self.sinks.joined(Entries(oldest.keys, oldest.values))
+            over -= count
         if over < 1:
             return
         if not self.fetches:
-            self._leave(over)
+            self._remove(over)
             return
         sizes = self.blocks.cut(self.near.keys[:, :, :over], self.first, self.setup)
         if count := sum(sizes[0]):
-            self._shelve(self._leave(count), sizes)
+            self._store(self._remove(count), sizes)
 
-    def _leave(self, count: int) -> Entries:
+    def _remove(self, count: int) -> Entries:
+        """Remove the oldest entries of `near`, and return them."""
         assert self.near is not None
-        left, self.near = self.near.first(count), self.near.each(lambda t: t[:, :, count:].clone())
+        oldest, self.near = self.near.first(count), self.near.after(count)
         self.first += count
-        return left
+        return oldest
 
-    def _shelve(self, left: Entries, sizes: list[list[int]]) -> None:
-        begin, device = self.shelf.count, left.keys.device
-        self.shelf.append(left.keys, left.values)
+    def _store(self, entries: Entries, sizes: list[list[int]]) -> None:
+        """Store entries as blocks of these sizes, by row: all in the slow tier, their summaries in the fast one."""
+        begin, device = self.slow.count, entries.keys.device
+        self.slow.append(entries.keys, entries.values)
         width = max(len(row) for row in sizes)
         lengths = torch.tensor([row + [0] * (width - len(row)) for row in sizes], device=device)  # (B, n)
         inside = lengths.cumsum(1) - lengths
         index = inside[:, :, None] + torch.arange(int(lengths.max()), device=device)  # (B, n, l)
         seen = torch.arange(index.shape[2], device=device) < lengths[:, :, None]
-        index = index.clamp(max=len(left) - 1)[:, None].expand(-1, left.keys.shape[1], -1, -1)
-        positions = torch.arange(self.first - len(left), self.first, device=device).expand(left.keys.shape[:3])
-        keys = left.keys if self.blocks.far == "kept" else self.setup.rotary().shift(left.keys, -positions)
+        index = index.clamp(max=len(entries) - 1)[:, None].expand(-1, entries.keys.shape[1], -1, -1)
+        positions = torch.arange(self.first - len(entries), self.first, device=device).expand(entries.keys.shape[:3])
+        kept = self.blocks.far == "kept"
+        keys = entries.keys if kept else self.setup.rotary().shift(entries.keys, -positions)
         heads, depth = keys.shape[1], keys.shape[3]
         blocks = keys.gather(2, index.flatten(2)[..., None].expand(-1, -1, -1, depth)).view(*index.shape, depth)
-        attended = left.memory("attended").gather(2, index.flatten(2)).view(index.shape)
+        attended = entries.memory("attended").gather(2, index.flatten(2)).view(index.shape)
         attended = attended.masked_fill(~seen[:, None], -1.0)
-        made, there = self.blocks.summarise(blocks, seen[:, None], attended)
+        made, present = self.blocks.summarise(blocks, seen[:, None], attended)
         assert made.shape[:3] == (keys.shape[0], heads, width)
-        self.summaries, self.there = _grown(self.summaries, made), _grown(self.there, there)
+        self.summaries, self.present = _grown(self.summaries, made), _grown(self.present, present)
         self.starts = torch.cat((self.starts, begin + inside), 1)
         self.sizes = torch.cat((self.sizes, lengths), 1)
 
@@ -105,8 +103,8 @@ class BlockStore:
     def read(self, query: Tensor, start: int) -> Entries:
         """Return sinks, the fetched blocks and the local window for the queries (B, H*G, q, D) of a call.
 
-        What is fetched is remembered (the fast tier, the attention that entries got), what is held does not change.
-        Without queries: all entries as they were put.
+        Changes the fast tier, and records the attention that entries receive, but not the entries held. Without
+        queries: all entries as they were put.
         """
         assert self.near is not None
         if query.numel() == 0:
@@ -116,9 +114,9 @@ class BlockStore:
             return self._attended(query, near, start, 0)
         parts, sinks = [near], self.sinks
         if len(self.starts[0]):
-            parts.insert(0, self._fetched(query))
+            parts.insert(0, self._fetched(query, start + query.shape[2] - 1))
         if sinks is not None and len(sinks):
-            parts.insert(0, self._moved(self._sunk(sinks)))
+            parts.insert(0, self._moved(Entries(sinks.keys, sinks.values).numbered()))
         whole = parts[0]
         for part in parts[1:]:
             whole = whole.joined(part)
@@ -130,17 +128,14 @@ class BlockStore:
         positions = torch.arange(self.first, self.first + len(near), dtype=torch.int32, device=near.keys.device)
         return Entries(near.keys, near.values, positions.expand(near.keys.shape[:3]))
 
-    def _sunk(self, sinks: Entries) -> Entries:
-        return Entries(sinks.keys, sinks.values, Entries(sinks.keys, sinks.values).positions())
-
     def _moved(self, entries: Entries) -> Entries:
-        """Turn keys to the one position right before the local window."""
+        """Turn keys to the one position right before the local window, where the method wants that."""
         if self.blocks.far == "one":
             entries.keys = self.setup.rotary().shift(entries.keys, self.first - 1 - entries.positions())
         return entries
 
     def _lined_up(self, whole: Entries) -> Entries:
-        """Turn the keys of what was fetched so that it stands in a row that ends right before the local window."""
+        """Turn the keys of sinks and blocks so that they stand in a row that ends right before the local window."""
         seen = torch.ones_like(whole.positions()) if whole.valid is None else whole.valid.int()
         rank = seen.flip(2).cumsum(2).flip(2) - 1  # entries that follow
         end = self.first + len(self.near or ()) - 1
@@ -148,35 +143,33 @@ class BlockStore:
         whole.keys = self.setup.rotary().shift(whole.keys, by)
         return whole
 
-    def _fetched(self, query: Tensor) -> Entries:
-        batch, heads, chosen = query.shape[0], self.summaries.shape[1], self.choose(query)
+    def _fetched(self, query: Tensor, position: int) -> Entries:
+        batch, heads, chosen = query.shape[0], self.summaries.shape[1], self._selected(query, position)
         begin = self.starts[:, None].expand(-1, chosen.shape[1], -1).gather(2, chosen.clamp(min=0))
         order = begin.masked_fill(chosen < 0, torch.iinfo(torch.long).max).argsort(2)
         self.chosen = chosen = chosen.gather(2, order)
         begin = begin.gather(2, order)
-        long = self.sizes[:, None].expand(-1, chosen.shape[1], -1).gather(2, chosen.clamp(min=0))
-        long = long.masked_fill(chosen < 0, 0)
-        size = max(int(long.max()), 1)
-        taken = self.fast.fetch(self.shelf, chosen.tolist(), self.starts, size, heads)
-        keys, values = self.shelf.split(taken.flatten(2, 3))
+        length = self.sizes[:, None].expand(-1, chosen.shape[1], -1).gather(2, chosen.clamp(min=0))
+        length = length.masked_fill(chosen < 0, 0)
+        size = max(int(length.max()), 1)
+        blocks = self.fast.fetch(self.slow, chosen.tolist(), self.starts, size, heads)
+        keys, values = self.slow.split(blocks.flatten(2, 3))
         inside = torch.arange(size, device=query.device)
         positions = (begin[..., None] + inside).flatten(2) + len(self.sinks or ())  # (B, U, k l)
-        valid = (inside < long[..., None]).flatten(2)
+        valid = (inside < length[..., None]).flatten(2)
         full = bool(valid.all())
         shape = (batch, heads, keys.shape[2])
         return self._moved(Entries(keys, values, positions.int().expand(shape), None if full else valid.expand(shape)))
 
-    def choose(self, query: Tensor) -> Tensor:
+    def _selected(self, query: Tensor, position: int) -> Tensor:
         """Return the blocks to fetch for the queries of a call, (B, U, k); -1 means none."""
         turned = self.turned(query)
-        chosen = self.blocks.choose(self.worth(turned), self.memory)
-        if not self.blocks.least:
-            return chosen
-        share = self._share(query, turned).gather(2, chosen.clamp(min=0))
-        return chosen.masked_fill(share < self.blocks.least, -1)
+        return self.blocks.select(
+            Search(turned, self.worth, lambda: self.share(query, turned), self.sizes, position, self.setup, self.memory)
+        )
 
-    def _share(self, query: Tensor, turned: Tensor) -> Tensor:
-        """Return the largest share of a query's attention that each block would get beside the local window, (B, U, N)."""
+    def share(self, query: Tensor, turned: Tensor) -> Tensor:
+        """Return the most attention that a query would give each block beside the local window, (B, U, N)."""
         assert self.near is not None
         batch, heads, queries = query.shape[0], self.summaries.shape[1], query.shape[2]
 
@@ -184,8 +177,8 @@ class BlockStore:
             asked = asking.reshape(batch, heads, -1, queries, asking.shape[3]).float()
             return torch.einsum("bhgqd,bhnd->bhgqn", asked, keys.float()) * self.scaling
 
-        there = self.there[:, :, None, None].flatten(4)
-        far = logits(turned, self.summaries.flatten(2, 3)).masked_fill(~there, float("-inf"))
+        present = self.present[:, :, None, None].flatten(4)
+        far = logits(turned, self.summaries.flatten(2, 3)).masked_fill(~present, float("-inf"))
         near = logits(query, self.near.keys)
         later = torch.ones(queries, near.shape[4], dtype=torch.bool, device=near.device).triu(
             near.shape[4] - queries + 1
@@ -199,23 +192,22 @@ class BlockStore:
         if self.blocks.far == "kept":
             return query
         by = -torch.full((1, 1, query.shape[2]), self.first - 1, device=query.device)
-        turned: Tensor = self.setup.rotary().shift(query, by)
-        return turned
+        return self.setup.rotary().shift(query, by)
 
     def worth(self, turned: Tensor) -> Tensor:
         """Return what blocks are worth to each unit, (B, U, N), -inf where a row has no such block."""
         heads = self.summaries.shape[1]
         asked = turned.reshape(turned.shape[0], heads, -1, *turned.shape[2:])
         logits = torch.einsum("bhgqd,bhnrd->bhgqnr", asked.float(), self.summaries.float()) * self.scaling
-        worth = self.blocks.score(logits.masked_fill(~self.there[:, :, None, None], float("-inf")))
+        worth = self.blocks.score(logits.masked_fill(~self.present[:, :, None, None], float("-inf")))
         worth = worth.masked_fill(self.sizes[:, None] == 0, float("-inf"))
         return worth if self.blocks.each_head else worth.sum(1, keepdim=True)
 
     def _attended(self, query: Tensor, whole: Entries, start: int, near: int) -> Entries:
-        """Note the attention that entries get from these queries, where something is decided by it."""
+        """Record the attention that entries receive from these queries, where a method or the fast tier asks for it."""
         assert self.near is not None
-        scored = self.blocks.tiers.policy == "score" and self.chosen is not None and near
-        if not scored and not getattr(self.blocks, "by_attention", False):
+        scored = self.blocks.tiers.eviction == "score" and self.chosen is not None and near
+        if not scored and not self.blocks.uses_attention:
             return whole
         got = attention.attention_mass(query, whole, start, self.scaling).sum(2)  # (B, H, T)
         self.near.memory("attended").add_(got[:, :, near:])
@@ -229,79 +221,67 @@ class BlockStore:
 
     def _all(self) -> Entries:
         assert self.near is not None
-        whole = Entries(self.near.keys, self.near.values)
-        if self.shelf.count:
-            index = torch.arange(self.shelf.count).expand(*whole.keys.shape[:2], -1)
-            keys, values = self.shelf.split(self.shelf.take(index).to(whole.keys.device))
-            whole = Entries(keys, values).joined(whole)
+        whole = self.in_full(self.near)
         if self.sinks is not None and len(self.sinks):
             whole = Entries(self.sinks.keys, self.sinks.values).joined(whole)
         return whole
 
-    # -- the rest of the contract
+    # -- rows, bytes and counts
 
-    def replace(self, entries: Entries) -> None:
-        """Raise InvalidInput: nothing is ever dropped here."""
-        raise InvalidInput("a memory in blocks keeps everything: use it without `prompt` and `decode` budgets.")
+    def on_prefill_end(self) -> None:
+        """Do nothing: blocks are cut as the local window moves."""
 
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
         if self.near is None:
             return
         at = index.to(self.near.keys.device)
         self.near, self.sinks = self.near.rows(at), None if self.sinks is None else self.sinks.rows(at)
         self.starts, self.sizes = self.starts[at], self.sizes[at]
-        if self.shelf.count:
-            self.summaries, self.there = self.summaries[at], self.there[at]
-            self.shelf.rows(at)
-        self.memory = {name: _taken(value, at) for name, value in self.memory.items()}
+        if self.slow.count:
+            self.summaries, self.present = self.summaries[at], self.present[at]
+            self.slow.select_rows(at)
+        self.memory = {name: taken(value, at) for name, value in self.memory.items()}
         self.fast.clear()
         self.chosen = None
 
     def crop(self, end: int) -> None:
-        """Drop what stands at or after a position. Raises InvalidInput when that reaches into what was cut into blocks."""
+        """Remove the entries at or after position `end`. Raises InvalidInput where one of them is in a block."""
         if self.near is None:
             return
         if end < self.first:
-            raise InvalidInput(f"positions before {self.first} lie in blocks: only what came later can be taken back.")
+            raise InvalidInput(
+                f"entries before position {self.first} are in blocks: only later ones can be removed, not from {end} on."
+            )
         self.near = self.near.first(end - self.first)
 
     @property
     def fast_bytes(self) -> int:
         """Bytes of the fast tier: sinks, local window, summary keys and copies of blocks."""
-        tensors = (self.summaries, self.there, self.starts, self.sizes)
+        tensors = (self.summaries, self.present, self.starts, self.sizes)
         near = sum(part.nbytes for part in (self.near, self.sinks) if part is not None)
         return near + int(sum(t.numel() * t.element_size() for t in tensors)) + self.fast.nbytes
 
     @property
-    def slow_bytes(self) -> int:
-        """Bytes of the slow tier."""
-        return self.shelf.nbytes
+    def hits(self) -> int:
+        """Chosen blocks that were in the fast tier."""
+        return self.fast.hits
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of both tiers."""
-        return self.fast_bytes + self.slow_bytes
+    def loads(self) -> int:
+        """Chosen blocks that were not."""
+        return self.fast.loads
 
     @property
     def held(self) -> int:
-        """Entries held: all that were read, in layers that fetch."""
+        """Number of entries: all that were read, in layers that fetch."""
         if self.near is None:
             return 0
         return self.first + len(self.near) if self.fetches else len(self.sinks or ()) + len(self.near)
 
-    def on_prefill_end(self) -> None:
-        """Nothing to do."""
-
-
-def _taken(value: Any, rows: Tensor) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_taken(part, rows) for part in value)
-    return value[rows] if isinstance(value, Tensor) else value
-
 
 def _grown(old: Tensor, new: Tensor) -> Tensor:
-    """Append blocks (…, n, r, …) to those before, which may have another number of summary keys."""
+    """Append blocks (…, n, r, …) to older ones, which may have another number of summary keys."""
     if not old.numel():
         return new
     if (missing := old.shape[3] - new.shape[3]) > 0:
@@ -309,20 +289,3 @@ def _grown(old: Tensor, new: Tensor) -> Tensor:
     elif missing < 0:
         old = torch.cat((old, old.new_zeros(*old.shape[:3], -missing, *old.shape[4:])), 3)
     return torch.cat((old, new), 2)
-
-
-def lengths(ends: list[int], most: int) -> list[int]:
-    """Return the lengths between boundaries, those above `most` split."""
-    found = []
-    for begin, end in pairwise(ends):
-        size = end - begin
-        found += [most] * (size // most) + ([size % most] if size % most else [])
-    return found
-
-
-def scaling_of(setup: Setup) -> float:
-    """Return the factor of a layer's logits."""
-    for module in setup.model.modules():
-        if getattr(module, "layer_idx", None) == setup.layer and isinstance(getattr(module, "scaling", None), float):
-            return float(module.scaling)
-    raise InvalidInput(f"layer {setup.layer} of {type(setup.model).__name__} does not say how it scales its logits.")

@@ -1,51 +1,57 @@
-"""EM-LLM: the past in events, cut where the text surprised; an event is fetched with what came before and after it."""
+"""EM-LLM: the past in events, cut where the text surprised; an event is fetched with its neighbours in time.
+
+Dimension letters are those of `recall.base`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from mnemos.activation.method import Setup
-from mnemos.activation.recall.blocks import Blocks
-from mnemos.activation.recall.blockstore import lengths
-from mnemos.activation.recall.infllm import InfLLM
+from mnemos.activation.base import Setup
+from mnemos.activation.recall.base import Placement
+from mnemos.activation.recall.blocks import Blocks, attention_share
+from mnemos.activation.recall.events import Metric, lengths, refined, similarity, surprising
+from mnemos.activation.recall.infllm import mean_logit, representatives
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
-Metric = Literal["modularity", "conductance", "none"]
 
-
-@register("em-llm", papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450"),))
+@register(
+    "em-llm",
+    papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450", code="em-llm/EM-LLM-model"),),
+)
 @dataclass(frozen=True)
-class EMLLM(InfLLM):
-    """Events instead of blocks: cut where a token surprises, fetched with their neighbours in time.
+class EMLLM(Blocks):
+    """Cuts events instead of blocks, where a token surprises, and fetches them with their neighbours in time.
 
     An event begins where -log p > mean + `gamma` · standard deviation of the last `past` tokens' surprise (§3.2); each
-    boundary then moves back to where `refine` of the keys' similarity graph is best (§3.3). Events have `smallest` to
-    `size` tokens. Of the `top` events of a call, `contiguity` are a queue of the neighbours of what was fetched lately,
-    the rest the most similar (§3.4). `worth` "mean" is InfLLM's and the paper's, "mass" that of `Blocks.score`.
+    boundary then moves back to where `refine` of the keys' similarity graph is best (§3.3). Of the `top` events of a
+    call, a share is a queue of the neighbours of what was fetched lately, the rest are the most similar by InfLLM's
+    representatives (§3.4). The surprise of a text is known after it was read: read prompts with `read(..., chunk=...)`,
+    chunks within `step`.
 
-    The surprise of a text is known after it was read: read prompts with `read(..., chunk=...)`, chunks within `step`.
-    Departures: a graph's edge is the cosine of two keys at position 0, at least 0, over the heads of each layer by
-    itself; rows of a batch are cut together, where one of them begins an event. Generated tokens are cut like others.
-
-    On the small model of `mnemos bench train-models` events begin at true shifts more than twice as often as blocks, and
-    answer more than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
+    Deviations: an edge of a graph is the cosine of two keys at position 0, at least 0, over the heads of each layer by
+    itself; rows of a batch are cut together, where one of them begins an event; generated tokens are cut like others.
+    On the small model of `mnemos bench train-models` events begin at true shifts more than twice as often as blocks,
+    and answer more than InfLLM's blocks; neighbours change little there, since each token finds its own follower.
     """
 
-    size: int = 128
-    smallest: int = 8
-    gamma: float = 1.0
-    past: int = 512
-    refine: Metric = "modularity"
-    contiguity: float = 0.3
-    worth: Literal["mean", "mass"] = "mean"
+    far: Placement = "one"  # where fetched blocks stand
+    size: int = 128  # the most tokens of an event
+    smallest: int = 8  # the fewest tokens of an event
+    gamma: float = 1.0  # standard deviations above the mean at which a token surprises
+    past: int = 512  # tokens whose surprise is the measure
+    refine: Metric = "modularity"  # what the graph's best boundary is; "none" leaves boundaries where they are
+    contiguity: float = 0.3  # share of the events of a call that are neighbours in time
+    representatives: int = 4  # keys that stand for an event
+    worth: Literal["mean", "mass"] = "mean"  # what an event is worth: as in InfLLM (the paper), or as in `Blocks.score`
 
-    needs_tokens = True
+    needs_tokens: ClassVar[bool] = True
+    uses_attention: ClassVar[bool] = True
 
     @property
     def queue(self) -> int:
@@ -53,15 +59,17 @@ class EMLLM(InfLLM):
         return round(self.contiguity * self.top)
 
     def cut(self, keys: Tensor, first: int, setup: Setup) -> list[list[int]]:
-        """Return the lengths of the events that are over, for each row."""
+        """Return the lengths of the events that have ended, for each row."""
         count = keys.shape[2]
-        told = setup.transcript().surprise[:, : first + count]
-        if count and bool(told[:, max(first, 1) :].isnan().any()):
+        surprise = setup.transcript().surprise
+        assert surprise is not None
+        surprise = surprise[:, : first + count]
+        if count and bool(surprise[:, max(first, 1) :].isnan().any()):
             raise InvalidInput(
                 "EM-LLM cuts a text by its surprise, which is known once the model has read it: read the prompt with "
                 f"read(model, ids, cache, chunk={self.step})."
             )
-        shifts = surprising(told, self.gamma, self.past)[:, first:]
+        shifts = surprising(surprise, self.gamma, self.past)[:, first:]
         keys = setup.rotary().shift(
             keys, -torch.arange(first, first + count, device=keys.device).expand(keys.shape[:3])
         )
@@ -84,12 +92,16 @@ class EMLLM(InfLLM):
                 kept.append(begin)
         return kept
 
+    def summarise(self, keys: Tensor, seen: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys that received most attention, and which exist."""
+        return representatives(keys, attended, self.representatives)
+
     def score(self, logits: Tensor) -> Tensor:
-        """Return what events are worth."""
-        return Blocks.score(self, logits) if self.worth == "mass" else super().score(logits)
+        """Return what events are worth to each head, (B, H, N)."""
+        return attention_share(logits) if self.worth == "mass" else mean_logit(logits)
 
     def choose(self, worth: Tensor, memory: dict[str, Any]) -> Tensor:
-        """Return the most similar events, and those next to what was fetched lately."""
+        """Return the most similar events, and the neighbours of what was fetched lately, (B, U, k)."""
         best = worth.topk(min(self.top - self.queue, worth.shape[2]), dim=2)
         similar = best.indices.masked_fill(best.values == float("-inf"), -1)
         if not self.queue:
@@ -106,45 +118,3 @@ class EMLLM(InfLLM):
                 found[row, unit, : len(fresh)] = torch.tensor(fresh, dtype=found.dtype, device=found.device)
         memory["queue"] = found
         return torch.cat((similar, found), 2)
-
-
-def surprising(told: Tensor, gamma: float, past: int) -> Tensor:
-    """Return where surprise (B, T) is above mean + gamma · deviation of the up to `past` tokens before; NaN never is."""
-    known = ~told.isnan()
-    value = told.nan_to_num(0.0).double()
-    sums = [torch.nn.functional.pad(x.cumsum(1), (1, 0)) for x in (known.double(), value, value**2)]
-    end = torch.arange(told.shape[1], device=told.device)
-    count, total, square = (s[:, end] - s[:, (end - past).clamp(min=0)] for s in sums)
-    mean = total / count.clamp(min=1)
-    deviation = (square / count.clamp(min=1) - mean**2).clamp(min=0).sqrt()
-    return known & (count > 1) & (value > mean + gamma * deviation)
-
-
-def similarity(keys: Tensor) -> Tensor:
-    """Return the graph of keys (H, T, D): the cosine of each two, at least 0, averaged over heads, (T, T)."""
-    units = normalize(keys.float(), dim=-1)
-    return (units @ units.transpose(1, 2)).mean(0).clamp(min=0)
-
-
-def refined(graph: Tensor, begins: list[int], metric: Metric) -> list[int]:
-    """Return the boundaries (0, …, T) with each inner one moved back to where the two events beside it are parted best.
-
-    Algorithm 1: boundary β after α becomes the best β' in (α, β], in the graph of the tokens from α to the boundary
-    after β.
-    """
-    new = list(begins)
-    for i in range(1, len(begins) - 1):
-        alpha, beta, end = new[i - 1], begins[i], begins[i + 1]
-        part = graph[alpha:end, alpha:end]
-        sums = torch.nn.functional.pad(part.cumsum(0).cumsum(1), (1, 0, 1, 0))
-        at = torch.arange(1, beta - alpha + 1)
-        inside, all_of = sums[at, at], sums[-1, -1]
-        across = sums[at, -1] - inside
-        outside = all_of - inside - 2 * across
-        left, right = inside + across, outside + across
-        if metric == "modularity":  # (1/2m) Σ (A_ij - k_i k_j / 2m) over pairs in one event, 2m the sum of A
-            worth = (inside + outside) / all_of - (left**2 + right**2) / all_of**2
-        else:  # conductance: the weight of the cut by the smaller volume, the less the better
-            worth = -across / torch.minimum(left, right).clamp(min=1e-9)
-        new[i] = alpha + 1 + int(worth.argmax())
-    return new

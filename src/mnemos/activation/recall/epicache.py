@@ -1,4 +1,4 @@
-"""EpiCache: a long conversation in episodes, one small cache for each, made for the questions that episode will get."""
+"""EpiCache: a long conversation in episodes, with one small cache for the questions that each episode will get."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from mnemos.activation.attach import attached
+from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.budgets import allocate
-from mnemos.activation.method import CacheMethod, LayerView
+from mnemos.activation.method import CacheMethod
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-class Asked:
-    """Notes, while `on`, the largest attention that each entry gets from the queries of a call, (B, H, T) by layer."""
+class PeakAttention:
+    """Records, while `on`, the largest attention that each entry receives from the queries of a call; evicts nothing."""
 
     def __init__(self) -> None:
         self.on = False
-        self.got: dict[int, Tensor] = {}
+        self.got: dict[int, Tensor] = {}  # layer -> (B, H, T)
 
     def __call__(self, view: LayerView) -> Tensor:
-        """Return the positions: nothing is dropped by this."""
+        """Return the positions: no budget asks for a rank."""
         return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
@@ -39,39 +40,47 @@ class Asked:
 
 @register(
     "epicache",
-    papers=(Paper("EpiCache: Episodic KV Cache Management for Long Conversational Question Answering", "2509.17396"),),
+    papers=(
+        Paper(
+            "EpiCache: Episodic KV Cache Management for Long Conversational Question Answering",
+            "2509.17396",
+            code="apple/ml-epicache",
+        ),
+    ),
+    unmeasured="reads conversations in windows: its test measures the questions of each episode",
 )
 @dataclass
 class EpiCache:
-    """A conversation is read once for each of its `episodes`, in blocks, and what that episode would ask for is kept.
+    """Reads a conversation once for each of its `episodes`, in blocks, and keeps what that episode would ask for.
 
     `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest
-    to each centroid as the episode's patched prompt. After each `block` tokens the entries to which that prompt attends
-    most stay, `budget` for each layer and head, so no cache ever holds more than budget, block and prompt; the first
-    `sinks` always stay. `ask` returns the cache of the episode nearest to a question, to be used as it is.
-
-    `sharpness` shares `budget` among layers by (1 - cosine of their keys with and without the far past) to that power;
-    0 is alike. `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings. One conversation
-    at a time.
+    to each centroid as the episode's patched prompt. After each `block` tokens the entries that this prompt attends to
+    most stay, so no cache ever holds more than budget, block and prompt. `ask` returns the cache of the episode nearest
+    to a question. One conversation at a time.
     """
 
-    model: Any
-    budget: int
-    block: int = 4096
-    episodes: int = 4
-    medoids: int = 1
-    sinks: int = 1
-    sharpness: float = 0.0
-    embed: Embed | None = None
-    seed: int = 0
-    caches: list[MemoryCache] = field(default_factory=list, init=False)
+    model: Any  # of transformers
+    budget: int  # entries of each layer and head, on average over the layers
+    block: int = 4096  # tokens read between two evictions
+    episodes: int = 4  # clusters of windows, each with a cache
+    medoids: int = 1  # windows of a patched prompt
+    sinks: int = 1  # first entries that always stay
+    sharpness: float = (
+        0.0  # layers share by (1 - cosine of their keys with and without the far past) to this power; 0: evenly
+    )
+    embed: Embed | None = None  # ids (T,) to a vector; None: the mean of the model's token embeddings
+    seed: int = 0  # of the clusters
+    caches: list[MemoryCache] = field(default_factory=list, init=False)  # of the episodes
     centroids: Tensor | None = field(default=None, init=False)  # (E, width), of length 1
     counts: list[int] = field(default_factory=list, init=False)  # entries of each layer
     peak: int = field(default=0, init=False)  # the most entries that a layer has held between two blocks
 
     def __post_init__(self) -> None:
         if self.budget <= self.sinks or self.block < 1 or self.episodes < 1:
-            raise InvalidInput("the budget must be above the sinks, block and episodes 1 or more.")
+            raise InvalidInput(
+                f"budget is {self.budget}, block {self.block} and episodes {self.episodes}: "
+                f"give a budget above the {self.sinks} sinks, and 1 or more of the others."
+            )
 
     def read(self, ids: Tensor, windows: Sequence[Tensor]) -> None:
         """Read a conversation (T,); `windows` are its parts of a few utterances, as ids, in any order."""
@@ -81,25 +90,24 @@ class EpiCache:
             layers = self.model.config.get_text_config(decoder=True).num_hidden_layers
             self.counts = [self.budget] * layers
             if self.sharpness:
-                self.counts = shared(
-                    sensitivity(self.model, ids, self.block, self.sinks), self.budget, self.sharpness, self.sinks
-                )
+                needs = sensitivity(self.model, ids, self.block, self.sinks)
+                self.counts = layer_counts(needs, self.budget, self.sharpness, self.sinks)
             self.peak = 0
-            self.caches = [self._prefill(ids, torch.cat([windows[i] for i in sorted(some)])) for some in chosen]
+            self.caches = [self._prefill(ids, torch.cat([windows[i] for i in sorted(own)])) for own in chosen]
 
     def _prefill(self, ids: Tensor, prompt: Tensor) -> MemoryCache:
-        asked = Asked()
-        cache = MemoryCache(self.model, CacheMethod(asked))
+        peak = PeakAttention()
+        cache = MemoryCache(self.model, CacheMethod(peak))
         with attached(self.model):
             for first in range(0, len(ids), self.block):
                 self.model(ids[None, first : first + self.block], past_key_values=cache, logits_to_keep=1)
                 self.peak = max(self.peak, *(max(held) for held in cache.held))
-                asked.on = True
+                peak.on = True
                 self.model(prompt[None], past_key_values=cache, logits_to_keep=1)
-                asked.on = False
+                peak.on = False
                 cache.crop(-len(prompt))
                 for layer, count in zip(cache.layers, self.counts, strict=True):
-                    self._evict(layer, asked.got[layer.index], count)
+                    self._evict(layer, peak.got[layer.index], count)
         return cache
 
     def _evict(self, layer: Any, worth: Tensor, count: int) -> None:
@@ -110,21 +118,21 @@ class EpiCache:
             store.replace(entries.gather(worth.topk(count, dim=2).indices.sort(2).values))
 
     def ask(self, question: Tensor) -> MemoryCache:
-        """Return a copy of the cache of the episode nearest to a question (q,)."""
+        """Return a copy of the cache of the episode nearest to a question (q,). Raises InvalidInput before `read`."""
         if self.centroids is None:
             raise InvalidInput("no conversation has been read: call read() first.")
         return self.caches[int((self.centroids @ text_vector(self.model, question, self.embed)).argmax())].copy()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all episodes' caches."""
+        """Bytes of the caches of all episodes."""
         return sum(cache.nbytes for cache in self.caches)
 
 
 def clustered(vectors: Tensor, count: int, medoids: int, seed: int, rounds: int = 50) -> tuple[Tensor, list[list[int]]]:
     """Return k-means centroids (count, width) of unit vectors (n, width), and the members nearest to each, by number.
 
-    Begins as k-means++ does; a group that loses all its members takes the vector farthest from its own.
+    Begins as k-means++ does; a group that loses all its members takes the vector farthest from its own centroid.
     """
     generator = torch.Generator().manual_seed(seed)
     start = [int(torch.randint(len(vectors), (1,), generator=generator))]
@@ -144,12 +152,12 @@ def clustered(vectors: Tensor, count: int, medoids: int, seed: int, rounds: int 
         centroids = moved
     near = vectors @ centroids.T
     members = [(near.argmax(1) == i).nonzero()[:, 0] for i in range(count)]
-    chosen = [some[near[some, i].topk(min(medoids, len(some))).indices].tolist() for i, some in enumerate(members)]
+    chosen = [own[near[own, i].topk(min(medoids, len(own))).indices].tolist() for i, own in enumerate(members)]
     return centroids, chosen
 
 
 def sensitivity(model: Any, ids: Tensor, block: int, sinks: int) -> list[float]:
-    """Return for each layer 1 - cosine of its keys in the whole text, and where a block sees itself and the sinks alone."""
+    """Return for each layer 1 - cosine of its keys in the whole text and where a block sees itself and the sinks alone."""
     with attached(model):
         whole = MemoryCache(model)
         model(ids[None], past_key_values=whole, logits_to_keep=1)
@@ -165,8 +173,8 @@ def sensitivity(model: Any, ids: Tensor, block: int, sinks: int) -> list[float]:
     return [float(1 - cosine_similarity(a, b, dim=-1).mean()) for a, b in zip(full, alone, strict=True)]
 
 
-def shared(needs: Sequence[float], each: int, sharpness: float, least: int) -> list[int]:
-    """Return each layer's entries: `each` times the layers in all, by need to the power `sharpness`, above `least`."""
+def layer_counts(needs: Sequence[float], each: int, sharpness: float, least: int) -> list[int]:
+    """Return the entries of each layer, `each` on average: by need to the power `sharpness`, above `least`."""
     weights = torch.tensor(needs).clamp(min=1e-9) ** sharpness
     total = each * len(needs)
     counts: list[int] = allocate(weights, total, least + 1, total).tolist()

@@ -13,10 +13,10 @@ from mnemos.registry import Paper, register
 
 @dataclass
 class Past:
-    """Past states (B, N, c, E) in chunks of c, and how many of the chunks of a row are there, (B,); None: all."""
+    """Past states in chunks."""
 
-    chunks: Tensor
-    count: Tensor | None = None
+    chunks: Tensor  # (B, N, c, E)
+    count: Tensor | None = None  # chunks that each row has, (B,); None: all
 
     @staticmethod
     def of(states: Tensor, size: int) -> Past:
@@ -31,17 +31,23 @@ class Past:
     papers=(
         Paper("Towards mental time travel: a hierarchical memory for reinforcement learning agents", "2105.14039"),
     ),
+    unmeasured="a layer to train: its test trains it to recall",
 )
 class HCAM(nn.Module):  # type: ignore[misc]
-    """A query finds the `top` chunks by their mean state, attends inside each, and adds the outputs by relevance.
+    """Finds the `top` chunks by their mean state, attends inside each, and adds the outputs by relevance.
 
-    For states x (B, E): n = norm(x), R = softmax over chunks of q(n) · k(mean chunk), and
-    y = x + Σ over the `top` chunks of R_i · attention(n, chunk_i) (equations 1 to 3). Summaries and chunks carry no gradient;
-    what is learnt is how to ask and to read. `chosen` are the chunks of the last call. Departure: relevance is one head's,
-    and scaled by the square root of the width.
+    For states x (B, E): n = norm(x), R = softmax over chunks of q(n) · k(mean chunk), and y = x + Σ over the `top`
+    chunks of R_i · attention(n, chunk_i) (equations 1 to 3). Summaries and chunks carry no gradient; what is learnt is
+    how to ask and to read. `chosen` are the chunks of the last call. Deviation: relevance is one head's, and scaled by
+    the square root of the width.
     """
 
-    def __init__(self, width: int, heads: int = 4, top: int = 4) -> None:
+    def __init__(
+        self,
+        width: int,  # E
+        heads: int = 4,  # of the attention inside a chunk
+        top: int = 4,  # chunks that are read in full
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.asks, self.sums = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
@@ -50,7 +56,7 @@ class HCAM(nn.Module):  # type: ignore[misc]
         self.chosen = torch.empty(0, dtype=torch.long)  # (B, k)
 
     def forward(self, states: Tensor, past: Past) -> Tensor:
-        """Return what states (B, E) are with what they recall, (B, E); reads k·c of the N·c past states of a row."""
+        """Return states (B, E) with what they recall added, (B, E); reads k·c of the N·c past states of a row."""
         batch, number, size, width = past.chunks.shape
         query = self.norm(states)
         logits = (self.sums(past.chunks.mean(2)) @ self.asks(query)[:, :, None])[..., 0] * width**-0.5  # (B, N)

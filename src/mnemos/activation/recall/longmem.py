@@ -1,4 +1,4 @@
-"""LongMem: a frozen model whose old keys and values fill a bank, and a small trained network beside it that reads them."""
+"""LongMem: a frozen model whose old keys and values fill a bank, and a small trained side network that reads them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NAME = "mnemos-longmem"
 
 
 class Bank:
-    """Keys and values of one layer, first in, first out, in chunks found by their mean key.
+    """Holds keys and values of one layer, first in, first out, in chunks found by their mean key.
 
-    Keys are held at position 0: what is far has no distance. All tensors (B, H, T, D), T whole chunks.
+    Keys are held at position 0: distance does not count. All tensors are (B, H, T, D), T whole chunks.
     """
 
     def __init__(self, size: int = 65536, chunk: int = 4) -> None:
@@ -31,7 +31,7 @@ class Bank:
         self.values: Tensor | None = None
 
     def add(self, keys: Tensor, values: Tensor) -> None:
-        """Add the entries of a segment; what does not fill a chunk is left out, the oldest chunks go when it is full."""
+        """Add the entries of a segment, without a last incomplete chunk; evict the oldest chunks when the bank is full."""
         count = keys.shape[2] // self.chunk * self.chunk
         new = (keys[:, :, :count].detach(), values[:, :, :count].detach())
         if self.keys is not None and self.values is not None:
@@ -39,7 +39,7 @@ class Bank:
         self.keys, self.values = (t[:, :, -self.size :].clone() for t in new)
 
     def find(self, query: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return keys and values of the chunks best for each query (B, H, G, q, D): (B, H, G, q, `count` · chunk, D)."""
+        """Return keys and values of the best chunks for each query (B, H, G, q, D), (B, H, G, q, `count` · chunk, D)."""
         assert self.keys is not None
         assert self.values is not None
         keys, values = (t.unflatten(2, (-1, self.chunk)) for t in (self.keys, self.values))  # (B, H, N, c, D)
@@ -55,29 +55,43 @@ class Bank:
         return sum(t.numel() * t.element_size() for t in (self.keys, self.values) if t is not None)
 
     def clear(self) -> None:
-        """Forget everything: another document begins."""
+        """Remove everything: another document begins."""
         self.keys = self.values = None
 
 
-@register("longmem", papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174"),))
+@register(
+    "longmem",
+    papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174", code="Victorwz/LongMem"),),
+    unmeasured="a network to train: its test trains it to recall",
+)
 class LongMem(nn.Module):  # type: ignore[misc]
-    """A side network of half the depth reads what a frozen model says of a segment, and a bank of what it held before.
+    """Trains a side network of half the depth that reads a frozen model's outputs, and a bank of its older keys and values.
 
     Layer l of the side network begins as layer 2l + 1 of the model and adds the difference of the model's outputs
     around it (§2.2). Its last layer is memory-augmented: A = σ(g) · A_local + (1 - σ(g)) · A_memory with a gate g for
-    each head, where each token and head attends to the `found` chunks of the bank that it likes best (§2.3). The bank
-    holds the keys and values of the model's layer `layer`. Only `parameters()` of this module are trained: the model's
-    are not among them, and what is in the bank never goes stale.
+    each head, where each token and head attends to the `found` chunks of the bank that match it best (§2.3). Only
+    `parameters()` of this module are trained: the model's are not among them, so the bank never goes stale.
 
-    `forward` reads a segment of a document and then puts it into the bank; `bank.clear()` begins another document. For
-    models laid out as Llama is. Departure: keys in the bank have no positions (the paper's models have no rotary ones).
+    `forward` reads a segment of a document and then puts it into the bank; `bank.clear()` begins another document.
+    Deviation: keys in the bank have no positions (the paper's models have no rotary ones). Raises InvalidInput for
+    models that are not laid out as Llama is.
     """
 
-    def __init__(self, model: Any, layer: int = -1, size: int = 65536, chunk: int = 4, found: int = 16) -> None:
+    def __init__(
+        self,
+        model: Any,  # frozen, laid out as Llama is
+        layer: int = -1,  # of the model, whose keys and values fill the bank
+        size: int = 65536,  # entries of the bank
+        chunk: int = 4,  # entries that are found together
+        found: int = 16,  # chunks that a token and head attends to
+    ) -> None:
         super().__init__()
-        layers = getattr(getattr(model, "model", None), "layers", None)
-        if layers is None or len(layers) < 2 or not hasattr(model.model, "rotary_emb"):
-            raise InvalidInput(f"{type(model).__name__} is not laid out as Llama is, with two layers or more.")
+        parts = dict(getattr(model, "model", nn.Module()).named_children())
+        layers: Any = parts.get("layers", ())
+        if len(layers) < 2 or "rotary_emb" not in parts:
+            raise InvalidInput(
+                f"{type(model).__name__} is not laid out as Llama is, with two layers or more: use such a model."
+            )
         self.backbone = (model,)  # in a tuple: not a part of this module
         self.layer, self.found, self.bank = layer % len(layers), found, Bank(size, chunk)
         self.layers = nn.ModuleList(copy.deepcopy(layers[i]) for i in range(1, len(layers), 2))
@@ -142,7 +156,7 @@ def _attend(
 
 @contextmanager
 def _collected(model: Any, outputs: list[Tensor]) -> Iterator[None]:
-    """Append what enters the first layer of a model, and what every layer says."""
+    """Append what enters the first layer of a model, and the output of every layer."""
 
     def first(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         outputs.append(args[0] if args else kwargs["hidden_states"])

@@ -10,19 +10,21 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.attach import attached
+from mnemos.activation.base import LayerView, Score, Setup
 from mnemos.activation.cache import MemoryCache, read
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import CacheMethod, LayerView, Plain, Score
+from mnemos.activation.method import CacheMethod
+from mnemos.activation.plain import Plain
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-class Received:
-    """Entries matter by the attention they received from the tokens after them, per key/value head (§3.2.2)."""
+class AttentionReceived:
+    """Ranks entries by the attention they received from later tokens, per key/value head (§3.2.2)."""
 
     def __call__(self, view: LayerView) -> Tensor:
-        """Return the attention each entry received from other tokens than itself, (B, H, T)."""
+        """Return the attention that each entry received from other tokens than itself, (B, H, T)."""
         weights = view.weights().sum(2)  # (B, H, q, T)
         own = torch.diagonal(weights, offset=len(view.entries) - view.queries, dim1=2, dim2=3)
         received = weights.sum(2)
@@ -30,8 +32,8 @@ class Received:
         return received
 
 
-class Fronted(Plain):
-    """Entries as they are, behind those of the explicit memories in `front`, which every token sees."""
+class FrontedStore(Plain):
+    """Holds entries as they are, behind those of the explicit memories in `front`, which every token sees."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,9 +44,9 @@ class Fronted(Plain):
         entries = super().read(query, start)
         return entries if self.front is None or query.numel() == 0 else self.front.joined(entries.numbered())
 
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
-        super().rows(index)
+        super().select_rows(index)
         if self.front is not None:
             self.front = self.front.rows(index)
 
@@ -54,30 +56,38 @@ class Fronted(Plain):
         return super().nbytes + (0 if self.front is None else self.front.nbytes)
 
 
-@register("memory3", papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),))
+def fronted(setup: Setup) -> FrontedStore:
+    """Return the store of a layer."""
+    return FrontedStore()
+
+
+@register(
+    "memory3",
+    papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),),
+    unmeasured="needs a model trained with memories: its test measures what is recalled without",
+)
 @dataclass
 class Library:
-    """Explicit memories: of each reference, in the first half of the layers, the `tokens` entries attended to most.
+    """Holds explicit memories: of each reference, in some layers, the `tokens` entries attended to most.
 
-    `add` reads a reference (up to `longest` tokens) alone, once; `read` reads a text into a cache and, before every
-    `every` tokens, puts the `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories
-    share their positions: each was read at 0, 1, …, the text begins where the longest one allowed would end (as in the
-    paper). `embed` maps ids (T,) to a vector; by default the mean of the model's token embeddings.
+    `add` reads a reference alone, once; `read` reads a text into a cache and, before every `every` tokens, puts the
+    `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories share their positions: each
+    was read at 0, 1, …, and the text begins where the longest one allowed would end (as in the paper).
 
-    Departures: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained
+    Deviations: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained
     with memories (the paper's second stage): on the small model of `mnemos bench train-models`, which is not, the first
     half of the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as
     the text pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
     """
 
-    model: Any
-    tokens: int = 8
-    longest: int = 128
-    nearest: int = 5
-    every: int = 64
-    layers: Sequence[int] | None = None  # None: the first half
-    score: Score = field(default_factory=Received)
-    embed: Embed | None = None
+    model: Any  # of transformers
+    tokens: int = 8  # entries kept of a reference, in each layer
+    longest: int = 128  # the most tokens of a reference
+    nearest: int = 5  # memories put in front of a text
+    every: int = 64  # tokens read between two look-ups
+    layers: Sequence[int] | None = None  # those that hold memories; None: the first half
+    score: Score = field(default_factory=AttentionReceived)  # which entries of a reference are kept
+    embed: Embed | None = None  # ids (T,) to a vector; None: the mean of the model's token embeddings
     memories: list[dict[int, Entries]] = field(default_factory=list, init=False)  # by layer, (1, H, tokens, D)
     vectors: list[Tensor] = field(default_factory=list, init=False)
 
@@ -86,11 +96,11 @@ class Library:
         self.layers = list(range(count // 2) if self.layers is None else self.layers)
 
     def add(self, ids: Tensor) -> None:
-        """Read a reference (T,) and keep the memory of it. Raises InvalidInput when it is longer than `longest`."""
+        """Read a reference (T,) and keep its memory. Raises InvalidInput when it is longer than `longest`, or empty."""
         with torch.no_grad():
             if not 0 < len(ids) <= self.longest:
                 raise InvalidInput(
-                    f"a reference has {len(ids)} tokens, expected 1 to {self.longest}: cut it into parts."
+                    f"the reference has {len(ids)} tokens: give 1 to {self.longest}, or cut it into parts."
                 )
             cache = MemoryCache(self.model, CacheMethod(self.score, prompt=self.tokens))
             read(self.model, ids[None], cache)
@@ -103,7 +113,7 @@ class Library:
             self.vectors.append(text_vector(self.model, ids, self.embed))
 
     def find(self, ids: Tensor) -> list[int]:
-        """Return the memories nearest to a text (T,), the farthest first: the nearest stands next to the text."""
+        """Return the memories nearest to a text (T,), the nearest last: it stands next to the text."""
         if not self.vectors:
             return []
         worth = torch.stack(self.vectors) @ text_vector(self.model, ids, self.embed)
@@ -112,10 +122,10 @@ class Library:
 
     def cache(self) -> MemoryCache:
         """Return a cache that takes memories."""
-        return MemoryCache(self.model, CacheMethod(store=lambda setup: Fronted()))
+        return MemoryCache(self.model, CacheMethod(store=fronted))
 
     def put(self, found: Sequence[Sequence[int]], cache: MemoryCache) -> None:
-        """Put memories in front of the text, for each row as many; they take the place of those before."""
+        """Put memories in front of the text, the same number for each row; they replace those of before."""
         for layer in self.layers or ():
             rows = []
             for numbers in found:
@@ -129,7 +139,7 @@ class Library:
             cache.layers[layer].groups[0].store.front = None if front is None else Entries.of(front)
 
     def read(self, ids: Tensor, cache: MemoryCache) -> Tensor:
-        """Read a text (B, T) into a cache of `cache()`, memories looked up every `every` tokens; returns the last logits."""
+        """Read a text (B, T) into a cache of `cache()`, with a look-up every `every` tokens; return the last logits."""
         with torch.no_grad():
             with attached(self.model):
                 for first in range(0, ids.shape[1], self.every):

@@ -1,4 +1,4 @@
-"""SpeCache: a rough copy of everything at hand, and the exact entries that the next token will want on their way."""
+"""SpeCache: a rough copy of all entries at hand, and the exact entries that the next token will want, fetched ahead."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from mnemos.activation import attention
-from mnemos.activation.compress.bits import Packed, pack, unpack
+from mnemos.activation.base import Setup
+from mnemos.activation.compress.bits import Packed, check_bits, pack, unpack
 from mnemos.activation.entries import Entries
-from mnemos.activation.method import Setup
-from mnemos.activation.recall.blockstore import scaling_of
-from mnemos.activation.recall.tiers import Shelf
+from mnemos.activation.models import attention_scaling
+from mnemos.activation.recall.tiered_store import TieredStore, padding_refused
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -22,57 +22,62 @@ from mnemos.registry import Paper, register
 @register(
     "specache",
     papers=(Paper("SpeCache: Speculative Key-Value Caching for Efficient Generation of LLMs", "2503.16163"),),
+    unmeasured="its gain is the time of transfers between devices: its test measures what is fetched in time",
 )
 @dataclass(frozen=True)
 class SpeCache:
-    """Every entry in `bits` bits in the fast tier, in full in the slow one, from where a guess of the next token fetches.
+    """Holds every entry in `bits` bits in the fast tier and in full in the slow one, and fetches for a guess of the next token.
 
-    `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and values per
-    token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last query of a
-    call attends most, by the rough copy, are fetched for the next call, each key/value head its own. `speculate` feeds
-    a guess of the next token along, so that the last query is that guess's; with plain `generate` it is the current
-    token's. Departure: the copy is made here at the end of the prompt, on one device; what is fetched is counted, not
-    timed.
+    Use it as `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and
+    values per token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last
+    query of a call attends most, by the rough copy, are fetched for the next call, by each key/value head for itself.
+    `speculate` feeds a guess of the next token along, so that the last query is that guess's; with plain `generate` it
+    is the current token's.
+
+    Deviation: the copy is made here when the prompt ends, on one device; what is fetched is counted, not timed.
     """
 
-    bits: int = 2
-    top: int = 64
-    group: int = 32
-    residual: int = 32
-    folder: Path | None = None
+    bits: int = 2  # of the rough copy: 1, 2, 4 or 8
+    top: int = 64  # entries fetched for the next call, by each head
+    group: int = 32  # numbers that share a scale
+    residual: int = 32  # newest entries that are in full
+    folder: Path | None = None  # the slow tier is a file in this folder; None: RAM
 
     def __post_init__(self) -> None:
+        check_bits(self.bits)
         if self.top < 0 or self.residual < 0 or self.group < 1:
-            raise InvalidInput("top and residual are 0 or more, group is 1 or more.")
+            raise InvalidInput(
+                f"top is {self.top}, residual {self.residual} and group {self.group}: "
+                "give 0 or more for top and residual, and a group of 1 or more."
+            )
 
-    def __call__(self, setup: Setup) -> RoughStore:
-        """Return the store of one layer."""
-        return RoughStore(self, setup)
+    def __call__(self, setup: Setup) -> SpeCacheStore:
+        """Return the store of a layer."""
+        return SpeCacheStore(self, setup)
 
 
-class RoughStore:
-    """One layer of `SpeCache`. `hits` of `wanted` entries that a call attended to most had been fetched before it."""
+class SpeCacheStore(TieredStore):
+    """The store of `SpeCache`. `found` of `wanted` entries that calls attended to most had been fetched before."""
 
     def __init__(self, method: SpeCache, setup: Setup) -> None:
-        self.method, self.scaling = method, scaling_of(setup)
+        super().__init__(method.folder)
+        self.method, self.scaling = method, attention_scaling(setup.model, setup.layer)
         self.recent: Entries | None = None  # in full: the prompt while it is read, then what is not packed yet
         self.rough: list[tuple[Packed, Packed]] = []  # keys, values
-        self.shelf = Shelf(method.folder)
         self.fetched: Tensor | None = None  # (B, H, k) positions
         self.exact: Tensor | None = None  # (B, H, k, 2 D)
         self.ready = False  # whether the prompt has been read
-        self.hits = self.wanted = self.moved = 0
+        self.found = self.wanted = self.moved = 0
 
     def put(self, new: Entries) -> None:
         """Append the entries of a call; pack a group when there is one beyond the last `residual`."""
-        if new.valid is not None:
-            raise InvalidInput("SpeCache takes no padded batches: read rows of one length together.")
-        self.recent = Entries(new.keys, new.values) if self.recent is None else self.recent.joined(new)
+        new = padding_refused(new, "SpeCache")
+        self.recent = new if self.recent is None else self.recent.joined(new)
         if self.ready:
             self._pack(self.method.group)
 
     def on_prefill_end(self) -> None:
-        """The prompt has been read: pack it."""
+        """Pack the prompt."""
         self.ready = True
         self._pack(1)
 
@@ -81,8 +86,8 @@ class RoughStore:
         count = (len(self.recent) - self.method.residual) // least * least
         if count < 1:
             return
-        old, self.recent = self.recent.first(count), self.recent.each(lambda t: t[:, :, count:].clone())
-        self.shelf.append(old.keys, old.values)
+        old, self.recent = self.recent.first(count), self.recent.after(count)
+        self.slow.append(old.keys, old.values)
         bits, group = self.method.bits, self.method.group
         self.rough.append((pack(old.keys, bits, 2, group), pack(old.values, bits, 3, group)))
 
@@ -95,16 +100,14 @@ class RoughStore:
         if not self.rough:
             return self.recent
         if query.numel() == 0:
-            index = torch.arange(self.shelf.count).expand(*self.recent.keys.shape[:2], -1)
-            keys, values = self.shelf.split(self.shelf.take(index).to(self.recent.keys.device))
-            return Entries(keys, values).joined(self.recent)
+            return self.in_full(self.recent)
         rough = Entries(*(torch.cat([unpack(pair[i]) for pair in self.rough], 2) for i in (0, 1))).joined(self.recent)
         if not self.method.top:
             return rough
         whole = rough
         if self.fetched is not None:
             assert self.exact is not None
-            keys, values = self.shelf.split(self.exact)
+            keys, values = self.slow.split(self.exact)
             at = self.fetched[..., None]
             whole = replace(
                 rough,
@@ -113,43 +116,39 @@ class RoughStore:
             )
             self._count(self._wanted(query[:, :, :1], rough, start))
         self.fetched = self._wanted(query[:, :, -1:], rough, start + query.shape[2] - 1)
-        self.exact = self.shelf.take(self.fetched).to(query.device)
+        self.exact = self.slow.take(self.fetched).to(query.device)
         self.moved += self.fetched.numel()
         return whole
 
     def _wanted(self, query: Tensor, rough: Entries, start: int) -> Tensor:
         """Return the packed entries that one query (B, H*G, 1, D) attends to most, (B, H, k)."""
-        weights = attention.weights(query, rough, start, self.scaling)[:, :, :, 0, : self.shelf.count].sum(2)
-        return weights.topk(min(self.method.top, self.shelf.count), dim=2).indices
+        weights = attention.weights(query, rough, start, self.scaling)[:, :, :, 0, : self.slow.count].sum(2)
+        return weights.topk(min(self.method.top, self.slow.count), dim=2).indices
 
     def _count(self, wanted: Tensor) -> None:
         assert self.fetched is not None
         there = (wanted[..., None] == self.fetched[:, :, None]).any(-1)
-        self.hits, self.wanted = self.hits + int(there.sum()), self.wanted + there.numel()
+        self.found, self.wanted = self.found + int(there.sum()), self.wanted + there.numel()
 
-    def replace(self, entries: Entries) -> None:
-        """Raise InvalidInput: nothing is ever dropped here."""
-        raise InvalidInput("SpeCache keeps everything: use it without `prompt` and `decode` budgets.")
-
-    def rows(self, index: Tensor) -> None:
+    def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
         if self.recent is None:
             return
         at = index.to(self.recent.keys.device)
         self.recent = self.recent.rows(at)
-        self.shelf.rows(at)
+        self.slow.select_rows(at)
         self.rough = [(keys.rows(at), values.rows(at)) for keys, values in self.rough]
         if self.fetched is not None and self.exact is not None:
             self.fetched, self.exact = self.fetched[at], self.exact[at]
 
     def crop(self, end: int) -> None:
-        """Drop what stands at or after a position. Raises InvalidInput when that is packed."""
-        if end < self.shelf.count:
+        """Remove the entries at or after position `end`. Raises InvalidInput where one of them is packed."""
+        if end < self.slow.count:
             raise InvalidInput(
-                f"positions before {self.shelf.count} are packed: only what came later can be taken back."
+                f"entries before position {self.slow.count} are packed: only later ones can be removed, not from {end} on."
             )
         if self.recent is not None:
-            self.recent = self.recent.first(end - self.shelf.count)
+            self.recent = self.recent.first(end - self.slow.count)
 
     @property
     def fast_bytes(self) -> int:
@@ -159,26 +158,27 @@ class RoughStore:
         return rough + int(fetched) + (0 if self.recent is None else self.recent.nbytes)
 
     @property
-    def slow_bytes(self) -> int:
-        """Bytes of the slow tier."""
-        return self.shelf.nbytes
+    def hits(self) -> int:
+        """Wanted entries that had been fetched before the call."""
+        return self.found
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of both tiers."""
-        return self.fast_bytes + self.slow_bytes
+    def loads(self) -> int:
+        """Wanted entries that had not."""
+        return self.wanted - self.found
 
     @property
     def held(self) -> int:
-        """Entries held: all."""
-        return self.shelf.count + (0 if self.recent is None else len(self.recent))
+        """Number of entries: all that were read."""
+        return self.slow.count + (0 if self.recent is None else len(self.recent))
 
 
 def speculate(model: Any, first: Tensor, cache: Any, count: int) -> Tensor:
-    """Return `count` greedy tokens, (B, count), that begin with `first` (B, 1), the token after what the cache has read.
+    """Return `count` greedy tokens, (B, count), beginning with `first` (B, 1), the token after what the cache has read.
 
     Each step decodes two positions: the token and a guess of the next, whose attention says what to fetch; the guess is
-    taken back. The tokens are those of the cache, guesses change only what was fetched in time. Use inside `attached`.
+    removed again. The tokens are those of the cache: guesses change only what was fetched in time. Use inside
+    `attached`.
     """
     with torch.no_grad():
         before = cache.copy()
@@ -186,11 +186,11 @@ def speculate(model: Any, first: Tensor, cache: Any, count: int) -> Tensor:
         for mine, its in zip(cache.layers, before.layers, strict=True):
             mine.groups[0].store.fetched = its.groups[0].store.fetched
             mine.groups[0].store.exact = its.groups[0].store.exact
-        told = [first]
-        while len(told) < count:
-            logits = model(torch.cat((told[-1], guess), 1), past_key_values=cache).logits
+        tokens = [first]
+        while len(tokens) < count:
+            logits = model(torch.cat((tokens[-1], guess), 1), past_key_values=cache).logits
             cache.crop(-1)
             following = logits.argmax(-1)
-            told.append(following[:, :1])
+            tokens.append(following[:, :1])
             guess = following[:, 1:]
-        return torch.cat(told, 1)
+        return torch.cat(tokens, 1)

@@ -1,4 +1,4 @@
-"""A vector for a text, by which what was read is found again."""
+"""A vector for a text, by which it is found again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import normalize
 
-Embed = Callable[[Tensor], Tensor]
+Embed = Callable[[Tensor], Tensor]  # ids (T,) -> a vector (width,)
 
 
 def text_vector(model: Any, ids: Tensor, embed: Embed | None = None) -> Tensor:

@@ -21,201 +21,71 @@ tokens a step and fewer than one, so that the two cannot be compared at just the
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from mnemos.activation.diffusion.base import NoReuse, ReusePolicy, Step
-from mnemos.activation.diffusion.decode import Decoded, DecodingSchedule, decode
-from mnemos.activation.diffusion.dkv import DkvDecode, DkvGreedy
-from mnemos.activation.diffusion.fast_dllm import FastDllm, parallel
-from mnemos.activation.diffusion.model import MaskedLM, Shape
-from mnemos.activation.diffusion.sparse_dllm import SparseDllm
-from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, TinyMaskedLM, right, texts, train_masked_lm
-from mnemos.bench.kv.tiny_models import one_thread
+from mnemos.bench.cells import percent
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.registry import Entry
 
 TEST_SEED = 2026
-LARGE = Shape(1000, layers=4, hidden=256, heads=4, width=64, mlp=512)
-LARGE_PROMPT, LARGE_ANSWER, LARGE_BLOCK = 384, 64, 32
-ONE = DecodingSchedule(BLOCK)  # a token a step
-DRAWN = DecodingSchedule(BLOCK, order="random")
 
 
 @dataclass(frozen=True)
-class RandomEntries(SparseDllm):
-    """Sparse-dLLM with scores drawn at random: a control."""
+class Options:
+    """How many texts."""
 
-    kernel: int = 1
-
-    def score(self, step: Step, layer: int, query: Tensor, key: Tensor) -> Tensor:
-        """Return random numbers, (B, T)."""
-        rng = torch.Generator().manual_seed(1_000 * step.start + layer)
-        return torch.rand(step.ids.shape, generator=rng).to(key)
+    contexts: int = 200  # texts to complete
+    seed: int = 0  # seed of the training of the model
 
 
-@dataclass(frozen=True)
-class NearestEntries(SparseDllm):
-    """Sparse-dLLM that keeps what is nearest to the block, on both sides: recency without an order of writing."""
+def table(result: Result) -> Rows:
+    """Return the caches for masked-diffusion decoding."""
+    shown = {"accuracy": "answers right", "agreement": "tokens as without a cache", "recomputed": "positions computed"}
+    policies = result["policies"]
+    lines: Rows = [["cache", *shown.values(), "times faster, larger model"]]
+    for name, row in policies.items():
+        cells = [f"{row[key]:.3g}" if row[key] <= 1 else f"{row[key]:.0f}" for key in shown]
+        wall = result["wall"].get(name)
+        lines.append([name, *cells, "–" if wall is None else f"{wall['speedup']:.1f}"])
+    return lines
 
-    kernel: int = 1
 
-    def score(self, step: Step, layer: int, query: Tensor, key: Tensor) -> Tensor:
-        """Return minus the distance to the block, (B, T)."""
-        slots = torch.arange(key.shape[2], device=key.device)
-        distance = torch.maximum(step.start - slots, slots - (step.end - 1))
-        return -distance.to(key.dtype).expand(step.ids.shape)
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what a cache answers, and how many positions it computes."""
+    rows = {name.partition(",")[0]: row for name, row in reversed(result["policies"].items())}
+    if entry.form != "activation" or entry.name not in rows:
+        return None
+    row, none = rows[entry.name], result["policies"]["none"]
+    computed = percent(row["recomputed"] / none["recomputed"], 0)
+    text = f"answers {percent(row['accuracy'], 0)} and computes {computed} of the positions"
+    return Figure(text, {"no cache": percent(none["accuracy"], 0)})
 
 
-def run(seed: int = 0, contexts: int = 200, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+@benchmark(
+    "kv-diffusion",
+    help="Caches for masked-diffusion decoding: agreement, positions computed again, ablations.",
+    options=Options,
+    tables={"kv-diffusion": table},
+    figure=figure,
+    extra="torch",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Train the model or find it, and measure all of the above on texts of another seed."""
-    trained = train_masked_lm(TinyMaskedLM(), seed, progress=progress)
+    from mnemos.bench.kv.diffusion_policies import likeness, measure, wall
+    from mnemos.bench.kv.masked_lm import TinyMaskedLM, texts, train_masked_lm
+    from mnemos.bench.kv.tiny_models import one_thread
+
+    seed, contexts = options.seed, options.contexts
+    trained = train_masked_lm(TinyMaskedLM(), seed)
     prompts, _ = texts(contexts, TEST_SEED)
+    progress.expect(3)
     with one_thread():
         found = measure(trained.model, prompts)
-        found |= {"likeness": likeness(trained.model, prompts), "wall": wall(seed)}
+        progress(1)
+        found["likeness"] = likeness(trained.model, prompts)
+        progress(1)
+        found["wall"] = wall(seed)
+        progress(1)
     return {"seed": seed, "test_seed": TEST_SEED, "contexts": contexts, "model": trained.record, **found}
-
-
-def measure(model: MaskedLM, prompts: Tensor) -> dict[str, Any]:
-    """Return the policies' results and the ablations, on prompts (N, PROMPT)."""
-    masked = torch.full((len(prompts), ANSWER), model.mask)
-    ids = torch.cat([prompts, masked], 1)
-    plain = {s: decode(model, ids, NoReuse(), s) for s in (ONE, DRAWN)}
-
-    def of(policy: ReusePolicy | None, schedule: DecodingSchedule = ONE) -> dict[str, float]:
-        found = decode(model, ids, policy or NoReuse(), schedule)
-        against = plain.get(schedule) or decode(model, ids, NoReuse(), schedule)
-        return row(found, against, prompts, len(model.layers))
-
-    policies = {
-        "none": of(None),
-        "fast-dllm, prefix": of(FastDllm(dual=False)),
-        "fast-dllm, dual": of(FastDllm()),
-        "dkv-decode": of(DkvDecode()),
-        "dkv-pd": of(DkvDecode(prompt=False)),
-        "sparse-dllm": of(SparseDllm()),
-        "none, drawn order": of(None, DRAWN),
-        "dkv-greedy": of(DkvGreedy(), DRAWN),
-        "dkv-greedy, no refresh": of(DkvGreedy(refresh=BLOCK), DRAWN),
-    }
-    delay = {}
-    for refresh in (2, 4, 8):
-        delayed = of(DkvDecode(refresh))
-        others = {n: of(DkvDecode(n, delay=False)) for n in range(refresh, 0, -1)}
-        # the longest refresh of immediate caching that computes no less
-        n = next(n for n, other in others.items() if other["recomputed"] >= delayed["recomputed"])
-        delay[str(refresh)] = {
-            "delayed": delayed, "immediate, same refresh": others[refresh],
-            "immediate, no lower cost": others[n] | {"refresh": n},
-        }  # fmt: skip
-    kept = {
-        str(keep): {
-            "attention": of(SparseDllm(keep)), "attention, no delay": of(SparseDllm(keep, delay=0)),
-            "before the softmax": of(SparseDllm(keep, softmax=False)),
-            "random": of(RandomEntries(keep)), "nearest": of(NearestEntries(keep)),
-        }
-        for keep in (0.5, 0.25, 0.125)
-    }  # fmt: skip
-    return {"policies": policies, "delay": delay, "keep": kept, "parallel": in_parallel(of)}
-
-
-def row(found: Decoded, plain: Decoded, prompts: Tensor, layers: int) -> dict[str, float]:
-    """Return what is reported of one policy; `plain` decoded without reuse."""
-    answers, expected = (d.ids[:, PROMPT:] for d in (found, plain))
-    return {
-        "accuracy": round(right(prompts, answers).float().mean().item(), 4),
-        "agreement": round((answers == expected).float().mean().item(), 4),
-        "steps": round(found.steps.float().mean().item(), 2),
-        "recomputed": round(found.recomputed.float().mean().item(), 1),
-        "attended": round(found.attended / len(prompts) / layers, 1),
-        "bytes": found.nbytes // len(prompts),
-    }
-
-
-def in_parallel(of: Callable[..., dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return decoding by probability, and by the numbers of tokens a step that take just no fewer and just fewer steps."""
-    rows: dict[str, dict[str, float]] = {}
-    for name, policy in (("none", None), ("fast-dllm, dual", FastDllm()), ("sparse-dllm", SparseDllm())):
-        sure = rows[f"{name}, threshold 0.9"] = of(policy, parallel(block=BLOCK))
-        for tokens in range(1, BLOCK + 1):
-            fixed = rows[f"{name}, {tokens} a step"] = of(policy, DecodingSchedule(BLOCK, tokens))
-            if fixed["steps"] < sure["steps"]:
-                break
-    return rows
-
-
-@dataclass
-class Recorder:
-    """Lets a model attend to its own keys and values, and remembers them."""
-
-    layers: dict[int, Tensor]
-
-    def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what came in."""
-        self.layers[layer] = torch.stack([key, value])  # (2, B, H, T, D)
-        return key, value
-
-
-def likeness(model: MaskedLM, prompts: Tensor) -> dict[str, float]:
-    """Return the mean cosine of keys and values with those of the step before, in decoding without reuse.
-
-    "around" is all outside the block in the steps of one block, which is what Fast-dLLM's dual cache reuses; "just decoded",
-    "decoded" and "masked" are the slots of the answer; steps that begin a block are left out of "around" only.
-    """
-    ids = torch.cat([prompts, torch.full((len(prompts), ANSWER), model.mask)], 1)
-    sums: dict[str, list[Tensor]] = {}
-    last: dict[int, Tensor] = {}
-
-    def watch(step: Step, positions: Tensor, logits: Tensor) -> None:
-        now = Recorder({})
-        with torch.no_grad():
-            model(step.ids, None, now)
-        if last:
-            alike = torch.stack([functional.cosine_similarity(now.layers[i], last[i], dim=-1) for i in now.layers])
-            alike = alike.mean((0, 1, 3))  # (B, T), over layers, keys and values, heads
-            answer = torch.zeros_like(step.masked)
-            answer[:, PROMPT:] = True
-            marks = {
-                "just decoded": step.masked_before & ~step.masked,
-                "decoded": answer & ~step.masked_before,
-                "masked": step.masked,
-            }
-            if step.number:
-                marks["around"] = ~step.in_block()
-            for name, mark in marks.items():
-                sums.setdefault(name, []).append(alike[mark])
-        last.update(now.layers)
-
-    decode(model, ids, None, ONE, watch=watch)
-    return {name: round(torch.cat(parts).mean().item(), 4) for name, parts in sorted(sums.items())}
-
-
-def wall(seed: int = 0, repeats: int = 2) -> dict[str, dict[str, float]]:
-    """Return seconds and tokens a second of one text on a larger, untrained model, the best of `repeats` runs."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = MaskedLM(LARGE).eval().requires_grad_(False)
-    ids = torch.randint(
-        0, LARGE.vocabulary, (1, LARGE_PROMPT + LARGE_ANSWER), generator=torch.Generator().manual_seed(seed)
-    )
-    ids[:, LARGE_PROMPT:] = model.mask
-    schedules = {"": DecodingSchedule(LARGE_BLOCK), "drawn": DecodingSchedule(LARGE_BLOCK, order="random")}
-    rows: dict[str, dict[str, float]] = {}
-    for name, policy, order in (
-        ("none", None, ""), ("fast-dllm, prefix", FastDllm(dual=False), ""), ("fast-dllm, dual", FastDllm(), ""),
-        ("dkv-decode", DkvDecode(), ""), ("dkv-pd", DkvDecode(prompt=False), ""), ("dkv-greedy", DkvGreedy(), "drawn"),
-        ("sparse-dllm", SparseDllm(), ""),
-    ):  # fmt: skip
-        times = []
-        for _ in range(repeats):
-            started = time.perf_counter()
-            decode(model, ids, policy, schedules[order])
-            times.append(time.perf_counter() - started)
-        rows[name] = {"seconds": round(min(times), 3), "tokens_per_second": round(LARGE_ANSWER / min(times), 1)}
-        rows[name]["speedup"] = round(rows["none"]["seconds"] / rows[name]["seconds"], 2)
-    return rows

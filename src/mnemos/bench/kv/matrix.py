@@ -5,7 +5,7 @@ that you name) answers questions about the context:
 
 - unknown: the questions come after the context was compressed; `-known` stands for contexts that end in their question;
 - in turn: several questions over one compressed context, the first of them known (SCBench, arXiv 2412.10319);
-- decode: methods that let go while generating are also run reading the context a token at a time, under a fixed number;
+- decode: methods that evict while generating are also run reading the context a token at a time, under a fixed number;
 - outliers: keys rounded per channel and per token, with key channels that stand out as those of large models do.
 
 Reported are the accuracy, the bytes truly held right after the context (all of a method's tensors, as a share of a full
@@ -15,223 +15,147 @@ empty where a method cannot be that small. Contexts come from another seed than 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from mnemos.bench.cells import percent
+from mnemos.bench.kv import matrix_plot
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.registry import Entry
 
-from mnemos.activation import MemoryCache, attached
-from mnemos.activation.compress.kivi import Axis, Kivi
-from mnemos.activation.forget.compresskv import CompressKV, ErrorBudgets, layer_errors, semantic_scores, top_heads
-from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_scores
-from mnemos.activation.forget.snapkv import SnapKV
-from mnemos.activation.layer import CacheLayer
-from mnemos.activation.method import CacheMethod, LayerView
-from mnemos.activation.presets import Preset, all_presets
-from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import ask
-from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model, with_outliers
-from mnemos.bench.kv.vocabulary import SIZE
-from mnemos.errors import InvalidInput, NotFound
-
-AXES: tuple[Axis, ...] = ("channel", "token")
-SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)
-LENGTH, TEST_SEED, FIT_SEED = 64, 2026, 77
-TASKS: dict[str, Callable[[int, int], Task]] = {
-    "key-value": lambda n, seed: tasks.key_value(n, LENGTH, seed=seed),
-    "key-value-known": lambda n, seed: tasks.key_value(max(n // 4, 1), LENGTH, seed=seed).known(),
-    "records": lambda n, seed: tasks.records(n, LENGTH, seed=seed),
-    "records-known": lambda n, seed: tasks.records(max(n // 4, 1), LENGTH, seed=seed).known(),
-    "topics": lambda n, seed: tasks.topics(n, LENGTH, seed=seed),
-    "passkey": lambda n, seed: tasks.passkey(n, LENGTH, seed=seed),
-    "repeated": lambda n, seed: tasks.repeated(n, LENGTH, seed=seed),
-}
-Progress = Callable[[int], None]
+SHARE = "0.25"  # of a full cache: the share at which methods are compared
+SHOWN = ("key-value", "key-value-known", "records", "records-known", "topics", "passkey", "repeated")
 
 
-def run(
-    seed: int = 0, contexts: int = 50, kind: str = "recall", shares: Sequence[float] = SHARES,
-    methods: Sequence[str] | None = None, model: str | None = None, progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
+@dataclass(frozen=True)
+class Options:
+    """Which methods, on which model."""
+
+    kind: str = "recall"  # small model: recall, heads or mha
+    methods: tuple[str, ...] = ()  # cache methods to measure instead of all
+    model: Path | None = None  # folder of a causal model as transformers saves it, instead of a small one
+    contexts: int = 50  # contexts of a task
+    shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125, 0.0625)  # shares of a full cache's bytes
+    seed: int = 0  # seed of the training of the small model
+
+
+def accuracy(task: str) -> Callable[[Result], Rows]:
+    """Return the table of one task: accuracy (and the share of the bytes truly held) by method and share."""
+
+    def rows(result: Result) -> Rows:
+        found = {name: row["tasks"][task] for name, row in result["methods"].items() if row["tasks"][task]}
+        shares = _longest(found)
+        best = sorted(found, key=lambda name: -_mean(found[name]))
+        lines: Rows = [[f"{task}: answered (held)", *(f"{100 * float(share):g} %" for share in shares)]]
+        for name in best:
+            cells = [found[name].get(share) for share in shares]
+            lines.append([name, *("–" if c is None else f"{c['accuracy']:.2f} ({c['held']:.2f})" for c in cells)])
+        return lines
+
+    return rows
+
+
+def in_turn(result: Result, share: str = "0.25") -> Rows:
+    """Return the answers to the first to fifth question over one context of which a quarter is held."""
+    found = {name: row["tasks"]["in-turn"].get(share) for name, row in result["methods"].items()}
+    kept = {name: turns for name, turns in found.items() if turns}
+    lines: Rows = [["a quarter held; answered", "1st, known", "2nd", "3rd", "4th", "5th", "least of the 2nd to 5th"]]
+    for name in sorted(kept, key=lambda n: -min(kept[n][1:])):
+        lines.append([name, *(f"{score:.2f}" for score in kept[name]), f"{min(kept[name][1:]):.2f}"])
+    return lines
+
+
+def token_by_token(result: Result) -> Rows:
+    """Return the answers of methods that read the context a token at a time under a fixed number of entries."""
+    found = {name: row["tasks"]["decode"] for name, row in result["methods"].items() if row["tasks"]["decode"]}
+    shares = _longest(found)
+    lines: Rows = [["read a token at a time; answered", *(f"{100 * float(share):g} %" for share in shares)]]
+    for name in sorted(found, key=lambda n: -_mean(found[n])):
+        cells = [found[name].get(share) for share in shares]
+        lines.append([name, *("–" if c is None else f"{c['accuracy']:.2f}" for c in cells)])
+    return lines
+
+
+def beaten(result: Result) -> Rows:
+    """Return whether each method beats its baselines on its own task, a quarter held."""
+    lines: Rows = [["method", "task", "baselines", "ahead of the best of them by", "beaten"]]
+    for name, row in result["beaten"].items():
+        others = ", ".join(result["methods"][name]["baselines"])
+        verdict = "yes" if row["beaten"] else "level" if row["margin"] == 0 else "no"
+        lines.append([name, row["task"], others, f"{row['margin']:+.2f}", verdict])
+    return lines
+
+
+def outlier_keys(result: Result) -> Rows:
+    """Return the answers with rounded keys, by how much key channels stand out."""
+    scales = list(result["outliers"])
+    lines: Rows = [["keys per channel / per token", *(f"one pair of channels times {scale}" for scale in scales)]]
+    for bits in next(iter(result["outliers"].values())):
+        pairs = [result["outliers"][scale][bits] for scale in scales]
+        lines.append([f"{bits} bits", *(f"{a:.2f} / {b:.2f}" for a, b in pairs)])
+    return lines
+
+
+def _longest(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the shares of the method that was measured at most of them."""
+    return max((list(cells) for cells in found.values()), key=len)
+
+
+def _mean(cells: Mapping[str, Any]) -> float:
+    scores = [cell["accuracy"] for cell in cells.values()]
+    return float(sum(scores) / len(scores))
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what a cache method answers on its own task with a quarter of a full cache, or the next larger share."""
+    rows = result["methods"]
+    if entry.form != "activation" or entry.name not in rows:
+        return None
+    task = rows[entry.name]["task"]
+    cells = rows[entry.name]["tasks"].get(task, {})
+    share = next((s for s in (SHARE, "0.5", "1.0") if s in cells), None)
+    if share is None:
+        return None
+    others = {b: rows[b]["tasks"][task].get(share) for b in rows[entry.name]["baselines"] if b in rows}
+    held = percent(float(share), 0)
+    text = f"answers {percent(cells[share]['accuracy'], 0)} of `{task}` with {held} of a full cache"
+    return Figure(text, {name: percent(cell["accuracy"], 0) for name, cell in others.items() if cell})
+
+
+@benchmark(
+    "kv",
+    help="Every cache method at equal bytes, on a small model that is trained once.",
+    options=Options,
+    tables={
+        **{f"kv-{task}": accuracy(task) for task in SHOWN},
+        "kv-in-turn": in_turn,
+        "kv-token-by-token": token_by_token,
+        "kv-beaten": beaten,
+        "kv-outliers": outlier_keys,
+    },
+    plot=matrix_plot.plot,
+    figure=figure,
+    extra="torch",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure the presets (or those named) on all tasks, on a small model or on that in the folder `model`.
 
-    Another model reads the same token ids as random words: it has to find what followed a word before, as any model
-    with induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
+    Another model reads the same token ids as random words: it has to find what followed a word before, as any model with
+    induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
     """
-    used = train_tiny_model(kind, seed, progress=progress).model if model is None else load_model(model)
-    with one_thread(), torch.no_grad():
-        presets = all_presets() | calibrated(used)
-    if unknown := set(methods or ()) - set(presets):
-        raise NotFound(f"there is no cache method {sorted(unknown)[0]!r}: choose from {', '.join(presets)}.")
-    chosen = {name: preset for name, preset in presets.items() if methods is None or name in methods}
-    with one_thread(), torch.no_grad(), attached(used):
-        found = measure(used, chosen, contexts, shares, progress)
-        if model is None:
-            found["outliers"] = outliers(used, contexts)
-    name = kind if model is None else Path(model).name
-    return {"seed": seed, "test_seed": TEST_SEED, "contexts": contexts, "kind": name, "length": LENGTH, **found}
+    from mnemos.bench.kv.at_shares import LENGTH, TEST_SEED, compare, load_model, outliers
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
-
-def load_model(folder: str) -> Any:
-    """Return the causal model in a folder, as transformers saves it. Nothing is downloaded, no code of it is run."""
-    from transformers import AutoModelForCausalLM
-
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{folder} is no folder of a causal model of transformers ({error}).") from error
-    if model.config.get_text_config(decoder=True).vocab_size < SIZE:
-        raise InvalidInput(f"the model in {folder} knows fewer than the {SIZE} tokens that the tasks use.")
-    return model.eval().requires_grad_(False)
-
-
-def calibrated(model: Any) -> dict[str, Preset]:
-    """Return the presets of methods that are fitted to a model first, on records of a seed of their own."""
-    task = tasks.records(50, LENGTH, seed=FIT_SEED)
-    context, question, answer = task.context, task.questions[:, 0], task.answers[:, 0]
-    evidence = task.evidence[:, 0]
-    heads = top_heads(semantic_scores(model, context, question, answer, evidence), 1)
-    errors = layer_errors(model, CacheMethod(CompressKV(heads, kernel=5)), context, question, 0.25)
-    copying = retrieval_scores(model, context, question, answer, evidence[:, -answer.shape[1] :])
-    made: dict[str, Callable[[float], CacheMethod]] = {
-        "compresskv": lambda share: CacheMethod(CompressKV(heads, kernel=5), prompt=share),
-        "compresskv-budgets": lambda share: CacheMethod(
-            CompressKV(heads, kernel=5), prompt=share, allocation=ErrorBudgets(errors)
-        ),
-        "retrieval-heads": lambda share: CacheMethod(
-            SnapKV(kernel=5), prompt=share, allocation=RetrievalHeads(copying)
-        ),
-    }
-    baselines = ("random-eviction", "sliding-window", "snapkv")
-    return {name: Preset(name, make, "records-known", baselines, "prompt") for name, make in made.items()}
-
-
-def measure(
-    model: Any, presets: dict[str, Preset], contexts: int, shares: Sequence[float], progress: Progress | None = None
-) -> dict[str, Any]:
-    """Return the results of presets on a model that attends through Mnemos."""
-    made = {name: make(contexts, TEST_SEED) for name, make in TASKS.items()}
-    full = {name: one(model, task, CacheMethod())["bytes"] for name, task in made.items()}
-    rows: dict[str, Any] = {}
-    for name, preset in presets.items():
-        cells: dict[str, dict[str, Any]] = {task: {} for task in (*made, "in-turn", "decode")}
-        for share in shares:
-            try:
-                method = preset.at_share(share)
-            except InvalidInput:
-                continue  # it cannot be that small
-            for task_name, task in made.items():
-                with suppress(InvalidInput):  # it cannot be that small there
-                    cells[task_name][str(share)] = shared(one(model, task, method), full[task_name])
-            with suppress(InvalidInput):
-                cells["in-turn"][str(share)] = in_turn(model, made["key-value"], method)
-            if preset.phase == "decode":
-                with suppress(InvalidInput):
-                    cells["decode"][str(share)] = token_by_token(model, made["key-value"], preset, share)
-            if progress:
-                progress(1)
-        rows[name] = {"task": preset.task, "baselines": preset.baselines, "phase": preset.phase, "tasks": cells}
-    return {"methods": rows, "beaten": beaten(rows)}
-
-
-def outliers(model: Any, contexts: int) -> dict[str, dict[str, list[float]]]:
-    """Return the answers with rounded keys, per channel and per token, by bits, as key channels stand out more and more."""
-    task, found = tasks.key_value(contexts, LENGTH, seed=TEST_SEED), dict[str, dict[str, list[float]]]()
-    for scale in (1, 10, 30):
-        copy = with_outliers(model, scale)
-        with attached(copy):
-            for bits in (8, 4, 2):
-                pair = [
-                    one(copy, task, CacheMethod(store=Kivi(bits, keys=axis, residual=0)))["accuracy"] for axis in AXES
-                ]
-                found.setdefault(str(scale), {})[str(bits)] = pair
-    return found
-
-
-def shared(row: dict[str, Any], full: int) -> dict[str, Any]:
-    """Return a row with its bytes as shares of a full cache's."""
-    share = {"held": round(row["bytes"] / full, 4), "peak": round(row["peak"] / full, 4)}
-    return {"accuracy": row["accuracy"], **share, "read_ms": row["read_ms"], "answers_per_second": row["rate"]}
-
-
-def one(model: Any, task: Task, method: CacheMethod) -> dict[str, Any]:
-    """Read the contexts of a task, ask each question alone, and return accuracy, bytes and times."""
-    cache = Watched(model, method)
-    begin = time.perf_counter()
-    model(task.context, past_key_values=cache)
-    read = time.perf_counter()
-    held, peak = cache.nbytes, cache.peak
-    count = task.questions.shape[1]
-    if count > 1:
-        cache.batch_repeat_interleave(count)
-    asked = time.perf_counter()
-    right = ask(model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))
-    seconds = time.perf_counter() - asked
+    if options.model is None:
+        kind, model = options.kind, train_tiny_model(options.kind, options.seed).model
+    else:
+        kind, model = options.model.name, load_model(options.model)
+    found = compare(model, options.methods, options.shares, options.contexts, progress)
+    if options.model is None:
+        found["outliers"] = outliers(model, options.contexts)
     return {
-        "accuracy": round(float(right.float().mean()), 4), "bytes": held, "peak": peak,
-        "read_ms": round(1e3 * (read - begin) / len(task), 3), "rate": round(len(right) / seconds, 1),
+        "seed": options.seed, "test_seed": TEST_SEED, "contexts": options.contexts, "kind": kind, "length": LENGTH, **found,
     }  # fmt: skip
-
-
-def in_turn(model: Any, task: Task, method: CacheMethod, turns: int = 5) -> list[float]:
-    """Return the share answered of the first to fifth question: the first stands at the end of what is compressed."""
-    cache = MemoryCache(model, method)
-    first, answers = task.questions[:, 0], task.answers[:, 0]
-    logits = model(torch.cat((task.context, first), 1), past_key_values=cache, logits_to_keep=1).logits
-    found = [float((logits[:, -1].argmax(-1) == answers[:, 0]).float().mean())]
-    model(answers, past_key_values=cache)
-    for turn in range(1, turns):
-        right = ask(model, cache, task.questions[:, turn], task.answers[:, turn])
-        found.append(float(right.float().mean()))
-    return [round(score, 4) for score in found]
-
-
-def token_by_token(model: Any, task: Task, preset: Preset, share: float) -> dict[str, Any]:
-    """Let a method read the context a token at a time, never holding more than its share of it, then ask."""
-    most = max(int(share * task.length), 1)
-    cache = MemoryCache(model, replace(preset.at_share(share), prompt=None, decode=most, separate_budgets=False))
-    for at in range(task.length):
-        model(task.context[:, at : at + 1], past_key_values=cache, logits_to_keep=1)
-    held = max(max(layer) for layer in cache.held)
-    cache.batch_repeat_interleave(task.questions.shape[1])
-    right = ask(model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))
-    return {"accuracy": round(float(right.float().mean()), 4), "entries": held}
-
-
-def beaten(rows: dict[str, Any], share: str = "0.25") -> dict[str, Any]:
-    """Return, for each preset, whether it beat its baselines on its own task at a share, and by how much at least."""
-    found: dict[str, Any] = {}
-    for name, row in rows.items():
-        mine = row["tasks"].get(row["task"], {}).get(share)
-        others = [
-            rows[b]["tasks"][row["task"]].get(share) for b in row["baselines"] if b in rows and row["task"] in TASKS
-        ]
-        if mine is None or not others or not isinstance(mine, dict) or None in others:
-            continue
-        margin = mine["accuracy"] - max(other["accuracy"] for other in others)
-        found[name] = {"task": row["task"], "margin": round(margin, 4), "beaten": margin > 0}
-    return found
-
-
-class Watched(MemoryCache):
-    """A cache that notes the most bytes it held, at the moment before a layer evicts."""
-
-    def __init__(self, model: Any, method: CacheMethod) -> None:
-        super().__init__(model, method)
-        self.peak = 0
-        self.layers: list[Any] = [WatchedLayer(self, index) for index in range(len(self.layers))]
-
-
-class WatchedLayer(CacheLayer):
-    """A layer of such a cache."""
-
-    def evict(self, views: list[LayerView]) -> None:
-        """Note the bytes held, then evict."""
-        cache: Any = self.cache
-        cache.peak = max(cache.peak, cache.nbytes)
-        super().evict(views)

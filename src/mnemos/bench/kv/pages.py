@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnemos.bench import machine
+from mnemos.bench.cells import percent
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.registry import Entry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,9 +43,73 @@ HEADS, GROUPS, WIDTH = 4, 2, 64
 ROUNDS = 15
 
 
-def run(seed: int = 0, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Options:
+    """Which random numbers."""
+
+    seed: int = 0  # seed of the requests and the tensors
+
+
+def table(result: Result) -> Rows:
+    """Return what pages, a shared prefix and chunked attention save."""
+    w = result["waste"]
+    lines: Rows = [
+        ["what", "measured", "against"],
+        [
+            "room that holds no token, mixed lengths",
+            f"{100 * w['waste']:.1f} %",
+            f"{100 * w['waste_reserved']:.1f} % reserved",
+        ],
+        ["sequences at once", f"{w['running']:.0f}", f"{w['running_reserved']} reserved"],
+    ]
+    for row in result["read"]:
+        ms = row["ms"]
+        what = f"one step over {row['entries']:,} entries in pages / scattered, ms"
+        lines.append([what, f"{ms['paged']:.2f} / {ms['scattered']:.2f}", f"{ms['contiguous']:.2f} in one piece"])
+    for row in (r for r in result["relay"] if r["requests"] == 16):
+        what = f"16 requests behind a shared prefix of {row['prefix']:,}, ms a step"
+        lines.append([what, f"{row['ms']['relay']:.1f}", f"{row['ms']['replicated']:.1f} with a copy each"])
+    for row in (r for r in result["chunked"] if r["n"] == 8192):
+        what = f"8,192 queries in chunks{', with the gradient' if row['gradient'] else ''}: memory, slowdown"
+        found = f"{row['chunked']['peak_mb']:.0f} MB, {row['slowdown']:.2f} times"
+        lines.append([what, found, f"{row['plain']['peak_mb']:.0f} MB at once"])
+    return lines
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what each part says of its method."""
+    waste, relay, chunked, virtual = result["waste"], result["relay"][-1], result["chunked"][-1], result["virtual"]
+    figures = {
+        "paged-attention": Figure(
+            f"wastes {percent(waste['waste'], 0)} of its memory",
+            {"reserving the longest": percent(waste["waste_reserved"], 0)},
+        ),
+        "relay-attention": Figure(f"{relay['gain']:.1f} times as fast as {relay['requests']} copies of the prefix"),
+        "chunked-attention": Figure(
+            f"takes {chunked['times_less_memory']:.0f} times less memory at {chunked['n']:,} tokens"
+        ),
+        "vattention": Figure(
+            f"reads {virtual['entries']:,} entries in {virtual['ms']['virtual']:.2f} ms",
+            {"contiguous": f"{virtual['ms']['contiguous']:.2f} ms"},
+        ),
+    }
+    return figures.get(entry.name) if entry.form == "activation" else None
+
+
+@benchmark(
+    "kv-pages",
+    help="Pages, a shared prefix, attention in chunks and virtual memory: memory and time.",
+    options=Options,
+    tables={"kv-pages": table},
+    figure=figure,
+    extra="torch",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Run all parts; see the module for what they are."""
     import torch
+
+    progress.expect(5)
+    seed = options.seed
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -49,8 +118,7 @@ def run(seed: int = 0, progress: Callable[[int], None] | None = None) -> dict[st
         parts: dict[str, Any] = {}
         for part in (waste, read, relay, chunked, virtual):
             parts[part.__name__] = part(seed)
-            if progress:
-                progress(1)
+            progress(1)
     finally:
         torch.set_num_threads(threads)
     return {"seed": seed, "heads": HEADS, "groups": GROUPS, "width": WIDTH, **parts}

@@ -29,6 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnemos.bench.cells import percent
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.registry import Entry
+
 if TYPE_CHECKING:
     from mnemos.activation.paged.lease import Lease
 
@@ -272,30 +277,80 @@ def evictions(seeds: Sequence[int]) -> dict[str, Any]:
     return {w: {n: {k: round(x, 4) for k, x in c.items()} for n, c in cells.items()} for w, cells in rows.items()}
 
 
-def run(
-    seed: int = 0, seeds: int = 3, count: int = 300, turns: Sequence[int] = (4, 8, 16), rates: Sequence[float] = (2, 3),
-    lengths: Sequence[str] = ("alike", "memoryless"), paces: Sequence[float] = (0.2, 5),
-    progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Simulate programs of so many turns on average, at so many turns a second, and evictions; means over the seeds.
+@dataclass(frozen=True)
+class Options:
+    """Which programs, and how many."""
 
-    The faster and slower tools of `paces` are tried with programs alike, at the last rate. "gain" is the mean
-    completion time of "lru (request order)" over that of a policy: above 1, the policy is faster.
+    seed: int = 0  # first of the seeds
+    seeds: int = 3  # runs of each cell
+    count: int = 300  # programs of a run
+    turns: tuple[int, ...] = (4, 8, 16)  # turns of a program, on average
+    rates: tuple[float, ...] = (2, 3)  # turns a second
+    lengths: tuple[str, ...] = ("alike", "memoryless")  # how the numbers of turns vary
+    paces: tuple[float, ...] = (
+        0.2,
+        5,
+    )  # durations of the tools, times the usual ones; at the last rate, programs alike
+
+
+def table(result: Result) -> Rows:
+    """Return the mean time of a job by how long caches are pinned while tools work, at the higher load."""
+    rows = [row for row in result["leases"] if row["turns_per_s"] == 3 and row["pace"] == 1.0]
+    lines: Rows = [["mean seconds of a job", *(f"{r['turns']} turns, lengths {r['lengths']}" for r in rows)]]
+    for policy in rows[0]["policies"]:
+        lines.append([policy, *(f"{r['policies'][policy]['mean_s']:.0f}" for r in rows)])
+    return lines
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return the mean time of a job under a lease, or the requests whose prefix an eviction kept."""
+    if entry.form != "activation":
+        return None
+    if entry.name == "continuum":
+        loads = [load["policies"] for load in result["leases"]]
+        mean = {name: sum(load[name]["mean_s"] for load in loads) / len(loads) for name in ("continuum", "lru")}
+        text = f"a job takes {mean['continuum']:.0f} s, mean of {len(loads)} loads"
+        return Figure(text, {"lru": f"{mean['lru']:.0f} s"})
+    name = entry.name.removesuffix("-prefixes").replace("-", " ")
+    if name not in result["evictions"]["sizes"]:
+        return None
+    cells = {
+        kind: {n: percent(row["requests"], 0) for n, row in rows.items()} for kind, rows in result["evictions"].items()
+    }
+    found = ", ".join(f"{row[name]} ({kind})" for kind, row in cells.items())
+    others = {"lru": ", ".join(row["lru"] for row in cells.values())} if name != "lru" else {}
+    return Figure(f"finds the prefix of {found} of the requests", others)
+
+
+@benchmark(
+    "kv-schedule",
+    help="How long caches are kept while tools work, and which prefixes are evicted, in a simulation.",
+    options=Options,
+    tables={"kv-schedule": table},
+    figure=figure,
+    extra="torch",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Simulate the programs and the evictions; means over the seeds.
+
+    The faster and slower tools of `paces` are tried with programs alike, at the last rate. "gain" is the mean completion
+    time of "lru (request order)" over that of a policy: above 1, the policy is faster.
     """
-    tried = range(seed, seed + seeds)
-    grid = [(kind, n, rate, 1.0) for kind, n, rate in itertools.product(lengths, turns, rates)]
-    grid += [(lengths[0], n, rates[-1], pace) for pace, n in itertools.product(paces, turns)]
+    o = options
+    tried = range(o.seed, o.seed + o.seeds)
+    grid = [(kind, n, rate, 1.0) for kind, n, rate in itertools.product(o.lengths, o.turns, o.rates)]
+    grid += [(o.lengths[0], n, o.rates[-1], pace) for pace, n in itertools.product(o.paces, o.turns)]
+    progress.expect(len(grid))
     cells = []
     for kind, n, rate, pace in grid:
-        rows = simulate(tried, count, rate / n, n, kind, pace)
+        rows = simulate(tried, o.count, rate / n, n, kind, pace)
         served = rows["lru (request order)"]["mean_s"]
         gains = {name: round(served / row["mean_s"], 3) for name, row in rows.items()}
         setting = {"lengths": kind, "turns": n, "turns_per_s": rate, "pace": pace}
         cells.append(setting | {"policies": rows, "gain": gains})
-        if progress:
-            progress(1)
+        progress(1)
     return {
-        "seed": seed, "seeds": seeds, "programs": count, "memory_tokens": MEMORY, "prefill_tokens_per_s": PREFILL,
+        "seed": o.seed, "seeds": o.seeds, "programs": o.count, "memory_tokens": MEMORY, "prefill_tokens_per_s": PREFILL,
         "decode_tokens_per_s": DECODE, "tools": {k: list(v) for k, v in TOOLS.items()},
         "leases": cells, "evictions": evictions(tried),
     }  # fmt: skip

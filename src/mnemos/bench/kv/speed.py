@@ -15,7 +15,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.registry import Entry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,12 +28,69 @@ if TYPE_CHECKING:
 ROUNDS = 5
 CONTEXT, EIGHTH = 8_192, 0.125
 METHODS = ("snapkv", "keydiff", "h2o", "streaming-llm")
-Progress = Callable[[int], None]
 
 
-def run(seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Options:
+    """Which random numbers."""
+
+    seed: int = 0  # seed of the weights and the prompts
+
+
+def seam_table(result: Result) -> Rows:
+    """Return what our door costs against transformers' own cache."""
+    s = result["seam"]
+    return [
+        [f"{s['prompt']:,} tokens read, {s['steps']} generated", "transformers", "Mnemos, nothing dropped", "overhead"],
+        ["reading, ms", *s["prefill_ms"], f"{100 * s['prefill_overhead']:+.1f} %"],
+        ["a token, ms", *s["decode_ms"], f"{100 * s['decode_overhead']:+.1f} %"],
+        ["largest difference of the logits", "", f"{s['logits_error']:.1e}", ""],
+    ]
+
+
+def decode_table(result: Result) -> Rows:
+    """Return tokens a second behind a long context."""
+    d = result["decode"]
+    lines: Rows = [[f"behind {d['context']:,} tokens", "tokens a second", "times transformers' cache", "bytes held"]]
+    for name, rate in d["tokens_per_second"].items():
+        size = d["bytes"].get(name)
+        shown = name if name in ("transformers", "mnemos") else f"{name}, an eighth"
+        lines.append([shown, f"{rate:.1f}", f"{d['times'][name]:.2f}", "–" if size is None else f"{size / 1e6:.1f} MB"])
+    return lines
+
+
+def reuse_table(result: Result) -> Rows:
+    """Return the time to the first token with KV cubes."""
+    r = result["reuse"]
+    lines: Rows = [[f"{r['cubes']} cubes, {r['tokens']:,} tokens", "first token, ms", "times faster"]]
+    for tier, ms in r["first_token_ms"].items():
+        lines.append([tier, ms, r["times_faster"].get(tier, "–")])
+    return [*lines, ["the same tokens", "yes" if r["same_tokens"] else "no", ""]]
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return how much sooner the first token comes from KV cubes."""
+    if (entry.form, entry.name) != ("migrate", "activate"):
+        return None
+    faster = result["reuse"]["times_faster"]
+    text = f"the first token comes {faster['ram']:.0f} times as fast as with a prefill, {faster['disk']:.0f} times from the disk"
+    return Figure(text)
+
+
+@benchmark(
+    "kv-speed",
+    help="Time that a cache through Mnemos costs and saves: its attention backend, an eighth held, KV cubes.",
+    options=Options,
+    tables={"kv-seam": seam_table, "kv-decode": decode_table, "kv-reuse": reuse_table},
+    figure=figure,
+    extra="torch",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Run all parts; see the module for what they are."""
     import torch
+
+    progress.expect(3)
+    seed = options.seed
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -37,8 +99,7 @@ def run(seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
         with torch.no_grad():
             for part in (seam, decode, reuse):
                 parts[part.__name__] = part(seed)
-                if progress:
-                    progress(1)
+                progress(1)
     finally:
         torch.set_num_threads(threads)
     return {"seed": seed, "torch": torch.__version__, "rounds": ROUNDS, **parts}

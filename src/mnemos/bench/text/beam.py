@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+from mnemos.bench.text import retrieval
+from mnemos.bench.text.retrieval_tables import categories, quality, speed, summary
 from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing
 from mnemos.errors import InvalidInput
 from mnemos.transfer.benchmarks import beam_messages
@@ -51,3 +55,19 @@ def haystack(folder: Path) -> Haystack:
                 asked_at = messages[-1]["at"]
                 questions.append(Question(name, item["question"], {"message": gold}, kind, split, asked_at))
     return Haystack(f"beam-{folder.name}", messages, questions)
+
+
+@benchmark(
+    "beam",
+    help="Recall of the source messages in BEAM's long chats.",
+    options=retrieval.Options,
+    tables={
+        "beam-summary": summary("BEAM"),
+        "beam": quality("message"),
+        "beam-category": categories("message"),
+        "beam-speed": speed,
+    },
+)
+def run(options: retrieval.Options, progress: Progress) -> dict[str, Any]:
+    """Store each chat in a space and ask its questions."""
+    return retrieval.measure(load(options.data), options, progress)

@@ -1,16 +1,21 @@
-"""A year in a life: `mnemos bench endurance`. Some 137 turns a day, questions by day, consolidation by night."""
+"""A year of use: `mnemos bench endurance`. About 137 turns a day, questions by day, consolidation by night."""
 
 from __future__ import annotations
 
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mnemos.bench.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, tidy
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.metrics import latency_ms
 from mnemos.bench.text.synthetic import FUNCTION_WORDS, Corpus
 from mnemos.space import Space
@@ -26,8 +31,18 @@ POLICY = Policy(
 ADDS = 200  # single adds, timed with all defaults on and as plain appends
 
 
+@dataclass(frozen=True)
+class Options:
+    """How long a year, and who embeds."""
+
+    seed: int = 0  # seed of the texts
+    cubes: int = 50_000  # turns in all
+    days: int = 365  # days that pass
+    embedder: str = "bundled"  # what embeds the texts
+
+
 class Texts:
-    """Turns and questions about 40 topics of 30 words each; the topics are as frequent as Zipf's law has it."""
+    """Turns and questions about 40 topics of 30 words each, whose frequency follows Zipf's law."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng([seed, 3])
@@ -69,32 +84,86 @@ class Clock:
         return self.now
 
 
-def run(
-    seed: int = 0,
-    cubes: int = 50_000,
-    days: int = 365,
-    embedder: str = "bundled",
-    progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
-    """Live through `days` with `cubes` turns in all; return the times, and how the space grew month by month.
+def growth(result: Result) -> Rows:
+    """Return how the space grew, month by month."""
+    names = ("day", "told", "searchable", "archived", "derived", "file_mb", "night_s")
+    head = ["day", "turns told", "searchable", "archived", "derived", "file, MB", "that night, s"]
+    return [head, *([f"{month[n]:,}" for n in names] for month in result["months"])]
 
-    Sessions are about one of 40 topics, questions too, the first topic forty times as often as the last (Zipf). The
-    policy archives what fell below 5 % retention under the law of Ebbinghaus with 30 days at birth.
+
+def times(result: Result) -> Rows:
+    """Return what the year took."""
+    s, add = result["seconds"], result["add"]
+    ratio = add["defaults"]["p50_ms"] / add["append"]["p50_ms"]
+    return [
+        ["what", "measured"],
+        [f"{result['cubes']:,} turns, {result['days']} days: in all", f"{s['total']:.0f} s"],
+        [
+            "of it adding / asking / consolidating",
+            f"{s['adding']:.0f} / {s['asking']:.0f} / {s['consolidating']:.0f} s",
+        ],
+        ["a night, p50 / p95", f"{result['night']['p50_ms']:.0f} / {result['night']['p95_ms']:.0f} ms"],
+        ["a second run with nothing new", f"{result['second_run']['seconds']:.2f} s, nothing written"],
+        ["searchable ~ told^p in the second half: p", f"{result['growth_exponent']:.2f}"],
+        [
+            "`add` p50, all defaults / plain append",
+            f"{add['defaults']['p50_ms']:.1f} / {add['append']['p50_ms']:.1f} ms",
+        ],
+        ["ratio", f"{ratio:.2f}"],
+    ]
+
+
+def plot(result: Result, path: Path) -> Path:
+    """Draw a result: how many cubes can be searched, and how long the nights take."""
+    figure = new_figure(9.0, 3.6)
+    growth, nights = figure.subplots(1, 2)
+    days = [month["day"] for month in result["months"]]
+    for name, colour in (("told", GREY), ("searchable", BLUE), ("archived", ORANGE),
+                         ("derived", GREEN)):  # fmt: skip
+        values = [month[name] / 1000 for month in result["months"]]
+        growth.plot(days, values, color=colour, marker="o", markersize=3, linewidth=1.6, label=name)
+    growth.set(xlabel="day", ylabel="thousand cubes", ylim=(0, None))
+    growth.legend(fontsize=9, frameon=False)
+    nights.plot(days, [month["night_s"] for month in result["months"]], color=VERMILION, marker="o", markersize=3)
+    nights.set(xlabel="day", ylabel="consolidation that night, s", ylim=(0, None))
+    figure.suptitle(
+        f"A year, {result['cubes']:,} turns: {result['seconds']['total']:.0f} s in all", fontsize=12, x=0.01, ha="left"
+    )
+    tidy(growth)
+    tidy(nights)
+    figure.savefig(str(path), dpi=150)
+    return path
+
+
+@benchmark(
+    "endurance",
+    help="A year of 50,000 turns with questions by day and consolidation by night.",
+    options=Options,
+    tables={"endurance": growth, "endurance-time": times},
+    plot=plot,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Simulate `days` with `cubes` turns in all; return the times, and the growth of the space month by month.
+
+    Sessions and questions are about one of 40 topics, the first topic forty times as often as the last (Zipf). The policy
+    archives what has fallen below 5 % retention under Ebbinghaus' law with 30 days at birth.
     """
-    clock, texts = Clock(), Texts(seed)
+    days = options.days
+    progress.expect(days)
+    clock, texts = Clock(), Texts(options.seed)
     spent = dict.fromkeys(("adding", "asking", "consolidating"), 0.0)
     months: list[dict[str, Any]] = []
     nights: list[float] = []
     total = 0
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=embedder, clock=clock) as memory,
+        Mnemos(root, embedder=options.embedder, clock=clock) as memory,
     ):
         space = memory.space("year")
         space.policy = POLICY
         for day in range(days):
             clock.now = START + timedelta(days=day)
-            share = cubes * (day + 1) // days - total
+            share = options.cubes * (day + 1) // days - total
             total += share
             with _timed(spent, "adding"):
                 space.add_many(_day(texts, clock.now, share))
@@ -109,14 +178,13 @@ def run(
             nights.append(spent["consolidating"] - before)
             if (day + 1) % 30 == 0 or day + 1 == days:
                 months.append({"day": day + 1, "told": total, "night_s": round(nights[-1], 2), **_sizes(space)})
-            if progress:
-                progress(1)
+            progress(1)
         again = time.perf_counter()
         idle = space.consolidate()
         again = time.perf_counter() - again
         adds = {name: _adds(space, texts, reconcile) for name, reconcile in (("append", False), ("defaults", True))}
     return {
-        "seed": seed, "cubes": total, "days": days, "policy": POLICY.to_json(), "embedder": embedder,
+        "seed": options.seed, "cubes": total, "days": days, "policy": POLICY.to_json(), "embedder": options.embedder,
         "seconds": {name: round(s, 1) for name, s in spent.items()} | {"total": round(sum(spent.values()), 1)},
         "night": latency_ms(nights), "months": months, "growth_exponent": _exponent(months),
         "second_run": {"changed": idle.changed, "seconds": round(again, 3)}, "add": adds,

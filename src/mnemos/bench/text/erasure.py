@@ -1,15 +1,17 @@
-"""Erasure, proved over random cases: `mnemos bench erasure`. Whatever is forgotten, nothing of it may be left anywhere."""
+"""Erasure over random cases: `mnemos bench erasure`. Nothing of what is forgotten may remain anywhere."""
 
 from __future__ import annotations
 
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.cube import MemCube
 from mnemos.space import Space
 from mnemos.system import Mnemos
@@ -22,23 +24,47 @@ TEXTS = (
 )  # fmt: skip
 
 
-def run(
-    seed: int = 0, cases: int = 1_000, cubes: int = 14, progress: Callable[[int], None] | None = None
-) -> dict[str, Any]:
-    """Build `cases` random spaces, forget something in each, and look for what is left; return the counts.
+@dataclass(frozen=True)
+class Options:
+    """How many spaces, and their size."""
+
+    seed: int = 0  # seed of the cases
+    cases: int = 1_000  # spaces to build
+    cubes: int = 14  # cubes in each
+
+
+def table(result: Result) -> Rows:
+    """Return what was forgotten and what was found of it."""
+    lines: Rows = [["what", "count"]]
+    lines += [
+        [name.replace("_", " "), f"{result[name]:,}"] for name in ("cases", "cubes_forgotten", "derived_forgotten")
+    ]
+    lines += [[f"remains: {name.replace('_', ' ')}", count] for name, count in result["remains"].items()]
+    return [*lines, ["wrongly gone", result["wrongly_gone"]]]
+
+
+@benchmark(
+    "erasure",
+    help="A thousand random spaces in which something is forgotten, and what remains of it.",
+    options=Options,
+    tables={"erasure": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Build `cases` random spaces, forget something in each, and search for remains; return the counts.
 
     A space has statements that supersede each other, versions, sessions with summaries, episodes and profiles, links,
     recalls and decisions. What to forget is chosen by ids, by query, by a filter, or as everything. Then every table
-    and the raw bytes of every file are searched for the unique word and the id of each cube that was to go, and for
-    those of each one that was to stay.
+    and the raw bytes of every file are searched for the unique word and the id of each forgotten cube, and for those of
+    each kept one.
     """
+    seed, cases = options.seed, options.cases
+    progress.expect(cases)
     rng = random.Random(seed)
     found: Counter[str] = Counter()
     for case in range(cases):
         with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
-            found += _case(rng, case, cubes, Path(root))
-        if progress:
-            progress(1)
+            found += _case(rng, case, options.cubes, Path(root))
+        progress(1)
     names = ("rows", "words", "vectors", "links", "derived", "raw_bytes", "receipt")
     return {
         "seed": seed, "cases": cases, "cubes_built": found["built"], "cubes_forgotten": found["forgotten"],
@@ -79,7 +105,7 @@ def _case(rng: random.Random, case: int, count: int, root: Path) -> Counter[str]
 
 
 def _forget(rng: random.Random, space: Space, words: dict[str, str], found: Counter[str]) -> set[str]:
-    """Forget something in one of four ways; return the ids of the originals that were to go."""
+    """Forget something in one of four ways; return the ids of the originals that must be erased."""
     way = rng.choices(WAYS, (6, 2, 2, 1))[0]
     found[f"by {way}"] += 1
     some = set(rng.sample(sorted(words), rng.randrange(1, len(words))))

@@ -1,9 +1,9 @@
-"""How well memory keeps up with lives that change: `mnemos bench facts`.
+"""Facts that change: `mnemos bench facts`.
 
-A year of several people's lives, in worlds of three who talk about themselves and about each other (see `persona`):
-every attribute changes 0 to 10 times, at random days, among small talk, questions, wishes, hearsay and other people's
+A year of several people's lives, in worlds of three who talk about themselves and each other (see `synthetic_people`):
+every attribute changes 0 to 10 times, on random days, among small talk, questions, wishes, hearsay and other people's
 facts. Each state is asked for just before it changes, or at the end: after how many changes is the current value still
-the first hit? A hit is right when it is a statement of that state; it is never enough that it mentions the value.
+the first hit? A hit is right when it is a statement of that state; it is not enough that it mentions the value.
 Compared are the space as it is ("search"), the same with `reconcile=False` ("append_only"), the facts table looked up with
 the gold key ("facts_table"). At the end every question is asked again with `as_of` the moment at which it was asked
 ("as_of_as_then": is the answer the same?), and every earlier state is asked for with `as_of` a moment at which it held.
@@ -18,10 +18,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+from mnemos.bench.text import facts_tables
 from mnemos.bench.text.synthetic_people import ATTRIBUTES, PEOPLE, PROJECTS, THINGS, Attribute, Split, half, say
 from mnemos.cube import MemCube
 from mnemos.embed import Embedder, load
-from mnemos.embed.base import Progress, Vectors
+from mnemos.embed.base import Progress as EmbedProgress
+from mnemos.embed.base import Vectors
 from mnemos.space import Space
 from mnemos.system import Mnemos
 
@@ -77,7 +81,7 @@ NUTS, TONGUES, INSTRUMENTS = (
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a statement says: the value of a person's attribute after so many changes."""
+    """What a statement says: the value of a person's attribute after a number of changes."""
 
     person: str
     attribute: Attribute
@@ -112,15 +116,15 @@ class Event:
     state: State | None
 
 
-class Remembering:
-    """An embedder that computes each text once: the contestants hear the same ones."""
+class CachedEmbedder:
+    """An embedder that computes each text once: the spaces that are compared get the same ones."""
 
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
         self.name, self.revision, self.dimension = inner.name, inner.revision, inner.dimension
         self.known: dict[str, Vectors] = {}
 
-    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+    def embed(self, texts: Sequence[str], *, progress: EmbedProgress | None = None) -> Vectors:
         """Return (n, D) unit rows; see `Embedder`."""
         import numpy as np
 
@@ -198,27 +202,39 @@ def _distractor(rng: random.Random, person: str, people: Sequence[str], split: S
     return say(attribute, template, value, other, "", "")
 
 
-def run(
-    seed: int = 0,
-    people: int = 12,
-    splits: Sequence[Split] = ("dev", "test"),
-    distractors: int = 60,
-    embedder: str | Embedder | None = None,
-    k: int = 10,
-) -> dict[str, Any]:
-    """Return the shares that are right, by number of changes, for each split of the templates.
+@dataclass(frozen=True)
+class Options:
+    """Who is told of, and how it is asked."""
 
-    `k` is the k of the searches, of which the first hit counts: what is true now is moved before what was among the k
-    hits, so that a k of 1 leaves nothing to move. At most 24 people.
-    """
-    inner = load(embedder)
-    shared = None if inner is None else Remembering(inner)
+    seed: int = 0  # seed of the data
+    people: int = 12  # people whose year is told, at most 24
+    splits: tuple[Split, ...] = ("dev", "test")  # halves of the templates
+    distractors: int = 60  # messages a person that change nothing
+    embedder: str = "bundled"  # what embeds the texts
+    k: int = 10  # hits of a search, of which the first counts; with 1 no current fact can move up
+
+
+@benchmark(
+    "facts",
+    help="Facts that change over a year: is the latest value first, and as-of the one of that day?",
+    options=Options,
+    tables={"facts": facts_tables.facts, "facts-endings": facts_tables.endings},
+    plot=facts_tables.plot,
+    figure=facts_tables.figure,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the shares that are right, by number of changes, for each split of the templates."""
+    seed, people, k = options.seed, options.people, options.k
+    inner = load(options.embedder)
+    progress.expect(len(options.splits) * -(-people // WORLD))
+    shared = None if inner is None else CachedEmbedder(inner)
     result: dict[str, Any] = {"seed": seed, "people": people, "k": k, "splits": {}}
-    for split in splits:
+    for split in options.splits:
         score = Score()
         for first in range(0, people, WORLD):
             world = PEOPLE[first : min(first + WORLD, people)]
-            live(make(seed, world, split, distractors), shared or "none", k, score)
+            live(make(seed, world, split, options.distractors), shared or "none", k, score)
+            progress(1)
         result["splits"][split] = score.summary()
     return result
 

@@ -1,4 +1,4 @@
-"""A model that fails: `mnemos bench faults`. Writes go on, none is lost, and what was missed is made up for later."""
+"""A failing model: `mnemos bench faults`. Writes go on, none is lost, and what was missed is done later."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from mnemos.bench.cells import percent
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.metrics import latency_ms
 from mnemos.reason.llm import LlmReasoner
 from mnemos.system import Mnemos
@@ -22,14 +26,42 @@ FAULTS = ("malformed", "schema", "refusal", "status 429", "status 500", "slow", 
 TIMEOUT = 0.25  # seconds; "slow" takes longer
 
 
-def run(
-    seed: int = 0, writes: int = 300, share: float = 0.3, progress: Callable[[int], None] | None = None
-) -> dict[str, Any]:
-    """Write `writes` statements beside a model whose answers go wrong in a `share` of the calls; count what is lost.
+@dataclass(frozen=True)
+class Options:
+    """How much is written, and how bad the model is."""
+
+    seed: int = 0  # seed of the faults
+    writes: int = 300  # statements to write
+    share: float = 0.3  # share of the calls that the model answers wrongly
+
+
+def table(result: Result) -> Rows:
+    """Return what became of writes beside a model that fails."""
+    add, waiting = result["add"], result["waiting"]
+    return [
+        ["what", "measured"],
+        ["writes / lost", f"{result['writes']:,} / {result['lost']}"],
+        ["calls / answered wrongly", f"{result['calls']:,} / {result['faults']:,} ({percent(result['fault_share'])})"],
+        ["`add` p50 / p95 beside it", f"{add['p50_ms']:.1f} / {add['p95_ms']:.1f} ms"],
+        ["cubes waiting: endpoint dead / after it came back", f"{waiting['dead']} / {waiting['healed']}"],
+    ]
+
+
+@benchmark(
+    "faults",
+    help="A model that fails in a third of its calls: are writes lost?",
+    options=Options,
+    tables={"faults": table},
+    extra="llm",
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Write `writes` statements beside a model that answers a `share` of its calls wrongly; count what is lost.
 
     The model is a local server that speaks chat completions. After the writes come three consolidations with the
-    faulty model, one with the server gone, and then some with a sound one, until nothing waits any more.
+    faulty model, one with the server down, and five with a sound one, until no cube waits any more.
     """
+    seed, writes, share = options.seed, options.writes, options.share
+    progress.expect(writes)
     rng = random.Random(seed)
     with _server(rng, share) as (url, state), tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
         reasoner = LlmReasoner("m", url, timeout=TIMEOUT, retries=1, sleep=lambda _: None)
@@ -43,8 +75,7 @@ def run(
                 wanted[cube.id] = cube.text
                 if i % 50 == 25:
                     space.consolidate()
-                if progress:
-                    progress(1)
+                progress(1)
             faulty = [space.consolidate() for _ in range(3)]
             calls, broken = state["calls"], state["faults"]
             state["dead"] = 1
@@ -70,7 +101,7 @@ def _name(i: int) -> str:
 
 @contextmanager
 def _server(rng: random.Random, share: float) -> Iterator[tuple[str, Counter[str]]]:
-    """Give the address of a server that answers wrongly now and then, and its counts."""
+    """Yield the address of a server that sometimes answers wrongly, and its counts."""
     state: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -124,7 +155,7 @@ def _answer(handler: BaseHTTPRequestHandler, body: dict[str, Any], fault: str | 
 
 
 def _good(body: dict[str, Any], fault: str | None) -> dict[str, Any]:
-    """Return what a model might say; with the fault "orders" what a text in the memory would have it say."""
+    """Return what a model might answer; with the fault "orders" what a text in the memory tells it to."""
     task = body["response_format"]["json_schema"]["name"]
     texts = json.loads(body["messages"][-1]["content"])["texts"]
     if task == "facts":

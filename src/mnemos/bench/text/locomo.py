@@ -13,6 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+from mnemos.bench.text import retrieval
+from mnemos.bench.text.retrieval_tables import categories, figure, quality, speed, summary
 from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing
 from mnemos.errors import InvalidInput
 from mnemos.transfer.benchmarks import is_locomo, locomo_turns
@@ -62,3 +66,22 @@ def haystack(sample: Mapping[str, Any]) -> Haystack:
             category = CATEGORIES[item["category"]]
             questions.append(Question(f"{name}/{number}", item["question"], gold, category, split, messages[-1]["at"]))
     return Haystack(name, messages, questions)
+
+
+@benchmark(
+    "locomo",
+    help="Recall of the evidence in LoCoMo's ten conversations, by turn and by session.",
+    options=retrieval.Options,
+    tables={
+        "locomo-summary": summary("LoCoMo"),
+        "locomo-turn": quality("turn"),
+        "locomo-turn-category": categories("turn"),
+        "locomo-session": quality("session"),
+        "locomo-session-category": categories("session"),
+        "locomo-speed": speed,
+    },
+    figure=figure("LoCoMo"),
+)
+def run(options: retrieval.Options, progress: Progress) -> dict[str, Any]:
+    """Store each conversation in a space and ask its questions."""
+    return retrieval.measure(load(options.data), options, progress)

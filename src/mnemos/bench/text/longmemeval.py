@@ -15,6 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+from mnemos.bench.text import retrieval
+from mnemos.bench.text.retrieval_tables import quality
 from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing
 from mnemos.errors import InvalidInput
 
@@ -86,3 +90,14 @@ def moment(text: str) -> datetime:
         return datetime.strptime(f"{day} {time}", "%Y/%m/%d %H:%M").replace(tzinfo=UTC)
     except ValueError as error:
         raise InvalidInput(f"date {text!r}: expected the form '2023/05/20 (Sat) 02:21'.") from error
+
+
+@benchmark(
+    "longmemeval",
+    help="Recall of the answer sessions by LongMemEval's own protocol.",
+    options=retrieval.Options,
+    tables={"longmemeval": quality("session")},
+)
+def run(options: retrieval.Options, progress: Progress) -> dict[str, Any]:
+    """Store the haystack of each question in a space of its own and ask it."""
+    return retrieval.measure(load(options.data), options, progress)

@@ -32,12 +32,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+from mnemos.bench.text import retention_tables
 from mnemos.errors import InvalidInput
 from mnemos.text.forget.base import Floats, Histories, Ints, Law
 from mnemos.text.forget.laws import LAWS, load_law
 
 KINDS = ("stationary", "drifting", "bursty")
-BUDGETS = (0.05, 0.125, 0.25, 0.5)
 CURVES_AT = 0.25  # the budget whose retention curves are reported
 BIN = 14  # days of age a point of a retention curve
 TOPICS = 40
@@ -90,34 +92,53 @@ class Oracle:
         return histories.strength, histories.tier
 
 
-def run(
-    seed: int = 0,
-    seeds: int = 5,
-    memories: int = 4_000,
-    days: int = 365,
-    questions: float = 20.0,
-    budgets: Sequence[float] = BUDGETS,
-    kinds: Sequence[str] = KINDS,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Options:
+    """Which years, and how much is kept of them."""
+
+    seed: int = 0  # seed of the first year
+    seeds: int = 5  # years of each kind
+    memories: int = 4_000  # memories that arrive
+    days: int = 365  # days of a year
+    questions: float = 20.0  # questions a day, on average
+    budgets: tuple[float, ...] = (0.05, 0.125, 0.25, 0.5)  # shares of all that arrived that the store holds
+    kinds: tuple[str, ...] = KINDS  # kinds of year
+
+
+@benchmark(
+    "retention",
+    help="Laws of forgetting at equal budget, with skewed reuse.",
+    options=Options,
+    tables={f"retention-{kind}": retention_tables.accuracy(kind) for kind in KINDS},
+    plot=retention_tables.plot,
+    figure=retention_tables.figure,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the accuracy of every law at every budget for each kind of year, and the retention curves.
 
-    `questions` are a day on average; the years of each kind have the seeds `seed` to `seed + seeds - 1`. Accuracies
-    are shares between 0 and 1: the mean over the seeds and their standard deviation (of a sample). Raises
-    InvalidInput for an unknown kind of year, a budget that is no share, or a size below 1.
+    The years of each kind have the seeds `seed` to `seed + seeds - 1`. Accuracies are shares between 0 and 1: the mean over
+    the seeds and their standard deviation (of a sample). Raises InvalidInput for an unknown kind of year, a budget that
+    is no share, or a size below 1.
     """
-    if unknown := set(kinds) - set(KINDS):
-        raise InvalidInput(f"there is no kind of year {sorted(unknown)}: choose from {', '.join(KINDS)}.")
-    if not budgets or not all(0 < b <= 1 for b in budgets):
-        raise InvalidInput(f"the budgets are {list(budgets)}: give shares of all that arrived, above 0 and up to 1.")
-    if min(seeds, memories, days) < 1 or questions <= 0:
+    o = options
+    if unknown := set(o.kinds) - set(KINDS):
+        raise InvalidInput(f"there is no kind of year {sorted(unknown)[0]!r}: choose from {', '.join(KINDS)}.")
+    if not o.budgets or not all(0 < b <= 1 for b in o.budgets):
+        raise InvalidInput(f"the budgets are {list(o.budgets)}: give shares of all that arrived, above 0 and up to 1.")
+    if min(o.seeds, o.memories, o.days) < 1 or o.questions <= 0:
         raise InvalidInput("seeds, memories and days are counts of 1 or more, and questions a day more than 0.")
+    progress.expect(len(o.kinds))
+    compared: dict[str, Any] = {}
+    for kind in o.kinds:
+        compared[kind] = compare(kind, o.seed, o.seeds, o.memories, o.days, o.questions, o.budgets)
+        progress(1)
     return {
-        "memories": memories,
-        "days": days,
-        "questions_a_day": questions,
-        "seeds": list(range(seed, seed + seeds)),
-        "budgets": list(budgets),
-        "kinds": {kind: compare(kind, seed, seeds, memories, days, questions, budgets) for kind in kinds},
+        "memories": o.memories,
+        "days": o.days,
+        "questions_a_day": o.questions,
+        "seeds": list(range(o.seed, o.seed + o.seeds)),
+        "budgets": list(o.budgets),
+        "kinds": compared,
     }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from mnemos.bench.progress import SILENT, Progress
+from mnemos.bench.registry import near
 from mnemos.bench.text import metrics
 from mnemos.bench.text.task import Haystack, Question, Task, Unit
 from mnemos.errors import InvalidInput
@@ -17,9 +21,18 @@ CONSOLIDATED = "consolidated"  # after `Space.consolidate`: links, episodes, sum
 SYSTEMS: dict[str, SearchMethod] = {
     "mnemos": "hybrid", "bm25": "words", "vectors": "vectors", CONSOLIDATED: "hybrid",
 }  # fmt: skip
-DEPTH = max(metrics.CUTOFFS)  # how many results each query asks for, so that every cutoff has its ranking
+DEPTH = max(metrics.CUTOFFS)  # results that each query asks for, so that every cutoff has its ranking
 
-Step = Callable[[int], None]
+
+@dataclass(frozen=True)
+class Options:
+    """What a retrieval benchmark may be told."""
+
+    data: Path  # the benchmark's data, a file or a folder; it is not part of Mnemos
+    systems: tuple[str, ...] = tuple(SYSTEMS)  # systems to compare
+    splits: tuple[str, ...] = ()  # use only the questions of these splits
+    limit: int | None = None  # use only the first N conversations
+    embedder: str = "bundled"  # what embeds the texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +46,40 @@ class Answer:
     seconds: float
 
 
+def measure(task: Task, options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the result of the systems on the splits and the first haystacks asked for.
+
+    Raises InvalidInput for an unknown system or split.
+    """
+    if options.splits:
+        task = only_splits(task, options.splits)
+    task = replace(task, haystacks=task.haystacks[: options.limit])
+    counts = {
+        "haystacks": len(task.haystacks),
+        "messages": sum(len(h.messages) for h in task.haystacks),
+        "questions": sum(len(h.questions) for h in task.haystacks),
+    }
+    progress.expect(counts["messages"] + counts["questions"] * len(options.systems) * len(task.granularities))
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
+        Mnemos(root, embedder=options.embedder) as memory,
+    ):
+        model = memory.embedder and {"name": memory.embedder.name, "revision": memory.embedder.revision}
+        measured = evaluate(memory, task, systems=options.systems, step=progress)
+    return {"data": task.source | counts, "embedder": model} | measured
+
+
+def only_splits(task: Task, splits: Sequence[str]) -> Task:
+    """Return the task with the questions of these splits, without the haystacks that are left with none."""
+    known = {q.split for h in task.haystacks for q in h.questions}
+    if unknown := set(splits) - known:
+        raise InvalidInput(f"{task.name} has no split {sorted(unknown)[0]!r}: choose from {', '.join(sorted(known))}.")
+    kept = [replace(h, questions=[q for q in h.questions if q.split in splits]) for h in task.haystacks]
+    return replace(task, haystacks=[h for h in kept if h.questions])
+
+
 def evaluate(
-    memory: Mnemos, task: Task, *, systems: Sequence[str] = tuple(SYSTEMS), step: Step = lambda done: None
+    memory: Mnemos, task: Task, *, systems: Sequence[str] = tuple(SYSTEMS), step: Progress = SILENT
 ) -> dict[str, Any]:
     """Return the `ingest` and `systems` parts of a result; one space a haystack, removed when it has been asked.
 
@@ -44,7 +89,7 @@ def evaluate(
     InvalidInput for an unknown system.
     """
     if unknown := set(systems) - set(SYSTEMS):
-        raise InvalidInput(f"unknown systems {sorted(unknown)}: choose from {', '.join(SYSTEMS)}.")
+        raise InvalidInput(f"there is no system {sorted(unknown)[0]!r}: {near(sorted(unknown)[0], SYSTEMS)}")
     answers: list[Answer] = []
     stored, seconds, building = 0, 0.0, 0.0
     for haystack in task.haystacks:
@@ -69,7 +114,7 @@ def evaluate(
 
 
 def ask(
-    space: Space, haystack: Haystack, granularities: Mapping[str, Unit], systems: Sequence[str], step: Step
+    space: Space, haystack: Haystack, granularities: Mapping[str, Unit], systems: Sequence[str], step: Progress
 ) -> list[Answer]:
     """Return the answers of every system to every question of one haystack, each in a pass that embeds the queries."""
     answers = []

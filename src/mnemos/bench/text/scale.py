@@ -1,10 +1,10 @@
-"""How time and memory grow with one space: `mnemos bench scale`.
+"""Time and memory by the size of a space: `mnemos bench scale`.
 
-One space of made-up conversation (`synthetic`) grows through the sizes asked for. At each size a fresh process opens
-it and measures the first search (model and index load), searches, single durable adds, and searches right after an
-add. With `vectors="real"` every cube is embedded by the bundled model; with "random" the cubes get random unit vectors
-of the same dimension, which makes 100,000 of them a matter of a minute. Exact search costs the same on both, and
-queries and the single adds are embedded by the model in either case.
+One space of synthetic conversation (`synthetic`) grows through the sizes asked for. At each size a fresh process opens
+it and measures the first search (which loads model and index), searches, single durable adds, and searches right after
+an add. With `vectors="real"` the bundled model embeds every cube; with "random" the cubes get random unit vectors of
+the same dimension, which fills 100,000 of them in a minute. Exact search costs the same on both, and the model embeds
+queries and single adds in either case.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.bench import machine
+from mnemos.bench.cells import p50_p95
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import metrics
 from mnemos.bench.text.synthetic import Corpus
 from mnemos.embed import Embedder
-from mnemos.errors import InvalidInput, MnemosError
+from mnemos.errors import MnemosError
 from mnemos.system import Mnemos
 
 SIZES = (1_000, 6_000, 10_000, 100_000)
@@ -34,8 +38,19 @@ BATCH = 2_000  # messages a transaction when filling
 SPACE = "scale"
 
 
+@dataclass(frozen=True)
+class Options:
+    """What to measure, and on how much."""
+
+    sizes: tuple[int, ...] = SIZES  # numbers of cubes
+    vectors: Literal["real", "random"] = "real"  # real: the bundled model embeds everything; random: faster to fill
+    adds: int = 100  # single adds to time
+    queries: int = 200  # searches to time
+    seed: int = 0  # seed of the texts
+
+
 class RandomVectors:
-    """Stands in for an embedder under its name: unit vectors drawn at random, (N, D) float32, whatever the texts."""
+    """An embedder under another one's name that draws unit vectors at random, (N, D) float32, whatever the texts."""
 
     def __init__(self, model: Embedder, seed: int = 0) -> None:
         self.name, self.revision, self.dimension = model.name, model.revision, model.dimension
@@ -50,29 +65,43 @@ class RandomVectors:
         return vectors
 
 
-def measure(
-    sizes: Sequence[int] = SIZES, vectors: str = "real", adds: int = 100, queries: int = 200, seed: int = 0
-) -> dict[str, Any]:
-    """Return the measurements at each size, in rising order. Raises InvalidInput for another kind of vectors."""
-    from mnemos.bench.run import progress
+def table(result: Result) -> Rows:
+    """Return the table of time and memory by the number of cubes."""
+    head = ["cubes", "add p50 / p95, ms", "search p50 / p95, ms", "of it the query's embedding", "search after an add"]
+    lines: Rows = [[*head, "open, ms", "first search, ms", "RSS, MB", "index, MB", "file, MB"]]
+    for row in result["sizes"]:
+        times = [p50_p95(row[name]) for name in ("add", "search", "query_embedding", "search_after_add")]
+        sizes = [f"{row['rss_mb']['at_end']:.0f}", f"{row['index_mb']:.0f}", f"{row['file_mb']:.0f}"]
+        opening = [f"{row['open_ms']:.1f}", f"{row['first_search_ms']:.0f}"]
+        lines.append([f"{row['cubes']:,}", *times, *opening, *sizes])
+    return lines
 
-    if vectors not in ("real", "random"):
-        raise InvalidInput(f"vectors is {vectors!r}: choose real (the bundled model embeds all) or random.")
-    corpus, rows, at = Corpus(seed), [], 0
-    messages = corpus.messages(max(sizes))
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, progress("scale", max(sizes)) as step:
-        for size in sorted(sizes):
+
+@benchmark(
+    "scale",
+    help="Time and memory by the number of cubes in one space.",
+    options=Options,
+    tables={"scale": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the measurements at each size, in rising order."""
+    seed, rows, at = options.seed, [], 0
+    messages = Corpus(seed).messages(max(options.sizes))
+    progress.expect(max(options.sizes))
+    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
+        for size in sorted(options.sizes):
             start = time.perf_counter()
             with Mnemos(root) as memory:
-                if vectors == "random" and memory.embedder is not None:
+                if options.vectors == "random" and memory.embedder is not None:
                     memory.embedder = RandomVectors(memory.embedder, seed)
                 space = memory.space(SPACE)
                 while batch := list(islice(messages, min(BATCH, size - at))):
                     at += len(space.add_many(batch))
-                    step(len(batch))
+                    progress(len(batch))
             filled = time.perf_counter() - start
-            rows.append(probe(Path(root), size, adds, queries, seed) | {"fill_seconds": round(filled, 1)})
-    return {"vectors": vectors, "k": 10, "sizes": rows}
+            row = probe(Path(root), size, options.adds, options.queries, seed)
+            rows.append(row | {"fill_seconds": round(filled, 1)})
+    return {"vectors": options.vectors, "k": 10, "sizes": rows}
 
 
 def probe(root: Path, size: int, adds: int, queries: int, seed: int) -> dict[str, Any]:

@@ -1,16 +1,15 @@
-"""Where a memory goes wrong: extraction, update and answer scored apart on one stream: `mnemos bench stage-faults`.
+"""Faults by stage: extraction, update and answer scored apart on one stream: `mnemos bench stage-faults`.
 
-After HaluMem (arXiv 2511.03506), with statements of `persona` instead of dialogues written by a model. Extraction: which
-of the gold facts of every message are found (recall), how many of those found are gold (precision), and how many planted
-false memories (hearsay, what is denied, what is supposed) are not taken for facts (resistance). Update: of the changes
-whose new value was extracted, how many ended the old value (correct), left it standing (omitted) or left the attribute
-with something else (wrong). Answer: is the current value of every attribute given (correct), another value of somebody
+After HaluMem (arXiv 2511.03506), with statements of `synthetic_people` instead of dialogues written by a model.
+Extraction: which gold facts of every message are found (recall), how many of those found are gold (precision), and how
+many planted false memories (hearsay, denials, suppositions) are not taken for facts (resistance). Update: of the changes
+whose new value was extracted, how many ended the old value (correct), left it current (omitted) or left the attribute
+with another value (wrong). Answer: is the current value of every attribute given (correct), another value of somebody
 (hallucinated), or none (omitted).
 
-A fault may be put in: "dropped updates" (nothing is ever ended), "hallucinating writer" (a fifth of the messages get a
-fact that they do not state),
-"weak retriever" (a third of the answers get nothing to answer from). Each must show in the score
-of its own stage, and in the answer, and nowhere else.
+A fault may be injected: "dropped updates" (no fact is ever ended), "hallucinating writer" (a fifth of the messages get a
+fact that they do not state), "weak retriever" (a third of the answers have nothing to answer from). Each must show in
+the score of its own stage and in the answer, and nowhere else.
 """
 
 from __future__ import annotations
@@ -18,10 +17,12 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.facts import START, Event, State, make
 from mnemos.bench.text.synthetic_people import ATTRIBUTES, PEOPLE, say
 from mnemos.facts import Fact
@@ -52,7 +53,7 @@ FALSE = (
 
 
 class Faulty(RuleReasoner):
-    """The rules with a fault put in."""
+    """The rules with a fault injected."""
 
     def __init__(self, fault: Fault, rng: random.Random) -> None:
         self.fault = fault
@@ -90,16 +91,40 @@ def stream(seed: int, people: Sequence[str], planted: int) -> tuple[list[Event],
     return sorted([*events, *false], key=lambda e: e.at), {e.text for e in false}
 
 
-def run(
-    seed: int = 0, people: int = 6, planted: int = 100, faults: Sequence[Fault] = FAULTS, embedder: str = "none"
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Options:
+    """Who is told of, and which faults are injected."""
+
+    seed: int = 0  # seed of the texts and of the faults
+    people: int = 6  # people who talk, at most 24
+    planted: int = 100  # false memories among the messages
+    faults: tuple[Fault, ...] = FAULTS  # faults to inject, one after the other
+    embedder: str = "none"  # what embeds the texts
+
+
+def table(result: Result) -> Rows:
+    """Return the scores of each stage, by the fault that was put in."""
+    faults = result["faults"]
+    names = list(next(iter(faults.values())))
+    lines: Rows = [["fault", *(name.replace("_", " ") for name in names)]]
+    return lines + [[fault, *(f"{row[name]:.3f}" for name in names)] for fault, row in faults.items()]
+
+
+@benchmark(
+    "stage-faults",
+    help="Extraction, update and answer scored apart, with faults injected into each.",
+    options=Options,
+    tables={"stage-faults": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the scores of every stage for each fault: flat numbers, shares between 0 and 1."""
-    events, false = stream(seed, PEOPLE[:people], planted)
-    return {
-        "seed": seed,
-        "messages": len(events),
-        "faults": {f: play(events, false, f, embedder, seed) for f in faults},
-    }
+    progress.expect(len(options.faults))
+    events, false = stream(options.seed, PEOPLE[: options.people], options.planted)
+    scores: dict[str, dict[str, float]] = {}
+    for fault in options.faults:
+        scores[fault] = play(events, false, fault, options.embedder, options.seed)
+        progress(1)
+    return {"seed": options.seed, "messages": len(events), "faults": scores}
 
 
 def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, seed: int) -> dict[str, float]:
@@ -108,10 +133,9 @@ def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, 
     reasoner = Faulty(fault, random.Random(f"{fault}{seed}"))
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=embedder, clock=lambda: now[0]) as memory,
+        Mnemos(root, embedder=embedder, clock=lambda: now[0], reasoner=reasoner) as memory,
     ):
         space = memory.space("stages")
-        space.text.rules = space.text.reasoner = reasoner
         told: list[tuple[str, Event]] = []
         for event in events:
             now[0] = event.at

@@ -1,4 +1,4 @@
-"""What it costs to have Mnemos in a program: `mnemos bench startup`. Time of the import, memory of an idle process."""
+"""Cost of Mnemos in a program: `mnemos bench startup`. Time of the import, memory of an idle process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.errors import MnemosError
 
 IMPORT = "import time; t = time.perf_counter(); import mnemos; print(time.perf_counter() - t)"
@@ -29,8 +32,34 @@ with Mnemos(sys.argv[1]) as memory:
 """
 
 
-def measure(repeats: int = 9) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Options:
+    """How often to measure."""
+
+    repeats: int = 9  # processes to start for each time
+
+
+def table(result: Result) -> Rows:
+    """Return the table of import time and idle memory."""
+    i, p, m = result["import_ms"], result["process_ms"], result["memory"]
+    return [
+        ["what", "measured"],
+        [f"`import mnemos`, least / median of {i['n']} processes", f"{i['min']:.0f} / {i['median']:.0f} ms"],
+        ["a process that does nothing / that imports it, median", f"{p['python']:.0f} / {p['with_mnemos']:.0f} ms"],
+        ["memory with an open space, before the first embed", f"{m['idle_mb']:.0f} MB"],
+        ["memory after the first embed", f"{m['after_embed_mb']:.0f} MB"],
+    ]
+
+
+@benchmark(
+    "startup",
+    help="Time of `import mnemos`, and memory of an idle process.",
+    options=Options,
+    tables={"startup": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the import time (least and median of fresh processes) and the memory before and after the first embed."""
+    repeats = options.repeats
     imports = [float(python(IMPORT)) for _ in range(repeats)]
     bare = [wall("pass") for _ in range(repeats)]
     whole = [wall("import mnemos") for _ in range(repeats)]

@@ -1,19 +1,22 @@
-"""What summaries of summaries lose: `mnemos bench summary-loss`. Rare things first, unless the originals stay.
+"""Loss in summaries of summaries: `mnemos bench summary-loss`. Rare things go first, unless the originals are kept.
 
-After "A Tale of Tails" (arXiv 2402.07043): what is made from what was made loses the tail. Here the generations are the
-summaries of sessions, of days and of weeks.
+After "A Tale of Tails" (arXiv 2402.07043): texts generated from generated texts lose the tail. Here the generations are
+the summaries of sessions, of days and of weeks.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from mnemos.bench.cells import percent
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.space import Space
 from mnemos.system import Mnemos
 
@@ -21,17 +24,45 @@ START = datetime(2024, 1, 1, 9, tzinfo=UTC)
 SAYINGS = ("{a} planted {w} behind the house.", "{a} talked about {w} all evening.", "We saw {w} at the market with {a}.",
            "{a} wants to read more about {w}.", "For dinner {a} made {w} again.")  # fmt: skip
 PEOPLE = ("Ana", "Bo", "Carla")
-OFTEN = 5  # times that a thing was said, from which on it counts as frequent
+OFTEN = 5  # mentions from which on a thing counts as frequent
 
 
-def run(
-    seed: int = 0, days: int = 42, sessions: int = 3, turns: int = 14, things: int = 600,
-    progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Tell of `things` as often as Zipf's law has it, consolidate, and count what each generation still mentions.
+@dataclass(frozen=True)
+class Options:
+    """How much is told."""
+
+    seed: int = 0  # seed of the texts
+    days: int = 42  # days that pass
+    sessions: int = 3  # sessions a day
+    turns: int = 14  # turns a session
+    things: int = 600  # things that may be mentioned
+
+
+def table(result: Result) -> Rows:
+    """Return what each generation of summaries still mentions."""
+    kept = result["kept"]
+    kinds = list(next(iter(kept.values())))
+    return [
+        ["things still mentioned in", *kinds],
+        *([name, *(percent(row[k]) for k in kinds)] for name, row in kept.items()),
+    ]
+
+
+@benchmark(
+    "summary-loss",
+    help="What summaries of summaries lose: rare things first.",
+    options=Options,
+    tables={"summary-loss": table},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Mention `things` with frequencies by Zipf's law, consolidate, and count what each generation still mentions.
 
     "originals" are found with a search for the thing; "summaries" are those of sessions, days and weeks.
     """
+    seed, days, sessions, turns, things = (
+        options.seed, options.days, options.sessions, options.turns, options.things,
+    )  # fmt: skip
+    progress.expect(days)
     rng = np.random.default_rng(seed)
     shares = 1 / np.arange(1, things + 1)
     names = [
@@ -52,8 +83,7 @@ def run(
                     at = now[0] + timedelta(hours=3 * s, minutes=t)
                     messages.append({"content": text, "session": f"{day}/{s}", "at": at})
             space.add_many(messages)
-            if progress:
-                progress(1)
+            progress(1)
         space.consolidate()
         levels = {name: _summaries(space, name) for name in ("session", "day", "week")}
         found = {w: bool(hits := space.search(w, k=1)) and w in hits[0].cube.text for w in said}

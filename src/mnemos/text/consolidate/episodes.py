@@ -21,7 +21,7 @@ SWEEPS = 3  # passes in which each boundary is moved; few streams change after t
 
 @register(
     "episodes",
-    papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450"),),
+    papers=(Paper("Human-like Episodic Memory for Infinite Context LLMs", "2407.09450", code="em-llm/EM-LLM-model"),),
 )
 @dataclass(frozen=True, slots=True)
 class Episodes:

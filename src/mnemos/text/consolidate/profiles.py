@@ -25,7 +25,13 @@ class Profile:
 
 @register(
     "profiles",
-    papers=(Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),),
+    papers=(
+        Paper(
+            "MemoryBank: Enhancing Large Language Models with Long-Term Memory",
+            "2305.10250",
+            code="zhongwanjun/MemoryBank-SiliconFriend",
+        ),
+    ),
 )
 def profiles(facts: Sequence[StoredFact]) -> list[Profile]:
     """Gather active facts into one entry a subject: what has one value at a time, and what was said more than once.

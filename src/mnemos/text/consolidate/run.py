@@ -28,8 +28,12 @@ Progress = Callable[[int], None]
 @register(
     "consolidate",
     papers=(
-        Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),
-        Paper("Memory OS of AI Agent", "2506.06326"),
+        Paper(
+            "MemoryBank: Enhancing Large Language Models with Long-Term Memory",
+            "2305.10250",
+            code="zhongwanjun/MemoryBank-SiliconFriend",
+        ),
+        Paper("Memory OS of AI Agent", "2506.06326", code="BAI-LAB/MemoryOS"),
     ),
 )
 def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:

@@ -36,6 +36,7 @@ class Mixture:
         Paper(
             "Towards Multi-Granularity Memory Association and Selection for Long-Term Conversational Agents",
             "2505.19549",
+            code="quqxui/MemGAS",
         ),
     ),
 )

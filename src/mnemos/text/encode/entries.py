@@ -47,7 +47,13 @@ def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]
 
 @register(
     "embed",
-    papers=(Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),),
+    papers=(
+        Paper(
+            "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+            "1908.10084",
+            code="UKPLab/sentence-transformers",
+        ),
+    ),
 )
 def embed_texts(
     texts: Sequence[str], embedder: Embedder | None, progress: Progress | None = None

@@ -12,7 +12,13 @@ from mnemos.text.forget.base import Floats, Histories, Ints
 
 @register(
     "ebbinghaus",
-    papers=(Paper("MemoryBank: Enhancing Large Language Models with Long-Term Memory", "2305.10250"),),
+    papers=(
+        Paper(
+            "MemoryBank: Enhancing Large Language Models with Long-Term Memory",
+            "2305.10250",
+            code="zhongwanjun/MemoryBank-SiliconFriend",
+        ),
+    ),
 )
 @dataclass(frozen=True, slots=True)
 class Ebbinghaus:

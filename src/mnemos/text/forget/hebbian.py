@@ -13,7 +13,11 @@ from mnemos.text.forget.base import Floats, Histories, Ints
 @register(
     "hebbian",
     papers=(
-        Paper("Memoria: Resolving Fateful Forgetting Problem through Human-Inspired Memory Architecture", "2310.03052"),
+        Paper(
+            "Memoria: Resolving Fateful Forgetting Problem through Human-Inspired Memory Architecture",
+            "2310.03052",
+            code="cosmoquester/memoria",
+        ),
     ),
 )
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from mnemos.text.forget.base import Floats, Histories, Ints
             "2309.03736",
         ),
         Paper(
-            "FinMem: A Performance-Enhanced LLM Trading Agent with Layered Memory and Character Design", "2311.13743"
+            "FinMem: A Performance-Enhanced LLM Trading Agent with Layered Memory and Character Design",
+            "2311.13743",
+            code="pipiku915/FinMem-LLM-StockTrading",
         ),
     ),
 )

@@ -10,7 +10,7 @@ from mnemos.registry import Paper, register
 from mnemos.text.forget.base import Floats, Histories, Ints
 
 
-@register("memoryos-heat", papers=(Paper("Memory OS of AI Agent", "2506.06326"),))
+@register("memoryos-heat", papers=(Paper("Memory OS of AI Agent", "2506.06326", code="BAI-LAB/MemoryOS"),))
 @dataclass(frozen=True, slots=True)
 class Heat:
     """Heat is visits, pages and recency, weighed and added: H = a N_visit + b L_interaction + c exp(-dt / mu).

@@ -45,10 +45,15 @@ def bm25(corpus: Corpus, query: Query) -> Floats:
 @register(
     "cosine",
     papers=(
-        Paper("Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "1908.10084"),
+        Paper(
+            "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+            "1908.10084",
+            code="UKPLab/sentence-transformers",
+        ),
         Paper(
             "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers",
             "2002.10957",
+            code="microsoft/unilm",
         ),
     ),
 )

@@ -24,10 +24,16 @@ RARE = 12  # cubes in which a term may stand that links them
 COVERED = 0.4  # taken off for each better hit of the same session, where the answer is unsure
 UNSURE = 1.0  # entropy (nats) from which the answer counts as unsure; fully so one nat above
 BEST, LOOK, HITS = 50, 60, 5  # hits the entropy is of; hits that are set off against each other; those counted at most
-HIPPORAG = Paper("HippoRAG: Neurobiologically Inspired Long-Term Memory for Large Language Models", "2405.14831")
+HIPPORAG = Paper(
+    "HippoRAG: Neurobiologically Inspired Long-Term Memory for Large Language Models",
+    "2405.14831",
+    code="OSU-NLP-Group/HippoRAG",
+)
 MMR = Paper("The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries")
 MEMGAS = Paper(
-    "Towards Multi-Granularity Memory Association and Selection for Long-Term Conversational Agents", "2505.19549"
+    "Towards Multi-Granularity Memory Association and Selection for Long-Term Conversational Agents",
+    "2505.19549",
+    code="quqxui/MemGAS",
 )
 
 

@@ -70,7 +70,11 @@ class Outcome:
 
 @register(
     "decide",
-    papers=(Paper("Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413"),),
+    papers=(
+        Paper(
+            "Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413", code="mem0ai/mem0"
+        ),
+    ),
 )
 def decide(
     statement: NewStatement,

@@ -1,0 +1,104 @@
+"""docs/how-to: the one new file of each page is picked up by the registry, the contract tests, the pages and the benchmarks.
+
+Every page that adds a method has its file in a block ```python title="src/mnemos/..."```. All of them are written into one
+copy of the repository, in which nothing else is touched.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILE = re.compile(r'^```python title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+PAGES = sorted((ROOT / "docs" / "how-to").glob("add-a-*.md"))
+NAMES = {  # page: the form and name under which its method is registered
+    "add-a-cache-method": ("activation", "vatp"),
+    "add-a-law": ("text", "savings"),
+}
+
+
+def new_file(page):
+    ((path, code),) = FILE.findall(page.read_text(encoding="utf-8"))
+    return path, code
+
+
+def mirror(source, target):
+    """Make folders of links to files: a copy to which files can be added, and which is read as where it stands."""
+    for path in source.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(path)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with the new file of every page, and docs/methods written again."""
+    pytest.importorskip("torch")
+    home = tmp_path_factory.mktemp("repository")
+    for folder in ("src", "benchmarks", "docs"):
+        mirror(ROOT / folder, home / folder)
+    shutil.copytree(ROOT / "tests", home / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tools", home / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", home)
+    for page in PAGES:
+        path, code = new_file(page)
+        assert not (home / path).exists(), f"{page.name} would overwrite {path}"
+        (home / path).write_text(code, encoding="utf-8")
+    for old in (home / "docs" / "methods").iterdir():
+        old.unlink()
+    run(home, "-c", "from mnemos.cli import main; main()", "methods", "--markdown", "--out", "docs/methods")
+    return home
+
+
+def run(home, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(home / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=home, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_every_page_that_adds_something_is_tested_here():
+    assert {page.stem for page in PAGES} >= NAMES.keys()
+    assert [new_file(page)[0] for page in PAGES if not new_file(page)[0].startswith("src/mnemos/")] == []
+
+
+def test_the_code_of_the_pages_is_linted_and_typed(repository, tmp_path):
+    paths = [new_file(page)[0] for page in PAGES]
+    for tool in (["ruff", "check"], ["ruff", "format", "--check"]):
+        if shutil.which(tool[0]):
+            done = subprocess.run([*tool, *paths], cwd=repository, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_registry_and_the_pages_have_the_new_methods(repository):
+    listed = json.loads(run(repository, "-c", "from mnemos.cli import main; main()", "methods", "--json"))
+    assert set(NAMES.values()) <= {(m["form"], m["name"]) for m in listed}
+    pages = "".join(p.read_text(encoding="utf-8") for p in (repository / "docs" / "methods").iterdir())
+    for _, name in NAMES.values():
+        assert f"\n## {name}\n" in pages
+        assert "not measured: the example of docs/how-to/add-a-" in pages
+
+
+def test_the_contract_tests_have_the_new_methods(repository):
+    names = [name for _, name in NAMES.values()]
+    told = run(repository, "-m", "pytest", "tests/contracts", "-rA", "-p", "no:cacheprovider", "-k", " or ".join(names))
+    passed = [line for line in told.splitlines() if line.startswith(("PASSED", "XPASS"))]
+    for name in names:
+        assert sum(bool(re.search(rf"\b{name}\b", line)) for line in passed) >= 7, (name, passed)
+
+
+def test_the_benchmarks_have_the_new_methods(repository):
+    code = (
+        "from mnemos.activation.presets import all_presets; from mnemos.text.forget.laws import LAWS;"
+        "print(*all_presets(), *LAWS)"
+    )
+    assert {"vatp"} <= set(run(repository, "-c", code).split())  # savings: LAWS is a table still
