@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Unpack
 
+from mnemos.arguments import check_text, check_texts
 from mnemos.cube import Hit, utc_now
 from mnemos.embed import Embedder, load
 from mnemos.errors import InvalidInput, NotFound
@@ -17,6 +18,7 @@ from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
 from mnemos.store.open import open_root
+from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
@@ -61,9 +63,9 @@ class Mnemos:
 
     def space(self, name: str) -> Space:
         """Return the space of this name, made on first use. Costs a file open the first time."""
-        if name not in self._spaces:
+        if check_text(name, "name") not in self._spaces:
             store = self.stores.open(name)
-            self._spaces[name] = Space(name, store, self.embedder, self.clock, self.reasoner)
+            self._spaces[name] = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner))
         return self._spaces[name]
 
     def spaces(self) -> list[str]:
@@ -129,7 +131,7 @@ class Mnemos:
         1 / (60 + rank in its own space), `why` keeps the signals of that space. Takes the options of
         `Space.search`. Raises NotFound for a space that does not exist.
         """
-        names = list(dict.fromkeys(spaces))
+        names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
             raise InvalidInput("search() needs at least one space: give spaces=[...].")
         fused = [

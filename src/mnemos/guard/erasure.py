@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from mnemos.arguments import check_text, check_texts
+from mnemos.arguments import check_flag, check_text, check_texts
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput
+from mnemos.errors import InvalidInput, NotFound
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 
@@ -69,7 +69,7 @@ def choose(
     `query` means the cubes whose own text has all content words of it: a search that guesses would be no way to delete.
     With `filter` those that match it too. Raises InvalidInput when nothing in particular is chosen.
     """
-    ids = check_texts(ids, "ids")
+    ids, everything = check_texts(ids, "ids"), check_flag(everything, "everything")
     query = None if query is None else check_text(query, "query")
     ways = [name for name, given in (("ids", ids), ("query", query), ("everything", everything)) if given]
     if len(ways) > 1 or (filter is not None and (ids or everything)):
@@ -96,6 +96,16 @@ def _matching(store: Store, query: str | None, filter: Filter) -> Iterable[MemCu
                 yield cube
 
 
+def forget(
+    store: Store, ids: Sequence[str], query: str | None, everything: bool, filter: Filter | None, now: datetime
+) -> Receipt:
+    """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
+    chosen_by, cubes = choose(store, ids, query=query, everything=everything, filter=filter)
+    if not cubes:
+        raise NotFound(f"nothing in space {store.space!r} matches; nothing was removed.")
+    return erase(store, chosen_by, cubes, len(store.get(ids)) if ids else len(cubes), now)
+
+
 def erase(store: Store, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
     """Remove the cubes everywhere and search the rows and the raw bytes of the files for remains.
 
@@ -116,6 +126,8 @@ def verify(store: Store, receipt: Receipt) -> list[str]:
     """Search again for what a receipt says is gone; return what was found, as sentences. The texts are not known any more:
     the rows and the raw bytes are searched for the ids.
     """
+    if not isinstance(receipt, Receipt):
+        raise InvalidInput(f"receipt is {receipt!r:.60}, expected what forget() returned, or Receipt.from_json(text).")
     if receipt.space != store.space:
         raise InvalidInput(f"the receipt is of space {receipt.space!r}, not of {store.space!r}.")
     back = set(store.get(receipt.ids))  # these are told of as rows

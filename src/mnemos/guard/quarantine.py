@@ -18,6 +18,8 @@ SECRETS = ("redact", "refuse", "keep")
 
 def trust_rules(rules: Mapping[str, int]) -> str:
     """Return tiers of trust by source as JSON, in the order in which they are tried. Raises InvalidInput for others."""
+    if not isinstance(rules, Mapping):
+        raise InvalidInput(f'trust is {rules!r:.60}, expected a dict of tiers by source, such as {{"https://*": 0}}.')
     for pattern, tier in rules.items():
         if not isinstance(pattern, str) or tier not in (0, 1, 2) or isinstance(tier, bool):
             raise InvalidInput(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnemos.arguments import check_count
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import NotFound
 from mnemos.facts import Link
 from mnemos.store.base import Inspect, Store
 from mnemos.store.values import Filter
@@ -35,10 +36,8 @@ def graph(
     there, and InvalidInput for a depth or limit out of range. O(links of the cubes shown), by index; without `around`
     O(links).
     """
-    if not 1 <= depth <= DEPTH or not 1 <= limit <= NODES:
-        raise InvalidInput(
-            f"depth is {depth} and limit {limit}: use a depth of 1 to {DEPTH} and a limit of 1 to {NODES}."
-        )
+    check_count(depth, "depth", most=DEPTH)
+    check_count(limit, "limit", most=NODES)
     with store.transaction(write=False):
         seeds = _seeds(store.inspect, limit, kind) if around is None else [around]
         there = store.get(seeds)

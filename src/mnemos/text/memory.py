@@ -15,7 +15,7 @@ from mnemos.reason.rules import RuleReasoner
 from mnemos.store.base import Store
 from mnemos.store.setting import Setting
 from mnemos.text.forget.base import Law
-from mnemos.text.forget.policy import Policy
+from mnemos.text.forget.policy import Policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.view import CurrentView
 
@@ -23,7 +23,7 @@ from mnemos.text.recall.view import CurrentView
 class TextMemory:
     """The text memory of one space. Every verb takes it; a `Space` makes one and hands it on."""
 
-    policy = Setting[Policy]("policy", Policy(), Policy.from_json, Policy.to_json)
+    policy = Setting[Policy]("policy", Policy(), Policy.from_json, policy_json)
     trust = Setting[Mapping[str, int]]("trust", {}, json.loads, trust_rules)
     secrets = Setting[str]("secrets", "redact", str, secrets_policy)
 

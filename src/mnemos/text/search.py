@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
@@ -82,6 +82,36 @@ def search_sessions(
     ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
     best = space.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
+
+
+def context(
+    space: TextMemory,
+    question: str,
+    tokens: int,
+    k: int,
+    filters: Filters,
+    *,
+    count: Callable[[str], int] | None,
+    asked_at: Any,
+    quarantine: bool,
+) -> str:
+    """Return a block for a prompt; see `Space.context`."""
+    from mnemos.text.recall.context import pack
+
+    check_count(tokens, "tokens", least=0)
+    if count is not None and not callable(count):
+        raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
+    found = search(space, question, k, filters, asked_at, "hybrid")
+    if quarantine and (bad := withheld(space, question, [hit for _, hit in found])):
+        found = [row for row in found if row[1].cube.id not in bad]
+    return pack(found, space.store.dates([key for key, _ in found]), tokens, count)
+
+
+def withheld(space: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
+    """Return those of the cubes found that may not be shown to an agent: id -> reason."""
+    from mnemos.guard.quarantine import quarantined
+
+    return quarantined(space.store, space.trust, found, clean(question), space.clock())
 
 
 def _ask(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.arguments import check_text
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Store
@@ -49,6 +50,9 @@ class Policy:
     archived_days: float | None = None
 
     def __post_init__(self) -> None:
+        check_text(self.law, "policy: law")
+        if not isinstance(self.constants, Mapping):
+            raise InvalidInput(f"policy: constants is {self.constants!r:.60}, expected a dict of numbers by name.")
         load_law(self.law, **self.constants)
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
@@ -74,6 +78,13 @@ class Policy:
             return Policy(**values)
         except (AttributeError, TypeError) as error:
             raise InvalidInput(f"this is not a policy of a space ({error}).") from error
+
+
+def policy_json(policy: Policy) -> str:
+    """Return a policy as JSON. Raises InvalidInput for anything else."""
+    if not isinstance(policy, Policy):
+        raise InvalidInput(f"policy is {policy!r:.60}, expected a Policy, such as mnemos.Policy(cubes=10_000).")
+    return policy.to_json()
 
 
 @dataclass(frozen=True)
