@@ -32,7 +32,6 @@ class MeanAttention:
 @register(
     "citrus",
     papers=(Paper("CItruS: Chunked Instruction-aware State Eviction for Long Sequence Modeling", "2406.12018"),),
-    unmeasured="reads with an instruction beside the text: its test measures what that keeps",
 )
 @dataclass
 class Citrus:

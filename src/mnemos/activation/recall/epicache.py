@@ -47,7 +47,6 @@ class PeakAttention:
             code="apple/ml-epicache",
         ),
     ),
-    unmeasured="reads conversations in windows: its test measures the questions of each episode",
 )
 @dataclass
 class EpiCache:

@@ -62,7 +62,6 @@ class Bank:
 @register(
     "longmem",
     papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174", code="Victorwz/LongMem"),),
-    unmeasured="a network to train: its test trains it to recall",
 )
 class LongMem(nn.Module):  # type: ignore[misc]
     """Trains a side network of half the depth that reads a frozen model's outputs, and a bank of its older keys and values.

@@ -22,7 +22,6 @@ from mnemos.registry import Paper, register
 @register(
     "specache",
     papers=(Paper("SpeCache: Speculative Key-Value Caching for Efficient Generation of LLMs", "2503.16163"),),
-    unmeasured="its gain is the time of transfers between devices: its test measures what is fetched in time",
 )
 @dataclass(frozen=True)
 class SpeCache:
