@@ -76,8 +76,8 @@ def ask(task: Task, memory: Mnemos, step: Any) -> list[Asked]:
         space = memory.space(f"{task.name}-{haystack.name}")
         cubes = space.add_many(haystack.messages, progress=step)
         space.search("warm up", 1)
-        assert space._live.view is not None
-        corpus, at = space._live.view.corpus, {cube.id: i for i, cube in enumerate(cubes)}
+        assert space.text.view.snapshot is not None
+        corpus, at = space.text.view.snapshot.corpus, {cube.id: i for i, cube in enumerate(cubes)}
         embedder = memory.embedder
         assert embedder is not None
         for question in haystack.questions:

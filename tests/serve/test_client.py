@@ -72,7 +72,7 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.consolidate()
         yield space.pin("m2")
         yield space.get("m2").pinned
-        yield space.pin("m2", on=False)
+        yield space.unpin("m2")
         yield space.archive(["m3", "nope", "m2"])
         yield space.get("m3").state
         yield space.apply_policy()
@@ -82,6 +82,10 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.forget_preview(query="dogs")
         yield space.forget(["m2"])
         yield space.delete("m3")
+        entries = space.audit(limit=3)
+        yield [(e.index, e.action, e.cubes) for e in entries]
+        yield space.verify_audit(), space.verify_audit(head="00")[1]
+        yield space.verify_audit(head=entries[-1].chain)
         yield {k: v for k, v in space.stats().items() if k in ("space", "cubes", "versions", "embedder", "superseded")}
 
     for ours, theirs in zip(work(client), work(embedded), strict=True):
@@ -225,7 +229,7 @@ def test_an_async_client_does_the_same(served):
 
 def test_a_served_space_has_the_verbs_of_an_embedded_one():
     # what is about the process that holds the file, its RAM or its models
-    elsewhere = {"recalled", "flush", "close", "reindex", "doctor", "model_key", "quarantined", "activate"}
+    elsewhere = {"flush", "close", "reindex", "doctor", "quarantined", "activate", "verify"}
     verbs = {name for name, value in vars(Space).items() if callable(value) and not name.startswith("_")}
     for remote in (RemoteSpace, AsyncRemoteSpace):
         assert verbs - elsewhere - set(dir(remote)) == set()

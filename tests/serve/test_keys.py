@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from mnemos import Mnemos
+from mnemos.cli import keys as key_commands
 from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
 from mnemos.serve import access as module
@@ -27,10 +28,10 @@ from tests.serve.apps import App
 
 app = typer.Typer()
 app.command("serve")(commands.serve)
-app.add_typer(commands.keys, name="keys")
+app.add_typer(key_commands.app, name="keys")
 RUN = (
-    "from mnemos.cli.serve import keys, serve; import typer; a = typer.Typer(); "
-    "a.command('serve')(serve); a.add_typer(keys, name='keys'); a()"
+    "from mnemos.cli import keys; from mnemos.cli.serve import serve; import typer; a = typer.Typer(); "
+    "a.command('serve')(serve); a.add_typer(keys.app, name='keys'); a()"
 )
 
 T0 = datetime(2024, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from mnemos.cli.escape import styled
 from mnemos.cli.render import show_cubes
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.guard.erasure import Receipt, verify
+from mnemos.guard.erasure import Receipt
 from mnemos.text.recall.filters import Filters
 
 SHOWN = 10  # cubes of a preview that are printed
@@ -76,7 +76,7 @@ def verify_erasure(
         written = Receipt.from_json(receipt.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"{receipt} cannot be read ({error.strerror}).") from error
-    remains = verify(t.memory.space(written.space).store, written) if written.space in t.memory else []
+    remains = t.memory.space(written.space).verify(written) if written.space in t.memory else []
     if t.json:
         print(json.dumps({"space": written.space, "ids": len(written.ids), "remains": remains}))
     elif remains:

@@ -18,7 +18,6 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput
-from mnemos.inspect import fading as overview
 from mnemos.serve import models
 from mnemos.serve.access import Access
 from mnemos.serve.limits import IdempotencyStore, ServerLimits, name_of
@@ -107,13 +106,14 @@ def audit(
     after: Annotated[int, Query(ge=0, lt=2**62)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     verify: bool = False,
+    head: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Json:
-    """Who did what, when: entries above number `after`; `verify` recomputes the chain. Needs admin."""
+    """Who did what, when: entries above number `after`; `verify` recomputes the chain, in which `head` must be. Needs admin."""
     with access.open("admin") as space:
-        found = _rows(space.store.audit.entries(after=after, limit=limit))
+        found = _rows(space.audit(after=after, limit=limit))
         if not verify:
             return Json({"entries": found})
-        count, problems = space.store.audit.verify()
+        count, problems = space.verify_audit(head)
         return Json({"entries": found, "count": count, "problems": problems})
 
 
@@ -146,7 +146,7 @@ def add(
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency
         name = name_of(access.key.id, access.name, idempotency_key)
-        before = store.begin(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
+        before = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
         if before is not None:
             answer = Json({"cubes": _cubes(_again(space, before))}, 201)
             answer.headers["Idempotent-Replayed"] = "true"
@@ -175,7 +175,7 @@ def list_cubes(access: SpaceAccess, page: Annotated[models.Listing, Query()]) ->
     """List cubes in the order in which they were written, or the newest first, a page at a time."""
     filters = page.given("newest")
     with access.open("read") as space:
-        found = overview.newest(space, **filters) if page.newest else space.cubes(**filters)
+        found = space.inspect.newest(**filters) if page.newest else space.cubes(**filters)
         return Json({"items": _cubes(found.items), "next_cursor": found.next_cursor})
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from mnemos.bench.cells import percent
 from mnemos.bench.plots import BLUE, VERMILION, new_figure, tidy
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Result, Rows, benchmark
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.bench.text.poison_texts import FALSE, NAMES, OBFUSCATIONS, ORDERS, OUTLIERS, TOPICS, VALUES, Split, half
 from mnemos.embed import load
 from mnemos.embed.base import Embedder
@@ -31,6 +31,7 @@ from mnemos.errors import InvalidInput
 from mnemos.facts import Fact, Rejection
 from mnemos.guard.consensus import Claim, contradicted, names
 from mnemos.guard.instructions import Trust, looks_like_instructions
+from mnemos.registry import Entry
 from mnemos.system import Mnemos
 
 CITED = re.compile(r"^\[([^\]]+)\] ", re.MULTILINE)
@@ -193,12 +194,22 @@ def plot(result: Result, path: Path) -> Path:
     return path
 
 
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what `context` lets through."""
+    if (entry.form, entry.name) != ("text", "context"):
+        return None
+    row = result["space"]
+    text = f"shows {percent(row['defended'])} of the poisoned memories and loses {percent(row['benign_lost'])} of the others"
+    return Figure(text, {"shown without the guard": percent(row["undefended"])})
+
+
 @benchmark(
     "poison",
     help="Attacks on what an agent is shown, with and without the guard.",
     options=Options,
     tables={"poison": table, "poison-space": space_table},
     plot=plot,
+    figure=figure,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return, for each defence, the share of questions for which a poisoned memory is shown, and of benign ones lost.

@@ -134,7 +134,7 @@ def ask(
 
 def forget_queries(space: Space) -> None:
     """Empty the embedder's cache of single texts, so that every question costs what a new one does."""
-    clear = getattr(space.embedder, "clear_cache", None)
+    clear = getattr(space.text.embedder, "clear_cache", None)
     if clear is not None:
         clear()
 

@@ -130,7 +130,9 @@ def main(root: str, size: int, adds: int, queries: int, seed: int) -> dict[str, 
     loaded = machine.rss_mb()
     cubes = space.count()
     search = [timed(lambda q=q: space.search(q, 10)) for q in asked]
-    embed = [timed(lambda q=q: space.embedder.embed([q])) for q in embedded] if space.embedder is not None else []
+    embed = (
+        [timed(lambda q=q: space.text.embedder.embed([q])) for q in embedded] if space.text.embedder is not None else []
+    )
     single, next_search = [], []
     for message, query in zip(Corpus(seed + 1).messages(adds), after, strict=True):
         del message["id"]
