@@ -17,11 +17,11 @@ from typing import IO, Self
 from mnemos import Mnemos
 from mnemos.bench.text.synthetic import Corpus
 
-PATIENCE = 60.0  # seconds to wait for a start or a shutdown
+PATIENCE = 60.0  # seconds that a server may take to start or stop
 
 
 class Served:
-    """A server of a root that can be killed and started again at the same port; a context manager."""
+    """A server of a root that can be killed and restarted on the same port; a context manager."""
 
     def __init__(self, root: Path, *options: str) -> None:
         with socket.socket() as free:
@@ -31,7 +31,7 @@ class Served:
         self._command = [sys.executable, "-c", program, "serve", "--root", str(root), "--port", str(self.port),
                          "--rate", "100000", *options]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
-        self.log: deque[bytes] = deque(maxlen=200_000)  # the lines of its log, over all starts
+        self.log: deque[bytes] = deque(maxlen=200_000)  # lines of its log, across restarts
 
     @property
     def url(self) -> str:
@@ -46,7 +46,9 @@ class Served:
         self.stop()
 
     def start(self) -> None:
-        """Start and wait until the server listens."""
+        """Start the server and wait until it listens; do nothing if it runs."""
+        if self.process is not None:
+            return
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -70,7 +72,7 @@ class Served:
         stream.close()
 
     def kill(self) -> None:
-        """Kill the server (SIGKILL)."""
+        """Kill the server without warning (SIGKILL)."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
@@ -95,5 +97,5 @@ def fill(root: Path, cubes: int, embedder: str | None = None, batch: int = 2_000
     """Fill the space "load" of a root with synthetic conversation."""
     with Mnemos(root, embedder=embedder) as memory:
         space, messages = memory.space("load"), Corpus(0).messages(cubes)
-        while some := list(islice(messages, batch)):
-            space.add_many(some, reconcile=False)
+        while part := list(islice(messages, batch)):
+            space.add_many(part, reconcile=False)

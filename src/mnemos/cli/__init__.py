@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, audit, bench, configure, erase, lifecycle, mcp, read, recall, serve, upkeep, write
+from mnemos.cli import about, audit, bench, configure, erase, keys, lifecycle, mcp, read, recall, serve, upkeep, write
 from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root, SpaceName
 
 __all__ = ["app", "main"]
@@ -104,7 +104,7 @@ app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
 app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
 app.command("serve", rich_help_panel=SERVE)(serve.serve)
 app.command("config", rich_help_panel=SERVE)(configure.config)
-app.add_typer(serve.keys, name="keys", rich_help_panel=SERVE)
+app.add_typer(keys.app, name="keys", rich_help_panel=SERVE)
 app.command("mcp", rich_help_panel=SERVE)(mcp.mcp)
 app.command("demo", rich_help_panel=ABOUT)(about.demo)
 app.command("methods", rich_help_panel=ABOUT)(about.methods)
