@@ -31,7 +31,6 @@ from mnemos import Mnemos, Space
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.serve.keys import KeyStore
-from mnemos.store.sqlite import audit
 
 if TYPE_CHECKING:
     import httpx
@@ -165,7 +164,7 @@ def check(root: Path, acknowledged: dict[str, str], tally: Tally) -> None:
                 found[name, mark] += 1
                 tally.torn += text != text_of(mark)
             problems = [*space.store.checks.integrity(), *space.doctor().problems]
-            problems += audit.verify(space.store.connection)[1]
+            problems += space.store.audit.verify()[1]
             tally.unsound_spaces += bool(problems)
             tally.problems += [f"{name}: {problem}" for problem in problems]
             memory.release(name)

@@ -9,6 +9,7 @@ pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 from starlette.testclient import TestClient
 
 from mnemos import Mnemos
+from mnemos.errors import StoreError
 from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.page_models import CurveShape, FadingShape, GraphShape, PolicyShape, TimelineShape
@@ -241,7 +242,10 @@ def test_sessions_are_found(server, client):
     assert sum(hit["why"].values()) == pytest.approx(hit["score"])
 
 
-def test_ready_tells_whether_the_server_can_work(server):
+def test_ready_tells_whether_the_server_can_work(server, monkeypatch):
+    def lost(key_id):
+        raise StoreError("the keys are lost")
+
     bare = TestClient(server.app, URL)
     before = sorted(server.root.rglob("*"))
     assert (bare.get("/ready").status_code, bare.get("/ready").json()) == (200, {"status": "ready"})
@@ -249,9 +253,9 @@ def test_ready_tells_whether_the_server_can_work(server):
     moved = server.root.rename(server.root.with_name("moved"))
     refused = bare.get("/ready")
     moved.rename(server.root)
-    server.keys._db.execute("ALTER TABLE keys RENAME TO lost")
-    broken = bare.get("/ready")
-    server.keys._db.execute("ALTER TABLE lost RENAME TO keys")
+    with monkeypatch.context() as patched:
+        patched.setattr(server.keys._keys, "find", lost)
+        broken = bare.get("/ready")
     for answer in (refused, broken):
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert str(server.root) not in answer.text
