@@ -229,7 +229,6 @@ class Space:
         removed = self.store.erase([check_text(cube_id, "cube_id")])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
-        self.text.view.drop()  # erased text must not stay in memory
         return removed
 
     def forget(
@@ -243,9 +242,7 @@ class Space:
         """
         from mnemos.guard.erasure import forget
 
-        receipt = forget(self.store, ids, query, everything, chosen(filters), self.clock())
-        self.text.view.drop()  # erased text must not stay in memory
-        return receipt
+        return forget(self.store, ids, query, everything, chosen(filters), self.clock())
 
     def forget_preview(
         self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
@@ -275,10 +272,7 @@ class Space:
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase the cubes that the policy names, or with `preview` only return them; `consolidate` does so too."""
-        done = apply_policy(self.store, self.policy, self.clock(), preview=check_flag(preview, "preview"))
-        if done.erased and not preview:
-            self.text.view.drop()
-        return done
+        return apply_policy(self.store, self.policy, self.clock(), preview=check_flag(preview, "preview"))
 
     def pin(self, cube_id: str) -> None:
         """Exempt a cube from the policy: it is neither archived nor erased by it. Raises NotFound."""
@@ -323,7 +317,6 @@ class Space:
             from mnemos.migrate.prefill import PrefillCache
 
             self._activations = PrefillCache(self.store, self.clock)
-            self.text.view.on_drop = self._activations.free_ram
         return self._activations
 
     def activate(
@@ -388,3 +381,5 @@ class Space:
             self.flush()
         self.store.close()
         self.text.view.drop()
+        if self._activations is not None:
+            self._activations.free_ram()

@@ -12,7 +12,6 @@ from mnemos.cli.escape import one_line, styled
 from mnemos.cli.options import CubeId
 from mnemos.cli.render import columns, facts, show_card, show_cubes, size, when
 from mnemos.cli.terminal import Terminal
-from mnemos.store.sqlite.names import file_name
 from mnemos.text.recall.filters import Filters
 
 
@@ -79,16 +78,17 @@ def spaces(
     t: Terminal,
 ) -> None:
     """List the spaces, with the size and path of each."""
-    files = {name: t.memory.root / file_name(name) for name in t.memory.spaces()}
+    names = t.memory.spaces()
+    found = sorted((s for s in t.memory.stores.inventory() if s.name in names), key=lambda s: s.name or "")
     if t.json:
-        t.say([{"space": name, "bytes": path.stat().st_size, "path": str(path)} for name, path in files.items()])
+        t.say([{"space": s.name, "bytes": s.nbytes, "path": s.where} for s in found])
         return
-    if not files:
+    if not found:
         t.note(f'there are no spaces under {t.memory.root} yet: try mnemos add "..."')
         return
     table = columns("space", "size", "file")
-    for name, path in files.items():
-        table.add_row(styled(one_line(name), "bold"), size(path.stat().st_size), styled(str(path), "dim"))
+    for s in found:
+        table.add_row(styled(one_line(s.name or ""), "bold"), size(s.nbytes), styled(s.where, "dim"))
     t.out.print(table)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +12,6 @@ from mnemos.cli.command import command
 from mnemos.cli.escape import styled
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, StoreError
-from mnemos.store.sqlite.connection import space_name
-from mnemos.store.sqlite.names import SUFFIX
 from mnemos.text.upkeep import Checkup
 
 SHOWN = 20  # problems of an import that are printed; --json has all
@@ -142,16 +139,12 @@ def doctor(
 
 
 def _every(t: Terminal, repair: bool) -> list[Checkup]:
-    reports = []
-    for path in sorted(t.memory.root.glob("*" + SUFFIX)):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            name = space_name(path)
-        if name is None:
-            reports.append(Checkup(path.name, problems=[str(w.message) for w in caught] or [f"{path} names no space."]))
-        else:
-            reports.append(_check(t, name, repair))
-    return reports
+    return [
+        Checkup(Path(found.where).name, problems=[found.problem])
+        if found.name is None
+        else _check(t, found.name, repair)
+        for found in t.memory.stores.inventory()
+    ]
 
 
 def _check(t: Terminal, name: str | None, repair: bool) -> Checkup:

@@ -8,9 +8,10 @@ from typing import Unpack
 from mnemos.arguments import check_count, check_number, check_optional, check_text
 from mnemos.cube import MemCube, Page
 from mnemos.inspect import fading
-from mnemos.inspect.fading import Curve, DueSoon, Timeline
+from mnemos.inspect.fading import Curve, DueSoon
 from mnemos.inspect.graph import Graph, graph
-from mnemos.store.sqlite.inspect import Sizes, sizes
+from mnemos.inspect.timeline import Timeline, newest, timeline
+from mnemos.store.values import Sizes
 from mnemos.text.consolidate.runs import Run, runs
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters
@@ -29,14 +30,14 @@ class Inspector:
         about the dates it speaks of; the other filters are those of `Space.search`. Raises InvalidInput for an unknown
         unit and for one with more buckets. One scan of the rows, O(N).
         """
-        return fading.timeline(self._memory, by=check_text(by, "by"), **filters)
+        return timeline(self._memory.store, by=check_text(by, "by"), **filters)
 
     def newest(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes as `Space.cubes` does, but the last written first. O(log N + rows passed over).
 
         Cubes written while the pages are read come before the first page: none is missed or returned twice.
         """
-        return fading.newest(self._memory, limit=limit, cursor=cursor, **filters)
+        return newest(self._memory.store, limit=limit, cursor=cursor, **filters)
 
     def graph(self, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None) -> Graph:
         """Return at most `limit` cubes that are up to `depth` links away from the cube `around`, and their links.
@@ -45,7 +46,7 @@ class Inspector:
         NotFound for an unknown cube. O(links of the cubes returned); without `around` O(links).
         """
         return graph(
-            self._memory, around=check_optional(around, "around"), depth=depth, limit=limit,
+            self._memory.store, around=check_optional(around, "around"), depth=depth, limit=limit,
             kind=check_optional(kind, "kind"),
         )  # fmt: skip
 
@@ -67,7 +68,7 @@ class Inspector:
 
     def sizes(self) -> Sizes:
         """Return the number and bytes of cubes by form and kind, and the bytes of words, vectors, versions and links. O(N)."""
-        return sizes(self._memory.store)
+        return self._memory.store.inspect.sizes()
 
     def runs(self, *, limit: int = 20) -> list[Run]:
         """Return the last consolidations that changed something, newest first; the space remembers 100. O(1)."""

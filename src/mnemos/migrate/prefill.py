@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,8 @@ from mnemos.migrate.base import Activated, Mode, Render
 from mnemos.migrate.pieces import Fingerprints, Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 from mnemos.registry import Paper, register
-from mnemos.store.base import Entry, Filter
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
+from mnemos.store.values import Entry, Filter
 
 RAM = 1 << 30  # bytes of segments that a cache keeps in RAM
 ALL = 1_000_000  # KV cubes read at once
@@ -43,7 +43,7 @@ class PrefillCache:
     keep. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases it.
     """
 
-    store: SqliteStore
+    store: Store
     clock: Callable[[], datetime]
     ram: int = RAM  # bytes of segments in RAM at most
     schedule: RetentionSchedule = field(default_factory=RetentionSchedule)
@@ -56,6 +56,7 @@ class PrefillCache:
 
     def __post_init__(self) -> None:
         self.store.blobs.sweep({cube.id for cube in self._stored()})
+        self.store.on_erase(self._forget)
 
     # -- activate
 
@@ -143,7 +144,7 @@ class PrefillCache:
             id=piece.id, text="", space=piece.cube.space, at=now, learned=now, form="activation", kind="kv",
             source="mnemos", parents=piece.parents, metadata=metadata,
         )  # fmt: skip
-        with contextlib.suppress(Conflict), self.store.connection.write():  # Conflict: another process wrote it first
+        with contextlib.suppress(Conflict), self.store.transaction():  # Conflict: another process wrote it first
             parents = self.store.get(piece.parents)
             if len(parents) == len(set(piece.parents)) and parents[piece.cube.id].version == piece.cube.version:
                 self.store.insert([Entry(cube, ())], None)
@@ -166,6 +167,12 @@ class PrefillCache:
     def ram_bytes(self) -> int:
         """Bytes of the segments in RAM."""
         return sum(segment.nbytes for segment in self._segments.values())
+
+    def _forget(self, forms: Mapping[str, str]) -> None:
+        """Drop segments of erased cubes from RAM."""
+        for cube_id in forms:
+            self._segments.pop(cube_id, None)
+            self._uses.pop(cube_id, None)
 
     def free_ram(self) -> None:
         """Free the segments in RAM; those on disk are kept."""
@@ -195,11 +202,7 @@ class PrefillCache:
         """Persist how often segments were used; return the number of segments. A killed process loses these counts only."""
         uses, self._uses = self._uses, {}
         if uses:
-            with self.store.connection.write() as db:
-                db.executemany(
-                    "UPDATE cubes SET recalls = recalls + ?, recalled_at = ? WHERE id = ?",
-                    ((times, last, cube_id) for cube_id, (times, last) in uses.items()),
-                )
+            self.store.lives.count_uses((cube_id, times, last) for cube_id, (times, last) in uses.items())
         return len(uses)
 
     def _stored(self) -> list[MemCube]:

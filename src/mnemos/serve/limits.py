@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sqlite3
 import threading
 import time
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mnemos.errors import Conflict, StoreError
-from mnemos.store.sqlite import files
-from mnemos.store.sqlite.connection import keep_log
+from mnemos.errors import Conflict
+from mnemos.store.open import open_answers
 
 DAY = 86_400.0
 MAX_BUCKETS = 10_000  # the least recently used are dropped; a dropped bucket starts full again
@@ -45,58 +41,7 @@ class ServerLimits:
         return LOOPBACK | {name.lower() for name in self.hosts}
 
 
-class PrivateFile:
-    """A small SQLite file that only this user can read, shared by threads and processes."""
-
-    def __init__(self, path: Path, schema: str) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.make(path)
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            keep_log(self._db)
-            for pragma in ("synchronous = FULL", "secure_delete = ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(schema)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"cannot use {path} ({error}). Check that its folder is writable.") from error
-
-    @contextmanager
-    def use(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection inside one write transaction."""
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                    self._db.execute("COMMIT")
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path} cannot be used ({error}).") from error
-
-    def change_token(self) -> tuple[int, int]:
-        """Return a token that changes whenever the file does, whichever process changed it."""
-        with self._lock:
-            return self.rows("PRAGMA data_version")[0][0], self._db.total_changes
-
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._lock:
-            try:
-                return self._db.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path} cannot be read ({error}).") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-
-class IdempotencyStore(PrivateFile):
+class IdempotencyStore:
     """Responses to requests with an Idempotency-Key, to replay them instead of writing twice.
 
     It contains no text, so nothing erased survives here: a response is stored as ids and versions of cubes, a body as a
@@ -104,42 +49,39 @@ class IdempotencyStore(PrivateFile):
     """
 
     def __init__(self, path: Path, kept: float = DAY, now: Callable[[], float] = time.time) -> None:
-        super().__init__(
-            path,
-            "CREATE TABLE IF NOT EXISTS answers (name BLOB PRIMARY KEY, body BLOB, made REAL, cubes TEXT) STRICT;"
-            "CREATE INDEX IF NOT EXISTS answers_made ON answers (made)",
-        )
         self.kept = kept
         self.now = now
+        self._answers = open_answers(path)
+        self._lock = threading.Lock()
         self._running: set[bytes] = set()
 
-    def begin(self, name: bytes, body: bytes) -> list[tuple[str, int]] | None:
+    def start(self, name: bytes, body: bytes) -> list[tuple[str, int]] | None:
         """Return the earlier response as (id, version) pairs; if there was none, reserve the name and return None.
 
         Raises Conflict when the body differs, or when the earlier request has not finished.
         """
-        with self.use() as db:
-            db.execute("DELETE FROM answers WHERE made < ?", (self.now() - self.kept,))
-            row = db.execute("SELECT body, cubes FROM answers WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                db.execute("INSERT INTO answers VALUES (?, ?, ?, NULL)", (name, body, self.now()))
+        with self._lock:
+            found = self._answers.reserve(name, body, self.now(), self.now() - self.kept)
+            if found is None:
                 self._running.add(name)
                 return None
-        if row[0] != body:
+        earlier, answer = found
+        if earlier != body:
             raise Conflict("this Idempotency-Key was used with a different body. Use a new key. Nothing was stored.")
-        if row[1] is None:
+        if answer is None:
             state = "is still running" if name in self._running else "was interrupted. Check whether it was stored"
             raise Conflict(f"the first request with this Idempotency-Key {state}. This one stored nothing.")
-        return [(str(cube), int(version)) for cube, version in json.loads(row[1])]
+        return [(str(cube), int(version)) for cube, version in json.loads(answer)]
 
     def end(self, name: bytes, cubes: Sequence[tuple[str, int]] | None) -> None:
         """Store the response; with None release the name: the request failed and may be repeated."""
-        with self.use() as db:
-            if cubes is None:
-                db.execute("DELETE FROM answers WHERE name = ?", (name,))
-            else:
-                db.execute("UPDATE answers SET cubes = ? WHERE name = ?", (json.dumps(cubes), name))
+        with self._lock:
+            self._answers.finish(name, None if cubes is None else json.dumps(cubes))
             self._running.discard(name)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._answers.close()
 
 
 def name_of(*parts: str) -> bytes:

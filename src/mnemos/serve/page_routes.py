@@ -32,7 +32,7 @@ def ready(request: Request) -> Json:
         with tempfile.TemporaryFile(dir=root) as file, os.scandir(root):
             file.write(b"\0")
             file.flush()
-        request.app.state.keys.rows("SELECT 1 FROM keys LIMIT 1")
+        request.app.state.keys.check()
     except (OSError, StoreError) as error:
         why = getattr(error, "strerror", None) or "the keys cannot be read"
         raise HTTPException(

@@ -146,7 +146,7 @@ def add(
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency
         name = name_of(access.key.id, access.name, idempotency_key)
-        before = store.begin(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
+        before = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
         if before is not None:
             answer = Json({"cubes": _cubes(_again(space, before))}, 201)
             answer.headers["Idempotent-Replayed"] = "true"

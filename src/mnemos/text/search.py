@@ -14,7 +14,7 @@ from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
-from mnemos.store.base import Filter
+from mnemos.store.values import Filter
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.current import asks_about_past, promote_current
@@ -40,7 +40,7 @@ def search(
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     filter = make_filter(**filters)
     ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
-    with space.store.connection.read():
+    with space.store.transaction(write=False):
         cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         if method == "hybrid" and not filter.superseded:
@@ -63,7 +63,7 @@ def try_lock(space: TextMemory, query: str) -> Iterator[bool]:
     if space.view.snapshot is None or space.recalls.due or not knows(space.embedder, clean(query)):
         yield False
         return
-    with space.store.connection.try_lock() as held:
+    with space.store.try_lock() as held:
         if not held:
             yield False
             return

@@ -14,19 +14,15 @@ from mnemos.bench.kv.baseline import ask
 from mnemos.errors import InvalidInput
 
 
-def positions(cache, layer=0):
-    return cache.layers[layer].groups[0].store.entries.positions()[0, 0].tolist()
-
-
-def test_no_more_than_the_budget_and_a_chunk_is_held(llama, ids):
+def test_no_more_than_the_budget_and_a_chunk_is_held(llama, ids, positions):
     reader = Citrus(budget=6, chunk=8, instruction=ids[:, :3])
     cache = reader.read(llama, ids)
     assert cache.held == [[14]] * 3
     assert cache.tokens_read == 40
-    assert positions(cache)[-8:] == list(range(32, 40))
+    assert positions(cache)[0, 0, -8:].tolist() == list(range(32, 40))
 
 
-def test_the_best_by_the_instruction_stay(llama, ids):
+def test_the_best_by_the_instruction_stay(llama, ids, positions):
     """One chunk is cut once: what the instruction gives each entry can be computed beside it."""
     instruction = ids[:, :3]
     cache = Citrus(budget=4, chunk=20, instruction=instruction, reindex_positions=False).read(llama, ids)
@@ -35,7 +31,7 @@ def test_the_best_by_the_instruction_stay(llama, ids):
         given = llama(torch.cat((ids, instruction), 1), output_attentions=True).attentions[0][:, :, 40:, :20]
     llama.set_attn_implementation("sdpa")
     best = given.mean((1, 2)).topk(4, dim=1).indices.sort(1).values
-    assert positions(cache)[:4] == best[0].tolist()
+    assert positions(cache)[0, 0, :4].tolist() == best[0].tolist()
 
 
 def test_the_text_is_read_as_without_an_instruction_when_there_are_two_caches(llama, ids):

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.recall.blocks import Blocks
@@ -25,24 +25,9 @@ SOME = Blocks(size=4, top=2, local=6, sinks=2, step=5, far="one", tiers=Tiers(ro
 ALL = Blocks(size=4, top=20, local=6, sinks=2, step=5, tiers=Tiers(room=20))
 
 
-def llama(heads: int = 4, kv: int = 2, layers: int = 2) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=99, hidden_size=64, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=kv, max_position_embeddings=512, pad_token_id=0,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
-
-
 @pytest.fixture(scope="module")
-def model():
-    torch.set_num_threads(1)
-    return llama()
-
-
-@pytest.fixture(scope="module")
-def ids():
-    return torch.randint(3, 99, (2, 40), generator=torch.Generator().manual_seed(1))
+def model(make_llama):
+    return make_llama(layers=2)
 
 
 @torch.no_grad()
@@ -61,8 +46,10 @@ def test_a_text_that_fits_is_attended_to_exactly(model, ids):
 @pytest.mark.parametrize(("heads", "kv"), [(4, 4), (4, 2), (4, 1)])
 @pytest.mark.parametrize("each_head", [False, True])
 @torch.no_grad()
-def test_when_all_blocks_are_fetched_in_a_row_attention_is_that_of_the_whole_text(ids, heads, kv, each_head):
-    model = llama(heads, kv)
+def test_when_all_blocks_are_fetched_in_a_row_attention_is_that_of_the_whole_text(
+    make_llama, ids, heads, kv, each_head
+):
+    model = make_llama(heads, kv, layers=2)
     found, cache = last(model, ids, replace(ALL, each_head=each_head))
     assert (found - model(ids).logits[:, -1]).abs().max() <= 1e-4
     assert cache.held == [[40]] * 2

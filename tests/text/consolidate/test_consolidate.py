@@ -9,7 +9,7 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.errors import ReasonerError
-from mnemos.store.base import DERIVED
+from mnemos.store.values import DERIVED
 from mnemos.text.forget.policy import Policy
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)

@@ -5,7 +5,7 @@ import pytest
 from mnemos import Mnemos, Space
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.inspect.inspector import Inspector
-from mnemos.store.base import Filter
+from mnemos.store.values import Filter
 from mnemos.text.recall.filters import Filters, make_filter
 
 NAMES = set(Filters.__annotations__)

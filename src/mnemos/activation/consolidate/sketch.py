@@ -14,7 +14,10 @@ from torch.nn.functional import one_hot
 
 @dataclass
 class Sketch:
-    """The state of SubGen (arXiv 2402.06082) for the heads of a layer. Heads with fewer clusters than M have counts of 0."""
+    """The state of SubGen (arXiv 2402.06082) for the heads of a layer.
+
+    Heads with fewer clusters than M have counts of 0.
+    """
 
     radius: Tensor  # (B, H) of a cluster
     centres: Tensor  # (B, H, M, D)
@@ -67,7 +70,7 @@ class Sketch:
         return torch.where(opens, used.clamp(max=self.counts.shape[2] - 1), nearest), opens
 
     def entries(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return keys (B, H, s + M t, D), values with one channel more (B, H, s + M t, D + 1), and biases (B, H, s + M t).
+        """Return keys (B, H, s + M t, D), values with one channel more, and biases (B, H, s + M t).
 
         The first s make the numerator z; the others, whose values are 0 but for the 1 in the last channel, the
         normaliser.

@@ -60,7 +60,7 @@ class SubGen:
         return SubGenStore(self, setup.layer)
 
     def sizes(self, held: int) -> tuple[int, int, int | None]:
-        """Return recent entries, samples of values, and the most clusters, for a prompt of which `held` entries are left."""
+        """Return recent entries, samples of values, and the most clusters, for a prompt with `held` entries."""
         if self.share is None:
             return self.recent, self.s, self.most
         count = max(4, int(self.share * held))
@@ -73,7 +73,7 @@ class SubGen:
 
 
 class SubGenStore(Plain):
-    """Holds entries as they are while the prompt is read, then the recent ones in `entries` and the others in a sketch."""
+    """Holds entries as they are while the prompt is read, then the recent ones, and the others in a sketch."""
 
     def __init__(self, subgen: SubGen, layer: int) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class SubGenStore(Plain):
         self.sketch = None if self.sketch is None else self.sketch.rows(index)
 
     def crop(self, end: int) -> None:
-        """Remove the entries at or after position `end`. Raises InvalidInput where one is no longer among the recent."""
+        """Remove the entries at or after position `end`. Raises InvalidInput where one is not recent any more."""
         if end < self.until:
             raise InvalidInput("some of the entries to remove are no longer among the recent: give a larger `recent`.")
         super().crop(end)

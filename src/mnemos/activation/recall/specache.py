@@ -25,7 +25,7 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class SpeCache:
-    """Holds every entry in `bits` bits in the fast tier and in full in the slow one, and fetches for a guess of the next token.
+    """Holds every entry in few bits at hand and in full on a slow tier, and fetches for a guess of the next token.
 
     Use it as `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and
     values per token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last

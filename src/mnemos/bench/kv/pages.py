@@ -284,15 +284,15 @@ def peak(way: str, n: int, gradient: bool) -> None:
     """
     import torch
 
-    from mnemos.activation.paged.softmax import ChunkedAttention, Sight, plain
+    from mnemos.activation.paged.softmax import ChunkedAttention, Visibility, naive
 
     torch.set_num_threads(1)
-    call: Callable[..., Any] = ChunkedAttention().attend if way == "chunked" else plain
-    sight = Sight(offset=0)
+    call: Callable[..., Any] = ChunkedAttention().attend if way == "chunked" else naive
+    visible = Visibility(offset=0)
 
     def once(length: int) -> None:
         inputs = [torch.randn(1, 2, length, WIDTH, requires_grad=gradient) for _ in range(3)]
-        output, _ = call(*inputs, sight)
+        output, _ = call(*inputs, visible)
         if gradient:
             output.sum().backward()
 

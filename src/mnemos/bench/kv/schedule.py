@@ -32,10 +32,11 @@ import numpy as np
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.errors import InvalidInput
 from mnemos.registry import Entry
 
 if TYPE_CHECKING:
-    from mnemos.activation.paged.lease import Lease
+    from mnemos.activation.paged.base import Lease, Ranking
 
 MEMORY = 100_000  # tokens of keys and values
 PREFILL = 8_000.0  # tokens a second, one prefill at a time
@@ -69,7 +70,6 @@ class Program:
     at: int = 0
     context: int = 0  # tokens before this turn
     cached: int = 0  # of them in memory; while it runs, all that it holds
-    until: float = -1.0  # pinned until then
     since: float = 0.0  # in the queue since then
     end: float = math.nan
 
@@ -104,7 +104,10 @@ class Server:
     """One run of the simulation: `work` returns when all programs are done."""
 
     def __init__(self, lease: Lease, by_program: bool, memory: int = MEMORY) -> None:
+        from mnemos.activation.paged.lease import Pins
+
         self.lease, self.by_program, self.memory = lease, by_program, memory
+        self.pins: Pins[int] = Pins(lease)  # by the id of a program
         self.now = 0.0
         self.free = memory
         self.processor = 0.0  # free from then on
@@ -131,7 +134,7 @@ class Server:
     def _asker(self, job: Program) -> Callable[[], None]:
         def ask() -> None:
             if job.at:
-                self.lease.returned(job.turns[job.at - 1].tool, job.turns[job.at - 1].seconds)
+                self.lease.record_tool(job.turns[job.at - 1].tool, job.turns[job.at - 1].seconds)
             job.since = self.now
             self.queue.append(job)
 
@@ -148,7 +151,7 @@ class Server:
             self.queue.remove(job)
             self.idle.pop(id(job), None)
             if job.at and job.cached < job.context:
-                self.lease.queued(self.now - job.since)
+                self.lease.record_wait(self.now - job.since)
             uncached = job.context - job.cached + turn.new
             self.free -= missing
             job.cached += missing
@@ -158,19 +161,22 @@ class Server:
             self.at(self.processor + turn.out / DECODE, self._finisher(job, turn))
 
     def _order(self, job: Program) -> tuple[float, ...]:
-        return (job.until < self.now, job.arrival) if self.by_program else (job.since,)
+        return (not self._pinned(job), job.arrival) if self.by_program else (job.since,)
+
+    def _pinned(self, job: Program) -> bool:
+        return self.pins.active(id(job), self.now)
 
     def _make_room(self, missing: int, job: Program) -> bool:
         """Evict until so many tokens are free; False, with nothing evicted, where that is not enough."""
         others = [other for other in self.idle.values() if other is not job]
-        loose = [other for other in others if other.until < self.now]
+        loose = [other for other in others if not self._pinned(other)]
         if self.free + sum(other.cached for other in loose) < missing:
             if self.running:
                 return False
-            pinned = [other for other in others if other.until >= self.now]
+            pinned = [other for other in others if self._pinned(other)]
             if not pinned:
                 raise RuntimeError(f"a turn of {job.context + missing} tokens never fits into {self.memory}")
-            max(pinned, key=lambda other: other.arrival).until = -1.0
+            self.pins.end(id(max(pinned, key=lambda other: other.arrival)))
             return self._make_room(missing, job)
         for other in loose:
             taken = min(other.cached, max(missing - self.free, 0))
@@ -188,14 +194,13 @@ class Server:
             if job.at == len(job.turns):
                 self.free += job.cached
                 job.cached, job.end = 0, self.now
-                self.lease.finished(len(job.turns))
+                self.lease.record_program(len(job.turns))
                 return
-            seconds = self.lease.ttl(turn.tool, job.context / PREFILL)
-            job.until = self.now + seconds if seconds > 0 else -1.0
+            until = self.pins.start(id(job), turn.tool, reload=job.context / PREFILL, now=self.now)
             self.idle[id(job)] = job
             self.at(self.now + turn.seconds, self._asker(job))
-            if 0 < seconds < math.inf:
-                self.at(job.until + 1e-9, lambda: None)  # what was waiting for the space looks again
+            if self.now < until < math.inf:
+                self.at(until + 1e-9, lambda: None)  # what was waiting for the space looks again
 
         return finish
 
@@ -259,11 +264,45 @@ def streams(seed: int) -> dict[str, tuple[list[tuple[str, int]], int]]:
     }
 
 
+class PrefixCache:
+    """Whole prefixes by name, in a number of tokens of space; a ranking says which are evicted.
+
+    A prefix that is larger than the whole space is not kept. The hits of an evicted prefix are forgotten.
+    """
+
+    def __init__(self, tokens: int, ranking: Ranking) -> None:
+        from mnemos.activation.paged.base import PrefixEntry
+        from mnemos.activation.paged.eviction import EvictionQueue
+
+        if tokens < 1:
+            raise InvalidInput(f"a prefix cache of {tokens} tokens: expected 1 or more.")
+        self.tokens, self.used = tokens, 0
+        self.queue: EvictionQueue[str] = EvictionQueue(ranking)
+        self.entries: dict[str, PrefixEntry] = {}
+        self._clock = itertools.count(1)
+        self._new = PrefixEntry
+
+    def ask(self, name: str, tokens: int) -> bool:
+        """Return whether a prefix is cached; if not, add it, and evict others until it fits."""
+        now = next(self._clock)
+        if entry := self.entries.get(name):
+            entry.hits, entry.last = entry.hits + 1, now
+            self.queue.add(name, entry)
+            return True
+        if tokens <= self.tokens:
+            while self.used + tokens > self.tokens:
+                self.used -= self.entries.pop(self.queue.pop()).tokens
+            self.entries[name] = self._new(tokens, 1, now)
+            self.queue.add(name, self.entries[name])
+            self.used += tokens
+        return False
+
+
 def evictions(seeds: Sequence[int]) -> dict[str, Any]:
     """Return for each workload and ranking the share of requests and of tokens that were found in the cache."""
-    from mnemos.activation.paged.eviction import HitsPerToken, Lru, PrefixCache, Ranking, Slru
+    from mnemos.activation.paged.eviction import HitsPerToken, PrefixLru, PrefixSlru
 
-    rankings: dict[str, Ranking] = {"lru": Lru(), "slru": Slru(), "hits per token": HitsPerToken()}
+    rankings: dict[str, Ranking] = {"lru": PrefixLru(), "slru": PrefixSlru(), "hits per token": HitsPerToken()}
     rows: dict[str, Any] = {}
     for seed in seeds:
         for workload, (requests, space) in streams(seed).items():

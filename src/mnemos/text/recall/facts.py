@@ -7,11 +7,11 @@ from datetime import datetime
 from mnemos.arguments import check_optional, check_text
 from mnemos.cube import from_micros, to_micros
 from mnemos.facts import KnownFact, Link, StoredFact
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
 
 
 def known_facts(
-    store: SqliteStore,
+    store: Store,
     subject: str | None,
     attribute: str | None,
     as_of: datetime | None,
@@ -28,7 +28,7 @@ def known_facts(
     return found if true_at is None else [f for f in found if f.held_at(true_at)]
 
 
-def known_links(store: SqliteStore, cube_id: str | None, kind: str | None) -> list[Link]:
+def known_links(store: Store, cube_id: str | None, kind: str | None) -> list[Link]:
     """Return the links of a cube, implied ones too, or all that are stored; see `Space.links`."""
     kind = check_optional(kind, "kind")
     if cube_id is None:

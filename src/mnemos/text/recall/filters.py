@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_type_hints
 from mnemos.arguments import check_flag, check_text, closest
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
-from mnemos.store.base import Filter
+from mnemos.store.values import Filter
 from mnemos.text.encode.messages import clean, moment
 
 Text = str | None

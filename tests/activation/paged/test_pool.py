@@ -5,192 +5,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule  # noqa: E402
+from pools import SIZE, D, H, L, add, check_content, check_counts, entries, fill, pool  # noqa: E402
 
-from mnemos.activation.paged import pool as pool_module  # noqa: E402
-from mnemos.activation.paged.pool import RUN, SPAN, Pool, _spans  # noqa: E402
-from mnemos.activation.paged.softmax import Sight, plain  # noqa: E402
+from mnemos.activation.paged import table  # noqa: E402
+from mnemos.activation.paged.softmax import Visibility, naive  # noqa: E402
 from mnemos.activation.paged.swap import DiskSwap, RamSwap  # noqa: E402
+from mnemos.activation.paged.table import RUN, SPAN, spans  # noqa: E402
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreFull  # noqa: E402
 
 torch.set_num_threads(1)
-L, H, D, SIZE = 2, 2, 4, 4
-
-
-def entries(tokens, extra=None):
-    """Keys and values (L, 2, H, T, D) that depend on all tokens up to each, as a causal model's do."""
-    state, rows = len(extra or {}) * 7 + sum(map(ord, "".join((extra or {}).values()))), []
-    for token in tokens:
-        state = (state * 31 + token + 1) % 100_003
-        rows.append(torch.randn(L, 2, H, D, generator=torch.Generator().manual_seed(state)))
-    return torch.stack(rows, 3) if rows else torch.zeros(L, 2, H, 0, D)
-
-
-def fill(pool, name, tokens, extra=None):
-    """Open a sequence and compute what it does not share; returns the number of shared tokens."""
-    shared = pool.open(name, tokens, extra)
-    add(pool, name, tokens[shared:], tokens[:shared], extra)
-    return shared
-
-
-def add(pool, name, tokens, before, extra=None):
-    pool.grow(name, tokens)
-    new = entries([*before, *tokens], extra)[:, :, :, len(before) :]
-    for layer in range(L):
-        pool.write(name, layer, *new[layer])
-
-
-def check_counts(pool):
-    """Every block is held as often as tables name it, or is free exactly once."""
-    held = [0] * pool.blocks
-    for name in pool._tables:
-        for block in pool.table(name) or ():
-            held[block] += 1
-    assert pool.counts == held
-    free = [*pool._empty, *pool._kept]
-    assert sorted(free) == [block for block, n in enumerate(held) if n == 0]
-    assert pool.held_blocks + pool.free_blocks == pool.blocks
-    assert {block: digest for digest, block in pool._named.items()} == pool._names
-    assert set(pool._kept) == {block for block in pool._names if held[block] == 0}
-
-
-def check_content(pool, name, tokens, extra=None):
-    whole = entries(tokens, extra)
-    for layer in range(L):
-        assert torch.equal(torch.stack(pool.read(name, layer)), whole[layer])
-
-
-class Pages(RuleBasedStateMachine):
-    """Random sequences in a small pool, beside a model that is only the list of their tokens."""
-
-    swap = None
-
-    def __init__(self):
-        super().__init__()
-        self.pool = Pool(12, layers=L, heads=H, width=D, size=SIZE, swap=self.swap and self.swap())
-        self.said = {}
-        self.number = 0
-
-    def pick(self, i):
-        return sorted(self.said)[i % len(self.said)] if self.said else None
-
-    def guarded(self, act):
-        """Run what may find the pool full; in that case nothing has changed."""
-        before = self.pool.counts[:], {name: self.pool.table(name) for name in self.pool._tables}
-        try:
-            act()
-        except StoreFull:
-            assert before == (self.pool.counts, {name: self.pool.table(name) for name in self.pool._tables})
-            return False
-        return True
-
-    @rule(tokens=st.lists(st.integers(0, 1), max_size=14), salt=st.sampled_from(["", "x"]))
-    def begin(self, tokens, salt):
-        name, extra = f"s{self.number}", {"salt": salt} if salt else None
-        self.number += 1
-        shared = self.pool.open(name, tokens, extra)
-        assert shared % SIZE == 0
-        assert shared < max(len(tokens), 1)
-        self.said[name] = (tokens[:shared], extra)
-        if self.guarded(lambda: self.pool.grow(name, tokens[shared:])):
-            self.said[name] = (tokens, extra)
-            new = entries(tokens, extra)[:, :, :, shared:]
-            for layer in range(L):
-                self.pool.write(name, layer, *new[layer])
-
-    @rule(i=st.integers(0, 99), tokens=st.lists(st.integers(0, 1), max_size=9))
-    def append(self, i, tokens):
-        if name := self.pick(i):
-            before, extra = self.said[name]
-            possible = self.pool.can_grow(name, len(tokens))
-            done = self.guarded(lambda: add(self.pool, name, tokens, before, extra))
-            assert done or not possible
-            if done:
-                self.said[name] = ([*before, *tokens], extra)
-
-    @rule(i=st.integers(0, 99))
-    def fork(self, i):
-        if name := self.pick(i):
-            other = f"s{self.number}"
-            self.number += 1
-            if self.guarded(lambda: self.pool.fork(name, other)):
-                self.said[other] = self.said[name]
-
-    @rule(i=st.integers(0, 99), keep=st.integers(0, 20))
-    def truncate(self, i, keep):
-        if name := self.pick(i):
-            tokens, extra = self.said[name]
-            keep = min(keep, len(tokens))
-            if self.guarded(lambda: self.pool.truncate(name, keep)):
-                self.said[name] = (tokens[:keep], extra)
-
-    @rule(i=st.integers(0, 99))
-    def free(self, i):
-        if name := self.pick(i):
-            self.pool.free(name)
-            del self.said[name]
-
-    @rule(i=st.integers(0, 99))
-    def swap_out(self, i):
-        if (name := self.pick(i)) and self.swap:
-            self.pool.swap_out(name)
-            assert self.pool.table(name) is None
-
-    @rule(i=st.integers(0, 99))
-    def read(self, i):
-        if name := self.pick(i):
-            self.guarded(lambda: check_content(self.pool, name, *self.said[name]))
-
-    @rule(i=st.integers(0, 99), queries=st.integers(1, 3))
-    def attend(self, i, queries):
-        name = self.pick(i)
-        if name is None or len(self.said[name][0]) < queries:
-            return
-        query = torch.randn(2 * H, queries, D)
-        keys, values = entries(*self.said[name])[1]
-        sight = Sight(offset=keys.shape[1] - queries)
-        expected, expected_lse = plain(query[None], keys[None], values[None], sight)
-
-        def act():
-            output, lse = self.pool.attend(name, 1, query, offset=sight.offset)
-            assert (output - expected[0]).abs().max() < 1e-5
-            assert (lse - expected_lse[0]).abs().max() < 1e-5
-
-        self.guarded(act)
-
-    @invariant()
-    def no_block_is_lost(self):
-        check_counts(self.pool)
-        for name, (tokens, _) in self.said.items():
-            assert self.pool.length(name) == len(tokens)
-            blocks = self.pool.table(name)
-            assert blocks is None or len(blocks) == -(-len(tokens) // SIZE)
-
-    def teardown(self):
-        for name in list(self.said):
-            self.guarded(lambda name=name: check_content(self.pool, name, *self.said[name]))
-        for name in list(self.said):
-            self.pool.free(name)
-        check_counts(self.pool)
-        assert self.pool.free_blocks == self.pool.blocks
-        assert self.pool.swap is None or self.pool.swap.nbytes == 0
-
-
-class SwappedPages(Pages):
-    swap = RamSwap
-
-
-options = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-TestPages = Pages.TestCase
-TestPages.settings = options
-TestSwappedPages = SwappedPages.TestCase
-TestSwappedPages.settings = options
-
-
-def pool(blocks=8, **options):
-    return Pool(blocks, layers=L, heads=H, width=D, size=SIZE, **options)
 
 
 def test_forks_of_a_prompt_store_it_once():
@@ -360,7 +185,7 @@ def test_a_damaged_swap_file_is_reported_and_the_rest_goes_on(tmp_path):
     p.swap_out("a")
     [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(StoreCorrupt, match="compute the sequence again"):
+    with pytest.raises(StoreCorrupt, match="compute it again"):
         p.read("a", 0)
     p.free("a")
     check_counts(p)
@@ -380,8 +205,8 @@ def test_waste_is_below_a_block_a_sequence_and_shared_blocks_count_once():
 
 @pytest.mark.parametrize("bounds", [(16, 128), (1, 1), (3, 5), (100, 4)])
 def test_scattered_and_neighbouring_blocks_read_alike(bounds, monkeypatch):
-    monkeypatch.setattr(pool_module, "RUN", bounds[0])
-    monkeypatch.setattr(pool_module, "SPAN", bounds[1])
+    monkeypatch.setattr(table, "RUN", bounds[0])
+    monkeypatch.setattr(table, "SPAN", bounds[1])
     p = pool(33)
     for i in range(16):
         p.open(f"x{i}"), p.open(f"y{i}")
@@ -398,7 +223,7 @@ def test_scattered_and_neighbouring_blocks_read_alike(bounds, monkeypatch):
         for at, name in ((p, "scattered"), (fresh, "a")):
             output, _ = at.attend(name, 0, query, offset=offset)
             keys, values = entries(tokens)[0]
-            expected, _ = plain(query[None], keys[None], values[None], Sight(offset=offset))
+            expected, _ = naive(query[None], keys[None], values[None], Visibility(offset=offset))
             assert (output - expected[0]).abs().max() < 1e-5
 
 
@@ -408,7 +233,7 @@ def test_a_table_is_read_in_order_and_in_place_only_where_it_is_one_run(mixed, c
     for cut in cuts:
         blocks = blocks[cut:] + blocks[:cut]
     ends = 0
-    for at, n, whole in _spans(blocks):
+    for at, n, whole in spans(blocks):
         assert at == ends
         ends += n
         assert whole == (blocks[at : at + n] == list(range(blocks[at], blocks[at] + n)))

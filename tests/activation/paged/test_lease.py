@@ -63,12 +63,12 @@ def test_no_other_time_scores_more(durations, gain, price, charge):
 def test_few_samples_take_the_fixed_time_then_those_of_all_tools_then_their_own():
     lease = Continuum(default=7.0, samples=3)
     for _ in range(3):
-        lease.returned("fast", 1.0)
+        lease.record_tool("fast", 1.0)
     assert lease.ttl("fast", 100.0) == 7.0
     for _ in range(3):
-        lease.returned("slow", 20.0)
+        lease.record_tool("slow", 20.0)
     assert lease.ttl("fast", 100.0) == 20.0  # of all
-    lease.returned("fast", 1.0)
+    lease.record_tool("fast", 1.0)
     assert lease.ttl("fast", 100.0) == 1.0
     assert lease.ttl("never seen", 100.0) == 20.0
 
@@ -76,14 +76,14 @@ def test_few_samples_take_the_fixed_time_then_those_of_all_tools_then_their_own(
 def test_the_expected_wait_counts_as_much_as_eta_says():
     lease = Continuum(samples=1, window=2)
     for _ in range(2):
-        lease.returned("tool", 5.0)
+        lease.record_tool("tool", 5.0)
     assert lease.ttl("tool", 1.0) == 0.0
     for wait in (100.0, 4.0, 6.0):  # the first has left the window
-        lease.queued(wait)
+        lease.record_wait(wait)
     assert lease.wait == 5.0
     assert lease.ttl("tool", 1.0) == 5.0  # 1 * 5 + 1 > 5
     for turns in (2, 3, 9, 4, 20):
-        lease.finished(turns)
+        lease.record_program(turns)
     k = np.concatenate([np.arange(1, n) for n in (2, 3, 9, 4, 20)])
     rest = np.concatenate([n - np.arange(1, n) for n in (2, 3, 9, 4, 20)])
     assert lease.eta == pytest.approx(-np.corrcoef(k, rest)[0, 1])
@@ -94,25 +94,25 @@ def test_the_expected_wait_counts_as_much_as_eta_says():
 def test_eta_is_one_for_programs_of_one_length():
     lease = Continuum()
     assert lease.eta == 1.0
-    lease.finished(1)
-    lease.finished(2)
+    lease.record_program(1)
+    lease.record_program(2)
     assert lease.eta == 1.0
     fixed = Continuum()
     for _ in range(5):
-        fixed.finished(8)
+        fixed.record_program(8)
     assert fixed.eta == pytest.approx(1.0)
 
 
 def test_old_durations_leave_the_history():
     lease = Continuum(samples=1, history=4)
     for took in (9.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0):
-        lease.returned("tool", took)
+        lease.record_tool("tool", took)
     assert lease.ttl("tool", 100.0) == 1.0
 
 
 def test_a_fixed_lease_learns_nothing():
     lease = FixedTtl(3.0)
-    lease.returned("tool", 1.0), lease.queued(9.0), lease.finished(2)
+    lease.record_tool("tool", 1.0), lease.record_wait(9.0), lease.record_program(2)
     assert lease.ttl("tool", 50.0) == 3.0
 
 
@@ -123,4 +123,4 @@ def test_impossible_settings_and_durations_are_refused():
         Continuum(charge="both")
     for took in (-1.0, math.inf, math.nan):
         with pytest.raises(InvalidInput, match="'tool' took"):
-            Continuum().returned("tool", took)
+            Continuum().record_tool("tool", took)

@@ -1,4 +1,4 @@
-"""Space names to file names: any name is safe, no two names share a file on any file system."""
+"""Names of spaces as names of files: any name is safe, and no two share a file on any file system."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import re
 
 from mnemos.errors import InvalidInput
 
-SUFFIX = ".mnemos"
 MAX_LENGTH = 1_000
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(10))}
 
 
-def file_name(space: str) -> str:
-    """Return the file name of a space.
+def file_stem(space: str) -> str:
+    """Return the name of a file for a space, without an ending.
 
     Short names of lower-case ASCII letters, digits, `_` and `-` keep their spelling; all others become
     a readable stem, a `.` and 128 bits of their hash, which no plain name contains.
@@ -30,6 +29,6 @@ def file_name(space: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidInput(f"the space name {space!r} holds a lone surrogate. Use valid Unicode.") from error
     if _PLAIN.fullmatch(space) and space not in _RESERVED:
-        return space + SUFFIX
+        return space
     stem = re.sub(r"[^a-z0-9]+", "-", space.lower())[:32].strip("-") or "space"
-    return f"{stem}.{hashlib.blake2b(encoded, digest_size=16).hexdigest()}{SUFFIX}"
+    return f"{stem}.{hashlib.blake2b(encoded, digest_size=16).hexdigest()}"

@@ -11,7 +11,6 @@ from mnemos import Mnemos
 from mnemos.errors import InvalidInput
 from mnemos.serve.keys import KeyStore
 from mnemos.store.sqlite import files
-from mnemos.store.sqlite.backup import backup, restore
 
 OTHER = """
 import sys
@@ -63,10 +62,10 @@ def check(memory):
 
 
 def make_a_backup(memory):
-    made = backup(memory, "s", memory.root.parent / "backup.mnemos")
-    restore(memory, made, name="restored")
+    made = memory.backup("s", memory.root.parent / "backup.mnemos")
+    memory.restore(made, name="restored")
     with pytest.raises(InvalidInput, match="no backup"):
-        restore(memory, memory.root / "s.mnemos", name="other")
+        memory.restore(memory.root / "s.mnemos", name="other")
 
 
 @pytest.mark.parametrize("act", [forget, verify_again, open_twice, look_at_names, check, make_a_backup])

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mnemos.activation.paged.softmax import plain  # noqa: E402
+from mnemos.activation.paged.softmax import naive  # noqa: E402
 from mnemos.activation.paged.virtual import PAGE, VirtualTensor  # noqa: E402
 from mnemos.errors import InvalidInput, StoreError  # noqa: E402
 
@@ -74,8 +74,8 @@ def test_attention_over_a_slice_equals_the_plain_tensor(reserve):
     data = torch.randn(77, 2, H, D)
     v.tensor[:77] = data
     query = torch.randn(1, 2 * H, 3, D)
-    expected, _ = plain(query, *data.permute(1, 2, 0, 3)[:, None].contiguous())
-    output, _ = plain(query, *v.tensor[:77].permute(1, 2, 0, 3)[:, None])
+    expected, _ = naive(query, *data.permute(1, 2, 0, 3)[:, None].contiguous())
+    output, _ = naive(query, *v.tensor[:77].permute(1, 2, 0, 3)[:, None])
     assert (output - expected).abs().max() < 1e-5
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from mnemos.activation.paged.relay import SharedPrefix  # noqa: E402
-from mnemos.activation.paged.softmax import ChunkedAttention, Sight, plain  # noqa: E402
+from mnemos.activation.paged.softmax import ChunkedAttention, Visibility, naive  # noqa: E402
 from mnemos.errors import InvalidInput  # noqa: E402
 
 torch.set_num_threads(1)
@@ -24,9 +24,9 @@ def test_relay_equals_the_replicated_prefix(b, h, g, q, s, t, seed):
     query, prefix = draw(b, h * g, q, D), draw(2, h, s, D)
     own = draw(2, b, h, q + t, D)
     whole = torch.cat([prefix[:, None].expand(2, b, h, s, D), own], 3)
-    expected, expected_lse = plain(query, *whole, Sight(offset=s + t))
+    expected, expected_lse = naive(query, *whole, Visibility(offset=s + t))
     shared = SharedPrefix(*prefix, ChunkedAttention(3, 7))
-    output, lse = shared.attend(query, *own, Sight(offset=t))
+    output, lse = shared.attend(query, *own, Visibility(offset=t))
     assert (output - expected).abs().max() < 1e-5
     assert (lse - expected_lse).abs().max() < 1e-5
 
@@ -38,8 +38,8 @@ def test_padding_and_causal_order_hold_for_the_requests_own_entries():
     mask[1, ..., :5] = False
     whole = torch.cat([prefix[:, None].expand(2, b, h, s, D), own], 3)
     everywhere = torch.cat([torch.ones(b, 1, 1, s, dtype=torch.bool), mask], 3)
-    expected, _ = plain(query, *whole, Sight(offset=s + 2, mask=everywhere))
-    output, _ = SharedPrefix(*prefix).attend(query, *own, Sight(offset=2, mask=mask))
+    expected, _ = naive(query, *whole, Visibility(offset=s + 2, mask=everywhere))
+    output, _ = SharedPrefix(*prefix).attend(query, *own, Visibility(offset=2, mask=mask))
     assert (output - expected).abs().max() < 1e-5
 
 
@@ -47,7 +47,7 @@ def test_the_first_token_of_a_request_sees_the_prefix_alone():
     prefix, query = torch.randn(2, 2, 5, D), torch.randn(3, 4, 1, D)
     nothing = torch.zeros(2, 3, 2, 0, D)
     output, _ = SharedPrefix(*prefix).attend(query, *nothing)
-    expected, _ = plain(query, *prefix[:, None].expand(2, 3, 2, 5, D))
+    expected, _ = naive(query, *prefix[:, None].expand(2, 3, 2, 5, D))
     assert (output - expected).abs().max() < 1e-5
 
 

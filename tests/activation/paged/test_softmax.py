@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from mnemos.activation.paged.softmax import ChunkedAttention, Sight, attend, merge, plain  # noqa: E402
+from mnemos.activation.paged.softmax import ChunkedAttention, Visibility, attend, merge, naive  # noqa: E402
 from mnemos.errors import InvalidInput  # noqa: E402
 
 torch.set_num_threads(1)
@@ -54,20 +54,20 @@ def test_every_rule_of_sight_equals_torchs_attention(chunks):
     padding[1, :, :, :9] = False
     bias = torch.randn(B, H, T)
     cases = [
-        (Sight(), {}),
-        (Sight(offset=T - Q), {"seen": causal}),
-        (Sight(positions=(at, of)), {"seen": by_position}),
-        (Sight(mask=mask), {"seen": mask}),
-        (Sight(mask=padding), {"seen": padding}),
-        (Sight(mask=mask[:, :1]), {"seen": mask[:, :1]}),
-        (Sight(bias=bias), {"bias": bias}),
-        (Sight(offset=T - Q, mask=padding, bias=bias), {"seen": causal & padding, "bias": bias}),
+        (Visibility(), {}),
+        (Visibility(offset=T - Q), {"seen": causal}),
+        (Visibility(positions=(at, of)), {"seen": by_position}),
+        (Visibility(mask=mask), {"seen": mask}),
+        (Visibility(mask=padding), {"seen": padding}),
+        (Visibility(mask=mask[:, :1]), {"seen": mask[:, :1]}),
+        (Visibility(bias=bias), {"bias": bias}),
+        (Visibility(offset=T - Q, mask=padding, bias=bias), {"seen": causal & padding, "bias": bias}),
     ]
-    for sight, rules in cases:
-        output, lse = chunked.attend(query, keys, values, sight)
-        assert close(output, reference(query, keys, values, **rules)), sight
-        assert close(lse, plain(query, keys, values, sight)[1]), sight
-        assert close(output, plain(query, keys, values, sight)[0]), sight
+    for visible, rules in cases:
+        output, lse = chunked.attend(query, keys, values, visible)
+        assert close(output, reference(query, keys, values, **rules)), visible
+        assert close(lse, naive(query, keys, values, visible)[1]), visible
+        assert close(output, naive(query, keys, values, visible)[0]), visible
 
 
 def test_the_log_sum_exp_is_that_of_the_scaled_scores():
@@ -81,9 +81,9 @@ def test_the_log_sum_exp_is_that_of_the_scaled_scores():
 def test_gradients_equal_those_of_the_plain_form(recompute):
     weights = torch.randn(B, G * H, Q, D + 2)
     grads = []
-    for read in (ChunkedAttention(4, 6, recompute=recompute).attend, plain):
+    for read in (ChunkedAttention(4, 6, recompute=recompute).attend, naive):
         inputs = [x.requires_grad_() for x in drawn(3)]
-        output, lse = read(*inputs, Sight(offset=T - Q))
+        output, lse = read(*inputs, Visibility(offset=T - Q))
         ((output * weights).sum() + (lse * weights[..., 0]).sum()).backward()
         grads.append([x.grad for x in inputs])
     for chunked, whole in zip(*grads, strict=True):
@@ -106,7 +106,7 @@ def test_a_query_that_sees_nothing_weighs_nothing_and_has_no_nan_gradient():
     query, keys, values = (x.requires_grad_() for x in drawn())
     mask = torch.ones(B, 1, Q, T, dtype=torch.bool)
     mask[:, :, 3] = False
-    output, lse = ChunkedAttention(4, 5).attend(query, keys, values, Sight(mask=mask))
+    output, lse = ChunkedAttention(4, 5).attend(query, keys, values, Visibility(mask=mask))
     assert (output[:, :, 3] == 0).all()
     assert (lse[:, :, 3] == -math.inf).all()
     whole, whole_lse = attend(query, keys, values)
@@ -120,7 +120,7 @@ def test_a_query_that_sees_nothing_weighs_nothing_and_has_no_nan_gradient():
 def test_half_precision_is_summed_in_single():
     query, keys, values = (x.bfloat16() for x in drawn(t=3000))
     output, lse = ChunkedAttention(4, 100).attend(query, keys, values)
-    exact, exact_lse = plain(query.float(), keys.float(), values.float())
+    exact, exact_lse = naive(query.float(), keys.float(), values.float())
     assert output.dtype == torch.bfloat16
     assert lse.dtype == torch.float32
     assert (output.float() - exact).abs().max() < 4e-3
@@ -139,7 +139,7 @@ def test_merging_parts_in_any_order_and_grouping_gives_the_whole(sizes, order, s
     total = sum(sizes) or 1
     sizes = sizes if sum(sizes) else [1]
     query, keys, values = drawn(seed, q=3, t=total)
-    whole, whole_lse = plain(query, keys, values)
+    whole, whole_lse = naive(query, keys, values)
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     parts = [
         attend(query, keys[:, :, end - size : end], values[:, :, end - size : end])
@@ -172,7 +172,7 @@ def test_shapes_that_do_not_fit_are_refused():
         attend(query[:, :5], keys, values)
     with pytest.raises(InvalidInput, match="expected query"):
         attend(query, keys, values[:, :, :3])
-    with pytest.raises(InvalidInput, match="chunks are"):
+    with pytest.raises(InvalidInput, match="chunks of"):
         ChunkedAttention(0)
     with pytest.raises(InvalidInput, match="one of each"):
         merge([query], [])

@@ -114,7 +114,7 @@ def test_an_erasure_that_is_killed_can_be_run_again_and_leaves_nothing(tmp_path)
             space = memory.space("ana")
             assert space.store.checks.integrity() == []
             assert space.count() in (2_000, 4_000)
-            assert space.store.checks.orphans() == 0
+            assert space.store.remains.orphans() == 0
     with Mnemos(tmp_path, embedder="none") as memory:
         space = memory.space("ana")
         doomed = [f"c{i}" for i in range(0, 4_000, 2)]

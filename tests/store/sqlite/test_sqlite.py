@@ -10,8 +10,9 @@ import pytest
 
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, ForeignFile, NewerFile, StoreCorrupt, StoreError
-from mnemos.store import DateRow, Entry, Filter, SqliteStore
 from mnemos.store.sqlite.schema import VERSION
+from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.values import DateRow, Entry, Filter
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -46,10 +47,10 @@ def test_every_field_of_a_cube_survives(store):
 
 
 def test_what_was_written_is_there_for_the_next_one_who_opens(store):
-    store.insert([entry(cube("a"), [1, 0])], store.model("m", "1", 2))
+    store.insert([entry(cube("a"), [1, 0])], store.vectors.model("m", "1", 2))
     other = SqliteStore(store.path, "s")
     assert other.get(["a"]).keys() == {"a"}
-    [row] = other.changes(0, other.model("m", "1", 2)).rows
+    [row] = other.changes(0, other.vectors.model("m", "1", 2)).rows
     assert (row.terms, row.vector.tolist()) == (("hello",), [1.0, 0.0])
 
 
@@ -97,7 +98,7 @@ def test_row_keys_are_never_used_again(store):
 
 def test_erasing_takes_versions_and_what_was_derived_and_leaves_no_bytes(store):
     secret = "xylophone-secret"
-    model = store.model("m", "1", 2)
+    model = store.vectors.model("m", "1", 2)
     date = DateRow(0, 1, secret, 0, 3, "day", True)
     store.insert([entry(cube("a", secret), [1, 0], (date,)), entry(cube("keep", "other", parents=()))], model)
     store.replace(entry(replace(cube("a", secret + " again"), version=2), [0, 1]), model)
@@ -106,7 +107,7 @@ def test_erasing_takes_versions_and_what_was_derived_and_leaves_no_bytes(store):
     assert sorted(store.erase(["a", "unknown"])) == ["a", "b", "c"]
     assert store.versions("a") == []
     assert store.stats()["versions"] == 1
-    assert store.checks.orphans() == 0
+    assert store.remains.orphans() == 0
     raw = b"".join(p.read_bytes() for p in store.path.parent.iterdir())
     assert secret.encode() not in raw
     assert b"other" in raw
@@ -163,15 +164,15 @@ def test_as_of_sees_the_version_believed_then(store):
 
 
 def test_vectors_belong_to_their_model(store):
-    old, new = store.model("m", "1", 2), store.model("m", "2", 3)
+    old, new = store.vectors.model("m", "1", 2), store.vectors.model("m", "2", 3)
     store.insert([entry(cube("a"), [1, 0]), entry(cube("b"), [0, 1])], old)
     assert [r.vector for r in store.changes(0, new).rows] == [None, None]
-    assert store.unembedded(new, limit=9) == [(1, "hello"), (2, "hello")]
-    store.put_vectors(new, [(1, np.ones(3, np.float16)), (99, np.ones(3, np.float16))])
-    assert store.unembedded(new, limit=9) == [(2, "hello")]
-    assert store.drop_other_models(new) == 2
+    assert store.vectors.missing(new, limit=9) == [(1, "hello"), (2, "hello")]
+    store.vectors.put(new, [(1, np.ones(3, np.float16)), (99, np.ones(3, np.float16))])
+    assert store.vectors.missing(new, limit=9) == [(2, "hello")]
+    assert store.vectors.drop_others(new) == 2
     assert [m["vectors"] for m in store.stats()["models"]] == [1]
-    assert store.checks.orphans() == 0
+    assert store.remains.orphans() == 0
 
 
 def test_the_file_is_private(store):
