@@ -1,4 +1,4 @@
-"""Generates docs/cli.md from the commands: `python -m mnemos.cli.document > docs/cli.md`."""
+"""Generates docs/reference/cli.md from the commands: `python -m mnemos.cli.document > docs/reference/cli.md`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHARED = {"--root", "--space", "--embedder", "--json", "--config", "--help"}  # 
 INTRO = """\
 # The command line
 
-<!-- generated from the commands by `python -m mnemos.cli.document > docs/cli.md` -->
+<!-- generated from the commands by `python -m mnemos.cli.document > docs/reference/cli.md` -->
 
 `mnemos COMMAND --help` prints the same. A time is a date (`2025-05-04`), a date with a time, or words such as
 `8 May 2023`. Results go to standard output, everything else to standard error; there are no colours if the output
@@ -26,7 +26,7 @@ cannot be understood, 130 interrupted. With `--json` an error is one JSON object
 `{"error": ..., "type": ...}`.
 
 `--root`, `--space`, `--embedder` and `--json` are accepted before or after the command; `--config` before it, and after
-`serve` and `config`. [operate.md](operate.md#settings) describes the file of settings and the environment variables.
+`serve` and `config`. [configuration.md](configuration.md) describes the file of settings and the environment variables.
 """
 
 
