@@ -27,7 +27,7 @@ def test_both_sides_count_in_standard_deviations(look):
             assert torch.allclose(score[row, head], torch.minimum(*sides), atol=1e-4)
 
 
-def test_padding_has_no_part_in_it(look):
+def test_padding_is_ignored(look):
     view, short = look(), look()
     view.entries.valid = torch.ones(2, 2, 12, dtype=torch.bool)
     view.entries.valid[:, :, :5] = False

@@ -1,4 +1,4 @@
-"""SCOPE: the prompt's part is frozen, the generated part has schedules of its own."""
+"""SCOPE: the prompt's part is frozen, and the generated part has its own schedules."""
 
 from __future__ import annotations
 
