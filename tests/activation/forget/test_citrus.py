@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from mnemos.activation import attached
 from mnemos.activation.forget.citrus import Citrus
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import ask
+from mnemos.bench.kv.answers import ask
 from mnemos.errors import InvalidInput
 
 

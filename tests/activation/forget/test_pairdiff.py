@@ -11,7 +11,7 @@ from mnemos.activation import MemoryCache, attached
 from mnemos.activation.forget.pairdiff import PairDiff
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import accuracy_in_turn
+from mnemos.bench.kv.answers import accuracy_in_turn
 
 
 def test_both_sides_count_in_standard_deviations(look):

@@ -14,7 +14,7 @@ from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_s
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import CacheMethod
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import accuracy
+from mnemos.bench.kv.answers import accuracy
 from mnemos.errors import InvalidInput
 
 
