@@ -146,8 +146,8 @@ def test_the_demo_can_be_kept_asked_again_and_drawn(run, tmp_path):
 def test_the_page_of_the_commands_is_current():
     from pathlib import Path
 
-    page = Path(__file__).parents[2] / "docs" / "cli.md"
-    assert page.read_text(encoding="utf-8") == render(), "run python -m mnemos.cli.document > docs/cli.md"
+    page = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+    assert page.read_text(encoding="utf-8") == render(), "run python -m mnemos.cli.document > docs/reference/cli.md"
 
 
 def test_a_reader_that_goes_away_is_no_error(run, tmp_path):

@@ -302,7 +302,7 @@ def test_without_the_extra_the_rest_works(monkeypatch, tmp_path):
 
 
 def test_the_guide_names_every_setting_and_its_variable(serve):
-    guide = (DOCS / "operate.md").read_text(encoding="utf-8")
+    guide = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
     for name in GENERAL:
         assert f"| `{name}` | `MNEMOS_{name.upper()}` |" in guide
     for name, field in serve.ServeSettings.model_fields.items():

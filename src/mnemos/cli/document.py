@@ -1,4 +1,4 @@
-"""docs/cli.md, made from the commands themselves: `python -m mnemos.cli.document > docs/cli.md`."""
+"""docs/reference/cli.md, made from the commands themselves: `python -m mnemos.cli.document > docs/reference/cli.md`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHARED = {"--root", "--space", "--embedder", "--json", "--config", "--help"}  # 
 INTRO = """\
 # The command line
 
-<!-- made by `python -m mnemos.cli.document > docs/cli.md` from the commands themselves -->
+<!-- made by `python -m mnemos.cli.document > docs/reference/cli.md` from the commands themselves -->
 
 `mnemos COMMAND --help` says all this too. A time is a date (`2025-05-04`), a date with a time, or words such as
 `8 May 2023`. Results go to standard output, everything else to standard error; there are no colours where the output
@@ -26,7 +26,7 @@ cannot be understood, 130 interrupted. With `--json` an error is one JSON object
 `{"error": ..., "type": ...}`.
 
 `--root`, `--space`, `--embedder` and `--json` may stand before or after the command; `--config` before it, and after
-`serve` and `config`. [operate.md](operate.md#settings) has the file of settings and the variables of the environment.
+`serve` and `config`. [configuration.md](configuration.md) has the file of settings and the variables of the environment.
 """
 
 
