@@ -1,4 +1,4 @@
-"""What a cache notes of the text: every token once, its surprise as soon as the model has told it, rows that move along."""
+"""The transcript of a cache: every token once, its surprise as soon as it is known, rows that move along."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import LlamaConfig, LlamaForCausalLM
-
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.plain import Plain
 
 
-class Wants:
-    """A store factory that wants to know the text."""
+class Reader:
+    """A store factory that reads the transcript."""
 
     needs_tokens = True
 
@@ -23,17 +21,13 @@ class Wants:
 
 
 @pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, pad_token_id=0,
-    )).eval()  # fmt: skip
+def model(make_llama):
+    return make_llama(2, 1, layers=2, width=32)
 
 
 @pytest.fixture(scope="module")
-def ids():
-    return torch.randint(3, 50, (2, 20), generator=torch.Generator().manual_seed(1))
+def ids(ids):
+    return ids[:, :20]
 
 
 @torch.no_grad()
@@ -44,7 +38,7 @@ def expected(model, ids):
 
 @torch.no_grad()
 def test_surprise_is_that_of_the_model_however_the_text_is_read(model, ids):
-    cache = MemoryCache(model, CacheMethod(store=Wants()))
+    cache = MemoryCache(model, CacheMethod(store=Reader()))
     read(model, ids[:, :12], cache, chunk=5)
     with attached(model):
         for t in range(12, 20):
@@ -56,7 +50,7 @@ def test_surprise_is_that_of_the_model_however_the_text_is_read(model, ids):
 
 @torch.no_grad()
 def test_a_prompt_of_which_only_the_last_logits_were_made_has_no_surprise(model, ids):
-    cache = MemoryCache(model, CacheMethod(store=Wants()))
+    cache = MemoryCache(model, CacheMethod(store=Reader()))
     with attached(model):
         told = model.generate(ids, past_key_values=cache, max_new_tokens=5, do_sample=False)
     assert torch.equal(cache.transcript.tokens, told[:, :24])
@@ -65,8 +59,8 @@ def test_a_prompt_of_which_only_the_last_logits_were_made_has_no_surprise(model,
 
 
 @torch.no_grad()
-def test_what_is_taken_back_and_rows_that_move_are_followed(model, ids):
-    cache = MemoryCache(model, CacheMethod(store=Wants()))
+def test_cropped_tokens_and_moved_rows_are_followed(model, ids):
+    cache = MemoryCache(model, CacheMethod(store=Reader()))
     read(model, ids, cache)
     cache.crop(-5)
     with attached(model):
@@ -81,7 +75,7 @@ def test_what_is_taken_back_and_rows_that_move_are_followed(model, ids):
 
 
 @torch.no_grad()
-def test_a_cache_that_does_not_ask_notes_nothing(model, ids):
+def test_a_method_that_does_not_ask_records_nothing(model, ids):
     cache = MemoryCache(model)
     read(model, ids, cache)
     assert cache.transcript.tokens is None
