@@ -6,8 +6,8 @@
 - Attendre: answer questions whose facts are told only later, by how long queries wait; and questions that come again,
   by which entries are evicted.
 
-The layers are trained once, in about half a minute, and kept beside the models of `train-models`. Contexts come from seeds
-on which nothing was chosen.
+The layers are trained once, in about half a minute, and kept beside the models of `train-models`. Contexts come from
+seeds on which nothing was chosen.
 """
 
 from __future__ import annotations

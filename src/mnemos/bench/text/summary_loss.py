@@ -29,17 +29,17 @@ OFTEN = 5  # mentions from which on a thing counts as frequent
 
 @dataclass(frozen=True)
 class Options:
-    """How much is told."""
+    """The size of the stream."""
 
     seed: int = 0  # seed of the texts
-    days: int = 42  # days that pass
-    sessions: int = 3  # sessions a day
-    turns: int = 14  # turns a session
+    days: int = 42  # days to simulate
+    sessions: int = 3  # sessions per day
+    turns: int = 14  # turns per session
     things: int = 600  # things that may be mentioned
 
 
 def table(result: Result) -> Rows:
-    """Return what each generation of summaries still mentions."""
+    """Return the things that each generation of summaries still mentions."""
     kept = result["kept"]
     kinds = list(next(iter(kept.values())))
     return [
