@@ -49,3 +49,11 @@ def small_masked():
     from mnemos.bench.kv import checkpoints, masked_lm
 
     return checkpoints.load(FIXTURES / "masked-0", lambda _: masked_lm.MaskedLM(masked_lm.TinyMaskedLM().shape))
+
+
+@pytest.fixture(scope="session")
+def trained_layer():
+    """A function that loads weights of mnemos.bench.kv.trained_layers by name into what another function builds."""
+    from mnemos.bench.kv import checkpoints
+
+    return lambda name, build: checkpoints.load(FIXTURES / name, lambda _: build()).model

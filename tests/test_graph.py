@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.facts import Link
-from mnemos.inspect.graph import EDGES, graph
+from mnemos.inspect.graph import EDGES
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 N = 14
@@ -64,7 +64,7 @@ def test_a_graph_is_bounded_and_both_ends_of_each_link_are_in_it(memory, pairs, 
     space = memory.space("here")
     link(space, [Link(f"here{a}", f"here{b}", k, 0.5) for a, b, k in pairs])
     centre = None if around is None else f"here{around}"
-    found = graph(space, around=centre, depth=depth, limit=limit, kind=kind)
+    found = space.inspect.graph(around=centre, depth=depth, limit=limit, kind=kind)
     names = [c.id for c in found.cubes]
     assert 1 <= len(names) == len(set(names)) <= limit
     assert len(found.links) <= EDGES * limit
@@ -84,7 +84,7 @@ def test_kept_links_between_the_cubes_shown_are_all_there(memory):
     space = memory.space("here")
     wanted = {("here0", "here2"), ("here2", "here4"), ("here4", "here0"), ("here4", "here6")}
     link(space, [Link(a, b, "similar", 0.5) for a, b in wanted])
-    found = graph(space, around="here0", kind="similar")
+    found = space.inspect.graph(around="here0", kind="similar")
     assert {(x.a, x.b) for x in found.links} == wanted - {("here4", "here6")}
 
 
@@ -93,17 +93,19 @@ def test_without_a_centre_it_starts_from_the_most_linked(memory):
     link(
         space, [Link("here3", f"here{i}", "similar", i / N) for i in range(4, N)] + [Link("here0", "here1", "similar")]
     )
-    found = graph(space, limit=4, kind="similar")
+    found = space.inspect.graph(limit=4, kind="similar")
     assert [c.id for c in found.cubes] == ["here3", "here13", "here12", "here11"]  # and the strongest of its links
     link(space, [])
-    assert [c.id for c in graph(space, limit=4, kind="similar").cubes] == ["here13"]  # the newest, where there are none
+    assert [c.id for c in space.inspect.graph(limit=4, kind="similar").cubes] == [
+        "here13"
+    ]  # the newest, where there are none
 
 
 def test_a_hub_does_not_make_it_large(memory):
     space = memory.space("hub")
     space.add_many([{"content": f"n{i}", "id": f"h{i}"} for i in range(400)], reconcile=False)
     space.store.links.put([Link("h0", f"h{i}", k, 0.5) for i in range(1, 400) for k in ("similar", "supports")], 1)
-    found = graph(space, around="h0", depth=3, limit=20)
+    found = space.inspect.graph(around="h0", depth=3, limit=20)
     assert (len(found.cubes), len(found.links)) == (20, 38)
 
 
@@ -112,7 +114,7 @@ def test_links_that_follow_from_the_rows_are_there_too(memory):
     space.add("I live in Porto.", speaker="Ana", session="a", at=T0, id="p")
     space.add("I love bread.", speaker="Ana", session="a", at=T0 + timedelta(hours=1), id="q")
     space.add("I moved to Faro.", speaker="Ana", session="b", at=T0 + timedelta(hours=2), id="r")
-    kinds = {(x.a, x.b, x.kind) for x in graph(space, around="p").links}
+    kinds = {(x.a, x.b, x.kind) for x in space.inspect.graph(around="p").links}
     assert ("q", "p", "follows") in kinds
     assert ("r", "p", "supersedes") in kinds
     assert ("p", "r", "same entity") in kinds
@@ -121,8 +123,8 @@ def test_links_that_follow_from_the_rows_are_there_too(memory):
 def test_what_is_out_of_range_or_elsewhere_is_refused(memory):
     space = memory.space("here")
     for options in ({"depth": 0}, {"depth": 4}, {"limit": 0}, {"limit": 201}):
-        with pytest.raises(InvalidInput, match="use a depth"):
-            graph(space, **options)
+        with pytest.raises(InvalidInput, match="expected a whole number from 1 to"):
+            space.inspect.graph(**options)
     with pytest.raises(NotFound):
-        graph(space, around="other0")
-    assert graph(memory.space("empty")).cubes == []
+        space.inspect.graph(around="other0")
+    assert memory.space("empty").inspect.graph().cubes == []

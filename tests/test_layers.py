@@ -32,59 +32,7 @@ SQL = re.compile(
 
 # What breaks a rule for a reason: rule -> what -> why. An entry that breaks nothing any longer fails the tests too.
 TODAY = "not mended yet"
-ALLOWED: dict[str, dict[str, str]] = {
-    "upward": {
-        "mnemos.inspect.fading -> mnemos.space": TODAY,
-        "mnemos.inspect.graph -> mnemos.space": TODAY,
-        "mnemos.store.sqlite.backup -> mnemos.system": TODAY,
-    },
-    "circles": {
-        "mnemos.store.sqlite.checks <-> mnemos.store.sqlite.store": TODAY,
-        "mnemos.store.sqlite.backup <-> mnemos.system": TODAY,
-    },
-    "stores_outside_store": {
-        "mnemos.bench.machine": TODAY,
-        "mnemos.bench.text.erasure": TODAY,
-        "mnemos.cli.read": TODAY,
-        "mnemos.cli.upkeep": TODAY,
-        "mnemos.guard.erasure": TODAY,
-        "mnemos.guard.quarantine": TODAY,
-        "mnemos.inspect.fading": TODAY,
-        "mnemos.inspect.graph": TODAY,
-        "mnemos.migrate.prefill": TODAY,
-        "mnemos.serve.access": TODAY,
-        "mnemos.serve.keys": TODAY,
-        "mnemos.serve.limits": TODAY,
-        "mnemos.serve.page_routes": TODAY,
-        "mnemos.space": TODAY,
-        "mnemos.system": TODAY,
-        "mnemos.text.add": TODAY,
-        "mnemos.text.consolidate.derive": TODAY,
-        "mnemos.text.consolidate.groups": TODAY,
-        "mnemos.text.consolidate.run": TODAY,
-        "mnemos.text.consolidate.runs": TODAY,
-        "mnemos.text.forget.policy": TODAY,
-        "mnemos.text.forget.strengthen": TODAY,
-        "mnemos.text.memory": TODAY,
-        "mnemos.text.recall.current": TODAY,
-        "mnemos.text.recall.facts": TODAY,
-        "mnemos.text.recall.known": TODAY,
-        "mnemos.text.recall.view": TODAY,
-        "mnemos.text.records": TODAY,
-        "mnemos.text.search": TODAY,
-        "mnemos.text.update.write": TODAY,
-        "mnemos.transfer.markdown": TODAY,
-    },
-    "long_files": {
-        "mnemos.space": TODAY,
-    },
-    "long_functions": {
-        "mnemos.cli.serve.serve": TODAY,
-    },
-    "duck_typing": {
-        "mnemos.store.sqlite.files": TODAY,
-    },
-}
+ALLOWED: dict[str, dict[str, str]] = {}
 
 
 def upward():

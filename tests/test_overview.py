@@ -12,7 +12,6 @@ from mnemos import Mnemos
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.inspect import fading
-from mnemos.store.sqlite.inspect import sizes
 from mnemos.text.forget.base import Histories
 from mnemos.text.forget.laws import LAWS, load_law
 from mnemos.text.forget.policy import Policy
@@ -66,7 +65,7 @@ def test_a_timeline_counts_every_cube_that_matches_once_and_where_it_belongs(mem
     space.add_many([{"content": "x", "at": at, "speaker": name} for at, name in rows], reconcile=False)
     matching = [at for at, name in rows if speaker in (None, name)]
     try:
-        found = fading.timeline(space, by=by, speaker=speaker)
+        found = space.inspect.timeline(by=by, speaker=speaker)
     except InvalidInput:
         days = [at.date() for at in matching]
         assert by in ("day", "week", "month", "year")
@@ -94,14 +93,14 @@ def test_a_timeline_starts_and_stops_by_when_things_happened_and_auto_takes_the_
     space.add_many(
         [{"content": f"the {d} of May 2020", "at": T0 + timedelta(days=d)} for d in range(1_000)], reconcile=False
     )
-    assert fading.timeline(space).by == "week"
-    assert fading.timeline(space, until=T0 + timedelta(days=400)).by == "day"
-    part = fading.timeline(space, by="day", since=T0 + timedelta(days=3), until=T0 + timedelta(days=5))
+    assert space.inspect.timeline().by == "week"
+    assert space.inspect.timeline(until=T0 + timedelta(days=400)).by == "day"
+    part = space.inspect.timeline(by="day", since=T0 + timedelta(days=3), until=T0 + timedelta(days=5))
     assert part.buckets == [(datetime(2024, 3, 4, tzinfo=UTC), 1), (datetime(2024, 3, 5, tzinfo=UTC), 1)]
     with pytest.raises(InvalidInput, match="1,000 buckets"):
-        fading.timeline(space, by="day")
+        space.inspect.timeline(by="day")
     with pytest.raises(InvalidInput, match="use day, week"):
-        fading.timeline(space, by="hour")
+        space.inspect.timeline(by="hour")
 
 
 def test_buckets_begin_where_calendars_say(space):
@@ -110,13 +109,13 @@ def test_buckets_begin_where_calendars_say(space):
     )
     recent = {"since": "2024-02-01"}
     starts = {
-        by: [s.date().isoformat() for s, _ in fading.timeline(space, by=by, **recent).buckets]
+        by: [s.date().isoformat() for s, _ in space.inspect.timeline(by=by, **recent).buckets]
         for by in ("week", "month")
     }
     assert starts == {"week": ["2024-02-26"], "month": ["2024-02-01", "2024-03-01"]}
-    before = fading.timeline(space, by="week", until="1970-01-01").buckets
+    before = space.inspect.timeline(by="week", until="1970-01-01").buckets
     assert [(s.date().isoformat(), n) for s, n in before] == [("1969-12-22", 1), ("1969-12-29", 1)]  # from Monday on
-    assert [s.year for s, _ in fading.timeline(space, by="century").buckets] == [1900, 2000]
+    assert [s.year for s, _ in space.inspect.timeline(by="century").buckets] == [1900, 2000]
 
 
 def test_a_timeline_as_of_a_moment_counts_what_was_believed_then(space, clock):
@@ -124,9 +123,9 @@ def test_a_timeline_as_of_a_moment_counts_what_was_believed_then(space, clock):
     clock.now = T0 + timedelta(days=1)
     space.update("a", at="2024-02-07")
     space.add("I was in Braga.", at="2024-02-08")
-    then = fading.timeline(space, by="day", as_of=T0)
+    then = space.inspect.timeline(by="day", as_of=T0)
     assert then.buckets == [(datetime(2024, 1, 5, tzinfo=UTC), 1)]
-    assert [n for _, n in fading.timeline(space, by="month").buckets] == [2]
+    assert [n for _, n in space.inspect.timeline(by="month").buckets] == [2]
 
 
 # -- the newest first
@@ -141,7 +140,7 @@ def test_pages_of_the_newest_are_the_list_backwards_while_cubes_are_added(memory
     expected = [c.id for c in space.cubes(speaker=speaker).items][::-1]
     found, cursor = [], None
     for _ in range(len(speakers) + 2):  # an end, should the cursor not move
-        page = fading.newest(space, limit=limit, cursor=cursor, speaker=speaker)
+        page = space.inspect.newest(limit=limit, cursor=cursor, speaker=speaker)
         assert len(page.items) == limit or page.next_cursor is None
         found += [c.id for c in page.items]
         if (cursor := page.next_cursor) is None:
@@ -166,11 +165,11 @@ def lives_of(cube):
 def test_a_curve_is_what_the_law_says(space, clock, law):
     space.add("apples and pears", id="a")
     clock.now += timedelta(days=4)
-    space.recalled(["a"])
+    space.text.recalled(["a"])
     space.flush()
     clock.now += timedelta(days=2)
     space.policy = Policy(law=law, min_retention=0.25)
-    found = fading.curve(space, "a", days=30)
+    found = space.inspect.curve("a", days=30)
     assert (found.law, found.floor, found.recalls) == (law, 0.25, [T0 + timedelta(days=4)])
     assert (len(found.points), found.points[0][0], found.points[-1][0]) == (
         120,
@@ -180,7 +179,7 @@ def test_a_curve_is_what_the_law_says(space, clock, law):
     cube, keep = space.get("a"), load_law(law).retention
     for at, strength in found.points:
         assert strength == pytest.approx(keep(lives_of(cube), to_micros(at) / DAY)[0], abs=1e-9)
-    assert found.now == found.points[0][1] == fading.strengths(space, [cube])[0]
+    assert found.now == found.points[0][1] == space.inspect.strengths([cube])[0]
     assert all(
         b - a == pytest.approx(30 / 119 * 86_400, abs=1e-5)
         for a, b in pairwise(at.timestamp() for at, _ in found.points)
@@ -189,11 +188,11 @@ def test_a_curve_is_what_the_law_says(space, clock, law):
 
 def test_a_curve_is_of_a_cube_that_is_there_and_of_days_to_come(space):
     with pytest.raises(NotFound):
-        fading.curve(space, "nobody")
+        space.inspect.curve("nobody")
     space.add("x", id="a")
     for days in (0, -1, 1e9):
         with pytest.raises(InvalidInput, match="days is"):
-            fading.curve(space, "a", days=days)
+            space.inspect.curve("a", days=days)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,7 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
     space.pin("c2")
     space.store.lives.set_strength([(1.0, 2, 0, to_micros(T0), "c3")])  # of the long term
     space.policy = policy
-    found, told = fading.due_soon(space, limit=100), space.apply_policy(preview=True)
+    found, told = space.inspect.due_soon(limit=100), space.apply_policy(preview=True)
     assert tuple(c.id for c, _ in found.archive) == told.archived
     assert tuple(c.id for c, _ in found.erase) == told.erased
     assert (found.archive_count, found.erase_count) == (len(told.archived), len(told.erased))
@@ -220,7 +219,7 @@ def test_fading_shows_what_fade_lets_go_of_and_then_the_weakest(space, clock, po
         strengths = [s for _, s in part]
         assert strengths == sorted(strengths)
         assert strengths == [pytest.approx(law.retention(lives_of(c), now)[0]) for c, _ in part]
-    few = fading.due_soon(space, limit=2)
+    few = space.inspect.due_soon(limit=2)
     assert few.next == found.next[:2]
     assert (few.archive, few.erase) == (found.archive[:2], found.erase[:2])
     assert few.archive_count == len(told.archived)
@@ -252,9 +251,9 @@ def test_sizes_are_those_of_what_is_stored(tmp_path):
         space = memory.space("a[b]*")
         space.add("Água é vida.", id="a", reconcile=False)
         space.add("Bread", kind="note", id="b", reconcile=False)
-        assert sizes(space.store).versions == 0
+        assert space.inspect.sizes().versions == 0
         space.update("a", content="Vinho é vida.")
-        found = sizes(space.store)
+        found = space.inspect.sizes()
         assert found.forms == [("text", "note", 1, 5), ("text", "turn", 1, len("Vinho é vida.".encode()))]
         assert found.versions == len("Água é vida.".encode())
         assert found.vectors == 3 * 2 * memory.embedder.dimension

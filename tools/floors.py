@@ -48,7 +48,16 @@ FLOORS = (
         "data without behaviour, and names",
     ),
 )
-TEXT_VERBS = ("add", "search", "revise", "records", "upkeep", "system", "systems")  # they compose the rooms of text/
+TEXT_VERBS = (
+    "add",
+    "search",
+    "read",
+    "revise",
+    "records",
+    "upkeep",
+    "system",
+    "systems",
+)  # they compose the rooms of text/
 STORES = ("sqlite", "postgres")  # in store/: nobody outside store/ names them
 
 

@@ -1,9 +1,33 @@
 """Mnemos: a memory operating system for AI agents and language models."""
 
 from mnemos.cube import Hit, MemCube, Page, SessionHit
-from mnemos.errors import MnemosError
+from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreError
+from mnemos.facts import Decision, Fact, KnownFact, Link
+from mnemos.guard.erasure import Receipt
 from mnemos.space import Space
 from mnemos.system import Mnemos
+from mnemos.text.forget.policy import Policy
+from mnemos.text.recall.filters import Filters
 
 __version__ = "0.1.0"
-__all__ = ["Hit", "MemCube", "Mnemos", "MnemosError", "Page", "SessionHit", "Space", "__version__"]
+__all__ = [
+    "Conflict",
+    "Decision",
+    "Fact",
+    "Filters",
+    "Hit",
+    "InvalidInput",
+    "KnownFact",
+    "Link",
+    "MemCube",
+    "Mnemos",
+    "MnemosError",
+    "NotFound",
+    "Page",
+    "Policy",
+    "Receipt",
+    "SessionHit",
+    "Space",
+    "StoreError",
+    "__version__",
+]

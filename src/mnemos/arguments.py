@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mnemos.errors import InvalidInput
@@ -16,10 +16,30 @@ def check_text(value: Any, name: str) -> str:
     return value
 
 
-def check_count(value: Any, name: str, least: int = 1) -> int:
-    """Return a whole number of `least` or more. Raises InvalidInput for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInput(f"{name} is {value!r:.60}, expected a whole number of {least} or more.")
+def check_optional(value: Any, name: str) -> str | None:
+    """Return a string or None. Raises InvalidInput for anything else."""
+    return None if value is None else check_text(value, name)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """Return True or False. Raises InvalidInput for anything else."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name} is {value!r:.60}, expected True or False.")
+    return value
+
+
+def check_count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number from `least` to `most`. Raises InvalidInput for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise InvalidInput(f"{name} is {value!r:.60}, expected a whole number {bounds}.")
+    return value
+
+
+def check_number(value: Any, name: str) -> float:
+    """Return a number. Raises InvalidInput for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(f"{name} is {value!r:.60}, expected a number.")
     return value
 
 
@@ -27,9 +47,16 @@ def check_texts(values: Any, name: str) -> Sequence[str]:
     """Return a list or tuple of strings. Raises InvalidInput for anything else, a lone string above all."""
     if isinstance(values, str):
         raise InvalidInput(f"{name} is the string {values!r:.60}, expected a list of strings: pass [{values!r:.60}].")
-    if not isinstance(values, Iterable) or isinstance(values, bytes):
+    if not isinstance(values, Iterable) or isinstance(values, bytes | Mapping):
         raise InvalidInput(f"{name} is {values!r:.60}, expected a list of strings.")
     return [check_text(value, f"{name}[{i}]") for i, value in enumerate(values)]
+
+
+def check_list(values: Any, name: str, of: str = "dicts") -> Iterable[Any]:
+    """Return an iterable whose items are not checked. Raises InvalidInput for anything else, a lone string or dict above all."""
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | Mapping):
+        raise InvalidInput(f"{name} is {values!r:.60}, expected a list of {of}.")
+    return values
 
 
 def closest(name: str, known: Iterable[str]) -> str:

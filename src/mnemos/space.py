@@ -3,128 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
-from mnemos.arguments import check_count
-from mnemos.cube import Hit, MemCube, Page, SessionHit, from_micros
-from mnemos.embed import Embedder
+from mnemos.arguments import check_count, check_flag, check_list, check_optional, check_text, check_texts
+from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
-from mnemos.guard.erasure import Receipt, choose, erase
-from mnemos.reason.base import Reasoner
-from mnemos.reason.rules import RuleReasoner
-from mnemos.store.sqlite.store import SqliteStore
-from mnemos.text import records, revise, upkeep
+from mnemos.text import revise
 from mnemos.text.add import add
-from mnemos.text.consolidate.run import LIMIT, consolidate
-from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.encode.entries import Progress
-from mnemos.text.encode.messages import clean, moment, to_draft
-from mnemos.text.forget.base import Law
-from mnemos.text.forget.policy import Forgotten, Policy, apply_policy, archive
-from mnemos.text.forget.strengthen import Recalls
+from mnemos.text.encode.messages import moment, to_draft
+from mnemos.text.forget.policy import Forgotten, apply_policy, archive
 from mnemos.text.memory import TextMemory
-from mnemos.text.recall.facts import known_facts
-from mnemos.text.recall.filters import Filters, Time, chosen, make_filter
+from mnemos.text.read import cubes, pick, stats
+from mnemos.text.recall.facts import known_facts, known_links
+from mnemos.text.recall.filters import Filters, Time, chosen
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
-from mnemos.text.recall.view import CurrentView
-from mnemos.text.search import search, search_sessions
+from mnemos.text.search import context, search, search_sessions, withheld
 
 if TYPE_CHECKING:
+    from mnemos.guard.erasure import Receipt
+    from mnemos.inspect.inspector import Inspector
     from mnemos.migrate.base import Activated, Mode, Render
     from mnemos.migrate.prefill import PrefillCache
+    from mnemos.store.audit import AuditEntry
+    from mnemos.text.consolidate.runs import Consolidation
+    from mnemos.text.upkeep import Checkup
 
 
 class Space:
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
-    Safe among threads and processes: a write is durable when it returns, and the next search of any process sees it.
+    The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds the keys and
+    values that models have computed of cubes, and `inspect` shows the space as a whole.
+
+    Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it.
     The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
     """
 
-    def __init__(
-        self,
-        name: str,
-        store: SqliteStore,
-        embedder: Embedder | None,
-        clock: Callable[[], datetime],
-        reasoner: Reasoner | None = None,
-    ) -> None:
-        self.text = TextMemory(name, store, embedder, clock, reasoner)
+    # settings, stored in the space: assign to change them
+    policy = TextMemory.policy  # a `Policy`: which cubes are archived and erased, and by which law
+    trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
+    secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
+
+    def __init__(self, text: TextMemory) -> None:
+        self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
         self._activations: PrefillCache | None = None
 
-    @property
-    def name(self) -> str:
-        """The name of the space."""
-        return self.text.name
-
-    @property
-    def store(self) -> SqliteStore:
-        """Where the cubes live."""
-        return self.text.store
-
-    @property
-    def embedder(self) -> Embedder | None:
-        """What turns text into vectors; None for words only."""
-        return self.text.embedder
-
-    @property
-    def clock(self) -> Callable[[], datetime]:
-        """What tells the time."""
-        return self.text.clock
-
-    @property
-    def view(self) -> CurrentView:
-        """The view that is searched."""
-        return self.text.view
-
-    @property
-    def recalls(self) -> Recalls:
-        """Recalls that are not yet on the disk."""
-        return self.text.recalls
-
-    @property
-    def rules(self) -> RuleReasoner:
-        """The judgements by rules."""
-        return self.text.rules
-
-    @property
-    def reasoner(self) -> Reasoner:
-        """Who judges: the rules, or a model."""
-        return self.text.reasoner
-
-    @property
-    def policy(self) -> Policy:
-        """What this space lets go of, and by which law; kept in the file. Assign a `Policy` to change it."""
-        return self.text.policy
-
-    @policy.setter
-    def policy(self, value: Policy) -> None:
-        self.text.policy = value
-
-    @property
-    def trust(self) -> Mapping[str, int]:
-        """Tiers of trust by source (`fnmatch` patterns): 0 untrusted, 1 normal, 2 trusted; assign to change them.
-
-        Without a rule, sources on the web, in e-mail and in tools' answers are untrusted.
-        """
-        return self.text.trust
-
-    @trust.setter
-    def trust(self, value: Mapping[str, int]) -> None:
-        self.text.trust = value
-
-    @property
-    def secrets(self) -> str:
-        """What is done with keys, tokens and card numbers in new texts: "redact" (the default), "refuse" or "keep"."""
-        return self.text.secrets
-
-    @secrets.setter
-    def secrets(self, value: str) -> None:
-        self.text.secrets = value
-
-    # -- encode
+    # -- add
 
     def add(
         self,
@@ -140,12 +66,12 @@ class Space:
         id: str | None = None,
         reconcile: bool = True,
     ) -> MemCube:
-        """Store one text and return its cube; it is on the disk when this returns.
+        """Store one text and return its cube; it is on disk when this returns.
 
-        `at` is when it happened (default: now); relative dates in the text are resolved against it. What it states
-        is compared with what is known (see `decisions`): it may supersede other cubes, and, when it has no session, id
-        or metadata of its own, it may only confirm or refine a cube, which is then returned. `reconcile=False` appends.
-        One embedding and one commit: some 5 ms. Raises InvalidInput (nothing stored) or StoreError.
+        `at` is when it happened (default: now); relative dates in the text are resolved against it. The facts it states
+        are compared with known ones (see `decisions`): it may supersede other cubes, and, if it has no session, id or
+        metadata of its own, it may only confirm or refine a cube, which is then returned. `reconcile=False` only appends.
+        One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
             "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
@@ -158,20 +84,15 @@ class Space:
     ) -> list[MemCube]:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
-        A message is a dict with `content` and any keyword of `add`, or one of the shapes of chat APIs
-        (role/content/name/timestamp). One with an `id` that is already there with the same content is
-        not written again: the cube that is there is returned. `progress` is called with the number of texts
-        embedded since the last call. Raises InvalidInput naming the message, or Conflict when an id is
-        taken by other content; nothing is stored then.
+        A message is a dict with `content` and any keyword of `add`, or has one of the shapes of chat APIs
+        (role/content/name/timestamp). A message whose `id` is already stored with the same content is not written again:
+        the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
+        InvalidInput, which names the message, or Conflict if an id has other content; nothing was stored then.
         """
-        drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(messages)]
+        drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(check_list(messages, "messages"))]
         return add(self.text, drafts, progress, reconcile)
 
-    def model_key(self) -> int | None:
-        """Return the number of the embedder in the store."""
-        return self.text.model_key()
-
-    # -- recall
+    # -- search
 
     def search(
         self,
@@ -184,21 +105,17 @@ class Space:
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
 
-        Takes the filters of `Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at that
-        moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words of
-        the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say something
-        else; `include_superseded` finds them too (default: when the question asks for the past, "used to").
-        Episodes, summaries and profiles are found by `kind=`, or with `include_derived` beside the originals.
+        Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at
+        that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words
+        of the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say
+        something else; `include_superseded` finds them too (default: if the question asks for the past, "used to").
+        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
         Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
         return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
-
-    def recalled(self, ids: Sequence[str]) -> None:
-        """Count cubes as recalled together, now: the law of the space makes them stronger."""
-        self.text.recalled(ids)
 
     def search_sessions(
         self,
@@ -228,46 +145,30 @@ class Space:
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
-        The block says that it is data; nothing stored can close it early. With `quarantine` cubes from untrusted
-        sources (see `trust`) stay out when they look like orders to the agent, or when better sources contradict them.
-        `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters of
-        `search`.
+        The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted
+        sources (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict
+        them. `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters
+        of `search`.
         """
-        from mnemos.text.recall.context import pack
-
-        found = search(self.text, question, k, filters, asked_at, "hybrid")
-        if quarantine and (bad := self.quarantined(question, [hit for _, hit in found])):
-            found = [row for row in found if row[1].cube.id not in bad]
-        return pack(found, self.store.dates([key for key, _ in found]), tokens, count)
+        return context(self.text, question, tokens, k, filters, count=count, asked_at=asked_at, quarantine=quarantine)
 
     def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
-        """Return the ids of the cubes that `context` would leave out for a question, with the reason; or of those `found`."""
-        from mnemos.guard.quarantine import quarantined
+        """Return the cubes that `context` would withhold for a question, or those of `found`: id -> reason."""
+        return withheld(self.text, question, self.search(question, 40) if found is None else found)
 
-        hits = [hit for _, hit in search(self.text, question, 40, {}, None, "hybrid")] if found is None else found
-        return quarantined(self.store, self.trust, hits, clean(question), self.clock())
-
-    # -- look
+    # -- read
 
     def get(self, cube_id: str) -> MemCube:
         """Return the current version of a cube. Raises NotFound."""
-        cube = self.store.get([cube_id]).get(cube_id)
-        if cube is None:
-            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}.")
-        return cube
+        return self.text.get(check_text(cube_id, "cube_id"))
 
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
-        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and give its `.next_cursor` as
+        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor` as
         `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
-        check_count(limit, "limit")
-        after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
-        rows = self.store.select(make_filter(**filters), after=after, limit=limit + 1)
-        items = [cube for _, cube in rows[:limit]]
-        following = rows[limit - 1][0] if len(rows) > limit else None
-        return Page(items, following, lambda at: self.cubes(limit=limit, cursor=at, **filters))
+        return cubes(self.text, limit, cursor, filters)
 
     def count(self) -> int:
         """Return the number of current cubes."""
@@ -275,100 +176,7 @@ class Space:
 
     def history(self, cube_id: str) -> Sequence[MemCube]:
         """Return all versions of a cube, oldest first. Raises NotFound."""
-        return self.text.history(cube_id)
-
-    def stats(self) -> dict[str, Any]:
-        """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""
-        stats = {"space": self.name, **self.store.stats()}
-        for name in ("first_at", "last_at"):
-            stats[name] = None if stats[name] is None else from_micros(stats[name]).isoformat()
-        e = self.embedder
-        stats["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
-        stats["reasoner"] = getattr(self.reasoner, "stats", dict)() | {"name": self.reasoner.name}
-        return stats | {"index_bytes": self.view.nbytes}
-
-    # -- update and forget
-
-    def update(self, cube_id: str, **changes: Any) -> MemCube:
-        """Write the next version of a cube and return it; the earlier ones stay in `history`.
-
-        `changes` are any of content, at, session, speaker, role, source, kind, metadata (replaced as a whole),
-        valid_from, valid_to. Raises NotFound, InvalidInput when there is nothing to change, and Conflict
-        when somebody else updated the cube meanwhile.
-        """
-        return revise.update(self.text, cube_id, changes)
-
-    def rollback(self, cube_id: str, version: int) -> MemCube:
-        """Make an earlier version of a cube its newest one and return it; nothing is lost. Raises NotFound."""
-        return revise.rollback(self.text, cube_id, version)
-
-    def delete(self, cube_id: str) -> Sequence[str]:
-        """Remove a cube for good: all its versions, its words, its vectors, and every cube derived from it.
-
-        The bytes are overwritten in the file. Returns the ids removed. Raises NotFound.
-        """
-        removed = self.store.erase([cube_id])
-        if not removed:
-            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
-        self.view.drop()  # what was erased shall not stay in RAM either
-        return removed
-
-    def forget(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
-    ) -> Receipt:
-        """Remove what was chosen, and all that was derived from it, and prove it: rows and raw bytes are searched.
-
-        Choose by `ids`; by `query` (cubes whose text has all its content words) and/or the filters of `search`;
-        or `everything`. See `forget_preview` for what would go. An import does not bring erased ids back. Raises
-        InvalidInput when nothing in particular is chosen, and NotFound when nothing matches.
-        """
-        chosen_by, cubes = choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))
-        if not cubes:
-            raise NotFound(f"nothing in space {self.name!r} matches; nothing was removed.")
-        asked = len(self.store.get(ids)) if ids else len(cubes)
-        receipt = erase(self.store, chosen_by, cubes, asked, self.clock())
-        self.view.drop()  # what was erased shall not stay in RAM either
-        return receipt
-
-    def forget_preview(
-        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
-    ) -> Sequence[MemCube]:
-        """Return the cubes that `forget` with the same arguments would remove; removes nothing."""
-        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
-
-    # -- the life of memories
-
-    @property
-    def law(self) -> Law:
-        """The law by which memories are strengthened and forgotten."""
-        return self.text.law
-
-    def consolidate(self, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
-        """Sum up sessions, days and weeks, profile, link, promote what is hot and let go of what is stale.
-
-        Run it nightly or whenever it is quiet. It may be stopped at any time; a second run with nothing new does
-        nothing. See `text.consolidate.run`.
-        """
-        return consolidate(self.text, limit=limit, progress=progress)
-
-    def apply_policy(self, *, preview: bool = False) -> Forgotten:
-        """Archive and erase what the policy lets go of, or only say what; `consolidate` does so too."""
-        done = apply_policy(self.store, self.policy, self.clock(), preview=preview)
-        if done.erased and not preview:
-            self.view.drop()
-        return done
-
-    def pin(self, cube_id: str, *, on: bool = True) -> None:
-        """Keep a cube from being let go of (`on=False`: no longer). Raises NotFound."""
-        self.store.lives.pin(cube_id, on)
-
-    def archive(self, ids: Sequence[str]) -> Sequence[str]:
-        """Take cubes out of search; `unarchive` brings them back. Returns the ids that changed."""
-        return archive(self.store, ids)
-
-    def unarchive(self, ids: Sequence[str]) -> Sequence[str]:
-        """Bring archived cubes back into search. Returns the ids that changed."""
-        return archive(self.store, ids, back=True)
+        return self.text.history(check_text(cube_id, "cube_id"))
 
     def facts(
         self,
@@ -379,30 +187,128 @@ class Space:
         true_at: Time = None,
         ended: bool = False,
     ) -> Sequence[KnownFact]:
-        """Return what cubes state, oldest first: what holds now, or as believed at `as_of`; with `ended` also what held.
+        """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`; with `ended` past ones too.
 
-        `true_at` asks for what was true at a moment, as far as is known now (or was known at `as_of`).
-        "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared as they are kept.
+        `true_at` asks what was true at a moment, as far as is known now (or was known at `as_of`).
+        "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared in their stored form.
         """
         times = moment(as_of, "as_of"), moment(true_at, "true_at")
-        return known_facts(self.store, subject, attribute, *times, ended=ended)
+        return known_facts(self.store, subject, attribute, *times, ended=check_flag(ended, "ended"))
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
-        """Return what was decided about new statements and why, oldest first; plain additions are not recorded."""
-        return self.store.decisions.find(cube_id, limit=limit)
+        """Return the decisions about new statements and their reasons, oldest first; plain additions are not recorded."""
+        return self.store.decisions.find(check_optional(cube_id, "cube_id"), limit=check_count(limit, "limit"))
 
     def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
-        """Return the links from and to a cube, or all that are kept; see `facts.Link` for the kinds.
+        """Return the links from and to a cube, or all stored ones; see `mnemos.Link` for the kinds.
 
         With a cube also those that follow from the rows: derived from, follows, same entity.
         """
-        links = self.store.links
-        found = links.find(kind=kind) if cube_id is None else links.find([cube_id]) + links.implied(cube_id)
-        return [link for link in found if kind in (None, link.kind)]
+        return known_links(self.store, cube_id, kind)
 
-    def flush(self) -> int:
-        """Write the recalls that are in RAM only; return how many cubes changed."""
-        return self.text.flush() + (0 if self._activations is None else self._activations.flush())
+    # -- update and forget
+
+    def update(self, cube_id: str, **changes: Any) -> MemCube:
+        """Write the next version of a cube and return it; `history` keeps the earlier ones.
+
+        `changes` are any of content, at, session, speaker, role, source, kind, metadata (replaced as a whole),
+        valid_from, valid_to. Raises NotFound, InvalidInput if nothing would change, and Conflict if the cube was
+        updated concurrently.
+        """
+        return revise.update(self.text, check_text(cube_id, "cube_id"), changes)
+
+    def rollback(self, cube_id: str, version: int) -> MemCube:
+        """Write an earlier version of a cube again as its newest one and return it. Raises NotFound."""
+        return revise.rollback(self.text, check_text(cube_id, "cube_id"), check_count(version, "version"))
+
+    def delete(self, cube_id: str) -> Sequence[str]:
+        """Erase a cube: all its versions, words and vectors, and every cube derived from it.
+
+        The bytes are overwritten in the file. Returns the ids erased. Raises NotFound.
+        """
+        removed = self.store.erase([check_text(cube_id, "cube_id")])
+        if not removed:
+            raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
+        return removed
+
+    def forget(
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
+    ) -> Receipt:
+        """Erase the chosen cubes and everything derived from them, and prove it: rows and raw bytes are searched.
+
+        Choose by `ids`; by `query` (cubes whose text has all its content words) and/or the filters of `search`;
+        or `everything`. `forget_preview` shows what would be erased. An import does not bring erased ids back. Raises
+        InvalidInput if nothing in particular is chosen, and NotFound if nothing matches.
+        """
+        from mnemos.guard.erasure import forget
+
+        return forget(self.store, ids, query, everything, chosen(filters), self.clock())
+
+    def forget_preview(
+        self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
+    ) -> Sequence[MemCube]:
+        """Return the cubes that `forget` with the same arguments would erase; erases nothing."""
+        from mnemos.guard.erasure import choose
+
+        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
+
+    def verify(self, receipt: Receipt) -> list[str]:
+        """Search rows and raw bytes again for what a receipt says was erased; return what was found, normally nothing."""
+        from mnemos.guard.erasure import verify
+
+        return verify(self.store, receipt)
+
+    # -- lifecycle
+
+    def consolidate(self, *, limit: int | None = None, progress: Progress | None = None) -> Consolidation:
+        """Summarise sessions, days and weeks, write profiles, link, promote hot cubes and apply the policy.
+
+        Run it nightly or whenever it is quiet; `limit` is the most derived cubes that it writes (default 2,000). It may be
+        killed at any time, and a second run with nothing new does nothing. See `text.consolidate.run`.
+        """
+        from mnemos.text.consolidate.run import LIMIT, consolidate
+
+        return consolidate(self.text, limit=LIMIT if limit is None else check_count(limit, "limit"), progress=progress)
+
+    def apply_policy(self, *, preview: bool = False) -> Forgotten:
+        """Archive and erase the cubes that the policy names, or with `preview` only return them; `consolidate` does so too."""
+        return apply_policy(self.store, self.policy, self.clock(), preview=check_flag(preview, "preview"))
+
+    def pin(self, cube_id: str) -> None:
+        """Exempt a cube from the policy: it is neither archived nor erased by it. Raises NotFound."""
+        self.store.lives.pin(check_text(cube_id, "cube_id"), True)
+
+    def unpin(self, cube_id: str) -> None:
+        """Let the policy apply to a pinned cube again. Raises NotFound."""
+        self.store.lives.pin(check_text(cube_id, "cube_id"), False)
+
+    def archive(self, ids: Sequence[str]) -> Sequence[str]:
+        """Take cubes out of search; `unarchive` brings them back. Returns the ids that changed."""
+        return archive(self.store, check_texts(ids, "ids"))
+
+    def unarchive(self, ids: Sequence[str]) -> Sequence[str]:
+        """Bring archived cubes back into search. Returns the ids that changed."""
+        return archive(self.store, check_texts(ids, "ids"), back=True)
+
+    def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]:
+        """Return entries of the audit log with an index above `after`, oldest first: who did what, and when."""
+        return self.store.audit.entries(after=check_count(after, "after", 0), limit=check_count(limit, "limit"))
+
+    def verify_audit(self, head: str | None = None) -> tuple[int, list[str]]:
+        """Recompute the hash chain of the audit log; return the number of entries and what is wrong, normally nothing.
+
+        `head` is the `chain` of an earlier entry, which must still be there. About 300,000 entries a second.
+        """
+        return self.store.audit.verify(check_optional(head, "head"))
+
+    # -- other views and forms
+
+    @property
+    def inspect(self) -> Inspector:
+        """The space seen as a whole: timeline, graph, retention of cubes, sizes, past consolidations."""
+        from mnemos.inspect.inspector import Inspector
+
+        return Inspector(self.text)
 
     @property
     def activations(self) -> PrefillCache:
@@ -411,7 +317,6 @@ class Space:
             from mnemos.migrate.prefill import PrefillCache
 
             self._activations = PrefillCache(self.store, self.clock)
-            self.view.on_drop = self._activations.free_ram
         return self._activations
 
     def activate(
@@ -423,7 +328,7 @@ class Space:
         mode: Mode = "exact",
         k: int = 10,
         render: Render | None = None,
-        **filters: Any,
+        **filters: Unpack[Filters],
     ) -> Activated:
         """Return cubes as a prefix that a transformer has already read; it costs no prefill where it was computed before.
 
@@ -433,37 +338,48 @@ class Space:
         """
         from mnemos.migrate.pieces import render as to_line
 
-        if isinstance(what, str):
-            cubes = sorted((hit.cube for hit in self.search(what, k, **filters)), key=lambda cube: (cube.at, cube.id))
-        else:
-            ids = [item if isinstance(item, str) else item.id for item in what]
-            existing = self.store.get(ids)
-            if missing := [cube_id for cube_id in ids if cube_id not in existing]:
-                raise NotFound(f"there is no cube {missing[0]!r} in space {self.name!r}.")
-            cubes = [existing[cube_id] for cube_id in ids]
-        return self.activations.activate(cubes, model, tokenizer, mode=mode, render=render or to_line)
+        picked = pick(self.text, what, k, filters)
+        return self.activations.activate(picked, model, tokenizer, mode=mode, render=render or to_line)
 
     # -- upkeep
 
-    def reindex(self, progress: Progress | None = None) -> int:
-        """Compute the vectors that the current embedder has not made; see `upkeep.reindex`."""
-        return upkeep.reindex(self.text, progress)
+    def stats(self) -> dict[str, Any]:
+        """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""
+        return stats(self.text)
 
-    def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> upkeep.Checkup:
-        """Check the file, and with `repair` recompute what is damaged from the rows; see `upkeep.doctor`."""
-        return upkeep.doctor(self.text, repair=repair, progress=progress)
+    def reindex(self, progress: Progress | None = None) -> int:
+        """Compute the vectors that are missing under the current embedder; see `text.upkeep.reindex`."""
+        from mnemos.text.upkeep import reindex
+
+        return reindex(self.text, progress)
+
+    def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
+        """Check the file, and with `repair` recompute what is damaged from the rows; see `text.upkeep.doctor`."""
+        from mnemos.text.upkeep import doctor
+
+        return doctor(self.text, repair=repair, progress=progress)
 
     def dump(self) -> Iterator[dict[str, Any]]:
-        """Yield every cube with its versions, for an archive; see `records.dump`."""
-        return records.dump(self.text)
+        """Yield every cube with its versions, for an archive; see `text.records.dump`."""
+        from mnemos.text.records import dump
+
+        return dump(self.text)
 
     def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
-        """Write what `dump` yielded; return (added, skipped); see `records.restore`."""
-        return records.restore(self.text, rows, progress)
+        """Write what `dump` yielded; return the numbers of cubes added and skipped; see `text.records.restore`."""
+        from mnemos.text.records import restore
+
+        return restore(self.text, check_list(rows, "rows"), progress)
+
+    def flush(self) -> int:
+        """Persist recall counts that are not yet on disk; return the number of cubes updated."""
+        return self.text.flush() + (0 if self._activations is None else self._activations.flush())
 
     def close(self) -> None:
-        """Write what is in RAM only (recalls), close the file and free the RAM of the index."""
+        """Persist recall counts, close the file and free the memory of the index."""
         if not self.store.closed:
             self.flush()
         self.store.close()
-        self.view.drop()
+        self.text.view.drop()
+        if self._activations is not None:
+            self._activations.free_ram()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Unpack
 
+from mnemos.arguments import check_text, check_texts
 from mnemos.cube import Hit, utc_now
 from mnemos.embed import Embedder, load
-from mnemos.errors import InvalidInput, NotFound, StoreError
+from mnemos.errors import InvalidInput, NotFound
 from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
-from mnemos.store.blobs import Blobs
-from mnemos.store.sqlite.connection import space_name
-from mnemos.store.sqlite.names import SUFFIX, file_name
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.open import open_root
+from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
@@ -59,21 +59,13 @@ class Mnemos:
         self.reasoner = load_reasoner(reasoner)
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
         self._spaces: dict[str, Space] = {}
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"cannot use {self.root} as the root ({error.strerror}). Give a folder that you may write to."
-            ) from error
+        self.stores = open_root(self.root, self.actor, self.clock)
 
     def space(self, name: str) -> Space:
         """Return the space of this name, made on first use. Costs a file open the first time."""
-        if name not in self._spaces:
-            store = SqliteStore(self.root / file_name(name), name, actor=self.actor, clock=self.clock)
-            if (found := store.meta("space")) != name:
-                store.close()
-                raise StoreError(f"{store.path} holds the space {found!r}, not {name!r}. Rename the file back.")
-            self._spaces[name] = Space(name, store, self.embedder, self.clock, self.reasoner)
+        if check_text(name, "name") not in self._spaces:
+            store = self.stores.open(name)
+            self._spaces[name] = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner))
         return self._spaces[name]
 
     def spaces(self) -> list[str]:
@@ -81,10 +73,13 @@ class Mnemos:
 
         A file that cannot be read is left out with a warning that names it.
         """
-        return sorted(name for path in self.root.glob("*" + SUFFIX) if (name := space_name(path)) is not None)
+        found = self.stores.inventory()
+        for problem in (space.problem for space in found if space.name is None):
+            warnings.warn(problem, stacklevel=2)
+        return sorted(space.name for space in found if space.name is not None)
 
     def __contains__(self, name: str) -> bool:
-        return (self.root / file_name(name)).exists()
+        return self.stores.exists(name)
 
     def existing(self, name: str) -> Space:
         """Return a space that is there. Raises NotFound for one that is not."""
@@ -98,35 +93,27 @@ class Mnemos:
             space.close()
 
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
-        """Copy a space, in use or not, to a file or into a folder; see `mnemos.store.sqlite.backup`."""
-        from mnemos.store.sqlite.backup import backup
+        """Copy a space, in use or not, to a file or into a folder; return the file. Others may use it during that.
 
-        return backup(self, name, Path(path))
+        The copy is the space as it is at one moment. Raises NotFound, and InvalidInput when the file exists already.
+        """
+        self.existing(name).flush()
+        return self.stores.backup(name, Path(path))
 
     def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
-        """Put a backup back and return the space; see `mnemos.store.sqlite.backup`."""
-        from mnemos.store.sqlite.backup import restore
+        """Put a backup back, under its own name or another one, and return the space. The backup is checked first.
 
-        return self.space(restore(self, Path(path), name=name, replace=replace))
+        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict when there is a
+        space of this name: it is left alone unless `replace`.
+        """
+        return self.space(self.stores.restore(Path(path), name=name, replace=replace, release=self.release))
 
     def remove(self, name: str) -> None:
-        """Remove a space and everything in it: its file is overwritten with zeros and deleted.
-
-        Raises NotFound when there is no such space.
-        """
-        path = self.root / file_name(name)
-        if not path.exists():
+        """Remove a space and everything in it: its files are overwritten with zeros and deleted. Raises NotFound."""
+        if name not in self:
             raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
-        if (space := self._spaces.pop(name, None)) is not None:
-            space.close()
-        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
-            if part.exists():
-                with part.open("r+b") as file:
-                    for _ in range(0, part.stat().st_size, 1 << 20):
-                        file.write(bytes(1 << 20))
-                    os.fsync(file.fileno())
-                part.unlink()
-        Blobs(path).remove()
+        self.release(name)
+        self.stores.remove(name)
 
     def search(
         self,
@@ -144,7 +131,7 @@ class Mnemos:
         1 / (60 + rank in its own space), `why` keeps the signals of that space. Takes the options of
         `Space.search`. Raises NotFound for a space that does not exist.
         """
-        names = list(dict.fromkeys(spaces))
+        names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
             raise InvalidInput("search() needs at least one space: give spaces=[...].")
         fused = [

@@ -1,4 +1,4 @@
-"""The cache through transformers' own seams: equal to its own cache when nothing goes, exact about what goes."""
+"""The cache inside transformers: equal to its own cache without eviction, and exact about what is evicted."""
 
 from __future__ import annotations
 
@@ -7,33 +7,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import DynamicCache, MistralConfig, MistralForCausalLM
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.presets import get_preset
 from mnemos.errors import InvalidInput, NotFound
 
 CHUNKS = (20, 1, 1, 8, 1, 9)
-
-
-def llama(heads: int = 4, kv: int = 2, layers: int = 3, width: int = 64) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=99, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=kv, max_position_embeddings=512,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
-
-
-@pytest.fixture(scope="module")
-def model() -> LlamaForCausalLM:
-    torch.set_num_threads(1)
-    return llama()
-
-
-@pytest.fixture(scope="module")
-def ids():
-    return torch.randint(3, 99, (2, 40), generator=torch.Generator().manual_seed(1))
 
 
 @torch.no_grad()
@@ -51,8 +31,8 @@ def logits(model, ids, cache, chunks=CHUNKS, mask=None):
 
 
 @pytest.mark.parametrize(("heads", "kv"), [(4, 4), (4, 2), (4, 1)])
-def test_without_a_method_logits_are_those_of_transformers_own_cache(ids, heads, kv):
-    model = llama(heads, kv)
+def test_without_a_method_logits_are_those_of_transformers_own_cache(make_llama, ids, heads, kv):
+    model = make_llama(heads, kv)
     expected = logits(model, ids, DynamicCache())
     with attached(model):
         cache = MemoryCache(model)
@@ -62,26 +42,26 @@ def test_without_a_method_logits_are_those_of_transformers_own_cache(ids, heads,
     assert held <= cache.nbytes <= held * 48 / 40  # room for eight more
 
 
-def test_padded_rows_are_as_transformers_has_them(model, ids):
+def test_padded_rows_equal_transformers_own(llama, ids):
     mask = torch.ones(2, 40, dtype=torch.long)
     mask[0, :7] = 0
-    expected = logits(model, ids, DynamicCache(), mask=mask)
-    with attached(model):
-        found = logits(model, ids, MemoryCache(model), mask=mask)
+    expected = logits(llama, ids, DynamicCache(), mask=mask)
+    with attached(llama):
+        found = logits(llama, ids, MemoryCache(llama), mask=mask)
     assert (found - expected)[1].abs().max() <= 1e-5
     assert (found - expected)[0, 7:].abs().max() <= 1e-5
 
 
-def test_a_padded_row_gives_the_same_as_the_row_alone_when_entries_go(model, ids):
+def test_a_padded_row_equals_the_row_alone_after_eviction(llama, ids):
     mask = torch.ones(2, 40, dtype=torch.long)
     mask[0, :10] = 0
-    with attached(model):
-        both = logits(model, ids, MemoryCache(model, CacheMethod(prompt=15, sinks=2)), (30, 1, 9), mask)
-        alone = logits(model, ids[:1, 10:], MemoryCache(model, CacheMethod(prompt=15, sinks=2)), (20, 1, 9))
+    with attached(llama):
+        both = logits(llama, ids, MemoryCache(llama, CacheMethod(prompt=15, sinks=2)), (30, 1, 9), mask)
+        alone = logits(llama, ids[:1, 10:], MemoryCache(llama, CacheMethod(prompt=15, sinks=2)), (20, 1, 9))
     assert (both[:1, 30:] - alone[:, 20:]).abs().max() <= 1e-5
 
 
-def test_sliding_windows_are_those_of_transformers(ids):
+def test_sliding_windows_equal_transformers_own(ids):
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
@@ -95,44 +75,44 @@ def test_sliding_windows_are_those_of_transformers(ids):
     assert cache.held == [[7]] * 2
 
 
-def test_what_stays_are_sinks_and_the_most_recent_in_order(model, ids):
-    with attached(model):
-        cache = MemoryCache(model, CacheMethod(prompt=8, decode=8, sinks=2))
+def test_sinks_and_the_most_recent_stay_in_order(llama, ids):
+    with attached(llama):
+        cache = MemoryCache(llama, CacheMethod(prompt=8, decode=8, sinks=2))
         for end in (20, *range(21, 41)):
-            model(ids[:, cache.tokens_read : end], past_key_values=cache)
+            llama(ids[:, cache.tokens_read : end], past_key_values=cache)
             positions = cache.layers[0].groups[0].store.entries.position_ids
             assert positions.tolist() == [[[0, 1, *range(end - 6, end)]] * 2] * 2
     assert cache.tokens_read == 40
 
 
-def test_what_goes_is_freed(model, ids):
-    with attached(model):
-        full, small = MemoryCache(model), MemoryCache(model, CacheMethod(prompt=0.25))
+def test_evicted_entries_are_freed(llama, ids):
+    with attached(llama):
+        full, small = MemoryCache(llama), MemoryCache(llama, CacheMethod(prompt=0.25))
         for cache in (full, small):
-            model(ids, past_key_values=cache)
+            llama(ids, past_key_values=cache)
     for layer in small.layers:
         entries = layer.groups[0].store.entries
         assert entries.keys.untyped_storage().nbytes() == full.layers[0].keys.untyped_storage().nbytes() // 4
         assert layer.nbytes == sum(t.untyped_storage().nbytes() for t in entries.tensors().values())
 
 
-def test_dropping_is_masking(model, ids):
+def test_eviction_equals_masking(llama, ids):
     """A dropped entry has the same effect as one that a mask hides from then on."""
-    with attached(model):
-        cache = MemoryCache(model, CacheMethod(prompt=10, sinks=3))
-        model(ids[:, :20], past_key_values=cache)
-        found = model(ids[:, 20:], past_key_values=cache).logits
+    with attached(llama):
+        cache = MemoryCache(llama, CacheMethod(prompt=10, sinks=3))
+        llama(ids[:, :20], past_key_values=cache)
+        found = llama(ids[:, 20:], past_key_values=cache).logits
     mask = torch.ones(20, 40, dtype=torch.bool).tril(20)
     mask[:, 3:13] = False
     full = DynamicCache()
-    model(ids[:, :20], past_key_values=full)
-    expected = model(ids[:, 20:], past_key_values=full, attention_mask=mask.expand(2, 1, -1, -1)).logits
+    llama(ids[:, :20], past_key_values=full)
+    expected = llama(ids[:, 20:], past_key_values=full, attention_mask=mask.expand(2, 1, -1, -1)).logits
     assert (found - expected).abs().max() <= 1e-5
 
 
-def test_reindexed_positions_are_those_of_a_text_without_what_was_evicted(ids):
+def test_reindexed_positions_are_those_of_a_text_without_what_was_evicted(make_llama, ids):
     """In a model of one layer keys do not depend on what stood before: dropping and closing up is never having read."""
-    model = llama(layers=1)
+    model = make_llama(layers=1)
     with attached(model):
         cache = MemoryCache(model, CacheMethod(prompt=10, sinks=3, reindex_positions=True))
         model(ids[:, :20], past_key_values=cache)
@@ -141,12 +121,12 @@ def test_reindexed_positions_are_those_of_a_text_without_what_was_evicted(ids):
     assert (found - model(short).logits[:, -4:]).abs().max() <= 1e-4
 
 
-def test_a_later_token_of_a_chunk_never_changes_an_earlier_one(model, ids):
+def test_a_later_token_of_a_chunk_never_changes_an_earlier_one(llama, ids):
     changed = ids.clone()
     changed[:, -1] = 50
-    with attached(model):
+    with attached(llama):
         found = [
-            logits(model, x, MemoryCache(model, CacheMethod(prompt=6, decode=12, sinks=2)), (20, 20))
+            logits(llama, x, MemoryCache(llama, CacheMethod(prompt=6, decode=12, sinks=2)), (20, 20))
             for x in (ids, changed)
         ]
     assert torch.equal(found[0][:, :-1], found[1][:, :-1])
@@ -154,42 +134,42 @@ def test_a_later_token_of_a_chunk_never_changes_an_earlier_one(model, ids):
 
 
 @pytest.mark.parametrize("options", [{"num_beams": 3}, {"do_sample": False}, {"do_sample": True}])
-def test_generate_equals_transformers_own(model, ids, options):
+def test_generate_equals_transformers_own(llama, ids, options):
     more = {"max_new_tokens": 12, "pad_token_id": 0} | {"do_sample": False} | options
     torch.manual_seed(3)
-    expected = model.generate(ids, **more)
+    expected = llama.generate(ids, **more)
     torch.manual_seed(3)
-    with attached(model):
-        assert torch.equal(model.generate(ids, past_key_values=MemoryCache(model), **more), expected)
-        dropping = MemoryCache(model, CacheMethod(prompt=0.5, decode=12, sinks=2))
-        assert model.generate(ids, past_key_values=dropping, **more).shape == expected.shape
+    with attached(llama):
+        assert torch.equal(llama.generate(ids, past_key_values=MemoryCache(llama), **more), expected)
+        dropping = MemoryCache(llama, CacheMethod(prompt=0.5, decode=12, sinks=2))
+        assert llama.generate(ids, past_key_values=dropping, **more).shape == expected.shape
     assert dropping.held == [[12]] * 3
 
 
-def test_assisted_decoding_equals_greedy_and_is_refused_where_it_cannot_go_back(model, ids):
-    helper = llama(2, 1, 1, 32)
+def test_assisted_decoding_equals_greedy_and_is_refused_where_it_cannot_go_back(llama, make_llama, ids):
+    helper = make_llama(2, 1, 1, 32)
     more = {"max_new_tokens": 12, "pad_token_id": 0, "do_sample": False}
-    expected = model.generate(ids[:1], **more)
-    with attached(model):
-        found = model.generate(ids[:1], past_key_values=MemoryCache(model), assistant_model=helper, **more)
+    expected = llama.generate(ids[:1], **more)
+    with attached(llama):
+        found = llama.generate(ids[:1], past_key_values=MemoryCache(llama), assistant_model=helper, **more)
         with pytest.raises((InvalidInput, ValueError)):
-            model.generate(
-                ids[:1], past_key_values=MemoryCache(model, CacheMethod(decode=10)), assistant_model=helper, **more
+            llama.generate(
+                ids[:1], past_key_values=MemoryCache(llama, CacheMethod(decode=10)), assistant_model=helper, **more
             )
     assert torch.equal(found, expected)
 
 
-def test_reading_in_chunks_is_reading_at_once(model, ids):
-    with attached(model):
-        expected = model(ids, past_key_values=(whole := MemoryCache(model, CacheMethod(prompt=10, sinks=2)))).logits[
+def test_reading_in_chunks_equals_reading_at_once(llama, ids):
+    with attached(llama):
+        expected = llama(ids, past_key_values=(whole := MemoryCache(llama, CacheMethod(prompt=10, sinks=2)))).logits[
             :, -1
         ]
-    parts = MemoryCache(model, CacheMethod(prompt=10, sinks=2))
-    assert (read(model, ids, parts, chunk=7) - expected).abs().max() <= 1e-5
+    parts = MemoryCache(llama, CacheMethod(prompt=10, sinks=2))
+    assert (read(llama, ids, parts, chunk=7) - expected).abs().max() <= 1e-5
     assert parts.held == whole.held == [[10]] * 3
 
 
-def test_reading_in_chunks_under_a_decode_budget_never_holds_more_than_both(model, ids):
+def test_reading_in_chunks_under_a_decode_budget_never_holds_more_than_both(llama, ids):
     seen = []
 
     class Spy:
@@ -199,13 +179,13 @@ def test_reading_in_chunks_under_a_decode_budget_never_holds_more_than_both(mode
         def observe(self, view):
             seen.append(len(view.entries))
 
-    cache = MemoryCache(model, CacheMethod(Spy(), decode=9))
-    read(model, ids, cache, chunk=6)
+    cache = MemoryCache(llama, CacheMethod(Spy(), decode=9))
+    read(llama, ids, cache, chunk=6)
     assert max(seen) <= 9 + 6
     assert cache.held == [[9]] * 3
 
 
-def test_a_shared_budget_may_differ_by_head_and_adds_up(model, ids):
+def test_a_shared_budget_may_differ_by_head_and_adds_up(llama, ids):
     class Uneven:
         def need(self, view, score):
             return torch.tensor([1.0, 3.0])
@@ -213,39 +193,39 @@ def test_a_shared_budget_may_differ_by_head_and_adds_up(model, ids):
         def counts(self, needs, each, held):
             return [torch.tensor([each - 5, each + 5]) for _ in needs]
 
-    with attached(model):
-        cache, full = MemoryCache(model, CacheMethod(prompt=20, allocation=Uneven())), MemoryCache(model)
+    with attached(llama):
+        cache, full = MemoryCache(llama, CacheMethod(prompt=20, allocation=Uneven())), MemoryCache(llama)
         for one in (cache, full):
-            model(ids, past_key_values=one)
+            llama(ids, past_key_values=one)
         assert cache.held == [[15, 25]] * 3
         for head, group in enumerate(cache.layers[2].groups):
             assert group.heads.tolist() == [head]
             assert torch.equal(group.store.entries.keys[:, 0], full.layers[2].keys[:, head, -(15, 25)[head] :])
-        assert torch.isfinite(model(ids[:, :1], past_key_values=cache).logits).all()
+        assert torch.isfinite(llama(ids[:, :1], past_key_values=cache).logits).all()
     assert cache.held == [[16, 26]] * 3
 
 
-def test_a_copy_is_left_alone(model, ids):
-    with attached(model):
-        cache = MemoryCache(model, CacheMethod(prompt=10))
-        model(ids, past_key_values=cache)
+def test_a_copy_is_independent(llama, ids):
+    with attached(llama):
+        cache = MemoryCache(llama, CacheMethod(prompt=10))
+        llama(ids, past_key_values=cache)
         other, keys = cache.copy(), cache.layers[0].keys.clone()
-        model(ids[:, :5], past_key_values=other)
+        llama(ids[:, :5], past_key_values=other)
     assert (cache.tokens_read, other.tokens_read) == (40, 45)
     assert torch.equal(cache.layers[0].keys, keys)
 
 
-def test_a_cache_that_is_not_attached_is_refused_and_the_model_attends_as_before_afterwards(model, ids):
-    before = model.config._attn_implementation
+def test_a_cache_that_is_not_attached_is_refused_and_the_model_is_restored(llama, ids):
+    before = llama.config._attn_implementation
     with pytest.raises(InvalidInput, match="attached"):
-        model(ids, past_key_values=MemoryCache(model))
-    with pytest.raises(RuntimeError, match="boom"), attached(model):
+        llama(ids, past_key_values=MemoryCache(llama))
+    with pytest.raises(RuntimeError, match="boom"), attached(llama):
         raise RuntimeError("boom")
-    assert model.config._attn_implementation == before
+    assert llama.config._attn_implementation == before
 
 
 @pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"interval": 0}])
-def test_budgets_that_mean_nothing_are_refused(given):
+def test_invalid_budgets_are_refused(given):
     with pytest.raises(InvalidInput):
         CacheMethod(**given)
 
@@ -255,6 +235,6 @@ def test_an_unknown_preset_names_its_neighbours():
         get_preset("snapvk")
 
 
-def test_a_method_that_cannot_be_made_for_a_share_says_so():
+def test_a_method_without_a_preset_says_so():
     with pytest.raises(NotFound, match="no preset"):
         get_preset("compresskv")

@@ -27,7 +27,7 @@ def derive(space, text, *parents):
     """Store a cube derived from others, as consolidation will."""
     base = space.get(parents[0])
     cube = replace(base, id=f"derived-{text}", text=text, parents=tuple(parents), kind="summary", version=1)
-    space.store.insert(make_entries([cube], space.embedder), space.model_key())
+    space.store.insert(make_entries([cube], space.text.embedder), space.text.model_key())
     return cube
 
 

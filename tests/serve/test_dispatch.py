@@ -111,7 +111,7 @@ def test_who_writes_holds_up_searches_and_nothing_else(memory, ask):
     held, go = threading.Event(), threading.Event()
 
     def write():
-        with memory.space("s").store.connection.write():
+        with memory.space("s").store.transaction():
             held.set()
             go.wait(20)
 
@@ -129,7 +129,7 @@ def test_what_takes_a_wait_is_told(memory, monkeypatch):
     space = memory.space("s")
 
     def ready(question="Who plays the cello?"):
-        with try_lock(space, question) as is_ready:
+        with try_lock(space.text, question) as is_ready:
             return is_ready
 
     assert not ready()  # the view has not been read
@@ -154,10 +154,10 @@ def test_another_thread_at_work_is_not_waited_for(memory):
     seen = []
 
     def look():
-        with try_lock(space, "Who plays the cello?") as ready:
+        with try_lock(space.text, "Who plays the cello?") as ready:
             seen.append(ready)
 
-    for hold in (space.store.connection.read(), space.view.try_lock(None, None)):
+    for hold in (space.store.transaction(write=False), space.text.view.try_lock(None, None)):
         with hold:
             other = threading.Thread(target=look)
             other.start()
@@ -171,11 +171,11 @@ def test_another_process_that_locks_the_file_is_not_waited_for(memory):
     space.search("Who plays the cello?")
     with (
         Mnemos(memory.root, embedder="none") as other,
-        other.space("s").store.connection.write(),
-        try_lock(space, "Who plays the cello?") as ready,
+        other.space("s").store.transaction(),
+        try_lock(space.text, "Who plays the cello?") as ready,
     ):
         assert ready
-        with pytest.raises(StoreBusy), space.store.connection.write():
+        with pytest.raises(StoreBusy), space.store.transaction():
             pass
     space.add("Dan dances.", reconcile=False)  # the patience is back
 

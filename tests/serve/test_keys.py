@@ -14,24 +14,24 @@ import pytest
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 import typer
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from mnemos import Mnemos
+from mnemos.cli import keys as key_commands
 from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
 from mnemos.serve import access as module
 from mnemos.serve.access import Access, SpacePool
-from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.limits import MAX_BUCKETS, RateLimiter
+from tests.serve.apps import App
 
 app = typer.Typer()
 app.command("serve")(commands.serve)
-app.add_typer(commands.keys, name="keys")
+app.add_typer(key_commands.app, name="keys")
 RUN = (
-    "from mnemos.cli.serve import keys, serve; import typer; a = typer.Typer(); "
-    "a.command('serve')(serve); a.add_typer(keys, name='keys'); a()"
+    "from mnemos.cli import keys; from mnemos.cli.serve import serve; import typer; a = typer.Typer(); "
+    "a.command('serve')(serve); a.add_typer(keys.app, name='keys'); a()"
 )
 
 T0 = datetime(2024, 3, 1, tzinfo=UTC)
@@ -98,13 +98,12 @@ def test_keys_expire_and_are_revoked_at_once(store, clock, tmp_path):
     clock.now += timedelta(hours=1)
     assert store.find(token) is None
     other = KeyStore.under(tmp_path, clock)  # another process
-    with Mnemos(tmp_path, embedder="none") as memory:
-        client = TestClient(create_app(memory, store), "http://localhost", headers={"Authorization": f"Bearer {kept}"})
+    with App(tmp_path, key_clock=clock) as server:
+        client = server.client(token=kept)
         assert client.get("/v1/spaces").status_code == 200
         revoked = other.revoke(store.find(kept).id)
         assert client.get("/v1/spaces").status_code == 401
         assert client.get("/v1/spaces", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-        client.app.state.idempotency.close()
     clock.now += timedelta(days=1)
     assert other.revoke(revoked.id).revoked == revoked.revoked  # the first time stays
     with pytest.raises(NotFound):

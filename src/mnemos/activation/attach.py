@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
@@ -18,31 +19,33 @@ BACKEND = "mnemos"  # the name under which transformers knows our attention func
 REFUSED = ("softcap", "s_aux", "position_bias")
 
 
-@runtime_checkable
-class Recording(Protocol):
-    """A cache that records what a model reads and says, as its method asks for."""
+class Recorder(ABC):
+    """A cache that records what a model reads and says, as its method asks for.
+
+    A base class, not a protocol: every call of a model asks which kind of cache it is given.
+    """
 
     @property
+    @abstractmethod
     def needs_tokens(self) -> bool:
         """Whether tokens and logits are recorded."""
-        ...
 
     @property
+    @abstractmethod
     def needs_hidden_states(self) -> bool:
         """Whether a layer records what it reads."""
-        ...
 
+    @abstractmethod
     def record_tokens(self, ids: Tensor) -> None:
         """Record the ids (B, q) of a call that begins."""
-        ...
 
+    @abstractmethod
     def record_logits(self, logits: Tensor | None) -> None:
         """Record the logits (B, q or less, V) of a call that has ended."""
-        ...
 
+    @abstractmethod
     def record_hidden_states(self, layer: int, states: Tensor) -> None:
         """Record what a layer reads in the call that it begins, (B, q, width)."""
-        ...
 
 
 @contextmanager
@@ -81,7 +84,7 @@ def attached(model: Any) -> Iterator[Any]:
     def watch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Watch what layers read, once a cache asks for it: a hook costs every layer, every token."""
         cache = kwargs.get("past_key_values")
-        if not watched and isinstance(cache, Recording) and cache.needs_hidden_states:
+        if not watched and isinstance(cache, Recorder) and cache.needs_hidden_states:
             layers = attention_modules(model).values()
             watched.extend(m.register_forward_pre_hook(_record_hidden_states, with_kwargs=True) for m in layers)
 
@@ -125,18 +128,18 @@ def _forward(
 def _record_tokens(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     cache: Any = kwargs.get("past_key_values")
     ids = args[0] if args else kwargs.get("input_ids")
-    if ids is not None and isinstance(cache, Recording) and cache.needs_tokens:
+    if ids is not None and isinstance(cache, Recorder) and cache.needs_tokens:
         cache.record_tokens(ids)
 
 
 def _record_logits(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
     cache: Any = kwargs.get("past_key_values")
-    if isinstance(cache, Recording) and cache.needs_tokens:
+    if isinstance(cache, Recorder) and cache.needs_tokens:
         logits = getattr(output, "logits", None)  # a model without a head has none
         cache.record_logits(None if logits is None else logits.detach())
 
 
 def _record_hidden_states(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     cache: Any = kwargs.get("past_key_values", kwargs.get("past_key_value"))
-    if isinstance(cache, Recording) and cache.needs_hidden_states:
+    if isinstance(cache, Recorder) and cache.needs_hidden_states:
         cache.record_hidden_states(module.layer_idx, args[0] if args else kwargs["hidden_states"])

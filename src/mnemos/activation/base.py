@@ -60,7 +60,7 @@ class LayerView:
         return attention.weights(self.query, self.entries, self.start, self.scaling, self.window, last)
 
     def attention_mass(self) -> Tensor:
-        """Return the attention that each entry received in this call, summed over the queries, (B, H, G, T); O(q T D)."""
+        """Return the attention that each entry received in this call, over all queries, (B, H, G, T); O(q T D)."""
         return attention.attention_mass(self.query, self.entries, self.start, self.scaling, self.window)
 
     def of_heads(self, heads: Tensor) -> LayerView:
@@ -110,7 +110,7 @@ class Observer(Protocol):
     """A score that learns from every call, whether or not something is evicted after it."""
 
     def observe(self, view: LayerView) -> None:
-        """Update what the score remembers: `view.entries.memory(name)`, `view.memory`, `view.shared`. Changes nothing else."""
+        """Update what the score remembers: `view.entries.memory(name)`, `view.memory`, `view.shared`; nothing else."""
         ...
 
 
@@ -165,7 +165,10 @@ class OnEvict(Protocol):
 
 
 class EntryStore(Protocol):
-    """Holds the entries of some heads of a layer. Only `put`, `replace`, `select_rows`, `crop` and `on_prefill_end` change it."""
+    """Holds the entries of some heads of a layer.
+
+    Only `put`, `replace`, `select_rows`, `crop` and `on_prefill_end` change the entries.
+    """
 
     def put(self, new: Entries) -> None:
         """Append the entries of a call. Raises InvalidInput for what the store cannot hold, such as padding."""
@@ -179,7 +182,7 @@ class EntryStore(Protocol):
         ...
 
     def replace(self, entries: Entries) -> None:
-        """Hold these entries instead, after an eviction. Raises InvalidInput where nothing can be evicted (any more)."""
+        """Hold these entries instead, after an eviction. Raises InvalidInput where nothing can be evicted."""
         ...
 
     def select_rows(self, index: Tensor) -> None:
@@ -248,7 +251,10 @@ class AtShare(Protocol):
     """A preset: a whole cache method for a share of the bytes of a full cache."""
 
     def __call__(self, share: float, /) -> Any:
-        """Return the `CacheMethod` that holds about `share` (0 to 1) of a full cache, or raise InvalidInput if it cannot."""
+        """Return the `CacheMethod` that holds about `share` (0 to 1) of a full cache.
+
+        Raises InvalidInput for a share that it cannot hold.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from mnemos.activation.attach import attached
+from mnemos.activation.attach import Recorder, attached
 from mnemos.activation.layer import CacheLayer
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.rotary import Rotary
@@ -20,7 +20,7 @@ from mnemos.errors import InvalidInput
 SUPPORTED = {"full_attention", "sliding_attention"}  # kinds of layers
 
 
-class MemoryCache(Cache):  # type: ignore[misc]
+class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     """A cache of transformers that evicts by a `CacheMethod`. Use it inside `with attached(model):`.
 
     Pass it as `past_key_values` to the model or to `generate` (sampling and beams too; assisted decoding where nothing
@@ -111,7 +111,7 @@ class MemoryCache(Cache):  # type: ignore[misc]
         self.transcript.repeat_rows(repeats)
         super().batch_repeat_interleave(repeats)
 
-    # -- what the hooks of the attention backend call (`attach.Recording`)
+    # -- what the hooks of the attention backend call (`attach.Recorder`)
 
     @property
     def needs_tokens(self) -> bool:

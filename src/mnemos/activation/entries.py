@@ -89,9 +89,15 @@ class Entries:
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name; those of `extra` as `extra.NAME`."""
         found = {"keys": self.keys, "values": self.values}
-        optional = {"position_ids": self.position_ids, "valid": self.valid, "bias": self.bias}
-        found |= {name: tensor for name, tensor in optional.items() if tensor is not None}
-        return found | {f"extra.{name}": tensor for name, tensor in self.extra.items()}
+        if self.position_ids is not None:
+            found["position_ids"] = self.position_ids
+        if self.valid is not None:
+            found["valid"] = self.valid
+        if self.bias is not None:
+            found["bias"] = self.bias
+        for name, tensor in self.extra.items():
+            found[f"extra.{name}"] = tensor
+        return found
 
     @staticmethod
     def of(tensors: dict[str, Tensor]) -> Entries:

@@ -295,7 +295,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         self._end_prefill()
 
     def _evict_to(self, views: list[LayerView], count: int) -> None:
-        """Evict what is beyond `count` entries, those of the prompt not counted where they have a budget of their own."""
+        """Evict what is beyond `count` entries; with separate budgets those of the prompt are not counted."""
         for group, view in zip(self.groups, views, strict=True):
             limit = count + view.entries.before(self.prompt) if self.state.method.separate_budgets else count
             if len(view.entries) > limit:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from mnemos.store.open import engines
 
 PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers")  # those whose version moves a figure
 
@@ -21,7 +22,7 @@ def describe() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
+        **engines(),
         **{name: installed(name) for name in PACKAGES},
     }
 

@@ -24,7 +24,7 @@ def log(
     after: Annotated[int, typer.Option("--after", help="Only entries above this number.")] = 0,
 ) -> None:
     """Show entries of the audit log, oldest first."""
-    found = t.space().store.audit.entries(after=after, limit=limit)
+    found = t.space().audit(after=after, limit=limit)
     if t.json:
         t.say([to_jsonable(asdict(entry)) for entry in found])
         return
@@ -45,7 +45,7 @@ def verify(
 ) -> None:
     """Recompute the chain of hashes. Exit code 1 if an entry was changed, removed or inserted."""
     here = t.space()
-    count, problems = here.store.audit.verify(head)
+    count, problems = here.verify_audit(head)
     if t.json:
         t.say({"space": here.name, "entries": count, "problems": problems})
     elif problems:

@@ -109,7 +109,7 @@ def unpin(
 
 
 def _pin(t: Terminal, id: str, on: bool) -> None:
-    t.space().pin(id, on=on)
+    (t.space().pin if on else t.space().unpin)(id)
     if t.json:
         t.say({"id": id, "pinned": on})
     else:

@@ -85,10 +85,17 @@ def _title(page: str) -> str:
     return page.removesuffix(".md").partition("-")[2]
 
 
+def _contract_module(entry: Entry) -> str:
+    """Return the module that holds the contract of a method's kind: the `base` of its room, or of its form."""
+    module = kinds(entry.form, entry.operation)[entry.kind].__module__
+    return module if module.startswith("mnemos.") else f"mnemos.{entry.form}.base"
+
+
 def _section(entry: Entry, measured: Measurements) -> list[str]:
     doc = inspect.cleandoc(entry.target.__doc__).splitlines()
     module, name = entry.target.__module__, entry.target.__name__
-    contract = "none on its own" if entry.kind == COMPONENT else f"[{entry.kind}](index.md#contracts)"
+    place = f"[{entry.kind}](index.md#contracts), of `{_contract_module(entry)}`"
+    contract = "none on its own" if entry.kind == COMPONENT else place
     lines = [
         "", f"## {entry.name}", "", _text(entry.summary), "",
         f"- Paper: {'; '.join(map(_paper, entry.papers)) or 'none'}",

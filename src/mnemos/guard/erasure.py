@@ -6,14 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 
-from mnemos.arguments import check_text, check_texts
+from mnemos.arguments import check_flag, check_text, check_texts
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput
-from mnemos.store.base import Filter
-from mnemos.store.sqlite import files
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.errors import InvalidInput, NotFound
+from mnemos.store.base import Store
+from mnemos.store.values import Filter
 
 NEEDLE = 48  # bytes of a text that the raw file is searched for
 SHORTEST = 12  # bytes; a shorter piece stands in files by chance
@@ -59,7 +57,7 @@ class Receipt:
 
 
 def choose(
-    store: SqliteStore,
+    store: Store,
     ids: Sequence[str] = (),
     *,
     query: str | None = None,
@@ -71,7 +69,7 @@ def choose(
     `query` means the cubes whose own text has all content words of it: a search that guesses would be no way to delete.
     With `filter` those that match it too. Raises InvalidInput when nothing in particular is chosen.
     """
-    ids = check_texts(ids, "ids")
+    ids, everything = check_texts(ids, "ids"), check_flag(everything, "everything")
     query = None if query is None else check_text(query, "query")
     ways = [name for name, given in (("ids", ids), ("query", query), ("everything", everything)) if given]
     if len(ways) > 1 or (filter is not None and (ids or everything)):
@@ -82,7 +80,7 @@ def choose(
     return (ways or ["filters"])[0], list(store.get(store.family(names)).values())
 
 
-def _matching(store: SqliteStore, query: str | None, filter: Filter) -> Iterable[MemCube]:
+def _matching(store: Store, query: str | None, filter: Filter) -> Iterable[MemCube]:
     from mnemos.index.terms import stop_terms, terms
 
     wanted = set(terms(query or ""))
@@ -98,7 +96,17 @@ def _matching(store: SqliteStore, query: str | None, filter: Filter) -> Iterable
                 yield cube
 
 
-def erase(store: SqliteStore, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
+def forget(
+    store: Store, ids: Sequence[str], query: str | None, everything: bool, filter: Filter | None, now: datetime
+) -> Receipt:
+    """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
+    chosen_by, cubes = choose(store, ids, query=query, everything=everything, filter=filter)
+    if not cubes:
+        raise NotFound(f"nothing in space {store.space!r} matches; nothing was removed.")
+    return erase(store, chosen_by, cubes, len(store.get(ids)) if ids else len(cubes), now)
+
+
+def erase(store: Store, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
     """Remove the cubes everywhere and search the rows and the raw bytes of the files for remains.
 
     Costs O(cubes) and one pass over the space's files, about a second for 100 MB.
@@ -106,35 +114,37 @@ def erase(store: SqliteStore, chosen_by: str, cubes: Sequence[MemCube], asked: i
     versions = [v for cube in cubes for v in store.versions(cube.id)]
     ids = tuple(store.erase([cube.id for cube in cubes]))
     needles = pieces(versions, ids)
-    searched, found = search_bytes(store.path, needles)
-    remains = [f"raw bytes: {where}" for where, needle in found if not store.mentions(needle.decode())]
+    searched, found = store.remains.raw(needles)
+    remains = [f"raw bytes: {where}" for where, needle in found if not store.remains.mentions(needle.decode())]
     return Receipt(
         store.space, now.isoformat(), chosen_by, ids, max(len(ids) - asked, 0), len(versions), len(needles), searched,
         (*rows_left(store, ids), *remains),
     )  # fmt: skip
 
 
-def verify(store: SqliteStore, receipt: Receipt) -> list[str]:
+def verify(store: Store, receipt: Receipt) -> list[str]:
     """Search again for what a receipt says is gone; return what was found, as sentences. The texts are not known any more:
     the rows and the raw bytes are searched for the ids.
     """
+    if not isinstance(receipt, Receipt):
+        raise InvalidInput(f"receipt is {receipt!r:.60}, expected what forget() returned, or Receipt.from_json(text).")
     if receipt.space != store.space:
         raise InvalidInput(f"the receipt is of space {receipt.space!r}, not of {store.space!r}.")
     back = set(store.get(receipt.ids))  # these are told of as rows
     needles = [i.encode() for i in receipt.ids if len(i.encode()) >= SHORTEST and i not in back]
-    _, found = search_bytes(store.path, needles)
+    _, found = store.remains.raw(needles)
     return [
         *rows_left(store, receipt.ids),
-        *(f"raw bytes: {where}" for where, n in found if not store.mentions(n.decode())),
+        *(f"raw bytes: {where}" for where, n in found if not store.remains.mentions(n.decode())),
     ]
 
 
-def rows_left(store: SqliteStore, ids: Sequence[str]) -> list[str]:
+def rows_left(store: Store, ids: Sequence[str]) -> list[str]:
     """Return what rows still know of these ids: cubes, links, and words, vectors or dates without a cube."""
     left = [f"row: cube {name}" for name in store.family(ids)]
-    orphans = store.checks.orphans()
+    orphans = store.remains.orphans()
     gone = sorted(set(ids) - set(store.get(ids)))
-    if traces := store.traces(gone):
+    if traces := store.remains.traces(gone):
         left.append(f"{traces} links, decisions or facts that name them")
     left += [f"file: the payload of {name}" for name in gone if name in store.blobs.ids()]
     return [*left, f"{orphans} words, vectors, dates or facts without a cube"] if orphans else left
@@ -151,19 +161,3 @@ def pieces(versions: Sequence[MemCube], ids: Sequence[str]) -> list[bytes]:
                 found[piece] = None
     every = max(1, -(-len(found) // NEEDLES))
     return list(found)[::every]
-
-
-def search_bytes(path: Path, needles: Sequence[bytes]) -> tuple[int, list[tuple[str, bytes]]]:
-    """Return how many bytes of the space's files were read, and (where, needle) of each needle found."""
-    searched, found = 0, []
-    with files.using(path) as of:
-        for file in sorted(path.parent.glob(path.name + "*")):
-            left, tail = set(needles), b""
-            for block in files.blocks(file, of):
-                searched += len(block)
-                window = tail + block
-                for needle in [n for n in left if n in window]:
-                    left.discard(needle)
-                    found.append((file.name, needle))
-                tail = window[-NEEDLE:]
-    return searched, found

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mnemos.arguments import check_count
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import NotFound
 from mnemos.facts import Link
-from mnemos.store.sqlite import inspect as sql
-
-if TYPE_CHECKING:
-    from mnemos.space import Space
+from mnemos.store.base import Inspect, Store
+from mnemos.store.values import Filter
 
 NODES = 200  # at most
 EDGES = 8  # a node, on average
@@ -29,7 +26,7 @@ class Graph:
 
 
 def graph(
-    space: Space, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None
+    store: Store, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None
 ) -> Graph:
     """Return at most `limit` cubes that are up to `depth` links from the cube `around`, nearest and strongest first.
 
@@ -39,31 +36,31 @@ def graph(
     there, and InvalidInput for a depth or limit out of range. O(links of the cubes shown), by index; without `around`
     O(links).
     """
-    if not 1 <= depth <= DEPTH or not 1 <= limit <= NODES:
-        raise InvalidInput(
-            f"depth is {depth} and limit {limit}: use a depth of 1 to {DEPTH} and a limit of 1 to {NODES}."
-        )
-    with space.store.connection.read() as db:
-        seeds = _seeds(db, limit, kind) if around is None else [around]
-        there = space.store.get(seeds)
+    check_count(depth, "depth", most=DEPTH)
+    check_count(limit, "limit", most=NODES)
+    with store.transaction(write=False):
+        seeds = _seeds(store.inspect, limit, kind) if around is None else [around]
+        there = store.get(seeds)
         seeds = [name for name in seeds if name in there]
         if around is not None and not seeds:
-            raise NotFound(f"there is no cube {around!r} in space {space.name!r}.")
-        names, edges = _walk(db, seeds, depth, limit, kind)
-        cubes = space.store.get(names)
-        edges += sql.links_among(db, names, kind)
+            raise NotFound(f"there is no cube {around!r} in space {store.space!r}.")
+        names, edges = _walk(store.inspect, seeds, depth, limit, kind)
+        cubes = store.get(names)
+        edges += store.inspect.links_among(names, kind)
     links = {(e.a, e.b, e.kind): e for e in edges if e.a in cubes and e.b in cubes and e.a != e.b}
     return Graph([cubes[name] for name in names if name in cubes], list(links.values())[: EDGES * limit])
 
 
-def _seeds(db: sqlite3.Connection, limit: int, kind: str | None) -> list[str]:
+def _seeds(inspect: Inspect, limit: int, kind: str | None) -> list[str]:
     few = max(limit // 4, 1)
-    seeds = sql.most_linked(db, few, kind)
-    return list(dict.fromkeys([*seeds, *sql.newest_ids(db, few)]))[:few]
+    seeds = inspect.most_linked(few, kind)
+    return list(dict.fromkeys([*seeds, *(cube.id for _, cube in inspect.newest(Filter(derived=True), None, few))]))[
+        :few
+    ]
 
 
 def _walk(
-    db: sqlite3.Connection, seeds: Sequence[str], depth: int, limit: int, kind: str | None
+    inspect: Inspect, seeds: Sequence[str], depth: int, limit: int, kind: str | None
 ) -> tuple[list[str], list[Link]]:
     """Return the cubes reached, at most `limit`, and the links that were met, some of which lead to others."""
     names, edges = dict.fromkeys(seeds), list[Link]()
@@ -71,7 +68,7 @@ def _walk(
     for _ in range(depth):
         reached: list[str] = []
         for name in frontier:
-            for link in sql.neighbours(db, name, limit, kind):
+            for link in inspect.neighbours(name, limit, kind):
                 other = link.b if link.a == name else link.a
                 if other not in names and len(names) < limit:
                     names[other] = None

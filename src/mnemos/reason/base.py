@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mnemos.facts import Fact
 
@@ -25,6 +25,14 @@ class Judgement:
 
     verdict: Verdict
     reason: str
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A reasoner that counts what it uses."""
+
+    def stats(self) -> dict[str, Any]:
+        """Return calls and tokens by task, today's use and the budget."""
 
 
 class Reasoner(Protocol):

@@ -12,7 +12,7 @@ from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBu
 from mnemos.serve.keys import Key
 from mnemos.space import Space
 from mnemos.store.audit import acting
-from mnemos.store.sqlite.connection import try_lock
+from mnemos.store.locks import try_lock
 from mnemos.system import Mnemos
 
 WAIT = 30.0  # seconds that a removal waits for the requests in the space

@@ -118,7 +118,7 @@ def _without_waiting(access: Access, body: models.Search) -> Json | None:
 def _embed(access: Access) -> Callable[[Access, models.Search], None]:
     """Return a function that computes and caches the vector of a question and its cosines with the space's cubes."""
     with access.try_open() as space:
-        view = None if space is None else space.view.snapshot
+        view = None if space is None else space.text.view.snapshot
 
     def embed(access: Access, body: models.Search) -> None:
         if access.embedder is not None and body.query.strip():

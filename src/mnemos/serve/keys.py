@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import os
 import re
 import secrets
-import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +18,8 @@ from typing import Any, Literal
 
 from mnemos.cube import from_micros, to_jsonable, to_micros, utc_now
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.serve.limits import PrivateFile
+from mnemos.store.open import open_keys
+from mnemos.store.server import KeyRow
 
 RIGHTS = ("read", "write", "erase", "admin")
 FOLDER = "serve"  # under the root; it cannot be the file of a space, which ends in .mnemos
@@ -60,18 +60,16 @@ class Key:
         return data
 
 
-class KeyStore(PrivateFile):
+class KeyStore:
     """The keys of a root. It stores salted hashes of secrets; these have 256 random bits, so a fast hash is enough."""
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(
-            path,
-            "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, name TEXT, salt BLOB, hash BLOB, spaces TEXT, "
-            "rights TEXT, made INTEGER, expires INTEGER, revoked INTEGER) STRICT",
-        )
+        self.path = path
+        self._keys = open_keys(path)
+        self._lock = threading.RLock()
         self.clock = clock
-        self._cache: dict[bytes, Key] = {}  # by a hash of the token, until the file changes
-        self._cached_at: tuple[int, int] | None = None  # the file's change token then
+        self._cache: dict[bytes, Key] = {}  # by a hash of the token, until a key changes
+        self._cached_at: object = None  # the change token then
 
     @staticmethod
     def under(root: Path, clock: Callable[[], datetime] = utc_now) -> KeyStore:
@@ -80,10 +78,8 @@ class KeyStore(PrivateFile):
 
     def first(self) -> str | None:
         """Create a key with all rights if there has never been a key, and return it; else None."""
-        with self.use() as db:
-            if db.execute("SELECT count(*) FROM keys").fetchone()[0]:
-                return None
-            return self._put(db, "admin", ("*",), RIGHTS, None)[0]
+        token, row = self._make("admin", ("*",), RIGHTS, None)
+        return token if self._keys.add(row, only_first=True) else None
 
     def add(
         self, name: str, *, spaces: Sequence[str], rights: Sequence[str], days: float | None = None
@@ -96,27 +92,25 @@ class KeyStore(PrivateFile):
         if days is not None and not 0 < days < 36_500:
             raise InvalidInput(f"a key cannot expire in {days} days. Use a number above 0 and below 36,500.")
         until = None if days is None else self.clock() + timedelta(days=days)
-        with self.use() as db:
-            return self._put(db, name, spaces, rights, until)
+        token, row = self._make(name, spaces, rights, until)
+        self._keys.add(row)
+        return token, _key(row)
 
-    def _put(
-        self, db: sqlite3.Connection, name: str, spaces: Sequence[str], rights: Sequence[str], until: datetime | None
-    ) -> tuple[str, Key]:
+    def _make(
+        self, name: str, spaces: Sequence[str], rights: Sequence[str], until: datetime | None
+    ) -> tuple[str, KeyRow]:
         key_id = base64.b32encode(os.urandom(5)).decode("ascii").lower()
-        secret, salt, now = secrets.token_urlsafe(32), os.urandom(16), self.clock()
+        secret, salt = secrets.token_urlsafe(32), os.urandom(16)
         given = tuple(r for r in RIGHTS if r in rights)
-        db.execute(
-            "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            (key_id, name, salt, _hash(secret, salt), json.dumps(list(spaces)), json.dumps(given), to_micros(now),
-             None if until is None else to_micros(until)),
-        )  # fmt: skip
-        return f"mnk_{key_id}_{secret}", Key(key_id, name, tuple(spaces), given, now, until)
+        made, expires = to_micros(self.clock()), None if until is None else to_micros(until)
+        row = KeyRow(key_id, name, salt, _hash(secret, salt), tuple(spaces), given, made, expires)
+        return f"mnk_{key_id}_{secret}", row
 
     def find(self, token: str) -> Key | None:
         """Return the key of a token; None for one that is unknown, wrong, expired or revoked."""
         name = hashlib.blake2b(token.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
-            if (changed := self.change_token()) != self._cached_at:
+            if (changed := self._keys.change_token()) != self._cached_at:
                 self._cache, self._cached_at = {}, changed
             key = self._cache.get(name) or self._read(token)
             if key is not None:
@@ -126,35 +120,37 @@ class KeyStore(PrivateFile):
     def _read(self, token: str) -> Key | None:
         match = _TOKEN.fullmatch(token)
         key_id, secret = (match[1], match[2]) if match else ("", "")
-        rows = self.rows("SELECT * FROM keys WHERE id = ?", (key_id,))
-        salt, wanted = (rows[0][2], rows[0][3]) if rows else (bytes(16), bytes(32))
+        row = self._keys.find(key_id)
+        salt, wanted = (row.salt, row.hash) if row else (bytes(16), bytes(32))
         same = hmac.compare_digest(_hash(secret, salt), wanted)
-        if not rows or not same:
+        if row is None or not same:
             return None
-        return replace(_key(rows[0]), seal=hashlib.blake2b(secret.encode(), person=b"mnemos seal").digest())
+        return replace(_key(row), seal=hashlib.blake2b(secret.encode(), person=b"mnemos seal").digest())
 
     def all(self) -> list[Key]:
         """Return all keys, expired and revoked ones included, oldest first."""
-        return [_key(row) for row in self.rows("SELECT * FROM keys ORDER BY made, id")]
+        return [_key(row) for row in self._keys.all()]
 
     def revoke(self, key_id: str) -> Key:
         """Revoke a key; running servers reject it immediately. Raises NotFound."""
-        with self.use() as db:
-            db.execute(
-                "UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (to_micros(self.clock()), key_id)
-            )
-            row = db.execute("SELECT * FROM keys WHERE id = ?", (key_id,)).fetchone()
+        row = self._keys.revoke(key_id, to_micros(self.clock()))
         if row is None:
             raise NotFound(f"there is no key {key_id!r}. `mnemos keys list` shows all keys.")
         return _key(row)
+
+    def check(self) -> None:
+        """Raise StoreError unless the keys can be read."""
+        self._keys.find("")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._keys.close()
 
 
 def _hash(secret: str, salt: bytes) -> bytes:
     return hashlib.blake2b(secret.encode(), salt=salt, person=b"mnemos api key", digest_size=32).digest()
 
 
-def _key(row: Sequence[Any]) -> Key:
-    key_id, name, _, _, spaces, rights, *times = row
-    made, expires, revoked = (None if t is None else from_micros(t) for t in times)
-    assert made is not None
-    return Key(key_id, name, tuple(json.loads(spaces)), tuple(json.loads(rights)), made, expires, revoked)
+def _key(row: KeyRow) -> Key:
+    expires, revoked = (None if t is None else from_micros(t) for t in (row.expires, row.revoked))
+    return Key(row.id, row.name, row.spaces, row.rights, from_micros(row.made), expires, revoked)

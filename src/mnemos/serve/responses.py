@@ -9,6 +9,7 @@ from typing import Any
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
+from mnemos.store.audit import AuditEntry
 from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.forget.policy import Forgotten
 
@@ -42,6 +43,11 @@ def facts(data: Any) -> list[KnownFact]:
 def decisions(data: Any) -> list[Decision]:
     """Return the decisions of a response."""
     return [Decision(**{**d, "made": _time(d["made"]), "others": tuple(d["others"])}) for d in data["decisions"]]
+
+
+def audit(data: Any) -> list[AuditEntry]:
+    """Return the entries of an audit log."""
+    return [AuditEntry(**{**entry, "made": _time(entry["made"])}) for entry in data["entries"]]
 
 
 def links(data: Any) -> list[Link]:

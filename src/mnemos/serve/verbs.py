@@ -17,6 +17,7 @@ from mnemos.guard.erasure import Receipt
 from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
+from mnemos.store.audit import AuditEntry
 from mnemos.text.consolidate.runs import Consolidation
 from mnemos.text.forget.policy import Forgotten
 from mnemos.text.recall.filters import Filters, Time
@@ -189,8 +190,12 @@ class SpaceVerbs(ABC):
         return self._post("apply-policy", responses.forgotten, preview=preview)
 
     @verb
-    def pin(self, /, cube_id: str, *, on: bool = True) -> ApiRequest[None]:
-        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": on})
+    def pin(self, /, cube_id: str) -> ApiRequest[None]:
+        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": True})
+
+    @verb
+    def unpin(self, /, cube_id: str) -> ApiRequest[None]:
+        return ApiRequest("POST", f"{self._cube(cube_id)}/pin", lambda _: None, {"on": False})
 
     @verb
     def archive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
@@ -199,6 +204,14 @@ class SpaceVerbs(ABC):
     @verb
     def unarchive(self, /, ids: Sequence[str]) -> ApiRequest[Sequence[str]]:
         return self._post("archive", lambda data: list(data["changed"]), ids=check_texts(ids, "ids"), back=True)
+
+    @verb
+    def audit(self, /, *, after: int = 0, limit: int = 100) -> ApiRequest[Sequence[AuditEntry]]:
+        return self._get("audit", responses.audit, after=after, limit=limit)
+
+    @verb
+    def verify_audit(self, /, head: str | None = None) -> ApiRequest[tuple[int, list[str]]]:
+        return self._get("audit", lambda data: (data["count"], data["problems"]), limit=1, verify=True, head=head)
 
     @verb
     def restore(self, /, rows: Iterable[Row] | AsyncIterable[Row]) -> ApiRequest[tuple[int, int]]:

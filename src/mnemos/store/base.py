@@ -1,175 +1,397 @@
-"""The contract of a store: what it keeps for a space, what is atomic, and what it raises.
+"""The contract of a store: what it keeps for a space, what is atomic, what raises, and what things cost.
 
-A store keeps *versions*. Each version of a cube is one row with a key, unique within the space and
-growing with time; at most one version of an id is current (`replaced` is None). Beside each row
-stand what recall needs: its terms, its vector under one embedding model, and the dates it speaks of.
+A store keeps *versions*. Each version of a cube is one row with a key, unique within the space and growing with time; at
+most one version of an id is current (`replaced` is None). Beside each row stand what recall needs (its terms, its vector
+under one embedding model, the dates it mentions) and what it states. Times are microseconds since 1970 unless they are
+`datetime`s. Costs are for a space of N versions.
 
-Every method that writes is one transaction: it either happened, durably, when the call returns, or
-not at all. Every method raises `StoreError` (or a kind of it) when the file cannot be used.
+A method that writes is one transaction: when it returns, its effect is durable and visible to every other handle on the
+space, or it raised and changed nothing. `Store.transaction` makes several calls one. Methods may be called from any
+thread. Every method raises `StoreError`, or one of its kinds, when the store cannot be used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import MemCube
-
-Vector = NDArray[np.float16] | None
-DERIVED = ("episode", "summary", "profile", "reflection", "kv")  # kinds of cubes that are made of others
-
-
-@dataclass(frozen=True, slots=True)
-class DateRow:
-    """A date that a text speaks of: half-open [start, end) in microseconds since 1970.
-
-    `phrase` is text[span_start:span_end]. `relative` when the phrase means nothing without the time of the message ("yesterday").
-    """
-
-    start: int
-    end: int
-    phrase: str
-    span_start: int
-    span_end: int
-    granularity: str
-    relative: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A version to write, with what recall needs. `vector` is (D,) or None (found by words only)."""
-
-    cube: MemCube
-    terms: tuple[str, ...]
-    vector: Vector = None
-    dates: tuple[DateRow, ...] = ()
+from mnemos.facts import Decision, Link, Rejection, StoredFact
+from mnemos.store.audit import AuditEntry
+from mnemos.store.blobs import Blobs
+from mnemos.store.values import (
+    Changes,
+    DateRow,
+    Days,
+    DerivedCube,
+    Entry,
+    Filter,
+    IndexRow,
+    Ints,
+    LifeRows,
+    Member,
+    OnErase,
+    Scanned,
+    Sizes,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRow:
-    """What the in-memory index reads of one version."""
-
-    key: int
-    session: str | None
-    speaker: str | None
-    role: str | None
-    kind: str
-    at: int
-    text: str
-    terms: tuple[str, ...]
-    vector: Vector
-    dates: tuple[tuple[int, int], ...]
-    superseded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """A version and what is stored beside it, as it is: `terms` and `vector` may be missing or wrong."""
-
-    key: int
-    cube: MemCube
-    terms: str | None
-    dates: tuple[DateRow, ...]
-    vector: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Everything that happened after a sequence number, seen in one consistent read."""
-
-    seq: int
-    rows: list[IndexRow]
-    gone: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which cubes: every given field must match. Times are microseconds since 1970.
-
-    `since`/`until` (half-open) match a cube that happened then or that speaks of a date then.
-    `where` compares metadata values for equality, by JSON value. With `superseded` the state "active" means those too.
-    Without a `kind`, derived cubes are left out unless `derived`.
-    """
-
-    session: str | None = None
-    speaker: str | None = None
-    role: str | None = None
-    kind: str | None = None
-    source: str | None = None
-    state: str | None = "active"
-    since: int | None = None
-    until: int | None = None
-    as_of: int | None = None
-    where: Mapping[str, Any] = field(default_factory=dict)
-    superseded: bool = False
-    derived: bool = False
-
-    @property
-    def selects_all(self) -> bool:
-        """True when nothing narrows the search down: every active, current original matches (and superseded ones)."""
-        return self == Filter(superseded=self.superseded)
-
-
-class Store(Protocol):
-    """Where the versions of one space live."""
+class Cubes(Protocol):
+    """The versions of cubes."""
 
     def insert(self, entries: Sequence[Entry], model: int | None) -> list[int]:
-        """Write new versions, all or none; return their keys. An id that already has this version raises `Conflict`."""
+        """Write new versions, all or none, and close those that they follow; return their keys.
+
+        Raises Conflict when an id already has this version. `model` is the number of the vectors' model.
+        """
 
     def replace(self, entry: Entry, model: int | None) -> int:
-        """Write the next version of a cube, close the current one at `entry.cube.learned`; return the new key."""
+        """Write the next version of a cube, close the current one at `entry.cube.learned`; return the new key.
+
+        Cubes of other forms than text that were derived from it are erased: they were computed from the old text.
+        Raises Conflict when the version before this one is not the current one.
+        """
 
     def erase(self, ids: Sequence[str]) -> list[str]:
-        """Remove cubes with all their versions and everything derived from them; return the ids removed."""
+        """Remove cubes, all their versions and everything derived from them; return the ids removed.
+
+        Their bytes are overwritten. Facts and cubes that only they had superseded hold again. A hash of each id is kept
+        (see `was_erased`). `on_erase` callbacks are called after the commit.
+        """
 
     def family(self, ids: Sequence[str]) -> list[str]:
-        """Return those of the ids that exist, and the ids of all cubes derived from them."""
+        """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
 
     def was_erased(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that were erased from this space at some time."""
 
     def get(self, ids: Sequence[str]) -> dict[str, MemCube]:
-        """Return the current versions that exist, by id."""
+        """Return the current versions that exist, by id. O(ids log N)."""
 
     def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
-        """Return versions by their row key."""
+        """Return the versions that exist, by key. O(keys log N)."""
+
+    def keys_of(self, ids: Sequence[str]) -> list[int]:
+        """Return the keys of the current versions that exist, in the order of the ids."""
+
+    def ids_of(self, keys: Sequence[int]) -> list[str]:
+        """Return the ids of the versions that exist, in the order of the keys."""
 
     def versions(self, cube_id: str) -> list[MemCube]:
         """Return all versions of a cube, oldest first; empty when there is none."""
 
     def select(self, filter: Filter, *, after: int = 0, limit: int = 100) -> list[tuple[int, MemCube]]:
-        """Return matching current versions (or those believed at `filter.as_of`) with a key above `after`."""
+        """Return (key, cube) of matching versions with a key above `after`, in the order of keys."""
 
-    def keys(self, filter: Filter) -> NDArray[np.int64]:
-        """Return the sorted keys of the versions that match."""
+    def keys(self, filter: Filter) -> Ints:
+        """Return the sorted keys of the versions that match, (M,). O(N)."""
+
+    def matching(self, filter: Filter, keys: Sequence[int]) -> set[int]:
+        """Return those of the keys whose versions match. O(keys)."""
 
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
-        """Return the dates each version speaks of."""
+        """Return the dates that versions mention, in the order of the text; a key without dates is left out."""
+
+    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
+        """Return (hash, id, speaker, role, session) of active cubes whose `text_hash` is one of these, oldest first."""
 
     def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what has gone after sequence number `since`."""
+        """Return what was written and what has gone after sequence number `since`. O(rows changed)."""
 
     def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
-        """Return the versions that were current and active at `as_of`."""
+        """Return the versions that were current at `as_of`. O(N)."""
+
+
+class Vectors(Protocol):
+    """The vectors of versions, float16 (D,), one a model."""
 
     def model(self, name: str, revision: str, dimension: int) -> int:
-        """Return the number under which vectors of this embedding model are kept."""
+        """Return the number of an embedding model; a new one gets the next number."""
 
-    def unembedded(self, model: int, *, limit: int) -> list[tuple[int, str]]:
-        """Return (key, text) of current versions that have no vector of this model."""
+    def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
+        """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
 
-    def put_vectors(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
-        """Store vectors for versions that exist; those erased meanwhile are skipped."""
+    def put(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
+        """Store (key, vector) rows; versions that were erased in the meantime are skipped. `changes` reports them."""
 
-    def drop_other_models(self, model: int) -> int:
+    def drop_others(self, model: int) -> int:
         """Remove the vectors of every other model; return how many."""
 
+
+class Facts(Protocol):
+    """What versions state. A fact is found by (key, index); a lookup costs O(log N + facts found)."""
+
+    def put(self, rows: Iterable[StoredFact]) -> None:
+        """Store facts; one with the same key and index is replaced."""
+
+    def find(
+        self,
+        about: Sequence[tuple[str, str]] | None = None,
+        *,
+        ended: bool = False,
+        subject: str | None = None,
+        as_of: int | None = None,
+    ) -> list[StoredFact]:
+        """Return the facts of current, unarchived versions about (subject, attribute) pairs, or all, or all of a `subject`.
+
+        Those that have ended are left out unless `ended`. With `as_of` as it was believed at that moment.
+        """
+
+    def of(self, keys: Sequence[int]) -> list[StoredFact]:
+        """Return what these versions state, in the order of (key, index)."""
+
+    def end(self, fact: StoredFact, until: int, learned: int, by: str) -> None:
+        """Close a fact: it was true until `until`, as learned at `learned` from the cube `by`."""
+
+    def active_version(self, cube_id: str) -> int | None:
+        """Return the key of the current version of a cube, the one whose facts count; None unless it is active."""
+
+
+class Links(Protocol):
+    """Directed links between cubes. Stored: any kind but `IMPLIED`."""
+
+    def put(self, links: Iterable[Link], made: int) -> None:
+        """Store links; an existing one gets the new weight."""
+
+    def add(self, links: Iterable[Link], made: int) -> None:
+        """Store links; the weight is added to that of an existing one."""
+
+    def find(self, ids: Sequence[str] | None = None, *, kind: str | None = None, both: bool = True) -> list[Link]:
+        """Return the stored links from (and with `both` also to) these cubes; without ids all of them."""
+
+    def implied(self, cube_id: str) -> list[Link]:
+        """Return the links of a cube that follow from other rows: derived from, follows and same entity.
+
+        "follows" joins neighbours in a session; "same entity" joins cubes that state something of the same subject, the
+        newest 20. O(log N + links found).
+        """
+
+    def keys(self, kind: str) -> list[tuple[int, int, float]]:
+        """Return (key, key, weight) of the stored links of a kind between current versions. O(links)."""
+
+
+class Lives(Protocol):
+    """Where current cubes are in their life. The audit log records changes of state and of pins."""
+
+    def pin(self, cube_id: str, on: bool) -> None:
+        """Protect a cube from being forgotten by policy, or end that. Raises NotFound."""
+
+    def supersede(self, cube_id: str, until: int, learned: int) -> None:
+        """Write the next version of a cube: equal, with its facts and vectors, but superseded and true until `until`."""
+
+    def set_state(self, ids: Sequence[str], old: str, new: str) -> list[str]:
+        """Change the state of those cubes that are in state `old`; return their ids. `changes` reports them."""
+
+    def candidates(
+        self, states: Collection[str], *, derived: bool = False, recalls: int = 0, below_tier: int | None = None
+    ) -> LifeRows:
+        """Return the cubes in these states, recalled at least `recalls` times, in a tier `below_tier`. One scan, O(N)."""
+
+    def set_strength(self, rows: Iterable[tuple[float, int, int, int, str]]) -> None:
+        """Write (strength, tier, recalls, recalled_at, id) of cubes. `changes` does not report it."""
+
+    def set_tier(self, rows: Iterable[tuple[int, int]]) -> None:
+        """Write (key, tier) of cubes. `changes` does not report it."""
+
+    def count_uses(self, uses: Iterable[tuple[str, int, int]]) -> None:
+        """Add to the recalls of cubes: (id, how often, when last). `changes` does not report it."""
+
+
+class Derived(Protocol):
+    """Cubes that were made of others, and what they can be made of."""
+
+    def members(self) -> list[Member]:
+        """Return the current originals, in the order of time. One scan: O(N), 2 us a cube."""
+
+    def existing(self) -> dict[str, DerivedCube]:
+        """Return the current derived cubes by what they are of, in the order of time."""
+
+    def parentless(self) -> list[str]:
+        """Return the ids of those that Mnemos derived and whose parents are all gone."""
+
+    def replace_parents(self, parents: Mapping[str, Sequence[str]]) -> None:
+        """Set the parents of derived cubes, by id."""
+
+
+class Rejections(Protocol):
+    """Claims once found mistaken."""
+
+    def all(self) -> set[Rejection]:
+        """Return all of them."""
+
+    def add(self, rejections: Iterable[Rejection], made: int) -> None:
+        """Store rejections; those that exist are left alone."""
+
+
+class Queue(Protocol):
+    """Cubes that a model has yet to judge."""
+
+    def add(self, ids: Iterable[str], why: str) -> None:
+        """Add cubes, with no tries counted yet."""
+
+    def fail(self, cube_id: str, why: str) -> None:
+        """Add a cube with one failed try, or count one more try."""
+
+    def pending(self, limit: int = 1_000_000) -> list[tuple[str, int, str]]:
+        """Return (id, tries, why) of the waiting cubes, the least tried first."""
+
+    def settle(self, ids: Sequence[str], *, failed: bool = False) -> None:
+        """Remove cubes from the queue, or with `failed` count one more try."""
+
+
+class Decisions(Protocol):
+    """What was decided about new statements."""
+
+    def put(self, decisions: Iterable[Decision]) -> None:
+        """Record decisions."""
+
+    def find(self, cube_id: str | None = None, *, limit: int = 100) -> list[Decision]:
+        """Return the decisions about a cube, or the latest ones, oldest first."""
+
+
+class Audit(Protocol):
+    """The log of who did what, which can be appended to and never changed; see `store.audit`."""
+
+    def append(self, action: str, ids: Sequence[str]) -> None:
+        """Add an entry, in the transaction of what it is about."""
+
+    def entries(self, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
+        """Return entries with an index above `after`, oldest first."""
+
+    def verify(self, head: str | None = None) -> tuple[int, list[str]]:
+        """Recompute the chain; return the number of entries and what is wrong. O(entries)."""
+
+
+class Inspect(Protocol):
+    """A space seen from above. Nothing here changes anything."""
+
+    def days(self, filter: Filter, since: int | None, until: int | None) -> Days:
+        """Count the matching cubes by the day on which they happened, in the half-open [since, until). One scan, O(N)."""
+
+    def newest(self, filter: Filter, before: int | None, limit: int) -> list[tuple[int, MemCube]]:
+        """Return (key, cube) of matching versions with a key below `before`, the one written last first."""
+
+    def sizes(self) -> Sizes:
+        """Return what the space takes up, by form and by part. O(N + links)."""
+
+    def most_linked(self, limit: int, kind: str | None = None) -> list[str]:
+        """Return the ids of the cubes with the most links, the most linked first; approximate. O(links)."""
+
+    def neighbours(self, cube_id: str, limit: int, kind: str | None = None) -> list[Link]:
+        """Return the stored and implied links of a cube, at most `limit` in each direction. O(log N + its links).
+
+        Of "same entity" the newest that state something of the same subject and attribute.
+        """
+
+    def links_among(self, ids: Sequence[str], kind: str | None = None) -> list[Link]:
+        """Return the stored links between these cubes, the strongest first. O(links that lead from them)."""
+
+
+class Meta(Protocol):
+    """Small values of a space by name: its settings, and how far its upkeep has got."""
+
+    def get(self, key: str, default: str = "") -> str:
+        """Return a value, or the default."""
+
+    def set(self, key: str, value: str) -> None:
+        """Store a value."""
+
+
+class Remains(Protocol):
+    """What a search for erased cubes still finds."""
+
+    def orphans(self) -> int:
+        """Return how many words, vectors, dates and facts belong to no version."""
+
+    def traces(self, ids: Sequence[str]) -> int:
+        """Return how often links, decisions, the queue and facts name these ids."""
+
+    def mentions(self, text: str) -> bool:
+        """Tell whether a row still holds this text, as words or metadata. O(N)."""
+
+    def places(self, text: str) -> dict[str, int]:
+        """Return how many rows hold this text: "cubes" as text or metadata, "words" as terms, "facts" as a value. O(N)."""
+
+    def raw(self, needles: Sequence[bytes]) -> tuple[int, list[tuple[str, bytes]]]:
+        """Search the bytes below the rows; return how many were read, and (where, needle) of each needle found.
+
+        Pages that are free, logs and files beside the database count too. A needle is at most 48 bytes.
+        """
+
+
+class Checks(Protocol):
+    """What may be damaged in a store, and its repair."""
+
+    def integrity(self) -> list[str]:
+        """Return what the database's own check finds wrong; empty when it is sound."""
+
+    def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
+        """Return versions of any state with a key above `after`, with what is stored beside them."""
+
+    def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
+        """Write (key, terms, dates) of versions again, and remove the vectors of `bad_vectors`. `changes` reports them."""
+
+    def remove_orphans(self) -> int:
+        """Remove words, vectors, dates and facts that belong to no version; return how many."""
+
+
+class Store(Cubes, Protocol):
+    """Everything that is stored of one space."""
+
+    space: str
+    clock: Callable[[], datetime]
+    vectors: Vectors
+    facts: Facts
+    links: Links
+    lives: Lives
+    derived: Derived
+    rejections: Rejections
+    queue: Queue
+    decisions: Decisions
+    audit: Audit
+    inspect: Inspect
+    meta: Meta
+    remains: Remains
+    checks: Checks
+    blobs: Blobs
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`, and in a forked child that has not used the store yet."""
+
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[None]:
+        """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.
+
+        Inside another transaction of the same thread it takes part in that one; an error that leaves the outermost one
+        undoes everything. Other threads and processes that write wait; StoreBusy when they wait for too long. To write
+        inside a transaction with `write=False` raises StoreError.
+        """
+
+    def try_lock(self) -> AbstractContextManager[bool]:
+        """Try to take the store for this thread without waiting; yield whether it was taken.
+
+        While it is held, what would have to wait for another process raises StoreBusy at once.
+        """
+
+    def change_token(self) -> object | None:
+        """Return a value that is equal as long as nothing was written, by this process or another. Costs one statement.
+
+        None inside a transaction: what that has written may still be rolled back.
+        """
+
+    def on_erase(self, callback: OnErase) -> Callable[[], None]:
+        """Call `callback` with the form of each erased cube, by id, after each commit that erased; return what ends that.
+
+        It hears of this handle's erasures, in the thread that erased, without a lock of the store.
+        """
+
     def stats(self) -> dict[str, Any]:
-        """Return counts, sizes and models."""
+        """Return counts, sizes and models; "path" says where the space is kept."""
 
     def close(self) -> None:
-        """Release the file. Further calls raise `StoreError`."""
+        """Release the store; closing twice is allowed. Further calls raise StoreError."""

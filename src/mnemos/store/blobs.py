@@ -1,4 +1,4 @@
-"""Files beside the file of a space, one for each cube whose payload is not text. A file without a cube is never read."""
+"""Payloads that are not text, one file a cube, in a folder beside the space. A file without a cube is never read."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mnemos.errors import StoreError
-from mnemos.store.sqlite.names import SUFFIX
 
-_ID = re.compile(r"[a-z2-7]{16}")  # what `new_id` makes: other ids never become names of files
+_ID = re.compile(r"[a-z2-7]{16}")  # what `new_id` makes; other ids never become names of files
 END = ".safetensors"
 
 
 class Blobs:
-    """The payloads of a space. A file is whole when it has its name: it is written aside, synced, and then renamed."""
+    """The payloads of a space, one file each in `folder`, which is made when the first is written.
 
-    def __init__(self, space_file: Path) -> None:
-        self.folder = space_file.with_name(space_file.name.removesuffix(SUFFIX) + ".kv")
+    A file is whole when it has its name: it is written under another one, synced, and then renamed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def path(self, cube_id: str) -> Path:
-        """Return the file of a cube, there or not."""
+        """Return where the file of a cube is, or would be."""
         return self.folder / f"{cube_id}{END}"
 
     def write(self, cube_id: str, data: bytes) -> int:
-        """Write a payload and return its size; after a crash it is there whole or not at all. Raises StoreError."""
+        """Write a payload and return its size; after a crash it exists whole or not at all. Raises StoreError."""
         path = self.path(cube_id)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
@@ -44,10 +46,10 @@ class Blobs:
         return len(data)
 
     def drop(self, ids: Iterable[str]) -> None:
-        """Overwrite the files of these cubes with zeros and remove them; those without one are passed over."""
+        """Overwrite the files of these cubes with zeros and remove them; those without one are skipped."""
         for cube_id in ids:
             if _ID.fullmatch(cube_id) and (path := self.path(cube_id)).exists():
-                _shred(path)
+                shred(path)
 
     def ids(self) -> set[str]:
         """Return the ids of the cubes that have a file."""
@@ -59,11 +61,11 @@ class Blobs:
         return sum(path.stat().st_size for path in self.folder.glob("*"))
 
     def sweep(self, known: set[str]) -> int:
-        """Remove the files of no known cube, which a crash left behind; return how many there were."""
-        lost = [path for path in self.folder.glob("*") if path.name.removesuffix(END) not in known]
-        for path in lost:
-            _shred(path)
-        return len(lost)
+        """Remove files that belong to none of the `known` cubes, which a crash left behind; return how many."""
+        orphans = [path for path in self.folder.glob("*") if path.name.removesuffix(END) not in known]
+        for path in orphans:
+            shred(path)
+        return len(orphans)
 
     def remove(self) -> None:
         """Remove all files and the folder."""
@@ -71,7 +73,8 @@ class Blobs:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _shred(path: Path) -> None:
+def shred(path: Path) -> None:
+    """Overwrite a file with zeros and remove it."""
     with path.open("r+b") as file:
         for _ in range(0, path.stat().st_size, 1 << 20):
             file.write(bytes(1 << 20))

@@ -40,7 +40,7 @@ def add(space: TextMemory, drafts: Sequence[Draft], progress: Progress | None, r
         return cubes
     model, trust = space.model_key(), space.trust
     statements = state_facts(entries, space.rules, mergeable, trust)
-    with space.store.connection.write():
+    with space.store.transaction():
         written = write(space.store, statements, model, space.rules, trust)
         became = {old.id: stored for old, stored in zip(new, written.cubes, strict=True)}
         if space.reasoner is not space.rules:  # the model looks at it when there is time: see consolidate

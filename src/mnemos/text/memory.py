@@ -12,10 +12,10 @@ from mnemos.errors import EmbedderError, NotFound
 from mnemos.guard.quarantine import secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.rules import RuleReasoner
+from mnemos.store.base import Store
 from mnemos.store.setting import Setting
-from mnemos.store.sqlite.store import SqliteStore
 from mnemos.text.forget.base import Law
-from mnemos.text.forget.policy import Policy
+from mnemos.text.forget.policy import Policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.view import CurrentView
 
@@ -23,14 +23,14 @@ from mnemos.text.recall.view import CurrentView
 class TextMemory:
     """The text memory of one space. Every verb takes it; a `Space` makes one and hands it on."""
 
-    policy = Setting[Policy]("policy", Policy(), Policy.from_json, Policy.to_json)
+    policy = Setting[Policy]("policy", Policy(), Policy.from_json, policy_json)
     trust = Setting[Mapping[str, int]]("trust", {}, json.loads, trust_rules)
     secrets = Setting[str]("secrets", "redact", str, secrets_policy)
 
     def __init__(
         self,
         name: str,
-        store: SqliteStore,
+        store: Store,
         embedder: Embedder | None,
         clock: Callable[[], datetime],
         reasoner: Reasoner | None = None,
@@ -39,6 +39,7 @@ class TextMemory:
         self.rules = reasoner if isinstance(reasoner, RuleReasoner) else RuleReasoner()
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)
+        store.on_erase(self._on_erase)
         self.recalls = Recalls(store)
         self._model_key: int | None = None
 
@@ -47,10 +48,15 @@ class TextMemory:
         if self.embedder is not None and self._model_key is None:
             e = self.embedder
             try:
-                self._model_key = self.store.model(e.name, e.revision, e.dimension)
+                self._model_key = self.store.vectors.model(e.name, e.revision, e.dimension)
             except EmbedderError:  # an endpoint that is down cannot say its dimension; writing and asking both warn
                 return None
         return self._model_key
+
+    def _on_erase(self, forms: Mapping[str, str]) -> None:
+        """Free the view: erased text must not stay in RAM."""
+        if "text" in forms.values():
+            self.view.drop()
 
     @property
     def law(self) -> Law:

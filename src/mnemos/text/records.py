@@ -8,7 +8,7 @@ from typing import Any
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.facts import Fact, Link, StoredFact
-from mnemos.store.base import Filter
+from mnemos.store.values import Filter
 from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.memory import TextMemory
 
@@ -77,7 +77,7 @@ def restore(
             )
     entries = make_entries(new, space.embedder, progress)
     written = {cube.id for cube in new}
-    with space.store.connection.write():
+    with space.store.transaction():
         space.store.insert(entries, space.model_key())
         present = space.store.get(
             [*written, *(x.b for x in links), *(f.ended_by for s in stated.values() for f in s or () if f.ended_by)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
@@ -14,7 +14,7 @@ from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
-from mnemos.store.base import Filter
+from mnemos.store.values import Filter
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.current import asks_about_past, promote_current
@@ -40,7 +40,7 @@ def search(
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     filter = make_filter(**filters)
     ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
-    with space.store.connection.read():
+    with space.store.transaction(write=False):
         cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         if method == "hybrid" and not filter.superseded:
@@ -63,7 +63,7 @@ def try_lock(space: TextMemory, query: str) -> Iterator[bool]:
     if space.view.snapshot is None or space.recalls.due or not knows(space.embedder, clean(query)):
         yield False
         return
-    with space.store.connection.try_lock() as held:
+    with space.store.try_lock() as held:
         if not held:
             yield False
             return
@@ -82,6 +82,36 @@ def search_sessions(
     ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
     best = space.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
+
+
+def context(
+    space: TextMemory,
+    question: str,
+    tokens: int,
+    k: int,
+    filters: Filters,
+    *,
+    count: Callable[[str], int] | None,
+    asked_at: Any,
+    quarantine: bool,
+) -> str:
+    """Return a block for a prompt; see `Space.context`."""
+    from mnemos.text.recall.context import pack
+
+    check_count(tokens, "tokens", least=0)
+    if count is not None and not callable(count):
+        raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
+    found = search(space, question, k, filters, asked_at, "hybrid")
+    if quarantine and (bad := withheld(space, question, [hit for _, hit in found])):
+        found = [row for row in found if row[1].cube.id not in bad]
+    return pack(found, space.store.dates([key for key, _ in found]), tokens, count)
+
+
+def withheld(space: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
+    """Return those of the cubes found that may not be shown to an agent: id -> reason."""
+    from mnemos.guard.quarantine import quarantined
+
+    return quarantined(space.store, space.trust, found, clean(question), space.clock())
 
 
 def _ask(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mnemos.errors import InvalidInput
-from mnemos.store.base import DateRow
+from mnemos.store.values import DateRow
 from mnemos.text.encode.entries import Progress, words_and_dates
 from mnemos.text.memory import TextMemory
 
@@ -25,11 +25,11 @@ def reindex(space: TextMemory, progress: Progress | None = None) -> int:
     if space.embedder is None or model is None:
         raise InvalidInput("there is no embedder to reindex with. Open Mnemos with one, such as 'bundled'.")
     done = 0
-    while rows := space.store.unembedded(model, limit=REINDEX_BATCH):
+    while rows := space.store.vectors.missing(model, limit=REINDEX_BATCH):
         vectors = space.embedder.embed([text for _, text in rows], progress=progress).astype(np.float16)
-        space.store.put_vectors(model, zip([n for n, _ in rows], vectors, strict=True))
+        space.store.vectors.put(model, zip([n for n, _ in rows], vectors, strict=True))
         done += len(rows)
-    space.store.drop_other_models(model)
+    space.store.vectors.drop_others(model)
     return done
 
 
@@ -75,11 +75,11 @@ def doctor(space: TextMemory, *, repair: bool = False, progress: Progress | None
         after = rows[-1].key
         if progress:
             progress(len(rows))
-    orphans = store.checks.orphans()
+    orphans = store.remains.orphans()
     if repair and wrong_words + wrong_vectors:
         store.checks.repair(wrong_words, wrong_vectors)
     if repair and orphans:
-        store.checks.orphans(remove=True)
+        store.checks.remove_orphans()
     if repair and space.embedder is not None and (missing or wrong_vectors):
         reindex(space)
     for count, problem, remedy in (

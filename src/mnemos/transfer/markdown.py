@@ -10,7 +10,7 @@ from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import StoreError
-from mnemos.store.sqlite.names import file_name
+from mnemos.store.names import file_stem
 from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import Item, decode, read_bytes, stable_id
 
@@ -153,7 +153,7 @@ def export_markdown(space: Exported, folder: Path, *, progress: Progress | None 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for session, cubes in sessions.items():
-            name = file_name(session).rsplit(".", 1)[0] if session else "no-session"
+            name = file_stem(session) if session else "no-session"
             (folder / f"{name}.md").write_text(_page(session, cubes), encoding="utf-8", newline="\n")
     except OSError as error:
         raise StoreError(

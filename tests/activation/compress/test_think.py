@@ -1,4 +1,4 @@
-"""ThinK: which channels stay, that the others are gone, and what that does to answers."""
+"""ThinK: which channels are kept, that the others are freed, and what that does to answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mnemos.errors import InvalidInput
 SPLIT = (40, 1, 1, 1, 1, 4)
 
 
-def queries(model, ids):
+def queries(model, long_ids):
     """The queries of a prompt by layer, (B, G*H, q, D)."""
     found = {}
 
@@ -26,15 +26,15 @@ def queries(model, ids):
             return view.entries.positions()
 
     with torch.no_grad(), attached(model):
-        model(ids, past_key_values=MemoryCache(model, CacheMethod(Look(), prompt=1)))
+        model(long_ids, past_key_values=MemoryCache(model, CacheMethod(Look(), prompt=1)))
     return found
 
 
-def test_channels_stay_by_the_norm_of_their_part_of_the_logits(llama, ids, after):
-    model = llama()
-    full, _ = after(model, CacheMethod(), ids, (48,))
-    cache, _ = after(model, CacheMethod(store=ThinK(0.4, window=8, residual=0)), ids, (48,))
-    asked = queries(model, ids)
+def test_channels_are_kept_by_the_norm_of_their_part_of_the_logits(make_llama, long_ids, read_in):
+    model = make_llama(layers=2)
+    full, _ = read_in(model, CacheMethod(), long_ids, (48,))
+    cache, _ = read_in(model, CacheMethod(store=ThinK(0.4, window=8, residual=0)), long_ids, (48,))
+    asked = queries(model, long_ids)
     for layer, (one, whole) in enumerate(zip(cache.layers, full.layers, strict=True)):
         for b in range(2):
             for h in range(2):
@@ -51,10 +51,10 @@ def test_channels_stay_by_the_norm_of_their_part_of_the_logits(llama, ids, after
         assert torch.equal(one.values, whole.values)
 
 
-def test_the_newest_keys_are_whole_and_go_over_in_groups(llama, ids, after):
-    model = llama()
-    full, _ = after(model, CacheMethod(), ids, SPLIT)
-    cache, _ = after(model, CacheMethod(store=ThinK(0.5, residual=8, group=4)), ids, SPLIT)
+def test_the_newest_keys_are_whole_and_packed_in_groups(make_llama, long_ids, read_in):
+    model = make_llama(layers=2)
+    full, _ = read_in(model, CacheMethod(), long_ids, SPLIT)
+    cache, _ = read_in(model, CacheMethod(store=ThinK(0.5, residual=8, group=4)), long_ids, SPLIT)
     store, keys = cache.layers[0].groups[0].store, cache.layers[0].keys
     assert [part.keys.shape[2:] for part in store.parts] == [(32, 8), (4, 8)]
     assert ((keys != 0).sum(-1) == 8)[:, :, :36].all()
@@ -62,10 +62,10 @@ def test_the_newest_keys_are_whole_and_go_over_in_groups(llama, ids, after):
 
 
 @pytest.mark.parametrize("bits", [None, 4])
-def test_what_goes_is_freed_and_bytes_are_those_of_the_tensors(llama, ids, after, tensors, bits):
-    model = llama()
-    full, _ = after(model, CacheMethod(), ids, (48,))
-    cache, _ = after(model, CacheMethod(store=ThinK(0.5, residual=8, bits=bits)), ids, (48,))
+def test_pruned_channels_are_freed_and_bytes_are_those_of_the_tensors(make_llama, long_ids, read_in, tensors, bits):
+    model = make_llama(layers=2)
+    full, _ = read_in(model, CacheMethod(), long_ids, (48,))
+    cache, _ = read_in(model, CacheMethod(store=ThinK(0.5, residual=8, bits=bits)), long_ids, (48,))
     store = cache.layers[0].groups[0].store
     assert store.nbytes == tensors(store)
     keys = full.layers[0].keys[:, :, :40]
@@ -76,38 +76,43 @@ def test_what_goes_is_freed_and_bytes_are_those_of_the_tensors(llama, ids, after
     )
 
 
-def test_all_channels_and_beams_answer_as_the_full_cache_does(llama, ids):
-    model = llama()
+def test_all_channels_and_beams_answer_as_the_full_cache_does(make_llama, long_ids):
+    model = make_llama(layers=2)
     more = {"max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
-    expected = model.generate(ids, **more)
+    expected = model.generate(long_ids, **more)
     with attached(model):
         cache = MemoryCache(model, CacheMethod(store=ThinK(0.0, residual=4, group=4)))
-        assert torch.equal(model.generate(ids, past_key_values=cache, **more), expected)
+        assert torch.equal(model.generate(long_ids, past_key_values=cache, **more), expected)
 
 
-def test_options_that_mean_nothing_are_refused():
+def test_invalid_options_are_refused():
     for given in ({"ratio": 1.0}, {"window": 0}, {"by": "value"}, {"bits": 3}):
         with pytest.raises(InvalidInput):
             ThinK(**given)
 
 
-def test_the_channels_that_queries_ask_for_answer_more_than_random_ones(small_model, answered):
+def test_the_channels_that_queries_ask_for_answer_more_than_random_ones(small_model, answered_and_held):
     class Any(ThinkStore):
         def importance(self, keys):
             return torch.rand(keys.shape[0], keys.shape[1], keys.shape[3], generator=torch.Generator().manual_seed(0))
 
     task = tasks.key_value(15, 64, 8, seed=38)
-    right, share = answered(small_model, CacheMethod(store=ThinK(0.4, residual=0)), task)
+    right, share = answered_and_held(small_model, CacheMethod(store=ThinK(0.4, residual=0)), task)
     assert 0.795 < share < 0.805
     assert right > 0.9
-    assert right > answered(small_model, CacheMethod(store=lambda setup: Any(ThinK(0.4, residual=0))), task)[0] + 0.1
+    assert (
+        right
+        > answered_and_held(small_model, CacheMethod(store=lambda setup: Any(ThinK(0.4, residual=0))), task)[0] + 0.1
+    )
 
 
-def test_thinner_keys_of_more_entries_answer_no_less_at_the_same_bytes(small_model, answered):
+def test_thinner_keys_of_more_entries_answer_no_less_at_the_same_bytes(small_model, answered_and_held):
     task = tasks.key_value(20, 64, 8, seed=39)
-    thin, held = answered(small_model, CacheMethod(KeyDiff(), prompt=0.25 / 0.8, store=ThinK(residual=0)), task)
-    whole, room = answered(small_model, CacheMethod(KeyDiff(), prompt=0.25), task)
+    thin, held = answered_and_held(
+        small_model, CacheMethod(KeyDiff(), prompt=0.25 / 0.8, store=ThinK(residual=0)), task
+    )
+    whole, room = answered_and_held(small_model, CacheMethod(KeyDiff(), prompt=0.25), task)
     assert held <= room + 0.005
     assert thin >= whole - 0.02
     known = tasks.key_value(4, 64, 8, seed=40).known()
-    assert answered(small_model, ThinK.at_share(0.25), known)[0] > 0.95
+    assert answered_and_held(small_model, ThinK.at_share(0.25), known)[0] > 0.95

@@ -7,7 +7,7 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.attention import attend
@@ -115,8 +115,8 @@ def test_the_error_falls_with_the_samples_and_is_below_that_of_as_many_bytes_of_
                              keys, values, query)  # fmt: skip
 
 
-def test_a_model_reads_and_generates_through_it(llama_ids):
-    model, ids = llama_ids
+def test_a_model_reads_and_generates_through_it(make_llama, long_ids):
+    model, ids = make_llama(layers=2), long_ids
     with torch.no_grad(), attached(model):
         full = model(ids, past_key_values=MemoryCache(model)).logits
         exact = MemoryCache(model, CacheMethod(store=SubGen(recent=60)))
@@ -140,7 +140,7 @@ def test_a_model_reads_and_generates_through_it(llama_ids):
         assert model.generate(ids, past_key_values=cache, **more).shape == (2, 56)
 
 
-def test_what_cannot_go_back_is_refused():
+def test_what_cannot_be_undone_is_refused():
     keys, values, _ = clustered(30)
     store = sketched(SubGen(recent=8), keys, values)
     with pytest.raises(InvalidInput, match="decode"):
@@ -149,15 +149,3 @@ def test_what_cannot_go_back_is_refused():
         store.crop(20)
     with pytest.raises(InvalidInput):
         SubGen(t=0)
-
-
-@pytest.fixture(scope="module")
-def llama_ids():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512,
-    )  # fmt: skip
-    ids = torch.randint(3, 99, (2, 48), generator=torch.Generator().manual_seed(1))
-    return transformers.LlamaForCausalLM(config).eval(), ids

@@ -28,13 +28,13 @@ def test_h2o_adds_up_what_each_entry_got_from_every_query(look, naive):
     assert torch.allclose(H2O(mean=True)(view), 2 * once / seen_by, atol=1e-5)
 
 
-def test_h2o_keeps_a_recent_half_and_of_the_rest_the_heaviest(after):
+def test_h2o_keeps_a_recent_half_and_of_the_rest_the_heaviest(after, entries_of, positions):
     full = after(CacheMethod(H2O(), prompt=1.0))
     kept = after(CacheMethod(H2O(), prompt=10, recent=0.5))
-    for layer in range(1):  # in later layers the same, from other inputs
-        heavy = full.layers[layer].groups[0].store.entries.extra["heavy"][..., :35].topk(5).indices.sort(-1).values
+    for layer in range(3):
+        heavy = entries_of(full, layer).extra["heavy"][..., :35].topk(5).indices.sort(-1).values
         recent = torch.arange(35, 40).expand(2, 2, -1)
-        assert torch.equal(kept.layers[layer].groups[0].store.entries.positions(), torch.cat((heavy, recent), -1))
+        assert torch.equal(positions(kept, layer), torch.cat((heavy, recent), -1))
 
 
 def test_h2o_carries_the_sums_of_what_stays(after):

@@ -1,4 +1,4 @@
-"""CItruS: an instruction chooses, and does not stay."""
+"""CItruS: an instruction chooses which entries stay, and is removed again."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ pytest.importorskip("transformers")
 from mnemos.activation import attached
 from mnemos.activation.forget.citrus import Citrus
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import ask
+from mnemos.bench.kv.answers import ask
 from mnemos.errors import InvalidInput
 
 
-def positions(cache, layer=0):
-    return cache.layers[layer].groups[0].store.entries.positions()[0, 0].tolist()
-
-
-def test_no_more_than_the_budget_and_a_chunk_is_held(llama, ids):
+def test_no_more_than_the_budget_and_a_chunk_is_held(llama, ids, positions):
     reader = Citrus(budget=6, chunk=8, instruction=ids[:, :3])
     cache = reader.read(llama, ids)
     assert cache.held == [[14]] * 3
     assert cache.tokens_read == 40
-    assert positions(cache)[-8:] == list(range(32, 40))
+    assert positions(cache)[0, 0, -8:].tolist() == list(range(32, 40))
 
 
-def test_the_best_by_the_instruction_stay(llama, ids):
+def test_the_best_by_the_instruction_stay(llama, ids, positions):
     """One chunk is cut once: what the instruction gives each entry can be computed beside it."""
     instruction = ids[:, :3]
     cache = Citrus(budget=4, chunk=20, instruction=instruction, reindex_positions=False).read(llama, ids)
@@ -35,7 +31,7 @@ def test_the_best_by_the_instruction_stay(llama, ids):
         given = llama(torch.cat((ids, instruction), 1), output_attentions=True).attentions[0][:, :, 40:, :20]
     llama.set_attn_implementation("sdpa")
     best = given.mean((1, 2)).topk(4, dim=1).indices.sort(1).values
-    assert positions(cache)[:4] == best[0].tolist()
+    assert positions(cache)[0, 0, :4].tolist() == best[0].tolist()
 
 
 def test_the_text_is_read_as_without_an_instruction_when_there_are_two_caches(llama, ids):
@@ -59,7 +55,7 @@ def test_an_instruction_keeps_its_answer(small_model, two):
     assert found["chunk"] < 0.5
 
 
-def test_what_means_nothing_is_refused(llama, ids):
+def test_invalid_settings_are_refused(llama, ids):
     for make in (lambda: Citrus(0), lambda: Citrus(4, two=True), lambda: Citrus(4).read(llama, ids[:, :0])):
         with pytest.raises(InvalidInput):
             make()

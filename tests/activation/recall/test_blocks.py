@@ -1,4 +1,4 @@
-"""A past in blocks: exact while it fits or all is fetched, right about what it fetches, where to, and what that costs."""
+"""A past in blocks: exact while it fits or all is fetched; which blocks are fetched, where they stand, what that costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.recall.blocks import Blocks
@@ -25,24 +25,9 @@ SOME = Blocks(size=4, top=2, local=6, sinks=2, step=5, far="one", tiers=Tiers(ro
 ALL = Blocks(size=4, top=20, local=6, sinks=2, step=5, tiers=Tiers(room=20))
 
 
-def llama(heads: int = 4, kv: int = 2, layers: int = 2) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=99, hidden_size=64, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=kv, max_position_embeddings=512, pad_token_id=0,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
-
-
 @pytest.fixture(scope="module")
-def model():
-    torch.set_num_threads(1)
-    return llama()
-
-
-@pytest.fixture(scope="module")
-def ids():
-    return torch.randint(3, 99, (2, 40), generator=torch.Generator().manual_seed(1))
+def model(make_llama):
+    return make_llama(layers=2)
 
 
 @torch.no_grad()
@@ -61,8 +46,10 @@ def test_a_text_that_fits_is_attended_to_exactly(model, ids):
 @pytest.mark.parametrize(("heads", "kv"), [(4, 4), (4, 2), (4, 1)])
 @pytest.mark.parametrize("each_head", [False, True])
 @torch.no_grad()
-def test_when_all_blocks_are_fetched_in_a_row_attention_is_that_of_the_whole_text(ids, heads, kv, each_head):
-    model = llama(heads, kv)
+def test_when_all_blocks_are_fetched_in_a_row_attention_is_that_of_the_whole_text(
+    make_llama, ids, heads, kv, each_head
+):
+    model = make_llama(heads, kv, layers=2)
     found, cache = last(model, ids, replace(ALL, each_head=each_head))
     assert (found - model(ids).logits[:, -1]).abs().max() <= 1e-4
     assert cache.held == [[40]] * 2
@@ -149,7 +136,7 @@ def test_a_slow_tier_on_disk_is_the_one_in_ram_and_its_files_go_with_it(model, i
 
 
 @torch.no_grad()
-def test_a_copy_is_left_alone(model, ids):
+def test_a_copy_is_independent(model, ids):
     _, cache = last(model, ids, SOME)
     twin = cache.copy()
     with attached(model):
@@ -206,7 +193,7 @@ def fetch(fast: FastTier, slow: SlowTier, *blocks: int) -> list[float]:
     return found[0, 0, :, 0, 0].tolist()
 
 
-def test_the_block_not_asked_for_the_longest_leaves_first():
+def test_lru_evicts_the_block_unused_longest():
     fast, slow = FastTier(room=2), filled()
     for block in (0, 1, 0, 2):
         assert fetch(fast, slow, block) == [2.0 * block]
@@ -214,17 +201,17 @@ def test_the_block_not_asked_for_the_longest_leaves_first():
     assert (fast.hits, fast.loads) == (1, 3)
 
 
-def test_the_block_with_the_least_fading_attention_leaves_first():
+def test_score_evicts_the_block_with_the_least_decaying_attention():
     fast, slow = FastTier(room=2, eviction="score", decay=0.5), filled()
     for block, got in ((0, 1.0), (1, 0.1)):
         fetch(fast, slow, block)
         fast.attended([[[block]]], torch.tensor([[[got]]]))
     fetch(fast, slow, 2)
-    assert set(fast.where[0][0]) == {0, 2}  # under the other policy block 0 had gone
+    assert set(fast.where[0][0]) == {0, 2}  # by "lru" block 0 would have been evicted
     assert fast.worth[0][0] == {0: 0.5, 2: 0.0}
 
 
-def test_a_block_asked_for_now_never_makes_room_for_another():
+def test_a_block_wanted_now_is_never_evicted_for_another():
     fast, slow = FastTier(room=2), filled()
     fetch(fast, slow, 0, 1)
     assert fetch(fast, slow, 3, 1) == [6.0, 2.0]

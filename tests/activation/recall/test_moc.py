@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache
 
 from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.recall.moc import MoC, routed
@@ -18,18 +18,13 @@ ROUTER = MoC(size=4, top=2, local=4, sinks=4, tiers=Tiers(4))
 
 
 @pytest.fixture(scope="module")
-def model():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=99, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2,
-    )).eval()  # fmt: skip
+def model(make_llama):
+    return make_llama(layers=2)
 
 
 @pytest.fixture(scope="module")
-def ids():
-    return torch.randint(3, 99, (2, 37), generator=torch.Generator().manual_seed(1))
+def ids(ids):
+    return ids[:, :37]
 
 
 def test_each_query_sees_anchors_and_its_best_chunks():

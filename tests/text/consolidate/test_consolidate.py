@@ -9,7 +9,7 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.errors import ReasonerError
-from mnemos.store.base import DERIVED
+from mnemos.store.values import DERIVED
 from mnemos.text.forget.policy import Policy
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)
@@ -67,10 +67,10 @@ def test_sessions_days_and_weeks_are_summed_up_and_can_be_descended(space):
 def test_a_second_run_with_nothing_new_writes_nothing(space):
     space.add_many(talk(8))
     assert space.consolidate().changed
-    before, changes = state(space), space.store.changes(0, space.model_key()).seq
+    before, changes = state(space), space.store.changes(0, space.text.model_key()).seq
     assert not space.consolidate().changed
     assert state(space) == before
-    assert space.store.changes(0, space.model_key()).seq == changes
+    assert space.store.changes(0, space.text.model_key()).seq == changes
 
 
 def test_originals_are_never_rewritten(space):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnemos.store.base import IndexRow
+from mnemos.store.values import IndexRow
 from mnemos.text.consolidate.similar import LEAST_VARIANCE, SimilarLinks, fit, link_new
 from mnemos.text.recall.corpus import Corpus
 

@@ -77,7 +77,7 @@ def test_pinned_cubes_stay(space, clock):
     space.policy = Policy(law="fifo", cubes=2)
     space.apply_policy()
     assert active(space) == ["c0", "c9"]
-    space.pin("c0", on=False)
+    space.unpin("c0")
     space.policy = Policy(law="fifo", cubes=1)
     space.apply_policy()
     assert active(space) == ["c9"]
@@ -112,7 +112,7 @@ def test_a_policy_is_kept_in_the_file(tmp_path, clock):
         memory.space("ana").policy = Policy(law="power", constants={"d": 0.3}, cubes=7)
     with Mnemos(tmp_path, embedder="none", clock=clock) as memory:
         assert memory.space("ana").policy == Policy(law="power", constants={"d": 0.3}, cubes=7)
-        assert memory.space("ana").law.d == 0.3
+        assert memory.space("ana").text.law.d == 0.3
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_spaced_recalls_strengthen_more_than_massed_ones(space, clock):
     fill(space, clock, 2)
     clock.now = T0 + timedelta(days=5)
     for _ in range(10):
-        space.recalled(["c0"])
+        space.text.recalled(["c0"])
         clock.now += timedelta(seconds=5)
     space.flush()
     clock.now = T0 + timedelta(days=5)
     for _ in range(10):
-        space.recalled(["c1"])
+        space.text.recalled(["c1"])
         clock.now += timedelta(days=7)
     space.flush()
     massed, spaced = space.get("c0"), space.get("c1")
@@ -144,8 +144,8 @@ def test_spaced_recalls_strengthen_more_than_massed_ones(space, clock):
 def test_what_is_recalled_together_is_linked(space, clock):
     fill(space, clock, 3)
     for _ in range(3):
-        space.recalled(["c0", "c2"])
-    space.recalled(["c1"])
+        space.text.recalled(["c0", "c2"])
+    space.text.recalled(["c1"])
     space.flush()
     assert [(x.a, x.b, x.weight) for x in space.links(kind="co-recalled")] == [("c0", "c2", 3.0)]
 

@@ -4,13 +4,13 @@ import pytest
 
 from mnemos import Mnemos, Space
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.inspect import fading
-from mnemos.store.base import Filter
+from mnemos.inspect.inspector import Inspector
+from mnemos.store.values import Filter
 from mnemos.text.recall.filters import Filters, make_filter
 
 NAMES = set(Filters.__annotations__)
 VERBS = (Space.search, Space.search_sessions, Space.context, Space.cubes, Space.forget, Space.forget_preview,
-         Mnemos.search, fading.timeline, fading.newest)  # fmt: skip
+         Mnemos.search, Inspector.timeline, Inspector.newest, Space.activate)  # fmt: skip
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemos.index.lexical import idf
-from mnemos.store.base import IndexRow
+from mnemos.store.values import IndexRow
 from mnemos.text.recall.corpus import WINDOWS, Corpus
 from mnemos.text.recall.fusion import weights
 from mnemos.text.recall.query import Query

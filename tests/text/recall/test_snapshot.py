@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnemos.store.base import Changes, IndexRow
+from mnemos.store.values import Changes, IndexRow
 from mnemos.text.recall.fusion import weights
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot

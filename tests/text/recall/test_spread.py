@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnemos.store.base import IndexRow
+from mnemos.store.values import IndexRow
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.spread import (
     COVERED,

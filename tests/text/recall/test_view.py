@@ -15,7 +15,7 @@ def test_what_a_transaction_took_back_is_not_found(tmp_path):
         seen = []
 
         def act():
-            with space.store.connection.write():
+            with space.store.transaction():
                 space.add("I have a parrot.", reconcile=False)
                 seen.extend(hit.cube.text for hit in space.search("parrot"))
                 raise RuntimeError("taken back")

@@ -108,7 +108,10 @@ class KiviStore(PackedStore):
 
 
 def affordable_bits(share: float) -> int:
-    """Return the most bits at which all entries fit into a share of a float32 cache. Raises InvalidInput below 1 bit."""
+    """Return the most bits at which all entries fit into a share of a float32 cache.
+
+    Raises InvalidInput for a share below 1 bit a number.
+    """
     fitting = [bits for bits in WIDTHS if (bits + 1) / 32 <= share]
     if not fitting:
         raise InvalidInput(

@@ -21,7 +21,10 @@ SIDE = 1.9  # 32nds of an entry beside the codes: scale and low of 32 numbers, w
 
 @dataclass(frozen=True)
 class Demote:
-    """Marks the entries that would stay as important, and evicts none; the `on_evict` of `MiKV`. None is promoted again."""
+    """Marks the entries that would stay as important, and evicts none: the `on_evict` of `MiKV`.
+
+    No entry is promoted again.
+    """
 
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return all entries, the important ones marked in `extra["precise"]`."""
@@ -71,7 +74,7 @@ class MiKV:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Hold as many entries at 8 bits as the share of a float32 cache affords, the others at 2; importance by H2O."""
+        """Hold as many entries at 8 bits as the share of a float32 cache affords, the others at 2; rank by H2O."""
         precise = (share * 32 - 2 - SIDE) / (8 - 2)
         if precise <= 0:
             raise InvalidInput(f"a share of {share} is less than all entries take at 2 bits: evict some entries too.")

@@ -15,7 +15,7 @@ from mnemos.errors import InvalidInput
 
 
 class MixedStore(Plain):
-    """Holds entries as they are while the prompt is read, then two tiers and, for each entry, the tier that it is in."""
+    """Holds entries as they are while the prompt is read, then two tiers, and which tier each entry is in."""
 
     def __init__(self, low: int, high: int | None, balanced: bool) -> None:
         super().__init__()  # `entries` are all while the prompt is read, and then all without keys and values
@@ -50,7 +50,7 @@ class MixedStore(Plain):
         return replace(entries, keys=keys, values=values)
 
     def replace(self, entries: Entries) -> None:
-        """Take which entries are important from `entries`; once the prompt has been read, round those that no longer are."""
+        """Take which entries are important from `entries`, and round those that no longer are."""
         assert self.entries is not None
         if len(entries) != len(self.entries):
             raise InvalidInput("MiKV keeps all entries: use it with on_evict=Demote().")

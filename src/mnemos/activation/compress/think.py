@@ -28,7 +28,7 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class ThinK:
-    """Keeps the (1 - `ratio`) D channels of a head's keys with the largest |Q_i K_i^T|_F over the last `window` queries.
+    """Keeps the (1 - `ratio`) D channels of a head's keys with the largest |Q_i K_i^T|_F over the last queries.
 
     The product of column i of the queries and of the keys has rank one, so its norm is |Q_i| |K_i|; the query heads
     that share a key add up theirs. The keys held are narrower, with one list of channels for each row and head; what is
@@ -62,7 +62,7 @@ class ThinK:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Evict by SnapKV and keep 60 % of the key channels; above a share of 80 %, leave out fewer channels instead."""
+        """Evict by SnapKV and keep 60 % of the key channels; above a share of 0.8, leave out fewer channels only."""
         if share > 0.8:
             return CacheMethod(store=ThinK(ratio=2 * (1 - share), residual=0))
         return CacheMethod(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))

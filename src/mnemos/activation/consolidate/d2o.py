@@ -18,7 +18,7 @@ from mnemos.registry import Paper, register
 
 @dataclass(frozen=True)
 class Density:
-    """Gives layers with dense attention more, in proportion to softmax(-F / mean F), F the variance of what entries receive.
+    """Gives layers with dense attention more, in proportion to softmax(-F / mean F), F its variance over entries.
 
     F_l is the variance over the entries of the attention that each received from the prompt, averaged over rows and
     heads. The division by the mean over the layers is ours: without it one layer may get next to nothing.

@@ -47,7 +47,7 @@ class Elastic:
             raise InvalidInput(f"distance is {self.distance}: give 1 or more entries.")
 
     def observe(self, view: LayerView) -> None:
-        """Add the attention from the queries of the prompt; note where entries will be evicted, once it has been read."""
+        """Add the attention from the queries of the prompt; afterwards, remember where entries will be evicted."""
         if view.steps:
             view.memory.setdefault("elastic", max(0, len(view.entries) - view.queries - self.distance))
         else:

@@ -1,4 +1,4 @@
-"""EMS: what matters least is evicted and what lies between is merged, by the attention of all and of the last queries."""
+"""EMS: what matters least is evicted and the middle merged, by the attention of all and of the last queries."""
 
 from __future__ import annotations
 

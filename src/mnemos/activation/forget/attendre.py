@@ -12,7 +12,7 @@ from mnemos.errors import InvalidInput
 from mnemos.registry import register
 
 
-@register("attendre", papers=(ATTENDRE,), unmeasured="a layer to train: its test trains it on the paper's two claims")
+@register("attendre", papers=(ATTENDRE,))
 class Attendre(nn.Module):  # type: ignore[misc]
     """Attends to a bounded memory of keys and values, by queries that wait in a memory of their own.
 

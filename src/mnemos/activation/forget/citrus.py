@@ -32,7 +32,6 @@ class MeanAttention:
 @register(
     "citrus",
     papers=(Paper("CItruS: Chunked Instruction-aware State Eviction for Long Sequence Modeling", "2406.12018"),),
-    unmeasured="reads with an instruction beside the text: its test measures what that keeps",
 )
 @dataclass
 class Citrus:
@@ -119,7 +118,10 @@ def _append(source: MemoryCache, target: MemoryCache, count: int) -> None:
 
 
 def _ask(model: nn.Module, cache: MemoryCache, instruction: Tensor) -> list[Tensor]:
-    """Return the attention that entries of each layer receive from the instruction, (B, T), and remove it from the cache."""
+    """Return the attention that entries of each layer receive from the instruction, (B, T).
+
+    The cache is left without the instruction.
+    """
     held = [len(_entries(cache, layer.index)) for layer in cache.layers]
     model(instruction, past_key_values=cache)
     given = [layer.memory["given"][:, :count] for layer, count in zip(cache.layers, held, strict=True)]

@@ -52,5 +52,5 @@ class H2O:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Keep a quarter of the budget for the most recent, the rest for the most attention per query that could see it."""
+        """Keep the most recent in a quarter of the budget, the rest by attention per query that could see them."""
         return CacheMethod(H2O(mean=True), prompt=share, decode=share, recent=0.25)

@@ -19,8 +19,8 @@ def anchor(entries: Entries) -> Tensor:
     unit = normalize(entries.keys.float(), dim=-1)
     if entries.valid is None:
         return unit.mean(2, keepdim=True)
-    there = entries.valid[..., None].float()
-    return (unit * there).sum(2, keepdim=True) / there.sum(2, keepdim=True).clamp_min(1)
+    present = entries.valid[..., None].float()
+    return (unit * present).sum(2, keepdim=True) / present.sum(2, keepdim=True).clamp_min(1)
 
 
 @register(
@@ -37,7 +37,7 @@ def anchor(entries: Entries) -> Tensor:
 )
 @dataclass(frozen=True)
 class KeyDiff:
-    """Ranks by s_i = -cos(mu, k_i), mu the mean of the normalised keys held: a key unlike the others draws more attention.
+    """Ranks by s_i = -cos(mu, k_i), mu the mean of the normalised keys: keys unlike the others draw more attention.
 
     The keys are those of the cache, with their rotation. No query is needed, so it can be asked before any question is
     known.

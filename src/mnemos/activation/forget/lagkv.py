@@ -34,7 +34,7 @@ def contrast(vectors: Tensor, lag: int) -> Tensor:
 )
 @dataclass(frozen=True)
 class LagKV:
-    """Scales partitions of `lag` tokens by the minimum and maximum of the next one, and ranks by deviation over channels.
+    """Scales partitions of `lag` tokens by the range of the next one, and ranks by the deviation over channels.
 
     softmax(std) within a partition, for keys and values, is averaged and ranked within the partition, so that every
     partition keeps its share. The first `sinks`, the last whole partition and what follows it stay. A text shorter than

@@ -62,7 +62,7 @@ def scope(
     first: Score | None, prompt: float | int | None, capacity: int, *, recent: int,
     schedule: Literal["slide", "adaptive", "discontinuous"] = "slide", delta: int = 8,
 ) -> CacheMethod:  # fmt: skip
-    """Return a method that holds `prompt` of the prompt by the score `first`, and `capacity` generated entries beside it.
+    """Return a method that holds `prompt` of the prompt by the score `first`, and `capacity` generated entries.
 
     Of these `recent` are the most recent, the others the ones most attended to. "slide" evicts after every call;
     "adaptive" begins with `recent` + 1 entries and adds one every `delta` calls until `capacity` is reached;

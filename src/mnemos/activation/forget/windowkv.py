@@ -69,5 +69,5 @@ class WindowKV:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Evict from the prompt by windows of four tokens, in each layer separately: the small models have few layers."""
+        """Evict from the prompt by windows of four tokens, in each layer separately: small models have few layers."""
         return CacheMethod(WindowKV(size=4), prompt=share)

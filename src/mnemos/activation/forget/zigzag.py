@@ -28,7 +28,7 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class ZigZag:
-    """Gives layer l B_min + (L B - L B_min) U_l / sum U, with U_l the fewest keys that hold `mass` of a head's attention.
+    """Gives layer l B_min + (L B - L B_min) U_l / sum U, U_l the fewest keys that hold `mass` of the attention.
 
     The fewest keys are counted for each of the last `window` queries and each query head, and averaged.
     """

@@ -1,93 +1,99 @@
-"""Which cached prefix goes first when space is needed: by age, by segment, by hits per token."""
+"""The order in which cached prefixes are evicted: by age, by segment, or by hits per token."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, TypeVar
 
-from mnemos.errors import InvalidInput
+from mnemos.activation.paged.base import PrefixEntry, Ranking
+from mnemos.errors import NotFound
 from mnemos.registry import register
 
-
-@dataclass(slots=True)
-class Held:
-    """A prefix in the cache: its tokens, how often it was asked for (the first time counts), and when last."""
-
-    tokens: int
-    hits: int = 1
-    last: int = 0
+K = TypeVar("K", bound=Hashable)
+SLACK = 64  # outdated items that a heap may hold beside as many as are valid
 
 
-class Ranking(Protocol):
-    """Says what a prefix deserves: the least goes first."""
-
-    def keep(self, held: Held) -> tuple[float, ...]:
-        """Return what decides, compared from the left."""
-
-
-@register("lru-prefixes")
+@register("lru-prefixes", task="kv-schedule")
 @dataclass(frozen=True, slots=True)
-class Lru:
-    """Least recently used: what was not asked for the longest goes first."""
+class PrefixLru:
+    """Evict the least recently used prefix first: the textbook's order, and the baseline of the others."""
 
-    def keep(self, held: Held) -> tuple[float, ...]:
-        """Return when it was last asked for."""
-        return (held.last,)
+    def priority(self, entry: PrefixEntry) -> tuple[float, ...]:
+        """Return when it was last used."""
+        return (entry.last,)
 
 
-@register("slru-prefixes")
+@register("slru-prefixes", task="kv-schedule", baselines=("lru-prefixes",))
 @dataclass(frozen=True, slots=True)
-class Slru:
-    """Segmented LRU: what was asked for fewer than `protect` times goes before all that is protected.
+class PrefixSlru:
+    """Segmented LRU: evict prefixes with fewer than `protect` hits before all others, by age within each segment.
 
-    A scan of prefixes that are used once then leaves the hot ones alone. As in SGLang (pull request 18843), the
-    protected segment has no size of its own and nothing is demoted from it.
+    A scan of prefixes that are used once then leaves the hot ones in place. The textbook's policy as SGLang has it (pull
+    request 18843): the protected segment has no size of its own and nothing is demoted from it.
     """
 
-    protect: int = 2
+    protect: int = 2  # hits from which on a prefix is protected
 
-    def keep(self, held: Held) -> tuple[float, ...]:
-        """Return whether it is protected, then when it was last asked for."""
-        return (float(held.hits >= self.protect), held.last)
+    def priority(self, entry: PrefixEntry) -> tuple[float, ...]:
+        """Return whether it is protected, then when it was last used."""
+        return (float(entry.hits >= self.protect), entry.last)
 
 
-@register("hits-per-token")
+@register("hits-per-token", task="kv-schedule", baselines=("lru-prefixes",))
 @dataclass(frozen=True, slots=True)
 class HitsPerToken:
-    """Size-aware: what was asked for least per token of space goes first, the older of equals.
+    """Evict the prefix with the fewest hits per token of its length first, the older of equals.
 
-    One large prefix that is rarely asked for gives room to many small ones. As SGLang's pull request 30300 proposes.
+    A large prefix that is rarely asked for makes room for many small ones. There is no paper: the formula is that of
+    SGLang's pull request 30300, the pages are ours (each stands for the prefix that ends with it).
     """
 
-    def keep(self, held: Held) -> tuple[float, ...]:
-        """Return the hits per token, then when it was last asked for."""
-        return (held.hits / held.tokens, held.last)
+    def priority(self, entry: PrefixEntry) -> tuple[float, ...]:
+        """Return the hits per token, then when it was last used."""
+        return (entry.hits / entry.tokens, entry.last)
 
 
-class PrefixCache:
-    """Prefixes by name, in so many tokens of space; what does not fit goes by a ranking.
+class EvictionQueue(Generic[K]):
+    """Prefixes that may be evicted, in the order of a ranking; of equal priorities the first added goes first.
 
-    A prefix that is larger than the whole space is not kept. What was evicted is forgotten with its hits.
+    An entry must not change while it is in the queue: `discard` it, and `add` it again. Add and pop are O(log n).
     """
 
-    def __init__(self, tokens: int, ranking: Ranking) -> None:
-        if tokens < 1:
-            raise InvalidInput(f"a prefix cache of {tokens} tokens: expected 1 or more.")
-        self.tokens, self.ranking = tokens, ranking
-        self.held: dict[str, Held] = {}
-        self.used = 0
-        self._clock = 0
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+        self._numbers = itertools.count()
+        self._valid: dict[K, int] = {}  # the number of the item that counts; others in the heap are outdated
+        self._heap: list[tuple[tuple[float, ...], int, K]] = []
 
-    def ask(self, name: str, tokens: int) -> bool:
-        """Return whether a prefix is there; if not, take it in and evict what deserves least until it fits."""
-        self._clock += 1
-        if entry := self.held.get(name):
-            entry.hits, entry.last = entry.hits + 1, self._clock
-            return True
-        if tokens <= self.tokens:
-            while self.used + tokens > self.tokens:
-                victim = min(self.held, key=lambda key: self.ranking.keep(self.held[key]))
-                self.used -= self.held.pop(victim).tokens
-            self.held[name] = Held(tokens, 1, self._clock)
-            self.used += tokens
-        return False
+    def __len__(self) -> int:
+        return len(self._valid)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._valid
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._valid)
+
+    def add(self, key: K, entry: PrefixEntry) -> None:
+        """Add a prefix, or give it the priority of its present entry."""
+        number = self._valid[key] = next(self._numbers)
+        heapq.heappush(self._heap, (self.ranking.priority(entry), number, key))
+        if len(self._heap) > 2 * len(self._valid) + SLACK:
+            self._heap = [item for item in self._heap if self._valid.get(item[2]) == item[1]]
+            heapq.heapify(self._heap)
+
+    def discard(self, key: K) -> None:
+        """Take a prefix out, if it is in the queue."""
+        self._valid.pop(key, None)
+
+    def pop(self) -> K:
+        """Take out and return the prefix to evict first. Raises NotFound when the queue is empty."""
+        while self._heap:
+            _, number, key = heapq.heappop(self._heap)
+            if self._valid.get(key) == number:
+                del self._valid[key]
+                return key
+        raise NotFound("nothing to evict: every prefix is in use or leased.")

@@ -1,58 +1,42 @@
-"""How long the cache of a program is kept while a tool works: a fixed time, or Continuum's."""
+"""How long the cache of a program is pinned while a tool works: a fixed time, or Continuum's."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.activation.paged.base import Lease, NoLease
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 Charge = Literal["ttl", "held"]
-
-
-class Lease(Protocol):
-    """Decides how many seconds a cache is pinned after a turn that calls a tool, and learns from what happened.
-
-    After that time the cache may be evicted, and is not: whoever needs the space does it. All times are in seconds.
-    """
-
-    def ttl(self, tool: str, reload: float) -> float:
-        """Return how long to pin; `reload` is what it would cost to prefill, or to load, the cache again."""
-
-    def returned(self, tool: str, seconds: float) -> None:
-        """Hear that a tool took so long."""
-
-    def queued(self, seconds: float) -> None:
-        """Hear that a request whose cache was gone waited so long to be admitted."""
-
-    def finished(self, turns: int) -> None:
-        """Hear that a program ended after so many turns."""
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class FixedTtl:
-    """The same time for every tool: 0 frees at the end of every turn, infinity pins until the program ends."""
+    """Pin for the same time after every tool call."""
 
-    seconds: float = 2.0
+    seconds: float = 2.0  # 0 never pins; infinity pins until the program ends
 
     def ttl(self, tool: str, reload: float) -> float:
         """Return the fixed time."""
         return self.seconds
 
-    def returned(self, tool: str, seconds: float) -> None:
-        """Learn nothing."""
+    def record_tool(self, tool: str, seconds: float) -> None:
+        """Ignore it."""
 
-    def queued(self, seconds: float) -> None:
-        """Learn nothing."""
+    def record_wait(self, seconds: float) -> None:
+        """Ignore it."""
 
-    def finished(self, turns: int) -> None:
-        """Learn nothing."""
+    def record_program(self, turns: int) -> None:
+        """Ignore it."""
 
 
 @register(
@@ -62,29 +46,30 @@ class FixedTtl:
             "Continuum: Efficient and Robust Multi-Turn LLM Agent Scheduling with KV Cache Time-to-Live", "2511.02230"
         ),
     ),
+    task="kv-schedule",
 )
 @dataclass(slots=True)
 class Continuum:
-    """Pins a cache as long as its expected use is worth the space: tau = argmax P(D <= tau) (eta T + R) - c(tau).
+    """Pin a cache as long as its expected use is worth the space: tau = argmax P(D <= tau) (eta T + R) - c(tau).
 
-    D is the duration of the tool by its own history, R the seconds that the cache costs to compute again, T the mean
-    time that requests without their cache waited for admission (the last `window` of them), and eta = -corr(k, N - k)
-    over the turns k of finished programs of N turns: how much less is to come the more has been (1 as long as fewer
-    than two lengths were seen, and for programs of one length). A tool with `samples` durations or fewer takes the
-    history of all tools, and while that is as short, tau is `default`; 100 is the paper's, 2 s that of its authors'
-    first release. Candidates are 0 and the durations seen, of which the last `history` count.
+    D is the duration of the tool by its own history, R the seconds that computing the cache again takes, T the mean time
+    that requests whose cache was evicted waited for admission, and eta = -corr(k, N - k) over the turns k of finished
+    programs of N turns: how much fewer turns remain after more (1 while fewer than two lengths were seen, and for
+    programs of one length). Candidates for tau are 0 and the durations in the history. A tool with `samples` durations
+    or fewer uses the history of all tools; while that is as short, tau is `default`.
 
-    The price c is `price` a second. The paper charges tau, whether or not the tool returns before (`charge` "ttl").
-    With "held" it is E[min(D, tau)], the time that the space is really held: longer leases, right where a return ends
-    the holding. `price` other than 1 is ours: for a cache that takes more or less of the memory than others do.
+    The price c(tau) is `price` times tau, as in the paper, whether or not the tool returns before (`charge` "ttl"). With
+    "held" it is `price` times E[min(D, tau)], the time that the space is really held: longer leases, and the right price
+    where the return of the tool ends the lease. A `price` other than 1 is ours, for a cache that takes more or less of
+    the memory than others do.
     """
 
-    default: float = 2.0
-    samples: int = 100
-    window: int = 100
-    history: int = 4096
-    price: float = 1.0
-    charge: Charge = "ttl"
+    default: float = 2.0  # seconds; that of the authors' first release
+    samples: int = 100  # durations up to which a history is too short; the paper's
+    window: int = 100  # waits that T is the mean of
+    history: int = 4096  # durations kept of a tool, and of all tools
+    price: float = 1.0  # of a second
+    charge: Charge = "ttl"  # what is paid for: the whole lease, or the time held
     _all: deque[float] = field(init=False, repr=False)
     _tools: dict[str, deque[float]] = field(init=False, repr=False, default_factory=dict)
     _waits: deque[float] = field(init=False, repr=False)
@@ -99,7 +84,7 @@ class Continuum:
         self._moments = np.zeros(4)  # sums over the turns of finished programs: 1, k, k^2, k (N - k)
 
     def ttl(self, tool: str, reload: float) -> float:
-        """Return tau for a cache that costs `reload` seconds to compute again."""
+        """Return tau for a cache that takes `reload` seconds to compute again."""
         if len(self._all) <= self.samples:
             return self.default
         own = self._tools.get(tool, self._all)
@@ -108,7 +93,7 @@ class Continuum:
 
     @property
     def wait(self) -> float:
-        """T: the mean wait of requests whose cache was gone, 0 as long as there was none."""
+        """T: the mean wait of requests whose cache was evicted, 0 while there was none."""
         return sum(self._waits) / len(self._waits) if self._waits else 0.0
 
     @property
@@ -118,25 +103,25 @@ class Continuum:
         variance = square - k * k / n if n else 0.0
         return float(-(product - k * k / n) / variance) if variance > 0 else 1.0
 
-    def returned(self, tool: str, seconds: float) -> None:
-        """Hear that a tool took so long."""
+    def record_tool(self, tool: str, seconds: float) -> None:
+        """Record how long a tool call took."""
         if not (math.isfinite(seconds) and seconds >= 0):
-            raise InvalidInput(f"tool {tool!r} took {seconds} seconds: expected a number of 0 or more.")
+            raise InvalidInput(f"tool {tool!r} took {seconds} seconds: expected a finite number of 0 or more.")
         self._tools.setdefault(tool, deque(maxlen=self.history)).append(seconds)
         self._all.append(seconds)
 
-    def queued(self, seconds: float) -> None:
-        """Hear that a request whose cache was gone waited so long to be admitted."""
+    def record_wait(self, seconds: float) -> None:
+        """Record how long a request whose cache was evicted waited to be admitted."""
         self._waits.append(seconds)
 
-    def finished(self, turns: int) -> None:
-        """Hear that a program ended after so many turns."""
+    def record_program(self, turns: int) -> None:
+        """Record how many turns a program had when it ended."""
         k = np.arange(1.0, turns)
         self._moments += (k.size, k.sum(), (k * k).sum(), (k * (turns - k)).sum())
 
 
 def best_ttl(durations: NDArray[np.float64], gain: float, price: float = 1.0, charge: Charge = "ttl") -> float:
-    """Return the tau among 0 and `durations` (sorted) that maximises P(D <= tau) gain - price c(tau); of equals the least.
+    """Return the tau among 0 and `durations` (sorted) that maximises P(D <= tau) gain - price c(tau), the least of equals.
 
     c(tau) is tau ("ttl") or E[min(D, tau)] ("held").
     """
@@ -149,3 +134,32 @@ def best_ttl(durations: NDArray[np.float64], gain: float, price: float = 1.0, ch
     else:
         cost = tau
     return float(tau[np.argmax(probability * gain - price * cost)])
+
+
+class Pins(Generic[K]):
+    """The programs that are pinned under a lease, and until when. Time comes from the caller, never from a clock."""
+
+    def __init__(self, lease: Lease | None = None) -> None:
+        self.lease: Lease = lease or NoLease()
+        self._until: dict[K, float] = {}
+
+    def start(self, program: K, tool: str, *, reload: float, now: float) -> float:
+        """Pin a program whose tool starts to work, as long as the lease says; return until when, `now` for not at all."""
+        self.end(program)
+        seconds = self.lease.ttl(tool, reload)
+        if not seconds > 0:
+            return now
+        until = self._until[program] = now + seconds
+        return until
+
+    def end(self, program: K) -> None:
+        """End a pin, if there is one."""
+        self._until.pop(program, None)
+
+    def active(self, program: K, now: float) -> bool:
+        """Return whether a program is pinned at `now`; it still is in the moment that its time ends."""
+        return self._until.get(program, -math.inf) >= now
+
+    def expired(self, now: float) -> list[K]:
+        """Return the programs whose time ended before `now`, in the order in which they were pinned. O(pins)."""
+        return [program for program, until in self._until.items() if until < now]

@@ -1,4 +1,4 @@
-"""Names of blocks by what they hold: a hash of the tokens, of all that stood before them, and of what else matters."""
+"""Names of pages by their content: a hash of the tokens, of all tokens before them, and of whatever else matters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 
-def root(extra: Mapping[str, str]) -> bytes:
+def root_digest(extra: Mapping[str, str]) -> bytes:
     """Return the parent of a sequence's first block: a digest of the `extra` keys that change keys and values.
 
     Such keys are the name of an adapter, a tenant's salt, the hash of an image. Each is hashed as length, tag, length,
@@ -21,7 +21,7 @@ def root(extra: Mapping[str, str]) -> bytes:
     return digest.digest()
 
 
-def chained(parent: bytes, tokens: Sequence[int], size: int) -> list[bytes]:
+def block_digests(parent: bytes, tokens: Sequence[int], size: int) -> list[bytes]:
     """Return the digests of the full blocks of `size` tokens: SHA-256 of the parent's digest and the token ids."""
     digests = []
     for start in range(0, len(tokens) - size + 1, size):

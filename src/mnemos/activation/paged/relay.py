@@ -1,4 +1,4 @@
-"""RelayAttention: a batch of requests attends to one copy of the prefix that they share.
+"""RelayAttention: a batch of requests attends to one copy of their shared prefix.
 
 Shapes: B requests, H key/value heads, G query heads per key/value head, q queries of a call, s tokens of the prefix,
 T entries of a request, D head width.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnemos.activation.paged.softmax import EVERYTHING, ChunkedAttention, Sight, merge
+from mnemos.activation.paged.softmax import ALL_VISIBLE, ChunkedAttention, Visibility, merge
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -20,20 +20,21 @@ CHUNKS = ChunkedAttention()
 @register(
     "relay-attention",
     papers=(Paper("RelayAttention for Efficient Large Language Model Serving with Long System Prompts", "2402.14808"),),
+    task="kv-pages",
 )
 @dataclass(frozen=True, slots=True)
 class SharedPrefix:
-    """Exact attention over a prefix that many requests share, kept and read once for all of them.
+    """Attend exactly to a prefix that many requests share, stored and read once for all of them.
 
     System attention: the queries of all requests are rows of one matrix product against the prefix. Context attention:
     each request against its own entries. Relay fusion: o = a o_sys + (1 - a) o_ctx with
-    a = exp(lse_sys) / (exp(lse_sys) + exp(lse_ctx)). The prefix stands at positions 0..s-1 and the entries of a
-    request at s, s + 1 and so on: rotate their keys and queries so. `keys` and `values` are (H, s, D), of one layer.
+    a = exp(lse_sys) / (exp(lse_sys) + exp(lse_ctx)). The prefix is at positions 0..s-1 and the entries of a request
+    follow at s, s + 1, …: rotate their keys and queries accordingly.
     """
 
-    keys: Tensor
-    values: Tensor
-    chunks: ChunkedAttention = CHUNKS
+    keys: Tensor  # (H, s, D), of one layer
+    values: Tensor  # (H, s, D)
+    chunks: ChunkedAttention = CHUNKS  # how both parts are computed
 
     def __post_init__(self) -> None:
         if self.keys.ndim != 3 or self.keys.shape[:2] != self.values.shape[:2] or self.keys.shape[1] == 0:
@@ -44,16 +45,16 @@ class SharedPrefix:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the prefix, for however many requests."""
+        """Bytes of the prefix, for any number of requests."""
         return int(self.keys.nbytes + self.values.nbytes)
 
     def attend(
-        self, query: Tensor, keys: Tensor, values: Tensor, sight: Sight = EVERYTHING, scale: float | None = None
+        self, query: Tensor, keys: Tensor, values: Tensor, visible: Visibility = ALL_VISIBLE, scale: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return (output (B, G*H, q, D), log-sum-exp (B, G*H, q)) of `query` (B, G*H, q, D) over prefix and requests.
 
-        `keys` and `values` (B, H, T, D) are what the requests hold behind the prefix, and `sight` speaks of them: with
-        an `offset`, query i sees the prefix and the entries up to offset + i. T may be 0.
+        `keys` and `values` (B, H, T, D) are the requests' own entries after the prefix, and `visible` applies to them:
+        with an `offset`, query i sees the prefix and the entries up to offset + i. T may be 0.
         """
         b, heads, q, width = query.shape
         rows = query.transpose(0, 1).reshape(1, heads, b * q, width)  # (1, G*H, B*q, D)
@@ -61,6 +62,6 @@ class SharedPrefix:
         system = output[0].view(heads, b, q, -1).transpose(0, 1), lse[0].view(heads, b, q).transpose(0, 1)
         if keys.shape[2] == 0:
             return system
-        own = self.chunks.attend(query, keys, values, sight, scale)
+        own = self.chunks.attend(query, keys, values, visible, scale)
         output, lse = merge([system[0], own[0]], [system[1], own[1]])
         return output, lse

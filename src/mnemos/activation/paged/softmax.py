@@ -1,4 +1,4 @@
-"""Exact attention in bounded memory, and the merging of partial attentions: the read under every large memory.
+"""Exact attention in bounded memory, and the merging of partial attentions, for reading large memories.
 
 Shapes: B batch, H key/value heads, G query heads per key/value head, q queries, T held entries, D head width.
 """
@@ -18,22 +18,18 @@ from mnemos.registry import Paper, register
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """Which entries a query sees: those that every given rule allows; without a rule, all.
+class Visibility:
+    """Which entries a query sees: those that every given rule allows; without a rule, all."""
 
-    `offset`: query i stands at position offset + i and sees the entries up to there (causal; T - q for the last
-    queries of T entries). `positions`: the same by (positions of queries (B or 1, q), of entries (B or 1, T)), for
-    entries that are not consecutive. `mask`: bool, True where seen, (B or 1, 1 or G*H, 1 or q, T).
-    `bias`: added to the scores of an entry, (B or 1, 1 or H, T), such as the logarithm of how many it stands for.
-    """
+    offset: int | None = None  # causal: query i is at position offset + i and sees the entries up to there
+    positions: tuple[Tensor, Tensor] | None = None  # causal by positions of queries (B or 1, q), of entries (B or 1, T)
+    mask: Tensor | None = None  # bool, True where an entry is seen, (B or 1, 1 or G*H, 1 or q, T)
+    bias: Tensor | None = (
+        None  # added to the scores of an entry, (B or 1, 1 or H, T), as the log of how many it stands for
+    )
 
-    offset: int | None = None
-    positions: tuple[Tensor, Tensor] | None = None
-    mask: Tensor | None = None
-    bias: Tensor | None = None
-
-    def hide(self, scores: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Apply the rules in place to the scores (B, H, G, q', T') of these queries and entries; returns them."""
+    def apply(self, scores: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Apply the rules in place to the scores (B, H, G, q', T') of these queries and entries; return them."""
         if self.bias is not None:
             scores += self.bias[:, :, None, None, columns].to(scores)
         if self.offset is not None:
@@ -51,32 +47,35 @@ class Sight:
         return scores
 
 
-EVERYTHING = Sight()
+ALL_VISIBLE = Visibility()
 
 
-@register("chunked-attention", papers=(Paper("Self-attention Does Not Need O(n^2) Memory", "2112.05682"),))
+@register(
+    "chunked-attention",
+    papers=(Paper("Self-attention Does Not Need O(n^2) Memory", "2112.05682"),),
+    task="kv-pages",
+)
 @dataclass(frozen=True, slots=True)
 class ChunkedAttention:
     """Exact attention in bounded memory: running maximum m, sum s and value v over chunks of entries.
 
     For each chunk of queries: m' = max(m, max_j x_j), s = s exp(m - m') + sum_j exp(x_j - m') and
-    v = v exp(m - m') + sum_j exp(x_j - m') v_j; the output is v / s, the log-sum-exp m + log s. Chunks that lie wholly
-    in the future of a causal `offset` are not computed. The defaults are those of the paper's code. With `recompute`,
-    and where a gradient is asked for, the scores of a chunk are computed again in the backward pass instead of being
-    kept, as the paper does with jax.checkpoint. The maximum is taken as a constant, which changes no gradient.
+    v = v exp(m - m') + sum_j exp(x_j - m') v_j; the output is v / s, the log-sum-exp m + log s. Chunks that lie entirely
+    after every query of a causal `offset` are skipped. The defaults are those of the paper's code. The maximum is taken
+    as a constant, which changes no gradient.
     """
 
-    query_chunk: int = 1024
-    key_chunk: int = 4096
-    recompute: bool = True
+    query_chunk: int = 1024  # queries computed at a time
+    key_chunk: int = 4096  # entries computed at a time
+    recompute: bool = True  # compute scores again in the backward pass, not store them; the paper's jax.checkpoint
 
     def __post_init__(self) -> None:
         if self.query_chunk < 1 or self.key_chunk < 1:
             chunks = f"{self.query_chunk} queries and {self.key_chunk} entries"
-            raise InvalidInput(f"chunks are {chunks}, expected 1 or more.")
+            raise InvalidInput(f"chunks of {chunks}: expected 1 or more of each.")
 
     def attend(
-        self, query: Tensor, keys: Tensor, values: Tensor, sight: Sight = EVERYTHING, scale: float | None = None
+        self, query: Tensor, keys: Tensor, values: Tensor, visible: Visibility = ALL_VISIBLE, scale: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return (output (B, G*H, q, D) in the type of `query`, log-sum-exp (B, G*H, q) in at least float32).
 
@@ -91,12 +90,12 @@ class ChunkedAttention:
             rows = slice(start, min(start + self.query_chunk, q))
             part = query[:, :, :, rows]
             state: tuple[Tensor, Tensor, Tensor] | None = None
-            for columns in self._columns(keys.shape[2], None if sight.offset is None else sight.offset + rows.stop):
-                arguments = (part, keys[:, :, columns], values[:, :, columns], sight, rows, columns)
+            for columns in self._columns(keys.shape[2], None if visible.offset is None else visible.offset + rows.stop):
+                arguments = (part, keys[:, :, columns], values[:, :, columns], visible, rows, columns)
                 new = checkpoint(_summary, *arguments, use_reentrant=False) if again else _summary(*arguments)
                 state = new if state is None else _joined(state, new)
             if state is None:  # no entries, or none that these queries see
-                state = _summary(part, keys[:, :, :0], values[:, :, :0], EVERYTHING, rows, slice(0, 0))
+                state = _summary(part, keys[:, :, :0], values[:, :, :0], ALL_VISIBLE, rows, slice(0, 0))
             m, s, v = state
             seen = s > 0
             s = torch.where(seen, s, 1.0)
@@ -113,20 +112,20 @@ class ChunkedAttention:
 
 
 def attend(
-    query: Tensor, keys: Tensor, values: Tensor, sight: Sight = EVERYTHING, scale: float | None = None
+    query: Tensor, keys: Tensor, values: Tensor, visible: Visibility = ALL_VISIBLE, scale: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read with the chunks of the paper: `ChunkedAttention().attend`."""
-    return ChunkedAttention().attend(query, keys, values, sight, scale)
+    """Attend with the chunk sizes of the paper: `ChunkedAttention().attend`."""
+    return ChunkedAttention().attend(query, keys, values, visible, scale)
 
 
-def plain(
-    query: Tensor, keys: Tensor, values: Tensor, sight: Sight = EVERYTHING, scale: float | None = None
+def naive(
+    query: Tensor, keys: Tensor, values: Tensor, visible: Visibility = ALL_VISIBLE, scale: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The reference beside `attend`: all scores at once, O(q T) memory. Same shapes; each query must see an entry."""
+    """Attend with all scores at once, O(q T) memory: the reference for `attend`. Each query must see an entry."""
     query, kept = _grouped(query, keys, values, scale)
     b, h, g, q, _ = query.shape
     scores = (query.flatten(2, 3) @ keys.to(query).transpose(-1, -2)).view(b, h, g, q, -1)
-    scores = sight.hide(scores, slice(0, q), slice(0, keys.shape[2]))
+    scores = visible.apply(scores, slice(0, q), slice(0, keys.shape[2]))
     output = scores.softmax(-1).flatten(2, 3) @ values.to(query)
     return output.reshape(b, h * g, q, -1).to(kept), scores.logsumexp(-1).reshape(b, h * g, q)
 
@@ -135,7 +134,7 @@ def merge(outputs: Sequence[Tensor], lses: Sequence[Tensor]) -> tuple[Tensor, Te
     """Return the attention over disjoint sets of entries from the attention over each: (output, log-sum-exp).
 
     `outputs` are (..., D) and `lses` (...); o = sum_i exp(lse_i - lse) o_i with lse = log sum_i exp(lse_i). A part
-    that saw nothing (-inf) weighs nothing. Any order and any grouping of the parts give the same.
+    that saw nothing (-inf) has no weight. The order and grouping of the parts do not matter.
     """
     if not outputs or len(outputs) != len(lses):
         raise InvalidInput(f"{len(outputs)} outputs and {len(lses)} log-sum-exps cannot be merged: give one of each.")
@@ -153,13 +152,13 @@ def merge(outputs: Sequence[Tensor], lses: Sequence[Tensor]) -> tuple[Tensor, Te
 
 
 def _summary(
-    query: Tensor, keys: Tensor, values: Tensor, sight: Sight, rows: slice, columns: slice
+    query: Tensor, keys: Tensor, values: Tensor, visible: Visibility, rows: slice, columns: slice
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return m (B, H, G, q'), s (B, H, G, q') and v (B, H, G, q', D') of a chunk; the scores are freed with it."""
     shape = query.shape[:-1]
     flat = query.flatten(2, 3)  # the query heads of a group as more queries: no key is copied
     scores = (flat @ keys.to(query).transpose(-1, -2)).view(*shape, -1)
-    scores = sight.hide(scores, rows, columns)
+    scores = visible.apply(scores, rows, columns)
     m = scores.detach().amax(-1) if scores.shape[-1] else scores.new_full(shape, -math.inf)
     p = scores.sub_(torch.where(m == -math.inf, 0.0, m)[..., None]).exp_()
     v = (p.flatten(2, 3) @ values.to(query)).view(*shape, -1)

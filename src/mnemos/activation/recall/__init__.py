@@ -1,1 +1,1 @@
-"""Recall: keys and values of a past too long to attend to, held on a slow tier and fetched when a query asks for them."""
+"""Recall: keys and values of a past too long to attend to, fetched from a slow tier when a query asks for them."""

@@ -1,4 +1,4 @@
-"""The contract of methods that fetch blocks: how the past is cut, what stands for a block, and which blocks a call reads.
+"""The contract of methods that fetch blocks: how the past is cut, summarised and chosen from.
 
 B batch, H key/value heads, G query heads per key/value head, q queries of a call, D head width, N blocks so far, l
 entries of a block, r summary keys of a block, U units that choose for themselves (1: all heads together, or H), k

@@ -1,4 +1,4 @@
-"""The store of methods that fetch blocks: one layer, what it holds in which tier, what it fetches and where that stands.
+"""The store of methods that fetch blocks: what a layer holds in which tier, what it fetches, where that stands.
 
 Dimension letters are those of `recall.base`.
 """
@@ -21,7 +21,7 @@ from mnemos.errors import InvalidInput
 
 
 class BlockStore(TieredStore):
-    """One layer: sinks and the latest entries in full, summaries and copies of some blocks, and all blocks in `slow`."""
+    """One layer: sinks and the latest entries, summaries and copies of some blocks, and all blocks in `slow`."""
 
     def __init__(self, blocks: BlockMethod, setup: Setup) -> None:
         super().__init__(blocks.tiers.folder)

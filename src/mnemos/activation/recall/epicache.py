@@ -22,7 +22,7 @@ from mnemos.registry import Paper, register
 
 
 class PeakAttention:
-    """Records, while `on`, the largest attention that each entry receives from the queries of a call; evicts nothing."""
+    """Records, while `on`, the largest attention that each entry receives from a call; evicts nothing."""
 
     def __init__(self) -> None:
         self.on = False
@@ -47,7 +47,6 @@ class PeakAttention:
             code="apple/ml-epicache",
         ),
     ),
-    unmeasured="reads conversations in windows: its test measures the questions of each episode",
 )
 @dataclass
 class EpiCache:
@@ -157,7 +156,7 @@ def clustered(vectors: Tensor, count: int, medoids: int, seed: int, rounds: int 
 
 
 def sensitivity(model: Any, ids: Tensor, block: int, sinks: int) -> list[float]:
-    """Return for each layer 1 - cosine of its keys in the whole text and where a block sees itself and the sinks alone."""
+    """Return for each layer 1 - cosine of its keys in the whole text and in blocks read alone with the sinks."""
     with attached(model):
         whole = MemoryCache(model)
         model(ids[None], past_key_values=whole, logits_to_keep=1)

@@ -1,4 +1,4 @@
-"""Where a text is cut into pieces of different lengths: at surprising tokens, and where the keys' similarity parts best."""
+"""Cutting a text into pieces: at surprising tokens, and where the similarity of the keys parts best."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def lengths(ends: list[int], most: int) -> list[int]:
 
 
 def surprising(surprise: Tensor, gamma: float, past: int) -> Tensor:
-    """Return where surprise (B, T) is above mean + gamma · deviation of the up to `past` tokens before; NaN never is."""
+    """Return where surprise (B, T) is above mean + gamma · deviation of the up to `past` tokens before.
+
+    NaN never is.
+    """
     known = ~surprise.isnan()
     value = surprise.nan_to_num(0.0).double()
     sums = [torch.nn.functional.pad(x.cumsum(1), (1, 0)) for x in (known.double(), value, value**2)]

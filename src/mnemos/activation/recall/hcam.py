@@ -31,7 +31,6 @@ class Past:
     papers=(
         Paper("Towards mental time travel: a hierarchical memory for reinforcement learning agents", "2105.14039"),
     ),
-    unmeasured="a layer to train: its test trains it to recall",
 )
 class HCAM(nn.Module):  # type: ignore[misc]
     """Finds the `top` chunks by their mean state, attends inside each, and adds the outputs by relevance.

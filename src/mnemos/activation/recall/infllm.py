@@ -26,7 +26,7 @@ def representatives(keys: Tensor, attended: Tensor, count: int) -> tuple[Tensor,
 
 
 def mean_logit(logits: Tensor) -> Tensor:
-    """Return what blocks are worth, (B, H, N): the mean logit over queries and representatives, summed over query heads.
+    """Return what blocks are worth, (B, H, N): the mean logit over queries and keys, summed over query heads.
 
     `logits` (B, H, G, q, N, r) are -inf where there is no representative.
     """

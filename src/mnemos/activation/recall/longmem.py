@@ -31,7 +31,7 @@ class Bank:
         self.values: Tensor | None = None
 
     def add(self, keys: Tensor, values: Tensor) -> None:
-        """Add the entries of a segment, without a last incomplete chunk; evict the oldest chunks when the bank is full."""
+        """Add the entries of a segment, without a last incomplete chunk; evict the oldest chunks when full."""
         count = keys.shape[2] // self.chunk * self.chunk
         new = (keys[:, :, :count].detach(), values[:, :, :count].detach())
         if self.keys is not None and self.values is not None:
@@ -39,7 +39,10 @@ class Bank:
         self.keys, self.values = (t[:, :, -self.size :].clone() for t in new)
 
     def find(self, query: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return keys and values of the best chunks for each query (B, H, G, q, D), (B, H, G, q, `count` · chunk, D)."""
+        """Return keys and values of the best chunks for each query (B, H, G, q, D).
+
+        They are (B, H, G, q, `count` · chunk, D) each.
+        """
         assert self.keys is not None
         assert self.values is not None
         keys, values = (t.unflatten(2, (-1, self.chunk)) for t in (self.keys, self.values))  # (B, H, N, c, D)
@@ -62,10 +65,9 @@ class Bank:
 @register(
     "longmem",
     papers=(Paper("Augmenting Language Models with Long-Term Memory", "2306.07174", code="Victorwz/LongMem"),),
-    unmeasured="a network to train: its test trains it to recall",
 )
 class LongMem(nn.Module):  # type: ignore[misc]
-    """Trains a side network of half the depth that reads a frozen model's outputs, and a bank of its older keys and values.
+    """Trains a side network of half the depth on a frozen model's outputs and a bank of its older keys and values.
 
     Layer l of the side network begins as layer 2l + 1 of the model and adds the difference of the model's outputs
     around it (§2.2). Its last layer is memory-augmented: A = σ(g) · A_local + (1 - σ(g)) · A_memory with a gate g for

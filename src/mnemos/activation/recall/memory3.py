@@ -64,7 +64,6 @@ def fronted(setup: Setup) -> FrontedStore:
 @register(
     "memory3",
     papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),),
-    unmeasured="needs a model trained with memories: its test measures what is recalled without",
 )
 @dataclass
 class Library:

@@ -60,7 +60,7 @@ class MoC(Blocks):
         return logits.sum((2, 3, 5))
 
     def mask(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Return what the queries (B, H*G, T, D) of a whole text see of its keys (B, H, T, D), (B, H, T, T) booleans."""
+        """Return what the queries (B, H*G, T, D) of a text see of its keys (B, H, T, D), (B, H, T, T) booleans."""
         batch, heads, count, width = keys.shape
         whole = count // self.size
         means = keys[:, :, : whole * self.size].reshape(batch, heads, whole, self.size, width).mean(3)

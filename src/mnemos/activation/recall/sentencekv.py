@@ -73,7 +73,7 @@ class SentenceKV(Blocks):
         return mean, torch.ones(mean.shape[:4], dtype=torch.bool, device=keys.device)
 
     def score(self, logits: Tensor) -> Tensor:
-        """Return mean query · mean key of each head (the mean over the queries of a group and a call is that of q · k)."""
+        """Return mean query · mean key of each head: the mean over a group's queries is that of q · k."""
         return logits.sum((2, 5)).mean(2)
 
     def select(self, search: Search) -> Tensor:

@@ -22,11 +22,10 @@ from mnemos.registry import Paper, register
 @register(
     "specache",
     papers=(Paper("SpeCache: Speculative Key-Value Caching for Efficient Generation of LLMs", "2503.16163"),),
-    unmeasured="its gain is the time of transfers between devices: its test measures what is fetched in time",
 )
 @dataclass(frozen=True)
 class SpeCache:
-    """Holds every entry in `bits` bits in the fast tier and in full in the slow one, and fetches for a guess of the next token.
+    """Holds every entry in few bits at hand and in full on a slow tier, and fetches for a guess of the next token.
 
     Use it as `CacheMethod(store=SpeCache(...))`. A prompt is attended to in full. Then keys are packed per channel and
     values per token in groups of `group` (KIVI), all but the last `residual`, and the `top` entries to which the last
@@ -127,8 +126,8 @@ class SpeCacheStore(TieredStore):
 
     def _count(self, wanted: Tensor) -> None:
         assert self.fetched is not None
-        there = (wanted[..., None] == self.fetched[:, :, None]).any(-1)
-        self.found, self.wanted = self.found + int(there.sum()), self.wanted + there.numel()
+        present = (wanted[..., None] == self.fetched[:, :, None]).any(-1)
+        self.found, self.wanted = self.found + int(present.sum()), self.wanted + present.numel()
 
     def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""

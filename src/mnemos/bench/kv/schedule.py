@@ -1,20 +1,20 @@
 """When to free the cache of an agent that waits for a tool, and which prefix to evict: `mnemos bench kv-schedule`.
 
 A simulation of a server, by events, with time in seconds and memory in tokens. Programs arrive at random (Poisson). A
-program has some turns: each brings new tokens (the task at first, then what the tool said), generates some, and ends
+program has several turns: each brings new tokens (first the task, then the tool's answer), generates tokens, and ends
 in a call of one of `TOOLS`, whose durations have heavy tails; the last turn ends the program. A turn is admitted when
-all that it will hold fits into memory, beside what is running and what is pinned; what is cached and not pinned makes
-room, least recently used first, tails first. The prefill of what is not cached takes its turn on the one processor;
+all that it will hold fits into memory beside running and pinned caches; other caches are evicted, least recently used
+first, tails first. The prefill of what is not cached takes its turn on the one processor;
 generation then goes at its own pace. The job completion time is from a program's arrival to its end.
 
 Policies differ in how long a cache is pinned after a turn (`mnemos.activation.paged.lease`), and in the order of the
 queue: by request ("lru (request order)", as servers do by default), or pinned first, then by the arrival of the
 program. All that is cached stays findable until its space is needed. Where nothing runs and the first in the queue
-does not fit, the pin of the youngest program is lifted, so that no policy can block the server for ever. What is left
-out: preemption, offload to other memory, slower generation in larger batches. "continuum" charges the whole lease, as
-the paper does, "continuum, held" the time that is really held.
+does not fit, the pin of the youngest program is lifted, so that no policy can block the server forever. Not simulated:
+preemption, offload to other memory, slower generation in larger batches. "continuum" charges the whole lease, as the
+paper does, "continuum, held" the time actually held.
 
-The second part asks which of the cached prefixes should go: hit rates by tokens on two workloads.
+The second part compares evictions of cached prefixes: hit rates on three workloads.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ import numpy as np
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.errors import InvalidInput
 from mnemos.registry import Entry
 
 if TYPE_CHECKING:
-    from mnemos.activation.paged.lease import Lease
+    from mnemos.activation.paged.base import Lease, Ranking
 
 MEMORY = 100_000  # tokens of keys and values
 PREFILL = 8_000.0  # tokens a second, one prefill at a time
@@ -52,7 +53,7 @@ FIXED = (1.0, 2.0, 5.0, 10.0)  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Tokens that come in, tokens that are generated, and the tool that is called then."""
+    """Tokens read, tokens generated, and the tool that is called then."""
 
     new: int
     out: int
@@ -62,14 +63,13 @@ class Turn:
 
 @dataclass(slots=True)
 class Program:
-    """An agent at work: where it stands, and the tokens of its context that are in memory."""
+    """A running agent: its turn, and the tokens of its context that are in memory."""
 
     arrival: float
     turns: list[Turn]
     at: int = 0
     context: int = 0  # tokens before this turn
-    cached: int = 0  # of them in memory; while it runs, all that it holds
-    until: float = -1.0  # pinned until then
+    cached: int = 0  # of them in memory; all while it runs
     since: float = 0.0  # in the queue since then
     end: float = math.nan
 
@@ -104,19 +104,22 @@ class Server:
     """One run of the simulation: `work` returns when all programs are done."""
 
     def __init__(self, lease: Lease, by_program: bool, memory: int = MEMORY) -> None:
+        from mnemos.activation.paged.lease import Pins
+
         self.lease, self.by_program, self.memory = lease, by_program, memory
+        self.pins: Pins[int] = Pins(lease)  # by the id of a program
         self.now = 0.0
         self.free = memory
         self.processor = 0.0  # free from then on
         self.running = 0
         self.prefilled = 0  # tokens
         self.queue: list[Program] = []
-        self.idle: OrderedDict[int, Program] = OrderedDict()  # with something in memory, first to be evicted first
+        self.idle: OrderedDict[int, Program] = OrderedDict()  # with tokens in memory, in the order of eviction
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.ids = itertools.count()
 
     def work(self, jobs: list[Program]) -> None:
-        """Let all programs run to their end."""
+        """Run all programs to their end."""
         for job in jobs:
             self.at(job.arrival, self._asker(job))
         while self.events:
@@ -125,20 +128,20 @@ class Server:
             self.admit()
 
     def at(self, time: float, act: Callable[[], None]) -> None:
-        """Let something happen at a time."""
+        """Schedule a call."""
         heapq.heappush(self.events, (time, next(self.ids), act))
 
     def _asker(self, job: Program) -> Callable[[], None]:
         def ask() -> None:
             if job.at:
-                self.lease.returned(job.turns[job.at - 1].tool, job.turns[job.at - 1].seconds)
+                self.lease.record_tool(job.turns[job.at - 1].tool, job.turns[job.at - 1].seconds)
             job.since = self.now
             self.queue.append(job)
 
         return ask
 
     def admit(self) -> None:
-        """Start what is first in the queue as long as it fits."""
+        """Start the first of the queue as long as it fits."""
         while self.queue:
             job = min(self.queue, key=self._order)
             turn = job.turns[job.at]
@@ -148,7 +151,7 @@ class Server:
             self.queue.remove(job)
             self.idle.pop(id(job), None)
             if job.at and job.cached < job.context:
-                self.lease.queued(self.now - job.since)
+                self.lease.record_wait(self.now - job.since)
             uncached = job.context - job.cached + turn.new
             self.free -= missing
             job.cached += missing
@@ -158,19 +161,22 @@ class Server:
             self.at(self.processor + turn.out / DECODE, self._finisher(job, turn))
 
     def _order(self, job: Program) -> tuple[float, ...]:
-        return (job.until < self.now, job.arrival) if self.by_program else (job.since,)
+        return (not self._pinned(job), job.arrival) if self.by_program else (job.since,)
+
+    def _pinned(self, job: Program) -> bool:
+        return self.pins.active(id(job), self.now)
 
     def _make_room(self, missing: int, job: Program) -> bool:
-        """Evict until so many tokens are free; False, with nothing evicted, where that is not enough."""
+        """Evict until `missing` tokens are free; return False, with nothing evicted, where that is impossible."""
         others = [other for other in self.idle.values() if other is not job]
-        loose = [other for other in others if other.until < self.now]
+        loose = [other for other in others if not self._pinned(other)]
         if self.free + sum(other.cached for other in loose) < missing:
             if self.running:
                 return False
-            pinned = [other for other in others if other.until >= self.now]
+            pinned = [other for other in others if self._pinned(other)]
             if not pinned:
                 raise RuntimeError(f"a turn of {job.context + missing} tokens never fits into {self.memory}")
-            max(pinned, key=lambda other: other.arrival).until = -1.0
+            self.pins.end(id(max(pinned, key=lambda other: other.arrival)))
             return self._make_room(missing, job)
         for other in loose:
             taken = min(other.cached, max(missing - self.free, 0))
@@ -188,20 +194,19 @@ class Server:
             if job.at == len(job.turns):
                 self.free += job.cached
                 job.cached, job.end = 0, self.now
-                self.lease.finished(len(job.turns))
+                self.lease.record_program(len(job.turns))
                 return
-            seconds = self.lease.ttl(turn.tool, job.context / PREFILL)
-            job.until = self.now + seconds if seconds > 0 else -1.0
+            until = self.pins.start(id(job), turn.tool, reload=job.context / PREFILL, now=self.now)
             self.idle[id(job)] = job
             self.at(self.now + turn.seconds, self._asker(job))
-            if 0 < seconds < math.inf:
-                self.at(job.until + 1e-9, lambda: None)  # what was waiting for the space looks again
+            if self.now < until < math.inf:
+                self.at(until + 1e-9, lambda: None)  # so that the queue is looked at again
 
         return finish
 
 
 def policies() -> dict[str, tuple[Lease, bool]]:
-    """Return how long each policy pins, fresh, and whether its queue goes by program."""
+    """Return a new lease of each policy, and whether its queue is ordered by program."""
     from mnemos.activation.paged.lease import Continuum, FixedTtl
 
     made: dict[str, tuple[Lease, bool]] = {
@@ -259,11 +264,45 @@ def streams(seed: int) -> dict[str, tuple[list[tuple[str, int]], int]]:
     }
 
 
+class PrefixCache:
+    """Whole prefixes by name, in a number of tokens of space; a ranking says which are evicted.
+
+    A prefix that is larger than the whole space is not kept. The hits of an evicted prefix are forgotten.
+    """
+
+    def __init__(self, tokens: int, ranking: Ranking) -> None:
+        from mnemos.activation.paged.base import PrefixEntry
+        from mnemos.activation.paged.eviction import EvictionQueue
+
+        if tokens < 1:
+            raise InvalidInput(f"a prefix cache of {tokens} tokens: expected 1 or more.")
+        self.tokens, self.used = tokens, 0
+        self.queue: EvictionQueue[str] = EvictionQueue(ranking)
+        self.entries: dict[str, PrefixEntry] = {}
+        self._clock = itertools.count(1)
+        self._new = PrefixEntry
+
+    def ask(self, name: str, tokens: int) -> bool:
+        """Return whether a prefix is cached; if not, add it, and evict others until it fits."""
+        now = next(self._clock)
+        if entry := self.entries.get(name):
+            entry.hits, entry.last = entry.hits + 1, now
+            self.queue.add(name, entry)
+            return True
+        if tokens <= self.tokens:
+            while self.used + tokens > self.tokens:
+                self.used -= self.entries.pop(self.queue.pop()).tokens
+            self.entries[name] = self._new(tokens, 1, now)
+            self.queue.add(name, self.entries[name])
+            self.used += tokens
+        return False
+
+
 def evictions(seeds: Sequence[int]) -> dict[str, Any]:
     """Return for each workload and ranking the share of requests and of tokens that were found in the cache."""
-    from mnemos.activation.paged.eviction import HitsPerToken, Lru, PrefixCache, Ranking, Slru
+    from mnemos.activation.paged.eviction import HitsPerToken, PrefixLru, PrefixSlru
 
-    rankings: dict[str, Ranking] = {"lru": Lru(), "slru": Slru(), "hits per token": HitsPerToken()}
+    rankings: dict[str, Ranking] = {"lru": PrefixLru(), "slru": PrefixSlru(), "hits per token": HitsPerToken()}
     rows: dict[str, Any] = {}
     for seed in seeds:
         for workload, (requests, space) in streams(seed).items():
@@ -333,8 +372,8 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Simulate the programs and the evictions; means over the seeds.
 
-    The faster and slower tools of `paces` are tried with programs alike, at the last rate. "gain" is the mean completion
-    time of "lru (request order)" over that of a policy: above 1, the policy is faster.
+    The faster and slower tools of `paces` are tried with programs alike, at the last rate. "gain" is the mean
+    completion time of "lru (request order)" over that of a policy: above 1, the policy is faster.
     """
     o = options
     tried = range(o.seed, o.seed + o.seeds)

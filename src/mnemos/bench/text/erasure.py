@@ -14,7 +14,6 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.cube import MemCube
 from mnemos.space import Space
-from mnemos.store.sqlite.removal import ID_TABLES, ROW_TABLES
 from mnemos.system import Mnemos
 
 WAYS = ("ids", "query", "filter", "everything")
@@ -27,7 +26,7 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Options:
-    """How many spaces, and their size."""
+    """Number and size of the spaces."""
 
     seed: int = 0  # seed of the cases
     cases: int = 1_000  # spaces to build
@@ -35,7 +34,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what was forgotten and what was found of it."""
+    """Return what was forgotten and what remains."""
     lines: Rows = [["what", "count"]]
     lines += [
         [name.replace("_", " "), f"{result[name]:,}"] for name in ("cases", "cubes_forgotten", "derived_forgotten")
@@ -95,9 +94,9 @@ def _case(rng: random.Random, case: int, count: int, root: Path) -> Counter[str]
             space.search(word)
         space.flush()
         doomed = _forget(rng, space, words, found)
-        found += _remains(space, {i: words[i] for i in doomed})
+        found += _remains(space, {i: words[i] for i in doomed}, root)
         kept = set(words) - doomed
-        raw = _raw(space)
+        raw = _raw(root)
         found["wrongly_gone"] += sum(
             i.encode() not in raw or words[i].encode() not in raw or i not in space.store.get([i]) for i in kept
         )
@@ -130,31 +129,19 @@ def _all(space: Space) -> list[MemCube]:
     return space.cubes(limit=1_000, state="any").items
 
 
-def _remains(space: Space, doomed: dict[str, str]) -> Counter[str]:
+def _remains(space: Space, doomed: dict[str, str], root: Path) -> Counter[str]:
     """Count the traces of forgotten cubes, by where they are."""
-    found: Counter[str] = Counter()
-    with space.store.connection.read() as db:
-        for name, word in doomed.items():
-            found["rows"] += db.execute(
-                "SELECT count(*) FROM cubes WHERE id = ? OR instr(text, ?) OR instr(metadata, ?)", (name, word, word)
-            ).fetchone()[0]
-            found["words"] += db.execute(
-                "SELECT count(*) FROM words WHERE instr(terms, ?)", (word.lower(),)
-            ).fetchone()[0]
-            found["derived"] += db.execute(
-                "SELECT count(*) FROM facts WHERE instr(value, ?) OR ended_by = ?", (word, name)
-            ).fetchone()[0]
-            for table, column in ID_TABLES:
-                found["links"] += db.execute(f"SELECT count(*) FROM {table} WHERE {column} = ?", (name,)).fetchone()[0]
-        for table in ROW_TABLES:
-            found["vectors"] += db.execute(
-                f"SELECT count(*) FROM {table} WHERE n NOT IN (SELECT n FROM cubes)"
-            ).fetchone()[0]
-    raw = _raw(space)
+    found: Counter[str] = Counter(vectors=space.store.remains.orphans())
+    raw = _raw(root)
     for name, word in doomed.items():
+        places = space.store.remains.places(word)
+        found["rows"] += places["cubes"] + len(space.store.versions(name))
+        found["words"] += places["words"]
+        found["derived"] += places["facts"]
+        found["links"] += space.store.remains.traces([name])
         found["raw_bytes"] += any(piece.encode() in raw for piece in (name, word, word.lower()))
     return found
 
 
-def _raw(space: Space) -> bytes:
-    return b"".join(p.read_bytes() for p in sorted(space.store.path.parent.iterdir()) if p.is_file())
+def _raw(root: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in sorted(root.iterdir()) if p.is_file())

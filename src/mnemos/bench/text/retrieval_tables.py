@@ -80,24 +80,33 @@ def summary(title: str) -> Callable[[Result], Rows]:
     return rows
 
 
+SYSTEM_OF = {  # the system of a run that shows what a method does, by form and name
+    ("index", "terms"): "bm25", ("text", "bm25"): "bm25", ("text", "embed"): "vectors", ("text", "cosine"): "vectors",
+    ("text", "hybrid"): "mnemos", ("text", "sessions"): "mnemos", ("text", "dates"): "mnemos",
+    ("text", "pagerank"): "consolidated", ("text", "spread"): "consolidated", ("text", "consolidate"): "consolidated",
+    ("text", "episodes"): "consolidated", ("text", "profiles"): "consolidated", ("text", "similar"): "consolidated",
+}  # fmt: skip
+OTHERS = {"bm25": ("vectors",), "vectors": ("bm25",), "mnemos": ("bm25", "vectors"), "consolidated": ("mnemos",)}
+
+
 def figure(title: str) -> Callable[[Result, Entry], Figure | None]:
     """Return what a benchmark says of the methods of retrieval: all of the evidence found, on the report half."""
-    systems = {
-        "bm25": "bm25", "cosine": "vectors", "hybrid": "mnemos", "spread": "consolidated", "sessions": "mnemos",
-    }  # fmt: skip
 
     def say(result: Result, entry: Entry) -> Figure | None:
-        if (entry.form, entry.operation) != ("text", "recall") or systems.get(entry.name) not in result["systems"]:
+        system = SYSTEM_OF.get((entry.form, entry.name))
+        if system is None or system not in result["systems"]:
             return None
-        units = list(result["systems"][systems[entry.name]])
+        units = list(result["systems"][system])
         unit = "session" if entry.name == "sessions" else units[0]
         if unit not in units:
             return None
 
         def cell(name: str) -> str:
-            return percent(result["systems"][systems[name]][unit]["splits"]["report"]["all@10"], 0)
+            split = result["systems"][name][unit]["splits"]["report"]
+            return percent((split["by_category"]["temporal"] if entry.name == "dates" else split)["all@10"], 0)
 
-        text = f"finds all the evidence of {cell(entry.name)} of the questions of {title} in the ten best {unit}s"
-        return Figure(text, {name: cell(name) for name in ("bm25", "cosine") if name != entry.name})
+        asked = "temporal questions" if entry.name == "dates" else "questions"
+        text = f"finds all the evidence of {cell(system)} of the {asked} of {title} in the ten best {unit}s"
+        return Figure(text, {name: cell(name) for name in OTHERS[system] if name in result["systems"]})
 
     return say

@@ -6,13 +6,12 @@ import os
 import sqlite3
 import threading
 import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from mnemos.store.locks import try_lock
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.schema import VERSION, check, migrate
 
@@ -20,17 +19,19 @@ BUSY_SECONDS = 60.0
 
 
 def space_name(path: Path) -> str | None:
-    """Return the name of the space that a file holds, without changing it; None, with a warning, if unreadable."""
+    """Return the name of the space in a file, without changing it; None when it names none.
+
+    Raises StoreCorrupt when it cannot be read as a space.
+    """
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
         try:
             row = db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
         finally:
             db.close()
-        return None if row is None else str(row[0])
     except sqlite3.Error as error:
-        warnings.warn(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.", stacklevel=2)
-        return None
+        raise StoreCorrupt(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.") from error
+    return None if row is None else str(row[0])
 
 
 def keep_log(db: sqlite3.Connection) -> None:
@@ -46,17 +47,6 @@ def keep_log(db: sqlite3.Connection) -> None:
             time.sleep(0.005)
 
 
-@contextmanager
-def try_lock(lock: Any) -> Iterator[bool]:
-    """Try to take a lock without waiting; yield whether it was taken."""
-    held = bool(lock.acquire(blocking=False))
-    try:
-        yield held
-    finally:
-        if held:
-            lock.release()
-
-
 class Connection:
     """A connection to the file of one space, shared by the threads of one process.
 
@@ -69,6 +59,8 @@ class Connection:
         self.space = space
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        self._reading = False  # the transaction that is open was begun for reading only
+        self._after: list[Callable[[], None]] = []  # to call when it has been committed
         with self._errors():
             self._db: sqlite3.Connection | None = self._open()
 
@@ -110,14 +102,42 @@ class Connection:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Give the connection inside one read transaction: all queries see the same state."""
-        with self._errors(), self._lock, self._transaction("BEGIN") as db:
+        with self._transaction("BEGIN") as db:
             yield db
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Give the connection inside one write transaction: committed on exit, rolled back on any error."""
-        with self._errors(), self._lock, self._transaction("BEGIN IMMEDIATE") as db:
+        with self._transaction("BEGIN IMMEDIATE") as db:
             yield db
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        committed: list[Callable[[], None]] = []
+        with self._errors(), self._lock:
+            db = self._ready()
+            if db.in_transaction:  # nested in the same thread: the outer one commits
+                if self._reading and begin != "BEGIN":
+                    raise StoreError(f"{self.path}: a write inside a transaction that was begun for reading only.")
+                yield db
+                return
+            db.execute(begin)
+            self._reading = begin == "BEGIN"
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._after.clear()
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            committed, self._after = self._after, []
+        for callback in committed:
+            callback()
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the transaction that this is called in has been committed, after the lock is released."""
+        self._after.append(callback)
 
     @contextmanager
     def bare(self) -> Iterator[sqlite3.Connection]:
@@ -151,21 +171,6 @@ class Connection:
             if db.in_transaction:
                 return None
             return self._pid, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        db = self._ready()
-        if db.in_transaction:  # nested in the same thread: the outer one commits
-            yield db
-            return
-        db.execute(begin)
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
     def _ready(self) -> sqlite3.Connection:
         if self._db is None:

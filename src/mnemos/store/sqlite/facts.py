@@ -8,7 +8,7 @@ from typing import Any
 
 from mnemos.facts import Fact, StoredFact
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.rows import chunks, marks
+from mnemos.store.sqlite.rows import chunks, marks, select_in
 
 FACT = "subject, attribute, value, exclusive, negated, begin, stop"
 TIMES = "since, until, ended, ended_by"
@@ -63,7 +63,7 @@ class FactTable:
         """Return what these versions state."""
         query = _SELECT + "n IN ({}) ORDER BY n, i"
         with self._connection.read() as db:
-            return [_stored(r) for part in chunks(keys) for r in db.execute(query.format(marks(part)), part)]
+            return [_stored(r) for r in select_in(db, query, keys)]
 
     def end(self, fact: StoredFact, until: int, learned: int, by: str) -> None:
         """Close a fact: it was true until `until`, as learned at `learned` from the cube `by`."""
@@ -72,6 +72,13 @@ class FactTable:
                 "UPDATE facts SET until = ?, ended = ?, ended_by = ? WHERE n = ? AND i = ?",
                 (until, learned, by, fact.key, fact.index),
             )
+
+    def active_version(self, cube_id: str) -> int | None:
+        """Return the key of the current version of a cube, the one whose facts count; None unless it is active."""
+        query = "SELECT n FROM cubes WHERE id = ? AND replaced IS NULL AND state = 'active'"
+        with self._connection.read() as db:
+            row = db.execute(query, (cube_id,)).fetchone()
+        return None if row is None else int(row[0])
 
 
 def copy_facts(db: sqlite3.Connection, old: int, new: int) -> None:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 CHUNK = 1024 * 1024
+WINDOWS = os.name == "nt"
 File = tuple[int, int]  # device and inode
 
 
@@ -66,7 +67,7 @@ def using(path: Path) -> Iterator[File]:
 
 def blocks(path: Path, of: File) -> Iterator[bytes]:
     """Yield the bytes of a file that belongs to one in use, some 1 MB at a time. Raises OSError."""
-    if not hasattr(os, "pread"):  # Windows, where a lock is its descriptor's
+    if WINDOWS:  # where a lock belongs to its descriptor
         with path.open("rb") as stream:
             yield from iter(partial(stream.read, CHUNK), b"")
         return
@@ -93,5 +94,5 @@ def _begin_anew() -> None:
     _used.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if not WINDOWS:
     os.register_at_fork(after_in_child=_begin_anew)

@@ -1,25 +1,30 @@
-"""Where cubes are in their life: pinned, superseded, and how strong they are."""
+"""Where current cubes are in their life: columns of the table `cubes`."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
 
 from mnemos.errors import NotFound
-from mnemos.store.sqlite.audit import AuditTable
+from mnemos.store.base import Audit
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.facts import copy_facts
-from mnemos.store.sqlite.rows import COLUMNS, next_seq
+from mnemos.store.sqlite.rows import COLUMNS, marks, next_seq
+from mnemos.store.values import DERIVED, LifeRows
 
 _KEPT = ", ".join(
     c for c in COLUMNS.split(", ") if c not in ("n", "version", "state", "learned", "replaced", "valid_to")
 )
 
 
-class LifeTable:
+class LifeColumns:
     """Implements `Lives`."""
 
-    def __init__(self, connection: Connection, space: str, audit: AuditTable) -> None:
+    def __init__(self, connection: Connection, space: str, audit: Audit) -> None:
         self._connection, self._space, self._audit = connection, space, audit
 
     def pin(self, cube_id: str, on: bool) -> None:
@@ -43,12 +48,58 @@ class LifeTable:
             ).fetchone()[0]
             _copy_beside(db, old, new)
 
+    def set_state(self, ids: Sequence[str], old: str, new: str) -> list[str]:
+        """Change the state of those cubes that are in state `old`; return their ids."""
+        query = "UPDATE cubes SET state = ?, seq = ? WHERE id = ? AND replaced IS NULL AND state = ?"
+        with self._connection.write() as db:
+            seq = next_seq(db)
+            changed = [name for name in ids if db.execute(query, (new, seq, name, old)).rowcount]
+            self._audit.append("archive" if new == "archived" else "restore", changed)
+        return changed
+
+    def candidates(
+        self, states: Collection[str], *, derived: bool = False, recalls: int = 0, below_tier: int | None = None
+    ) -> LifeRows:
+        """Return the cubes in these states as arrays; see `Lives.candidates`."""
+        where, values = f"state IN ({marks(list(states))})", list[Any](states)
+        if not derived:
+            where, values = f"{where} AND kind NOT IN ({marks(DERIVED)})", [*values, *DERIVED]
+        if recalls:
+            where, values = f"{where} AND recalls >= ?", [*values, recalls]
+        if below_tier is not None:
+            where, values = f"{where} AND layer < ?", [*values, below_tier]
+        # every row is wanted, so no index: it would fetch each from another page. Fewer columns are faster to read
+        query = (
+            "SELECT 4 * n + 2 * (state = 'archived') + pinned, learned, coalesce(recalled_at, learned), recalls, strength, "
+            f"length(text), layer FROM cubes NOT INDEXED WHERE replaced IS NULL AND {where}"
+        )
+        with self._connection.read() as db:
+            rows = np.fromiter(chain.from_iterable(db.execute(query, values)), dtype=np.float64).reshape(-1, 7)
+        first, count, size, tier = rows[:, [0, 3, 5, 6]].astype(np.int64).T
+        return LifeRows(
+            keys=first // 4, pinned=first & 1 > 0, archived=first & 2 > 0, learned=rows[:, 1], recalled=rows[:, 2],
+            recalls=count, strength=rows[:, 4].copy(), size=size, tier=tier,
+        )  # fmt: skip
+
     def set_strength(self, rows: Iterable[tuple[float, int, int, int, str]]) -> None:
-        """Write (strength, layer, recalls, recalled_at, id) of current versions. `changes` does not report it."""
+        """Write (strength, tier, recalls, recalled_at, id) of current versions. `changes` does not report it."""
         with self._connection.write() as db:
             db.executemany(
                 "UPDATE cubes SET strength = ?, layer = ?, recalls = ?, recalled_at = ? WHERE id = ? AND replaced IS NULL",
                 rows,
+            )
+
+    def set_tier(self, rows: Iterable[tuple[int, int]]) -> None:
+        """Write (key, tier) of cubes. `changes` does not report it."""
+        with self._connection.write() as db:
+            db.executemany("UPDATE cubes SET layer = ? WHERE n = ?", ((tier, key) for key, tier in rows))
+
+    def count_uses(self, uses: Iterable[tuple[str, int, int]]) -> None:
+        """Add to the recalls of cubes: (id, how often, when last). `changes` does not report it."""
+        with self._connection.write() as db:
+            db.executemany(
+                "UPDATE cubes SET recalls = recalls + ?, recalled_at = ? WHERE id = ?",
+                ((times, last, cube_id) for cube_id, times, last in uses),
             )
 
 

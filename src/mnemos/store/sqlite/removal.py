@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 from mnemos.store.hashes import id_hash
-from mnemos.store.sqlite.rows import chunks, marks
+from mnemos.store.sqlite.rows import ROW_TABLES, chunks, marks, select_in
 
-ROW_TABLES = ("words", "vectors", "dates", "facts")  # what stands beside a row of `cubes`, keyed by n
 # What names cubes by id, and the columns that do.
 ID_TABLES = (
     ("parents", "child"),
@@ -19,11 +18,6 @@ ID_TABLES = (
     ("decisions", "cube"),
     ("pending", "id"),
 )
-
-
-def select_in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
-    """Run a query with `IN ({})` over any number of values."""
-    return [row for part in chunks(values) for row in db.execute(query.format(marks(part)), part)]
 
 
 def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
@@ -102,8 +96,6 @@ def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
 
 def _drop_mentions(db: sqlite3.Connection, names: set[str]) -> None:
     """Take the ids out of decisions about other cubes."""
-    import json
-
     rows = db.execute("SELECT rowid, others FROM decisions WHERE others != '[]'").fetchall()
     for rowid, others in rows:
         kept = [i for i in json.loads(others) if i not in names]

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, from_micros, to_micros
-from mnemos.store.base import DERIVED, Filter
+from mnemos.store.values import DERIVED, Filter
 
 COLUMNS = (
     "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
@@ -19,6 +19,7 @@ COLUMNS = (
 INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 24)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id)"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
+ROW_TABLES = ("words", "vectors", "dates", "facts")  # what stands beside a row of `cubes`, keyed by n
 _CHUNK = 500  # values that one query binds
 
 
@@ -31,6 +32,11 @@ def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
 def marks(items: Sequence[Any]) -> str:
     """Return as many placeholders as there are items."""
     return ", ".join("?" * len(items))
+
+
+def select_in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Any]:
+    """Run a query with `IN ({})` over any number of values."""
+    return [row for part in chunks(values) for row in db.execute(query.format(marks(part)), part)]
 
 
 def next_seq(db: sqlite3.Connection) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mnemos.cube import MemCube, from_micros, new_id
 from mnemos.errors import ReasonerError
-from mnemos.text.consolidate.groups import Made, Member
+from mnemos.store.values import DerivedCube, Member
 from mnemos.text.encode.entries import make_entries
 from mnemos.text.memory import TextMemory
 
@@ -22,6 +22,7 @@ class Writer:
         self.space = space
         self._new: list[MemCube] = []
         self._later: list[str] = []  # summed up by rules because the model failed
+        self._stale: list[str] = []  # to be erased
 
     def put(
         self,
@@ -30,7 +31,7 @@ class Writer:
         text: str,
         members: Sequence[Member],
         fingerprint: str,
-        there: Made | None,
+        there: DerivedCube | None,
         metadata: Mapping[str, Any],
         *,
         good: bool = True,
@@ -50,13 +51,19 @@ class Writer:
         if len(self._new) >= BATCH:
             self.flush()
 
+    def drop(self, ids: Sequence[str]) -> None:
+        """Take derived cubes that are no longer right; the next flush erases them, together."""
+        self._stale += ids
+
     def flush(self) -> None:
         """Write what is waiting."""
         cubes, self._new, later, self._later = self._new, [], self._later, []
+        stale, self._stale = self._stale, []
         entries = make_entries(cubes, self.space.embedder)
         store = self.space.store
-        with store.connection.write() as db:
-            db.executemany("DELETE FROM parents WHERE child = ?", ((c.id,) for c in cubes if c.version > 1))
+        with store.transaction():
+            store.erase(stale)
+            store.derived.replace_parents({c.id: c.parents for c in cubes if c.version > 1})
             store.insert(entries, self.space.model_key())
             store.queue.settle([c.id for c in cubes if c.id not in later])
             for name in later:

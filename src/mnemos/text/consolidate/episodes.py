@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.registry import Paper, register
-from mnemos.text.consolidate.groups import Member
+from mnemos.store.values import Member
 from mnemos.text.recall.snapshot import Snapshot
 
 Floats = NDArray[np.floating]
@@ -171,7 +171,7 @@ def cut(view: Snapshot | None, members: Sequence[Member]) -> Pieces:
     if view is None or not members:
         return [(0, len(members))] if members else []
     corpus = view.corpus
-    keys = np.array([m.n for m in members], dtype=np.int64)
+    keys = np.array([m.key for m in members], dtype=np.int64)
     places = corpus.positions(keys)
     if len(places) < len(keys) or not corpus.vectors.present[places].any():
         return [(0, len(members))]

@@ -6,7 +6,7 @@ from mnemos.cube import MemCube
 from mnemos.errors import ReasonerError
 from mnemos.facts import Fact
 from mnemos.reason.base import Judgement
-from mnemos.store.base import DERIVED, Entry
+from mnemos.store.values import DERIVED, Entry
 from mnemos.text.encode.entries import words_and_dates
 from mnemos.text.memory import TextMemory
 from mnemos.text.update.decide import NewStatement
@@ -48,8 +48,10 @@ def reconsider(space: TextMemory, *, limit: int) -> tuple[int, int]:
 def _judge(space: TextMemory, cube: MemCube) -> None:
     reasoner = space.reasoner
     terms, dates = words_and_dates(cube)
-    n = space.store.key_of(cube.id)
-    there = [f.fact for f in space.store.facts.of([n])]
+    keys = space.store.keys_of([cube.id])
+    if not keys:  # erased in the meantime
+        return
+    there = [f.fact for f in space.store.facts.of(keys)]
     found = reasoner.facts(cube.text, cube.speaker, cube.at)
     new = tuple(f for f in found if not any(_same(space, f, old) for old in there))
     if not new:
@@ -66,7 +68,7 @@ def _judge(space: TextMemory, cube: MemCube) -> None:
 
     trust = space.trust
     statement = NewStatement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, trust))
-    add_facts(space.store, statement, n, len(there), compare, reasoner.name, trust)
+    add_facts(space.store, statement, keys[0], len(there), compare, reasoner.name, trust)
 
 
 def _same(space: TextMemory, a: Fact, b: Fact) -> bool:

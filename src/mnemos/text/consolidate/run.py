@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from mnemos.cube import to_micros
 from mnemos.facts import Link
 from mnemos.registry import Paper, register
-from mnemos.store.base import DERIVED
+from mnemos.store.values import DerivedCube, Member
 from mnemos.text.consolidate.derive import Writer, reflect, summarise
 from mnemos.text.consolidate.episodes import cut
-from mnemos.text.consolidate.groups import Group, Made, Member, above, derived, fingerprint, members, units
+from mnemos.text.consolidate.groups import Group, above, fingerprint, units
 from mnemos.text.consolidate.profiles import profiles
 from mnemos.text.consolidate.reconsider import TRIES, reconsider
 from mnemos.text.consolidate.runs import Consolidation, keep
@@ -48,7 +48,7 @@ def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | N
     done.reconsidered, done.waiting = reconsider(space, limit=limit)
     done.ids_waiting = frozenset(i for i, tries, _ in space.store.queue.pending() if tries < TRIES)
     done.linked = link(space)
-    originals, made = members(space.store), derived(space.store)
+    originals, made = space.store.derived.members(), space.store.derived.existing()
     alive = {m.id: m.version for m in originals}
     writer = Writer(space)
     _sum_up(writer, units(originals), made, done, limit, progress)
@@ -56,7 +56,7 @@ def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | N
     for level in ("day", "week"):
         if done.total < limit:
             below = "session" if level == "day" else "day"
-            parts = [m for m in derived(space.store).values() if m.level == below]
+            parts = [m for m in space.store.derived.existing().values() if m.level == below]
             _sum_up(writer, above(parts, level), made, done, limit, progress)
             writer.flush()
     if done.total < limit:
@@ -65,8 +65,6 @@ def consolidate(space: TextMemory, *, limit: int = LIMIT, progress: Progress | N
         done.removed += _remove_empty(space)
     done.promoted = promote(space.store, space.clock())
     done.forgotten = apply_policy(space.store, space.policy, space.clock())
-    if done.forgotten.erased:
-        space.view.drop()
     done.more = done.total >= limit or done.linked >= LINK_BATCH
     keep(space.store, space.clock(), done)
     return done
@@ -77,7 +75,7 @@ def link(space: TextMemory) -> int:
     model = space.model_key()
     if model is None:
         return 0
-    after = int(space.store.get_meta("linked", "0"))
+    after = int(space.store.meta.get("linked", "0"))
     view = space.view.refresh(space.model_key(), space.embedder)
     if view is None:
         return 0
@@ -91,16 +89,16 @@ def link(space: TextMemory) -> int:
         for i, j, weight in pairs
         if int(keys[i]) in cubes and int(keys[j]) in cubes
     ]
-    with space.store.connection.write():
+    with space.store.transaction():
         space.store.links.put(links, to_micros(space.clock()))
-        space.store.set_meta("linked", str(int(keys[new].max())))
+        space.store.meta.set("linked", str(int(keys[new].max())))
     return len(new)
 
 
 def _sum_up(
     writer: Writer,
     groups: Sequence[Group],
-    made: dict[str, Made],
+    made: dict[str, DerivedCube],
     done: Consolidation,
     limit: int,
     progress: Progress | None,
@@ -121,14 +119,14 @@ def _sum_up(
             progress(1)
 
 
-def _redo(space: TextMemory, made: Made, done: Consolidation) -> bool:
+def _redo(space: TextMemory, made: DerivedCube, done: Consolidation) -> bool:
     """Tell whether a summary was written by rules because the model failed, and the model is to try again."""
     return space.reasoner is not space.rules and made.id in done.ids_waiting
 
 
-def _summary(writer: Writer, group: Group, there: Made | None, done: Consolidation) -> None:
-    cubes = writer.space.store.by_key([m.n for m in group.members])
-    texts = [(f"{c.speaker}: " if c.speaker else "") + c.text for c in (cubes[m.n] for m in group.members)]
+def _summary(writer: Writer, group: Group, there: DerivedCube | None, done: Consolidation) -> None:
+    cubes = writer.space.store.by_key([m.key for m in group.members])
+    texts = [(f"{c.speaker}: " if c.speaker else "") + c.text for c in (cubes[m.key] for m in group.members)]
     title, summary, good = summarise(writer.space, texts, SENTENCES[group.level])
     if summary:
         text = f"{title} ({group.members[0].when:%Y-%m-%d}): {summary}"
@@ -144,26 +142,26 @@ def _reflection(writer: Writer, group: Group, texts: Sequence[str], done: Consol
     insights = reflect(writer.space, texts)
     if insights:
         of = f"reflection:{group.of}"
-        there = derived(writer.space.store).get(of)
+        there = writer.space.store.derived.existing().get(of)
         writer.put("reflection", of, "\n".join(insights), group.members, group.fingerprint, there, {"level": "week"})
         done.count("reflection")
 
 
-def _episodes(writer: Writer, group: Group, made: dict[str, Made], done: Consolidation) -> None:
+def _episodes(writer: Writer, group: Group, made: dict[str, DerivedCube], done: Consolidation) -> None:
     """Cut a session where its topic turns; one that does not turn is its own episode."""
     space = writer.space
     parts = [group.members[a:b] for a, b in cut(space.view.refresh(space.model_key(), space.embedder), group.members)]
     wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
     stale = [m for m in made.values() if m.of.startswith("episode:") and m.of not in wanted and _is_of(m, group)]
     if stale:
-        space.store.erase([m.id for m in stale])
+        writer.drop([m.id for m in stale])
         done.removed += len(stale)
     for of, part in wanted.items():
         there, mark = made.get(of), fingerprint((m.id, m.version) for m in part)
         if there and there.fingerprint == mark:
             continue
-        cubes = space.store.by_key([m.n for m in part])
-        texts = [cubes[m.n].text for m in part]
+        cubes = space.store.by_key([m.key for m in part])
+        texts = [cubes[m.key].text for m in part]
         title, summary = space.rules.title(texts), space.rules.summarise(texts, 2)
         text = f"{title} ({part[0].when:%Y-%m-%d %H:%M}): {summary}" if summary else title
         if text:
@@ -171,11 +169,11 @@ def _episodes(writer: Writer, group: Group, made: dict[str, Made], done: Consoli
             done.count("episode")
 
 
-def _is_of(made: Made, group: Group) -> bool:
+def _is_of(made: DerivedCube, group: Group) -> bool:
     return made.of.removeprefix("episode:") in {m.id for m in group.members}
 
 
-def _profiles(writer: Writer, made: dict[str, Made], versions: dict[str, int], done: Consolidation) -> None:
+def _profiles(writer: Writer, made: dict[str, DerivedCube], versions: dict[str, int], done: Consolidation) -> None:
     space = writer.space
     for profile in profiles(space.store.facts.find()):
         of = f"profile:{profile.subject}"
@@ -194,10 +192,5 @@ def _profiles(writer: Writer, made: dict[str, Made], versions: dict[str, int], d
 
 def _remove_empty(space: TextMemory) -> int:
     """Remove derived cubes whose parents are all gone."""
-    query = (
-        f"SELECT id FROM cubes WHERE replaced IS NULL AND source = 'mnemos' AND kind IN {DERIVED} "
-        "AND NOT EXISTS (SELECT 1 FROM parents JOIN cubes AS p ON p.id = parent WHERE child = cubes.id)"
-    )
-    with space.store.connection.read() as db:
-        ids = [r[0] for r in db.execute(query)]
+    ids = space.store.derived.parentless()
     return len(space.store.erase(ids)) if ids else 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mnemos.cube import from_micros, to_micros
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
 from mnemos.text.forget.policy import Forgotten
 
 KEPT = 100  # runs
@@ -61,7 +61,7 @@ class Run:
     more: bool
 
 
-def keep(store: SqliteStore, now: datetime, done: Consolidation) -> None:
+def keep(store: Store, now: datetime, done: Consolidation) -> None:
     """Write down what a run did. One that did nothing leaves nothing."""
     if not done.changed:
         return
@@ -69,12 +69,12 @@ def keep(store: SqliteStore, now: datetime, done: Consolidation) -> None:
         to_micros(now), done.written, done.removed, done.linked, done.reconsidered, done.promoted,
         len(done.forgotten.archived), len(done.forgotten.erased), done.more,
     ]  # fmt: skip
-    with store.connection.write():
-        kept = json.loads(store.get_meta("runs", "[]"))
-        store.set_meta("runs", json.dumps([*kept, row][-KEPT:]))
+    with store.transaction():
+        kept = json.loads(store.meta.get("runs", "[]"))
+        store.meta.set("runs", json.dumps([*kept, row][-KEPT:]))
 
 
-def runs(store: SqliteStore, *, limit: int = 20) -> list[Run]:
+def runs(store: Store, *, limit: int = 20) -> list[Run]:
     """Return the last runs that changed something, the newest first, of at most 100 that are kept. O(1)."""
-    kept = json.loads(store.get_meta("runs", "[]"))
+    kept = json.loads(store.meta.get("runs", "[]"))
     return [Run(from_micros(at), *rest) for at, *rest in reversed(kept[-limit:])]

@@ -12,7 +12,7 @@ from mnemos.cube import MemCube, to_micros
 from mnemos.embed import Embedder
 from mnemos.errors import EmbedderError, StaleVectors
 from mnemos.registry import Paper, register
-from mnemos.store.base import DateRow, Entry
+from mnemos.store.values import DateRow, Entry
 
 Progress = Callable[[int], None]
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.arguments import check_text
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
-from mnemos.store.base import DERIVED
-from mnemos.store.sqlite.removal import select_in
-from mnemos.store.sqlite.rows import next_seq
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
+from mnemos.store.values import LifeRows
 from mnemos.text.forget.base import Histories, Ints, Law
 from mnemos.text.forget.laws import load_law
 from mnemos.text.forget.memoryos_heat import Heat
@@ -25,7 +23,6 @@ from mnemos.text.forget.strengthen import DAY
 
 HOT = 5.0  # heat from which on a memory belongs to the long term (tau of MemoryOS, arXiv 2506.06326)
 WARM = 3.0
-ORIGINAL = f"kind NOT IN {DERIVED}"  # derived cubes follow their parents
 Bools = NDArray[np.bool_]
 _RENAMED = {"below": "min_retention"}  # names in policies that version 0.1 stored
 _RENAMED_LAWS = {"use": "hema", "heat": "memoryos-heat"}
@@ -53,6 +50,9 @@ class Policy:
     archived_days: float | None = None
 
     def __post_init__(self) -> None:
+        check_text(self.law, "policy: law")
+        if not isinstance(self.constants, Mapping):
+            raise InvalidInput(f"policy: constants is {self.constants!r:.60}, expected a dict of numbers by name.")
         load_law(self.law, **self.constants)
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
@@ -78,6 +78,13 @@ class Policy:
             return Policy(**values)
         except (AttributeError, TypeError) as error:
             raise InvalidInput(f"this is not a policy of a space ({error}).") from error
+
+
+def policy_json(policy: Policy) -> str:
+    """Return a policy as JSON. Raises InvalidInput for anything else."""
+    if not isinstance(policy, Policy):
+        raise InvalidInput(f"policy is {policy!r:.60}, expected a Policy, such as mnemos.Policy(cubes=10_000).")
+    return policy.to_json()
 
 
 @dataclass(frozen=True)
@@ -132,10 +139,10 @@ _NOBODY = Candidates(
 )  # fmt: skip
 
 
-def apply_policy(store: SqliteStore, policy: Policy, now: datetime, *, preview: bool = False) -> Forgotten:
+def apply_policy(store: Store, policy: Policy, now: datetime, *, preview: bool = False) -> Forgotten:
     """Archive and erase what the space's policy lets go of; with `preview` only say what. At most one scan, O(N)."""
     going = candidates_due(store, policy, now)
-    archived, erased = (ids_of(store, keys) for keys in (going.archive_keys, going.erase_keys))
+    archived, erased = (store.ids_of(keys.tolist()) for keys in (going.archive_keys, going.erase_keys))
     if archived and not preview:
         archive(store, archived)
     if erased and not preview:
@@ -143,7 +150,7 @@ def apply_policy(store: SqliteStore, policy: Policy, now: datetime, *, preview: 
     return Forgotten(tuple(archived), tuple(erased))
 
 
-def candidates_due(store: SqliteStore, policy: Policy, moment: datetime, *, look: bool = False) -> Due:
+def candidates_due(store: Store, policy: Policy, moment: datetime, *, look: bool = False) -> Due:
     """Say what the space's policy lets go of now; with `look` the active cubes are read even if it lets go of none. O(N)."""
     now = to_micros(moment) / DAY
     budget = (policy.cubes, policy.bytes, policy.days, policy.min_retention)
@@ -154,7 +161,7 @@ def candidates_due(store: SqliteStore, policy: Policy, moment: datetime, *, look
     ]
     if not states:
         return Due(_NOBODY, _NONE, _NOBODY, _NONE)
-    found = _candidates(store, f"state IN ({', '.join(map(repr, states))}) AND {ORIGINAL}")
+    found = _candidates(store.lives.candidates(states))
     law, old = policy.make_law(), found.archived
     active = found.at(np.flatnonzero(~old))
     archive = _over(law, active, now, *budget)
@@ -192,51 +199,27 @@ def _over(
     return order[gone[order]]
 
 
-def _candidates(store: SqliteStore, where: str) -> Candidates:
-    """Return the current cubes of which an SQL condition holds. One scan of numbers, some 1 us a cube."""
-    # every row is wanted, so no index: it would fetch each from another page. Fewer columns are faster to read
-    query = (
-        "SELECT 4 * n + 2 * (state = 'archived') + pinned, learned, coalesce(recalled_at, learned), recalls, strength, "
-        f"length(text), layer FROM cubes NOT INDEXED WHERE replaced IS NULL AND {where}"
-    )
-    with store.connection.read() as db:
-        rows = np.fromiter(chain.from_iterable(db.execute(query)), dtype=np.float64).reshape(-1, 7)
-    first, recalls, size, layer = rows[:, [0, 3, 5, 6]].astype(np.int64).T
-    histories = Histories(rows[:, 1] / DAY, rows[:, 2] / DAY, recalls, rows[:, 4].copy(), size, layer)
-    return Candidates(first // 4, (first & 1 == 0) & (layer < 2), first & 2 > 0, histories)
+def _candidates(rows: LifeRows) -> Candidates:
+    histories = Histories(rows.learned / DAY, rows.recalled / DAY, rows.recalls, rows.strength, rows.size, rows.tier)
+    return Candidates(rows.keys, ~rows.pinned & (rows.tier < 2), rows.archived, histories)
 
 
-def ids_of(store: SqliteStore, keys: Ints) -> list[str]:
-    """Return the ids of versions, in the order of the keys; those erased meanwhile are left out."""
-    with store.connection.read() as db:
-        found = dict(select_in(db, "SELECT n, id FROM cubes WHERE n IN ({})", keys.tolist()))
-    return [found[n] for n in keys.tolist() if n in found]
-
-
-def archive(store: SqliteStore, ids: Sequence[str], *, back: bool = False) -> list[str]:
+def archive(store: Store, ids: Sequence[str], *, back: bool = False) -> list[str]:
     """Take active cubes out of search, or with `back` archived ones into it; return the ids that changed."""
     old, new = ("archived", "active") if back else ("active", "archived")
-    changed: list[str] = []
-    with store.connection.write() as db:
-        seq = next_seq(db)
-        for name in ids:
-            query = "UPDATE cubes SET state = ?, seq = ? WHERE id = ? AND replaced IS NULL AND state = ?"
-            if db.execute(query, (new, seq, name, old)).rowcount:
-                changed.append(name)
-        store.audit.append("restore" if back else "archive", changed)
-    return changed
+    return store.lives.set_state(ids, old, new)
 
 
-def promote(store: SqliteStore, now: datetime) -> int:
+def promote(store: Store, now: datetime) -> int:
     """Move what is hot to the long term, and what is warm to the middle layer; return how many moved.
 
     Heat is that of MemoryOS; its constants are those of `Heat`. Nothing moves down.
     """
-    with store.connection.write() as db:
-        found = _candidates(store, "state = 'active' AND recalls > 1 AND layer < 2")
+    with store.transaction():
+        found = _candidates(store.lives.candidates(["active"], derived=True, recalls=2, below_tier=2))
         heat = Heat().retention(found.histories, to_micros(now) / DAY)
         layer = np.where(heat > HOT, 2, np.where(heat > WARM, 1, 0))
         up = layer > found.histories.tier
-        moved = list(zip(layer[up].tolist(), found.keys[up].tolist(), strict=True))
-        db.executemany("UPDATE cubes SET layer = ? WHERE n = ?", moved)
+        moved = list(zip(found.keys[up].tolist(), layer[up].tolist(), strict=True))
+        store.lives.set_tier(moved)
     return len(moved)

@@ -16,7 +16,7 @@ import numpy as np
 
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Link
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
 from mnemos.text.forget.base import Histories, Law
 
 DAY = 86_400_000_000  # microseconds
@@ -31,7 +31,7 @@ class Recalls:
     loses the last of them, never a memory.
     """
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[tuple[Sequence[str], int]] = []
         self._count = 0
@@ -58,7 +58,7 @@ class Recalls:
             together, self._together = self._together, Counter()
         if not waiting:
             return 0
-        with self._store.connection.write():
+        with self._store.transaction():
             cubes = list(self._store.get(list(dict.fromkeys(i for ids, _ in waiting for i in ids))).values())
             rows = recalled(cubes, waiting, law)
             self._store.lives.set_strength(rows)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from mnemos.cube import Hit, MemCube, from_micros
 from mnemos.registry import register
-from mnemos.store.base import DateRow
+from mnemos.store.values import DateRow
 
 Count = Callable[[str], int]
 

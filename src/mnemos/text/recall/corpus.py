@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mnemos.index.exact import ExactIndex
 from mnemos.index.lexical import LexicalIndex
 from mnemos.index.terms import terms
-from mnemos.store.base import DERIVED, IndexRow
+from mnemos.store.values import DERIVED, IndexRow
 
 T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from mnemos.cube import Hit
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
 
 _PAST = re.compile(
     r"\b(?:used to|previous(?:ly)?|former(?:ly)?|originally|at first|in the past|earlier|back then|before|no longer|over time|"
@@ -21,7 +21,7 @@ def asks_about_past(question: str) -> bool:
     return _PAST.search(question) is not None
 
 
-def promote_current(store: SqliteStore, hits: Sequence[tuple[int, Hit]]) -> list[tuple[int, Hit]]:
+def promote_current(store: Store, hits: Sequence[tuple[int, Hit]]) -> list[tuple[int, Hit]]:
     """Move each hit that supersedes another one before it. Costs one lookup of the hits' links."""
     place = {hit.cube.id: i for i, (_, hit) in enumerate(hits)}
     newer: dict[str, list[str]] = {}

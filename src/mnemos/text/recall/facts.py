@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from mnemos.arguments import check_optional, check_text
 from mnemos.cube import from_micros, to_micros
-from mnemos.facts import KnownFact, StoredFact
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.facts import KnownFact, Link, StoredFact
+from mnemos.store.base import Store
 
 
 def known_facts(
-    store: SqliteStore,
+    store: Store,
     subject: str | None,
     attribute: str | None,
     as_of: datetime | None,
@@ -19,10 +20,22 @@ def known_facts(
     ended: bool,
 ) -> list[KnownFact]:
     """Return facts, oldest first; see `Space.facts`."""
+    check_optional(subject, "subject")
+    check_optional(attribute, "attribute")
     moment = None if as_of is None else to_micros(as_of)
     rows = store.facts.find(subject=subject, as_of=moment, ended=ended or true_at is not None)
     found = [_known(row, moment) for row in rows if attribute in (None, row.fact.attribute)]
     return found if true_at is None else [f for f in found if f.held_at(true_at)]
+
+
+def known_links(store: Store, cube_id: str | None, kind: str | None) -> list[Link]:
+    """Return the links of a cube, implied ones too, or all that are stored; see `Space.links`."""
+    kind = check_optional(kind, "kind")
+    if cube_id is None:
+        return store.links.find(kind=kind)
+    check_text(cube_id, "cube_id")
+    found = store.links.find([cube_id]) + store.links.implied(cube_id)
+    return [link for link in found if kind in (None, link.kind)]
 
 
 def _known(row: StoredFact, as_of: int | None) -> KnownFact:

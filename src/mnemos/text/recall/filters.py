@@ -9,10 +9,10 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any, Literal, TypedDict, Unpack, get_type_hints
 
-from mnemos.arguments import check_text, closest
+from mnemos.arguments import check_flag, check_text, closest
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
-from mnemos.store.base import Filter
+from mnemos.store.values import Filter
 from mnemos.text.encode.messages import clean, moment
 
 Text = str | None
@@ -81,12 +81,6 @@ def _state(value: Any, name: str) -> str:
     return str(value)
 
 
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput(f"{name} is {value!r:.60}, expected True or False.")
-    return value
-
-
 def _metadata(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidInput(f'{name} is {value!r:.60}, expected a dict of metadata, such as {{"topic": "travel"}}.')
@@ -103,6 +97,6 @@ def _metadata(value: Any, name: str) -> dict[str, Any]:
 def _checks() -> dict[str, Callable[[Any, str], Any]]:
     """Return the check of each filter, by the type that `Filters` declares for it."""
     by_type: dict[Any, Callable[[Any, str], Any]] = {
-        Text: _text, Time: _time, State: _state, Flag: _flag, Metadata: _metadata,
+        Text: _text, Time: _time, State: _state, Flag: check_flag, Metadata: _metadata,
     }  # fmt: skip
     return {name: by_type[hint] for name, hint in get_type_hints(Filters).items()}

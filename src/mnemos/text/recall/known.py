@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from mnemos.cube import Hit, MemCube
 from mnemos.registry import register
-from mnemos.store.base import Filter
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
+from mnemos.store.values import Filter
 
 WHY = "known fact"
 
 
 @register("known")
-def find_statement(store: SqliteStore, question: str, filter: Filter) -> tuple[int, MemCube] | None:
+def find_statement(store: Store, question: str, filter: Filter) -> tuple[int, MemCube] | None:
     """Find the cube that states what a question asks for ("Where does Ana live?"), as the rules read both.
 
     The newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the filter.

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.store.base import Changes
+from mnemos.store.values import Changes
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.fusion import brevity, explain, fuse, weights
 from mnemos.text.recall.query import Query

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
-from mnemos.store.base import Changes, Filter
-from mnemos.store.sqlite.connection import try_lock
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.base import Store
+from mnemos.store.locks import try_lock
+from mnemos.store.values import Changes, Filter
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Allow, Snapshot
 from mnemos.text.recall.spread import Graph
@@ -27,13 +27,12 @@ Rank = Callable[[Snapshot, Query, Allow], list[R]]
 class CurrentView:
     """Keeps one `Snapshot` in step with the store, whoever writes to it. Safe among threads: questions take turns."""
 
-    def __init__(self, store: SqliteStore, space: str) -> None:
+    def __init__(self, store: Store, space: str) -> None:
         self._store = store
         self._space = space
         self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
         self._warned = False
-        self.on_drop: Callable[[], None] | None = None  # frees what else is held in RAM
         self._answers: dict[Any, list[Any]] = {}  # to questions about the whole space, while it stays as it is
         self._of: tuple[int, Graph | None] = (-1, None)
         self._linked = 0  # the newest key whose links are in the snapshot
@@ -54,8 +53,6 @@ class CurrentView:
         with self._lock:
             self._snapshot = None
             self._answers.clear()
-            if self.on_drop is not None:
-                self.on_drop()
 
     def refresh(self, model: int | None, embedder: Embedder | None) -> Snapshot | None:
         """Return the snapshot, brought up to date; None when it holds nothing."""
@@ -68,7 +65,7 @@ class CurrentView:
         """Take the lock without waiting; yield whether it was taken and the snapshot is current and ranked in milliseconds."""
         with try_lock(self._lock) as held:
             small = held and self._snapshot is not None and len(self._snapshot) <= LIGHT
-            yield small and self._seen == (self._store.connection.change_token(), model, embedder)
+            yield small and self._seen == (self._store.change_token(), model, embedder)
 
     def ask(
         self,
@@ -99,7 +96,7 @@ class CurrentView:
             return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> Snapshot:
-        stamp = self._store.connection.change_token()  # before the reading: what comes meanwhile is news
+        stamp = self._store.change_token()  # before the reading: what comes meanwhile is news
         seen = (stamp, model, embedder)
         if self._snapshot is not None and stamp is not None and seen == self._seen:
             return self._snapshot
@@ -125,7 +122,7 @@ class CurrentView:
 
     def _link(self, snapshot: Snapshot) -> None:
         """Take in the links that consolidation has made since, when they are many enough to matter."""
-        linked = int(self._store.get_meta("linked", "0"))
+        linked = int(self._store.meta.get("linked", "0"))
         if linked and (snapshot.graph is None or linked > GROWTH * self._linked):
             snapshot.link(self._store.links.keys("similar"))
             self._linked = linked

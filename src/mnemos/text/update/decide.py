@@ -9,7 +9,7 @@ from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Fact, StoredFact
 from mnemos.reason.base import Judgement
 from mnemos.registry import Paper, register
-from mnemos.store.base import Entry
+from mnemos.store.values import Entry
 
 Compare = Callable[[Fact, Fact], Judgement]
 Key = tuple[str, str]

@@ -12,9 +12,9 @@ from mnemos.guard.instructions import Trust, trust_of
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Reasoner
 from mnemos.reason.condense import filler_terms
-from mnemos.store.base import Entry
+from mnemos.store.base import Store
 from mnemos.store.hashes import text_hash
-from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.values import Entry
 from mnemos.text.update.decide import ActiveFact, Compare, Key, NewStatement, Outcome, decide, since
 
 REST = 1  # content terms that a text may have beside its facts and still say nothing else
@@ -44,7 +44,7 @@ def is_trusted(cube: MemCube, rules: Mapping[str, int]) -> bool:
 
 
 def write(
-    store: SqliteStore,
+    store: Store,
     statements: Sequence[NewStatement],
     model: int | None,
     reasoner: Reasoner,
@@ -55,7 +55,7 @@ def write(
     Everything is read and written in one transaction, so that two writers cannot both miss the other's statement.
     Cost beside the rows: one lookup for the batch, and O(facts about the same thing).
     """
-    with store.connection.write():
+    with store.transaction():
         active = _active_facts(store, statements, trust)
         duplicates = _duplicates(store, statements)
         texts: dict[str, tuple[str, list[tuple[int, int]]]] = {}
@@ -111,7 +111,7 @@ def adds_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
 
 
 def _active_facts(
-    store: SqliteStore, statements: Sequence[NewStatement], trust: Mapping[str, int]
+    store: Store, statements: Sequence[NewStatement], trust: Mapping[str, int]
 ) -> dict[Key, list[ActiveFact]]:
     about = [(f.subject, f.attribute) for s in statements for f in s.facts]
     stored = store.facts.find(about) if about else []
@@ -128,16 +128,14 @@ def _duplicate_key(one: NewStatement) -> tuple[int, str | None, str | None]:
     return text_hash(one.cube.text), one.cube.speaker, one.cube.role
 
 
-def _duplicates(
-    store: SqliteStore, statements: Sequence[NewStatement]
-) -> dict[tuple[int, str | None, str | None], str]:
+def _duplicates(store: Store, statements: Sequence[NewStatement]) -> dict[tuple[int, str | None, str | None], str]:
     prints = [_duplicate_key(s)[0] for s in statements if s.mergeable]
     if not prints:
         return {}
     return {(p, speaker, role): i for p, i, speaker, role, session in store.duplicates(prints) if session is None}
 
 
-def _spans(store: SqliteStore, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
+def _spans(store: Store, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a stored cube, and where its facts and dates stand."""
     if me.stored is None:
         return "", []
@@ -147,7 +145,7 @@ def _spans(store: SqliteStore, me: ActiveFact) -> tuple[str, list[tuple[int, int
 
 
 def _merge(
-    store: SqliteStore, statements: Sequence[NewStatement], outcomes: Sequence[Outcome], model: int | None
+    store: Store, statements: Sequence[NewStatement], outcomes: Sequence[Outcome], model: int | None
 ) -> list[str]:
     """Write the next version of what is updated; return the ids of what was confirmed."""
     confirmed = []
@@ -160,11 +158,9 @@ def _merge(
     return confirmed
 
 
-def revise(
-    store: SqliteStore, one: NewStatement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]
-) -> None:
+def revise(store: Store, one: NewStatement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]) -> None:
     """Store a statement as the next version of its cube, after deciding what it does to other cubes."""
-    with store.connection.write():
+    with store.transaction():
         active = _active_facts(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
         outcome = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
@@ -180,10 +176,10 @@ def revise(
 
 
 def add_facts(
-    store: SqliteStore, one: NewStatement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
+    store: Store, one: NewStatement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
 ) -> None:
     """Add facts, numbered from `first`, to the version `n` of a cube that is stored, and do what follows from them."""
-    with store.connection.write():
+    with store.transaction():
         active = _active_facts(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
         outcome = decide(one, others, compare, lambda _: False)
@@ -195,7 +191,7 @@ def add_facts(
         )
 
 
-def put_version(store: SqliteStore, old: MemCube, one: NewStatement, model: int | None) -> MemCube:
+def put_version(store: Store, old: MemCube, one: NewStatement, model: int | None) -> MemCube:
     """Write what a statement says as the next version of a cube that it refines."""
     cube = replace(
         old, text=one.cube.text, at=one.cube.at, learned=one.cube.learned, version=old.version + 1,
@@ -206,7 +202,7 @@ def put_version(store: SqliteStore, old: MemCube, one: NewStatement, model: int 
     return cube
 
 
-def _link(store: SqliteStore, statements: Sequence[NewStatement], outcomes: Sequence[Outcome]) -> None:
+def _link(store: Store, statements: Sequence[NewStatement], outcomes: Sequence[Outcome]) -> None:
     links: list[Link] = []
     for one, outcome in zip(statements, outcomes, strict=True):
         if outcome.into is None:
@@ -222,7 +218,7 @@ def _ended_new(outcome: Outcome, keys: dict[str, int]) -> list[str]:
 
 
 def _end(
-    store: SqliteStore,
+    store: Store,
     statements: Sequence[NewStatement],
     outcomes: Sequence[Outcome],
     keys: dict[str, int],
@@ -241,15 +237,13 @@ def _end(
     retire_empty(store, touched)
 
 
-def retire_empty(store: SqliteStore, touched: dict[str, tuple[int, datetime]]) -> list[str]:
+def retire_empty(store: Store, touched: dict[str, tuple[int, datetime]]) -> list[str]:
     """Mark those cubes superseded whose facts have all ended and which say nothing else; return their ids."""
     retired = []
-    with store.connection.write() as db:
+    with store.transaction():
         for name, (until, learned) in touched.items():
-            n = db.execute(
-                "SELECT n FROM cubes WHERE id = ? AND replaced IS NULL AND state = 'active'", (name,)
-            ).fetchone()
-            facts = store.facts.of([n[0]]) if n else []
+            key = store.facts.active_version(name)
+            facts = [] if key is None else store.facts.of([key])
             if not facts or any(f.ended is None for f in facts):
                 continue
             text, spans = _spans(store, ActiveFact(name, facts[0].fact, 0, 0, True, facts[0]))

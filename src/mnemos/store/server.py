@@ -1,0 +1,59 @@
+"""What a server stores for itself: API keys, and the answers it gave under an Idempotency-Key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key as it is stored. Times are microseconds since 1970."""
+
+    id: str
+    name: str
+    salt: bytes
+    hash: bytes  # of the secret part, which is not stored
+    spaces: tuple[str, ...]
+    rights: tuple[str, ...]
+    made: int
+    expires: int | None = None
+    revoked: int | None = None
+
+
+class Keys(Protocol):
+    """The API keys of an installation, shared by threads and processes. Every method raises StoreError."""
+
+    def add(self, row: KeyRow, *, only_first: bool = False) -> bool:
+        """Store a key; with `only_first` only if there has never been any. Return whether it was stored."""
+
+    def find(self, key_id: str) -> KeyRow | None:
+        """Return a key, expired and revoked ones too; None when there is no such id."""
+
+    def all(self) -> list[KeyRow]:
+        """Return all keys, oldest first."""
+
+    def revoke(self, key_id: str, at: int) -> KeyRow | None:
+        """Make a key invalid unless it is already; return it, or None when there is no such id."""
+
+    def change_token(self) -> object:
+        """Return a value that is equal as long as no key was added or revoked, by this process or another."""
+
+    def close(self) -> None:
+        """Release the keys."""
+
+
+class Answers(Protocol):
+    """Answers by the name of a request, shared by threads and processes. Every method raises StoreError."""
+
+    def reserve(self, name: bytes, body: bytes, now: float, oldest: float) -> tuple[bytes, str | None] | None:
+        """Reserve a name for a request and return None; or the (body, answer) stored under it, None for no answer yet.
+
+        What was reserved before `oldest` (seconds since 1970, as `now`) is removed first.
+        """
+
+    def finish(self, name: bytes, answer: str | None) -> None:
+        """Store the answer under a reserved name; None frees the name."""
+
+    def close(self) -> None:
+        """Release the answers."""

@@ -1,0 +1,103 @@
+"""A folder of spaces, one SQLite file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
+from mnemos.store.blobs import Blobs, shred
+from mnemos.store.names import file_stem
+from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
+from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.store import SqliteStore
+from mnemos.store.values import StoredSpace
+
+SUFFIX = ".mnemos"
+KV = ".kv"  # the folder of the payloads that are not text
+Release = Callable[[str], None]
+
+
+class Folder:
+    """Implements `Root` on a folder, which is made if it does not exist. Raises StoreError when that cannot be done."""
+
+    def __init__(self, path: Path, actor: str, clock: Callable[[], datetime]) -> None:
+        self.path, self._actor, self._clock = path, actor, clock
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot use {path} as the root ({error.strerror}). Give a folder that you may write to."
+            ) from error
+
+    def _file(self, name: str) -> Path:
+        return self.path / (file_stem(name) + SUFFIX)
+
+    def _blobs(self, name: str) -> Blobs:
+        return Blobs(self.path / (file_stem(name) + KV))
+
+    def open(self, name: str) -> SqliteStore:
+        """Open the store of a space; a new space is made. Costs a file open."""
+        path = self._file(name)
+        store = SqliteStore(path, name, self._blobs(name), actor=self._actor, clock=self._clock)
+        if (found := store.meta.get("space")) != name:
+            store.close()
+            raise StoreError(f"{path} holds the space {found!r}, not {name!r}. Rename the file back.")
+        return store
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a space of this name."""
+        return self._file(name).exists()
+
+    def inventory(self) -> list[StoredSpace]:
+        """Return all files of spaces, in the order of their names. Reads one row of each file."""
+        found = []
+        for path in sorted(self.path.glob("*" + SUFFIX)):
+            name, problem = None, f"{path} names no space."
+            try:
+                name = space_name(path)
+            except StoreError as error:
+                problem = str(error)
+            found.append(StoredSpace(name, str(path), path.stat().st_size, "" if name is not None else problem))
+        return found
+
+    def remove(self, name: str) -> None:
+        """Overwrite the files of a space with zeros and remove them. Raises NotFound."""
+        path = self._file(name)
+        if not path.exists():
+            raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
+        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+            if part.exists():
+                shred(part)
+        self._blobs(name).remove()
+
+    def backup(self, name: str, target: Path) -> Path:
+        """Copy a space as it is at one moment to a file, or into a folder; return the file. See `sqlite.backup`."""
+        store = self.open(name)
+        try:
+            return copy_to(store, target / (file_stem(name) + SUFFIX) if target.is_dir() else target)
+        finally:
+            store.close()
+
+    def restore(self, path: Path, *, name: str | None, replace: bool, release: Release) -> str:
+        """Put a backup back, under its own name or another one; return the name of the space. See `sqlite.backup`."""
+        if not path.is_file():
+            raise InvalidInput(f"there is no file {path}.")
+        if path.suffix == SUFFIX and path.parent.samefile(self.path):
+            raise InvalidInput(f"{path} is a space, which may be in use, and no backup: make one with `mnemos backup`.")
+        found = name_in(path)
+        wanted = name or found
+        target = self._file(wanted)
+        if target.exists() and not replace:
+            raise Conflict(
+                f"there is a space {wanted!r} already: restore under another name, or replace it. Nothing was done."
+            )
+
+        def make_room() -> None:
+            if self.exists(wanted):
+                release(wanted)
+                self.remove(wanted)
+
+        restore_from(path, target, found, wanted, make_room)
+        return wanted

@@ -1,0 +1,187 @@
+"""What a store takes and returns. Times are microseconds since 1970 unless they are `datetime`s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.cube import MemCube, from_micros
+
+Vector = NDArray[np.float16] | None
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+DERIVED = ("episode", "summary", "profile", "reflection", "kv")  # kinds of cubes that are derived from others
+OnErase = Callable[[Mapping[str, str]], None]  # takes the forms of the erased cubes, by id
+IMPLIED = ("derived from", "follows", "same entity")  # kinds of links that follow from other rows and are not stored
+
+
+@dataclass(frozen=True, slots=True)
+class DateRow:
+    """A date that a text mentions: half-open [start, end).
+
+    `phrase` is text[span_start:span_end]. `relative` when the phrase means nothing without the time of the message
+    ("yesterday").
+    """
+
+    start: int
+    end: int
+    phrase: str
+    span_start: int
+    span_end: int
+    granularity: str
+    relative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A version to write, with what recall needs."""
+
+    cube: MemCube
+    terms: tuple[str, ...]
+    vector: Vector = None  # (D,); None: the cube is found by words only
+    dates: tuple[DateRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """What the index in RAM reads of one version."""
+
+    key: int
+    session: str | None
+    speaker: str | None
+    role: str | None
+    kind: str
+    at: int
+    text: str
+    terms: tuple[str, ...]
+    vector: Vector
+    dates: tuple[tuple[int, int], ...]
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened after a sequence number, seen in one consistent read."""
+
+    seq: int
+    rows: list[IndexRow]
+    gone: list[int]  # keys of versions that were erased, replaced or archived
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A version and what is stored beside it, unchecked: `terms` and `vector` may be missing or wrong."""
+
+    key: int
+    cube: MemCube
+    terms: str | None
+    dates: tuple[DateRow, ...]
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which cubes: every given field must match."""
+
+    session: str | None = None
+    speaker: str | None = None
+    role: str | None = None
+    kind: str | None = None
+    source: str | None = None
+    state: str | None = "active"  # None: any
+    since: int | None = None  # half-open [since, until): when the cube happened, or a date that it mentions
+    until: int | None = None
+    as_of: int | None = None  # the versions believed at that moment, instead of the current ones
+    where: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # metadata: equal by JSON value, so that 1, "1" and true differ
+    superseded: bool = False  # the state "active" includes superseded cubes
+    derived: bool = False  # without a `kind`, derived cubes match too
+
+    @property
+    def selects_all(self) -> bool:
+        """True when nothing narrows the search: every active, current original matches (and superseded ones)."""
+        return self == Filter(superseded=self.superseded)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What grouping needs of a current cube."""
+
+    key: int
+    id: str
+    version: int
+    session: str | None
+    at: int
+    offset: int  # seconds east of UTC, as `at` was given
+
+    @property
+    def when(self) -> datetime:
+        """When it happened, in the time zone in which it was given."""
+        return from_micros(self.at, self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedCube:
+    """A current derived cube: what it was made of, and a fingerprint of its members by which staleness is seen."""
+
+    id: str
+    key: int
+    version: int
+    of: str
+    fingerprint: str
+    at: int
+    offset: int
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class LifeRows:
+    """The life of current cubes as arrays, (N,) each, in no particular order."""
+
+    keys: Ints
+    pinned: Bools
+    archived: Bools  # the others are in another state
+    learned: Floats
+    recalled: Floats  # when it was last recalled, or learned if never
+    recalls: Ints
+    strength: Floats
+    size: Ints  # characters of the text
+    tier: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """How many cubes happened on each day (days since 1970, UTC), and the first and the last moment."""
+
+    counts: list[tuple[int, int]]
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Number and UTF-8 bytes of texts by (form, kind), and the bytes of what is stored beside them."""
+
+    forms: list[tuple[str, str, int, int]]
+    words: int
+    vectors: int
+    versions: int  # texts of versions that are not current
+    links: int
+    file: int  # everything, as it is on the disk
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpace:
+    """A space under a root, or what looks like one and cannot be read."""
+
+    name: str | None  # None when it cannot be read
+    where: str
+    nbytes: int
+    problem: str = ""
