@@ -94,8 +94,10 @@ def _contract_module(entry: Entry) -> str:
 def _section(entry: Entry, measured: Measurements) -> list[str]:
     doc = inspect.cleandoc(entry.target.__doc__).splitlines()
     module, name = entry.target.__module__, entry.target.__name__
-    place = f"[{entry.kind}](index.md#contracts), of `{_contract_module(entry)}`"
-    contract = "none on its own" if entry.kind == COMPONENT else place
+    if entry.kind == COMPONENT:
+        contract = "none on its own"
+    else:
+        contract = f"[{entry.kind}](index.md#contracts), of `{_contract_module(entry)}`"
     lines = [
         "", f"## {entry.name}", "", _text(entry.summary), "",
         f"- Paper: {'; '.join(map(_paper, entry.papers)) or 'none'}",
