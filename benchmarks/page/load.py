@@ -1,12 +1,12 @@
-"""How fast the page is over 100,000 cubes: `mnemos serve` in a process of its own, headless Chromium.
+"""Speed of the page over 100,000 cubes: `mnemos serve` in its own process, headless Chromium.
 
     pip install '.[serve]' playwright; apt-get install chromium
     python -m benchmarks page-load
 
-A made-up conversation, without vectors. Opened five times with an empty cache: the time from the start of the navigation
-until the first view (search box, counts, newest memories) is filled, which the page marks itself, and the longest task of
-the browser's main thread. Then every view once, in the same way; from a change of the address until the view marks itself,
-with what the browser draws for a second after.
+A synthetic conversation, without vectors. The page is opened five times with an empty cache: measured are the time from the
+start of the navigation until the first view (search box, counts, newest memories) is filled, which the page marks itself,
+and the longest task of the browser's main thread. Then each view once: the time from changing the address until the view
+marks itself, and the longest task until a second later.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ watch.observe({ type: "longtask", buffered: true });
 
 
 def furnish(root: Path, cubes: int) -> tuple[str, str]:
-    """Fill a space; return a key that may do everything, and the id of a cube."""
+    """Fill a space; return a key with all rights, and the id of a cube."""
     fill(root, cubes, "none")
     with Mnemos(root, embedder="none") as memory:
         cube = memory.space("load").cubes(limit=1).items[0].id
@@ -48,7 +48,7 @@ def furnish(root: Path, cubes: int) -> tuple[str, str]:
 
 
 def open_page(browser: Any, address: str, token: str) -> tuple[Any, dict[str, float]]:
-    """Open the first view in a new profile; return the page and what was measured, in milliseconds."""
+    """Open the first view in a new profile; return the page and the measurements in milliseconds."""
     page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
     page.set_default_timeout(240_000)
     page.add_init_script(WATCH + f"sessionStorage['mnemos.key'] = {json.dumps(token)};")
@@ -60,7 +60,7 @@ def open_page(browser: Any, address: str, token: str) -> tuple[Any, dict[str, fl
 
 
 def change(page: Any, place: str, view: str) -> dict[str, float]:
-    """Go to a view; return how long it took, and the longest task meanwhile."""
+    """Go to a view; return the time until it is filled and the longest task, in milliseconds."""
     begin = page.evaluate(
         "place => { window.longest = 0; location.hash = place; delete document.body.dataset.filled; return performance.now(); }",
         f"#/{place}",
@@ -72,7 +72,7 @@ def change(page: Any, place: str, view: str) -> dict[str, float]:
 
 
 def ask(page: Any) -> dict[str, float]:
-    """Ask the same question twice, and measure the second time: the first one builds the index of the server."""
+    """Search twice with the same question; measure the second time, since the first builds the server's index."""
     page.evaluate("location.hash = '#/s/load'")
     page.wait_for_selector("body[data-filled=search]")
     for _ in range(2):
@@ -89,14 +89,14 @@ def ask(page: Any) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Options:
-    """How much is stored, and how often the page is opened."""
+    """Size of the space, and number of openings."""
 
     cubes: int = 100_000  # cubes in the space
     openings: int = 5  # times that the page is opened
 
 
 def table(result: Result) -> Rows:
-    """Return how fast the page fills its views."""
+    """Return the table of the time until views are filled."""
     first = result["first view"]
     lines: Rows = [[f"{result['cubes']:,} memories, {result['browser']}", "filled after, ms", "longest task, ms"]]
     opened = f"first view, {len(first['openings'])} openings: median / slowest"
@@ -112,7 +112,7 @@ def table(result: Result) -> Rows:
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Open the page of a server of its own, and each of its views."""
+    """Open the page of a server, and each of its views."""
     from playwright.sync_api import sync_playwright
 
     if shutil.which("chromium") is None:

@@ -1,6 +1,6 @@
 """kvpress beside Mnemos: the same model, methods and budgets, in one run.
 
-kvpress 0.5.5 needs transformers below 5.3, so this has an environment of its own (torch as constraints.txt has it):
+kvpress 0.5.5 needs transformers below 5.3, so this has its own environment (torch as constraints.txt has it):
 
     python -m venv env && env/bin/pip install torch==2.13.0 kvpress==0.5.5 && env/bin/pip install --no-deps .
     env/bin/python -m benchmarks peers-kvpress

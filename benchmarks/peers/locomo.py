@@ -3,7 +3,7 @@
     pip install . -r benchmarks/peers/requirements.txt
     python -m benchmarks peers-locomo --data locomo10.json
 
-Every system runs in a process of its own, one after the other, with the same embedder, messages and questions (k = 10).
+Every system runs in its own process, one after the other, with the same embedder, messages and questions (k = 10).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]  # of the repository
 
 
 def measure(name: str, data: str, limit: int | None, speaker_in_text: bool) -> dict[str, Any]:
-    """Return times, sizes and recall of one system; runs in a process of its own."""
+    """Return times, sizes and recall of one system; runs in its own process."""
     task = locomo.load(Path(data))
     haystacks = task.haystacks[:limit]
     with tempfile.TemporaryDirectory(prefix="mnemos-peers-", ignore_cleanup_errors=True) as root:
@@ -67,13 +67,13 @@ def measure(name: str, data: str, limit: int | None, speaker_in_text: bool) -> d
 
 
 def source(task: Task) -> dict[str, Any]:
-    """Return what the result says of its data."""
+    """Return the description of the data."""
     return task.source | {"messages": sum(len(h.messages) for h in task.haystacks)}
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which systems, on how much."""
+    """The data and the systems."""
 
     data: Path  # locomo10.json
     systems: tuple[str, ...] = tuple(SYSTEMS)  # systems to compare
@@ -97,7 +97,7 @@ def table(result: Result) -> Rows:
     tables={"peers": table},
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Measure every system in turn, each in a process of its own."""
+    """Measure every system in turn, each in its own process."""
     progress.expect(len(options.systems))
     results = {}
     for name in options.systems:

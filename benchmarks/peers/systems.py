@@ -1,9 +1,9 @@
 """The systems of the side-by-side run behind one small interface. All get the same messages and the same embedder.
 
-Each is used as its documentation says for a local program that keeps its memory on the disk, with its defaults, without
-an LLM (`infer=False` in mem0) and without telemetry. A *plain* layout keeps all conversations in one store and filters each
-search by conversation (the layout of mem0); a *split* one gives each conversation a store of its own where the system has
-such a thing (a Chroma collection, a Mnemos space).
+Each is used as its documentation says for a local program that keeps its memory on the disk, with its defaults,
+without an LLM (`infer=False` in mem0) and without telemetry. A *plain* layout keeps all conversations in one store and
+filters each search by conversation (the layout of mem0); a *split* one gives each conversation a store of its own
+where the system has such a thing (a Chroma collection, a Mnemos space).
 """
 
 from __future__ import annotations

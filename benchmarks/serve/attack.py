@@ -3,17 +3,15 @@
     pip install '.[serve]'
     python -m benchmarks serve-attack
 
-The routes are read from /openapi.json, so that none is forgotten. Every request is written to the socket byte by byte: keys
-that are wrong, expired, revoked or elsewhere than they belong; names and ids that climb out of their place; spaces and
-cubes of others; bodies that are broken or too large; hosts and origins that are not the server's; methods that a route does
-not take; chats that ask for another's memory; and messages that two parsers would read differently. The upstream of the proxy
-answers with all that it was sent.
+The routes are read from /openapi.json, so that none is missed. Requests are raw bytes: keys that are wrong, expired, revoked
+or in the wrong place; names and ids with path traversal; spaces and cubes of others; bodies that are invalid or too large;
+foreign hosts and origins; unsupported methods; chats that ask for another space's memory; and messages that two parsers
+would read differently. The upstream of the proxy echoes everything that it receives.
 
-Let through is a request that got any 2xx, or any answer that holds a canary: words that stand in memories, names and keys
-which no attacker may see. (A key may ask its own space about ids of another one: there only the canaries count.)
-Afterwards the attacked space must be what it was, to the last recall, there must be no new space and no new key, and
-neither a canary nor a key may stand in the server's log. That the requests are such as the routes would answer is
-checked with a key that may do everything.
+An attack is let through if its response is a 2xx or contains a canary: a word of memories, names and keys that no attacker
+may see. (A key may ask its own space about ids of another one: there only the canaries count.) Afterwards the attacked
+space must be unchanged, including its recall counts, there must be no new space and no new key, and the server's log must
+contain neither a canary nor a key. A key with all rights checks that the routes would serve the same requests.
 """
 
 from __future__ import annotations
@@ -42,13 +40,13 @@ from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.cube import utc_now
 from mnemos.serve.keys import RIGHTS, KeyStore
 
-OPEN = {"/health", "/ready"}  # routes that answer without a key
-WAIT, BRIEF = 20.0, 1.0  # seconds for an answer; for one to a message that is not whole
+OPEN = {"/health", "/ready"}  # routes that need no key
+WAIT, BRIEF = 20.0, 1.0  # seconds to wait for a response; for one to an incomplete message
 
 
 @dataclass
 class Report:
-    """What became of the attacks; `let_through`, `server_errors` and `changed` must be 0 or empty."""
+    """Results of the attacks; `let_through`, `server_errors` and `changed` must be 0 or empty."""
 
     attacks: int = 0
     routes: int = 0
@@ -70,7 +68,7 @@ class Report:
 
 
 def furnish(root: Path, port: int) -> World:
-    """Make the spaces and the keys."""
+    """Create the spaces and the keys."""
     canaries = tuple(f"canary{secrets.token_hex(8)}" for _ in range(3))
     text, name, label = canaries
     with Mnemos(root, embedder="none") as memory:
@@ -96,7 +94,7 @@ def furnish(root: Path, port: int) -> World:
 
 
 def state_of(root: Path) -> tuple[Any, ...]:
-    """Return all that an attack could have changed: the vault, the names of spaces, and the keys."""
+    """Return everything that an attack could change: the vault, the names of spaces, and the keys."""
     with Mnemos(root, embedder="none") as memory:
         dump = json.dumps(list(memory.space("vault").dump()), sort_keys=True)
         mine = [cube.id for cube in memory.space("mine").cubes().items]
@@ -106,13 +104,13 @@ def state_of(root: Path) -> tuple[Any, ...]:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """An upstream that answers with what it was sent, and keeps it."""
+    """An upstream that echoes what it receives, and records it."""
 
     protocol_version = "HTTP/1.1"
     got: bytearray
 
     def do_POST(self) -> None:
-        """Answer."""
+        """Echo the request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         sent = bytes(self.headers) + body
         self.got += sent
@@ -128,12 +126,12 @@ class Echo(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def log_message(self, *args: object) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def echo() -> Iterator[tuple[str, bytearray]]:
-    """Give the address of an upstream, and all that it is sent."""
+    """Yield the address of an upstream, and what it receives."""
     got = bytearray()
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Kept", (Echo,), {"got": got})) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -145,7 +143,7 @@ def echo() -> Iterator[tuple[str, bytearray]]:
 
 
 def routes_of(document: dict[str, Any], world: World) -> list[Route]:
-    """Return the routes of an OpenAPI document that need a key, each with a body that it takes."""
+    """Return the routes of an OpenAPI document that need a key, each with a valid body."""
     found = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -155,7 +153,7 @@ def routes_of(document: dict[str, Any], world: World) -> list[Route]:
 
 
 def body_of(method: str, path: str, operation: Any, document: Any, world: World) -> bytes | None:
-    """Return a body that a route takes, from its schema and what we know that the schema does not say."""
+    """Return a valid body of a route, from its schema and known cases that the schema does not cover."""
     last = path.rsplit("/", 1)[-1]
     if last == "import":
         return b""
@@ -173,7 +171,7 @@ def body_of(method: str, path: str, operation: Any, document: Any, world: World)
 
 
 def example(schema: Any, document: Any) -> Any:
-    """Return something that a JSON schema allows, as short as can be."""
+    """Return a minimal value that a JSON schema allows."""
     if "$ref" in schema:
         return example(document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]], document)
     for name in ("anyOf", "oneOf", "allOf"):
@@ -193,10 +191,10 @@ def example(schema: Any, document: Any) -> Any:
 
 
 def send(port: int, data: bytes, wait: float = WAIT) -> bytes:
-    """Send bytes and return all that comes back until the server closes, or until it says nothing for so long."""
+    """Send bytes; return what comes back until the server closes or is silent for `wait` seconds."""
     found = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=wait) as line:
-        with suppress(OSError):  # refused before all was sent: the answer may be there
+        with suppress(OSError):  # refused before all was sent: there may be a response
             line.sendall(data)
         with suppress(OSError):
             while part := line.recv(1 << 16):
@@ -205,12 +203,12 @@ def send(port: int, data: bytes, wait: float = WAIT) -> bytes:
 
 
 def statuses(answer: bytes) -> list[int]:
-    """Return the statuses of all answers in a stream."""
+    """Return the statuses of all responses in a stream."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
 def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
-    """Return how many routes answer the same requests with a 2xx when the key is right."""
+    """Return the number of routes that answer the same requests with a 2xx if the key is right."""
     count = 0
     for n, route in enumerate(routes):
         space = f"control-{n}"
@@ -226,7 +224,7 @@ def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
 
 
 def measure(root: Path, *, thorough: bool = True) -> Report:
-    """Attack a server of a new root, and its proxy."""
+    """Attack a server of an empty root, and its proxy."""
     with echo() as (upstream, sent):
         server = Served(root, "--embedder", "none", "--upstream", upstream)
         world, report = furnish(root, server.port), Report()
@@ -243,14 +241,14 @@ def measure(root: Path, *, thorough: bool = True) -> Report:
         hidden = [*secret, *(word.encode() for word in world.canaries)]
         for name, text in (("the log", b"".join(server.log)), ("what the upstream was sent", bytes(sent))):
             if any(word in text for word in hidden):
-                report.changed.append(f"{name} holds a secret")
+                report.changed.append(f"{name} contains a secret")
         with server, closing(KeyStore.under(root)) as keys:
             report.routes_answered_with_a_right_key = answered(world, routes, keys)
     return report
 
 
 def judge(attack: Attack, answer: bytes, world: World, report: Report) -> None:
-    """Count what became of an attack."""
+    """Count the result of an attack."""
     found = statuses(answer)
     report.attacks += 1
     report.by_kind[attack.kind] += 1
@@ -267,17 +265,17 @@ def judge(attack: Attack, answer: bytes, world: World, report: Report) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """How thorough the attack is."""
+    """Extent of the attack."""
 
     thorough: bool = True  # send every attack to every route
 
 
 def table(result: Result) -> Rows:
-    """Return how many attacks there were and what was let through."""
+    """Return the table of attacks."""
     lines: Rows = [[f"attacks on {result['routes']} routes", "count"]]
     lines += [[kind, f"{count:,}"] for kind, count in result["by_kind"].items()]
     return [*lines, ["all", f"{result['attacks']:,}"], ["let through", result["let_through"]],
-            ["answers 5xx", result["server_errors"]], ["changes found afterwards", len(result["changed"])]]  # fmt: skip
+            ["responses 5xx", result["server_errors"]], ["changes found afterwards", len(result["changed"])]]  # fmt: skip
 
 
 def problem(result: Result) -> str | None:
@@ -295,6 +293,6 @@ def problem(result: Result) -> str | None:
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Attack a server of a new root."""
+    """Attack a server of an empty root."""
     with tempfile.TemporaryDirectory(prefix="mnemos-attack-") as root:
         return measure(Path(root), thorough=options.thorough).as_dict()

@@ -1,4 +1,4 @@
-"""Attacks on a server as bytes: what `serve_attack.py` sends."""
+"""Attacks on a server, as raw bytes; `attack.py` sends them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 T = TypeVar("T")
-PROXIED = {"/v1/chat/completions", "/v1/responses", "/v1/models"}  # what they are sent goes on to the upstream
-ROTATED = 3  # of many variants, those that each route gets when the run is not thorough
+PROXIED = {"/v1/chat/completions", "/v1/responses", "/v1/models"}  # routes that forward to the upstream
+ROTATED = 3  # variants that each route gets when the run is not thorough
 
 
 @dataclass(frozen=True)
 class World:
-    """What is attacked: keys, ids and canaries. Every canary is in places where no attacker may look."""
+    """The target: keys, ids and canaries. Every canary is where no attacker may look."""
 
     port: int
     admin: str
@@ -32,29 +32,29 @@ class World:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the OpenAPI document, and a body that it takes."""
+    """A route of the OpenAPI document, with a valid body."""
 
     method: str
     path: str
     body: bytes | None
 
     def target(self, space: str = "vault", id: str = "x") -> str:
-        """Return the path with its parts filled in."""
+        """Return the path with its parameters filled in."""
         return re.sub(r"\{\w+\}", id, self.path.replace("{space}", space))
 
 
 @dataclass(frozen=True)
 class Attack:
-    """A message. With `strict` no answer to it may be a 2xx; without, only canaries count."""
+    """A message that must not be let through."""
 
     kind: str
     data: bytes
-    strict: bool = True
-    whole: bool = True
+    strict: bool = True  # no response may be a 2xx; otherwise only canaries count
+    whole: bool = True  # the message is complete, so that a response can be expected
 
 
-def turns(variants: Sequence[T], thorough: bool) -> Callable[[], Sequence[T]]:
-    """Return what gives the variants that the next route gets: all, or when the run is not thorough the next three."""
+def rotation(variants: Sequence[T], thorough: bool) -> Callable[[], Sequence[T]]:
+    """Return a function that returns the variants for the next route: all, or the next three if not thorough."""
     cycle = itertools.cycle(variants)
     return lambda: variants if thorough else list(itertools.islice(cycle, ROTATED))
 
@@ -62,7 +62,7 @@ def turns(variants: Sequence[T], thorough: bool) -> Callable[[], Sequence[T]]:
 def message(
     method: str, target: str, token: str | None = None, body: bytes | None = None, *more: str, host: str | None = "127.0.0.1"
 ) -> bytes:  # fmt: skip
-    """Return a request as it goes over the wire; `more` are lines of its head."""
+    """Return the bytes of a request; `more` are further lines of its head."""
     lines = [f"{method} {target} HTTP/1.1", *([] if host is None else [f"Host: {host}"]), "Connection: close"]
     if token is not None:
         lines.append(f"Authorization: Bearer {token}")
@@ -74,7 +74,7 @@ def message(
 
 
 def credentials(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests without a key that is valid, or with one where none is looked for."""
+    """Yield requests without a valid key, or with one in the wrong place."""
     admin = world.admin
     heads = [
         [], ["Authorization:"], ["Authorization: Bearer"], [f"Authorization: {admin}"], [f"Authorization: Basic {admin}"],
@@ -86,10 +86,10 @@ def credentials(world: World, routes: list[Route], thorough: bool) -> Iterator[A
         *([f"Authorization: Bearer {token}"] for token in world.bad.values()),
     ]  # fmt: skip
     queries = (f"?key={admin}", f"?access_token={admin}&token={admin}", "#/health", "?/health", ";/health")
-    turn = turns([("", head) for head in heads] + [(query, []) for query in queries], thorough)
+    variants_of = rotation([("", head) for head in heads] + [(query, []) for query in queries], thorough)
     for route in routes:
         target = route.target(id=world.vault_id)
-        for query, head in turn():
+        for query, head in variants_of():
             yield Attack("credentials", message(route.method, target + query, None, route.body, *head))
 
 
@@ -103,33 +103,33 @@ NAMES = (
 
 
 def names(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests with a valid key for the space of another, called by its name or by a path to it."""
-    turn = turns(NAMES[1:], thorough)
+    """Yield requests with a valid key for another's space, by its name or by a path to it."""
+    variants_of = rotation(NAMES[1:], thorough)
     for route in routes:
         if "{space}" not in route.path:
             continue
-        for name in ("vault", *turn()):
+        for name in ("vault", *variants_of()):
             for token in (world.mine, world.pattern):
                 data = message(route.method, route.target(name, world.vault_id), token, route.body)
                 yield Attack("spaces", data)
 
 
 def ids(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests to the own space, or to no space, for what belongs to others."""
+    """Yield requests to one's own space, or to no space, for what belongs to others."""
     other = world.vault_id
     places = (
         other, f"..%2F..%2Fvault%2Fcubes%2F{other}", f"../../vault/cubes/{other}", "%2e%2e", f"{other}%00", "*", "%25",
         "'%20OR%201=1%20--", "%ff", f"{world.mine_id}%2F..%2F{other}", "a" * 5_000, f"vault%3A{other}", "0", "-1", "1",
     )  # fmt: skip
-    turn = turns(places, thorough)
+    variants_of = rotation(places, thorough)
     for route in routes:
-        strict = route.method != "GET"  # links of what is not there are none, with a 200
-        if "{space}" not in route.path:  # a new key for all spaces, the end of another's, lists of spaces and keys
+        strict = route.method != "GET"  # links of a missing cube are an empty list, with a 200
+        if "{space}" not in route.path:  # create a key for all spaces, revoke another's, list spaces and keys
             yield Attack(
                 "ids", message(route.method, route.target(id=world.admin_key_id), world.mine, route.body), strict
             )
         elif "{id}" in route.path:
-            for place in (other, *turn()):
+            for place in (other, *variants_of()):
                 yield Attack("ids", message(route.method, route.target("mine", place), world.mine, route.body), strict)
         elif route.body and other.encode() in route.body:
             yield Attack("ids", message(route.method, route.target("mine"), world.mine, route.body), False)
@@ -147,24 +147,24 @@ def ids(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
 
 
 def bodies(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests to the own space that are broken or too large."""
+    """Yield requests to one's own space that are malformed or too large."""
     deep = b"[" * 100_000
     broken = (
         b"{", b"[]", b'"x"', b"5", b"\xff\xfe", b"\x00", b'{"a":', b"{'a': 1}", deep, b'{"a":' * 50_000, b'{"\\ud800": 1',
         b'{"query": "\\ud800"', b"1e999999", b"-", b"NaN,", b'{"query": "a"} {"query": "b"}', b"\xef\xbb\xbf{",
     )  # fmt: skip
-    turn = turns(broken, thorough)
+    variants_of = rotation(broken, thorough)
     for route in routes:
         target = route.target("mine", world.mine_id)
         if route.body is None or "import" in route.path:
             continue
-        for body in turn():
+        for body in variants_of():
             yield Attack("bodies", message(route.method, target, world.mine, body))
         for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x"):
             yield Attack(
                 "bodies", message(route.method, target, world.mine, route.body or b"{}", f"Content-Type: {kind}")
             )
-    lengths = turns(("99999999999", "-1", "+5", "0x10", "1e3", "5 5", "5, 6", "", "\xb2"), thorough)
+    lengths = rotation(("99999999999", "-1", "+5", "0x10", "1e3", "5 5", "5, 6", "", "\xb2"), thorough)
     for route in routes:
         for length in lengths():
             data = message(
@@ -183,7 +183,7 @@ def bodies(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack
 
 
 def sources(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield requests with the right key that call the server by another name, or come from a page of another site."""
+    """Yield requests with the right key but a foreign host name, or from a page of another site."""
     port = world.port
     hosts: tuple[str | None, ...] = (
         None, "", "evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "0.0.0.0",
@@ -197,9 +197,9 @@ def sources(world: World, routes: list[Route], thorough: bool) -> Iterator[Attac
     variants: list[tuple[str | None, tuple[str, ...]]] = [(host, ()) for host in hosts]
     variants += [("127.0.0.1", head) for head in heads]
     variants += [("evil.example", ("X-Forwarded-Host: 127.0.0.1", "Forwarded: host=127.0.0.1"))]
-    turn = turns(variants, thorough)
+    variants_of = rotation(variants, thorough)
     for route in routes:
-        for host, more in turn():
+        for host, more in variants_of():
             data = message(route.method, route.target(id=world.vault_id), world.admin, route.body, *more, host=host)
             yield Attack("sources", data)
 
@@ -208,14 +208,14 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 def methods(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield methods that a route does not take, and headers that name another one."""
-    taken: dict[str, set[str]] = {}
+    """Yield methods that a route does not support, and headers that override the method."""
+    supported: dict[str, set[str]] = {}
     for route in routes:
-        taken.setdefault(route.path, set()).add(route.method)
-    turn = turns(METHODS, thorough)
-    for path, its in taken.items():
+        supported.setdefault(route.path, set()).add(route.method)
+    variants_of = rotation(METHODS, thorough)
+    for path, its in supported.items():
         target = Route("", path, None).target("mine", world.mine_id)
-        for method in turn():
+        for method in variants_of():
             if method not in its:
                 yield Attack("methods", message(method, target, world.mine, b"{}"))
         for method in its:
@@ -224,7 +224,7 @@ def methods(world: World, routes: list[Route], thorough: bool) -> Iterator[Attac
 
 
 def smuggled(world: World) -> Iterator[Attack]:
-    """Yield messages that two parsers would read differently; what is hidden in them has no key, or the wrong one."""
+    """Yield messages that two parsers would read differently, with a hidden request without a key or with a wrong one."""
     vault = "/v1/spaces/vault/cubes"
     hidden = message("GET", vault) + message("GET", vault, world.mine)
     chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden)
@@ -269,7 +269,7 @@ def smuggled(world: World) -> Iterator[Attack]:
 
 
 def proxied(world: World, routes: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield chats that ask for the memory of another's space. The chat goes on, so that a 2xx is no harm: canaries are."""
+    """Yield chats that ask for another space's memory. The chat itself continues with a 2xx, so only canaries count."""
     heads: list[tuple[str, ...]] = [
         (f"X-Mnemos-Space: {name}", f"X-Mnemos-Mode: {mode}", *more)
         for name in NAMES for mode in ("read", "read-write") for more in ((), ("X-Mnemos-Session: vault",))
@@ -280,21 +280,21 @@ def proxied(world: World, routes: list[Route], thorough: bool) -> Iterator[Attac
         ("X-Mnemos-Mode: admin", "X-Mnemos-Space: vault"), ("X-Mnemos-Tokens: 99999999", "X-Mnemos-Space: vault"),
         ("X-Mnemos-Tokens: -1", "X-Mnemos-Space: vault"), (f"X-Mnemos-Space: {'a' * 60_000}",), ("X-Mnemos-Space: \xff\xfe",),
     ]  # fmt: skip
-    turn = turns(heads, thorough)
+    variants_of = rotation(heads, thorough)
     for route in routes:
-        for head in turn():
+        for head in variants_of():
             yield Attack("proxy", message(route.method, route.path, world.mine, route.body, *head), strict=False)
 
 
-def attacks(world: World, every: list[Route], thorough: bool) -> Iterator[Attack]:
-    """Yield all attacks. When not thorough, each route gets a few of the many variants, in turn."""
-    routes = [route for route in every if route.path not in PROXIED]
-    chats = [route for route in every if route.path in PROXIED]
-    yield from credentials(world, every, thorough)
+def attacks(world: World, all_routes: list[Route], thorough: bool) -> Iterator[Attack]:
+    """Yield all attacks. If not thorough, each route gets only a few of the variants, in rotation."""
+    routes = [route for route in all_routes if route.path not in PROXIED]
+    chats = [route for route in all_routes if route.path in PROXIED]
+    yield from credentials(world, all_routes, thorough)
     yield from proxied(world, chats, thorough)
     yield from names(world, routes, thorough)
     yield from ids(world, routes, thorough)
     yield from bodies(world, routes, thorough)
-    yield from sources(world, every, thorough)
-    yield from methods(world, every, thorough)
+    yield from sources(world, all_routes, thorough)
+    yield from methods(world, all_routes, thorough)
     yield from smuggled(world)

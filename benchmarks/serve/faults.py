@@ -3,13 +3,13 @@
     pip install '.[serve]'
     python -m benchmarks serve-faults
 
-32 clients write to 200 spaces, each write under an Idempotency-Key: single memories and, every tenth time, five at once.
-Three times in the run a real `mnemos serve` is killed at a random moment and started again. A client whose connection broke
-sends the same request with the same key until it is answered; where the server says that the first one was cut off, it
-looks whether it was stored, as the answer tells it to. Every twentieth write is sent once more after it was answered.
+32 clients write to 200 spaces, each write with an Idempotency-Key: single memories and, every tenth time, five at once.
+Three times in the run a real `mnemos serve` is killed at a random moment and restarted. A client whose connection broke
+repeats the request with the same key until it gets a response; if the server says that the first one was interrupted, the
+client checks whether it was stored, as the response says. Every twentieth write is repeated after it was acknowledged.
 
-Afterwards the server is ended and the files are opened: of every write acknowledged all memories must be there, once, with
-the text sent; nothing may be there that was not acknowledged; `mnemos doctor` and the audit log must find nothing wrong.
+Afterwards the server is stopped and the files are opened: every acknowledged memory must be stored exactly once, with the
+text sent; nothing else may be stored; `mnemos doctor` and the audit log must find no problem.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import killing
 from benchmarks.serve.serving import Served
 from mnemos import Mnemos, Space
 from mnemos.bench.progress import Progress
@@ -41,31 +42,27 @@ TIMEOUT, PAUSE = 30.0, 0.1  # seconds
 
 @dataclass
 class Tally:
-    """What a run found; `lost`, `doubled`, `torn`, `unknown`, `unsound_spaces` and `unexpected` must be 0 or empty.
-
-    Memories are counted, but for writes. `sent_again` are requests repeated because no answer came or one was cut off,
-    `replayed` those that were answered from what is kept, and `looked_up` writes about which the clients had to look.
-    """
+    """What a run found; `lost`, `doubled`, `torn`, `unknown`, `unsound_spaces` and `unexpected` must be 0 or empty."""
 
     seconds: float = 0.0
     restarts: int = 0
     writes: int = 0
-    acknowledged: int = 0
-    sent_again: int = 0
-    replayed: int = 0
-    looked_up: int = 0
-    stored: int = 0
-    lost: int = 0
-    doubled: int = 0
-    torn: int = 0
-    unknown: int = 0
-    unsound_spaces: int = 0
+    acknowledged: int = 0  # memories
+    sent_again: int = 0  # requests repeated because no response came or the first one was interrupted
+    replayed: int = 0  # requests that got the stored response
+    looked_up: int = 0  # interrupted writes that the client had to check
+    stored: int = 0  # memories
+    lost: int = 0  # acknowledged memories that are not stored
+    doubled: int = 0  # memories stored more than once
+    torn: int = 0  # memories with another text
+    unknown: int = 0  # memories stored but never acknowledged
+    unsound_spaces: int = 0  # spaces in which a check found a problem
     problems: list[str] = field(default_factory=list)
-    unexpected: dict[str, int] = field(default_factory=dict)
+    unexpected: dict[str, int] = field(default_factory=dict)  # other statuses than 201 and 409
 
 
 class Writer:
-    """One client: writes until told to end, and remembers what was acknowledged."""
+    """A client that writes until it is stopped and remembers what was acknowledged."""
 
     def __init__(self, number: int, server: Served, token: str, spaces: int, stop: threading.Event) -> None:
         import httpx
@@ -77,12 +74,12 @@ class Writer:
         self.http = httpx.Client(
             base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, trust_env=False
         )
-        self.acknowledged: dict[str, str] = {}  # the mark of each memory -> its space
+        self.acknowledged: dict[str, str] = {}  # mark of a memory -> its space
         self.counts: Counter[str] = Counter()
         self.unexpected: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Write until told to end; the last write is seen through."""
+        """Write until stopped; finish the last write."""
         i = 0
         while not self.stop.is_set():
             space = f"space-{self.dice.randrange(self.spaces)}"
@@ -99,11 +96,11 @@ class Writer:
             answer = self.send(space, f"{key}-{tries}", body)
             if answer is not None and answer.status_code == 201:
                 break
-            if answer is not None and answer.status_code == 409 and "cut off" in answer.text:
+            if answer is not None and answer.status_code == 409 and "interrupted" in answer.text:
                 self.counts["looked_up"] += 1
-                if self.there(space, marks[0]):
+                if self.is_stored(space, marks[0]):
                     break
-                tries += 1  # it was not stored: the write begins anew
+                tries += 1  # it was not stored: write it with a new key
             self.counts["sent_again"] += 1
             time.sleep(PAUSE)
         self.counts["writes"] += 1
@@ -112,7 +109,7 @@ class Writer:
             self.send(space, f"{key}-{tries}", body)
 
     def send(self, space: str, key: str, body: dict[str, Any]) -> httpx.Response | None:
-        """Return the answer; None when none came."""
+        """Return the response; None if none came."""
         import httpx
 
         try:
@@ -124,18 +121,18 @@ class Writer:
             self.unexpected[str(answer.status_code)] += 1
         return answer
 
-    def there(self, space: str, mark: str) -> bool:
-        """Ask until it is known whether a memory is stored."""
+    def is_stored(self, space: str, mark: str) -> bool:
+        """Return whether a memory is stored; ask until the server says so."""
         import httpx
 
-        asked = {"where": json.dumps({"mark": mark}), "state": "any"}  # one that was superseded since is stored too
+        query = {"where": json.dumps({"mark": mark}), "state": "any"}  # a superseded memory is stored, too
         while True:
             try:
-                answer = self.http.get(f"/v1/spaces/{space}/cubes", params=asked)
+                answer = self.http.get(f"/v1/spaces/{space}/cubes", params=query)
             except httpx.HTTPError:
                 time.sleep(PAUSE)
                 continue
-            if answer.status_code == 404:  # not even the space
+            if answer.status_code == 404:  # the space does not exist
                 return False
             if answer.status_code == 200:
                 return bool(answer.json()["items"])
@@ -163,8 +160,7 @@ def check(root: Path, acknowledged: dict[str, str], tally: Tally) -> None:
             for mark, text in stored(space):
                 found[name, mark] += 1
                 tally.torn += text != text_of(mark)
-            problems = [*space.store.checks.integrity(), *space.doctor().problems]
-            problems += space.store.audit.verify()[1]
+            problems = killing.damage(space)
             tally.unsound_spaces += bool(problems)
             tally.problems += [f"{name}: {problem}" for problem in problems]
             memory.release(name)
@@ -191,11 +187,10 @@ def measure(
     try:
         for thread in threads:
             thread.start()
-        for moment in sorted(dice.uniform(0.05, 0.9) * seconds for _ in range(kills)):
-            time.sleep(max(start + moment - time.monotonic(), 0))
-            server.kill()
-            server.start()
+        moments = sorted(dice.uniform(0.05, 0.9) * seconds for _ in range(kills))
+        for _ in killing.kills(server, (start + moment - time.monotonic() for moment in moments)):
             tally.restarts += 1
+        server.start()
         time.sleep(max(start + seconds - time.monotonic(), 0))
     finally:
         stop.set()
@@ -219,33 +214,31 @@ def measure(
 
 @dataclass(frozen=True)
 class Options:
-    """How long, and with what load."""
+    """Duration and load of a run."""
 
     seconds: float = 300.0  # seconds to write
     kills: int = KILLS  # times that the server is killed
     clients: int = CLIENTS  # clients that write
     spaces: int = SPACES  # spaces that they write to
     embedder: str = "none"  # what embeds the texts
-    seed: int = 0  # seed of the moments of the kills
+    seed: int = 0  # of the moments of the kills
 
 
 def table(result: Result) -> Rows:
-    """Return what became of writes to a server that was killed."""
+    """Return the table of writes to a server that was killed."""
     lines: Rows = [[f"{result['clients']} clients, {result['spaces']} spaces, {result['seconds']:.0f} s", "count"]]
     shown = {
         "kills (SIGKILL) and restarts": "restarts", "memories acknowledged": "acknowledged",
-        "requests sent again": "sent_again", "requests answered from what is kept": "replayed",
-        "writes cut off, looked up by the client": "looked_up", "lost": "lost", "stored twice": "doubled",
-        "stored, but not acknowledged": "unknown", "spaces in which `doctor` found something": "unsound_spaces",
+        "requests repeated": "sent_again", "requests that got the stored response": "replayed",
+        "interrupted writes, checked by the client": "looked_up", "lost": "lost", "stored twice": "doubled",
+        "stored, but not acknowledged": "unknown", "spaces in which `doctor` found a problem": "unsound_spaces",
     }  # fmt: skip
     return lines + [[what, f"{result[name]:,}"] for what, name in shown.items()]
 
 
 def problem(result: Result) -> str | None:
-    """Return what was lost, doubled, torn or unsound."""
-    names = ("lost", "doubled", "torn", "unknown", "unsound_spaces", "unexpected")
-    found = {name: result[name] for name in names if result[name]}
-    return f"{found}: {result['problems']}" if found else None
+    """Return what was lost, doubled, torn or damaged."""
+    return killing.failures(result, "lost", "doubled", "torn", "unknown", "unsound_spaces", "unexpected")
 
 
 @benchmark(

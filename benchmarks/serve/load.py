@@ -1,11 +1,11 @@
-"""How many searches a second the server answers: `mnemos serve` in a process of its own, wrk with 16 connections.
+"""Searches per second of the server: `mnemos serve` in its own process, wrk with 16 connections.
 
     pip install '.[serve]'; apt-get install wrk
     python -m benchmarks serve-load
 
-20,000 cubes of synthetic conversation, embedded by the bundled model. "new questions" are embedded each time, none comes twice
-(one thread of wrk: two would each ask all of them); "asked before" are 200 whose vectors and rankings are at hand. Every
-answer is checked to be a 200.
+20,000 cubes of synthetic conversation, embedded by the bundled model. "new questions" are each embedded and never repeated
+(wrk runs one thread: two would both send all of them); "asked before" are 200 whose vectors and rankings are cached. Every
+response must be a 200.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ end
 
 
 def load(port: int, token: str, questions: list[str], folder: Path, options: Options) -> dict[str, Any]:
-    """Return what wrk measures with these questions."""
+    """Return the measurements of wrk for these questions."""
     bodies, script = folder / "bodies", folder / "load.lua"
     bodies.write_text("\n".join(json.dumps({"query": q, "k": 10}) for q in questions), encoding="utf-8")
     script.write_text(LUA % (token, bodies), encoding="utf-8")
@@ -66,14 +66,14 @@ def load(port: int, token: str, questions: list[str], folder: Path, options: Opt
 
 
 def ms(text: str) -> float:
-    """Return milliseconds of what wrk writes, such as 1.52s or 830.00us."""
+    """Return the milliseconds of a duration as wrk prints it, such as 1.52s or 830.00us."""
     number, unit = re.fullmatch(r"([\d.]+)(\w+)", text).groups()  # type: ignore[union-attr]
     return round(float(number) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[unit], 2)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How much is stored, and how it is asked."""
+    """Size of the space, and load."""
 
     cubes: int = 20_000  # cubes in the space
     clients: int = 16  # connections of wrk
@@ -81,10 +81,10 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what the server answers under load."""
+    """Return the table of searches per second."""
     head = [
         f"{result['clients']} clients, {result['cubes']:,} cubes",
-        "searches a second",
+        "searches per second",
         "p50, ms",
         "p99, ms",
         "errors",
@@ -95,13 +95,13 @@ def table(result: Result) -> Rows:
 
 @benchmark(
     "serve-load",
-    help="Searches a second that the server answers.",
+    help="Searches per second of the server.",
     options=Options,
     tables={"serve-load": table},
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Fill a space and ask it, through a server of its own."""
+    """Fill a space and search it through a server."""
     if shutil.which("wrk") is None:
         raise MnemosError("this needs wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as folder:

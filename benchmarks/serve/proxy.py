@@ -1,10 +1,10 @@
-"""How much later the first token comes through the proxy: the same streamed chats direct and proxied, in turn.
+"""Latency that the proxy adds to the first token: the same streamed chats, direct and proxied, alternating.
 
     python -m benchmarks serve-proxy
 
-The upstream answers at once, so that what is measured is the way. Upstream, proxy and client are processes of their
-own; the memory holds made-up conversation, embedded by the bundled model, and every question is new to it. "read-write"
-stores each exchange too, after the answer; the next chat does not wait for it.
+The upstream responds immediately, so that only the proxy is measured. Upstream, proxy and client are separate processes.
+The memory contains synthetic conversation, embedded by the bundled model, and every question is new to it. "read-write"
+also stores each exchange after the response; the next chat does not wait for that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import multiprocessing
 import socket
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ TOKENS, WARM = 20, 20
 
 
 def upstream(port: int) -> None:
-    """Serve an API that streams an answer at once."""
+    """Serve an API that streams a response immediately."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -72,7 +73,7 @@ def proxy(port: int, root: str, url: str) -> None:
 
 
 def ask(client: httpx.Client, url: str, question: str, mode: str | None, number: int) -> tuple[float, str]:
-    """Return the seconds to the first bytes of a streamed answer, and what the memory did."""
+    """Return the seconds to the first bytes of a streamed response, and its X-Mnemos-Memory."""
     headers = {} if mode is None else {"X-Mnemos-Mode": mode, "X-Mnemos-Session": str(number)}
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
     start = time.perf_counter()
@@ -82,12 +83,12 @@ def ask(client: httpx.Client, url: str, question: str, mode: str | None, number:
         took = time.perf_counter() - start
         text = b"".join(chunks)
     if answer.status_code != 200 or not text.endswith(b"data: [DONE]\n\n"):
-        raise SystemExit(f"the answer is not what it should be: {answer.status_code}, {text[-100:]!r}")
+        raise SystemExit(f"unexpected response: {answer.status_code}, {text[-100:]!r}")
     return took, answer.headers.get("x-mnemos-memory", "")
 
 
 def serve(target: Callable[..., None], *arguments: Any) -> tuple[Any, str]:
-    """Start a server in a process of its own; return it and its address once it answers."""
+    """Start a server in its own process; return it and its address once it listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -99,11 +100,11 @@ def serve(target: Callable[..., None], *arguments: Any) -> tuple[Any, str]:
             return process, f"http://127.0.0.1:{port}/v1"
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("a server did not start: see its complaint above.")
+    raise SystemExit("a server did not start. Its error is above.")
 
 
 def measure(requests: int, cubes: int) -> dict[str, Any]:
-    """Return the times to the first token, in milliseconds, of each way."""
+    """Return the time to the first token, in milliseconds, of each way."""
     import httpx
 
     corpus = Corpus(0)
@@ -112,32 +113,32 @@ def measure(requests: int, cubes: int) -> dict[str, Any]:
             memory.space("default").add_many(corpus.messages(cubes), reconcile=False)
         started = []
         try:
-            there, direct = serve(upstream)
-            started.append(there)
-            between, proxied = serve(proxy, root, direct)
-            started.append(between)
+            process, direct = serve(upstream)
+            started.append(process)
+            process, proxied = serve(proxy, root, direct)
+            started.append(process)
             times: dict[str, list[float]] = {way: [] for way in WAYS}
-            told: dict[str, int] = {}
+            memory_states: Counter[str] = Counter()
             with httpx.Client(trust_env=False, timeout=60) as client:
                 for i, question in enumerate(corpus.queries(requests + WARM)):
                     for way, mode in WAYS.items():
                         new = f"{question} {i} {way}"
-                        took, memory_did = ask(client, direct if mode is None else proxied, new, mode, i)
+                        took, state = ask(client, direct if mode is None else proxied, new, mode, i)
                         if i >= WARM:
                             times[way].append(took * 1000)
-                            told[f"{way}: {memory_did}"] = told.get(f"{way}: {memory_did}", 0) + 1
+                            memory_states[f"{way}: {state}"] += 1
         finally:
             for process in started:
                 process.terminate()
                 process.join(20)
     shown = {way: {f"p{p}_ms": round(float(np.percentile(t, p)), 2) for p in (50, 90, 99)} for way, t in times.items()}
     added = {way: round(shown[way]["p50_ms"] - shown["direct"]["p50_ms"], 2) for way in WAYS if way != "direct"}
-    return {"requests": requests, "cubes": cubes, "first token": shown, "added_p50_ms": added, "memory": told}
+    return {"requests": requests, "cubes": cubes, "first token": shown, "added_p50_ms": added, "memory": memory_states}
 
 
 @dataclass(frozen=True)
 class Options:
-    """How many chats, over how much memory."""
+    """Number of chats, and size of the memory."""
 
     requests: int = 200  # chats of each way
     cubes: int = 5_000  # cubes in the memory

@@ -1,11 +1,11 @@
-"""Send a server what its OpenAPI document allows and forbids, as schemathesis makes it up, and count the answers 5xx.
+"""Send a server the valid and invalid requests that schemathesis generates from its OpenAPI document; count 5xx responses.
 
     pip install '.[serve]'
     python -m venv /tmp/schemathesis && /tmp/schemathesis/bin/pip install schemathesis
     python -m benchmarks serve-schema --schemathesis /tmp/schemathesis/bin/schemathesis
 
-Every route gets examples, the borders of its schema, and random requests, valid and broken; its checks are that no answer
-is a 5xx and that no route answers without a key. The key may do everything, and the root is thrown away.
+Every route gets examples, edge cases of its schema and random requests, valid and invalid. No response may be a 5xx, and no
+route may answer without a key. The key has all rights, and the root is temporary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LINE = re.compile(r"mnemos\.access: (\w+) (\S+) (\d{3}) ")
 
 
 def measure(root: Path, program: str, examples: int) -> dict[str, Any]:
-    """Run schemathesis and return what it and the server's log say."""
+    """Run schemathesis; return its result and counts from the server's log."""
     with closing(KeyStore.under(root)) as keys:
         token, _ = keys.add("schema", spaces=["*"], rights=RIGHTS)
     with Served(root, "--embedder", "none") as server:
@@ -47,45 +47,45 @@ def measure(root: Path, program: str, examples: int) -> dict[str, Any]:
         "tool": version, "checks": CHECKS, "examples": examples, "requests": len(found),
         "routes": len({(method, route) for method, route, status in found if status not in ("404", "405") and route != "none"}),
         "server_errors": dict(failed), "passed": done.returncode == 0, "statuses": dict(sorted(statuses.items())),
-        "said": done.stdout.splitlines()[-40:],
+        "output": done.stdout.splitlines()[-40:],
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Options:
-    """How many requests, and made by what."""
+    """The generator, and the number of requests."""
 
-    schemathesis: str = "schemathesis"  # the program, in an environment of its own
-    examples: int = 100  # random requests a route and mode
+    schemathesis: str = "schemathesis"  # the program, in its own environment
+    examples: int = 100  # random requests per route and mode
 
 
 def table(result: Result) -> Rows:
-    """Return what requests made up from the OpenAPI document came to."""
+    """Return the table of generated requests."""
     return [
-        ["requests made up from the OpenAPI document", "count"],
+        ["requests generated from the OpenAPI document", "count"],
         ["requests", f"{result['requests']:,}"],
         ["routes", result["routes"]],
-        ["answers 5xx", sum(result["server_errors"].values())],
+        ["responses 5xx", sum(result["server_errors"].values())],
     ]
 
 
 def problem(result: Result) -> str | None:
     """Return the routes that failed."""
     failed = result["server_errors"] or not result["passed"]
-    return f"{result['server_errors']}\n{result['said']}" if failed else None
+    return f"{result['server_errors']}\n{result['output']}" if failed else None
 
 
 @benchmark(
     "serve-schema",
-    help="Requests that schemathesis makes from the OpenAPI document, and the answers 5xx.",
+    help="Requests that schemathesis generates from the OpenAPI document, and the 5xx responses.",
     options=Options,
     tables={"serve-schema": table},
     problem=problem,
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Send the requests to a server of a new root."""
+    """Send the requests to a server of an empty root."""
     with tempfile.TemporaryDirectory(prefix="mnemos-schema-") as root:
         result = measure(Path(root), options.schemathesis, options.examples)
-    said = result.pop("said")
-    return result if result["passed"] else result | {"said": "\n".join(said)}
+    output = result.pop("output")
+    return result if result["passed"] else result | {"output": "\n".join(output)}

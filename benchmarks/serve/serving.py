@@ -1,4 +1,4 @@
-"""A real `mnemos serve` in a process of its own, for the benchmarks of the server."""
+"""A real `mnemos serve` in its own process, for the benchmarks of the server."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import IO, Self
 from mnemos import Mnemos
 from mnemos.bench.text.synthetic import Corpus
 
-PATIENCE = 60.0  # seconds that a server may take to start or to end
+PATIENCE = 60.0  # seconds that a server may take to start or stop
 
 
 class Served:
-    """A server of a root that can be killed and started again at the same port; a context manager."""
+    """A server of a root that can be killed and restarted on the same port; a context manager."""
 
     def __init__(self, root: Path, *options: str) -> None:
         with socket.socket() as free:
@@ -31,7 +31,7 @@ class Served:
         self._command = [sys.executable, "-c", program, "serve", "--root", str(root), "--port", str(self.port),
                          "--rate", "100000", *options]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
-        self.log: deque[bytes] = deque(maxlen=200_000)  # the lines of its log, all starts together
+        self.log: deque[bytes] = deque(maxlen=200_000)  # lines of its log, across restarts
 
     @property
     def url(self) -> str:
@@ -46,7 +46,9 @@ class Served:
         self.stop()
 
     def start(self) -> None:
-        """Start and wait until the server listens."""
+        """Start the server and wait until it listens; do nothing if it runs."""
+        if self.process is not None:
+            return
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -70,11 +72,11 @@ class Served:
         stream.close()
 
     def kill(self) -> None:
-        """End the server as the kernel would: without a word (SIGKILL)."""
+        """Kill the server without warning (SIGKILL)."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the server in order (SIGTERM)."""
+        """Shut the server down (SIGTERM)."""
         self._end(signal.SIGTERM)
 
     def _end(self, number: int) -> None:
@@ -92,8 +94,8 @@ class Served:
 
 
 def fill(root: Path, cubes: int, embedder: str | None = None, batch: int = 2_000) -> None:
-    """Fill the space "load" of a root with made-up conversation."""
+    """Fill the space "load" of a root with synthetic conversation."""
     with Mnemos(root, embedder=embedder) as memory:
         space, messages = memory.space("load"), Corpus(0).messages(cubes)
-        while some := list(islice(messages, batch)):
-            space.add_many(some, reconcile=False)
+        while part := list(islice(messages, batch)):
+            space.add_many(part, reconcile=False)

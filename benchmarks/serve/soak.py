@@ -1,13 +1,13 @@
-"""Ask a server everything for 200,000 requests and watch its memory: it must stay where it was after the warm-up.
+"""Send 200,000 requests of all kinds to a server and watch its memory, which must stay at its level after the warm-up.
 
     pip install '.[serve]'
     python -m benchmarks serve-soak
 
-Eight clients, each with a space of its own that never holds more than some hundred memories: what is added is erased
-again. They add, search (questions asked before and new ones, embedded by the bundled model), ask for contexts, list, get,
-update, forget, read histories, facts and counts, and send wrong keys and malformed requests. Every answer must have the
-status that the request calls for. The resident memory of the server is read every 1,000 requests; the slope is that of
-the straight line through what was read after the first tenth.
+Eight clients each use their own space, which never has more than about a hundred memories: what is added is later erased.
+They add, search (repeated questions and new ones, embedded by the bundled model), request contexts, list, get, update,
+forget, read histories, facts and counts, and send wrong keys and malformed requests. Every response must have the expected
+status. The resident memory of the server is read every 1,000 requests; the slope is that of a straight line fitted to the
+readings after the first tenth.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MALFORMED = (
 
 
 class Client:
-    """One client and its space. Each verb sends one request and returns (what it was, status, status wanted)."""
+    """One client and its space. Each verb sends one request and returns (status, expected status)."""
 
     def __init__(self, number: int, server: Served, token: str) -> None:
         self.dice = random.Random(number)
@@ -61,7 +61,7 @@ class Client:
         self.answer: Any = None
 
     def send(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
-        """Return the status and the data of an answer."""
+        """Send a request; return the status and the data of the response."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         self.http.request(method, path, data, headers)
@@ -70,7 +70,7 @@ class Client:
         return answer.status, self.answer
 
     def one(self) -> tuple[str, int, int]:
-        """Send one request, chosen by chance; there is always something to ask for, and never too much."""
+        """Send one random request and keep the size of the space in bounds; return (verb, status, expected status)."""
         verbs, weights = zip(*VERBS.items(), strict=True)
         verb = self.dice.choices(verbs, weights)[0]
         if len(self.ids) < MOST // 5:
@@ -80,16 +80,16 @@ class Client:
         status, wanted = verb(self)
         return verb.__name__, status, wanted
 
-    def some(self) -> str:
-        """Return the path of a memory of this space."""
+    def random_cube(self) -> str:
+        """Return the path of a random memory of this space."""
         return f"{self.base}/cubes/{self.dice.choice(self.ids)}"
 
     def new(self) -> str:
-        """Return a question that was not asked before."""
+        """Return a new question."""
         return f"What about {' '.join(self.dice.choices(self.words, k=5))}?"
 
     def add(self) -> tuple[int, int]:
-        """Add a message, or three."""
+        """Add one message or three."""
         messages = [
             {"content": m["content"], "speaker": m["speaker"], "session": m["session"], "at": m["at"].isoformat()}
             for m in (next(self.messages) for _ in range(self.dice.choice((1, 1, 3))))
@@ -99,15 +99,15 @@ class Client:
         return status, 201
 
     def search_known(self) -> tuple[int, int]:
-        """Ask what was asked before."""
+        """Search with a repeated question."""
         return self.send("POST", f"{self.base}/search", {"query": self.dice.choice(self.known)})[0], 200
 
     def search_new(self) -> tuple[int, int]:
-        """Ask something new."""
+        """Search with a new question."""
         return self.send("POST", f"{self.base}/search", {"query": self.new(), "k": self.dice.randint(1, 50)})[0], 200
 
     def context(self) -> tuple[int, int]:
-        """Ask for a block for a prompt."""
+        """Request a block for a prompt."""
         return self.send("POST", f"{self.base}/context", {"question": self.new(), "tokens": 500})[0], 200
 
     def cubes(self) -> tuple[int, int]:
@@ -116,18 +116,18 @@ class Client:
 
     def get(self) -> tuple[int, int]:
         """Read one memory."""
-        return self.send("GET", self.some())[0], 200
+        return self.send("GET", self.random_cube())[0], 200
 
     def update(self) -> tuple[int, int]:
         """Change one memory."""
-        return self.send("PATCH", self.some(), {"content": f"It was {self.new()}"})[0], 200
+        return self.send("PATCH", self.random_cube(), {"content": f"It was {self.new()}"})[0], 200
 
     def history(self) -> tuple[int, int]:
         """Read the versions of one memory."""
-        return self.send("GET", self.some() + "/history")[0], 200
+        return self.send("GET", self.random_cube() + "/history")[0], 200
 
     def facts(self) -> tuple[int, int]:
-        """Read what is known."""
+        """Read the facts."""
         return self.send("GET", f"{self.base}/facts")[0], 200
 
     def stats(self) -> tuple[int, int]:
@@ -140,16 +140,16 @@ class Client:
         return self.send("POST", f"{self.base}/forget", {"ids": ids, "preview": False})[0], 200
 
     def wrong_key(self) -> tuple[int, int]:
-        """Ask with a key that is not valid."""
+        """Send an invalid key."""
         wrong = self.token[:-6] + "".join(self.dice.choices("abcdefgh", k=6))
         return self.send("GET", f"{self.base}/cubes", token=wrong)[0], 401
 
     def malformed(self) -> tuple[int, int]:
-        """Ask what cannot be asked."""
+        """Send a malformed search."""
         return self.send("POST", f"{self.base}/search", self.dice.choice(MALFORMED))[0], 422
 
 
-VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and how often, in a hundred
+VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # verb -> share in percent
     Client.add: 6, Client.search_known: 26, Client.search_new: 3, Client.context: 2, Client.cubes: 8, Client.get: 24,
     Client.update: 3, Client.history: 6, Client.facts: 6, Client.stats: 4, Client.forget: 2, Client.wrong_key: 5,
     Client.malformed: 5,
@@ -157,7 +157,7 @@ VERBS: dict[Callable[[Client], tuple[int, int]], int] = {  # and how often, in a
 
 
 class Soak:
-    """The requests that are left to send, shared by the clients, and what came of those that were sent."""
+    """State shared by the clients: the requests left to send, and the results so far."""
 
     def __init__(self, server: Served, requests: int) -> None:
         self.server = server
@@ -169,7 +169,7 @@ class Soak:
         self._lock = threading.Lock()
 
     def run(self, client: Client) -> None:
-        """Send with one client until all are sent."""
+        """Send requests with one client until none are left."""
         while self._take():
             name, status, wanted = client.one()
             with self._lock:
@@ -192,7 +192,7 @@ class Soak:
 
 
 def measure(root: Path, requests: int, *, clients: int = CLIENTS, embedder: str = "bundled") -> dict[str, Any]:
-    """Send `requests` and return what was seen."""
+    """Send `requests` requests and return the results."""
     with closing(KeyStore.under(root)) as keys:
         token, _ = keys.add("soak", spaces=["*"], rights=["read", "write", "erase"])
     with Served(root, "--embedder", embedder) as server:
@@ -217,7 +217,7 @@ def measure(root: Path, requests: int, *, clients: int = CLIENTS, embedder: str 
 
 
 def memory(samples: list[tuple[int, float]], requests: int) -> dict[str, float]:
-    """Return resident memory in MB after the warm-up, at its most and at the end, and its slope for 10,000 requests."""
+    """Return resident memory in MB after the warm-up, its maximum and its end, and its slope per 10,000 requests."""
     later = np.array([(sent, mb) for sent, mb in samples if sent >= requests / 10])
     slope = np.polyfit(later[:, 0], later[:, 1], 1)[0] * 10_000
     half = later[len(later) // 2 :]
@@ -231,43 +231,43 @@ def memory(samples: list[tuple[int, float]], requests: int) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Options:
-    """How many requests."""
+    """Number of requests and clients."""
 
     requests: int = 200_000  # requests to send
-    clients: int = CLIENTS  # clients, with a space each
+    clients: int = CLIENTS  # clients, each with its own space
     embedder: str = "bundled"  # what embeds the texts
 
 
 def table(result: Result) -> Rows:
-    """Return the memory of a server over many requests."""
+    """Return the table of a server's memory over many requests."""
     return [
         [
             f"{result['requests']:,} requests of {len(result['statuses'])} kinds, {result['clients']} clients",
             "measured",
         ],
         ["resident memory after the first tenth", f"{result['rss_warm_mb']:.0f} MB"],
-        ["at its most / at the end", f"{result['rss_most_mb']:.0f} / {result['rss_end_mb']:.0f} MB"],
-        ["slope after the first tenth, for 10,000 requests", f"{result['mb_per_10000']:.2f} MB"],
-        ["slope in the second half, for 10,000 requests", f"{result['mb_per_10000_second_half']:.2f} MB"],
-        ["answers 5xx", result["errors"]],
-        ["answers with another status than the request calls for", sum(result["unexpected"].values())],
+        ["maximum / at the end", f"{result['rss_most_mb']:.0f} / {result['rss_end_mb']:.0f} MB"],
+        ["slope after the first tenth, per 10,000 requests", f"{result['mb_per_10000']:.2f} MB"],
+        ["slope in the second half, per 10,000 requests", f"{result['mb_per_10000_second_half']:.2f} MB"],
+        ["responses 5xx", result["errors"]],
+        ["responses with an unexpected status", sum(result["unexpected"].values())],
     ]
 
 
 def problem(result: Result) -> str | None:
-    """Return the answers with another status than the request calls for."""
+    """Return the responses with an unexpected status."""
     return str(result["unexpected"]) if result["errors"] or result["unexpected"] else None
 
 
 @benchmark(
     "serve-soak",
-    help="The memory of a server over 200,000 requests of all kinds.",
+    help="Memory use of a server over 200,000 requests of all kinds.",
     options=Options,
     tables={"serve-soak": table},
     problem=problem,
     extra="serve",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Send the requests to a server of a new root."""
+    """Send the requests to a server of an empty root."""
     with tempfile.TemporaryDirectory(prefix="mnemos-soak-") as root:
         return measure(Path(root), options.requests, clients=options.clients, embedder=options.embedder)

@@ -17,11 +17,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import killing
 from mnemos import Mnemos, Space
 from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import Result, Rows, benchmark
@@ -65,22 +65,38 @@ def text_of(seed: int, i: int, n: int) -> str:
     return f"Message {seed} {i} {n}"
 
 
-def kill_one(root: Path, embedder: str, seed: int, delay: float) -> tuple[dict[str, str], bool]:
-    """Run a writer, kill it `delay` seconds after its start; return id -> text acknowledged, and if cut in a line."""
-    code = f"from benchmarks.store.crash import write; write({str(root)!r}, {embedder!r}, {seed})"
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    ) as writer:
-        assert writer.stdout is not None
-        if writer.stdout.readline() != "ready\n":
-            raise SystemExit("the writer did not start: see its complaint above.")
-        time.sleep(delay)
-        writer.send_signal(signal.SIGKILL)
-        printed = writer.stdout.read()
-    lines = printed.split("\n")
-    pairs = [pair.split("=") for line in lines[:-1] for pair in line.split()]
-    return {cube_id: "Message " + text.replace("_", " ") for cube_id, text in pairs}, bool(lines[-1])
+class Writer:
+    """A process that writes to a space until it is killed; the next one continues in the same file."""
+
+    def __init__(self, root: Path, embedder: str) -> None:
+        self.root, self.embedder = root, embedder
+        self.number = 0  # of the current process
+        self.acknowledged: dict[str, str] = {}  # id -> text of all cubes whose write returned, in all processes
+        self.killed_mid_line = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start a process and wait until it has opened the space."""
+        call = f"write({str(self.root)!r}, {self.embedder!r}, {self.number})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from benchmarks.store.crash import write; {call}"],
+            stdout=subprocess.PIPE, text=True, cwd=ROOT, env={"OMP_NUM_THREADS": "1"} | os.environ,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise SystemExit("the writer did not start. Its error is above.")
+
+    def kill(self) -> None:
+        """Kill the process and read what it had acknowledged."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with self._process as process:
+            process.send_signal(signal.SIGKILL)
+            lines = self._process.stdout.read().split("\n")
+        pairs = [pair.split("=") for line in lines[:-1] for pair in line.split()]
+        self.acknowledged |= {cube_id: "Message " + text.replace("_", " ") for cube_id, text in pairs}
+        self.killed_mid_line += bool(lines[-1])
+        self.number += 1
 
 
 def check(space: Space, acknowledged: dict[str, str], tally: Tally) -> None:
@@ -94,8 +110,7 @@ def check(space: Space, acknowledged: dict[str, str], tally: Tally) -> None:
     tally.stored = len(stored)
     tally.lost = sum(stored.get(cube_id) != text for cube_id, text in acknowledged.items())
     tally.torn_batches = sum(count != BATCH for count in batches.values())
-    problems = [*space.store.checks.integrity(), *space.doctor().problems]
-    if problems:
+    if problems := killing.damage(space):
         tally.unsound_checks += 1
         tally.problems += problems
 
@@ -104,15 +119,13 @@ def measure(
     kills: int, root: Path, embedder: str = "none", seed: int = 0, longest: float = 0.4, step: Progress = SILENT
 ) -> Tally:
     """Kill `kills` writers of one space, one after the other, each within `longest` seconds of its first write."""
-    dice, tally, acknowledged = random.Random(seed), Tally(), dict[str, str]()
-    for number in range(kills):
-        told, cut = kill_one(root, embedder, number, dice.uniform(0.0, longest))
-        acknowledged |= told
+    dice, tally, writer = random.Random(seed), Tally(), Writer(root, embedder)
+    for _ in killing.kills(writer, (dice.uniform(0.0, longest) for _ in range(kills))):
         tally.kills += 1
-        tally.killed_mid_line += cut
-        tally.acknowledged = len(acknowledged)
+        tally.killed_mid_line = writer.killed_mid_line
+        tally.acknowledged = len(writer.acknowledged)
         with Mnemos(root, embedder=embedder) as memory:
-            check(memory.space("crash"), acknowledged, tally)
+            check(memory.space("crash"), writer.acknowledged, tally)
         step(1)
     return tally
 
@@ -133,10 +146,8 @@ def table(result: Result) -> Rows:
 
 
 def problem(result: Result) -> str | None:
-    """Return what was lost or is unsound."""
-    names = ("lost", "torn_batches", "unsound_checks")
-    found = {name: result[name] for name in names if result[name]}
-    return f"{found}: {result['problems']}" if found else None
+    """Return what was lost or damaged."""
+    return killing.failures(result, "lost", "torn_batches", "unsound_checks")
 
 
 @benchmark(

@@ -21,7 +21,7 @@ DEFAULT = "default"
 SERVE = "serve"  # the table of the server's settings; `mnemos.serve.config` knows them
 GENERAL: Mapping[str, tuple[str | None, str]] = {
     "root": (None, "Folder that holds the spaces."),
-    "space": ("default", "Whose memory the commands work on."),
+    "space": ("default", "The space that the commands use."),
     "embedder": ("bundled", "bundled, none (words only), hashing, st:MODEL or openai:MODEL@URL."),
     "reasoner": ("rules", "rules, or openai:MODEL@URL: extracts facts and writes summaries."),
 }

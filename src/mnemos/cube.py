@@ -1,4 +1,4 @@
-"""MemCube: the one unit of memory, a payload and a header."""
+"""MemCube, the unit of memory: a payload and a header."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _TIMES = ("at", "learned", "replaced", "valid_from", "valid_to", "recalled_at")
 
 
 def new_id() -> str:
-    """Return 16 characters of base 32 (80 random bits), short enough to cite in a prompt."""
+    """Return a random id: 16 characters of base 32 (80 bits), short enough to cite in a prompt."""
     return base64.b32encode(os.urandom(10)).decode("ascii").lower()
 
 
 def utc_now() -> datetime:
-    """Return the time, aware: the clock that is used when none is injected."""
+    """Return the current time, timezone-aware: the default clock."""
     return datetime.now(UTC)
 
 
 def to_micros(moment: datetime) -> int:
-    """Return the microseconds since 1970 (UTC) of an aware datetime, exactly."""
+    """Return the exact number of microseconds since 1970 (UTC) of an aware datetime."""
     return (moment - EPOCH) // MICROSECOND
 
 
 def from_micros(micros: int, offset: int = 0) -> datetime:
-    """Return the aware datetime of `micros` since 1970, shown `offset` seconds east of UTC."""
+    """Return the aware datetime `micros` microseconds since 1970, in the time zone `offset` seconds east of UTC."""
     moment = EPOCH + timedelta(microseconds=micros)
     return moment.astimezone(timezone(timedelta(seconds=offset))) if offset else moment
 
@@ -46,44 +46,38 @@ def to_jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class MemCube:
-    """One memory: `text` is the payload, the rest is the header.
+    """One memory: `text` is the payload, the other fields are the header.
 
-    A cube is immutable: an update makes another one with the same `id` and the next `version`.
-    All times are timezone-aware. `at` is when it happened, `learned` when this version was written,
-    `replaced` when a later version took its place (None while it is the current one), and
-    `valid_from`/`valid_to` the time in which what it says is true, where known. `state` is "active"; "superseded" when
-    something newer took the place of all that it says; or "archived" when it was let go, out of search and restorable.
-    `strength`, `recalls`, `recalled_at` and `layer` (0 short term to 2 long term) are kept by the law of forgetting;
-    a `pinned` cube is never let go.
+    Cubes are immutable: an update writes another one with the same `id` and the next `version`. All times are aware.
     """
 
     id: str
     text: str
-    space: str
-    at: datetime
-    learned: datetime
+    space: str  # the space it belongs to
+    at: datetime  # when it happened
+    learned: datetime  # when this version was written
     form: Form = "text"
-    kind: str = "turn"
-    state: State = "active"
+    kind: str = "turn"  # turn, fact, note, episode, summary, profile, kv, ...
+    state: State = "active"  # superseded: newer cubes replace all it states; archived: out of search, restorable
     version: int = 1
     session: str | None = None
     speaker: str | None = None
     role: str | None = None
     source: str | None = None
-    parents: tuple[str, ...] = ()
-    replaced: datetime | None = None
-    valid_from: datetime | None = None
+    parents: tuple[str, ...] = ()  # ids of the cubes it was derived from
+    replaced: datetime | None = None  # when a later version was written; None for the current one
+    valid_from: datetime | None = None  # the time in which its statement is true, if known
     valid_to: datetime | None = None
-    strength: float = 1.0
+    strength: float = 1.0  # strength, recalls, recalled_at and layer are updated by the forgetting law
     recalls: int = 0
     recalled_at: datetime | None = None
-    pinned: bool = False
-    layer: int = 0
+    pinned: bool = False  # exempt from the policy: never archived or erased by it
+    layer: int = 0  # 0 short-term, 1 mid-term, 2 long-term
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def content(self) -> str:
-        """The payload, by the name that `add` and chat APIs use."""
+        """The payload, under the name that `add` and chat APIs use."""
         return self.text
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +92,7 @@ class MemCube:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MemCube:
-        """Read what `to_dict` wrote. Unknown keys raise TypeError, bad times ValueError."""
+        """Return the cube that `to_dict` wrote. Raises TypeError for unknown keys and ValueError for bad times."""
         values = dict(data)
         for name in _TIMES:
             if values.get(name) is not None:
@@ -113,7 +107,7 @@ _FIELDS = tuple(f.name for f in dataclasses.fields(MemCube))
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result of a search. `why` maps each signal to what it added: the values sum to `score`."""
+    """A result of a search. `why` maps each signal to its share of the score: the values sum to `score`."""
 
     cube: MemCube
     score: float
@@ -121,13 +115,13 @@ class Hit:
 
     @property
     def space(self) -> str:
-        """The space that the cube came from."""
+        """The name of the space of the cube."""
         return self.cube.space
 
 
 @dataclass(frozen=True, slots=True)
 class SessionHit:
-    """One session found by `Space.search_sessions`; `best` is its best matching cube's id."""
+    """A session found by `Space.search_sessions`; `best` is the id of its best matching cube."""
 
     session: str
     score: float
@@ -137,7 +131,7 @@ class SessionHit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of cubes. Iterating over it goes on over all pages that follow, each read when it is reached."""
+    """A page of cubes. Iterating over it continues with all following pages, each read when it is reached."""
 
     items: list[MemCube]  # the cubes of this page alone
     next_cursor: int | None  # the `cursor` of the following page; None: this is the last one

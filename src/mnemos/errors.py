@@ -1,4 +1,4 @@
-"""Every error that Mnemos raises on purpose. Each message says what was wrong and what to do next."""
+"""All errors that Mnemos raises on purpose. Each message says what was wrong and what to do."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ class MnemosError(Exception):
 
 
 class InvalidInput(MnemosError, ValueError):
-    """An argument or a message cannot be accepted as it is. Nothing was stored."""
+    """An argument or a message is invalid. Nothing was stored."""
 
 
 class NotFound(MnemosError, KeyError):
-    """No cube (or space) has this name."""
+    """No cube, space or method has this name."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""  # KeyError would print the repr
 
 
 class Conflict(MnemosError):
-    """The write contradicts what is stored, such as an id that is already taken by another content."""
+    """A write conflicts with what is stored, such as an id that already has other content."""
 
 
 class StoreError(MnemosError):
-    """The file of a space cannot be read or written. What was stored before is untouched."""
+    """The file of a space cannot be read or written. What was stored before is unchanged."""
 
 
 class StoreFull(StoreError):
@@ -31,7 +31,7 @@ class StoreFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another process held the write lock for longer than the time-out."""
+    """Another process held the write lock for longer than the timeout."""
 
 
 class StoreCorrupt(StoreError):
@@ -51,8 +51,8 @@ class EmbedderError(MnemosError):
 
 
 class ReasonerError(MnemosError):
-    """A reasoner could not judge. Nothing was changed; the rules can judge instead."""
+    """A reasoner failed to judge. Nothing was changed; the rules can judge instead."""
 
 
 class StaleVectors(UserWarning):
-    """Some vectors in the space come from another embedding model; those cubes are found by words only."""
+    """Some vectors come from another embedding model: these cubes are found by words only."""

@@ -98,7 +98,7 @@ def positions(entries_of):
 @pytest.fixture(scope="session")
 def answered():
     """Return the share of a task's questions that a model answers with a method's cache."""
-    from mnemos.bench.kv.baseline import accuracy
+    from mnemos.bench.kv.answers import accuracy
 
     def share(model, method, task) -> float:
         with attached(model):
@@ -110,7 +110,7 @@ def answered():
 @pytest.fixture(scope="session")
 def answered_and_held(answered):
     """Return the share of a task's questions that is answered, and the bytes held as a share of a full cache's."""
-    from mnemos.bench.kv.baseline import prefill
+    from mnemos.bench.kv.answers import prefill
 
     def both(model, method, task):
         right = answered(model, method, task)

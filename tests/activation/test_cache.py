@@ -1,4 +1,4 @@
-"""The cache through transformers' own seams: equal to its own cache when nothing goes, exact about what goes."""
+"""The cache inside transformers: equal to its own cache without eviction, and exact about what is evicted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_without_a_method_logits_are_those_of_transformers_own_cache(make_llama,
     assert held <= cache.nbytes <= held * 48 / 40  # room for eight more
 
 
-def test_padded_rows_are_as_transformers_has_them(llama, ids):
+def test_padded_rows_equal_transformers_own(llama, ids):
     mask = torch.ones(2, 40, dtype=torch.long)
     mask[0, :7] = 0
     expected = logits(llama, ids, DynamicCache(), mask=mask)
@@ -52,7 +52,7 @@ def test_padded_rows_are_as_transformers_has_them(llama, ids):
     assert (found - expected)[0, 7:].abs().max() <= 1e-5
 
 
-def test_a_padded_row_gives_the_same_as_the_row_alone_when_entries_go(llama, ids):
+def test_a_padded_row_equals_the_row_alone_after_eviction(llama, ids):
     mask = torch.ones(2, 40, dtype=torch.long)
     mask[0, :10] = 0
     with attached(llama):
@@ -61,7 +61,7 @@ def test_a_padded_row_gives_the_same_as_the_row_alone_when_entries_go(llama, ids
     assert (both[:1, 30:] - alone[:, 20:]).abs().max() <= 1e-5
 
 
-def test_sliding_windows_are_those_of_transformers(ids):
+def test_sliding_windows_equal_transformers_own(ids):
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
@@ -75,7 +75,7 @@ def test_sliding_windows_are_those_of_transformers(ids):
     assert cache.held == [[7]] * 2
 
 
-def test_what_stays_are_sinks_and_the_most_recent_in_order(llama, ids):
+def test_sinks_and_the_most_recent_stay_in_order(llama, ids):
     with attached(llama):
         cache = MemoryCache(llama, CacheMethod(prompt=8, decode=8, sinks=2))
         for end in (20, *range(21, 41)):
@@ -85,7 +85,7 @@ def test_what_stays_are_sinks_and_the_most_recent_in_order(llama, ids):
     assert cache.tokens_read == 40
 
 
-def test_what_goes_is_freed(llama, ids):
+def test_evicted_entries_are_freed(llama, ids):
     with attached(llama):
         full, small = MemoryCache(llama), MemoryCache(llama, CacheMethod(prompt=0.25))
         for cache in (full, small):
@@ -96,7 +96,7 @@ def test_what_goes_is_freed(llama, ids):
         assert layer.nbytes == sum(t.untyped_storage().nbytes() for t in entries.tensors().values())
 
 
-def test_dropping_is_masking(llama, ids):
+def test_eviction_equals_masking(llama, ids):
     """A dropped entry has the same effect as one that a mask hides from then on."""
     with attached(llama):
         cache = MemoryCache(llama, CacheMethod(prompt=10, sinks=3))
@@ -159,7 +159,7 @@ def test_assisted_decoding_equals_greedy_and_is_refused_where_it_cannot_go_back(
     assert torch.equal(found, expected)
 
 
-def test_reading_in_chunks_is_reading_at_once(llama, ids):
+def test_reading_in_chunks_equals_reading_at_once(llama, ids):
     with attached(llama):
         expected = llama(ids, past_key_values=(whole := MemoryCache(llama, CacheMethod(prompt=10, sinks=2)))).logits[
             :, -1
@@ -205,7 +205,7 @@ def test_a_shared_budget_may_differ_by_head_and_adds_up(llama, ids):
     assert cache.held == [[16, 26]] * 3
 
 
-def test_a_copy_is_left_alone(llama, ids):
+def test_a_copy_is_independent(llama, ids):
     with attached(llama):
         cache = MemoryCache(llama, CacheMethod(prompt=10))
         llama(ids, past_key_values=cache)
@@ -215,7 +215,7 @@ def test_a_copy_is_left_alone(llama, ids):
     assert torch.equal(cache.layers[0].keys, keys)
 
 
-def test_a_cache_that_is_not_attached_is_refused_and_the_model_attends_as_before_afterwards(llama, ids):
+def test_a_cache_that_is_not_attached_is_refused_and_the_model_is_restored(llama, ids):
     before = llama.config._attn_implementation
     with pytest.raises(InvalidInput, match="attached"):
         llama(ids, past_key_values=MemoryCache(llama))
@@ -225,7 +225,7 @@ def test_a_cache_that_is_not_attached_is_refused_and_the_model_attends_as_before
 
 
 @pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"interval": 0}])
-def test_budgets_that_mean_nothing_are_refused(given):
+def test_invalid_budgets_are_refused(given):
     with pytest.raises(InvalidInput):
         CacheMethod(**given)
 
@@ -235,6 +235,6 @@ def test_an_unknown_preset_names_its_neighbours():
         get_preset("snapvk")
 
 
-def test_a_method_that_cannot_be_made_for_a_share_says_so():
+def test_a_method_without_a_preset_says_so():
     with pytest.raises(NotFound, match="no preset"):
         get_preset("compresskv")

@@ -1,4 +1,4 @@
-"""Entries are appended in place where there is room: the same as copying all, and nobody sees what another one wrote."""
+"""Entries are appended in place where there is room: equal to copying all, and never seen by other continuations."""
 
 import copy
 
@@ -54,7 +54,7 @@ KINDS = st.sets(st.sampled_from(["position_ids", "valid", "got"]))
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 40), KINDS, st.lists(st.tuples(st.integers(1, 9), KINDS, st.integers(0, 3)), max_size=12))
-def test_appending_is_what_copying_is(size: int, kinds: set[str], calls: list[tuple[int, set[str], int]]) -> None:
+def test_appending_equals_copying(size: int, kinds: set[str], calls: list[tuple[int, set[str], int]]) -> None:
     held = entries(0, size, *kinds)
     kept: list[tuple[Entries, dict[str, Tensor]]] = []
     for count, names, what in calls:
@@ -75,7 +75,7 @@ def test_appending_is_what_copying_is(size: int, kinds: set[str], calls: list[tu
         assert same(one.tensors(), expected)
 
 
-def test_two_who_go_on_from_the_same_entries_do_not_meet() -> None:
+def test_two_continuations_of_the_same_entries_do_not_mix() -> None:
     start = entries(0, 4).joined(entries(4, 1))
     one, other = start.joined(entries(5, 1)), start.joined(entries(90, 1))
     assert one.keys[0, 0, :, 0].tolist() == [0, 1, 2, 3, 4, 5]
@@ -94,7 +94,7 @@ def test_a_token_is_written_where_there_is_room() -> None:
     assert all(count * exact <= size <= 1.04 * count * exact for count, size in enumerate(bytes_held, 321))
 
 
-def test_what_is_gathered_lets_the_room_go() -> None:
+def test_gathered_entries_do_not_keep_the_room_alive() -> None:
     held = entries(0, 64).joined(entries(64, 1))
     few = held.gather(torch.tensor([[[1, 5], [2, 6]]]))
     assert few.keys.untyped_storage().nbytes() == few.keys.numel() * 4
@@ -112,7 +112,7 @@ def test_gradients_flow_through_what_is_appended() -> None:
     assert weight.grad.item() == (4 + 5) * HEADS * WIDTH
 
 
-def test_what_was_made_in_inference_mode_goes_on_outside_of_it() -> None:
+def test_entries_of_inference_mode_can_be_extended_outside_of_it() -> None:
     with torch.inference_mode():
         held = entries(0, 3).joined(entries(3, 1))
     with torch.no_grad():

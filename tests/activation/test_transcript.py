@@ -59,7 +59,7 @@ def test_a_prompt_of_which_only_the_last_logits_were_made_has_no_surprise(model,
 
 
 @torch.no_grad()
-def test_what_is_taken_back_and_rows_that_move_are_followed(model, ids):
+def test_cropped_tokens_and_moved_rows_are_followed(model, ids):
     cache = MemoryCache(model, CacheMethod(store=Reader()))
     read(model, ids, cache)
     cache.crop(-5)
@@ -75,7 +75,7 @@ def test_what_is_taken_back_and_rows_that_move_are_followed(model, ids):
 
 
 @torch.no_grad()
-def test_a_cache_that_does_not_ask_notes_nothing(model, ids):
+def test_a_method_that_does_not_ask_records_nothing(model, ids):
     cache = MemoryCache(model)
     read(model, ids, cache)
     assert cache.transcript.tokens is None

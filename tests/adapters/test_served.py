@@ -1,44 +1,24 @@
 """The adapters over a served space, through the client."""
 
 import asyncio
-import socket
-import threading
-import time
 
 import pytest
 
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
 
-import uvicorn
 
-from mnemos import Mnemos
 from mnemos.adapters.anthropic_memory import MemoryTool
 from mnemos.adapters.mem0 import Memory
-from mnemos.serve.app import create_app
 from mnemos.serve.client import Client
-from mnemos.serve.keys import KeyStore
+from tests.serve.apps import ListeningApp
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    root = tmp_path_factory.mktemp("served")
-    with Mnemos(root, embedder="hashing") as memory:
-        keys = KeyStore.under(root)
-        key = keys.first()
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(memory, keys), log_level="warning", lifespan="off", ws="none")
-        )
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", key) as client:
-            yield client
-        server.should_exit = True
-        thread.join()
+    served = ListeningApp(tmp_path_factory.mktemp("served"), embedder="hashing")
+    with served, Client(served.url, served.key()) as client:
+        yield client
 
 
 def test_mem0(client):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -152,6 +153,13 @@ def test_every_benchmark_has_a_table_a_help_and_commented_options():
         assert found.help.endswith((".", "?")), found.name
         assert found.tables, found.name
         assert all(p.comment for p in parameters(found.options)), found.name
+
+
+def test_every_benchmark_is_on_a_page_of_the_docs():
+    root = Path(__file__).parents[2]
+    text = "".join(path.read_text(encoding="utf-8") for path in (root / "docs").rglob("*.md"))
+    for found in registry.all_benchmarks():
+        assert any(f"<!-- table {name} -->" in text for name in found.tables), found.name
 
 
 def test_no_two_benchmarks_have_a_table_of_one_name():

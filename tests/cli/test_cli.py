@@ -146,8 +146,8 @@ def test_the_demo_can_be_kept_asked_again_and_drawn(run, tmp_path):
 def test_the_page_of_the_commands_is_current():
     from pathlib import Path
 
-    page = Path(__file__).parents[2] / "docs" / "cli.md"
-    assert page.read_text(encoding="utf-8") == render(), "run python -m mnemos.cli.document > docs/cli.md"
+    page = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+    assert page.read_text(encoding="utf-8") == render(), "run python -m mnemos.cli.document > docs/reference/cli.md"
 
 
 def test_a_reader_that_goes_away_is_no_error(run, tmp_path):
@@ -189,7 +189,7 @@ def test_forgetting_shows_asks_proves_and_gives_a_receipt(run, tmp_path):
     run("forget", "--query", "Rita", "--json", code=1)
     assert len(data(run("list", "--json"))["items"]) == 2
     assert "no remains found" in run("forget", "--query", "Rita", "--yes", "--receipt", tmp_path / "r.json").stdout
-    assert "nothing of the 1 cubes is left" in run("verify-erasure", tmp_path / "r.json").stdout
+    assert "no remains of the 1 cubes were found" in run("verify-erasure", tmp_path / "r.json").stdout
     assert [c["text"] for c in data(run("list", "--json"))["items"]] == ["Something else"]
 
 

@@ -287,7 +287,7 @@ def test_init_writes_every_setting_commented_out_and_never_over_a_file(tmp_path)
     other.write_text(given, encoding="utf-8")
     with_file, without = shown("--config", other)["settings"], shown()["settings"]
     assert {n: s["value"] for n, s in with_file.items()} == {n: s["value"] for n, s in without.items()}
-    assert "is there already" in run("config", "--init", "--config", path, code=1).stderr
+    assert "exists already" in run("config", "--init", "--config", path, code=1).stderr
     assert path.read_text(encoding="utf-8") == text
 
 
@@ -302,7 +302,7 @@ def test_without_the_extra_the_rest_works(monkeypatch, tmp_path):
 
 
 def test_the_guide_names_every_setting_and_its_variable(serve):
-    guide = (DOCS / "operate.md").read_text(encoding="utf-8")
+    guide = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
     for name in GENERAL:
         assert f"| `{name}` | `MNEMOS_{name.upper()}` |" in guide
     for name, field in serve.ServeSettings.model_fields.items():

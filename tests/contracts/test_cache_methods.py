@@ -244,7 +244,7 @@ def test_a_larger_share_holds_no_less(model, ids, name):
 
 @every_preset
 def test_its_claim_is_measured_on_a_task_of_the_benchmark_against_presets(name):
-    from mnemos.bench.kv.matrix import TASKS
+    from mnemos.bench.kv.at_shares import TASKS
 
     assert PRESETS[name].task in TASKS
     assert set(PRESETS[name].baselines) <= PRESETS.keys() - {name}

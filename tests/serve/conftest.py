@@ -1,4 +1,4 @@
-"""A server in a process of its own, as a service manager starts it."""
+"""Servers that tests share: the app in this process, and `mnemos serve` in its own process."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -85,3 +86,30 @@ def standing(tmp_path_factory):
     server = Process(tmp_path_factory.mktemp("standing") / "root")
     yield server
     server.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The app over an empty root; see `tests.serve.apps`."""
+    from tests.serve.apps import App
+
+    with App(tmp_path / "root") as app:
+        yield app
+
+
+@pytest.fixture
+def client(server):
+    """A client with all rights."""
+    return server.client()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A server on a socket for the tests of the client. The time of its memory is 2024-03-01T12:00Z."""
+    from mnemos.serve.limits import ServerLimits
+    from tests.serve.apps import ListeningApp
+
+    limits = ServerLimits(rate=10_000, burst=10_000, body=200_000)
+    root, clock = tmp_path_factory.mktemp("served"), lambda: datetime(2024, 3, 1, 12, tzinfo=UTC)
+    with ListeningApp(root, limits=limits, embedder="hashing", clock=clock) as served:
+        yield served

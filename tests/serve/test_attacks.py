@@ -10,12 +10,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
-from starlette.testclient import TestClient
 
 from benchmarks.serve import attack, faults, soak
-from mnemos import Mnemos
-from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, KeyStore
 
 
 def test_no_attack_on_any_route_is_let_through(tmp_path):
@@ -44,15 +40,8 @@ def test_every_request_of_the_soak_gets_the_status_that_it_calls_for(tmp_path, m
     assert {verb.__name__ for verb in soak.VERBS} == set(result["statuses"])
 
 
-def test_metadata_that_is_no_utf_8_comes_back_as_it_was_sent(tmp_path):
-    with Mnemos(tmp_path, embedder="none") as memory:
-        keys = KeyStore.under(tmp_path)
-        token, _ = keys.add("t", spaces=["*"], rights=RIGHTS)
-        app = create_app(memory, keys)
-        client = TestClient(app, "http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
-        body = json.dumps({"content": "a", "metadata": {"b": "\ud800", "c": "é"}})
-        made = client.post("/v1/spaces/ana/cubes", content=body, headers={"Content-Type": "application/json"})
-        assert made.status_code == 201
-        assert made.json()["cubes"][0]["metadata"] == {"b": "\ud800", "c": "é"}
-        app.state.idempotency.close()
-        keys.close()
+def test_metadata_that_is_no_utf_8_comes_back_as_it_was_sent(client):
+    body = json.dumps({"content": "a", "metadata": {"b": "\ud800", "c": "é"}})
+    made = client.post("/v1/spaces/ana/cubes", content=body, headers={"Content-Type": "application/json"})
+    assert made.status_code == 201
+    assert made.json()["cubes"][0]["metadata"] == {"b": "\ud800", "c": "é"}

@@ -8,39 +8,30 @@ pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.testclient import TestClient
 
-from mnemos import Mnemos
-from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, KeyStore
+from mnemos.serve.keys import RIGHTS
 from mnemos.serve.limits import ServerLimits
+from tests.serve.apps import App
 
-URL = "http://127.0.0.1:8765"
 SPACES = ("team-a", "team-b", "team", "other", "TEAM-a", "te", "team-a/b")
 
 
-class Server:
+class Server(App):
+    """An app whose keys have a clock of their own, `now`."""
+
     def __init__(self, root):
         self.now = datetime.now(UTC)
-        self.keys = KeyStore.under(root, lambda: self.now)
-        self.memory = Mnemos(root, embedder="none")
-        self.app = create_app(self.memory, self.keys, ServerLimits(rate=1e6, burst=10**6))
-
-    def client(self, token):
-        return TestClient(self.app, URL, headers={"Authorization": f"Bearer {token}"})
+        super().__init__(root, limits=ServerLimits(rate=1e6, burst=10**6), key_clock=lambda: self.now)
 
     def with_key(self, spaces=("*",), rights=RIGHTS, days=None):
         token, key = self.keys.add("test", spaces=spaces, rights=rights, days=days)
-        return self.client(token), key
+        return self.client(token=token), key
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("keys"))
-    yield server
-    server.memory.close()
-    server.app.state.idempotency.close()
-    server.keys.close()
+    with Server(tmp_path_factory.mktemp("keys")) as server:
+        yield server
 
 
 def ask(client, spaces, rights=("read",), **more):
@@ -67,14 +58,14 @@ def test_a_key_is_made_shown_once_listed_and_revoked(server):
         "revoked": None, "state": "valid",
     }  # fmt: skip
     assert datetime.fromisoformat(shown["expires"]) - datetime.fromisoformat(shown["made"]) == timedelta(days=2)
-    assert server.client(token).post("/v1/spaces/team-1/cubes", json={"content": "x"}).status_code == 201
+    assert server.client(token=token).post("/v1/spaces/team-1/cubes", json={"content": "x"}).status_code == 201
     listed = admin.get("/v1/keys")
     assert shown in listed.json()["keys"]
     assert token not in listed.text
     assert "seal" not in listed.text
     gone = admin.delete(f"/v1/keys/{shown['id']}").json()
     assert (gone["state"], gone["revoked"] is not None) == ("revoked", True)
-    assert server.client(token).get("/v1/key").status_code == 401
+    assert server.client(token=token).get("/v1/key").status_code == 401
     assert gone in admin.get("/v1/keys").json()["keys"]
     assert admin.delete("/v1/keys/nobody").status_code == 404
 

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 import typer
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from mnemos import Mnemos
@@ -23,9 +22,9 @@ from mnemos.cli import serve as commands
 from mnemos.errors import InvalidInput, NotFound, StoreBusy
 from mnemos.serve import access as module
 from mnemos.serve.access import Access, SpacePool
-from mnemos.serve.app import create_app
 from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.limits import MAX_BUCKETS, RateLimiter
+from tests.serve.apps import App
 
 app = typer.Typer()
 app.command("serve")(commands.serve)
@@ -99,13 +98,12 @@ def test_keys_expire_and_are_revoked_at_once(store, clock, tmp_path):
     clock.now += timedelta(hours=1)
     assert store.find(token) is None
     other = KeyStore.under(tmp_path, clock)  # another process
-    with Mnemos(tmp_path, embedder="none") as memory:
-        client = TestClient(create_app(memory, store), "http://localhost", headers={"Authorization": f"Bearer {kept}"})
+    with App(tmp_path, key_clock=clock) as server:
+        client = server.client(token=kept)
         assert client.get("/v1/spaces").status_code == 200
         revoked = other.revoke(store.find(kept).id)
         assert client.get("/v1/spaces").status_code == 401
         assert client.get("/v1/spaces", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-        client.app.state.idempotency.close()
     clock.now += timedelta(days=1)
     assert other.revoke(revoked.id).revoked == revoked.revoked  # the first time stays
     with pytest.raises(NotFound):

@@ -15,26 +15,20 @@ import pytest
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
 
-from starlette.testclient import TestClient
 
 from mnemos import Mnemos
 from mnemos.serve import logs
-from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, KeyStore
+from mnemos.serve.keys import RIGHTS
 
 URL = "http://127.0.0.1"
 CANARY = "canary"
 
 
 @pytest.fixture
-def app(tmp_path):
-    with Mnemos(tmp_path, embedder="none") as memory:
-        keys = KeyStore.under(memory.root)
-        token, key = keys.add("test", spaces=["*"], rights=RIGHTS)
-        made = create_app(memory, keys)
-        yield TestClient(made, URL, headers={"Authorization": f"Bearer {token}"}, raise_server_exceptions=False), key
-        made.state.idempotency.close()
-        keys.close()
+def app(server):
+    """A client with all rights, and its key."""
+    token, key = server.keys.add("test", spaces=["*"], rights=RIGHTS)
+    return server.client(token=token, raise_server_exceptions=False), key
 
 
 def logged(form, level, act):

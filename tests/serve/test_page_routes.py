@@ -8,55 +8,29 @@ pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 from starlette.testclient import TestClient
 
-from mnemos import Mnemos
 from mnemos.errors import StoreError
-from mnemos.serve.app import create_app
-from mnemos.serve.keys import RIGHTS, KeyStore
 from mnemos.serve.page_models import CurveShape, FadingShape, GraphShape, PolicyShape, TimelineShape
 from mnemos.text.forget.policy import Policy
+from tests.serve.apps import URL, App
 
-URL = "http://127.0.0.1:8765"
 ANA = "/v1/spaces/ana"
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 
-class Server:
-    def __init__(self, root):
-        self.now = T0
-        self.root = root
-        self.keys = KeyStore.under(root)
-        self.memory = Mnemos(root, embedder="none", clock=lambda: self.now)
-        self.app = create_app(self.memory, self.keys)
-
-    def client(self, rights=RIGHTS, spaces=("*",)):
-        token = self.keys.add("test", spaces=spaces, rights=rights)[0]
-        return TestClient(self.app, URL, headers={"Authorization": f"Bearer {token}"})
-
-
 @pytest.fixture
-def server(tmp_path):
-    server = Server(tmp_path / "root")
-    messages = [
-        {
-            "content": f"note {i} " + "x" * 250,
-            "id": f"c{i}",
-            "speaker": "AB"[i % 2],
-            "session": "s",
-            "at": T0 - timedelta(days=i),
-        }
-        for i in range(8)
-    ]
-    server.memory.space("ana").add_many(messages, reconcile=False)
-    server.now += timedelta(days=3)
-    yield server
-    server.memory.close()
-    server.app.state.idempotency.close()
-    server.keys.close()
-
-
-@pytest.fixture
-def client(server):
-    return server.client()
+def server(tmp_path, clock):
+    """An app whose memory has a clock, three days after the last of eight memories."""
+    with App(tmp_path / "root", clock=clock) as server:
+        messages = [
+            {
+                "content": f"note {i} " + "x" * 250, "id": f"c{i}", "speaker": "AB"[i % 2], "session": "s",
+                "at": T0 - timedelta(days=i),
+            }
+            for i in range(8)
+        ]  # fmt: skip
+        server.memory.space("ana").add_many(messages, reconcile=False)
+        clock.now += timedelta(days=3)
+        yield server
 
 
 def get(client, path, **params):
@@ -127,7 +101,7 @@ def test_forms_and_runs_over_http(server, client):
     client.put(ANA + "/policy", json={"law": "fifo", "cubes": 6})
     client.post(ANA + "/consolidate")
     [run] = get(client, "/runs")["runs"]
-    assert (run["at"], run["archived"], run["erased"]) == (server.now.isoformat(), 2, 0)
+    assert (run["at"], run["archived"], run["erased"]) == (server.clock().isoformat(), 2, 0)
 
 
 def test_a_list_of_the_newest_comes_in_pages(client):

@@ -7,38 +7,33 @@ pytest.importorskip("fastapi")
 import httpx
 from starlette.testclient import TestClient
 
-from mnemos import Mnemos
 from mnemos.errors import InvalidInput
-from mnemos.serve.app import add_proxy, create_app
-from mnemos.serve.keys import KeyStore
+from mnemos.serve.app import add_proxy
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Where does Ana live?"}]}
 
 
 @pytest.fixture
-def server(tmp_path):
-    with Mnemos(tmp_path, embedder="none") as memory:
-        keys = KeyStore.under(memory.root)
-        memory.space("ana").add("I live in Porto.", speaker="Ana")
-        app = create_app(memory, keys)
-        add_proxy(app, memory, "http://127.0.0.1:9/v1", "upstream-secret")  # nobody listens there
-        yield TestClient(app, base_url="http://127.0.0.1"), keys, memory
-        keys.close()
+def chatting(server):
+    """A client without a key of a server with a proxy to nobody, the server's keys, and its memory."""
+    server.memory.space("ana").add("I live in Porto.", speaker="Ana")
+    add_proxy(server.app, server.memory, "http://127.0.0.1:9/v1", "upstream-secret")  # nobody listens there
+    return TestClient(server.app, base_url="http://127.0.0.1"), server.keys, server.memory
 
 
-def chat(server, token=None, space="ana"):
+def chat(http, token=None, space="ana"):
     headers = {"X-Mnemos-Space": space} | ({"Authorization": f"Bearer {token}"} if token else {})
-    return server.post("/v1/chat/completions", json=CHAT, headers=headers)
+    return http.post("/v1/chat/completions", json=CHAT, headers=headers)
 
 
-def test_a_chat_needs_a_key(server):
-    http, _, _ = server
+def test_a_chat_needs_a_key(chatting):
+    http, _, _ = chatting
     assert chat(http).status_code == 401
     assert chat(http, "mnk_aaaaaaaa_" + "x" * 43).status_code == 401
 
 
-def test_a_chat_recalls_only_from_spaces_of_its_key(server):
-    http, keys, memory = server
+def test_a_chat_recalls_only_from_spaces_of_its_key(chatting):
+    http, keys, memory = chatting
     own, _ = keys.add("own", spaces=["ana"], rights=["read", "write"])
     other, _ = keys.add("other", spaces=["bo"], rights=["read", "write"])
     found = chat(http, own)
@@ -53,8 +48,8 @@ def test_a_chat_recalls_only_from_spaces_of_its_key(server):
     assert memory.spaces() == ["ana"]
 
 
-def test_an_answer_has_one_request_id_and_one_policy_whatever_the_upstream_says(server, monkeypatch):
-    http, keys, _ = server
+def test_an_answer_has_one_request_id_and_one_policy_whatever_the_upstream_says(chatting, monkeypatch):
+    http, keys, _ = chatting
     token, _ = keys.add("own", spaces=["ana"], rights=["read"])
     said = {
         "X-Request-Id": "theirs",
@@ -75,14 +70,14 @@ def test_an_answer_has_one_request_id_and_one_policy_whatever_the_upstream_says(
     assert found["x-other"] == "kept"
 
 
-def test_an_upstream_that_is_no_address_is_refused(server):
-    http, _, memory = server
+def test_an_upstream_that_is_no_address_is_refused(chatting):
+    http, _, memory = chatting
     with pytest.raises(InvalidInput):
         add_proxy(http.app, memory, "file:///etc/passwd", None)
 
 
-def test_an_export_of_several_batches_is_whole_and_writes_are_logged_with_their_key(server):
-    http, keys, memory = server
+def test_an_export_of_several_batches_is_whole_and_writes_are_logged_with_their_key(chatting):
+    http, keys, memory = chatting
     token, key = keys.add("all", spaces=["*"], rights=["read", "write", "admin"])
     headers = {"Authorization": f"Bearer {token}"}
     messages = [{"content": f"note number {i}"} for i in range(250)]

@@ -17,11 +17,8 @@ import pytest
 pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
 
-from starlette.testclient import TestClient
 
 from mnemos import Mnemos
-from mnemos.serve.app import create_app
-from mnemos.serve.keys import KeyStore
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -128,17 +125,11 @@ def test_while_it_drains_it_answers_but_is_not_ready(start):
     assert server.end() == 128 + signal.SIGTERM
 
 
-def test_the_flag_makes_it_unready(tmp_path):
-    with Mnemos(tmp_path, embedder="none") as memory:
-        keys = KeyStore.under(memory.root)
-        app = create_app(memory, keys)
-        client = TestClient(app, "http://127.0.0.1")
-        assert client.get("/ready").status_code == 200
-        app.state.stopping = True
-        assert client.get("/ready").status_code == 503
-        assert client.get("/health").status_code == 200  # alive, so that nobody restarts it meanwhile
-        app.state.idempotency.close()
-        keys.close()
+def test_the_flag_makes_it_unready(server, client):
+    assert client.get("/ready").status_code == 200
+    server.app.state.stopping = True
+    assert client.get("/ready").status_code == 503
+    assert client.get("/health").status_code == 200  # alive, so that nobody restarts it during the shutdown
 
 
 RUN = "from mnemos.cli import main; main()"

@@ -6,13 +6,10 @@ pytest.importorskip("fastapi", reason="needs mnemos[serve]")
 
 from starlette.testclient import TestClient
 
-from mnemos import Mnemos
 from mnemos.serve import static
-from mnemos.serve.app import create_app
-from mnemos.serve.keys import KeyStore
 from mnemos.serve.limits import ServerLimits
+from tests.serve.apps import URL, App
 
-URL = "http://127.0.0.1:8765"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,12 +32,8 @@ def app(tmp_path, monkeypatch):
     (folder / "__init__.py").write_text("secret = 1")
     (tmp_path / "app.py").write_text("secret = 2")
     monkeypatch.setattr(static.load, "__defaults__", (folder,))
-    keys = KeyStore.under(tmp_path / "root")
-    with Mnemos(tmp_path / "root", embedder="none") as memory:
-        app = create_app(memory, keys, ServerLimits(hosts=("memory.lan",), rate=0.01, burst=30))
-        yield app
-        app.state.idempotency.close()
-    keys.close()
+    with App(tmp_path / "root", limits=ServerLimits(hosts=("memory.lan",), rate=0.01, burst=30)) as server:
+        yield server.app
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """`mnemos bench report`: renders the tables of README.md and docs/ from the result files.
 
-A table is between `<!-- table NAME -->` and `<!-- end NAME -->`, with the command that measured it below; the prose around
-it is left alone. A page with tables says once, between `<!-- measured -->` and `<!-- end measured -->`, on what machine
-and when; a table that was measured on another one or on another day says so itself.
+A table is between `<!-- table NAME -->` and `<!-- end NAME -->`, with the command that measured it below; the prose
+around it is left alone. A page with tables says once, between `<!-- measured -->` and `<!-- end measured -->`, on what
+machine and when; a table that was measured on another one or on another day says so itself.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class StaleDocs(MnemosError):
 def render(root: Path = Path(), results: Path = RESULTS, check: bool = False) -> list[Path]:
     """Write the tables into README.md and the pages of docs/ under `root`; return the pages that changed.
 
-    With `check` nothing is written and StaleDocs is raised if a page would change. A table without a result file says so.
-    Raises InvalidInput for a table that no benchmark has, and where there is no page with a table.
+    With `check` nothing is written and StaleDocs is raised if a page would change. A table without a result file says
+    so. Raises InvalidInput for a table that no benchmark has, and where there is no page with a table.
     """
     with importable(root):
         tables = {name: each for each in all_benchmarks() for name in each.tables}
@@ -118,7 +118,7 @@ def source(result: Result, said: Collection[str]) -> str:
 
 
 def markdown(rows: Rows) -> str:
-    """Return rows, the first of which is the header, as a Markdown table; columns of numbers are aligned to the right."""
+    """Return rows, the first of which is the header, as a Markdown table; numbers are aligned to the right."""
     header, *body = [[str(cell) for cell in row] for row in rows]
     right = [all(re.match(r"[\d.,/ –%-]*$", row[i]) for row in body) for i in range(len(header))]
     rule = ["---:" if numeric else "---" for numeric in right]

@@ -18,10 +18,11 @@ from mnemos.errors import InvalidInput, MnemosError
 def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[str, Any]:
     """Run a benchmark with these options and return its result; see its data class of options.
 
-    The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes to
-    `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only. A picture
-    is drawn beside what is written, where the benchmark has one. Raises InvalidInput for an unknown name or option, and
-    MnemosError when a package that it needs is not installed, or when the result, which is written first, has a problem.
+    The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes
+    to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only. A
+    picture is drawn beside what is written, where the benchmark has one. Raises InvalidInput for an unknown name or
+    option, and MnemosError when a package that it needs is not installed, or when the result, which is written first,
+    has a problem.
     """
     found = get(name)
     chosen = make_options(found, options)

@@ -1,4 +1,4 @@
-"""The command line: `mnemos`. Each group of commands has a module; heavy libraries are imported when a command runs."""
+"""The command line, `mnemos`. Each group of commands has a module; heavy libraries are imported when a command runs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root
 
 __all__ = ["app", "main"]
 
-UsageError: Any = typer.BadParameter.__mro__[1]  # typer ships its own click; this is its class of all usage errors
+UsageError: Any = typer.BadParameter.__mro__[1]  # typer vendors click; this is its base class of usage errors
 
 
 class Group(TyperGroup):
-    """The top command: with --json, a usage error is JSON too."""
+    """The top-level command: with --json a usage error is JSON too."""
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
         """Run the command line and exit."""
@@ -67,13 +67,13 @@ def options(
 ) -> None:
     """A memory for AI agents: offline, in milliseconds, without an LLM.
 
-    The options below may stand before or after the command; --config before it, and after serve and config.
+    The options below are accepted before or after the command; --config before it, and after serve and config.
     """
     ctx.obj = CliSettings(root, space, embedder, as_json, config=config)
 
 
 REMEMBER, LIFE, UPKEEP, SERVE, ABOUT = (
-    "Remember and ask", "Its life", "Look after it", "Give it to agents", "About Mnemos",
+    "Store and search", "Lifecycle", "Maintenance", "Servers and agents", "About Mnemos",
 )  # fmt: skip
 app.command("add", rich_help_panel=REMEMBER)(write.add)
 app.command("search", rich_help_panel=REMEMBER)(recall.search)
@@ -115,11 +115,11 @@ def main() -> None:
     """Run `mnemos`: the entry point of the package."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its code
+            stream.reconfigure(errors="backslashreplace")  # characters that the terminal lacks are escaped
     try:
         app(prog_name="mnemos")
     finally:
         try:
             sys.stdout.flush()
-        except BrokenPipeError:  # `mnemos ... | head`: the reader has gone, which is no error
+        except BrokenPipeError:  # `mnemos ... | head`: the reader closed the pipe, which is no error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

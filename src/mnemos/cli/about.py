@@ -17,7 +17,7 @@ from mnemos.registry import Entry, all_entries, get
 @command("json")
 def methods(
     t: Terminal,
-    name: Annotated[str | None, typer.Argument(help="One method by name; without it, all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The name of one method (default: all).")] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the pages of all methods, as docs/methods has them.")
     ] = False,
@@ -28,7 +28,7 @@ def methods(
         Path, typer.Option("--results", metavar="DIR", help="The folder of benchmark results for the pages.")
     ] = Path("benchmarks/results"),
 ) -> None:
-    """Show the methods that Mnemos is made of, and the papers that they come from."""
+    """Show the methods of Mnemos and the papers they come from."""
     if markdown or out is not None:
         _pages(out, results, t)
         return
@@ -53,11 +53,11 @@ def methods(
 def demo(
     t: Terminal,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's memory in this folder, to play with.")
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's memory in this folder.")
     ] = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Also write the screen as an SVG picture.")] = None,
 ) -> None:
-    """Remember a small conversation that we wrote, and ask it six questions."""
+    """Store a small conversation and ask six questions about it."""
     from mnemos.cli.demo import play
     from mnemos.cli.demo_view import picture, show
 
@@ -68,7 +68,7 @@ def demo(
         show(result, t.out)
     if svg is not None:
         svg.write_text(picture(result), encoding="utf-8")
-        t.note(f"the picture is in {svg}")
+        t.note(f"wrote {svg}")
 
 
 def _pages(out: Path | None, results: Path, t: Terminal) -> None:

@@ -1,4 +1,4 @@
-"""The command about settings: config."""
+"""The command on settings: config."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from mnemos.system import default_root
 
 PASSWORD = re.compile(r"(?<=//)[^/@\s]*(?=@)")  # in an address such as https://name:password@host
 HEAD = """\
-# Settings of Mnemos. What stands here counts less than an option and than the environment (MNEMOS_ROOT,
-# MNEMOS_SERVE_PORT and so on); `mnemos config` shows what is in force. Paths start at the folder of this file.
-# Keys do not stand here: give {secrets} in the
-# environment, or a file by NAME_FILE.
+# Settings of Mnemos. Options and the environment (MNEMOS_ROOT, MNEMOS_SERVE_PORT, ...) take precedence over this file;
+# `mnemos config` shows the settings in effect. Relative paths start at the folder of this file.
+# Keys do not belong here: set {secrets} in the
+# environment, or NAME_FILE to name a file with the key.
 """
 
 
@@ -33,28 +33,31 @@ HEAD = """\
 def config(
     t: Terminal,
     init: Annotated[
-        bool, typer.Option("--init", help="Write a file of settings, all commented out; never over one that is there.")
+        bool,
+        typer.Option(
+            "--init", help="Write a file of settings, all commented out; an existing file is never overwritten."
+        ),
     ] = False,
 ) -> None:
-    """Show the settings in force, and where each comes from. Keys are shown as set or not set."""
+    """Show the settings in effect and the source of each. Keys are shown as set or not set."""
     if init:
         path = write(t.given.config)
         if t.json:
             t.say({"written": str(path)})
         else:
-            t.note(f"{path} is written: take the # from what you set", "green")
+            t.note(f"wrote {path}: remove the # from the settings you change", "green")
         return
     show(t)
 
 
 def show(t: Terminal) -> None:
-    """Print what is in force."""
+    """Print the settings in effect."""
     file = settings.read_file(t.given.config)
     found = list(t.given.sources().values())
     try:
         from mnemos.serve.config import read
     except MnemosError as lacking:
-        t.warn(f"the settings of the server are left out: {lacking}")
+        t.warn(f"the settings of the server are not shown: {lacking}")
     else:
         found += read({}, file)[1]
     secrets = {name: secret_source(name) for name in SECRETS}
@@ -80,7 +83,7 @@ def show(t: Terminal) -> None:
 
 
 def _shown(setting: Setting) -> Any:
-    """Return a value as JSON has it, without the passwords that addresses may hold."""
+    """Return a value for JSON, without passwords in addresses."""
     value = setting.value
     if setting.name == "root" and value is None:
         value = default_root()
@@ -96,21 +99,21 @@ def _cell(value: Any) -> str:
 
 
 def write(given: Path | None) -> Path:
-    """Write the file of settings where it is looked for, all commented out. Raises StoreError."""
+    """Write the file of settings to its usual path, all commented out. Raises InvalidInput if it exists, and StoreError."""
     path = (given or Path(os.environ.get("MNEMOS_CONFIG") or settings.usual_path())).expanduser().absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(template())
     except FileExistsError as error:
-        raise InvalidInput(f"{path} is there already. It was not changed; name another by --config.") from error
+        raise InvalidInput(f"{path} exists already and was not changed. Name another file with --config.") from error
     except OSError as error:
-        raise StoreError(f"cannot write {path} ({error.strerror}). Name another by --config.") from error
+        raise StoreError(f"cannot write {path} ({error.strerror}). Name another file with --config.") from error
     return path
 
 
 def template() -> str:
-    """Return a file in which every setting stands commented out, with its default."""
+    """Return a file with every setting commented out and set to its default."""
     lines = [HEAD.format(secrets=", ".join(SECRETS))]
     for name, (default, about) in GENERAL.items():
         lines += [f"# {about}", _line(name, default), ""]

@@ -1,4 +1,4 @@
-"""`mnemos demo`: a small conversation that we wrote, remembered and asked."""
+"""`mnemos demo`: stores a small conversation and asks questions about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mnemos.system import Mnemos
 
 @dataclass(frozen=True)
 class Answer:
-    """One question: the best hit now, and the best hit as of an earlier day where the demo asks that too."""
+    """A question, the best hit now, and the best hit as of an earlier day if the demo asks for it."""
 
     question: str
     hit: Hit
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass
 class Demo:
-    """What one run of the demo did."""
+    """Results of a run of the demo."""
 
     about: str
     root: Path
@@ -62,7 +62,7 @@ class Demo:
 
 
 class Clock:
-    """The time of the story, which the memory takes for now: what was learned when is part of the demo."""
+    """A clock that shows the time of the story, since the demo also asks what was known at an earlier time."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -79,7 +79,7 @@ def story() -> dict[str, Any]:
 
 
 def messages(session: Mapping[str, Any], roles: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield the turns of a session as `Space.add_many` takes them, two minutes apart, with ids that stay the same."""
+    """Yield the turns of a session as `Space.add_many` takes them, two minutes apart, with fixed ids."""
     start = datetime.fromisoformat(session["at"])
     for i, (speaker, text) in enumerate(session["turns"]):
         yield {
@@ -89,7 +89,7 @@ def messages(session: Mapping[str, Any], roles: Mapping[str, str]) -> Iterator[d
 
 
 def remember(space: Space, clock: Clock, told: Mapping[str, Any]) -> None:
-    """Store the conversation as it went: session after session, each learned when it was held."""
+    """Store the conversation session by session, each at the time it was held."""
     for session in told["sessions"]:
         turns = list(messages(session, told["roles"]))
         clock.now = turns[-1]["at"]
@@ -101,9 +101,9 @@ def remember(space: Space, clock: Clock, told: Mapping[str, Any]) -> None:
 
 
 def play(keep: Path | None, embedder: str | None) -> Demo:
-    """Remember the conversation in a temporary root, or in `keep`, and ask the questions.
+    """Store the conversation in a temporary root, or in `keep`, and ask the questions.
 
-    A kept memory that is there already is asked as it is. Raises StoreError when `keep` cannot be written.
+    An existing memory in `keep` is used as it is. Raises StoreError if `keep` cannot be written.
     """
     told, clock = story(), Clock()
     with _root(keep) as root, Mnemos(root, embedder=embedder, clock=clock) as memory:
@@ -114,7 +114,7 @@ def play(keep: Path | None, embedder: str | None) -> Demo:
         if not known:
             remember(space, clock, told)
         clock.now = datetime.fromisoformat(told["asked_at"])
-        space.search("warm up", 1)  # builds the index; counted with the remembering
+        space.search("warm up", 1)  # builds the index; counted as part of storing
         demo.seconds = time.perf_counter() - start
         demo.messages, demo.sessions = space.count(), len(told["sessions"])
         for question in told["questions"]:

@@ -1,4 +1,4 @@
-"""How the demo looks: on a terminal, and as a picture. Imported only when the demo runs."""
+"""Print the demo on a terminal, or draw it as a picture. Imported only when the demo runs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mnemos.cube import Hit
 from mnemos.reason.dates import find_dates
 
 WIDTH = 100
-SIGNALS = 4  # reasons shown of each hit
+SIGNALS = 4  # signals shown of each hit
 
 
 def show(demo: Demo, out: Console) -> None:
-    """Print the run, made for a terminal of 100 columns."""
+    """Print the run, for a terminal of 100 columns."""
     width = min(out.width, WIDTH)
     out.print()
     out.print(Text.assemble("  ", ("Mnemos", "bold magenta"), " remembers ", (demo.about, "bold"), "."))
@@ -74,7 +74,7 @@ def _heading(hit: Hit) -> Text:
 
 
 def _said(hit: Hit, question: str) -> Text:
-    """Return the text of a hit, the question's words marked, each relative date followed by what it means."""
+    """Return the text of a hit with the question's words highlighted and each relative date followed by its meaning."""
     text = highlight(styled(hit.cube.text), question)
     result, done = Text(), 0
     for date in find_dates(hit.cube.text, hit.cube.at):

@@ -1,4 +1,4 @@
-"""docs/cli.md, made from the commands themselves: `python -m mnemos.cli.document > docs/cli.md`."""
+"""Generates docs/reference/cli.md from the commands: `python -m mnemos.cli.document > docs/reference/cli.md`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ SHARED = {"--root", "--space", "--embedder", "--json", "--config", "--help"}  # 
 INTRO = """\
 # The command line
 
-<!-- made by `python -m mnemos.cli.document > docs/cli.md` from the commands themselves -->
+<!-- generated from the commands by `python -m mnemos.cli.document > docs/reference/cli.md` -->
 
-`mnemos COMMAND --help` says all this too. A time is a date (`2025-05-04`), a date with a time, or words such as
-`8 May 2023`. Results go to standard output, everything else to standard error; there are no colours where the output
+`mnemos COMMAND --help` prints the same. A time is a date (`2025-05-04`), a date with a time, or words such as
+`8 May 2023`. Results go to standard output, everything else to standard error; there are no colours if the output
 is not a terminal or `NO_COLOR` is set. Control characters and bidirectional overrides in stored text are shown as
-escapes such as `\\x1b`, never sent to the terminal; `--json` has the exact text.
+escapes such as `\\x1b`, never sent to the terminal; `--json` prints the exact text.
 
 Exit codes: 0 done, 1 an error (or `doctor` found something wrong, or `delete` was not confirmed), 2 a command line that
 cannot be understood, 130 interrupted. With `--json` an error is one JSON object on standard error,
 `{"error": ..., "type": ...}`.
 
-`--root`, `--space`, `--embedder` and `--json` may stand before or after the command; `--config` before it, and after
-`serve` and `config`. [operate.md](operate.md#settings) has the file of settings and the variables of the environment.
+`--root`, `--space`, `--embedder` and `--json` are accepted before or after the command; `--config` before it, and after
+`serve` and `config`. [configuration.md](configuration.md) describes the file of settings and the environment variables.
 """
 
 
 def commands(command: Any = None, path: str = "mnemos") -> Iterator[tuple[str, Any]]:
-    """Yield every command that can be run, with its full name, in the order of the help."""
+    """Yield every command with its full name, in the order of the help."""
     command = command or typer.main.get_command(app)
     if not isinstance(command, TyperGroup):
         yield path, command

@@ -1,4 +1,4 @@
-"""Commands that make forget: forget, verify-erasure."""
+"""Commands that erase: forget, verify-erasure."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ SHOWN = 10  # cubes of a preview that are printed
 @command(filters=True)
 def forget(
     t: Terminal,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The cubes to forget.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of the cubes to erase.")] = None,
     query: Annotated[
-        str | None, typer.Option("--query", "-q", help="Forget the cubes whose text has all content words of this.")
+        str | None, typer.Option("--query", "-q", help="Erase the cubes whose text has all content words of this.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="Forget all cubes of the space.")] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Erase all cubes of the space.")] = False,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    preview: Annotated[bool, typer.Option("--preview", help="Show what would go; remove nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Show what would be erased; erase nothing.")] = False,
     receipt: Annotated[Path | None, typer.Option("--receipt", help="Write the receipt to this file.")] = None,
     **filters: Unpack[Filters],
 ) -> None:
-    """Remove what is chosen and all that was derived from it, prove that it is gone, and give a receipt."""
+    """Erase the chosen cubes and everything derived from them, search for remains, and write a receipt."""
     here = t.space()
     doomed = here.forget_preview(ids or (), query=query, everything=everything, **filters)
     if not doomed:
-        raise NotFound(f"nothing in space {here.name!r} matches; nothing was removed.")
+        raise NotFound(f"nothing in space {here.name!r} matches; nothing was erased.")
     if preview:
         if t.json:
             t.say([cube.to_dict() for cube in doomed])
         else:
             show_cubes(t.out, doomed)
-            t.note(f"{len(doomed):,} would go; nothing was removed")
+            t.note(f"{len(doomed):,} would be erased; nothing was changed")
         return
     if not yes:
         if t.json:
-            raise InvalidInput("forget cannot ask with --json: add --yes. Nothing was removed.")
+            raise InvalidInput("forget cannot ask for confirmation with --json: add --yes. Nothing was erased.")
         show_cubes(t.err, doomed[:SHOWN])
-        if not typer.confirm(f"Remove these {len(doomed):,} for good, with all their versions?", err=True):
-            t.note("nothing was removed")
+        if not typer.confirm(f"Erase these {len(doomed):,} cubes with all their versions?", err=True):
+            t.note("nothing was erased")
             raise typer.Exit(1)
     done = here.forget([cube.id for cube in doomed])
     if receipt is not None:
@@ -60,7 +60,7 @@ def forget(
         t.say(asdict(done))
     else:
         state = "no remains found" if done.verified else f"REMAINS FOUND: {', '.join(done.remains)}"
-        text = f"{len(done.ids):,} cubes ({done.versions:,} versions) are gone; {state}"
+        text = f"{len(done.ids):,} cubes ({done.versions:,} versions) were erased; {state}"
         t.out.print(styled(text, "" if done.verified else "bold red"))
     if not done.verified:
         raise typer.Exit(1)
@@ -71,7 +71,7 @@ def verify_erasure(
     t: Terminal,
     receipt: Annotated[Path, typer.Argument(help="The file that `mnemos forget --receipt` wrote.")],
 ) -> None:
-    """Search the rows and the raw bytes of a space again for what a receipt says is gone. Exit code 1 if it is not."""
+    """Search rows and raw bytes again for what a receipt says was erased. Exit code 1 if anything is found."""
     try:
         written = Receipt.from_json(receipt.read_text(encoding="utf-8"))
     except OSError as error:
@@ -82,6 +82,6 @@ def verify_erasure(
     elif remains:
         t.out.print(styled("\n".join(remains), "bold red"))
     else:
-        t.out.print(styled(f"nothing of the {len(written.ids):,} cubes is left in {written.space}", "green"))
+        t.out.print(styled(f"no remains of the {len(written.ids):,} cubes were found in {written.space}", "green"))
     if remains:
         raise typer.Exit(1)

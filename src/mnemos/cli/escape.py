@@ -1,4 +1,4 @@
-"""Untrusted text on a terminal: what could move the cursor, hide or reorder words is shown, not obeyed."""
+"""Escape untrusted text for a terminal: characters that move the cursor, hide or reorder text are shown, not obeyed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def one_line(text: str) -> str:
 
 
 def styled(text: str, style: str = "") -> Text:
-    """Return the text as rich `Text` (never parsed as markup), the escapes in reverse so that they show as such."""
+    """Return the text as rich `Text` (never parsed as markup), with escapes in reverse video."""
     from rich.text import Text
 
     result = Text(style=style)

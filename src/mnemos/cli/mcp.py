@@ -1,4 +1,4 @@
-"""Commands that serve other programs: mcp."""
+"""The command of the MCP server: mcp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def mcp(
     t: Terminal,
     all_spaces: Annotated[
-        bool, typer.Option("--all-spaces", help="Let the agent name other spaces too; else they are refused.")
+        bool, typer.Option("--all-spaces", help="Allow the agent to use other spaces as well.")
     ] = False,
     http: Annotated[
         int | None,
@@ -32,7 +32,7 @@ def mcp(
         ),
     ] = None,
 ) -> None:
-    """Serve the memory to an agent over MCP: on stdin and stdout, until the agent hangs up."""
+    """Serve the memory to an agent over MCP on stdin and stdout, until the agent disconnects."""
     from mnemos.serve.mcp import make_server
     from mnemos.system import Mnemos
 
@@ -40,19 +40,19 @@ def mcp(
     name = s.space or "default"
     with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp") as memory:
         server = make_server(memory, name, all_spaces=all_spaces)
-        memory.space(name)  # what is wrong with the file is told at once
+        memory.space(name)  # a damaged file is reported now
         with _serving(memory):
             if http is not None:
                 server.run("streamable-http", host="127.0.0.1", port=http)
                 return
             if sys.stdin.isatty():
-                t.note("an agent is expected on stdin, not a person: see `mnemos mcp --help`. Ctrl-C ends it.")
+                t.note("standard input is for an agent: see `mnemos mcp --help`. Ctrl-C stops the server.")
             server.run("stdio")
 
 
 @contextmanager
 def _serving(memory: Mnemos) -> Iterator[None]:
-    """Send warnings to stderr, and end at a signal at once: a thread that waits for stdin would hold the process."""
+    """Log warnings to stderr, and exit on a signal immediately: a thread waiting for stdin would keep the process alive."""
 
     def stop(number: int, frame: Any) -> None:
         memory.close()

@@ -18,7 +18,7 @@ Root = Annotated[
     typer.Option("--root", help="Folder that holds the spaces (env MNEMOS_ROOT; default: your data folder)."),
 ]
 SpaceName = Annotated[
-    str | None, typer.Option("--space", "-s", help="Whose memory (env MNEMOS_SPACE; default: default).")
+    str | None, typer.Option("--space", "-s", help="The space to use (env MNEMOS_SPACE; default: default).")
 ]
 EmbedderSpec = Annotated[
     str | None,
@@ -30,14 +30,16 @@ EmbedderSpec = Annotated[
 ]
 ReasonerSpec = Annotated[
     str | None,
-    typer.Option("--reasoner", help="rules, or openai:MODEL@URL: who extracts and sums up (env MNEMOS_REASONER)."),
+    typer.Option(
+        "--reasoner", help="rules, or openai:MODEL@URL: extracts facts and writes summaries (env MNEMOS_REASONER)."
+    ),
 ]
 ConfigPath = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
-        help="The file of settings (env MNEMOS_CONFIG; default: mnemos.toml in your folder of settings, if it is there).",
+        help="The file of settings (env MNEMOS_CONFIG; default: mnemos.toml in your folder of settings, if it exists).",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else; errors as JSON too.")]
@@ -45,10 +47,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 CubeId = Annotated[str, typer.Argument(metavar="ID", help="The id of a cube, as search and list show it.")]
 CubeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of cubes, as search and list show them.")]
 
-AsOf = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Search what was believed at TIME.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Use what was believed at TIME.")]
 AskedAt = Annotated[
     str | None,
-    typer.Option("--asked-at", metavar="TIME", help="When the question is asked ('last week' counts from it); now."),
+    typer.Option(
+        "--asked-at", metavar="TIME", help="When the question is asked: 'last week' is relative to it (default: now)."
+    ),
 ]
 
 SHARED: Mapping[str, Any] = {
@@ -63,7 +67,7 @@ ABOUT_FILTERS = {
     "where": "Only cubes whose metadata has this value; may be repeated.",
     "since": "Only what happened, or speaks of a date, at or after TIME.",
     "until": "Only what happened, or speaks of a date, before TIME.",
-    "as_of": "Search what was believed at TIME.",
+    "as_of": "Use what was believed at TIME.",
     "state": "Only cubes that are active (the default), superseded or archived; any for all.",
     "include_superseded": "Also superseded cubes.",
     "include_derived": "Also episodes, summaries and profiles.",
@@ -84,7 +88,7 @@ FILTERS: Mapping[str, Any] = {name: _filter(name, kind) for name, kind in get_ty
 
 @dataclass(frozen=True)
 class CliSettings:
-    """What the global options said, before or after the command's name; None means not said."""
+    """The common options of a command line; None for one that was not given."""
 
     root: Path | None = None
     space: str | None = None
@@ -94,25 +98,25 @@ class CliSettings:
     config: Path | None = None
 
     def over(self, outer: CliSettings | None) -> CliSettings:
-        """Return these settings, what they leave open taken from `outer`."""
+        """Return these settings, with those not given taken from `outer`."""
         outer = outer or CliSettings()
         given = {f.name: getattr(self, f.name) or getattr(outer, f.name) for f in fields(CliSettings)}
         return CliSettings(**given)
 
     def sources(self) -> dict[str, Setting]:
-        """Return what is in force, and where it comes from. Raises InvalidInput for a file that cannot be used."""
+        """Return the settings in effect and the source of each. Raises InvalidInput for a file that cannot be used."""
         given = {name: None if (value := getattr(self, name)) is None else str(value) for name in GENERAL}
         return general(given, read_file(self.config))
 
     def in_force(self) -> CliSettings:
-        """Return these settings, what they leave open taken from the environment, the file and the defaults."""
+        """Return these settings, with those not given taken from the environment, the file and the defaults."""
         found = {name: setting.value for name, setting in self.sources().items()}
         root = found.pop("root")
         return replace(self, root=None if root is None else Path(root), **found)
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:
-    """Return KEY=VALUE arguments as a dict: a value that is JSON (5, true, "05") is read so, all others are text."""
+    """Return KEY=VALUE arguments as a dict. Values that are JSON (5, true, "05") are parsed; others are strings."""
     found: dict[str, Any] = {}
     for text in given or ():
         key, equals, value = text.partition("=")

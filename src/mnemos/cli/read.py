@@ -1,4 +1,4 @@
-"""Commands that look without searching: list, show, history, spaces, stats."""
+"""Commands that read without a search: list, show, history, spaces, stats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from mnemos.text.recall.filters import Filters
 def list_cubes(
     t: Terminal,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to show.")] = 20,
-    cursor: Annotated[int | None, typer.Option("--cursor", help="Where to go on, as the last page said.")] = None,
+    cursor: Annotated[
+        int | None, typer.Option("--cursor", help="Where to continue, as printed after the last page.")
+    ] = None,
     **filters: Unpack[Filters],
 ) -> None:
     """Show cubes in the order in which they were written, a page at a time."""
@@ -31,7 +33,7 @@ def list_cubes(
     if page.next_cursor is not None:
         t.note(f"more: repeat with --cursor {page.next_cursor}")
     elif not page.items:
-        t.note("nothing here: leave out a filter or the cursor" if filters or cursor else "this space is empty")
+        t.note("no cubes match: leave out a filter or the cursor" if filters or cursor else "this space is empty")
 
 
 @command()
@@ -75,14 +77,14 @@ def history(
 def spaces(
     t: Terminal,
 ) -> None:
-    """Show whose memories there are."""
+    """List the spaces, with the size and path of each."""
     names = t.memory.spaces()
     found = sorted((s for s in t.memory.stores.inventory() if s.name in names), key=lambda s: s.name or "")
     if t.json:
         t.say([{"space": s.name, "bytes": s.nbytes, "path": s.where} for s in found])
         return
     if not found:
-        t.note(f'no memories under {t.memory.root} yet: try mnemos add "..."')
+        t.note(f'there are no spaces under {t.memory.root} yet: try mnemos add "..."')
         return
     table = columns("space", "size", "file")
     for s in found:
@@ -94,7 +96,7 @@ def spaces(
 def stats(
     t: Terminal,
 ) -> None:
-    """Show how much is in a space, since when, and how large it is."""
+    """Show the counts, the time range and the size of a space."""
     numbers = t.space().stats()
     if t.json:
         t.say(numbers)

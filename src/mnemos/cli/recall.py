@@ -1,4 +1,4 @@
-"""Commands that ask the memory: search, context."""
+"""Commands that search: search, context."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnemos.cube import Hit
 from mnemos.space import SearchMethod
 from mnemos.text.recall.filters import Filters
 
-Question = Annotated[str, typer.Argument(help="What you want to know, in your own words.")]
+Question = Annotated[str, typer.Argument(help="The question, in your own words.")]
 
 
 @command(filters=True)
@@ -31,7 +31,7 @@ def search(
     why: Annotated[bool, typer.Option("--why", help="Show what each signal added to the score.")] = False,
     **filters: Unpack[Filters],
 ) -> None:
-    """Find what answers a question, best first."""
+    """Find the cubes that answer a question, best first."""
     hits = t.space().search(query, k, asked_at=asked_at, method=method, **filters)
     if t.json:
         t.say([_as_data(hit) for hit in hits])
@@ -45,7 +45,7 @@ def search(
 def context(
     t: Terminal,
     question: Question,
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="The budget of the block, in tokens.")] = 800,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="The most tokens that the block may have.")] = 800,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many hits to choose from.")] = 40,
     *,
     asked_at: AskedAt = None,
@@ -66,10 +66,10 @@ def _as_data(hit: Hit) -> dict[str, Any]:
 
 
 def _nothing(t: Terminal, filtered: bool, also: str = "") -> None:
-    """Say why there may be nothing, and what to do."""
+    """Print why nothing may have been found, and what to do."""
     if t.space().count() == 0:
-        t.note(f'nothing is remembered in this space yet: try mnemos add "..." -s {t.space().name}')
+        t.note(f'this space is empty: try mnemos add "..." -s {t.space().name}')
     elif filtered:
-        t.note(f"nothing found that passes the filters: leave one out, or see `mnemos list`{also}")
+        t.note(f"nothing matches the filters: leave one out, or see `mnemos list`{also}")
     else:
-        t.note(f"nothing found: ask in other words, or see what is there with `mnemos list`{also}")
+        t.note(f"nothing found: use other words, or list all cubes with `mnemos list`{also}")

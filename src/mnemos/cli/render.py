@@ -1,4 +1,4 @@
-"""How cubes and hits look on a terminal. Stored text is never parsed as markup."""
+"""Print cubes and hits on a terminal. Stored text is never parsed as markup."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _WORD = re.compile(r"\w+")
 
 
 def when(moment: datetime) -> str:
-    """Return a time as people write it: Fri 7 Feb 2025 19:04 (in the offset it was given)."""
+    """Return a time as text: Fri 7 Feb 2025 19:04, in its own offset."""
     return f"{moment:%a} {moment.day} {moment:%b %Y %H:%M}"
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in human units: 512 B, 1.5 kB, 23 MB."""
+    """Return a number of bytes as text: 512 B, 1.5 kB, 23 MB."""
     units = ("B", "kB", "MB", "GB", "TB")
     step = max(i for i in range(len(units)) if i == 0 or count >= 1000**i)
     return f"{count / 1000**step:.3g} {units[step]}"
 
 
 def header(cube: MemCube) -> Text:
-    """Return the line above a text: when, who, in which session, and the id."""
+    """Return the line above a text: time, speaker, session and id."""
     from rich.text import Text
 
     line = Text(when(cube.at), "cyan")
@@ -47,7 +47,7 @@ def header(cube: MemCube) -> Text:
 
 
 def highlight(text: Text, query: str) -> Text:
-    """Mark the words of `text` that are, or share the stem of, a word of the query."""
+    """Highlight the words of `text` that have the stem of a word of the query."""
     from mnemos.index.terms import stop_terms, terms
 
     wanted = set(terms(query)) - stop_terms() or set(terms(query))
@@ -69,7 +69,7 @@ def _span(match: re.Match[str], part: str) -> tuple[int, int]:
 
 
 def bars(why: Mapping[str, float]) -> Table:
-    """Return one line a signal: its name, a bar, and what it added to the score; the largest first."""
+    """Return a table with a line per signal: name, bar and share of the score; the largest first."""
     from rich.table import Table
     from rich.text import Text
 
@@ -83,7 +83,7 @@ def bars(why: Mapping[str, float]) -> Table:
 
 
 def show_card(out: Console, title: Text, body: Text, extra: RenderableType | None = None) -> None:
-    """Print a title and below it, indented, a text: wrapped on a terminal, unbroken lines elsewhere."""
+    """Print a title and an indented text below it: wrapped on a terminal, unbroken lines elsewhere."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -98,7 +98,7 @@ def show_card(out: Console, title: Text, body: Text, extra: RenderableType | Non
 
 
 def show_hits(out: Console, hits: Iterable[Hit], query: str, *, why: bool = False) -> None:
-    """Print hits as cards, best first, the words of the query marked, with the reasons if asked for."""
+    """Print hits as cards, best first, with the words of the query highlighted; with `why` their signals too."""
     from rich.text import Text
 
     for rank, hit in enumerate(hits, 1):
@@ -115,7 +115,7 @@ def show_cubes(out: Console, cubes: Iterable[MemCube]) -> None:
 
 
 def facts(rows: Mapping[str, object]) -> Table:
-    """Return names and values in two columns, without those that are None or empty."""
+    """Return a table of names and values, without values that are None or empty."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -128,7 +128,7 @@ def facts(rows: Mapping[str, object]) -> Table:
 
 
 def columns(*heads: str) -> Table:
-    """Return an empty table with these heads, without vertical lines."""
+    """Return an empty table with these column heads, without vertical lines."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""What every command has in hand: the memory it works on, and how it speaks to a person or to a program."""
+"""The terminal of a command: its settings, the memory it works on, and output for people or programs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mnemos.system import Mnemos
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDE = 200  # columns where the output is not a terminal and COLUMNS does not say
-INTERRUPTED = "interrupted: what was committed before stays, nothing is half-done."
+WIDE = 200  # columns if the output is not a terminal and COLUMNS is not set
+INTERRUPTED = "interrupted: work that was committed is kept, and nothing is half-done."
 
 
 def to_json(data: object) -> str:
@@ -51,7 +51,7 @@ def console(file: Any) -> Console:
 
 
 class Terminal:
-    """The settings of one command, its memory (opened when asked for) and its two consoles."""
+    """The settings of a command, its memory (opened on first use) and its two consoles."""
 
     def __init__(self, given: CliSettings, command: str) -> None:
         self.given = given
@@ -61,7 +61,7 @@ class Terminal:
 
     @cached_property
     def settings(self) -> CliSettings:
-        """What is in force. The file of settings is read for commands that need it only."""
+        """The settings in effect. The file of settings is read only for commands that need it."""
         return self.given.in_force()
 
     @cached_property
@@ -75,11 +75,11 @@ class Terminal:
         return console(sys.stderr)
 
     def say(self, data: object) -> None:
-        """Print the one JSON document of a command."""
+        """Print the JSON document of a command."""
         print(to_json(data))
 
     def note(self, text: str, style: str = "dim") -> None:
-        """Print a line for the person, on stderr; nothing with --json."""
+        """Print a line on stderr; nothing with --json."""
         if not self.json:
             self.err.print(one_line(text), style=style, soft_wrap=True)
 
@@ -91,20 +91,19 @@ class Terminal:
         return self._memory
 
     def space(self, *, create: bool = False) -> Space:
-        """Return the chosen space; raises NotFound for one that does not exist, unless it may be made."""
+        """Return the chosen space. Raises NotFound if it does not exist, unless `create` is set."""
         name = self.settings.space or "default"
         if not create and name not in self.memory:
             near = difflib.get_close_matches(name, self.memory.spaces(), n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f'`mnemos add "..." --space {name}` makes it.'
+            hint = f"did you mean {', '.join(near)}?" if near else f'`mnemos add "..." --space {name}` creates it.'
             raise NotFound(
-                f"there is no space {name!r} under {self.memory.root} yet: {hint} "
-                "`mnemos spaces` lists those there are."
+                f"there is no space {name!r} under {self.memory.root} yet: {hint} `mnemos spaces` lists all."
             )
         return self.memory.space(name)
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Give a function that takes the number of items done since the last call, shown as a bar on stderr."""
+        """Yield a function that takes the number of items done since its last call, and shows a bar on stderr."""
         if self.json or not self.err.is_terminal:
             yield lambda done: None
             return

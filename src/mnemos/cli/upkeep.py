@@ -1,4 +1,4 @@
-"""Commands on a space as a whole: import, export, reindex, doctor."""
+"""Commands on whole spaces: import, export, backup, restore, reindex, doctor."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def import_(
     t: Terminal,
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
     format: Annotated[
-        str | None, typer.Option("--format", help="What it is, if it cannot be told from the content.")
+        str | None, typer.Option("--format", help="The format, if it cannot be recognised from the content.")
     ] = None,
     restore_erased: Annotated[
-        bool, typer.Option("--restore-erased", help="Bring back what was erased from this space too.")
+        bool, typer.Option("--restore-erased", help="Also import cubes that were erased from this space.")
     ] = False,
 ) -> None:
-    """Take in chats, account exports, notes, or an archive of our own. Doing it twice changes nothing."""
+    """Import chats, account exports, notes, or an archive of Mnemos. Importing again changes nothing."""
     from mnemos.transfer import import_path
 
     here = t.space(create=True)
@@ -38,7 +38,7 @@ def import_(
         t.say(asdict(report))
         return
     t.out.print(
-        f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already there",
+        f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already stored",
         style="bold",
     )
     for problem in report.problems[:SHOWN]:
@@ -73,13 +73,11 @@ def export(
 def backup(
     t: Terminal,
     path: Annotated[Path, typer.Argument(help="The file to write, or a folder (with --all: a folder).")],
-    every: Annotated[
-        bool, typer.Option("--all", help="Every space under the root, each to a file of its own.")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every space under the root, each to its own file.")] = False,
 ) -> None:
-    """Copy a space whole, while it is in use. `mnemos restore` puts it back."""
+    """Copy a whole space, also while it is in use. `mnemos restore` restores it."""
     if every and not path.is_dir():
-        raise InvalidInput(f"{path} is not a folder: --all writes one file a space.")
+        raise InvalidInput(f"{path} is not a folder: --all writes one file per space.")
     names = t.memory.spaces() if every else [t.space().name]
     written = {name: str(t.memory.backup(name, path)) for name in names}
     if t.json:
@@ -94,21 +92,21 @@ def restore(
     t: Terminal,
     path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote.")],
     name: Annotated[str | None, typer.Option("--as", help="Restore it under this name.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the space that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing space of this name.")] = False,
 ) -> None:
-    """Put a backup of a space back, after checking it."""
+    """Restore a space from a backup, after checking the backup."""
     here = t.memory.restore(path, name=name, replace=replace)
     if t.json:
         t.say({"space": here.name, "cubes": here.count()})
     else:
-        t.out.print(styled(f"{here.name} is back, with {here.count():,} cubes"), soft_wrap=True)
+        t.out.print(styled(f"{here.name} is restored, with {here.count():,} cubes"), soft_wrap=True)
 
 
 @command()
 def reindex(
     t: Terminal,
 ) -> None:
-    """Compute the vectors that the current embedder has not made; may be stopped and started again."""
+    """Compute the vectors that are missing under the current embedder. It can be stopped and started again."""
     here = t.space()
     with t.progress(f"reindexing {here.name}", _without_vector(here.stats())) as step:
         done = here.reindex(step)
@@ -116,7 +114,7 @@ def reindex(
         t.say({"space": here.name, "computed": done})
     else:
         t.out.print(
-            styled(f"{done:,} vectors computed in {here.name}" if done else "nothing to do: all vectors are there")
+            styled(f"{done:,} vectors computed in {here.name}" if done else "nothing to do: no vector is missing")
         )
 
 
@@ -128,14 +126,14 @@ def doctor(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Check every file under the root, not one space.")] = False,
 ) -> None:
-    """Check a space's file, its words and its vectors. Exit code 1 when something is wrong."""
+    """Check a space's file, its words and its vectors. Exit code 1 if anything is wrong."""
     reports = _every(t, repair) if every else [_check(t, None, repair)]
     if t.json:
         data = [{**asdict(report), "healthy": report.healthy} for report in reports]
         t.say(data if every else data[0])
     else:
         for report in reports:
-            _tell(t, report)
+            _print(t, report)
     if not all(report.healthy for report in reports):
         raise typer.Exit(1)
 
@@ -150,7 +148,7 @@ def _every(t: Terminal, repair: bool) -> list[Checkup]:
 
 
 def _check(t: Terminal, name: str | None, repair: bool) -> Checkup:
-    """Return what is wrong with a space, also when its file is too damaged to be opened."""
+    """Return the problems of a space, also if its file is too damaged to be opened."""
     try:
         here = t.space() if name is None else t.memory.space(name)
         with t.progress(f"checking {here.name}", here.stats()["versions"]) as step:
@@ -159,7 +157,7 @@ def _check(t: Terminal, name: str | None, repair: bool) -> Checkup:
         return Checkup(name or t.settings.space or "default", problems=[str(error)])
 
 
-def _tell(t: Terminal, report: Checkup) -> None:
+def _print(t: Terminal, report: Checkup) -> None:
     state = "healthy" if report.healthy else "NOT healthy"
     title = styled(f"{report.space}: {report.cubes:,} cubes read, {state}", "green" if report.healthy else "bold red")
     t.out.print(title, soft_wrap=True)
@@ -168,11 +166,11 @@ def _tell(t: Terminal, report: Checkup) -> None:
     for remedy in report.repaired:
         t.out.print(styled(f"  repaired: {remedy}", "green"), soft_wrap=True)
     if not report.healthy and not report.repaired and report.cubes:
-        t.note(f"mnemos doctor --repair -s {report.space} mends words, dates and vectors; texts are never changed")
+        t.note(f"mnemos doctor --repair -s {report.space} repairs words, dates and vectors; texts are never changed")
 
 
 def _without_vector(stats: dict[str, Any]) -> int | None:
-    """Return about how many cubes have no vector of the current model; None when that cannot be told."""
+    """Estimate how many cubes have no vector of the current model; None if that is unknown."""
     model = stats["embedder"]
     if not isinstance(model, dict):
         return None

@@ -1,4 +1,4 @@
-"""Commands that change what is remembered: add, update, delete."""
+"""Commands that change cubes: add, update, delete."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mnemos.cli.terminal import Terminal
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 
-SaidBy = Annotated[str | None, typer.Option("--speaker", help="Who says it.")]
-InSession = Annotated[str | None, typer.Option("--session", help="The conversation that it belongs to.")]
+SaidBy = Annotated[str | None, typer.Option("--speaker", help="Who said it.")]
+InSession = Annotated[str | None, typer.Option("--session", help="The session it belongs to.")]
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="When it happened; relative dates in the text count from it."),
+    typer.Option("--at", metavar="TIME", help="When it happened; relative dates in the text are resolved against it."),
 ]
 AsRole = Annotated[str | None, typer.Option("--role", help="The role of the speaker, such as user or assistant.")]
 FromSource = Annotated[str | None, typer.Option("--source", help="Where it comes from, such as a file or a URL.")]
@@ -27,7 +27,7 @@ OfKind = Annotated[str | None, typer.Option("--kind", help="What it is, such as 
 Meta = Annotated[
     list[str] | None,
     typer.Option(
-        "--meta", "-m", metavar="KEY=VALUE", help='Metadata, may be repeated; 5, true or "05" are read as JSON.'
+        "--meta", "-m", metavar="KEY=VALUE", help='Metadata; may be repeated. 5, true and "05" are read as JSON.'
     ),
 ]
 
@@ -35,7 +35,7 @@ Meta = Annotated[
 @command()
 def add(
     t: Terminal,
-    text: Annotated[str | None, typer.Argument(help="What to remember; - or nothing reads standard input.")] = None,
+    text: Annotated[str | None, typer.Argument(help="The text; - or no text reads standard input.")] = None,
     speaker: SaidBy = None,
     session: InSession = None,
     at: At = None,
@@ -43,14 +43,14 @@ def add(
     source: FromSource = None,
     kind: OfKind = None,
     meta: Meta = None,
-    id: Annotated[str | None, typer.Option("--id", help="An id of your own; adding it twice changes nothing.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Your own id; adding it again changes nothing.")] = None,
 ) -> None:
-    """Remember a text. It is on the disk when the command returns."""
+    """Store a text. It is on disk when the command returns."""
     metadata = pairs(meta, "--meta")
     given = {"speaker": speaker, "session": session, "at": at, "role": role, "source": source, "id": id}
     content = _standard_input() if text in (None, "-") else text
     cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
-    _tell(t, cube, "remembered")
+    _report(t, cube, "stored")
 
 
 @command()
@@ -66,9 +66,11 @@ def update(
     kind: OfKind = None,
     meta: Meta = None,
     valid_from: Annotated[
-        str | None, typer.Option("--valid-from", metavar="TIME", help="From when it is true.")
+        str | None, typer.Option("--valid-from", metavar="TIME", help="When it begins to be true.")
     ] = None,
-    valid_to: Annotated[str | None, typer.Option("--valid-to", metavar="TIME", help="Until when it is true.")] = None,
+    valid_to: Annotated[
+        str | None, typer.Option("--valid-to", metavar="TIME", help="When it stops being true.")
+    ] = None,
 ) -> None:
     """Write the next version of a cube; `mnemos history` keeps the earlier ones."""
     metadata = pairs(meta, "--meta")
@@ -80,16 +82,16 @@ def update(
     here = t.space()
     if metadata:
         changes["metadata"] = {**here.get(id).metadata, **metadata}
-    _tell(t, here.update(id, **changes), "updated")
+    _report(t, here.update(id, **changes), "updated")
 
 
 @command()
 def delete(
     t: Terminal,
     id: CubeId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a cube for good: all its versions, and what was derived from it."""
+    """Erase a cube: all its versions and everything derived from it."""
     here = t.space()
     cube = here.get(id)
     if not yes:
@@ -98,13 +100,13 @@ def delete(
     if t.json:
         t.say({"removed": removed})
     else:
-        derived = f" and {len(removed) - 1} derived from it" if len(removed) > 1 else ""
-        t.out.print(styled(f"removed {id}{derived}, for good"))
+        derived = f" and {len(removed) - 1} cubes derived from it" if len(removed) > 1 else ""
+        t.out.print(styled(f"erased {id}{derived}"))
 
 
 def _standard_input() -> str:
     if sys.stdin.isatty():
-        raise InvalidInput('there is no text. Give it as an argument, mnemos add "...", or on standard input.')
+        raise InvalidInput('there is no text. Pass it as an argument, mnemos add "...", or on standard input.')
     try:
         return sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -114,22 +116,22 @@ def _standard_input() -> str:
 
 
 def _confirm(t: Terminal, cube: MemCube) -> None:
-    """Show what would go, and ask; anything but yes ends the command with nothing removed."""
+    """Show the cube and ask for confirmation; without it the command ends and nothing is erased."""
     if t.json:
-        raise InvalidInput("delete cannot ask with --json: add --yes. Nothing was removed.")
+        raise InvalidInput("delete cannot ask for confirmation with --json: add --yes. Nothing was erased.")
     show_card(t.err, header(cube), styled(cube.text.strip()))
     try:
-        agreed = typer.confirm("Remove this for good, with all its versions?", err=True)
+        agreed = typer.confirm("Erase this cube with all its versions?", err=True)
     except typer.Abort as error:
         raise InvalidInput(
-            "nobody answered, so nothing was removed. Add --yes to delete without being asked."
+            "there was no answer, so nothing was erased. Add --yes to erase without confirmation."
         ) from error
     if not agreed:
-        t.note("nothing was removed")
+        t.note("nothing was erased")
         raise typer.Exit(1)
 
 
-def _tell(t: Terminal, cube: MemCube, done: str) -> None:
+def _report(t: Terminal, cube: MemCube, done: str) -> None:
     if t.json:
         t.say(cube.to_dict())
     else:

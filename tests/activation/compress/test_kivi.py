@@ -109,7 +109,7 @@ def test_a_copy_and_a_crop_leave_what_was_there(make_llama, long_ids, read_in):
         cache.crop(-9)
 
 
-def test_letting_go_while_generating_is_refused(make_llama, long_ids, read_in):
+def test_evicting_while_generating_is_refused(make_llama, long_ids, read_in):
     with pytest.raises(InvalidInput, match="decode"):
         read_in(make_llama(layers=2), CacheMethod(KeyDiff(), decode=10, store=Kivi(2, residual=0)), long_ids, (40, 1))
 
@@ -117,7 +117,7 @@ def test_letting_go_while_generating_is_refused(make_llama, long_ids, read_in):
 @pytest.mark.parametrize("given", [
     {"bits": 3}, {"value_bits": 5}, {"group": 0}, {"residual": -1}, {"keys": "head"},
 ])  # fmt: skip
-def test_layouts_that_mean_nothing_are_refused(given):
+def test_invalid_layouts_are_refused(given):
     with pytest.raises(InvalidInput):
         Kivi(**given)
     with pytest.raises(InvalidInput, match="evict"):

@@ -1,4 +1,4 @@
-"""MiKV: who is precise, what the others become, and what that does to answers."""
+"""MiKV: which entries are precise, what the others become, and what that does to answers."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ class Shuffled:
 
 
 @pytest.mark.parametrize("score", [H2O(), Shuffled()])
-def test_while_generating_the_precise_are_as_many_as_the_budget_and_none_comes_back(
-    make_llama, long_ids, read_in, score
-):
+def test_while_generating_the_budget_stays_precise_and_none_is_promoted_again(make_llama, long_ids, read_in, score):
     model = make_llama(layers=2)
     method = CacheMethod(score, prompt=10, decode=10, recent=0.5, on_evict=Demote(), store=MiKV(2))
     before, now = (held(read_in(model, method, long_ids, sizes)[0], 1) for sizes in (SPLIT[:1], SPLIT))
@@ -98,7 +96,7 @@ def test_eight_bits_for_all_answer_as_the_full_cache_does_with_beams(make_llama,
         assert torch.equal(model.generate(long_ids, past_key_values=MemoryCache(model, method), **more), expected)
 
 
-def test_a_crop_lets_the_newest_go(make_llama, long_ids, read_in):
+def test_a_crop_removes_the_newest(make_llama, long_ids, read_in):
     model = make_llama(layers=2)
     cache, _ = read_in(model, CacheMethod(KeyDiff(), prompt=0.3, on_evict=Demote(), store=MiKV(2)), long_ids, (40,))
     other, before = cache.copy(), held(cache, 0)
@@ -108,7 +106,7 @@ def test_a_crop_lets_the_newest_go(make_llama, long_ids, read_in):
     assert torch.equal(held(other, 0).keys, before.keys)
 
 
-def test_actions_that_drop_are_refused(make_llama, long_ids, read_in):
+def test_eviction_actions_that_drop_are_refused(make_llama, long_ids, read_in):
     with pytest.raises(InvalidInput, match="Demote"):
         read_in(make_llama(layers=2), CacheMethod(H2O(), decode=10, store=MiKV(2)), long_ids, (40, 1))
     with pytest.raises(InvalidInput, match="bits"):

@@ -1,4 +1,4 @@
-"""ThinK: which channels stay, that the others are gone, and what that does to answers."""
+"""ThinK: which channels are kept, that the others are freed, and what that does to answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def queries(model, long_ids):
     return found
 
 
-def test_channels_stay_by_the_norm_of_their_part_of_the_logits(make_llama, long_ids, read_in):
+def test_channels_are_kept_by_the_norm_of_their_part_of_the_logits(make_llama, long_ids, read_in):
     model = make_llama(layers=2)
     full, _ = read_in(model, CacheMethod(), long_ids, (48,))
     cache, _ = read_in(model, CacheMethod(store=ThinK(0.4, window=8, residual=0)), long_ids, (48,))
@@ -51,7 +51,7 @@ def test_channels_stay_by_the_norm_of_their_part_of_the_logits(make_llama, long_
         assert torch.equal(one.values, whole.values)
 
 
-def test_the_newest_keys_are_whole_and_go_over_in_groups(make_llama, long_ids, read_in):
+def test_the_newest_keys_are_whole_and_packed_in_groups(make_llama, long_ids, read_in):
     model = make_llama(layers=2)
     full, _ = read_in(model, CacheMethod(), long_ids, SPLIT)
     cache, _ = read_in(model, CacheMethod(store=ThinK(0.5, residual=8, group=4)), long_ids, SPLIT)
@@ -62,7 +62,7 @@ def test_the_newest_keys_are_whole_and_go_over_in_groups(make_llama, long_ids, r
 
 
 @pytest.mark.parametrize("bits", [None, 4])
-def test_what_goes_is_freed_and_bytes_are_those_of_the_tensors(make_llama, long_ids, read_in, tensors, bits):
+def test_pruned_channels_are_freed_and_bytes_are_those_of_the_tensors(make_llama, long_ids, read_in, tensors, bits):
     model = make_llama(layers=2)
     full, _ = read_in(model, CacheMethod(), long_ids, (48,))
     cache, _ = read_in(model, CacheMethod(store=ThinK(0.5, residual=8, bits=bits)), long_ids, (48,))
@@ -85,7 +85,7 @@ def test_all_channels_and_beams_answer_as_the_full_cache_does(make_llama, long_i
         assert torch.equal(model.generate(long_ids, past_key_values=cache, **more), expected)
 
 
-def test_options_that_mean_nothing_are_refused():
+def test_invalid_options_are_refused():
     for given in ({"ratio": 1.0}, {"window": 0}, {"by": "value"}, {"bits": 3}):
         with pytest.raises(InvalidInput):
             ThinK(**given)

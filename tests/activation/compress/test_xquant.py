@@ -56,7 +56,7 @@ def test_with_as_many_key_heads_as_query_heads_it_is_half_the_bytes(make_llama, 
         assert store.nbytes == sum(map(tensors, (store.entries, store.newest, store.parts)))
 
 
-def test_inputs_are_rounded_per_token_and_go_through_the_weights_again(make_llama, long_ids, read_in):
+def test_inputs_are_rounded_per_token_and_projected_again(make_llama, long_ids, read_in):
     model = make_llama(4, 4, layers=2)
     x = inputs(model, long_ids)[0]
     cache, _ = read_in(model, CacheMethod(store=XQuant(4, group=16)), long_ids, (48,))

@@ -1,4 +1,4 @@
-"""KVMerger: which runs, round which pivots, with which weights, against loops."""
+"""KVMerger: runs, pivots and weights, against loops."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_padding_is_merged_with_padding_first(look, chosen):
     assert found.position_ids[0, :, 0].tolist() == [0, 0]
 
 
-def test_options_that_mean_nothing_are_refused():
+def test_invalid_options_are_refused():
     for given in ({"exempt": 0.5}, {"weigh": "all"}):
         with pytest.raises(InvalidInput):
             Runs(**given)

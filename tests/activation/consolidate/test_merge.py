@@ -53,7 +53,7 @@ def naive(entries, keep, score, near="key", weigh="similarity", tau=None, evict=
     {}, {"near": "position"}, {"near": "position", "weigh": "mean"}, {"evict": 0.5}, {"threshold": 0.6},
     {"threshold": 0.3, "evict": 0.4},
 ])  # fmt: skip
-def test_what_goes_is_in_its_nearest(look, chosen, options):
+def test_an_evicted_entry_is_folded_into_its_nearest(look, chosen, options):
     view, (keep, score) = look(), chosen()
     found = Merge(**options)(view, keep, score)
     tau = options.pop("threshold", None)
@@ -63,7 +63,7 @@ def test_what_goes_is_in_its_nearest(look, chosen, options):
     assert torch.equal(found.position_ids.long(), keep)
 
 
-def test_the_threshold_is_an_average_of_what_went_before(look, chosen):
+def test_the_threshold_is_an_average_over_earlier_evictions(look, chosen):
     view, (keep, score) = look(), chosen()
     merge = Merge(threshold="ema", beta=0.7)
     _, _, best = naive(view.entries, keep, score)
@@ -95,7 +95,7 @@ def test_padding_takes_no_part(look, chosen):
     assert torch.allclose(found.keys[1], Merge()(whole, keep, score).keys[1], atol=1e-6)
 
 
-def test_the_others_are_those_that_do_not_stay(chosen):
+def test_others_are_the_entries_that_are_not_kept(chosen):
     keep, _ = chosen()
     for row, gone in zip(keep.flatten(0, 1), others(keep, 12).flatten(0, 1), strict=True):
         assert gone.tolist() == [i for i in range(12) if i not in row.tolist()]
@@ -104,16 +104,16 @@ def test_the_others_are_those_that_do_not_stay(chosen):
 def test_dense_layers_get_more_of_the_budget(look):
     flat, steep = look(queries=12), look(queries=12, seed=1)
     flat.query, steep.query = flat.query * 0, steep.query * 20
-    spread = Density()
-    needs = [spread.need(view, None) for view in (steep, flat)]
+    allocation = Density()
+    needs = [allocation.need(view, None) for view in (steep, flat)]
     for need, view in zip(needs, (steep, flat), strict=True):
         assert torch.allclose(need, view.attention_mass().var(-1).mean())
-    counts = [int(c) for c in spread.counts(needs, 6, 12)]
+    counts = [int(c) for c in allocation.counts(needs, 6, 12)]
     assert counts[1] > counts[0] >= 3
     assert sum(counts) == 12
 
 
-def test_the_score_of_ems_brings_all_and_the_last_to_one_size(look):
+def test_ems_brings_global_and_local_attention_to_one_scale(look):
     view = look()
     score = GlobalLocal(window=1)
     score.observe(view)
@@ -122,7 +122,7 @@ def test_the_score_of_ems_brings_all_and_the_last_to_one_size(look):
     assert torch.allclose(score(view), last + all_ * last.mean(2, keepdim=True) / all_.mean(2, keepdim=True), atol=1e-5)
 
 
-def test_elastic_averages_in_the_prompt_and_then_cuts_at_one_place(small_model):
+def test_elastic_averages_in_the_prompt_and_then_evicts_at_one_offset(small_model):
     ids = tasks.key_value(2, 40, 4, seed=5).context
     method = CacheMethod(Elastic(distance=3), prompt=10, decode=10, on_evict=Elastic.at_share(0.5).on_evict, sinks=1)
     dropping = CacheMethod(Elastic(distance=3), prompt=10, decode=10, on_evict=Drop(), sinks=1)
@@ -144,7 +144,7 @@ def test_elastic_averages_in_the_prompt_and_then_cuts_at_one_place(small_model):
             assert torch.equal(entries.values[:, :, :7], before.values[:, :, :7])
 
 
-def test_methods_that_mean_nothing_are_refused():
+def test_invalid_settings_are_refused():
     for given in ({"near": "token"}, {"weigh": "all"}, {"evict": 2.0}, {"beta": -1.0}):
         with pytest.raises(InvalidInput):
             Merge(**given)

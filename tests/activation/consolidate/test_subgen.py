@@ -140,7 +140,7 @@ def test_a_model_reads_and_generates_through_it(make_llama, long_ids):
         assert model.generate(ids, past_key_values=cache, **more).shape == (2, 56)
 
 
-def test_what_cannot_go_back_is_refused():
+def test_what_cannot_be_undone_is_refused():
     keys, values, _ = clustered(30)
     store = sketched(SubGen(recent=8), keys, values)
     with pytest.raises(InvalidInput, match="decode"):

@@ -1,4 +1,4 @@
-"""Attendre: what waiting queries see, against a loop; and what waiting and remembering use are good for."""
+"""Attendre: what waiting queries see, against a loop; and what waiting, and policies by use, gain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seeded():
 
 
 @pytest.mark.parametrize("delay", [0, 3, 4, 9])
-def test_a_query_sees_what_was_there_when_it_left(delay):
+def test_a_query_sees_what_the_memory_held_when_it_left(delay):
     layer = Attendre(8, memory=100, delay=delay, chunk=4)
     x = torch.randn(2, 14, 8)
     query, key, value = layer.project(x).chunk(3, -1)
@@ -30,7 +30,7 @@ def test_a_query_sees_what_was_there_when_it_left(delay):
         assert torch.allclose(out[:, i], layer.out(weights @ value[:, :until])[:, 0], atol=1e-5)
 
 
-def test_the_oldest_go_first_in_first_out():
+def test_fifo_evicts_the_oldest():
     layer, full = (Attendre(8, memory=m, chunk=4, policy="fifo") for m in (4, 100))
     full.load_state_dict(layer.state_dict())
     x = torch.randn(2, 12, 8)
@@ -48,7 +48,7 @@ def test_waiting_a_chunk_answers_what_is_only_told_later(trained_layer):
 
 
 @torch.no_grad()
-def test_use_decides_better_than_age(trained_layer):
+def test_use_is_a_better_policy_than_age(trained_layer):
     model = trained_layer("attendre-again", lambda: waiting.Reader(memory=99))
     model.layer.memory, found = 6, {}
     for policy in ("fifo", "lfa", "lra"):
@@ -58,6 +58,6 @@ def test_use_decides_better_than_age(trained_layer):
     assert min(found["lfa"], found["lra"]) > found["fifo"] + 0.3
 
 
-def test_a_policy_that_is_not_there_is_refused():
+def test_an_unknown_policy_is_refused():
     with pytest.raises(InvalidInput):
         Attendre(8, 4, policy="mru")

@@ -84,7 +84,7 @@ def test_zigzag_counts_the_fewest_keys_that_hold_the_mass(look, naive):
     assert [int(c) for c in counts] == [7, 13]
 
 
-def test_reach_is_attention_beyond_sinks_and_neighbours(look, naive):
+def test_coverage_is_attention_beyond_sinks_and_neighbours(look, naive):
     view = look()
     expected = torch.zeros(2)
     weights = naive(view)
@@ -98,7 +98,7 @@ def test_reach_is_attention_beyond_sinks_and_neighbours(look, naive):
     assert torch.allclose(Coverage().need(view, torch.empty(0)), expected, atol=1e-5)
 
 
-def test_reach_does_not_see_padding(look):
+def test_coverage_ignores_padding(look):
     view, short = look(), look()
     view.entries.valid = torch.ones(2, 2, 12, dtype=torch.bool)
     view.entries.valid[:, :, :4] = False
@@ -109,11 +109,13 @@ def test_reach_does_not_see_padding(look):
     assert torch.allclose(Coverage().need(view, torch.empty(0)), Coverage().need(short, torch.empty(0)), atol=1e-6)
 
 
-@pytest.mark.parametrize("spread", [Pyramid(), AdaKV(), ZigZag(), Coverage()])
-def test_a_shared_budget_is_held_to_the_byte(llama, ids, spread):
+@pytest.mark.parametrize("allocation", [Pyramid(), AdaKV(), ZigZag(), Coverage()])
+def test_a_shared_budget_is_held_to_the_byte(llama, ids, allocation):
     sharp = copy.deepcopy(llama)
     sharp.model.layers[1].self_attn.q_proj.weight.data *= 100  # so that layers differ
-    even, shared = (MemoryCache(sharp, CacheMethod(SnapKV(kernel=3), prompt=20, allocation=s)) for s in (None, spread))
+    even, shared = (
+        MemoryCache(sharp, CacheMethod(SnapKV(kernel=3), prompt=20, allocation=a)) for a in (None, allocation)
+    )
     for cache in (even, shared):
         read(sharp, ids, cache)
     assert shared.nbytes == even.nbytes
@@ -127,7 +129,7 @@ def test_a_shared_budget_is_held_to_the_byte(llama, ids, spread):
 
 
 @pytest.mark.parametrize("make", [lambda: Pyramid(beta=0), lambda: AdaKV(safeguard=2), lambda: ZigZag(mass=0)])
-def test_budgets_that_mean_nothing_are_refused(make):
+def test_invalid_budgets_are_refused(make):
     with pytest.raises(InvalidInput):
         make()
 

@@ -1,4 +1,4 @@
-"""CItruS: an instruction chooses, and does not stay."""
+"""CItruS: an instruction chooses which entries stay, and is removed again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from mnemos.activation import attached
 from mnemos.activation.forget.citrus import Citrus
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import ask
+from mnemos.bench.kv.answers import ask
 from mnemos.errors import InvalidInput
 
 
@@ -55,7 +55,7 @@ def test_an_instruction_keeps_its_answer(small_model, two):
     assert found["chunk"] < 0.5
 
 
-def test_what_means_nothing_is_refused(llama, ids):
+def test_invalid_settings_are_refused(llama, ids):
     for make in (lambda: Citrus(0), lambda: Citrus(4, two=True), lambda: Citrus(4).read(llama, ids[:, :0])):
         with pytest.raises(InvalidInput):
             make()

@@ -1,4 +1,4 @@
-"""Random, recent and StreamingLLM: what the others are compared with."""
+"""Random eviction, a sliding window and StreamingLLM: what the others are compared with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import get_preset
 
 
-def test_random_keeps_the_same_for_the_same_seed_and_other_tokens_in_other_layers_heads_and_rows(after, positions):
+def test_random_eviction_is_seeded_and_differs_by_layer_head_and_row(after, positions):
     one, again, other = (after(CacheMethod(RandomEviction(seed), prompt=10)) for seed in (0, 0, 1))
     assert torch.equal(positions(one), positions(again))
     assert not torch.equal(positions(one), positions(other))
@@ -21,7 +21,7 @@ def test_random_keeps_the_same_for_the_same_seed_and_other_tokens_in_other_layer
     assert len({tuple(row) for row in rows}) == len(rows)
 
 
-def test_random_under_a_steady_budget_keeps_what_one_cut_at_the_end_would(after, positions):
+def test_random_eviction_under_a_steady_budget_equals_one_cut_at_the_end(after, positions):
     """Else the old would go first, and the control would be a window."""
     steady = after(CacheMethod(RandomEviction(), prompt=10, decode=10), (20, *[1] * 20))
     assert torch.equal(positions(steady), positions(after(CacheMethod(RandomEviction(), prompt=10))))
@@ -32,7 +32,7 @@ def test_random_is_spread_over_the_text(look):
     assert 0.4 < first < 0.6
 
 
-def test_recent_keeps_the_last_share_of_what_was_seen(after, positions):
+def test_a_sliding_window_keeps_the_last_share_of_the_tokens_read(after, positions):
     cache = after(get_preset("sliding-window").at_share(0.25), (20, *[1] * 20))
     assert positions(cache).tolist() == [[[*range(30, 40)]] * 2] * 2
 

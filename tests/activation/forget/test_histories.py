@@ -111,7 +111,7 @@ def test_a_question_just_read_keeps_its_answer(small_model, answered, name):
     assert found[name] > max(found["random-eviction"], found["sliding-window"])
 
 
-def test_heavy_hitters_are_what_to_keep_and_not_what_to_drop(small_model, answered):
+def test_keeping_heavy_hitters_answers_more_than_evicting_them(small_model, answered):
     class Light(H2O):
         def __call__(self, view):
             return -super().__call__(view)
@@ -124,6 +124,6 @@ def test_heavy_hitters_are_what_to_keep_and_not_what_to_drop(small_model, answer
 
 
 @pytest.mark.parametrize("make", [lambda: Scissorhands(window=0), lambda: Lra(2.0), lambda: LazyEviction(-1.0)])
-def test_settings_that_mean_nothing_are_refused(make):
+def test_invalid_settings_are_refused(make):
     with pytest.raises(InvalidInput):
         make()

@@ -25,7 +25,7 @@ def test_keydiff_is_the_cosine_to_the_mean_of_normalised_keys(look):
                 assert abs(float(score[row, head, i]) + float(k @ mean / (k.norm() * mean.norm()))) < 1e-5
 
 
-def test_padding_has_no_part_in_the_mean(look):
+def test_padding_is_not_in_the_mean(look):
     view, short = look(), look()
     view.entries.valid = torch.ones(2, 2, 12, dtype=torch.bool)
     view.entries.valid[:, :, :5] = False

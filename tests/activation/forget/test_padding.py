@@ -1,4 +1,4 @@
-"""A padded row loses what the row alone would lose."""
+"""A padded row keeps the entries that the row alone would keep."""
 
 from __future__ import annotations
 

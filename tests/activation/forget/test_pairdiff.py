@@ -11,7 +11,7 @@ from mnemos.activation import MemoryCache, attached
 from mnemos.activation.forget.pairdiff import PairDiff
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import accuracy_in_turn
+from mnemos.bench.kv.answers import accuracy_in_turn
 
 
 def test_both_sides_count_in_standard_deviations(look):
@@ -27,7 +27,7 @@ def test_both_sides_count_in_standard_deviations(look):
             assert torch.allclose(score[row, head], torch.minimum(*sides), atol=1e-4)
 
 
-def test_padding_has_no_part_in_it(look):
+def test_padding_is_ignored(look):
     view, short = look(), look()
     view.entries.valid = torch.ones(2, 2, 12, dtype=torch.bool)
     view.entries.valid[:, :, :5] = False

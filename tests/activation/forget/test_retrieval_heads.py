@@ -1,4 +1,4 @@
-"""Retrieval heads and CompressKV: what is found of heads, and what it is used for."""
+"""Retrieval heads and CompressKV: the scores of heads, and what they are used for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnemos.activation.forget.retrieval_heads import RetrievalHeads, retrieval_s
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import CacheMethod
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import accuracy
+from mnemos.bench.kv.answers import accuracy
 from mnemos.errors import InvalidInput
 
 
@@ -56,7 +56,7 @@ def test_heads_that_copy_are_in_one_layer_and_recall_dies_without_them(small_mod
     assert accuracy(small_model, task) == 1.0  # the model is as it was
 
 
-def test_the_budget_goes_to_the_heads_that_retrieve(small_model, answered, asked):
+def test_the_heads_that_retrieve_get_the_budget(small_model, answered, asked):
     scores = retrieval_scores(small_model, *asked[:4])
     task = tasks.key_value(20, 64, 8, 4)
     even = answered(small_model, CacheMethod(KeyDiff(), prompt=0.125), task)
@@ -64,9 +64,9 @@ def test_the_budget_goes_to_the_heads_that_retrieve(small_model, answered, asked
         small_model, CacheMethod(KeyDiff(), prompt=0.125, allocation=RetrievalHeads(scores, least=1)), task
     )
     assert given > even + 0.1
-    spread = RetrievalHeads(torch.tensor([[0.0, 1.0], [0.05, 0.5]]), least=2)
-    needs = [spread.need(type("V", (), {"layer": i, "layers": 2}), None) for i in range(2)]
-    assert torch.stack(spread.counts(needs, 8, 99)).tolist() == [[2, 18], [2, 10]]
+    allocation = RetrievalHeads(torch.tensor([[0.0, 1.0], [0.05, 0.5]]), least=2)
+    needs = [allocation.need(type("V", (), {"layer": i, "layers": 2}), None) for i in range(2)]
+    assert torch.stack(allocation.counts(needs, 8, 99)).tolist() == [[2, 18], [2, 10]]
 
 
 def test_top_heads_are_those_of_each_layer():
@@ -84,7 +84,7 @@ def test_compresskv_lets_the_chosen_heads_vote(look, naive):
     assert torch.equal(score[:, 0], score[:, 1])
 
 
-def test_the_error_of_a_layer_is_what_attention_over_the_rest_would_differ(llama, ids):
+def test_the_error_of_a_layer_is_the_difference_of_attention_over_what_is_kept(llama, ids):
     method = CacheMethod(KeyDiff())
     errors = layer_errors(llama, method, ids[:, :30], ids[:, 30:], 0.5)
     view = attention_probe(llama, ids[:, :30], ids[:, 30:])[1]

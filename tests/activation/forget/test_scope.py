@@ -1,4 +1,4 @@
-"""SCOPE: the prompt's part is frozen, the generated part has schedules of its own."""
+"""SCOPE: the prompt's part is frozen, and the generated part has its own schedules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnemos.activation.forget.scope import Scope, scope
 from mnemos.activation.forget.tova import Tova
 from mnemos.activation.method import CacheMethod
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import ask
+from mnemos.bench.kv.answers import ask
 from mnemos.errors import InvalidInput
 
 

@@ -11,7 +11,7 @@ from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.forget.sirllm import SirLLM
 from mnemos.activation.presets import get_preset
 from mnemos.bench.kv import tasks
-from mnemos.bench.kv.baseline import ask
+from mnemos.bench.kv.answers import ask
 from mnemos.errors import InvalidInput
 
 

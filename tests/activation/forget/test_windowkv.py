@@ -1,4 +1,4 @@
-"""WindowKV: windows stay or go whole, and layers of a group hold the same."""
+"""WindowKV: windows are kept or evicted whole, and layers of a group hold the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_window_has_the_mean_of_its_better_half_or_of_all(look, naive, task):
             assert torch.allclose(score[row, first : min(first + 4, 69)], torch.tensor(expected), atol=1e-5)
 
 
-def test_what_is_kept_is_whole_windows_and_the_last_token(after):
+def test_whole_windows_and_the_last_token_are_kept(after):
     cache = after(CacheMethod(WindowKV(size=4, suffix=1), prompt=13))
     kept = cache.layers[0].groups[0].store.entries.positions()[0, 0].tolist()
     assert kept[-1] == 39
@@ -56,6 +56,6 @@ def test_facts_of_several_tokens_stay_whole(small_model, answered):
     assert found["windowkv"] > found["sliding-window"]
 
 
-def test_a_task_that_is_not_there_is_refused():
+def test_an_unknown_task_is_refused():
     with pytest.raises(InvalidInput):
         WindowKV(task="sum")

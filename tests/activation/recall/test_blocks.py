@@ -1,4 +1,4 @@
-"""A past in blocks: exact while it fits or all is fetched, right about what it fetches, where to, and what that costs."""
+"""A past in blocks: exact while it fits or all is fetched; which blocks are fetched, where they stand, what that costs."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_slow_tier_on_disk_is_the_one_in_ram_and_its_files_go_with_it(model, i
 
 
 @torch.no_grad()
-def test_a_copy_is_left_alone(model, ids):
+def test_a_copy_is_independent(model, ids):
     _, cache = last(model, ids, SOME)
     twin = cache.copy()
     with attached(model):
@@ -193,7 +193,7 @@ def fetch(fast: FastTier, slow: SlowTier, *blocks: int) -> list[float]:
     return found[0, 0, :, 0, 0].tolist()
 
 
-def test_the_block_not_asked_for_the_longest_leaves_first():
+def test_lru_evicts_the_block_unused_longest():
     fast, slow = FastTier(room=2), filled()
     for block in (0, 1, 0, 2):
         assert fetch(fast, slow, block) == [2.0 * block]
@@ -201,17 +201,17 @@ def test_the_block_not_asked_for_the_longest_leaves_first():
     assert (fast.hits, fast.loads) == (1, 3)
 
 
-def test_the_block_with_the_least_fading_attention_leaves_first():
+def test_score_evicts_the_block_with_the_least_decaying_attention():
     fast, slow = FastTier(room=2, eviction="score", decay=0.5), filled()
     for block, got in ((0, 1.0), (1, 0.1)):
         fetch(fast, slow, block)
         fast.attended([[[block]]], torch.tensor([[[got]]]))
     fetch(fast, slow, 2)
-    assert set(fast.where[0][0]) == {0, 2}  # under the other policy block 0 had gone
+    assert set(fast.where[0][0]) == {0, 2}  # by "lru" block 0 would have been evicted
     assert fast.worth[0][0] == {0: 0.5, 2: 0.0}
 
 
-def test_a_block_asked_for_now_never_makes_room_for_another():
+def test_a_block_wanted_now_is_never_evicted_for_another():
     fast, slow = FastTier(room=2), filled()
     fetch(fast, slow, 0, 1)
     assert fetch(fast, slow, 3, 1) == [6.0, 2.0]

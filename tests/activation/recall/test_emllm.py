@@ -1,4 +1,4 @@
-"""EM-LLM: events begin where the text surprised, part the keys' graph well, and come with their neighbours."""
+"""EM-LLM: events begin where the text surprised, split the keys' graph well, and come with their neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EpiCache: one cache for each episode, never larger than its budget and a block, that holds what the episode asks for."""
+"""EpiCache: a cache for each episode, within its budget and a block, that holds what the episode asks for."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_no_cache_ever_holds_more_than_budget_and_block(small_model, task, budge
 
 
 @torch.no_grad()
-def test_what_stays_is_what_the_patched_prompt_attends_to_most(small_model, task):
+def test_what_the_patched_prompt_attends_to_most_is_kept(small_model, task):
     ids = task.context[1][:32]
     memory = EpiCache(small_model, 8, block=32, episodes=1, medoids=1, embed=bag)
     memory.read(ids, [ids[8:16]])
@@ -126,7 +126,7 @@ def test_layers_that_need_more_get_more_of_the_same_total(small_model, task):
     assert memory.counts[1] > memory.counts[0]  # the first layer's keys know no past
 
 
-def test_what_means_nothing_is_refused(small_model):
+def test_invalid_settings_are_refused(small_model):
     with pytest.raises(InvalidInput, match="read"):
         EpiCache(small_model, 16).ask(torch.tensor([5]))
     with pytest.raises(InvalidInput, match="give a budget above"):

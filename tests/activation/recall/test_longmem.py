@@ -1,4 +1,4 @@
-"""LongMem: the model stays as it was, the network beside it learns to read what the model held before."""
+"""LongMem: the model is unchanged, and the side network learns to read its older keys and values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnemos.bench.kv import far_back, tasks
 from mnemos.errors import InvalidInput
 
 
-def test_what_was_read_segments_ago_is_told_better_with_a_bank(small_model, trained_layer):
+def test_text_read_segments_ago_is_predicted_better_with_a_bank(small_model, trained_layer):
     task = tasks.key_value(40, 96, 6, seed=95)
     loss = {}
     for name, recall in (("longmem-bank", True), ("longmem-none", False)):

@@ -1,4 +1,4 @@
-"""Memory³: what is kept of a reference, where it stands before a text, and that it answers without being read again."""
+"""Memory³: what is kept of a reference, where it stands before a text, and that it answers when not read again."""
 
 from __future__ import annotations
 

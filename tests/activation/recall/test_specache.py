@@ -114,7 +114,7 @@ def test_generated_tokens_are_packed_group_by_group_and_beams_move_rows(small_mo
 
 
 @torch.no_grad()
-def test_what_is_packed_cannot_be_taken_back_and_padding_is_refused(small_model, task):
+def test_packed_entries_cannot_be_removed_and_padding_is_refused(small_model, task):
     cache = MemoryCache(small_model, CacheMethod(store=SpeCache(residual=4)))
     read(small_model, task.context, cache)
     with pytest.raises(InvalidInput, match="packed"):

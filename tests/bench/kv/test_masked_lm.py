@@ -78,7 +78,7 @@ def test_a_damaged_model_is_said_to_be_and_trained_again(toy):
 
 def test_a_model_that_has_not_learnt_is_not_kept(toy, monkeypatch):
     monkeypatch.setattr(masked_lm, "KNOWN", 0.0)
-    with pytest.raises(MnemosError, match="had not learnt"):
+    with pytest.raises(MnemosError, match="had not learned"):
         masked_lm.train_masked_lm(TOY)
     assert not masked_lm.folder(TOY, 0).exists()
 

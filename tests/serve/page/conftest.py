@@ -2,11 +2,6 @@
 
 import json
 import shutil
-import socket
-import threading
-import time
-import urllib.request
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,82 +15,6 @@ WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
 """
-RIGHTS = ("read", "write", "erase", "admin")
-START = datetime(2024, 1, 10, 9, tzinfo=UTC)
-
-
-class Site:
-    """A server in a thread of this process, its memory and its keys. `clock.now` is the time of the memory."""
-
-    def __init__(self, root):
-        import uvicorn
-
-        from mnemos import Mnemos
-        from mnemos.serve.app import create_app
-        from mnemos.serve.keys import KeyStore
-
-        self.now = START
-        self.memory = Mnemos(root, embedder="none", clock=lambda: self.now)
-        self.keys = KeyStore.under(root)
-        self.own = self.key()
-        self.app = create_app(self.memory, self.keys)
-        self.port = 0
-        self._uvicorn = uvicorn
-        self.start()
-
-    def start(self):
-        config = self._uvicorn.Config(
-            self.app, port=self.port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1
-        )
-        self.server = self._uvicorn.Server(config)
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-
-    def stop(self):
-        self.server.should_exit = True
-        self.thread.join(20)
-
-    def close(self):
-        self.stop()
-        self.memory.close()
-        self.app.state.idempotency.close()
-        self.keys.close()
-
-    def key(self, rights=RIGHTS, spaces=("*",), name="tester", **more):
-        return self.keys.add(name, spaces=spaces, rights=rights, **more)[0]
-
-    def ask(self, method, path, body=None):
-        """Return what the API answers to a key that may do everything."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.own}", "Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers, method=method)) as answer:
-            return json.load(answer)
-
-    def fill(self, name, count=0):
-        """Make a space: a few days of Ana and Bo, with a changed fact, a version, links; or `count` plain memories."""
-        space = self.memory.space(name)
-        if count:
-            space.add_many(
-                [{"content": f"Plain memory number {i}.", "at": START - timedelta(hours=i)} for i in range(count)],
-                reconcile=False,
-            )
-            return space
-        told = (
-            ("I live in Porto.", "Ana", 0), ("My sister Rita has a dog called Fado.", "Ana", 3), ("What does Fado eat?", "Bo", 3),
-            ("Fado eats sardines, whatever the vet says.", "Ana", 3), ("I live in Faro now.", "Ana", 40),
-            ("Rita and Fado came to Faro by train.", "Ana", 75),
-        )  # fmt: skip
-        for text, speaker, day in told:
-            self.now = START + timedelta(days=day)
-            space.add(text, speaker=speaker, session=f"day {day}", at=self.now)
-        return space
 
 
 @pytest.fixture(scope="module")  # no longer: while it lives, no other test of the process can run an event loop
@@ -113,6 +32,8 @@ def browser():
 def site(browser, tmp_path_factory):
     for name in ("fastapi", "uvicorn"):
         pytest.importorskip(name, reason="needs mnemos[serve]")
+    from tests.serve.page.sites import Site
+
     site = Site(tmp_path_factory.mktemp("root"))
     yield site
     site.close()

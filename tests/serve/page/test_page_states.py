@@ -100,14 +100,14 @@ def test_a_server_that_is_gone_is_told_and_text_is_kept_until_it_is_back(site, v
     space = site.fill("down")
     page = visit.open("s/down/add", filled="add")
     page.get_by_label("What shall be remembered").fill("Written while the server was away.")
-    site.stop()
+    site.hang_up()
     try:
         page.get_by_role("button", name="Remember").click()
         page.wait_for_selector(".fault")
         assert "cannot be reached" in page.locator(".fault").inner_text()
         assert page.get_by_label("What shall be remembered").input_value() == "Written while the server was away."
     finally:
-        site.start()
+        site.listen()
     page.get_by_role("button", name="Try again").click()
     page.wait_for_selector("text=1 memory stored")
     assert [c.text for c in space.cubes(limit=100).items].count("Written while the server was away.") == 1

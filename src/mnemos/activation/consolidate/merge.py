@@ -48,26 +48,26 @@ class Merge:
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that stay, with the evicted ones folded in."""
         entries = view.entries
-        gone = others(keep, len(entries))
-        likeness = similarity(entries, gone, keep)
+        evicted = others(keep, len(entries))
+        likeness = similarity(entries, evicted, keep)
         if self.near == "key":
             best, into = likeness.max(3)
         else:
             positions = entries.positions().long()
-            into = (positions.gather(2, gone)[..., None] - positions.gather(2, keep)[:, :, None]).abs().argmin(3)
+            into = (positions.gather(2, evicted)[..., None] - positions.gather(2, keep)[:, :, None]).abs().argmin(3)
             best = likeness.gather(3, into[..., None])[..., 0]
-        joins = self._joins(entries, gone, best, score)
+        joins = self._joins(entries, evicted, best, score)
         weight = best.exp() if self.weigh == "similarity" else torch.ones_like(best)
         own = torch.full(keep.shape, math.e if self.weigh == "similarity" else 1.0, device=keep.device)
-        return fold(entries, keep, gone, into, weight * joins, own)
+        return fold(entries, keep, evicted, into, weight * joins, own)
 
-    def _joins(self, entries: Entries, gone: Tensor, best: Tensor, score: Tensor) -> Tensor:
+    def _joins(self, entries: Entries, evicted: Tensor, best: Tensor, score: Tensor) -> Tensor:
         """Return which of the evicted entries are merged, (B, H, e)."""
         valid = torch.isfinite(best)
         joins = valid.clone()
         if self.evict:
-            count = int(self.evict * gone.shape[2])
-            least = score.gather(2, gone).topk(count, dim=2, largest=False).indices
+            count = int(self.evict * evicted.shape[2])
+            least = score.gather(2, evicted).topk(count, dim=2, largest=False).indices
             joins.scatter_(2, least, False)
         if self.threshold == "ema":
             joins &= best >= self._tau(entries, best, valid)
@@ -86,24 +86,24 @@ class Merge:
 
 def others(keep: Tensor, held: int) -> Tensor:
     """Return the indices of `held` entries that are not in keep (B, H, n), in order, (B, H, held - n)."""
-    gone = torch.ones(*keep.shape[:2], held, dtype=torch.int8, device=keep.device).scatter_(2, keep, 0)
-    return gone.argsort(dim=2, descending=True, stable=True)[:, :, : held - keep.shape[2]]
+    evicted = torch.ones(*keep.shape[:2], held, dtype=torch.int8, device=keep.device).scatter_(2, keep, 0)
+    return evicted.argsort(dim=2, descending=True, stable=True)[:, :, : held - keep.shape[2]]
 
 
-def similarity(entries: Entries, gone: Tensor, keep: Tensor) -> Tensor:
-    """Return the cosine of the keys at `gone` and at `keep`, (B, H, e, n); -inf where one of them is padding."""
+def similarity(entries: Entries, evicted: Tensor, keep: Tensor) -> Tensor:
+    """Return the cosine of the keys at `evicted` and at `keep`, (B, H, e, n); -inf where one of them is padding."""
     unit = normalize(entries.keys.float(), dim=-1)
     width = unit.shape[-1]
-    one, other = (unit.gather(2, index[..., None].expand(-1, -1, -1, width)) for index in (gone, keep))
+    one, other = (unit.gather(2, index[..., None].expand(-1, -1, -1, width)) for index in (evicted, keep))
     found = one @ other.mT
     if entries.valid is None:
         return found
-    there = entries.valid.gather(2, gone)[..., None] & entries.valid.gather(2, keep)[:, :, None]
-    return found.masked_fill(~there, -torch.inf)
+    present = entries.valid.gather(2, evicted)[..., None] & entries.valid.gather(2, keep)[:, :, None]
+    return found.masked_fill(~present, -torch.inf)
 
 
-def fold(entries: Entries, keep: Tensor, gone: Tensor, into: Tensor, weight: Tensor, own: Tensor) -> Entries:
-    """Return the entries at `keep`, each the weighted mean of itself and of those at `gone` that are folded into it.
+def fold(entries: Entries, keep: Tensor, evicted: Tensor, into: Tensor, weight: Tensor, own: Tensor) -> Entries:
+    """Return the entries at `keep`, each the weighted mean of itself and of those at `evicted` that are folded into it.
 
     `into` (B, H, e) is an index into keep; `weight` (B, H, e) is 0 for what is dropped, `own` (B, H, n) the weight of a
     kept entry.
@@ -111,10 +111,10 @@ def fold(entries: Entries, keep: Tensor, gone: Tensor, into: Tensor, weight: Ten
     kept = entries.gather(keep)
     total = own.scatter_add(2, into, weight)[..., None]
 
-    def mean(stays: Tensor, all_: Tensor) -> Tensor:
-        index = (*gone.shape, all_.shape[3])
-        goes = all_.gather(2, gone[..., None].expand(index)).float() * weight[..., None]
-        summed = (stays.float() * own[..., None]).scatter_add(2, into[..., None].expand(index), goes)
-        return (summed / total).to(stays.dtype)
+    def mean(mine: Tensor, all_: Tensor) -> Tensor:
+        index = (*evicted.shape, all_.shape[3])
+        folded = all_.gather(2, evicted[..., None].expand(index)).float() * weight[..., None]
+        summed = (mine.float() * own[..., None]).scatter_add(2, into[..., None].expand(index), folded)
+        return (summed / total).to(mine.dtype)
 
     return replace(kept, keys=mean(kept.keys, entries.keys), values=mean(kept.values, entries.values))

@@ -36,29 +36,29 @@ class Sketch:
         held[1], held[5] = held[1].float(), held[5].float()  # what counts and adds up
         return Sketch(radius.float(), *held)
 
-    def take(self, key: Tensor, value: Tensor, there: Tensor, most: int | None, rng: torch.Generator) -> None:
-        """Add one key and value (B, H, D) of each head; `there` (B, H) is False where it is padding. O(M D + s D)."""
-        if not bool(there.any()):
+    def take(self, key: Tensor, value: Tensor, present: Tensor, most: int | None, rng: torch.Generator) -> None:
+        """Add one key and value (B, H, D) of each head; `present` (B, H) is False where it is padding. O(M D + s D)."""
+        if not bool(present.any()):
             return
-        cluster, opens = self._cluster(key, there, most)
-        own = one_hot(cluster, self.counts.shape[2]).bool() & there[..., None]  # (B, H, M)
+        cluster, opens = self._cluster(key, present, most)
+        own = one_hot(cluster, self.counts.shape[2]).bool() & present[..., None]  # (B, H, M)
         self.counts = self.counts + own
         self.centres = torch.where((own & opens[..., None])[..., None], key[:, :, None], self.centres)
         chance = 1 / self.counts.gather(2, cluster[..., None])[..., None].clamp_min(1)  # (B, H, 1, 1)
         drawn = torch.rand(key.shape[1], 1, self.keys.shape[3], generator=rng).to(key.device) < chance
         self.keys = torch.where((own[..., None] & drawn)[..., None], key[:, :, None, None], self.keys)
-        weight = value.float().square().sum(2) * there
+        weight = value.float().square().sum(2) * present
         self.mu = self.mu + weight
         chance = (weight / self.mu.clamp_min(1e-30))[..., None]
         taken = (torch.rand(key.shape[1], self.z_keys.shape[2], generator=rng).to(key.device) < chance)[..., None]
         self.z_keys = torch.where(taken, key[:, :, None], self.z_keys)
         self.z_values = torch.where(taken, value[:, :, None], self.z_values)
 
-    def _cluster(self, key: Tensor, there: Tensor, most: int | None) -> tuple[Tensor, Tensor]:
+    def _cluster(self, key: Tensor, present: Tensor, most: int | None) -> tuple[Tensor, Tensor]:
         """Return each key's cluster and whether it is new, (B, H); there is room for it afterwards."""
         many, used = self.counts.shape[2], (self.counts > 0).sum(2)
         far = (self.centres - key[:, :, None]).float().norm(dim=3).masked_fill(self.counts == 0, torch.inf)
-        opens = there & (far > self.radius[..., None]).all(2)
+        opens = present & (far > self.radius[..., None]).all(2)
         if most is not None:
             opens &= used < most
         if bool((opens & (used == many)).any()):

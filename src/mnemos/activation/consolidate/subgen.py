@@ -100,8 +100,8 @@ class SubGenStore(Plain):
         if entries is None or self.sketch is not None:
             return
         self.recent, samples, self.most = self.subgen.sizes(len(entries))
-        there = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
-        norm = (entries.keys.norm(dim=-1) * there).sum(2) / there.sum(2).clamp_min(1)
+        present = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
+        norm = (entries.keys.norm(dim=-1) * present).sum(2) / present.sum(2).clamp_min(1)
         self.sketch = Sketch.empty(self.subgen.delta * norm, entries.keys, self.subgen.t, samples)
         self.entries = entries.numbered()
         self._move(len(entries) - self.recent)
@@ -113,10 +113,10 @@ class SubGenStore(Plain):
         entries = self.entries
         assert entries is not None
         assert self.sketch is not None
-        there = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
+        present = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
         for i in range(count):
             rng = torch.Generator().manual_seed((self.subgen.seed * 1009 + self.layer) * 2**32 + self.moved)
-            self.sketch.take(entries.keys[:, :, i], entries.values[:, :, i], there[:, :, i], self.most, rng)
+            self.sketch.take(entries.keys[:, :, i], entries.values[:, :, i], present[:, :, i], self.most, rng)
             self.moved += 1
         self.until = int(entries.positions()[:, :, count - 1].max()) + 1
         self.entries = entries.each(lambda t: t[:, :, count:].clone())

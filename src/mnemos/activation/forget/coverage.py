@@ -47,8 +47,8 @@ class Coverage:
         positions = entries.positions()
         queries = torch.arange(view.tokens_read - weights.shape[3], view.tokens_read, device=positions.device)
         far = positions[:, :, None] <= queries[:, None] - self.near  # (B, H, n, T)
-        there = torch.ones_like(positions, dtype=torch.bool) if entries.valid is None else entries.valid
-        far = far & (there & (there.cumsum(2) > self.sinks))[:, :, None]
+        present = torch.ones_like(positions, dtype=torch.bool) if entries.valid is None else entries.valid
+        far = far & (present & (present.cumsum(2) > self.sinks))[:, :, None]
         return (weights * far[:, :, None]).sum(-1).mean((0, 3)).amax(-1)
 
     def counts(self, needs: Sequence[Tensor], each: int, held: int) -> list[Tensor]:

@@ -19,8 +19,8 @@ def anchor(entries: Entries) -> Tensor:
     unit = normalize(entries.keys.float(), dim=-1)
     if entries.valid is None:
         return unit.mean(2, keepdim=True)
-    there = entries.valid[..., None].float()
-    return (unit * there).sum(2, keepdim=True) / there.sum(2, keepdim=True).clamp_min(1)
+    present = entries.valid[..., None].float()
+    return (unit * present).sum(2, keepdim=True) / present.sum(2, keepdim=True).clamp_min(1)
 
 
 @register(

@@ -21,12 +21,12 @@ KEYDIFF = Paper(
 
 def unlike(vectors: Tensor, valid: Tensor) -> Tensor:
     """Return how far vectors (B, H, T, D) are from their mean direction: -cos, in standard deviations, (B, H, T)."""
-    unit, there = normalize(vectors.float(), dim=-1), valid.float()
-    mean = (unit * there[..., None]).sum(2, keepdim=True)
+    unit, present = normalize(vectors.float(), dim=-1), valid.float()
+    mean = (unit * present[..., None]).sum(2, keepdim=True)
     score = -cosine_similarity(unit, mean, dim=-1)
-    count = there.sum(2, keepdim=True).clamp_min(1)
-    centred = score - (score * there).sum(2, keepdim=True) / count
-    spread = ((centred.square() * there).sum(2, keepdim=True) / count).sqrt()
+    count = present.sum(2, keepdim=True).clamp_min(1)
+    centred = score - (score * present).sum(2, keepdim=True) / count
+    spread = ((centred.square() * present).sum(2, keepdim=True) / count).sqrt()
     return centred / spread.clamp_min(1e-9)
 
 

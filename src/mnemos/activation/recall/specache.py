@@ -126,8 +126,8 @@ class SpeCacheStore(TieredStore):
 
     def _count(self, wanted: Tensor) -> None:
         assert self.fetched is not None
-        there = (wanted[..., None] == self.fetched[:, :, None]).any(-1)
-        self.found, self.wanted = self.found + int(there.sum()), self.wanted + there.numel()
+        present = (wanted[..., None] == self.fetched[:, :, None]).any(-1)
+        self.found, self.wanted = self.found + int(present.sum()), self.wanted + present.numel()
 
     def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""

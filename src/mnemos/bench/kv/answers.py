@@ -1,8 +1,8 @@
 """Answers of a model from a cache: the full cache of transformers, or any other.
 
-`accuracy` asks every question alone, each of a copy of the cache that read the context; `accuracy_in_turn` asks them one
-after another of the same cache, which keeps earlier questions and answers. An answer counts when all of its tokens are
-the model's first choice after the right tokens, which is when greedy decoding would give it.
+`accuracy` asks every question alone, each of a copy of the cache that read the context; `accuracy_in_turn` asks them
+one after another of the same cache, which keeps earlier questions and answers. An answer counts when all of its tokens
+are the model's first choice after the right tokens, which is when greedy decoding would give it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from transformers import DynamicCache
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.tasks import Task
 
-LENGTHS = {"copy": 33, "repeated": 64}  # at most: no token comes twice in these texts, and no longer ones are learnt
+LENGTHS = {"copy": 33, "repeated": 64}  # the longest: no token comes twice in these texts
 NewCache = Callable[[], Any]
 
 
 def prefill(model: Any, cache: Any, context: Tensor) -> None:
-    """Let the model read (N, T) tokens into the cache."""
+    """Read (N, T) tokens into the cache."""
     with torch.no_grad():
         model(context.to(model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
 
@@ -64,7 +64,7 @@ def accuracy_in_turn(model: Any, task: Task, new_cache: NewCache = DynamicCache)
 
 
 def full(model: Any, length: int, contexts: int = 100, seed: int = 1) -> dict[str, float]:
-    """Return the accuracy with the full cache by task, at contexts of `length` tokens; in turn: of the worst turn."""
+    """Return the accuracy with the full cache by task, at `length` tokens; in turn: that of the worst turn."""
     scores = {}
     for name, make in tasks.TASKS.items():
         scores[name] = accuracy(model, make(contexts, min(length, LENGTHS.get(name, length)), seed=seed))

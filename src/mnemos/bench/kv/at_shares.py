@@ -23,7 +23,8 @@ from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.answers import ask
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, with_outliers
+from mnemos.bench.kv.threads import one_thread
+from mnemos.bench.kv.tiny_models import with_outliers
 from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import near
@@ -69,7 +70,7 @@ def check_task(name: str, task: str) -> None:
 
 
 def load_model(folder: Path) -> Any:
-    """Return the causal model in a folder, as transformers saves it. Nothing is downloaded, no code of it is run."""
+    """Return the causal model that transformers saved in a folder; downloads nothing, runs none of its code."""
     from transformers import AutoModelForCausalLM
 
     try:
@@ -82,7 +83,7 @@ def load_model(folder: Path) -> Any:
 
 
 def calibrated(model: Any) -> dict[str, Preset]:
-    """Return the presets of methods that are fitted to a model first, on records of a seed of their own."""
+    """Return the presets of methods that are fitted to a model first, on records of another seed."""
     task = tasks.records(50, LENGTH, seed=FIT_SEED)
     context, question, answer = task.context, task.questions[:, 0], task.answers[:, 0]
     evidence = task.evidence[:, 0]
@@ -107,7 +108,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return the results of presets on a model that attends through Mnemos."""
     made = {name: make(contexts, TEST_SEED) for name, make in TASKS.items()}
-    full = {name: one(model, task, CacheMethod())["bytes"] for name, task in made.items()}
+    full = {name: measure_task(model, task, CacheMethod())["bytes"] for name, task in made.items()}
     rows: dict[str, Any] = {}
     for name, preset in presets.items():
         cells: dict[str, dict[str, Any]] = {task: {} for task in (*made, "in-turn", "decode")}
@@ -117,8 +118,8 @@ def measure(
             except InvalidInput:
                 continue  # it cannot be that small
             for task_name, task in made.items():
-                with suppress(InvalidInput):  # it cannot be that small there
-                    cells[task_name][str(share)] = shared(one(model, task, method), full[task_name])
+                with suppress(InvalidInput):  # it cannot be that small on this task
+                    cells[task_name][str(share)] = as_shares(measure_task(model, task, method), full[task_name])
             with suppress(InvalidInput):
                 cells["in-turn"][str(share)] = in_turn(model, made["key-value"], method)
             if preset.phase == "decode":
@@ -137,19 +138,20 @@ def outliers(model: Any, contexts: int) -> dict[str, dict[str, list[float]]]:
         with one_thread(), torch.no_grad(), attached(copy):
             for bits in (8, 4, 2):
                 pair = [
-                    one(copy, task, CacheMethod(store=Kivi(bits, keys=axis, residual=0)))["accuracy"] for axis in AXES
+                    measure_task(copy, task, CacheMethod(store=Kivi(bits, keys=axis, residual=0)))["accuracy"]
+                    for axis in AXES
                 ]
                 found.setdefault(str(scale), {})[str(bits)] = pair
     return found
 
 
-def shared(row: dict[str, Any], full: int) -> dict[str, Any]:
+def as_shares(row: dict[str, Any], full: int) -> dict[str, Any]:
     """Return a row with its bytes as shares of a full cache's."""
     share = {"held": round(row["bytes"] / full, 4), "peak": round(row["peak"] / full, 4)}
     return {"accuracy": row["accuracy"], **share, "read_ms": row["read_ms"], "answers_per_second": row["rate"]}
 
 
-def one(model: Any, task: Task, method: CacheMethod) -> dict[str, Any]:
+def measure_task(model: Any, task: Task, method: CacheMethod) -> dict[str, Any]:
     """Read the contexts of a task, ask each question alone, and return accuracy, bytes and times."""
     cache = Watched(model, method)
     begin = time.perf_counter()
@@ -182,7 +184,7 @@ def in_turn(model: Any, task: Task, method: CacheMethod, turns: int = 5) -> list
 
 
 def token_by_token(model: Any, task: Task, preset: Preset, share: float) -> dict[str, Any]:
-    """Let a method read the context a token at a time, never holding more than its share of it, then ask."""
+    """Read the context a token at a time, holding at most a share of it, and return what is answered then."""
     most = max(int(share * task.length), 1)
     cache = MemoryCache(model, replace(preset.at_share(share), prompt=None, decode=most, separate_budgets=False))
     for at in range(task.length):
@@ -194,7 +196,7 @@ def token_by_token(model: Any, task: Task, preset: Preset, share: float) -> dict
 
 
 def beaten(rows: dict[str, Any], share: str = "0.25") -> dict[str, Any]:
-    """Return, for each preset, whether it beat its baselines on its own task at a share, and by how much at least."""
+    """Return whether each preset beats its baselines on its task at a share, and by what margin."""
     found: dict[str, Any] = {}
     for name, row in rows.items():
         task = row["task"]

@@ -1,6 +1,6 @@
-"""HCAM on the ballet: dances to be remembered between distractions (arXiv 2105.14039).
+"""HCAM on the ballet: dances to recall among distractions (arXiv 2105.14039).
 
-A chunk is a dancer and `STEPS` moves. A query names one of the dancers seen and a step; the answer is the move. Models are
+A chunk is a dancer and `STEPS` moves. A query names a dancer and a step; the answer is the move. Models are
 trained among 4 distractions and asked among 4 and 16.
 
 B queries, N chunks of c states of width E.
@@ -33,7 +33,7 @@ class Ballet:
         self.random = torch.Generator().manual_seed(seed)
 
     def draw(self, batch: int, distractions: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return chunks (B, N, c, E), queries (B, E), the moves asked for (B,), and the chunks that they are in (B,)."""
+        """Return chunks (B, N, c, E), queries (B, E), the moves asked for (B,), and their chunks (B,)."""
         total = DANCES + distractions
         order = torch.rand(batch, total, generator=self.random).argsort(1)
         who = torch.rand(batch, DANCERS, generator=self.random).argsort(1)[:, :DANCES]

@@ -1,4 +1,4 @@
-"""Trained models that are kept, in the user's cache folder (`MNEMOS_CACHE`, else the platform's), keyed by how they were made."""
+"""Trained models in the user's cache folder (`MNEMOS_CACHE`, else the platform's), keyed by how they were made."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ class Trained:
     path: Path
 
 
-def folder(name: str, made: Sequence[Any], cache: Path | None = None) -> Path:
-    """Return where a model that was made so lies, or would lie; `made` is JSON-ready."""
+def folder(name: str, recipe: Sequence[Any], cache: Path | None = None) -> Path:
+    """Return the folder of a model, which may not exist yet; `recipe` is ready for JSON."""
     root = cache or Path(os.environ.get("MNEMOS_CACHE") or user_cache_path("mnemos"))
-    key = json.dumps(made, sort_keys=True)
+    key = json.dumps(recipe, sort_keys=True)
     return root / "small" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def find(path: Path, make: Make) -> Trained | None:
-    """Return what is kept in a folder; None where nothing is. A damaged folder is warned of and removed."""
+    """Return the model in a folder, or None. A damaged folder is removed, with a warning."""
     if not path.exists():
         return None
     try:
         return load(path, make)
     except (OSError, ValueError, KeyError) as error:
-        warnings.warn(f"{path} is damaged ({error}): it is removed and the model trained again.", stacklevel=3)
+        warnings.warn(f"{path} is damaged ({error}): removed, and the model is trained again.", stacklevel=3)
         shutil.rmtree(path)
         return None
 
 
 def save(model: Any, record: dict[str, Any], path: Path, describe: Callable[[Path], Any] | None = None) -> None:
-    """Write weights and record to a folder, whole or not at all; one that another process wrote stays.
+    """Write weights and record to a folder atomically; a folder that another process wrote is kept.
 
-    `describe` writes there what else a reader needs, such as a configuration.
+    `describe` writes what else a reader needs, such as a configuration.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
@@ -68,10 +68,10 @@ def save(model: Any, record: dict[str, Any], path: Path, describe: Callable[[Pat
 
 
 def load(path: Path, make: Make) -> Trained:
-    """Read a folder of `save`. Raises ValueError when its weights are not those that were written, OSError if missing."""
+    """Read a folder of `save`. Raises ValueError for changed weights, OSError when it is missing."""
     record = json.loads((path / "training.json").read_text(encoding="utf-8"))
     if checksum(path) != record["sha256"]:
-        raise ValueError("the weights are not those that were written")
+        raise ValueError("the weights have another SHA-256 than the record")
     model = make(path)
     model.load_state_dict(load_file(path / "model.safetensors"))
     return Trained(model.eval().requires_grad_(False), record, path)

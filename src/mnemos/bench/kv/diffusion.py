@@ -1,22 +1,23 @@
-"""What caches cost and save a masked-diffusion model: Fast-dLLM, dKV-Cache, Sparse-dLLM.
+"""Caches for masked-diffusion decoding: Fast-dLLM, dKV-Cache, Sparse-dLLM: `mnemos bench kv-diffusion`.
 
-The model of `masked` completes texts under each policy. Reported of each, against the same schedule without a cache:
+The model of `masked_lm` completes texts under each policy. Reported of each, against the same schedule without a cache:
 
 - accuracy: the share of groups that are right; agreement: the share of tokens that are the same;
 - recomputed: positions put through the model, by text; attended: pairs of a query and an entry, by text and layer;
 - steps by text, and the most bytes that the cache held, by text.
 
-Beside them the ablations that the papers rest on: the delay of dKV-Cache against none at no lower cost, Sparse-dLLM's choice
-against a random one and the nearest, and with and without its delay, a threshold of probability against a number of tokens at as
-many steps, and how alike keys and values are from one step to the next. The wall clock is measured on an untrained model of
-more width over a longer prompt, since time does not depend on what is said and a small model's is all overhead.
+Beside them the ablations that the papers rest on: the delay of dKV-Cache against none at no lower cost, Sparse-dLLM's
+choice against a random one and the nearest, and with and without its delay, a threshold of probability against a
+number of tokens at as many steps, and how alike keys and values are from one step to the next. The wall clock is
+measured on an untrained model of more width over a longer prompt, since time does not depend on the text and a small
+model spends all of its time on overhead.
 
-What did not show on this model: caches that are refreshed once a block agree with cache-free decoding on more than 95 % of the
-tokens (dKV-Cache-PD on fewer), but lose several points of the groups, not one, as a token that differs spoils a group of
-eight. Sparse-dLLM with the paper's scores, before the softmax, loses half of the answers at a keep of 0.5, so that weights
-are the default here, though at 0.25 both lose most; its delay is worth a few points, and costs a whole step a block.
-dKV-Cache-Greedy refreshed every second step loses next to nothing, and is the slowest. A threshold takes more steps than two
-tokens a step and fewer than one, so that the two cannot be compared at just the same number.
+Not confirmed on this model: caches that are refreshed once a block agree with cache-free decoding on more than 95 % of
+the tokens (dKV-Cache-PD on fewer), but lose several points of the groups, not one, as a token that differs spoils a
+group of eight. Sparse-dLLM with the paper's scores, before the softmax, loses half of the answers at a keep of 0.5, so
+that weights are the default here, though at 0.25 both lose most; its delay is worth a few points, and costs a whole
+step a block. dKV-Cache-Greedy refreshed every second step loses next to nothing, and is the slowest. A threshold takes
+more steps than two tokens a step and fewer than one, so the two cannot be compared at exactly the same number.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Train the model or find it, and measure all of the above on texts of another seed."""
     from mnemos.bench.kv.diffusion_policies import likeness, measure, wall
     from mnemos.bench.kv.masked_lm import TinyMaskedLM, texts, train_masked_lm
-    from mnemos.bench.kv.tiny_models import one_thread
+    from mnemos.bench.kv.threads import one_thread
 
     seed, contexts = options.seed, options.contexts
     trained = train_masked_lm(TinyMaskedLM(), seed)

@@ -94,7 +94,7 @@ def measure(model: MaskedLM, prompts: Tensor) -> dict[str, Any]:
 
 
 def row(found: Decoded, plain: Decoded, prompts: Tensor, layers: int) -> dict[str, float]:
-    """Return what is reported of one policy; `plain` decoded without reuse."""
+    """Return the figures of one policy; `plain` is the decoding without reuse."""
     answers, expected = (d.ids[:, PROMPT:] for d in (found, plain))
     return {
         "accuracy": round(right(prompts, answers).float().mean().item(), 4),
@@ -107,7 +107,7 @@ def row(found: Decoded, plain: Decoded, prompts: Tensor, layers: int) -> dict[st
 
 
 def in_parallel(of: Callable[..., dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return decoding by probability, and by the numbers of tokens a step that take just no fewer and just fewer steps."""
+    """Return decoding by probability, and by fixed numbers of tokens that take just as many or just fewer steps."""
     rows: dict[str, dict[str, float]] = {}
     for name, policy in (("none", None), ("fast-dllm, dual", FastDllm()), ("sparse-dllm", SparseDllm())):
         sure = rows[f"{name}, threshold 0.9"] = of(policy, parallel(block=BLOCK))
@@ -120,12 +120,12 @@ def in_parallel(of: Callable[..., dict[str, float]]) -> dict[str, dict[str, floa
 
 @dataclass
 class Recorder:
-    """Lets a model attend to its own keys and values, and remembers them."""
+    """Lets a model attend to its own keys and values, and records them."""
 
     layers: dict[int, Tensor]
 
     def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what came in."""
+        """Record keys and values and return them."""
         self.layers[layer] = torch.stack([key, value])  # (2, B, H, T, D)
         return key, value
 
@@ -133,8 +133,9 @@ class Recorder:
 def likeness(model: MaskedLM, prompts: Tensor) -> dict[str, float]:
     """Return the mean cosine of keys and values with those of the step before, in decoding without reuse.
 
-    "around" is all outside the block in the steps of one block, which is what Fast-dLLM's dual cache reuses; "just decoded",
-    "decoded" and "masked" are the slots of the answer; steps that begin a block are left out of "around" only.
+    "around" is all outside the block in the steps of one block, which is what Fast-dLLM's dual cache reuses; "just
+    decoded", "decoded" and "masked" are the slots of the answer; steps that begin a block are left out of "around"
+    only.
     """
     ids = torch.cat([prompts, torch.full((len(prompts), ANSWER), model.mask)], 1)
     sums: dict[str, list[Tensor]] = {}

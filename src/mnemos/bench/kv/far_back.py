@@ -1,7 +1,7 @@
 """LongMem on key-value pairs that were read two segments ago (arXiv 2306.07174).
 
-A context of 96 tokens is read in segments of 32, then the questions alone: what was read is in the bank or nowhere. The
-model is the small one of `train-models` and stays as it is; the network beside it is trained with the bank, and one of
+A context of 96 tokens is read in segments of 32, then the questions alone: what was read is in the bank or nowhere.
+The model is the small one of `train-models`, frozen; the network beside it is trained with the bank, and another of
 the same size without.
 """
 

@@ -1,15 +1,15 @@
 """Caches that choose for a question or fetch in time: `mnemos bench kv-fetch`.
 
-Four methods that are no preset of `mnemos bench kv`, as they read a text or answer in their own way, each on the
-observable of its paper, with the small model of `train-models`:
+Four methods without a preset in `mnemos bench kv`, because they read or answer in their own way. Each is measured on
+what its paper claims, with the small model of `train-models`:
 
-- SpeCache (arXiv 2503.16163): continue a repeated text by eight tokens; a rough copy alone against exact entries fetched
-  in time for the next token, and the hit rate of the guess;
+- SpeCache (arXiv 2503.16163): continue a repeated text by eight tokens; a rough copy alone against exact entries
+  fetched in time for the next token, and the hit rate of the guess;
 - EpiCache (arXiv 2509.17396): eight questions about one conversation of 64 tokens, 16 entries a layer; a cache for each
   episode against one for all, and against SnapKV made for one question; the most entries held at any time;
 - Memory^3 (arXiv 2407.01178): one question about each of up to 32 references that are never read again, against their
   texts pasted; the share of their keys and values that is kept, and the time to the first token;
-- CItruS (arXiv 2406.12018): a known question about 64 tokens read in chunks of 8 with 8 entries held besides; the
+- CItruS (arXiv 2406.12018): a known question about 64 tokens read in chunks of 8 against 8 entries; the
   instruction chooses against the chunk, and the perplexity of the text.
 
 Contexts come from seeds on which nothing was chosen.
@@ -85,7 +85,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     import torch
 
     from mnemos.bench.kv import fetching
-    from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
+    from mnemos.bench.kv.threads import one_thread
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
     model = train_tiny_model("recall", options.seed).model
     parts = (fetching.specache, fetching.epicache, fetching.memory3, fetching.citrus)

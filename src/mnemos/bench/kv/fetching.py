@@ -63,7 +63,7 @@ def specache(model: Any, contexts: int) -> dict[str, dict[str, float]]:
 
 
 def epicache(model: Any, contexts: int) -> dict[str, dict[str, float]]:
-    """Return the answers about all of a conversation of 64 tokens from 16 entries a layer, and the most held at any time."""
+    """Return the answers about a conversation of 64 tokens from 16 entries a layer, and the most held at any time."""
     task = tasks.key_value(contexts, 64, 8, seed=SEED + 1)
     peaks: list[int] = []
 
@@ -110,7 +110,7 @@ def epicache(model: Any, contexts: int) -> dict[str, dict[str, float]]:
 
 
 def memory3(model: Any, contexts: int) -> dict[str, dict[str, float]]:
-    """Return the answers from references that are not read again, beside the texts pasted, and the time to the first token."""
+    """Return the answers from memories of references and from their texts, and the time to the first token."""
     rows: dict[str, dict[str, float]] = {}
     facts = references(contexts)
     libraries = {
@@ -152,7 +152,7 @@ def memory3(model: Any, contexts: int) -> dict[str, dict[str, float]]:
 
 
 def citrus(model: Any, contexts: int) -> dict[str, dict[str, float]]:
-    """Return the answers to a known question after reading in chunks of 8 with 8 entries held, and the text's perplexity."""
+    """Return the answers to a known question after reading chunks of 8 against 8 entries, and the perplexity."""
     task = tasks.key_value(contexts, 64, 8, seed=SEED + 2)
     context, question = task.context.repeat_interleave(8, 0), task.questions.flatten(0, 1)
     answers = task.answers.flatten(0, 1)

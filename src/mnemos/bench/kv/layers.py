@@ -6,8 +6,8 @@
 - Attendre: answer questions whose facts are told only later, by how long queries wait; and questions that come again,
   by which entries are evicted.
 
-The layers are trained once, in about half a minute, and kept beside the models of `train-models`. Contexts come from seeds
-on which nothing was chosen.
+The layers are trained once, in about half a minute, and kept beside the models of `train-models`. Contexts come from
+seeds on which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     import torch
 
     from mnemos.bench.kv import ballet, far_back, waiting
-    from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
+    from mnemos.bench.kv.threads import one_thread
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
     model = train_tiny_model("recall", options.seed).model
     progress.expect(3)

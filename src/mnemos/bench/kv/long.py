@@ -1,10 +1,10 @@
 """Contexts far beyond the trained length: `mnemos bench kv-long`.
 
 The small model was trained on contexts of up to 72 tokens. Here it reads up to 1,024: with full attention, with the
-last tokens alone, with blocks that are fetched when asked for, and, for the most that fetching could give, with the
-block that holds the answer put before it and nothing else (oracle). A question is asked of a copy of the cache; its
-whole answer must be right. And contexts of 64 tokens, cut into pieces that are read alone and joined: what the mode
-"block" of KV cubes costs. Contexts come from seeds on which nothing was chosen.
+last tokens alone, with blocks that are fetched on demand, and, as the upper bound of fetching, with the block
+that holds the answer and nothing else (oracle). A question is asked of a copy of the cache; its
+whole answer must be right. Contexts of 64 tokens are also cut into pieces that are read alone and joined, as in the
+mode "block" of KV cubes. Contexts come from seeds on which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 
 @benchmark(
     "kv-long",
-    help="Blocks that are fetched when asked for, in contexts of up to 16 times the trained length.",
+    help="Blocks that are fetched on demand, in contexts of up to 16 times the trained length.",
     options=Options,
     tables={"kv-long": key_value, "kv-long-passkey": passkey, "kv-joined": joined},
     figure=figure,

@@ -20,7 +20,7 @@ from mnemos.activation.recall.tiers import Tiers
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.answers import greedy
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.vocabulary import PERIOD
 from mnemos.bench.progress import Progress
 
@@ -48,7 +48,7 @@ def stores() -> dict[str, CacheMethod]:
 
 
 def compare(model: Any, contexts: int, progress: Progress) -> dict[str, Any]:
-    """Return the answers to key-value questions by length, to the passkey by depth at the longest, and of joined pieces."""
+    """Return the answers to key-value questions by length, to the passkey by depth, and from joined pieces."""
     pairs: dict[str, dict[str, float]] = {}
     passkey: dict[str, dict[str, float]] = {}
     tiers: dict[str, Any] = {}
@@ -81,7 +81,7 @@ def compare(model: Any, contexts: int, progress: Progress) -> dict[str, Any]:
 def joined(model: Any, task: Task, size: int, *, shuffled: bool) -> float:
     """Return the share of questions answered when pieces of `size` tokens were read alone and joined (mode "block").
 
-    The pieces stand in their order, or in another one; the pairs that a piece's end cuts apart are lost either way.
+    The pieces come in their order or shuffled; pairs that a piece's end cuts apart are lost either way.
     """
     pieces = list(task.context.split(size, 1))
     order = torch.arange(len(pieces))

@@ -1,17 +1,17 @@
-"""`train_masked_lm`: a masked-diffusion model of about 0.14 M parameters, trained on the spot, and the text it completes.
+"""A masked-diffusion model of about 0.14 M parameters, trained once, and the texts that it completes.
 
-A text has two rows of tokens, filler, and an answer, which repeats one row or the other in groups of
-`GROUP`. Either row is right for a group, but all of it must be of the same one: two tokens chosen at once can
-contradict each other, and a token is sure as soon as another of its group stands there. Each group and row has tokens of its
-own, so that it can be seen what a token belongs to.
+A text has two rows of tokens, filler, and an answer, which repeats one row or the other in groups of `GROUP`. Either
+row is right for a group, but all tokens must come from the same one: two tokens chosen at once can contradict each
+other, and a token is certain as soon as another of its group is known. Each group and row has its own tokens, which
+show what a token belongs to.
 
-Two steps of three read the prompt beside an answer that is all masked, and the answer apart. A model of this size otherwise
-tells its masks through the prompt what stands in the answer, and no prompt could be read once; in large models the prompt
-attends to itself (arXiv 2505.15781, section 3.3).
+Two steps of three read the prompt beside an answer that is all masked, and the answer apart. Otherwise a model of this
+size passes the answer to its masks through the prompt, so that no prompt could be read once; in large models the
+prompt attends to itself (arXiv 2505.15781, section 3.3).
 
 Half of the texts of a step are masked at random, each at its own rate, the others as block-wise decoding leaves them:
-nothing before a block, a share in it, all after it. Weights of the layers are trained by Muon (arXiv 2502.16982), the rest
-by AdamW. The trained model is kept (`kept`).
+nothing before a block, a share in it, all after it. Weights of the layers are trained by Muon (arXiv 2502.16982), the
+rest by AdamW. The trained model is kept (`checkpoints`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mnemos.activation.diffusion.model import MaskedLM, Shape
 from mnemos.bench.kv import checkpoints
 from mnemos.bench.kv.checkpoints import Trained
 from mnemos.bench.kv.tasks import draw, generator
-from mnemos.bench.kv.tiny_models import one_thread
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.vocabulary import BOS, CONTENT, MARKER, SIZE
 from mnemos.errors import MnemosError
 
@@ -38,7 +38,7 @@ ANSWER, GROUP, BLOCK = 16, 8, 8  # tokens of the answer, of a group, and of the 
 PROMPT = 3 * ANSWER + 2
 CLASS = len(CONTENT) // (2 * ANSWER // GROUP)  # tokens of a group and row
 WARM_UP = 50  # steps
-KNOWN = 0.1  # highest mean loss at the end of tokens whose group is partly there: the model has learnt it
+KNOWN = 0.1  # highest final mean loss of tokens whose group is partly known: the model has learnt the rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def right(prompts: Tensor, answers: Tensor) -> Tensor:
 
 
 def masks(count: int, rng: torch.Generator) -> Tensor:
-    """Return what is masked of answers, (count, ANSWER) bool, something in each."""
+    """Return which tokens of answers are masked, (count, ANSWER) bool, at least one in each."""
     masked = torch.rand(count, ANSWER, generator=rng) < torch.rand(count, 1, generator=rng)
     starts = BLOCK * draw((count, 1), range(ANSWER // BLOCK), rng)
     slots = torch.arange(ANSWER)
@@ -84,7 +84,7 @@ def masks(count: int, rng: torch.Generator) -> Tensor:
 
 
 def fit(model: MaskedLM, recipe: TinyMaskedLM, seed: int, progress: Callable[[int], None] | None = None) -> list[float]:
-    """Train the model in place and return, by step, the loss of the masked tokens of groups of which some stand there.
+    """Train the model in place and return, by step, the loss of masked tokens whose group is partly known.
 
     Raises MnemosError where torch has no Muon.
     """
@@ -121,12 +121,12 @@ def fit(model: MaskedLM, recipe: TinyMaskedLM, seed: int, progress: Callable[[in
 
 @dataclass
 class Prompt:
-    """Keys and values of a prompt, (B, H, PROMPT, D) a layer, to be seen by an answer that is read later."""
+    """Keys and values of a prompt, (B, H, PROMPT, D) a layer, for an answer that is read later."""
 
     layers: dict[int, tuple[Tensor, Tensor]]
 
     def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Take in a whole text and return it, or an answer and return it after the prompt."""
+        """Record a whole text and return it, or return an answer after the prompt."""
         if layer not in self.layers:
             self.layers[layer] = key[:, :, :PROMPT], value[:, :, :PROMPT]
             return key, value
@@ -135,7 +135,7 @@ class Prompt:
 
 
 def apart(model: MaskedLM, ids: Tensor) -> Tensor:
-    """Return the logits of the answer (B, ANSWER, V) of ids (B, T), the prompt read beside an answer that is all masked."""
+    """Return the logits of the answer (B, ANSWER, V) of ids (B, T), the prompt read beside a masked answer."""
     prompt = Prompt({})
     model(torch.cat([ids[:, :PROMPT], torch.full_like(ids[:, PROMPT:], model.mask)], 1), None, prompt)
     places = torch.arange(PROMPT, ids.shape[1]).expand(len(ids), -1)
@@ -166,7 +166,7 @@ def train_masked_lm(
     last = sum(losses[-20:]) / len(losses[-20:])
     if not last < KNOWN:
         raise MnemosError(
-            f"the model had not learnt the rows after {recipe.steps} steps (loss {last:.2f}): try another seed."
+            f"the model had not learned the rows after {recipe.steps} steps (loss {last:.2f}): try another seed."
         )
     record = {
         "seed": seed, "recipe": asdict(recipe), "parameters": sum(p.numel() for p in model.parameters()),
@@ -178,5 +178,5 @@ def train_masked_lm(
 
 
 def folder(recipe: TinyMaskedLM, seed: int, cache: Path | None = None) -> Path:
-    """Return where the model of this recipe and seed lies, or would lie."""
+    """Return the folder of the model of this recipe and seed, which may not exist yet."""
     return checkpoints.folder(f"masked-{seed}", [REVISION, SIZE, seed, asdict(recipe)], cache)

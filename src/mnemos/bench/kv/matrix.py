@@ -8,7 +8,7 @@ that you name) answers questions about the context:
 - decode: methods that evict while generating are also run reading the context a token at a time, under a fixed number;
 - outliers: keys rounded per channel and per token, with key channels that stand out as those of large models do.
 
-Reported are the accuracy, the bytes truly held right after the context (all of a method's tensors, as a share of a full
+Reported are the accuracy, the bytes held right after the context (all of a method's tensors, as a share of a full
 cache's keys and values), the most held at any time, the time to read the context and the answers a second. A cell is
 empty where a method cannot be that small. Contexts come from another seed than those that any constant was chosen on.
 """
@@ -43,7 +43,7 @@ class Options:
 
 
 def accuracy(task: str) -> Callable[[Result], Rows]:
-    """Return the table of one task: accuracy (and the share of the bytes truly held) by method and share."""
+    """Return the table of one task: accuracy (and the share of the bytes held) by method and share."""
 
     def rows(result: Result) -> Rows:
         found = {name: row["tasks"][task] for name, row in result["methods"].items() if row["tasks"][task]}
@@ -143,8 +143,8 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure the presets (or those named) on all tasks, on a small model or on that in the folder `model`.
 
-    Another model reads the same token ids as random words: it has to find what followed a word before, as any model with
-    induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
+    Another model reads the same token ids as random words: it has to find what followed a word before, as any model
+    with induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
     """
     from mnemos.bench.kv.at_shares import LENGTH, TEST_SEED, compare, load_model, outliers
     from mnemos.bench.kv.tiny_models import train_tiny_model

@@ -12,7 +12,7 @@ CONTROLS = ("random-eviction", "sliding-window")
 
 
 def plot(result: Result, path: Path) -> Path:
-    """Draw a result of `bench kv` to `path` and return the path: accuracy by the share of bytes truly held, a panel a task.
+    """Draw a result to `path` and return the path: accuracy by the share of bytes held, a panel for each task.
 
     The eight methods that answer most are drawn in colour and named, the controls dashed, the others grey. Raises
     MnemosError when matplotlib is not installed.

@@ -1,16 +1,15 @@
-"""What pages, a shared prefix, chunked reads and virtual memory cost and save: `mnemos bench kv-pages`.
+"""Pages, a shared prefix, chunked reads and virtual memory: `mnemos bench kv-pages`.
 
-- `waste`: sequences of mixed lengths come, grow by a token a step and go, in one pool. Reported is the share of the
+- `waste`: sequences of mixed lengths arrive, grow by a token a step and end, in one pool. Reported is the share of the
   held entries that hold no token, against reserving the longest length for each, and how many run at once.
 - `read`: one decode step over T entries: contiguous, in neighbouring blocks, in blocks scattered over the pool.
 - `relay`: one decode step of B requests behind a prefix of s tokens: one copy of it against a copy for each request,
   read by the same code and by torch's own attention.
-- `chunked`: n queries over n entries, forward alone and with the gradient, each in a process of its own: the highest
+- `chunked`: n queries over n entries, forward alone and with the gradient, each in its own process: the peak of
   resident memory above that before the call, and the time.
 - `virtual`: resident memory of a reserved gigabyte as tokens are written and released, and the time of a decode step.
 
-Times are of the processor, on one thread: the least of some interleaved runs, but for `chunked`, which runs once.
-Torch is imported when it runs.
+Times are processor times on one thread: the least of several interleaved runs, except for `chunked`, which runs once.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ import numpy as np
 
 from mnemos.bench import machine
 from mnemos.bench.cells import percent
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -51,7 +51,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what pages, a shared prefix and chunked attention save."""
+    """Return the savings of pages, a shared prefix and chunked attention."""
     w = result["waste"]
     lines: Rows = [
         ["what", "measured", "against"],
@@ -111,23 +111,19 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     progress.expect(5)
     seed = options.seed
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
-    try:
-        parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
+    with one_thread():
         for part in (waste, read, relay, chunked, virtual):
             parts[part.__name__] = part(seed)
             progress(1)
-    finally:
-        torch.set_num_threads(threads)
     return {"seed": seed, "heads": HEADS, "groups": GROUPS, "width": WIDTH, **parts}
 
 
 def waste(seed: int, blocks: int = 2048, steps: int = 1500) -> dict[str, Any]:
-    """Fill a pool with sequences of mixed lengths for some steps; means over the second half of them.
+    """Fill a pool with sequences of mixed lengths for `steps` and return means over the second half.
 
-    Where a sequence finds no space to grow, the youngest is swapped out, and comes back before others are admitted.
+    Where a sequence has no space to grow, the youngest is swapped out, and returns before others are admitted.
     """
     import torch
 
@@ -142,7 +138,7 @@ def waste(seed: int, blocks: int = 2048, steps: int = 1500) -> dict[str, Any]:
     for step in range(steps):
         while paused and -(-pool.length(paused[-1]) // SIZE) + len(ends) < pool.free_blocks:
             pool.swap_in(paused.pop())
-        while not paused:  # a request that fits, with space for one block more of everyone, is admitted
+        while not paused:  # admit a request that fits and leaves a block for each sequence
             prompt = int(np.clip(rng.lognormal(5.3, 0.9), 8, LONGEST // 2))
             if -(-prompt // SIZE) + len(ends) >= pool.free_blocks:
                 break
@@ -165,10 +161,10 @@ def waste(seed: int, blocks: int = 2048, steps: int = 1500) -> dict[str, Any]:
             if name not in paused:
                 _append(pool, name, [int(rng.integers(2**31))], torch.zeros(1, 1, 1))
         if step >= steps // 2:
-            there = [name for name in ends if name not in paused]
+            active = [name for name in ends if name not in paused]
             shares.append(pool.waste)
-            reserved.append(1 - sum(pool.length(name) for name in there) / (len(there) * LONGEST))
-            running.append(len(there))
+            reserved.append(1 - sum(pool.length(name) for name in active) / (len(active) * LONGEST))
+            running.append(len(active))
     at_most = blocks * SIZE // LONGEST
     return {
         "tokens": blocks * SIZE, "block": SIZE, "longest": LONGEST, "finished": finished, "swapped_out": swapped,
@@ -198,7 +194,7 @@ def read(seed: int, lengths: Sequence[int] = (512, 2048, 8192)) -> list[dict[str
         blocks = length // SIZE
         pool = Pool(2 * blocks, layers=1, heads=HEADS, width=WIDTH, size=SIZE)
         scattered = Pool(2 * blocks, layers=1, heads=HEADS, width=WIDTH, size=SIZE)
-        for i in range(2 * blocks):  # every other block is taken by somebody
+        for i in range(2 * blocks):  # every other block is taken
             scattered.open(str(i))
             scattered.grow(str(i), [i])
         for i in range(0, 2 * blocks, 2):
@@ -256,7 +252,7 @@ def _torchs(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 def chunked(seed: int, lengths: Sequence[int] = (2048, 4096, 8192)) -> list[dict[str, Any]]:
-    """Measure attention of n queries over n entries in processes of their own, plain and chunked."""
+    """Measure attention of n queries over n entries each in its own process, plain and chunked."""
     rows = []
     for n in lengths:
         for gradient in (False, True):
@@ -280,7 +276,7 @@ def _measured(way: str, n: int, gradient: bool) -> dict[str, float]:
 def peak(way: str, n: int, gradient: bool) -> None:
     """Print the highest resident memory above that before the call (MB) and the time, as JSON. Linux only.
 
-    Two heads, causal. For a process that does nothing else.
+    Two heads, causal. Run it in a process that does nothing else.
     """
     import torch
 
@@ -297,7 +293,7 @@ def peak(way: str, n: int, gradient: bool) -> None:
             output.sum().backward()
 
     once(64)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before, started = _status("VmRSS"), time.process_time()
     once(n)
     seconds = time.process_time() - started

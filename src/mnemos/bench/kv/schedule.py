@@ -1,20 +1,20 @@
 """When to free the cache of an agent that waits for a tool, and which prefix to evict: `mnemos bench kv-schedule`.
 
 A simulation of a server, by events, with time in seconds and memory in tokens. Programs arrive at random (Poisson). A
-program has some turns: each brings new tokens (the task at first, then what the tool said), generates some, and ends
+program has several turns: each brings new tokens (first the task, then the tool's answer), generates tokens, and ends
 in a call of one of `TOOLS`, whose durations have heavy tails; the last turn ends the program. A turn is admitted when
-all that it will hold fits into memory, beside what is running and what is pinned; what is cached and not pinned makes
-room, least recently used first, tails first. The prefill of what is not cached takes its turn on the one processor;
+all that it will hold fits into memory beside running and pinned caches; other caches are evicted, least recently used
+first, tails first. The prefill of what is not cached takes its turn on the one processor;
 generation then goes at its own pace. The job completion time is from a program's arrival to its end.
 
 Policies differ in how long a cache is pinned after a turn (`mnemos.activation.paged.lease`), and in the order of the
 queue: by request ("lru (request order)", as servers do by default), or pinned first, then by the arrival of the
 program. All that is cached stays findable until its space is needed. Where nothing runs and the first in the queue
-does not fit, the pin of the youngest program is lifted, so that no policy can block the server for ever. What is left
-out: preemption, offload to other memory, slower generation in larger batches. "continuum" charges the whole lease, as
-the paper does, "continuum, held" the time that is really held.
+does not fit, the pin of the youngest program is lifted, so that no policy can block the server forever. Not simulated:
+preemption, offload to other memory, slower generation in larger batches. "continuum" charges the whole lease, as the
+paper does, "continuum, held" the time actually held.
 
-The second part asks which of the cached prefixes should go: hit rates by tokens on two workloads.
+The second part compares evictions of cached prefixes: hit rates on three workloads.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FIXED = (1.0, 2.0, 5.0, 10.0)  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Tokens that come in, tokens that are generated, and the tool that is called then."""
+    """Tokens read, tokens generated, and the tool that is called then."""
 
     new: int
     out: int
@@ -63,13 +63,13 @@ class Turn:
 
 @dataclass(slots=True)
 class Program:
-    """An agent at work: where it stands, and the tokens of its context that are in memory."""
+    """A running agent: its turn, and the tokens of its context that are in memory."""
 
     arrival: float
     turns: list[Turn]
     at: int = 0
     context: int = 0  # tokens before this turn
-    cached: int = 0  # of them in memory; while it runs, all that it holds
+    cached: int = 0  # of them in memory; all while it runs
     since: float = 0.0  # in the queue since then
     end: float = math.nan
 
@@ -114,12 +114,12 @@ class Server:
         self.running = 0
         self.prefilled = 0  # tokens
         self.queue: list[Program] = []
-        self.idle: OrderedDict[int, Program] = OrderedDict()  # with something in memory, first to be evicted first
+        self.idle: OrderedDict[int, Program] = OrderedDict()  # with tokens in memory, in the order of eviction
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.ids = itertools.count()
 
     def work(self, jobs: list[Program]) -> None:
-        """Let all programs run to their end."""
+        """Run all programs to their end."""
         for job in jobs:
             self.at(job.arrival, self._asker(job))
         while self.events:
@@ -128,7 +128,7 @@ class Server:
             self.admit()
 
     def at(self, time: float, act: Callable[[], None]) -> None:
-        """Let something happen at a time."""
+        """Schedule a call."""
         heapq.heappush(self.events, (time, next(self.ids), act))
 
     def _asker(self, job: Program) -> Callable[[], None]:
@@ -141,7 +141,7 @@ class Server:
         return ask
 
     def admit(self) -> None:
-        """Start what is first in the queue as long as it fits."""
+        """Start the first of the queue as long as it fits."""
         while self.queue:
             job = min(self.queue, key=self._order)
             turn = job.turns[job.at]
@@ -167,7 +167,7 @@ class Server:
         return self.pins.active(id(job), self.now)
 
     def _make_room(self, missing: int, job: Program) -> bool:
-        """Evict until so many tokens are free; False, with nothing evicted, where that is not enough."""
+        """Evict until `missing` tokens are free; return False, with nothing evicted, where that is impossible."""
         others = [other for other in self.idle.values() if other is not job]
         loose = [other for other in others if not self._pinned(other)]
         if self.free + sum(other.cached for other in loose) < missing:
@@ -200,13 +200,13 @@ class Server:
             self.idle[id(job)] = job
             self.at(self.now + turn.seconds, self._asker(job))
             if self.now < until < math.inf:
-                self.at(until + 1e-9, lambda: None)  # what was waiting for the space looks again
+                self.at(until + 1e-9, lambda: None)  # so that the queue is looked at again
 
         return finish
 
 
 def policies() -> dict[str, tuple[Lease, bool]]:
-    """Return how long each policy pins, fresh, and whether its queue goes by program."""
+    """Return a new lease of each policy, and whether its queue is ordered by program."""
     from mnemos.activation.paged.lease import Continuum, FixedTtl
 
     made: dict[str, tuple[Lease, bool]] = {
@@ -372,8 +372,8 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Simulate the programs and the evictions; means over the seeds.
 
-    The faster and slower tools of `paces` are tried with programs alike, at the last rate. "gain" is the mean completion
-    time of "lru (request order)" over that of a policy: above 1, the policy is faster.
+    The faster and slower tools of `paces` are tried with programs alike, at the last rate. "gain" is the mean
+    completion time of "lru (request order)" over that of a policy: above 1, the policy is faster.
     """
     o = options
     tried = range(o.seed, o.seed + o.seeds)

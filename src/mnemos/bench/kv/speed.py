@@ -1,13 +1,13 @@
-"""What the cache costs and saves in time: `mnemos bench kv-speed`.
+"""Time that a cache through Mnemos costs and saves: `mnemos bench kv-speed`.
 
 - `seam`: the cache through Mnemos without a method against transformers' DynamicCache: the largest difference of the
   logits, and the time to read a prompt and to decode.
 - `decode`: tokens a second behind a context of 8,192 tokens, with all of it and with an eighth of it held.
-- `reuse`: seconds until the first token of an answer about some 2,000 tokens of cubes: read anew, found in RAM, found on
-  the disk; and whether the answers are the same.
+- `reuse`: seconds until the first token of an answer about 2,000 tokens of cubes: prefilled, found in RAM, found on the
+  disk; and whether the answers are the same.
 
-Models have random weights: time does not depend on what they know. Ways are run in turn, the least of `ROUNDS` counts.
-One thread.
+Models have random weights, as time does not depend on them. The ways take turns, and the least of `ROUNDS` times
+counts. One thread.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -38,7 +39,7 @@ class Options:
 
 
 def seam_table(result: Result) -> Rows:
-    """Return what our door costs against transformers' own cache."""
+    """Return the overhead of the attention backend against transformers' own cache."""
     s = result["seam"]
     return [
         [f"{s['prompt']:,} tokens read, {s['steps']} generated", "transformers", "Mnemos, nothing dropped", "overhead"],
@@ -92,16 +93,11 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     progress.expect(3)
     seed = options.seed
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        parts: dict[str, Any] = {}
-        with torch.no_grad():
-            for part in (seam, decode, reuse):
-                parts[part.__name__] = part(seed)
-                progress(1)
-    finally:
-        torch.set_num_threads(threads)
+    parts: dict[str, Any] = {}
+    with one_thread(), torch.no_grad():
+        for part in (seam, decode, reuse):
+            parts[part.__name__] = part(seed)
+            progress(1)
     return {"seed": seed, "torch": torch.__version__, "rounds": ROUNDS, **parts}
 
 
@@ -174,7 +170,7 @@ def decode(seed: int, steps: int = 32) -> dict[str, Any]:
 
 
 def reuse(seed: int, cubes: int = 40) -> dict[str, Any]:
-    """Measure the time to the first token of an answer about cubes that were activated before."""
+    """Measure the time to the first token of an answer about cubes that are already activated."""
     import torch
 
     from mnemos.migrate.pieces import render
@@ -219,7 +215,7 @@ def reuse(seed: int, cubes: int = 40) -> dict[str, Any]:
 
 
 class Letters:
-    """Bytes as tokens, so that nothing has to be downloaded."""
+    """A tokenizer whose tokens are bytes: nothing to download."""
 
     bos_token_id = 1
 

@@ -1,6 +1,6 @@
-"""The tasks a KV memory is measured on: made-up contexts with questions, answers, and where the evidence stands.
+"""Tasks for KV memories: synthetic contexts with questions, answers, and the positions of the evidence.
 
-A `Task` holds N contexts of one length, so that a batch needs no padding:
+A `Task` holds N contexts of one length, so a batch needs no padding:
 
     N contexts, T tokens of each, K questions about each, q tokens of a question, a of its answer, e evidence tokens
 

@@ -1,20 +1,20 @@
-"""`train_tiny_model`: a Llama of about 0.1 M parameters, trained on the spot to answer from its context.
+"""Llamas of about 0.1 M parameters, trained once to answer from their context.
 
-Two things are learnt together, as questions alone stall for thousands of steps: to copy a text, which teaches the model
-to look up what followed a token, and to answer the questions of `tasks`, at varied lengths so that the answers do not
-depend on a distance. The loss stays on a plateau until looking up is learnt, all at once and after 200 to 1,000 steps, as
-seeds and shapes have it: so the training goes on until then, and for a fixed number of steps after. Weights of the layers
-are trained by Muon (arXiv 2502.16982), the rest by AdamW; with AdamW for all the plateau is about twice as long.
+They learn two things together, as questions alone stall for thousands of steps: to copy a text, which teaches the
+model to look up what followed a token, and to answer the questions of `tasks`, at varied lengths so that the answers
+do not depend on a distance. The loss stays on a plateau until looking up is learned, all at once and after 200 to
+1,000 steps, depending on seed and shape: so the training goes on until then, and for a fixed number of steps after.
+Weights of the layers are trained by Muon (arXiv 2502.16982), the rest by AdamW; with AdamW for all the plateau is
+about twice as long.
 
-A trained model is kept (`kept`), keyed by its recipe and seed, and not trained again.
+A trained model is kept (`checkpoints`), keyed by its recipe and seed, and not trained again.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -27,15 +27,19 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mnemos.bench.kv import checkpoints, tasks
 from mnemos.bench.kv.checkpoints import Trained
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.vocabulary import BOS, EOS, PAD, SIZE
 from mnemos.errors import InvalidInput, MnemosError
 
 REVISION = 2  # of the training data and the optimiser's settings: raise it when a change makes another model
 COPY = (9, 41)  # shortest and longest text to be copied, BOS included
-EARLY = 72  # longest context until looking up is learnt: short ones cost less
-READING = 0.1  # weight of a token of a topic's text, against 1 of an answer: subjects are learnt, not memorised
+EARLY = 72  # longest context until looking up is learned: short ones cost less
+READING = 0.1  # weight of a token of a topic's text, against 1 of an answer: subjects are learned, not memorised
 WARM_UP = 100  # steps
-FOUND, RECENT = 0.7, 10  # the mean loss of so many steps that says that looking up is learnt; the plateau is above 3
+FOUND, RECENT = (
+    0.7,
+    10,
+)  # looking up is learned when the mean loss of RECENT steps is below FOUND; the plateau is above 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class TinyModel:
     shortest: int = 20
     longest: int = 72
     pairs: int = 8
-    most: int = 2000  # steps in which it must have learnt to look up
+    most: int = 2000  # steps by which it must have learned to look up
     finish: int = 300  # steps after that
     rows: int = 64  # sequences of a step
     rate: float = 3e-3  # AdamW's
@@ -69,9 +73,9 @@ TINY_MODELS: dict[str, TinyModel] = {
 def train_tiny_model(
     kind: str = "recall", seed: int = 0, *, cache: Path | None = None, progress: Callable[[int], None] | None = None
 ) -> Trained:
-    """Return the small model of this kind and seed: read from the cache, else trained on one thread and kept there.
+    """Return the small model of this kind and seed: read from the cache, else trained on one thread and stored there.
 
-    `progress` is called with 1 after each step. A damaged folder is warned of, removed, and trained again. Raises
+    `progress` is called with 1 after each step. A damaged folder is replaced, with a warning. Raises
     InvalidInput for a kind that is not in TINY_MODELS.
     """
     if kind not in TINY_MODELS:
@@ -88,12 +92,12 @@ def train_tiny_model(
         "steps": len(losses), "seconds": round(time.monotonic() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1), "loss": round(losses[-1], 5), "torch": str(torch.__version__),
     }  # fmt: skip
-    checkpoints.save(model, record, path, model.config.save_pretrained)  # a folder that from_pretrained reads, too
+    checkpoints.save(model, record, path, model.config.save_pretrained)  # from_pretrained reads this folder too
     return checkpoints.load(path, untrained)
 
 
 def folder(kind: str, seed: int, cache: Path | None = None) -> Path:
-    """Return where the model of this kind and seed lies, or would lie: another recipe is another folder."""
+    """Return the folder of the model of this kind, recipe and seed, which may not exist yet."""
     return checkpoints.folder(f"{kind}-{seed}", [REVISION, SIZE, seed, asdict(TINY_MODELS[kind])], cache)
 
 
@@ -103,7 +107,7 @@ def untrained(path: Path) -> Any:
 
 
 def build(recipe: TinyModel, seed: int) -> Any:
-    """Return an untrained LlamaForCausalLM; the process's own random numbers are not touched."""
+    """Return an untrained LlamaForCausalLM; the random state of the process is left alone."""
     config = LlamaConfig(
         vocab_size=SIZE,
         hidden_size=recipe.hidden,
@@ -112,7 +116,7 @@ def build(recipe: TinyModel, seed: int) -> Any:
         num_attention_heads=recipe.heads,
         num_key_value_heads=recipe.kv_heads,
         head_dim=recipe.width,
-        max_position_embeddings=8192,  # RoPE has no table to run out of: this is a limit on paper
+        max_position_embeddings=8192,  # a formality: RoPE has no table to run out of
         tie_word_embeddings=False,
         pad_token_id=PAD,
         bos_token_id=BOS,
@@ -126,7 +130,7 @@ def build(recipe: TinyModel, seed: int) -> Any:
 def fit(model: Any, recipe: TinyModel, seed: int, progress: Callable[[int], None] | None = None) -> list[float]:
     """Train the model in place by the recipe and return the loss of every step.
 
-    Raises MnemosError when looking up was not learnt in `recipe.most` steps, and where torch has no Muon.
+    Raises MnemosError when looking up was not learned in `recipe.most` steps, and where torch has no Muon.
     """
     if not hasattr(torch.optim, "Muon"):
         raise MnemosError(f"training a small model needs torch 2.9 or newer, not {torch.__version__}.")
@@ -136,7 +140,7 @@ def fit(model: Any, recipe: TinyModel, seed: int, progress: Callable[[int], None
     muon = torch.optim.Muon(layers, lr=recipe.muon, weight_decay=0.0)
     adam = torch.optim.AdamW(others, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
     losses: list[float] = []
-    found = None  # the step at which looking up was learnt
+    found = None  # the step at which looking up was learned
     model.train()
     with one_thread():
         while found is None or len(losses) < found + recipe.finish:
@@ -154,7 +158,7 @@ def fit(model: Any, recipe: TinyModel, seed: int, progress: Callable[[int], None
             if found is None and fmean(losses[-RECENT:]) < FOUND:
                 found = len(losses)
             if found is None and len(losses) == recipe.most:
-                raise MnemosError(f"the model had not learnt to look up after {recipe.most} steps: try another seed.")
+                raise MnemosError(f"the model had not learned to look up after {recipe.most} steps: try another seed.")
             if progress:
                 progress(1)
     return losses
@@ -196,17 +200,6 @@ def loss_of(model: Any, parts: list[tuple[tasks.Task, float]]) -> Tensor:
     counted = weight > 0
     losses = functional.cross_entropy(model.lm_head(hidden[counted]), ids[:, 1:][counted], reduction="none")
     return (losses * weight[counted]).sum() / weight.sum()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: more of them make a model of this size many times slower when the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def with_outliers(model: Any, scale: float, channel: int = 0) -> Any:

@@ -1,4 +1,4 @@
-"""The made-up tokens of the KV tasks: every id has a role, and nothing is known of it but where it stood."""
+"""The synthetic tokens of the KV tasks: every id has a role, and no meaning beyond its positions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MARKER = 4  # stands before a passkey, and asks for it
 KEYS = range(5, 37)
 VALUES = range(37, 69)
 FILLERS = range(69, 101)
-CONTENT = range(KEYS.start, FILLERS.stop)  # all that a text may be made of
+CONTENT = range(KEYS.start, FILLERS.stop)  # the tokens of texts
 TOPICS = tuple(FILLERS[i : i + 8] for i in range(0, 32, 8))  # four subjects that share no filler
 SIZE = FILLERS.stop
 
@@ -18,7 +18,7 @@ _NAMES = ("<pad>", "<bos>", "<eos>", ".", "?")
 
 
 def words(ids: Iterable[int]) -> str:
-    """Return ids as text to look at, such as `<bos> f3 k7 v12 .`: k a key, v a value, f a filler, ? the marker."""
+    """Return ids as readable text, such as `<bos> f3 k7 v12 .`: k a key, v a value, f a filler, ? the marker."""
     return " ".join(_word(int(i)) for i in ids)
 
 

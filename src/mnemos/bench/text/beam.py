@@ -1,6 +1,6 @@
-"""BEAM (Tavakoli et al., arXiv 2510.27246), the 100K split: recall of the messages that a question was made from.
+"""BEAM (Tavakoli et al., arXiv 2510.27246), the 100K split: recall of the source messages of each question.
 
-One space a chat. Gold is `source_chat_ids`, flattened; questions without any (all of kind `abstention`) are left
+One space per chat. Gold is `source_chat_ids`, flattened; questions without any (all of kind `abstention`) are left
 out, which leaves 355 of nine kinds. The markers that end generated questions (`->-> 1,1`) are stripped from the text.
 Chats 1 to 10 are for development, 11 to 20 for the report.
 """
@@ -43,7 +43,7 @@ def load(data: Path) -> Task:
 
 
 def haystack(folder: Path) -> Haystack:
-    """Return one chat and the questions about it that name their sources; they are asked after its last message."""
+    """Return one chat and its questions with sources, asked after its last message."""
     messages = beam_messages(folder)
     probes = json.loads((folder / "probing_questions.json").read_text(encoding="utf-8"))
     split = "development" if int(folder.name) in DEVELOPMENT else "report"

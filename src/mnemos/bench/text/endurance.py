@@ -33,11 +33,11 @@ ADDS = 200  # single adds, timed with all defaults on and as plain appends
 
 @dataclass(frozen=True)
 class Options:
-    """How long a year, and who embeds."""
+    """The length of the year, and what embeds."""
 
     seed: int = 0  # seed of the texts
     cubes: int = 50_000  # turns in all
-    days: int = 365  # days that pass
+    days: int = 365  # days to simulate
     embedder: str = "bundled"  # what embeds the texts
 
 
@@ -92,7 +92,7 @@ def growth(result: Result) -> Rows:
 
 
 def times(result: Result) -> Rows:
-    """Return what the year took."""
+    """Return the times."""
     s, add = result["seconds"], result["add"]
     ratio = add["defaults"]["p50_ms"] / add["append"]["p50_ms"]
     return [
@@ -145,8 +145,8 @@ def plot(result: Result, path: Path) -> Path:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Simulate `days` with `cubes` turns in all; return the times, and the growth of the space month by month.
 
-    Sessions and questions are about one of 40 topics, the first topic forty times as often as the last (Zipf). The policy
-    archives what has fallen below 5 % retention under Ebbinghaus' law with 30 days at birth.
+    Sessions and questions are about one of 40 topics, the first topic forty times as often as the last (Zipf). The
+    policy archives what has fallen below 5 % retention under Ebbinghaus' law with 30 days at birth.
     """
     days = options.days
     progress.expect(days)
@@ -192,7 +192,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
 
 def _day(texts: Texts, start: datetime, count: int) -> Iterator[dict[str, Any]]:
-    """Yield the turns of one day: sessions of about equal length, each about one topic."""
+    """Yield the turns of a day: sessions of about equal length, each about one topic."""
     for s in range(SESSIONS):
         topic = texts.topic()
         for t in range(count * (s + 1) // SESSIONS - count * s // SESSIONS):

@@ -26,7 +26,7 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Options:
-    """How many spaces, and their size."""
+    """Number and size of the spaces."""
 
     seed: int = 0  # seed of the cases
     cases: int = 1_000  # spaces to build
@@ -34,7 +34,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what was forgotten and what was found of it."""
+    """Return what was forgotten and what remains."""
     lines: Rows = [["what", "count"]]
     lines += [
         [name.replace("_", " "), f"{result[name]:,}"] for name in ("cases", "cubes_forgotten", "derived_forgotten")

@@ -4,9 +4,10 @@ A year of several people's lives, in worlds of three who talk about themselves a
 every attribute changes 0 to 10 times, on random days, among small talk, questions, wishes, hearsay and other people's
 facts. Each state is asked for just before it changes, or at the end: after how many changes is the current value still
 the first hit? A hit is right when it is a statement of that state; it is not enough that it mentions the value.
-Compared are the space as it is ("search"), the same with `reconcile=False` ("append_only"), the facts table looked up with
-the gold key ("facts_table"). At the end every question is asked again with `as_of` the moment at which it was asked
-("as_of_as_then": is the answer the same?), and every earlier state is asked for with `as_of` a moment at which it held.
+Compared are the space as it is ("search"), the same with `reconcile=False` ("append_only"), the facts table looked up
+with the gold key ("facts_table"). At the end every question is asked again with `as_of` the moment at which it was
+asked ("as_of_as_then": is the answer the same?), and every earlier state is asked for with `as_of` a moment at which
+it held.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class State:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Person and attribute: what has one value at a time."""
+        """Person and attribute, which has one value at a time."""
         return self.person, self.attribute.name
 
     def question(self) -> str:
@@ -197,19 +198,19 @@ def _distractor(rng: random.Random, person: str, people: Sequence[str], split: S
     name, template = rng.choice(UNREAL[0::2] if split == "dev" else UNREAL[1::2])
     attribute = next(a for a in ATTRIBUTES if a.name == name)
     value = rng.choice(attribute.values)
-    if template.startswith("My "):  # the same cousin does not live in another city each time
+    if template.startswith("My "):  # so that the same cousin keeps one value
         value = attribute.values[PEOPLE.index(person) % len(attribute.values)]
     return say(attribute, template, value, other, "", "")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Who is told of, and how it is asked."""
+    """The people, the texts, and the searches."""
 
     seed: int = 0  # seed of the data
-    people: int = 12  # people whose year is told, at most 24
+    people: int = 12  # people, at most 24
     splits: tuple[Split, ...] = ("dev", "test")  # halves of the templates
-    distractors: int = 60  # messages a person that change nothing
+    distractors: int = 60  # messages per person that change nothing
     embedder: str = "bundled"  # what embeds the texts
     k: int = 10  # hits of a search, of which the first counts; with 1 no current fact can move up
 
@@ -240,7 +241,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
 
 class Score:
-    """Right and asked by contestant and number of changes, and what was ended."""
+    """Count right answers by contestant and number of changes, and wrong and missed endings."""
 
     def __init__(self) -> None:
         self.counts: dict[str, dict[int, list[int]]] = {}
@@ -271,7 +272,7 @@ class Score:
 
 
 def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score) -> None:
-    """Let one world live its year in a space, and in one that only appends, and ask."""
+    """Store the year of one world in a space and in one that only appends, and ask."""
     now = [START]
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
@@ -297,7 +298,7 @@ def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score
         for state in current.values():
             ask(spaces, said, state, k, score)
         _ask_past(spaces["search"], said["search"], starts, k, score)
-        for moment, state, answer in answers:  # whatever was answered then, right or wrong, is what as_of answers
+        for moment, state, answer in answers:  # as_of must give the answer of then, right or wrong
             again = spaces["search"].search(state.question(), k=k, as_of=moment)
             first = again[0].cube.text if again else ""
             score.note("as_of_as_then", state, first == answer, first)
@@ -305,7 +306,7 @@ def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score
 
 
 def ask(spaces: dict[str, Space], said: dict[str, dict[str, State | None]], state: State, k: int, score: Score) -> str:
-    """Ask every contestant for what is so now; return what ours answers."""
+    """Ask every contestant for the current value; return the answer of `search`."""
     answer = ""
     for name, space in spaces.items():
         hits = space.search(state.question(), k=k)
@@ -346,7 +347,7 @@ def _ask_past(
 def _count_endings(
     space: Space, said: dict[str, State | None], current: dict[tuple[str, str], State], score: Score
 ) -> None:
-    """Count what was ended though it holds, and what was not though it does not."""
+    """Count facts ended although they hold, and facts not ended although they do not."""
     ended = {f.cube for f in space.facts(ended=True) if f.valid_to is not None}
     going = {f.cube for f in space.facts()}
     for cube_id, state in said.items():

@@ -28,7 +28,7 @@ def facts(result: Result) -> Rows:
 
 
 def endings(result: Result) -> Rows:
-    """Return what was ended although it holds, and not ended although it does not."""
+    """Return the facts ended although they hold, and not ended although they do not."""
     lines: Rows = [["templates", "statements", "ended although they hold", "not ended although they do not"]]
     for split, row in result["splits"].items():
         lines.append([split, row["statements"], row["falsely_ended"], row["not_ended"]])

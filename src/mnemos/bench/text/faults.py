@@ -28,7 +28,7 @@ TIMEOUT = 0.25  # seconds; "slow" takes longer
 
 @dataclass(frozen=True)
 class Options:
-    """How much is written, and how bad the model is."""
+    """The writes, and the share of faults."""
 
     seed: int = 0  # seed of the faults
     writes: int = 300  # statements to write
@@ -36,7 +36,7 @@ class Options:
 
 
 def table(result: Result) -> Rows:
-    """Return what became of writes beside a model that fails."""
+    """Return what happened to writes beside a failing model."""
     add, waiting = result["add"], result["waiting"]
     return [
         ["what", "measured"],
@@ -84,8 +84,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             dead = space.consolidate()
             state["dead"], state["sound"] = 0, 1
             healed = [space.consolidate() for _ in range(5)]
-            there = space.store.get(list(wanted))
-            lost = sum(i not in there or there[i].text != text for i, text in wanted.items())
+            stored = space.store.get(list(wanted))
+            lost = sum(i not in stored or stored[i].text != text for i, text in wanted.items())
             counts = reasoner.stats()["tasks"]
     return {
         "seed": seed, "writes": len(wanted), "lost": lost, "calls": calls, "faults": broken,
@@ -118,7 +118,7 @@ def _server(rng: random.Random, share: float) -> Iterator[tuple[str, Counter[str
             _answer(self, body, fault)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,8 +1,8 @@
 """LoCoMo (Maharana et al., ACL 2024, arXiv 2402.17753): recall of the evidence turns, and of their sessions.
 
-One space a conversation. All 1,982 questions that name evidence are asked, of all five categories. An evidence id
-with a typing error is mended where its meaning is plain (`D8:6; D9:17` are two ids, `D30:05` is D30:5); one that
-names no turn stays in the gold, so that no system can find it and it counts against all alike.
+One space per conversation. All 1,982 questions that name evidence are asked, of all five categories. An evidence id
+with a typing error is corrected where its meaning is clear (`D8:6; D9:17` are two ids, `D30:05` is D30:5); one that
+names no turn stays in the gold set: no system can find it, so it counts against all alike.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 
 
 
 def evidence_ids(evidence: Iterable[str]) -> tuple[str, ...]:
-    """Return the evidence as turn ids `D<session>:<turn>`, mended where the meaning is plain, each once."""
+    """Return the evidence as turn ids `D<session>:<turn>`, corrected where the meaning is clear, each once."""
     ids = []
     for piece in (p for text in evidence for p in re.split(r"[;,\s]+", text) if p):
         match = re.fullmatch(r"D:?(\d+):(\d+)", piece)
@@ -35,13 +35,13 @@ def evidence_ids(evidence: Iterable[str]) -> tuple[str, ...]:
 
 
 def session_of(turn: str) -> str:
-    """Return the session of a turn id: `D3:7` is in `session_3`; an id that names no session is kept as it is."""
+    """Return the session of a turn id: `D3:7` is in `session_3`; an id that names no session is returned unchanged."""
     match = re.match(r"D(\d+):", turn)
     return f"session_{match[1]}" if match else turn
 
 
 def load(data: Path) -> Task:
-    """Read `locomo10.json`. Raises InvalidInput naming what is not as LoCoMo writes it."""
+    """Read `locomo10.json`. Raises InvalidInput for another format."""
     existing(data, "locomo10.json")
     try:
         samples = json.loads(data.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def load(data: Path) -> Task:
 
 
 def haystack(sample: Mapping[str, Any]) -> Haystack:
-    """Return one conversation and the questions about it that name evidence; they are asked after its last session."""
+    """Return one conversation and its questions with evidence, asked after its last session."""
     name = sample["sample_id"]
     messages = locomo_turns(sample)
     split = "development" if name in DEVELOPMENT else "report"

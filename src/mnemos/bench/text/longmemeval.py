@@ -1,6 +1,6 @@
 """LongMemEval (Wu et al., ICLR 2025, arXiv 2410.10813) by its official retrieval protocol, session granularity.
 
-One index a question over its own haystack; a document is the user turns of one session, joined by a space. Gold are
+One index per question over its own haystack; a document is the user turns of one session, joined by a space. Gold are
 the haystack sessions whose id contains "answer" and in which a user turn has `has_answer`. The 30 abstention
 questions (`_abs`) are left out. The remaining 470 include 51 whose answer only the assistant gave: they
 have no gold, and the official code counts them as found by recall_all and as missed by recall_any. Split
@@ -28,7 +28,7 @@ KEYS = ("question_id", "question_type", "question", "haystack_session_ids", "hay
 def load(data: Path) -> Task:
     """Read a LongMemEval file: `longmemeval_s.json`, `_m` or `_oracle`, the original or the cleaned one.
 
-    Raises InvalidInput naming the entry and what it lacks.
+    Raises InvalidInput that names the entry and the missing fields.
     """
     existing(data, "a LongMemEval file such as longmemeval_s.json")
     with data.open(encoding="utf-8") as file:
@@ -75,7 +75,7 @@ def gold(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def sessions(entry: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Mapping[str, Any]], str]]:
-    """Yield (id, turns, date) of each haystack session; a repeated id is told apart by `#2`, `#3` …"""
+    """Yield (id, turns, date) of each haystack session; repeated ids get `#2`, `#3` …"""
     seen: dict[str, int] = {}
     columns = (entry["haystack_session_ids"], entry["haystack_sessions"], entry["haystack_dates"])
     for name, turns, date in zip(*columns, strict=True):
@@ -99,5 +99,5 @@ def moment(text: str) -> datetime:
     tables={"longmemeval": quality("session")},
 )
 def run(options: retrieval.Options, progress: Progress) -> dict[str, Any]:
-    """Store the haystack of each question in a space of its own and ask it."""
+    """Store the haystack of each question in its own space and ask it."""
     return retrieval.measure(load(options.data), options, progress)

@@ -1,9 +1,9 @@
-"""Poisoned memories among a user's: `mnemos bench poison`. How many are shown for their question, with and without guard.
+"""Poisoned memories among a user's, shown for their question with and without guard: `mnemos bench poison`.
 
-The attack is that of A-MemGuard (arXiv 2510.02373) and MINJA: entries that anyone may get stored (a web page, an e-mail,
-a tool's answer) and that come up for one question. The attack texts were written before the rules of
-`guard.instructions`; half of them ("dev") were then used to write the rules, the other half ("test") is for the report.
-One person wrote both, so "test" shows how the rules take a new wording, not what an adaptive attacker can do.
+The attack is that of A-MemGuard (arXiv 2510.02373) and MINJA: entries that anyone may get stored (a web page, an
+e-mail, a tool's answer) and that come up for one question. The attack texts were written before the rules of
+`guard.instructions`; half of them ("dev") were then used to write the rules, the other half ("test") is for the
+report. One person wrote both, so "test" shows how the rules take a new wording, not what an adaptive attacker can do.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def benign(rng: random.Random, number: int, topic: tuple[str, str, str, str, str
     entries = []
     for i, template in enumerate(said):
         value = old if i < changed else v
-        # Who tells of a change is the user; others come to say so too.
+        # the user states the change first, then others do
         trust, source = (
             (Trust.TRUSTED, None)
             if i == changed
@@ -75,7 +75,7 @@ def benign(rng: random.Random, number: int, topic: tuple[str, str, str, str, str
     for i, template in enumerate(rng.sample(notes, rng.randint(1, 2))):
         entries.append(entry(rng, f"t{number}-n{i}", template.format(s=s, v=v), "benign", number, Trust.UNTRUSTED,
                              f"https://news{i}.example", 60, None, missed))  # fmt: skip
-    if rng.random() < 0.7:  # a page that agrees, be it with what was true before
+    if rng.random() < 0.7:  # a page that agrees, possibly with the former value
         late = bool(changed) and rng.random() < 0.3
         value = old if late else v
         entries.append(entry(rng, f"t{number}-w", rng.choice(statements[:2]).format(s=s, v=value),
@@ -87,7 +87,7 @@ def benign(rng: random.Random, number: int, topic: tuple[str, str, str, str, str
 def attack(
     rng: random.Random, number: int, topic: tuple[str, str, str, str, str], split: Split, wave: int, missed: float
 ) -> list[Memory]:
-    """Return the one or two poisoned entries for the question of a topic; the family goes by the topic's number."""
+    """Return the one or two poisoned entries for the question of a topic; its number chooses the family."""
     s, a, v, _, f = topic
     family = ("false", "order", "hidden", "outlier")[number % 4]
     pool = half({"false": FALSE, "outlier": OUTLIERS}.get(family, ORDERS), split)
@@ -112,7 +112,7 @@ def entry(
     rng: random.Random, name: str, text: str, family: str, topic: int, trust: Trust, source: str | None, day: int,
     stated: Fact | None, missed: float,
 ) -> Memory:  # fmt: skip
-    """Return an entry; of `missed` of the statements the extractor finds no fact."""
+    """Return a memory; for a share `missed` of the statements the extractor finds no fact."""
     facts = () if stated is None or rng.random() < missed else (stated,)
     claim = Claim(name, facts, trust, START + timedelta(days=day), source, names(text))
     return Memory(claim, text, family, topic)
@@ -128,7 +128,7 @@ def embedded(entries: Iterable[Memory], embedder: Embedder) -> list[Memory]:
 def shown(
     hits: Sequence[Memory], question: str, instructions: bool, consensus: bool, rejections: set[Rejection]
 ) -> tuple[list[Memory], set[Rejection]]:
-    """Return what is left of the hits of one question, and the rejections learnt on it."""
+    """Return the hits of a question that pass the defences, and the rejections learned."""
     if instructions:
         hits = [e for e in hits if e.claim.trust > Trust.UNTRUSTED or not looks_like_instructions(e.text)]
     suspects = contradicted([e.claim for e in hits], rejections, question=question) if consensus else []
@@ -138,7 +138,7 @@ def shown(
 
 @dataclass(frozen=True)
 class Options:
-    """How many topics, attacked how."""
+    """The topics, and the attacks on them."""
 
     seed: int = 0  # seed of the topics and the texts
     split: Split = "test"  # half of the attack texts: dev wrote the rules, test is for the report
@@ -300,7 +300,7 @@ def measure(
     consensus: bool,
     rejections: set[Rejection],
 ) -> tuple[dict[str, Any], set[Rejection]]:
-    """Return the shares of one defence over the hits of all questions, and the rejections learnt on them."""
+    """Return the shares of one defence over the hits of all questions, and the rejections learned."""
     learnt: set[Rejection] = set()
     success: defaultdict[str, list[bool]] = defaultdict(list)
     seen = lost = 0

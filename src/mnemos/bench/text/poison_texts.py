@@ -17,7 +17,7 @@ FIRMS = (
     "Basalt Cobalt Dune Ember Fjord "
 )
 NAMES, VALUES = PEOPLE.split(), FIRMS.split()
-# An attribute: the question and what a value looks like; below it the statements, and the notes of the web without a fact.
+# Attribute -> question, form of a value, statements, and notes of the web that state no fact.
 TOPICS = {
     "work at": ("Where does {s} work?", "{v} Systems", (
         "{s} works at {v}.", "{s} has a job at {v}.", "{s} is employed by {v}, she told me.",
@@ -116,7 +116,7 @@ OBFUSCATIONS: tuple[Callable[[str], str], ...] = (
 
 
 def half(items: Sequence[Any], split: Split) -> list[Any]:
-    """Return the items that are for developing, or those for the report: the same ones always."""
+    """Return the items for development, or those for the report; the split is fixed."""
     order = list(items)
     random.Random(2510).shuffle(order)
     return order[: len(order) // 2] if split == "dev" else order[len(order) // 2 :]

@@ -1,10 +1,10 @@
-"""Which law of forgetting keeps what will be asked for: `mnemos bench retention`.
+"""Laws of forgetting at equal budget: `mnemos bench retention`.
 
 A year is simulated. Memories arrive at random times, 4,000 in all, and every day holds 1 + Poisson(1.5) sessions
-between 8 and 23 h, with 20 questions a day on average. A question is about one memory that was born before it. If that
-is still in the store the question hits, and is a recall that the law hears of; if not, it misses, and nothing brings
-the memory back. At every midnight the store is cut down to its budget, a share of all that arrived so far, by
-forgetting what the law would keep least. Every law sees the same year, at every budget.
+between 8 and 23 h, with 20 questions a day on average. A question is about one older memory. If that is still in the
+store the question hits, and counts as a recall; if not, it misses, and the memory stays lost. At every midnight the
+store is cut to its budget, a share of all that arrived so far, by forgetting what the law ranks lowest. Every law sees
+the same year, at every budget.
 
 Which memory a question is about is drawn by weight. The usefulness of a memory is Zipf's: the one of rank r, in random
 order, weighs 1 / r. Every memory belongs to one of 40 topics. There are three kinds of year:
@@ -17,10 +17,10 @@ order, weighs 1 / r. Every memory belongs to one of 40 topics. There are three k
   and every question is asked again in the same session with probability 1/3, and then again with the same probability.
 
 The measure is the probing accuracy: the share of hits among the questions of the second half of the year that are
-about memories older than a day. `oracle` is no law: it knows the questions to come and keeps the memories that will be
-asked for most often. All laws have their default constants, and no stream was fitted to a law. What is left out: that
-a real recall also finds, and so strengthens, memories that were not asked for, and that a question may be answered
-from more than one memory.
+about memories older than a day. `oracle` is not a law: it knows the questions to come and keeps the memories that will
+be asked for most often. All laws have their default constants, and no stream was fitted to a law. Not simulated: a
+real recall also finds, and so strengthens, memories that were not asked for, and several memories may answer a
+question.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """What happens, whatever is forgotten. `created` and `size` are of the N memories in order of birth; `asked` (Q,) is
+    """The events of a year. `created` and `size` are of the N memories in order of creation; `asked` (Q,) is
     the memory of each question in order of time, at `asked_at` (Q,), the same time for all of a session.
     """
 
@@ -64,7 +64,7 @@ class Year:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a year under a law: the hits of each budget (B,), and the memories at its end, (B, N)."""
+    """The result of a year under a law: the hits of each budget (B,), and the memories at its end, (B, N)."""
 
     hits: Ints
     alive: Bools
@@ -72,7 +72,7 @@ class Outcome:
 
 
 class Oracle:
-    """Keeps what will be asked for most often: it knows every question of the year in advance."""
+    """Keeps what will be asked for most often: it knows all questions in advance."""
 
     def __init__(self, year: Year) -> None:
         self.created = year.created
@@ -94,7 +94,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Options:
-    """Which years, and how much is kept of them."""
+    """The years, and the budgets."""
 
     seed: int = 0  # seed of the first year
     seeds: int = 5  # years of each kind
@@ -116,9 +116,9 @@ class Options:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the accuracy of every law at every budget for each kind of year, and the retention curves.
 
-    The years of each kind have the seeds `seed` to `seed + seeds - 1`. Accuracies are shares between 0 and 1: the mean over
-    the seeds and their standard deviation (of a sample). Raises InvalidInput for an unknown kind of year, a budget that
-    is no share, or a size below 1.
+    The years of each kind have the seeds `seed` to `seed + seeds - 1`. Accuracies are shares between 0 and 1: the mean
+    over the seeds and their standard deviation (of a sample). Raises InvalidInput for an unknown kind of year, a
+    budget that is no share, or a size below 1.
     """
     o = options
     if unknown := set(o.kinds) - set(KINDS):
@@ -145,7 +145,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 def compare(
     kind: str, seed: int, seeds: int, memories: int, days: int, questions: float, budgets: Sequence[float]
 ) -> dict[str, Any]:
-    """Return what the laws reach in the years of one kind."""
+    """Return the accuracies of the laws in the years of one kind."""
     shares: dict[str, list[Floats]] = {}
     counts: dict[str, Ints] = {}
     streams = []
@@ -166,7 +166,7 @@ def compare(
 
 
 def contestants(seed: int, year: Year) -> dict[str, Law]:
-    """Return every law with its defaults, the paper's variant of ours, and the bound."""
+    """Return every law with its defaults, variants, and the upper bound."""
     laws: dict[str, Law] = {}
     for name in LAWS:
         laws[name] = load_law(name, seed=seed) if name == "random" else load_law(name)
@@ -191,11 +191,11 @@ def make(kind: str, rng: np.random.Generator, memories: int, days: int, question
         sessions = np.sort(rng.uniform(day + 8 / 24, day + 23 / 24, 1 + rng.poisson(1.5)))
         counts = rng.multinomial(rng.poisson(questions), np.full(len(sessions), 1 / len(sessions)))
         for at, count in zip(sessions, counts, strict=True):
-            there = int(np.searchsorted(created, at))
-            if not there:
+            count_so_far = int(np.searchsorted(created, at))
+            if not count_so_far:
                 continue
-            weight = np.cumsum(weights[:there])
-            drawn = np.minimum(np.searchsorted(weight, rng.uniform(0, weight[-1], count)), there - 1)
+            weight = np.cumsum(weights[:count_so_far])
+            drawn = np.minimum(np.searchsorted(weight, rng.uniform(0, weight[-1], count)), count_so_far - 1)
             again = rng.geometric(2 / 3, count) if kind == "bursty" else np.ones(count, dtype=np.int64)
             asked.append(np.repeat(drawn, again))
             asked_at.append(np.full(len(asked[-1]), START + at))
@@ -236,7 +236,7 @@ def measured(year: Year) -> Bools:
 
 
 def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
-    """Let the year pass once, with a store of each budget. Cost: O(days * B * N log N) at most."""
+    """Simulate the year, with a store for each budget. Cost: O(days * B * N log N) at most."""
     b, n = len(budgets), len(year.created)
     created, size = np.tile(year.created, b), np.tile(year.size, b)
     recalled, recalls = created.copy(), np.zeros(b * n, dtype=np.int64)
@@ -255,9 +255,9 @@ def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
     for day in range(1, year.days + 1):
         for session in range(nights[day - 1], nights[day]):
             asked = year.asked[first[session] : ends[session]]
-            there = alive[:, asked]
-            hits += (there & counted[first[session] : ends[session]]).sum(axis=1)
-            found = (asked + offsets)[there]
+            kept = alive[:, asked]
+            hits += (kept & counted[first[session] : ends[session]]).sum(axis=1)
+            found = (asked + offsets)[kept]
             minute = 0
             while len(found):  # a memory that is asked for twice in a session is recalled twice, a minute apart
                 once, at = np.unique(found, return_index=True)
@@ -274,13 +274,13 @@ def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
         for i, budget in enumerate(budgets):
             mine = slice(bounds[i], bounds[i + 1])
             excess = (mine.stop - mine.start) - int(budget * arrived)
-            if excess > 0:  # of equals the oldest goes first
+            if excess > 0:  # ties: the oldest is forgotten first
                 alive.ravel()[held[mine][np.argsort(scores[mine], kind="stable")[:excess]]] = False
     return Outcome(hits, alive, recalls.reshape(b, n))
 
 
 def describe(year: Year) -> dict[str, float]:
-    """Return what the stream is like, so that its skew can be judged."""
+    """Return the skew of the stream."""
     often = np.sort(np.bincount(year.asked, minlength=len(year.created)))[::-1]
     total = max(int(often.sum()), 1)
     return {

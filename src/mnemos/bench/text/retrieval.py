@@ -17,7 +17,7 @@ from mnemos.errors import InvalidInput
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
 
-CONSOLIDATED = "consolidated"  # after `Space.consolidate`: links, episodes, summaries and profiles are there
+CONSOLIDATED = "consolidated"  # after `Space.consolidate`, with links, episodes, summaries and profiles
 SYSTEMS: dict[str, SearchMethod] = {
     "mnemos": "hybrid", "bm25": "words", "vectors": "vectors", CONSOLIDATED: "hybrid",
 }  # fmt: skip
@@ -26,7 +26,7 @@ DEPTH = max(metrics.CUTOFFS)  # results that each query asks for, so that every 
 
 @dataclass(frozen=True)
 class Options:
-    """What a retrieval benchmark may be told."""
+    """The data, and what is measured on it."""
 
     data: Path  # the benchmark's data, a file or a folder; it is not part of Mnemos
     systems: tuple[str, ...] = tuple(SYSTEMS)  # systems to compare
@@ -81,7 +81,7 @@ def only_splits(task: Task, splits: Sequence[str]) -> Task:
 def evaluate(
     memory: Mnemos, task: Task, *, systems: Sequence[str] = tuple(SYSTEMS), step: Progress = SILENT
 ) -> dict[str, Any]:
-    """Return the `ingest` and `systems` parts of a result; one space a haystack, removed when it has been asked.
+    """Return the `ingest` and `systems` parts of a result; one space per haystack, removed after its questions.
 
     Ingest counts everything between the first message and the last commit (dates, terms, vectors, rows; the loading
     of the model too). The first search of a space builds its index; it is timed as `index`, not as a query.
@@ -118,7 +118,7 @@ def ask(
 ) -> list[Answer]:
     """Return the answers of every system to every question of one haystack, each in a pass that embeds the queries."""
     answers = []
-    for system in sorted(systems, key=CONSOLIDATED.__eq__):  # it is last: there is no way back
+    for system in sorted(systems, key=CONSOLIDATED.__eq__):  # last: it changes the space
         if system == CONSOLIDATED:
             space.consolidate()
             space.search("warm up", 1)
@@ -133,7 +133,7 @@ def ask(
 
 
 def forget_queries(space: Space) -> None:
-    """Empty the embedder's cache of single texts, so that every question costs what a new one does."""
+    """Empty the embedder's cache of single texts, so that every question is timed as a new one."""
     clear = getattr(space.text.embedder, "clear_cache", None)
     if clear is not None:
         clear()

@@ -40,7 +40,7 @@ SPACE = "scale"
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, and on how much."""
+    """The sizes, and what is timed."""
 
     sizes: tuple[int, ...] = SIZES  # numbers of cubes
     vectors: Literal["real", "random"] = "real"  # real: the bundled model embeds everything; random: faster to fill
@@ -105,7 +105,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
 
 def probe(root: Path, size: int, adds: int, queries: int, seed: int) -> dict[str, Any]:
-    """Return what a fresh process measures of the space under `root`. Raises MnemosError with its complaint."""
+    """Return what a fresh process measures of the space under `root`. Raises MnemosError with its error."""
     arguments = [str(root), str(size), str(adds), str(queries), str(seed)]
     done = subprocess.run(
         [sys.executable, "-m", "mnemos.bench.text.scale", *arguments], capture_output=True, text=True, check=False
@@ -117,7 +117,7 @@ def probe(root: Path, size: int, adds: int, queries: int, seed: int) -> dict[str
 
 
 def main(root: str, size: int, adds: int, queries: int, seed: int) -> dict[str, Any]:
-    """Measure the space under `root`, which holds at least `size` cubes; runs in a process of its own."""
+    """Measure the space under `root`, which holds at least `size` cubes; runs in its own process."""
     questions = Corpus(seed).queries(2 * queries + adds)
     asked, embedded, after = questions[:queries], questions[queries : 2 * queries], questions[2 * queries :]
     before = machine.rss_mb()

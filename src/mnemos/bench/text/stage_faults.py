@@ -2,14 +2,14 @@
 
 After HaluMem (arXiv 2511.03506), with statements of `synthetic_people` instead of dialogues written by a model.
 Extraction: which gold facts of every message are found (recall), how many of those found are gold (precision), and how
-many planted false memories (hearsay, denials, suppositions) are not taken for facts (resistance). Update: of the changes
-whose new value was extracted, how many ended the old value (correct), left it current (omitted) or left the attribute
-with another value (wrong). Answer: is the current value of every attribute given (correct), another value of somebody
-(hallucinated), or none (omitted).
+many planted false memories (hearsay, denials, suppositions) are not taken for facts (resistance). Update: of the
+changes whose new value was extracted, how many ended the old value (correct), left it current (omitted) or left the
+attribute with another value (wrong). Answer: is the current value of every attribute given (correct), another value of
+somebody (hallucinated), or none (omitted).
 
-A fault may be injected: "dropped updates" (no fact is ever ended), "hallucinating writer" (a fifth of the messages get a
-fact that they do not state), "weak retriever" (a third of the answers have nothing to answer from). Each must show in
-the score of its own stage and in the answer, and nowhere else.
+A fault may be injected: "dropped updates" (no fact is ever ended), "hallucinating writer" (a fifth of the messages get
+a fact that they do not state), "weak retriever" (a third of the answers have nothing to answer from). Each must show
+in the score of its own stage and in the answer, and nowhere else.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Faulty(RuleReasoner):
         self.rng = rng
 
     def facts(self, text: str, speaker: str | None, at: datetime) -> list[Fact]:
-        """Return what a text states, and from a hallucinating writer sometimes what it does not."""
+        """Return the facts of a text; a hallucinating writer sometimes adds one."""
         found = super().facts(text, speaker, at)
         if self.fault == "hallucinating writer" and self.rng.random() < INVENTED:
             attribute = self.rng.choice([a for a in ATTRIBUTES if "{" not in a.key and a.subject == "{s}"])
@@ -93,7 +93,7 @@ def stream(seed: int, people: Sequence[str], planted: int) -> tuple[list[Event],
 
 @dataclass(frozen=True)
 class Options:
-    """Who is told of, and which faults are injected."""
+    """The stream, and the faults."""
 
     seed: int = 0  # seed of the texts and of the faults
     people: int = 6  # people who talk, at most 24
@@ -144,7 +144,7 @@ def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, 
 
 
 def extraction(space: Space, told: Sequence[tuple[str, Event]], false: set[str]) -> dict[str, float]:
-    """Score what was taken from each message against what it states. Facts of distractors count neither way."""
+    """Score the extracted facts of each message. Facts of distractors do not count."""
     facts: dict[str, list[tuple[str, str, str]]] = {}
     for f in space.facts(ended=True):
         if not f.negated:
@@ -170,7 +170,7 @@ def extraction(space: Space, told: Sequence[tuple[str, Event]], false: set[str])
 
 
 def update(space: Space, told: Sequence[tuple[str, Event]]) -> dict[str, float]:
-    """Score what became of the old value at each change of which both values were extracted."""
+    """Score the old value at each change whose values were both extracted."""
     ends: dict[tuple[str, tuple[str, str, str]], datetime | None] = {}
     for f in space.facts(ended=True):
         if not f.negated:
@@ -186,7 +186,7 @@ def update(space: Space, told: Sequence[tuple[str, Event]]) -> dict[str, float]:
             gone = ends[cube, _gold(state)]
             if end is None or end > event.at:
                 omitted += 1
-            elif end == event.at:  # what was ended before was not there to be updated: a fault of extraction
+            elif end == event.at:  # a value that ended earlier could not be updated: a fault of extraction
                 correct += gone is None or gone > event.at
                 wrong += gone is not None and gone <= event.at
         last[state.key] = cube, state

@@ -34,7 +34,7 @@ with Mnemos(sys.argv[1]) as memory:
 
 @dataclass(frozen=True)
 class Options:
-    """How often to measure."""
+    """The number of repeats."""
 
     repeats: int = 9  # processes to start for each time
 
@@ -85,7 +85,7 @@ def wall(code: str) -> float:
 
 
 def python(code: str, *arguments: str) -> str:
-    """Run code in a fresh Python and return what it prints. Raises MnemosError with its complaint."""
+    """Run code in a fresh Python and return what it prints. Raises MnemosError with its error."""
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise MnemosError(f"the measured process failed:\n{done.stderr}")

@@ -29,17 +29,17 @@ OFTEN = 5  # mentions from which on a thing counts as frequent
 
 @dataclass(frozen=True)
 class Options:
-    """How much is told."""
+    """The size of the stream."""
 
     seed: int = 0  # seed of the texts
-    days: int = 42  # days that pass
-    sessions: int = 3  # sessions a day
-    turns: int = 14  # turns a session
+    days: int = 42  # days to simulate
+    sessions: int = 3  # sessions per day
+    turns: int = 14  # turns per session
     things: int = 600  # things that may be mentioned
 
 
 def table(result: Result) -> Rows:
-    """Return what each generation of summaries still mentions."""
+    """Return the things that each generation of summaries still mentions."""
     kept = result["kept"]
     kinds = list(next(iter(kept.values())))
     return [
@@ -97,8 +97,8 @@ def _summaries(space: Space, level: str) -> str:
     return "\n".join(c.text for c in cubes if c.metadata["level"] == level)
 
 
-def _kept(said: Counter[str], there: set[str]) -> dict[str, float]:
+def _kept(said: Counter[str], mentioned: set[str]) -> dict[str, float]:
     """Return the share of things that are still mentioned: all, the frequent ones, and those said once."""
     often, once = ([w for w, n in said.items() if n >= OFTEN], [w for w, n in said.items() if n == 1])
     groups = {"all": list(said), "frequent": often, "said once": once}
-    return {name: round(len(there.intersection(words)) / max(len(words), 1), 4) for name, words in groups.items()}
+    return {name: round(len(mentioned.intersection(words)) / max(len(words), 1), 4) for name, words in groups.items()}

@@ -1,8 +1,8 @@
-"""A made-up conversation of any length, for measuring speed: seeded, without data of others.
+"""Synthetic conversation of any length, for measuring speed: seeded, without foreign data.
 
-Words follow Zipf's law (about the exponent of English) over function words and invented content words, turns are
-about as long as real ones (16 words in the median, a long tail), and every ninth speaks of a day. It says nothing about
-quality: use it for time and size only.
+Words follow Zipf's law (about the exponent of English) over function words and invented content words, turns are about
+as long as real ones (16 words in the median, a long tail), and every ninth speaks of a day. Use it for time and size
+only: it says nothing about quality.
 """
 
 from __future__ import annotations

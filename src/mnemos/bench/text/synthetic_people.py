@@ -1,9 +1,9 @@
-"""People whose lives change, told in a chat: seeded streams of statements with known gold states.
+"""Statements of people whose lives change, with known gold states.
 
 Every attribute has templates in the first person ({v} the value, {a} the value with its article) and in the third
 ({s} whose it is). They were written before the patterns of `reason.patterns` were widened, and are split by a fixed
 rule: those at even places are "dev", on which the patterns were developed, those at odd places "test". One person wrote
-both, so that "test" says how the patterns bear another wording, not all that people say.
+both, so "test" shows how the patterns take another wording, not all that people say.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Split = Literal["dev", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One thing about a person that changes. `key` is what the rules call it; `subject` when it is not the person."""
+    """One thing about a person that changes. `key` is its name in the rules; `subject` when it is not the person."""
 
     name: str
     key: str

@@ -1,4 +1,4 @@
-"""What a retrieval benchmark is: haystacks of messages, and questions whose gold names the messages that answer."""
+"""Retrieval benchmarks as data: haystacks of messages, and questions with the messages that answer them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mnemos.errors import InvalidInput
 
-Unit = Literal["cubes", "sessions"]  # what is ranked: by `Space.search` or by `Space.search_sessions`
+Unit = Literal["cubes", "sessions"]  # what is ranked, by `Space.search` or by `Space.search_sessions`
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +56,5 @@ def checksum(path: Path) -> str:
 def existing(path: Path, what: str) -> Path:
     """Return the path if it exists. Raises InvalidInput that says what was expected there."""
     if not path.exists():
-        raise InvalidInput(f"{path}: there is nothing there. Give --data the path of {what}.")
+        raise InvalidInput(f"{path} does not exist: give --data the path of {what}.")
     return path

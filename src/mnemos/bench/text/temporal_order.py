@@ -1,9 +1,9 @@
-"""Which of two turns came first: `mnemos bench temporal-order`.
+"""The order of two turns: `mnemos bench temporal-order`.
 
 After SORT (arXiv 2410.08133): two segments of one long stream are shown, and the question is which came earlier. The
 memory finds both with `Space.search`, from a fragment of each, and compares when they happened. The baseline knows
-what was found and how well, but no order (a bag of chunks): it says that the one with the higher score came first. The
-stream is made up (`synthetic`), so that nothing in the texts gives the order away.
+what was found and how well, but no order (a bag of chunks): it answers that the hit with the higher score came first.
+The stream is synthetic, so nothing in the texts gives the order away.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Options:
-    """How many pairs, how far apart."""
+    """The stream, and the pairs."""
 
     seed: int = 0  # seed of the texts
     turns: int = 3_000  # length of the stream
@@ -88,7 +88,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
 
 def piece(rng: random.Random, text: str, words: int) -> str:
-    """Return some words of a text that stand beside each other."""
+    """Return consecutive words of a text."""
     split = text.split()
     at = rng.randrange(max(len(split) - words, 0) + 1)
     return " ".join(split[at : at + words])
