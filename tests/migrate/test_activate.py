@@ -1,4 +1,4 @@
-"""Cubes as keys and values: the same tokens as the text in the prompt, found again, gone with the cubes."""
+"""Cubes as keys and values: the same tokens as the text in the prompt, found again, erased with the cubes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from mnemos import Mnemos, registry
+from mnemos import Mnemos, Policy, registry
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.migrate.pieces import render
 from mnemos.migrate.schedule import RetentionSchedule
@@ -129,7 +129,7 @@ def test_blocks_are_read_once_and_joined_in_any_order(space):
     assert (joined.cache.layers[0].keys - expected).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("way", ["delete", "update", "forget"])
+@pytest.mark.parametrize("way", ["delete", "update", "forget", "policy", "consolidate"])
 def test_it_goes_with_the_cube(model, space, way):
     a, b, c = ids_of(space)
     space.activate([a, b, c], model, Letters())
@@ -141,14 +141,52 @@ def test_it_goes_with_the_cube(model, space, way):
         receipt = space.forget([b])
         assert receipt.verified
         assert receipt.derived == 2
-    else:
+    elif way == "update":
         space.update(b, content="My sister Rita lives in Porto.")
+    else:
+        space.archive([b])
+        space.policy = Policy(archived_cubes=0)
+        assert b in (space.apply_policy().erased if way == "policy" else space.consolidate().forgotten.erased)
     assert len(space.store.blobs.ids()) == 1
     assert not {cube.id for cube in space.cubes(kind="kv").items} - space.store.blobs.ids()
     left = [i for i in (a, b, c) if way == "update" or i != b]
     active = space.activate(left, model, Letters())
     assert active.sources["ram"] == 1, "what was erased does not stay in RAM; what was read of a alone does"
     assert torch.equal(active.generate(QUESTION, **GREEDY), plain(model, space, left, **GREEDY))
+
+
+def held(space):
+    return set(space.activations._segments)
+
+
+def test_what_another_process_erased_leaves_ram_with_the_next_activation(model, space, memory):
+    a, b, c = ids_of(space)
+    for cube in (a, b, c):
+        space.activate([cube], model, Letters(), mode="block")
+    assert len(held(space)) == 3
+    with Mnemos(memory.root, embedder="none") as other:
+        other.space("ana").delete(b)
+    assert space.activate([a], model, Letters(), mode="block").sources["ram"] == 1
+    assert held(space) == space.store.blobs.ids()
+    assert len(held(space)) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_erased_while_it_is_activated_is_not_held(model, space, monkeypatch, known):
+    a, b, c = ids_of(space)
+    if known:
+        space.activate([a, b, c], model, Letters(), mode="block")
+    cache = space.activations
+    kept = cache._hold
+
+    def hold(*found):
+        space.delete(b)
+        kept(*found)
+
+    monkeypatch.setattr(cache, "_hold", hold)
+    space.activate([a, b, c], model, Letters(), mode="block")
+    assert held(space) == space.store.blobs.ids()
+    assert len(held(space)) == 2
 
 
 def test_another_model_does_not_get_it(model, space):
@@ -162,7 +200,7 @@ def test_another_model_does_not_get_it(model, space):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "swapped", "noise"])
-def test_a_damaged_file_is_made_anew_and_never_used(model, space, damage):
+def test_a_damaged_file_is_computed_again_and_never_used(model, space, damage):
     ids = ids_of(space)
     expected = space.activate(ids, model, Letters()).generate(QUESTION, **GREEDY)
     space.activations.free_ram()

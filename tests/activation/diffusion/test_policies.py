@@ -1,4 +1,4 @@
-"""Fast-dLLM, dKV-Cache and Sparse-dLLM: exact where nothing is reused, and what they compute, read and hold where it is."""
+"""Fast-dLLM, dKV-Cache and Sparse-dLLM: exact without reuse, and what they compute, read and hold with it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def logits_of(model, ids, policy, schedule):
         (DkvDecode(refresh=1), DecodingSchedule(BLOCK)),
         (DkvDecode(refresh=1, delay=False), DecodingSchedule(BLOCK, 3)),
         (DkvGreedy(refresh=1), DecodingSchedule(BLOCK, order="random")),
-        (FastDllm(), DecodingSchedule(1)),  # a block of one token is read anew each time
+        (FastDllm(), DecodingSchedule(1)),  # a block of one token is read again each time
         (FastDllm(dual=False), DecodingSchedule(BLOCK, BLOCK)),
         (SparseDllm(delay=7), DecodingSchedule(BLOCK)),  # nothing is evicted before the last step
     ],
@@ -231,8 +231,9 @@ def test_marks_that_are_moved_out_of_the_sequence_are_lost():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: DkvDecode(refresh=0), lambda: DkvGreedy(refresh=0), lambda: DkvGreedy(window=-1), lambda: SparseDllm(keep=0.0),
-        lambda: SparseDllm(keep=1.1), lambda: SparseDllm(kernel=2), lambda: SparseDllm(kernel=0), lambda: SparseDllm(delay=-1),
+        lambda: DkvDecode(refresh=0), lambda: DkvGreedy(refresh=0), lambda: DkvGreedy(window=-1),
+        lambda: SparseDllm(keep=0.0), lambda: SparseDllm(keep=1.1), lambda: SparseDllm(kernel=2),
+        lambda: SparseDllm(kernel=0), lambda: SparseDllm(delay=-1),
         lambda: parallel(0.0),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The contract of the page engine: pools of keys and values, exact attention over them, and the parts that a pool takes.
+"""The contracts of the page engine: pools of keys and values, exact attention over them, and the parts of a pool.
 
 A pool holds the keys and values of many sequences in pages of one memory. Full pages stay findable after their sequence
 is freed, until their space is needed. Three parts decide what happens then, and none of them ever changes a page:
@@ -55,7 +55,7 @@ class Lease(Protocol):
     """
 
     def ttl(self, tool: str, reload: float) -> float:
-        """Return how long to pin, 0 or less not to; `reload` is what computing or loading the cache again would take."""
+        """Return how long to pin, 0 or less for not at all; `reload` is how long computing the cache again would take."""
         ...
 
     def record_tool(self, tool: str, seconds: float) -> None:
@@ -137,6 +137,22 @@ class Attention(Protocol):
         ...
 
 
+@runtime_checkable
+class ReservedMemory(Protocol):
+    """Space reserved as one tensor, of which only what was written takes memory."""
+
+    tensor: Tensor
+
+    @property
+    def resident(self) -> int:
+        """Bytes in memory now."""
+        ...
+
+    def release(self, start: int, stop: int | None) -> int:
+        """Release rows of the first dimension, which read as 0 from then on; return the bytes released."""
+        ...
+
+
 class NoLease:
     """Pins nothing and learns nothing: the null lease."""
 
@@ -173,3 +189,13 @@ class NoSwap:
     def drop(self, name: str) -> None:
         """Raise InvalidInput."""
         raise InvalidInput(f"sequence {name!r} was not swapped out.")
+
+
+KINDS: dict[str, type] = {
+    "ranking": Ranking,
+    "lease": Lease,
+    "swap": Swap,
+    "sequence-pool": SequencePool,
+    "attention": Attention,
+    "reserved-memory": ReservedMemory,
+}

@@ -30,19 +30,19 @@ from mnemos.registry import Paper, register
 class Pool:
     """Paged keys and values: block tables, reference counts, copy-on-write, shared prefixes, leases, swapping.
 
-    A block holds `size` tokens (16, the paper's default) of all layers. A sequence grows by whole blocks, so it wastes at
-    most size - 1 entries. Full blocks that all layers have written are named by the hash of their content
-    (`prefix.block_digests`). A new sequence that starts with the same tokens under the same `extra` keys shares them. They
-    stay cached after their last sequence is freed, until the space is needed: then `eviction` decides which of them goes
-    first (by default the least recently freed, and of one sequence the tail before the head). Space that caches nothing
-    is always taken before that.
+    A block holds `size` tokens (16, the paper's default) of all layers. A sequence grows by whole blocks, so it
+    wastes at most size - 1 entries. Full blocks that all layers have written are named by the hash of their content
+    (`prefix.block_digests`). A new sequence that starts with the same tokens under the same `extra` keys shares them.
+    They stay cached after their last sequence is freed, until the space is needed: then `eviction` decides which of
+    them goes first (by default the least recently freed, and of one sequence the tail before the head). Space that
+    caches nothing is always taken before that.
 
-    Verbs come in pairs: `open` and `free`, `fork` and `free`, `can_grow` and `grow`, `grow` and `truncate`, `write` and
-    `read`, `pause` and `open`, `swap_out` and `swap_in`. Every verb that takes blocks either succeeds or changes no sequence.
-    With a `swap`, a pool without space first swaps out the least recently used sequences; one that was swapped out
-    returns when it is next used. With a `lease`, `pause` frees the sequence of a program that waits for a tool and pins
-    its blocks: they are not evicted until the lease has expired, by the time that `expire` is given. What a lease learns
-    from, its caller records in the lease itself.
+    Verbs come in pairs: `open` and `free`, `fork` and `free`, `can_grow` and `grow`, `grow` and `truncate`, `write`
+    and `read`, `pause` and `open`, `swap_out` and `swap_in`. Every verb that takes blocks either succeeds or changes
+    no sequence. With a `swap`, a pool without space first swaps out the least recently used sequences; one that was
+    swapped out returns when it is next used. With a `lease`, `pause` frees the sequence of a program that waits for a
+    tool and pins its blocks: they are not evicted until the lease has expired, by the time that `expire` is given.
+    What a lease learns from, its caller records in the lease itself.
 
     Deviations from the paper: one pool on one device, not one on each of two; attention is torch's matmul over runs of
     blocks, not a kernel; a preempted sequence is swapped or refused, never recomputed by the pool.
@@ -50,22 +50,19 @@ class Pool:
 
     def __init__(
         self,
-        blocks: int,
+        blocks: int,  # of the pool
         *,
-        layers: int,
-        heads: int,
-        width: int,
-        size: int = 16,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device = "cpu",
-        swap: Swap | None = None,
-        eviction: Ranking | None = None,
-        lease: Lease | None = None,
+        layers: int,  # of the model
+        heads: int,  # key/value heads, H
+        width: int,  # of a head, D
+        size: int = 16,  # tokens of a block
+        dtype: torch.dtype = torch.float32,  # of keys and values
+        device: str | torch.device = "cpu",  # where the pool is
+        swap: Swap | None = None,  # keeps sequences that are moved out of a full pool; None refuses what does not fit
+        eviction: Ranking | None = None,  # orders the cached blocks for eviction; None is `PrefixLru`
+        lease: Lease | None = None,  # says how long `pause` pins blocks; None pins nothing
     ) -> None:
-        """Reserve `blocks` blocks. Without a swap, a ranking or a lease: refuse, `PrefixLru`, pin nothing.
-
-        Raises InvalidInput where a number is below 1.
-        """
+        """Reserve the memory of all blocks. Raises InvalidInput where a number is below 1."""
         numbers = {"blocks": blocks, "layers": layers, "heads": heads, "width": width, "size": size}
         if wrong := {key: n for key, n in numbers.items() if n < 1}:
             raise InvalidInput(f"a pool of {wrong}: expected 1 or more.")
@@ -221,7 +218,7 @@ class Pool:
         return self.free_blocks - before
 
     def unpin(self, name: str) -> None:
-        """End the lease of a program before its time, if it has one. Its blocks stay cached, as old as when it paused."""
+        """End the lease of a program, if it has one. Its blocks are cached, as old as when the program paused."""
         self.pins.end(name)
         self.pages.release(self._pinned.pop(name, ()), used=False)
 

@@ -31,15 +31,22 @@ class VirtualTensor:
 
     Any code that takes a tensor can read it, without a block table. The paper reserves space for the longest sequence
     with CUDA's virtual memory functions and maps pages as tokens arrive. On the CPU the kernel does that: the
-    reservation is an anonymous private mapping (or, with `file`, a sparse file, so that pages can leave the memory), which
-    is filled on demand and released with madvise(MADV_DONTNEED) or by punching a hole. Put the tokens in the first
-    dimension: then growth is contiguous, and a sequence wastes less than a page at its end.
+    reservation is an anonymous private mapping (or, with `file`, a sparse file, so that pages can leave the memory),
+    which is filled on demand and released with madvise(MADV_DONTNEED) or by punching a hole. Put the tokens in the
+    first dimension: then growth is contiguous, and a sequence wastes less than a page at its end.
 
     What was not written reads as 0. Only whole pages are released; what shares a page with other rows is kept. Linux
     only. The memory lives as long as the tensor and its slices.
     """
 
-    def __init__(self, shape: Sequence[int], dtype: torch.dtype = torch.float32, file: Path | None = None) -> None:
+    tensor: Tensor  # of the reserved shape
+
+    def __init__(
+        self,
+        shape: Sequence[int],  # tokens first
+        dtype: torch.dtype = torch.float32,  # of the tensor
+        file: Path | None = None,  # a new file that the pages may leave the memory for; None keeps them in memory
+    ) -> None:
         """Reserve the space; takes no memory. Raises InvalidInput off Linux, StoreError where it is refused."""
         if sys.platform != "linux":
             raise InvalidInput(f"virtual tensors need Linux, this is {sys.platform}: use a Pool of pages instead.")
@@ -56,7 +63,7 @@ class VirtualTensor:
         with contextlib.suppress(OSError):  # page by page, not 2 MB at the first write; a kernel need not know of it
             self._map.madvise(mmap.MADV_NOHUGEPAGE if file is None else mmap.MADV_RANDOM)
         elements = math.prod(shape)
-        self.tensor: Tensor = torch.frombuffer(self._map, dtype=dtype, count=elements).view(*shape)
+        self.tensor = torch.frombuffer(self._map, dtype=dtype, count=elements).view(*shape)
         self._address = self.tensor.data_ptr()
 
     @property
