@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILE = re.compile(r'^```python title="(src/[^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 PAGES = sorted((ROOT / "docs" / "how-to").glob("add-a-*.md"))
+MNEMOS = ("-c", "from mnemos.cli import main; main()")
 NAMES = {  # page: the form and name under which its method is registered
     "add-a-cache-method": ("activation", "vatp"),
     "add-a-law": ("text", "savings"),
@@ -53,7 +54,7 @@ def repository(tmp_path_factory):
         (home / path).write_text(code, encoding="utf-8")
     for old in (home / "docs" / "methods").iterdir():
         old.unlink()
-    run(home, "-c", "from mnemos.cli import main; main()", "methods", "--markdown", "--out", "docs/methods")
+    run(home, *MNEMOS, "methods", "--markdown", "--out", "docs/methods")
     return home
 
 
@@ -71,7 +72,7 @@ def test_every_page_that_adds_something_is_tested_here():
     assert [new_file(page)[0] for page in PAGES if not new_file(page)[0].startswith("src/mnemos/")] == []
 
 
-def test_the_code_of_the_pages_is_linted_and_typed(repository, tmp_path):
+def test_the_code_of_the_pages_is_as_the_linter_wants_it(repository):
     paths = [new_file(page)[0] for page in PAGES]
     for tool in (["ruff", "check"], ["ruff", "format", "--check"]):
         if shutil.which(tool[0]):
@@ -80,7 +81,7 @@ def test_the_code_of_the_pages_is_linted_and_typed(repository, tmp_path):
 
 
 def test_the_registry_and_the_pages_have_the_new_methods(repository):
-    listed = json.loads(run(repository, "-c", "from mnemos.cli import main; main()", "methods", "--json"))
+    listed = json.loads(run(repository, *MNEMOS, "methods", "--json"))
     assert set(NAMES.values()) <= {(m["form"], m["name"]) for m in listed}
     pages = "".join(p.read_text(encoding="utf-8") for p in (repository / "docs" / "methods").iterdir())
     for _, name in NAMES.values():
@@ -102,3 +103,13 @@ def test_the_benchmarks_have_the_new_methods(repository):
         "print(*all_presets(), *LAWS)"
     )
     assert {"vatp"} <= set(run(repository, "-c", code).split())  # savings: LAWS is a table still
+
+
+def test_the_new_benchmark_is_a_command_and_its_result_is_shown_beside_the_methods(repository):
+    assert "typos" in run(repository, *MNEMOS, "bench", "--help")
+    result = repository / "benchmarks" / "results" / "text" / "typos.json"
+    arguments = ("--cubes", "20", "--embedder", "hashing", "--out", str(result))
+    run(repository, *MNEMOS, "bench", "typos", *arguments)
+    run(repository, *MNEMOS, "methods", "--markdown", "--out", "docs/methods")
+    page = (repository / "docs" / "methods" / "text-recall.md").read_text(encoding="utf-8")
+    assert page.count("of the memories by four words, two of them misspelt") == 3
