@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+STORED_LINKS = ("supersedes", "supports", "contradicts", "similar", "co-recalled")  # kinds of links that are written
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -42,8 +44,8 @@ class StoredFact:
 class Link:
     """A directed link between two cubes.
 
-    Kept are supersedes, supports, contradicts, similar and co-recalled; derived from, follows and same entity follow
-    from the rows (see `store.base.Links`).
+    The kinds of `STORED_LINKS` are written; derived from, follows and same entity are read from other rows (see
+    `store.base.Links`).
     """
 
     a: str

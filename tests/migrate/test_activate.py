@@ -1,4 +1,4 @@
-"""Cubes as keys and values: the same tokens as the text in the prompt, found again, gone with the cubes."""
+"""Cubes as keys and values: the same tokens as the text in the prompt, found again, erased with the cubes."""
 
 from __future__ import annotations
 
@@ -151,6 +151,40 @@ def test_it_goes_with_the_cube(model, space, way):
     assert torch.equal(active.generate(QUESTION, **GREEDY), plain(model, space, left, **GREEDY))
 
 
+def held(space):
+    return set(space.activations._segments)
+
+
+def test_what_another_process_erased_leaves_ram_with_the_next_activation(model, space, memory):
+    a, b, c = ids_of(space)
+    for cube in (a, b, c):
+        space.activate([cube], model, Letters(), mode="block")
+    assert len(held(space)) == 3
+    with Mnemos(memory.root, embedder="none") as other:
+        other.space("ana").delete(b)
+    assert space.activate([a], model, Letters(), mode="block").sources["ram"] == 1
+    assert held(space) == space.store.blobs.ids()
+    assert len(held(space)) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_erased_while_it_is_activated_is_not_held(model, space, monkeypatch, known):
+    a, b, c = ids_of(space)
+    if known:
+        space.activate([a, b, c], model, Letters(), mode="block")
+    cache = space.activations
+    kept = cache._hold
+
+    def hold(*found):
+        space.delete(b)
+        kept(*found)
+
+    monkeypatch.setattr(cache, "_hold", hold)
+    space.activate([a, b, c], model, Letters(), mode="block")
+    assert held(space) == space.store.blobs.ids()
+    assert len(held(space)) == 2
+
+
 def test_another_model_does_not_get_it(model, space):
     ids = ids_of(space)
     space.activate(ids, model, Letters())
@@ -162,7 +196,7 @@ def test_another_model_does_not_get_it(model, space):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "swapped", "noise"])
-def test_a_damaged_file_is_made_anew_and_never_used(model, space, damage):
+def test_a_damaged_file_is_computed_again_and_never_used(model, space, damage):
     ids = ids_of(space)
     expected = space.activate(ids, model, Letters()).generate(QUESTION, **GREEDY)
     space.activations.free_ram()

@@ -19,6 +19,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("GET", "/v1/keys", "admin"),
     ("POST", "/v1/keys", "admin"),
     ("DELETE", "/v1/keys/{id}", "admin"),
+    ("GET", "/v1/vocabulary", None),
     ("GET", "/v1/spaces", None),
     ("DELETE", "/v1/spaces/{space}", "admin"),
     ("POST", "/v1/spaces/{space}/cubes", "write"),

@@ -45,7 +45,7 @@ VERBS = {
     ("POST", f"{SPACE}/import"): Space.restore,
 }
 # about the server itself: a process has no keys and no health of its own
-OF_THE_SERVER = {"/health", "/ready", "/metrics", "/v1/key", "/v1/keys", "/v1/keys/{id}"}
+OF_THE_SERVER = {"/v1/vocabulary", "/health", "/ready", "/metrics", "/v1/key", "/v1/keys", "/v1/keys/{id}"}
 
 
 def test_every_route_has_a_verb():

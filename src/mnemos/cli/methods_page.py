@@ -10,7 +10,7 @@ from pathlib import Path
 from mnemos.cli.measurements import Measurements
 from mnemos.cli.parameters import parameters
 from mnemos.errors import NotFound
-from mnemos.registry import COMPONENT, FORMS, Entry, Paper, all_entries, installed
+from mnemos.registry import COMPONENT, FORMS, Entry, Paper, all_entries, installed, kinds
 
 MADE = "<!-- made by `mnemos methods --markdown --out docs/methods` from the sources and the result files -->"
 INTRO = f"""\
@@ -72,10 +72,16 @@ def _title(page: str) -> str:
     return page.removesuffix(".md").partition("-")[2]
 
 
+def _contract_module(entry: Entry) -> str:
+    """Return the module that holds the contract of a method's kind: the `base` of its room, or of its form."""
+    module = kinds(entry.form, entry.operation)[entry.kind].__module__
+    return module if module.startswith("mnemos.") else f"mnemos.{entry.form}.base"
+
+
 def _section(entry: Entry, measured: Measurements) -> list[str]:
     doc = inspect.cleandoc(entry.target.__doc__).splitlines()
     module, name = entry.target.__module__, entry.target.__name__
-    contract = "none on its own" if entry.kind == COMPONENT else f"{entry.kind}, see `mnemos.{entry.form}.base`"
+    contract = "none on its own" if entry.kind == COMPONENT else f"{entry.kind}, see `{_contract_module(entry)}`"
     lines = [
         "", f"## {entry.name}", "", _text(entry.summary), "",
         f"- Paper: {'; '.join(map(_paper, entry.papers)) or 'none, it is Mnemos’ own'}",

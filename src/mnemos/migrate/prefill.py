@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,20 +44,20 @@ class PrefillCache:
     keep. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases it.
     """
 
-    store: Store
-    clock: Callable[[], datetime]
+    store: Store  # of the cubes; keeps the segments beside them
+    clock: Callable[[], datetime]  # tells the time
     ram: int = RAM  # bytes of segments in RAM at most
-    schedule: RetentionSchedule = field(default_factory=RetentionSchedule)
-    bits: int | None = (
-        None  # of a stored number: 8, 4 or 2 quantise what is written to disk; None keeps the model's type
-    )
+    schedule: RetentionSchedule = field(default_factory=RetentionSchedule)  # decides what `prune` keeps on disk
+    bits: int | None = None  # of a number on disk: 8, 4 or 2 quantise; None keeps the model's type
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times used, and when last
     _segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)  # in RAM, the least recently used first
     _fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    _seen: object = None  # token of the store when every segment in RAM was known to exist
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # of the segments in RAM and their uses
 
     def __post_init__(self) -> None:
         self.store.blobs.sweep({cube.id for cube in self._stored()})
-        self.store.on_erase(self._forget)
+        self.store.on_erase(self._on_erase)
 
     # -- activate
 
@@ -76,14 +77,13 @@ class PrefillCache:
         if not cubes:
             raise InvalidInput("there is nothing to activate: no cube was given, or none was found.")
         check_model(model)
+        self._drop_erased()
         pieces = to_pieces(cubes, self._fingerprints.of(model), tokenizer, mode, render, self.bits)
         segments, sources = self._gather(pieces, model, mode)
         cache = MemoryCache(model)
         fill(cache, _joined(segments, cache) if mode == "block" else segments)
         ids = torch.tensor([[t for piece in pieces for t in piece.tokens]], device=next(model.parameters()).device)
-        now = to_micros(self.clock())
-        for piece in pieces:
-            self._uses[piece.id] = (self._uses.get(piece.id, (0, 0))[0] + 1, now)
+        self._count(pieces)
         seconds = time.perf_counter() - start
         return Activated(model, tokenizer, tuple(c.id for c in cubes), ids, cache, sources, seconds)
 
@@ -107,8 +107,7 @@ class PrefillCache:
 
     def _find(self, piece: Piece, existing: set[str], sources: dict[str, int]) -> Segment | None:
         if piece.id not in existing:
-            self._segments.pop(piece.id, None)  # erased or updated, perhaps by another process
-            return None
+            return None  # new, or erased, or updated
         held = self._segments.get(piece.id)
         if held is not None and held.digest == piece.digest:
             sources["ram"] += 1
@@ -155,28 +154,57 @@ class PrefillCache:
     # -- tiers
 
     def _hold(self, pieces: Sequence[Piece], segments: Sequence[Segment]) -> None:
-        """Hold segments in RAM as the most recently used, and evict the least recently used that do not fit."""
-        for piece, segment in zip(pieces, segments, strict=True):
-            self._segments.pop(piece.id, None)
-            self._segments[piece.id] = segment
-        held = self.ram_bytes
-        while held > self.ram and self._segments:
-            held -= self._segments.popitem(last=False)[1].nbytes
+        """Hold segments in RAM as the most recently used, and evict the least recently used that do not fit.
+
+        A segment whose cube was erased since it was found is not held: the store is asked under the lock, which the
+        callback of a later erasure waits for.
+        """
+        with self._lock:
+            erased = self._erased(piece.id for piece in pieces)
+            for piece, segment in zip(pieces, segments, strict=True):
+                self._segments.pop(piece.id, None)
+                if piece.id not in erased:
+                    self._segments[piece.id] = segment
+            held = self.ram_bytes
+            while held > self.ram and self._segments:
+                held -= self._segments.popitem(last=False)[1].nbytes
+
+    def _on_erase(self, forms: Mapping[str, str]) -> None:
+        """Drop the segments of erased cubes from RAM."""
+        with self._lock:
+            for cube_id in forms:
+                self._segments.pop(cube_id, None)
+                self._uses.pop(cube_id, None)
+
+    def _drop_erased(self) -> None:
+        """Drop from RAM the segments that another process has erased. One statement where nothing was written since."""
+        token = self.store.change_token()
+        if token is None or token != self._seen:
+            with self._lock:
+                self._on_erase(dict.fromkeys(self._erased(self._segments), "activation"))
+            self._seen = token
+
+    def _erased(self, ids: Iterable[str]) -> set[str]:
+        """Return those of the ids of KV cubes that do not exist."""
+        names = list(dict.fromkeys(ids))
+        return set() if len(self.store.keys_of(names)) == len(names) else set(names) - self.store.get(names).keys()
+
+    def _count(self, pieces: Sequence[Piece]) -> None:
+        now = to_micros(self.clock())
+        with self._lock:
+            for piece in pieces:
+                self._uses[piece.id] = (self._uses.get(piece.id, (0, 0))[0] + 1, now)
 
     @property
     def ram_bytes(self) -> int:
         """Bytes of the segments in RAM."""
-        return sum(segment.nbytes for segment in self._segments.values())
-
-    def _forget(self, forms: Mapping[str, str]) -> None:
-        """Drop segments of erased cubes from RAM."""
-        for cube_id in forms:
-            self._segments.pop(cube_id, None)
-            self._uses.pop(cube_id, None)
+        with self._lock:
+            return sum(segment.nbytes for segment in self._segments.values())
 
     def free_ram(self) -> None:
         """Free the segments in RAM; those on disk are kept."""
-        self._segments.clear()
+        with self._lock:
+            self._segments.clear()
 
     def stats(self) -> list[SegmentStats]:
         """Return the size, cost and use of every segment on disk."""
@@ -194,13 +222,12 @@ class PrefillCache:
         stats = self.stats()
         kept = set(self.schedule.keep(stats, to_micros(self.clock()) / 1e6))
         pruned = [s.id for s in stats if s.id not in kept]
-        for cube_id in pruned:
-            self._segments.pop(cube_id, None)
         return list(self.store.erase(pruned)) if pruned else []
 
     def flush(self) -> int:
         """Persist how often segments were used; return the number of segments. A killed process loses these counts only."""
-        uses, self._uses = self._uses, {}
+        with self._lock:
+            uses, self._uses = self._uses, {}
         if uses:
             self.store.lives.count_uses((cube_id, times, last) for cube_id, (times, last) in uses.items())
         return len(uses)

@@ -7,7 +7,8 @@ from typing import Any
 
 from mnemos import __version__
 from mnemos.errors import MnemosError
-from mnemos.serve.limits import IdempotencyStore, Metrics, ServerLimits
+from mnemos.serve.idempotency import IdempotencyStore
+from mnemos.serve.limits import ServerLimits
 from mnemos.system import Mnemos
 
 try:
@@ -20,6 +21,7 @@ from mnemos.serve import key_routes, models, page_models, page_routes, problems,
 from mnemos.serve.access import Access, Forbidden, SpacePool
 from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher
 from mnemos.serve.keys import KeyStore
+from mnemos.serve.metrics import Metrics
 from mnemos.serve.middleware import OPEN_PATHS, Guard
 from mnemos.serve.problems import Problem
 
@@ -36,6 +38,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", "/v1/keys", key_routes.list_keys, None),
     ("POST", "/v1/keys", key_routes.add_key, None),
     ("DELETE", "/v1/keys/{id}", key_routes.revoke_key, None),
+    ("GET", "/v1/vocabulary", page_routes.vocabulary, page_models.VocabularyShape),
     ("GET", "/v1/spaces", routes.spaces, None),
     ("DELETE", SPACE, routes.remove_space, None),
     ("GET", f"{SPACE}/cubes", routes.list_cubes, models.Page),

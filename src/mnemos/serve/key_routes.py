@@ -18,7 +18,7 @@ from mnemos.serve.access import Forbidden
 from mnemos.serve.keys import Key, KeyStore
 from mnemos.serve.models import Strict
 from mnemos.serve.problems import Json
-from mnemos.serve.routes import AnyAccess, _plain
+from mnemos.serve.routes import AnyAccess, decode_segment
 
 DAY = 86_400  # seconds
 
@@ -38,7 +38,7 @@ def _keys(request: Request) -> KeyStore:
 
 
 async def _key_id(id: Annotated[str, InPath(description="The id of the key, from `GET /v1/keys`.")]) -> str:
-    return _plain(id)
+    return decode_segment(id)
 
 
 Id = Annotated[str, Depends(_key_id)]

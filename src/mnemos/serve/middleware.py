@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnemos.serve import logs, problems, static
 from mnemos.serve.keys import Key, KeyStore
-from mnemos.serve.limits import Metrics, RateLimiter, ServerLimits
+from mnemos.serve.limits import RateLimiter, ServerLimits
+from mnemos.serve.metrics import Metrics
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # need no key, like the page's files
 DRAINED_DIGITS = 7  # a refused body is still read to its end if its Content-Length has at most this many digits

@@ -1,4 +1,4 @@
-"""The shapes of requests and answers, for checks and for /openapi.json."""
+"""Requests and responses of the REST API, for validation and OpenAPI; and reading imports line by line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from starlette.requests import Request
 from mnemos.errors import InvalidInput
 from mnemos.text.recall.filters import Filters, Metadata, Time
 
-# checked by Space itself, with its own messages: these only say what it takes
+# Space validates these itself, with its own messages; here they only document the type
 Text = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
 Content = Annotated[
     Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "object"]}}]})
@@ -37,7 +37,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Strict(BaseModel):
-    """A body that has no other fields than those named, and no text that cannot be encoded."""
+    """A body without unknown fields, and without text that cannot be encoded."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class Strict(BaseModel):
         for value in self.__dict__.values():
             for text in value if isinstance(value, list) else (value,):
                 if isinstance(text, str) and _SURROGATE.search(text):
-                    raise ValueError("a text holds a lone surrogate, which no encoding can store")
+                    raise ValueError("a text contains a lone surrogate, which cannot be stored. Use valid Unicode")
         return self
 
     def given(self, *without: str) -> Object:
@@ -58,7 +58,7 @@ class Query(Strict):
     """A query string."""
 
     def given(self, *without: str) -> Object:
-        """Return the fields that were given, `where` read. Raises InvalidInput where that is no JSON object."""
+        """Return the fields that were given, with `where` parsed. Raises InvalidInput if that is not a JSON object."""
         found = super().given(*without)
         if "where" in found:
             try:
@@ -98,7 +98,7 @@ Add = Annotated[Annotated[Message, Tag("one")] | Annotated[Messages, Tag("many")
 
 
 def filtered(model: type[M]) -> type[M]:
-    """Return a model that has the filters of `mnemos.Filters` too: in a body as JSON, in a query string `where` as a text."""
+    """Return a model with the fields of `mnemos.Filters` added. In a query string `where` is a string of JSON."""
     written = {Time: Moment, Metadata: str | None if issubclass(model, Query) else Object | None}
     fields: Any = {name: (written.get(hint, hint), None) for name, hint in get_type_hints(Filters).items()}
     made: type[M] = create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=__name__, **fields)
@@ -106,7 +106,7 @@ def filtered(model: type[M]) -> type[M]:
 
 
 class Question(Strict):
-    """When a question is asked, and how many results it wants."""
+    """The time of a question, and the number of results."""
 
     asked_at: Moment = None
     k: Whole = Field(10, ge=1, le=1_000)
@@ -122,7 +122,7 @@ class Search(Question):
 
 @filtered
 class Context(Question):
-    """A block for a prompt."""
+    """A request for a block for a prompt."""
 
     question: str
     k: Whole = Field(40, ge=1, le=1_000)
@@ -132,7 +132,7 @@ class Context(Question):
 
 @filtered
 class Forget(Strict):
-    """What to forget; `preview=false` does it."""
+    """What to forget; `preview=false` erases it."""
 
     ids: list[str] = []
     query: str | None = None
@@ -142,7 +142,7 @@ class Forget(Strict):
 
 @filtered
 class Listing(Query):
-    """Filters and the page of a list, as a query string; `where` is a JSON object."""
+    """A page of a list, and filters, as a query string; `where` is a JSON object."""
 
     limit: int = Field(100, ge=1, le=1_000)
     cursor: int | None = Field(None, ge=0, lt=2**62)
@@ -150,7 +150,7 @@ class Listing(Query):
 
 
 class Facts(Strict):
-    """Which facts."""
+    """Which facts to list."""
 
     subject: str | None = None
     attribute: str | None = None
@@ -160,13 +160,13 @@ class Facts(Strict):
 
 
 class Rollback(Strict):
-    """The version that shall be the newest again."""
+    """The version to write again."""
 
     version: Whole
 
 
 class Consolidate(Strict):
-    """How much one run writes."""
+    """The number of cubes that one run writes at most."""
 
     limit: Whole = Field(2_000, ge=1, le=1_000_000)
 
@@ -214,7 +214,7 @@ class Cubes(BaseModel):
 
 
 class Page(BaseModel):
-    """A page of a list; `next_cursor` gets the following one."""
+    """A page of a list; pass `next_cursor` as `cursor` to get the next one."""
 
     items: list[Cube]
     next_cursor: int | None
@@ -235,7 +235,7 @@ class Hits(BaseModel):
 
 
 class ProblemShape(BaseModel):
-    """An error, after RFC 9457."""
+    """An error as in RFC 9457."""
 
     type: str
     title: str
@@ -244,7 +244,7 @@ class ProblemShape(BaseModel):
 
 
 def lines(request: Request, longest: int) -> Iterator[bytes]:
-    """Yield the lines of a body. This runs in a thread, the body comes in on the event loop."""
+    """Yield the lines of a body, of at most `longest` bytes, from a thread; the event loop receives the body."""
     stream = request.stream()
 
     async def more() -> bytes | None:
@@ -258,12 +258,12 @@ def lines(request: Request, longest: int) -> Iterator[bytes]:
             rest = bytearray(last)
             yield from whole
         if len(rest) > longest:
-            raise InvalidInput(f"a line has more than {longest:,} bytes. Nothing was stored.")
+            raise InvalidInput(f"a line is longer than {longest:,} bytes. Nothing was stored.")
     yield bytes(rest)
 
 
 def records(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Read the lines of an export. Raises InvalidInput with the number of the line."""
+    """Parse the lines of an export. Raises InvalidInput with the number of the line."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -273,7 +273,7 @@ def records(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise InvalidInput(
-                f"line {number}: not a record of an export, see {where!r}. Nothing was stored."
+                f"line {number} is not a record of an export: {where!r} is missing or invalid. Nothing was stored."
             ) from error
         except (ValueError, RecursionError) as error:
             raise InvalidInput(f"line {number} is not JSON. Nothing was stored.") from error

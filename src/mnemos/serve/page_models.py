@@ -1,4 +1,4 @@
-"""The shapes of what the page asks for and of what it gets, beside those of `models`."""
+"""Requests and responses of the routes for the page, for validation and OpenAPI; see also `models`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mnemos.serve.models import Query, Strict, Whole, filtered
 
 @filtered
 class Timeline(Query):
-    """Which cubes, by when they happened, and how wide the buckets are; `where` is a JSON object."""
+    """Which cubes to count, and the width of the buckets; `where` is a JSON object."""
 
     by: Literal["day", "week", "month", "year", "century", "auto"] = "auto"
 
 
 class Graph(Strict):
-    """Where a graph starts, and how far it goes."""
+    """Where a graph starts, and how far it reaches."""
 
     around: str | None = None
     depth: int = Field(1, ge=1, le=3)
@@ -26,20 +26,20 @@ class Graph(Strict):
 
 
 class Pin(Strict):
-    """Whether the cube is pinned."""
+    """Whether to pin the cube or to unpin it."""
 
     on: bool
 
 
 class Archive(Strict):
-    """Cubes to take out of search, or with `back` to bring into it again."""
+    """Cubes to archive, or with `back` to restore."""
 
     ids: list[str] = Field(max_length=10_000)
     back: bool = False
 
 
-class Fade(Strict):
-    """Whether to say only what would be let go of."""
+class ApplyPolicy(Strict):
+    """Whether only to show what the policy would archive and erase."""
 
     preview: bool = True
 
@@ -49,7 +49,7 @@ Count = Annotated[Whole, Field(ge=0, lt=2**53)] | None
 
 
 class PolicyShape(Strict):
-    """The policy of a space: its law with the constants that are not the usual ones, and its limits."""
+    """The policy of a space: its law, the constants that differ from the defaults, and its limits."""
 
     law: str = "ebbinghaus"
     constants: dict[str, bool | Whole | FiniteFloat | list[FiniteFloat]] = Field(default_factory=dict)
@@ -63,14 +63,14 @@ class PolicyShape(Strict):
 
 
 class Bucket(BaseModel):
-    """How many cubes happened from `start` to the start of the next bucket."""
+    """The number of cubes that happened from `start` to the start of the next bucket."""
 
     start: str
     n: int
 
 
 class TimelineShape(BaseModel):
-    """A timeline: buckets without a gap, from the first cube to the last."""
+    """A timeline: contiguous buckets from the first cube to the last."""
 
     by: Literal["day", "week", "month", "year", "century"]
     first: str | None
@@ -79,7 +79,7 @@ class TimelineShape(BaseModel):
 
 
 class Node(BaseModel):
-    """A cube in a graph: the beginning of its text, and what the law of the space says that it is worth now."""
+    """A cube in a graph: the start of its text, and its strength now by the law of the space."""
 
     id: str
     text: str
@@ -99,14 +99,14 @@ class Edge(BaseModel):
 
 
 class GraphShape(BaseModel):
-    """A graph: both ends of every edge are among the nodes."""
+    """A graph; both ends of every edge are among the nodes."""
 
     nodes: list[Node]
     edges: list[Edge]
 
 
 class Brief(BaseModel):
-    """A cube in a list: the beginning of its text, and what the law of the space says that it is worth now."""
+    """A cube in a list: the start of its text, and its strength now by the law of the space."""
 
     id: str
     text: str
@@ -120,7 +120,7 @@ class Brief(BaseModel):
 
 
 class FadingShape(BaseModel):
-    """What would be archived, what would be erased, and what is the weakest of the rest, the weakest first."""
+    """Cubes that would be archived, cubes that would be erased, and the next weakest, weakest first."""
 
     law: str
     policy: PolicyShape
@@ -131,17 +131,25 @@ class FadingShape(BaseModel):
 
 
 class Point(BaseModel):
-    """What a memory is worth at a moment."""
+    """The strength of a memory at a time."""
 
     at: str
     strength: float
 
 
 class CurveShape(BaseModel):
-    """How a memory fades from now on, and below what it is archived."""
+    """The strength of a memory from now on, and the floor below which it is archived."""
 
     law: str
     now: float
     floor: float | None
     points: list[Point]
     recalls: list[str]
+
+
+class VocabularyShape(BaseModel):
+    """Names of this version: laws of forgetting, kinds of links, and signals with what they measure."""
+
+    laws: list[str]
+    links: list[str]
+    signals: dict[str, str]

@@ -1,4 +1,4 @@
-"""The routes that the page needs beside the others: what a space looks like from above, and how its memories fade."""
+"""Routes for the web page: a whole space at a glance, how its memories fade, and changes to them."""
 
 from __future__ import annotations
 
@@ -13,36 +13,42 @@ from starlette.exceptions import HTTPException
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound, StoreError
+from mnemos.inspect import vocabulary as names
 from mnemos.inspect.fading import check_law
 from mnemos.serve import page_models as models
 from mnemos.serve.problems import Json
-from mnemos.serve.routes import Id, SpaceAccess, _rows
+from mnemos.serve.routes import AnyAccess, Id, SpaceAccess, to_rows
 from mnemos.text.forget.policy import Policy
 
-SHORT, LINE = 140, 200  # characters of a text in a graph, and in a list
-ERASING = ("archived_cubes", "archived_bytes", "archived_days")  # the limits of a policy beyond which it erases
+GRAPH_TEXT, LIST_TEXT = 140, 200  # characters of a text in a graph and in a list
+ERASING = ("archived_cubes", "archived_bytes", "archived_days")  # limits of a policy above which it erases
 
 
 def ready(request: Request) -> Json:
-    """Tell that the root can be read and written and that the keys answer; 503 otherwise. Needs no key."""
+    """Report that the root can be read and written and the keys can be read; 503 otherwise. Needs no key."""
     root = request.app.state.pool.memory.root
     if request.app.state.stopping:
-        raise HTTPException(503, "the server is ending.", {"Retry-After": "5"})
+        raise HTTPException(503, "the server is shutting down.", {"Retry-After": "5"})
     try:
         with tempfile.TemporaryFile(dir=root) as file, os.scandir(root):
             file.write(b"\0")
             file.flush()
         request.app.state.keys.check()
     except (OSError, StoreError) as error:
-        why = getattr(error, "strerror", None) or "the keys cannot be read"
+        why = (error.strerror if isinstance(error, OSError) else None) or "the keys cannot be read"
         raise HTTPException(
-            503, f"the server cannot work ({why}). See its log and its disk.", {"Retry-After": "5"}
+            503, f"the server cannot work ({why}). Check its log and its disk.", {"Retry-After": "5"}
         ) from error
     return Json({"status": "ready"})
 
 
+def vocabulary(access: AnyAccess) -> Json:
+    """List the laws of forgetting, the kinds of links, and the signals of hits with what they measure."""
+    return Json(asdict(names.vocabulary()))
+
+
 def timeline(access: SpaceAccess, asked: Annotated[models.Timeline, Query()]) -> Json:
-    """How much happened when, in at most 400 buckets; with `as_of` as was believed then. One scan in SQL, O(N)."""
+    """Count cubes by when they happened, in at most 400 buckets; with `as_of` as believed then. One scan, O(N)."""
     with access.open("read") as space:
         found = space.inspect.timeline(**asked.given())
         first, last = (None if t is None else t.isoformat() for t in (found.first, found.last))
@@ -51,7 +57,7 @@ def timeline(access: SpaceAccess, asked: Annotated[models.Timeline, Query()]) ->
 
 
 def graph(access: SpaceAccess, asked: Annotated[models.Graph, Query()]) -> Json:
-    """Cubes and their links around one of them, or around those with the most links. By index: O(links shown)."""
+    """Return cubes and links around a cube, or around those with the most links. By index: O(links returned)."""
     with access.open("read") as space:
         found = space.inspect.graph(**asked.model_dump())
         nodes = [
@@ -62,7 +68,7 @@ def graph(access: SpaceAccess, asked: Annotated[models.Graph, Query()]) -> Json:
 
 
 def curve(access: SpaceAccess, id: Id, days: Annotated[float, Query(gt=0, le=36_500)] = 90) -> Json:
-    """What the law of the space says that a cube is worth in the next days, if nothing touches it. O(log N)."""
+    """Return the strength of a cube over the next days if it is not recalled, by the law of the space. O(log N)."""
     with access.open("read") as space:
         found = space.inspect.curve(id, days=days)
         return Json({
@@ -73,7 +79,7 @@ def curve(access: SpaceAccess, id: Id, days: Annotated[float, Query(gt=0, le=36_
 
 
 def due_soon(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] = 50) -> Json:
-    """What the policy lets go of now, and the weakest of the rest: at most `limit` of each. One scan of numbers, O(N)."""
+    """List what the policy would archive and erase now, and the next weakest: up to `limit` each. One scan, O(N)."""
     with access.open("read") as space:
         found = space.inspect.due_soon(limit=limit)
         return Json({
@@ -84,7 +90,7 @@ def due_soon(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] =
 
 
 def forms(access: SpaceAccess) -> Json:
-    """What a space holds by form and kind, and what its parts take up, in bytes. Scans in SQL, O(N)."""
+    """Return counts and bytes by form and kind, and the bytes of each part. Scans, O(N)."""
     with access.open("read") as space:
         found = space.inspect.sizes()
         parts = (("words index", found.words), ("vectors", found.vectors), ("versions", found.versions),
@@ -96,46 +102,46 @@ def forms(access: SpaceAccess) -> Json:
 
 
 def runs(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> Json:
-    """What the last consolidations did and when, newest first; those that changed nothing are not kept. O(1)."""
+    """List what the last consolidations did, newest first; those that changed nothing are not recorded. O(1)."""
     with access.open("read") as space:
-        return Json({"runs": _rows(space.inspect.runs(limit=limit))})
+        return Json({"runs": to_rows(space.inspect.runs(limit=limit))})
 
 
 # -- changes
 
 
 def pin(access: SpaceAccess, id: Id, body: models.Pin) -> Json:
-    """Keep a cube from being let go of, or no longer. Needs read and write."""
+    """Pin a cube, so that no policy archives or erases it, or unpin it. Needs read and write."""
     with access.open("read", "write") as space:
         (space.pin if body.on else space.unpin)(id)
         return Json(space.get(id).to_dict())
 
 
 def archive(access: SpaceAccess, body: models.Archive) -> Json:
-    """Take cubes out of search, or with `back` into it again; tells which changed. Needs read and write."""
+    """Archive cubes, out of search, or with `back` restore them; return those that changed. Needs read and write."""
     with access.open("read", "write") as space:
         change = space.unarchive if body.back else space.archive
         return Json({"changed": list(change(body.ids))})
 
 
-def apply_policy(access: SpaceAccess, body: models.Fade | None = None) -> Json:
-    """Say what the policy lets go of (needs read), or with preview=false do it (needs read, write and erase). O(N)."""
+def apply_policy(access: SpaceAccess, body: models.ApplyPolicy | None = None) -> Json:
+    """Show what the policy would archive and erase (needs read), or with preview=false do it (also write and erase)."""
     preview = body is None or body.preview
     with access.open("read", *(() if preview else ("write", "erase"))) as space:
         return Json(asdict(space.apply_policy(preview=preview)))
 
 
 def policy(access: SpaceAccess) -> Json:
-    """What the space lets go of, and by which law."""
+    """Return the policy of the space."""
     with access.open("read") as space:
         return Json(asdict(space.policy))
 
 
 def set_policy(access: SpaceAccess, body: models.PolicyShape) -> Json:
-    """Change what the space lets go of. Needs read and write, and erase too where more would be erased than now."""
+    """Set the policy of the space. Needs read and write, and also erase if it sets a limit beyond which cubes are erased."""
     try:
         wanted = Policy(**body.model_dump())
-    except NotFound as error:  # of the law: the space would be told to be missing
+    except NotFound as error:  # an unknown law; a 404 would mean that the space is missing
         raise InvalidInput(str(error)) from error
     check_law(wanted)
     with access.open("read", "write") as space:
@@ -150,13 +156,13 @@ def set_policy(access: SpaceAccess, body: models.PolicyShape) -> Json:
 def _briefs(found: Sequence[tuple[MemCube, float]]) -> list[dict[str, Any]]:
     return [
         _node(cube, strength) | {
-            "text": cube.text[:LINE], "speaker": cube.speaker, "session": cube.session, "pinned": cube.pinned,
+            "text": cube.text[:LIST_TEXT], "speaker": cube.speaker, "session": cube.session, "pinned": cube.pinned,
         } for cube, strength in found
     ]  # fmt: skip
 
 
 def _node(cube: MemCube, strength: float) -> dict[str, Any]:
     return {
-        "id": cube.id, "text": cube.text[:SHORT], "kind": cube.kind, "state": cube.state, "at": cube.at.isoformat(),
+        "id": cube.id, "text": cube.text[:GRAPH_TEXT], "kind": cube.kind, "state": cube.state, "at": cube.at.isoformat(),
         "strength": strength,
     }  # fmt: skip

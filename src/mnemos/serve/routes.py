@@ -1,4 +1,4 @@
-"""The routes of the REST server. Each gets its space from an `Access`, which checks the key; there is no other way to one."""
+"""Routes of the REST server. Each gets its space from an `Access`, which checks the key; there is no other way."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
-from mnemos.errors import Conflict, InvalidInput
+from mnemos.errors import Conflict, InvalidInput, NotFound
 from mnemos.serve import models
 from mnemos.serve.access import Access
-from mnemos.serve.limits import IdempotencyStore, ServerLimits, name_of
+from mnemos.serve.idempotency import IdempotencyStore, name_of
+from mnemos.serve.limits import ServerLimits
 from mnemos.serve.problems import Json
 from mnemos.space import Space
 
-BATCH = 100  # lines of an export that are sent together
+BATCH = 100  # lines of an export in one part of the body
 
 
-def _plain(text: str) -> str:
-    """Return a part of the path as it was meant: the app routes what is still percent-encoded."""
+def decode_segment(text: str) -> str:
+    """Return a segment of the path decoded: the app routes paths while they are percent-encoded. Raises InvalidInput."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError as error:
-        raise InvalidInput("a part of the path is not UTF-8.") from error
+        raise InvalidInput("a segment of the path is not UTF-8 after percent-decoding.") from error
 
 
 async def _access(request: Request) -> Access:
@@ -42,12 +43,12 @@ async def _access(request: Request) -> Access:
 async def access_to_space(
     request: Request, space: Annotated[str, InPath(description="The name of the space, percent-encoded.")]
 ) -> Access:
-    """Return what a request may do in a space."""
-    return Access(request.app.state.pool, request.state.key, _plain(space))
+    """Return the access of a request to the space in its path."""
+    return Access(request.app.state.pool, request.state.key, decode_segment(space))
 
 
 async def _cube_id(id: Annotated[str, InPath(description="The id of the cube, percent-encoded.")]) -> str:
-    return _plain(id)
+    return decode_segment(id)
 
 
 async def _body(request: Request) -> bytes:
@@ -64,8 +65,8 @@ def _cubes(cubes: Sequence[MemCube]) -> list[Any]:
     return [cube.to_dict() for cube in cubes]
 
 
-def _rows(rows: Sequence[Any]) -> list[Any]:
-    """Return dataclasses as data, with times in ISO 8601."""
+def to_rows(rows: Sequence[Any]) -> list[Any]:
+    """Return dataclasses as JSON data, with times in ISO 8601."""
     return [to_jsonable(asdict(row)) for row in rows]
 
 
@@ -73,12 +74,12 @@ def _rows(rows: Sequence[Any]) -> list[Any]:
 
 
 def health() -> Json:
-    """Tell that the server is up. Needs no key."""
+    """Report that the server runs. Needs no key."""
     return Json({"status": "ok", "version": __version__})
 
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:
-    """Numbers for Prometheus: requests, their times, and the cubes of the spaces in which the key has admin."""
+    """Return metrics for Prometheus: requests, durations, and cubes of the spaces in which the key has admin."""
     access.require("admin")
     cubes = [(space.name, space.count()) for space in access.each("admin")]
     return PlainTextResponse(request.app.state.metrics.render(cubes), media_type="text/plain; version=0.0.4")
@@ -96,7 +97,7 @@ def remove_space(access: SpaceAccess) -> Json:
 
 
 def stats(access: SpaceAccess) -> Json:
-    """Counts, sizes and models of a space."""
+    """Return counts, sizes and models of a space."""
     with access.open("read") as space:
         return Json({name: value for name, value in space.stats().items() if name != "path"})
 
@@ -108,9 +109,12 @@ def audit(
     verify: bool = False,
     head: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Json:
-    """Who did what, when: entries above number `after`; `verify` recomputes the chain, in which `head` must be. Needs admin."""
+    """List who did what when, after entry number `after`. Needs admin.
+
+    With `verify` it also recomputes the hash chain, which must contain `head` if given.
+    """
     with access.open("admin") as space:
-        found = _rows(space.audit(after=after, limit=limit))
+        found = to_rows(space.audit(after=after, limit=limit))
         if not verify:
             return Json({"entries": found})
         count, problems = space.verify_audit(head)
@@ -118,7 +122,7 @@ def audit(
 
 
 def consolidate(access: SpaceAccess, body: models.Consolidate | None = None) -> Json:
-    """Sum up, profile, link, promote, and let go of what the policy says."""
+    """Consolidate: write summaries and profiles, link and promote cubes, apply the policy."""
     with access.open("write", exclusive=True) as space:
         done = asdict(space.consolidate(**(body.model_dump() if body else {})))
         return Json({**done, "ids_waiting": sorted(done["ids_waiting"])})
@@ -134,9 +138,9 @@ def add(
     request: Request,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> Json:
-    """Add one memory or many; they are on the disk when this answers.
+    """Add one memory or many. They are on disk when the response arrives.
 
-    With an Idempotency-Key the same request within 24 hours adds nothing and gets the first answer.
+    With an Idempotency-Key, repeating the request within 24 hours adds nothing and returns the first response.
     """
     given, reconcile = (body.messages, body.reconcile) if isinstance(body, models.Messages) else ([body], True)
     messages = [m.model_dump(exclude_unset=True) for m in given]
@@ -146,11 +150,11 @@ def add(
             return Json({"cubes": _cubes(write())}, 201)
         store: IdempotencyStore = request.app.state.idempotency
         name = name_of(access.key.id, access.name, idempotency_key)
-        before = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
-        if before is not None:
-            answer = Json({"cubes": _cubes(_again(space, before))}, 201)
-            answer.headers["Idempotent-Replayed"] = "true"
-            return answer
+        earlier = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
+        if earlier is not None:
+            response = Json({"cubes": _cubes(_replay(space, earlier))}, 201)
+            response.headers["Idempotent-Replayed"] = "true"
+            return response
         try:
             cubes = write()
         except BaseException:
@@ -160,19 +164,22 @@ def add(
         return Json({"cubes": _cubes(cubes)}, 201)
 
 
-def _again(space: Space, answer: Sequence[tuple[str, int]]) -> list[MemCube]:
-    """Return the cubes of an earlier answer as they were then."""
-    found = []
-    for cube_id, version in answer:
-        then = next((v for v in space.store.versions(cube_id) if v.version == version), None)
-        if then is None:
-            raise Conflict("what was stored under this Idempotency-Key has been erased since. Nothing was stored.")
-        found.append(replace(then, replaced=None))
-    return found
+def _replay(space: Space, stored: Sequence[tuple[str, int]]) -> list[MemCube]:
+    """Return the cubes of an earlier response as they were then. Raises Conflict if one has been erased."""
+    cubes = []
+    for cube_id, version in stored:
+        try:
+            [cube] = [v for v in space.history(cube_id) if v.version == version]
+        except (NotFound, ValueError) as error:
+            raise Conflict(
+                "the memory stored with this Idempotency-Key has been erased. Nothing was stored."
+            ) from error
+        cubes.append(replace(cube, replaced=None))
+    return cubes
 
 
 def list_cubes(access: SpaceAccess, page: Annotated[models.Listing, Query()]) -> Json:
-    """List cubes in the order in which they were written, or the newest first, a page at a time."""
+    """List a page of cubes in the order in which they were written, or the newest first."""
     filters = page.given("newest")
     with access.open("read") as space:
         found = space.inspect.newest(**filters) if page.newest else space.cubes(**filters)
@@ -180,91 +187,87 @@ def list_cubes(access: SpaceAccess, page: Annotated[models.Listing, Query()]) ->
 
 
 def get(access: SpaceAccess, id: Id) -> Json:
-    """One cube, its current version."""
+    """Return the current version of a cube."""
     with access.open("read") as space:
         return Json(space.get(id).to_dict())
 
 
 def update(access: SpaceAccess, id: Id, body: models.Object) -> Json:
-    """Write the next version of a cube. The body has the fields that change. Needs read and write."""
+    """Write the next version of a cube. The body contains the fields that change. Needs read and write."""
     with access.open("read", "write") as space:
-        return Json(space.update(id, **_named(body)).to_dict())
-
-
-def _named(body: models.Object) -> models.Object:
-    if "cube_id" in body or "self" in body:  # would be taken for arguments of the method
-        raise InvalidInput("update: a cube's id cannot be changed.")
-    return body
+        if "cube_id" in body or "self" in body:  # they would be taken for parameters of the method
+            raise InvalidInput("update: a cube's id cannot be changed.")
+        return Json(space.update(id, **body).to_dict())
 
 
 def delete(access: SpaceAccess, id: Id) -> Json:
-    """Remove a cube for good, with all its versions and what was derived from it."""
+    """Erase a cube with all its versions and what was derived from it."""
     with access.open("erase") as space:
         return Json({"removed": list(space.delete(id))})
 
 
 def history(access: SpaceAccess, id: Id) -> Json:
-    """All versions of a cube, oldest first."""
+    """List all versions of a cube, oldest first."""
     with access.open("read") as space:
         return Json({"cubes": _cubes(space.history(id))})
 
 
 def rollback(access: SpaceAccess, id: Id, body: models.Rollback) -> Json:
-    """Make an earlier version of a cube its newest one. Needs read and write."""
+    """Write an earlier version of a cube again, as its newest. Needs read and write."""
     with access.open("read", "write") as space:
         return Json(space.rollback(id, body.version).to_dict())
 
 
 def links_of(access: SpaceAccess, id: Id, kind: str | None = None) -> Json:
-    """The links from and to a cube."""
+    """List the links from and to a cube."""
     with access.open("read") as space:
-        return Json({"links": _rows(space.links(id, kind=kind))})
+        return Json({"links": to_rows(space.links(id, kind=kind))})
 
 
 def links(access: SpaceAccess, kind: str | None = None) -> Json:
-    """All links that are kept."""
+    """List all stored links."""
     with access.open("read") as space:
-        return Json({"links": _rows(space.links(kind=kind))})
+        return Json({"links": to_rows(space.links(kind=kind))})
 
 
 # -- questions
 
 
 def search(access: SpaceAccess, body: models.Search) -> Json:
-    """The cubes that answer a question, best first."""
+    """Return the cubes that answer a question, best first."""
     with access.open("read") as space:
         found = space.search(**body.given())
         return Json({"hits": [{"cube": h.cube.to_dict(), "score": h.score, "why": dict(h.why)} for h in found]})
 
 
 def search_sessions(access: SpaceAccess, body: models.Search) -> Json:
-    """The sessions that answer a question, best first, each with the cube that matches best."""
+    """Return the sessions that answer a question, best first, each with its best cube."""
     with access.open("read") as space:
-        return Json({"sessions": _rows(space.search_sessions(**body.given()))})
+        return Json({"sessions": to_rows(space.search_sessions(**body.given()))})
 
 
 def context(access: SpaceAccess, body: models.Context) -> Json:
-    """A block for a prompt: the best cubes that fit into a budget, in time order, with ids to cite."""
+    """Return a block for a prompt: the best cubes within a token budget, in chronological order, with ids to cite."""
     with access.open("read") as space:
         return Json({"context": space.context(**body.given())})
 
 
 def facts(access: SpaceAccess, asked: Annotated[models.Facts, Query()]) -> Json:
-    """What cubes state: what holds now, or as believed at `as_of`."""
+    """List the facts that cubes state and that hold now, or as believed at `as_of`."""
     with access.open("read") as space:
-        return Json({"facts": _rows(space.facts(**asked.model_dump()))})
+        return Json({"facts": to_rows(space.facts(**asked.model_dump()))})
 
 
 def decisions(
     access: SpaceAccess, cube: str | None = None, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
 ) -> Json:
-    """What was decided about new statements, and why."""
+    """List the decisions about new statements, with the reasons."""
     with access.open("read") as space:
-        return Json({"decisions": _rows(space.decisions(cube, limit=limit))})
+        return Json({"decisions": to_rows(space.decisions(cube, limit=limit))})
 
 
 def forget(access: SpaceAccess, body: models.Forget) -> Json:
-    """Show what would be erased (needs read), or with preview=false erase it and give a receipt (needs erase)."""
+    """Show what would be erased (needs read), or with preview=false erase it and return a receipt (needs erase)."""
     chosen = body.given("preview")
     with access.open("read" if body.preview else "erase") as space:
         if body.preview:
@@ -277,9 +280,9 @@ def forget(access: SpaceAccess, body: models.Forget) -> Json:
 
 
 def export(access: SpaceAccess) -> StreamingResponse:
-    """All cubes with their versions, a JSON object a line: what `import` takes."""
+    """Stream all cubes with their versions, one JSON object per line, as `import` reads them."""
     rows = _dump(access)
-    first = next(rows)  # what is wrong shows before the answer begins
+    first = next(rows)  # raise errors before the response starts
     return StreamingResponse(chain([first], rows), media_type="application/x-ndjson")
 
 
@@ -295,7 +298,7 @@ def _dump(access: Access) -> Iterator[bytes]:
 
 
 def import_(access: SpaceAccess, request: Request) -> Json:
-    """Write what an export yielded, all or none; the body is read as it comes."""
+    """Store what an export wrote, all or nothing. The body is streamed."""
     limits: ServerLimits = request.app.state.limits
     with access.open("write", create=True) as space:
         added, skipped = space.restore(models.records(models.lines(request, limits.import_line)))

@@ -43,7 +43,7 @@ def logits_of(model, ids, policy, schedule):
         (DkvDecode(refresh=1), DecodingSchedule(BLOCK)),
         (DkvDecode(refresh=1, delay=False), DecodingSchedule(BLOCK, 3)),
         (DkvGreedy(refresh=1), DecodingSchedule(BLOCK, order="random")),
-        (FastDllm(), DecodingSchedule(1)),  # a block of one token is read anew each time
+        (FastDllm(), DecodingSchedule(1)),  # a block of one token is read again each time
         (FastDllm(dual=False), DecodingSchedule(BLOCK, BLOCK)),
         (SparseDllm(delay=7), DecodingSchedule(BLOCK)),  # nothing is evicted before the last step
     ],

@@ -11,7 +11,7 @@ from mnemos.activation.diffusion.decode import DecodingSchedule, decode
 from mnemos.activation.diffusion.dkv import DkvDecode
 from mnemos.activation.diffusion.fast_dllm import FastDllm, parallel
 from mnemos.activation.diffusion.sparse_dllm import SparseDllm
-from mnemos.bench.kv.diffusion import NearestEntries, RandomEntries, likeness
+from mnemos.bench.kv.diffusion_policies import NearestEntries, RandomEntries, likeness
 from mnemos.bench.kv.masked_lm import ANSWER, BLOCK, PROMPT, right, texts
 
 

@@ -97,7 +97,7 @@ def test_cached_prefixes_go_least_recently_freed_first_and_tails_before_heads():
     assert p.open("e", [*old, 0]) == 8
 
 
-def test_a_cut_sequence_that_grows_anew_gives_nobody_its_old_content():
+def test_a_cut_sequence_that_grows_again_gives_nobody_its_old_content():
     p = pool()
     fill(p, "a", [1, 2, 3, 4, 5, 6, 7, 8])
     p.fork("a", "b")
@@ -135,7 +135,7 @@ def test_pressure_swaps_out_the_sequence_used_longest_ago(kind, tmp_path):
     assert p.table("second") is None
     assert swap.nbytes >= L * 2 * H * 2 * SIZE * D * 4
     assert p.table("first/../x") is not None
-    check_content(p, "second", second)  # back, and another gone
+    check_content(p, "second", second)  # back, and another is swapped out
     assert p.table("first/../x") is None
     check_content(p, "first/../x", first)
     check_content(p, "third", third)

@@ -77,3 +77,6 @@ class EntryCache(Protocol):
     def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store (B, H, f, D) each and return the keys and values (B, H, n, D) that the f queries attend to."""
         ...
+
+
+KINDS: dict[str, type] = {"reuse-policy": ReusePolicy}

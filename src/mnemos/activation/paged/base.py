@@ -137,6 +137,22 @@ class Attention(Protocol):
         ...
 
 
+@runtime_checkable
+class ReservedMemory(Protocol):
+    """Space reserved as one tensor, of which only what was written takes memory."""
+
+    tensor: Tensor
+
+    @property
+    def resident(self) -> int:
+        """Bytes in memory now."""
+        ...
+
+    def release(self, start: int, stop: int | None) -> int:
+        """Release rows of the first dimension, which read as 0 from then on; return the bytes released."""
+        ...
+
+
 class NoLease:
     """Pins nothing and learns nothing: the null lease."""
 
@@ -173,3 +189,13 @@ class NoSwap:
     def drop(self, name: str) -> None:
         """Raise InvalidInput."""
         raise InvalidInput(f"sequence {name!r} was not swapped out.")
+
+
+KINDS: dict[str, type] = {
+    "ranking": Ranking,
+    "lease": Lease,
+    "swap": Swap,
+    "sequence-pool": SequencePool,
+    "attention": Attention,
+    "reserved-memory": ReservedMemory,
+}

@@ -19,7 +19,7 @@ SLACK = 64  # outdated items that a heap may hold beside as many as are valid
 @register("lru-prefixes", task="kv-schedule")
 @dataclass(frozen=True, slots=True)
 class PrefixLru:
-    """Evict the least recently used prefix first."""
+    """Evict the least recently used prefix first: the textbook's order, and the baseline of the others."""
 
     def priority(self, entry: PrefixEntry) -> tuple[float, ...]:
         """Return when it was last used."""
@@ -31,8 +31,8 @@ class PrefixLru:
 class PrefixSlru:
     """Segmented LRU: evict prefixes with fewer than `protect` hits before all others, by age within each segment.
 
-    A scan of prefixes that are used once then leaves the hot ones in place. As in SGLang (pull request 18843), the
-    protected segment has no size of its own and nothing is demoted from it.
+    A scan of prefixes that are used once then leaves the hot ones in place. The textbook's policy as SGLang has it (pull
+    request 18843): the protected segment has no size of its own and nothing is demoted from it.
     """
 
     protect: int = 2  # hits from which on a prefix is protected
@@ -47,7 +47,8 @@ class PrefixSlru:
 class HitsPerToken:
     """Evict the prefix with the fewest hits per token of its length first, the older of equals.
 
-    A large prefix that is rarely asked for makes room for many small ones. As SGLang's pull request 30300 proposes.
+    A large prefix that is rarely asked for makes room for many small ones. There is no paper: the formula is that of
+    SGLang's pull request 30300, the pages are ours (each stands for the prefix that ends with it).
     """
 
     def priority(self, entry: PrefixEntry) -> tuple[float, ...]:

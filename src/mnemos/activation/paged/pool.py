@@ -50,22 +50,19 @@ class Pool:
 
     def __init__(
         self,
-        blocks: int,
+        blocks: int,  # of the pool
         *,
-        layers: int,
-        heads: int,
-        width: int,
-        size: int = 16,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device = "cpu",
-        swap: Swap | None = None,
-        eviction: Ranking | None = None,
-        lease: Lease | None = None,
+        layers: int,  # of the model
+        heads: int,  # key/value heads, H
+        width: int,  # of a head, D
+        size: int = 16,  # tokens of a block
+        dtype: torch.dtype = torch.float32,  # of keys and values
+        device: str | torch.device = "cpu",  # where the pool is
+        swap: Swap | None = None,  # keeps sequences that are moved out of a full pool; None refuses what does not fit
+        eviction: Ranking | None = None,  # orders the cached blocks for eviction; None is `PrefixLru`
+        lease: Lease | None = None,  # says how long `pause` pins blocks; None pins nothing
     ) -> None:
-        """Reserve `blocks` blocks. Without a swap, a ranking or a lease: refuse, `PrefixLru`, pin nothing.
-
-        Raises InvalidInput where a number is below 1.
-        """
+        """Reserve the memory of all blocks. Raises InvalidInput where a number is below 1."""
         numbers = {"blocks": blocks, "layers": layers, "heads": heads, "width": width, "size": size}
         if wrong := {key: n for key, n in numbers.items() if n < 1}:
             raise InvalidInput(f"a pool of {wrong}: expected 1 or more.")

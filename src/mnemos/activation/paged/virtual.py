@@ -39,7 +39,14 @@ class VirtualTensor:
     only. The memory lives as long as the tensor and its slices.
     """
 
-    def __init__(self, shape: Sequence[int], dtype: torch.dtype = torch.float32, file: Path | None = None) -> None:
+    tensor: Tensor  # of the reserved shape
+
+    def __init__(
+        self,
+        shape: Sequence[int],  # tokens first
+        dtype: torch.dtype = torch.float32,  # of the tensor
+        file: Path | None = None,  # a new file that the pages may leave the memory for; None keeps them in memory
+    ) -> None:
         """Reserve the space; takes no memory. Raises InvalidInput off Linux, StoreError where it is refused."""
         if sys.platform != "linux":
             raise InvalidInput(f"virtual tensors need Linux, this is {sys.platform}: use a Pool of pages instead.")
@@ -56,7 +63,7 @@ class VirtualTensor:
         with contextlib.suppress(OSError):  # page by page, not 2 MB at the first write; a kernel need not know of it
             self._map.madvise(mmap.MADV_NOHUGEPAGE if file is None else mmap.MADV_RANDOM)
         elements = math.prod(shape)
-        self.tensor: Tensor = torch.frombuffer(self._map, dtype=dtype, count=elements).view(*shape)
+        self.tensor = torch.frombuffer(self._map, dtype=dtype, count=elements).view(*shape)
         self._address = self.tensor.data_ptr()
 
     @property
