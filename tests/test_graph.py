@@ -1,6 +1,7 @@
 """The graph of a space: bounded, closed, and all of the space."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,26 +14,27 @@ from mnemos.inspect.graph import EDGES
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 N = 14
+NAMES = count()
 
 
 @pytest.fixture(scope="module")
 def memory(tmp_path_factory):
     with Mnemos(tmp_path_factory.mktemp("root"), embedder="none", clock=lambda: T0) as memory:
-        for name in ("here", "other"):
-            memory.space(name).add_many(
-                [
-                    {"content": f"note {i}", "id": f"{name}{i}", "session": f"s{i // 7}", "at": T0 + timedelta(hours=i)}
-                    for i in range(N)
-                ],
-                reconcile=False,
-            )
         yield memory
 
 
-def link(space, links):
-    with space.store.connection.write() as db:
-        db.execute("DELETE FROM links")
+def linked(memory, links):
+    """Return a new space of N cubes with these links."""
+    space = memory.space(f"space {next(NAMES)}")
+    space.add_many(
+        [
+            {"content": f"note {i}", "id": f"here{i}", "session": f"s{i // 7}", "at": T0 + timedelta(hours=i)}
+            for i in range(N)
+        ],
+        reconcile=False,
+    )
     space.store.links.put(links, 1)
+    return space
 
 
 def steps(space, around, kind):
@@ -61,8 +63,7 @@ PAIRS = st.lists(
     st.sampled_from([None, "similar", "follows", "derived from"]),
 )  # fmt: skip
 def test_a_graph_is_bounded_and_both_ends_of_each_link_are_in_it(memory, pairs, around, depth, limit, kind):
-    space = memory.space("here")
-    link(space, [Link(f"here{a}", f"here{b}", k, 0.5) for a, b, k in pairs])
+    space = linked(memory, [Link(f"here{a}", f"here{b}", k, 0.5) for a, b, k in pairs])
     centre = None if around is None else f"here{around}"
     found = space.inspect.graph(around=centre, depth=depth, limit=limit, kind=kind)
     names = [c.id for c in found.cubes]
@@ -81,24 +82,19 @@ def test_a_graph_is_bounded_and_both_ends_of_each_link_are_in_it(memory, pairs, 
 
 
 def test_kept_links_between_the_cubes_shown_are_all_there(memory):
-    space = memory.space("here")
     wanted = {("here0", "here2"), ("here2", "here4"), ("here4", "here0"), ("here4", "here6")}
-    link(space, [Link(a, b, "similar", 0.5) for a, b in wanted])
+    space = linked(memory, [Link(a, b, "similar", 0.5) for a, b in wanted])
     found = space.inspect.graph(around="here0", kind="similar")
     assert {(x.a, x.b) for x in found.links} == wanted - {("here4", "here6")}
 
 
 def test_without_a_centre_it_starts_from_the_most_linked(memory):
-    space = memory.space("here")
-    link(
-        space, [Link("here3", f"here{i}", "similar", i / N) for i in range(4, N)] + [Link("here0", "here1", "similar")]
-    )
+    strong = [Link("here3", f"here{i}", "similar", i / N) for i in range(4, N)]
+    space = linked(memory, [*strong, Link("here0", "here1", "similar")])
     found = space.inspect.graph(limit=4, kind="similar")
     assert [c.id for c in found.cubes] == ["here3", "here13", "here12", "here11"]  # and the strongest of its links
-    link(space, [])
-    assert [c.id for c in space.inspect.graph(limit=4, kind="similar").cubes] == [
-        "here13"
-    ]  # the newest, where there are none
+    newest = linked(memory, []).inspect.graph(limit=4, kind="similar")
+    assert [c.id for c in newest.cubes] == ["here13"]  # where there are no links
 
 
 def test_a_hub_does_not_make_it_large(memory):
@@ -125,6 +121,7 @@ def test_what_is_out_of_range_or_elsewhere_is_refused(memory):
     for options in ({"depth": 0}, {"depth": 4}, {"limit": 0}, {"limit": 201}):
         with pytest.raises(InvalidInput, match="expected a whole number from 1 to"):
             space.inspect.graph(**options)
+    memory.space("other").add("elsewhere", id="other0")
     with pytest.raises(NotFound):
         space.inspect.graph(around="other0")
     assert memory.space("empty").inspect.graph().cubes == []

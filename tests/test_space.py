@@ -2,13 +2,11 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
 
 from mnemos import Mnemos
@@ -340,43 +338,6 @@ def test_reindexing_goes_on_where_it_was_stopped(tmp_path):
 # -- the file
 
 
-def damage(path, *statements):
-    db = sqlite3.connect(path)
-    for statement in statements:
-        db.execute(statement)
-    db.commit()
-    db.close()
-
-
-def test_doctor_finds_and_repairs_words_and_vectors_from_the_rows(tmp_path):
-    with Mnemos(tmp_path, embedder="hashing:32") as memory:
-        space = memory.space("s")
-        cubes = space.add_many({"content": f"elephant {i} yesterday"} for i in range(10))
-        path = space.store.path
-        damage(
-            path, "UPDATE words SET terms = 'nonsense' WHERE n = 1", "DELETE FROM words WHERE n = 2",
-            "UPDATE vectors SET vector = x'00' WHERE n = 3", "DELETE FROM vectors WHERE n = 4",
-            "DELETE FROM dates WHERE n = 5", "INSERT INTO words (n, terms) VALUES (999, 'orphan')",
-        )  # fmt: skip
-        found = space.doctor()
-        assert [p.split()[0] for p in found.problems] == ["3", "1", "1", "1"]
-        assert not found.healthy
-        assert space.doctor(repair=True).healthy
-        assert space.doctor().problems == []
-        assert len(space.search("elephant", 20)) == len(cubes)
-        assert np.isfinite([h.score for h in space.search("elephant", 20, method="vectors")]).all()
-
-
-def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path):
-    with Mnemos(tmp_path, embedder="none") as memory:
-        memory.space("s").add("x")
-    path = next(tmp_path.glob("*.mnemos"))
-    path.write_bytes(b"not a database at all, " * 100)
-    with Mnemos(tmp_path, embedder="none") as memory, pytest.raises(StoreError, match="backup or an export"):
-        memory.space("s")
-    assert path.read_bytes().startswith(b"not a database")
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)
@@ -388,16 +349,6 @@ def test_a_root_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(StoreError, match="Give a folder"):
         Mnemos(tmp_path / "f")
-
-
-def test_a_full_disk_keeps_what_was_there(space):
-    space.add("before")
-    with space.store.connection.bare() as db:
-        db.execute("PRAGMA max_page_count = 40")
-    with pytest.raises(StoreError, match="full"):
-        space.add_many({"content": "long " * 200} for _ in range(500))
-    assert [c.text for c in space.cubes().items] == ["before"]
-    assert texts(space.search("before")) == ["before"]
 
 
 # -- Mnemos

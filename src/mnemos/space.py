@@ -112,7 +112,7 @@ class Space:
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
-        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/benchmarks.md.
+        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/results/retrieval.md.
         Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
         return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]

@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from mnemos import Mnemos, registry
+from mnemos import Mnemos, Policy, registry
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.migrate.pieces import render
 from mnemos.migrate.schedule import RetentionSchedule
@@ -129,7 +129,7 @@ def test_blocks_are_read_once_and_joined_in_any_order(space):
     assert (joined.cache.layers[0].keys - expected).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("way", ["delete", "update", "forget"])
+@pytest.mark.parametrize("way", ["delete", "update", "forget", "policy", "consolidate"])
 def test_it_goes_with_the_cube(model, space, way):
     a, b, c = ids_of(space)
     space.activate([a, b, c], model, Letters())
@@ -141,8 +141,12 @@ def test_it_goes_with_the_cube(model, space, way):
         receipt = space.forget([b])
         assert receipt.verified
         assert receipt.derived == 2
-    else:
+    elif way == "update":
         space.update(b, content="My sister Rita lives in Porto.")
+    else:
+        space.archive([b])
+        space.policy = Policy(archived_cubes=0)
+        assert b in (space.apply_policy().erased if way == "policy" else space.consolidate().forgotten.erased)
     assert len(space.store.blobs.ids()) == 1
     assert not {cube.id for cube in space.cubes(kind="kv").items} - space.store.blobs.ids()
     left = [i for i in (a, b, c) if way == "update" or i != b]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from mnemos.errors import StoreError
+from mnemos.errors import InvalidInput, StoreError
 
 _ID = re.compile(r"[a-z2-7]{16}")  # what `new_id` makes; other ids never become names of files
 END = ".safetensors"
@@ -24,7 +24,9 @@ class Blobs:
         self.folder = folder
 
     def path(self, cube_id: str) -> Path:
-        """Return where the file of a cube is, or would be."""
+        """Return where the file of a cube is, or would be. Raises InvalidInput for an id that is no safe file name."""
+        if not _ID.fullmatch(cube_id):
+            raise InvalidInput(f"cube {cube_id!r} cannot have a payload: its id must be one that `new_id` makes.")
         return self.folder / f"{cube_id}{END}"
 
     def write(self, cube_id: str, data: bytes) -> int:

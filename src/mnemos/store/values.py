@@ -102,7 +102,7 @@ class Filter:
         default_factory=dict
     )  # metadata: equal by JSON value, so that 1, "1" and true differ
     superseded: bool = False  # the state "active" includes superseded cubes
-    derived: bool = False  # without a `kind`, derived cubes match too
+    derived: bool = False  # without a `kind`, derived cubes match too, as they do in any state
 
     @property
     def selects_all(self) -> bool:

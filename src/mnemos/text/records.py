@@ -17,7 +17,7 @@ FACT = {  # names in an archive, and those of `Fact`
     **{name: name for name in ("subject", "attribute", "value", "exclusive", "negated")}, "begin": "start", "stop": "end",
 }  # fmt: skip
 TIMES = ("since", "until", "ended", "ended_by")
-RENAMED_LINKS = {"co-recalled": "co-recalled"}  # in archives of version 0.1
+RENAMED_LINKS = {"recalled with": "co-recalled"}  # in archives of version 0.1
 
 
 def dump(space: TextMemory) -> Iterator[dict[str, Any]]:

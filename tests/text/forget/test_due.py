@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnemos import Mnemos
-from mnemos.cube import to_micros
+from mnemos.cube import MemCube, to_micros
+from mnemos.store.values import Entry
 from mnemos.text.forget.policy import Policy
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -48,17 +49,16 @@ def test_a_policy_lets_go_of_what_taking_away_one_by_one_does(
 ):
     space = memory.space(f"s{next(NAMES)}")
     ids = [f"c{i}" for i in range(len(cubes))]
-    space.add_many(
-        [{"content": "x" * length, "id": i} for i, (length, *_) in zip(ids, cubes, strict=True)], reconcile=False
-    )
-    times = [to_micros(T0 - timedelta(days=len(cubes) - i)) for i in range(len(cubes))]
-    with space.store.connection.write() as db:
-        for name, at, (_, pinned, layer, away) in zip(ids, times, cubes, strict=True):
-            state = "archived" if away else "active"
-            db.execute(
-                "UPDATE cubes SET learned = ?, pinned = ?, layer = ?, state = ? WHERE id = ?",
-                (at, pinned, layer, state, name),
-            )
+    learned = [T0 - timedelta(days=len(cubes) - i) for i in range(len(cubes))]
+    times = [to_micros(at) for at in learned]
+    made = [
+        MemCube(
+            id=name, text="x" * length, space=space.name, at=at, learned=at, pinned=pinned, layer=tier,
+            state="archived" if away else "active",
+        )
+        for name, at, (length, pinned, tier, away) in zip(ids, learned, cubes, strict=True)
+    ]  # fmt: skip
+    space.store.insert([Entry(cube, ()) for cube in made], None)
     now = to_micros(T0) / DAY
     rows = {n: (n, c[0], t / DAY, not c[1] and c[2] < 2) for n, t, c in zip(ids, times, cubes, strict=True)}
 

@@ -23,7 +23,8 @@ from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.answers import ask
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread, with_outliers
+from mnemos.bench.kv.threads import one_thread
+from mnemos.bench.kv.tiny_models import with_outliers
 from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import near

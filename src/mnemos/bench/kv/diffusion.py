@@ -76,7 +76,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Train the model or find it, and measure all of the above on texts of another seed."""
     from mnemos.bench.kv.diffusion_policies import likeness, measure, wall
     from mnemos.bench.kv.masked_lm import TinyMaskedLM, texts, train_masked_lm
-    from mnemos.bench.kv.tiny_models import one_thread
+    from mnemos.bench.kv.threads import one_thread
 
     seed, contexts = options.seed, options.contexts
     trained = train_masked_lm(TinyMaskedLM(), seed)

@@ -85,7 +85,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     import torch
 
     from mnemos.bench.kv import fetching
-    from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
+    from mnemos.bench.kv.threads import one_thread
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
     model = train_tiny_model("recall", options.seed).model
     parts = (fetching.specache, fetching.epicache, fetching.memory3, fetching.citrus)

@@ -91,7 +91,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     import torch
 
     from mnemos.bench.kv import ballet, far_back, waiting
-    from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
+    from mnemos.bench.kv.threads import one_thread
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
     model = train_tiny_model("recall", options.seed).model
     progress.expect(3)

@@ -20,7 +20,7 @@ from mnemos.activation.recall.tiers import Tiers
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.answers import greedy
 from mnemos.bench.kv.tasks import Task
-from mnemos.bench.kv.tiny_models import one_thread
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.vocabulary import PERIOD
 from mnemos.bench.progress import Progress
 

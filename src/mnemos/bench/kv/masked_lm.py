@@ -29,7 +29,7 @@ from mnemos.activation.diffusion.model import MaskedLM, Shape
 from mnemos.bench.kv import checkpoints
 from mnemos.bench.kv.checkpoints import Trained
 from mnemos.bench.kv.tasks import draw, generator
-from mnemos.bench.kv.tiny_models import one_thread
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.vocabulary import BOS, CONTENT, MARKER, SIZE
 from mnemos.errors import MnemosError
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from mnemos.bench import machine
 from mnemos.bench.cells import percent
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -110,16 +111,12 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     progress.expect(5)
     seed = options.seed
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
-    try:
-        parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
+    with one_thread():
         for part in (waste, read, relay, chunked, virtual):
             parts[part.__name__] = part(seed)
             progress(1)
-    finally:
-        torch.set_num_threads(threads)
     return {"seed": seed, "heads": HEADS, "groups": GROUPS, "width": WIDTH, **parts}
 
 
@@ -164,10 +161,10 @@ def waste(seed: int, blocks: int = 2048, steps: int = 1500) -> dict[str, Any]:
             if name not in paused:
                 _append(pool, name, [int(rng.integers(2**31))], torch.zeros(1, 1, 1))
         if step >= steps // 2:
-            there = [name for name in ends if name not in paused]
+            active = [name for name in ends if name not in paused]
             shares.append(pool.waste)
-            reserved.append(1 - sum(pool.length(name) for name in there) / (len(there) * LONGEST))
-            running.append(len(there))
+            reserved.append(1 - sum(pool.length(name) for name in active) / (len(active) * LONGEST))
+            running.append(len(active))
     at_most = blocks * SIZE // LONGEST
     return {
         "tokens": blocks * SIZE, "block": SIZE, "longest": LONGEST, "finished": finished, "swapped_out": swapped,

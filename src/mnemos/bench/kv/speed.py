@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -92,16 +93,11 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     progress.expect(3)
     seed = options.seed
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        parts: dict[str, Any] = {}
-        with torch.no_grad():
-            for part in (seam, decode, reuse):
-                parts[part.__name__] = part(seed)
-                progress(1)
-    finally:
-        torch.set_num_threads(threads)
+    parts: dict[str, Any] = {}
+    with one_thread(), torch.no_grad():
+        for part in (seam, decode, reuse):
+            parts[part.__name__] = part(seed)
+            progress(1)
     return {"seed": seed, "torch": torch.__version__, "rounds": ROUNDS, **parts}
 
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,6 +27,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mnemos.bench.kv import checkpoints, tasks
 from mnemos.bench.kv.checkpoints import Trained
+from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.vocabulary import BOS, EOS, PAD, SIZE
 from mnemos.errors import InvalidInput, MnemosError
 
@@ -200,17 +200,6 @@ def loss_of(model: Any, parts: list[tuple[tasks.Task, float]]) -> Tensor:
     counted = weight > 0
     losses = functional.cross_entropy(model.lm_head(hidden[counted]), ids[:, 1:][counted], reduction="none")
     return (losses * weight[counted]).sum() / weight.sum()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: more threads make a model of this size many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def with_outliers(model: Any, scale: float, channel: int = 0) -> Any:

@@ -44,7 +44,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     seed than those of the training.
     """
     from mnemos.bench.kv.answers import full
-    from mnemos.bench.kv.tiny_models import one_thread, train_tiny_model
+    from mnemos.bench.kv.threads import one_thread
+    from mnemos.bench.kv.tiny_models import train_tiny_model
 
     seed, kinds = options.seed, {}
     for name in options.kind:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.bench.kv import checkpoints
-from mnemos.bench.kv.tiny_models import one_thread
+from mnemos.bench.kv.threads import one_thread
 
 REVISION = 1  # of the tasks and the training: raise it when a change makes other weights
 

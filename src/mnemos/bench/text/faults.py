@@ -84,8 +84,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             dead = space.consolidate()
             state["dead"], state["sound"] = 0, 1
             healed = [space.consolidate() for _ in range(5)]
-            there = space.store.get(list(wanted))
-            lost = sum(i not in there or there[i].text != text for i, text in wanted.items())
+            stored = space.store.get(list(wanted))
+            lost = sum(i not in stored or stored[i].text != text for i, text in wanted.items())
             counts = reasoner.stats()["tasks"]
     return {
         "seed": seed, "writes": len(wanted), "lost": lost, "calls": calls, "faults": broken,

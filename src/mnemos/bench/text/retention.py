@@ -191,11 +191,11 @@ def make(kind: str, rng: np.random.Generator, memories: int, days: int, question
         sessions = np.sort(rng.uniform(day + 8 / 24, day + 23 / 24, 1 + rng.poisson(1.5)))
         counts = rng.multinomial(rng.poisson(questions), np.full(len(sessions), 1 / len(sessions)))
         for at, count in zip(sessions, counts, strict=True):
-            there = int(np.searchsorted(created, at))
-            if not there:
+            count_so_far = int(np.searchsorted(created, at))
+            if not count_so_far:
                 continue
-            weight = np.cumsum(weights[:there])
-            drawn = np.minimum(np.searchsorted(weight, rng.uniform(0, weight[-1], count)), there - 1)
+            weight = np.cumsum(weights[:count_so_far])
+            drawn = np.minimum(np.searchsorted(weight, rng.uniform(0, weight[-1], count)), count_so_far - 1)
             again = rng.geometric(2 / 3, count) if kind == "bursty" else np.ones(count, dtype=np.int64)
             asked.append(np.repeat(drawn, again))
             asked_at.append(np.full(len(asked[-1]), START + at))
@@ -255,9 +255,9 @@ def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
     for day in range(1, year.days + 1):
         for session in range(nights[day - 1], nights[day]):
             asked = year.asked[first[session] : ends[session]]
-            there = alive[:, asked]
-            hits += (there & counted[first[session] : ends[session]]).sum(axis=1)
-            found = (asked + offsets)[there]
+            kept = alive[:, asked]
+            hits += (kept & counted[first[session] : ends[session]]).sum(axis=1)
+            found = (asked + offsets)[kept]
             minute = 0
             while len(found):  # a memory that is asked for twice in a session is recalled twice, a minute apart
                 once, at = np.unique(found, return_index=True)

@@ -97,8 +97,8 @@ def _summaries(space: Space, level: str) -> str:
     return "\n".join(c.text for c in cubes if c.metadata["level"] == level)
 
 
-def _kept(said: Counter[str], there: set[str]) -> dict[str, float]:
+def _kept(said: Counter[str], mentioned: set[str]) -> dict[str, float]:
     """Return the share of things that are still mentioned: all, the frequent ones, and those said once."""
     often, once = ([w for w, n in said.items() if n >= OFTEN], [w for w, n in said.items() if n == 1])
     groups = {"all": list(said), "frequent": often, "said once": once}
-    return {name: round(len(there.intersection(words)) / max(len(words), 1), 4) for name, words in groups.items()}
+    return {name: round(len(mentioned.intersection(words)) / max(len(words), 1), 4) for name, words in groups.items()}

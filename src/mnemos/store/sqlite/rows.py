@@ -82,12 +82,12 @@ def to_sql(filter: Filter) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a filter and its values. O(1); the query itself uses the indexes."""
     clauses: list[str] = []
     values: list[Any] = []
-    if filter.superseded and filter.state == "active":
-        clauses.append("state IN ('active', 'superseded')")
-        filter = replace(filter, state=None)
     if filter.kind is None and not filter.derived and filter.state is not None:
         clauses.append(f"kind NOT IN ({marks(DERIVED)})")
         values += DERIVED
+    if filter.superseded and filter.state == "active":
+        clauses.append("state IN ('active', 'superseded')")
+        filter = replace(filter, state=None)
     for column in ("session", "speaker", "role", "kind", "source", "state"):
         wanted = getattr(filter, column)
         if wanted is not None:

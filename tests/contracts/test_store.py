@@ -1,0 +1,378 @@
+"""What every store promises of cubes: versions, filters, transactions and erasure."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from dataclasses import replace
+from datetime import timedelta, timezone
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mnemos.cube import MemCube, to_micros
+from mnemos.errors import Conflict, InvalidInput, NotFound, StoreBusy, StoreError
+from mnemos.facts import Decision, Link
+from mnemos.store.values import Changes, DateRow, Filter
+from tests.contracts.stores import DAY, NOW, T0, cube, entry, fact, newer, put
+
+SECRET = "xylophone-secret"
+KV = "kv" * 8  # an id that may have a payload
+NAMES = itertools.count()
+
+
+# -- versions
+
+
+def test_every_field_of_a_cube_survives(store):
+    full = cube(
+        "a", "Olá \0 \u2028 𝒳", at=T0.replace(hour=23).astimezone(timezone(timedelta(hours=9))), kind="fact",
+        session="s1", speaker="Ana", role="user", source="chat.json", parents=("p", "q"), valid_from=T0,
+        valid_to=T0 + timedelta(days=9), strength=0.25, recalls=3, recalled_at=T0, metadata={"k": [1, None, {"x": True}]},
+    )  # fmt: skip
+    put(store, full)
+    [found] = store.get(["a"]).values()
+    assert found == full
+    assert found.at.utcoffset() == timedelta(hours=9)
+    assert MemCube.from_dict(found.to_dict()) == full
+
+
+def test_a_batch_is_all_or_nothing(store):
+    put(store, cube("a"))
+    before, entries = store.changes(0, None), store.audit.entries()
+    with pytest.raises(Conflict, match="Nothing of the batch"):
+        put(store, cube("b"), cube("a"))
+    assert store.get(["a", "b"]).keys() == {"a"}
+    assert store.changes(0, None) == before
+    assert store.audit.entries() == entries
+
+
+def test_versions_follow_each_other_and_the_stale_writer_is_told(store):
+    first = cube("a", "one")
+    put(store, first)
+    second = newer(first, "two")
+    key = store.replace(entry(second), None)
+    assert [(v.text, v.replaced) for v in store.versions("a")] == [("one", second.learned), ("two", None)]
+    with pytest.raises(Conflict, match="updated or removed"):
+        store.replace(entry(replace(second, text="late")), None)
+    with pytest.raises(Conflict, match="updated or removed"):
+        store.replace(entry(replace(cube("gone"), version=2)), None)
+    assert [v.text for v in store.versions("a")] == ["one", "two"]
+    assert store.versions("gone") == []
+    assert (store.keys_of(["gone", "a"]), store.ids_of([99, key])) == ([key], ["a"])
+    assert {n: c.text for n, c in store.by_key([1, key, 99]).items()} == {1: "one", key: "two"}
+
+
+def test_row_keys_grow_and_are_never_used_again(store):
+    [one] = put(store, cube("a"))
+    store.erase(["a"])
+    [two] = put(store, cube("b"))
+    assert two > one
+    assert [r.key for r in store.changes(0, None).rows] == [two]
+
+
+def test_as_of_sees_the_version_believed_then(store):
+    first = cube("a", "one", learned=T0 + timedelta(days=1))
+    put(store, first)
+    store.replace(entry(newer(first, "two", day=3)), None)
+    believed = {d: [r.text for r in store.snapshot(NOW + d * DAY, None)] for d in range(5)}
+    assert believed == {0: [], 1: ["one"], 2: ["one"], 3: ["two"], 4: ["two"]}
+    assert [c.text for _, c in store.select(Filter(as_of=NOW + 2 * DAY))] == ["one"]
+
+
+def test_changes_tell_a_reader_what_to_add_and_what_to_drop(store):
+    put(store, cube("a"), cube("b"), cube("c"))
+    seen = store.changes(0, None)
+    assert [r.key for r in seen.rows] == [1, 2, 3]
+    assert store.changes(seen.seq, None) == replace(seen, rows=[], gone=[])
+    store.replace(entry(newer(cube("a"), "new")), None)
+    store.erase(["b"])
+    store.lives.set_state(["c"], "active", "archived")
+    later = store.changes(seen.seq, None)
+    assert [(r.key, r.text) for r in later.rows] == [(4, "new")]
+    assert sorted(later.gone) == [1, 2, 3]
+
+
+STEP = st.tuples(st.sampled_from(["add", "update", "erase", "archive", "restore"]), st.sampled_from("abcd"))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(STEP, max_size=12))
+def test_a_reader_who_follows_the_changes_sees_what_a_new_one_sees(root, steps):
+    store = root.open(f"s{next(NAMES)}")
+    seen, rows = Changes(0, [], []), {}
+    for number, (act, name) in enumerate(steps):
+        current = store.get([name]).get(name)
+        if act == "add" and current is None:
+            put(store, cube(name, f"text {number}"))
+        elif act == "update" and current is not None and current.state == "active":
+            store.replace(entry(newer(current, f"text {number}", day=number)), None)
+        elif act == "erase":
+            store.erase([name])
+        elif act in ("archive", "restore"):
+            store.lives.set_state([name], *(("active", "archived") if act == "archive" else ("archived", "active")))
+        seen = store.changes(seen.seq, None)
+        rows = {n: r for n, r in rows.items() if n not in seen.gone} | {r.key: r for r in seen.rows}
+    assert sorted(rows) == [r.key for r in store.changes(0, None).rows] == store.keys(Filter()).tolist()
+    store.close()
+
+
+# -- filters
+
+
+def test_filters_agree_with_a_plain_scan(store):
+    cubes = [
+        cube(f"c{i}", f"text {i}", day=i, session=f"s{i % 3}", speaker=("Ana", None)[i % 2], role="user",
+             kind=("turn", "fact")[i % 5 == 0], metadata={"n": i % 4, "s": str(i % 4), "b": i % 4 == 1, "none": None})
+        for i in range(40)
+    ]  # fmt: skip
+    keys = put(store, *cubes)
+
+    def check(expected, **fields):
+        got = {cubes[keys.index(n)].id for n in store.keys(Filter(**fields))}
+        assert got == {c.id for c in cubes if expected(c)}
+        assert {c.id for _, c in store.select(Filter(**fields), limit=100)} == got
+        assert store.matching(Filter(**fields), keys) == set(store.keys(Filter(**fields)).tolist())
+
+    check(lambda c: True)
+    check(lambda c: c.session == "s1" and c.speaker == "Ana", session="s1", speaker="Ana")
+    check(lambda c: c.kind == "fact", kind="fact")
+    check(lambda c: c.metadata["n"] == 1, where={"n": 1})
+    check(lambda c: c.metadata["s"] == "1", where={"s": "1"})
+    check(lambda c: c.metadata["b"] is True, where={"b": True})
+    check(lambda c: True, where={"none": None})
+    check(lambda c: False, where={"missing": None})
+    check(lambda c: False, where={"n": 1.5})
+    check(lambda c: False, session="' OR 1=1 --")
+    since, until = T0 + timedelta(days=5), T0 + timedelta(days=9)
+    check(lambda c: since <= c.at < until, since=to_micros(since), until=to_micros(until))
+
+
+def test_pages_of_a_selection_follow_each_other(store):
+    keys = put(store, *(cube(f"c{i}") for i in range(7)))
+    pages = [store.select(Filter(), after=after, limit=3) for after in (0, keys[2], keys[5], keys[6])]
+    assert [[n for n, _ in page] for page in pages] == [keys[:3], keys[3:6], keys[6:], []]
+
+
+def test_a_date_that_a_text_mentions_counts_as_its_time(store):
+    date = DateRow(NOW, NOW + DAY, "x", 0, 1, "day", True)
+    [key] = store.insert([entry(cube("a", day=10), dates=(date,))], None)
+
+    def found(since, until):
+        return store.keys(Filter(since=NOW + since * DAY, until=NOW + until * DAY)).tolist()
+
+    assert found(0, 1) == [key]
+    assert found(10, 11) == [key]
+    assert found(1, 10) == []
+    assert store.dates([key, 99]) == {key: [date]}
+    assert store.changes(0, None).rows[0].dates == ((NOW, NOW + DAY),)
+
+
+def test_derived_and_superseded_cubes_are_left_out_unless_asked_for(store):
+    keys = put(store, cube("a"), cube("sum", kind="summary"), cube("old", state="superseded"))
+    assert store.keys(Filter()).tolist() == keys[:1]
+    assert store.keys(Filter(derived=True)).tolist() == keys[:2]
+    assert store.keys(Filter(superseded=True)).tolist() == [keys[0], keys[2]]
+    assert store.keys(Filter(kind="summary")).tolist() == keys[1:2]
+    assert store.keys(Filter(state=None)).tolist() == keys
+
+
+# -- transactions
+
+
+def test_a_transaction_is_all_or_nothing_and_takes_in_those_inside_it(store):
+    def act():
+        with store.transaction():
+            put(store, cube("a"))
+            with store.transaction():
+                store.meta.set("k", "v")
+                store.links.put([Link("a", "b", "similar")], NOW)
+            assert store.get(["a"]).keys() == {"a"}, "a transaction sees what it has written"
+            raise RuntimeError("stop")
+
+    before = store.change_token()
+    with pytest.raises(RuntimeError, match="stop"):
+        act()
+    assert (store.get(["a"]), store.meta.get("k"), store.links.find()) == ({}, "", [])
+    assert store.changes(0, None).rows == []
+    assert store.audit.entries() == []
+    put(store, cube("b"))  # and the store goes on working
+    assert store.change_token() != before
+
+
+def test_an_inner_error_that_is_caught_leaves_the_transaction_to_the_outer_one(store):
+    put(store, cube("a"))
+    with store.transaction():
+        put(store, cube("b"))
+        with pytest.raises(NotFound):
+            store.lives.pin("nobody", True)
+    assert store.get(["a", "b"]).keys() == {"a", "b"}
+
+
+def test_a_transaction_for_reading_sees_one_state_and_writes_nothing(root, store):
+    put(store, cube("a"))
+    other = root.open("s")
+    with store.transaction(write=False):
+        assert store.get(["a", "b"]).keys() == {"a"}
+        put(other, cube("b"))
+        assert store.get(["a", "b"]).keys() == {"a"}
+        with pytest.raises(StoreError, match="reading"):
+            put(store, cube("c"))
+    assert store.get(["a", "b", "c"]).keys() == {"a", "b"}
+    other.close()
+
+
+def test_two_handles_see_each_other_and_their_change_tokens_tell(root, store):
+    other = root.open("s")
+    before = other.change_token()
+    assert other.change_token() == before
+    put(store, cube("a"))
+    assert other.get(["a"]).keys() == {"a"}
+    assert other.change_token() != before
+    with other.transaction():
+        assert other.change_token() is None, "what a transaction has written may be rolled back"
+    [row] = other.changes(0, None).rows
+    assert row.terms == ("hello",)
+    other.close()
+    assert other.closed
+    assert not store.closed
+
+
+def test_threads_share_one_store(store):
+    def work(t):
+        for i in range(25):
+            put(store, cube(f"{t}-{i}"))
+
+    threads = [threading.Thread(target=work, args=(t,)) for t in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.stats()["cubes"] == 100
+    assert store.audit.verify() == (100, [])
+
+
+def test_a_lock_is_tried_without_a_wait(root, store):
+    other, told = root.open("s"), []
+    with store.try_lock() as held:
+        assert held
+        worker = threading.Thread(target=lambda: [told.append(x) for x in [store.try_lock().__enter__()]])
+        worker.start()
+        worker.join()
+        with other.transaction(), pytest.raises(StoreBusy):
+            put(store, cube("a"))
+    assert told == [False]
+    assert store.get(["a"]) == {}
+    put(store, cube("a"))
+    other.close()
+
+
+def test_a_closed_store_says_what_to_do(store):
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="Open the space again"):
+        store.get(["a"])
+
+
+# -- erasure
+
+
+def test_erasing_takes_versions_and_what_was_derived_and_leaves_nothing(store):
+    model = store.vectors.model("m", "1", 2)
+    date = DateRow(0, 1, SECRET, 0, 3, "day", True)
+    first = cube("a", SECRET)
+    [key, _] = store.insert([entry(first, [1, 0], (date,)), entry(cube("keep", "other"))], model)
+    store.facts.put([fact("a", key, SECRET)])
+    store.links.put([Link("a", "keep", "similar")], NOW)
+    store.queue.add(["a"], "why")
+    store.decisions.put([Decision("keep", T0, "UPDATE", "more detail", ("a",), "rules")])
+    store.replace(entry(newer(first, SECRET + " again"), [0, 1]), model)
+    store.insert([entry(cube("b", SECRET + " summary", parents=("a",)))], model)
+    store.insert([entry(cube(KV, SECRET + " of summary", parents=("b",)))], model)
+    store.blobs.write(KV, SECRET.encode())
+    assert store.remains.places(SECRET) == {"cubes": 4, "words": 4, "facts": 1}
+    assert sorted(store.family(["a", "unknown"])) == ["a", "b", KV]
+    assert sorted(store.erase(["a", "unknown"])) == ["a", "b", KV]
+    assert store.versions("a") == []
+    assert store.stats()["versions"] == 1
+    assert store.was_erased(["a", KV, "keep", "unknown"]) == {"a", KV}
+    assert store.remains.orphans() == store.remains.traces(["a", "b", KV]) == 0
+    assert not store.remains.mentions(SECRET)
+    assert store.remains.places(SECRET) == {"cubes": 0, "words": 0, "facts": 0}
+    read, found = store.remains.raw([SECRET.encode(), b"other"])
+    assert read > 0
+    assert {needle for _, needle in found} == {b"other"}, "the search finds what is there"
+    assert store.blobs.ids() == set()
+    assert store.decisions.find("keep")[0].others == ()
+    assert store.erase(["a"]) == []
+
+
+def test_what_an_erased_cube_had_ended_holds_again(store):
+    [old] = put(store, cube("old", "I live in Porto."))
+    [new] = put(store, cube("new", "I moved to Faro.", day=1))
+    store.facts.put([fact("old", old, "Porto"), fact("new", new, "Faro")])
+    [porto] = store.facts.of([old])
+    store.facts.end(porto, NOW + DAY, NOW + DAY, "new")
+    store.lives.supersede("old", NOW + DAY, NOW + DAY)
+    assert store.get(["old"])["old"].state == "superseded"
+    store.erase(["new"])
+    again = store.get(["old"])["old"]
+    assert (again.state, again.version, again.valid_to) == ("active", 1, None)
+    [porto] = store.facts.find()
+    assert (porto.fact.value, porto.until, porto.ended_by) == ("Porto", None, None)
+    assert [r.text for r in store.changes(0, None).rows] == ["I live in Porto."]
+
+
+def test_an_update_erases_what_was_computed_from_the_old_text(store):
+    first = cube("a", "one")
+    put(
+        store,
+        first,
+        cube(KV, "", form="activation", kind="kv", parents=("a",)),
+        cube("sum", kind="summary", parents=("a",)),
+    )
+    store.blobs.write(KV, b"tensor")
+    store.replace(entry(newer(first, "two")), None)
+    assert store.get(["a", KV, "sum"]).keys() == {"a", "sum"}
+    assert store.blobs.ids() == set()
+
+
+def test_a_payload_has_a_safe_name_or_none(store):
+    assert store.blobs.write(KV, b"tensor") == store.blobs.nbytes == 6
+    with pytest.raises(InvalidInput, match="cannot have a payload"):
+        store.blobs.write("../a", b"tensor")
+    store.blobs.drop(["../a", "nobody"])
+    assert store.blobs.sweep({"other"}) == 1
+    assert store.blobs.ids() == set()
+
+
+def test_who_listens_hears_of_erasures_once_they_are_committed(root, store):
+    heard, other = [], root.open("s")
+    first = cube("a", "one")
+    put(store, first, cube(KV, "", form="activation", kind="kv", parents=("a",)), cube("b"), cube("c"))
+    stop = store.on_erase(lambda forms: heard.append((forms, store.change_token() is not None)))
+    store.replace(entry(newer(first, "two")), None)
+    assert heard == [({KV: "activation"}, True)]
+    with store.transaction():
+        store.erase(["b"])
+        assert len(heard) == 1, "it may still be rolled back"
+    assert heard[1:] == [({"b": "text"}, True)]
+    with contextlib.suppress(RuntimeError), store.transaction():
+        store.erase(["a"])
+        raise RuntimeError
+    store.erase(["unknown"])
+    other.erase(["a"])
+    assert len(heard) == 2, "nothing was erased, or by another handle"
+    stop()
+    store.erase(["c"])
+    assert len(heard) == 2
+    other.close()
+
+
+def test_a_listener_may_use_the_store(store):
+    put(store, cube("a"), cube("b"))
+    store.on_erase(lambda forms: store.meta.set("erased", " ".join(forms)))
+    store.erase(["a"])
+    assert store.meta.get("erased") == "a"
