@@ -1,4 +1,4 @@
-"""Mnemos: opens a root and hands out spaces."""
+"""Mnemos: opens a root folder and its spaces."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def default_root() -> Path:
 class Mnemos:
     """A root folder of spaces. Nothing to start, nothing to configure; a context manager.
 
-    `embedder` is "bundled" (the default), "none" (words only), another spec that `mnemos.embed.load` takes, or
-    an `Embedder`. `clock` tells the time; tests and simulations inject their own. `reasoner` is "rules" (the default),
-    "openai:MODEL@URL" or a `Reasoner`: a model is asked by `Space.consolidate` only. `actor` is who the audit log names
+    `embedder` is "bundled" (the default), "none" (words only), another spec of `mnemos.embed.load`, or an `Embedder`.
+    `clock` returns the current time; tests and simulations pass their own. `reasoner` is "rules" (the default),
+    "openai:MODEL@URL" or a `Reasoner`; only `Space.consolidate` asks a model. `actor` is the name in the audit log
     (default: $MNEMOS_ACTOR, or "local").
 
-    Raises StoreError when the root cannot be made or is not a folder.
+    Raises StoreError if the root cannot be created or is not a folder.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Mnemos:
     def spaces(self) -> list[str]:
         """Return the names of all spaces under the root, sorted. Reads one row of each file.
 
-        A file that cannot be read is left out with a warning that names it.
+        A file that cannot be read is left out, with a warning that names it.
         """
         found = self.stores.inventory()
         for problem in (space.problem for space in found if space.name is None):
@@ -82,29 +82,29 @@ class Mnemos:
         return self.stores.exists(name)
 
     def existing(self, name: str) -> Space:
-        """Return a space that is there. Raises NotFound for one that is not."""
+        """Return a space that exists. Raises NotFound for one that does not."""
         if name not in self:
             raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
         return self.space(name)
 
     def release(self, name: str) -> None:
-        """Close a space and free its RAM; the next `space` opens it again."""
+        """Close a space and free its memory; the next `space` opens it again."""
         if (space := self._spaces.pop(name, None)) is not None:
             space.close()
 
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
-        """Copy a space, in use or not, to a file or into a folder; return the file. Others may use it during that.
+        """Copy a space to a file or into a folder and return the file. The space may be in use.
 
-        The copy is the space as it is at one moment. Raises NotFound, and InvalidInput when the file exists already.
+        The copy is consistent: the space as it is at one moment. Raises NotFound, and InvalidInput if the file exists.
         """
         self.existing(name).flush()
         return self.stores.backup(name, Path(path))
 
     def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
-        """Put a backup back, under its own name or another one, and return the space. The backup is checked first.
+        """Restore a space from a backup, under its own name or another one, and return it. The backup is checked first.
 
-        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict when there is a
-        space of this name: it is left alone unless `replace`.
+        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict if a space of
+        this name exists, unless `replace` is set.
         """
         return self.space(self.stores.restore(Path(path), name=name, replace=replace, release=self.release))
 
@@ -125,15 +125,15 @@ class Mnemos:
         method: SearchMethod = "hybrid",
         **filters: Unpack[Filters],
     ) -> list[Hit]:
-        """Search several spaces at once; each hit says which space it came from.
+        """Search several spaces at once; `hit.space` is the space of a hit.
 
         The lists are fused by reciprocal rank (scores of different spaces are not comparable): `score` is
-        1 / (60 + rank in its own space), `why` keeps the signals of that space. Takes the options of
+        1 / (60 + rank in its own space), `why` has the signals of that space. Takes the options of
         `Space.search`. Raises NotFound for a space that does not exist.
         """
         names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
-            raise InvalidInput("search() needs at least one space: give spaces=[...].")
+            raise InvalidInput("search() needs at least one space: pass spaces=[...].")
         fused = [
             (1.0 / (RRF + rank), -rank, Hit(hit.cube, 1.0 / (RRF + rank), hit.why))
             for space in [self.existing(name) for name in names]

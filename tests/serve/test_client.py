@@ -62,7 +62,7 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.count()
         yield space.cubes(where={"topic": {"a": [1, None]}}).items
         yield space.facts("ana")
-        yield space.facts("ana", true_at=datetime(2024, 3, 4), ended=True)
+        yield space.facts("ana", true_at=datetime(2024, 3, 4), include_ended=True)
         yield space.links("m2")
         yield space.links(kind="similar")
         yield space.add("I moved to Faro.", speaker="Ana", at=T0, id="m4")

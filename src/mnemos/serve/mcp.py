@@ -202,7 +202,7 @@ class Tools:
             times = _given(since=since, until=until)
             if subject:
                 first, last = moment(since or None, "since"), moment(until or None, "until")
-                known = [f for f in _facts(opened, subject, ended=True) if not last or f.valid_from < last]
+                known = [f for f in _facts(opened, subject, include_ended=True) if not last or f.valid_from < last]
                 facts = [f for f in known if not first or not f.valid_to or f.valid_to > first]
                 return {"note": DATA, "facts": [asdict(f) for f in facts[-limit:]]}
             if question:
@@ -244,10 +244,10 @@ def _given(**values: Any) -> Result:
     return {name: value for name, value in values.items() if value}
 
 
-def _facts(space: Space, subject: str | None, *, ended: bool = False) -> Sequence[KnownFact]:
+def _facts(space: Space, subject: str | None, *, include_ended: bool = False) -> Sequence[KnownFact]:
     """Return facts of a subject as given, else in lower case, in which most are stored."""
-    return space.facts(subject, ended=ended) or (
-        space.facts(subject.casefold().strip(), ended=ended) if subject else ()
+    return space.facts(subject, include_ended=include_ended) or (
+        space.facts(subject.casefold().strip(), include_ended=include_ended) if subject else ()
     )
 
 
