@@ -89,6 +89,14 @@ def test_check_fails_on_stale_docs_and_writes_nothing(place):
         report.render(root, check=True)
 
 
+def test_marks_in_a_fenced_block_are_an_example(place):
+    root, page = place
+    example = "```markdown\n<!-- table none -->\n<!-- end none -->\n```\n"
+    page.write_text(PAGE + example, encoding="utf-8")
+    assert report.render(root) == [page]
+    assert page.read_text(encoding="utf-8").endswith("More prose.\n" + example)
+
+
 def test_what_was_not_measured_is_said_so(place):
     root, page = place
     (root / report.RESULTS / "text" / "startup.json").unlink()

@@ -19,6 +19,7 @@ from typing import Any
 from mnemos.bench.registry import RESULTS, Benchmark, Result, Rows, all_benchmarks, near
 from mnemos.errors import InvalidInput, MnemosError
 
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 MARK = re.compile(r"(<!-- table (?P<name>\S+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 MEASURED = re.compile(r"(<!-- measured -->\n).*?(<!-- end measured -->)", re.DOTALL)
 
@@ -39,7 +40,7 @@ def render(root: Path = Path(), results: Path = RESULTS, check: bool = False) ->
     found = 0
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         old = path.read_text(encoding="utf-8") if path.exists() else ""
-        if MARK.search(old):
+        if MARK.search(FENCE.sub("", old)):
             found += 1
             if (new := page(old, tables, root / results)) != old:
                 stale[path] = new
@@ -64,8 +65,8 @@ def importable(root: Path) -> Iterator[None]:
 
 
 def page(text: str, tables: Mapping[str, Benchmark], results: Path) -> str:
-    """Return a page with its tables rendered."""
-    shown = {match["name"]: load(match["name"], tables, results) for match in MARK.finditer(text)}
+    """Return a page with its tables rendered; marks in a fenced block are an example."""
+    shown = {m["name"]: load(m["name"], tables, results) for m in MARK.finditer(FENCE.sub("", text))}
     measured = [result for result in shown.values() if result is not None]
     said: set[str] = set()
     if measured and MEASURED.search(text):
@@ -75,7 +76,10 @@ def page(text: str, tables: Mapping[str, Benchmark], results: Path) -> str:
         text = MEASURED.sub(lambda m: f"{m[1]}{line}\n{m[2]}", text)
 
     def rendered(match: re.Match[str]) -> str:
-        name, result = match["name"], shown[match["name"]]
+        name = match["name"]
+        if name not in shown:  # in a fenced block
+            return match[0]
+        result = shown[name]
         if result is None:
             table = f"Not measured yet: there is no `{tables[name].path(results).relative_to(results)}` in the results."
         else:

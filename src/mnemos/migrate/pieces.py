@@ -1,4 +1,4 @@
-"""The pieces of a prompt: each cube rendered, tokenised, and named by a digest of all that its keys and values depend on."""
+"""The pieces of a prompt: each cube rendered, tokenised, and named by what its keys and values depend on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PrefillCache: cubes read once by a model, their keys and values kept in RAM and on disk, and put in front of prompts."""
+"""PrefillCache: cubes that a model reads once, kept as keys and values in RAM and on disk for later prompts."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ ALL = 1_000_000  # KV cubes read at once
 class PrefillCache:
     """Keeps what models have computed of a space's cubes in two tiers, RAM and disk.
 
-    RAM holds the segments used last. The disk holds every segment until `prune` deletes those that the schedule does not
-    keep. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases it.
+    RAM holds the segments used last. The disk holds every segment until `prune` deletes those that the schedule does
+    not keep. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases
+    it.
     """
 
     store: Store  # of the cubes; keeps the segments beside them
@@ -66,10 +67,11 @@ class PrefillCache:
     ) -> Activated:
         """Return cubes, in this order, as a prefix that costs no prefill where it was computed before.
 
-        In mode "exact" each cube is read after those before it: the longest prefix of cubes that was activated before is
-        reused, and the rest is read. In mode "block" each cube is read alone, once, and the cubes are joined in any order
-        with their positions moved; that is cheap to recombine and costs some accuracy, since no cube has seen the others.
-        Raises InvalidInput without cubes, for an unknown mode, and for a model whose layers do not hold all tokens.
+        In mode "exact" each cube is read after those before it: the longest prefix of cubes that was activated before
+        is reused, and the rest is read. In mode "block" each cube is read alone, once, and the cubes are joined in
+        any order with their positions moved; that is cheap to recombine and costs some accuracy, since no cube has
+        seen the others. Raises InvalidInput without cubes, for an unknown mode, and for a model whose layers do not
+        hold all tokens.
         """
         start = time.perf_counter()
         if mode not in ("exact", "block"):
@@ -225,7 +227,7 @@ class PrefillCache:
         return list(self.store.erase(pruned)) if pruned else []
 
     def flush(self) -> int:
-        """Persist how often segments were used; return the number of segments. A killed process loses these counts only."""
+        """Persist how often segments were used; return the number of segments. A killed process loses these counts."""
         with self._lock:
             uses, self._uses = self._uses, {}
         if uses:

@@ -25,9 +25,9 @@ class SegmentStats:
 class RetentionSchedule:
     """Keeps the segments that save the most seconds for their bytes.
 
-    The rate of use of a segment is its uses over its age, halved for every `half_life` since its last use: what was used
-    yesterday is likelier to be used today. The bytes are filled greedily by seconds saved per byte, which wastes less than
-    one segment.
+    The rate of use of a segment is its uses over its age, halved for every `half_life` since its last use: what was
+    used yesterday is likelier to be used today. The bytes are filled greedily by seconds saved per byte, which wastes
+    less than one segment.
     """
 
     nbytes: int = 4 << 30  # bytes to keep at most

@@ -1,4 +1,4 @@
-"""Fast-dLLM, dKV-Cache and Sparse-dLLM: exact where nothing is reused, and what they compute, read and hold where it is."""
+"""Fast-dLLM, dKV-Cache and Sparse-dLLM: exact without reuse, and what they compute, read and hold with it."""
 
 from __future__ import annotations
 
@@ -231,8 +231,9 @@ def test_marks_that_are_moved_out_of_the_sequence_are_lost():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: DkvDecode(refresh=0), lambda: DkvGreedy(refresh=0), lambda: DkvGreedy(window=-1), lambda: SparseDllm(keep=0.0),
-        lambda: SparseDllm(keep=1.1), lambda: SparseDllm(kernel=2), lambda: SparseDllm(kernel=0), lambda: SparseDllm(delay=-1),
+        lambda: DkvDecode(refresh=0), lambda: DkvGreedy(refresh=0), lambda: DkvGreedy(window=-1),
+        lambda: SparseDllm(keep=0.0), lambda: SparseDllm(keep=1.1), lambda: SparseDllm(kernel=2),
+        lambda: SparseDllm(kernel=0), lambda: SparseDllm(delay=-1),
         lambda: parallel(0.0),
     ],
 )  # fmt: skip

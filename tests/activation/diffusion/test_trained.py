@@ -1,4 +1,4 @@
-"""What the papers claim, on the trained model: caches lose little, the delay matters, and sparse entries are the right ones."""
+"""The papers' claims on the trained model: caches lose little, the delay matters, sparse entries are the right ones."""
 
 from __future__ import annotations
 

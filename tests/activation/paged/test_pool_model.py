@@ -54,7 +54,7 @@ class Machine(RuleBasedStateMachine):
         return names[i % len(names)] if names else None
 
     def both(self, act, reference):
-        """Run what may find the pool full: nothing has changed then, but for what was swapped, and the reference is full too."""
+        """Run what may find the pool full: then nothing has changed, but what was swapped, and the reference is full."""
         before = self.pool.pages.counts[:], {name: self.pool.table(name) for name in self.pool._tables}
         try:
             act()

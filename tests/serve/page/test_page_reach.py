@@ -77,9 +77,9 @@ def test_the_keys_are_listed_and_a_dialogue_gives_the_focus_back(site, visit, re
 
 def test_what_is_typed_into_a_field_is_no_command(site, visit, reach):
     page = visit.open("s/reach/add", filled="add")
-    page.get_by_label("What shall be remembered").focus()
+    page.get_by_label("What to remember").focus()
     page.keyboard.type("n/jk?eg")
-    assert page.get_by_label("What shall be remembered").input_value() == "n/jk?eg"
+    assert page.get_by_label("What to remember").input_value() == "n/jk?eg"
     assert page.url.endswith("#/s/reach/add")
 
 

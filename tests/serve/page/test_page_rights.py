@@ -1,4 +1,4 @@
-"""What a key may not do is not offered; an admin makes and ends keys and removes spaces."""
+"""The page offers only what a key may do; admins create and revoke keys and remove spaces."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_a_key_that_may_only_read_sees_no_button_that_writes(site, visit):
     assert "lacks the right to erase" in page.locator("main").inner_text()
     assert "not write, erase, admin" in page.locator(".me").inner_text()
     page.evaluate("location.hash = '#/s/readers/add'")
-    page.wait_for_selector("text=This key may not do that")
+    page.wait_for_selector("text=This key does not allow that")
     page.keyboard.press("n")
     page.evaluate("location.hash = '#/s/readers/audit'")
     page.wait_for_selector("text=It lacks the right admin.")
@@ -47,7 +47,7 @@ def test_a_key_that_may_only_write_can_add(site, visit):
     page.get_by_label("Name of the new space").fill("inbox")
     page.get_by_role("button", name="Add its first memory").click()
     visit.wait("add")
-    page.get_by_label("What shall be remembered").fill("A note for later.")
+    page.get_by_label("What to remember").fill("A note for later.")
     page.get_by_role("button", name="Remember").click()
     page.wait_for_selector("text=1 memory stored")
     assert site.memory.space("inbox").cubes().items[0].text == "A note for later."
@@ -61,8 +61,8 @@ def test_an_admin_makes_a_key_which_is_shown_once_and_revokes_it(site, visit):
     box.get_by_label("Name", exact=True).fill("agent 7")
     box.get_by_label("Spaces", exact=True).fill("keyed, team-*")
     box.get_by_label("write").check()
-    box.get_by_label("Expires after so many days").fill("30")
-    box.get_by_role("button", name="Make the key").click()
+    box.get_by_label("Days until it expires").fill("30")
+    box.get_by_role("button", name="Create the key").click()
     token = page.locator("[data-token]").inner_text()
     made = next(key for key in site.keys.all() if key.name == "agent 7")
     assert (made.spaces, made.rights, round((made.expires - made.made).total_seconds() / 86_400)) == (
@@ -88,7 +88,7 @@ def test_an_admin_of_some_spaces_is_told_why_a_wider_key_is_refused(site, visit)
     assert box.get_by_label("erase").count() == 0
     box.get_by_label("Name", exact=True).fill("wider")
     box.get_by_label("Spaces", exact=True).fill("*")
-    box.get_by_role("button", name="Make the key").click()
+    box.get_by_role("button", name="Create the key").click()
     page.wait_for_selector("dialog .fault")
     assert "cannot grant what it does not have" in box.inner_text()
     assert "wider" not in [key.name for key in site.keys.all()]

@@ -1,4 +1,4 @@
-"""Keys that expire, servers that are slow, gone or empty: each says what is, and how to go on."""
+"""Expired keys, servers that are slow, unreachable or empty: the page says what happened and what to do."""
 
 import pytest
 
@@ -21,16 +21,16 @@ def test_a_key_that_ends_while_one_writes_leads_to_sign_in_and_the_text_is_kept(
     cube = space.cubes().items[1]
     token = site.key()
     page = visit.open(f"s/ended/edit/{cube.id}", token=token, filled="edit")
-    page.get_by_label("What shall be remembered").fill("A long text that took an hour.")
+    page.get_by_label("What to remember").fill("A long text that took an hour.")
     site.keys.revoke(site.keys.find(token).id)
     page.get_by_role("button", name="Store as version 2").click()
     page.wait_for_selector(".signin .notice")
-    assert "no longer valid" in page.locator(".signin .notice").inner_text()
+    assert "expired or was revoked" in page.locator(".signin .notice").inner_text()
     assert page.evaluate("sessionStorage['mnemos.key']") is None
     page.get_by_label("Key", exact=True).fill(site.key())
     page.keyboard.press("Enter")
     visit.wait("edit")
-    assert page.get_by_label("What shall be remembered").input_value() == "A long text that took an hour."
+    assert page.get_by_label("What to remember").input_value() == "A long text that took an hour."
     page.get_by_role("button", name="Store as version 2").click()
     visit.wait("cube")
     assert space.get(cube.id).text == "A long text that took an hour."
@@ -39,15 +39,15 @@ def test_a_key_that_ends_while_one_writes_leads_to_sign_in_and_the_text_is_kept(
 def test_a_draft_outlives_a_change_of_view_but_not_a_sign_out(site, visit):
     site.fill("drafts")
     page = visit.open("s/drafts/add", filled="add")
-    page.get_by_label("What shall be remembered").fill("Half a thought")
+    page.get_by_label("What to remember").fill("Half a thought")
     visit.go("s/drafts/timeline", "timeline")
     visit.go("s/drafts/add", "add")
-    assert page.get_by_label("What shall be remembered").input_value() == "Half a thought"
+    assert page.get_by_label("What to remember").input_value() == "Half a thought"
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Key", exact=True).fill(site.key())
     page.keyboard.press("Enter")
     visit.wait("add")
-    assert page.get_by_label("What shall be remembered").input_value() == ""
+    assert page.get_by_label("What to remember").input_value() == ""
 
 
 def test_a_slow_server_is_shown_as_slow_and_leaving_gives_the_request_up(site, visit):
@@ -76,7 +76,7 @@ def test_a_server_that_never_answers_is_given_up_after_a_time_and_can_be_asked_a
     page.route("**/forms", lambda route: None)
     page.evaluate("location.hash = '#/s/hung/storage'")
     page.wait_for_selector(".fault")
-    assert "did not answer within 30 seconds" in page.locator(".fault").inner_text()
+    assert "did not respond within 30 seconds" in page.locator(".fault").inner_text()
     page.unroute("**/forms")
     page.get_by_role("button", name="Try again").click()
     visit.wait("storage")
@@ -99,13 +99,13 @@ def test_a_search_is_tried_again_after_an_error(site, visit):
 def test_a_server_that_is_gone_is_told_and_text_is_kept_until_it_is_back(site, visit):
     space = site.fill("down")
     page = visit.open("s/down/add", filled="add")
-    page.get_by_label("What shall be remembered").fill("Written while the server was away.")
+    page.get_by_label("What to remember").fill("Written while the server was away.")
     site.hang_up()
     try:
         page.get_by_role("button", name="Remember").click()
         page.wait_for_selector(".fault")
         assert "cannot be reached" in page.locator(".fault").inner_text()
-        assert page.get_by_label("What shall be remembered").input_value() == "Written while the server was away."
+        assert page.get_by_label("What to remember").input_value() == "Written while the server was away."
     finally:
         site.listen()
     page.get_by_role("button", name="Try again").click()
@@ -123,7 +123,7 @@ def test_an_answer_that_was_lost_does_not_store_twice(site, visit):
         route.abort()
 
     page.route("**/cubes", lose, times=1)
-    page.get_by_label("What shall be remembered").fill("Once only.")
+    page.get_by_label("What to remember").fill("Once only.")
     page.get_by_role("button", name="Remember").click()
     page.wait_for_selector(".fault")
     assert lost[0].status == 201
@@ -136,7 +136,7 @@ def test_an_answer_that_was_lost_does_not_store_twice(site, visit):
 
 @pytest.mark.parametrize(
     ("rights", "text"),
-    [(["read", "write"], "begins with its first memory"), (["read"], "no space that this key may read")],
+    [(["read", "write"], "created with its first memory"), (["read"], "no space that this key may read")],
 )
 def test_where_there_is_no_space_the_page_says_what_to_do(site, visit, rights, text):
     page = visit.open("", token=site.key(rights, ["nothing-here-*"]))
@@ -149,7 +149,7 @@ def test_an_empty_space_says_so_in_every_view(site, visit):
     assert page.get_by_text("This space is empty").is_visible()
     for view, text in (
         ("timeline", "There is no memory in this period"), ("graph", "This space has no memories yet"),
-        ("storage", "Nothing is stored yet"), ("runs", "There has been no run yet"), ("fading", "lets go of nothing"),
+        ("storage", "Nothing is stored yet"), ("runs", "There has been no run yet"), ("fading", "archives and erases nothing"),
     ):  # fmt: skip
         visit.go(f"s/empty/{view}", view)
         page.get_by_text(text).first.wait_for()

@@ -1,4 +1,4 @@
-"""Each view shows what the API says."""
+"""Each view shows what the API returns."""
 
 import json
 import re
@@ -118,7 +118,7 @@ def test_a_click_on_a_bar_picks_its_period(site, visit, ana):
     page.mouse.click(box["x"] + box["width"] - 5, box["y"] + box["height"] - 5)
     line = site.ask("GET", "/v1/spaces/ana/timeline?by=month")
     page.wait_for_selector(f'[data-period="{line["buckets"][-1]["start"]}"]')
-    page.get_by_role("button", name="Look closer").click()
+    page.get_by_role("button", name="Zoom in").click()
     page.wait_for_selector(".crumb >> text=All time")
 
 
@@ -194,13 +194,13 @@ def test_what_fades_is_listed_in_order_and_the_policy_can_be_changed(site, visit
     shown = [float(span.get_attribute("data-strength")) for span in page.locator("[data-strength]").all()]
     assert shown == [cube["strength"] for cube in site.ask("GET", "/v1/spaces/fades/fading?limit=50")["next"]]
     assert shown == sorted(shown)
-    page.get_by_label("Memories kept in search, at most").fill("2")
+    page.get_by_label("Maximum memories in search").fill("2")
     page.get_by_label("Law of forgetting").select_option("fifo")
     page.get_by_role("button", name="Store the policy").click()
     page.wait_for_selector("text=Would be archived now")
     assert (space.policy.law, space.policy.cubes) == ("fifo", 2)
     assert "A run would archive 3 memories" in page.locator(".lead").inner_text()
-    page.get_by_label("Memories kept in search, at most").fill("many")
+    page.get_by_label("Maximum memories in search").fill("many")
     page.get_by_role("button", name="Store the policy").click()
     assert "“many” is not a number" in page.locator(".fault").inner_text()
 
@@ -247,7 +247,7 @@ def test_the_audit_log_is_shown_newest_first_and_verified(site, visit):
 def test_adding_stores_once_and_edits_make_versions_that_can_be_rolled_back(site, visit):
     space = site.fill("writes")
     page = visit.open("s/writes/add", filled="add")
-    page.get_by_label("What shall be remembered").fill("The spare key hangs behind the clock.")
+    page.get_by_label("What to remember").fill("The spare key hangs behind the clock.")
     page.get_by_label("Speaker").fill("Ana")
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Metadata").fill('{"topic": "home"}')
@@ -264,7 +264,7 @@ def test_adding_stores_once_and_edits_make_versions_that_can_be_rolled_back(site
     assert len(keys) == 1
     assert keys[0]
     visit.go(f"s/writes/edit/{cube_id}", "edit")
-    page.get_by_label("What shall be remembered").fill("The spare key is with Rita.")
+    page.get_by_label("What to remember").fill("The spare key is with Rita.")
     page.get_by_role("button", name="Store as version 2").click()
     visit.wait("cube")
     assert space.get(cube_id).text == "The spare key is with Rita."
@@ -281,14 +281,14 @@ def test_a_version_that_somebody_else_wrote_meanwhile_is_not_overwritten_unseen(
     space = site.fill("both")
     cube = space.cubes().items[1]
     page = visit.open(f"s/both/edit/{cube.id}", filled="edit")
-    page.get_by_label("What shall be remembered").fill("Mine.")
+    page.get_by_label("What to remember").fill("Mine.")
     space.update(cube.id, content="Theirs.")
     page.get_by_role("button", name="Store as version 2").click()
-    page.wait_for_selector("text=Write mine over it, as version 3")
+    page.wait_for_selector("text=Store mine after it, as version 3")
     assert space.get(cube.id).text == "Theirs."
     assert page.locator("blockquote").inner_text() == "Theirs."
-    assert page.get_by_label("What shall be remembered").input_value() == "Mine."
-    page.get_by_role("button", name="Write mine over it, as version 3").click()
+    assert page.get_by_label("What to remember").input_value() == "Mine."
+    page.get_by_role("button", name="Store mine after it, as version 3").click()
     page.get_by_role("button", name="Store as version 3").click()
     visit.wait("cube")
     assert [v.text for v in space.history(cube.id)][1:] == ["Theirs.", "Mine."]
@@ -299,8 +299,8 @@ def test_memories_are_pinned_and_archived_and_brought_back(site, visit):
     cube = space.cubes().items[0]
     page = visit.open(f"s/shelf/cube/{cube.id}", filled="cube")
     for press, then, pinned, state in (
-        ("Pin", "Unpin", True, "active"), ("Archive", "Bring back", True, "archived"),
-        ("Bring back", "Archive", True, "active"), ("Unpin", "Pin", False, "active"),
+        ("Pin", "Unpin", True, "active"), ("Archive", "Restore", True, "archived"),
+        ("Restore", "Archive", True, "active"), ("Unpin", "Pin", False, "active"),
     ):  # fmt: skip
         page.get_by_role("button", name=press, exact=True).click()
         page.get_by_role("button", name=then, exact=True).wait_for()
@@ -312,14 +312,14 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     space = site.fill("gone")
     space.consolidate()
     page = visit.open("s/gone/forget", filled="forget")
-    assert page.get_by_role("button", name="Show what would go").is_disabled()
-    page.get_by_label("Memories that say").fill("Fado sardines")
-    page.get_by_role("button", name="Show what would go").click()
+    assert page.get_by_role("button", name="Preview").is_disabled()
+    page.get_by_label("Words").fill("Fado sardines")
+    page.get_by_role("button", name="Preview").click()
     page.wait_for_selector(".panel.warn")
     would = [c["id"] for c in site.ask("POST", "/v1/spaces/gone/forget", {"query": "Fado sardines"})["cubes"]]
     assert visit.ids() == would
     assert len(would) >= 1
-    late = space.add("Fado eats sardines again.", speaker="Bo")  # came in after the preview: it stays
+    late = space.add("Fado eats sardines again.", speaker="Bo")  # added after the preview: it is kept
     before = space.count()
     page.get_by_role("button", name=re.compile("^Forget .*…$")).click()
     with page.expect_response("**/forget") as answer:
@@ -332,3 +332,17 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     assert space.count() < before
     assert space.get(late.id).text == "Fado eats sardines again."
     assert page.get_by_role("link", name="Save as a file").get_attribute("download").startswith("receipt-")
+
+
+def test_laws_links_and_signals_have_the_names_of_the_server(site, visit):
+    site.fill("named")
+    known = site.ask("GET", "/v1/vocabulary")
+    page = visit.open("s/named/fading", filled="fading")
+    assert set(visit.texts("form.panel select option")) == set(known["laws"])
+    visit.go("s/named/graph", "graph")
+    assert visit.texts("main select >> nth=0 >> option") == ["all kinds", *known["links"]]
+    visit.go("s/named", "search")
+    page.fill("#q", "Fado")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hits")
+    assert set(visit.texts(".legend li")) <= {*known["signals"].values(), "other"}

@@ -2,10 +2,11 @@
 
     B batch, T positions of the sequence, f positions put through the model in a step, V tokens
 
-As in LLaDA (arXiv 2502.09992), a sequence is a prompt followed by masks. In each step the model predicts a token for every
-mask of the current block, and the most confident predictions replace their masks for good. The reuse policy (`base`) decides
-which positions a step puts through the model and which cached entries stand for the others; without a policy every step
-reads the whole sequence and nothing is cached. Decoding is greedy: the most probable token, no sampling.
+As in LLaDA (arXiv 2502.09992), a sequence is a prompt followed by masks. In each step the model predicts a token for
+every mask of the current block, and the most confident predictions replace their masks for good. The reuse policy
+(`base`) decides which positions a step puts through the model and which cached entries stand for the others; without
+a policy every step reads the whole sequence and nothing is cached. Decoding is greedy: the most probable token, no
+sampling.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ def decode(
 ) -> Decoded:
     """Replace the masks in a copy of `ids` (B, T); the first mask of any sequence starts the first block.
 
-    `model` is a `MaskedLM`, or is called like one and has a `mask`. `watch` is called after each step with the step, the
-    positions (B, f) that were computed (T pads) and their logits (B, f, V). Raises InvalidInput when nothing is masked,
-    and when the policy does not compute what must be decoded.
+    `model` is a `MaskedLM`, or is called like one and has a `mask`. `watch` is called after each step with the step,
+    the positions (B, f) that were computed (T pads) and their logits (B, f, V). Raises InvalidInput when nothing is
+    masked, and when the policy does not compute what must be decoded.
     """
     schedule = schedule or DecodingSchedule()
     masked = ids == model.mask
@@ -106,7 +107,7 @@ def decode(
 
 
 def predict(model: Any, step: Step, positions: Tensor, cache: DiffusionCache | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Put the positions (B, f) through the model; return the most probable tokens (B, T), their probability, and logits.
+    """Put the positions (B, f) through the model; return the likeliest tokens (B, T), their probabilities, and logits.
 
     The probability of a position that was not computed is -inf.
     """
@@ -138,7 +139,7 @@ def masked_in_block(masked: Tensor, start: int, end: int) -> Tensor:
 
 
 def best(score: Tensor, allowed: Tensor, count: int) -> Tensor:
-    """Return the `count` allowed positions of each row with the largest score, (B, T) bool; all where fewer are allowed."""
+    """Return the `count` allowed positions of each row with the largest score, (B, T) bool; all if there are fewer."""
     score = torch.where(allowed, score, -torch.inf)
     top = score.topk(min(count, score.shape[1]), 1).indices
     return torch.zeros_like(allowed).scatter_(1, top, True) & allowed

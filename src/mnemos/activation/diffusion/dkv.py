@@ -20,9 +20,9 @@ PAPERS = (Paper("dKV-Cache: The Cache for Diffusion Language Models", "2505.1578
 class DkvDecode(ReusePolicy):
     """Recompute masked and just decoded positions and reuse the others; every `refresh` steps recompute all.
 
-    dKV-Cache-Decode. A step computes M_{t-1}, the positions masked when the previous step began: a token decoded in step
-    t - 1 is read once as a token, in step t, and its entries are reused from then on. Steps are counted from 0 in each
-    block, as in the authors' code, so a block starts with a refresh. With `prompt=False` it is dKV-Cache-PD.
+    dKV-Cache-Decode. A step computes M_{t-1}, the positions masked when the previous step began: a token decoded in
+    step t - 1 is read once as a token, in step t, and its entries are reused from then on. Steps are counted from 0
+    in each block, as in the authors' code, so a block starts with a refresh. With `prompt=False` it is dKV-Cache-PD.
     """
 
     refresh: int = 8  # steps from one full recomputation to the next; the paper takes 8 for LLaDA and 4 for Dream
@@ -52,9 +52,10 @@ class DkvDecode(ReusePolicy):
 class DkvGreedy(ReusePolicy):
     """Recompute what this step and the previous one decode, and a window; every `refresh` steps recompute all.
 
-    dKV-Cache-Greedy: D_t, D_{t-1} and the positions from D_{t-1} - ⌈w/2⌉ to D_{t-1} + ⌊w/2⌋, the better of the paper's two
-    placements of the window. The order of decoding must be known in advance, so the schedule needs order "random", as in
-    the authors' code. Between refreshes the cost of a step does not depend on the length of the sequence.
+    dKV-Cache-Greedy: D_t, D_{t-1} and the positions from D_{t-1} - ⌈w/2⌉ to D_{t-1} + ⌊w/2⌋, the better of the
+    paper's two placements of the window. The order of decoding must be known in advance, so the schedule needs order
+    "random", as in the authors' code. Between refreshes the cost of a step does not depend on the length of the
+    sequence.
     """
 
     refresh: int = 2  # steps from one full recomputation to the next
@@ -62,12 +63,13 @@ class DkvGreedy(ReusePolicy):
 
     def __post_init__(self) -> None:
         if self.refresh < 1 or self.window < 0:
-            raise InvalidInput(
-                f"refresh is {self.refresh} and window is {self.window}: give a refresh of 1 or more, a window of 0 or more."
-            )
+            raise InvalidInput(f"refresh is {self.refresh} and window is {self.window}: give 1 or more, and 0 or more.")
 
     def recompute(self, step: Step) -> Tensor:
-        """Return D_t, D_{t-1} and its window, or all at a refresh; (B, T) bool. Raises InvalidInput without an order."""
+        """Return D_t, D_{t-1} and its window, or all at a refresh; (B, T) bool.
+
+        Raises InvalidInput for a schedule without an order.
+        """
         if step.chosen is None:
             raise InvalidInput(
                 "dKV-Cache-Greedy must know which tokens the next step decodes: use DecodingSchedule(order='random')."

@@ -26,8 +26,8 @@ from mnemos.registry import Paper, register
 class FastDllm(ReusePolicy):
     """Recompute all positions when a block starts, then only the block (DualCache) or also what follows (PrefixCache).
 
-    The first step of a block both refreshes the other entries and decodes, as in the authors' code. The other half of the
-    paper, decoding at once all tokens whose probability is at least 0.9, is `parallel()`.
+    The first step of a block both refreshes the other entries and decodes, as in the authors' code. The other half of
+    the paper, decoding at once all tokens whose probability is at least 0.9, is `parallel()`.
     """
 
     dual: bool = True  # DualCache, the paper's faster variant; False is PrefixCache

@@ -2,8 +2,8 @@
 
     B batch, H heads, D width of a head, q positions of a call, T positions of the sequence, V tokens with the mask
 
-A call computes some positions of a sequence and attends to what a cache returns for the others. `decode` accepts any model
-that is called in the same way and has a `mask`.
+A call computes some positions of a sequence and attends to what a cache returns for the others. `decode` accepts any
+model that is called in the same way and has a `mask`.
 """
 
 from __future__ import annotations

@@ -26,12 +26,12 @@ from mnemos.registry import Paper, register
 )
 @dataclass(frozen=True)
 class SparseDllm(ReusePolicy):
-    """Recompute all positions for the first steps of a block, then hold the best entries outside it and compute the block.
+    """Recompute all positions in the first steps of a block, then hold the best entries outside and compute the block.
 
-    The score of an entry outside the block is its attention weight, averaged over the block's queries and the heads. This
-    departs from the paper's formula and the authors' code, which average q·k/√D itself (`softmax=False`): that average
-    hides an entry that one query needs among the many that do not. Each layer chooses for itself; all its heads keep the
-    same positions. Evicted entries are freed and come back when the next block starts.
+    The score of an entry outside the block is its attention weight, averaged over the block's queries and the heads.
+    This departs from the paper's formula and the authors' code, which average q·k/√D itself (`softmax=False`): that
+    average hides an entry that one query needs among the many that do not. Each layer chooses for itself; all its
+    heads keep the same positions. Evicted entries are freed and come back when the next block starts.
     """
 
     keep: float = 0.5  # share of the entries outside the block that are kept

@@ -59,7 +59,7 @@ def cut(cache: MemoryCache, start: int, stop: int, digest: str) -> Segment:
 def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
     """Put segments, one after another, into an empty cache, as if their tokens had just been read.
 
-    Raises InvalidInput for a cache that has read something.
+    Raises InvalidInput for a cache that has read something, and for one that does not hold entries as they are.
     """
     if cache.tokens_read:
         raise InvalidInput(f"the cache has read {cache.tokens_read} tokens already: fill an empty one.")
@@ -68,7 +68,10 @@ def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
         keys = torch.cat([s.keys[index] for s in segments], 2).to(device)
         values = torch.cat([s.values[index] for s in segments], 2).to(device)
         store = layer.groups[0].store
-        assert isinstance(store, Plain)
+        if not isinstance(store, Plain):
+            raise InvalidInput(
+                f"a cache that holds entries in a {type(store).__name__} cannot be filled: make a plain one."
+            )
         store.replace(Entries(keys, values))
         layer.tokens_read = layer.prompt = int(keys.shape[2])
         layer.is_initialized = True
@@ -89,9 +92,9 @@ def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
                 packed = pack(tensor, bits, AXES[side], GROUP)
                 tensors |= {f"{name}.{part}": getattr(packed, part) for part in PARTS}
     first = segment.keys[0]
-    about = {"version": VERSION, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
+    metadata = {"version": VERSION, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
              "shape": list(first.shape), "dtype": str(first.dtype).removeprefix("torch.")}  # fmt: skip
-    return bytes(save(tensors, metadata={"mnemos": json.dumps(about)}))
+    return bytes(save(tensors, metadata={"mnemos": json.dumps(metadata)}))
 
 
 def from_file(path: Path, digest: str) -> Segment:
@@ -101,25 +104,25 @@ def from_file(path: Path, digest: str) -> Segment:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("mnemos", "null"))
-            if not isinstance(about, dict) or about.get("version") != VERSION or about.get("digest") != digest:
+            metadata = json.loads((file.metadata() or {}).get("mnemos", "null"))
+            if not isinstance(metadata, dict) or metadata.get("version") != VERSION or metadata.get("digest") != digest:
                 raise StoreCorrupt(
                     f"{path.name} does not hold the keys and values that it is named after: delete it, "
                     "it is made again when needed."
                 )
             sides: list[list[Tensor]] = []
             for side in ("keys", "values"):
-                sides.append([_read(file, f"{index}.{side}", about) for index in range(int(about["layers"]))])
+                sides.append([_read(file, f"{index}.{side}", metadata) for index in range(int(metadata["layers"]))])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise StoreCorrupt(f"{path.name} cannot be read ({error}): delete it, it is made again when needed.") from error
     return Segment(digest, *sides)
 
 
-def _read(file: Any, name: str, about: dict[str, Any]) -> Tensor:
-    bits = about["bits"]
+def _read(file: Any, name: str, metadata: dict[str, Any]) -> Tensor:
+    bits = metadata["bits"]
     if bits is None:
         return file.get_tensor(name)
-    axis, shape = AXES[name.split(".")[1]], about["shape"]
+    axis, shape = AXES[name.split(".")[1]], metadata["shape"]
     codes, scale, low = (file.get_tensor(f"{name}.{part}") for part in PARTS)
-    dtype = getattr(torch, about["dtype"])
+    dtype = getattr(torch, metadata["dtype"])
     return unpack(Packed(codes, scale, low, tuple(shape), dtype, bits, axis, min(GROUP, shape[axis])))

@@ -1,4 +1,4 @@
-"""The contract of the page engine: pools of keys and values, exact attention over them, and the parts that a pool takes.
+"""The contracts of the page engine: pools of keys and values, exact attention over them, and the parts of a pool.
 
 A pool holds the keys and values of many sequences in pages of one memory. Full pages stay findable after their sequence
 is freed, until their space is needed. Three parts decide what happens then, and none of them ever changes a page:
@@ -55,7 +55,7 @@ class Lease(Protocol):
     """
 
     def ttl(self, tool: str, reload: float) -> float:
-        """Return how long to pin, 0 or less not to; `reload` is what computing or loading the cache again would take."""
+        """Return how long to pin, 0 or less for not at all; `reload` is how long computing the cache again would take."""
         ...
 
     def record_tool(self, tool: str, seconds: float) -> None:

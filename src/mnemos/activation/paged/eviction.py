@@ -31,8 +31,8 @@ class PrefixLru:
 class PrefixSlru:
     """Segmented LRU: evict prefixes with fewer than `protect` hits before all others, by age within each segment.
 
-    A scan of prefixes that are used once then leaves the hot ones in place. The textbook's policy as SGLang has it (pull
-    request 18843): the protected segment has no size of its own and nothing is demoted from it.
+    A scan of prefixes that are used once then leaves the hot ones in place. The textbook's policy as SGLang has it
+    (pull request 18843): the protected segment has no size of its own and nothing is demoted from it.
     """
 
     protect: int = 2  # hits from which on a prefix is protected

@@ -52,16 +52,16 @@ class FixedTtl:
 class Continuum:
     """Pin a cache as long as its expected use is worth the space: tau = argmax P(D <= tau) (eta T + R) - c(tau).
 
-    D is the duration of the tool by its own history, R the seconds that computing the cache again takes, T the mean time
-    that requests whose cache was evicted waited for admission, and eta = -corr(k, N - k) over the turns k of finished
-    programs of N turns: how much fewer turns remain after more (1 while fewer than two lengths were seen, and for
-    programs of one length). Candidates for tau are 0 and the durations in the history. A tool with `samples` durations
-    or fewer uses the history of all tools; while that is as short, tau is `default`.
+    D is the duration of the tool by its own history, R the seconds that computing the cache again takes, T the mean
+    time that requests whose cache was evicted waited for admission, and eta = -corr(k, N - k) over the turns k of
+    finished programs of N turns: how much fewer turns remain after more (1 while fewer than two lengths were seen,
+    and for programs of one length). Candidates for tau are 0 and the durations in the history. A tool with `samples`
+    durations or fewer uses the history of all tools; while that is as short, tau is `default`.
 
-    The price c(tau) is `price` times tau, as in the paper, whether or not the tool returns before (`charge` "ttl"). With
-    "held" it is `price` times E[min(D, tau)], the time that the space is really held: longer leases, and the right price
-    where the return of the tool ends the lease. A `price` other than 1 is ours, for a cache that takes more or less of
-    the memory than others do.
+    The price c(tau) is `price` times tau, as in the paper, whether or not the tool returns before (`charge` "ttl").
+    With "held" it is `price` times E[min(D, tau)], the time that the space is really held: longer leases, and the
+    right price where the return of the tool ends the lease. A `price` other than 1 is ours, for a cache that takes
+    more or less of the memory than others do.
     """
 
     default: float = 2.0  # seconds; that of the authors' first release
@@ -121,7 +121,7 @@ class Continuum:
 
 
 def best_ttl(durations: NDArray[np.float64], gain: float, price: float = 1.0, charge: Charge = "ttl") -> float:
-    """Return the tau among 0 and `durations` (sorted) that maximises P(D <= tau) gain - price c(tau), the least of equals.
+    """Return the tau among 0 and sorted `durations` with the largest P(D <= tau) gain - price c(tau), the least of equals.
 
     c(tau) is tau ("ttl") or E[min(D, tau)] ("held").
     """
@@ -144,7 +144,7 @@ class Pins(Generic[K]):
         self._until: dict[K, float] = {}
 
     def start(self, program: K, tool: str, *, reload: float, now: float) -> float:
-        """Pin a program whose tool starts to work, as long as the lease says; return until when, `now` for not at all."""
+        """Pin a program whose tool starts, as long as the lease says; return until when, `now` for not at all."""
         self.end(program)
         seconds = self.lease.ttl(tool, reload)
         if not seconds > 0:

@@ -1,4 +1,4 @@
-"""The bookkeeping of a pool: which blocks are empty, held or cached, what the full ones contain, and which goes next."""
+"""The bookkeeping of a pool: which blocks are empty, held or cached, what full ones contain, what is evicted next."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mnemos.activation.paged.eviction import EvictionQueue
 class Pages:
     """Numbers of blocks, without their tensors.
 
-    A block is *empty*, *held* (by sequences and leases, `counts` says how many), or *cached*: held by nobody, but named
-    by the digest of what it contains, and so findable until it is evicted. A named block is a prefix to the ranking: all
-    tokens up to its last.
+    A block is *empty*, *held* (by sequences and leases, `counts` says how many), or *cached*: held by nobody, but
+    named by the digest of what it contains, and so findable until it is evicted. A named block is a prefix to the
+    ranking: all tokens up to its last.
     """
 
     def __init__(self, blocks: int, ranking: Ranking) -> None:

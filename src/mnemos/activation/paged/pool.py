@@ -30,19 +30,19 @@ from mnemos.registry import Paper, register
 class Pool:
     """Paged keys and values: block tables, reference counts, copy-on-write, shared prefixes, leases, swapping.
 
-    A block holds `size` tokens (16, the paper's default) of all layers. A sequence grows by whole blocks, so it wastes at
-    most size - 1 entries. Full blocks that all layers have written are named by the hash of their content
-    (`prefix.block_digests`). A new sequence that starts with the same tokens under the same `extra` keys shares them. They
-    stay cached after their last sequence is freed, until the space is needed: then `eviction` decides which of them goes
-    first (by default the least recently freed, and of one sequence the tail before the head). Space that caches nothing
-    is always taken before that.
+    A block holds `size` tokens (16, the paper's default) of all layers. A sequence grows by whole blocks, so it
+    wastes at most size - 1 entries. Full blocks that all layers have written are named by the hash of their content
+    (`prefix.block_digests`). A new sequence that starts with the same tokens under the same `extra` keys shares them.
+    They stay cached after their last sequence is freed, until the space is needed: then `eviction` decides which of
+    them goes first (by default the least recently freed, and of one sequence the tail before the head). Space that
+    caches nothing is always taken before that.
 
-    Verbs come in pairs: `open` and `free`, `fork` and `free`, `can_grow` and `grow`, `grow` and `truncate`, `write` and
-    `read`, `pause` and `open`, `swap_out` and `swap_in`. Every verb that takes blocks either succeeds or changes no sequence.
-    With a `swap`, a pool without space first swaps out the least recently used sequences; one that was swapped out
-    returns when it is next used. With a `lease`, `pause` frees the sequence of a program that waits for a tool and pins
-    its blocks: they are not evicted until the lease has expired, by the time that `expire` is given. What a lease learns
-    from, its caller records in the lease itself.
+    Verbs come in pairs: `open` and `free`, `fork` and `free`, `can_grow` and `grow`, `grow` and `truncate`, `write`
+    and `read`, `pause` and `open`, `swap_out` and `swap_in`. Every verb that takes blocks either succeeds or changes
+    no sequence. With a `swap`, a pool without space first swaps out the least recently used sequences; one that was
+    swapped out returns when it is next used. With a `lease`, `pause` frees the sequence of a program that waits for a
+    tool and pins its blocks: they are not evicted until the lease has expired, by the time that `expire` is given.
+    What a lease learns from, its caller records in the lease itself.
 
     Deviations from the paper: one pool on one device, not one on each of two; attention is torch's matmul over runs of
     blocks, not a kernel; a preempted sequence is swapped or refused, never recomputed by the pool.
@@ -218,7 +218,7 @@ class Pool:
         return self.free_blocks - before
 
     def unpin(self, name: str) -> None:
-        """End the lease of a program before its time, if it has one. Its blocks stay cached, as old as when it paused."""
+        """End the lease of a program, if it has one. Its blocks are cached, as old as when the program paused."""
         self.pins.end(name)
         self.pages.release(self._pinned.pop(name, ()), used=False)
 

@@ -59,10 +59,10 @@ ALL_VISIBLE = Visibility()
 class ChunkedAttention:
     """Exact attention in bounded memory: running maximum m, sum s and value v over chunks of entries.
 
-    For each chunk of queries: m' = max(m, max_j x_j), s = s exp(m - m') + sum_j exp(x_j - m') and
-    v = v exp(m - m') + sum_j exp(x_j - m') v_j; the output is v / s, the log-sum-exp m + log s. Chunks that lie entirely
-    after every query of a causal `offset` are skipped. The defaults are those of the paper's code. The maximum is taken
-    as a constant, which changes no gradient.
+    For each chunk of queries: m' = max(m, max_j x_j), s = s exp(m - m') + sum_j exp(x_j - m') and v = v exp(m - m') +
+    sum_j exp(x_j - m') v_j; the output is v / s, the log-sum-exp m + log s. Chunks that lie entirely after every
+    query of a causal `offset` are skipped. The defaults are those of the paper's code. The maximum is taken as a
+    constant, which changes no gradient.
     """
 
     query_chunk: int = 1024  # queries computed at a time

@@ -42,8 +42,8 @@ class RamSwap:
 class DiskSwap:
     """Keeps each tensor as a safetensors file.
 
-    The files are scratch space of this process, not memory that outlives it. They are named by numbers, so a sequence may
-    have any name.
+    The files are scratch space of this process, not memory that outlives it. They are named by numbers, so a sequence
+    may have any name.
     """
 
     folder: Path  # its own; created when missing

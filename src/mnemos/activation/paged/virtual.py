@@ -31,9 +31,9 @@ class VirtualTensor:
 
     Any code that takes a tensor can read it, without a block table. The paper reserves space for the longest sequence
     with CUDA's virtual memory functions and maps pages as tokens arrive. On the CPU the kernel does that: the
-    reservation is an anonymous private mapping (or, with `file`, a sparse file, so that pages can leave the memory), which
-    is filled on demand and released with madvise(MADV_DONTNEED) or by punching a hole. Put the tokens in the first
-    dimension: then growth is contiguous, and a sequence wastes less than a page at its end.
+    reservation is an anonymous private mapping (or, with `file`, a sparse file, so that pages can leave the memory),
+    which is filled on demand and released with madvise(MADV_DONTNEED) or by punching a hole. Put the tokens in the
+    first dimension: then growth is contiguous, and a sequence wastes less than a page at its end.
 
     What was not written reads as 0. Only whole pages are released; what shares a page with other rows is kept. Linux
     only. The memory lives as long as the tensor and its slices.

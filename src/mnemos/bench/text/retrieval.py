@@ -13,6 +13,7 @@ from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import near
 from mnemos.bench.text import metrics
 from mnemos.bench.text.task import Haystack, Question, Task, Unit
+from mnemos.embed.minilm import MiniLM
 from mnemos.errors import InvalidInput
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
@@ -133,10 +134,9 @@ def ask(
 
 
 def forget_queries(space: Space) -> None:
-    """Empty the embedder's cache of single texts, so that every question is timed as a new one."""
-    clear = getattr(space.text.embedder, "clear_cache", None)
-    if clear is not None:
-        clear()
+    """Empty the bundled model's cache of single texts, so that every question is timed as a new one."""
+    if isinstance(space.text.embedder, MiniLM):
+        space.text.embedder.clear_cache()
 
 
 def rank(space: Space, question: Question, unit: Unit, method: SearchMethod, k: int = DEPTH) -> list[str]:

@@ -3,7 +3,7 @@ import { session, signOut } from "./state.js";
 
 const SECONDS = 30;
 
-/** What went wrong. `kind`: "key" (sign in again), "slow", "gone" (no answer), or "told" (the server said what). */
+/** A failed request. `kind`: "key" (sign in again), "slow", "unreachable", or "refused" (the message says why). */
 export class Fault extends Error {
   constructor(kind, detail, status = 0) {
     super(detail);
@@ -12,10 +12,10 @@ export class Fault extends Error {
   }
 }
 
-/** Return the path of something in a space; names may hold any character. */
+/** Return the path of something in a space; names may contain any character. */
 export const inSpace = (space, ...parts) => ["/v1/spaces", ...[space, ...parts].map(encodeURIComponent)].join("/");
 
-/** Return the path with a query string of what is neither null nor "". */
+/** Return the path with a query string of the values that are not null, "" or false. */
 export function withQuery(path, values) {
   const given = Object.entries(values).filter(([, value]) => value != null && value !== "" && value !== false);
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
@@ -23,7 +23,7 @@ export function withQuery(path, values) {
 
 const json = (response) => response.json();
 
-/** Ask the server; return its JSON, or what `read` makes of the answer. Raises Fault; AbortError when `signal` ends it. */
+/** Send a request; return the JSON of the response, or what `read` returns. Throws Fault, or AbortError after `signal`. */
 export async function call(method, path, { body, signal, headers, key, seconds = SECONDS, read = json } = {}) {
   const own = key ?? session.get().key;
   const limit = AbortSignal.timeout(seconds * 1000);
@@ -42,31 +42,32 @@ export async function call(method, path, { body, signal, headers, key, seconds =
   try {
     const response = await fetch(path, options);
     if (response.ok) return await read(response);
-    throw await told(response, key === undefined && own === session.get().key);
+    throw await faultOf(response, key === undefined && own === session.get().key);
   } catch (error) {
     if (error instanceof Fault || signal?.aborted) throw error;
     if (limit.aborted) {
-      throw new Fault("slow", `The server did not answer within ${seconds} seconds. It may still be at work on this.`);
+      throw new Fault("slow", `The server did not respond within ${seconds} seconds. It may still be working on this.`);
     }
-    throw new Fault("gone", "The server cannot be reached. Check that `mnemos serve` is running, then try again.");
+    throw new Fault("unreachable", "The server cannot be reached. Check that `mnemos serve` is running, then try again.");
   }
 }
 
-async function told(response, current) {
+/** Return the fault of a refused request; sign out if the key of the session is no longer valid. */
+async function faultOf(response, current) {
   let detail = "";
   try {
     detail = (await response.json()).detail ?? "";
   } catch {
-    detail = ""; // no problem details: the status alone is told
+    detail = ""; // no problem details: show the status only
   }
   if (response.status === 401) {
     if (current)
       signOut(
-        "Your key is no longer valid: it has expired or was revoked. Sign in with another one; what you had typed is kept.",
+        "Your key has expired or was revoked. Sign in with another one; what you typed is kept.",
       );
     return new Fault("key", "The server does not know this key, or it has expired or was revoked.", 401);
   }
   if (response.status === 429)
-    return new Fault("told", "Too many requests at once. Wait a moment, then try again.", 429);
-  return new Fault("told", detail || `The server answered ${response.status}.`, response.status);
+    return new Fault("refused", "Too many requests at once. Wait a moment, then try again.", 429);
+  return new Fault("refused", detail || `The server responded with status ${response.status}.`, response.status);
 }

@@ -1,4 +1,4 @@
-// The frame: sign-in, or the bar, the list of views, and the view that the address names.
+// The frame of the page: the sign-in, or the bar, the list of views, and the view of the address.
 import { call } from "./api.js";
 import { useLoad } from "./hooks.js";
 import { html, useEffect, useRef, useState } from "./lib.js";
@@ -6,9 +6,11 @@ import { KEYS, listen } from "./keyboard.js";
 import { go, replace, route, to } from "./route.js";
 import { may, said, session, setTheme, signIn, signOut, spaces, theme, useStore } from "./state.js";
 import { Busy, Dialog, Empty, FaultBox, Icon, Title } from "./ui.js";
+import { NewSpace } from "./views/newspace.js";
 import { SignIn } from "./views/signin.js";
+import { useVocabulary } from "./vocabulary.js";
 
-// view: [label, the right that it needs, whether it belongs to a space, its module]; modules load when first shown
+// view: [label, required right, belongs to a space?, module]; modules are loaded when first shown
 const VIEWS = {
   search: ["Search", "read", true, () => import("./views/search.js")],
   timeline: ["Timeline", "read", true, () => import("./views/timeline.js")],
@@ -25,8 +27,8 @@ const VIEWS = {
   forget: ["Forget", "read", true, () => import("./views/forget.js")],
 };
 const LISTED = ["search", "timeline", "graph", "fading", "storage", "runs", "audit", "spaces", "keys"];
-const OF_ONE = new Set(["cube", "edit", "forget"]); // views of one memory: another space does not have it
-const SHOWN_SPACES = 200; // in the picker; all are in the view Spaces
+const OF_ONE = new Set(["cube", "edit", "forget"]); // views of one memory, which other spaces do not have
+const SHOWN_SPACES = 200; // in the picker; the view Spaces has all
 const LAST = "mnemos.space";
 
 export function App() {
@@ -42,7 +44,7 @@ export function App() {
 
 const Said = () => useStore(said);
 
-/** The key is there, what it may do is not yet known. */
+/** Shown while a key is stored but its rights are not known yet. */
 function Resume() {
   const of = useLoad(async (signal) => {
     const me = await call("GET", "/v1/key", { signal });
@@ -61,6 +63,7 @@ function Resume() {
 function Frame() {
   const here = useStore(route);
   const names = useStore(spaces);
+  useVocabulary(); // load it now, so that the views have it
   const [help, setHelp] = useState(false);
   const [open, setOpen] = useState(false);
   const loading = useLoad(async (signal) => spaces.set((await call("GET", "/v1/spaces", { signal })).spaces), []);
@@ -91,7 +94,7 @@ function Frame() {
         <span>Add</span></a>`
       }
       <${Theme} />
-      <button class="plain" title="Keys of the keyboard (?)" onClick=${() => setHelp(true)}><${Icon} name="help" /><span
+      <button class="plain" title="Keyboard shortcuts (?)" onClick=${() => setHelp(true)}><${Icon} name="help" /><span
         class="hidden">Keyboard</span></button>
     </header>
     <div class="frame">
@@ -110,7 +113,7 @@ function Frame() {
     </div>
     ${
       help &&
-      html`<${Dialog} title="Keyboard" close=${() => setHelp(false)}>
+      html`<${Dialog} title="Keyboard shortcuts" close=${() => setHelp(false)}>
       <table class="keys"><tbody>${KEYS.map(
         ([keys, what]) => html`<tr><th
         scope="row">${keys.split(" ").map((k) => html`<kbd>${k}</kbd> `)}</th><td>${what}</td></tr>`,
@@ -119,7 +122,7 @@ function Frame() {
     }`;
 }
 
-/** The space that is looked at. */
+/** The choice of the space. */
 function Picker({ space, names, view, loading }) {
   if (!names) {
     return loading.fault
@@ -142,23 +145,23 @@ function Theme() {
   const now = useStore(theme);
   const next = { auto: "light", light: "dark", dark: "auto" }[now];
   const icon = { auto: "auto", light: "sun", dark: "moon" }[now];
-  return html`<button class="plain" title=${`Colours: ${now === "auto" ? "as the system has them" : now}`}
+  return html`<button class="plain" title=${`Colours: ${now === "auto" ? "as the system" : now}`}
     onClick=${() => setTheme(next)}>
     <${Icon} name=${icon} /><span class="hidden">Colours: ${now}. Change to ${next}.</span></button>`;
 }
 
-/** Whose key this is, what it may do, and the way out. */
+/** The key's name and rights, and the sign-out. */
 function Who() {
   const { me } = useStore(session);
   const lacks = ["write", "erase", "admin"].filter((right) => !me.rights.includes(right));
   return html`<div class="me">
     <p><strong>${me.name}</strong> <span class="dim">key ${me.id}</span></p>
-    <p class="dim">may ${me.rights.join(", ")}${lacks.length ? `; not ${lacks.join(", ")}: what needs that is not shown` : ""}</p>
+    <p class="dim">may ${me.rights.join(", ")}${lacks.length ? `; not ${lacks.join(", ")}: what needs these rights is hidden` : ""}</p>
     <button class="plain" onClick=${() => signOut()}><${Icon} name="out" />Sign out</button>
   </div>`;
 }
 
-/** The view of the address, or why there is none. */
+/** The view of the address, or the reason why there is none. */
 function Body({ here, names, loading }) {
   const view = VIEWS[here.view];
   const first = useRef(true);
@@ -176,7 +179,7 @@ function Body({ here, names, loading }) {
     what="load this part of the page" />`;
   if (!view) return html`<${NoView} names=${names} loading=${loading} />`;
   if (!may(view[1]))
-    return html`<${Title}>${view[0]}<//><${Empty} title="This key may not do that">
+    return html`<${Title}>${view[0]}<//><${Empty} title="This key does not allow that">
     <p>It lacks the right ${view[1]}.</p><//>`;
   if (!ready) return html`<${Busy} what="this view" />`;
   const View = of.data.module[{ edit: "Edit", add: "Add" }[here.view] ?? "View"];
@@ -187,25 +190,4 @@ function NoView({ names, loading }) {
   if (loading.fault) return html`<${FaultBox} fault=${loading.fault} retry=${loading.retry} what="list the spaces" />`;
   if (!names || names.length) return html`<${Busy} what="the spaces" />`;
   return html`<${Title}>No memories yet<//><${NewSpace} />`;
-}
-
-/** What to do when there is no space: a space begins with its first memory. */
-export function NewSpace() {
-  const [name, setName] = useState("");
-  if (!may("write")) {
-    return html`<${Empty} title="There is no space that this key may read">
-      <p>A space is one owner's memory. Ask whoever made the key, or add memories with <code>mnemos add</code>.</p>
-        <//>`;
-  }
-  const start = (event) => {
-    event.preventDefault();
-    if (name.trim()) go(to(name.trim(), "add"));
-  };
-  return html`<form class="panel" onSubmit=${start}>
-    <p>A space is one owner's memory: a person, an agent, a project. It begins with its first memory.</p>
-    <label for="new-space">Name of the new space</label>
-    <div class="row"><input id="new-space" value=${name} autocomplete="off"
-      onInput=${(event) => setName(event.target.value)} />
-      <button class="primary" disabled=${!name.trim()}>Add its first memory</button></div>
-  </form>`;
 }

@@ -1,11 +1,11 @@
-// Charts, drawn by uPlot in the page's colours; it is loaded when the first chart is shown.
+// Charts drawn by uPlot in the page's colours. The library is loaded when the first chart is shown.
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { theme, useStore } from "./state.js";
 
 const library = () => import("./vendor/uplot.js").then((module) => module.default);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-/** Return the colours of the style sheet. light-dark() is only resolved where a colour is used. */
+/** Return the colours of the style sheet, read from an element: light-dark() is resolved only where a colour is used. */
 const inks = () => {
   const probe = document.createElement("i");
   probe.className = "probe";
@@ -31,16 +31,16 @@ function useColours() {
   const chosen = useStore(theme);
   const [system, setSystem] = useState(dark.matches);
   useEffect(() => {
-    const tell = () => setSystem(dark.matches);
-    dark.addEventListener("change", tell);
-    return () => dark.removeEventListener("change", tell);
+    const update = () => setSystem(dark.matches);
+    dark.addEventListener("change", update);
+    return () => dark.removeEventListener("change", update);
   }, []);
   return `${chosen}${system}`;
 }
 
 /**
- * A chart. `make(uPlot, inks)` returns uPlot's options without a size; `data` are its columns; `pick(i)` is called for
- * the point that was clicked. What it shows must be said in words too: `label`.
+ * A chart. `make(uPlot, inks)` returns uPlot's options without a size; `data` has its columns; `pick(i)` is called with
+ * the index of a clicked point. `label` describes the content in words.
  */
 export function Chart({ make, data, height = 180, label, pick, again = "" }) {
   const box = useRef(null);
@@ -75,7 +75,7 @@ export function Chart({ make, data, height = 180, label, pick, again = "" }) {
 
 const FONT = "11px system-ui, sans-serif";
 
-/** The axes that all charts have; `values` writes their labels. */
+/** The axes of all charts; `values` formats their labels. */
 export const axes = (ink, values = {}) => [
   {
     stroke: ink.dim,

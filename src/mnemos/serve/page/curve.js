@@ -1,4 +1,4 @@
-// How strong a memory will be if nobody touches it.
+// The strength of a memory over the next days if it is not recalled.
 import { call, inSpace, withQuery } from "./api.js";
 import { axes, Chart } from "./chart.js";
 import { day, figure } from "./format.js";
@@ -23,11 +23,11 @@ export function Curve({ space, cube }) {
     )}</div></section>`;
 }
 
-/** Say when the policy lets go of the memory, if nobody touches it. */
+/** Return when the policy archives the memory if it is not recalled, as a sentence. */
 function fate({ points, floor, now }, days, cube) {
   if (floor === null) return "The policy archives nothing by strength.";
   if (cube.state === "archived") return "It is in the archive.";
-  if (cube.pinned) return "It is pinned, so it is never let go of.";
+  if (cube.pinned) return "It is pinned, so no policy archives or erases it.";
   if (now < floor) return `That is below ${figure(floor)}: the next run may archive it.`;
   const falls = points.find((point) => point.strength < floor);
   return falls
@@ -41,15 +41,14 @@ function Drawn({ curve, days, cube }) {
     const at = points.map((point) => Date.parse(point.at) / 1000);
     return [at, points.map((point) => point.strength), at.map(() => floor)];
   }, [curve]);
-  const told = fate(curve, days, cube);
-  return html`<p><strong data-now=${now}>${figure(now)}</strong> now, by the law <em>${law}</em>. ${told}</p>
+  return html`<p><strong data-now=${now}>${figure(now)}</strong> now, by the law <em>${law}</em>. ${fate(curve, days, cube)}</p>
     <${Chart} again=${floor === null ? "" : "floor"} data=${data} height=${150}
       label=${`Strength over ${days} days: from ${figure(now)} to ${figure(points.at(-1)?.strength ?? now)}`}
       make=${(_, ink) => ({
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false } },
         axes: axes(ink, { x: (u, found) => found.map((second) => day(second * 1000)) }),
-        // a law that says the same for ever still gets an axis with a height
+        // a constant law still gets an axis with a height
         scales: { y: { range: (u, low, high) => [Math.min(0, low), Math.max(high * 1.1, 1e-6)] } },
         series: [
           {},

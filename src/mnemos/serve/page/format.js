@@ -1,4 +1,4 @@
-// Numbers, times and sizes as people read them.
+// Format numbers, times and sizes for people.
 
 const NUMBER = new Intl.NumberFormat();
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
@@ -18,7 +18,7 @@ export const minute = (iso) => (iso ? MINUTE.format(new Date(iso)) : "");
 export const many = (n, one, more = `${one}s`) => `${count(n)} ${n === 1 ? one : more}`;
 export const memories = (n) => many(n, "memory", "memories");
 
-/** Return bytes in the unit that leaves one to three digits before the point. */
+/** Return bytes in the unit that gives one to three digits before the point. */
 export function bytes(n) {
   let unit = 0;
   while (n >= 1000 && unit < 4) {
@@ -28,17 +28,17 @@ export function bytes(n) {
   return `${unit && n < 10 ? n.toFixed(1) : Math.round(n)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
 }
 
-/** Return a small number with three digits that mean something; a real minus sign. */
+/** Return a number with about three significant digits and a real minus sign. */
 export function figure(x) {
   const size = Math.abs(x);
   const text = size >= 100 ? x.toFixed(0) : size >= 10 ? x.toFixed(1) : size >= 1 ? x.toFixed(2) : x.toFixed(3);
   return text.replace("-", "−");
 }
 
-/** Return the first `most` characters; a list need not hold a book. */
+/** Return the first `most` characters. */
 export const short = (text, most = 600) => (text.length > most ? `${text.slice(0, most)}…` : text);
 
-/** Return what a field of type datetime-local holds (local time) for a moment, and back. */
+/** Return the value of a datetime-local field (local time) for a time; `fromField` is the inverse. */
 export function toField(iso) {
   if (!iso) return "";
   const moment = new Date(iso);

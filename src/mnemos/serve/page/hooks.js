@@ -1,10 +1,10 @@
-// Loading and doing: each request has a pending state, can be given up, and its error can be tried again.
+// Hooks for loading and for actions: each has a pending state, can be cancelled, and can be retried after an error.
 import { useEffect, useReducer, useRef, useState } from "./lib.js";
 import { say } from "./state.js";
 
 /**
- * Load something whenever `deps` change: {data, pending, fault, retry}. What was loaded before stays until the new
- * arrives; leaving the view gives the request up.
+ * Load something whenever `deps` change: {data, pending, fault, retry, put}. The old data is kept until the new data
+ * arrives; leaving the view cancels the request.
  */
 export function useLoad(load, deps) {
   const [state, setState] = useState({ data: undefined, pending: true, fault: null });
@@ -21,7 +21,7 @@ export function useLoad(load, deps) {
   return { ...state, retry, put: (data) => setState({ data, pending: false, fault: null }) };
 }
 
-/** Run something on request, one at a time: {run, pending, fault, clear, stop}. `run` resolves to null after an error. */
+/** Run an action, one at a time: {run, pending, fault, clear, stop}. `run` resolves to null after an error. */
 export function useAction(act) {
   const [state, setState] = useState({ pending: false, fault: null });
   const now = useRef(null);
@@ -58,7 +58,7 @@ export function useAction(act) {
   };
 }
 
-/** Tell (the person who measures, and tests) that a view shows what it has to show. */
+/** Mark that a view shows all its content, for measurements and tests. */
 export function useFilled(view, filled) {
   useEffect(() => {
     if (!filled) return undefined;
@@ -73,7 +73,7 @@ export function useFilled(view, filled) {
   }, [view, filled]);
 }
 
-/** Return the seconds for which `on` has been true, in whole seconds. */
+/** Return the number of whole seconds for which `on` has been true. */
 export function useSeconds(on) {
   const [seconds, setSeconds] = useState(0);
   useEffect(() => {

@@ -1,21 +1,21 @@
-// The keys of the page. Keys that are typed into a field are left alone, but for Esc.
+// Keyboard shortcuts of the page. Keys typed into a field are ignored, except Esc.
 import { go, route, to } from "./route.js";
 import { may } from "./state.js";
 
 export const KEYS = [
-  ["/", "to the search box"],
-  ["j k or ↓ ↑", "through the list"],
-  ["Enter", "open what has the focus"],
-  ["Esc", "back, or close"],
+  ["/", "go to the search box"],
+  ["j k or ↓ ↑", "move through the list"],
+  ["Enter", "open the focused item"],
+  ["Esc", "go back, or close"],
   ["n", "add a memory"],
-  ["e", "edit the memory that is shown"],
-  ["t g", "timeline, graph"],
-  ["?", "this table"],
+  ["e", "edit the memory that is open"],
+  ["t g", "open the timeline, the graph"],
+  ["?", "show this table"],
 ];
 
 const typing = (element) => element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName);
 
-/** Listen to the keyboard; `help` shows the table. Returns how to stop. */
+/** Listen to the keyboard; `help` shows the table. Returns a function that stops listening. */
 export function listen(help) {
   const onKey = (event) => {
     if (
@@ -59,10 +59,10 @@ function toSearch(space, view) {
   document.querySelector("[data-search]")?.focus();
 }
 
-/** Move the focus to the next or previous item of the list; tells whether there is one. */
+/** Move the focus to the next or previous item of the list; return whether there is one. */
 function move(step, event) {
   const at = event.target;
-  if (at.closest("[role=slider], [role=tablist], svg")) return false; // these have arrows of their own
+  if (at.closest("[role=slider], [role=tablist], svg")) return false; // these use the arrow keys themselves
   const items = [...document.querySelectorAll("#main [data-item]")];
   const now = items.indexOf(at.closest("[data-item]") ?? at.closest("li")?.querySelector("[data-item]"));
   if (!items.length || (now < 0 && step < 0)) return false;

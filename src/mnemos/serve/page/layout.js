@@ -1,11 +1,11 @@
-// Where the memories of a graph stand, computed by d3-force.
+// The positions of the memories in a graph, computed by d3-force.
 import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY } from "./vendor/d3-force.js";
 
-const TURNS = 240;
-const SLICE = 10; // milliseconds of work before the browser may draw and listen again
-const SHOWN = 120; // milliseconds between two pictures: drawing costs more than a step
+const STEPS = 240;
+const SLICE = 10; // milliseconds of work before the browser may draw and handle events
+const REDRAW = 120; // milliseconds between two drawings: drawing costs more than a step
 
-/** Place nodes ({id, x?, y?}); those with a place start from there. Calls `show(nodes)` as they settle. Returns how to stop. */
+/** Place nodes ({id, x?, y?}), starting from given positions; call `show(nodes)` as they settle. Returns a stop function. */
 export function settle(nodes, edges, show, still) {
   const own = nodes.map((node) => ({ ...node }));
   const links = edges.map((edge) => ({ source: edge.source, target: edge.target, weight: edge.weight }));
@@ -27,7 +27,7 @@ export function settle(nodes, edges, show, still) {
     .force("x", forceX(0).strength(0.05))
     .force("y", forceY(0).strength(0.08))
     .stop();
-  let left = TURNS;
+  let left = STEPS;
   let frame = 0;
   let last = 0;
   const step = () => {
@@ -36,7 +36,7 @@ export function settle(nodes, edges, show, still) {
       simulation.tick();
       left -= 1;
     }
-    if (left === 0 || (!still && until - last > SHOWN)) {
+    if (left === 0 || (!still && until - last > REDRAW)) {
       last = until;
       show(own.map(({ id, x, y }) => ({ id, x, y })));
     }

@@ -1,4 +1,4 @@
-// The one place that names the vendored rendering libraries.
+// The only module that imports the vendored rendering libraries.
 import htm from "./vendor/htm.js";
 import { Fragment, h, render } from "./vendor/preact.js";
 

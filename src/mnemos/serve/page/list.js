@@ -1,4 +1,4 @@
-// Lists of memories: fifty at a time.
+// Lists of memories, fifty at a time.
 import { call, inSpace, withQuery } from "./api.js";
 import { memories } from "./format.js";
 import { useAction, useLoad } from "./hooks.js";
@@ -8,7 +8,7 @@ import { FaultBox, Loaded, Press, Row } from "./ui.js";
 
 export const PAGE = 50;
 
-/** Memories of a space by these filters, the next fifty on request. */
+/** The memories of a space that pass the filters; a button loads the next fifty. */
 export function Listed({ space, filters, what, empty, loaded }) {
   const path = inSpace(space, "cubes");
   const first = useLoad(

@@ -9,5 +9,5 @@ root.textContent = "";
 render(html`<${App} />`, root);
 
 window.addEventListener("beforeunload", (event) => {
-  if (drafts.size) event.preventDefault(); // the browser asks whether to leave what was typed
+  if (drafts.size) event.preventDefault(); // the browser asks before unsaved text is lost
 });

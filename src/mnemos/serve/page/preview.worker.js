@@ -1,4 +1,4 @@
-// Reads the answer of a preview; see preview.js.
+// Parses the response of a preview; see preview.js.
 const SHOWN = 50;
 
 onmessage = (event) => {

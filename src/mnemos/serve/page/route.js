@@ -1,9 +1,9 @@
-// Where one is, in the hash of the address: #/s/SPACE/VIEW/ID?name=value, or #/VIEW for what belongs to no space.
+// The route, in the hash of the address: #/s/SPACE/VIEW/ID?name=value, or #/VIEW for views without a space.
 import { makeStore } from "./state.js";
 
 const FREE = new Set(["spaces", "keys"]);
 
-/** Read a hash. Anything that is not understood is the first view. */
+/** Parse a hash. An invalid one gives the first view. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
   const parts = path.split("/").map(plain);
@@ -33,7 +33,7 @@ export const go = (hash) => {
   location.hash = hash;
 };
 
-/** Go to another place without a step in the history. */
+/** Go to another view without a step in the history. */
 export function replace(hash) {
   history.replaceState(null, "", hash);
   route.set(parse(hash));

@@ -1,18 +1,18 @@
-// What outlives a view: the key, who it is, the theme, drafts, and what is told to screen readers.
+// State that outlives a view: the key, its rights, the theme, drafts, and announcements for screen readers.
 import { useEffect, useState } from "./lib.js";
 
-/** Return a value that can be watched: get(), set(value), and watch(fn), which returns how to stop. */
+/** Return an observable value: get(), set(value), and watch(fn), which returns a function that stops watching. */
 export function makeStore(value) {
   const watchers = new Set();
   return {
     get: () => value,
     set(next) {
       value = next;
-      for (const tell of [...watchers]) tell(value);
+      for (const notify of [...watchers]) notify(value);
     },
-    watch(tell) {
-      watchers.add(tell);
-      return () => watchers.delete(tell);
+    watch(notify) {
+      watchers.add(notify);
+      return () => watchers.delete(notify);
     },
   };
 }
@@ -24,11 +24,11 @@ export function useStore(store) {
   return store.get();
 }
 
-const KEY = "mnemos.key"; // in sessionStorage: of this tab only, gone when it is closed
-const ME = "mnemos.me"; // what the key is and may do, which never changes
+const KEY = "mnemos.key"; // in sessionStorage: for this tab only, deleted when it is closed
+const ME = "mnemos.me"; // the key's id, name and rights, which never change
 const THEME = "mnemos.theme";
 
-/** The key and, once the server has told it, what the key is: {key, me, message}. */
+/** The session: {key, me, message}; `me` has the key's name and rights once the server has sent them. */
 export const session = makeStore({
   key: sessionStorage.getItem(KEY),
   me: JSON.parse(sessionStorage.getItem(ME)),
@@ -38,13 +38,13 @@ export const session = makeStore({
 /** The names of the spaces that the key may read; null before they are known. */
 export const spaces = makeStore(null);
 
-/** Text that is not yet stored, by what it is for. It outlives a key that expires, not a sign-out or the tab. */
+/** Unsaved text, by what it is for. It outlives an expired key, but not a sign-out or the tab. */
 export const drafts = new Map();
 
-/** What was asked and found last, by space, so that going back shows it at once. */
+/** The last search and its hits, by space, so that going back shows them immediately. */
 export const searches = new Map();
 
-/** How often this page has written to a space: a list that was read before a write is read again. */
+/** The number of writes of this page: lists loaded before a write are loaded again. */
 export const writes = makeStore(0);
 export const wrote = () => writes.set(writes.get() + 1);
 
@@ -54,7 +54,7 @@ export function signIn(key, me) {
   session.set({ key, me, message: "" });
 }
 
-/** Forget the key. `message` says why when the person did not ask for it; only then are drafts kept. */
+/** Forget the key. `message` is the reason if the user did not ask for it; only then are drafts kept. */
 export function signOut(message = "") {
   sessionStorage.removeItem(KEY);
   sessionStorage.removeItem(ME);
@@ -64,7 +64,7 @@ export function signOut(message = "") {
   session.set({ key: null, me: null, message });
 }
 
-/** Tell whether the key has a right. The spaces that are listed all match its patterns, so rights hold in each. */
+/** Tell whether the key has a right. All listed spaces match its patterns, so its rights hold in each. */
 export const may = (right) => session.get().me?.rights.includes(right) ?? false;
 
 export const theme = makeStore(localStorage.getItem(THEME) ?? "auto");
@@ -79,8 +79,8 @@ export function showTheme(name = theme.get()) {
 }
 
 const said = makeStore("");
-/** Tell something to people who listen instead of look. */
+/** Announce something to users of screen readers. */
 export function say(text) {
-  said.set(said.get() === text ? `${text}\u00a0` : text); // the same text twice would not be read out
+  said.set(said.get() === text ? `${text}\u00a0` : text); // the same text twice would not be announced
 }
 export { said };

@@ -1,4 +1,4 @@
-// The small parts that all views are made of.
+// Small components that the views share.
 import { bytes, minute, short } from "./format.js";
 import { useSeconds } from "./hooks.js";
 import { html, useEffect, useRef, useState } from "./lib.js";
@@ -34,11 +34,11 @@ const PATHS = {
 export const Icon = ({ name }) => html`
   <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 
-/** A heading of a view, which gets the focus when the view changes. */
+/** The heading of a view, which is focused when the view changes. */
 export const Title = ({ children, aside }) => html`
   <div class="title"><h1 tabindex="-1">${children}</h1>${aside && html`<div class="row">${aside}</div>`}</div>`;
 
-/** What is awaited; after three seconds it says so, and how long. */
+/** A loading indicator; after three seconds it shows how long it has taken. */
 export function Busy({ what, stop }) {
   const seconds = useSeconds(true);
   return html`<div class="busy" role="status">
@@ -48,7 +48,7 @@ export function Busy({ what, stop }) {
   </div>`;
 }
 
-/** An error, with a way on. */
+/** An error, with a button to try again. */
 export const FaultBox = ({ fault, retry, what }) => html`
   <div class="fault" role="alert">
     <p><strong>${what ? `Could not ${what}.` : "That did not work."}</strong> ${fault.message}</p>
@@ -57,7 +57,7 @@ export const FaultBox = ({ fault, retry, what }) => html`
 
 export const Empty = ({ title, children }) => html`<div class="empty"><h2>${title}</h2>${children}</div>`;
 
-/** What useLoad gave, once it is there; before, and after an error, what stands in its place. */
+/** The result of useLoad; a loading indicator before, and an error box after an error. */
 export function Loaded({ of, what, children }) {
   if (of.fault)
     return of.fault.kind === "key"
@@ -69,7 +69,7 @@ export function Loaded({ of, what, children }) {
 }
 
 let fields = 0;
-/** A labelled field. `children` gets the id that the control must have. */
+/** A labelled field. `children` gets the id for the control. */
 export function Field({ label, hint, wide, children }) {
   const [id] = useState(() => `f${(fields += 1)}`);
   return html`<div class=${`field${wide ? " wide" : ""}`}>
@@ -78,13 +78,13 @@ export function Field({ label, hint, wide, children }) {
   </div>`;
 }
 
-/** A field of one line. */
+/** A one-line text field. */
 export const Line = ({ label, hint, wide, value, set, type = "text", ...more }) => html`
   <${Field} label=${label} hint=${hint} wide=${wide}>${(id, described) => html`
     <input id=${id} type=${type} value=${value} aria-describedby=${described} autocomplete="off"
       onInput=${(event) => set(event.target.value)} ...${more} />`}<//>`;
 
-/** A choice of a few. `options` are [value, label] pairs. */
+/** A select box. `options` are [value, label] pairs. */
 export const Choice = ({ label, hint, value, set, options }) => html`
   <${Field} label=${label} hint=${hint}>${(id, described) => html`
     <select id=${id} value=${value} aria-describedby=${described} onChange=${(event) => set(event.target.value)}>
@@ -95,7 +95,7 @@ export const Check = ({ label, value, set }) => html`
   <label class="check"><input type="checkbox" checked=${value}
     onChange=${(event) => set(event.target.checked)} /> ${label}</label>`;
 
-/** A button that shows that it is at work. */
+/** A button that shows when its action is pending. */
 export const Press = ({ pending, icon, kind = "", children, ...more }) => html`
   <button type="button" class=${kind} aria-busy=${pending || undefined} disabled=${pending || more.disabled} ...${more}>
     ${
@@ -107,7 +107,7 @@ export const Press = ({ pending, icon, kind = "", children, ...more }) => html`
     }<span>${children}</span>
   </button>`;
 
-/** A modal dialogue; Esc closes it, and the focus goes back to where it was. */
+/** A modal dialog; Esc closes it, and the focus returns to where it was. */
 export function Dialog({ title, close, children }) {
   const box = useRef(null);
   useEffect(() => {
@@ -124,7 +124,7 @@ export function Dialog({ title, close, children }) {
 export const When = ({ at }) => (at ? html`<time datetime=${at} title=${at}>${minute(at)}</time>` : null);
 export const Size = ({ of }) => html`<span title=${`${of} bytes`}>${bytes(of)}</span>`;
 
-/** What stands beside a memory's text: when, who, and what is special about it. */
+/** The line below a memory's text: when, who, and its state. */
 export const Marks = ({ cube }) => html`<div class="marks">
   <${When} at=${cube.at} />
   ${cube.speaker && html`<span class="who">${short(cube.speaker, 80)}</span>`}
@@ -150,13 +150,13 @@ export function Copy({ text, label = "Copy", kind }) {
       setDone(true);
       say("Copied.");
     } catch {
-      say("The browser did not allow copying. Select the text and copy it.");
+      say("The browser does not allow copying. Select the text and copy it yourself.");
     }
   };
   return html`<${Press} icon="copy" kind=${kind} onClick=${copy}>${done ? "Copied" : label}<//>`;
 }
 
-/** A bar for a share of a whole, from 0 to 1; what it means is written beside it. */
+/** A bar for a share from 0 to 1; its meaning is written beside it. */
 export const Meter = ({ share, label }) => html`
   <span class="meter" role="img" aria-label=${label}><i
     style=${{ width: `${Math.max(0, Math.min(1, share)) * 100}%` }} /></span>`;

@@ -1,4 +1,4 @@
-// The audit log: who did what and when, newest first, and whether the chain is whole.
+// The audit log: who did what when, newest first, and whether the chain is intact.
 import { call, inSpace, withQuery } from "../api.js";
 import { count, many } from "../format.js";
 import { useFilled, useLoad } from "../hooks.js";
@@ -7,12 +7,12 @@ import { Loaded, Press, Title, When } from "../ui.js";
 
 const PAGE = 50;
 
-const whole = (n) =>
-  `The chain of ${many(n, "entry", "entries")} is whole: none was changed, removed or put in between.`;
+const intact = (n) =>
+  `The chain of ${many(n, "entry", "entries")} is intact: no entry was changed, removed or inserted.`;
 
 export function View({ space }) {
   const path = inSpace(space, "audit");
-  const [end, setEnd] = useState(null); // the number of the newest entry that is shown; null: the last one
+  const [end, setEnd] = useState(null); // number of the newest entry shown; null: the last one
   const verified = useLoad(async (signal) => {
     const { count: n, problems } = await call("GET", withQuery(path, { verify: true, limit: 1 }), {
       signal,
@@ -38,9 +38,9 @@ export function View({ space }) {
   useFilled("audit", of.data !== undefined && verified.data !== undefined);
   return html`<${Title} aside=${html`<${Press} pending=${verified.pending}
     onClick=${again}>Verify again<//>`}>Audit log<//>
-    <${Loaded} of=${verified} what="and verify the chain">${({ n, problems }) => html`<p
+    <${Loaded} of=${verified} what="the log and verify the chain">${({ n, problems }) => html`<p
       class=${problems.length ? "fault" : "notice good"} role="status" data-verified=${problems.length === 0}>
-      ${problems.length ? `The chain is broken: ${problems.join("; ")}.` : whole(n)}</p>`}<//>
+      ${problems.length ? `The chain is broken: ${problems.join("; ")}.` : intact(n)}</p>`}<//>
     ${
       verified.data &&
       html`<${Loaded} of=${of} what="the log">${(entries) => html`<section class="panel"><div

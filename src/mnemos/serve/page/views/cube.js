@@ -1,4 +1,4 @@
-// One memory: its text and header, versions, links, strength, and what can be done with it.
+// One memory: its text and header, versions, links, strength, and actions.
 import { call, inSpace, withQuery } from "../api.js";
 import { Curve } from "../curve.js";
 import { count, figure, short } from "../format.js";
@@ -8,7 +8,7 @@ import { to } from "../route.js";
 import { may, say, useStore, wrote, writes } from "../state.js";
 import { Copy, Dialog, Empty, FaultBox, Icon, Loaded, Marks, Press, Title, When } from "../ui.js";
 
-const SHOWN = 20_000; // characters of a text that are shown at once
+const SHOWN = 20_000; // characters of a text that are shown at first
 
 export function View({ space, id }) {
   const written = useStore(writes);
@@ -20,7 +20,7 @@ export function View({ space, id }) {
     <${Title}>Memory<//>
     ${
       missing
-        ? html`<${Empty} title="There is no such memory"><p>It was forgotten, or it never was in ${space}.</p><//>`
+        ? html`<${Empty} title="There is no such memory"><p>It was forgotten, or it was never in ${space}.</p><//>`
         : html`<${Loaded} of=${cube} what="the memory">${(it) => html`<div class="split">
           <div>
             <section class="panel main"><${Text} text=${it.text} /><${Marks} cube=${it} /><${Acts} space=${space}
@@ -33,7 +33,7 @@ export function View({ space, id }) {
     }`;
 }
 
-/** Text as it was stored; of a very long one the beginning until all is asked for. */
+/** The stored text; for a very long one the start, with a button for the rest. */
 export function Text({ text }) {
   const [whole, setWhole] = useState(false);
   return html`<div class="text">${whole ? text : short(text, SHOWN)}</div>
@@ -50,12 +50,12 @@ function Acts({ space, cube }) {
   const archived = cube.state === "archived";
   const pin = useAction(async (signal) => {
     await call("POST", at("cubes", cube.id, "pin"), { signal, body: { on: !cube.pinned } });
-    say(cube.pinned ? "No longer pinned." : "Pinned: it is never let go of.");
+    say(cube.pinned ? "No longer pinned." : "Pinned: no policy archives or erases it.");
     wrote();
   });
   const shelve = useAction(async (signal) => {
     await call("POST", at("archive"), { signal, body: { ids: [cube.id], back: archived } });
-    say(archived ? "Back in search." : "Archived: out of search, and restorable.");
+    say(archived ? "Restored to search." : "Archived: out of search, and can be restored.");
     wrote();
   });
   const fault = pin.fault ?? shelve.fault;
@@ -65,18 +65,18 @@ function Acts({ space, cube }) {
         html`
         <a class="button" href=${to(space, "edit", cube.id)}><${Icon} name="edit" />Edit</a>
         <${Press} icon="pin" pending=${pin.pending} onClick=${() => pin.run()}
-          title="A pinned memory is never let go of">${cube.pinned ? "Unpin" : "Pin"}<//>
+          title="No policy archives or erases a pinned memory">${cube.pinned ? "Unpin" : "Pin"}<//>
         <${Press} icon="archive" pending=${shelve.pending} onClick=${() => shelve.run()}
-          title="Out of search, and restorable">${archived ? "Bring back" : "Archive"}<//>`
+          title="Out of search, and can be restored">${archived ? "Restore" : "Archive"}<//>`
       }
       <a class="button" href=${to(space, "graph", cube.id)}><${Icon} name="graph" />In the graph</a>
       <a class="button danger" href=${to(space, "forget", cube.id)}><${Icon}
-        name="forget" />${may("erase") ? "Forget…" : "What forgetting would take…"}</a>
+        name="forget" />${may("erase") ? "Forget…" : "Preview forgetting…"}</a>
     </div>
     ${fault && html`<${FaultBox} fault=${fault} />`}`;
 }
 
-/** The header of a cube, every field that has a value. */
+/** The fields of a cube that have a value. */
 function Head({ cube }) {
   const shown = [
     ["Happened", cube.at && html`<${When} at=${cube.at} />`],
@@ -115,7 +115,7 @@ function Head({ cube }) {
   </section>`;
 }
 
-/** All versions, newest first, each of which can be the newest again. */
+/** All versions, newest first, with a button to roll back to each. */
 function Versions({ space, cube }) {
   const of = useLoad((signal) => call("GET", inSpace(space, "cubes", cube.id, "history"), { signal }), []);
   const [chosen, setChosen] = useState(null);
@@ -125,7 +125,7 @@ function Versions({ space, cube }) {
       body: { version: chosen.version },
     });
     setChosen(null);
-    say(`Version ${chosen.version} is the newest again, as version ${now.version}.`);
+    say(`Rolled back to version ${chosen.version}, stored as version ${now.version}.`);
     wrote();
   });
   return html`<section class="panel"><h2>Versions</h2><${Loaded} of=${of} what="the versions">${({ cubes }) => html`
@@ -147,7 +147,7 @@ function Versions({ space, cube }) {
     ${
       chosen &&
       html`<${Dialog} title=${`Roll back to version ${chosen.version}?`} close=${() => setChosen(null)}>
-      <p>Its text becomes the newest version. The versions since stay in the history.</p>
+      <p>Its text becomes the newest version. Later versions are kept in the history.</p>
       <blockquote class="text">${short(chosen.text)}</blockquote>
       ${back.fault && html`<${FaultBox} fault=${back.fault} what="roll back" />`}
       <div class="row end"><button onClick=${() => setChosen(null)}>Cancel</button>
@@ -156,7 +156,7 @@ function Versions({ space, cube }) {
   </section>`;
 }
 
-/** What a memory is linked with, by kind. */
+/** The links of a memory, by kind. */
 function Linked({ space, id }) {
   const of = useLoad(
     (signal) => call("GET", withQuery(inSpace(space, "graph"), { around: id, depth: 1, limit: 60 }), { signal }),
@@ -165,7 +165,7 @@ function Linked({ space, id }) {
   return html`<section class="panel"><h2>Links</h2><${Loaded} of=${of} what="the links">${({ nodes, edges }) => {
     const cubes = new Map(nodes.map((node) => [node.id, node]));
     const own = edges.filter((edge) => edge.source === id || edge.target === id);
-    if (!own.length) return html`<p class="dim">Nothing is linked with this memory.</p>`;
+    if (!own.length) return html`<p class="dim">This memory has no links.</p>`;
     const by = new Map(); // the kinds of links with each other memory
     for (const edge of own) {
       const out = edge.source === id;

@@ -1,4 +1,4 @@
-// What would be forgotten next, and the policy that says so.
+// What the policy would archive and erase next, and the policy itself.
 import { call, Fault, inSpace } from "../api.js";
 import { count, figure, memories, short } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
@@ -6,37 +6,37 @@ import { html, useState } from "../lib.js";
 import { to } from "../route.js";
 import { may, say, wrote } from "../state.js";
 import { Choice, FaultBox, Line, Loaded, Marks, Meter, Press, Title } from "../ui.js";
+import { useVocabulary } from "../vocabulary.js";
 
-export const LAWS = ["ebbinghaus", "power", "memoryos-heat", "layered", "hema", "hebbian", "ttl", "fifo", "lru", "random"];
 const LIMITS = [
   ["min_retention", "Archive what is weaker than"],
-  ["cubes", "Memories kept in search, at most"],
-  ["bytes", "Bytes of text in search, at most"],
-  ["days", "Days since last used, at most"],
-  ["archived_cubes", "Memories kept in the archive, at most"],
-  ["archived_bytes", "Bytes of text in the archive, at most"],
-  ["archived_days", "Days in the archive, at most"],
+  ["cubes", "Maximum memories in search"],
+  ["bytes", "Maximum bytes of text in search"],
+  ["days", "Maximum days since last used"],
+  ["archived_cubes", "Maximum memories in the archive"],
+  ["archived_bytes", "Maximum bytes of text in the archive"],
+  ["archived_days", "Maximum days in the archive"],
 ];
 
 export function View({ space }) {
   const of = useLoad((signal) => call("GET", inSpace(space, "fading"), { signal }), []);
   useFilled("fading", of.data !== undefined);
   return html`<${Title}>Fading<//>
-    <${Loaded} of=${of} what="what fades">${(found) => html`
+    <${Loaded} of=${of} what="the weakest memories">${(found) => html`
       <p class="lead">${said(found)}</p>
       <${Fates} space=${space} title="Would be archived now" cubes=${found.archive} all=${found.counts.archive}
-        note="Out of search, and restorable. The next run does it." />
+        note="Out of search, and can be restored. The next run archives them." />
       <${Fates} space=${space} title="Would be erased now" cubes=${found.erase} all=${found.counts.erase}
-        note="Gone for good. The next run does it." />
+        note="Permanently. The next run erases them." />
       <${Fates} space=${space} title="Weakest, in order" cubes=${found.next}
-        note="Pinned memories are left out: they are never let go of." always />
+        note="Without pinned memories, which no policy archives or erases." always />
       <${Rules} space=${space} policy=${found.policy} again=${of.retry} />`}<//>`;
 }
 
 const said = ({ counts: { archive, erase }, policy }) => {
   if (LIMITS.every(([name]) => policy[name] == null))
-    return "The policy of this space lets go of nothing. The order below is by strength.";
-  if (!archive && !erase) return "Nothing would be let go of now.";
+    return "The policy of this space archives and erases nothing. Below, memories are ordered by strength.";
+  if (!archive && !erase) return "Nothing would be archived or erased now.";
   return `A run would archive ${memories(archive)} and erase ${memories(erase)} now.`;
 };
 
@@ -62,8 +62,9 @@ function Fates({ space, title, cubes, all = 0, note, always }) {
     }</section>`;
 }
 
-/** The policy, to read; and to change for a key that may write. */
+/** The policy; a form for keys that may write. */
 function Rules({ space, policy, again }) {
+  const { laws } = useVocabulary();
   const [law, setLaw] = useState(policy.law);
   const [limits, setLimits] = useState(
     Object.fromEntries(LIMITS.map(([name]) => [name, policy[name] == null ? "" : String(policy[name])])),
@@ -72,7 +73,7 @@ function Rules({ space, policy, again }) {
     const given = { ...policy, law, constants: law === policy.law ? policy.constants : {} };
     for (const [name, label] of LIMITS) {
       const text = limits[name].trim();
-      if (text && !(Number(text) >= 0)) throw new Fault("told", `${label}: “${text}” is not a number of 0 or more.`);
+      if (text && !(Number(text) >= 0)) throw new Fault("refused", `${label}: “${text}” is not a number of 0 or more.`);
       given[name] = text ? Number(text) : null;
     }
     await call("PUT", inSpace(space, "policy"), { signal, body: given });
@@ -92,10 +93,10 @@ function Rules({ space, policy, again }) {
     event.preventDefault();
     save.run();
   }}><h2>Policy</h2><p
-    class="dim">Empty fields set no limit. Nothing goes before the next run.
-      ${!may("erase") && " Limits of the archive erase, which this key may not."}</p>
+    class="dim">Empty fields set no limit. The policy takes effect with the next run.
+      ${!may("erase") && " Limits of the archive erase memories, which this key may not do."}</p>
     <div class="grid"><${Choice} label="Law of forgetting" value=${law} set=${setLaw}
-      options=${LAWS.map((name) => [name, name])} />
+      options=${[...new Set([policy.law, ...laws])].map((name) => [name, name])} />
       ${LIMITS.map(
         ([name, label]) => html`<${Line} label=${label} inputmode="decimal"
         disabled=${!may("erase") && name.startsWith("archived_")} value=${limits[name]}
@@ -105,7 +106,7 @@ function Rules({ space, policy, again }) {
       constants.length > 0 &&
       html`<p
       class="dim">Constants of the law: ${constants.map(([name, value]) => `${name} = ${value}`).join(", ")}.
-        ${law !== policy.law ? " They go with the old law." : ""}</p>`
+        ${law !== policy.law ? " A new law drops them." : ""}</p>`
     }
     ${save.fault && html`<${FaultBox} fault=${save.fault} what="store the policy" />`}
     <div class="row"><${Press} type="submit" pending=${save.pending}>Store the policy<//></div></form>`;

@@ -1,4 +1,4 @@
-// Forgetting: choose, see what would go, erase exactly that, and get the receipt.
+// Forgetting: choose, preview, erase exactly that, and get the receipt.
 import { call, inSpace } from "../api.js";
 import { count, fromField, memories } from "../format.js";
 import { useAction, useFilled } from "../hooks.js";
@@ -27,10 +27,10 @@ export function View({ space, id }) {
     setShown(null);
     const found = await preview(path, given, signal);
     setShown(found);
-    say(`${memories(found.count)} would be forgotten. Nothing has been removed yet.`);
+    say(`${memories(found.count)} would be erased. Nothing has been removed yet.`);
   });
   const erase = useAction(async (signal) => {
-    // the memories that were shown, not the question again: nothing else goes that came in meanwhile
+    // erase the memories that were shown, not what the question matches now
     const done = await call("POST", path, {
       signal,
       body: { ids: id ? [id] : shown.ids, preview: false },
@@ -41,8 +41,8 @@ export function View({ space, id }) {
     setReceipt(done);
     say(
       done.verified
-        ? "Forgotten. Nothing of it was found afterwards."
-        : "Forgotten, but something was still found. See the receipt.",
+        ? "Erased. A check found no remains."
+        : "Erased, but a check found remains. See the receipt.",
     );
     wrote();
   });
@@ -63,35 +63,35 @@ export function View({ space, id }) {
         event.preventDefault();
         if (!empty) look.run();
       }}>
-      <p>Choose by what memories say, or by their fields; with several, all must hold.
-        To forget a whole space, remove it under <a href="#/spaces">Spaces</a>.</p>
-      <${Line} label="Memories that say" wide hint="All of these words must occur" ...${field("query")} />
+      <p>Choose memories by their words or fields; a memory must match all of them.
+        To erase a whole space, remove it under <a href="#/spaces">Spaces</a>.</p>
+      <${Line} label="Words" wide hint="Memories that contain all of these words" ...${field("query")} />
       <div class="grid"><${Line} label="Speaker" ...${field("speaker")} /><${Line}
         label="Session" ...${field("session")} />
         <${Line} label="Kind" ...${field("kind")} /><${Line} label="Source" ...${field("source")} />
         <${Line} label="Since" type="datetime-local" ...${field("since")} /><${Line} label="Until"
           type="datetime-local" ...${field("until")} /></div>
       <div class="row"><${Press} type="submit" kind="primary" pending=${look.pending}
-        disabled=${look.pending || empty}>Show what would go<//>
+        disabled=${look.pending || empty}>Preview<//>
         <span class="dim">This removes nothing yet.</span></div></form>`
     }
-    ${look.fault && html`<${FaultBox} fault=${look.fault} what="look what would go" retry=${() => look.run()} />`}
-    ${look.pending && html`<${Busy} what="what would be forgotten" stop=${look.stop} />`}
-    ${shown && shown.count === 0 && html`<${Empty} title="Nothing would be forgotten"><p>No memory matches.</p><//>`}
+    ${look.fault && html`<${FaultBox} fault=${look.fault} what="load the preview" retry=${() => look.run()} />`}
+    ${look.pending && html`<${Busy} what="the preview" stop=${look.stop} />`}
+    ${shown && shown.count === 0 && html`<${Empty} title="Nothing would be erased"><p>No memory matches.</p><//>`}
     ${
       shown &&
       shown.count > 0 &&
       html`
-      <section class="panel warn"><h2>${memories(shown.count)} would be forgotten</h2>
-        <p>With all their versions, words, vectors and links, and what was derived from them.
-          The bytes are overwritten; there is no way back.</p>
+      <section class="panel warn"><h2>${memories(shown.count)} would be erased</h2>
+        <p>With all their versions, index entries, vectors and links, and what was derived from them.
+          The bytes are overwritten. This cannot be undone.</p>
         ${
           may("erase")
             ? html`<button class="danger solid" onClick=${() => setSure(true)}><${Icon}
           name="forget" />Forget ${memories(shown.count)}…</button>`
-            : html`<p class="notice">This key may look, but lacks the right to erase.</p>`
+            : html`<p class="notice">This key may preview, but lacks the right to erase.</p>`
         }</section>
-      <ol class="cubes" aria-label="What would be forgotten">${shown.first.map(
+      <ol class="cubes" aria-label="What would be erased">${shown.first.map(
         (cube) => html`<${Row} key=${cube.id}
         space=${space} cube=${cube} />`,
       )}</ol>
@@ -103,9 +103,9 @@ export function View({ space, id }) {
     }
     ${
       sure &&
-      html`<${Dialog} title=${`Forget ${memories(shown.count)} for good?`} close=${() => setSure(false)}>
-      <p>There is no way back. ${shown.count === 1 ? "Exactly the memory shown" : "Exactly the memories shown"},
-        and what was derived from ${shown.count === 1 ? "it" : "them"}, will go.</p>
+      html`<${Dialog} title=${`Forget ${memories(shown.count)} permanently?`} close=${() => setSure(false)}>
+      <p>Exactly the ${shown.count === 1 ? "memory" : "memories"} shown, and what was derived
+        from ${shown.count === 1 ? "it" : "them"}, will be erased. This cannot be undone.</p>
       ${erase.fault && html`<${FaultBox} fault=${erase.fault} what="forget" />`}
       <div class="row end"><button onClick=${() => setSure(false)} disabled=${erase.pending}>Cancel</button>
         <${Press} kind="danger solid" icon="forget" pending=${erase.pending} onClick=${() => erase.run()}>Forget<//>
@@ -113,7 +113,7 @@ export function View({ space, id }) {
     }`;
 }
 
-/** The receipt, whole: in words, and as the JSON that can be kept and verified later. */
+/** The receipt in words, and as JSON that can be stored and verified later. */
 function Receipt({ receipt, space }) {
   const text = JSON.stringify(receipt, null, 1);
   const file = new Blob([text], { type: "application/json" });
@@ -121,7 +121,7 @@ function Receipt({ receipt, space }) {
   useEffect(() => () => URL.revokeObjectURL(address), []);
   return html`
     <section class=${`panel ${receipt.verified ? "good" : "warn"}`}>
-      <h2>${receipt.verified ? "Nothing of it was found afterwards" : "Something was still found afterwards"}</h2>
+      <h2>${receipt.verified ? "A check found no remains" : "A check found remains"}</h2>
       <dl class="facts">
         <div><dt>Removed</dt>
           <dd>${memories(receipt.ids.length)}, ${count(receipt.versions)} versions;${" "}
@@ -132,7 +132,7 @@ function Receipt({ receipt, space }) {
         <div><dt>Remains</dt><dd>${receipt.remains.length ? receipt.remains.join("; ") : "none"}</dd></div>
       </dl></section>
     <section class="panel"><h2>Receipt</h2><p
-      class="dim">It holds no text. Keep it where you keep proofs: the page does not.</p>
+      class="dim">It contains no text. Save it: the page does not keep it.</p>
       <pre class="code" data-receipt tabindex="0" aria-label="The receipt as JSON">${text}</pre>
       <div class="row"><${Copy} text=${text} label="Copy the receipt" /><a class="button" href=${address}
         download=${`receipt-${receipt.at.slice(0, 19).replaceAll(":", "")}.json`}>Save as a file</a>

@@ -1,4 +1,4 @@
-// The links between memories: click one to look at it, centre on it, or show more around it.
+// The links between memories: click one to see it, centre on it, or show more around it.
 import { call, inSpace, withQuery } from "../api.js";
 import { figure, many, memories, short } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
@@ -7,34 +7,30 @@ import { settle } from "../layout.js";
 import { go, to } from "../route.js";
 import { say } from "../state.js";
 import { Choice, Empty, FaultBox, Icon, Loaded, Press, Title, When } from "../ui.js";
+import { useVocabulary } from "../vocabulary.js";
 
-const MOST = 200; // nodes that are shown at once
-const NAMED = 14; // nodes whose text stands beside them always, those with the most links
-const SMALLEST = 620; // what is drawn is at least so wide, so that few nodes do not become huge
+const MAX_NODES = 200; // shown at the same time
+const NAMED = 14; // nodes that always show their text: those with the most links
+const MIN_WIDTH = 620; // of the drawing, so that a few nodes do not become huge
 const LABEL = 22; // characters beside a node
-const DASHES = ["", "6 4", "2 4", "10 4 2 4", "1 5", "14 4", "4 2", "8 2 2 2"]; // a link's kind is not told by colour alone
-const KINDS = [
-  "supersedes",
-  "supports",
-  "contradicts",
-  "similar",
-  "co-recalled",
-  "derived from",
-  "follows",
-  "same entity",
-];
-// kinds of memories that have a shape and a colour of their own; the others share one
+const DASHES = ["", "6 4", "2 4", "10 4 2 4", "1 5", "14 4", "4 2", "8 2 2 2"]; // by kind of link, beside its colour
+// kinds of memories with their own shape and colour; the others share one
 const CUBES = ["turn", "fact", "episode", "summary", "profile", "reflection", "kv"];
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-const kindOf = (kind) => {
-  const i = KINDS.indexOf(kind);
-  return i < 0 ? 7 : i;
-};
+/** Return a function that gives the number of a kind of link, for its colour and dashes. */
+function useKinds() {
+  const { links } = useVocabulary();
+  return (kind) => {
+    const i = links.indexOf(kind);
+    return i < 0 ? DASHES.length - 1 : Math.min(i, DASHES.length - 1);
+  };
+}
 
 const formOf = (kind) => (CUBES.includes(kind) ? CUBES.indexOf(kind) : CUBES.length);
 
 export function View({ space, id }) {
+  const { links } = useVocabulary();
   const [depth, setDepth] = useState("1");
   const [kind, setKind] = useState("");
   const [added, setAdded] = useState({ nodes: [], edges: [] });
@@ -53,19 +49,19 @@ export function View({ space, id }) {
   const expand = useAction(async (signal, around) => {
     const more = await call("GET", withQuery(path, { around, depth: 1, limit: 40, kind }), { signal });
     const known = new Set([...of.data.nodes, ...added.nodes].map((node) => node.id));
-    const fresh = more.nodes.filter((node) => !known.has(node.id)).slice(0, Math.max(0, MOST - known.size));
+    const fresh = more.nodes.filter((node) => !known.has(node.id)).slice(0, Math.max(0, MAX_NODES - known.size));
     for (const node of fresh) known.add(node.id);
     setAdded({
       nodes: [...added.nodes, ...fresh],
       edges: [...added.edges, ...more.edges.filter((edge) => known.has(edge.source) && known.has(edge.target))],
     });
-    say(fresh.length ? `${memories(fresh.length)} more.` : "There is nothing more around it.");
+    say(fresh.length ? `${memories(fresh.length)} more.` : "There are no more links around it.");
   });
   useFilled("graph", of.data !== undefined);
   return html`<${Title}>Graph<//>
     <div class="row tight">
       <${Choice} label="Links" value=${kind} set=${setKind}
-        options=${[["", "all kinds"], ...KINDS.map((name) => [name, name])]} />
+        options=${[["", "all kinds"], ...links.map((name) => [name, name])]} />
       ${
         id &&
         html`<${Choice} label="Steps away" value=${depth} set=${setDepth}
@@ -83,6 +79,7 @@ export function View({ space, id }) {
 }
 
 function Graph({ space, centre, found, added, chosen, choose, expand }) {
+  const kindOf = useKinds();
   const nodes = useMemo(() => [...found.nodes, ...added.nodes], [found, added]);
   const edges = useMemo(() => {
     const all = new Map(
@@ -123,7 +120,7 @@ function Graph({ space, centre, found, added, chosen, choose, expand }) {
         expand=${expand} centre=${centre} />`
         : html`<section class="panel"><p
         class="dim">${memories(nodes.length)}, ${many(edges.length, "link")}.
-          Click one, or go through them with Tab and press Enter.</p></section>`
+          Click one, or move with Tab and press Enter.</p></section>`
     }
     </aside></div>`;
 }
@@ -144,15 +141,16 @@ function Shape({ kind, size: s }) {
 }
 
 function Drawing({ nodes, edges, places, centre, chosen, choose, space }) {
-  const [view, setView] = useState(null); // {x, y, w, h} once the person has moved or zoomed
+  const kindOf = useKinds();
+  const [view, setView] = useState(null); // {x, y, w, h} once the user has moved or zoomed
   const drag = useRef(null);
   const box = useRef(null);
   const all = [...places.values()];
   const fit = () => {
     const [left, right] = [Math.min(...all.map((p) => p.x)) - 40, Math.max(...all.map((p) => p.x)) + 150]; // room for a label
     const [top, low] = [Math.min(...all.map((p) => p.y)) - 40, Math.max(...all.map((p) => p.y)) + 40];
-    if (!all.length) return { x: -SMALLEST / 2, y: -SMALLEST / 2, w: SMALLEST, h: SMALLEST };
-    const [w, h] = [Math.max(SMALLEST, right - left), Math.max(SMALLEST * 0.7, low - top)];
+    if (!all.length) return { x: -MIN_WIDTH / 2, y: -MIN_WIDTH / 2, w: MIN_WIDTH, h: MIN_WIDTH };
+    const [w, h] = [Math.max(MIN_WIDTH, right - left), Math.max(MIN_WIDTH * 0.7, low - top)];
     return { x: (left + right - w) / 2, y: (top + low - h) / 2, w, h };
   };
   const shown = view ?? fit();
@@ -247,7 +245,7 @@ function Drawing({ nodes, edges, places, centre, chosen, choose, space }) {
       onClick=${() => setView(null)}>Fit</button></div>`;
 }
 
-/** The memory that was picked, and its links in words. */
+/** The selected memory, and its links in words. */
 function Chosen({ space, node, cubes, edges, choose, expand, centre }) {
   const own = edges.filter((edge) => edge.source === node.id || edge.target === node.id);
   return html`<section class="panel" data-chosen=${node.id}><p class="text">${node.text}</p>

@@ -1,4 +1,4 @@
-// The keys of the server, for an admin: those there are, a new one, and an end to one.
+// The keys of the server, for admins: list, create, revoke.
 import { call } from "../api.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
 import { html, useState } from "../lib.js";
@@ -30,12 +30,12 @@ export function View() {
     <${Loaded} of=${of} what="the keys">${({ keys }) => html`<section class="panel"><div class="scroll"><table
       class="cards">
       <thead><tr><th scope="col">Name</th><th scope="col">Id</th><th scope="col">Spaces</th><th scope="col">Rights</th>
-        <th scope="col">Made</th><th scope="col">Expires</th><th scope="col">State</th><th /></tr></thead>
+        <th scope="col">Created</th><th scope="col">Expires</th><th scope="col">State</th><th /></tr></thead>
       <tbody>${keys.map(
         (key) => html`<tr key=${key.id} data-key=${key.id}><td data-label="Name" class="name">
         <span>${key.name}${key.id === own && html` <span class="tag">yours</span>`}</span></td><td data-label="Id">
         <code>${key.id}</code></td><td data-label="Spaces">${key.spaces.join(", ")}</td>
-        <td data-label="Rights">${key.rights.join(", ")}</td><td data-label="Made"><${When} at=${key.made} /></td><td
+        <td data-label="Rights">${key.rights.join(", ")}</td><td data-label="Created"><${When} at=${key.made} /></td><td
           data-label="Expires">${key.expires ? html`<${When} at=${key.expires} />` : "never"}</td>
         <td data-label="State"><span class=${`tag ${key.state}`}>${key.state}</span></td>
         <td>${
@@ -48,7 +48,7 @@ export function View() {
     ${
       ending &&
       html`<${Dialog} title=${`Revoke the key ${ending.name}?`} close=${() => setEnding(null)}>
-      <p>Whoever uses it is locked out at once; there is no way back.
+      <p>Whoever uses it is locked out immediately. This cannot be undone.
         ${ending.id === own ? " This is the key that you use now." : ""}</p>
       ${revoke.fault && html`<${FaultBox} fault=${revoke.fault} what="revoke it" />`}
       <div class="row end"><button onClick=${() => setEnding(null)}>Cancel</button><${Press} kind="danger solid"
@@ -56,7 +56,7 @@ export function View() {
     }`;
 }
 
-/** The form of a new key; then the key, this once. */
+/** The form of a new key, then the key, which is shown only once. */
 function NewKey({ close, made }) {
   const { me } = session.get();
   const [name, setName] = useState("");
@@ -75,12 +75,12 @@ function NewKey({ close, made }) {
     };
     if (days.trim()) body.days = Number(days);
     setKey(await call("POST", "/v1/keys", { signal, body }));
-    say("The key is made. It is shown this once.");
+    say("The key is created. It is shown only once.");
     made();
   });
   if (key) {
     return html`<${Dialog} title="The new key" close=${close}>
-      <p>Copy it now: it is kept as a hash, and <strong>is not shown again</strong>.</p>
+      <p>Copy it now. The server stores only a hash, so <strong>it is not shown again</strong>.</p>
       <pre class="code" data-token tabindex="0">${key.key}</pre>
       <div class="row end"><${Copy} text=${key.key} label="Copy the key" /><button class="primary"
         onClick=${close}>I have it</button></div><//>`;
@@ -91,16 +91,16 @@ function NewKey({ close, made }) {
     make.run();
   }}>
     <${Line} label="Name" hint="Who or what uses it" wide required maxlength="200" value=${name} set=${setName} />
-    <${Line} label="Spaces" hint="Names or patterns such as team-*, with commas between" wide required value=${spaces}
+    <${Line} label="Spaces" hint="Names or patterns such as team-*, separated by commas" wide required value=${spaces}
       set=${setSpaces} />
     <fieldset><legend>Rights</legend>${RIGHTS.filter(([right]) => me.rights.includes(right)).map(
       ([right, what]) => html`<div><${Check} label=${html`<strong>${right}</strong> <span class="dim">${what}</span>`}
         value=${rights.includes(right)} set=${(on) => set(right, on)} /></div>`,
     )}</fieldset>
-    <${Line} label="Expires after so many days" hint="Empty: never, or with the key that makes it" inputmode="decimal"
+    <${Line} label="Days until it expires" hint="Empty: never, or with the key that creates it" inputmode="decimal"
       value=${days} set=${setDays} />
-    ${make.fault && html`<${FaultBox} fault=${make.fault} what="make the key" />`}
+    ${make.fault && html`<${FaultBox} fault=${make.fault} what="create the key" />`}
     <div class="row end"><button type="button" onClick=${close}>Cancel</button>
       <${Press} type="submit" kind="primary" pending=${make.pending}
-        disabled=${make.pending || !name.trim() || !rights.length}>Make the key<//></div></form><//>`;
+        disabled=${make.pending || !name.trim() || !rights.length}>Create the key<//></div></form><//>`;
 }

@@ -1,4 +1,4 @@
-// The first view: the search box, what the space holds, and the newest memories; after a question, the hits and why.
+// The first view: the search box, counts, and the newest memories; after a question, the hits and why they match.
 import { call, inSpace } from "../api.js";
 import { bytes, count, day, fromField, many, memories } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
@@ -9,7 +9,7 @@ import { Busy, Check, Choice, Empty, FaultBox, Icon, Line, Loaded, Press, Row } 
 import { Legend, palette, Why } from "../why.js";
 
 const STEP = 20;
-const SECONDS = 120; // the first search after a start of the server builds the index of the space
+const SECONDS = 120; // the first search after the server starts builds the index of the space
 const NO_FILTERS = {
   speaker: "",
   session: "",
@@ -48,7 +48,7 @@ export function View({ space, params }) {
     say(hits.length ? `${memories(hits.length)} found.` : "Nothing found.");
   });
   useEffect(() => {
-    if (found.hits && found.written !== writes.get()) ask.run(found.k); // what was found may have changed
+    if (found.hits && found.written !== writes.get()) ask.run(found.k); // the hits may have changed
   }, []);
   useEffect(() => {
     if (params.focus) box.current.focus();
@@ -82,7 +82,7 @@ export function View({ space, params }) {
       <${Filters} filters=${filters} set=${(more) => setFilters({ ...filters, ...more })} />
     </form>
     ${ask.fault && html`<${FaultBox} fault=${ask.fault} what="search" retry=${() => ask.run()} />`}
-    ${ask.pending && !found.hits && html`<${Busy} what="the answers" stop=${ask.stop} />`}
+    ${ask.pending && !found.hits && html`<${Busy} what="the hits" stop=${ask.stop} />`}
     ${
       found.hits
         ? html`<${Hits} space=${space} found=${found} pending=${ask.pending} more=${() => ask.run(found.k + STEP)}
@@ -93,13 +93,13 @@ export function View({ space, params }) {
             loaded=${() => setListed(true)}
             empty=${html`<${Empty} title="This space is empty"><p>${
               may("write")
-                ? "Add the first memory with the button at the top, or the key n."
-                : "Nothing has been remembered here yet."
+                ? "Add the first memory with the button at the top, or press n."
+                : "It has no memories yet."
             }</p><//>`} />`
     }`;
 }
 
-/** What narrows a search, folded away until it is wanted. */
+/** Filters of a search, folded until opened. */
 function Filters({ filters, set }) {
   const on = Object.keys(NO_FILTERS).filter((name) => filters[name] !== NO_FILTERS[name]).length;
   const field = (name) => ({ value: filters[name], set: (value) => set({ [name]: value }) });
@@ -117,8 +117,8 @@ function Filters({ filters, set }) {
         type="datetime-local" ...${field("until")} />
       <${Line} label="As believed on" type="datetime-local" ...${field("as_of")} />
     </div>
-    <div class="row"><${Check} label="what is no longer true, too" ...${field("include_superseded")} />
-      <${Check} label="summaries and profiles, too" ...${field("include_derived")} />
+    <div class="row"><${Check} label="include what is no longer true" ...${field("include_superseded")} />
+      <${Check} label="include summaries and profiles" ...${field("include_derived")} />
       ${
         on > 0 &&
         html`<button type="button" class="link"
@@ -146,7 +146,7 @@ function Hits({ space, found, pending, more, clear }) {
     ${hits.length === k && k < 1000 && html`<${Press} pending=${pending} onClick=${more}>Show ${STEP} more<//>`}`;
 }
 
-/** How much there is, in one line; counted once the newest memories are there, so that these do not wait for it. */
+/** Counts of the space in one line, loaded after the newest memories so as not to delay them. */
 function Counts({ space, begin, loaded }) {
   const of = useLoad(
     async (signal) => {

@@ -1,4 +1,4 @@
-// Sign-in: the key is asked for once, checked, and kept in this tab.
+// Sign-in: ask for the key once, check it, and keep it in this tab.
 import { call, Fault } from "../api.js";
 import { useAction } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
@@ -11,9 +11,9 @@ export function SignIn() {
   const field = useRef(null);
   const check = useAction(async (signal) => {
     const given = key.trim();
-    // a header cannot hold other characters; the field is for a key, not for a sentence
+    // a header cannot contain other characters
     if (!/^[\x21-\x7e]+$/.test(given))
-      throw new Fault("key", "This is not a key: keys begin with mnk_ and have no blanks.");
+      throw new Fault("key", "This is not a key: keys begin with mnk_ and have no spaces.");
     signIn(given, await call("GET", "/v1/key", { signal, key: given }));
   });
   useEffect(() => field.current.focus(), []);
@@ -29,8 +29,8 @@ export function SignIn() {
       <label for="key">Key</label>
       <input id="key" ref=${field} type="password" value=${key} autocomplete="off" spellcheck="false" required
         aria-describedby="key-hint" onInput=${(event) => setKey(event.target.value)} />
-      <small id="key-hint">The server shows one at its first start; <code>mnemos keys add</code> makes more. It is kept in this
-        tab only, until you sign out or close it.</small>
+      <small id="key-hint">The server prints one at its first start; <code>mnemos keys add</code> creates more. It is kept only in
+        this tab, until you sign out or close it.</small>
       ${check.fault && html`<p class="fault" role="alert">${check.fault.message}</p>`}
       <div class="row"><${Press} type="submit" kind="primary" pending=${check.pending}
         disabled=${check.pending || !key.trim()}>Sign in<//>

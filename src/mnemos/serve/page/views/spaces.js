@@ -1,5 +1,5 @@
-// The spaces that the key may read, fifty at a time; an admin may remove one by typing its name.
-import { NewSpace } from "../app.js";
+// The spaces that the key may read, fifty at a time; admins can remove one by typing its name.
+import { NewSpace } from "./newspace.js";
 import { call, inSpace } from "../api.js";
 import { bytes, count, many, memories } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
@@ -18,7 +18,7 @@ export function View() {
   }, []);
   const [filter, setFilter] = useState("");
   const [shown, setShown] = useState(PAGE);
-  const [leaving, setLeaving] = useState("");
+  const [removing, setRemoving] = useState("");
   useFilled("spaces", of.data !== undefined);
   return html`<${Title}>Spaces<//>
     <${Loaded} of=${of} what="the spaces">${(names) => {
@@ -36,18 +36,18 @@ export function View() {
           <div class="row over"><${Counts} space=${name} />${
             may("admin") &&
             html`<button class="danger"
-            onClick=${() => setLeaving(name)}>Remove…</button>`
+            onClick=${() => setRemoving(name)}>Remove…</button>`
           }</div></li>`,
           )}</ul>`
         }
-        ${names.length > 0 && !found.length && html`<${Empty} title="No space has such a name" />`}
+        ${names.length > 0 && !found.length && html`<${Empty} title="No space matches" />`}
         ${found.length > shown && html`<button onClick=${() => setShown(shown + PAGE)}>Show ${PAGE} more</button>`}`;
     }}<//>
     <h2 class="section">A new space</h2><${NewSpace} />
-    ${leaving && html`<${Remove} name=${leaving} close=${() => setLeaving("")} done=${of.retry} />`}`;
+    ${removing && html`<${Remove} name=${removing} close=${() => setRemoving("")} done=${of.retry} />`}`;
 }
 
-/** What a space holds, when asked for: opening every space would cost the server. */
+/** The counts of a space, on request: opening every space would be expensive for the server. */
 function Counts({ space }) {
   const [shown, setShown] = useState(false);
   const of = useLoad(async (signal) => (shown ? call("GET", inSpace(space, "stats"), { signal }) : null), [shown]);
@@ -72,8 +72,8 @@ function Remove({ name, close, done }) {
     event.preventDefault();
     if (typed === name) remove.run();
   }}>
-    <p>Everything in it goes for good: memories, versions, vectors, and its audit log. There is no way back.</p>
-    <p>The space is called <strong class="name">${name}</strong></p>
+    <p>Everything in it is erased: memories, versions, vectors, and its audit log. This cannot be undone.</p>
+    <p>The name of the space is <strong class="name">${name}</strong></p>
     <${Line} label="Type its name to remove it" wide value=${typed} set=${setTyped} spellcheck="false" />
     ${remove.fault && html`<${FaultBox} fault=${remove.fault} what="remove it" />`}
     <div class="row end"><button type="button" onClick=${close}>Cancel</button>

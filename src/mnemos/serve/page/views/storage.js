@@ -1,4 +1,4 @@
-// What is stored in which form, and how large it is.
+// What is stored by form and kind, and its size.
 import { call, inSpace } from "../api.js";
 import { bytes, count, memories } from "../format.js";
 import { useFilled, useLoad } from "../hooks.js";
@@ -10,7 +10,7 @@ export function View({ space }) {
   const stats = useLoad((signal) => call("GET", inSpace(space, "stats"), { signal }), []);
   useFilled("storage", of.data !== undefined && stats.data !== undefined);
   return html`<${Title}>Storage<//>
-    <${Loaded} of=${of} what="what is stored">${({ forms, parts }) => {
+    <${Loaded} of=${of} what="the sizes">${({ forms, parts }) => {
       if (!forms.length) return html`<${Empty} title="Nothing is stored yet" />`;
       const file = parts.find((part) => part.part === "file")?.bytes ?? 0;
       const most = Math.max(...forms.map((form) => form.bytes), 1);
@@ -25,7 +25,7 @@ export function View({ space }) {
             </td>
             <td class="wide"><${Meter} share=${form.bytes / most} label=${bytes(form.bytes)} /></td></tr>`,
           )}</tbody>
-          <tfoot><tr><th scope="row" colspan="2">Together</th><td class="n">${count(total[0])}</td><td class="n">
+          <tfoot><tr><th scope="row" colspan="2">Total</th><td class="n">${count(total[0])}</td><td class="n">
             <${Size} of=${total[1]} /></td><td class="wide" /></tr></tfoot></table></div></section>
         <section class="panel"><h2>Where the bytes are</h2><div class="scroll"><table><thead><tr><th
           scope="col">Part</th><th scope="col" class="n">Size</th><th scope="col" class="wide"><span
@@ -42,9 +42,9 @@ export function View({ space }) {
       class="facts">
       <div><dt>Embedder</dt>
         <dd>
-          ${s.embedder ? `${s.embedder.name}, ${s.embedder.dimension} numbers a vector` : "none: found by words only"}</dd></div>
+          ${s.embedder ? `${s.embedder.name}, ${s.embedder.dimension} dimensions` : "none: search by words only"}</dd></div>
       ${s.models.map((model) => html`<div><dt>Vectors of ${model.name}</dt><dd>${count(model.vectors)}</dd></div>`)}
-      <div><dt>Index in RAM</dt><dd><${Size} of=${s.index_bytes} /></dd></div>
+      <div><dt>Index in memory</dt><dd><${Size} of=${s.index_bytes} /></dd></div>
       <div><dt>Versions</dt>
         <dd>${count(s.versions)}, of ${memories(s.cubes + s.superseded + s.archived + s.derived)}</dd></div></dl>
         </section>`}<//>`;

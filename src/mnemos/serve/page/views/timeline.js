@@ -1,4 +1,4 @@
-// What happened when: a histogram, the period that was picked, and what was believed at a moment.
+// What happened when: a histogram, the memories of a selected period, and what was believed at a past time.
 import { call, inSpace, withQuery } from "../api.js";
 import { axes, Chart } from "../chart.js";
 import { count, day, memories, minute } from "../format.js";
@@ -9,21 +9,21 @@ import { say } from "../state.js";
 import { Choice, Empty, Line, Loaded, Press, Title } from "../ui.js";
 
 const STEPS = 200; // of the slider; the last one is now
-const WAIT = 250; // milliseconds that the slider rests before the server is asked
+const WAIT = 250; // milliseconds without movement of the slider before the request
 const YEAR = new Intl.DateTimeFormat(undefined, { year: "numeric", timeZone: "UTC" });
 const MONTH = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "long", timeZone: "UTC" });
 const DAY_ONLY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", timeZone: "UTC" });
 const MONTH_ONLY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", timeZone: "UTC" });
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", timeZone: "UTC" });
 
-/** Return what writes the labels of the axis: days with their month, or months with their year. */
+/** Return a formatter for the labels of the axis: days with their month, or months with their year. */
 const ticks = (by) => (u, found) => {
   const years = (u.scales.x.max - u.scales.x.min) / (365 * 86_400);
   const format = by === "year" || by === "century" ? YEAR : by === "month" || years > 1 ? MONTH_ONLY : DAY_ONLY;
   return found.map((second) => format.format(new Date(second * 1000)));
 };
 
-/** Return the first moment after a bucket. */
+/** Return the end of a bucket. */
 function after(start, by) {
   const end = new Date(start);
   if (by === "day") end.setUTCDate(end.getUTCDate() + 1);
@@ -45,7 +45,7 @@ export function View({ space }) {
   const [asOf, setAsOf] = useState("");
   const [speaker, setSpeaker] = useState("");
   const [by, setBy] = useState("auto");
-  const [within, setWithin] = useState(null); // the period that is zoomed into: {since, until, label}
+  const [within, setWithin] = useState(null); // the period zoomed into: {since, until, label}
   const [at, setAt] = useState(-1);
   const filters = { as_of: asOf, speaker, since: within?.since, until: within?.until };
   const of = useLoad(
@@ -62,7 +62,7 @@ export function View({ space }) {
     <${AsOf} space=${space} set=${setAsOf} />
     <div class="row tight"><${Choice} label="By" value=${by} set=${setBy}
       options=${[
-        ["auto", "what fits"],
+        ["auto", "automatic"],
         ["day", "day"],
         ["week", "week"],
         ["month", "month"],
@@ -93,18 +93,18 @@ export function View({ space }) {
                 line.by !== "day" &&
                 bucket.n > 0 &&
                 html`<button
-                onClick=${() => zoom(period)}>Look closer</button>`
+                onClick=${() => zoom(period)}>Zoom in</button>`
               }</div>
             <${Listed} key=${bucket.start} space=${space}
               filters=${{ ...filters, since: period.since, until: period.until }}
-              what="memories that happened then, or speak of then" empty=${html`<p
+              what="memories that happened then or refer to that time" empty=${html`<p
                 class="dim">Nothing happened then.</p>`} />`
-            : html`<p class="dim">Pick a period to see its memories: with a click, or with the arrow keys.</p>`
+            : html`<p class="dim">Click a period, or use the arrow keys, to see its memories.</p>`
         }`;
     }}<//>`;
 }
 
-/** One speaker only; asked for with Enter. */
+/** A filter for one speaker; applied with Enter. */
 function Narrow({ speaker, set }) {
   const [text, setText] = useState(speaker);
   return html`<form class="row tight" onSubmit=${(event) => {
@@ -113,7 +113,7 @@ function Narrow({ speaker, set }) {
   }}><${Line} label="Only this speaker" value=${text} set=${setText} /><${Press} type="submit">Show<//></form>`;
 }
 
-/** The slider of what was believed: from the first memory that was learned to now. */
+/** A slider for what was believed at a time, from the first memory learned to now. */
 function AsOf({ space, set }) {
   const [step, setStep] = useState(STEPS);
   const of = useLoad(async (signal) => {
@@ -143,7 +143,7 @@ function AsOf({ space, set }) {
       </div>`;
 }
 
-/** The bars, which are a slider too: left and right pick a bar. */
+/** The bars, which are also a slider: left and right select a bar. */
 function Histogram({ line, at, pick }) {
   const { buckets, by } = line;
   const data = useMemo(() => {
@@ -151,10 +151,10 @@ function Histogram({ line, at, pick }) {
     return [starts, buckets.map((bucket) => bucket.n), buckets.map((bucket, i) => (i === at ? bucket.n : null))];
   }, [line, at]);
   const total = buckets.reduce((sum, bucket) => sum + bucket.n, 0);
-  const told = (i) => `${named(buckets[i].start, by)}: ${memories(buckets[i].n)}`;
+  const describe = (i) => `${named(buckets[i].start, by)}: ${memories(buckets[i].n)}`;
   const choose = (i) => {
     pick(i);
-    say(told(i));
+    say(describe(i));
   };
   const onKey = (event) => {
     const now = at < 0 ? buckets.length : at;
@@ -172,7 +172,7 @@ function Histogram({ line, at, pick }) {
   };
   return html`<div class="panel histogram" role="slider" tabindex="0" aria-label="Period" aria-valuemin="0"
     aria-valuemax=${buckets.length - 1}
-      aria-valuenow=${Math.max(at, 0)} aria-valuetext=${at < 0 ? "none" : told(at)} onKeyDown=${onKey}
+      aria-valuenow=${Math.max(at, 0)} aria-valuetext=${at < 0 ? "none" : describe(at)} onKeyDown=${onKey}
       data-total=${total} data-by=${by}>
     <${Chart} data=${data} height=${190} again=${by} pick=${choose} label=${`${count(total)} memories by ${by}`}
       make=${(uPlot, ink) => {
@@ -180,7 +180,7 @@ function Histogram({ line, at, pick }) {
         const bar = (color) => ({ stroke: color, fill: color, width: 0, paths: bars, points: { show: false } });
         const half = buckets.length > 1 ? (Date.parse(buckets[1].start) - Date.parse(buckets[0].start)) / 2000 : 43_200;
         return {
-          tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC"), // the periods are those of UTC
+          tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC"), // periods are in UTC
           legend: { show: false },
           cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
           scales: {

@@ -1,4 +1,4 @@
-// Adding a memory, and writing the next version of one. What is typed is kept until it is stored or thrown away.
+// Adding a memory, and writing the next version of one. Typed text is kept until it is stored or discarded.
 import { call, Fault, inSpace } from "../api.js";
 import { fromField, memories, toField } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
@@ -8,13 +8,13 @@ import { drafts, may, say, spaces, wrote } from "../state.js";
 import { Empty, FaultBox, Field, Icon, Line, Loaded, Press, Row, Title } from "../ui.js";
 
 const BLANK = { content: "", speaker: "", session: "", at: "", role: "", source: "", kind: "", metadata: "" };
-const MOST = 5_000_000; // characters; the server takes bodies of 8 MiB
+const MOST = 5_000_000; // characters; the server accepts bodies of 8 MiB
 
-// randomUUID is there only over TLS and on this machine
+// randomUUID exists only over TLS and on the loopback
 const newKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Return the draft of something, and how to change it; what equals `start` is no draft. */
+/** Return a draft with functions to change and drop it. A draft that equals `start` is not kept. */
 function useDraft(name, start) {
   const [draft, setDraft] = useState(drafts.get(name) ?? start);
   const change = (more) => {
@@ -30,7 +30,7 @@ function useDraft(name, start) {
   return [draft, change, drop];
 }
 
-/** Return the fields that differ from `start`, as the API takes them. Raises Fault. */
+/** Return the fields that differ from `start`, in the API's format. Throws Fault. */
 function changed(draft, start) {
   const given = {};
   for (const name of Object.keys(BLANK)) {
@@ -39,7 +39,7 @@ function changed(draft, start) {
     else if (name === "metadata") given.metadata = metadata(draft.metadata);
     else given[name] = draft[name] || null;
   }
-  if (given.at === null) delete given.at; // a memory has a time; without one it stays as it is
+  if (given.at === null) delete given.at; // an empty field leaves the time as it is
   return given;
 }
 
@@ -49,17 +49,17 @@ function metadata(text) {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Fault("told", `The metadata is not JSON: ${error.message}.`);
+    throw new Fault("refused", `The metadata is not JSON: ${error.message}.`);
   }
   if (value === null || typeof value !== "object" || Array.isArray(value))
-    throw new Fault("told", 'The metadata must be an object, such as {"topic": "travel"}.');
+    throw new Fault("refused", 'The metadata must be an object, for example {"topic": "travel"}.');
   return value;
 }
 
 function Fields({ draft, change, open, first }) {
   const field = (name) => ({ value: draft[name], set: (value) => change({ [name]: value }) });
   return html`
-    <${Field} label="What shall be remembered" wide>${(id) => html`
+    <${Field} label="What to remember" wide>${(id) => html`
       <textarea id=${id} ref=${first} rows="6" required maxlength=${MOST} value=${draft.content}
         onInput=${(event) => change({ content: event.target.value })} />`}<//>
     <div class="grid">
@@ -68,7 +68,7 @@ function Fields({ draft, change, open, first }) {
       <${Line} label="Session" ...${field("session")} />
     </div>
     <details class="filters" open=${open}><summary>More</summary><div class="grid">
-      <${Line} label="Source" hint="Where it came from, such as an address" ...${field("source")} />
+      <${Line} label="Source" hint="Where it came from, such as a URL" ...${field("source")} />
       <${Line} label="Role" hint="user, assistant, …" ...${field("role")} />
       <${Line} label="Kind" hint="Empty: turn" ...${field("kind")} />
       <${Field} label="Metadata" hint='JSON, such as {"topic": "travel"}' wide>${(id, described) => html`
@@ -77,7 +77,7 @@ function Fields({ draft, change, open, first }) {
           onInput=${(event) => change({ metadata: event.target.value })} />`}<//></div></details>`;
 }
 
-/** Submit with Ctrl-Enter, as chat windows have it. */
+/** Submit with Ctrl-Enter. */
 const onKeys = (submit) => (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
 };
@@ -85,7 +85,7 @@ const onKeys = (submit) => (event) => {
 export function Add({ space }) {
   const [draft, change, drop] = useDraft(`${space}/`, BLANK);
   const [stored, setStored] = useState(null);
-  const once = useRef({}); // the key under which a request is repeated: after a time-out nothing is stored twice
+  const once = useRef({}); // the Idempotency-Key of a repeated request: after a time-out nothing is stored twice
   const area = useRef(null);
   const add = useAction(async (signal) => {
     const body = { ...changed(draft, BLANK), content: draft.content };
@@ -120,7 +120,7 @@ export function Add({ space }) {
       <div class="row"><${Press} type="submit" kind="primary" pending=${add.pending}
         disabled=${add.pending || !draft.content.trim()}>Remember<//>
         ${add.pending && html`<button type="button" class="link" onClick=${add.stop}>Stop waiting</button>`}
-        <span class="dim">Keys and card numbers are redacted before anything is written.</span></div>
+        <span class="dim">Secret keys and card numbers are redacted before anything is stored.</span></div>
     </form>
     ${
       stored &&
@@ -138,7 +138,7 @@ export function Edit({ space, id }) {
     <${Title}>Edit<//>
     ${
       of.fault?.status === 404 && !drafts.has(`${space}/${id}`)
-        ? html`<${Empty} title="There is no such memory"><p>It was forgotten, or it never was in ${space}.</p><//>`
+        ? html`<${Empty} title="There is no such memory"><p>It was forgotten, or it was never in ${space}.</p><//>`
         : html`<${Loaded} of=${of} what="the memory">${(cube) => html`<${Next} space=${space} cube=${cube}
         again=${of.retry} key=${cube.version} />`}<//>`
     }`;
@@ -157,7 +157,7 @@ function Next({ space, cube, again }) {
     metadata: Object.keys(cube.metadata).length ? JSON.stringify(cube.metadata, null, 1) : "",
   };
   const [draft, change, drop] = useDraft(`${space}/${cube.id}`, start);
-  const [base, setBase] = useState(draft.version ?? cube.version); // the version that the draft was begun from
+  const [base, setBase] = useState(draft.version ?? cube.version); // the version that the draft started from
   const area = useRef(null);
   const path = inSpace(space, "cubes", cube.id);
   const save = useAction(async (signal) => {
@@ -169,8 +169,8 @@ function Next({ space, cube, again }) {
     }
     const now = await call("GET", path, { signal });
     if (now.version !== base) {
-      again(); // shows the new version beside what was typed
-      throw new Fault("told", `Somebody else wrote version ${now.version} meanwhile.`);
+      again(); // shows the new version beside the draft
+      throw new Fault("refused", `Somebody else has written version ${now.version} in the meantime.`);
     }
     const next = await call("PATCH", path, { signal, body: given });
     drop();
@@ -187,12 +187,12 @@ function Next({ space, cube, again }) {
     ${
       base !== cube.version &&
       html`<div class="notice" role="alert">
-      <p>Version ${cube.version} was written since you began:</p>
+      <p>Version ${cube.version} was written after you started:</p>
       <blockquote class="text">${cube.text}</blockquote>
       <button type="button" onClick=${() => {
         change({ version: cube.version });
         setBase(cube.version);
-      }}>Write mine over it, as version ${cube.version + 1}</button></div>`
+      }}>Store mine after it, as version ${cube.version + 1}</button></div>`
     }
     <${Fields} first=${area} draft=${draft} change=${(more) => change({ version: base, ...more })}
       open=${Boolean(start.metadata || start.source)} />
@@ -202,6 +202,6 @@ function Next({ space, cube, again }) {
       <button type="button" onClick=${() => {
         drop();
         go(to(space, "cube", cube.id));
-      }}>Throw the changes away</button></div>
+      }}>Discard the changes</button></div>
   </form>`;
 }
