@@ -1,1 +1,1 @@
-"""A space seen from above: timeline, graph, strengths and what is due to be forgotten."""
+"""Views of a whole space: timeline, graph, retention of cubes and what is due to be forgotten; see `inspector`."""
