@@ -14,7 +14,7 @@ from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound
 from mnemos.guard.erasure import Receipt
 from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpace
 from mnemos.space import Space
-from mnemos.text.consolidate.runs import Consolidation
+from mnemos.text.consolidate.report import Consolidation
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MESSAGES = [

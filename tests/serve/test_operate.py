@@ -1,4 +1,4 @@
-"""What docs/operate.md says of a server that runs, and the files in packaging/, which nothing else runs here."""
+"""Statements of docs/operate.md about a running server, and the files in packaging/, which no other test uses."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""Views of a whole space: timeline, graph, retention of cubes and what is due to be forgotten; see `inspector`."""
+"""Views of a space as a whole: timeline, graph, retention, and what is due to be forgotten."""

@@ -20,7 +20,6 @@ from mnemos.facts import KnownFact
 from mnemos.space import Space
 from mnemos.system import Mnemos
 from mnemos.text.encode.messages import moment
-from mnemos.text.recall.filters import make_filter
 
 try:
     from mcp.server.mcpserver import MCPServer, ResourceSecurity
@@ -231,8 +230,7 @@ class Tools:
         """Return counts and sizes of a space and the records written last."""
         with self._use(name, resource=True) as opened:
             stats = {key: value for key, value in opened.stats().items() if key != "path"}
-            keys = [int(key) for key in opened.store.keys(make_filter())[-LATEST:]]
-            last = [_show(cube, PREVIEW_TEXT) for _, cube in sorted(opened.store.by_key(keys).items())]
+            last = [_show(cube, PREVIEW_TEXT) for cube in reversed(opened.inspect.newest(limit=LATEST).items)]
             return {"note": DATA, "stats": stats, "last": last}
 
     def cube(self, space: str, id: str) -> Result:
