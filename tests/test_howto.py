@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILE = re.compile(r'^```python title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+FILE = re.compile(r'^```python title="(src/[^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 PAGES = sorted((ROOT / "docs" / "how-to").glob("add-a-*.md"))
 NAMES = {  # page: the form and name under which its method is registered
     "add-a-cache-method": ("activation", "vatp"),

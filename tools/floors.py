@@ -48,16 +48,7 @@ FLOORS = (
         "data without behaviour, and names",
     ),
 )
-TEXT_VERBS = (
-    "add",
-    "search",
-    "read",
-    "revise",
-    "records",
-    "upkeep",
-    "system",
-    "systems",
-)  # they compose the rooms of text/
+TEXT_VERBS = ("add", "search", "read", "revise", "records", "upkeep", "system", "systems")  # they compose the rooms
 STORES = ("sqlite", "postgres")  # in store/: nobody outside store/ names them
 
 

@@ -1,4 +1,4 @@
-"""Mnemos: a memory operating system for AI agents and language models."""
+"""Mnemos: a memory operating system for AI agents and language models. This module exports what users need."""
 
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreError

@@ -44,7 +44,7 @@ def check_number(value: Any, name: str) -> float:
 
 
 def check_texts(values: Any, name: str) -> Sequence[str]:
-    """Return a list or tuple of strings. Raises InvalidInput for anything else, a lone string above all."""
+    """Return a list of strings. Raises InvalidInput for anything else, such as a single string."""
     if isinstance(values, str):
         raise InvalidInput(f"{name} is the string {values!r:.60}, expected a list of strings: pass [{values!r:.60}].")
     if not isinstance(values, Iterable) or isinstance(values, bytes | Mapping):
@@ -53,7 +53,7 @@ def check_texts(values: Any, name: str) -> Sequence[str]:
 
 
 def check_list(values: Any, name: str, of: str = "dicts") -> Iterable[Any]:
-    """Return an iterable whose items are not checked. Raises InvalidInput for anything else, a lone string or dict above all."""
+    """Return an iterable; its items are not checked. Raises InvalidInput for anything else, such as a string or dict."""
     if not isinstance(values, Iterable) or isinstance(values, str | bytes | Mapping):
         raise InvalidInput(f"{name} is {values!r:.60}, expected a list of {of}.")
     return values

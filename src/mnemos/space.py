@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mnemos.arguments import check_count, check_flag, check_list, check_optional, check_text, check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.text import revise
 from mnemos.text.add import add
-from mnemos.text.encode.entries import Progress
+from mnemos.text.consolidate.report import Forgotten
 from mnemos.text.encode.messages import moment, to_draft
-from mnemos.text.forget.policy import Forgotten, apply_policy, archive
+from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
 from mnemos.text.read import cubes, pick, stats
 from mnemos.text.recall.facts import known_facts, known_links
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mnemos.migrate.base import Activated, Mode, Render
     from mnemos.migrate.prefill import PrefillCache
     from mnemos.store.audit import AuditEntry
-    from mnemos.text.consolidate.runs import Consolidation
+    from mnemos.text.consolidate.report import Consolidation
     from mnemos.text.upkeep import Checkup
 
 
@@ -42,13 +43,21 @@ class Space:
     """
 
     # settings, stored in the space: assign to change them
-    policy = TextMemory.policy  # a `Policy`: which cubes are archived and erased, and by which law
     trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
 
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
         self._activations: PrefillCache | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """Which cubes are archived and erased, and by which law; stored in the space. Assign a `Policy` to change it."""
+        return self.text.policy
+
+    @policy.setter
+    def policy(self, value: Policy) -> None:
+        self.text.policy = value
 
     # -- add
 
@@ -70,7 +79,7 @@ class Space:
 
         `at` is when it happened (default: now); relative dates in the text are resolved against it. The facts it states
         are compared with known ones (see `decisions`): it may supersede other cubes, and, if it has no session, id or
-        metadata of its own, it may only confirm or refine a cube, which is then returned. `reconcile=False` only appends.
+        metadata, it may only confirm or refine a cube, which is then returned. `reconcile=False` only appends.
         One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
@@ -85,8 +94,8 @@ class Space:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
         A message is a dict with `content` and any keyword of `add`, or has one of the shapes of chat APIs
-        (role/content/name/timestamp). A message whose `id` is already stored with the same content is not written again:
-        the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
+        (role/content/name/timestamp). A message whose `id` is stored already with the same content is not written
+        again: the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
         InvalidInput, which names the message, or Conflict if an id has other content; nothing was stored then.
         """
         drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(check_list(messages, "messages"))]
@@ -105,8 +114,8 @@ class Space:
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
 
-        Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at
-        that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words
+        Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed
+        at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words
         of the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say
         something else; `include_superseded` finds them too (default: if the question asks for the past, "used to").
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
@@ -165,8 +174,8 @@ class Space:
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
-        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor` as
-        `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
+        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor`
+        as `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
         return cubes(self.text, limit, cursor, filters)
 
@@ -185,18 +194,19 @@ class Space:
         *,
         as_of: Time = None,
         true_at: Time = None,
-        ended: bool = False,
+        include_ended: bool = False,
     ) -> Sequence[KnownFact]:
-        """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`; with `ended` past ones too.
+        """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`.
 
-        `true_at` asks what was true at a moment, as far as is known now (or was known at `as_of`).
-        "I" is the speaker ("user" if none was given); `subject` and `attribute` are compared in their stored form.
+        `include_ended` adds facts that are no longer true. `true_at` asks what was true at a moment, as far as is known
+        now (or was known at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` are
+        compared in their stored form.
         """
         times = moment(as_of, "as_of"), moment(true_at, "true_at")
-        return known_facts(self.store, subject, attribute, *times, ended=check_flag(ended, "ended"))
+        return known_facts(self.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
-        """Return the decisions about new statements and their reasons, oldest first; plain additions are not recorded."""
+        """Return the decisions about new statements with their reasons, oldest first; plain additions have none."""
         return self.store.decisions.find(check_optional(cube_id, "cube_id"), limit=check_count(limit, "limit"))
 
     def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
@@ -253,7 +263,7 @@ class Space:
         return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
 
     def verify(self, receipt: Receipt) -> list[str]:
-        """Search rows and raw bytes again for what a receipt says was erased; return what was found, normally nothing."""
+        """Search rows and raw bytes again for what a receipt says was erased; return what was found."""
         from mnemos.guard.erasure import verify
 
         return verify(self.store, receipt)
@@ -263,16 +273,16 @@ class Space:
     def consolidate(self, *, limit: int | None = None, progress: Progress | None = None) -> Consolidation:
         """Summarise sessions, days and weeks, write profiles, link, promote hot cubes and apply the policy.
 
-        Run it nightly or whenever it is quiet; `limit` is the most derived cubes that it writes (default 2,000). It may be
-        killed at any time, and a second run with nothing new does nothing. See `text.consolidate.run`.
+        Run it nightly or whenever it is quiet; `limit` is the most derived cubes that it writes (default 2,000). It may
+        be killed at any time, and a second run with nothing new does nothing. See `text.consolidate.run`.
         """
         from mnemos.text.consolidate.run import LIMIT, consolidate
 
         return consolidate(self.text, limit=LIMIT if limit is None else check_count(limit, "limit"), progress=progress)
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
-        """Archive and erase the cubes that the policy names, or with `preview` only return them; `consolidate` does so too."""
-        return apply_policy(self.store, self.policy, self.clock(), preview=check_flag(preview, "preview"))
+        """Archive and erase the cubes that are due under the policy, or with `preview` only return their ids."""
+        return self.text.apply_policy(preview=check_flag(preview, "preview"))
 
     def pin(self, cube_id: str) -> None:
         """Exempt a cube from the policy: it is neither archived nor erased by it. Raises NotFound."""
@@ -330,10 +340,10 @@ class Space:
         render: Render | None = None,
         **filters: Unpack[Filters],
     ) -> Activated:
-        """Return cubes as a prefix that a transformer has already read; it costs no prefill where it was computed before.
+        """Return cubes as a prefix that a transformer has already read, without prefill if it was computed before.
 
-        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order of
-        the prompt. `render` turns a cube into text (default: a line of date, speaker and text). See
+        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order
+        of the prompt. `render` turns a cube into text (default: a line of date, speaker and text). See
         `migrate.prefill.PrefillCache.activate` for `mode`. Raises NotFound for an unknown id.
         """
         from mnemos.migrate.pieces import render as to_line

@@ -1,4 +1,4 @@
-"""Mnemos: opens a root and hands out spaces."""
+"""Mnemos: opens a root folder and its spaces."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
 from mnemos.store.open import open_root
+from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
+from mnemos.text.system import DEFAULT, load_system
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -36,12 +38,12 @@ def default_root() -> Path:
 class Mnemos:
     """A root folder of spaces. Nothing to start, nothing to configure; a context manager.
 
-    `embedder` is "bundled" (the default), "none" (words only), another spec that `mnemos.embed.load` takes, or
-    an `Embedder`. `clock` tells the time; tests and simulations inject their own. `reasoner` is "rules" (the default),
-    "openai:MODEL@URL" or a `Reasoner`: a model is asked by `Space.consolidate` only. `actor` is who the audit log names
+    `embedder` is "bundled" (the default), "none" (words only), another spec of `mnemos.embed.load`, or an `Embedder`.
+    `clock` returns the current time; tests and simulations pass their own. `reasoner` is "rules" (the default),
+    "openai:MODEL@URL" or a `Reasoner`; only `Space.consolidate` asks a model. `actor` is the name in the audit log
     (default: $MNEMOS_ACTOR, or "local").
 
-    Raises StoreError when the root cannot be made or is not a folder.
+    Raises StoreError if the root cannot be created or is not a folder.
     """
 
     def __init__(
@@ -61,17 +63,26 @@ class Mnemos:
         self._spaces: dict[str, Space] = {}
         self.stores = open_root(self.root, self.actor, self.clock)
 
-    def space(self, name: str) -> Space:
-        """Return the space of this name, made on first use. Costs a file open the first time."""
+    def space(self, name: str, system: str | System | None = None) -> Space:
+        """Return the space of this name, created on first use. Costs a file open the first time.
+
+        `system` names the methods of its text memory ("mnemos", the default, "bm25", "memorybank", ...; `mnemos methods`
+        lists them), or is a `System`. It is used until the space is closed and is not stored. Raises NotFound for an
+        unknown system, with the nearest names.
+        """
+        wanted = None if system is None else load_system(system)
         if check_text(name, "name") not in self._spaces:
             store = self.stores.open(name)
-            self._spaces[name] = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner))
+            text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, wanted or DEFAULT)
+            self._spaces[name] = Space(text)
+        elif wanted is not None and wanted != self._spaces[name].text.system:
+            self._spaces[name].text.use(wanted)
         return self._spaces[name]
 
     def spaces(self) -> list[str]:
         """Return the names of all spaces under the root, sorted. Reads one row of each file.
 
-        A file that cannot be read is left out with a warning that names it.
+        A file that cannot be read is left out, with a warning that names it.
         """
         found = self.stores.inventory()
         for problem in (space.problem for space in found if space.name is None):
@@ -82,29 +93,29 @@ class Mnemos:
         return self.stores.exists(name)
 
     def existing(self, name: str) -> Space:
-        """Return a space that is there. Raises NotFound for one that is not."""
+        """Return a space that exists. Raises NotFound for one that does not."""
         if name not in self:
             raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
         return self.space(name)
 
     def release(self, name: str) -> None:
-        """Close a space and free its RAM; the next `space` opens it again."""
+        """Close a space and free its memory; the next `space` opens it again."""
         if (space := self._spaces.pop(name, None)) is not None:
             space.close()
 
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
-        """Copy a space, in use or not, to a file or into a folder; return the file. Others may use it during that.
+        """Copy a space to a file or into a folder and return the file. The space may be in use.
 
-        The copy is the space as it is at one moment. Raises NotFound, and InvalidInput when the file exists already.
+        The copy is consistent: the space as it is at one moment. Raises NotFound, and InvalidInput if the file exists.
         """
         self.existing(name).flush()
         return self.stores.backup(name, Path(path))
 
     def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
-        """Put a backup back, under its own name or another one, and return the space. The backup is checked first.
+        """Restore a space from a backup, under its own name or another one, and return it. The backup is checked first.
 
-        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict when there is a
-        space of this name: it is left alone unless `replace`.
+        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict if a space of
+        this name exists, unless `replace` is set.
         """
         return self.space(self.stores.restore(Path(path), name=name, replace=replace, release=self.release))
 
@@ -125,15 +136,15 @@ class Mnemos:
         method: SearchMethod = "hybrid",
         **filters: Unpack[Filters],
     ) -> list[Hit]:
-        """Search several spaces at once; each hit says which space it came from.
+        """Search several spaces at once; `hit.space` is the space of a hit.
 
         The lists are fused by reciprocal rank (scores of different spaces are not comparable): `score` is
-        1 / (60 + rank in its own space), `why` keeps the signals of that space. Takes the options of
+        1 / (60 + rank in its own space), `why` has the signals of that space. Takes the options of
         `Space.search`. Raises NotFound for a space that does not exist.
         """
         names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
-            raise InvalidInput("search() needs at least one space: give spaces=[...].")
+            raise InvalidInput("search() needs at least one space: pass spaces=[...].")
         fused = [
             (1.0 / (RRF + rank), -rank, Hit(hit.cube, 1.0 / (RRF + rank), hit.why))
             for space in [self.existing(name) for name in names]

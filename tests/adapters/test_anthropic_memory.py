@@ -1,4 +1,4 @@
-"""The memory tool's commands: the documented texts, versions, refusals, and the SDK's own tool beside it."""
+"""The memory tool's commands: documented texts, versions, errors, and comparison with the SDK's own tool."""
 
 import re
 from types import SimpleNamespace

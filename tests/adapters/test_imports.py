@@ -1,4 +1,4 @@
-"""Importing mnemos brings no framework along, and an adapter without its framework says what to install."""
+"""Importing mnemos imports no framework, and an adapter without its framework says what to install."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The LangChain retriever: documents, filters, chains, and what stays out."""
+"""The LangChain retriever: documents, filters, chains, and what is withheld."""
 
 import asyncio
 from datetime import UTC, datetime

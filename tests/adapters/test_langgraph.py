@@ -1,4 +1,4 @@
-"""LangGraph's store over a space, beside LangGraph's own in-memory store, and in a compiled graph."""
+"""LangGraph's store in a space, compared with LangGraph's in-memory store, and in a compiled graph."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""mem0's interface over spaces: shapes, scopes, filters, and that users stay apart."""
+"""mem0's interface over spaces: shapes, scopes, filters, and separation of users."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A session of the Agents SDK: items kept exactly and in order, in real runs without a network."""
+"""A session of the Agents SDK: items are stored exactly and in order, in real runs without a network."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The adapters over a served space, through the client."""
+"""The adapters with a served space, through the client."""
 
 import asyncio
 

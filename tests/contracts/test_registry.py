@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ENTRIES = all_entries()
 MEASURED = Measurements(ROOT / "benchmarks" / "results")
 
-UNFINISHED = ("text", "index")  # rooms that are being described
+UNFINISHED = ("text", "index")  # forms that are being described
 
 # Parts that satisfy no contract on their own: name -> why.
 COMPONENTS: dict[str, str] = {}

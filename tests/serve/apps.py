@@ -49,7 +49,7 @@ class App(contextlib.AbstractContextManager):
 
 
 class ListeningApp(App):
-    """The app behind a port of the loopback, always the same one."""
+    """The app on a port of the loopback, the same one after a restart."""
 
     port = 0
 
@@ -74,7 +74,7 @@ class ListeningApp(App):
             time.sleep(0.01)
 
     def hang_up(self):
-        """Stop to listen; the memory stays open."""
+        """Stop listening; the memory stays open."""
         self.server.should_exit = True
         self.thread.join(20)
 

@@ -14,7 +14,7 @@ RUN = "from mnemos.cli import main; main()"
 
 
 class Process:
-    """`mnemos serve` at a free port, its log read line by line; `key` has all rights."""
+    """`mnemos serve` on a free port, with its log read line by line; `key` has all rights."""
 
     def __init__(self, root, *options, code=RUN, **env):
         command = [sys.executable, "-c", code, "serve", "--root", str(root), "--port", "0", "--embedder", "none"]
@@ -39,7 +39,7 @@ class Process:
             self._news.notify_all()
 
     def line(self, part):
-        """Return the first line of the log that holds a text, when it has come."""
+        """Wait for a line of the log that contains a text, and return it."""
         with self._news:
             there = self._news.wait_for(lambda: any(part in line for line in self.lines) or "" in self.lines, 60)
             assert there, self.log
@@ -68,7 +68,7 @@ class Process:
 
 @pytest.fixture
 def start(tmp_path):
-    """Start servers on one root; what still runs at the end of the test is killed."""
+    """Start servers on one root; those still running at the end of the test are killed."""
     running = []
 
     def begin(*options, **env):

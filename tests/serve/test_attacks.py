@@ -1,4 +1,4 @@
-"""A real server under attack lets nothing through, and one that is killed while it is written to loses nothing.
+"""A real server lets no attack through, and loses nothing when it is killed during writes.
 
 The attacks and the long runs are those of benchmarks/serve/attack.py and benchmarks/serve/faults.py.
 """

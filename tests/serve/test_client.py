@@ -14,7 +14,7 @@ from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound
 from mnemos.guard.erasure import Receipt
 from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpace
 from mnemos.space import Space
-from mnemos.text.consolidate.runs import Consolidation
+from mnemos.text.consolidate.report import Consolidation
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MESSAGES = [
@@ -62,7 +62,7 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.count()
         yield space.cubes(where={"topic": {"a": [1, None]}}).items
         yield space.facts("ana")
-        yield space.facts("ana", true_at=datetime(2024, 3, 4), ended=True)
+        yield space.facts("ana", true_at=datetime(2024, 3, 4), include_ended=True)
         yield space.links("m2")
         yield space.links(kind="similar")
         yield space.add("I moved to Faro.", speaker="Ana", at=T0, id="m4")

@@ -1,4 +1,4 @@
-"""A search that takes no wait is answered on the event loop; one that would wait goes to a thread and holds nobody up."""
+"""Searches that need not wait run on the event loop; others run in a thread and block nobody."""
 
 import asyncio
 import threading
@@ -38,14 +38,14 @@ def memory(request, tmp_path):
 async def sent(client, what):
     if what is None:
         return await client.get("/health")
-    if isinstance(what, tuple):  # a body, and of which type
+    if isinstance(what, tuple):  # a body and its media type
         return await client.post("/v1/spaces/s/search", content=what[0], headers={"Content-Type": what[1]})
     return await client.post("/v1/spaces/s/search", json={"query": what, "k": 3})
 
 
 @contextmanager
 def server(memory):
-    """Give what asks questions of a server at once, and returns what each is answered, in the order in which the answers came."""
+    """Yield a function that sends questions concurrently and returns (question, response) in the order of the responses."""
     keys = KeyStore.under(memory.root)
     token, _ = keys.add("all", spaces=["s"], rights=["read"])
     app = create_app(memory, keys)
@@ -95,7 +95,7 @@ def test_answers_are_those_of_the_space_wherever_they_are_made(memory, ask, at_o
             hits = answer.json()["hits"]
             assert [hit["cube"]["id"] for hit in hits] == [hit.cube.id for hit in found]
             assert [hit["score"] for hit in hits] == pytest.approx([hit.score for hit in found])
-    assert at_once[True] >= 6  # the first time the view is read in a thread
+    assert at_once[True] >= 6  # the first search reads the view in a thread
 
 
 def test_a_question_that_was_never_asked_is_answered_at_once_when_its_vector_is_there(memory, ask, at_once):
@@ -103,7 +103,7 @@ def test_a_question_that_was_never_asked_is_answered_at_once_when_its_vector_is_
     before = dict(at_once)
     ask("Which car did Ana sell?")
     assert at_once[True] == before[True] + 1
-    assert at_once[False] == before[False] + (memory.embedder is not None)  # the vector had to be made first
+    assert at_once[False] == before[False] + (memory.embedder is not None)  # the question had to be embedded first
 
 
 def test_who_writes_holds_up_searches_and_nothing_else(memory, ask):
@@ -121,7 +121,7 @@ def test_who_writes_holds_up_searches_and_nothing_else(memory, ask):
     threading.Timer(0.5, go.set).start()
     done = ask(*QUESTIONS, None)
     writer.join()
-    assert done[0][0] is None  # the server was there for others
+    assert done[0][0] is None  # the server kept serving others
     assert [answer.status_code for _, answer in done] == [200] * 4
 
 

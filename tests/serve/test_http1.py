@@ -1,4 +1,4 @@
-"""What comes over the wire: heads are bounded, trailers are no headers, requests may follow one another."""
+"""HTTP/1.1 parsing: heads are bounded, trailers are not headers, and requests can be pipelined."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ HEAD = 1 << 16
 
 
 def talk(standing, *parts):
-    """Send parts one after the other and return all that comes back until the server closes."""
+    """Send parts in sequence; return everything that is received until the server closes."""
     port = int(standing.url.rsplit(":", 1)[1])
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as there:
@@ -18,7 +18,7 @@ def talk(standing, *parts):
             for part in parts:
                 there.sendall(part)
         except OSError:
-            pass  # closed while it was still being sent to
+            pass  # the server closed before everything was sent
         try:
             while got := there.recv(65_536):
                 answer += got

@@ -1,4 +1,4 @@
-"""Keys over HTTP: what a key sees, makes and revokes never reaches further than the key itself."""
+"""Keys over HTTP: a key sees, creates and revokes only keys within its own reach."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Keys: made once, kept as hashes, checked, expired, revoked; and the commands serve and keys."""
+"""Keys: created, stored as hashes, checked, expired, revoked; and the commands serve and keys."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The log: a line a request, errors with their place, and nothing of what was sent."""
+"""The log: one line per request, errors with their location, and nothing that was sent."""
 
 import http.server
 import io
@@ -32,7 +32,7 @@ def app(server):
 
 
 def logged(form, level, act):
-    """Return the lines that are logged while something is done."""
+    """Return the lines logged during a call of `act`."""
     stream, before = io.StringIO(), sys.stderr
     sys.stderr = stream
     try:
@@ -76,7 +76,7 @@ def test_an_id_that_could_do_harm_is_replaced(app, bad):
 def test_levels_say_what_is_logged(app):
     client, _ = app
     assert logged("json", "warning", lambda: client.get("/v1/spaces")) == []
-    assert logged("json", "info", lambda: client.get("/health")) == []  # asked every second by balancers
+    assert logged("json", "info", lambda: client.get("/health")) == []  # load balancers ask every second
     [line] = logged("json", "debug", lambda: client.get("/health"))
     assert json.loads(line)["level"] == "debug"
 

@@ -1,4 +1,4 @@
-"""What docs/operate.md says of a server that runs, and the files in packaging/, which nothing else runs here."""
+"""Statements of docs/operate.md about a running server, and the files in packaging/, which no other test uses."""
 
 import json
 import os
@@ -28,6 +28,7 @@ HERE = Path(__file__).parents[2]
 UNIT = (HERE / "packaging" / "mnemos.service").read_text(encoding="utf-8")
 DOCKERFILE = (HERE / "packaging" / "Dockerfile").read_text(encoding="utf-8")
 GUIDE = (HERE / "docs" / "operate.md").read_text(encoding="utf-8")
+CONFIGURATION = (HERE / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
 VARIABLES = {f"MNEMOS_{name.upper()}" for name in GENERAL} | {
     PREFIX + name.upper() for name in ServeSettings.model_fields
 }
@@ -168,14 +169,14 @@ def test_the_health_check_of_the_image_tells_a_server_that_runs_from_one_that_do
 
 
 def test_the_guide_names_only_what_there_is():
-    assert set(re.findall(r"\bMNEMOS_[A-Z_]*[A-Z]\b", GUIDE)) - {"MNEMOS_SERVE"} <= VARIABLES
+    assert set(re.findall(r"\bMNEMOS_[A-Z_]*[A-Z]\b", GUIDE + CONFIGURATION)) - {"MNEMOS_SERVE"} <= VARIABLES
     for line in re.findall(r"^mnemos .*$|/bin/mnemos .*$", GUIDE, re.MULTILINE):
         words = shlex.split(line.partition("#")[0].partition("/bin/")[2] or line.partition("#")[0])[1:]
         path = words[: 2 if words[0] == "keys" else 1]
         assert {word for word in words if word.startswith("--")} <= options_of(path) | {"--root"}, line
     for link in re.findall(r"\]\((\.\./[^)]*|[a-z]+\.md)", GUIDE):
         assert (HERE / "docs" / link).exists()
-    [block] = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    [block] = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
     data = tomllib.loads(block)
     assert data.pop("serve").keys() <= ServeSettings.model_fields.keys()
     assert data.keys() <= GENERAL.keys()

@@ -1,4 +1,4 @@
-"""The routes of the page over HTTP: the shapes of their answers, what they refuse, and who may change what."""
+"""Routes for the page: the shapes of their responses, what they refuse, and which rights they need."""
 
 from datetime import UTC, datetime, timedelta
 

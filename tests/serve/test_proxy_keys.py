@@ -1,4 +1,4 @@
-"""The proxy inside the server: keys and scopes hold for chats too."""
+"""The proxy inside the server: keys and their rights apply to chats too."""
 
 import pytest
 

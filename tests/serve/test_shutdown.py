@@ -1,4 +1,4 @@
-"""The end of a server, as processes see it: in order at the first signal, at once at the second."""
+"""Shutdown of a server process: orderly at the first signal, immediate at the second."""
 
 import http.client
 import json
@@ -37,7 +37,7 @@ def ask(server, method, path, body=None):
 
 
 def half_sent(server, body):
-    """Send an add up to the middle of its body, when the server waits for it: it is under way until the rest comes."""
+    """Send an add up to the middle of its body, so that the request is running until the rest is sent."""
     data = json.dumps(body).encode()
     connection = connected(server)
     connection.putrequest("POST", "/v1/spaces/ana/cubes")

@@ -1,4 +1,4 @@
-"""The page's files: served without a key, to nobody else's page, and nothing but them."""
+"""The page's files: served without a key, not to pages of other sites, and no other files."""
 
 import pytest
 

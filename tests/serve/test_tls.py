@@ -1,4 +1,4 @@
-"""TLS of the server: what is wrong with a certificate is told at the start, and clients speak to the right one."""
+"""TLS: faults of a certificate are reported at startup, and clients verify the server."""
 
 import signal
 import ssl

@@ -44,13 +44,13 @@ def verify(
     ] = None,
 ) -> None:
     """Recompute the chain of hashes. Exit code 1 if an entry was changed, removed or inserted."""
-    here = t.space()
-    count, problems = here.verify_audit(head)
+    space = t.space()
+    count, problems = space.verify_audit(head)
     if t.json:
-        t.say({"space": here.name, "entries": count, "problems": problems})
+        t.say({"space": space.name, "entries": count, "problems": problems})
     elif problems:
         t.out.print(styled("\n".join(problems), "bold red"))
     else:
-        t.out.print(styled(f"{count:,} entries of {here.name}: the chain is whole", "green"))
+        t.out.print(styled(f"{count:,} entries of {space.name}: the chain is whole", "green"))
     if problems:
         raise typer.Exit(1)

@@ -99,7 +99,7 @@ def _cell(value: Any) -> str:
 
 
 def write(given: Path | None) -> Path:
-    """Write the file of settings to its usual path, all commented out. Raises InvalidInput if it exists, and StoreError."""
+    """Write the file of settings, all commented out. Raises InvalidInput if it exists, and StoreError."""
     path = (given or Path(os.environ.get("MNEMOS_CONFIG") or settings.usual_path())).expanduser().absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

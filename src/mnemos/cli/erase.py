@@ -35,10 +35,10 @@ def forget(
     **filters: Unpack[Filters],
 ) -> None:
     """Erase the chosen cubes and everything derived from them, search for remains, and write a receipt."""
-    here = t.space()
-    doomed = here.forget_preview(ids or (), query=query, everything=everything, **filters)
+    space = t.space()
+    doomed = space.forget_preview(ids or (), query=query, everything=everything, **filters)
     if not doomed:
-        raise NotFound(f"nothing in space {here.name!r} matches; nothing was erased.")
+        raise NotFound(f"nothing in space {space.name!r} matches; nothing was erased.")
     if preview:
         if t.json:
             t.say([cube.to_dict() for cube in doomed])
@@ -53,7 +53,7 @@ def forget(
         if not typer.confirm(f"Erase these {len(doomed):,} cubes with all their versions?", err=True):
             t.note("nothing was erased")
             raise typer.Exit(1)
-    done = here.forget([cube.id for cube in doomed])
+    done = space.forget([cube.id for cube in doomed])
     if receipt is not None:
         receipt.write_text(done.to_json() + "\n", encoding="utf-8")
     if t.json:

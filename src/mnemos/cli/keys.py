@@ -28,9 +28,7 @@ def _store(t: Terminal) -> Iterator[KeyStore]:
 
 @app.command("list")
 @command("root", "json")
-def list_keys(
-    t: Terminal,
-) -> None:
+def list_keys(t: Terminal) -> None:
     """Show all keys: their ids, spaces, rights and times. The keys themselves are not stored."""
     with _store(t) as store:
         found = store.all()

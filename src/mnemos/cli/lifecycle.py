@@ -26,9 +26,9 @@ def consolidate(
     limit: Annotated[int, typer.Option("--limit", min=1, help="The most derived cubes to write in this run.")] = 2_000,
 ) -> None:
     """Summarise sessions, days and weeks, write profiles, link, promote hot cubes and apply the policy."""
-    here = t.space()
-    with t.progress(f"consolidating {here.name}") as step:
-        done = here.consolidate(limit=limit, progress=step)
+    space = t.space()
+    with t.progress(f"consolidating {space.name}") as step:
+        done = space.consolidate(limit=limit, progress=step)
     if t.json:
         t.say({**asdict(done), "ids_waiting": len(done.ids_waiting), "changed": done.changed})
         return
@@ -61,7 +61,7 @@ def facts(
     as_of: AsOf = None,
 ) -> None:
     """Show the facts that are true now, or that were believed at a moment."""
-    found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, ended=include_ended)
+    found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended)
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])
         return
@@ -91,19 +91,13 @@ def rollback(
 
 
 @command("root", "space", "json")
-def pin(
-    t: Terminal,
-    id: CubeId,
-) -> None:
+def pin(t: Terminal, id: CubeId) -> None:
     """Exempt a cube from the policy of the space: it is neither archived nor erased."""
     _pin(t, id, True)
 
 
 @command("root", "space", "json")
-def unpin(
-    t: Terminal,
-    id: CubeId,
-) -> None:
+def unpin(t: Terminal, id: CubeId) -> None:
     """Let the policy of the space apply to a pinned cube again."""
     _pin(t, id, False)
 
@@ -117,19 +111,13 @@ def _pin(t: Terminal, id: str, on: bool) -> None:
 
 
 @command("root", "space", "json")
-def archive(
-    t: Terminal,
-    ids: CubeIds,
-) -> None:
+def archive(t: Terminal, ids: CubeIds) -> None:
     """Take cubes out of search; `mnemos unarchive` brings them back."""
     _report(t, ids, t.space().archive(ids), "archived", "active")
 
 
 @command("root", "space", "json")
-def unarchive(
-    t: Terminal,
-    ids: CubeIds,
-) -> None:
+def unarchive(t: Terminal, ids: CubeIds) -> None:
     """Bring archived cubes back into search."""
     _report(t, ids, t.space().unarchive(ids), "back in search", "archived")
 
@@ -160,8 +148,8 @@ def policy(
     ] = False,
 ) -> None:
     """Show or set the policy by which the space archives and erases cubes. `mnemos consolidate` applies it."""
-    here = t.space()
-    now = here.policy
+    space = t.space()
+    now = space.policy
     given = pairs(settings, "--set")
     if law or given:
         values = asdict(now)
@@ -171,9 +159,9 @@ def policy(
         values["constants"] = {**values["constants"], **{k: v for k, v in given.items() if k not in NUMBERS}}
         now = Policy(**values)
         if not preview:
-            here.policy = now
+            space.policy = now
     if preview:
-        forgotten = here.apply_policy(preview=True)
+        forgotten = space.apply_policy(preview=True)
         if t.json:
             t.say(asdict(forgotten))
         else:

@@ -52,7 +52,7 @@ def mcp(
 
 @contextmanager
 def _serving(memory: Mnemos) -> Iterator[None]:
-    """Log warnings to stderr, and exit on a signal immediately: a thread waiting for stdin would keep the process alive."""
+    """Log warnings to stderr and exit immediately on a signal: a thread waiting for stdin keeps the process alive."""
 
     def stop(number: int, frame: Any) -> None:
         memory.close()

@@ -59,7 +59,20 @@ def _index(grouped: dict[str, list[Entry]]) -> str:
     for name, entries in grouped.items():
         links = ", ".join(f"[{e.name}]({name}#{e.name})" for e in entries)
         lines.append(f"| {entries[0].form} | [{_title(name)}]({name}) | {links} |")
-    return "\n".join(lines) + "\n"
+    lines += ["", "## Contracts", "", "A method's kind is the contract that it satisfies; nobody declares it.", ""]
+    return "\n".join([*lines, *_contracts([e for group in grouped.values() for e in group])]) + "\n"
+
+
+def _contracts(entries: list[Entry]) -> list[str]:
+    """Return a table of the contracts: what each says in a sentence, and which methods satisfy it."""
+    lines = ["| contract | of | what it is | methods |", "| --- | --- | --- | ---: |"]
+    rooms = dict.fromkeys((e.form, room) for e in entries for room in ("", e.operation))
+    found = {contract: (kind, form) for form, room in rooms for kind, contract in kinds(form, room).items()}
+    for contract, (kind, form) in sorted(found.items(), key=lambda item: (item[1][1], item[1][0])):
+        summary = _cell(_text(inspect.cleandoc(contract.__doc__ or "").partition("\n")[0]))
+        count = sum(e.kind == kind and e.form == form for e in entries)
+        lines.append(f"| {kind} | `{contract.__module__}.{contract.__name__}` | {summary} | {count} |")
+    return lines
 
 
 def _page(entries: Iterable[Entry], measured: Measurements) -> str:
@@ -81,10 +94,13 @@ def _contract_module(entry: Entry) -> str:
 def _section(entry: Entry, measured: Measurements) -> list[str]:
     doc = inspect.cleandoc(entry.target.__doc__).splitlines()
     module, name = entry.target.__module__, entry.target.__name__
-    contract = "none on its own" if entry.kind == COMPONENT else f"{entry.kind}, see `{_contract_module(entry)}`"
+    if entry.kind == COMPONENT:
+        contract = "none on its own"
+    else:
+        contract = f"[{entry.kind}](index.md#contracts), of `{_contract_module(entry)}`"
     lines = [
         "", f"## {entry.name}", "", _text(entry.summary), "",
-        f"- Paper: {'; '.join(map(_paper, entry.papers)) or 'none, it is Mnemos’ own'}",
+        f"- Paper: {'; '.join(map(_paper, entry.papers)) or 'none'}",
         f"- Import: `from {module} import {name}`",
         f"- Contract: {contract}",
         f"- Measured: {measured.sentence(entry)}",

@@ -37,10 +37,7 @@ def list_cubes(
 
 
 @command()
-def show(
-    t: Terminal,
-    id: CubeId,
-) -> None:
+def show(t: Terminal, id: CubeId) -> None:
     """Show one cube with its whole header."""
     cube = t.space().get(id)
     if t.json:
@@ -58,10 +55,7 @@ def show(
 
 
 @command()
-def history(
-    t: Terminal,
-    id: CubeId,
-) -> None:
+def history(t: Terminal, id: CubeId) -> None:
     """Show all versions of a cube, oldest first."""
     versions = t.space().history(id)
     if t.json:
@@ -74,9 +68,7 @@ def history(
 
 
 @command()
-def spaces(
-    t: Terminal,
-) -> None:
+def spaces(t: Terminal) -> None:
     """List the spaces, with the size and path of each."""
     names = t.memory.spaces()
     found = sorted((s for s in t.memory.stores.inventory() if s.name in names), key=lambda s: s.name or "")
@@ -93,9 +85,7 @@ def spaces(
 
 
 @command()
-def stats(
-    t: Terminal,
-) -> None:
+def stats(t: Terminal) -> None:
     """Show the counts, the time range and the size of a space."""
     numbers = t.space().stats()
     if t.json:

@@ -31,9 +31,9 @@ def import_(
     """Import chats, account exports, notes, or an archive of Mnemos. Importing again changes nothing."""
     from mnemos.transfer import import_path
 
-    here = t.space(create=True)
+    space = t.space(create=True)
     with t.progress(f"importing {path.name}") as step:
-        report = import_path(here, path, format=format, restore_erased=restore_erased, progress=step)
+        report = import_path(space, path, format=format, restore_erased=restore_erased, progress=step)
     if t.json:
         t.say(asdict(report))
         return
@@ -60,13 +60,13 @@ def export(
     from mnemos import transfer
 
     write = {"archive": transfer.export_space, "jsonl": transfer.export_jsonl, "markdown": transfer.export_markdown}
-    here = t.space()
-    with t.progress(f"exporting {here.name}", here.count()) as step:
-        written = write[format](here, path, progress=step)
+    space = t.space()
+    with t.progress(f"exporting {space.name}", space.count()) as step:
+        written = write[format](space, path, progress=step)
     if t.json:
-        t.say({"space": here.name, "path": str(path), "format": format, "cubes": written})
+        t.say({"space": space.name, "path": str(path), "format": format, "cubes": written})
     else:
-        t.out.print(styled(f"{written:,} cubes of {here.name} written to {path}"), soft_wrap=True)
+        t.out.print(styled(f"{written:,} cubes of {space.name} written to {path}"), soft_wrap=True)
 
 
 @command("root", "space", "json")
@@ -95,26 +95,24 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing space of this name.")] = False,
 ) -> None:
     """Restore a space from a backup, after checking the backup."""
-    here = t.memory.restore(path, name=name, replace=replace)
+    space = t.memory.restore(path, name=name, replace=replace)
     if t.json:
-        t.say({"space": here.name, "cubes": here.count()})
+        t.say({"space": space.name, "cubes": space.count()})
     else:
-        t.out.print(styled(f"{here.name} is restored, with {here.count():,} cubes"), soft_wrap=True)
+        t.out.print(styled(f"{space.name} is restored, with {space.count():,} cubes"), soft_wrap=True)
 
 
 @command()
-def reindex(
-    t: Terminal,
-) -> None:
+def reindex(t: Terminal) -> None:
     """Compute the vectors that are missing under the current embedder. It can be stopped and started again."""
-    here = t.space()
-    with t.progress(f"reindexing {here.name}", _without_vector(here.stats())) as step:
-        done = here.reindex(step)
+    space = t.space()
+    with t.progress(f"reindexing {space.name}", _without_vector(space.stats())) as step:
+        done = space.reindex(step)
     if t.json:
-        t.say({"space": here.name, "computed": done})
+        t.say({"space": space.name, "computed": done})
     else:
         t.out.print(
-            styled(f"{done:,} vectors computed in {here.name}" if done else "nothing to do: no vector is missing")
+            styled(f"{done:,} vectors computed in {space.name}" if done else "nothing to do: no vector is missing")
         )
 
 
@@ -150,9 +148,9 @@ def _every(t: Terminal, repair: bool) -> list[Checkup]:
 def _check(t: Terminal, name: str | None, repair: bool) -> Checkup:
     """Return the problems of a space, also if its file is too damaged to be opened."""
     try:
-        here = t.space() if name is None else t.memory.space(name)
-        with t.progress(f"checking {here.name}", here.stats()["versions"]) as step:
-            return here.doctor(repair=repair, progress=step)
+        space = t.space() if name is None else t.memory.space(name)
+        with t.progress(f"checking {space.name}", space.stats()["versions"]) as step:
+            return space.doctor(repair=repair, progress=step)
     except StoreError as error:
         return Checkup(name or t.settings.space or "default", problems=[str(error)])
 

@@ -79,10 +79,10 @@ def update(
         "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    here = t.space()
+    space = t.space()
     if metadata:
-        changes["metadata"] = {**here.get(id).metadata, **metadata}
-    _report(t, here.update(id, **changes), "updated")
+        changes["metadata"] = {**space.get(id).metadata, **metadata}
+    _report(t, space.update(id, **changes), "updated")
 
 
 @command()
@@ -92,11 +92,11 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Erase a cube: all its versions and everything derived from it."""
-    here = t.space()
-    cube = here.get(id)
+    space = t.space()
+    cube = space.get(id)
     if not yes:
         _confirm(t, cube)
-    removed = here.delete(id)
+    removed = space.delete(id)
     if t.json:
         t.say({"removed": removed})
     else:

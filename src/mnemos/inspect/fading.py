@@ -15,9 +15,8 @@ import numpy as np
 from mnemos.cube import MemCube, from_micros, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.values import Ints
-from mnemos.text.forget.base import Floats, Histories
+from mnemos.text.base import DAY, Floats, Histories
 from mnemos.text.forget.policy import Policy, candidates_due
-from mnemos.text.forget.strengthen import DAY
 from mnemos.text.memory import TextMemory
 
 POINTS = 120  # of a curve
@@ -28,17 +27,7 @@ def strengths(memory: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
     if not cubes:
         return []
     now = to_micros(memory.clock()) / DAY
-    return [float(x) for x in _finite(memory.law.retention(_histories(cubes), now))]
-
-
-def _histories(cubes: Sequence[MemCube]) -> Histories:
-    created = np.array([to_micros(c.learned) for c in cubes]) / DAY
-    recalled = np.array([to_micros(c.recalled_at or c.learned) for c in cubes]) / DAY
-    return Histories(
-        created=created, recalled=recalled, recalls=np.array([c.recalls for c in cubes]),
-        strength=np.array([c.strength for c in cubes]), size=np.array([len(c.text) for c in cubes]),
-        tier=np.array([c.layer for c in cubes]),
-    )  # fmt: skip
+    return [float(x) for x in _finite(memory.law.retention(Histories.of(cubes), now))]
 
 
 def _finite(values: Floats) -> Floats:
@@ -67,7 +56,7 @@ def curve(memory: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
     cube, policy, start = memory.get(cube_id), memory.policy, to_micros(memory.clock())
-    law, histories = policy.make_law(), _histories([cube])
+    law, histories = policy.make_law(), Histories.of([cube])
     moments = np.linspace(start, start + days * DAY, POINTS).astype(np.int64).tolist()
     values = [float(_finite(law.retention(histories, at / DAY))[0]) for at in moments]
     points = [(from_micros(at), value) for at, value in zip(moments, values, strict=True)]

@@ -1,4 +1,4 @@
-"""Inspector: a space seen as a whole, for people and for the web page. Nothing here changes anything."""
+"""Inspector: views of a whole space, for people and for the web page. It changes nothing."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Inspector:
     def due_soon(self, *, limit: int = 50) -> DueSoon:
         """Return the cubes that `Space.apply_policy` would archive or erase now, and the weakest of the others.
 
-        At most `limit` of each. Pinned, long-term and derived cubes are exempt. One scan of numbers, O(N), about 1.2 us a
+        At most `limit` of each. Pinned, long-term and derived cubes are exempt. One scan of numbers, O(N), about 1.2 us per
         cube.
         """
         return fading.due_soon(self._memory, limit=check_count(limit, "limit"))
 
     def sizes(self) -> Sizes:
-        """Return the number and bytes of cubes by form and kind, and the bytes of words, vectors, versions and links. O(N)."""
+        """Return the number and bytes of cubes by form and kind, and the bytes of each part of the file. O(N)."""
         return self._memory.store.inspect.sizes()
 
     def runs(self, *, limit: int = 20) -> list[Run]:

@@ -20,8 +20,8 @@ from mnemos.text.recall.filters import Filters
 
 try:
     import httpx
-except ImportError as gone:
-    raise MnemosError("the client needs the package httpx: pip install 'mnemos[serve]'.") from gone
+except ImportError as error:
+    raise MnemosError("the client needs the package httpx: pip install 'mnemos[serve]'.") from error
 
 T = TypeVar("T")
 SECONDS = 60.0

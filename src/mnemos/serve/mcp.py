@@ -20,7 +20,6 @@ from mnemos.facts import KnownFact
 from mnemos.space import Space
 from mnemos.system import Mnemos
 from mnemos.text.encode.messages import moment
-from mnemos.text.recall.filters import make_filter
 
 try:
     from mcp.server.mcpserver import MCPServer, ResourceSecurity
@@ -203,7 +202,7 @@ class Tools:
             times = _given(since=since, until=until)
             if subject:
                 first, last = moment(since or None, "since"), moment(until or None, "until")
-                known = [f for f in _facts(opened, subject, ended=True) if not last or f.valid_from < last]
+                known = [f for f in _facts(opened, subject, include_ended=True) if not last or f.valid_from < last]
                 facts = [f for f in known if not first or not f.valid_to or f.valid_to > first]
                 return {"note": DATA, "facts": [asdict(f) for f in facts[-limit:]]}
             if question:
@@ -231,8 +230,7 @@ class Tools:
         """Return counts and sizes of a space and the records written last."""
         with self._use(name, resource=True) as opened:
             stats = {key: value for key, value in opened.stats().items() if key != "path"}
-            keys = [int(key) for key in opened.store.keys(make_filter())[-LATEST:]]
-            last = [_show(cube, PREVIEW_TEXT) for _, cube in sorted(opened.store.by_key(keys).items())]
+            last = [_show(cube, PREVIEW_TEXT) for cube in reversed(opened.inspect.newest(limit=LATEST).items)]
             return {"note": DATA, "stats": stats, "last": last}
 
     def cube(self, space: str, id: str) -> Result:
@@ -246,10 +244,10 @@ def _given(**values: Any) -> Result:
     return {name: value for name, value in values.items() if value}
 
 
-def _facts(space: Space, subject: str | None, *, ended: bool = False) -> Sequence[KnownFact]:
+def _facts(space: Space, subject: str | None, *, include_ended: bool = False) -> Sequence[KnownFact]:
     """Return facts of a subject as given, else in lower case, in which most are stored."""
-    return space.facts(subject, ended=ended) or (
-        space.facts(subject.casefold().strip(), ended=ended) if subject else ()
+    return space.facts(subject, include_ended=include_ended) or (
+        space.facts(subject.casefold().strip(), include_ended=include_ended) if subject else ()
     )
 
 

@@ -156,7 +156,7 @@ class Facts(Strict):
     attribute: str | None = None
     as_of: Moment = None
     true_at: Moment = None
-    ended: bool = False
+    include_ended: bool = False
 
 
 class Rollback(Strict):

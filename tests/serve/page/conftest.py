@@ -1,4 +1,4 @@
-"""A browser that looks at a real server: Debian's Chromium, driven by playwright."""
+"""A browser that visits a real server: Debian's Chromium, driven by playwright."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def site(browser, tmp_path_factory):
 
 
 class Visit:
-    """A tab with a key in it; what it logs and what it asks the server for is kept."""
+    """A tab with a key; it records what the page logs and requests."""
 
     def __init__(self, site, context):
         self.site = site
@@ -59,7 +59,7 @@ class Visit:
         dialog.accept()
 
     def open(self, place="", token=None, filled=None):
-        """Go to a view with a key, without the sign-in; `filled` is what the view calls itself when it is there."""
+        """Open a view with a key, without the sign-in; wait until it marks itself as `filled`."""
         key = json.dumps(token or self.site.key())
         once = f"if (!sessionStorage.seen) sessionStorage['mnemos.key'] = {key}; sessionStorage.seen = '1';"
         self.page.add_init_script(once)
@@ -76,7 +76,7 @@ class Visit:
         self.page.wait_for_selector(f"body[data-filled={filled}]")
 
     def count(self, selector, number):
-        """Wait until so many elements match."""
+        """Wait until `number` elements match."""
         from playwright.sync_api import expect
 
         expect(self.page.locator(selector)).to_have_count(number, timeout=10_000)
@@ -90,7 +90,7 @@ class Visit:
         return [link.get_attribute("href").split("/")[-1] for link in links.all()]
 
     def check(self):
-        """Nothing went wrong that nobody saw."""
+        """Assert that the page raised no error that no test saw."""
         assert self.dialogs == []
         assert self.page.evaluate("window.violations") == []
         assert [e for e in self.errors if "Failed to load resource" not in e] == []

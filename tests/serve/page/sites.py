@@ -1,4 +1,4 @@
-"""The server that a browser visits, and what is in it."""
+"""The server that a browser visits, and its memories."""
 
 import json
 import urllib.request
@@ -19,7 +19,7 @@ class Site(ListeningApp):
         self.own = self.key()
 
     def ask(self, method, path, body=None):
-        """Return what the API answers to a key that may do everything."""
+        """Return the response of the API to a key with all rights."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.own}", "Content-Type": "application/json"}
         with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers, method=method)) as answer:

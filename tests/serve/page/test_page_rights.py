@@ -1,4 +1,4 @@
-"""What a key may not do is not offered; an admin makes and ends keys and removes spaces."""
+"""The page offers only what a key may do; admins create and revoke keys and remove spaces."""
 
 import re
 

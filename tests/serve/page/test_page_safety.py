@@ -1,4 +1,4 @@
-"""What is stored is shown as text and never runs; the key goes nowhere but into a header."""
+"""Stored texts are shown as text and never executed; the key is sent only in a header."""
 
 import hashlib
 import json

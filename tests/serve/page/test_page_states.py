@@ -1,4 +1,4 @@
-"""Keys that expire, servers that are slow, gone or empty: each says what is, and how to go on."""
+"""Expired keys, servers that are slow, unreachable or empty: the page says what happened and what to do."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each view shows what the API says."""
+"""Each view shows what the API returns."""
 
 import json
 import re
@@ -319,7 +319,7 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     would = [c["id"] for c in site.ask("POST", "/v1/spaces/gone/forget", {"query": "Fado sardines"})["cubes"]]
     assert visit.ids() == would
     assert len(would) >= 1
-    late = space.add("Fado eats sardines again.", speaker="Bo")  # came in after the preview: it stays
+    late = space.add("Fado eats sardines again.", speaker="Bo")  # added after the preview: it is kept
     before = space.count()
     page.get_by_role("button", name=re.compile("^Forget .*…$")).click()
     with page.expect_response("**/forget") as answer:

@@ -1,4 +1,4 @@
-"""An upstream, a memory, and one who talks through the proxy."""
+"""An upstream, a memory, and a client of the proxy."""
 
 import pytest
 

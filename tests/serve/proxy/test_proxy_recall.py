@@ -1,4 +1,4 @@
-"""Through the proxy, what is known reaches the upstream."""
+"""The proxy adds memories to what the upstream receives."""
 
 import pytest
 

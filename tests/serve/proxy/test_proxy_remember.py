@@ -1,4 +1,4 @@
-"""What was said through the proxy is remembered, once."""
+"""Chats through the proxy are stored exactly once."""
 
 import json
 

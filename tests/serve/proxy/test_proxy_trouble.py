@@ -1,4 +1,4 @@
-"""Trouble with the memory does not break a chat through the proxy."""
+"""Errors of the memory do not break a chat through the proxy."""
 
 import json
 import logging

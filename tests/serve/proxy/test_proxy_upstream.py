@@ -1,4 +1,4 @@
-"""The upstream's answers and errors are its own, through the proxy too."""
+"""The proxy passes on responses and errors of the upstream unchanged."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""A client that talks through the proxy: the real `openai` client, a real server, and an upstream that tells what it got."""
+"""A client of the proxy: the real `openai` client, a real server, and an upstream that records requests."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ TOOL = {"id": "c1", "type": "function", "function": {"name": "weather", "argumen
 
 
 class Upstream:
-    """An API that keeps what it is sent. `answer` is the text, or a callable that returns a response."""
+    """An API that records requests. `answer` is the text, or a callable that returns a response."""
 
     def __init__(self):
         self.got = []
@@ -39,7 +39,7 @@ class Upstream:
 
     @property
     def memory(self):
-        """What stands in the system messages of the last request."""
+        """The system messages of the last request."""
         items = self.last.get("messages") or self.last.get("input")
         return [i["content"] for i in items if i["role"] == "system"] if isinstance(items, list) else []
 
@@ -122,20 +122,20 @@ def serving(app, lifespan="auto"):
 
 
 class Talk:
-    """A proxy, and the client of one who talks through it."""
+    """A proxy with a client."""
 
     def __init__(self, memory, url, key="their-key"):
         self.memory, self.url = memory, url
         self.client = openai.OpenAI(base_url=url, api_key=key, max_retries=0)
 
     def ask(self, messages=QUESTION, **more):
-        """Return the answer's headers and body."""
+        """Send a chat; return the header X-Mnemos-Memory and the body of the response."""
         messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         raw = self.client.chat.completions.with_raw_response.create(model="m", messages=messages, **more)
         return raw.headers.get("x-mnemos-memory"), raw.parse()
 
     def stored(self, space="default", at_least=0):
-        """Return what is stored as (role, text, session), once it is that much."""
+        """Wait for `at_least` stored cubes; return them as (role, text, session)."""
         until = time.monotonic() + 10
         while True:
             here = self.memory.space(space)
@@ -145,7 +145,7 @@ class Talk:
             time.sleep(0.02)
 
     def settled(self, space="default"):
-        """Return what is stored when nothing more comes."""
+        """Return the stored cubes once no more are being written."""
         time.sleep(0.3)
         return self.stored(space)
 

@@ -61,7 +61,7 @@ def test_history_told_in_any_order_comes_out_the_same(space, clock):
     for day, city in ((200, "Braga"), (0, "Porto"), (100, "Faro")):
         space.add(f"I moved to {city}.", speaker="Ana", at=T0 + timedelta(days=day))
     assert living(space, "live in") == ["Braga"]
-    spans = {f.value: (f.valid_from, f.valid_to) for f in space.facts("ana", "live in", ended=True)}
+    spans = {f.value: (f.valid_from, f.valid_to) for f in space.facts("ana", "live in", include_ended=True)}
     assert spans["Braga"] == (T0 + timedelta(days=200), None)
     assert spans["Porto"][0] == T0
     assert spans["Faro"] == (T0 + timedelta(days=100), T0 + timedelta(days=200))
@@ -207,4 +207,4 @@ def test_two_writers_at_once_leave_one_living_value(tmp_path):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda i: spaces[i % 2].add(f"I live in {cities[i]}.", speaker="Ana"), range(20)))
         assert len(spaces[0].facts("ana", "live in")) == 1
-        assert len(spaces[0].facts("ana", "live in", ended=True)) == 20
+        assert len(spaces[0].facts("ana", "live in", include_ended=True)) == 20

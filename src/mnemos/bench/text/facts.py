@@ -348,7 +348,7 @@ def _count_endings(
     space: Space, said: dict[str, State | None], current: dict[tuple[str, str], State], score: Score
 ) -> None:
     """Count facts ended although they hold, and facts not ended although they do not."""
-    ended = {f.cube for f in space.facts(ended=True) if f.valid_to is not None}
+    ended = {f.cube for f in space.facts(include_ended=True) if f.valid_to is not None}
     going = {f.cube for f in space.facts()}
     for cube_id, state in said.items():
         score.statements += 1

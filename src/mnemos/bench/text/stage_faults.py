@@ -146,7 +146,7 @@ def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, 
 def extraction(space: Space, told: Sequence[tuple[str, Event]], false: set[str]) -> dict[str, float]:
     """Score the extracted facts of each message. Facts of distractors do not count."""
     facts: dict[str, list[tuple[str, str, str]]] = {}
-    for f in space.facts(ended=True):
+    for f in space.facts(include_ended=True):
         if not f.negated:
             facts.setdefault(f.cube, []).append((f.subject, f.attribute, f.value.casefold()))
     gold = right = found = resisted = planted = 0
@@ -172,7 +172,7 @@ def extraction(space: Space, told: Sequence[tuple[str, Event]], false: set[str])
 def update(space: Space, told: Sequence[tuple[str, Event]]) -> dict[str, float]:
     """Score the old value at each change whose values were both extracted."""
     ends: dict[tuple[str, tuple[str, str, str]], datetime | None] = {}
-    for f in space.facts(ended=True):
+    for f in space.facts(include_ended=True):
         if not f.negated:
             ends[f.cube, (f.subject, f.attribute, f.value.casefold())] = f.valid_to
     last: dict[tuple[str, str], tuple[str, State]] = {}

@@ -1,4 +1,4 @@
-"""The filters of `search`, `cubes`, `forget` and the other verbs: declared once, checked, and made a `Filter` of the store."""
+"""The filters of `search`, `cubes`, `forget` and other verbs: declared once, checked, converted to the store's `Filter`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Filters(TypedDict, total=False):
 
 
 def make_filter(**filters: Unpack[Filters]) -> Filter:
-    """Return the store's filter of these. Raises InvalidInput for an unknown name, with the nearest, and a wrong value."""
+    """Convert filters for the store. Raises InvalidInput for a wrong value or an unknown name, with the nearest one."""
     given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     checks = _checks()
     for name, value in given.items():
@@ -55,9 +55,9 @@ def make_filter(**filters: Unpack[Filters]) -> Filter:
 
 
 def chosen(filters: Filters) -> Filter | None:
-    """Return the filter by which `forget` chooses, in any state unless it says which; None when no filter chooses anything.
+    """Return the filter by which `forget` chooses cubes, in any state unless `state` is given; None if nothing is chosen.
 
-    A flag, a moment of belief or an empty `where` narrows nothing down, and alone it would mean everything.
+    A flag, `as_of` or an empty `where` narrows nothing down: alone it would choose everything.
     """
     wanted = make_filter(**filters)
     narrowing = filters.keys() - {"as_of", "include_superseded", "include_derived"}
