@@ -1,1 +1,1 @@
-"""Defences of a memory: provable erasure, redaction, quarantine, and consensus among sources."""
+"""What must hold: that what was forgotten is gone."""
