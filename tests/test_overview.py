@@ -12,10 +12,9 @@ from mnemos import Mnemos
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.inspect import fading
-from mnemos.text.forget.base import Histories
-from mnemos.text.forget.laws import LAWS, load_law
+from mnemos.text.base import DAY, Histories
+from mnemos.text.forget.laws import law_names, load_law
 from mnemos.text.forget.policy import Policy
-from mnemos.text.forget.strengthen import DAY
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NAMES = count()
@@ -161,7 +160,7 @@ def lives_of(cube):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", law_names())
 def test_a_curve_is_what_the_law_says(space, clock, law):
     space.add("apples and pears", id="a")
     clock.now += timedelta(days=4)
@@ -238,7 +237,7 @@ def test_a_law_that_cannot_work_with_its_constants_is_refused(policy):
         fading.check_law(policy)
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", law_names())
 def test_every_law_works_with_its_own_constants(law):
     fading.check_law(Policy(law=law))
 

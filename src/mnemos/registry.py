@@ -192,6 +192,11 @@ def get(name: str, *, form: str | None = None, kind: type | str | None = None) -
     return fit[0]
 
 
+def name_of(target: Any) -> str | None:
+    """Return the name under which a class or function is registered; None where it is not."""
+    return next((entry.name for entry in _ENTRIES.values() if entry.target is target), None)
+
+
 def near(name: str, form: str | None = None) -> str:
     """Return a sentence that suggests the names nearest to one that does not exist."""
     known = {n.lower(): n for *_, n in names(form)}

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mnemos.arguments import check_count, check_flag, check_list, check_optional, check_text, check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.text import revise
 from mnemos.text.add import add
-from mnemos.text.encode.entries import Progress
+from mnemos.text.consolidate.report import Forgotten
 from mnemos.text.encode.messages import moment, to_draft
-from mnemos.text.forget.policy import Forgotten, apply_policy, archive
+from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
 from mnemos.text.read import cubes, pick, stats
 from mnemos.text.recall.facts import known_facts, known_links
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mnemos.migrate.base import Activated, Mode, Render
     from mnemos.migrate.prefill import PrefillCache
     from mnemos.store.audit import AuditEntry
-    from mnemos.text.consolidate.runs import Consolidation
+    from mnemos.text.consolidate.report import Consolidation
     from mnemos.text.upkeep import Checkup
 
 
@@ -42,13 +43,21 @@ class Space:
     """
 
     # settings, stored in the space: assign to change them
-    policy = TextMemory.policy  # a `Policy`: which cubes are archived and erased, and by which law
     trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
 
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
         self._activations: PrefillCache | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """Which cubes are archived and erased, and by which law; stored in the space. Assign a `Policy` to change it."""
+        return self.text.policy
+
+    @policy.setter
+    def policy(self, value: Policy) -> None:
+        self.text.policy = value
 
     # -- add
 
@@ -273,7 +282,7 @@ class Space:
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase the cubes that are due under the policy, or with `preview` only return their ids."""
-        return apply_policy(self.store, self.policy, self.clock(), preview=check_flag(preview, "preview"))
+        return self.text.apply_policy(preview=check_flag(preview, "preview"))
 
     def pin(self, cube_id: str) -> None:
         """Exempt a cube from the policy: it is neither archived nor erased by it. Raises NotFound."""

@@ -18,8 +18,10 @@ from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
 from mnemos.store.open import open_root
+from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
+from mnemos.text.system import DEFAULT, load_system
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -61,11 +63,20 @@ class Mnemos:
         self._spaces: dict[str, Space] = {}
         self.stores = open_root(self.root, self.actor, self.clock)
 
-    def space(self, name: str) -> Space:
-        """Return the space of this name, made on first use. Costs a file open the first time."""
+    def space(self, name: str, system: str | System | None = None) -> Space:
+        """Return the space of this name, created on first use. Costs a file open the first time.
+
+        `system` names the methods of its text memory ("mnemos", the default, "bm25", "memorybank", ...; `mnemos methods`
+        lists them), or is a `System`. It is used until the space is closed and is not stored. Raises NotFound for an
+        unknown system, with the nearest names.
+        """
+        wanted = None if system is None else load_system(system)
         if check_text(name, "name") not in self._spaces:
             store = self.stores.open(name)
-            self._spaces[name] = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner))
+            text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, wanted or DEFAULT)
+            self._spaces[name] = Space(text)
+        elif wanted is not None and wanted != self._spaces[name].text.system:
+            self._spaces[name].text.use(wanted)
         return self._spaces[name]
 
     def spaces(self) -> list[str]:

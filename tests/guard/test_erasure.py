@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.guard.erasure import Receipt, verify
-from mnemos.text.encode.entries import make_entries
 from mnemos.transfer import export_space, import_path
 
 
@@ -27,7 +26,7 @@ def derive(space, text, *parents):
     """Store a cube derived from others, as consolidation will."""
     base = space.get(parents[0])
     cube = replace(base, id=f"derived-{text}", text=text, parents=tuple(parents), kind="summary", version=1)
-    space.store.insert(make_entries([cube], space.text.embedder), space.text.model_key())
+    space.store.insert(space.text.encode([cube]), space.text.model_key())
     return cube
 
 

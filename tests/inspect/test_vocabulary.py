@@ -2,13 +2,13 @@
 
 from mnemos import Policy
 from mnemos.inspect.vocabulary import SIGNALS, vocabulary
-from mnemos.text.forget.laws import LAWS
+from mnemos.text.forget.laws import law_names
 from mnemos.text.recall import signals
 
 
 def test_every_law_can_be_set_in_a_policy():
     laws = vocabulary().laws
-    assert set(laws) == set(LAWS)
+    assert set(laws) == set(law_names())
     assert all(Policy(law=law).law == law for law in laws)
 
 

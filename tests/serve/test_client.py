@@ -14,7 +14,7 @@ from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound
 from mnemos.guard.erasure import Receipt
 from mnemos.serve.client import AsyncClient, AsyncRemoteSpace, Client, RemoteSpace
 from mnemos.space import Space
-from mnemos.text.consolidate.runs import Consolidation
+from mnemos.text.consolidate.report import Consolidation
 
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MESSAGES = [
@@ -123,6 +123,14 @@ def test_the_same_mistakes_raise_the_same_errors(client, embedded):
         yield lambda: space.forget()
         yield lambda: space.forget(query="zebra")
         yield lambda: space.forget(["m1"], session="s")
+        yield lambda: space.forget("m1")
+        yield lambda: space.search("a", speaker=3)
+        yield lambda: space.search("a", "5")
+        yield lambda: space.search("a", speeker="Ana")
+        yield lambda: space.cubes(where=["topic"])
+        yield lambda: space.cubes(speeker="Ana")
+        yield lambda: space.context("a", tokens="5")
+        yield lambda: space.archive("m1")
         yield lambda: space.search_sessions("")
         yield lambda: space.pin("nope")
         yield lambda: space.restore([{"cube": 5}])

@@ -1,4 +1,4 @@
-"""Text to vector: the bundled model, and any other behind one protocol."""
+"""Embedders: the bundled model, and any other behind one protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def load(spec: str | Embedder | None) -> Embedder | None:
             for n in ("name", "revision", "dimension", "embed")
             if not hasattr(type(spec), n) and n not in getattr(spec, "__dict__", {})
         ]:
-            raise InvalidInput(f"{type(spec).__name__} is no embedder, it has no {', '.join(missing)}. Give {SPECS}.")
+            raise InvalidInput(
+                f"{type(spec).__name__} is not an embedder: it has no {', '.join(missing)}. Use {SPECS}."
+            )
         return spec
     kind, _, rest = spec.partition(":")
     if spec == "none":

@@ -20,7 +20,7 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """The model."""
+        """The name of the model."""
 
     @property
     def revision(self) -> str:
@@ -28,7 +28,7 @@ class Embedder(Protocol):
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector. Raises EmbedderError if that cannot be known now."""
+        """The numbers of a vector. Raises EmbedderError where that cannot be known now."""
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Return (n, D) rows of unit length, in the order of the texts.
@@ -51,6 +51,6 @@ def knows(embedder: Embedder | None, text: str) -> bool:
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
-    """Return the rows scaled to length 1; a row of zeros stays as it is."""
+    """Return the rows scaled to length 1; a row of zeros is returned as it is."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)

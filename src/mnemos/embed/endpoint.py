@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible `/embeddings` endpoint as an embedder: a cloud's, or a server on this machine."""
+"""An embedder behind an OpenAI-compatible `/embeddings` endpoint, in a cloud or on this machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SECONDS = 30.0
 class EndpointEmbedder:
     """Posts texts to BASE_URL/embeddings. The texts leave this machine: choose an endpoint that you trust.
 
-    The key, if it needs one, is read from MNEMOS_EMBED_KEY or OPENAI_API_KEY. Answers 429 and 5xx, and connections
-    that fail, are tried again three times. Raises EmbedderError when the endpoint cannot be used.
+    The key, if it needs one, is read from MNEMOS_EMBED_KEY or OPENAI_API_KEY. Status 429 and 5xx and failed connections
+    are retried three times. Raises EmbedderError when the endpoint cannot be used.
     """
 
     revision = "endpoint"
@@ -38,7 +38,7 @@ class EndpointEmbedder:
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector: asked of the endpoint once."""
+        """The numbers of a vector; the endpoint is asked once."""
         if self._dimension is None:
             self._post(["dimension"])
         return self._dimension or 0
@@ -68,12 +68,14 @@ class EndpointEmbedder:
             data = sorted(response.json()["data"], key=lambda item: int(item["index"]))
             vectors = np.array([item["embedding"] for item in data], dtype=np.float32)
         except (KeyError, TypeError, ValueError) as error:
-            raise EmbedderError(f"{self.url} did not answer as an /embeddings endpoint does ({error!r}).") from error
+            raise EmbedderError(f"{self.url} did not answer like an /embeddings endpoint ({error!r}).") from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            raise EmbedderError(f"{self.url} answered {vectors.shape} for {len(texts)} texts.")
+            raise EmbedderError(
+                f"{self.url} answered with an array of shape {vectors.shape} for {len(texts)} texts. Is it an embedding model?"
+            )
         if self._dimension not in (None, vectors.shape[1]):
             raise EmbedderError(
-                f"{self.url} answered vectors of {vectors.shape[1]} numbers, before that of {self._dimension}. "
+                f"{self.url} answered with vectors of {vectors.shape[1]} numbers, earlier with {self._dimension}. "
                 "Did the model behind the endpoint change?"
             )
         self._dimension = vectors.shape[1]

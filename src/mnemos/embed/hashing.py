@@ -1,4 +1,4 @@
-"""An embedder without a model: hashed words and character n-grams, for tests and very small machines."""
+"""Feature hashing as an embedder: no model, for tests and very small machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnemos.errors import InvalidInput
 class HashingEmbedder:
     """Feature hashing (Weinberger et al. 2009, arXiv 0902.2206) of words and of their character trigrams.
 
-    It knows no synonyms, but it finds misspelled words. Deterministic on every machine; linear in the text.
+    It knows no synonyms but finds misspelled words. The same on every machine; linear in the text.
     """
 
     name = "hashing"
@@ -22,7 +22,7 @@ class HashingEmbedder:
 
     def __init__(self, dimension: int = 512) -> None:
         if dimension < 8:
-            raise InvalidInput(f"the dimension of hashing is {dimension}, expected 8 or more.")
+            raise InvalidInput(f"the dimension of the hashing embedder is {dimension}: use 8 or more.")
         self.dimension = dimension
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:

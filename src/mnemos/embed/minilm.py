@@ -19,22 +19,22 @@ from mnemos.embed.base import Progress, Vectors, unit_rows
 from mnemos.errors import EmbedderError
 
 FOLDER = Path(__file__).parent / "minilm_model"
-WINDOW = 254  # word pieces in one pass; the model was trained on 256, two of which mark the ends
+WINDOW = 254  # word pieces in one window; the model was trained on 256, two of which mark the ends
 OVERLAP = 32  # word pieces that neighbouring windows share
 MAX_WINDOWS = 128  # of one text; a longer one is sampled evenly
-CHARACTERS = 4_000  # of a text are tokenised at a time, to bound what the tokeniser holds
-BATCH = 256  # word pieces in one pass, padding included: what fits into a core's cache
-BULK = 8  # from how many windows on the batches are spread over the cores
-CACHED = 512  # vectors of single texts that are kept: the same question is often asked again
+CHARACTERS = 4_000  # of a text that are tokenised at once, which bounds the memory of the tokeniser
+BATCH = 256  # word pieces in one forward pass, padding included: they fit into the cache of a core
+BULK = 8  # windows from which batches are spread over the cores
+CACHED = 512  # vectors of single texts in the cache: the same question is often asked again
 
 
 class MiniLM:
     """Sentence embeddings of 384 numbers, about 3 ms for a chat turn; the model is loaded on the first use.
 
     Reimers and Gurevych, Sentence-BERT (arXiv 1908.10084); Wang et al., MiniLM (arXiv 2002.10957). A text of more than
-    256 word pieces is read in overlapping windows whose vectors are averaged, so that no part is cut off; one of
-    more than 128 windows (some 100 kB) in 128 windows spread evenly. The vector of a text does not depend on its batch.
-    Safe among threads.
+    256 word pieces is read in overlapping windows whose vectors are averaged, so that nothing is cut off; of one with
+    more than 128 windows (about 100 kB) 128 are read, spread evenly. The vector of a text does not depend on its batch.
+    Safe for threads.
     """
 
     dimension = 384
@@ -50,21 +50,21 @@ class MiniLM:
         try:
             record: dict[str, Any] = json.loads((self.folder / "MODEL.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise EmbedderError(f"the bundled model is not readable ({error}). Install mnemos again.") from error
+            raise EmbedderError(f"the bundled model cannot be read ({error}). Reinstall mnemos.") from error
         return record
 
     @property
     def name(self) -> str:
-        """The model."""
+        """The name of the model."""
         return str(self._record["name"])
 
     @property
     def revision(self) -> str:
-        """The version of the weights: how they are quantised, and the beginning of their checksum."""
+        """The version of the weights: their quantisation and the start of their checksum."""
         return str(self._record["revision"])
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
-        """Return (n, 384) unit vectors. Cost: linear in the word pieces, some 10,000 a second on two cores."""
+        """Return (n, 384) unit vectors. Cost: linear in the word pieces, about 10,000 a second on two cores."""
         if len(texts) == 1:
             vectors = self._cached(texts[0])[None]
             if progress:
@@ -73,11 +73,11 @@ class MiniLM:
         return self._embed(texts, progress)
 
     def knows(self, text: str) -> bool:
-        """Tell whether the vector of a text is at hand. Waits for nothing."""
+        """Tell whether the vector of a text is in the cache. Never waits."""
         return text in self._cache
 
     def clear_cache(self) -> None:
-        """Forget the vectors of single texts, so that a benchmark times what a new question costs."""
+        """Empty the cache of single texts, so that a benchmark times new questions."""
         with self._lock:
             self._cache.clear()
 
@@ -112,7 +112,7 @@ class MiniLM:
         return unit_rows(sums)
 
     def _run(self, windows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Vectors]]:
-        """Yield batches of the windows' numbers with their vectors; what is left is dropped when the caller stops."""
+        """Yield batches of window numbers with their vectors; the rest is cancelled when the caller stops."""
         with self._lock:
             session = self._session
 
@@ -130,14 +130,14 @@ class MiniLM:
             pool.shutdown(cancel_futures=True)
 
     def _windows(self, text: str) -> list[list[int]]:
-        """Return the word pieces of a text, with the marks of begin and end, a list a window."""
-        begin, end = self._marks
+        """Return the word pieces of each window of a text, between the marks of start and end."""
+        first, last = self._marks
         pieces: list[int] = []
         for part in _parts(text.encode("utf-8", "replace").decode("utf-8")):
             pieces += self._tokenizer.encode(part, add_special_tokens=False).ids
         count = 1 if len(pieces) <= WINDOW else -(-(len(pieces) - OVERLAP) // (WINDOW - OVERLAP))
         starts = np.linspace(0, max(len(pieces) - WINDOW, 0), min(count, MAX_WINDOWS)).round().astype(int)
-        return [[begin, *pieces[s : s + WINDOW], end] for s in starts]
+        return [[first, *pieces[s : s + WINDOW], last] for s in starts]
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -147,7 +147,7 @@ class MiniLM:
         try:
             return Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises no narrower type
-            raise EmbedderError(f"{path} cannot be loaded ({error}). Install mnemos again.") from error
+            raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall mnemos.") from error
 
     @cached_property
     def _marks(self) -> tuple[int, int]:
@@ -165,7 +165,7 @@ class MiniLM:
         try:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises types of its own, which are not public
-            raise EmbedderError(f"{path} cannot be loaded ({error}). Install mnemos again.") from error
+            raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall mnemos.") from error
 
 
 def _forward(session: Any, windows: Sequence[Sequence[int]]) -> Vectors:
@@ -179,7 +179,7 @@ def _forward(session: Any, windows: Sequence[Sequence[int]]) -> Vectors:
 
 
 def _batches(windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Yield the windows' numbers in batches of similar length: little padding."""
+    """Yield the window numbers in batches of similar length, so that little is padded."""
     batch: list[int] = []
     for i in sorted(range(len(windows)), key=lambda i: len(windows[i])):
         if batch and (len(batch) + 1) * len(windows[i]) > BATCH:
@@ -191,7 +191,7 @@ def _batches(windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield a text in parts of about 4,000 characters, cut at spaces where there are some."""
+    """Yield a text in parts of about 4,000 characters, cut at spaces where possible."""
     start = 0
     while len(text) - start > CHARACTERS:
         cut = text.rfind(" ", start + CHARACTERS // 2, start + CHARACTERS) + 1 or start + CHARACTERS

@@ -16,9 +16,9 @@ BATCH = 64
 
 
 class SentenceTransformerEmbedder:
-    """A model of the sentence-transformers library, by its name on the hub or its folder; loaded on the first use.
+    """A model of the sentence-transformers library, by its name on the hub or its folder; loaded on first use.
 
-    The library cuts a text at the model's own limit. Raises EmbedderError when it is not installed or cannot load.
+    The library truncates a text at the model's limit. Raises EmbedderError when it is not installed or cannot load.
     """
 
     def __init__(self, model: str, revision: str = "main") -> None:
@@ -41,7 +41,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector."""
+        """The numbers of a vector."""
         return int(self._model.get_sentence_embedding_dimension())
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:

@@ -1,4 +1,4 @@
-"""The word index: postings in memory, scored by BM25."""
+"""Inverted index: postings in memory, scored by BM25."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """Where one term stands: `positions` (df,) of documents, each once, and its `counts` in them."""
+    """The documents that contain a term: their `positions` (df,), each once, and its `counts` in them."""
 
     positions: NDArray[np.int32]
     counts: Floats
 
     def only(self, wanted: NDArray[np.bool_]) -> Posting:
-        """Return the part whose documents are `wanted`, (N,)."""
+        """Return the posting restricted to documents where `wanted` (N,) is True."""
         kept = wanted[self.positions]
         return Posting(self.positions[kept], self.counts[kept])
 
 
 class LexicalIndex:
-    """An inverted index that grows by appending; documents are numbered from 0 as they are added.
+    """An inverted index that only grows; documents are numbered from 0 as they are added.
 
-    About 8 bytes a distinct term of a document. Adding costs O(terms of the document).
+    About 8 bytes for each distinct term of a document. Adding costs O(terms of the document).
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class LexicalIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the postings (not by the dictionary of terms)."""
+        """Bytes of the postings, without the dictionary of terms."""
         return sum(8 * len(p) + 200 for p in self._positions.values())
 
     def add(self, documents: Iterable[Sequence[str]]) -> None:
@@ -58,17 +58,17 @@ class LexicalIndex:
                 self._counts[term].append(count)
 
     def lengths(self) -> Floats:
-        """Return the number of terms of every document, (N,)."""
+        """Return the number of terms of each document, (N,)."""
         return np.array(self._lengths, dtype=np.float32)
 
     def postings(self, most: int) -> Iterator[NDArray[np.int32]]:
-        """Yield where each term stands that is in 2 to `most` documents. O(terms)."""
+        """Yield the positions of each term that occurs in 2 to `most` documents. O(terms)."""
         for positions in self._positions.values():
             if 2 <= len(positions) <= most:
                 yield np.array(positions, dtype=np.int32)
 
     def posting(self, term: str) -> Posting | None:
-        """Return where a term stands, or None. O(df)."""
+        """Return the posting of a term; None where no document has it. O(df)."""
         positions = self._positions.get(term)
         if positions is None:
             return None
@@ -76,7 +76,7 @@ class LexicalIndex:
 
 
 def idf(documents: int, df: int) -> float:
-    """Return the inverse document frequency of BM25, always positive: log(1 + (N - df + 0.5) / (df + 0.5))."""
+    """Return the inverse document frequency of BM25, log(1 + (N - df + 0.5) / (df + 0.5)): always positive."""
     return math.log1p((documents - df + 0.5) / (df + 0.5))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mnemos.facts import STORED_LINKS
-from mnemos.registry import all_entries
 from mnemos.store.values import IMPLIED
+from mnemos.text.forget.laws import law_names
 
 SIGNALS: Mapping[str, str] = {  # signal in `hit.why` -> what it measures, in words
     "bm25": "words",
@@ -53,5 +53,4 @@ class Vocabulary:
 
 def vocabulary() -> Vocabulary:
     """Return the names. It imports the methods of text memory."""
-    laws = tuple(entry.name for entry in all_entries("text") if entry.operation == "forget")
-    return Vocabulary(laws, STORED_LINKS + IMPLIED, SIGNALS)
+    return Vocabulary(law_names(), STORED_LINKS + IMPLIED, SIGNALS)

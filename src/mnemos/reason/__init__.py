@@ -1,4 +1,4 @@
-"""Judgement: dates, facts, conflicts and summaries, by rules or by a model."""
+"""Judgements about texts: dates, facts, conflicts and summaries, by rules or by a model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The contract of a reasoner: the judgements that memory needs, by rules or by a model.
 
-A judgement never writes: callers store what it says. A reasoner that depends on something that can fail raises
-`ReasonerError` and nothing else; its callers then take the rules' judgement.
+A reasoner never writes: callers store its judgements. One that can fail raises `ReasonerError` and nothing else;
+callers then take the judgement of the rules.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Verdict = Literal["same", "refines", "contradicts", "compatible"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How a new fact stands to an old one of the same subject and attribute, and why in a few words.
+    """The relation of a new fact to an old one of the same subject and attribute, with a short reason.
 
-    The reason names no content: it outlives the cubes in logs.
+    The reason quotes no content: it outlives the cubes in logs.
     """
 
     verdict: Verdict
@@ -40,19 +40,19 @@ class Reasoner(Protocol):
 
     @property
     def name(self) -> str:
-        """What decisions are recorded as made by: "rules", or the model's name."""
+        """The name under which decisions are recorded: "rules", or that of the model."""
 
     def facts(self, text: str, speaker: str | None, at: datetime) -> list[Fact]:
-        """Return what a text states, in its order. First person means `speaker` ("user" when it is None)."""
+        """Return the facts that a text states, in its order. First person means `speaker` ("user" when it is None)."""
 
     def compare(self, new: Fact, old: Fact) -> Judgement:
         """Judge a new fact against an old one of the same subject and attribute."""
 
     def summarise(self, texts: Sequence[str], sentences: int) -> str:
-        """Return the gist of texts, given in the order of time, in at most so many sentences."""
+        """Return the gist of texts, given in the order of time, in at most `sentences` sentences."""
 
     def title(self, texts: Sequence[str]) -> str:
-        """Return what texts are about, in a few words."""
+        """Return the topic of texts in a few words."""
 
     def reflect(self, texts: Sequence[str]) -> list[str]:
-        """Return what follows from several texts taken together; empty when nothing does."""
+        """Return conclusions from several texts taken together; empty when there are none."""

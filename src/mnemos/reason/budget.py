@@ -1,4 +1,4 @@
-"""What may be spent in a day, and what was: checked before every request."""
+"""The daily budget of a model, checked before every request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RAISE_IT = "Raise the budget, or wait for the next day"
 
 
 class Fault(Exception):
-    """One request failed: why, whether to try `again`, and after how many seconds if the server said so."""
+    """A failed request: why, whether to try `again`, and after how many seconds if the server said so."""
 
     def __init__(self, problem: str, *, again: bool, wait: float | None = None) -> None:
         super().__init__(problem)
@@ -22,7 +22,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A request that was let through, and the tokens set aside for it."""
+    """A request within the budget, and the tokens reserved for it."""
 
     day: date
     tokens: int
@@ -31,8 +31,8 @@ class Booking:
 class Ledger:
     """Books requests by day and counts by task. Safe for threads; it lives as long as its process.
 
-    A request reserves what it may cost at most, so that requests that run side by side cannot pass the budget
-    together. Afterwards the reserve is replaced by what the server says it was. A day is a day of the clock.
+    A request reserves its maximum cost, so that concurrent requests cannot exceed the budget together. The reserve is
+    then replaced by the cost that the server reports. A day is a day of the clock.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Ledger:
         self._calls = self._tokens = 0
 
     def reserve(self, tokens: int) -> Booking:
-        """Book one request of at most so many tokens. Raises Fault, and books nothing, if it does not fit."""
+        """Book one request of at most `tokens` tokens. Raises Fault, and books nothing, if the budget does not allow it."""
         with self._lock:
             self._turn()
             if self._max_calls is not None and self._calls + 1 > self._max_calls:
@@ -61,7 +61,7 @@ class Ledger:
             return Booking(self._day, tokens)
 
     def settle(self, booking: Booking, tokens: int, *, sent: bool = True) -> None:
-        """Replace the reserve by what was used. With `sent` False the request never left and costs no call."""
+        """Replace the reserve by the tokens used. With `sent` False the request was never sent and costs no call."""
         with self._lock:
             if booking.day == self._day:
                 self._tokens += tokens - booking.tokens

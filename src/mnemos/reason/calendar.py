@@ -44,7 +44,7 @@ NUMBERS = {
     )
 }
 NUMBERS |= {"a": 1, "an": 1, "couple of": 2, "a couple of": 2, "a couple": 2, "fifteen": 15, "twenty": 20, "thirty": 30}
-# Words of other languages: days from the anchor's day, and units from its own.
+# Words of other languages: days from the anchor's day, and units from the anchor's.
 DAYS_ELSEWHERE = {
     "昨天": -1, "昨日": -1, "昨晚": -1, "今天": 0, "今日": 0, "今晚": 0, "明天": 1, "明日": 1, "前天": -2, "后天": 2, "後天": 2,
     "어제": -1, "오늘": 0, "내일": 1, "ayer": -1, "hoy": 0, "gestern": -1, "heute": 0, "aujourd'hui": 0, "demain": 1,
@@ -60,7 +60,7 @@ UNITS_ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The days from `start` up to and without `end`, and the unit that was spoken of."""
+    """The days from `start` up to but excluding `end`, and the unit that was mentioned."""
 
     start: date
     end: date
@@ -107,7 +107,7 @@ def first_of(year: int, number: int) -> date:
 def nearest(number: int, d: int, anchor: date) -> date:
     """Return the day of that month and number that is nearest to `anchor`. Raises ValueError when no year has it."""
     found = []
-    for y in range(max(anchor.year - 4, 1), anchor.year + 5):  # 29 February is there every fourth year
+    for y in range(max(anchor.year - 4, 1), anchor.year + 5):  # 29 February exists every fourth year
         try:
             found.append(date(y, number, d))
         except ValueError:

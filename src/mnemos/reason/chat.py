@@ -57,7 +57,7 @@ class _Completion:
 
 @cache
 def adapter(shape: type) -> Any:
-    """Return what reads `shape`, a plain dataclass: pydantic is there once it is needed."""
+    """Return pydantic's reader of `shape`, a plain data class; pydantic is imported here."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(shape)
@@ -65,15 +65,15 @@ def adapter(shape: type) -> Any:
 
 @cache
 def schema_of(shape: type) -> dict[str, Any]:
-    """Return the JSON schema of a shape as strict servers want it: nothing optional, nothing more."""
+    """Return the JSON schema of a shape as strict servers want it: every field required, no other allowed."""
     schema: dict[str, Any] = adapter(shape).json_schema()
     for part in (schema, *schema.get("$defs", {}).values()):
-        part["additionalProperties"] = False  # asked of the server only: more does no harm
+        part["additionalProperties"] = False  # asked of the server only: further fields do no harm
     return schema
 
 
 def objects(content: str) -> Iterator[Any]:
-    """Yield the JSON objects that an answer may mean: all of it, in a fence, or after some words."""
+    """Yield the JSON objects in an answer: the whole of it, in a fence, or after other words."""
     content = content.rpartition("</think>")[2]
     for start in islice(re.finditer(r"\{", content), 20):
         try:
@@ -92,10 +92,10 @@ class Chat:
         self._ledger, self._clock = ledger, clock
         self._client: Any = None
         self._lock = threading.Lock()
-        self._unwelcome: set[str] = set()  # parameters that this endpoint turned down
+        self._unwelcome: set[str] = set()  # parameters that this endpoint rejected
 
     def answer(self, task: str, model: str, messages: list[dict[str, str]], schema: dict[str, Any]) -> tuple[str, bool]:
-        """Return the text that the model answers, and whether it is all of it."""
+        """Return the text of the model's answer, and whether it is complete."""
         client = self.connected()
         body = self._body(task, model, messages, schema)
         booking = self._ledger.reserve(len(json.dumps(body, ensure_ascii=False).encode()) + self._max_output)
@@ -103,12 +103,12 @@ class Chat:
         try:
             completion = adapter(_Completion).validate_json(raw)
         except ValueError:
-            raise Fault("the answer is no chat completion. Check the address", again=True) from None
+            raise Fault("the answer is not a chat completion. Check the address", again=True) from None
         if (usage := completion.usage) and usage.prompt_tokens > 0 and usage.completion_tokens >= 0:
             self._ledger.settle(booking, usage.prompt_tokens + usage.completion_tokens)
             self._ledger.count(task, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
         if not completion.choices:
-            raise Fault("the answer holds no choice", again=True)
+            raise Fault("the answer has no choices", again=True)
         choice = completion.choices[0]
         if choice.finish_reason == "content_filter":
             raise Fault("its content filter stopped the answer", again=False)
@@ -117,7 +117,7 @@ class Chat:
         return choice.message.content or "", choice.finish_reason != "length"
 
     def connected(self) -> Any:
-        """Return the client, made at the first call: the package takes a second to load."""
+        """Return the client, created at the first call: its package takes a second to load."""
         with self._lock:
             if self._client is None:
                 try:
@@ -147,7 +147,7 @@ class Chat:
     def _post(self, client: Any, body: dict[str, Any], booking: Booking) -> bytes:
         raw, deadline = bytearray(), time.monotonic() + self._timeout
         try:
-            # Streamed, since the client's own time-out starts anew with every byte.
+            # Streamed, since the client's own time-out restarts with every byte.
             with client.chat.completions.with_streaming_response.create(**body) as response:
                 for part in response.iter_bytes():
                     raw += part
@@ -162,24 +162,24 @@ class Chat:
         return bytes(raw)
 
     def _fault(self, error: Exception, booking: Booking, body: dict[str, Any]) -> Fault:
-        """Say what went wrong without the server's words: they may repeat the key or the texts."""
+        """Describe the failure without quoting the server, which may repeat the key or the texts."""
         cause = error.__cause__ or error
         name, status = type(cause).__name__, getattr(error, "status_code", None)
         if not isinstance(status, int):
             if name in ("ConnectError", "ConnectTimeout"):
                 self._ledger.settle(booking, 0, sent=False)
-                return Fault(f"nobody answers there ({name}). Check the address", again=True)
+                return Fault(f"no server answers ({name}). Check the address", again=True)
             if "Timeout" in name or "Timeout" in type(error).__name__:
-                return Fault(f"no whole answer within {self._timeout:g} s", again=True)
+                return Fault(f"no complete answer within {self._timeout:g} s", again=True)
             return Fault(f"the connection failed ({name})", again=type(cause).__module__.startswith("http"))
         self._ledger.settle(booking, 0)
         code, said = str(getattr(error, "code", None) or ""), str(getattr(error, "message", ""))
         if status in (400, 422):
             for parameter in ("max_tokens", "temperature", "response_format"):
-                # "max_tokens" also stands in what servers say of texts that are too long.
+                # Servers also mention "max_tokens" when a text is too long.
                 if parameter in body and parameter in said and (parameter != "max_tokens" or "support" in said):
                     self._unwelcome.add(parameter)
-                    return Fault(f"status {status}: it does not take {parameter}", again=True, wait=0)
+                    return Fault(f"status {status}: it does not accept {parameter}", again=True, wait=0)
         shown = f" {code}" if code in _CODES else ""
         return Fault(
             f"status {status}{shown}. {_STATUS.get(status, 'Try again later')}",
@@ -194,6 +194,6 @@ class Chat:
             if re.fullmatch(r"\d{1,9}(\.\d+)?", asked):
                 return min(float(asked), MAX_WAIT)
             seconds = (parsedate_to_datetime(asked) - self._clock()).total_seconds()
-        except (TypeError, ValueError):  # no such header, or one that is no date
+        except (TypeError, ValueError):  # no such header, or not a date
             return None
         return min(max(seconds, 0.0), MAX_WAIT)

@@ -1,4 +1,4 @@
-"""The shapes of answers, and what of an answer is believed: only what the texts bear out."""
+"""Checks of a model's answers: their shapes, and that the texts support what they say."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NAME, VALUE = 100, 500  # characters
 _UNSEEN, _JOINERS = frozenset({"Cf", "Cs", "Co"}), "\u200c\u200d"  # Persian and emoji need joiners
 _I = frozenset({"i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves"})
 _SPEAKER = frozenset({"user", "the user", "speaker", "the speaker"})
-_MARKUP = re.compile(r"<[\s/<\u200c\u200d]*(?=memory)", re.IGNORECASE)  # the frame that recalled text stands in
+_MARKUP = re.compile(r"<[\s/<\u200c\u200d]*(?=memory)", re.IGNORECASE)  # the frame around recalled text
 
 
-# The shapes of answers. Pydantic reads them once it is needed: the package does not depend on it.
+# The shapes of answers. They are plain data classes: the package does not depend on pydantic, which reads them.
 @dataclass
 class Said:
-    """What a model says that a text states, and the words that say so."""
+    """A fact that a model found in a text, and the words that state it."""
 
     subject: str
     attribute: str
@@ -59,7 +59,7 @@ class Insights:
 
 
 def supported(found: list[Said], text: str, speaker: str | None) -> list[Fact]:
-    """Keep the facts that the text bears out, in its order."""
+    """Return the facts that the text supports, in its order."""
     who, facts, at = _normal(speaker or "") or "user", [], 0
     known = {*terms(text), *terms(who)}
     for fact in found:
@@ -80,7 +80,7 @@ def supported(found: list[Said], text: str, speaker: str | None) -> list[Fact]:
 
 
 def content(text: str) -> set[str]:
-    """Return the terms that mean something; all of them if none does, since "IT" and "May" are values too."""
+    """Return the terms that are not function words; all of them if none is left, since "IT" and "May" are values too."""
     every = set(terms(text))
     return every - stop_terms() or every
 
@@ -100,7 +100,7 @@ def _normal(text: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return at most `limit` characters, whole words if there are any."""
+    """Return at most `limit` characters, cut between words where possible."""
     if len(text) <= limit:
         return text
     head = text[:limit]
@@ -108,7 +108,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def filled(text: str) -> str:
-    """Return the text. Raises ValueError, as for any other wrong form, if it is empty."""
+    """Return the text. Raises ValueError, as every malformed answer does, if it is empty."""
     if not text:
         raise ValueError("an empty text")
     return text

@@ -1,4 +1,4 @@
-"""Texts made short by counting: sentences, summaries and titles. Nothing is said that is not in the texts."""
+"""Extractive summaries and titles by counting: nothing is said that is not in the texts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from functools import cache
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.values import PRONOUNS
 
-LONGEST = 4_000  # characters of a text that are read; what is longer is a document, not a statement
+LONGEST = 4_000  # characters of a text that are read; a longer one is a document, not a statement
 SENTENCE_TERMS = 40  # terms of a sentence in a summary, at most
 _END = re.compile(r"(?<=[.!?])[\"'\u2019)]*\s+(?=[\"'(]?[A-Z0-9\u00c0-\u024f])|\n+|(?<=[\u3002\uff01\uff1f])")
 _SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|Inc|Ltd|Jr|Sr|No)\.$")
 
 
 def sentences(text: str) -> list[tuple[int, str]]:
-    """Return (start, sentence) of the sentences of a text. A line break ends one too."""
+    """Return (start, sentence) of each sentence of a text. A line break ends a sentence too."""
     found: list[tuple[int, str]] = []
     start = 0
     for match in [*_END.finditer(text), None]:
@@ -32,7 +32,7 @@ def sentences(text: str) -> list[tuple[int, str]]:
 
 
 def title(texts: Sequence[str]) -> str:
-    """Return the three words that stand out most in texts."""
+    """Return the three most characteristic words of texts."""
     counts: Counter[str] = Counter()
     shown: dict[str, str] = {}
     for text in texts:
@@ -47,7 +47,7 @@ def title(texts: Sequence[str]) -> str:
 
 @cache
 def filler_terms() -> frozenset[str]:
-    """Return the terms of words that say little in a chat, beside function words."""
+    """Return the terms of words that carry little meaning in a chat, in addition to function words."""
     return frozenset(
         terms(
             "yes yeah okay thanks thank great good nice really like know think want would time thing things lot day one get "
@@ -58,7 +58,7 @@ def filler_terms() -> frozenset[str]:
 
 
 def summarise(texts: Sequence[str], count: int) -> list[str]:
-    """Return the `count` sentences that say most of what the texts say; see `RuleReasoner.summarise`."""
+    """Return the `count` most central sentences of texts; see `RuleReasoner.summarise`."""
     rows = [(s, terms(s)) for text in texts for _, s in sentences(text[:LONGEST])]
     rows = [(s, [t for t in ts if t not in stop_terms() and t not in filler_terms()]) for s, ts in rows]
     spread = Counter(t for _, ts in rows for t in set(ts))

@@ -10,16 +10,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from mnemos.reason.phrases import LANGUAGES, Rule, other_language, rules_for, with_weekday
 
-MAX_MENTIONS = 64  # kept of one text; what has more is a table, not a message
-MAX_CHARS = 50_000  # of one text that are looked at: a hostile one takes 2 us a character
+MAX_MENTIONS = 64  # dates of one text; a text with more is a table, not a message
+MAX_CHARS = 50_000  # characters of one text that are read: a hostile one takes 2 us each
 MAX_FOREIGN = 8  # phrases of one text that dateparser is asked about: 0.5 ms each
-_LONGEST = 100  # characters of a phrase, and more: none is cut where the look ends
+_LONGEST = 100  # characters of a phrase, at least: none is cut where reading ends
 _WHEN = re.compile(
     r"\bwhen\b|\bsince when\b|\b(?:what|which)\s+(?:date|day|month|year|week|season|time)\b|\bhow long\b|\bhow recently\b"
     r"|^(?:何时|何時|いつ|언제)|什么时候|什麼時候|いつ|언제|\bcuándo\b|\bquand\b|\bwann\b",
     re.IGNORECASE,
 )
-# What every date phrase has one of: a cheap test that spares most messages the rules.
+# Every date phrase contains one of these: a cheap test that spares most messages the rules.
 _HINT = re.compile(
     r"\d|day\b|week|month|year|morning|noon|evening|tonight|night|tomorrow|summer|winter|spring|autumn|fall\b|decade"
     r"|(?:last|next|this|in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between)"
@@ -27,9 +27,7 @@ _HINT = re.compile(
     r"|halloween|christmas|[^\x00-\x7f]|ayer|hoy|gestern|heute|demain|ieri|oggi|domani|ontem|hoje|aujourd",
     re.IGNORECASE,
 )
-_FOLDED = re.compile(
-    "[\u017f\u212a\u0130\u0131]"
-)  # they count as s, k, i where case is ignored, and are no such letters
+_FOLDED = re.compile("[\u017f\u212a\u0130\u0131]")  # they match s, k, i where case is ignored, and are other letters
 _EDGE = re.compile(r"\b(before|until|till|by|after|since|from|between)\s+(?:the\s+)?$", re.IGNORECASE)
 _EDGE_INSIDE = re.compile(r"(before|until|till|by|after|since|from|between)\b", re.IGNORECASE)
 _UNIT_DAYS = {"day": 1, "month": 31}  # a mention of more days names a range, and both its ends
@@ -38,9 +36,9 @@ _FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC
 
 @dataclass(frozen=True, slots=True)
 class DateMention:
-    """A date that a text speaks of: half-open [start, end), and where it stands: `phrase` is text[span_start:span_end].
+    """A date that a text mentions, half-open [start, end); `phrase` is text[span_start:span_end].
 
-    `granularity` is the unit spoken of (day, week, weekend, month, season, year, decade). `relative` when the phrase
+    `granularity` is the unit mentioned (day, week, weekend, month, season, year, decade). `relative` when the phrase
     means nothing without the time of the message ("yesterday", "in May").
     """
 
@@ -54,11 +52,11 @@ class DateMention:
 
 
 def find_dates(text: str, anchor: datetime) -> list[DateMention]:
-    """Return the dates that a text speaks of, in its order, without overlaps, as seen from `anchor` (aware).
+    """Return the dates that a text mentions, in its order, without overlaps, as seen from `anchor` (aware).
 
-    A day is a day of the anchor's own time zone. Conventions are in `reason.phrases`. The work is bounded, whatever the
-    text: only its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages
-    go to dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises for any text.
+    A day is a day of the anchor's time zone. Conventions are in `reason.phrases`. The work is bounded for any text: only
+    its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages are given to
+    dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises.
     """
     last_start = len(text) if len(text) <= MAX_CHARS else MAX_CHARS - _LONGEST
     text = text[:MAX_CHARS]
@@ -97,7 +95,7 @@ def _resolve(rule: Rule, match: re.Match[str], anchor: datetime, today: date) ->
             return None
         span, relative = resolved
         start, end = (datetime.combine(d, time(), anchor.tzinfo) for d in (span.start, span.end))
-    except (ValueError, OverflowError, KeyError):  # 31 June, or a year out of range: no date after all
+    except (ValueError, OverflowError, KeyError):  # 31 June, or a year out of range: not a date
         return None
     if not 2 <= start.year <= end.year <= 9998:
         return None
@@ -108,8 +106,8 @@ def _resolve(rule: Rule, match: re.Match[str], anchor: datetime, today: date) ->
 def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] | None:
     """Return the time to which a question restricts itself, half-open, or None.
 
-    "before June" ends there, "since March" begins there, "after 2022" begins when it is over, and several dates
-    stand for all from the first to the last.
+    "before June" ends when June begins, "since March" begins with March, "after 2022" begins when 2022 is over, and
+    several dates mean everything from the first to the last.
     """
     mentions = find_dates(question, asked_at)
     if not mentions:
@@ -134,9 +132,9 @@ def asks_when(question: str) -> bool:
 
 
 def parse_when(value: object) -> datetime:
-    """Return the moment that a user or an export writes: ISO 8601, seconds (or ms, us) since 1970, or a plain date.
+    """Return the time that a user or an export wrote: ISO 8601, seconds (or ms, us) since 1970, or a plain date.
 
-    A plain date is one such as "1:56 pm on 8 May, 2023" or "March-15-2024". What has no offset stays naive. Raises
+    A plain date is one such as "1:56 pm on 8 May, 2023" or "March-15-2024". Without an offset the result is naive. Raises
     ValueError, also for words that depend on today.
     """
     if isinstance(value, bool):
@@ -162,9 +160,9 @@ _ACCEPTED = 'Write it as "2024-03-02T10:15", with an offset if you know it, or a
 
 
 def _from_epoch(value: float) -> datetime:
-    """Return the moment of a number since 1970; its size tells seconds, milliseconds and microseconds apart."""
+    """Return the time of a number since 1970: seconds, milliseconds or microseconds, by its size."""
     size = abs(value)
-    if not size < 1e20:  # also no nan; a larger int may not even fit a float
+    if not size < 1e20:  # nor nan; a larger int may not fit a float
         raise ValueError(f"this number is not a time: it is too far away. {_ACCEPTED}")
     seconds = value / (1 if size < 1e11 else 1e3 if size < 1e14 else 1e6)
     try:
@@ -183,5 +181,5 @@ def _parse_plain(text: str) -> datetime | None:
     try:
         found: datetime | None = dateparser.parse(text.replace(" on ", " "), languages=["en"], settings=settings)
         return found or dateparser.parse(text, languages=LANGUAGES, settings=settings)
-    except Exception:  # it raises many kinds for odd words; none of them is a time
+    except Exception:  # it raises many types for odd words; none of these is a time
         return None

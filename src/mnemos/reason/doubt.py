@@ -1,11 +1,11 @@
-"""What is not said to be so: suppositions, wishes, hearsay, what is long past."""
+"""Doubt: suppositions, wishes, hearsay and what is long past are not stated as facts."""
 
 from __future__ import annotations
 
 import re
 
 # fmt: off
-# Sentences that state nothing of what follows in them: conditions, hearsay, guesses; up to a "but".
+# Sentences that assert nothing up to a "but": conditions, hearsay, guesses.
 _CONDITION = (r"^\s*(?:if|when|whenever|unless|suppose|supposing|imagine|what if|do|does|did|is|are|was|were|can|"
     r"could|would|should|who|what|where|why|how|" r"once|in case|until|before|after)\b|\b(?:maybe|perhaps|probably|"
     r"possibly|apparently|supposedly|allegedly|reportedly|rumou?rs?|as if|" r"wish|wishes|dream|dreams|dreamed|dreamt|"
@@ -14,7 +14,7 @@ _CONDITION = (r"^\s*(?:if|when|whenever|unless|suppose|supposing|imagine|what if
     r"guessed|suppose|believe|assume|assumed|bet|doubt|wonder)|" r"thinks|believes|not sure|not certain|whether|if|"
     r"unless|until|let's say|role-?play|" r"in (?:the|my|a|this|that|his|her) (?:novel|book|movie|film|game|dream|"
     r"story|show|play|series|series|video game|fantasy))\b")
-# Verbs that make one clause unreal: wishes, plans, what nearly was.
+# Verbs that make their clause unreal: wishes, plans, near misses.
 _WISH = (r"\b(?:would|could|might|should|hope|hopes|hoping|want|wants|wanted|plan|plans|planned|planning|"
     r"think(?:ing)? (?:of|about)|considering|considered|going to|" r"gonna|about to|used to think|almost|nearly|never|"
     r"intend|intends|try|trying|tried|may|wouldn't|couldn't|shouldn't|rather|refuse[ds]?|offered)\b")
@@ -32,7 +32,7 @@ _AFTERWARDS = re.compile(r"\b(?:maybe|perhaps|possibly|probably|(?:i|we) (?:thin
 
 # fmt: on
 def doubted(sentence: str, start: int, end: int) -> bool:
-    """Tell whether what stands at sentence[start:end] is not said to be so: supposed, wished, heard, long past."""
+    """Tell whether sentence[start:end] is not asserted: supposed, wished, hearsay or long past."""
     before = sentence[:start]
     cut = 0
     for turn in _TURN.finditer(before):

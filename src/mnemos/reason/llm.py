@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible endpoint as a reasoner. What it answers is checked before it is believed."""
+"""A model behind an OpenAI-compatible endpoint as a reasoner. Its answers are checked before they are used."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ _REASONS = {  # never the model's own words: reasons outlive the cubes in logs
 
 
 class LlmReasoner:
-    """Asks MODEL at BASE_URL. The texts leave this machine: choose an endpoint that you trust.
+    """Ask MODEL at BASE_URL. The texts leave this machine: choose an endpoint that you trust.
 
     The key, if the endpoint needs one, is `api_key` or OPENAI_API_KEY. `models` names another model for some of the
-    tasks. Answers 429 and 5xx, broken connections, time-outs and answers of the wrong form are tried again `retries`
-    times. No request is sent that could pass the budget of the day: a prompt counts with its bytes, since a token has
-    at least one, and an answer with `max_output`; what the server then reports is booked instead. The budget is that
-    of this object and counts every request. Raises ReasonerError when there is no answer to rely on.
+    tasks. Status 429 and 5xx, broken connections, time-outs and malformed answers are retried `retries` times. No request
+    is sent that could exceed the daily budget: a prompt counts with its bytes, since a token has at least one, and an
+    answer with `max_output`, until the server reports the real cost. The budget belongs to this object and counts every
+    request. Raises ReasonerError when there is no reliable answer.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class LlmReasoner:
         return f"LlmReasoner({self.name!r}, {self._url!r})"
 
     def facts(self, text: str, speaker: str | None, at: datetime) -> list[Fact]:
-        """Return what a text states; what the text does not bear out, word by word, is left out."""
+        """Return the facts that a text states; those that its words do not support are left out."""
         if not text.strip():
             return []
         data = {"texts": [text], "speaker": speaker or "user", "at": at.isoformat()}
@@ -106,7 +106,7 @@ class LlmReasoner:
         return self._ask("compare", data, Comparison, lambda a: Judgement(a.verdict, _REASONS[a.verdict]))
 
     def summarise(self, texts: Sequence[str], sentences: int) -> str:
-        """Return the gist of texts in at most so many sentences."""
+        """Return the gist of texts in at most `sentences` sentences."""
         if not any(t.strip() for t in texts) or sentences < 1:
             return ""
 
@@ -117,7 +117,7 @@ class LlmReasoner:
         return self._ask("summarise", {"texts": list(texts), "sentences": sentences}, Text, read)
 
     def title(self, texts: Sequence[str]) -> str:
-        """Return what texts are about, in a few words."""
+        """Return the topic of texts in a few words."""
         if not any(t.strip() for t in texts):
             return ""
         return self._ask(
@@ -125,7 +125,7 @@ class LlmReasoner:
         )
 
     def reflect(self, texts: Sequence[str]) -> list[str]:
-        """Return what follows from several texts; only what shares words with them."""
+        """Return conclusions from several texts, of those only that share words with them."""
         if sum(bool(t.strip()) for t in texts) < 2:
             return []
         known = {term for text in texts for term in terms(text)}
@@ -152,7 +152,7 @@ class LlmReasoner:
             self._ledger.count(task, retries=1)
             self._sleep(0.5 * 2**attempt if fault.wait is None else fault.wait)
         self._ledger.count(task, failures=1)
-        # Raised out here, so that no cause hangs on it: requests hold the key, and servers repeat texts.
+        # Raised here, so that no cause is attached: requests hold the key, and servers repeat texts.
         raise ReasonerError(f"{self.models.get(task, self.name)} at {self._url} gave no answer ({task}): {fault}.")
 
     def _once(self, task: str, data: dict[str, Any], shape: type, read: Callable[[Any], T]) -> T:
@@ -170,8 +170,8 @@ class LlmReasoner:
             except ValueError:
                 continue
         if not whole:
-            raise Fault("the answer was cut off. Raise max_output", again=False)
-        raise Fault("the answer does not have the form that was asked for", again=True)
+            raise Fault("the answer was truncated. Raise max_output", again=False)
+        raise Fault("the answer does not match the schema", again=True)
 
 
 def load_reasoner(spec: str | Reasoner | None) -> Reasoner | None:
@@ -183,7 +183,7 @@ def load_reasoner(spec: str | Reasoner | None) -> Reasoner | None:
         return None
     if not isinstance(spec, str):
         if missing := [n for n in ("name", *TASKS) if not hasattr(spec, n)]:
-            raise InvalidInput(f"{type(spec).__name__} is no reasoner, it has no {', '.join(missing)}. Give {SPECS}.")
+            raise InvalidInput(f"{type(spec).__name__} is not a reasoner: it has no {', '.join(missing)}. Use {SPECS}.")
         return spec
     kind, _, rest = spec.partition(":")
     if kind == "openai" and "@" in rest:
@@ -193,7 +193,7 @@ def load_reasoner(spec: str | Reasoner | None) -> Reasoner | None:
 
 
 def _address(model: str, base_url: str) -> str:
-    """Return the address of an endpoint. One with a password or a key in it is refused: logs would show it."""
+    """Return the address of an endpoint. Raises InvalidInput for one with a password or key in it: logs would show it."""
     try:
         parts = urlsplit(base_url)
         fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

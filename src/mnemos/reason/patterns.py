@@ -1,9 +1,9 @@
-"""Patterns of statements: what English sentences say about people and things that has one value at a time, or several.
+"""Patterns of English statements about people and things, with one value at a time or several.
 
-A sentence is read at its subjects ("I", "my sister", "Ana", "the deadline"): what follows one is looked up by its first
-word, so that a new verb costs nothing elsewhere. The patterns are conservative: one that is missing costs a fact, one
-that is too wide would end facts that still hold. So values must look right for what they are: a city or a firm is
-written with a capital, a telephone number has digits, a deadline is a date.
+A sentence is read at its subjects ("I", "my sister", "Ana", "the deadline"): the words after one are looked up by the
+first of them, so that a new verb costs nothing elsewhere. The patterns are conservative: a missing one costs a fact, one
+that is too wide would end facts that still hold. So values must look right for their attribute: a city or a firm is
+capitalised, a telephone number has digits, a deadline is a date.
 """
 
 from __future__ import annotations
@@ -86,15 +86,15 @@ COUPLE = re.compile(rf"\b(?P<a>{NAME}) and (?P<b>I|{NAME})(?: have|{_Q}ve|{_Q}re
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What a verb states. `look` is how its value looks; `fixed` the value where what is spoken of is in the attribute."""
+    """How a verb states a fact."""
 
     regex: re.Pattern[str]
     attribute: str
-    look: str = "proper"
-    exclusive: bool = True
-    negated: bool = False
-    passive: bool = False
-    fixed: str | None = None
+    look: str = "proper"  # what its value looks like (see `values.look`)
+    exclusive: bool = True  # whether it has one value at a time
+    negated: bool = False  # whether the verb denies
+    passive: bool = False  # whether helping verbs of the past may precede it
+    fixed: str | None = None  # the value, where the text names only the thing ("likes")
 
 
 VERBS: dict[str, list[Pattern]] = {}
@@ -104,7 +104,7 @@ def _add(
     verbs: str, attribute: str, tail: str = _VALUE, *, look: str = "proper", exclusive: bool = True, negated: bool = False,
     passive: bool = False, fixed: str | None = None, any_case: bool = False,
 ) -> None:
-    """Register what follows these verbs, alternatives by "|", under the first word of each."""
+    """Register a pattern under the first word of each of these verbs, alternatives separated by "|"."""
     space = "" if tail.startswith("(?=") else r"\s+"
     regex = re.compile(rf"(?:{verbs}){space}{tail}", re.IGNORECASE if any_case else 0)
     pattern = Pattern(regex, attribute, look, exclusive, negated, passive, fixed)

@@ -5,7 +5,7 @@ weekday the latest one, the anchor's day included. "last May" is the latest May 
 latest that has begun. Weeks are calendar weeks from Monday; "two weeks ago" is the day 14 days before and three days
 on both sides; "two months ago" and "two years ago" are that calendar month and year. 5/6/2023 is May 6th unless that
 cannot be. "a few" is skipped: it names no date. "May 5-7" and "from March to May 2021" are one date each, of several
-units. A weekday written before a date belongs to it; where the two disagree the date counts.
+units. A weekday before a date belongs to it; where the two disagree the date counts.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _day_of_month(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     return None if _is_verb(m, "mon") else (day(nearest(number, d, anchor)), True)
 
 
-# The words that tell the verbs from the months: "this may be", "the last march on Rome".
+# Words that distinguish the verbs from the months: "this may be", "the last march on Rome".
 _BEHIND_VERB = {
     "may": re.compile(
         r"\s+(?:be|have|not|never|also|even|well|still|or|only|just|soon|help|need|want|get|come|go|make|do|seem|cause"
@@ -285,7 +285,7 @@ def _parse_foreign(phrase: str) -> date | None:
     settings = {"REQUIRE_PARTS": ["day", "month", "year"], "PARSERS": ["absolute-time"]}
     try:
         found = dateparser.parse(phrase, languages=LANGUAGES, settings=settings)
-    except Exception:  # it raises many kinds for odd words; none of them is a date
+    except Exception:  # it raises many types for odd words; none of these is a date
         return None
     return None if found is None else found.date()
 
@@ -387,12 +387,12 @@ _WEEKDAY_BEFORE = _compile(
 
 
 def rules_for(text: str) -> tuple[tuple[re.Pattern[str], Rule], ...]:
-    """Return the rules that can match a text: most texts need few of them."""
+    """Return the rules that can match a text; most texts need few."""
     lowered = text.lower()
     return _TABLES[_DIGIT.search(text) is not None, any(name in lowered for name in _MONTH_HINTS)]
 
 
 def with_weekday(rule: Rule, text: str, start: int) -> int:
-    """Return where a date begins that was found at `start`: "Sunday, May 7" begins at its weekday."""
+    """Return the start of a date found at `start`, with its weekday: "Sunday, May 7" begins at "Sunday"."""
     before = _WEEKDAY_BEFORE.search(text, max(0, start - 40), start) if rule in _DATED else None
     return start if before is None else before.start()

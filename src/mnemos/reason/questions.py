@@ -1,4 +1,4 @@
-"""What a question asks for: whose fact, and which."""
+"""Facts that a question asks for: subject and attribute."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ASKED_NOUN = re.compile(
 
 
 def asked(question: str, me: str = "user") -> list[tuple[str, str]]:
-    """Return the (subject, attribute) pairs that a question in English asks for, likeliest first; [] if none is known.
+    """Return the (subject, attribute) pairs that an English question asks for, likeliest first; [] where none is known.
 
     "Where does Ana live now?" asks for ("ana", "live in"). "I" and "my" are `me`.
     """

@@ -1,4 +1,4 @@
-"""RuleReasoner: judgements by patterns and counting. Deterministic, no model, well below a millisecond a text."""
+"""Judgements by patterns and counting: deterministic, without a model, well below a millisecond per text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from mnemos.reason.patterns import (
 )
 from mnemos.reason.values import PET_NAMES, PRONOUNS, VAGUE, about, kind_of, look, tidy_attribute
 
-MOST = 20  # facts of a sentence that are looked at, so that the time is linear in its length
+MOST = 20  # facts of a sentence that are considered, so that the time is linear in its length
 _WORD = re.compile(r"[\w-]+(?:['\u2019]t)?")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE_SIGNS = re.compile(r"[;{}()<>=`\[\]]")
@@ -48,18 +48,18 @@ _FOR = re.compile(r"\b(?:for|since)\b")
 
 
 class RuleReasoner:
-    """The default `Reasoner`. It says less than a model would, and never anything that is not in the text."""
+    """The default `Reasoner`. It finds less than a model would, and nothing that is not in the text."""
 
     name = "rules"
 
     def facts(self, text: str, speaker: str | None, at: datetime) -> list[Fact]:
-        """Return what a text states, in its order; some 50 us for a chat turn.
+        """Return the facts that a text states, in its order; about 50 us for a chat turn.
 
         Questions, conditions, wishes and hearsay state nothing.
         """
         me = (speaker or "user").strip().lower()
         found: list[Fact] = []
-        text = _CODE.sub(lambda match: " " * len(match[0]), text[:LONGEST])  # names in programs are about no one
+        text = _CODE.sub(lambda match: " " * len(match[0]), text[:LONGEST])  # names in programs are about nobody
         for start, sentence in sentences(text):
             if sentence.endswith("?"):  # "I live in Faro now, so which bank is near?" states the first half
                 asking = _ASKING.search(sentence)
@@ -88,17 +88,17 @@ class RuleReasoner:
     def summarise(self, texts: Sequence[str], sentences: int) -> str:
         """Return the sentences that share most with all others, in their order (extractive).
 
-        A sentence scores the mean tf-idf weight of its content terms over all texts, times a reward for stating
-        a fact; one that repeats the terms of a chosen one is passed over. Cost: O(terms).
+        A sentence scores the mean tf-idf weight of its content terms over all texts; one that mostly repeats the terms of
+        those chosen before is skipped. Cost: O(terms).
         """
         return " ".join(summarise(texts, sentences))
 
     def title(self, texts: Sequence[str]) -> str:
-        """Return the three words that stand out most in texts."""
+        """Return the three most characteristic words of texts."""
         return title(texts)
 
     def reflect(self, texts: Sequence[str]) -> list[str]:
-        """Return nothing: rules draw no conclusions beyond what profiles count."""
+        """Return nothing: the rules draw no conclusions."""
         return []
 
 
@@ -132,7 +132,7 @@ def _atsubject_of(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact
 
 
 def _said_of(sentence: str, start: int, after: int, subject: str, *, named: bool) -> Iterator[Fact]:
-    """Return what the verbs after a subject state."""
+    """Yield the facts that the verbs after a subject state."""
     help_ = HELP.match(sentence, after)
     if help_ is None or help_["short"] in ("'d", "'ll", "\u2019d", "\u2019ll"):
         return
@@ -195,7 +195,7 @@ def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, start: int, *,
 
 
 def _named(tail: re.Match[str], subject: str, start: int) -> Fact | None:
-    """Return the fact of a change of something named: "switched my editor to Zed", "moved the Atlas deadline to May 3"."""
+    """Return the fact of a change of a named thing: "switched my editor to Zed", "moved the Atlas deadline to May 3"."""
     groups = tail.groupdict()
     noun = groups.get("attribute") or groups["plural"].removesuffix("ies").removesuffix("s")
     noun = "city" if noun == "cit" else noun
@@ -205,7 +205,7 @@ def _named(tail: re.Match[str], subject: str, start: int) -> Fact | None:
 
 
 def _owned(sentence: str, start: int, place: int, subject: str) -> Iterator[Fact]:
-    """Return what is said of something that a subject has: "my gym is now ...", "... is my favourite film"."""
+    """Yield the facts about a possession of a subject: "my gym is now ...", "... is my favourite film"."""
     pet = PET.match(sentence, place)
     if pet is not None and (value := look("person", pet["value"], pet["article"])):
         name = f"{PET_NAMES.get(pet['pet'], pet['pet'])} name"
@@ -245,7 +245,7 @@ def _owned_fact(noun: str, new: str, tail: re.Match[str], subject: str, start: i
 
 
 def _of_thing(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
-    """Return what is said of "the Atlas deadline", "the deadline of Atlas", "the name of my dog"."""
+    """Yield the facts about "the Atlas deadline", "the deadline of Atlas", "the name of my dog"."""
     thing = THING.match(sentence, match.end())
     link = thing and LINK.match(sentence, thing.end())
     if not thing or not link or link["link"][0] in ":,":
@@ -269,7 +269,7 @@ def _of_thing(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
 
 
 def _elsewhere(sentence: str, me: str) -> Iterator[Fact]:
-    """Return what is stated without a subject in front: where one is reached, couples, what is liked best."""
+    """Yield the facts stated without a leading subject: contact details, couples, favourites."""
     if "@" in sentence or sum(c.isdigit() for c in sentence) >= 6:
         for match in CONTACT.finditer(sentence):
             for kind in ("email", "phone"):
@@ -314,7 +314,7 @@ def _key_value(sentence: str, me: str) -> Fact | None:
 
 
 def subject_of(match: re.Match[str], me: str) -> str | None:
-    """Return whom a match is about: the speaker, a name, or "ana's sister"."""
+    """Return the subject of a match: the speaker, a name, or "ana's sister"."""
     if match["kin"]:
         return str(match["kin_name"] or f"{me}'s {match['kin']}").lower()
     if match["name"]:

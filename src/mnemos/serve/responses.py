@@ -10,8 +10,7 @@ from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.store.audit import AuditEntry
-from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Forgotten
+from mnemos.text.consolidate.report import Consolidation, Forgotten
 
 
 def cubes(data: Any) -> list[MemCube]:

@@ -18,8 +18,7 @@ from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
 from mnemos.store.audit import AuditEntry
-from mnemos.text.consolidate.runs import Consolidation
-from mnemos.text.forget.policy import Forgotten
+from mnemos.text.consolidate.report import Consolidation, Forgotten
 from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from mnemos.store.base import Store
 
@@ -21,10 +21,13 @@ class Stored(Protocol):
 class Setting(Generic[T]):
     """An attribute whose value is kept in the store, where every process sees it.
 
-    `read` makes the value of the stored text. `write` checks a value and returns its text, or raises InvalidInput.
+    `default` returns the value of an owner that has none stored. `read` makes the value of the stored text. `write` checks
+    a value and returns its text, or raises InvalidInput.
     """
 
-    def __init__(self, key: str, default: T, read: Callable[[str], T], write: Callable[[T], str]) -> None:
+    def __init__(
+        self, key: str, default: Callable[[Any], T], read: Callable[[str], T], write: Callable[[T], str]
+    ) -> None:
         self._key, self._default, self._read, self._write = key, default, read, write
 
     @overload
@@ -36,7 +39,7 @@ class Setting(Generic[T]):
         if owner is None:
             return self
         text = owner.store.meta.get(self._key)
-        return self._read(text) if text else self._default
+        return self._read(text) if text else self._default(owner)
 
     def __set__(self, owner: Stored, value: T) -> None:
         """Check a value and store it."""

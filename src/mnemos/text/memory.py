@@ -1,4 +1,4 @@
-"""TextMemory: what the verbs of text memory work on: a store, its view, and who embeds, judges and tells the time."""
+"""TextMemory: what the verbs of text memory work on: a store, its view, a system of methods, and who judges."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from mnemos.cube import MemCube
-from mnemos.embed import Embedder
+from mnemos.embed.base import Embedder, Progress
 from mnemos.errors import EmbedderError, NotFound
 from mnemos.guard.quarantine import secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
+from mnemos.reason.fallback import FallbackReasoner
 from mnemos.reason.rules import RuleReasoner
 from mnemos.store.base import Store
 from mnemos.store.setting import Setting
-from mnemos.text.forget.base import Law
-from mnemos.text.forget.policy import Policy, policy_json
+from mnemos.store.values import Entry
+from mnemos.text.base import Law, System
+from mnemos.text.consolidate.report import Forgotten
+from mnemos.text.forget.policy import Policy, apply_policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
+from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.view import CurrentView
 
 
 class TextMemory:
     """The text memory of one space. Every verb takes it; a `Space` makes one and hands it on."""
 
-    policy = Setting[Policy]("policy", Policy(), Policy.from_json, policy_json)
-    trust = Setting[Mapping[str, int]]("trust", {}, json.loads, trust_rules)
-    secrets = Setting[str]("secrets", "redact", str, secrets_policy)
+    policy = Setting[Policy]("policy", lambda memory: memory.default_policy, Policy.from_json, policy_json)
+    trust = Setting[Mapping[str, int]]("trust", lambda _: {}, json.loads, trust_rules)
+    secrets = Setting[str]("secrets", lambda _: "redact", str, secrets_policy)
 
     def __init__(
         self,
@@ -33,15 +37,33 @@ class TextMemory:
         store: Store,
         embedder: Embedder | None,
         clock: Callable[[], datetime],
-        reasoner: Reasoner | None = None,
+        reasoner: Reasoner | None,
+        system: System,
     ) -> None:
-        self.name, self.store, self.embedder, self.clock = name, store, embedder, clock
+        self.name, self.store, self.clock = name, store, clock
         self.rules = reasoner if isinstance(reasoner, RuleReasoner) else RuleReasoner()
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)
-        store.on_erase(self._on_erase)
         self.recalls = Recalls(store)
+        store.on_erase(self._on_erase)
+        self._embedder = embedder
+        self.use(system)
+
+    def use(self, system: System) -> None:
+        """Use the methods of a system from now on. A system whose retriever uses no vectors gets no embedder.
+
+        Raises InvalidInput for a system whose law is not registered.
+        """
+        self.default_policy = Policy.of(system.law)
+        self.system = system
+        self.embedder = self._embedder if system.retrieve.uses_vector else None
         self._model_key: int | None = None
+        self.view.drop()
+
+    @property
+    def judge(self) -> FallbackReasoner:
+        """The model's judgements, and the rules' where it fails."""
+        return FallbackReasoner(self.reasoner, self.rules)
 
     def model_key(self) -> int | None:
         """Return the number under which the store keeps this embedder's vectors; None without an embedder."""
@@ -53,10 +75,19 @@ class TextMemory:
                 return None
         return self._model_key
 
+    def encode(self, cubes: Sequence[MemCube], progress: Progress | None = None) -> list[Entry]:
+        """Return an entry for each cube, by the encoder of the system."""
+        return self.system.encode.encode(cubes, self.embedder, progress)
+
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Free the view: erased text must not stay in RAM."""
         if "text" in forms.values():
             self.view.drop()
+
+    def corpus(self) -> Corpus | None:
+        """Return the cubes of the space as they are now, by position; None when it has none."""
+        snapshot = self.view.refresh(self.model_key(), self.embedder)
+        return None if snapshot is None else snapshot.corpus
 
     @property
     def law(self) -> Law:
@@ -69,8 +100,12 @@ class TextMemory:
             self.recalls.write(self.law)
 
     def flush(self) -> int:
-        """Write the recalls that are in RAM only; return how many cubes changed."""
+        """Persist recall counts not yet on disk; return the number of cubes updated."""
         return self.recalls.write(self.law)
+
+    def apply_policy(self, *, preview: bool = False) -> Forgotten:
+        """Archive and erase what the policy forgets now; with `preview` only say what."""
+        return apply_policy(self.store, self.policy, self.clock(), preview=preview)
 
     def get(self, cube_id: str) -> MemCube:
         """Return the current version of a cube. Raises NotFound."""

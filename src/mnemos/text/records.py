@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mnemos.cube import MemCube, to_micros
+from mnemos.embed.base import Progress
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.facts import Fact, Link, StoredFact
 from mnemos.store.values import Filter
-from mnemos.text.encode.entries import Progress, make_entries
 from mnemos.text.memory import TextMemory
 
 PAGE = 1_000
@@ -75,7 +75,7 @@ def restore(
                 f"cube {chain[-1].id!r} is already in space {space.name!r} with another history. Import into "
                 "an empty space, or delete the cube first. Nothing was stored."
             )
-    entries = make_entries(new, space.embedder, progress)
+    entries = space.encode(new, progress)
     written = {cube.id for cube in new}
     with space.store.transaction():
         space.store.insert(entries, space.model_key())

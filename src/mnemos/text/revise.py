@@ -9,10 +9,8 @@ from typing import Any
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.guard.secrets import redact_cube
-from mnemos.text.encode.entries import make_entries
 from mnemos.text.encode.messages import moment, to_draft
 from mnemos.text.memory import TextMemory
-from mnemos.text.update.write import revise, state_facts
 
 FIELDS = ("content", "at", "session", "speaker", "role", "source", "kind", "metadata")
 VALIDITY = ("valid_from", "valid_to")
@@ -57,7 +55,6 @@ def rollback(space: TextMemory, cube_id: str, version: int) -> MemCube:
 def put(space: TextMemory, old: MemCube, new: MemCube) -> MemCube:
     """Store `new` as the version after `old`."""
     new = replace(new, version=old.version + 1, learned=space.clock(), replaced=None)
-    trust = space.trust
-    [statement] = state_facts(make_entries([new], space.embedder), space.rules, [False], trust)
-    revise(space.store, statement, space.model_key(), space.rules, trust)
+    [entry] = space.encode([new])
+    space.system.update.revise(space, entry)
     return new

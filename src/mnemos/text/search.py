@@ -1,4 +1,4 @@
-"""A question put to a space: checked, embedded, ranked, and what is known put first."""
+"""Search: a question is checked, embedded and ranked, and its hits are reranked."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from mnemos.cube import Hit, SessionHit
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
+from mnemos.text.base import Allow, Retriever
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
-from mnemos.text.recall.current import asks_about_past, promote_current
+from mnemos.text.recall.bm25 import Bm25
+from mnemos.text.recall.cosine import Cosine
+from mnemos.text.recall.current import asks_about_past
 from mnemos.text.recall.filters import Filters, make_filter
-from mnemos.text.recall.known import find_statement, promote_fact
 from mnemos.text.recall.query import Query, make_query
-from mnemos.text.recall.snapshot import Allow, Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
 
 R = TypeVar("R", Ranked, RankedSession)
-STRENGTHENED = 3  # hits of a search that count as recalled: what stands further down was hardly looked at
+STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
+BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
 
 
 def search(
@@ -33,8 +36,8 @@ def search(
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
 
-    def rank(view: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
-        return view.rank(question, k, allow=allow, method=method)
+    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
+        return snapshot.rank(_retriever(space, method), question, k, allow=allow)
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
@@ -43,10 +46,8 @@ def search(
     with space.store.transaction(write=False):
         cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-        if method == "hybrid" and not filter.superseded:
-            hits = promote_current(space.store, hits)
-            if known := find_statement(space.store, query, filter):
-                hits = promote_fact(known, hits, k)
+        for reranker in space.system.rerank if method == "hybrid" else ():
+            hits = reranker.rerank(space.store, query, hits, filter, k)
     if filter.as_of is None:
         space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits
@@ -54,11 +55,11 @@ def search(
 
 @contextmanager
 def try_lock(space: TextMemory, query: str) -> Iterator[bool]:
-    """Hold a space if no other thread does; give whether a search without filters takes milliseconds now, and no wait.
+    """Try to take a space without waiting; yield whether a search without filters takes milliseconds now.
 
-    For servers, which may then answer on their event loop: threads that pass the interpreter to and fro cost more than
-    such a search. The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no
-    recalls are to be written. What waits for another process meanwhile raises StoreBusy.
+    For servers, which may then answer on their event loop: passing such a search to a thread costs more than it does.
+    The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
+    written. Inside, what would have to wait for another process raises StoreBusy.
     """
     if space.view.snapshot is None or space.recalls.due or not knows(space.embedder, clean(query)):
         yield False
@@ -76,8 +77,8 @@ def search_sessions(
 ) -> list[SessionHit]:
     """Return the sessions, best first; see `Space.search_sessions`."""
 
-    def rank(view: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
-        return view.rank_sessions(question, k, allow=allow, method=method)
+    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
+        return snapshot.rank_sessions(_retriever(space, method), question, k, allow=allow)
 
     ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
     best = space.store.by_key([r.best for r in ranked])
@@ -127,13 +128,17 @@ def _ask(
             'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
         )
     query = clean(query)
-    vector = None if method == "words" else _embed(space, query)
+    vector = _embed(space, query) if _retriever(space, method).uses_vector else None
     question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
     return space.view.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
 
 
+def _retriever(space: TextMemory, method: str) -> Retriever:
+    return BASELINES.get(method, space.system.retrieve)
+
+
 def _embed(space: TextMemory, query: str) -> NDArray[np.float32] | None:
-    """Return the vector of a question; None, with a warning, when the embedder fails: words still find."""
+    """Return the vector of a question; None, with a warning, when the embedder fails: words still find cubes."""
     if space.embedder is None:
         return None
     try:

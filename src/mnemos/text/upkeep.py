@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mnemos.embed.base import Progress
 from mnemos.errors import InvalidInput
 from mnemos.store.values import DateRow
-from mnemos.text.encode.entries import Progress, words_and_dates
 from mnemos.text.memory import TextMemory
 
 REINDEX_BATCH = 256
@@ -63,10 +63,10 @@ def doctor(space: TextMemory, *, repair: bool = False, progress: Progress | None
     wrong_vectors: list[int] = []
     missing = after = 0
     while rows := store.checks.scan(model, after=after, limit=PAGE):
-        for row in rows:
-            terms, dates = words_and_dates(row.cube)
-            if row.terms != " ".join(terms) or row.dates != dates:
-                wrong_words.append((row.key, terms, dates))
+        entries = space.system.encode.encode([row.cube for row in rows], None)  # without vectors
+        for row, entry in zip(rows, entries, strict=True):
+            if row.terms != " ".join(entry.terms) or row.dates != entry.dates:
+                wrong_words.append((row.key, entry.terms, entry.dates))
             if row.vector is None:
                 missing += row.cube.replaced is None
             elif len(row.vector) != size or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all():

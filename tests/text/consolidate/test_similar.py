@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemos.store.values import IndexRow
-from mnemos.text.consolidate.similar import LEAST_VARIANCE, SimilarLinks, fit, link_new
+from mnemos.text.consolidate.similar import LEAST_VARIANCE, SimilarLinks, fit
 from mnemos.text.recall.corpus import Corpus
 
 
@@ -169,7 +169,7 @@ def test_new_cubes_are_linked_each_pair_once():
     rng = np.random.default_rng(6)
     vectors, labels = clusters(rng, [0.3, 0.3], strangers=60)
     corpus = corpus_of(list(vectors))
-    new, pairs = link_new(corpus, 0, 1000)
+    new, pairs = SimilarLinks().link_new(corpus, 0)
     assert new.tolist() == list(range(len(vectors)))
     assert len({(a, b) for a, b, _ in pairs}) == len(pairs)
     assert all(a < b for a, b, _ in pairs)
@@ -179,7 +179,7 @@ def test_new_cubes_are_linked_each_pair_once():
 
 def test_only_cubes_after_the_key_are_looked_at_and_at_most_so_many():
     corpus = corpus_of([np.ones(4)] * 6)
-    new, pairs = link_new(corpus, 20, 2)
+    new, pairs = SimilarLinks(batch=2).link_new(corpus, 20)
     assert new.tolist() == [2, 3]
     assert {2, 3} & {a for a, *_ in pairs}
     assert all({a, b} & {2, 3} for a, b, _ in pairs)
@@ -188,7 +188,7 @@ def test_only_cubes_after_the_key_are_looked_at_and_at_most_so_many():
 def test_dead_and_derived_cubes_and_those_without_vector_are_not_linked():
     corpus = corpus_of([np.ones(4), np.ones(4), None, np.ones(4), np.ones(4)], ["turn"] * 4 + ["summary"])
     corpus.remove([20])
-    new, pairs = link_new(corpus, 0, 10)
+    new, pairs = SimilarLinks().link_new(corpus, 0)
     assert new.tolist() == [0, 2, 3]
     assert [(a, b) for a, b, _ in pairs] == [(0, 3)]
-    assert link_new(Corpus(), 0, 5)[1] == []
+    assert SimilarLinks().link_new(Corpus(), 0)[1] == []

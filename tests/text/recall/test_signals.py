@@ -12,7 +12,7 @@ from mnemos.store.values import IndexRow
 from mnemos.text.recall.corpus import WINDOWS, Corpus
 from mnemos.text.recall.fusion import weights
 from mnemos.text.recall.query import Query
-from mnemos.text.recall.signals import SIGNALS, bm25, signals
+from mnemos.text.recall.signals import SIGNALS, signals, word_scores
 
 turns = st.lists(
     st.tuples(
@@ -75,7 +75,7 @@ def test_words_near_and_around_are_bm25_of_windows(data):
         scores, covers = reference(rows, ["a", "b", "z"], reach)
         assert found["bm25" + suffix] == pytest.approx(scores, abs=1e-5)
         assert found["coverage" + suffix] == pytest.approx(covers, abs=1e-5)
-    assert bm25(corpus_of(rows), query(["a", "b", "z"])) == pytest.approx(found["bm25"])
+    assert word_scores(corpus_of(rows), query(["a", "b", "z"])) == pytest.approx(found["bm25"])
 
 
 @settings(deadline=None)

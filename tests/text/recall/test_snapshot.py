@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemos.store.values import Changes, IndexRow
+from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.fusion import weights
+from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
 
@@ -29,8 +31,8 @@ def test_the_best_k_are_those_of_a_full_sort_and_why_sums_to_the_score(texts, k)
     rng = np.random.default_rng(len(texts))
     rows = [row(i, t, rng.normal(size=4).astype(np.float16), "s") for i, t in enumerate(texts, 1)]
     view, asked = view_of(rows), query("a", "b", vector=np.ones(4))
-    everything = view.rank(asked, 1_000)
-    assert [r.key for r in view.rank(asked, k)] == [r.key for r in everything][:k]
+    everything = view.rank(Hybrid(), asked, 1_000)
+    assert [r.key for r in view.rank(Hybrid(), asked, k)] == [r.key for r in everything][:k]
     assert [r.score for r in everything] == sorted((r.score for r in everything), reverse=True)
     assert {r.key for r in everything} == set(range(1, len(texts) + 1))
     for r in everything:
@@ -39,21 +41,21 @@ def test_the_best_k_are_those_of_a_full_sort_and_why_sums_to_the_score(texts, k)
 
 def test_among_equals_the_newest_comes_first():
     view = view_of([row(n, ["a"]) for n in (1, 2, 3)])
-    assert [r.key for r in view.rank(query("a"), 2, method="words")] == [3, 2]
+    assert [r.key for r in view.rank(Bm25(), query("a"), 2)] == [3, 2]
 
 
 def test_without_vectors_what_no_word_speaks_for_is_not_found():
     view = view_of([row(1, ["a"]), row(2, ["b"])])
-    assert [r.key for r in view.rank(query("a"), 10)] == [1]
-    assert view.rank(query("z"), 10) == []
+    assert [r.key for r in view.rank(Hybrid(), query("a"), 10)] == [1]
+    assert view.rank(Hybrid(), query("z"), 10) == []
 
 
 def test_a_mask_hides_cubes_from_rankings_of_cubes_and_of_sessions():
     view = view_of([row(1, ["a"], session="s"), row(2, ["a"], session="t")])
     allow = view.mask(np.array([2, 99]))
-    assert [r.key for r in view.rank(query("a"), 10, allow=allow)] == [2]
-    assert [r.session for r in view.rank_sessions(query("a"), 10, allow=allow)] == ["t"]
-    assert [r.session for r in view.rank_sessions(query("a"), 10)] == ["t", "s"]
+    assert [r.key for r in view.rank(Hybrid(), query("a"), 10, allow=allow)] == [2]
+    assert [r.session for r in view.rank_sessions(Hybrid(), query("a"), 10, allow=allow)] == ["t"]
+    assert [r.session for r in view.rank_sessions(Hybrid(), query("a"), 10)] == ["t", "s"]
 
 
 def test_rows_computed_anew_ask_for_a_fresh_view():
@@ -70,8 +72,8 @@ def test_a_view_that_is_mostly_holes_asks_for_a_fresh_one():
 
 
 def test_an_empty_view_finds_nothing():
-    assert Snapshot().rank(query("a"), 5) == []
-    assert Snapshot().rank_sessions(query("a"), 5) == []
+    assert Snapshot().rank(Hybrid(), query("a"), 5) == []
+    assert Snapshot().rank_sessions(Hybrid(), query("a"), 5) == []
 
 
 @pytest.mark.parametrize("name", ["cubes", "cubes_words", "sessions", "sessions_words"])
@@ -79,4 +81,4 @@ def test_fitted_weights_are_there_and_those_for_words_use_no_vectors(name):
     signals = weights(name)
     assert signals
     if name.endswith("_words"):
-        assert not any("meaning" in signal for signal in signals)
+        assert not any("cosine" in signal for signal in signals)

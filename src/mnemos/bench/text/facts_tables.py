@@ -59,10 +59,10 @@ def plot(result: Result, path: Path) -> Path:
 
 def figure(result: Result, entry: Entry) -> Figure | None:
     """Return how often the first hit is right for the methods that end facts and find them."""
-    if entry.form != "text" or entry.name not in ("decide", "known"):
+    if entry.form != "text" or entry.name not in ("reconcile", "promote-fact"):
         return None
     test = result["splits"]["test"]
     text = f"the first hit is right for {percent(test['search']['all'], 0)} of the questions for what holds now"
-    if entry.name == "decide":
+    if entry.name == "reconcile":
         text += f"; {test['falsely_ended']} of {test['statements']} statements were wrongly ended"
     return Figure(text, {"append only": percent(test["append_only"]["all"], 0)})

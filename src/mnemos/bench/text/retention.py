@@ -36,8 +36,8 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 from mnemos.bench.text import retention_tables
 from mnemos.errors import InvalidInput
-from mnemos.text.forget.base import Floats, Histories, Ints, Law
-from mnemos.text.forget.laws import LAWS, load_law
+from mnemos.text.base import Floats, Histories, Ints, Law
+from mnemos.text.forget.laws import law_names, load_law
 
 KINDS = ("stationary", "drifting", "bursty")
 CURVES_AT = 0.25  # the budget whose retention curves are reported
@@ -168,7 +168,7 @@ def compare(
 def contestants(seed: int, year: Year) -> dict[str, Law]:
     """Return every law with its defaults, variants, and the upper bound."""
     laws: dict[str, Law] = {}
-    for name in LAWS:
+    for name in law_names():
         laws[name] = load_law(name, seed=seed) if name == "random" else load_law(name)
         if name == "ebbinghaus":
             laws["ebbinghaus (paper)"] = load_law(name, spaced=False)
@@ -238,15 +238,11 @@ def measured(year: Year) -> Bools:
 def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
     """Simulate the year, with a store for each budget. Cost: O(days * B * N log N) at most."""
     b, n = len(budgets), len(year.created)
-    created, size = np.tile(year.created, b), np.tile(year.size, b)
-    recalled, recalls = created.copy(), np.zeros(b * n, dtype=np.int64)
-    strength, layer = np.ones(b * n), np.zeros(b * n, dtype=np.int64)
+    created, zeros = np.tile(year.created, b), np.zeros(b * n, dtype=np.int64)
+    h = Histories(created, created.copy(), zeros, np.ones(b * n), np.tile(year.size, b), zeros.copy())
     alive = np.ones((b, n), dtype=np.bool_)
     hits = np.zeros(b, dtype=np.int64)
     counted = measured(year)
-
-    def histories(at: Ints) -> Histories:
-        return Histories(created[at], recalled[at], recalls[at], strength[at], size[at], layer[at])
 
     sessions, first = np.unique(year.asked_at, return_index=True)
     ends = np.r_[first[1:], len(year.asked)]
@@ -262,21 +258,21 @@ def simulate(law: Law, year: Year, budgets: Sequence[float]) -> Outcome:
             while len(found):  # a memory that is asked for twice in a session is recalled twice, a minute apart
                 once, at = np.unique(found, return_index=True)
                 now = float(sessions[session] + minute * MINUTE)
-                strength[once], layer[once] = law.reinforce(histories(once), now)
-                recalls[once] += 1
-                recalled[once] = now
+                h.strength[once], h.tier[once] = law.reinforce(h.at(once), now)
+                h.recalls[once] += 1
+                h.recalled[once] = now
                 found, minute = np.delete(found, at), minute + 1
         arrived = int(np.searchsorted(year.created, START + day))
         row, column = np.nonzero(alive[:, :arrived])
         held = row * n + column
-        scores = law.retention(histories(held), START + day)
+        scores = law.retention(h.at(held), START + day)
         bounds = np.searchsorted(row, np.arange(b + 1))
         for i, budget in enumerate(budgets):
             mine = slice(bounds[i], bounds[i + 1])
             excess = (mine.stop - mine.start) - int(budget * arrived)
             if excess > 0:  # ties: the oldest is forgotten first
                 alive.ravel()[held[mine][np.argsort(scores[mine], kind="stable")[:excess]]] = False
-    return Outcome(hits, alive, recalls.reshape(b, n))
+    return Outcome(hits, alive, h.recalls.reshape(b, n))
 
 
 def describe(year: Year) -> dict[str, float]:

@@ -82,8 +82,10 @@ def summary(title: str) -> Callable[[Result], Rows]:
 
 SYSTEM_OF = {  # the system of a run that shows what a method does, by form and name
     ("index", "terms"): "bm25", ("text", "bm25"): "bm25", ("text", "embed"): "vectors", ("text", "cosine"): "vectors",
-    ("text", "hybrid"): "mnemos", ("text", "sessions"): "mnemos", ("text", "dates"): "mnemos",
-    ("text", "pagerank"): "consolidated", ("text", "spread"): "consolidated", ("text", "consolidate"): "consolidated",
+    ("text", "vectors"): "vectors",
+    ("text", "hybrid"): "mnemos", ("text", "mnemos"): "mnemos", ("text", "entries"): "mnemos",
+    ("text", "sessions"): "mnemos", ("text", "dates"): "mnemos",
+    ("text", "pagerank"): "consolidated", ("text", "spread"): "consolidated", ("text", "summaries"): "consolidated",
     ("text", "episodes"): "consolidated", ("text", "profiles"): "consolidated", ("text", "similar"): "consolidated",
 }  # fmt: skip
 OTHERS = {"bm25": ("vectors",), "vectors": ("bm25",), "mnemos": ("bm25", "vectors"), "consolidated": ("mnemos",)}

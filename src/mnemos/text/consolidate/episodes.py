@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.registry import Paper, register
-from mnemos.store.values import Member
-from mnemos.text.recall.snapshot import Snapshot
+from mnemos.store.values import DerivedCube, Member
+from mnemos.text.base import Memory
+from mnemos.text.consolidate.derive import Writer
+from mnemos.text.consolidate.groups import Group, fingerprint, groups
+from mnemos.text.consolidate.report import Budget
+from mnemos.text.recall.corpus import Corpus
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -25,30 +29,37 @@ SWEEPS = 3  # passes in which each boundary is moved; few streams change after t
 )
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Cut a stream where a turn is surprising, then move each cut to where the two sides hang together best.
+    """Cut a stream of turns where one is surprising, then move each cut to where the two sides cohere best.
 
-    The surprise of turn t is 1 - cosine(v_t, m), m the mean of the episode so far in which a turn counts `memory`
-    times as much as the next. Above mean + gamma * std of the last `window` surprises an episode begins. Then each cut
-    between two others is moved to where it maximises the modularity of the graph of similarities (cosines, those
-    below zero counting zero) of the turns between them, parted in two, and dropped where the two sides part by less
-    than `contrast`. A gap of `gap` seconds always cuts.
-
-    An episode has `shortest` to `longest` turns; shorter ones lie between gaps. Cost: O(T D + T L D), L the
-    length of two neighbouring episodes: about 0.15 ms a turn of 384 numbers.
+    The surprise of turn t is 1 - cosine(v_t, m), with m the mean of the episode so far. An episode begins where it is
+    above mean + gamma * std of the last surprises. Then each cut is moved, between its neighbours, to where it maximises
+    the modularity of the graph of similarities (cosines, negative ones as 0) of the turns, and dropped where its two
+    sides hardly differ. Cost: O(T D + T L D), L the length of two neighbouring episodes: 0.15 ms a turn of 384 numbers.
 
     Deviations: the paper's surprise is that of a language model's tokens, and its graph that of attention keys. Here
-    both are of the vectors of turns, so that no language model is needed. That cuts are dropped is ours: a mean of few
-    turns is often surprised.
+    both are of the vectors of turns, so that no language model is needed. Dropping cuts is ours: a mean of few turns is
+    often surprised.
     """
 
-    gamma: float = 1.0
-    window: int = 32
-    memory: float = 0.8
-    shortest: int = 3
-    longest: int = 48
-    gap: float = 6 * 3600.0
-    contrast: float = 0.2
-    refine: bool = True
+    gamma: float = 1.0  # standard deviations above the mean from which a surprise begins an episode
+    window: int = 32  # surprises that mean and deviation are of
+    memory: float = 0.8  # how much a turn counts in the episode's mean, relative to the next
+    shortest: int = 3  # turns of an episode at least, between gaps
+    longest: int = 48  # turns of an episode at most
+    gap: float = 6 * 3600.0  # seconds without a turn that always cut
+    contrast: float = 0.2  # how far the two sides of a cut must differ, 0 to 2
+    refine: bool = True  # whether cuts are moved to the best modularity
+
+    def run(self, memory: Memory, budget: Budget) -> None:
+        """Cut each session whose summary is missing or no longer right; one that has no turn of topic gets no episodes."""
+        derived, corpus, writer = memory.store.derived.existing(), memory.corpus(), Writer(memory)
+        for group in groups(memory.store.derived.members(), "session"):
+            if budget.spent:
+                break
+            if not group.is_current(derived):
+                parts = [group.members[start:stop] for start, stop in cut(corpus, group.members, self)]
+                _write(writer, group, parts, derived, budget)
+        writer.flush()
 
     def cut(self, vectors: Floats, times: Floats) -> Pieces:
         """Return the episodes of turns with `vectors` (T, D) at `times` (T,) in seconds, as (start, stop) in order."""
@@ -166,16 +177,38 @@ def contrast(first: Floats, second: Floats) -> float:
     return 1.0 - min(max(float(one @ two) / (a * b) / max(within, 1e-9), -1.0), 1.0)
 
 
-def cut(view: Snapshot | None, members: Sequence[Member]) -> Pieces:
+def cut(corpus: Corpus | None, members: Sequence[Member], episodes: Episodes) -> Pieces:
     """Return the episodes of members in the order of time as (start, stop); one where they have no vectors."""
-    if view is None or not members:
+    if corpus is None or not members:
         return [(0, len(members))] if members else []
-    corpus = view.corpus
     keys = np.array([m.key for m in members], dtype=np.int64)
     places = corpus.positions(keys)
     if len(places) < len(keys) or not corpus.vectors.present[places].any():
         return [(0, len(members))]
-    return Episodes().cut(corpus.vectors.rows[places], np.array([m.at for m in members]) / 1e6)
+    return episodes.cut(corpus.vectors.rows[places], np.array([m.at for m in members]) / 1e6)
+
+
+def _write(
+    writer: Writer, group: Group, parts: Sequence[Sequence[Member]], derived: Mapping[str, DerivedCube], budget: Budget
+) -> None:
+    """Write the episodes of a session, and drop its old ones that begin elsewhere."""
+    memory = writer.memory
+    wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
+    own = {f"episode:{m.id}" for m in group.members}
+    stale = [d.id for d in derived.values() if d.of in own and d.of not in wanted]
+    writer.drop(stale)
+    budget.done.removed += len(stale)
+    for of, part in wanted.items():
+        existing, mark = derived.get(of), fingerprint((m.id, m.version) for m in part)
+        if existing and existing.fingerprint == mark:
+            continue
+        cubes = memory.store.by_key([m.key for m in part])
+        texts = [cubes[m.key].text for m in part]
+        title, summary = memory.rules.title(texts), memory.rules.summarise(texts, 2)
+        text = f"{title} ({part[0].when:%Y-%m-%d %H:%M}): {summary}" if summary else title
+        if text:
+            writer.put("episode", of, text, part, mark, existing, {"title": title, "turns": len(part)})
+            budget.done.count("episode")
 
 
 def _unit(rows: Floats) -> Doubles:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnemos.cube import from_micros
+from mnemos.cube import from_micros, to_micros
 from mnemos.facts import StoredFact
 from mnemos.registry import Paper, register
-
-LEAST = 2  # facts that make a profile
-LINES = 60  # of a profile, at most: the newest
+from mnemos.store.values import DerivedCube, Member
+from mnemos.text.base import Memory
+from mnemos.text.consolidate.derive import Writer
+from mnemos.text.consolidate.groups import fingerprint
+from mnemos.text.consolidate.report import Budget
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known about a subject: the text, and the facts that it says."""
+    """What is known about a subject."""
 
     subject: str
     text: str
-    facts: tuple[StoredFact, ...]
+    facts: tuple[StoredFact, ...]  # those that the text states
 
 
 @register(
@@ -33,29 +35,68 @@ class Profile:
         ),
     ),
 )
-def profiles(facts: Sequence[StoredFact]) -> list[Profile]:
-    """Gather active facts into one entry a subject: what has one value at a time, and what was said more than once.
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Write a profile of each subject: what has one value at a time, and what was said more than once.
 
     Deviation: the paper lets a model write the portrait; here it is a line a fact, dated. O(facts).
     """
-    by_subject: dict[str, list[StoredFact]] = {}
-    for fact in facts:
-        if not fact.fact.negated:
-            by_subject.setdefault(fact.fact.subject, []).append(fact)
-    found = []
-    for subject, own in sorted(by_subject.items()):
-        said = Counter((f.fact.attribute, f.fact.value.lower()) for f in own)
-        latest: dict[tuple[str, str], StoredFact] = {}
-        for f in sorted(own, key=lambda f: f.since):
-            if f.fact.exclusive or said[f.fact.attribute, f.fact.value.lower()] > 1:
-                latest[f.fact.attribute, "" if f.fact.exclusive else f.fact.value.lower()] = f
-        kept = list(latest.values())[-LINES:]
-        if len(kept) >= LEAST:
-            found.append(
-                Profile(subject, "\n".join([f"What is known about {subject}:", *map(_line, kept)]), tuple(kept))
-            )
-    return found
+
+    least: int = 2  # facts that make a profile
+    lines: int = 60  # of a profile, at most: the newest
+
+    def gather(self, facts: Sequence[StoredFact]) -> list[Profile]:
+        """Return the profiles that facts make, by subject."""
+        by_subject: dict[str, list[StoredFact]] = {}
+        for fact in facts:
+            if not fact.fact.negated:
+                by_subject.setdefault(fact.fact.subject, []).append(fact)
+        found = []
+        for subject, own in sorted(by_subject.items()):
+            kept = _worth_a_line(own)[-self.lines :]
+            if len(kept) >= self.least:
+                text = "\n".join([f"What is known about {subject}:", *map(_line, kept)])
+                found.append(Profile(subject, text, tuple(kept)))
+        return found
+
+    def run(self, memory: Memory, budget: Budget) -> None:
+        """Write the profiles that are missing or no longer right."""
+        if budget.spent:
+            return
+        store, writer = memory.store, Writer(memory)
+        derived, versions = store.derived.existing(), {m.id: m.version for m in store.derived.members()}
+        for profile in self.gather(store.facts.find()):
+            if budget.spent:
+                break
+            _write(writer, profile, versions, derived, budget)
+        writer.flush()
+
+
+def _worth_a_line(facts: Sequence[StoredFact]) -> list[StoredFact]:
+    said = Counter((f.fact.attribute, f.fact.value.lower()) for f in facts)
+    latest: dict[tuple[str, str], StoredFact] = {}
+    for f in sorted(facts, key=lambda f: f.since):
+        if f.fact.exclusive or said[f.fact.attribute, f.fact.value.lower()] > 1:
+            latest[f.fact.attribute, "" if f.fact.exclusive else f.fact.value.lower()] = f
+    return list(latest.values())
 
 
 def _line(f: StoredFact) -> str:
     return f"{f.fact.attribute}: {f.fact.value} (since {from_micros(f.since):%Y-%m-%d})"
+
+
+def _write(
+    writer: Writer, profile: Profile, versions: Mapping[str, int], derived: Mapping[str, DerivedCube], budget: Budget
+) -> None:
+    of = f"profile:{profile.subject}"
+    ids = list(dict.fromkeys(f.cube for f in profile.facts if f.cube in versions))
+    mark = fingerprint(
+        [*((i, versions[i]) for i in ids), *((f.fact.attribute + f.fact.value, 0) for f in profile.facts)]
+    )
+    existing = derived.get(of)
+    if not ids or (existing and existing.fingerprint == mark):
+        return
+    cubes = sorted(writer.memory.store.get(ids).values(), key=lambda c: c.at)
+    members = [Member(0, c.id, c.version, None, to_micros(c.at), 0) for c in cubes]
+    writer.put("profile", of, profile.text, members, mark, existing, {"subject": profile.subject})
+    budget.done.count("profile")

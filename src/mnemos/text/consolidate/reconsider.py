@@ -1,75 +1,87 @@
-"""Another look: cubes whose facts the rules alone have judged are shown to the model, when there is one."""
+"""Second pass: ask the model about cubes that only the rules have judged so far."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from mnemos.cube import MemCube
 from mnemos.errors import ReasonerError
 from mnemos.facts import Fact
-from mnemos.reason.base import Judgement
-from mnemos.store.values import DERIVED, Entry
-from mnemos.text.encode.entries import words_and_dates
-from mnemos.text.memory import TextMemory
+from mnemos.reason.base import Judgement, Reasoner
+from mnemos.registry import register
+from mnemos.store.values import DERIVED
+from mnemos.text.base import Memory
+from mnemos.text.consolidate.report import Budget
 from mnemos.text.update.decide import NewStatement
 from mnemos.text.update.write import add_facts, is_trusted
 
-TRIES = 5  # looks at one cube, at most
-FAILURES = 3  # in a row, after which the endpoint is left alone until the next run
+PAGE = 200  # cubes read at once
 
 
-def reconsider(space: TextMemory, *, limit: int) -> tuple[int, int]:
-    """Judge cubes that wait for it; return how many were judged and how many still wait.
+@register("second-pass", unmeasured="it depends on the model that the space asks")
+@dataclass(frozen=True, slots=True)
+class SecondPass:
+    """Ask the space's model about cubes that only the rules have judged so far (ours).
 
-    A model that fails leaves the cube waiting, with the rules' judgement in force; it is never asked while a write
-    lock is held. One call a cube and one a conflict.
+    A model that fails leaves a cube waiting, with the rules' judgement in force. It is never asked while the store is
+    locked. One call a cube and one a conflict.
     """
-    waiting = [i for i, tries, _ in space.store.queue.pending() if tries < TRIES]
-    done = failures = 0
-    for start in range(0, min(len(waiting), limit), 200):
-        part = waiting[start : min(start + 200, limit)]
-        cubes = space.store.get(part)
-        space.store.queue.settle([i for i in part if i not in cubes])
-        for name, cube in cubes.items():
-            if cube.kind in DERIVED:
-                continue  # a summary is made again with its group
-            try:
-                _judge(space, cube)
-            except ReasonerError:
-                space.store.queue.settle([name], failed=True)
-                failures += 1
-                if failures == FAILURES:
-                    return done, len(waiting) - done
-                continue
-            failures = 0
-            done += 1
-            space.store.queue.settle([name])
-    return done, len(waiting) - done
+
+    tries: int = 5  # times that a cube is shown to the model, at most
+    failures: int = 3  # in a row, after which the model is not asked again in this run
+
+    def run(self, memory: Memory, budget: Budget) -> None:
+        """Judge the cubes that wait for it, as many as the limit of the budget."""
+        done, store = budget.done, memory.store
+        waiting = self._waiting(memory)
+        failed = 0
+        for start in range(0, min(len(waiting), budget.limit), PAGE):
+            part = waiting[start : min(start + PAGE, budget.limit)]
+            cubes = store.get(part)
+            store.queue.settle([i for i in part if i not in cubes])
+            for name, cube in cubes.items():
+                if cube.kind in DERIVED or failed == self.failures:
+                    continue  # a summary is made again with its group
+                try:
+                    _judge(memory, cube)
+                except ReasonerError:
+                    store.queue.settle([name], failed=True)
+                    failed += 1
+                    continue
+                failed = 0
+                done.reconsidered += 1
+                store.queue.settle([name])
+            if failed == self.failures:
+                break
+        done.waiting = len(waiting) - done.reconsidered
+        done.ids_waiting = frozenset(self._waiting(memory))
+
+    def _waiting(self, memory: Memory) -> list[str]:
+        return [i for i, tries, _ in memory.store.queue.pending() if tries < self.tries]
 
 
-def _judge(space: TextMemory, cube: MemCube) -> None:
-    reasoner = space.reasoner
-    terms, dates = words_and_dates(cube)
-    keys = space.store.keys_of([cube.id])
-    if not keys:  # erased in the meantime
-        return
-    there = [f.fact for f in space.store.facts.of(keys)]
+def _judge(memory: Memory, cube: MemCube) -> None:
+    reasoner, store = memory.reasoner, memory.store
+    [key] = store.keys_of([cube.id])
+    known = [f.fact for f in store.facts.of([key])]
     found = reasoner.facts(cube.text, cube.speaker, cube.at)
-    new = tuple(f for f in found if not any(_same(space, f, old) for old in there))
+    new = tuple(f for f in found if not any(_same(memory.rules, f, old) for old in known))
     if not new:
         return
     judged: dict[tuple[Fact, Fact], Judgement] = {}
-    if reasoner is not space.rules:
-        for old in space.store.facts.find([(f.subject, f.attribute) for f in new]):
+    if memory.judge.has_model:
+        for old in store.facts.find([(f.subject, f.attribute) for f in new]):
             for fact in new:
                 if (fact.subject, fact.attribute) == (old.fact.subject, old.fact.attribute) and old.cube != cube.id:
                     judged[fact, old.fact] = reasoner.compare(fact, old.fact)
 
     def compare(fact: Fact, old: Fact) -> Judgement:
-        return judged.get((fact, old)) or space.rules.compare(fact, old)
+        return judged.get((fact, old)) or memory.rules.compare(fact, old)
 
-    trust = space.trust
-    statement = NewStatement(Entry(cube, terms, None, dates), new, False, is_trusted(cube, trust))
-    add_facts(space.store, statement, keys[0], len(there), compare, reasoner.name, trust)
+    [entry] = memory.system.encode.encode([cube], None)  # its dates
+    statement = NewStatement(entry, new, False, is_trusted(cube, memory.trust))
+    add_facts(store, statement, key, len(known), compare, reasoner.name, memory.trust)
 
 
-def _same(space: TextMemory, a: Fact, b: Fact) -> bool:
-    return (a.subject, a.attribute) == (b.subject, b.attribute) and space.rules.compare(a, b).verdict == "same"
+def _same(rules: Reasoner, a: Fact, b: Fact) -> bool:
+    return (a.subject, a.attribute) == (b.subject, b.attribute) and rules.compare(a, b).verdict == "same"

@@ -4,46 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from mnemos.cube import from_micros, to_micros
 from mnemos.store.base import Store
-from mnemos.text.forget.policy import Forgotten
+from mnemos.text.consolidate.report import Consolidation
 
 KEPT = 100  # runs
-
-
-@dataclass
-class Consolidation:
-    """What a run did: derived cubes written and removed by kind, cubes linked, reconsidered, promoted and let go.
-
-    `more` when the limit was reached: another run goes on.
-    """
-
-    written: dict[str, int] = field(default_factory=dict)
-    removed: int = 0
-    linked: int = 0
-    reconsidered: int = 0
-    waiting: int = 0
-    promoted: int = 0
-    forgotten: Forgotten = field(default_factory=Forgotten)
-    more: bool = False
-    ids_waiting: frozenset[str] = frozenset()
-
-    @property
-    def changed(self) -> bool:
-        """True when the run did anything."""
-        return bool(self.written or self.removed or self.linked or self.reconsidered or self.promoted or self.forgotten)
-
-    def count(self, kind: str) -> None:
-        """Count a derived cube."""
-        self.written[kind] = self.written.get(kind, 0) + 1
-
-    @property
-    def total(self) -> int:
-        """Derived cubes written so far."""
-        return sum(self.written.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.cube import to_micros
+from mnemos.facts import Link
 from mnemos.registry import Paper, register
+from mnemos.text.base import Memory
+from mnemos.text.consolidate.report import Budget
 from mnemos.text.recall.corpus import Corpus
 
 Floats = NDArray[np.floating]
@@ -55,12 +59,55 @@ class SimilarLinks:
     many that have nothing to do with a memory say nothing about where likeness begins.
     """
 
-    candidates: int = 64
-    most: int = 8
-    steps: int = 30
-    floor: float = 0.3
-    apart: float = 0.05
-    plain: float = 0.7
+    candidates: int = 64  # nearest memories that the mixture is fitted to
+    most: int = 8  # links of a new memory
+    steps: int = 30  # of expectation maximisation
+    floor: float = 0.3  # cosine of a link, at least
+    apart: float = 0.05  # how far the means must differ, else nothing was fitted
+    plain: float = 0.7  # cosine of a link, at least, where nothing could be fitted
+    batch: int = 4_000  # new memories that one run links
+
+    def run(self, memory: Memory, budget: Budget) -> None:
+        """Link the cubes that are new since the last run to those that are like them."""
+        corpus = memory.corpus()
+        if corpus is None or memory.model_key() is None:
+            return
+        store = memory.store
+        new, pairs = self.link_new(corpus, int(store.meta.get("linked", "0")))
+        if not len(new):
+            return
+        keys = corpus.keys
+        cubes = store.by_key(sorted({int(keys[i]) for pair in pairs for i in pair[:2]}))
+        links = [
+            Link(cubes[int(keys[i])].id, cubes[int(keys[j])].id, "similar", round(float(weight), 4))
+            for i, j, weight in pairs
+            if int(keys[i]) in cubes and int(keys[j]) in cubes
+        ]
+        with store.transaction():
+            store.links.put(links, to_micros(memory.clock()))
+            store.meta.set("linked", str(int(keys[new].max())))
+        budget.done.linked += len(new)
+        budget.done.more |= len(new) >= self.batch
+
+    def link_new(self, corpus: Corpus, after: int) -> tuple[Ints, list[tuple[int, int, float]]]:
+        """Return the positions of the oldest original cubes with keys above `after`, a batch, and links among cubes.
+
+        A link is (position, position, cosine), each pair once; both are alive, have a vector and are not derived.
+        """
+        originals = corpus.alive & ~corpus.derived
+        new = np.flatnonzero(originals & (corpus.keys > after))[: self.batch]
+        usable = originals & corpus.vectors.present
+        places = np.flatnonzero(usable)
+        wanted = new[usable[new]]
+        if not len(wanted) or len(places) < 2:
+            return new, []
+        every = corpus.vectors.rows[places]
+        own = np.searchsorted(places, wanted)
+        i, j, weight = self.link(every[own], every, own)
+        pairs = {}
+        for a, b, w in zip(wanted[i].tolist(), places[j].tolist(), weight.tolist(), strict=True):
+            pairs[min(a, b), max(a, b)] = w
+        return new, [(a, b, w) for (a, b), w in pairs.items()]
 
     def link(self, new: Floats, every: Floats, own: Ints | None = None) -> Links:
         """Return (i, j, weight): row i of `new` (M, D) is like row j of `every` (N, D), with their cosine as weight.
@@ -148,27 +195,6 @@ def _belonging(values: Doubles, there: NDArray[np.bool_], mean: Doubles, varianc
     parts = np.exp(logs)
     likely: Doubles = parts / parts.sum(axis=2, keepdims=True) * there[:, :, None]
     return likely
-
-
-def link_new(corpus: Corpus, after: int, most: int) -> tuple[Ints, list[tuple[int, int, float]]]:
-    """Return the positions of the `most` oldest original cubes with keys above `after`, and the links among cubes.
-
-    A link is (position, position, cosine), each pair once; both are alive, have a vector and are not derived.
-    """
-    originals = corpus.alive & ~corpus.derived
-    new = np.flatnonzero(originals & (corpus.keys > after))[:most]
-    usable = originals & corpus.vectors.present
-    places = np.flatnonzero(usable)
-    wanted = new[usable[new]]
-    if not len(wanted) or len(places) < 2:
-        return new, []
-    every = corpus.vectors.rows[places]
-    own = np.searchsorted(places, wanted)
-    i, j, weight = SimilarLinks().link(every[own], every, own)
-    pairs = {}
-    for a, b, w in zip(wanted[i].tolist(), places[j].tolist(), weight.tolist(), strict=True):
-        pairs[min(a, b), max(a, b)] = w
-    return new, [(a, b, w) for (a, b), w in pairs.items()]
 
 
 def _unit(rows: Floats) -> NDArray[np.float32]:

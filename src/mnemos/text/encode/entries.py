@@ -1,40 +1,45 @@
-"""Cubes to entries: what recall needs of a text is computed once, when it is written."""
+"""Entries of cubes: what recall needs of a text is computed once, when it is written."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import MemCube, to_micros
-from mnemos.embed import Embedder
+from mnemos.embed.base import Embedder, Progress
 from mnemos.errors import EmbedderError, StaleVectors
 from mnemos.registry import Paper, register
 from mnemos.store.values import DateRow, Entry
 
-Progress = Callable[[int], None]
 
+@register("entries")
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Compute the terms of each text, its vector and the dates that it mentions (ours).
 
-def make_entries(cubes: Sequence[MemCube], embedder: Embedder | None, progress: Progress | None = None) -> list[Entry]:
-    """Return one entry a cube: its terms, its vector (float16, (D,)) and the dates it speaks of.
-
-    Cost: one forward pass of the embedder a cube, about 3 ms; the rest is some 0.1 ms. An embedder that fails
-    costs no memory: the cubes are kept with words only, a `StaleVectors` warning says so, and
-    `Space.reindex` fills the vectors in later.
+    Costs one forward pass of the embedder for each cube, about 3 ms, and 0.1 ms for the rest. Where the embedder fails
+    the vectors are missing, and `Space.reindex` computes them later.
     """
-    vectors = embed_texts([c.text for c in cubes], embedder, progress)
-    entries = []
-    for cube, vector in zip(cubes, vectors, strict=True):
-        terms, dates = words_and_dates(cube)
-        entries.append(Entry(cube, terms, vector, dates))
-    return entries
+
+    def encode(
+        self, cubes: Sequence[MemCube], embedder: Embedder | None, progress: Progress | None = None
+    ) -> list[Entry]:
+        """Return an entry for each cube; its vector is float16, (D,)."""
+        vectors = embed_texts([c.text for c in cubes], embedder, progress)
+        entries = []
+        for cube, vector in zip(cubes, vectors, strict=True):
+            terms, dates = words_and_dates(cube)
+            entries.append(Entry(cube, terms, vector, dates))
+        return entries
 
 
 @register("dates")
 def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]]:
-    """Find the dates that a text speaks of, resolved against when it was said; and its terms."""
+    """Find the dates that a text mentions, resolved against when it was said; and its terms (ours)."""
     from mnemos.index.terms import terms
     from mnemos.reason.dates import find_dates  # dateparser and the stemmer are slow to import
 

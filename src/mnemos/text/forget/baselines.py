@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnemos.registry import register
-from mnemos.text.forget.base import Floats, Histories, Ints
+from mnemos.text.base import Floats, Histories, Ints
 
 
 @register("fifo")
@@ -51,14 +52,18 @@ class Random:
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the lot of each memory, (N,), evenly spread over 0 to 1 and the same at any time."""
-        mixed = np.ascontiguousarray(histories.created, dtype=np.float64).view(np.uint64)
-        mixed = mixed + np.uint64((self.seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
-        lots: Floats = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return lots
+        return lots(self.seed, np.ascontiguousarray(histories.created, dtype=np.float64).view(np.uint64))
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
         """Return (strength, layer) unchanged, both (N,)."""
         return histories.strength, histories.tier
+
+
+def lots(seed: int, values: NDArray[np.uint64]) -> Floats:
+    """Return a lot for each of N values, (N,), evenly spread over 0 to 1: their hash (splitmix64)."""
+    mixed = values + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    drawn: Floats = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return drawn

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnemos.registry import Paper, register
-from mnemos.text.forget.base import Floats, Histories, Ints
+from mnemos.text.base import Floats, Histories, Ints
 
 
 @register(

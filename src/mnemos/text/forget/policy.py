@@ -6,23 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos import registry
 from mnemos.arguments import check_text
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Store
 from mnemos.store.values import LifeRows
-from mnemos.text.forget.base import Histories, Ints, Law
+from mnemos.text.base import DAY, Histories, Ints, Law
+from mnemos.text.consolidate.report import Forgotten
 from mnemos.text.forget.laws import load_law
-from mnemos.text.forget.memoryos_heat import Heat
-from mnemos.text.forget.strengthen import DAY
 
-HOT = 5.0  # heat from which on a memory belongs to the long term (tau of MemoryOS, arXiv 2506.06326)
-WARM = 3.0
 Bools = NDArray[np.bool_]
 _RENAMED = {"below": "min_retention"}  # names in policies that version 0.1 stored
 _RENAMED_LAWS = {"use": "hema", "heat": "memoryos-heat"}
@@ -63,6 +61,16 @@ class Policy:
         """Return the law."""
         return load_law(self.law, **self.constants)
 
+    @staticmethod
+    def of(law: Law) -> Policy:
+        """Return the policy that forgets nothing and strengthens by a law. Raises InvalidInput for one not registered."""
+        name = registry.name_of(type(law))
+        if name is None:
+            raise InvalidInput(f"the law {type(law).__qualname__} is not registered: put @register above the class.")
+        usual = load_law(name)
+        names = [f.name for f in fields(cast(Any, law)) if getattr(law, f.name) != getattr(usual, f.name)]
+        return Policy(name, {n: getattr(law, n) for n in names})
+
     def to_json(self) -> str:
         """Return the policy as JSON."""
         return json.dumps(asdict(self))
@@ -88,17 +96,6 @@ def policy_json(policy: Policy) -> str:
 
 
 @dataclass(frozen=True)
-class Forgotten:
-    """What a policy let go of: ids archived and ids erased."""
-
-    archived: tuple[str, ...] = ()
-    erased: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.archived or self.erased)
-
-
-@dataclass(frozen=True)
 class Candidates:
     """Current cubes, (N,): keys, whether each may be let go (not pinned, not in the long term), is archived, and history."""
 
@@ -109,8 +106,7 @@ class Candidates:
 
     def at(self, places: Ints) -> Candidates:
         """Return those at some places."""
-        histories = Histories(*(getattr(self.histories, f.name)[places] for f in fields(Histories)))
-        return Candidates(self.keys[places], self.free[places], self.archived[places], histories)
+        return Candidates(self.keys[places], self.free[places], self.archived[places], self.histories.at(places))
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,7 @@ def candidates_due(store: Store, policy: Policy, moment: datetime, *, look: bool
     ]
     if not states:
         return Due(_NOBODY, _NONE, _NOBODY, _NONE)
-    found = _candidates(store.lives.candidates(states))
+    found = candidates(store.lives.candidates(states))
     law, old = policy.make_law(), found.archived
     active = found.at(np.flatnonzero(~old))
     archive = _over(law, active, now, *budget)
@@ -199,7 +195,8 @@ def _over(
     return order[gone[order]]
 
 
-def _candidates(rows: LifeRows) -> Candidates:
+def candidates(rows: LifeRows) -> Candidates:
+    """Return the lives of current cubes as candidates."""
     histories = Histories(rows.learned / DAY, rows.recalled / DAY, rows.recalls, rows.strength, rows.size, rows.tier)
     return Candidates(rows.keys, ~rows.pinned & (rows.tier < 2), rows.archived, histories)
 
@@ -208,18 +205,3 @@ def archive(store: Store, ids: Sequence[str], *, back: bool = False) -> list[str
     """Take active cubes out of search, or with `back` archived ones into it; return the ids that changed."""
     old, new = ("archived", "active") if back else ("active", "archived")
     return store.lives.set_state(ids, old, new)
-
-
-def promote(store: Store, now: datetime) -> int:
-    """Move what is hot to the long term, and what is warm to the middle layer; return how many moved.
-
-    Heat is that of MemoryOS; its constants are those of `Heat`. Nothing moves down.
-    """
-    with store.transaction():
-        found = _candidates(store.lives.candidates(["active"], derived=True, recalls=2, below_tier=2))
-        heat = Heat().retention(found.histories, to_micros(now) / DAY)
-        layer = np.where(heat > HOT, 2, np.where(heat > WARM, 1, 0))
-        up = layer > found.histories.tier
-        moved = list(zip(found.keys[up].tolist(), layer[up].tolist(), strict=True))
-        store.lives.set_tier(moved)
-    return len(moved)

@@ -17,9 +17,8 @@ import numpy as np
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Link
 from mnemos.store.base import Store
-from mnemos.text.forget.base import Histories, Law
+from mnemos.text.base import DAY, Histories, Law
 
-DAY = 86_400_000_000  # microseconds
 WAITING = 1_024  # recalls that are kept in RAM before they are written
 SOON = 8  # recalls before that: more than a search makes
 
@@ -72,19 +71,13 @@ def recalled(
     cubes: Sequence[MemCube], events: Sequence[tuple[Sequence[str], int]], law: Law
 ) -> list[tuple[float, int, int, int, str]]:
     """Return (strength, layer, recalls, recalled_at, id) of cubes after (ids, time) events, in the order of time."""
-    rows = {c.id: (c.strength, c.layer, c.recalls, to_micros(c.recalled_at or c.learned), c.id) for c in cubes}
-    fixed = {c.id: (to_micros(c.learned) / DAY, len(c.text)) for c in cubes}
+    place = {c.id: i for i, c in enumerate(cubes)}
+    h = Histories.of(cubes)
+    last = np.array([to_micros(c.recalled_at or c.learned) for c in cubes], dtype=np.int64)
     for ids, at in sorted(events, key=itemgetter(1)):
-        there = [name for name in ids if name in rows]
-        if not there:
-            continue
-        strength, layer, recalls, before, _ = zip(*(rows[name] for name in there), strict=True)
-        created, size = zip(*(fixed[name] for name in there), strict=True)
-        histories = Histories(
-            created=np.array(created), recalled=np.array(before) / DAY, recalls=np.array(recalls), strength=np.array(strength),
-            size=np.array(size), tier=np.array(layer),
-        )  # fmt: skip
-        stronger, higher = law.reinforce(histories, at / DAY)
-        for i, name in enumerate(there):
-            rows[name] = (float(stronger[i]), int(higher[i]), recalls[i] + 1, at, name)
-    return list(rows.values())
+        where = np.array([place[name] for name in ids if name in place], dtype=np.int64)
+        if len(where):
+            h.strength[where], h.tier[where] = law.reinforce(h.at(where), at / DAY)
+            h.recalled[where], last[where] = at / DAY, at
+            h.recalls[where] += 1
+    return list(zip(h.strength.tolist(), h.tier.tolist(), h.recalls.tolist(), last.tolist(), place, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnemos.registry import register
-from mnemos.text.forget.base import Floats, Histories, Ints
+from mnemos.text.base import Floats, Histories, Ints
 
 
 @register("ttl")

@@ -1,12 +1,15 @@
-"""What is true now comes before what was: hits that state something which has since changed stand behind the change."""
+"""What is true now comes before what was: a hit that was superseded is ranked below its successor."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mnemos.cube import Hit
+from mnemos.registry import register
 from mnemos.store.base import Store
+from mnemos.store.values import Filter
 
 _PAST = re.compile(
     r"\b(?:used to|previous(?:ly)?|former(?:ly)?|originally|at first|in the past|earlier|back then|before|no longer|over time|"
@@ -21,8 +24,23 @@ def asks_about_past(question: str) -> bool:
     return _PAST.search(question) is not None
 
 
+@register("promote-current")
+@dataclass(frozen=True, slots=True)
+class PromoteCurrent:
+    """Move each hit that supersedes another one before it (ours). Costs one lookup of the hits' links.
+
+    A search for superseded cubes keeps its order.
+    """
+
+    def rerank(
+        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+    ) -> list[tuple[int, Hit]]:
+        """Return the first `k` hits in the new order."""
+        return list(hits[:k]) if filter.superseded else promote_current(store, hits)[:k]
+
+
 def promote_current(store: Store, hits: Sequence[tuple[int, Hit]]) -> list[tuple[int, Hit]]:
-    """Move each hit that supersedes another one before it. Costs one lookup of the hits' links."""
+    """Return the hits, each that supersedes another one before it."""
     place = {hit.cube.id: i for i, (_, hit) in enumerate(hits)}
     newer: dict[str, list[str]] = {}
     for link in store.links.find(list(place), kind="supersedes", both=False):

@@ -16,7 +16,6 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.registry import Paper, register
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
@@ -37,10 +36,6 @@ def brevity(corpus: Corpus) -> float:
     return 1 / (1 + corpus.layout().median_length / HALF)
 
 
-@register(
-    "hybrid",
-    papers=(Paper("Learning to Rank: From Pairwise Approach to Listwise Approach"),),
-)
 def fuse(found: Signals, by: Weights, brief: float) -> Floats:
     """Fuse words, vectors, neighbouring turns, session, speaker and time linearly: one score a cube, (N,).
 

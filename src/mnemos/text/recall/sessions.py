@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.registry import register
+from mnemos.text.base import SessionRanking
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
@@ -43,3 +44,12 @@ def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals)
                 values[name] = found[name][best]
         values["time"] = found["time"][best] if "time" in found else np.zeros_like(values["best"])
     return values, best.astype(np.int32)
+
+
+def best_cubes(corpus: Corpus, scores: NDArray[np.float32]) -> SessionRanking:
+    """Rank sessions by their best cube alone; `scores` (N,) are the cubes', -inf where one is not shown."""
+    of_sessions, best = session_signals(corpus, scores, {})
+    totals = of_sessions["best"]
+    return SessionRanking(
+        totals, best, lambda sessions: [{"best": float(totals[i])} if totals[i] else {} for i in sessions]
+    )

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
-from mnemos.registry import Paper, register
 from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
 from mnemos.text.recall.query import Query
 
@@ -33,35 +32,9 @@ VECTOR_SIGNALS = frozenset(
 )
 
 
-@register(
-    "bm25",
-    papers=(Paper("The Probabilistic Relevance Framework: BM25 and Beyond"),),
-)
-def bm25(corpus: Corpus, query: Query) -> Floats:
-    """Return plain BM25 of every cube's text, (N,): the baseline."""
+def word_scores(corpus: Corpus, query: Query) -> Floats:
+    """Return plain BM25 of every cube's text, (N,), as a share of the question's weight."""
     return _word_signals(corpus, corpus.layout(), query.content, alone=True)["bm25"]
-
-
-@register(
-    "cosine",
-    papers=(
-        Paper(
-            "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
-            "1908.10084",
-            code="UKPLab/sentence-transformers",
-        ),
-        Paper(
-            "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers",
-            "2002.10957",
-            code="microsoft/unilm",
-        ),
-    ),
-)
-def cosines(corpus: Corpus, query: Query) -> Floats:
-    """Return the cosine of the question and every cube's vector, (N,): the baseline."""
-    if query.vector is None:
-        return np.zeros(len(corpus), dtype=np.float32)
-    return corpus.vectors.scores(query.vector)
 
 
 def signals(corpus: Corpus, query: Query) -> Signals:

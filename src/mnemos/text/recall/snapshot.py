@@ -1,4 +1,4 @@
-"""The in-memory picture of a space, kept in step with its store, and the entry to ranking."""
+"""The in-memory picture of a space at one moment, and its rankings."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.store.values import Changes
+from mnemos.text.base import Allow, Retriever, SessionRetriever, View
 from mnemos.text.recall.corpus import Corpus
-from mnemos.text.recall.fusion import brevity, explain, fuse, weights
 from mnemos.text.recall.query import Query
-from mnemos.text.recall.sessions import session_signals
-from mnemos.text.recall.signals import Signals, bm25, cosines, signals
-from mnemos.text.recall.spread import RARE, Graph, rare_links, recall_graph, spread
+from mnemos.text.recall.sessions import best_cubes
+from mnemos.text.recall.spread import RARE, Graph, rare_links, recall_graph
 
 SearchMethod = Literal["hybrid", "words", "vectors"]
-Floats = NDArray[np.float32]
-Allow = NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,75 +96,41 @@ class Snapshot:
         hidden = self.corpus.derived if superseded else self.corpus.derived | self.corpus.superseded
         return ~hidden if hidden.any() else None
 
-    def rank(self, query: Query, k: int, *, allow: Allow = None, method: SearchMethod = "hybrid") -> list[Ranked]:
-        """Return the `k` best cubes, best first; among equals the newest first. O(N) per signal."""
+    def rank(self, retriever: Retriever, query: Query, k: int, *, allow: Allow = None) -> list[Ranked]:
+        """Return the `k` best cubes, best first; among equals the newest first."""
         if not len(self):
             return []
-        if method == "hybrid":
-            found, name = self._signals(query)
-            by, brief = weights("cubes" + name), brevity(self.corpus)
-            scores = fuse(found, by, brief)
-            if name:  # words alone: what no word nearby and no date speaks for is not an answer
-                spoken_for = found["coverage_around"] > 0
-                if "time" in found:
-                    spoken_for |= found["time"] > 0
-                scores = np.where(spoken_for, scores, np.float32(-np.inf))
-            shown = self._visible(scores, allow)
-            spread_to = shown if self.graph is None else spread(self.corpus, shown, self.graph)
-            best = _top(spread_to, k)
-            reasons = explain(found, by, brief, best)
-            if self.graph is not None:
-                for i, why in zip(best, reasons, strict=True):
-                    why["links"] = float(spread_to[i] - shown[i])
-            return [
-                Ranked(int(self.corpus.keys[i]), sum(why.values()), why) for i, why in zip(best, reasons, strict=True)
-            ]
-        name, scores = (
-            ("bm25", bm25(self.corpus, query)) if method == "words" else ("cosine", cosines(self.corpus, query))
-        )
-        best = self._best(scores, k, allow)
-        return [Ranked(int(self.corpus.keys[i]), float(scores[i]), {name: float(scores[i])}) for i in best if scores[i]]
-
-    def rank_sessions(
-        self, query: Query, k: int, *, allow: Allow = None, method: SearchMethod = "hybrid"
-    ) -> list[RankedSession]:
-        """Return the `k` best sessions, best first, each with its best cube. Cubes outside a session are left out."""
-        if not len(self) or not len(self.corpus.layout().by_session):
-            return []
-        if method == "hybrid":
-            found, name = self._signals(query)
-            scores = self._visible(fuse(found, weights("cubes" + name), brevity(self.corpus)), allow)
-            by, brief = weights("sessions" + name), brevity(self.corpus)
-            of_sessions, best = session_signals(self.corpus, scores, found)
-            totals = fuse(of_sessions, by, brief)
-        else:
-            scores = bm25(self.corpus, query) if method == "words" else cosines(self.corpus, query)
-            of_sessions, best = session_signals(self.corpus, self._visible(scores, allow), {})
-            by, brief = {"best": (1.0, 0.0)}, 0.0
-            totals = of_sessions["best"]
-        totals = np.where(np.isfinite(of_sessions["best"]), totals, -np.inf)
-        names = [self.corpus.session_names[i] or "" for i in self.corpus.layout().session[best]]
-        order = _top(totals, k)
+        ranking = retriever.rank(self._view(allow), query)
+        best = _top(ranking.scores, k)
         return [
-            RankedSession(names[i], sum(why.values()), why, int(self.corpus.keys[best[i]]))
-            for i, why in zip(order, explain(of_sessions, by, brief, order), strict=True)
+            Ranked(int(self.corpus.keys[i]), sum(why.values()), why)
+            for i, why in zip(best, ranking.explain(best), strict=True)
+            if ranking.scores[i]
         ]
 
-    def _signals(self, query: Query) -> tuple[Signals, str]:
-        """Return the signals and the ending of the weights' name: without vectors other weights are right."""
-        if query.vector is not None and 2 * self.without_vector <= len(self):
-            return signals(self.corpus, query), ""
-        return signals(self.corpus, query.without_vector()), "_words"
+    def rank_sessions(self, retriever: Retriever, query: Query, k: int, *, allow: Allow = None) -> list[RankedSession]:
+        """Return the `k` best sessions, best first, each with its best cube. Cubes outside a session are left out."""
+        layout = self.corpus.layout()
+        if not len(self) or not len(layout.by_session):
+            return []
+        view = self._view(allow)
+        if isinstance(retriever, SessionRetriever):
+            ranking = retriever.rank_sessions(view, query)
+        else:
+            ranking = best_cubes(self.corpus, retriever.rank(view, query).scores)
+        names = [self.corpus.session_names[i] or "" for i in layout.session[ranking.best]]
+        order = _top(ranking.scores, k)
+        return [
+            RankedSession(names[i], sum(why.values()), why, int(self.corpus.keys[ranking.best[i]]))
+            for i, why in zip(order, ranking.explain(order), strict=True)
+        ]
 
-    def _visible(self, scores: Floats, allow: Allow) -> Floats:
-        shown = self.corpus.alive if allow is None else self.corpus.alive & allow
-        return np.where(shown, scores, np.float32(-np.inf))
-
-    def _best(self, scores: Floats, k: int, allow: Allow) -> list[int]:
-        return _top(self._visible(scores, allow), k)
+    def _view(self, allow: Allow) -> View:
+        alive = self.corpus.alive
+        return View(self.corpus, self.graph, alive if allow is None else alive & allow)
 
 
-def _top(scores: Floats, k: int) -> list[int]:
+def _top(scores: NDArray[np.floating], k: int) -> list[int]:
     """Return the indexes of the `k` largest finite scores, largest first, among equals the last first."""
     n = len(scores)
     cut = np.partition(scores, n - k)[n - k] if n > k else np.float32(-np.inf)

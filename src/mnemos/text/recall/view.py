@@ -13,8 +13,9 @@ from mnemos.errors import StaleVectors
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
 from mnemos.store.values import Changes, Filter
+from mnemos.text.base import Allow
 from mnemos.text.recall.query import Query
-from mnemos.text.recall.snapshot import Allow, Snapshot
+from mnemos.text.recall.snapshot import Snapshot
 from mnemos.text.recall.spread import Graph
 
 R = TypeVar("R")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Fact, StoredFact
 from mnemos.reason.base import Judgement
-from mnemos.registry import Paper, register
 from mnemos.store.values import Entry
 
 Compare = Callable[[Fact, Fact], Judgement]
@@ -68,14 +67,6 @@ class Outcome:
     others: tuple[str, ...] = ()
 
 
-@register(
-    "decide",
-    papers=(
-        Paper(
-            "Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413", code="mem0ai/mem0"
-        ),
-    ),
-)
 def decide(
     statement: NewStatement,
     active: dict[Key, list[ActiveFact]],

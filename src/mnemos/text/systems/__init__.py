@@ -1,0 +1,1 @@
+"""Published memory systems, each as a composition of methods."""

@@ -1,0 +1,47 @@
+"""Mnemos' own updater: what a new text states is compared with what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnemos.cube import MemCube
+from mnemos.registry import Paper, register
+from mnemos.store.values import Entry
+from mnemos.text.base import Memory
+from mnemos.text.update.write import revise, state_facts, write
+
+
+@register(
+    "reconcile",
+    papers=(
+        Paper(
+            "Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413", code="mem0ai/mem0"
+        ),
+    ),
+)
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Decide between ADD, UPDATE, SUPERSEDE and NOOP for each new text, by the facts that it states.
+
+    The rules decide while the store is locked; where the space has a model, the cubes wait for its second look (see
+    `SecondPass`). Deviation from the paper: contradicted memories are superseded, never deleted.
+    """
+
+    def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
+        """Store entries after deciding what each does to the others; see `decide`. What they confirm counts as recalled."""
+        store, model, trust = memory.store, memory.model_key(), memory.trust
+        statements = state_facts(entries, memory.rules, mergeable, trust)
+        with store.transaction():
+            written = write(store, statements, model, memory.rules, trust)
+            if memory.judge.has_model:
+                waiting = [c.id for c in written.cubes if c.id not in written.confirmed]
+                store.queue.add(waiting, "not seen by the model")
+        memory.recalled(written.confirmed)
+        return written.cubes
+
+    def revise(self, memory: Memory, entry: Entry) -> None:
+        """Store the next version of a cube, after deciding what it does to other cubes."""
+        trust = memory.trust
+        [statement] = state_facts([entry], memory.rules, [False], trust)
+        revise(memory.store, statement, memory.model_key(), memory.rules, trust)
