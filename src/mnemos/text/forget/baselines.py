@@ -48,7 +48,7 @@ class Random:
     memories born at the very same time share one.
     """
 
-    seed: int = 0
+    seed: int = 0  # of the lots
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the lot of each memory, (N,), evenly spread over 0 to 1 and the same at any time."""

@@ -18,8 +18,8 @@ class TimeToLive:
     recently used; the days say what is due without one. 30 of them is a common setting and no paper's.
     """
 
-    days: float = 30.0
-    sliding: bool = False
+    days: float = 30.0  # how long a memory is kept
+    sliding: bool = False  # count from the last recall instead of from the creation
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days that each memory has left at `now`, (N,)."""
