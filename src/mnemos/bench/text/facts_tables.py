@@ -59,7 +59,7 @@ def plot(result: Result, path: Path) -> Path:
 
 def figure(result: Result, entry: Entry) -> Figure | None:
     """Return how often the first hit is right for the methods that end facts and find them."""
-    if entry.form != "text" or entry.name not in ("reconcile", "promote-fact"):
+    if entry.form != "text" or entry.name not in ("reconcile", "promote-fact", "promote-current"):
         return None
     test = result["splits"]["test"]
     text = f"the first hit is right for {percent(test['search']['all'], 0)} of the questions for what holds now"

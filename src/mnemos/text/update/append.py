@@ -13,10 +13,10 @@ from mnemos.text.base import Memory
 from mnemos.text.update.decide import since
 
 
-@register("append")
+@register("append", unmeasured="a baseline; `mnemos bench facts` measures appending without facts")
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Store each text as a cube of its own with the facts that it states, and decide nothing: the baseline of updating.
+    """Store each text as its own cube with the facts that it states, and decide nothing: the baseline of updating.
 
     The rules read the facts, which never end: two that contradict each other both hold.
     """
