@@ -18,13 +18,13 @@ MEASURED = Measurements(ROOT / "benchmarks" / "results")
 
 # Parts that satisfy no contract on their own: name -> why.
 COMPONENTS = {
-    "terms": "the splitter of the word index, used by the encoder and by every question",
-    "dates": "a part of the encoder",
-    "embed": "a part of the encoder",
-    "context": "it packs hits for a prompt",
-    "sessions": "a part of the hybrid retriever",
-    "spread": "a part of the hybrid retriever",
-    "pagerank": "a part of spread",
+    "terms": "what the word index and the encoders read of a text",
+    "dates": "a part of the encoder `entries`",
+    "embed": "a part of the encoder `entries`",
+    "context": "packs hits for a prompt, whatever ranked them",
+    "sessions": "a part of the retriever `hybrid`",
+    "spread": "a part of the retriever `hybrid`",
+    "pagerank": "the walk of `spread`",
 }
 
 

@@ -16,8 +16,8 @@ from mnemos.text.forget.policy import candidates
 
 @register(
     "promotion",
-    unmeasured="a tier protects from a policy; no benchmark has both",
     papers=(Paper("Memory OS of AI Agent", "2506.06326", code="BAI-LAB/MemoryOS"),),
+    unmeasured="`mnemos bench endurance` runs it, without a figure of its own",
 )
 @dataclass(frozen=True, slots=True)
 class Promotion:

@@ -13,7 +13,7 @@ from mnemos.text.base import Memory
 from mnemos.text.update.decide import since
 
 
-@register("append", unmeasured="a baseline; `mnemos bench facts` measures appending without facts")
+@register("append")
 @dataclass(frozen=True, slots=True)
 class Append:
     """Store each text as its own cube with the facts that it states, and decide nothing: the baseline of updating.
