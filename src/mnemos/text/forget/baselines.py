@@ -1,4 +1,4 @@
-"""What a law of forgetting has to beat: first in first out, least recently used, and chance."""
+"""Baselines that a law of forgetting has to beat: first in first out, least recently used, and chance."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from mnemos.text.base import Floats, Histories, Ints
 @register("fifo")
 @dataclass(frozen=True, slots=True)
 class Fifo:
-    """First in, first out: the oldest memories go first, used or not."""
+    """First in, first out: the oldest memories are forgotten first, used or not."""
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return when each memory was created, (N,), in days since 1970."""
         return histories.created
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,)."""
+        """Return (strength, tier) unchanged, both (N,)."""
         return histories.strength, histories.tier
 
 
 @register("lru")
 @dataclass(frozen=True, slots=True)
 class Lru:
-    """Least recently used: what was neither learned nor recalled for the longest time goes first."""
+    """Least recently used: what was neither learned nor recalled for the longest time is forgotten first."""
 
     def retention(self, histories: Histories, now: float) -> Floats:
-        """Return the days since each memory was last recalled or created, (N,), below 0."""
+        """Return minus the days since each memory was last recalled or created, (N,)."""
         return histories.recalled - now
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
+        """Return (strength, tier) unchanged, both (N,): the caller stores the time of the recall."""
         return histories.strength, histories.tier
 
 
 @register("random")
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Chance: every memory draws its lot at birth and keeps it.
+    """Chance: each memory draws a lot when it is created and keeps it.
 
-    The lot is a hash of the time of birth and `seed` (splitmix64), so it is the same on every call and every machine;
-    memories born at the very same time share one.
+    The lot is a hash of the time of creation and the seed (splitmix64), the same on every call and machine; memories
+    created at exactly the same time share one.
     """
 
-    seed: int = 0
+    seed: int = 0  # of the lots
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the lot of each memory, (N,), evenly spread over 0 to 1 and the same at any time."""
         return lots(self.seed, np.ascontiguousarray(histories.created, dtype=np.float64).view(np.uint64))
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,)."""
+        """Return (strength, tier) unchanged, both (N,)."""
         return histories.strength, histories.tier
 
 
