@@ -13,7 +13,7 @@ class Product(Benchmarks):
     package = "benchmarks"
 
 
-app = typer.Typer(cls=Product, no_args_is_help=True, help="Measure Mnemos itself and its peers.")
+app = typer.Typer(cls=Product, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -1,9 +1,9 @@
-"""Take the screenshots of the page for docs/page.md, from a demo space behind a real server.
+"""Take the screenshots of the web page for docs/page.md, from a demo space behind a real server.
 
     pip install playwright; apt-get install chromium
     python tools/page_shots.py [FOLDER]
 
-The space holds the conversation of `mnemos demo` and some more, all made up. Without FOLDER the pictures go to docs/.
+The space contains the synthetic conversation of `mnemos demo` and a few notes. Without FOLDER it writes to docs/.
 """
 
 from __future__ import annotations
@@ -44,12 +44,11 @@ KEPT = {
 
 
 def fill(root: Path) -> str:
-    """Make the demo space, learned day by day as it was told, and keys; return the one that may do everything."""
+    """Create the demo space, learned day by day, and keys; return the key with all rights."""
     clock = Clock()
     with Mnemos(root, clock=clock) as memory:
         space = memory.space("mira")
-        told = story()
-        remember(space, clock, told)
+        remember(space, clock, story())
         for day, text in (("10-20", "My kiln is a second-hand Rohde."), ("10-28", "My kiln is a new Nabertherm.")):
             clock.now = datetime.fromisoformat(f"2025-{day}T09:00+01:00")
             space.add(text, speaker="Mira", session="notes", at=clock.now)
@@ -73,7 +72,7 @@ def fill(root: Path) -> str:
 
 @contextmanager
 def serving(root: Path, *more: str) -> Iterator[str]:
-    """Serve a root with `mnemos serve` in a process of its own; yields its address."""
+    """Serve a root with `mnemos serve` in its own process; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -97,7 +96,7 @@ def serving(root: Path, *more: str) -> Iterator[str]:
 
 
 def sign_in(page: Any, address: str, token: str) -> None:
-    """Open the page and give it the key."""
+    """Open the page and sign in with a key."""
     page.goto(f"{address}/page/")
     page.get_by_label("Key", exact=True).fill(token)
     page.get_by_role("button", name="Sign in").click()
@@ -105,7 +104,7 @@ def sign_in(page: Any, address: str, token: str) -> None:
 
 
 def views(page: Any, address: str) -> Iterator[str]:
-    """Go through the views; yields the name of each once it is there."""
+    """Go through the views; yield the name of each once it is filled."""
     yield "first"
     page.fill("#q", "What is Biscuit afraid of?")
     page.keyboard.press("Enter")
@@ -117,7 +116,7 @@ def views(page: Any, address: str) -> Iterator[str]:
         place += f"/{NOTE}" if name in ("cube", "edit", "forget", "graph") else ""
         page.evaluate(f"location.hash = '#/{place}'")
         page.wait_for_selector(f"body[data-filled={name}]")
-        page.wait_for_timeout(900)  # charts and the layout of the graph come to rest
+        page.wait_for_timeout(900)  # until charts and the layout of the graph have settled
         if name == "timeline":
             page.locator(".histogram").focus()
             page.keyboard.press("Home")
@@ -129,7 +128,7 @@ def views(page: Any, address: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Take all pictures: light, dark, and as a phone has them."""
+    """Take all screenshots: light, dark, and on a phone."""
     from playwright.sync_api import sync_playwright
 
     chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else None

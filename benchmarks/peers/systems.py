@@ -174,9 +174,9 @@ def embedder() -> Embedder:
 
 
 SYSTEMS: dict[str, Callable[[Path], System]] = {
-    "mnemos, a space a conversation": lambda root: MnemosSystem(root, split=True),
-    "mnemos, one space": lambda root: MnemosSystem(root, split=False),
-    "chroma, a collection a conversation": lambda root: ChromaSystem(root, split=True),
-    "chroma, one collection": lambda root: ChromaSystem(root, split=False),
+    "mnemos: a space per conversation": lambda root: MnemosSystem(root, split=True),
+    "mnemos: one space": lambda root: MnemosSystem(root, split=False),
+    "chroma: a collection per conversation": lambda root: ChromaSystem(root, split=True),
+    "chroma: one collection": lambda root: ChromaSystem(root, split=False),
     "mem0 (infer=False)": Mem0System,
 }

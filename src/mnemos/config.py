@@ -29,7 +29,7 @@ GENERAL: Mapping[str, tuple[str | None, str]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One value in force. `source` is "option", "environment NAME", "file PATH" or "default"."""
+    """A setting in effect. `source` is "option", "environment NAME", "file PATH" or "default"."""
 
     name: str
     value: Any
@@ -49,12 +49,12 @@ class ConfigFile:
         """The name of this file as the source of a setting."""
         return f"file {self.path}"
 
-    def near(self, path: Path) -> Path:
+    def resolve(self, path: Path) -> Path:
         """Return a path given in the file; a relative one starts at the file's folder."""
         return (self.path.parent if self.path else Path()) / path.expanduser()
 
 
-def usual_path() -> Path:
+def default_path() -> Path:
     """Return the path of the file when no other is named: in the user's folder of settings."""
     from platformdirs import user_config_path
 
@@ -68,7 +68,7 @@ def read_file(given: Path | None = None) -> ConfigFile:
     not exist, and for a file that cannot be read, is not valid TOML or has an unknown setting.
     """
     named = given or (Path(env) if (env := os.environ.get("MNEMOS_CONFIG")) else None)
-    path = (named or usual_path()).expanduser().absolute()
+    path = (named or default_path()).expanduser().absolute()
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -101,7 +101,7 @@ def general(given: Mapping[str, str | None], file: ConfigFile) -> dict[str, Sett
         elif value := os.environ.get(env):
             found[name] = Setting(name, value, f"environment {env}")
         elif value := file.general.get(name):
-            found[name] = Setting(name, str(file.near(Path(value))) if name == "root" else value, file.source)
+            found[name] = Setting(name, str(file.resolve(Path(value))) if name == "root" else value, file.source)
         else:
             found[name] = Setting(name, default, DEFAULT)
     return found

@@ -21,7 +21,6 @@ from mnemos.store.open import open_root
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
-from mnemos.text.system import DEFAULT, load_system
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -70,6 +69,8 @@ class Mnemos:
         lists them), or is a `System`. It is used until the space is closed and is not stored. Raises NotFound for an
         unknown system, with the nearest names.
         """
+        from mnemos.text.system import DEFAULT, load_system  # imports every method of the default system
+
         wanted = None if system is None else load_system(system)
         if check_text(name, "name") not in self._spaces:
             store = self.stores.open(name)

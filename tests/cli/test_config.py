@@ -40,7 +40,7 @@ def bare(tmp_path, monkeypatch):
     """No settings but those of the test."""
     for name in [name for name in os.environ if name.startswith(("MNEMOS_", "OPENAI_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(config, "usual_path", lambda: tmp_path / "usual" / "mnemos.toml")
+    monkeypatch.setattr(config, "default_path", lambda: tmp_path / "usual" / "mnemos.toml")
     monkeypatch.setenv("MNEMOS_ROOT", str(tmp_path / "root"))
 
 

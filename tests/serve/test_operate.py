@@ -112,7 +112,7 @@ def test_the_unit_runs_a_command_that_there_is_with_settings_that_there_are():
     given = dict(pair.split("=", 1) for pair in settings_of(UNIT, "Environment="))
     assert {name for name in given if name.startswith("MNEMOS_")} <= VARIABLES
     assert given["MNEMOS_ROOT"] == "/var/lib/" + settings_of(UNIT, "StateDirectory=")[0]
-    code = "from mnemos.config import usual_path; print(usual_path())"
+    code = "from mnemos.config import default_path; print(default_path())"
     path = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **given}
     ).stdout.strip()

@@ -131,7 +131,7 @@ def test_changed_missing_and_newer_parts_are_refused(archive, memory):
         "checksum": lambda p: p.update({"cubes.jsonl": p["cubes.jsonl"].replace(b"number 7", b"number 8")}),
         "missing": lambda p: p.pop("cubes.jsonl"),
         "Upgrade Mnemos": lambda p: p.update({"MANIFEST.json": json.dumps({**manifest, "version": 2}).encode()}),
-        "something else": lambda p: p.update({"MANIFEST.json": b'{"format": "other"}'}),
+        "another format": lambda p: p.update({"MANIFEST.json": b'{"format": "other"}'}),
         "would unpack": lambda p: p.update({"cubes.jsonl": b" " * 50_000_000}),
     }
     for message, change in changes.items():
@@ -145,7 +145,7 @@ def test_changed_missing_and_newer_parts_are_refused(archive, memory):
 def test_an_export_that_cannot_be_written_leaves_what_was_there(memory, tmp_path):
     memory.space("a").add("x")
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(StoreError, match="choose another place"):
+    with pytest.raises(StoreError, match="choose another path"):
         export_space(memory.space("a"), tmp_path / "file" / "a.zip")
     assert (tmp_path / "file").read_text() == "kept"
 

@@ -31,9 +31,10 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
         with progress_bar(name) as progress:
             measured = found.run(chosen, progress)
     except ModuleNotFoundError as error:
-        if error.name is None or found.extra is None or error.name.startswith("mnemos"):
+        if error.name is None or error.name.startswith("mnemos"):
             raise
-        raise MnemosError(f"{name} needs {error.name}: pip install 'mnemos[{found.extra}]'.") from error
+        how = f"pip install 'mnemos[{found.extra}]'" if found.extra else f"see {found.run.__module__}"
+        raise MnemosError(f"{name} needs {error.name}: {how}.") from error
     result = header(found, given) | measured
     if out is not None or all(field.default is MISSING for field in fields(chosen) if field.name in given):
         path = write(result, Path(out) if out is not None else RESULTS / found.family)

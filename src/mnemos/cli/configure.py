@@ -79,7 +79,7 @@ def show(t: Terminal) -> None:
         table.add_row(styled(name, "bold"), "set" if source else "not set", styled(source or settings.DEFAULT, "dim"))
     t.out.print(table)
     if file.path is None:
-        t.note(f"there is no file of settings at {settings.usual_path()}: `mnemos config --init` writes one")
+        t.note(f"there is no file of settings at {settings.default_path()}: `mnemos config --init` writes one")
 
 
 def _shown(setting: Setting) -> Any:
@@ -100,7 +100,7 @@ def _cell(value: Any) -> str:
 
 def write(given: Path | None) -> Path:
     """Write the file of settings, all commented out. Raises InvalidInput if it exists, and StoreError."""
-    path = (given or Path(os.environ.get("MNEMOS_CONFIG") or settings.usual_path())).expanduser().absolute()
+    path = (given or Path(os.environ.get("MNEMOS_CONFIG") or settings.default_path())).expanduser().absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

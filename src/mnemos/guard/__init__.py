@@ -1,1 +1,1 @@
-"""What must hold: that what was forgotten is gone."""
+"""Defences of a memory: provable erasure, redaction, quarantine, and consensus among sources."""

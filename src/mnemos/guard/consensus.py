@@ -1,4 +1,4 @@
-"""The memories of one question judged by each other, after A-MemGuard (Wei et al. 2025, arXiv 2510.02373).
+"""Judge the memories retrieved for one question by each other, after A-MemGuard (Wei et al. 2025, arXiv 2510.02373).
 
 A-MemGuard lets a model reason from each memory and compares the chains; here the facts that memories state and the names
 that they mention are compared. Mistakes are remembered as rejections, which hold hashes and no text: once a memory is
@@ -19,7 +19,7 @@ from mnemos.facts import Fact, Rejection
 from mnemos.guard.instructions import Trust
 
 WEIGHT = {Trust.UNTRUSTED: 1.0, Trust.NORMAL: 2.0, Trust.TRUSTED: 4.0}
-MAJORITY = 2.0  # times as heavy as those it stands against, among sources of the same trust
+MAJORITY = 2.0  # times the weight of the other side, among sources of the same trust
 NAMES = re.compile(r"\b[A-Z][^\W\d_]+(?:[ .]{1,2}[A-Z][^\W\d_]*)*|\b\w*\d[\w.:-]*")
 ORDINARY = """
 the a an i my our your his her their this that these those it he she we you they in on at of for to and but or if when
@@ -31,28 +31,22 @@ NO_NAMES = frozenset(str.split(ORDINARY))
 
 @dataclass(frozen=True)
 class Claim:
-    """A memory as a witness. `source` says whose voice it is, None: its own; `names` what it speaks of (see `names`).
-
-    Memories of one untrusted source are one voice: who repeats himself is not more believed.
-    """
+    """A memory as a witness. Memories of one untrusted source count once: repeating a claim adds no weight."""
 
     id: str
     facts: Sequence[Fact]
     trust: Trust
     at: datetime
-    source: str | None = None
-    names: frozenset[str] = frozenset()
+    source: str | None = None  # None: a source of its own
+    names: frozenset[str] = frozenset()  # what it mentions, see `names`
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A memory that should not be shown, and the rejections to store.
-
-    `reason` is "rejected before", "less trusted", "majority" or "alone".
-    """
+    """A memory that should not be shown, and the rejections to store."""
 
     id: str
-    reason: str
+    reason: str  # "rejected before", "less trusted", "majority" or "alone"
     rejections: tuple[Rejection, ...] = ()
 
 
@@ -63,16 +57,16 @@ def contradicted(
     question: str = "",
     key: bytes = b"",
 ) -> list[Suspect]:
-    """Return the memories, of those retrieved for one question, that should not be shown, in the given order.
+    """Return those of the memories retrieved for one question that should not be shown, in the given order.
 
-    A fact is contradicted by a heavier group of contrary ones of higher trust, or by one of the same trust that is
-    `MAJORITY` times as heavy and speaks both before and after it. A later fact of the same trust is a change, an
-    earlier one of a known source was changed. Less trusted memories never outvote: any number of pages on the web does
-    not silence the user. Where better sources speak of whom the `question` names, an untrusted memory must share a name
-    with them ("alone" if it does not): this needs no fact to be extracted. Deviation: the paper clusters embeddings; on
-    the "dev" half of `bench.poison` shared names told lies and truths apart better. A claim that a rejection names goes at
-    once, unless it comes from a higher trust than the one it was learnt on, or a better source agrees. `key` (at most
-    64 bytes, of the space) keeps the hashes from being looked up in a dictionary. O(n^2) for n claims.
+    A fact is contradicted by a heavier group of contrary facts of higher trust, or by one of the same trust that is
+    `MAJORITY` times as heavy and speaks both before and after it. A later fact of the same trust is a change; an earlier
+    one of a known source has been changed. Less trusted memories never win: no number of web pages silences the user.
+    Where better sources speak of whom the `question` names, an untrusted memory must share a name with them (else it is
+    "alone"); this needs no extracted fact. Deviation: the paper clusters embeddings; on the "dev" half of
+    `bench.text.poison` shared names separated lies from truths better. A claim that a rejection covers is a suspect
+    unless its trust is higher than the rejection's, or a better source agrees with it. `key` (at most 64 bytes, secret to
+    the space) prevents a dictionary attack on the hashes. O(n^2) for n claims.
     """
     known = set(learned_rejections)
     found: dict[str, Suspect] = {}
@@ -95,24 +89,24 @@ def contradicted(
 
 
 def learn(claim: Claim, fact: Fact, key: bytes = b"") -> Rejection:
-    """Return the rejection which says that this fact, from a memory of this trust, is mistaken."""
+    """Return the rejection of a fact that a memory of this trust states."""
     sign = "not " if fact.negated else ""
     return Rejection(_hash("\0".join(subject(fact)), key), _hash(sign + plain(fact.value), key), int(claim.trust))
 
 
 def subject(fact: Fact) -> tuple[str, str]:
-    """Return what a fact is about, as facts are grouped by it."""
+    """Return the normalised subject and attribute of a fact, by which facts are grouped."""
     return plain(fact.subject), plain(fact.attribute)
 
 
 def plain(text: str) -> str:
-    """Return the words of a text in small letters, without punctuation and articles."""
+    """Return the words of a text in lower case, without punctuation and articles."""
     words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(w for w in words if w not in ("the", "a", "an")) or text.strip()
 
 
 def contradict(one: Fact, other: Fact) -> bool:
-    """Return whether two facts of one subject and attribute cannot both hold; a closer value agrees with a vaguer one."""
+    """Tell whether two facts of one subject and attribute cannot both hold; a more exact value agrees with a vaguer one."""
     left, right = plain(one.value).split(), plain(other.value).split()
     same = set(left) <= set(right) or set(right) <= set(left)
     if one.negated != other.negated:
@@ -127,7 +121,7 @@ def _verdict(claim: Claim, fact: Fact, group: Sequence[tuple[Claim, Fact]]) -> s
         return None
     top = max(c.trust for c in against)
     if claim.trust > Trust.UNTRUSTED and claim.at < min(c.at for c in against):
-        return None  # what was changed later; outside of the known sources even the time may be made up
+        return None  # it was changed later; an unknown source may make up even the time
     agree = [c for c, f in others if not contradict(f, fact) and f.negated == fact.negated]
     beside = [claim] + [c for c in agree if c.trust >= claim.trust]
     if max(c.trust for c in beside) >= top > claim.trust:
@@ -148,7 +142,7 @@ def _weight(claims: Sequence[Claim]) -> float:
 
 
 def names(text: str) -> frozenset[str]:
-    """Return what a text is about by name: the first word of each run of capitalised words, and what has a digit."""
+    """Return the names in a text: the first word of each run of capitalised words, and words with a digit."""
     runs = (
         [w for w in re.findall(r"\w(?:[\w.:-]*\w)?", m[0].casefold()) if w not in NO_NAMES]
         for m in NAMES.finditer(text)
@@ -159,14 +153,14 @@ def names(text: str) -> frozenset[str]:
 def _alone(claims: Sequence[Claim], question: str) -> list[str]:
     """Return the untrusted memories that share no name with what better sources say of whom the question names.
 
-    Where better sources speak of them, a page that names something else is not to be believed, and one that names
-    nothing, or is about others, adds nothing.
+    Where better sources speak of them, a page that names something else is not credible, and one that names nothing, or
+    is about others, adds nothing.
     """
     asked = names(question)
     about = [c for c in claims if c.trust > Trust.UNTRUSTED and asked and asked <= c.names]
     said = frozenset().union(*(c.names for c in about)) - asked
     if not said:
-        return []  # nobody better speaks of it
+        return []  # no better source speaks of it
     return [c.id for c in claims if c.trust == Trust.UNTRUSTED and not c.names & said]
 
 

@@ -1,4 +1,4 @@
-"""Erasure that can be proved: choose, remove everywhere, look for remains, and give a receipt."""
+"""Provable erasure: choose cubes, erase them everywhere, search for remains, and return a receipt."""
 
 from __future__ import annotations
 
@@ -13,33 +13,28 @@ from mnemos.errors import InvalidInput, NotFound
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 
-NEEDLE = 48  # bytes of a text that the raw file is searched for
-SHORTEST = 12  # bytes; a shorter piece stands in files by chance
-NEEDLES = 300  # at most; of more texts so many are taken, evenly
+NEEDLE = 48  # bytes of a text that the raw files are searched for
+SHORTEST = 12  # bytes; a shorter piece occurs in files by chance
+NEEDLES = 300  # at most; more are sampled evenly
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was removed, when, and what a search for remains found. It holds no text and no query.
-
-    `chosen_by` is "ids", "query", "filters" or "everything"; `derived` counts the cubes that went because what they
-    were derived from went. `searched_bytes` of the space's files were searched for `searched_for` pieces of the texts
-    and ids; `remains` says where something was still found, and is empty when nothing was.
-    """
+    """What was erased, when, and what a search for remains found. It holds no text and no query."""
 
     space: str
-    at: str
-    chosen_by: str
+    at: str  # ISO 8601
+    chosen_by: str  # "ids", "query", "filters" or "everything"
     ids: tuple[str, ...]
-    derived: int
+    derived: int  # cubes erased because a cube they were derived from was
     versions: int
-    searched_for: int
-    searched_bytes: int
-    remains: tuple[str, ...]
+    searched_for: int  # pieces of the erased texts and ids
+    searched_bytes: int  # of the files of the space
+    remains: tuple[str, ...]  # where something was still found
 
     @property
     def verified(self) -> bool:
-        """True when nothing of what was removed was found afterwards."""
+        """True when nothing that was erased was found afterwards."""
         return not self.remains
 
     def to_json(self) -> str:
@@ -53,7 +48,9 @@ class Receipt:
             data = json.loads(text)
             return Receipt(**{**data, "ids": tuple(data["ids"]), "remains": tuple(data["remains"])})
         except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"this is not a receipt of an erasure ({error}).") from error
+            raise InvalidInput(
+                f"this is not a receipt of an erasure ({error}). Give the text that Receipt.to_json() returned."
+            ) from error
 
 
 def choose(
@@ -64,10 +61,10 @@ def choose(
     everything: bool = False,
     filter: Filter | None = None,
 ) -> tuple[str, list[MemCube]]:
-    """Return how and which cubes are meant, derived ones included; nothing is removed.
+    """Return how cubes were chosen, and the cubes, derived ones included; nothing is erased.
 
-    `query` means the cubes whose own text has all content words of it: a search that guesses would be no way to delete.
-    With `filter` those that match it too. Raises InvalidInput when nothing in particular is chosen.
+    `query` chooses the cubes whose own text contains all its content words: ranking is too vague a way to delete. With
+    `filter` they must match that too. Raises InvalidInput when nothing in particular is chosen.
     """
     ids, everything = check_texts(ids, "ids"), check_flag(everything, "everything")
     query = None if query is None else check_text(query, "query")
@@ -102,14 +99,14 @@ def forget(
     """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
     chosen_by, cubes = choose(store, ids, query=query, everything=everything, filter=filter)
     if not cubes:
-        raise NotFound(f"nothing in space {store.space!r} matches; nothing was removed.")
+        raise NotFound(f"nothing in space {store.space!r} matches; nothing was erased.")
     return erase(store, chosen_by, cubes, len(store.get(ids)) if ids else len(cubes), now)
 
 
 def erase(store: Store, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
-    """Remove the cubes everywhere and search the rows and the raw bytes of the files for remains.
+    """Erase cubes everywhere and search the rows and the raw bytes of the files for remains.
 
-    Costs O(cubes) and one pass over the space's files, about a second for 100 MB.
+    `asked` is how many of them were chosen themselves. O(cubes) and one pass over the files, about a second for 100 MB.
     """
     versions = [v for cube in cubes for v in store.versions(cube.id)]
     ids = tuple(store.erase([cube.id for cube in cubes]))
@@ -123,14 +120,16 @@ def erase(store: Store, chosen_by: str, cubes: Sequence[MemCube], asked: int, no
 
 
 def verify(store: Store, receipt: Receipt) -> list[str]:
-    """Search again for what a receipt says is gone; return what was found, as sentences. The texts are not known any more:
-    the rows and the raw bytes are searched for the ids.
+    """Search again for what a receipt says was erased; return what was found, one sentence each.
+
+    The texts are no longer known, so rows and raw bytes are searched for the ids. Raises InvalidInput for a receipt of
+    another space.
     """
     if not isinstance(receipt, Receipt):
         raise InvalidInput(f"receipt is {receipt!r:.60}, expected what forget() returned, or Receipt.from_json(text).")
     if receipt.space != store.space:
-        raise InvalidInput(f"the receipt is of space {receipt.space!r}, not of {store.space!r}.")
-    back = set(store.get(receipt.ids))  # these are told of as rows
+        raise InvalidInput(f"the receipt is of space {receipt.space!r}, this is space {store.space!r}.")
+    back = set(store.get(receipt.ids))  # reported as rows
     needles = [i.encode() for i in receipt.ids if len(i.encode()) >= SHORTEST and i not in back]
     _, found = store.remains.raw(needles)
     return [
@@ -140,18 +139,18 @@ def verify(store: Store, receipt: Receipt) -> list[str]:
 
 
 def rows_left(store: Store, ids: Sequence[str]) -> list[str]:
-    """Return what rows still know of these ids: cubes, links, and words, vectors or dates without a cube."""
+    """Return what rows still hold of these ids: cubes, links, and words, vectors or dates without a cube."""
     left = [f"row: cube {name}" for name in store.family(ids)]
     orphans = store.remains.orphans()
-    gone = sorted(set(ids) - set(store.get(ids)))
-    if traces := store.remains.traces(gone):
+    erased = sorted(set(ids) - set(store.get(ids)))
+    if traces := store.remains.traces(erased):
         left.append(f"{traces} links, decisions or facts that name them")
-    left += [f"file: the payload of {name}" for name in gone if name in store.blobs.ids()]
+    left += [f"file: the payload of {name}" for name in erased if name in store.blobs.ids()]
     return [*left, f"{orphans} words, vectors, dates or facts without a cube"] if orphans else left
 
 
 def pieces(versions: Sequence[MemCube], ids: Sequence[str]) -> list[bytes]:
-    """Return the pieces to search for: of every text its beginning, middle and end, cut at characters; and the ids."""
+    """Return the bytes to search for: the beginning, middle and end of every text and id, cut at characters."""
     found: dict[bytes, None] = {}
     for text in [v.text for v in versions] + list(ids):
         data = text.encode()

@@ -1,7 +1,7 @@
-"""Texts that try to give orders to the agent that reads them, and how far a source is trusted.
+"""Detect texts that give orders to the agent that reads them, and rank how far a source is trusted.
 
-Rules on the wording, for what was stored from sources that anyone can write to. They catch known ways of speaking, also
-disguised ones, and no others: `guard.consensus` judges by what the other memories say. Figures: `bench.poison`.
+The rules match wordings, in texts from sources that anyone can write to. They catch known phrasings, disguised ones too,
+and no others: `guard.consensus` judges by what other memories say. Figures: `bench.text.poison`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import IntEnum
 from fnmatch import fnmatchcase
 from functools import cache
 
-LONGEST_CODE = 20_000  # characters of a base64 or hexadecimal run that are decoded
+LONGEST_CODE = 20_000  # characters of a base64 or hexadecimal run that are decoded at most
 
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
@@ -36,7 +36,7 @@ LEET = re.compile(r"[a-zA-Z][013457@$][a-zA-Z]")
 LEETS = str.maketrans("013457@$", "oieastas")
 CODE = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}|(?:[0-9a-fA-F]{2}[ :]?){16,}+")
 
-# Parts of the rules, and the rules: a name, and below it the lines of its pattern.
+# Parts of rules, and the rules: a name, followed by the indented lines of its pattern.
 PARTS = r"""
 VERB
   (?:say|state|answer|reply|respond|recommend|suggest|send|transfer|forward|e?-?mail|mention|claim|insist|output|return
@@ -154,7 +154,7 @@ orders in Chinese
 
 
 class Trust(IntEnum):
-    """How far a source is believed: anyone can write there, known but not the user, the user."""
+    """How far a source is believed: anyone can write to it, it is known but not the user, it is the user."""
 
     UNTRUSTED = 0
     NORMAL = 1
@@ -165,11 +165,11 @@ OUTSIDE = ("http://*", "https://*", "web:*", "email:*", "tool:*")
 
 
 def trust_of(role: str | None, source: str | None, rules: Mapping[str, int] | None = None) -> Trust:
-    """Return the tier of a cube's role and source.
+    """Return the trust in a cube's role and source.
 
-    `rules` map patterns of sources (`fnmatch`) to tiers; the first one that fits decides. Without one, a source on the
-    web, in e-mail or in a tool's answer is UNTRUSTED, whoever's role it came under; the user without a source is TRUSTED;
-    all else is NORMAL. Raises ValueError for a tier that is not 0, 1 or 2.
+    `rules` map patterns of sources (`fnmatch`) to tiers; the first that matches decides. By default a source on the web,
+    in e-mail or in a tool's answer is UNTRUSTED, whatever the role; the user without a source is TRUSTED; everything
+    else is NORMAL. Raises ValueError for a tier that is not 0, 1 or 2.
     """
     for pattern, tier in (rules or {}).items():
         if fnmatchcase(source or "", pattern):
@@ -180,11 +180,11 @@ def trust_of(role: str | None, source: str | None, rules: Mapping[str, int] | No
 
 
 def looks_like_instructions(text: str) -> str | None:
-    """Return the name of the rule by which a text gives orders to an agent, None when it gives none. O(characters)."""
+    """Return the name of the rule that detects orders to an agent in a text, or None. O(characters)."""
     if not text.isascii() and (HIDING.search(text) or REVERSED.search(text)):
         return "hidden text"
     for version in _versions(text):
-        small = version.lower()  # much faster than to ignore the case in every rule
+        small = version.lower()  # much faster than case-insensitive rules
         for name, pattern in rules():
             if pattern.search(version if name == "role marker" else small):
                 return name
@@ -193,7 +193,7 @@ def looks_like_instructions(text: str) -> str | None:
 
 @cache
 def rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Return the rules by name, compiled; all but "role marker" are for texts in small letters. Costs tens of ms once."""
+    """Return the compiled rules by name; all but "role marker" expect lower case. The first call takes tens of ms."""
     parts, found = _read(PARTS), _read(RULES)
     for part, words in parts.items():
         found = {name: pattern.replace(f"{{{part}}}", words) for name, pattern in found.items()}
@@ -223,7 +223,7 @@ def _versions(text: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Return the text as it is read: no invisible characters and accents, letters of one script, entities resolved."""
+    """Return a text as a reader sees it: without invisible characters and accents, in one script, entities resolved."""
     if "&" in text:
         text = html.unescape(text)
     if text.isascii():

@@ -1,4 +1,4 @@
-"""What of the hits may stand in a prompt: nothing untrusted that gives orders, nothing that better sources contradict."""
+"""Quarantine: withhold hits from a prompt that give orders, or that better sources contradict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRETS = ("redact", "refuse", "keep")
 
 
 def trust_rules(rules: Mapping[str, int]) -> str:
-    """Return tiers of trust by source as JSON, in the order in which they are tried. Raises InvalidInput for others."""
+    """Check tiers of trust by source and return them as JSON, in the order in which they are tried. Raises InvalidInput."""
     if not isinstance(rules, Mapping):
         raise InvalidInput(f'trust is {rules!r:.60}, expected a dict of tiers by source, such as {{"https://*": 0}}.')
     for pattern, tier in rules.items():
@@ -29,7 +29,7 @@ def trust_rules(rules: Mapping[str, int]) -> str:
 
 
 def secrets_policy(policy: str) -> str:
-    """Return the policy for secrets. Raises InvalidInput for one that is not known."""
+    """Return a known policy for secrets. Raises InvalidInput for any other."""
     if policy not in SECRETS:
         raise InvalidInput(f"secrets is {policy!r}, expected one of {', '.join(SECRETS)}.")
     return policy
@@ -38,10 +38,10 @@ def secrets_policy(policy: str) -> str:
 def quarantined(
     store: Store, rules: Mapping[str, int], hits: Sequence[Hit], question: str, now: datetime
 ) -> dict[str, str]:
-    """Return the ids of hits that are not to be shown to an agent, with the reason.
+    """Return the hits to withhold from an agent: id -> reason.
 
-    Untrusted cubes that look like orders; then those that the others outvote (see `consensus`). What was found out is
-    stored as rejections. Costs nothing where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
+    These are untrusted cubes that look like orders, then those that the others contradict (see `consensus`), whose claims
+    are stored as rejections. Free where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
     """
     trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for hit in hits}
     if min(trust.values(), default=Trust.TRUSTED) > Trust.UNTRUSTED:
@@ -67,7 +67,7 @@ def _claims(store: Store, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) 
 
 
 def _key(store: Store) -> bytes:
-    """Return the space's own key for hashes, made at first use."""
+    """Return the key of the space's hashes, created at first use."""
     import os
 
     if not (kept := store.meta.get("lesson key", "")):

@@ -1,7 +1,7 @@
-"""Secrets in texts: keys, tokens, private keys and payment cards, found by their shape and redacted.
+"""Find and redact secrets in texts by their shape: keys, tokens, private keys and payment cards.
 
-The shapes are those of the library detect-secrets, without its plugins for high entropy, keywords and assignments, which
-take prose for secrets, and a few newer ones. Only its patterns are used: nothing is ever verified over the network.
+The shapes are those of the library detect-secrets and a few newer ones. Its plugins for high entropy, keywords and
+assignments are not used, since they take prose for secrets, and nothing is ever verified over the network.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from mnemos.errors import InvalidInput
 CARD = "payment card"
 PEM = "private PEM block"
 JWT = "JSON Web credential"
-# A kind never holds a word that a pattern looks for and is long enough that no pattern reaches across a redaction:
-# otherwise redacted texts would be found to hold secrets.
+# The name of a kind contains no word that a pattern looks for, and is so long that no pattern reaches across a redaction:
+# otherwise secrets would be found in redacted texts.
 LIBRARY = {
     "artifactory.ArtifactoryDetector": "Artifactory credential",
     "aws.AWSKeyDetector": "Amazon credential",
@@ -70,7 +70,7 @@ ISSUERS = re.compile(
     r"|3[47][0-9]{13}\Z|3(?:0[0-5]|[68][0-9])[0-9]{11,16}\Z|35(?:2[89]|[3-8][0-9])[0-9]{12,15}\Z"
     r"|6(?:011|4[4-9][0-9]|5[0-9]{2}|2[0-9]{2})[0-9]{12,15}\Z|(?:50[0-9]{2}|5[6-8][0-9]{2}|6304|67[0-9]{2})[0-9]{9,15}\Z"
 )
-# Two tests that let prose pass: something long without a blank, and then the beginning of a secret.
+# Two cheap tests that let prose pass: a long run without a blank, then the beginning of a secret.
 LONG = re.compile(r"[\w+/=.:-]{16}|[0-9](?:[ -]?[0-9]){12}|://|BEGIN|_authToken", re.ASCII)
 HINT = re.compile(
     r"sk-|gh[pousr]_|github_pat_|gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-|GR1348941|AIza|GOCSPX-|ya29\.|hf_[A-Za-z0-9]{30}"
@@ -85,7 +85,7 @@ TAIL = re.compile(r"\w*+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of this kind stands at text[start:end]."""
+    """A secret of this kind at text[start:end]."""
 
     kind: str
     start: int
@@ -95,13 +95,13 @@ class Secret:
 def scan(text: str) -> list[Secret]:
     """Return the secrets in a text, in its order, without overlaps. O(characters).
 
-    Ordinary prose costs one regex, about 3 µs per 100 characters; detect-secrets (170 ms) is imported only for a text that
-    has the beginning of a secret.
+    Ordinary prose costs one regex, about 3 µs per 100 characters; detect-secrets (170 ms) is imported only for a text
+    with the beginning of a secret.
     """
     if not LONG.search(text) or not HINT.search(text):
         return []
     found: list[Secret] = []
-    # Once more after each find: a secret may hide another from patterns that look at what stands beside it.
+    # Scan again after each find: a secret may hide another one from patterns that look at its surroundings.
     while new := merged(_passes(text)):
         found += new
         parts, last = [], 0
@@ -113,7 +113,7 @@ def scan(text: str) -> list[Secret]:
 
 
 def redact(text: str) -> tuple[str, list[Secret]]:
-    """Return the text with `[redacted: KIND]` in the place of each secret, and the secrets (places in the given text)."""
+    """Return the text with each secret replaced by `[redacted: KIND]`, and the secrets (positions in the given text)."""
     secrets = scan(text)
     parts, last = [], 0
     for secret in secrets:
@@ -123,9 +123,10 @@ def redact(text: str) -> tuple[str, list[Secret]]:
 
 
 def redact_cube(cube: MemCube, policy: str) -> MemCube:
-    """Return a cube with the secrets of its text and metadata redacted, or refuse it, as the space's policy says.
+    """Return a cube with the secrets in its text and metadata redacted; the policy "keep" returns it unchanged.
 
-    Raises InvalidInput with "refuse", naming the kinds and nothing of the secrets. Ordinary text costs 3 us.
+    With the policy "refuse" raises InvalidInput, which names the kinds and nothing of the secrets. Ordinary text costs
+    3 us.
     """
     if policy == "keep":
         return cube
@@ -138,8 +139,8 @@ def redact_cube(cube: MemCube, policy: str) -> MemCube:
         return cube
     if policy == "refuse":
         raise InvalidInput(
-            f"the text holds a secret ({', '.join(sorted(set(kinds)))}), which this space does not take. Take it out; "
-            "nothing was stored."
+            f"the text contains a secret ({', '.join(sorted(set(kinds)))}), which this space refuses. Remove it and try "
+            "again; nothing was stored."
         )
     return replace(cube, text=text, metadata={**metadata, "redacted": sorted(set(kinds))})
 
@@ -155,7 +156,7 @@ def _walk(value: Any, kinds: list[str]) -> Any:
 
 
 def merged(secrets: Iterator[Secret] | list[Secret]) -> list[Secret]:
-    """Return the secrets by place, overlapping ones as one of the first one's kind."""
+    """Return the secrets by position; overlapping ones become one of the first one's kind."""
     out: list[Secret] = []
     for secret in sorted(secrets, key=lambda s: (s.start, -s.end)):
         if out and secret.start < out[-1].end:
@@ -166,7 +167,7 @@ def merged(secrets: Iterator[Secret] | list[Secret]) -> list[Secret]:
 
 
 def luhn(digits: str) -> bool:
-    """Return whether the last digit is the check digit of the others (ISO/IEC 7812-1)."""
+    """Tell whether the last digit is the check digit of the others (ISO/IEC 7812-1)."""
     doubled = (sum(divmod(2 * int(d), 10)) for d in digits[-2::-2])
     return (sum(int(d) for d in digits[-1::-2]) + sum(doubled)) % 10 == 0
 
@@ -188,10 +189,10 @@ def _passes(text: str) -> Iterator[Secret]:
             if kind == "Artifactory credential":
                 start += len(key[0]) - len(key[0].lstrip(DELIMITERS))
                 end -= len(key[0]) - len(key[0].rstrip(DELIMITERS))
-            # The library's lengths are the least ones: the rest of the word belongs to the key.
+            # The library's lengths are minimums: the rest of the word belongs to the key.
             tail = TAIL.match(text, end)
             place = tail.end() if tail else end
-            # The library takes capitalised words for keys of Artifactory.
+            # The library takes capitalised words for Artifactory keys.
             if kind != "Artifactory credential" or (place - start >= 16 and any(c.isdigit() for c in key[0])):
                 yield Secret(kind, start, place)
 
@@ -218,6 +219,6 @@ def _library() -> tuple[Any, list[tuple[str, re.Pattern[str]]]]:
     for path, kind in LIBRARY.items():
         module, name = path.split(".")
         for pattern in getattr(import_module(f"detect_secrets.plugins.{module}"), name)().denylist:
-            # What follows a GitLab key is of no matter here, and looking at it makes chains of keys slow.
+            # What follows a GitLab key does not matter here, and looking at it makes chains of keys slow.
             patterns.append((kind, re.compile(pattern.pattern.replace(r"(?!\w)", ""), pattern.flags)))
     return import_module("detect_secrets.plugins.jwt").JwtTokenDetector.is_formally_valid, patterns

@@ -1,1 +1,1 @@
-"""A space seen from above: timeline, graph, strengths and what is due to be forgotten."""
+"""Views of a space as a whole: timeline, graph, retention, and what is due to be forgotten."""

@@ -1,7 +1,7 @@
-"""A space seen from above: what happened when, what its law says, what would go, and what it takes up.
+"""How memories fade: retention now and later, and what the policy is about to archive and erase.
 
-A *strength* is here what the space's law says that a memory is worth at a moment (`Law.retention`), the number by which it
-is archived; `MemCube.strength` is only one of the things that the law makes it of.
+A *strength* is here the retention that the law of the space gives a memory at a moment (`Law.retention`), by which it is
+archived; `MemCube.strength` is only one of its inputs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POINTS = 120  # of a curve
 
 
 def strengths(memory: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
-    """Return what the space's law says that these cubes are worth now. O(cubes)."""
+    """Return the retention of cubes now. O(cubes)."""
     if not cubes:
         return []
     now = to_micros(memory.clock()) / DAY
@@ -31,28 +31,24 @@ def strengths(memory: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
 
 
 def _finite(values: Floats) -> Floats:
-    """Return numbers that JSON has: an archive may hold any strength."""
+    """Return finite numbers, as JSON needs them: an imported strength may be anything."""
     found: Floats = np.nan_to_num(values)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """How a memory fades if nothing touches it: (moment, strength) points from now on.
-
-    `floor` is the strength below which the policy archives, None where it has no such limit. Of the recalls the file
-    keeps the number and the last one.
-    """
+    """How a memory fades from now on if it is not recalled."""
 
     law: str
     now: float
-    floor: float | None
-    points: list[tuple[datetime, float]]
-    recalls: list[datetime]
+    floor: float | None  # the policy archives below it; None: no such limit
+    points: list[tuple[datetime, float]]  # (moment, strength)
+    recalls: list[datetime]  # the last one only: a store does not remember the others
 
 
 def curve(memory: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
-    """Return what the space's law says that a cube is worth in the next `days`, at 120 moments. Raises NotFound. O(log N)."""
+    """Return the retention of a cube at 120 moments of the next `days`. Raises NotFound. O(log N)."""
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
     cube, policy, start = memory.get(cube_id), memory.policy, to_micros(memory.clock())
@@ -66,35 +62,28 @@ def curve(memory: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
 
 @dataclass(frozen=True, slots=True)
 class DueSoon:
-    """What the policy lets go of now, and what is the weakest of the rest: (cube, strength), the weakest first.
-
-    At most as many of each as were asked for; `archive_count` and `erase_count` say how many there are.
-    """
+    """What the policy would archive and erase now, and the weakest of the rest, as (cube, strength), weakest first."""
 
     policy: Policy
     archive: list[tuple[MemCube, float]]
     erase: list[tuple[MemCube, float]]
     next: list[tuple[MemCube, float]]
-    archive_count: int
+    archive_count: int  # of all, not only of those listed
     erase_count: int
 
 
 def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
-    """Say what `Space.apply_policy` would let go of now, and which active cubes are the weakest that it would not.
+    """Return what `Space.apply_policy` would archive and erase now, and the weakest active cubes that it would keep.
 
-    Pinned cubes, those of the long term and derived ones are never let go of, so they are not here. One scan of numbers
-    into arrays, O(N), about 1.2 us a cube.
+    At most `limit` of each. Pinned, long-term and derived cubes are exempt. One scan of numbers, O(N), about 1.2 us a cube.
     """
-    going, law, now = (
-        candidates_due(memory.store, memory.policy, memory.clock(), look=True),
-        memory.law,
-        to_micros(memory.clock()) / DAY,
-    )
-    keep, rest = _finite(law.retention(going.active.histories, now)), going.active.free.copy()
-    rest[going.archive] = False
-    left = np.flatnonzero(rest)
-    left = left[np.argpartition(keep[left], limit)[:limit]] if len(left) > limit else left
-    left = left[np.lexsort((going.active.histories.created[left], keep[left]))]
+    due = candidates_due(memory.store, memory.policy, memory.clock(), look=True)
+    retention = _finite(memory.law.retention(due.active.histories, to_micros(memory.clock()) / DAY))
+    kept = due.active.free.copy()
+    kept[due.archive] = False
+    left = np.flatnonzero(kept)
+    left = left[np.argpartition(retention[left], limit)[:limit]] if len(left) > limit else left
+    left = left[np.lexsort((due.active.histories.created[left], retention[left]))]
 
     def first(keys: Ints) -> list[tuple[MemCube, float]]:
         found = memory.store.by_key(keys[:limit].tolist())
@@ -102,13 +91,13 @@ def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
         return list(zip(cubes, strengths(memory, cubes), strict=True))
 
     return DueSoon(
-        memory.policy, first(going.archive_keys), first(going.erase_keys), first(going.active.keys[left]),
-        len(going.archive), len(going.erase),
+        memory.policy, first(due.archive_keys), first(due.erase_keys), first(due.active.keys[left]),
+        len(due.archive), len(due.erase),
     )  # fmt: skip
 
 
 def check_law(policy: Policy) -> None:
-    """Raise InvalidInput unless the policy's law works with its constants: another would break every recall."""
+    """Raise InvalidInput unless the law of a policy works with its constants: it would break every recall."""
     try:
         law = policy.make_law()
         for layers in ([0], [0, 1, 2]):

@@ -1,4 +1,4 @@
-"""A part of a space's links that can be drawn: around a cube, or around those that are linked the most."""
+"""A part of a space's links, small enough to draw: around a cube, or around the most linked ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mnemos.facts import Link
 from mnemos.store.base import Inspect, Store
 from mnemos.store.values import Filter
 
-NODES = 200  # at most
-EDGES = 8  # a node, on average
-DEPTH = 3
+NODES = 200  # of a graph at most
+EDGES = 8  # per node on average, at most
+DEPTH = 3  # at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,10 @@ def graph(
 ) -> Graph:
     """Return at most `limit` cubes that are up to `depth` links from the cube `around`, nearest and strongest first.
 
-    Without `around` it starts from the cubes with the most links, a quarter of the `limit`, and from the newest where there
-    are fewer. `kind` follows links of one kind only. Besides the kept links there are those that follow from the rows:
-    derived from, follows, and same entity (of the same attribute, the newest). Raises NotFound for a cube that is not
-    there, and InvalidInput for a depth or limit out of range. O(links of the cubes shown), by index; without `around`
-    O(links).
+    Without `around` it starts from the cubes with the most links, a quarter of the `limit`, filled up with the newest.
+    `kind` follows links of one kind only. Both stored and implied links are followed ("same entity": the newest cubes
+    with the same attribute). Raises NotFound for an unknown cube, and InvalidInput for a depth or limit out of range.
+    O(links of the cubes shown), by index; without `around` O(links).
     """
     check_count(depth, "depth", most=DEPTH)
     check_count(limit, "limit", most=NODES)
@@ -53,16 +52,14 @@ def graph(
 
 def _seeds(inspect: Inspect, limit: int, kind: str | None) -> list[str]:
     few = max(limit // 4, 1)
-    seeds = inspect.most_linked(few, kind)
-    return list(dict.fromkeys([*seeds, *(cube.id for _, cube in inspect.newest(Filter(derived=True), None, few))]))[
-        :few
-    ]
+    newest = [cube.id for _, cube in inspect.newest(Filter(derived=True), None, few)]
+    return list(dict.fromkeys([*inspect.most_linked(few, kind), *newest]))[:few]
 
 
 def _walk(
     inspect: Inspect, seeds: Sequence[str], depth: int, limit: int, kind: str | None
 ) -> tuple[list[str], list[Link]]:
-    """Return the cubes reached, at most `limit`, and the links that were met, some of which lead to others."""
+    """Return the cubes reached, at most `limit`, and the links met, a few of which lead to other cubes."""
     names, edges = dict.fromkeys(seeds), list[Link]()
     frontier: Sequence[str] = list(names)
     for _ in range(depth):

@@ -33,7 +33,7 @@ class Inspector:
         return timeline(self._memory.store, by=check_text(by, "by"), **filters)
 
     def newest(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
-        """Return current cubes as `Space.cubes` does, but the last written first. O(log N + rows passed over).
+        """Return current cubes as `Space.cubes` does, but the last written first. O(log N + rows skipped).
 
         Cubes written while the pages are read come before the first page: none is missed or returned twice.
         """

@@ -91,7 +91,7 @@ def read(options: Mapping[str, Any], file: ConfigFile) -> tuple[ServeSettings, l
     ours = sorted(name.upper() for name in os.environ if name.upper().startswith(PREFIX))
     refuse_unknown(ours, [PREFIX + name.upper() for name in known], "in the environment")
     from_file = {name: value for name, value in file.serve.items() if value != ""}
-    from_file |= {name: file.near(Path(from_file[name])) for name in PATHS if isinstance(from_file.get(name), str)}
+    from_file |= {name: file.resolve(Path(from_file[name])) for name in PATHS if isinstance(from_file.get(name), str)}
     from_env = EnvSettingsSource(ServeSettings)()
     given = {name: value for name, value in options.items() if value is not None}
     merged = {**from_file, **from_env, **given}

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from mnemos.errors import InvalidInput, MnemosError, NotFound
-from mnemos.serve import conversation
+from mnemos.serve import chat_format, conversation
 from mnemos.serve.conversation import Exchange, Field, Options
 from mnemos.space import Space
 from mnemos.system import Mnemos
@@ -90,7 +90,7 @@ class Proxy:
         url = self.base.copy_with(raw_path=self.base.raw_path.rstrip(b"/") + path.encode() + (query and b"?" + query))
         # not built by the client, which would add the cookies of other callers
         return httpx.Request(
-            request.method, url, headers=conversation.headers_up(request.headers.raw, self.key), content=body,
+            request.method, url, headers=chat_format.headers_up(request.headers.raw, self.key), content=body,
             extensions={"timeout": self.timeout.as_dict()},
         )  # fmt: skip
 
@@ -165,7 +165,7 @@ class Relay(Response):
     async def _stream(self, response: httpx.Response, send: Send, extra: Mapping[str, str]) -> None:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self.kind = kind if response.is_success else None
-        headers = conversation.headers_down(response.headers.raw, extra)
+        headers = chat_format.headers_down(response.headers.raw, extra)
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         try:
             async for chunk in response.aiter_bytes():
@@ -234,7 +234,7 @@ class Relay(Response):
         # clients may disconnect after the last event, so a stream of events need not be complete
         if self.size <= MAX_STORED and (self.complete or kind == EVENTS):
             try:
-                text = conversation.answer_of(kind == EVENTS, b"".join(self.parts))
+                text = chat_format.answer_of(kind == EVENTS, b"".join(self.parts))
             except Exception as error:
                 _log(error, "a response could not be parsed")
         exchange = Exchange.read(self.sent, field, self.proxy.secret, self.options.session)

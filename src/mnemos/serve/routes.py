@@ -18,7 +18,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput, NotFound
-from mnemos.serve import models
+from mnemos.serve import imports, models
 from mnemos.serve.access import Access
 from mnemos.serve.idempotency import IdempotencyStore, name_of
 from mnemos.serve.limits import ServerLimits
@@ -301,5 +301,5 @@ def import_(access: SpaceAccess, request: Request) -> Json:
     """Store what an export wrote, all or nothing. The body is streamed."""
     limits: ServerLimits = request.app.state.limits
     with access.open("write", create=True) as space:
-        added, skipped = space.restore(models.records(models.lines(request, limits.import_line)))
+        added, skipped = space.restore(imports.records(imports.lines(request, limits.import_line)))
         return Json({"added": added, "skipped": skipped})

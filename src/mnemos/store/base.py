@@ -1,8 +1,8 @@
 """The contract of a store: what it keeps for a space, what is atomic, what raises, and what things cost.
 
 A store keeps *versions*. Each version of a cube is one row with a key, unique within the space and growing with time; at
-most one version of an id is current (`replaced` is None). Beside each row stand what recall needs (its terms, its vector
-under one embedding model, the dates it mentions) and what it states. Times are microseconds since 1970 unless they are
+most one version of an id is current (`replaced` is None). Stored beside each row are what recall needs (its terms, its
+vector under one embedding model, the dates it mentions) and what it states. Times are microseconds since 1970 unless they are
 `datetime`s. Costs are for a space of N versions.
 
 A method that writes is one transaction: when it returns, its effect is durable and visible to every other handle on the
@@ -68,7 +68,7 @@ class Cubes(Protocol):
         """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
 
     def was_erased(self, ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that were erased from this space at some time."""
+        """Return those of the ids that were ever erased from this space."""
 
     def get(self, ids: Sequence[str]) -> dict[str, MemCube]:
         """Return the current versions that exist, by id. O(ids log N)."""
@@ -101,7 +101,7 @@ class Cubes(Protocol):
         """Return (hash, id, speaker, role, session) of active cubes whose `text_hash` is one of these, oldest first."""
 
     def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what has gone after sequence number `since`. O(rows changed)."""
+        """Return what was written and what became unsearchable after sequence number `since`. O(rows changed)."""
 
     def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
         """Return the versions that were current at `as_of`. O(N)."""
@@ -212,7 +212,7 @@ class Derived(Protocol):
         """Return the current derived cubes by what they are of, in the order of time."""
 
     def parentless(self) -> list[str]:
-        """Return the ids of those that Mnemos derived and whose parents are all gone."""
+        """Return the ids of cubes that Mnemos derived and whose parents were all erased."""
 
     def replace_parents(self, parents: Mapping[str, Sequence[str]]) -> None:
         """Set the parents of derived cubes, by id."""
@@ -391,7 +391,7 @@ class Store(Cubes, Protocol):
         """
 
     def stats(self) -> dict[str, Any]:
-        """Return counts, sizes and models; "path" says where the space is kept."""
+        """Return counts, sizes and models; "path" says where the space is stored."""
 
     def close(self) -> None:
         """Release the store; closing twice is allowed. Further calls raise StoreError."""

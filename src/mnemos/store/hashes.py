@@ -1,4 +1,4 @@
-"""Hashes that every store keeps beside a cube."""
+"""Hashes that every store keeps of texts and of erased ids."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def text_hash(text: str) -> int:
 
 
 def id_hash(cube_id: str) -> bytes:
-    """Return what is kept of an erased id, 16 bytes."""
+    """Return the hash that is kept of an erased id, 16 bytes."""
     return hashlib.blake2b(cube_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -71,7 +71,7 @@ class Changes:
 
     seq: int
     rows: list[IndexRow]
-    gone: list[int]  # keys of versions that were erased, replaced or archived
+    gone: list[int]  # keys of versions that are no longer searched: erased, replaced or archived
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Our own archive: a zip with a manifest and one line of JSON a cube. Nothing is lost on the way out and in."""
+"""Archive of a space: a zip with a manifest and one line of JSON a cube. Export and import lose nothing."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same cubes give the same bytes
 
 
 def export_space(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
-    """Write every cube of a space with all its versions; return how many cubes.
+    """Write every cube of a space with all its versions; return the number of cubes.
 
-    The file appears whole, or not at all, and only its owner may read it. Raises StoreError when it cannot be written.
+    The file appears complete or not at all, and only its owner can read it. Raises StoreError when it cannot be written.
     """
     digest, count = hashlib.sha256(), 0
     with _whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -50,7 +50,7 @@ def export_space(space: Exported, path: Path, *, progress: Progress | None = Non
 
 
 def export_jsonl(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
-    """Write the current version of every cube, one JSON object a line; return how many."""
+    """Write the current version of every cube, one JSON object a line; return the number of cubes."""
     count = 0
     with _whole(path) as file:
         for record in space.dump():
@@ -69,7 +69,7 @@ def _line(value: Any, separators: tuple[str, str]) -> bytes:
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is a zip with our manifest's name in it."""
+    """Tell whether a file is a zip that contains our manifest."""
     if not zipfile.is_zipfile(path):
         return False
     with open_zip(path) as archive:
@@ -84,7 +84,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
             raise InvalidInput(f"{path} is not an archive of Mnemos: {MANIFEST} or {CUBES} is missing.")
         manifest = parse(decode(read_member(archive, MANIFEST, str(path)), MANIFEST), MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise InvalidInput(f"{path} is not an archive of Mnemos: its manifest says something else.")
+            raise InvalidInput(f"{path} is not an archive of Mnemos: its manifest has another format.")
         if not isinstance(manifest.get("version"), int) or manifest["version"] > VERSION:
             raise InvalidInput(
                 f"{path} is an archive of version {manifest.get('version')}, this Mnemos knows up to {VERSION}. "
@@ -93,7 +93,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         data = read_member(archive, CUBES, str(path))
     if hashlib.sha256(data).hexdigest() != dicts(manifest, "sha256").get(CUBES):
         raise InvalidInput(
-            f"{path}: the checksum of {CUBES} does not match. It was changed or damaged. Nothing was imported."
+            f"{path}: the checksum of {CUBES} does not match: it was changed or damaged. Nothing was imported."
         )
     records = []
     for where, record in parse_lines(decode(data, CUBES), CUBES):
@@ -101,11 +101,11 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         records.append(record)
     ids = Counter(record["cube"]["id"] for record in records)
     if twice := [name for name, count in ids.items() if count > 1]:
-        raise InvalidInput(f"{path}: the cube {twice[0]!r} is in it twice. Nothing was imported.")
+        raise InvalidInput(f"{path} contains the cube {twice[0]!r} twice. Nothing was imported.")
     return records
 
 
-# What JSON must hold for a field of a cube, by the field's annotation. The sums of others ("str | None") are made here.
+# Which JSON values fit a field of a cube, by the field's annotation. `_fits` handles "| None".
 _SHAPES: dict[str, Callable[[Any], bool]] = {
     "str": lambda v: isinstance(v, str) and clean(v) == v,
     "datetime": lambda v: isinstance(v, str) and 2 <= datetime.fromisoformat(v).year <= 9998,
@@ -120,7 +120,7 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
 
 
 def _check(record: Any, where: str) -> None:
-    """Raise InvalidInput unless a record has the shape of a cube and its versions: a store would take odd types."""
+    """Raise InvalidInput unless a record has the shape of a cube and its versions: a store does not check types."""
     if not isinstance(record, Mapping) or not isinstance(record.get("versions"), list):
         raise InvalidInput(f"{where}: not a cube with its versions. Nothing was imported.")
     for cube in (*record["versions"], record.get("cube")):
@@ -151,7 +151,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write that takes the place of `path` when all of it is on the disk."""
+    """Yield a file to write that replaces `path` once all of it is on the disk."""
     part = path.with_name(path.name + ".part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -162,7 +162,7 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         _drop(part)
         raise StoreError(
-            f"cannot write {path} ({error.strerror}). Free some space, or choose another place."
+            f"cannot write {path} ({error.strerror}). Free some disk space, or choose another path."
         ) from error
     except BaseException:
         _drop(part)

@@ -1,4 +1,4 @@
-"""What an export reads and what an import writes to: `Space` has both."""
+"""What an export reads and an import writes to. A `Space` is both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImportTarget(Protocol):
 
     @property
     def store(self) -> Store:
-        """Where its cubes are looked up: which ids exist, and which were erased."""
+        """The store, to look up which ids exist and which were erased."""
         ...
 
     def add_many(self, messages: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> list[MemCube]:
@@ -41,5 +41,5 @@ class ImportTarget(Protocol):
         ...
 
     def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:
-        """Write what `dump` yielded, all or none; return how many cubes were added and how many were skipped."""
+        """Write what `dump` yielded, all or none; return the numbers of cubes added and skipped."""
         ...

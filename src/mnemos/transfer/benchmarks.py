@@ -58,7 +58,7 @@ def locomo_turns(sample: Mapping[str, Any]) -> list[Message]:
 
 
 def is_beam(path: Path) -> bool:
-    """Tell whether a folder is a chat of BEAM, or holds some."""
+    """Tell whether a folder is a chat of BEAM, or contains such folders."""
     return (path.is_dir() and any(path.glob("chat.json"))) or (path.is_dir() and any(path.glob("*/chat.json")))
 
 

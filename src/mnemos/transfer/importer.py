@@ -62,19 +62,19 @@ def import_path(
 ) -> ImportReport:
     """Import a file or a folder into a space; importing it again adds nothing.
 
-    What it is is told from its content, unless `format` says so. A file that is damaged or unknown raises
-    InvalidInput and nothing is stored. Single messages that cannot be taken (and why) are in the report's
-    `problems`; all others are stored in one transaction. What was erased from this space is among the problems too, and
-    stays erased, unless `restore_erased`. `progress` gets the number of texts embedded.
+    The format is detected from the content unless `format` names it. A damaged file or an unknown format raises
+    InvalidInput and nothing is stored. The report's `problems` list the messages that cannot be imported, and why; all
+    others are stored in one transaction. What was erased from this space is a problem too and is not imported, unless
+    `restore_erased`. `progress` gets the number of texts embedded.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
         raise InvalidInput(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
     try:
-        there = path.exists()
+        exists = path.exists()
     except (OSError, ValueError):  # a name that is too long, or has a null byte
-        there = False
-    if not there:
+        exists = False
+    if not exists:
         raise InvalidInput(f"{path} does not exist. Give a file or a folder.")
     if path.is_file() and (format == "archive" or (format is None and is_archive(path))):
         return _restore(space, read_archive(path), restore_erased, progress)
@@ -88,9 +88,9 @@ def _restore(
     report = ImportReport("archive", len(records))
     if not restore_erased:
         ids = [r["cube"]["id"] for r in records]
-        gone = space.store.was_erased(ids) - space.store.get(ids).keys()
-        report.problems = [Problem(name, ERASED) for name in sorted(gone)]
-        records = [r for r, name in zip(records, ids, strict=True) if name not in gone]
+        erased = space.store.was_erased(ids) - space.store.get(ids).keys()
+        report.problems = [Problem(name, ERASED) for name in sorted(erased)]
+        records = [r for r, name in zip(records, ids, strict=True) if name not in erased]
     report.added, report.skipped = space.restore(records, progress=progress)
     return report
 
@@ -129,7 +129,7 @@ def _values(text: str, where: str) -> Any:
 
 
 def _is_whole(line: str) -> bool:
-    """Tell whether a line is a JSON value of its own, as all of JSONL are."""
+    """Tell whether a line is a complete JSON value, as every line of JSONL is."""
     try:
         parse(line, "")
     except InvalidInput:
@@ -202,8 +202,8 @@ def _store(
             report.problems.append(
                 Problem(where, f"id {key!r} is already there with another text; it was left as it is")
             )
-    gone = set() if restore_erased else space.store.was_erased(list(messages)) - known.keys()
-    report.problems += [Problem(messages[key][0], ERASED) for key in messages if key in gone]
-    new = [message for key, (_, message) in messages.items() if key not in known and key not in gone]
+    erased = set() if restore_erased else space.store.was_erased(list(messages)) - known.keys()
+    report.problems += [Problem(messages[key][0], ERASED) for key in messages if key in erased]
+    new = [message for key, (_, message) in messages.items() if key not in known and key not in erased]
     report.added = len(space.add_many(new, progress=progress))
     return report

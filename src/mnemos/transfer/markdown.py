@@ -1,4 +1,4 @@
-"""Notes as Markdown or plain text: folders in, and a space out as one file a session."""
+"""Import notes in Markdown or plain text, and export a space as one Markdown file a session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})")
 
 
 def note_files(path: Path) -> list[Path]:
-    """Return the notes at a path: itself, or all below a folder, without hidden ones, in order."""
+    """Return the files of notes at a path: the file itself, or all in a folder, sorted, without hidden ones."""
     if path.is_file():
         return [path] if path.suffix.lower() in SUFFIXES else []
     found = (f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
@@ -29,7 +29,7 @@ def note_files(path: Path) -> list[Path]:
 
 
 def notes(path: Path) -> Iterator[Item]:
-    """Yield every note in sections of at most some 1,000 characters; a paragraph is never cut apart between words.
+    """Yield every note in sections of about 1,000 characters at most; a paragraph is cut only between words.
 
     A note happened on the `date:` of its front matter, else on the day in its file name, else when it was last changed.
     """
@@ -88,7 +88,7 @@ def sections(text: str) -> Iterator[tuple[str, str]]:
             packed = []
         if heading:
             level, title = len(heading[1]), heading[2].rstrip().rstrip("#").rstrip()
-            if bare and level <= path[-1][0] and path[-1][1]:  # else the heading would be lost: it is a note of its own
+            if bare and level <= path[-1][0] and path[-1][1]:  # else the heading would be lost: it becomes a note
                 yield " > ".join(t for _, t in path[:-1]), path[-1][1]
             path, bare = [*((n, t) for n, t in path if n < level), (level, title)], True
         else:

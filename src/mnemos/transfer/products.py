@@ -7,7 +7,7 @@ from typing import Any
 
 from mnemos.transfer.source import Item, dicts, is_list_of, stable_id
 
-_LEFT_OUT = ("system", "tool", "developer")  # roles of ChatGPT whose messages are nobody's memory
+_LEFT_OUT = ("system", "tool", "developer")  # roles of ChatGPT whose messages are not imported
 _TEXTUAL = (None, "text", "multimodal_text")  # what else ChatGPT calls a content is a call of a tool or its thoughts
 
 
@@ -77,7 +77,7 @@ def _branch(nodes: Mapping[str, Any], current: Any, place: str) -> tuple[list[st
     if not isinstance(current, str) or current not in nodes:
         if current:
             problems.append(
-                Item(place, None, f"'current_node' {current!r:.60} is not there; the last branch was taken")
+                Item(place, None, f"'current_node' {current!r:.60} does not exist; the last branch was used")
             )
         current = _last_leaf(nodes)
     branch: list[str] = []
@@ -91,7 +91,7 @@ def _branch(nodes: Mapping[str, Any], current: Any, place: str) -> tuple[list[st
         above = given if isinstance(given, str) and given in nodes else parents.get(current)
         if above in seen or (above is None and given is not None):
             problems.append(
-                Item(f"{place}.{current}", None, f"its parent {given!r:.60} is not there, nor what came before")
+                Item(f"{place}.{current}", None, f"its parent {given!r:.60} is missing, and so is everything before it")
             )
         current = above
     return branch[::-1], problems

@@ -1,4 +1,4 @@
-"""Reading what a user points to: bytes to text to JSON, with errors that say where."""
+"""Read the files of an import: bytes to text to JSON, with errors that say where."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 from mnemos.errors import InvalidInput
 
 MAX_BYTES = 2 * 1024**3  # of one file, unpacked: all of it is held in RAM
-LOOK = 50  # items of a list that tell which format it is
+LOOK = 50  # items of a list that are examined to detect its format
 MAX_RATIO = 200  # unpacked to packed, of a zip member: more is a bomb
 Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One message of a source: what `Space.add_many` takes, or why it cannot; `where` says where it stands."""
+    """One message of a source: what `Space.add_many` takes, or why it cannot be imported."""
 
-    where: str
+    where: str  # its position in the source
     message: Message | None
     problem: str = ""
 
@@ -55,7 +55,7 @@ def parse(text: str, where: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(
-            f"{where}, line {error.lineno}, column {error.colno}: {error.msg}. The file is not whole, or not JSON. "
+            f"{where}, line {error.lineno}, column {error.colno}: {error.msg}. The file is truncated, or not JSON. "
             "Nothing was imported."
         ) from error
     except ValueError as error:  # a number of more than 4,300 digits
@@ -77,7 +77,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except Exception as error:  # damaged names, sizes and versions raise other kinds than BadZipFile
         raise InvalidInput(
-            f"{path} is not a whole zip file ({error}). Fetch it again. Nothing was imported."
+            f"{path} is not a complete zip file ({error}). Download it again. Nothing was imported."
         ) from error
 
 
@@ -90,14 +90,14 @@ def read_member(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
         with archive.open(info) as member:
             data = member.read(info.file_size + 1)
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-        raise InvalidInput(f"{where}: {name} is damaged ({error}). Fetch it again. Nothing was imported.") from error
+        raise InvalidInput(f"{where}: {name} is damaged ({error}). Download it again. Nothing was imported.") from error
     except Exception as error:  # zlib.error and lzma.LZMAError have no common base
         raise InvalidInput(f"{where}: {name} cannot be unpacked ({error}). Nothing was imported.") from error
     return data
 
 
 def stable_id(*parts: object) -> str:
-    """Return an id made of the content, so that importing again finds what is there: 20 characters, 100 bits."""
+    """Return an id derived from the content, so that a second import finds the first: 20 characters, 100 bits."""
     text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return base64.b32encode(hashlib.blake2b(text, digest_size=15).digest()).decode("ascii").lower()[:20]
 
@@ -115,7 +115,7 @@ def has(value: Any, *keys: str) -> bool:
 
 
 def dicts(value: Any, key: str | int) -> Mapping[str, Any]:
-    """Return the dict under a key of a dict, or at a place of a list; an empty one when there is none."""
+    """Return the dict under a key of a dict, or at an index of a list; an empty one when there is none."""
     try:
         found = value[key]
     except (KeyError, IndexError):
@@ -124,7 +124,7 @@ def dicts(value: Any, key: str | int) -> Mapping[str, Any]:
 
 
 def as_list(value: Any, name: str) -> list[Any]:
-    """Return a list as it is. Raises TypeError for anything else, which an empty loop would pass over."""
+    """Return a list. Raises TypeError for anything else, which a loop might silently skip."""
     if not isinstance(value, list):
         raise TypeError(f"{name}: expected a list, got {type(value).__name__}")
     return value

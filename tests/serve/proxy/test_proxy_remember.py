@@ -11,7 +11,8 @@ pytest.importorskip("openai", reason="needs mnemos[llm]")
 import openai
 from through import FACT, QUESTION, TOOL, chat_answer
 
-from mnemos.serve.conversation import Exchange, answer_of
+from mnemos.serve.chat_format import answer_of
+from mnemos.serve.conversation import Exchange
 
 
 def test_spaces_sessions_and_times(talk, upstream):

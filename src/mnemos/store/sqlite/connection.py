@@ -1,4 +1,4 @@
-"""One SQLite connection: opened safely, guarded by a lock, its errors put into words."""
+"""One SQLite connection: opened safely, guarded by a lock, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def space_name(path: Path) -> str | None:
 
 
 def keep_log(db: sqlite3.Connection) -> None:
-    """Turn on the write-ahead log. SQLite does not wait by itself where others open a new file at the same time."""
+    """Turn on the write-ahead log, waiting for others that open the new file at the same time: SQLite itself does not."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -204,18 +204,18 @@ class Connection:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(
-                f"the disk that holds {self.path} is full. Nothing of this write was stored, what was there "
-                "before is intact. Free some space and try again."
+                f"the disk that holds {self.path} is full. Nothing of this write was stored, and nothing was lost. "
+                "Free some space and try again."
             )
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StoreBusy(
                 f"another process has held the write lock of {self.path} for {BUSY_SECONDS:.0f} s. "
-                "Nothing was stored; try again, or look for a process that hangs."
+                "Nothing was stored. Try again, or look for a process that hangs."
             )
         if code == sqlite3.SQLITE_NOTADB:
             return StoreCorrupt(
                 f"{self.path} is not an SQLite file, or its first page is damaged. It was not changed. "
-                "Restore it from a backup or an export, or move it away to start anew."
+                "Restore it from a backup or an export, or move it away to start with an empty space."
             )
         if code == sqlite3.SQLITE_CORRUPT:
             return StoreCorrupt(

@@ -35,7 +35,7 @@ class DerivedCubes:
             return {row[3]: DerivedCube(*row) for row in db.execute(query, DERIVED)}
 
     def parentless(self) -> list[str]:
-        """Return the ids of those that Mnemos derived and whose parents are all gone."""
+        """Return the ids of cubes that Mnemos derived and whose parents were all erased."""
         query = (
             f"SELECT id FROM cubes WHERE replaced IS NULL AND source = 'mnemos' AND kind IN ({marks(DERIVED)}) "
             "AND NOT EXISTS (SELECT 1 FROM parents JOIN cubes AS p ON p.id = parent WHERE child = cubes.id)"

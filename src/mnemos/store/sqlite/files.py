@@ -1,8 +1,8 @@
-"""The files of SQLite as bytes, read and made without the loss of its locks.
+"""Read and create SQLite's files as bytes without losing its locks.
 
-When a process closes any descriptor of a file, POSIX takes away all locks that the process has on it (fcntl(2)). Another
-process then believes that nobody uses the file, and removes its write-ahead log: what is written to it afterwards is
-lost. So what is opened here is closed when no connection of this process has the file open any more.
+When a process closes any descriptor of a file, POSIX drops all locks that the process has on it (fcntl(2)). Another process
+then believes that the file is unused and removes its write-ahead log: later writes to it are lost. So a file opened here
+is closed only when no connection of this process has it open.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _used: dict[File, _Used] = {}
 
 
 def make(path: Path) -> None:
-    """Make a file that only this user may read, if it is not there. Raises OSError."""
+    """Create a file that only this user can read, unless it exists. Raises OSError."""
     with _lock, suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def enter(path: Path) -> File:
-    """Say that a connection of this process has a file open; return what `leave` takes."""
+    """Register that a connection of this process opened a file; return what `leave` takes."""
     file = _identity(path.stat())
     with _lock:
         _used.setdefault(file, _Used()).users += 1
@@ -45,7 +45,7 @@ def enter(path: Path) -> File:
 
 
 def leave(file: File) -> None:
-    """Say that a connection has been closed."""
+    """Register that a connection was closed."""
     with _lock:
         used = _used[file]
         used.users -= 1
@@ -57,7 +57,7 @@ def leave(file: File) -> None:
 
 @contextmanager
 def using(path: Path) -> Iterator[File]:
-    """Keep what is read of a file, and of those beside it, from being closed meanwhile."""
+    """Keep the descriptors that `blocks` opens of a file, and of those beside it, open for the duration."""
     file = enter(path)
     try:
         yield file
@@ -66,7 +66,7 @@ def using(path: Path) -> Iterator[File]:
 
 
 def blocks(path: Path, of: File) -> Iterator[bytes]:
-    """Yield the bytes of a file that belongs to one in use, some 1 MB at a time. Raises OSError."""
+    """Yield the bytes of a file beside a file in use, 1 MB at a time. Raises OSError."""
     if WINDOWS:  # where a lock belongs to its descriptor
         with path.open("rb") as stream:
             yield from iter(partial(stream.read, CHUNK), b"")
@@ -87,12 +87,12 @@ def _identity(status: os.stat_result) -> File:
     return status.st_dev, status.st_ino
 
 
-def _begin_anew() -> None:
-    """Start with nothing in a forked child: the connections are its parent's, and so is a lock that was held meanwhile."""
+def _reset() -> None:
+    """Forget everything in a forked child: the connections belong to its parent, and so does a lock that was held."""
     global _lock
     _lock = threading.Lock()
     _used.clear()
 
 
 if not WINDOWS:
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset)

@@ -1,4 +1,4 @@
-"""Erasing rows: cubes with everything derived from them and beside them, inside one transaction."""
+"""Erase rows: cubes, everything derived from them, and everything stored beside them, inside one transaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mnemos.store.hashes import id_hash
 from mnemos.store.sqlite.rows import ROW_TABLES, chunks, marks, select_in
 
-# What names cubes by id, and the columns that do.
+# (table, column) that name cubes by id.
 ID_TABLES = (
     ("parents", "child"),
     ("parents", "parent"),
@@ -33,12 +33,12 @@ def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
 
 
 def activations(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids of the cubes in other forms than text that were derived from these."""
+    """Return the ids of cubes in other forms than text that were derived from these."""
     return [r[0] for r in select_in(db, "SELECT id FROM cubes WHERE form != 'text' AND id IN ({})", family(db, ids))]
 
 
 def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
-    """Remove all versions of these cubes and every trace of their ids but a hash; return how many versions there were.
+    """Remove all versions of these cubes and every trace of their ids except a hash; return the number of versions.
 
     What they had superseded holds again, unless something else supersedes it too.
     """
@@ -54,7 +54,7 @@ def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
 
 
 def traces(db: sqlite3.Connection, names: Sequence[str]) -> int:
-    """Count where links, decisions, waiting lists and facts still name these ids."""
+    """Return how often links, decisions, the queue and facts name these ids."""
     found = [select_in(db, f"SELECT 1 FROM {table} WHERE {column} IN ({{}})", names) for table, column in ID_TABLES]
     return sum(map(len, found)) + len(select_in(db, "SELECT 1 FROM facts WHERE ended_by IN ({})", names))
 
@@ -66,9 +66,9 @@ def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
         db.execute(
             f"UPDATE facts SET until = NULL, ended = NULL, ended_by = NULL WHERE ended_by IN ({marks(part)})", part
         )
-    gone = set(names)
+    erased = set(names)
     for (name,) in ended:
-        if name in gone:
+        if name in erased:
             continue
         row = db.execute(
             "SELECT n, version, (SELECT count(*) FROM facts WHERE facts.n = cubes.n AND ended IS NOT NULL) FROM cubes "
@@ -78,12 +78,12 @@ def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
         if row is None or row[2]:
             continue
         n, version, _ = row
-        if version > 1:  # the version that said so goes, and the one before it is current again
+        if version > 1:  # the version that was superseded is removed, and the one before it is current again
             _delete_rows(db, [n], seq)
             db.execute(
                 "UPDATE cubes SET replaced = NULL, seq = ? WHERE id = ? AND version = ?", (seq, name, version - 1)
             )
-        else:  # it was superseded when it came
+        else:  # it was superseded when it was written
             db.execute("UPDATE cubes SET state = 'active', valid_to = NULL, seq = ? WHERE n = ?", (seq, n))
 
 
@@ -95,7 +95,7 @@ def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
 
 
 def _drop_mentions(db: sqlite3.Connection, names: set[str]) -> None:
-    """Take the ids out of decisions about other cubes."""
+    """Remove the ids from decisions about other cubes."""
     rows = db.execute("SELECT rowid, others FROM decisions WHERE others != '[]'").fetchall()
     for rowid, others in rows:
         kept = [i for i in json.loads(others) if i not in names]

@@ -1,4 +1,4 @@
-"""Rows of the table `cubes` to MemCubes and back, and filters to SQL (all values bound, none formatted)."""
+"""Convert rows of the table `cubes` to MemCubes and back, and filters to SQL (all values bound, none formatted)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ COLUMNS = (
 INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 24)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id)"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
-ROW_TABLES = ("words", "vectors", "dates", "facts")  # what stands beside a row of `cubes`, keyed by n
-_CHUNK = 500  # values that one query binds
+ROW_TABLES = ("words", "vectors", "dates", "facts")  # stored beside a row of `cubes`, keyed by n
+_CHUNK = 500  # values that one query binds at most
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Cut values into parts that one query can bind. Their length is even, for pairs."""
+    """Split values into parts that one query can bind, of even length, so that pairs stay together."""
     for start in range(0, len(items), _CHUNK):
         yield items[start : start + _CHUNK]
 
 
 def marks(items: Sequence[Any]) -> str:
-    """Return as many placeholders as there are items."""
+    """Return one placeholder per item."""
     return ", ".join("?" * len(items))
 
 

@@ -1,7 +1,7 @@
-"""The schema of a space's file and its migrations (run by sqlite-utils).
+"""The schema of a space's file, and its migrations (run by sqlite-utils).
 
-One row of `cubes` is one version of a cube. `seq` numbers the transactions: a reader that has
-seen `seq` N asks for rows above N, and for the keys in `gone`, to catch up with other processes.
+One row of `cubes` is one version of a cube. `seq` numbers the transactions: a reader that has seen `seq` N asks for rows
+above N, and for the keys in `gone`, to catch up with other processes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ CREATE INDEX gone_seq ON gone (seq);
 CREATE TABLE erased (id_hash BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
-# The life of a memory: what it states, what it is linked to, what was decided about it, and the audit log.
+# Facts, links, decisions, the queue, rejections, and the audit log.
 _V2 = """
 ALTER TABLE cubes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cubes ADD COLUMN layer INTEGER NOT NULL DEFAULT 0;
@@ -140,7 +140,7 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run statements one by one: `executescript` would commit the transaction."""
+    """Run statements one by one, since `executescript` would commit the transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

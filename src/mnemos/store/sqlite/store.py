@@ -113,8 +113,7 @@ class SqliteStore:
             seq = next_seq(db)
             if _close_previous(db, seq, [entry]) != 1:
                 raise Conflict(
-                    f"cube {entry.cube.id} was updated or removed by somebody else. Read it again and repeat "
-                    "the update."
+                    f"cube {entry.cube.id} was updated or removed in the meantime. Read it again and repeat the update."
                 )
             self.audit.append("update", [entry.cube.id])
             if stale := activations(db, [entry.cube.id]):
@@ -256,7 +255,7 @@ class SqliteStore:
             return select_in(db, query, hashes)
 
     def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what has gone after sequence number `since`."""
+        """Return what was written and what became unsearchable after sequence number `since`."""
         with self.connection.read() as db:
             seq = db.execute("SELECT seq FROM counter").fetchone()[0]
             if seq == since:
