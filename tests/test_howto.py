@@ -17,9 +17,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILE = re.compile(r'^```python title="(src/[^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 PAGES = sorted((ROOT / "docs" / "how-to").glob("add-a-*.md"))
+MNEMOS = ("-c", "from mnemos.cli import main; main()")
 NAMES = {  # page: the form and name under which its method is registered
     "add-a-cache-method": ("activation", "vatp"),
     "add-a-law": ("text", "savings"),
+    "add-a-retriever": ("text", "query-likelihood"),
+    "add-a-system": ("text", "verbatim"),
 }
 
 
@@ -53,7 +56,7 @@ def repository(tmp_path_factory):
         (home / path).write_text(code, encoding="utf-8")
     for old in (home / "docs" / "methods").iterdir():
         old.unlink()
-    run(home, "-c", "from mnemos.cli import main; main()", "methods", "--markdown", "--out", "docs/methods")
+    run(home, *MNEMOS, "methods", "--markdown", "--out", "docs/methods")
     return home
 
 
@@ -71,7 +74,7 @@ def test_every_page_that_adds_something_is_tested_here():
     assert [new_file(page)[0] for page in PAGES if not new_file(page)[0].startswith("src/mnemos/")] == []
 
 
-def test_the_code_of_the_pages_is_linted_and_typed(repository, tmp_path):
+def test_the_code_of_the_pages_is_as_the_linter_wants_it(repository):
     paths = [new_file(page)[0] for page in PAGES]
     for tool in (["ruff", "check"], ["ruff", "format", "--check"]):
         if shutil.which(tool[0]):
@@ -80,7 +83,7 @@ def test_the_code_of_the_pages_is_linted_and_typed(repository, tmp_path):
 
 
 def test_the_registry_and_the_pages_have_the_new_methods(repository):
-    listed = json.loads(run(repository, "-c", "from mnemos.cli import main; main()", "methods", "--json"))
+    listed = json.loads(run(repository, *MNEMOS, "methods", "--json"))
     assert set(NAMES.values()) <= {(m["form"], m["name"]) for m in listed}
     pages = "".join(p.read_text(encoding="utf-8") for p in (repository / "docs" / "methods").iterdir())
     for _, name in NAMES.values():
@@ -97,8 +100,19 @@ def test_the_contract_tests_have_the_new_methods(repository):
 
 
 def test_the_benchmarks_have_the_new_methods(repository):
-    code = (
-        "from mnemos.activation.presets import all_presets; from mnemos.text.forget.laws import law_names;"
-        "print(*all_presets(), *law_names())"
-    )
-    assert {"vatp", "savings"} <= set(run(repository, "-c", code).split())
+    code = "from mnemos.activation.presets import all_presets; print(*all_presets())"
+    assert "vatp" in run(repository, "-c", code).split()
+    arguments = ("--memories", "200", "--days", "60", "--seeds", "1", "--kinds", "stationary", "--out", "result.json")
+    run(repository, *MNEMOS, "bench", "retention", *arguments)
+    result = json.loads((repository / "result.json").read_text(encoding="utf-8"))
+    assert "savings" in result["kinds"]["stationary"]["accuracy"]
+
+
+def test_the_new_benchmark_is_a_command_and_its_result_is_shown_beside_the_methods(repository):
+    assert "typos" in run(repository, *MNEMOS, "bench", "--help")
+    result = repository / "benchmarks" / "results" / "text" / "typos.json"
+    arguments = ("--cubes", "20", "--embedder", "hashing", "--out", str(result))
+    run(repository, *MNEMOS, "bench", "typos", *arguments)
+    run(repository, *MNEMOS, "methods", "--markdown", "--out", "docs/methods")
+    page = (repository / "docs" / "methods" / "text-recall.md").read_text(encoding="utf-8")
+    assert page.count("of the memories by four words, two of them misspelt") == 3

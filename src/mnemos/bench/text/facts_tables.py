@@ -59,10 +59,15 @@ def plot(result: Result, path: Path) -> Path:
 
 def figure(result: Result, entry: Entry) -> Figure | None:
     """Return how often the first hit is right for the methods that end facts and find them."""
-    if entry.form != "text" or entry.name not in ("reconcile", "promote-fact"):
+    if entry.form != "text" or entry.name not in ("reconcile", "promote-fact", "append"):
         return None
     test = result["splits"]["test"]
-    text = f"the first hit is right for {percent(test['search']['all'], 0)} of the questions for what holds now"
+    searched, appended = (percent(test[name]["all"], 0) for name in ("search", "append_only"))
+    if entry.name == "append":
+        return Figure(
+            f"the first hit is right for {appended} of the questions for what holds now", {"reconcile": searched}
+        )
+    text = f"the first hit is right for {searched} of the questions for what holds now"
     if entry.name == "reconcile":
         text += f"; {test['falsely_ended']} of {test['statements']} statements were wrongly ended"
-    return Figure(text, {"append only": percent(test["append_only"]["all"], 0)})
+    return Figure(text, {"append only": appended})

@@ -24,8 +24,8 @@ def accuracy(kind: str) -> Callable[[Result], Rows]:
     """Return the table of one kind of stream: accuracy by law and budget."""
 
     def rows(result: Result) -> Rows:
-        table = result["kinds"][kind]["accuracy"]
-        budgets = list(next(iter(table.values())))
+        table = result["kinds"].get(kind, {"accuracy": {}})["accuracy"]  # no rows for a kind that was not run
+        budgets = list(next(iter(table.values()), ()))
         best = sorted(table, key=lambda law: -table[law]["0.25"]["mean"])
         lines: Rows = [[f"law, {kind} stream", *(f"budget {percent(float(b))}" for b in budgets)]]
         for law in best:

@@ -61,7 +61,9 @@ def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]
     ),
 )
 def embed_texts(
-    texts: Sequence[str], embedder: Embedder | None, progress: Progress | None = None
+    texts: Sequence[str],
+    embedder: Embedder | None,
+    progress: Progress | None = None,  # called with the number of texts embedded since its last call
 ) -> list[NDArray[np.float16] | None]:
     """Turn texts into vectors: a float16 vector a text, or None for each when there is no embedder or it fails."""
     if embedder is None or not texts:

@@ -1,4 +1,4 @@
-"""What a law of forgetting has to beat: first in first out, least recently used, and chance."""
+"""Baselines of forgetting: first in first out, least recently used, and chance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnemos.text.base import Floats, Histories, Ints
 @register("fifo")
 @dataclass(frozen=True, slots=True)
 class Fifo:
-    """First in, first out: the oldest memories go first, used or not."""
+    """Forget the oldest memories first, used or not: first in, first out."""
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return when each memory was created, (N,), in days since 1970."""
@@ -28,7 +28,7 @@ class Fifo:
 @register("lru")
 @dataclass(frozen=True, slots=True)
 class Lru:
-    """Least recently used: what was neither learned nor recalled for the longest time goes first."""
+    """Forget first what was neither learned nor recalled for the longest time: least recently used."""
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days since each memory was last recalled or created, (N,), below 0."""
@@ -42,13 +42,13 @@ class Lru:
 @register("random")
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Chance: every memory draws its lot at birth and keeps it.
+    """Forget by chance: every memory draws a lot when it is created and keeps it.
 
-    The lot is a hash of the time of birth and `seed` (splitmix64), so it is the same on every call and every machine;
-    memories born at the very same time share one.
+    The lot is a hash of the time of creation and `seed` (splitmix64), so it is the same on every call and every machine;
+    memories created at the very same time share one.
     """
 
-    seed: int = 0
+    seed: int = 0  # of the lots
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the lot of each memory, (N,), evenly spread over 0 to 1 and the same at any time."""

@@ -23,6 +23,7 @@ from mnemos.text.forget.policy import archive, candidates
             code="zhongwanjun/MemoryBank-SiliconFriend",
         ),
     ),
+    unmeasured="a part of the system memorybank",
 )
 @dataclass(frozen=True, slots=True)
 class Chance:

@@ -30,9 +30,9 @@ class Ebbinghaus:
     weeks. `spaced=False` is the paper's law, S + 1.
     """
 
-    days: float = 1.0
-    gain: float = 1.0
-    spaced: bool = True
+    days: float = 1.0  # time constant of a new memory
+    gain: float = 1.0  # what a recall adds to the strength
+    spaced: bool = True  # a recall adds only as much as was forgotten; ours
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""

@@ -33,8 +33,8 @@ class Hebbian:
     recalled together, the Hebbian part, are kept elsewhere.
     """
 
-    lifespan: float = 9.0
-    extend: float = 8.0
+    lifespan: float = 9.0  # days of a new memory
+    extend: float = 8.0  # days that an average recall adds
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days that each memory has left at `now`, (N,); below 0 when its time is over."""

@@ -30,11 +30,11 @@ class Use:
     favour what was not; its text calls beta a bonus for recent retrievals, and the text is followed.
     """
 
-    freshness: float = 1.0
-    decay: float = 0.002
-    bonus: float = 0.5
-    window: float = 100.0
-    turns: float = 16.0
+    freshness: float = 1.0  # salience of a new memory
+    decay: float = 0.002  # rate per turn (gamma of the paper)
+    bonus: float = 0.5  # salience that a recent retrieval adds (beta of the paper)
+    window: float = 100.0  # turns within which a retrieval is recent
+    turns: float = 16.0  # turns of a day; ours
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the salience w of each memory at `now`, (N,), without unit."""

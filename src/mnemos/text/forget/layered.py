@@ -38,10 +38,10 @@ class Layered:
     papers add to R when they rank for retrieval are left to recall.
     """
 
-    days: tuple[float, float, float] = (14.0, 90.0, 365.0)
-    start: float = 50.0
-    gain: float = 5.0
-    climb: tuple[float, float] = (60.0, 80.0)
+    days: tuple[float, float, float] = (14.0, 90.0, 365.0)  # time constant of each layer (Q of the papers)
+    start: float = 50.0  # importance of a new memory
+    gain: float = 5.0  # importance that a recall adds
+    climb: tuple[float, float] = (60.0, 80.0)  # importance from which on a memory is in layer 1, and in layer 2
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""

@@ -24,11 +24,11 @@ class Heat:
     when a segment has moved to the long-term store; nothing is moved here, and nothing reset.
     """
 
-    a: float = 1.0
-    b: float = 1.0
-    c: float = 1.0
-    mu: float = 1e7 / 86_400
-    page: float = 1024.0
+    a: float = 1.0  # weight of the recalls
+    b: float = 1.0  # weight of the pages
+    c: float = 1.0  # weight of the recency
+    mu: float = 1e7 / 86_400  # time constant of the recency, in days
+    page: float = 1024.0  # bytes of a page; ours
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the heat H of each memory at `now`, (N,), without unit."""

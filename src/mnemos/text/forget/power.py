@@ -29,10 +29,10 @@ class PowerLaw:
     memories would be ranked by t / S, as by the law of Ebbinghaus.
     """
 
-    b: float = 1.0
-    d: float = 0.5
-    gain: float = 1.0
-    spaced: bool = True
+    b: float = 1.0  # rate per day
+    d: float = 0.5  # exponent of a new memory
+    gain: float = 1.0  # what a recall adds to the strength
+    spaced: bool = True  # a recall adds only as much as was forgotten
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""

@@ -14,7 +14,11 @@ from mnemos.text.forget.memoryos_heat import Heat
 from mnemos.text.forget.policy import candidates
 
 
-@register("promotion", papers=(Paper("Memory OS of AI Agent", "2506.06326", code="BAI-LAB/MemoryOS"),))
+@register(
+    "promotion",
+    papers=(Paper("Memory OS of AI Agent", "2506.06326", code="BAI-LAB/MemoryOS"),),
+    unmeasured="`mnemos bench endurance` runs it, without a figure of its own",
+)
 @dataclass(frozen=True, slots=True)
 class Promotion:
     """Move what is hot to the long term, and what is warm to the middle tier, by the heat of MemoryOS.

@@ -11,15 +11,15 @@ from mnemos.text.base import Floats, Histories, Ints
 @register("ttl")
 @dataclass(frozen=True, slots=True)
 class TimeToLive:
-    """A memory lives a fixed number of days from its birth, or from its last recall.
+    """Keep a memory for a fixed number of days after its creation, or after its last recall: a textbook cache.
 
-    The days left are `days` - (now - birth); with `sliding` they count from the last recall. They are below 0 when
+    The days left are `days` - (now - creation); with `sliding` they count from the last recall. They are below 0 when
     the time is over. Under a budget alone the law ranks as first in, first out does, and with `sliding` as least
-    recently used; the days say what is due without one. 30 of them is a common setting and no paper's.
+    recently used; the days say what is due without one. 30 days are a common setting; they are no paper's.
     """
 
-    days: float = 30.0
-    sliding: bool = False
+    days: float = 30.0  # how long a memory is kept
+    sliding: bool = False  # count from the last recall instead of from the creation
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days that each memory has left at `now`, (N,)."""

@@ -35,7 +35,7 @@ def pack(
 ) -> str:
     """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a budget of tokens.
 
-    `hits` are (row key, hit), best first; one that does not fit is passed over for a smaller one behind it, except
+    This is ours. `hits` are (row key, hit), best first; one that does not fit is passed over for a smaller one behind it, except
     the best one, which is cut to fit. Relative dates get what they mean ("yesterday [2023-05-07]"). A stored text
     keeps to its line and cannot close the block. Returns "" when there is nothing, or no room for a record.
     """

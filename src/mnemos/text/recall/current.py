@@ -24,7 +24,10 @@ def asks_about_past(question: str) -> bool:
     return _PAST.search(question) is not None
 
 
-@register("promote-current")
+@register(
+    "promote-current",
+    unmeasured="`mnemos bench facts` measures it together with reconcile",
+)
 @dataclass(frozen=True, slots=True)
 class PromoteCurrent:
     """Move each hit that supersedes another one before it (ours). Costs one lookup of the hits' links.

@@ -15,7 +15,7 @@ TURNS = 3  # the best turns that `top` averages over
 
 @register("sessions")
 def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals) -> tuple[Signals, NDArray[np.int32]]:
-    """Rank sessions by the scores of their best turns and by the session as a whole.
+    """Rank sessions by the scores of their best turns and by the session as a whole (ours).
 
     Returns the signals of every session that has cubes, name to (S,), and the position of its best cube, (S,).
 

@@ -87,11 +87,11 @@ class PageRank:
     Cost: O(N) and O(links of what is reached) a step, log(least) / log(damping) steps at most.
     """
 
-    seeds: int = 15
-    temperature: float = 1.0
-    damping: float = 0.6
-    least: float = 1e-8
-    small: float = 0.0
+    seeds: int = 15  # best hits to start from
+    temperature: float = 1.0  # of the softmax over their scores
+    damping: float = 0.6  # share that moves on along links at each step
+    least: float = 1e-8  # mass that may still move when the iteration stops
+    small: float = 0.0  # mass at a cube below which it stays there
 
     def start(self, scores: Floats) -> Doubles:
         """Return s, (N,): the softmax over the best finite scores; zeros when there is none."""

@@ -26,6 +26,7 @@ from mnemos.text.update.append import Append
             code="zhongwanjun/MemoryBank-SiliconFriend",
         ),
     ),
+    unmeasured="no benchmark compares systems yet",
 )
 def memorybank() -> System:
     """Dated turns found by their vectors, summed up by day and as a whole, with a portrait of each person.
