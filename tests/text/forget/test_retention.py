@@ -5,17 +5,21 @@ import importlib
 import numpy as np
 import pytest
 
-from mnemos.bench.plots import plot_retention
-from mnemos.bench.text import retention
+from mnemos.bench.progress import Silent
+from mnemos.bench.text import retention, retention_tables
 from mnemos.errors import InvalidInput, MnemosError
 from mnemos.text.forget.laws import load_law
 
 SMALL = {"seeds": 2, "memories": 400, "days": 90, "questions": 12.0}
 
 
+def run(**options):
+    return retention.run(retention.Options(**options), Silent())
+
+
 @pytest.fixture(scope="module")
 def result():
-    return retention.run(3, **SMALL)
+    return run(seed=3, **SMALL)
 
 
 def mean(result, kind, law, budget="0.25"):
@@ -23,8 +27,8 @@ def mean(result, kind, law, budget="0.25"):
 
 
 def test_the_same_seed_gives_the_same_result(result):
-    assert retention.run(3, **SMALL) == result
-    assert retention.run(4, **SMALL) != result
+    assert run(seed=3, **SMALL) == result
+    assert run(seed=4, **SMALL) != result
 
 
 @pytest.mark.parametrize("kind", retention.KINDS)
@@ -41,7 +45,7 @@ def test_the_laws_stand_in_a_sane_order(result, kind):
 
 
 def test_a_store_for_all_answers_all():
-    cells = retention.run(0, **SMALL, budgets=(1.0,), kinds=("stationary",))["kinds"]["stationary"]["accuracy"]
+    cells = run(seed=0, **SMALL, budgets=(1.0,), kinds=("stationary",))["kinds"]["stationary"]["accuracy"]
     assert {cell["1"]["mean"] for cell in cells.values()} == {1.0}
 
 
@@ -71,11 +75,11 @@ def test_fifo_keeps_the_newest_and_heat_what_was_recalled():
 
 def test_unknown_kinds_and_budgets_are_refused():
     with pytest.raises(InvalidInput, match="choose from stationary, drifting, bursty"):
-        retention.run(kinds=("quiet",))
+        run(kinds=("quiet",))
     with pytest.raises(InvalidInput, match="above 0 and up to 1"):
-        retention.run(budgets=(0.0,))
+        run(budgets=(0.0,))
     with pytest.raises(InvalidInput, match="counts of 1 or more"):
-        retention.run(days=0)
+        run(days=0)
 
 
 def test_a_year_without_questions_is_a_year():
@@ -85,7 +89,7 @@ def test_a_year_without_questions_is_a_year():
 
 def test_the_figure_is_drawn(result, tmp_path):
     pytest.importorskip("matplotlib")
-    path = plot_retention(result, tmp_path / "retention.png")
+    path = retention_tables.plot(result, tmp_path / "retention.png")
     assert path.read_bytes()[:4] == b"\x89PNG"
 
 
@@ -95,4 +99,4 @@ def test_without_matplotlib_the_figure_says_what_to_install(result, tmp_path, mo
 
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(MnemosError, match=r"pip install 'mnemos\[bench\]'"):
-        plot_retention(result, tmp_path / "retention.png")
+        retention_tables.plot(result, tmp_path / "retention.png")
