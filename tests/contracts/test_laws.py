@@ -12,11 +12,11 @@ from mnemos.text.base import Histories, Law, NoLaw
 from mnemos.text.forget.policy import Policy
 
 ENTRIES = all_entries("text", kind="law")
-LAWS = [NoLaw(), *(entry.target() for entry in ENTRIES)]
+LAWS = {"null": NoLaw(), **{entry.name: entry.target() for entry in ENTRIES}}
 DAY0 = 19_723.0  # 2024-01-01, in days since 1970
 
 
-each = pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+each = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
 
 
 @st.composite

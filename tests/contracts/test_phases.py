@@ -15,7 +15,7 @@ from mnemos.text.forget.policy import Policy
 from mnemos.text.system import DEFAULT
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)
-PHASES = [NoPhase(), *(entry.target() for entry in all_entries("text", kind="phase"))]
+PHASES = {"null": NoPhase(), **{e.name: e.target() for e in all_entries("text", kind="phase")}}
 TOPICS = ("planted tomatoes in the garden", "cooked leeks in the kitchen", "had a meeting in the office")
 
 
@@ -23,7 +23,7 @@ class Killed(BaseException):
     """What a process feels that is killed."""
 
 
-@pytest.fixture(params=PHASES, ids=lambda phase: type(phase).__name__)
+@pytest.fixture(params=PHASES.values(), ids=PHASES.keys())
 def phase(request):
     return request.param
 
@@ -159,4 +159,4 @@ def test_a_space_without_a_cube_is_left_alone(tmp_path, clock, phase):
 
 
 def test_the_default_runs_phases_that_are_registered():
-    assert {type(p) for p in DEFAULT.phases} <= {type(p) for p in PHASES}
+    assert {type(p) for p in DEFAULT.phases} <= {type(p) for p in PHASES.values()}

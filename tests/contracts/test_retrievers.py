@@ -11,12 +11,12 @@ from mnemos.text.base import NoRetriever, Retriever, SessionRetriever, View
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
 
-RETRIEVERS = [NoRetriever(), *(entry.target() for entry in all_entries("text", kind="retriever"))]
+RETRIEVERS = {"null": NoRetriever(), **{e.name: e.target() for e in all_entries("text", kind="retriever")}}
 WORDS = "abcdefg"
 D = 4
 
 
-each = pytest.mark.parametrize("retriever", RETRIEVERS, ids=lambda r: type(r).__name__)
+each = pytest.mark.parametrize("retriever", RETRIEVERS.values(), ids=RETRIEVERS.keys())
 
 
 @st.composite
@@ -123,4 +123,4 @@ def test_an_empty_space_has_no_hits(retriever):
 
 
 def test_a_retriever_that_ranks_sessions_is_known_by_its_contract():
-    assert [type(r).__name__ for r in RETRIEVERS if isinstance(r, SessionRetriever)] == ["Hybrid"]
+    assert [name for name, r in RETRIEVERS.items() if isinstance(r, SessionRetriever)] == ["hybrid"]

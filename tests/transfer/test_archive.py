@@ -180,3 +180,12 @@ def test_markdown_has_a_file_a_session_whatever_it_is_called_and_quotes_what_was
     assert page.index("no heading") < page.index("later")
     assert "> # no heading\n> **Eve**, 2020" in page
     assert [line for line in page.splitlines() if line.startswith("#")] == ["# ../../x"]
+
+
+def test_links_of_an_archive_of_0_1_get_their_new_names(memory):
+    space, other = memory.space("a"), memory.space("b")
+    for id in "xy":
+        space.add(f"note {id}", id=id)
+    rows = [{**row, "links": [{"b": "y", "kind": "recalled with", "weight": 3.0}]} for row in space.dump()][:1]
+    assert other.restore([*rows, *list(space.dump())[1:]]) == (2, 0)
+    assert [(x.a, x.b, x.kind) for x in other.links("x")] == [("x", "y", "co-recalled")]

@@ -77,7 +77,7 @@ def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
 
     At most `limit` of each. Pinned, long-term and derived cubes are exempt. One scan of numbers, O(N), about 1.2 us a cube.
     """
-    due = candidates_due(memory.store, memory.policy, memory.clock(), look=True)
+    due = candidates_due(memory.store, memory.policy, memory.clock(), scan=True)
     retention = _finite(memory.law.retention(due.active.histories, to_micros(memory.clock()) / DAY))
     kept = due.active.free.copy()
     kept[due.archive] = False

@@ -364,7 +364,7 @@ class Store(Cubes, Protocol):
     def closed(self) -> bool:
         """True after `close`, and in a forked child that has not used the store yet."""
 
-    def transaction(self, *, write: bool = True) -> AbstractContextManager[None]:
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.
 
         Inside another transaction of the same thread it takes part in that one; an error that leaves the outermost one

@@ -52,7 +52,7 @@ class Encoder(Protocol):
 
         An entry has terms (found by words), a vector of unit length (D,) or None, and dates. An embedder that fails
         costs no memory: the vectors are None and a StaleVectors warning says so. `progress` is called with the number
-        of texts embedded since its last call. The result stays valid as long as the text and the embedder.
+        of texts embedded since its last call. The result is valid as long as the text and the embedder are the same.
         """
 
 
@@ -128,7 +128,7 @@ class Reranker(Protocol):
 class Updater(Protocol):
     """Stores new texts and decides what each does to the memories that exist.
 
-    Nothing is overwritten: what changes gets a new version, what is superseded stays, linked and dated.
+    Nothing is overwritten: a changed cube gets a new version, a superseded one is kept, linked and dated.
     """
 
     def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
@@ -209,7 +209,7 @@ class Phase(Protocol):
         """Do what is to be done, add it to `budget.done`, and stop when the budget is spent.
 
         What is to be done is read from the store alone. So it may be killed at any time and loses nothing, the next run
-        goes on, and a run with nothing new writes nothing. Original cubes are never rewritten.
+        continues, and a run with nothing new writes nothing. Original cubes are never rewritten.
         """
 
 
@@ -224,7 +224,7 @@ class System:
     retrieve: Retriever  # scores for a question
     rerank: tuple[Reranker, ...]  # applied to the hits, in this order
     update: Updater  # what a new text does to the memories that exist
-    law: Law  # what strengthens and forgets, where the space has no policy of its own
+    law: Law  # what strengthens and forgets, unless the space has its own policy
     phases: tuple[Phase, ...]  # what `consolidate` does, in this order
 
 
@@ -329,10 +329,10 @@ class NoReranker:
 
 @dataclass(frozen=True, slots=True)
 class NoUpdater:
-    """Appends: what is new stands beside what exists, whatever it says."""
+    """Appends: new cubes change nothing about existing ones."""
 
     def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
-        """Store each entry as a cube of its own."""
+        """Store each entry as its own cube."""
         memory.store.insert(entries, memory.model_key())
         return [entry.cube for entry in entries]
 

@@ -14,36 +14,36 @@ from mnemos.text.recall.filters import Filters, make_filter
 from mnemos.text.search import search
 
 
-def cubes(space: TextMemory, limit: int, cursor: int | None, filters: Filters) -> Page:
+def cubes(memory: TextMemory, limit: int, cursor: int | None, filters: Filters) -> Page:
     """Return a page of current cubes in the order of writing; see `Space.cubes`."""
     check_count(limit, "limit")
     after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
-    rows = space.store.select(make_filter(**filters), after=after, limit=limit + 1)
+    rows = memory.store.select(make_filter(**filters), after=after, limit=limit + 1)
     following = rows[limit - 1][0] if len(rows) > limit else None
-    return Page([cube for _, cube in rows[:limit]], following, lambda at: cubes(space, limit, at, filters))
+    return Page([cube for _, cube in rows[:limit]], following, lambda at: cubes(memory, limit, at, filters))
 
 
-def pick(space: TextMemory, what: str | Sequence[str | MemCube], k: int, filters: Filters) -> list[MemCube]:
+def pick(memory: TextMemory, what: str | Sequence[str | MemCube], k: int, filters: Filters) -> list[MemCube]:
     """Return the `k` best cubes of a query, oldest first, or the current versions of cubes or ids, in their order.
 
     Raises NotFound for an id that does not exist.
     """
     if isinstance(what, str):
-        found = (hit.cube for _, hit in search(space, what, k, filters, None, "hybrid"))
+        found = (hit.cube for _, hit in search(memory, what, k, filters, None, "hybrid"))
         return sorted(found, key=lambda cube: (cube.at, cube.id))
     ids = check_texts([c.id if isinstance(c, MemCube) else c for c in check_list(what, "what", "cubes or ids")], "what")
-    existing = space.store.get(ids)
+    existing = memory.store.get(ids)
     if missing := [cube_id for cube_id in ids if cube_id not in existing]:
-        raise NotFound(f"there is no cube {missing[0]!r} in space {space.name!r}.")
+        raise NotFound(f"there is no cube {missing[0]!r} in space {memory.name!r}.")
     return [existing[cube_id] for cube_id in ids]
 
 
-def stats(space: TextMemory) -> dict[str, Any]:
+def stats(memory: TextMemory) -> dict[str, Any]:
     """Return counts, sizes, models and bytes in RAM; see `Space.stats`."""
-    found = {"space": space.name, **space.store.stats()}
+    found = {"space": memory.name, **memory.store.stats()}
     for name in ("first_at", "last_at"):
         found[name] = None if found[name] is None else from_micros(found[name]).isoformat()
-    e, reasoner = space.embedder, space.reasoner
+    e, reasoner = memory.embedder, memory.reasoner
     found["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
     found["reasoner"] = (reasoner.stats() if isinstance(reasoner, Metered) else {}) | {"name": reasoner.name}
-    return found | {"index_bytes": space.view.nbytes}
+    return found | {"index_bytes": memory.view.nbytes}

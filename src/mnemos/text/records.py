@@ -1,4 +1,4 @@
-"""A space as records, for archives: every cube with its versions, what it states and what it is linked to."""
+"""Records of a space for archives: each cube with its versions, facts and links."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ TIMES = ("since", "until", "ended", "ended_by")
 RENAMED_LINKS = {"recalled with": "co-recalled"}  # in archives of version 0.1
 
 
-def dump(space: TextMemory) -> Iterator[dict[str, Any]]:
-    """Yield a record for every cube of the form text, in the order of writing: other forms are made anew from these.
+def dump(memory: TextMemory) -> Iterator[dict[str, Any]]:
+    """Yield a record for each text cube, in the order of writing; other forms are derived from these.
 
-    {"cube": ..., "versions": [earlier ones, oldest first], "facts": [what it states], "links": [to other cubes]}
+    {"cube": ..., "versions": [earlier ones, oldest first], "facts": [...], "links": [to other cubes]}
     """
     after = 0
-    while rows := space.store.select(Filter(state=None, derived=False), after=after, limit=PAGE):
+    while rows := memory.store.select(Filter(state=None, derived=False), after=after, limit=PAGE):
         after, cubes = rows[-1][0], [cube for _, cube in rows]
         ids = [cube.id for cube in cubes]
         facts: dict[str, list[dict[str, Any]]] = {}
-        for f in space.store.facts.of(space.store.keys_of(ids)):
+        for f in memory.store.facts.of(memory.store.keys_of(ids)):
             row = {n: getattr(f.fact, name) for n, name in FACT.items()} | {n: getattr(f, n) for n in TIMES}
             facts.setdefault(f.cube, []).append(row)
         links: dict[str, list[dict[str, Any]]] = {}
-        for link in sorted(space.store.links.find(ids, both=False), key=lambda x: (x.kind, x.b)):
+        for link in sorted(memory.store.links.find(ids, both=False), key=lambda x: (x.kind, x.b)):
             links.setdefault(link.a, []).append({"b": link.b, "kind": link.kind, "weight": link.weight})
         for cube in (c for c in cubes if c.form == "text"):
-            past = space.store.versions(cube.id)[:-1] if cube.version > 1 else []
+            past = memory.store.versions(cube.id)[:-1] if cube.version > 1 else []
             yield {
                 "cube": cube.to_dict(), "versions": [v.to_dict() for v in past],
                 "facts": facts.get(cube.id, []), "links": links.get(cube.id, []),
@@ -45,25 +45,25 @@ def dump(space: TextMemory) -> Iterator[dict[str, Any]]:
 
 
 def restore(
-    space: TextMemory, records: Iterable[Mapping[str, Any]], progress: Progress | None = None
+    memory: TextMemory, records: Iterable[Mapping[str, Any]], progress: Progress | None = None
 ) -> tuple[int, int]:
-    """Write what `dump` yielded, all or none; return (cubes added, cubes skipped as already there).
+    """Write the records of `dump`, all or none; return (cubes added, cubes skipped because they exist).
 
-    Ids, times and versions are kept. Where the space already has a cube, the longer history wins if it
-    continues the shorter one. Raises InvalidInput for a malformed record, and Conflict when an id is taken
-    by a cube with another history; nothing is stored then. Links to cubes that are not there are left out. Where a
-    record does not say what its cube states, `Space.consolidate` finds out.
+    Ids, times and versions are kept. Where the space already has a cube, the longer history wins if it continues the
+    shorter one. Raises InvalidInput for a malformed record, and Conflict when an id belongs to a cube with another
+    history; nothing is stored then. Links to cubes that do not exist are left out. Where a record has no facts,
+    `Space.consolidate` reads them from the text.
     """
     chains, stated, links = [], {}, []
     for i, record in enumerate(records):
-        chain = _chain(record, space.name, i)
+        chain = _chain(record, memory.name, i)
         chains.append(chain)
         stated[chain[-1].id], found = _life(record, chain[-1].id, i)
         links += found
     new: list[MemCube] = []
     skipped = 0
     for chain in chains:
-        there = space.store.versions(chain[-1].id)
+        there = memory.store.versions(chain[-1].id)
         if not there:
             new += chain
         elif _begins(there, chain):
@@ -72,33 +72,33 @@ def restore(
             new += chain[len(there) :]
         else:
             raise Conflict(
-                f"cube {chain[-1].id!r} is already in space {space.name!r} with another history. Import into "
+                f"cube {chain[-1].id!r} is already in space {memory.name!r} with another history. Import into "
                 "an empty space, or delete the cube first. Nothing was stored."
             )
-    entries = space.encode(new, progress)
+    entries = memory.encode(new, progress)
     written = {cube.id for cube in new}
-    with space.store.transaction():
-        space.store.insert(entries, space.model_key())
-        present = space.store.get(
+    with memory.store.transaction():
+        memory.store.insert(entries, memory.model_key())
+        present = memory.store.get(
             [*written, *(x.b for x in links), *(f.ended_by for s in stated.values() for f in s or () if f.ended_by)]
         )
         facts = [f for name in written for f in stated[name] or ()]
-        keys = dict(zip(written, space.store.keys_of(list(written)), strict=True))
-        space.store.facts.put(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
+        keys = dict(zip(written, memory.store.keys_of(list(written)), strict=True))
+        memory.store.facts.put(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
         wanted = [x for x in links if x.a in written and x.b in present]
-        space.store.links.put(wanted, to_micros(space.clock()))
+        memory.store.links.put(wanted, to_micros(memory.clock()))
         unknown = [name for name in written if stated[name] is None]
-        space.store.queue.add(unknown, "the archive did not say what it states")
+        memory.store.queue.add(unknown, "the archive did not say what it states")
     return len(chains) - skipped, skipped
 
 
 def _placed(f: StoredFact, n: int, over: bool) -> StoredFact:
-    """Return a fact with the key of its cube; one that was ended by a cube which is not there holds again."""
+    """Return a fact with the key of its cube; one that was ended by a cube that does not exist holds again."""
     return StoredFact(f.cube, n, f.index, f.fact, f.since, *((f.until, f.ended, f.ended_by) if over else ()))
 
 
 def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[StoredFact] | None, list[Link]]:
-    """Return what a record's cube states (None when it does not say) and its links."""
+    """Return the facts of a record (None when it has none) and its links."""
     try:
         links = [Link(name, str(x["b"]), _kind(x["kind"]), float(x["weight"])) for x in record.get("links", ())]
         if "facts" not in record:
@@ -127,7 +127,7 @@ def _kind(name: object) -> str:
 
 
 def _begins(longer: Sequence[MemCube], shorter: Sequence[MemCube]) -> bool:
-    """Tell whether `shorter` is how the history `longer` begins."""
+    """Tell whether the history `longer` begins with `shorter`."""
     return len(shorter) <= len(longer) and all(
         (a.version, a.text, a.at, a.learned) == (b.version, b.text, b.at, b.learned)
         for a, b in zip(longer, shorter, strict=False)

@@ -16,9 +16,9 @@ FIELDS = ("content", "at", "session", "speaker", "role", "source", "kind", "meta
 VALIDITY = ("valid_from", "valid_to")
 
 
-def update(space: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemCube:
+def update(memory: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemCube:
     """Write the next version of a cube with these changes; see `Space.update`."""
-    old = space.get(cube_id)
+    old = memory.get(cube_id)
     unknown = changes.keys() - {*FIELDS, *VALIDITY}
     if unknown:
         raise InvalidInput(f"update: unknown field {sorted(unknown)}. Use {', '.join((*FIELDS, *VALIDITY))}.")
@@ -30,15 +30,15 @@ def update(space: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemCu
         old, text=draft.text, at=draft.at or old.at, session=draft.session, speaker=draft.speaker, role=draft.role,
         source=draft.source, kind=draft.kind, metadata=draft.metadata, state="active", **validity,
     )  # fmt: skip
-    new = redact_cube(new, space.secrets)
+    new = redact_cube(new, memory.secrets)
     if new == old:
         raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
-    return put(space, old, new)
+    return put(memory, old, new)
 
 
-def rollback(space: TextMemory, cube_id: str, version: int) -> MemCube:
+def rollback(memory: TextMemory, cube_id: str, version: int) -> MemCube:
     """Write an earlier version of a cube as its newest one; see `Space.rollback`."""
-    versions = space.history(cube_id)
+    versions = memory.history(cube_id)
     wanted = next((v for v in versions if v.version == version), None)
     if wanted is None:
         raise NotFound(f"cube {cube_id!r} has versions 1 to {len(versions)}, not {version}.")
@@ -48,13 +48,13 @@ def rollback(space: TextMemory, cube_id: str, version: int) -> MemCube:
     }
     new = replace(wanted, **kept)
     if replace(new, version=old.version, learned=old.learned, replaced=None) == old:
-        raise InvalidInput(f"rollback: version {version} of cube {cube_id!r} is what it says now.")
-    return put(space, old, new)
+        raise InvalidInput(f"rollback: version {version} of cube {cube_id!r} is its current content.")
+    return put(memory, old, new)
 
 
-def put(space: TextMemory, old: MemCube, new: MemCube) -> MemCube:
+def put(memory: TextMemory, old: MemCube, new: MemCube) -> MemCube:
     """Store `new` as the version after `old`."""
-    new = replace(new, version=old.version + 1, learned=space.clock(), replaced=None)
-    [entry] = space.encode([new])
-    space.system.update.revise(space, entry)
+    new = replace(new, version=old.version + 1, learned=memory.clock(), replaced=None)
+    [entry] = memory.encode([new])
+    memory.system.update.revise(memory, entry)
     return new

@@ -32,61 +32,61 @@ BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by s
 
 
 def search(
-    space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
+    memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
 
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
-        return snapshot.rank(_retriever(space, method), question, k, allow=allow)
+        return snapshot.rank(_retriever(memory, method), question, k, allow=allow)
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     filter = make_filter(**filters)
-    ranked = _ask(space, rank, "cubes", query, k, filter, asked_at, method)
-    with space.store.transaction(write=False):
-        cubes = space.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+    ranked = _ask(memory, rank, "cubes", query, k, filter, asked_at, method)
+    with memory.store.transaction(write=False):
+        cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-        for reranker in space.system.rerank if method == "hybrid" else ():
-            hits = reranker.rerank(space.store, query, hits, filter, k)
+        for reranker in memory.system.rerank if method == "hybrid" else ():
+            hits = reranker.rerank(memory.store, query, hits, filter, k)
     if filter.as_of is None:
-        space.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
+        memory.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits
 
 
 @contextmanager
-def try_lock(space: TextMemory, query: str) -> Iterator[bool]:
+def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     """Try to take a space without waiting; yield whether a search without filters takes milliseconds now.
 
     For servers, which may then answer on their event loop: passing such a search to a thread costs more than it does.
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if space.view.snapshot is None or space.recalls.due or not knows(space.embedder, clean(query)):
+    if memory.view.snapshot is None or memory.recalls.due or not knows(memory.embedder, clean(query)):
         yield False
         return
-    with space.store.try_lock() as held:
+    with memory.store.try_lock() as held:
         if not held:
             yield False
             return
-        with space.view.try_lock(space.model_key(), space.embedder) as ready:
+        with memory.view.try_lock(memory.model_key(), memory.embedder) as ready:
             yield ready
 
 
 def search_sessions(
-    space: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
+    memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[SessionHit]:
     """Return the sessions, best first; see `Space.search_sessions`."""
 
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
-        return snapshot.rank_sessions(_retriever(space, method), question, k, allow=allow)
+        return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
-    ranked = _ask(space, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
-    best = space.store.by_key([r.best for r in ranked])
+    ranked = _ask(memory, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
+    best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
 
 def context(
-    space: TextMemory,
+    memory: TextMemory,
     question: str,
     tokens: int,
     k: int,
@@ -102,21 +102,21 @@ def context(
     check_count(tokens, "tokens", least=0)
     if count is not None and not callable(count):
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
-    found = search(space, question, k, filters, asked_at, "hybrid")
-    if quarantine and (bad := withheld(space, question, [hit for _, hit in found])):
+    found = search(memory, question, k, filters, asked_at, "hybrid")
+    if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [row for row in found if row[1].cube.id not in bad]
-    return pack(found, space.store.dates([key for key, _ in found]), tokens, count)
+    return pack(found, memory.store.dates([key for key, _ in found]), tokens, count)
 
 
-def withheld(space: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
+def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
     """Return those of the cubes found that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined
 
-    return quarantined(space.store, space.trust, found, clean(question), space.clock())
+    return quarantined(memory.store, memory.trust, found, clean(question), memory.clock())
 
 
 def _ask(
-    space: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
+    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
 ) -> list[R]:
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
@@ -128,21 +128,21 @@ def _ask(
             'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
         )
     query = clean(query)
-    vector = _embed(space, query) if _retriever(space, method).uses_vector else None
-    question = make_query(query, vector, moment(asked_at, "asked_at") or space.clock())
-    return space.view.ask(rank, (what, k, method), question, filter, space.model_key(), space.embedder)
+    vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
+    question = make_query(query, vector, moment(asked_at, "asked_at") or memory.clock())
+    return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
 
 
-def _retriever(space: TextMemory, method: str) -> Retriever:
-    return BASELINES.get(method, space.system.retrieve)
+def _retriever(memory: TextMemory, method: str) -> Retriever:
+    return BASELINES.get(method, memory.system.retrieve)
 
 
-def _embed(space: TextMemory, query: str) -> NDArray[np.float32] | None:
+def _embed(memory: TextMemory, query: str) -> NDArray[np.float32] | None:
     """Return the vector of a question; None, with a warning, when the embedder fails: words still find cubes."""
-    if space.embedder is None:
+    if memory.embedder is None:
         return None
     try:
-        vector: NDArray[np.float32] = space.embedder.embed([query])[0]
+        vector: NDArray[np.float32] = memory.embedder.embed([query])[0]
         return vector
     except EmbedderError as error:
         warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=6)

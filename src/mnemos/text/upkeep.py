@@ -1,4 +1,4 @@
-"""Work on a space as a whole: new vectors after a change of model, checks and repairs."""
+"""Upkeep of a whole space: new vectors after a change of model, checks and repairs."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ REINDEX_BATCH = 256
 PAGE = 1_000
 
 
-def reindex(space: TextMemory, progress: Progress | None = None) -> int:
-    """Compute the vectors that are missing under the space's embedder; return how many.
+def reindex(memory: TextMemory, progress: Progress | None = None) -> int:
+    """Compute the vectors that are missing for the space's embedder; return their number.
 
-    Works in small transactions from the stored text, so that it can be stopped and started again;
-    at the end the vectors of other models are dropped. Raises EmbedderError; InvalidInput without an embedder.
+    It works in small transactions from the stored texts, so that it can be stopped and started again; at the end the
+    vectors of other models are deleted. Raises EmbedderError, and InvalidInput without an embedder.
     """
-    model = space.model_key()
-    if space.embedder is None or model is None:
+    model = memory.model_key()
+    if memory.embedder is None or model is None:
         raise InvalidInput("there is no embedder to reindex with. Open Mnemos with one, such as 'bundled'.")
     done = 0
-    while rows := space.store.vectors.missing(model, limit=REINDEX_BATCH):
-        vectors = space.embedder.embed([text for _, text in rows], progress=progress).astype(np.float16)
-        space.store.vectors.put(model, zip([n for n, _ in rows], vectors, strict=True))
+    while rows := memory.store.vectors.missing(model, limit=REINDEX_BATCH):
+        vectors = memory.embedder.embed([text for _, text in rows], progress=progress).astype(np.float16)
+        memory.store.vectors.put(model, zip([n for n, _ in rows], vectors, strict=True))
         done += len(rows)
-    space.store.vectors.drop_others(model)
+    memory.store.vectors.drop_others(model)
     return done
 
 
 @dataclass
 class Checkup:
-    """What `doctor` found. `problems` are human sentences; `repaired` says what was done about them."""
+    """The findings of `doctor`."""
 
     space: str
-    cubes: int = 0
-    problems: list[str] = field(default_factory=list)
-    repaired: list[str] = field(default_factory=list)
+    cubes: int = 0  # versions checked
+    problems: list[str] = field(default_factory=list)  # sentences for people
+    repaired: list[str] = field(default_factory=list)  # what was done about each
 
     @property
     def healthy(self) -> bool:
-        """True when nothing is wrong, or all that was wrong has been repaired."""
+        """True when there are no problems, or all have been repaired."""
         return len(self.problems) == len(self.repaired)
 
 
-def doctor(space: TextMemory, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
-    """Check the file's pages, and that every row has the words and the vector that its text calls for.
+def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
+    """Check the file, and that each row has the words, dates and vector of its text.
 
-    With `repair`, words, dates and vectors are computed again from the rows and orphans are removed. The
-    texts themselves are never changed. Reads every row: O(N), about 20,000 cubes a second.
+    With `repair`, words, dates and vectors are recomputed from the texts and orphans are removed. The texts themselves
+    are never changed. Reads every row: O(N), about 20,000 cubes a second.
     """
-    store, report = space.store, Checkup(space.name)
+    store, report = memory.store, Checkup(memory.name)
     for line in store.checks.integrity():
         report.problems.append(f"the file is damaged: {line}. Restore it from an export or a backup.")
-    model = space.model_key()
-    size = 0 if space.embedder is None else 2 * space.embedder.dimension
+    model = memory.model_key()
+    size = 0 if memory.embedder is None else 2 * memory.embedder.dimension
     wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
     wrong_vectors: list[int] = []
     missing = after = 0
     while rows := store.checks.scan(model, after=after, limit=PAGE):
-        entries = space.system.encode.encode([row.cube for row in rows], None)  # without vectors
+        entries = memory.system.encode.encode([row.cube for row in rows], None)  # without vectors
         for row, entry in zip(rows, entries, strict=True):
             if row.terms != " ".join(entry.terms) or row.dates != entry.dates:
                 wrong_words.append((row.key, entry.terms, entry.dates))
@@ -80,12 +80,12 @@ def doctor(space: TextMemory, *, repair: bool = False, progress: Progress | None
         store.checks.repair(wrong_words, wrong_vectors)
     if repair and orphans:
         store.checks.remove_orphans()
-    if repair and space.embedder is not None and (missing or wrong_vectors):
-        reindex(space)
+    if repair and memory.embedder is not None and (missing or wrong_vectors):
+        reindex(memory)
     for count, problem, remedy in (
-        (len(wrong_words), "have words or dates that do not match their text", "computed anew from the text"),
-        (len(wrong_vectors), "have a damaged vector", "computed anew from the text"),
-        (missing if space.embedder else 0, "have no vector of the current model", "computed from the text"),
+        (len(wrong_words), "have words or dates that do not match their text", "recomputed from the text"),
+        (len(wrong_vectors), "have a damaged vector", "recomputed from the text"),
+        (missing if memory.embedder else 0, "have no vector of the current model", "computed from the text"),
         (orphans, "words, vectors or dates belong to no cube", "removed"),
     ):
         if count:

@@ -1,1 +1,1 @@
-"""Making text memories last: episodes, summaries, profiles and links."""
+"""Consolidation: episodes, summaries, profiles and links, one phase each."""

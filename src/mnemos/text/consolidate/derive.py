@@ -1,4 +1,4 @@
-"""Derived cubes: made of others, which they name as parents, and made again when those change."""
+"""Derived cubes: made of others, which are their parents, and made again when those change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Writer:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self._new: list[MemCube] = []
-        self._later: list[str] = []  # ids of those that the rules made because the model failed
+        self._later: list[str] = []  # ids of cubes that the rules made because the model failed
         self._stale: list[str] = []  # ids to erase
 
     def put(

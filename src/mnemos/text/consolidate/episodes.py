@@ -1,4 +1,4 @@
-"""Episodes: a stream of turns cut where its topic turns."""
+"""Episodes: a stream of turns cut where its topic changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Episodes:
     refine: bool = True  # whether cuts are moved to the best modularity
 
     def run(self, memory: Memory, budget: Budget) -> None:
-        """Cut each session whose summary is missing or no longer right; one that has no turn of topic gets no episodes."""
+        """Cut each session whose summary is missing or stale; a session with one topic gets no episodes."""
         derived, corpus, writer = memory.store.derived.existing(), memory.corpus(), Writer(memory)
         for group in groups(memory.store.derived.members(), "session"):
             if budget.spent:
@@ -62,7 +62,7 @@ class Episodes:
         writer.flush()
 
     def cut(self, vectors: Floats, times: Floats) -> Pieces:
-        """Return the episodes of turns with `vectors` (T, D) at `times` (T,) in seconds, as (start, stop) in order."""
+        """Return the episodes of turns with `vectors` (T, D) at `times` (T,) in seconds, as (start, end) in order."""
         rows = _unit(vectors)
         count = len(rows)
         gaps = {i for i in range(1, count) if times[i] - times[i - 1] >= self.gap}
@@ -73,7 +73,7 @@ class Episodes:
         return [(a, b) for a, b in pairwise(edges) if b > a]
 
     def _surprising(self, rows: Doubles, gaps: set[int]) -> list[int]:
-        """Return where a turn does not follow from its episode: the first turns of episodes, in order."""
+        """Return the surprising turns, which begin episodes, in order."""
         cuts: list[int] = []
         recent: list[float] = []
         mean, start = np.zeros(rows.shape[1]), 0
@@ -94,7 +94,7 @@ class Episodes:
         return cuts
 
     def _refined(self, rows: Doubles, cuts: list[int], gaps: set[int]) -> list[int]:
-        """Return the cuts, each but those of gaps moved between its neighbours to the best modularity."""
+        """Return the cuts, each except those of gaps moved between its neighbours to the best modularity."""
         for _ in range(SWEEPS):
             before = list(cuts)
             for n, cut in enumerate(cuts):
@@ -108,7 +108,7 @@ class Episodes:
         return self._parting(rows, cuts, gaps)
 
     def _parting(self, rows: Doubles, cuts: list[int], gaps: set[int]) -> list[int]:
-        """Return the cuts without those whose two sides are alike, the least parting one first."""
+        """Return the cuts without those whose two sides are similar, dropping the weakest first."""
         edges = [0, *cuts, len(rows)]
 
         def parts(n: int) -> float:
@@ -124,7 +124,7 @@ class Episodes:
         return edges[1:-1]
 
     def _not_too_long(self, rows: Doubles, cuts: list[int]) -> list[int]:
-        """Return the cuts with episodes longer than `longest` parted where their halves hang together best."""
+        """Return the cuts with episodes longer than `longest` split where their halves cohere best."""
         done: list[int] = []
         todo = [*cuts, len(rows)]
         start = 0
@@ -141,10 +141,10 @@ class Episodes:
 
 
 def best_split(rows: Floats, shortest: int, otherwise: int) -> int:
-    """Return where to part turns (L, D) in two, each of at least `shortest`, for the highest modularity.
+    """Return where to split turns (L, D) in two, each of at least `shortest`, for the highest modularity.
 
-    Q = (inside_1 + inside_2) / 2m - (degree_1^2 + degree_2^2) / (2m)^2 over the graph of similarities, all splits at
-    once by cumulated sums: O(L^2 D). `otherwise` when there is nothing to choose by; among equals the nearest to it.
+    Q = (inside_1 + inside_2) / 2m - (degree_1^2 + degree_2^2) / (2m)^2 over the graph of similarities, for all splits at
+    once by cumulative sums: O(L^2 D). Returns `otherwise` where no split is possible; among equals the nearest to it.
     """
     length = len(rows)
     if length < 2 * shortest:
@@ -166,9 +166,9 @@ def best_split(rows: Floats, shortest: int, otherwise: int) -> int:
 
 
 def contrast(first: Floats, second: Floats) -> float:
-    """Return how far two runs of unit vectors, (A, D) and (B, D), part: 1 - mean cosine between / mean cosine within.
+    """Return how different two runs of unit vectors are, (A, D) and (B, D): 1 - mean cosine between / mean cosine within.
 
-    0 when they are as like each other as themselves, 1 when they have nothing to do with each other; at most 2.
+    0 when the runs are as similar to each other as to themselves, 1 when they are unrelated; at most 2.
     """
     a, b = len(first), len(second)
     one, two = first.sum(axis=0), second.sum(axis=0)
@@ -178,7 +178,7 @@ def contrast(first: Floats, second: Floats) -> float:
 
 
 def cut(corpus: Corpus | None, members: Sequence[Member], episodes: Episodes) -> Pieces:
-    """Return the episodes of members in the order of time as (start, stop); one where they have no vectors."""
+    """Return the episodes of members in order of time as (start, end); a single one where they have no vectors."""
     if corpus is None or not members:
         return [(0, len(members))] if members else []
     keys = np.array([m.key for m in members], dtype=np.int64)
@@ -191,7 +191,7 @@ def cut(corpus: Corpus | None, members: Sequence[Member], episodes: Episodes) ->
 def _write(
     writer: Writer, group: Group, parts: Sequence[Sequence[Member]], derived: Mapping[str, DerivedCube], budget: Budget
 ) -> None:
-    """Write the episodes of a session, and drop its old ones that begin elsewhere."""
+    """Write the episodes of a session, and drop old ones that begin at other turns."""
     memory = writer.memory
     wanted = {f"episode:{part[0].id}": part for part in parts} if len(parts) > 1 else {}
     own = {f"episode:{m.id}" for m in group.members}

@@ -1,4 +1,4 @@
-"""Orphans: derived cubes whose parents are all gone."""
+"""Orphans: derived cubes whose parents no longer exist."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Consolidation:
     waiting: int = 0  # cubes that still wait for the model
     promoted: int = 0  # cubes that moved to a longer term
     forgotten: Forgotten = field(default_factory=Forgotten)
-    more: bool = False  # the limit was reached: another run goes on
+    more: bool = False  # the limit was reached: another run continues
     ids_waiting: frozenset[str] = frozenset()
 
     @property

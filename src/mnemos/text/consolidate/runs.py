@@ -1,4 +1,4 @@
-"""What the last consolidations did and when, kept in the file of the space as numbers: it names no cube."""
+"""The log of consolidations: what the last ones did, as numbers in the store. It names no cube."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mnemos.cube import from_micros, to_micros
 from mnemos.store.base import Store
 from mnemos.text.consolidate.report import Consolidation
 
-KEPT = 100  # runs
+KEPT = 100  # runs in the log
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that changed something: derived cubes written by kind and removed, and how many cubes each other part met."""
+    """A run that changed something, and how many cubes each phase touched."""
 
     at: datetime
     written: Mapping[str, int]
@@ -30,7 +30,7 @@ class Run:
 
 
 def keep(store: Store, now: datetime, done: Consolidation) -> None:
-    """Write down what a run did. One that did nothing leaves nothing."""
+    """Add a run to the log, unless it changed nothing."""
     if not done.changed:
         return
     row = [
@@ -43,6 +43,6 @@ def keep(store: Store, now: datetime, done: Consolidation) -> None:
 
 
 def runs(store: Store, *, limit: int = 20) -> list[Run]:
-    """Return the last runs that changed something, the newest first, of at most 100 that are kept. O(1)."""
+    """Return the last runs that changed something, the newest first; the log keeps 100. O(1)."""
     kept = json.loads(store.meta.get("runs", "[]"))
     return [Run(from_micros(at), *rest) for at, *rest in reversed(kept[-limit:])]

@@ -1,4 +1,4 @@
-"""Links among like memories: which ones are alike is decided for each by a mixture of two Gaussians."""
+"""Links among similar memories: a mixture of two Gaussians decides for each which ones are similar."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Links = tuple[Ints, Ints, Doubles]
 
-BLOCK = 256  # new rows multiplied at once: 100 MB of similarities where 100,000 are compared
-LEAST_VARIANCE = 1e-4  # of a component, so that a heap of equal similarities does not become a spike
+BLOCK = 256  # new rows multiplied at once: 100 MB of similarities with 100,000 rows
+LEAST_VARIANCE = 1e-4  # of a component, so that many equal similarities do not become a spike
 FEW = 4  # candidates below which nothing can be fitted
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Two Gaussians fitted to each row: mean, variance and share of the lower and the higher one, each (M, 2)."""
+    """Two Gaussians fitted to each of M rows of K values, the one with the lower mean first."""
 
-    mean: Doubles
-    variance: Doubles
-    share: Doubles
-    high: Doubles  # (M, K) the probability that a value belongs to the component of the higher mean
+    mean: Doubles  # (M, 2)
+    variance: Doubles  # (M, 2)
+    share: Doubles  # (M, 2)
+    high: Doubles  # (M, K) the probability that a value belongs to the component with the higher mean
 
 
 @register(
@@ -46,17 +46,17 @@ class Mixture:
 )
 @dataclass(frozen=True, slots=True)
 class SimilarLinks:
-    """Link each new memory to those that a mixture of two Gaussians sets apart as alike.
+    """Link each new memory to those that a mixture of two Gaussians marks as similar.
 
-    The cosines of a new memory to its `candidates` nearest are fitted by two Gaussians. The members of the one with
-    the higher mean, with at least `floor`, become links, `most` at most. Where nothing can be fitted (fewer than 4
-    candidates, or two means closer than `apart`), those with a cosine of at least `plain` do.
+    Two Gaussians are fitted to the cosines of a new memory with its nearest ones. The members of the one with the higher
+    mean become links. Where nothing can be fitted (fewer than 4 candidates, or means too close), those with a high cosine
+    do.
 
     Cost: M N D multiplications for M new memories among N of dimension D, about 2 ms a memory among 100,000 of 384
     numbers on one core (0.3 ms among 6,000), and `steps` passes over M x `candidates` values.
 
-    Deviation: the paper fits the mixture to the similarities to all memories; here to the nearest only, since the
-    many that have nothing to do with a memory say nothing about where likeness begins.
+    Deviation: the paper fits the mixture to the similarities with all memories; here to the nearest only, since the many
+    unrelated ones say nothing about where similarity begins.
     """
 
     candidates: int = 64  # nearest memories that the mixture is fitted to
@@ -110,10 +110,10 @@ class SimilarLinks:
         return new, [(a, b, w) for (a, b), w in pairs.items()]
 
     def link(self, new: Floats, every: Floats, own: Ints | None = None) -> Links:
-        """Return (i, j, weight): row i of `new` (M, D) is like row j of `every` (N, D), with their cosine as weight.
+        """Return (i, j, weight): row i of `new` (M, D) is similar to row j of `every` (N, D); the weight is their cosine.
 
-        Rows of zeros are like nothing. `own` (M,) says which row of `every` each new one is, so that it is not linked
-        to itself; -1 is none. Ordered by i, then by falling weight.
+        Rows of zeros are similar to nothing. `own` (M,) is the row of `every` that each new one is, so that it is not
+        linked to itself; -1 for none. Ordered by i, then by falling weight.
         """
         rows = _unit(every)
         found: list[Links] = []
@@ -144,7 +144,7 @@ class SimilarLinks:
         return i.astype(np.int64), near[i, place].astype(np.int64), values[i, place]
 
     def alike(self, values: Doubles, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which of each row's similarities (M, K), where `there`, mean likeness: (M, K)."""
+        """Return which of the similarities (M, K), where `there`, mark similar memories, (M, K)."""
         fitted = fit(values, there, self.steps)
         split = (there.sum(axis=1) >= FEW) & (fitted.mean[:, 1] - fitted.mean[:, 0] >= self.apart)
         members = (fitted.high > 0.5) & (values > fitted.mean[:, :1]) & (values >= self.floor)
@@ -153,15 +153,15 @@ class SimilarLinks:
 
 
 def fit(values: Doubles, there: NDArray[np.bool_], steps: int) -> Mixture:
-    """Fit two Gaussians to each row of `values` (M, K), of those `there`, by expectation maximisation.
+    """Fit two Gaussians to each row of `values` (M, K), where `there`, by expectation maximisation.
 
-    They begin at the means of the values below and from the middle of each row's range on, with the row's variance.
+    They start at the means of the values below and above the middle of each row's range, with the row's variance.
     """
     shown = np.where(there, values, 0.0)
     count = np.maximum(there.sum(axis=1, keepdims=True), 1)
     low = np.where(there, values, np.inf).min(axis=1, keepdims=True, initial=np.inf)
     top = np.where(there, values, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    with np.errstate(invalid="ignore"):  # rows without values have no middle
+    with np.errstate(invalid="ignore"):  # rows without values have no range
         upper = there & (values >= (low + top) / 2)
     parts = np.stack([there & ~upper, upper], axis=2).astype(np.float64)
     all_mean = shown.sum(axis=1, keepdims=True) / count
@@ -179,7 +179,7 @@ def fit(values: Doubles, there: NDArray[np.bool_], steps: int) -> Mixture:
 
 
 def _moments(values: Doubles, parts: Doubles, count: Ints, fallback: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Return mean, variance and share of the components that the values belong to by `parts` (M, K, 2)."""
+    """Return mean, variance and share of the components; `parts` (M, K, 2) says how values belong to them."""
     mass = parts.sum(axis=1)
     safe = np.maximum(mass, 1e-12)
     mean = np.where(mass > 1e-9, np.einsum("mk,mkc->mc", values, parts) / safe, fallback)
@@ -188,7 +188,7 @@ def _moments(values: Doubles, parts: Doubles, count: Ints, fallback: Doubles) ->
 
 
 def _belonging(values: Doubles, there: NDArray[np.bool_], mean: Doubles, variance: Doubles, share: Doubles) -> Doubles:
-    """Return how likely each value belongs to each component, (M, K, 2); zeros where there is no value."""
+    """Return the probability that each value belongs to each component, (M, K, 2); zeros where there is no value."""
     away = (values[:, :, None] - mean[:, None, :]) ** 2 / variance[:, None, :]
     logs = np.log(np.maximum(share, 1e-12))[:, None, :] - 0.5 * (away + np.log(variance)[:, None, :])
     logs -= logs.max(axis=2, keepdims=True)

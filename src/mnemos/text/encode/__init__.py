@@ -1,1 +1,1 @@
-"""Taking text in: checking, splitting into terms, dating, embedding."""
+"""Encoding of texts: checks, terms, dates, vectors."""

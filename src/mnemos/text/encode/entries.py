@@ -65,7 +65,7 @@ def embed_texts(
     embedder: Embedder | None,
     progress: Progress | None = None,  # called with the number of texts embedded since its last call
 ) -> list[NDArray[np.float16] | None]:
-    """Turn texts into vectors: a float16 vector a text, or None for each when there is no embedder or it fails."""
+    """Turn texts into float16 vectors; None for each text when there is no embedder or it fails."""
     if embedder is None or not texts:
         return [None] * len(texts)
     try:

@@ -1,6 +1,6 @@
-"""Messages as people and chat APIs write them, checked and brought to one shape.
+"""Messages as people and chat APIs write them, validated and normalised.
 
-Nothing is stored before a whole batch has passed; a refusal names the message and the field.
+Nothing is stored before a whole batch has passed; an error names the message and the field.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from mnemos.errors import InvalidInput
 
-MAX_BYTES = 16 * 1024 * 1024  # of one text; larger ones are documents to be split by the caller
+MAX_BYTES = 16 * 1024 * 1024  # of one text; the caller splits larger documents
 MAX_NAME = 1_000  # characters of an id, session, speaker, role, kind
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 
@@ -32,7 +32,7 @@ _KNOWN = {*_NAMES, "content", "at", "metadata"}
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A checked message: what the writer said of it, before it becomes a cube."""
+    """A validated message, before it becomes a cube."""
 
     text: str
     id: str | None = None
@@ -46,12 +46,12 @@ class Draft:
 
 
 def to_draft(message: Mapping[str, Any], *, where: str = "message") -> Draft:
-    """Check one message and return it as a `Draft`; raises `InvalidInput` naming `where` and the field.
+    """Validate one message and return it as a `Draft`. Raises InvalidInput naming `where` and the field.
 
-    Takes `content` and any of id, speaker, session, at, metadata, source, role, kind; the names chat APIs use
-    (`text`, `name`, `author`, `timestamp`, `created_at`, `session_id`, `thread_id`) count as theirs. Content may
-    be a list of parts ({"type": "text", "text": ...}); parts that are not text are kept in the metadata, as
-    are unknown keys. Lone surrogates, which no encoding can store, become U+FFFD.
+    It has `content` and any of id, speaker, session, at, metadata, source, role and kind; the names of chat APIs (`text`,
+    `name`, `author`, `timestamp`, `created_at`, `session_id`, `thread_id`) are accepted too. Content may be a list of
+    parts ({"type": "text", "text": ...}); parts that are not text are kept in the metadata, as are unknown keys. Lone
+    surrogates, which cannot be encoded, become U+FFFD.
     """
     if not isinstance(message, Mapping):
         raise InvalidInput(f"{where}: expected a dict with 'content', got {type(message).__name__}.")
@@ -75,7 +75,7 @@ def to_draft(message: Mapping[str, Any], *, where: str = "message") -> Draft:
 
 
 def moment(value: object, where: str) -> datetime | None:
-    """Return an aware datetime of what a user gave as a time (naive means UTC); None stays None."""
+    """Return the aware datetime of a time that a user gave (naive means UTC); None for None. Raises InvalidInput."""
     if value is None:
         return None
     if isinstance(value, datetime):
@@ -97,7 +97,7 @@ def moment(value: object, where: str) -> datetime | None:
 
 
 def clean(text: str) -> str:
-    """Replace lone surrogates, which cannot be encoded, by U+FFFD; everything else stays as it is."""
+    """Return a text with lone surrogates, which cannot be encoded, replaced by U+FFFD."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

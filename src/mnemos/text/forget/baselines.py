@@ -1,4 +1,4 @@
-"""Baselines of forgetting: first in first out, least recently used, and chance."""
+"""Baselines that a law of forgetting has to beat: first in first out, least recently used, and chance."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from mnemos.text.base import Floats, Histories, Ints
 @register("fifo")
 @dataclass(frozen=True, slots=True)
 class Fifo:
-    """Forget the oldest memories first, used or not: first in, first out."""
+    """First in, first out: the oldest memories are forgotten first, used or not."""
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return when each memory was created, (N,), in days since 1970."""
         return histories.created
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,)."""
+        """Return (strength, tier) unchanged, both (N,)."""
         return histories.strength, histories.tier
 
 
 @register("lru")
 @dataclass(frozen=True, slots=True)
 class Lru:
-    """Forget first what was neither learned nor recalled for the longest time: least recently used."""
+    """Least recently used: what was neither learned nor recalled for the longest time is forgotten first."""
 
     def retention(self, histories: Histories, now: float) -> Floats:
-        """Return the days since each memory was last recalled or created, (N,), below 0."""
+        """Return minus the days since each memory was last recalled or created, (N,)."""
         return histories.recalled - now
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
+        """Return (strength, tier) unchanged, both (N,): the caller stores the time of the recall."""
         return histories.strength, histories.tier
 
 
 @register("random")
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Forget by chance: every memory draws a lot when it is created and keeps it.
+    """Chance: each memory draws a lot when it is created and keeps it.
 
-    The lot is a hash of the time of creation and `seed` (splitmix64), so it is the same on every call and every machine;
-    memories created at the very same time share one.
+    The lot is a hash of the time of creation and the seed (splitmix64), the same on every call and machine; memories
+    created at exactly the same time share one.
     """
 
     seed: int = 0  # of the lots
@@ -55,7 +55,7 @@ class Random:
         return lots(self.seed, np.ascontiguousarray(histories.created, dtype=np.float64).view(np.uint64))
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,)."""
+        """Return (strength, tier) unchanged, both (N,)."""
         return histories.strength, histories.tier
 
 

@@ -16,6 +16,7 @@ from mnemos.text.forget.policy import archive, candidates
 
 @register(
     "chance",
+    unmeasured="tests/text/systems/test_memorybank.py checks that survival follows the law",
     papers=(
         Paper(
             "MemoryBank: Enhancing Large Language Models with Long-Term Memory",
@@ -23,7 +24,6 @@ from mnemos.text.forget.policy import archive, candidates
             code="zhongwanjun/MemoryBank-SiliconFriend",
         ),
     ),
-    unmeasured="a part of the system memorybank",
 )
 @dataclass(frozen=True, slots=True)
 class Chance:

@@ -24,15 +24,16 @@ from mnemos.text.base import Floats, Histories, Ints
 class Ebbinghaus:
     """Retention falls exponentially, R = exp(-t / S), and every recall makes the memory stronger.
 
-    t is the days since the last recall and S = `days` * strength, in days: `days` at birth. A recall sets t to 0, as
-    the caller writes it down, and adds `gain` to the strength. With `spaced`, which is not the paper's, it adds
-    gain * (1 - R): what had been forgotten is what is won, so that ten recalls in a minute are not ten recalls in ten
-    weeks. `spaced=False` is the paper's law, S + 1.
+    t is the days since the last recall and S = `days` * strength, in days. A recall resets t to 0 (the caller stores its
+    time) and adds to the strength.
+
+    Deviation: by default the gain equals what had been forgotten, so ten recalls within a minute count for less than ten
+    over ten weeks. `spaced=False` is the law of the paper, S + 1.
     """
 
-    days: float = 1.0  # time constant of a new memory
-    gain: float = 1.0  # what a recall adds to the strength
-    spaced: bool = True  # a recall adds only as much as was forgotten; ours
+    days: float = 1.0  # S when a memory is created
+    gain: float = 1.0  # what a recall adds to the strength, at most
+    spaced: bool = True  # whether a recall adds gain * (1 - R) rather than `gain`
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""
@@ -41,6 +42,6 @@ class Ebbinghaus:
         return retention
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer), both (N,): the strength grown by the recall, the layer as it was."""
-        won = self.gain * (1.0 - self.retention(histories, now)) if self.spaced else self.gain
-        return histories.strength + won, histories.tier
+        """Return (strength, tier), both (N,): the strength grown by the recall, the tier unchanged."""
+        grown = self.gain * (1.0 - self.retention(histories, now)) if self.spaced else self.gain
+        return histories.strength + grown, histories.tier

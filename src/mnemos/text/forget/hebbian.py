@@ -1,4 +1,4 @@
-"""The lifespans of Memoria: every memory has days left to live, and being attended to gives it more."""
+"""The lifespans of Memoria: each memory has days left, and attention extends them."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from mnemos.text.base import Floats, Histories, Ints
 )
 @dataclass(frozen=True, slots=True)
 class Hebbian:
-    """A memory lives for its lifespan, which time uses up and recall extends by the attention that it received.
+    """A memory has a lifespan, which time uses up and each recall extends by the attention that it received.
 
-    The days left are lifespan * strength - age, with `lifespan` the days given at birth, when the strength is 1. Of N
-    memories recalled together, one that got the share w of the attention histories `extend` * N * w days longer: all do
-    by `extend` when the attention was equal. Days left below 0 mean that the lifespan is over.
+    The days left are lifespan * strength - age; the strength is 1 when a memory is created. Of N memories recalled
+    together, one with the share w of the attention gains extend * N * w days: `extend` when the attention is equal.
+    Below 0 the lifespan is over.
 
-    Deviations: the paper takes 1 off the lifespan at every pass of its network; here a day is a pass. The constants
-    are those of its language models (initial lifespan 9, extend scale 8). The edges between memories that were
-    recalled together, the Hebbian part, are kept elsewhere.
+    Deviations: the paper subtracts 1 from the lifespan at each pass of its network; here a day is a pass. The constants
+    are those of its language models. The links between memories that were recalled together, the Hebbian part, are
+    stored apart (see `strengthen`).
     """
 
-    lifespan: float = 9.0  # days of a new memory
-    extend: float = 8.0  # days that an average recall adds
+    lifespan: float = 9.0  # days when a memory is created
+    extend: float = 8.0  # days that a recall adds, at equal attention
 
     def retention(self, histories: Histories, now: float) -> Floats:
-        """Return the days that each memory has left at `now`, (N,); below 0 when its time is over."""
+        """Return the days that each memory has left at `now`, (N,)."""
         left: Floats = self.lifespan * histories.strength - np.maximum(now - histories.created, 0.0)
         return left
 
     def reinforce(self, histories: Histories, now: float, attention: Floats | None = None) -> tuple[Floats, Ints]:
-        """Return (strength, layer), both (N,), of memories recalled together at `now`.
+        """Return (strength, tier), both (N,), of memories recalled together at `now`.
 
-        `attention` (N,) holds the share that each received, 1 in sum; without it they share alike.
+        `attention` (N,) is the share that each received, 1 in sum; without it the shares are equal.
         """
         days = self.extend if attention is None else self.extend * len(histories) * attention
         return histories.strength + days / self.lifespan, histories.tier

@@ -1,4 +1,4 @@
-"""The salience of HEMA: it fades with age and is raised by a retrieval, for a while."""
+"""The salience of HEMA: it decays with age and is raised for a while by a retrieval."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ from mnemos.text.base import Floats, Histories, Ints
     ),
 )
 @dataclass(frozen=True, slots=True)
-class Use:
-    """Salience fades with age and rises on retrieval: w = freshness exp(-decay age) + bonus [retrieved lately].
+class Hema:
+    """Salience decays with age and rises on retrieval: w = freshness exp(-decay age) + bonus [retrieved recently].
 
-    age is the turns since birth, `decay` the rate per turn (gamma of the paper), and lately is within the last
-    `window` turns. The salience is no share: it lies between 0 and freshness + bonus.
+    age is the number of turns since the memory was created. The salience lies between 0 and freshness + bonus.
 
-    Deviations: the paper counts in turns; here `turns` of them make a day: 16, a session of the LoCoMo dialogues, is
-    ours. The paper prints the second term as beta (1 - delta) with delta = 1 for what was retrieved, which would
-    favour what was not; its text calls beta a bonus for recent retrievals, and the text is followed.
+    Deviations: the paper counts in turns; that 16 of them make a day, a session of the LoCoMo dialogues, is ours. The
+    paper prints the second term as beta (1 - delta) with delta = 1 for retrieved memories, which would favour the
+    others; its text calls beta a bonus for recent retrievals, and the text is followed.
     """
 
-    freshness: float = 1.0  # salience of a new memory
-    decay: float = 0.002  # rate per turn (gamma of the paper)
-    bonus: float = 0.5  # salience that a recent retrieval adds (beta of the paper)
-    window: float = 100.0  # turns within which a retrieval is recent
-    turns: float = 16.0  # turns of a day; ours
+    freshness: float = 1.0  # salience when a memory is created
+    decay: float = 0.002  # rate per turn, gamma of the paper
+    bonus: float = 0.5  # for a recent retrieval, beta of the paper
+    window: float = 100.0  # turns in which a retrieval is recent
+    turns: float = 16.0  # of a day
 
     def retention(self, histories: Histories, now: float) -> Floats:
-        """Return the salience w of each memory at `now`, (N,), without unit."""
+        """Return the salience w of each memory at `now`, (N,)."""
         age = np.maximum(now - histories.created, 0.0) * self.turns
-        lately = (histories.recalls > 0) & ((now - histories.recalled) * self.turns <= self.window)
-        salience: Floats = self.freshness * np.exp(-self.decay * age) + self.bonus * lately
+        recent = (histories.recalls > 0) & ((now - histories.recalled) * self.turns <= self.window)
+        salience: Floats = self.freshness * np.exp(-self.decay * age) + self.bonus * recent
         return salience
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,): the caller sets the time of the retrieval."""
+        """Return (strength, tier) unchanged, both (N,): the caller stores the time of the retrieval."""
         return histories.strength, histories.tier

@@ -1,4 +1,4 @@
-"""The layers of FinMem and TradingGPT: short, middle and long term decay at their own pace, and use moves up."""
+"""The layers of FinMem and TradingGPT: each term decays at its own rate, and use promotes."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ from mnemos.text.base import Floats, Histories, Ints
 )
 @dataclass(frozen=True, slots=True)
 class Layered:
-    """Each layer forgets at its own pace, R = exp(-t / Q of the layer), and memories in use climb to the next layer.
+    """Each tier forgets at its own rate, R = exp(-t / Q of the tier), and memories in use climb to the next tier.
 
-    t is the days since the last recall and Q is `days`, of layer 0, 1 and 2. A memory starts with the importance
-    `start`, every recall adds `gain`, and it is in the layer above as soon as its importance reaches `climb`: with
-    the defaults after 2 and after 6 recalls. Its strength is 1 + the number of recalls so far.
+    t is the days since the last recall. A memory enters the tier above when its importance reaches `climb`: with the
+    defaults after 2 and after 6 recalls. Its strength is 1 + the number of recalls so far.
 
-    Deviations: `start`, `gain` and `climb` are those of FinMem's code (short-term importance is drawn there, most
-    often 50). Importance does not fade by itself here, nobody moves down, and the importance and relevance that the
-    papers add to R when they rank for retrieval are left to recall.
+    Deviations: `start`, `gain` and `climb` are those of FinMem's code (which draws the importance of the short term, most
+    often 50). Importance does not decay here, no memory moves down, and the importance and relevance that the papers add
+    to R when they rank for retrieval are left to recall.
     """
 
-    days: tuple[float, float, float] = (14.0, 90.0, 365.0)  # time constant of each layer (Q of the papers)
-    start: float = 50.0  # importance of a new memory
+    days: tuple[float, float, float] = (14.0, 90.0, 365.0)  # Q of the short, middle and long term
+    start: float = 50.0  # importance when a memory is created
     gain: float = 5.0  # importance that a recall adds
-    climb: tuple[float, float] = (60.0, 80.0)  # importance from which on a memory is in layer 1, and in layer 2
+    climb: tuple[float, float] = (60.0, 80.0)  # importance from which it belongs to the middle and the long term
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the retention R of each memory at `now`, (N,), between 0 and 1."""
@@ -50,8 +49,8 @@ class Layered:
         return retention
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer), both (N,): one more recall counted, and the layer that this has earned."""
+        """Return (strength, tier), both (N,): one more recall counted, and the tier that this has earned."""
         strength = histories.strength + 1.0
         earned = np.searchsorted(self.climb, self.start + self.gain * (strength - 1.0), side="right")
-        layer: Ints = np.maximum(histories.tier, earned.astype(np.int64))
-        return strength, layer
+        tier: Ints = np.maximum(histories.tier, earned.astype(np.int64))
+        return strength, tier

@@ -1,4 +1,4 @@
-"""The policy of a space: by which law memories fade, when they are archived, and when they are erased."""
+"""The policy of a space: the law of forgetting, and when memories are archived and erased."""
 
 from __future__ import annotations
 
@@ -29,23 +29,21 @@ _NONE: Ints = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class Policy:
-    """What a space lets go of. The default lets go of nothing.
+    """What a space forgets; the default forgets nothing. None means no limit.
 
-    `law` (one of `mnemos methods`) says how much each memory deserves to stay. Archived (out of search, restorable) is
-    what falls `min_retention` that, and what is over the budget of what is searched: `cubes`, `bytes` of text, `days` since last
-    used. Of what is archived, what is over `archived_cubes`, `archived_bytes` or `archived_days` is erased.
-    Pinned cubes and what is in the long term stay searchable; derived cubes follow their parents.
+    Cubes over a limit are archived (out of search, restorable), those with the lowest retention first; archived cubes over
+    a limit of the archive are erased. Pinned cubes and those of the long term are kept; derived cubes follow their parents.
     """
 
-    law: str = "ebbinghaus"
-    constants: dict[str, Any] = field(default_factory=dict)
-    min_retention: float | None = None
-    cubes: int | None = None
-    bytes: int | None = None
-    days: float | None = None
-    archived_cubes: int | None = None
-    archived_bytes: int | None = None
-    archived_days: float | None = None
+    law: str = "ebbinghaus"  # the law of forgetting, which gives each cube a retention: `mnemos methods` lists them
+    constants: dict[str, Any] = field(default_factory=dict)  # of the law, where they are not its defaults
+    min_retention: float | None = None  # of a cube that is searched
+    cubes: int | None = None  # searched, at most
+    bytes: int | None = None  # of text searched, at most
+    days: float | None = None  # since a searched cube was last recalled or learned, at most
+    archived_cubes: int | None = None  # at most
+    archived_bytes: int | None = None  # of archived text, at most
+    archived_days: float | None = None  # since an archived cube was last recalled or learned, at most
 
     def __post_init__(self) -> None:
         check_text(self.law, "policy: law")
@@ -58,7 +56,7 @@ class Policy:
                 raise InvalidInput(f"policy: {f.name} is {value!r}, expected a number of 0 or more, or None.")
 
     def make_law(self) -> Law:
-        """Return the law."""
+        """Return the law with its constants."""
         return load_law(self.law, **self.constants)
 
     @staticmethod
@@ -97,48 +95,45 @@ def policy_json(policy: Policy) -> str:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Current cubes, (N,): keys, whether each may be let go (not pinned, not in the long term), is archived, and history."""
+    """Current cubes that a policy may forget, (N,)."""
 
     keys: Ints
-    free: Bools
+    free: Bools  # neither pinned nor in the long term
     archived: Bools
     histories: Histories
 
     def at(self, places: Ints) -> Candidates:
-        """Return those at some places."""
+        """Return the candidates at some places, as copies."""
         return Candidates(self.keys[places], self.free[places], self.archived[places], self.histories.at(places))
 
 
 @dataclass(frozen=True)
 class Due:
-    """What a policy lets go of now: of the active cubes and of the archived ones, the places of those that go, weakest first."""
+    """The cubes that a policy forgets now, the lowest retention first."""
 
     active: Candidates
-    archive: Ints
-    archived: Candidates
-    erase: Ints
+    archive: Ints  # places in `active` of those to archive
+    archived: Candidates  # including those to archive
+    erase: Ints  # places in `archived` of those to erase
 
     @property
     def archive_keys(self) -> Ints:
-        """The keys of the versions that are archived."""
+        """The keys of the versions to archive."""
         return self.active.keys[self.archive]
 
     @property
     def erase_keys(self) -> Ints:
-        """The keys of the versions that are erased."""
+        """The keys of the versions to erase."""
         return self.archived.keys[self.erase]
 
 
-_NOBODY = Candidates(
-    _NONE, _NONE.astype(bool), _NONE.astype(bool),
-    Histories(_NONE.astype(float), _NONE.astype(float), _NONE, _NONE.astype(float), _NONE, _NONE),
-)  # fmt: skip
+_NOTHING = Candidates(_NONE, _NONE.astype(bool), _NONE.astype(bool), Histories.of([]))
 
 
 def apply_policy(store: Store, policy: Policy, now: datetime, *, preview: bool = False) -> Forgotten:
-    """Archive and erase what the space's policy lets go of; with `preview` only say what. At most one scan, O(N)."""
-    going = candidates_due(store, policy, now)
-    archived, erased = (store.ids_of(keys.tolist()) for keys in (going.archive_keys, going.erase_keys))
+    """Archive and erase the cubes that are due, or with `preview` only return their ids. At most one scan, O(N)."""
+    due = candidates_due(store, policy, now)
+    archived, erased = (store.ids_of(keys.tolist()) for keys in (due.archive_keys, due.erase_keys))
     if archived and not preview:
         archive(store, archived)
     if erased and not preview:
@@ -146,17 +141,17 @@ def apply_policy(store: Store, policy: Policy, now: datetime, *, preview: bool =
     return Forgotten(tuple(archived), tuple(erased))
 
 
-def candidates_due(store: Store, policy: Policy, moment: datetime, *, look: bool = False) -> Due:
-    """Say what the space's policy lets go of now; with `look` the active cubes are read even if it lets go of none. O(N)."""
+def candidates_due(store: Store, policy: Policy, moment: datetime, *, scan: bool = False) -> Due:
+    """Return the cubes that the policy would archive or erase now. `scan` reads active cubes even when no limit is set. O(N)."""
     now = to_micros(moment) / DAY
     budget = (policy.cubes, policy.bytes, policy.days, policy.min_retention)
     second = (policy.archived_cubes, policy.archived_bytes, policy.archived_days, None)
     states = [
-        *(["active"] if look or any(limit is not None for limit in budget) else []),
+        *(["active"] if scan or any(limit is not None for limit in budget) else []),
         *(["archived"] if any(limit is not None for limit in second) else []),
     ]
     if not states:
-        return Due(_NOBODY, _NONE, _NOBODY, _NONE)
+        return Due(_NOTHING, _NONE, _NOTHING, _NONE)
     found = candidates(store.lives.candidates(states))
     law, old = policy.make_law(), found.archived
     active = found.at(np.flatnonzero(~old))
@@ -174,29 +169,29 @@ def _over(
     days: float | None,
     min_retention: float | None,
 ) -> Ints:
-    """Return the places of those that go, the weakest first: the oldest and weakest go until the rest is within the budget."""
+    """Return the places of the candidates over a limit, the lowest retention first, among equals the oldest."""
     if all(limit is None for limit in (cubes, size, days, min_retention)):
         return _NONE
     histories, free = found.histories, found.free
-    keep = law.retention(histories, now)
-    gone = np.zeros(len(histories), dtype=bool)
+    retention = law.retention(histories, now)
+    due = np.zeros(len(histories), dtype=bool)
     if min_retention is not None:
-        gone |= keep < min_retention
+        due |= retention < min_retention
     if days is not None:
-        gone |= now - histories.recalled > days
-    gone &= free
-    order = np.lexsort((histories.created, keep))  # the least kept first, among equals the oldest
-    queue = order[free[order] & ~gone[order]]
-    # what is left when none of the queue goes, one, two, ...
-    number = int((~gone).sum()) - np.arange(len(queue) + 1)
-    total = int(histories.size[~gone].sum()) - np.append(0, np.cumsum(histories.size[queue]))
+        due |= now - histories.recalled > days
+    due &= free
+    order = np.lexsort((histories.created, retention))
+    queue = order[free[order] & ~due[order]]
+    # cubes and bytes that remain when the first 0, 1, 2, ... of the queue are forgotten
+    number = int((~due).sum()) - np.arange(len(queue) + 1)
+    total = int(histories.size[~due].sum()) - np.append(0, np.cumsum(histories.size[queue]))
     over = (number > (np.inf if cubes is None else cubes)) | (total > (np.inf if size is None else size))
-    gone[queue[: int(over.sum())]] = True  # the numbers only fall
-    return order[gone[order]]
+    due[queue[: int(over.sum())]] = True  # `over` is True up to a place and False from there: the numbers only fall
+    return order[due[order]]
 
 
 def candidates(rows: LifeRows) -> Candidates:
-    """Return the lives of current cubes as candidates."""
+    """Return rows of the store as candidates."""
     histories = Histories(rows.learned / DAY, rows.recalled / DAY, rows.recalls, rows.strength, rows.size, rows.tier)
     return Candidates(rows.keys, ~rows.pinned & (rows.tier < 2), rows.archived, histories)
 

@@ -1,6 +1,6 @@
-"""Being recalled strengthens: recalls are collected in RAM and written together.
+"""Recalls strengthen memories: they are collected in RAM and written in batches.
 
-What is recalled together is linked, and each time the link gets stronger: the edges of Memoria (arXiv 2310.03052).
+Memories recalled together are linked, and each time the link gets stronger: the edges of Memoria (arXiv 2310.03052).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from mnemos.facts import Link
 from mnemos.store.base import Store
 from mnemos.text.base import DAY, Histories, Law
 
-WAITING = 1_024  # recalls that are kept in RAM before they are written
-SOON = 8  # recalls before that: more than a search makes
+WAITING = 1_024  # recalls from which they are written
+SOON = 8  # recalls before that: more than one search makes
 
 
 class Recalls:
-    """The recalls of one space that are not written yet. Safe among threads.
+    """The recalls of one space that are not yet written. Safe for threads.
 
-    They are written with the next write to the space, when there are 1,024, and on `close`; a process that is killed
-    loses the last of them, never a memory.
+    They are written with a consolidation, when there are 1,024, and on `close`; a process that is killed loses the last
+    of them, never a memory.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,7 +38,7 @@ class Recalls:
         self._lock = threading.Lock()
 
     def note(self, ids: Sequence[str], now: datetime) -> bool:
-        """Remember that these cubes were recalled; True when it is time to `write`."""
+        """Add a recall of these cubes; return whether it is time to `write`."""
         with self._lock:
             self._waiting.append((ids, to_micros(now)))
             self._count += len(ids)
@@ -47,11 +47,11 @@ class Recalls:
 
     @property
     def due(self) -> bool:
-        """Whether the recalls of one more search would be written at once."""
+        """Whether one more search would have to write the recalls."""
         return self._count + SOON >= WAITING
 
     def write(self, law: Law) -> int:
-        """Write what the law makes of the recalls; return how many cubes changed. O(cubes recalled)."""
+        """Write the recalls, as the law counts them; return the number of cubes updated. O(cubes recalled)."""
         with self._lock:
             waiting, self._waiting, self._count = self._waiting, [], 0
             together, self._together = self._together, Counter()

@@ -1,4 +1,4 @@
-"""Time to live: every memory is good for a fixed number of days."""
+"""Time to live, a textbook baseline: each memory is valid for a fixed number of days."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from mnemos.text.base import Floats, Histories, Ints
 @register("ttl")
 @dataclass(frozen=True, slots=True)
 class TimeToLive:
-    """Keep a memory for a fixed number of days after its creation, or after its last recall: a textbook cache.
+    """A memory lives a fixed number of days from its creation, or from its last recall.
 
-    The days left are `days` - (now - creation); with `sliding` they count from the last recall. They are below 0 when
-    the time is over. Under a budget alone the law ranks as first in, first out does, and with `sliding` as least
-    recently used; the days say what is due without one. 30 days are a common setting; they are no paper's.
+    Below 0 days left its time is over. Under a budget alone the law ranks like first in, first out, and with `sliding`
+    like least recently used; the days say what is due without a budget.
     """
 
-    days: float = 30.0  # how long a memory is kept
-    sliding: bool = False  # count from the last recall instead of from the creation
+    days: float = 30.0  # of a life; a common setting
+    sliding: bool = False  # whether they count from the last recall
 
     def retention(self, histories: Histories, now: float) -> Floats:
         """Return the days that each memory has left at `now`, (N,)."""
@@ -27,5 +26,5 @@ class TimeToLive:
         return left
 
     def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, layer) unchanged, both (N,): the caller sets the time of the recall."""
+        """Return (strength, tier) unchanged, both (N,): the caller stores the time of the recall."""
         return histories.strength, histories.tier

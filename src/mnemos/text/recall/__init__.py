@@ -1,1 +1,1 @@
-"""Finding text again: signals of words, vectors, conversation and time, fused."""
+"""Recall: signals of words, vectors, conversation and time, fused."""

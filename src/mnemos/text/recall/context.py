@@ -1,4 +1,4 @@
-"""Packing: the best hits as a block for a prompt, within a budget of tokens, marked as data."""
+"""Context: the best hits as a block for a prompt, within a token budget, marked as data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 def estimate_tokens(text: str) -> int:
-    """Estimate the tokens of a text, erring on the large side: a token a 3.5 bytes of UTF-8, rounded up."""
+    """Return an estimate of the tokens of a text, on the high side: one per 3.5 bytes of UTF-8, rounded up."""
     return math.ceil(len(text.encode("utf-8")) / 3.5)
 
 
@@ -33,11 +33,11 @@ def estimate_tokens(text: str) -> int:
 def pack(
     hits: Sequence[tuple[int, Hit]], dates: Mapping[int, Sequence[DateRow]], tokens: int, count: Count | None
 ) -> str:
-    """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a budget of tokens.
+    """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a token budget (ours).
 
-    This is ours. `hits` are (row key, hit), best first; one that does not fit is passed over for a smaller one behind it, except
-    the best one, which is cut to fit. Relative dates get what they mean ("yesterday [2023-05-07]"). A stored text
-    keeps to its line and cannot close the block. Returns "" when there is nothing, or no room for a record.
+    `hits` are (row key, hit), best first; one that does not fit is skipped for a smaller one after it, except the best,
+    which is truncated. Relative dates are annotated ("yesterday [2023-05-07]"). A stored text stays on its line and cannot
+    close the block. Returns "" when there are no hits, or no room for a record.
     """
     count = count or estimate_tokens
     left = tokens - count(_HEAD) - count(_TAIL)
@@ -67,7 +67,7 @@ def _one_line(text: str) -> str:
 
 
 def _annotate(cube: MemCube, dates: Sequence[DateRow]) -> str:
-    """Put the meaning of each relative date behind it."""
+    """Return the text with the meaning of each relative date after it."""
     parts: list[str] = []
     done = 0
     for date in dates:
@@ -84,7 +84,7 @@ def _meaning(date: DateRow, cube: MemCube) -> str:
 
 
 def _shorten(line: str, budget: int, count: Count) -> str:
-    """Return the longest beginning of `line` that fits into `budget`, marked as cut; "" if none does."""
+    """Return the longest start of `line` that fits into `budget`, marked as truncated; "" if none does."""
     low, high = 0, len(line)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""What recall knows of the cubes of a space: words, vectors and the shape of the conversation, by position."""
+"""The corpus of a space: words, vectors and the shape of the conversation, by position."""
 
 from __future__ import annotations
 
@@ -18,45 +18,41 @@ from mnemos.store.values import DERIVED, IndexRow
 T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
-WINDOWS = (1, 3)  # how many turns before and after one its windows take in
-KEPT = 2_000_000  # positions of terms asked for that are kept: 16 MB
+WINDOWS = (1, 3)  # reaches of the windows of a turn: turns before and after it
+KEPT = 2_000_000  # positions in the cache of terms: 16 MB
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|once|twice|dozen|hundred|thousand)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class TermPosting:
-    """What a term adds to the words of cubes and sessions.
+    """What a term adds to the BM25 of cubes and sessions."""
 
-    `parts` are, for each reach of a window, positions (M,) and what the term adds there (M,), its `weight` included;
-    `sessions` are the same for the sessions that it stands in.
-    """
-
-    weight: float
-    parts: tuple[tuple[int, Ints, Floats], ...]
-    session_weight: float
-    sessions: tuple[NDArray[np.int64], Floats]
+    weight: float  # its idf over cubes
+    parts: tuple[tuple[int, Ints, Floats], ...]  # by reach of a window: positions (M,), and what it adds there (M,)
+    session_weight: float  # its idf over sessions
+    sessions: tuple[NDArray[np.int64], Floats]  # the sessions that contain it, and what it adds to each
 
     @property
     def size(self) -> int:
-        """How many positions it holds."""
+        """The number of positions it holds."""
         return sum(len(where) for _, where, _ in self.parts) + len(self.sessions[0])
 
 
 class TermCache:
-    """What terms add, of those asked for last: questions of a space share many. Safe for one thread at a time."""
+    """A cache of term postings, least recently used first out: questions share many terms. Not safe for threads."""
 
     def __init__(self) -> None:
         self._terms: dict[str, TermPosting] = {}
         self.size = 0
 
     def get(self, term: str) -> TermPosting | None:
-        """Return what is known of a term."""
+        """Return the posting of a term, or None."""
         if (posting := self._terms.pop(term, None)) is not None:
             self._terms[term] = posting
         return posting
 
     def put(self, term: str, posting: TermPosting) -> None:
-        """Keep what a term adds; what was asked for longest ago goes."""
+        """Add a posting; the least recently used ones are evicted."""
         self._terms[term] = posting
         self.size += posting.size
         while self.size > KEPT:
@@ -65,7 +61,7 @@ class TermCache:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the positions stand in their sessions. `N` (one past the last position) stands for "none".
+    """The shape of the conversation: neighbours, sessions and lengths. N, one past the last position, means "none".
 
     `S` is the number of sessions that have cubes; sessions are ranked by their number.
     """
@@ -76,18 +72,18 @@ class Layout:
     session_starts: Ints  # (S,) where each session begins in `by_session`
     session_sizes: Ints  # (S,) the turns of each session
     session_rank: Ints  # (N,) the rank of its session among the S; S is none
-    lengths: dict[int, Floats]  # terms within a window of 0, 1 or 3 turns on both sides, (N,)
-    mean_lengths: dict[int, float]  # of the living
+    lengths: dict[int, Floats]  # [reach] (N,): terms within 0, 1 or 3 turns on both sides
+    mean_lengths: dict[int, float]  # of originals
     median_length: float
     log_length: Floats
     session_lengths: Floats
-    first: Floats  # 1 at the first turn of a session
-    count: int  # of the living
+    first: Floats  # (N,) 1 at the first turn of a session
+    count: int  # cubes that are not removed
     terms: TermCache = field(default_factory=TermCache)
 
 
 class Corpus:
-    """The cubes of a space by position, in the order of their keys. Grows by `add`; `remove` leaves holes."""
+    """The cubes of a space by position, in the order of their keys. It grows by `add`; `remove` leaves holes."""
 
     def __init__(self) -> None:
         self.words = LexicalIndex()
@@ -104,11 +100,11 @@ class Corpus:
         self.speakers: dict[str, int] = {}
         self.speaker_terms: list[frozenset[str]] = []
         self.user = np.zeros(0, dtype=bool)
-        self.assistant = np.zeros(0, dtype=bool)  # turns of an assistant; what it noted down is not meant
+        self.assistant = np.zeros(0, dtype=bool)  # turns of an assistant, not its notes
         self.question = np.zeros(0, dtype=np.float32)
         self.number = np.zeros(0, dtype=np.float32)
         self.dated = np.zeros(0, dtype=np.float32)
-        self._spans: list[tuple[int, int, int]] = []  # (position, start, stop) of every date spoken of
+        self._spans: list[tuple[int, int, int]] = []  # (position, start, end) of each date mentioned
         self._span_array: NDArray[np.int64] | None = None
         self._layout: Layout | None = None
 
@@ -117,19 +113,19 @@ class Corpus:
 
     @property
     def at(self) -> NDArray[np.int64]:
-        """(N,) when each happened, in microseconds since 1970."""
+        """When each cube happened, (N,), in microseconds since 1970."""
         return self._at
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the arrays."""
+        """Bytes of the arrays."""
         layout = 0
         if self._layout is not None:
             layout = 4 * len(self) * (2 * WINDOWS[-1] + 10) + 8 * self._layout.terms.size
         return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
 
     def add(self, rows: Sequence[IndexRow]) -> None:
-        """Append rows, whose keys are above all that are there. O(terms), about 50 us a row."""
+        """Append rows with keys above all others. O(terms), about 50 us a row."""
         if not rows:
             return
         start = len(self)
@@ -154,14 +150,14 @@ class Corpus:
         self._layout = None
 
     def remove(self, keys: Sequence[int]) -> None:
-        """Forget the rows with these keys; unknown keys are left alone."""
+        """Remove the rows with these keys; unknown keys are ignored."""
         positions = self.positions(np.array(keys, dtype=np.int64))
         if len(positions):
             self.alive[positions] = False
             self._layout = None
 
     def positions(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the positions of the keys that are there, in the order of the keys."""
+        """Return the positions of those keys that exist, in the order of the keys."""
         if not len(self):
             return np.zeros(0, dtype=np.int64)
         found = np.searchsorted(self.keys, keys)
@@ -170,7 +166,7 @@ class Corpus:
         return there
 
     def positions_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the position of each key, (len(keys),); -1 for one that is not there."""
+        """Return the position of each key, (len(keys),); -1 for one that does not exist."""
         if not len(self):
             return np.full(len(keys), -1, dtype=np.int64)
         found = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
@@ -178,24 +174,24 @@ class Corpus:
 
     @property
     def has_roles(self) -> bool:
-        """Whether some cube was said by a user or by an assistant."""
+        """Whether any cube was said by a user or an assistant."""
         return bool(self.user.any() or self.assistant.any())
 
     def spans(self) -> NDArray[np.int64]:
-        """Return (position, start, stop) of every date that a text speaks of, (M, 3)."""
+        """Return (position, start, end) of each date that a text mentions, (M, 3)."""
         if self._span_array is None:
             self._span_array = np.array(self._spans, dtype=np.int64).reshape(-1, 3)
         return self._span_array
 
     def layout(self) -> Layout:
-        """Return the shape of the conversation; computed anew after a change, O(N log N): 15 ms for 100,000."""
+        """Return the shape of the conversation; recomputed after a change, O(N log N): 15 ms for 100,000."""
         if self._layout is None:
             self._layout = self._lay_out()
         return self._layout
 
     def _lay_out(self) -> Layout:
         n = len(self)
-        originals = self.alive & ~self.derived  # derived cubes are no turns: conversations are laid out without them
+        originals = self.alive & ~self.derived  # derived cubes are not turns
         session = np.where(originals, self._session, -1).astype(np.int32)
         inside = np.flatnonzero(session >= 0)
         by_session = _by_session_and_time(inside, session, self._at)
@@ -257,10 +253,10 @@ class Corpus:
 
 
 def _by_session_and_time(positions: NDArray[np.int64], session: Ints, at: NDArray[np.int64]) -> Ints:
-    """Return the positions session by session, each in the order of time."""
+    """Return the positions session by session, each in order of time."""
     order = positions[np.argsort(session[positions], kind="stable")]
     later = (at[order[1:]] >= at[order[:-1]]) | (session[order[1:]] != session[order[:-1]])
-    if not later.all():  # somebody told of the past afterwards; sorting by time too takes five times as long
+    if not later.all():  # messages arrived out of order: also sort by time, five times slower
         order = positions[np.lexsort((positions, at[positions], session[positions]))]
     return order.astype(np.int32)
 

@@ -1,9 +1,9 @@
 """Fusion: one linear score from all signals, with weights fitted on development conversations.
 
-The weights are in `weights.json`, written by `benchmarks/fit/recall.py`, which says on what data they were fitted. Each
-is a pair (a, b): the signal counts a + b * brevity, where brevity tells short chat turns (near 1) from long messages
-(near 0): the turns around a short one say more about it than those around a page. Those of the roles have b = -a: that an
-assistant's long answers mostly elaborate on what they answer was seen where messages are long, and only there.
+The weights are in `weights.json`, written by `benchmarks/fit/recall.py` with the data they were fitted on. Each is a pair
+(a, b): the signal counts a + b * brevity, where brevity is near 1 for short chat turns and near 0 for long messages: the
+turns around a short one say more about it than those around a page. Those of the roles have b = -a: that the long answers
+of an assistant mostly elaborate was seen with long messages only.
 """
 
 from __future__ import annotations
@@ -32,14 +32,12 @@ def weights(name: str) -> Weights:
 
 
 def brevity(corpus: Corpus) -> float:
-    """Return how brief the messages of a space are: 1 / (1 + median length in terms / 40)."""
+    """Return the brevity of the messages of a space: 1 / (1 + median length in terms / 40)."""
     return 1 / (1 + corpus.layout().median_length / HALF)
 
 
 def fuse(found: Signals, by: Weights, brief: float) -> Floats:
-    """Fuse words, vectors, neighbouring turns, session, speaker and time linearly: one score a cube, (N,).
-
-    A signal without a weight counts nothing."""
+    """Return the weighted sum of signals, (N,). A signal without a weight counts nothing."""
     total = np.zeros_like(next(iter(found.values())))
     product = np.empty_like(total)
     for name, (a, b) in by.items():
@@ -49,7 +47,7 @@ def fuse(found: Signals, by: Weights, brief: float) -> Floats:
 
 
 def explain(found: Signals, by: Weights, brief: float, positions: Sequence[int]) -> list[dict[str, float]]:
-    """Return for each position what each signal added to its score, the largest first; zeros are left out."""
+    """Return what each signal added to the score at each position, the largest first; zeros are left out."""
     parts = [(name, a + b * brief, found[name][positions].tolist()) for name, (a, b) in by.items() if name in found]
     reasons = []
     for i in range(len(positions)):

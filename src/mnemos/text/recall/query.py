@@ -1,4 +1,4 @@
-"""A question, prepared: its terms, its vector, and what it says about who, when and how many."""
+"""A prepared question: its terms, its vector, and what it says about who, when and how many."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the signals read of a question.
-
-    `content` are its distinct terms without function words; `span` is the time it restricts itself to, half-open, in
-    microseconds since 1970. `vector` is (D,), or None without an embedder.
-    """
+    """What the signals read of a question."""
 
     terms: frozenset[str]
-    content: tuple[str, ...]
-    vector: NDArray[np.floating] | None
-    span: tuple[int, int] | None
+    content: tuple[str, ...]  # its distinct terms without function words
+    vector: NDArray[np.floating] | None  # (D,); None without an embedder
+    span: tuple[int, int] | None  # the time it restricts itself to, half-open, in microseconds since 1970
     asks_when: bool
     asks_number: bool
     says_i: bool
@@ -37,7 +33,7 @@ class Query:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What two questions share that are ranked the same."""
+        """Equal for questions that are ranked the same."""
         vector = None if self.vector is None else self.vector.tobytes()
         return (
             self.terms, self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you,
@@ -49,7 +45,7 @@ class Query:
 
 
 def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetime) -> Query:
-    """Prepare a question asked at `asked_at`, from which its time words ("last week") are counted."""
+    """Prepare a question; its time words ("last week") are resolved against `asked_at`."""
     from mnemos.reason.dates import asks_when, query_range  # dateparser is slow to import
 
     found = list(dict.fromkeys(terms(text)))

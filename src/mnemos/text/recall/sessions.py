@@ -1,4 +1,4 @@
-"""Sessions ranked: what speaks for a session, from the scores and signals of its turns."""
+"""Ranking of sessions, from the scores and signals of their turns."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ TURNS = 3  # the best turns that `top` averages over
 def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals) -> tuple[Signals, NDArray[np.int32]]:
     """Rank sessions by the scores of their best turns and by the session as a whole (ours).
 
-    Returns the signals of every session that has cubes, name to (S,), and the position of its best cube, (S,).
-
-    `scores` (N,) are the cubes' own, -inf where one is not to be shown; `found` the signals they were fused from.
-    `best` is the highest score, `top` the mean of the three highest, `mass` the log of the sum of their exponentials:
-    many fair turns count like one good one. Cost: O(N log N).
+    Returns the signals of each session that has cubes, name to (S,), and the position of its best cube, (S,). `scores`
+    (N,) are those of the cubes, -inf where one is not shown; `found` the signals they were fused from. `best` is the
+    highest score, `top` the mean of the three highest, and `mass` the log of the sum of their exponentials, by which many
+    fair turns count as much as one good one. Cost: O(N log N).
     """
     layout = corpus.layout()
     inside = layout.session[layout.by_session]

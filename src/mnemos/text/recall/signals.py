@@ -1,7 +1,7 @@
-"""The signals: what speaks for each cube, as numbers that mean the same in a small space and in a large one.
+"""Signals: retrieval features whose scale does not depend on the size of the space.
 
 Word signals are shares of the question's weight (0: none of its terms, 1: all of them, often); vector signals are
-cosines; the others are 0 or 1, or a product of those. None depends on how many cubes there are except through the idf.
+cosines; the others are 0 or 1, or a product of those. None depends on the number of cubes except through the idf.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 Signals = dict[str, Floats]
 
 _ZERO = np.zeros(1, dtype=np.float32)
-LONG = np.float32(np.log1p(40.0))  # from how many terms on (as a logarithm) a message counts as long
+LONG = np.float32(np.log1p(40.0))  # the logarithm of the terms from which a message is long
 SIGNALS = (
     "bm25", "coverage", "bm25_near", "coverage_near", "bm25_around", "coverage_around", "session_bm25", "bm25_before",
     "bm25_after", "session_best_bm25", "answer_bm25", "cosine", "cosine_before", "cosine_after",
@@ -38,9 +38,9 @@ def word_scores(corpus: Corpus, query: Query) -> Floats:
 
 
 def signals(corpus: Corpus, query: Query) -> Signals:
-    """Return every signal for every cube, name to (N,). Cost: O(N) per signal, and O(df) per term.
+    """Return the signals of all cubes, name to (N,). Cost: O(N) per signal, and O(df) per term.
 
-    What cannot speak for this question is left out: the vector signals when it has no vector, the speaker when it
+    Signals that do not apply to the question are left out: vector signals when it has no vector, the speaker when it
     names none, dates when it does not ask for one.
     """
     layout = corpus.layout()
@@ -86,15 +86,15 @@ def signals(corpus: Corpus, query: Query) -> Signals:
 
 
 def _named_speakers(corpus: Corpus, query: Query) -> list[int]:
-    """Return the speakers whom the question names, unless it names all of them."""
+    """Return the speakers that the question names; none when it names all of them."""
     named = [i for i, terms in enumerate(corpus.speaker_terms) if terms & query.terms]
     return named if len(named) < len(corpus.speaker_terms) else []
 
 
 def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Signals:
-    """Return BM25 and coverage of each cube, of its windows and of its session, each as a share of the whole.
+    """Return BM25 and coverage of each cube, its windows and its session, as shares of the question's weight.
 
-    With `alone` of the cubes only, without what stands around them.
+    With `alone` of the cubes only, without their windows and sessions.
     """
     n, sessions = len(corpus), len(layout.session_starts)
     reaches = (0,) if alone else (0, *WINDOWS)
@@ -129,7 +129,7 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
 
 
 def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
-    """Return what a term adds to cubes, to their windows, and to sessions: BM25 of each. O(df)."""
+    """Return what a term adds to the BM25 of cubes, their windows, and sessions. O(df)."""
     if layout.count < len(corpus):
         posting = posting.only(corpus.alive)
     weight = idf(layout.count, len(posting.positions))
@@ -149,7 +149,7 @@ def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosti
 
 
 def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int, Ints, Floats]]:
-    """Yield (reach, positions, counts): how often the term stands in a cube, and in its windows, the smaller first."""
+    """Yield (reach, positions, counts) of a term in cubes (reach 0) and in their windows, the smaller first."""
     yield 0, posting.positions, posting.counts
     window = np.zeros(n + 1, dtype=np.float32)
     places = [posting.positions]
@@ -157,14 +157,14 @@ def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int,
     for reach, last in pairwise((0, *WINDOWS)):
         for d in (*range(-last, -reach), *range(reach + 1, last + 1)):
             places.append(layout.neighbours[d][posting.positions])
-            window[places[-1]] += posting.counts  # a position is in it once at most, but N, which stands for none
+            window[places[-1]] += posting.counts  # a position occurs at most once, except N, which means none
         window[-1] = 0
         where = _nonzero(window, places)
         yield last, where, window[where]
 
 
 def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:
-    """Return where a window holds something: of few places by sorting them, of many by looking everywhere."""
+    """Return the positions where a window is not 0: from few places by sorting them, from many by a scan."""
     if sum(map(len, places)) * 16 > len(window):
         return np.flatnonzero(window).astype(np.int32)
     where = np.unique(np.concatenate(places))
@@ -172,36 +172,36 @@ def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:
 
 
 def _shift(values: Floats, layout: Layout, by: int) -> Floats:
-    """Return for each cube the value of the turn `by` after it in its session; 0 where there is none."""
+    """Return for each cube the value of the turn `by` turns after it in its session; 0 where there is none."""
     return _padded(values).take(layout.neighbours[by])
 
 
 def _of_session(values: Floats, layout: Layout) -> Floats:
-    """Spread one value a session over its cubes; 0 for a cube without a session."""
+    """Return for each cube the value of its session; 0 for a cube without a session."""
     return _padded(values).take(layout.session)
 
 
 def _session_max(ordered: Floats, layout: Layout) -> Floats:
-    """Return for each cube the largest of the values of its session, which are given in the layout's order."""
+    """Return for each cube the largest value of its session; `ordered` is session by session."""
     best: Floats = np.maximum.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
     return _padded(best).take(layout.session_rank)
 
 
 def _session_mean(ordered: Floats, layout: Layout) -> Floats:
-    """Return for each cube the mean of the values of its session, which are given in the layout's order."""
+    """Return for each cube the mean value of its session; `ordered` is session by session."""
     sums: Floats = np.add.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
     return _padded((sums / layout.session_sizes).astype(np.float32)).take(layout.session_rank)
 
 
 def _padded(values: Floats) -> Floats:
-    """Return values with a 0 after them, which stands for "none"."""
+    """Return values with a 0 appended, which means "none"."""
     return np.concatenate([values, _ZERO])
 
 
 def _in_span(corpus: Corpus, span: tuple[int, int]) -> Floats:
-    """Return 1 for the cubes that happened, or speak of a date, within the time that the question names."""
-    start, stop = span
-    inside = ((corpus.at >= start) & (corpus.at < stop)).astype(np.float32)
+    """Return 1 for the cubes that happened, or mention a date, within the time that the question names."""
+    start, end = span
+    inside = ((corpus.at >= start) & (corpus.at < end)).astype(np.float32)
     dates = corpus.spans()
-    inside[dates[(dates[:, 1] < stop) & (dates[:, 2] > start), 0]] = 1
+    inside[dates[(dates[:, 1] < end) & (dates[:, 2] > start), 0]] = 1
     return inside

@@ -21,28 +21,25 @@ SearchMethod = Literal["hybrid", "words", "vectors"]
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One row of a ranking: the key of the cube, its score, and what each signal added to it."""
+    """A cube of a ranking."""
 
     key: int
     score: float
-    why: Mapping[str, float]
+    why: Mapping[str, float]  # what each signal added to the score
 
 
 @dataclass(frozen=True, slots=True)
 class RankedSession:
-    """One session of a ranking; `best` is the key of its best cube."""
+    """A session of a ranking."""
 
     session: str
     score: float
-    why: Mapping[str, float]
-    best: int
+    why: Mapping[str, float]  # what each signal added to the score
+    best: int  # the key of its best cube
 
 
 class Snapshot:
-    """A corpus, the sequence number of the store up to which it is complete, and rankings over it.
-
-    Not safe among threads: `Space` guards it.
-    """
+    """A corpus, complete up to a sequence number of the store, and rankings over it. Not safe for threads."""
 
     def __init__(self) -> None:
         self.corpus = Corpus()
@@ -54,18 +51,18 @@ class Snapshot:
 
     @property
     def without_vector(self) -> int:
-        """How many cubes have no vector of the current model."""
+        """The number of cubes without a vector of the current model."""
         return int((self.corpus.alive & ~self.corpus.vectors.present).sum())
 
     @property
     def nbytes(self) -> int:
-        """Bytes held in RAM."""
+        """Bytes in RAM."""
         return self.corpus.nbytes
 
     def apply(self, changes: Changes) -> bool:
-        """Take over what happened since `seq`; False when only reading everything again can do that.
+        """Apply the changes since `seq`; return False when everything has to be read again instead.
 
-        That is so when rows that are here were computed anew (reindex, repair), or when most rows are holes.
+        That is so when existing rows were recomputed (reindex, repair), or when most rows are holes.
         """
         newest = int(self.corpus.keys[-1]) if len(self.corpus.keys) else 0
         if any(row.key <= newest for row in changes.rows):
@@ -76,7 +73,7 @@ class Snapshot:
         return len(self) >= len(self.corpus) // 2
 
     def link(self, links: Sequence[tuple[int, int, float]]) -> None:
-        """Take in links between keys, along which `rank` spreads. O(links), and O(terms) for those of rare words."""
+        """Set the links between keys along which scores spread. O(links), and O(terms) for those of rare words."""
         corpus = self.corpus
         i, j = (corpus.positions_of(np.array([x[n] for x in links], dtype=np.int64)) for n in (0, 1))
         weight = np.array([x[2] for x in links], dtype=np.float64)
@@ -86,13 +83,13 @@ class Snapshot:
         self.graph = recall_graph(len(corpus), (i[there], j[there], weight[there]), rare_links(len(corpus), rare))
 
     def mask(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return (N,) True where the cube's key is one of `keys`."""
+        """Return the mask (N,) of the cubes with these keys."""
         allowed = np.zeros(len(self.corpus), dtype=bool)
         allowed[self.corpus.positions(keys)] = True
         return allowed
 
     def default_mask(self, *, superseded: bool = False) -> Allow:
-        """Return (N,) True where the cube is not derived and (unless asked for) not superseded; None when all are shown."""
+        """Return the mask (N,) of cubes that are neither derived nor (unless asked for) superseded; None when that is all."""
         hidden = self.corpus.derived if superseded else self.corpus.derived | self.corpus.superseded
         return ~hidden if hidden.any() else None
 
@@ -131,7 +128,7 @@ class Snapshot:
 
 
 def _top(scores: NDArray[np.floating], k: int) -> list[int]:
-    """Return the indexes of the `k` largest finite scores, largest first, among equals the last first."""
+    """Return the indices of the `k` largest finite scores, the largest first, among equals the last first."""
     n = len(scores)
     cut = np.partition(scores, n - k)[n - k] if n > k else np.float32(-np.inf)
     found = np.flatnonzero(scores >= cut)

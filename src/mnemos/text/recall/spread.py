@@ -1,4 +1,4 @@
-"""Spreading activation: what is linked to the best hits rises, and where the answer is unsure other sessions do."""
+"""Spreading activation: scores rise along links from the best hits, and in other sessions where the answer is unsure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Ints = NDArray[np.int64]
 Links = tuple[Ints, Ints, Doubles]
 
 # Chosen on LoCoMo's development split (conv-26, 30, 41, 42, 43), each fifth of it scored with the others' weight.
-WEIGHT = 0.9  # of the logarithm of what a cube receives
-LEAST = 1e-4  # what every cube is taken to receive, so that the logarithm of nothing is not -inf
-SHARED = 3.0  # how much a link of shared rare terms counts by the side of one of likeness
-RARE = 12  # cubes in which a term may stand that links them
-COVERED = 0.4  # taken off for each better hit of the same session, where the answer is unsure
-UNSURE = 1.0  # entropy (nats) from which the answer counts as unsure; fully so one nat above
-BEST, LOOK, HITS = 50, 60, 5  # hits the entropy is of; hits that are set off against each other; those counted at most
+WEIGHT = 0.9  # of the logarithm of the PageRank that a cube receives
+LEAST = 1e-4  # added to the PageRank of every cube, so that its logarithm is finite
+SHARED = 3.0  # weight of a link of shared rare terms, relative to one of similarity
+RARE = 12  # cubes that a term may occur in, at most, to link them
+COVERED = 0.4  # subtracted for each better hit of the same session, where the answer is unsure
+UNSURE = 1.0  # entropy (nats) from which the answer counts as unsure; fully at one nat more
+BEST, LOOK, HITS = 50, 60, 5  # hits of the entropy; hits compared with each other; better hits counted, at most
 HIPPORAG = Paper(
     "HippoRAG: Neurobiologically Inspired Long-Term Memory for Large Language Models",
     "2405.14831",
@@ -39,20 +39,17 @@ MEMGAS = Paper(
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Links among N cubes in both directions, row by row: those of cube i are at `starts[i]:starts[i + 1]`.
+    """Links among N cubes in both directions, as sparse rows."""
 
-    `starts` (N + 1,), `targets` (E,) positions, `weights` (E,) summing to 1 over each row that has links.
-    """
-
-    starts: Ints
-    targets: Ints
-    weights: Doubles
+    starts: Ints  # (N + 1,): the links of cube i are at starts[i] to starts[i + 1]
+    targets: Ints  # (E,) positions
+    weights: Doubles  # (E,) summing to 1 over each row that has links
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def out(self, nodes: Ints) -> tuple[Ints, Ints]:
-        """Return the links of `nodes` (M,): (the place in `nodes` of each, its index into `targets`)."""
+        """Return the links of `nodes` (M,): for each its index into `nodes`, and its index into `targets`."""
         counts = self.starts[nodes + 1] - self.starts[nodes]
         place = np.repeat(np.arange(len(nodes)), counts)
         before = np.cumsum(counts) - counts
@@ -62,7 +59,7 @@ class Graph:
 def make_graph(count: int, i: Ints, j: Ints, weight: Floats) -> Graph:
     """Return the graph of `count` cubes with links (i, j, weight), each (E,), taken in both directions.
 
-    Links given twice add up; those of a cube to itself, or without a positive weight, are left out. O(E log E).
+    Repeated links add up; links of a cube to itself and links without a positive weight are left out. O(E log E).
     """
     kept = (i != j) & (weight > 0)
     rows, targets = np.concatenate([i[kept], j[kept]]), np.concatenate([j[kept], i[kept]])
@@ -77,21 +74,20 @@ def make_graph(count: int, i: Ints, j: Ints, weight: Floats) -> Graph:
 @register("pagerank", papers=(HIPPORAG, MEMGAS))
 @dataclass(frozen=True, slots=True)
 class PageRank:
-    """Personalised PageRank from the best hits over links: p = (1 - damping) s + damping P' p.
+    """Rank cubes by personalised PageRank from the best hits over links: p = (1 - damping) s + damping P' p.
 
-    s is the softmax of score / `temperature` over the `seeds` best hits, P the links with rows that sum to 1; a cube
-    without links hands what it has back to s. By power iteration until what still moves is below `least`, which then
-    stays where it is: p sums to 1. What moves and is less than `small` at a cube stays there too. Cubes that came after
-    the graph was made have no links.
+    s is the softmax of the scores of the best hits, P the links with rows that sum to 1; a cube without links returns its
+    mass to s. By power iteration; the mass that still moves at its end remains where it is, so that p sums to 1. Cubes
+    newer than the graph have no links.
 
-    Cost: O(N) and O(links of what is reached) a step, log(least) / log(damping) steps at most.
+    Cost: O(N) and O(links of the cubes reached) a step, log(least) / log(damping) steps at most.
     """
 
-    seeds: int = 15  # best hits to start from
+    seeds: int = 15  # best hits that the walk starts from
     temperature: float = 1.0  # of the softmax over their scores
-    damping: float = 0.6  # share that moves on along links at each step
-    least: float = 1e-8  # mass that may still move when the iteration stops
-    small: float = 0.0  # mass at a cube below which it stays there
+    damping: float = 0.6  # share of the mass that moves on at each step
+    least: float = 1e-8  # moving mass, in all, below which the iteration ends
+    small: float = 0.0  # moving mass below which it remains at a cube
 
     def start(self, scores: Floats) -> Doubles:
         """Return s, (N,): the softmax over the best finite scores; zeros when there is none."""
@@ -120,14 +116,14 @@ class PageRank:
         return p + moving
 
 
-QUICK = PageRank(least=1e-3, small=1e-4)  # what is below LEAST makes no difference
+QUICK = PageRank(least=1e-3, small=1e-4)  # mass below LEAST makes no difference
 
 
 def rare_links(count: int, postings: Iterable[Ints], rare: int = RARE) -> Links:
-    """Return links (i, j, weight) among the cubes that share a term which stands in 2 to `rare` of `count` cubes.
+    """Return links (i, j, weight) among the cubes that share a term of 2 to `rare` of `count` cubes.
 
-    `postings` are the positions of each term. A link weighs log(count / df) / df: what few share says most, and a term
-    shared by many does not tie its cubes together more often than one shared by few. O(terms) and O(links).
+    `postings` are the positions of each term. A link weighs log(count / df) / df: rare terms say most, and a term of many
+    cubes does not add more weight in all than one of few. O(terms) and O(links).
     """
     by_size: dict[int, list[Ints]] = {}
     for positions in postings:
@@ -144,7 +140,7 @@ def rare_links(count: int, postings: Iterable[Ints], rare: int = RARE) -> Links:
 
 
 def recall_graph(count: int, similar: Links, shared: Links) -> Graph:
-    """Return the graph that `spread` walks: links of likeness, and those of shared rare terms, which count SHARED."""
+    """Return the graph of `spread`: links of similarity, and those of shared rare terms with the weight SHARED."""
     i, j, weight = (np.concatenate(pair) for pair in zip(similar, shared, strict=True))
     weight[len(similar[0]) :] *= SHARED
     return make_graph(count, i, j, weight)
@@ -152,12 +148,12 @@ def recall_graph(count: int, similar: Links, shared: Links) -> Graph:
 
 @register("spread", papers=(HIPPORAG, MMR))
 def spread(corpus: Corpus, scores: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
-    """Return the scores (N,) with what links and other sessions add and take; -inf stays -inf.
+    """Return the scores (N,) after spreading along links and over sessions; -inf is unchanged.
 
-    Added is WEIGHT * log(p + LEAST), p the PageRank from the best hits. Then, where the softmax of the best scores has
-    an entropy above UNSURE, COVERED is taken off for each better hit of the same session: the answers to "which books
-    has she read" are spread over sessions. Cost: O(N) and O(links of the hits):
-    0.5 ms for 6,000 cubes with 30 links each, 1.7 ms for 100,000.
+    WEIGHT * log(p + LEAST) is added, p the PageRank from the best hits. Then, where the softmax of the best scores has an
+    entropy above UNSURE, COVERED is subtracted for each better hit of the same session: the answers to "which books has
+    she read" are spread over sessions. Cost: O(N) and O(links of the hits): 0.5 ms for 6,000 cubes with 30 links each,
+    1.7 ms for 100,000.
     """
     s = QUICK.start(scores)
     risen = (scores + WEIGHT * np.log(QUICK.rank(graph, s) + LEAST)).astype(np.float32)
@@ -165,7 +161,7 @@ def spread(corpus: Corpus, scores: NDArray[np.float32], graph: Graph) -> NDArray
 
 
 def unsureness(scores: Floats, best: Ints) -> float:
-    """Return how unsure the answer is, 0 to 1, by the entropy of the softmax over the scores of the `best` hits."""
+    """Return the uncertainty of the answer, 0 to 1: the entropy of the softmax over the scores of the `best` hits."""
     shares = np.exp(scores[best] - scores[best].max())
     shares = shares / shares.sum()
     entropy = -float((shares * np.log(np.maximum(shares, 1e-30))).sum())
@@ -173,7 +169,7 @@ def unsureness(scores: Floats, best: Ints) -> float:
 
 
 def _covered(scores: NDArray[np.float32], session: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return the scores less what better hits of the same session take off; a cube without a session keeps its own."""
+    """Return the scores minus the penalty for better hits of the same session; none for a cube without a session."""
     best = _best(scores, LOOK)
     if not len(best):
         return scores
@@ -188,7 +184,7 @@ def _covered(scores: NDArray[np.float32], session: NDArray[np.int32]) -> NDArray
 
 
 def _best(scores: Floats, most: int) -> Ints:
-    """Return the places of the `most` highest finite scores, best first, among equals the last first."""
+    """Return the indices of the `most` highest finite scores, the best first, among equals the last first."""
     finite = np.flatnonzero(np.isfinite(scores))
     if len(finite) > most:
         finite = finite[scores[finite] >= np.partition(scores[finite], len(finite) - most)[len(finite) - most]]

@@ -1,4 +1,4 @@
-"""The view of a space as it is now, brought up to date before every question."""
+"""The current view of a space, brought up to date before each question."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mnemos.text.recall.snapshot import Snapshot
 from mnemos.text.recall.spread import Graph
 
 R = TypeVar("R")
-ANSWERS = 256  # that are kept
+ANSWERS = 256  # in the cache
 LIGHT = 50_000  # cubes that are ranked in milliseconds
-GROWTH = 1.05  # the links are read anew when the space has grown by so much
+GROWTH = 1.05  # growth of the linked cubes from which links are reloaded
 Rank = Callable[[Snapshot, Query, Allow], list[R]]
 
 
 class CurrentView:
-    """Keeps one `Snapshot` in step with the store, whoever writes to it. Safe among threads: questions take turns."""
+    """Keeps one `Snapshot` in step with the store, whoever writes to it. Safe for threads: questions take turns."""
 
     def __init__(self, store: Store, space: str) -> None:
         self._store = store
@@ -34,19 +34,19 @@ class CurrentView:
         self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
         self._warned = False
-        self._answers: dict[Any, list[Any]] = {}  # to questions about the whole space, while it stays as it is
+        self._answers: dict[Any, list[Any]] = {}  # to questions about the whole space, until it changes
         self._of: tuple[int, Graph | None] = (-1, None)
         self._linked = 0  # the newest key whose links are in the snapshot
-        self._seen: tuple[Any, ...] = ()  # the file, and for which embedder it was read, when the snapshot was made
+        self._seen: tuple[Any, ...] = ()  # change token, model and embedder for which the snapshot was read
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The snapshot as the last question left it; None before the first one."""
+        """The snapshot of the last question; None before the first one."""
         return self._snapshot
 
     @property
     def nbytes(self) -> int:
-        """Bytes held in RAM."""
+        """Bytes in RAM."""
         return 0 if self._snapshot is None else self._snapshot.nbytes
 
     def drop(self) -> None:
@@ -56,14 +56,14 @@ class CurrentView:
             self._answers.clear()
 
     def refresh(self, model: int | None, embedder: Embedder | None) -> Snapshot | None:
-        """Return the snapshot, brought up to date; None when it holds nothing."""
+        """Return the snapshot, brought up to date; None when it is empty."""
         with self._lock:
             snapshot = self._present(model, embedder)
             return snapshot if len(snapshot) else None
 
     @contextmanager
     def try_lock(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:
-        """Take the lock without waiting; yield whether it was taken and the snapshot is current and ranked in milliseconds."""
+        """Try to lock without waiting; yield whether that worked and the snapshot is current and ranked in milliseconds."""
         with try_lock(self._lock) as held:
             small = held and self._snapshot is not None and len(self._snapshot) <= LIGHT
             yield small and self._seen == (self._store.change_token(), model, embedder)
@@ -77,10 +77,10 @@ class CurrentView:
         model: int | None,
         embedder: Embedder | None,
     ) -> list[R]:
-        """Return what `rank` makes of the snapshot: the present one, or with `filter.as_of` that of an earlier moment.
+        """Return the ranking of the current snapshot, or with `filter.as_of` of one of an earlier moment.
 
-        Costs O(rows that changed since the last question); a past snapshot is read anew, O(N). The same question, asked
-        again while nothing has changed, is answered from the last 256 answers; `kind` names the ranking.
+        Costs O(rows changed since the last question); an earlier snapshot is read for this question, O(N). A question
+        repeated while nothing has changed is answered from a cache; `kind` names the ranking in it.
         """
         with self._lock:
             snapshot = self._present(model, embedder) if filter.as_of is None else self._past(filter.as_of, model)
@@ -97,11 +97,11 @@ class CurrentView:
             return list(self._answers[key])
 
     def _present(self, model: int | None, embedder: Embedder | None) -> Snapshot:
-        stamp = self._store.change_token()  # before the reading: what comes meanwhile is news
+        stamp = self._store.change_token()  # before reading, so that concurrent writes count as changes
         seen = (stamp, model, embedder)
         if self._snapshot is not None and stamp is not None and seen == self._seen:
             return self._snapshot
-        if self._seen[:1] == (None,):  # it was read inside a transaction, which may have been rolled back since
+        if self._seen[:1] == (None,):  # read inside a transaction that may have been rolled back
             self._snapshot = None
             self._answers.clear()
         snapshot = self._snapshot or Snapshot()
@@ -122,7 +122,7 @@ class CurrentView:
         return snapshot
 
     def _link(self, snapshot: Snapshot) -> None:
-        """Take in the links that consolidation has made since, when they are many enough to matter."""
+        """Reload links once consolidation has added enough of them to matter."""
         linked = int(self._store.meta.get("linked", "0"))
         if linked and (snapshot.graph is None or linked > GROWTH * self._linked):
             snapshot.link(self._store.links.keys("similar"))

@@ -19,6 +19,8 @@ from mnemos.text.update.append import Append
 
 @register(
     "memorybank",
+    baselines=("fifo", "random"),
+    unmeasured="tests/text/systems/test_memorybank.py checks its claims; the benchmarks do not run it yet",
     papers=(
         Paper(
             "MemoryBank: Enhancing Large Language Models with Long-Term Memory",
@@ -26,7 +28,6 @@ from mnemos.text.update.append import Append
             code="zhongwanjun/MemoryBank-SiliconFriend",
         ),
     ),
-    unmeasured="no benchmark compares systems yet",
 )
 def memorybank() -> System:
     """Dated turns found by their vectors, summed up by day and as a whole, with a portrait of each person.

@@ -16,7 +16,7 @@ from mnemos.text.update.decide import since
 @register("append")
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Store each text as a cube of its own with the facts that it states, and decide nothing: the baseline of updating.
+    """Store each text as its own cube with the facts that it states, and decide nothing: the baseline of updating.
 
     The rules read the facts, which never end: two that contradict each other both hold.
     """

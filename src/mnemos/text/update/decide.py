@@ -1,4 +1,4 @@
-"""What a new statement does to those that are there: ADD, UPDATE, SUPERSEDE or NOOP, by the facts they state."""
+"""The effect of a new statement on existing ones: ADD, UPDATE, SUPERSEDE or NOOP, by the facts that they state."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class NewStatement:
-    """A new cube, what it states, and whether it may be merged into another one.
-
-    A turn of a session or a cube with an id of its own is kept as it is: it was said, whatever was said before.
-    """
+    """A new cube and the facts that it states."""
 
     entry: Entry
     facts: tuple[Fact, ...]
-    mergeable: bool
-    trusted: bool = True
+    mergeable: bool  # into another cube: not a turn of a session or a cube with its own id, which are kept as they are
+    trusted: bool = True  # whether it may end facts of others
 
     @property
     def cube(self) -> MemCube:
@@ -34,14 +31,14 @@ class NewStatement:
 
 @dataclass(slots=True)
 class ActiveFact:
-    """A fact that holds when a statement comes in: one that is stored, or one that came earlier in the same batch."""
+    """A fact that holds when a statement arrives."""
 
     cube: str
     fact: Fact
-    since: int
-    at: int
+    since: int  # when it began to hold, in microseconds since 1970
+    at: int  # when it was said
     mergeable: bool
-    stored: StoredFact | None = None
+    stored: StoredFact | None = None  # None: it came earlier in the same batch
     trusted: bool = True
 
 
@@ -56,15 +53,15 @@ class Supersession:
 
 @dataclass(slots=True)
 class Outcome:
-    """What to do with one statement. `into` is the cube that it is merged into, for UPDATE and NOOP."""
+    """What to do with one statement."""
 
     action: str
     reason: str
-    into: str | None = None
+    into: str | None = None  # the cube that it is merged into, for UPDATE and NOOP
     supersessions: list[Supersession] = field(default_factory=list)
     supports: list[str] = field(default_factory=list)
     contradicts: list[str] = field(default_factory=list)
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # cubes that the decision is about
 
 
 def decide(
@@ -75,11 +72,10 @@ def decide(
 ) -> Outcome:
     """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `active` up to date.
 
-    A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is
-    itself ended (history told in any order comes out the same). What comes from an untrusted source ends nothing that
-    a better one said; it is linked as a contradiction. A mergeable statement whose facts are all known is a
-    NOOP; one that only adds detail to a cube which says nothing else (`only_states`) is an UPDATE of that cube. Deviation
-    from the paper: contradicted memories are never deleted. Cost: O(facts with the same subject and attribute).
+    A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is ended
+    itself, so that history told in any order gives the same result. An untrusted source ends no fact of a trusted one; it
+    is linked as a contradiction. A mergeable statement whose facts are all known is a NOOP; one that only adds detail to a
+    cube which says nothing else (`only_states`) is an UPDATE of that cube. O(facts of the same subject and attribute).
     """
     cube, at = statement.cube, to_micros(statement.cube.at)
     found = Outcome("ADD", "nothing known speaks about this")
@@ -124,7 +120,7 @@ def decide(
 
 
 def since(entry: Entry, fact: Fact) -> int:
-    """Return from when a fact holds: a past date spoken of beside it, else when it was said (microseconds)."""
+    """Return when a fact began to hold, in microseconds: a past date mentioned next to it, else when it was said."""
     at = to_micros(entry.cube.at)
     near = [d.start for d in entry.dates if d.start < at and fact.start <= d.span_start <= fact.end + 20]
     return near[0] if near else at

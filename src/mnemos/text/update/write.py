@@ -1,4 +1,4 @@
-"""Writing statements: extracted, decided and stored in one transaction, and the strength of what was confirmed."""
+"""Storage of statements: read, decided and written in one transaction."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mnemos.store.hashes import text_hash
 from mnemos.store.values import Entry
 from mnemos.text.update.decide import ActiveFact, Compare, Key, NewStatement, Outcome, decide, since
 
-REST = 1  # content terms that a text may have beside its facts and still say nothing else
+REST = 1  # content terms that a text may have besides its facts and still say nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a batch: a cube for every statement, in order, and the ids of cubes that were confirmed."""
+    """The result of a batch."""
 
-    cubes: list[MemCube]
-    confirmed: list[str]
+    cubes: list[MemCube]  # for each statement, in order
+    confirmed: list[str]  # ids of cubes that statements confirmed
 
 
 def state_facts(
     entries: Sequence[Entry], reasoner: Reasoner, mergeable: Iterable[bool], trust: Mapping[str, int]
 ) -> list[NewStatement]:
-    """Return the entries with what they state, and whether their source is trusted. O(text), some 60 us a chat turn."""
+    """Return the statements of entries. O(text), about 60 us for a chat turn."""
     return [
         NewStatement(e, tuple(reasoner.facts(e.cube.text, e.cube.speaker, e.cube.at)), free, is_trusted(e.cube, trust))
         for e, free in zip(entries, mergeable, strict=True)
@@ -39,7 +39,7 @@ def state_facts(
 
 
 def is_trusted(cube: MemCube, rules: Mapping[str, int]) -> bool:
-    """Tell whether a cube's source is one that may end what others said."""
+    """Tell whether the source of a cube may end the facts of others."""
     return trust_of(cube.role, cube.source, rules) > Trust.UNTRUSTED
 
 
@@ -50,10 +50,10 @@ def write(
     reasoner: Reasoner,
     trust: Mapping[str, int],
 ) -> Written:
-    """Store statements, all or none, after deciding what each does to what is there (see `decide`).
+    """Store statements, all or none, after deciding what each does to existing ones (see `decide`).
 
-    Everything is read and written in one transaction, so that two writers cannot both miss the other's statement.
-    Cost beside the rows: one lookup for the batch, and O(facts about the same thing).
+    Everything is read and written in one transaction, so that two writers cannot miss each other's statements. Costs, in
+    addition to the rows, one lookup for the batch and O(facts about the same thing).
     """
     with store.transaction():
         active = _active_facts(store, statements, trust)
@@ -100,7 +100,7 @@ def write(
 
 
 def adds_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
-    """Tell whether a text, with these parts cut out, has hardly a content word left."""
+    """Tell whether a text has hardly a content word outside these spans."""
     left, done = [], 0
     for start, end in sorted(spans):
         left.append(text[done:start])
@@ -136,7 +136,7 @@ def _duplicates(store: Store, statements: Sequence[NewStatement]) -> dict[tuple[
 
 
 def _spans(store: Store, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of a stored cube, and where its facts and dates stand."""
+    """Return the text of a stored cube, and the spans of its facts and dates."""
     if me.stored is None:
         return "", []
     cube, n = store.get([me.cube])[me.cube], me.stored.key
@@ -147,7 +147,7 @@ def _spans(store: Store, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
 def _merge(
     store: Store, statements: Sequence[NewStatement], outcomes: Sequence[Outcome], model: int | None
 ) -> list[str]:
-    """Write the next version of what is updated; return the ids of what was confirmed."""
+    """Write the next versions of updated cubes; return the ids of confirmed cubes."""
     confirmed = []
     for one, outcome in zip(statements, outcomes, strict=True):
         if outcome.into is None:
@@ -178,7 +178,7 @@ def revise(store: Store, one: NewStatement, model: int | None, reasoner: Reasone
 def add_facts(
     store: Store, one: NewStatement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
 ) -> None:
-    """Add facts, numbered from `first`, to the version `n` of a cube that is stored, and do what follows from them."""
+    """Add facts, numbered from `first`, to version `n` of a stored cube, and decide what they do to others."""
     with store.transaction():
         active = _active_facts(store, [one], trust)
         others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
@@ -192,7 +192,7 @@ def add_facts(
 
 
 def put_version(store: Store, old: MemCube, one: NewStatement, model: int | None) -> MemCube:
-    """Write what a statement says as the next version of a cube that it refines."""
+    """Write a statement as the next version of a cube that it refines."""
     cube = replace(
         old, text=one.cube.text, at=one.cube.at, learned=one.cube.learned, version=old.version + 1,
         metadata={**old.metadata, **one.cube.metadata}, state="active", replaced=None, valid_to=None,
@@ -223,7 +223,7 @@ def _end(
     outcomes: Sequence[Outcome],
     keys: dict[str, int],
 ) -> None:
-    """Close the facts that have ended, and retire the cubes that say nothing else any more."""
+    """End the superseded facts, and retire the cubes that say nothing else."""
     touched: dict[str, tuple[int, datetime]] = {}
     for one, outcome in zip(statements, outcomes, strict=True):
         learned = to_micros(one.cube.learned)
@@ -238,7 +238,7 @@ def _end(
 
 
 def retire_empty(store: Store, touched: dict[str, tuple[int, datetime]]) -> list[str]:
-    """Mark those cubes superseded whose facts have all ended and which say nothing else; return their ids."""
+    """Mark as superseded the cubes whose facts have all ended and that say nothing else; return their ids."""
     retired = []
     with store.transaction():
         for name, (until, learned) in touched.items():
