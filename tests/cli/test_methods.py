@@ -115,6 +115,17 @@ def test_a_cache_method_is_shown_beside_its_baselines(tmp_path):
     assert Measurements(tmp_path).sentence(entry) == expected
 
 
+def test_methods_of_one_name_are_all_shown():
+    shown = CliRunner().invoke(app, ["methods", "bm25"])
+    assert shown.exit_code == 0
+    assert "mnemos.text.recall.bm25.Bm25" in shown.stdout
+    assert "mnemos.text.systems.bm25.bm25" in shown.stdout
+    found = json.loads(CliRunner().invoke(app, ["methods", "bm25", "--json"]).stdout)
+    assert [(m["operation"], m["kind"]) for m in found] == [("recall", "retriever"), ("systems", "system")]
+    one = json.loads(CliRunner().invoke(app, ["methods", "hybrid", "--json"]).stdout)
+    assert one["address"] == "mnemos.text.recall.hybrid.Hybrid"
+
+
 def test_the_pages_need_all_forms(monkeypatch):
     monkeypatch.setattr(methods_page, "installed", lambda form: form != "activation")
     with pytest.raises(NotFound, match=r"the pages need the methods of activation: pip install 'mnemos\[torch\]'"):
