@@ -88,7 +88,7 @@ def test_the_registry_and_the_pages_have_the_new_methods(repository):
     pages = "".join(p.read_text(encoding="utf-8") for p in (repository / "docs" / "methods").iterdir())
     for _, name in NAMES.values():
         assert f"\n## {name}\n" in pages
-        assert "not measured: the example of docs/how-to/add-a-" in pages
+        assert "Not measured: the example of docs/how-to/add-a-" in pages
 
 
 def test_the_contract_tests_have_the_new_methods(repository):

@@ -9,20 +9,8 @@ import floors
 import pytest
 
 MOST_LINES, MOST_OF_FUNCTION = 400, 60
-PROTOCOLS = ("activation", "text", "store")  # what an object offers here is a protocol, never a hasattr
-HEAVY = {
-    "torch",
-    "transformers",
-    "onnxruntime",
-    "dateparser",
-    "typer",
-    "rich",
-    "tokenizers",
-    "fastapi",
-    "httpx",
-    "openai",
-    "mcp",
-}
+MODULES = ("os", "signal", "torch.optim")  # what a platform or a version has
+HEAVY = {"torch", "transformers", "onnxruntime", "dateparser", "typer", "rich", "tokenizers", "fastapi", "httpx"}
 EXECUTES = {"execute", "executemany", "executescript"}
 SQL = re.compile(
     r"\s*(SELECT\b.*\bFROM\b|INSERT\s+(OR\s+\w+\s+)?INTO\b|UPDATE\s+\w+\s+SET\b|DELETE\s+FROM\b|PRAGMA\b"
@@ -31,7 +19,12 @@ SQL = re.compile(
 )
 
 # What breaks a rule for a reason: rule -> what -> why. An entry that breaks nothing any longer fails the tests too.
-ALLOWED: dict[str, dict[str, str]] = {}
+ALLOWED: dict[str, dict[str, str]] = {
+    "duck_typing": {
+        "mnemos.embed": "names in its error what a user's embedder lacks",
+        "mnemos.reason.llm": "names in its error what a user's reasoner lacks",
+    },
+}
 
 
 def upward():
@@ -97,13 +90,15 @@ def long_functions():
 
 
 def duck_typing():
-    """`hasattr(x, "name")`, and `getattr` with a constant name, on whatever comes."""
+    """`hasattr` of anything but a module: what an object may offer beyond its contract is a protocol too."""
     return [
         (module, f"line {node.lineno}: {ast.unparse(node)}")
         for module in floors.modules()
-        if floors.part(module) in PROTOCOLS
         for node in ast.walk(floors.tree(module))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hasattr"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "hasattr"
+        and ast.unparse(node.args[0]) not in MODULES
     ]
 
 

@@ -12,32 +12,30 @@ STORED_LINKS = ("supersedes", "supports", "contradicts", "similar", "co-recalled
 class Fact:
     """What a sentence states: `subject` has `value` for `attribute` ("ana", "live in", "Lisbon").
 
-    Subject and attribute are normalised, so that two statements about the same thing share them; the value is as in
-    the text. `exclusive` when there is one value at a time, so that a new one ends the old one. `negated` when the
-    sentence says that it is not (any more) so. text[start:end] is where it stands.
+    Subject and attribute are normalised, so that two statements about the same thing share them.
     """
 
     subject: str
     attribute: str
-    value: str
-    exclusive: bool
-    negated: bool
-    start: int
+    value: str  # as written
+    exclusive: bool  # it has one value at a time: a new one ends the old one
+    negated: bool  # the sentence denies it, or says that it is over
+    start: int  # text[start:end] states it
     end: int
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFact:
-    """A fact, the cube that states it, and its times: true from `since` to `until`, believed ended at `ended`."""
+    """A fact, the cube that states it, and when it holds. Times are microseconds since 1970."""
 
     cube: str
-    key: int
-    index: int
+    key: int  # of the version that states it
+    index: int  # among the facts of that version
     fact: Fact
     since: int
-    until: int | None = None
-    ended: int | None = None
-    ended_by: str | None = None
+    until: int | None = None  # when it ceased to be true
+    ended: int | None = None  # when that was learned
+    ended_by: str | None = None  # the cube it was learned from
 
 
 @dataclass(frozen=True, slots=True)

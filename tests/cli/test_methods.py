@@ -100,7 +100,7 @@ def test_an_unknown_method_and_one_whose_extra_is_missing_say_what_to_do(monkeyp
 
 def test_a_method_without_a_result_says_why():
     entry = Entry("x", "activation", "forget", "Do.", (), Method, unmeasured="needs a trained model")
-    assert Measurements(RESULTS).sentence(entry) == "not measured: needs a trained model"
+    assert Measurements(RESULTS).sentence(entry) == "Not measured: needs a trained model"
 
 
 def test_a_cache_method_is_shown_beside_its_baselines(tmp_path):
@@ -111,8 +111,19 @@ def test_a_cache_method_is_shown_beside_its_baselines(tmp_path):
     text = {"benchmark": "kv", "command": "mnemos bench kv", "methods": methods}
     (tmp_path / "kv" / "kv.json").write_text(json.dumps(text))
     entry = Entry("x", "activation", "forget", "Do.", (), Method)
-    expected = "answers 75 % of `records` with 25 % of a full cache; random 50 % (`mnemos bench kv`)"
+    expected = "Measured: answers 75 % of `records` with 25 % of a full cache; random 50 % (`mnemos bench kv`)"
     assert Measurements(tmp_path).sentence(entry) == expected
+
+
+def test_methods_of_one_name_are_all_shown():
+    shown = CliRunner().invoke(app, ["methods", "bm25"])
+    assert shown.exit_code == 0
+    assert "mnemos.text.recall.bm25.Bm25" in shown.stdout
+    assert "mnemos.text.systems.bm25.bm25" in shown.stdout
+    found = json.loads(CliRunner().invoke(app, ["methods", "bm25", "--json"]).stdout)
+    assert [(m["operation"], m["kind"]) for m in found] == [("recall", "retriever"), ("systems", "system")]
+    one = json.loads(CliRunner().invoke(app, ["methods", "hybrid", "--json"]).stdout)
+    assert one["address"] == "mnemos.text.recall.hybrid.Hybrid"
 
 
 def test_the_pages_need_all_forms(monkeypatch):

@@ -119,6 +119,26 @@ def test_a_reader_who_follows_the_changes_sees_what_a_new_one_sees(root, steps):
     store.close()
 
 
+def test_a_reader_misses_nothing_while_others_write(root, store):
+    def work(number):
+        mine = root.open("s")
+        for i in range(20):
+            put(mine, cube(f"{number}-{i}"))
+        mine.close()
+
+    writers = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for writer in writers:
+        writer.start()
+    seen, keys = Changes(0, [], []), []
+    while (writing := any(w.is_alive() for w in writers)) or len(keys) < 60:
+        seen = store.changes(seen.seq, None)
+        keys += [r.key for r in seen.rows]
+        if not writing and not seen.rows:
+            break
+    assert keys == sorted(keys) == store.keys(Filter()).tolist()
+    assert len(keys) == 60
+
+
 # -- filters
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -114,7 +115,7 @@ app.add_typer(bench.app, name="bench", rich_help_panel=ABOUT)
 def main() -> None:
     """Run `mnemos`: the entry point of the package."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # characters that the terminal lacks are escaped
     try:
         app(prog_name="mnemos")

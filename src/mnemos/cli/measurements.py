@@ -34,4 +34,7 @@ class Measurements:
 
     def sentence(self, entry: Entry) -> str:
         """Return what was measured, or that nothing was, and why."""
-        return ". ".join(self.sentences(entry)) or f"not measured: {entry.unmeasured or 'no result file has it'}"
+        found = self.sentences(entry)
+        return (
+            f"Measured: {'. '.join(found)}" if found else f"Not measured: {entry.unmeasured or 'no result file has it'}"
+        )

@@ -103,7 +103,7 @@ def _section(entry: Entry, measured: Measurements) -> list[str]:
         f"- Paper: {'; '.join(map(_paper, entry.papers)) or 'none'}",
         f"- Import: `from {module} import {name}`",
         f"- Contract: {contract}",
-        f"- Measured: {measured.sentence(entry)}",
+        f"- {measured.sentence(entry)}",
     ]  # fmt: skip
     if rows := parameters(entry.target):
         lines += ["", "| parameter | type | default | meaning |", "| --- | --- | --- | --- |"]

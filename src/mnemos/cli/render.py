@@ -116,6 +116,7 @@ def show_cubes(out: Console, cubes: Iterable[MemCube]) -> None:
 
 def facts(rows: Mapping[str, object]) -> Table:
     """Return a table of names and values, without values that are None or empty."""
+    from rich.console import ConsoleRenderable
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -123,7 +124,7 @@ def facts(rows: Mapping[str, object]) -> Table:
     table.add_column(overflow="fold")
     for name, value in rows.items():
         if value not in (None, "", (), [], {}):
-            table.add_row(name, value if hasattr(value, "__rich_console__") else styled(str(value)))
+            table.add_row(name, value if isinstance(value, ConsoleRenderable) else styled(str(value)))
     return table
 
 

@@ -3,7 +3,8 @@
 A store keeps *versions*. Each version of a cube is one row with a key, unique within the space and growing with time; at
 most one version of an id is current (`replaced` is None). Stored beside each row are what recall needs (its terms, its
 vector under one embedding model, the dates it mentions) and what it states. Times are microseconds since 1970 unless they are
-`datetime`s. Costs are for a space of N versions.
+`datetime`s. Costs are for a space of N versions. Keys and sequence numbers grow in the order of commits: what a reader has
+seen up to a number stays complete, whoever writes at the same time.
 
 A method that writes is one transaction: when it returns, its effect is durable and visible to every other handle on the
 space, or it raised and changed nothing. `Store.transaction` makes several calls one. Methods may be called from any
@@ -364,7 +365,7 @@ class Store(Cubes, Protocol):
     def closed(self) -> bool:
         """True after `close`, and in a forked child that has not used the store yet."""
 
-    def transaction(self, *, write: bool = True) -> AbstractContextManager[None]:
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.
 
         Inside another transaction of the same thread it takes part in that one; an error that leaves the outermost one

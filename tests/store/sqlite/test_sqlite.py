@@ -4,27 +4,14 @@ import os
 import sqlite3
 import stat
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
 
-from mnemos.cube import MemCube
 from mnemos.errors import ForeignFile, NewerFile, StoreCorrupt, StoreError
 from mnemos.store.sqlite.schema import VERSION
 from mnemos.store.sqlite.store import SqliteStore
-from mnemos.store.values import DateRow, Entry
-
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-def cube(id_, text="hello", day=0, **header):
-    header = {"space": "s", "at": T0 + timedelta(days=day), "learned": T0 + timedelta(days=day), **header}
-    return MemCube(id=id_, text=text, **header)
-
-
-def entry(c, vector=None, dates=()):
-    return Entry(c, tuple(c.text.split()), None if vector is None else np.array(vector, np.float16), dates)
+from mnemos.store.values import DateRow
+from tests.contracts.stores import cube, entry
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ class ReusePolicy(Protocol):
         return None
 
 
+@dataclass(frozen=True)
 class NoReuse(ReusePolicy):
     """Recomputes every position in every step: the null policy, equal to decoding without a cache."""
 

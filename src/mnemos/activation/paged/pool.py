@@ -24,7 +24,13 @@ from mnemos.registry import Paper, register
 
 @register(
     "paged-attention",
-    papers=(Paper("Efficient Memory Management for Large Language Model Serving with PagedAttention", "2309.06180"),),
+    papers=(
+        Paper(
+            "Efficient Memory Management for Large Language Model Serving with PagedAttention",
+            "2309.06180",
+            code="vllm-project/vllm",
+        ),
+    ),
     task="kv-pages",
 )
 class Pool:

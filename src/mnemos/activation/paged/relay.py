@@ -19,7 +19,13 @@ CHUNKS = ChunkedAttention()
 
 @register(
     "relay-attention",
-    papers=(Paper("RelayAttention for Efficient Large Language Model Serving with Long System Prompts", "2402.14808"),),
+    papers=(
+        Paper(
+            "RelayAttention for Efficient Large Language Model Serving with Long System Prompts",
+            "2402.14808",
+            code="rayleizhu/vllm-ra",
+        ),
+    ),
     task="kv-pages",
 )
 @dataclass(frozen=True, slots=True)

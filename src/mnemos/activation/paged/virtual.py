@@ -23,7 +23,13 @@ NORESERVE = 0x4000  # Linux: a reservation does not count against the memory tha
 
 @register(
     "vattention",
-    papers=(Paper("vAttention: Dynamic Memory Management for Serving LLMs without PagedAttention", "2405.04437"),),
+    papers=(
+        Paper(
+            "vAttention: Dynamic Memory Management for Serving LLMs without PagedAttention",
+            "2405.04437",
+            code="microsoft/vattention",
+        ),
+    ),
     task="kv-pages",
 )
 class VirtualTensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -81,11 +81,9 @@ class SqliteStore:
         """True after `close`, and in a forked child that has not used the store yet."""
         return self.connection.closed
 
-    @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[None]:
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction; see `Store.transaction`."""
-        with self.connection.write() if write else self.connection.read():
-            yield
+        return self.connection.write() if write else self.connection.read()
 
     def try_lock(self) -> AbstractContextManager[bool]:
         """Try to take the connection without waiting for another thread; yield whether it was taken."""
