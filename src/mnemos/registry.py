@@ -161,15 +161,12 @@ def all_entries(form: str | None = None, *, kind: str | None = None) -> list[Ent
     return sorted(found, key=lambda e: (e.form, e.operation, e.name))
 
 
-def get(name: str, *, form: str | None = None, kind: type | str | None = None) -> Entry:
-    """Return one method by name; imports the modules that register this name only.
+def find(name: str, form: str | None = None) -> list[Entry]:
+    """Return the methods of a name; imports the modules that register this name only.
 
-    `form` and `kind` (a contract, or its name) choose among methods of one name. Raises NotFound for an unknown name, with
-    the nearest ones, for one whose packages are not installed, with what to install, and for one that is of another kind;
-    InvalidInput when the name is still that of several methods.
+    Raises NotFound for an unknown name, with the nearest ones, and where no package that one of them needs is installed,
+    with what to install.
     """
-    if isinstance(kind, type):
-        form, kind = _contract(kind)
     homes = {key: module for key, module in names(form).items() if key[-1] == name}
     if not homes:
         raise NotFound(f"there is no method {name!r}: {near(name, form)}")
@@ -181,7 +178,18 @@ def get(name: str, *, form: str | None = None, kind: type | str | None = None) -
         )
     for module in ready.values():
         importlib.import_module(module)
-    found = [_ENTRIES[key] for key in ready]
+    return [_ENTRIES[key] for key in ready]
+
+
+def get(name: str, *, form: str | None = None, kind: type | str | None = None) -> Entry:
+    """Return one method by name; imports as `find` does.
+
+    `form` and `kind` (a contract, or its name) choose among methods of one name. Raises NotFound as `find` does, and for
+    one that is of another kind; InvalidInput when the name is still that of several methods.
+    """
+    if isinstance(kind, type):
+        form, kind = _contract(kind)
+    found = find(name, form)
     fit = [e for e in found if kind in (None, e.kind)]
     if not fit:
         raise NotFound(f"method {name!r} is of kind {found[0].kind!r}, not {kind!r}: {_of_kind(name, form, kind)}")

@@ -82,7 +82,7 @@ def test_one_method_is_shown_with_all_that_is_registered_of_it():
     assert shown["kind"] == entry.kind
     assert (shown["task"], shown["baselines"], shown["phase"]) == (entry.task, list(entry.baselines), "prompt")
     assert (shown["unmeasured"], shown["address"]) == (entry.unmeasured, entry.address)
-    text = CliRunner().invoke(app, ["methods", "snapkv"]).stdout
+    text = CliRunner().invoke(app, ["methods", "snapkv"], env={"COLUMNS": "400"}).stdout
     assert all(word in text for word in (entry.summary, entry.task, *entry.baselines))
     assert "phase" not in CliRunner().invoke(app, ["methods", "ebbinghaus"]).stdout
 
@@ -113,6 +113,17 @@ def test_a_cache_method_is_shown_beside_its_baselines(tmp_path):
     entry = Entry("x", "activation", "forget", "Do.", (), Method)
     expected = "Measured: answers 75 % of `records` with 25 % of a full cache; random 50 % (`mnemos bench kv`)"
     assert Measurements(tmp_path).sentence(entry) == expected
+
+
+def test_methods_of_one_name_are_all_shown():
+    shown = CliRunner().invoke(app, ["methods", "bm25"])
+    assert shown.exit_code == 0
+    assert "mnemos.text.recall.bm25.Bm25" in shown.stdout
+    assert "mnemos.text.systems.bm25.bm25" in shown.stdout
+    found = json.loads(CliRunner().invoke(app, ["methods", "bm25", "--json"]).stdout)
+    assert [(m["operation"], m["kind"]) for m in found] == [("recall", "retriever"), ("systems", "system")]
+    one = json.loads(CliRunner().invoke(app, ["methods", "hybrid", "--json"]).stdout)
+    assert one["address"] == "mnemos.text.recall.hybrid.Hybrid"
 
 
 def test_the_pages_need_all_forms(monkeypatch):

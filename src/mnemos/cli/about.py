@@ -11,7 +11,7 @@ from mnemos.cli.command import command
 from mnemos.cli.escape import styled
 from mnemos.cli.render import columns, facts
 from mnemos.cli.terminal import Terminal
-from mnemos.registry import Entry, all_entries, get
+from mnemos.registry import Entry, Paper, all_entries, find
 
 
 @command("json")
@@ -32,14 +32,17 @@ def methods(
     if markdown or out is not None:
         _pages(out, results, t)
         return
-    found = all_entries() if name is None else [get(name)]
+    found = all_entries() if name is None else find(name)
     if t.json:
         data = [_as_data(method) for method in found]
-        t.say(data if name is None else data[0])
+        t.say(data[0] if name is not None and len(data) == 1 else data)
     elif name is not None:
-        shown = _as_data(found[0])
-        shown |= {"papers": "\n".join(_papers(found[0])), "baselines": ", ".join(found[0].baselines)}
-        t.out.print(facts(shown))
+        for number, method in enumerate(found):
+            if number:
+                t.out.print()
+            shown = _as_data(method)
+            shown |= {"papers": "\n".join(_papers(method)), "baselines": ", ".join(method.baselines)}
+            t.out.print(facts(shown))
     else:
         table = columns("method", "form / operation", "what it does", "papers")
         for method in found:
@@ -82,14 +85,20 @@ def _pages(out: Path | None, results: Path, t: Terminal) -> None:
 
 
 def _papers(method: Entry) -> list[str]:
-    return [p.title + (f" (arXiv {p.arxiv})" if p.arxiv else "") for p in method.papers]
+    return [_paper(paper) for paper in method.papers]
+
+
+def _paper(paper: Paper) -> str:
+    places = [f"arXiv {paper.arxiv}"] if paper.arxiv else []
+    places += [f"github.com/{paper.code}"] if paper.code else []
+    return f"{paper.title} ({', '.join(places)})" if places else paper.title
 
 
 def _as_data(method: Entry) -> dict[str, Any]:
     return {
         "name": method.name, "form": method.form, "operation": method.operation, "kind": method.kind,
         "summary": method.summary, "address": method.address,
-        "papers": [{"title": p.title, "arxiv": p.arxiv} for p in method.papers], "task": method.task,
+        "papers": [{"title": p.title, "arxiv": p.arxiv, "code": p.code} for p in method.papers], "task": method.task,
         "baselines": list(method.baselines), "phase": method.phase if method.form == "activation" else None,
         "unmeasured": method.unmeasured,
     }  # fmt: skip

@@ -71,7 +71,7 @@ class EndpointEmbedder:
             raise EmbedderError(f"{self.url} did not answer like an /embeddings endpoint ({error!r}).") from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
             raise EmbedderError(
-                f"{self.url} answered with an array of shape {vectors.shape} for {len(texts)} texts. Is it an embedding model?"
+                f"{self.url} answered with shape {vectors.shape} for {len(texts)} texts. Is it an embedding model?"
             )
         if self._dimension not in (None, vectors.shape[1]):
             raise EmbedderError(

@@ -88,7 +88,7 @@ class ExactIndex:
         return scores
 
     def start(self, query: NDArray[np.floating]) -> Callable[[], NDArray[np.float32]]:
-        """Start `scores` and return a function that waits for them: many rows are read on a second core concurrently."""
+        """Start `scores` and return a function that waits for them; many rows are read on a second core."""
         if self._size < PARALLEL or not self._rows.shape[1]:
             scores = self.scores(query)
             return lambda: scores

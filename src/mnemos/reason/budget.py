@@ -45,7 +45,7 @@ class Ledger:
         self._calls = self._tokens = 0
 
     def reserve(self, tokens: int) -> Booking:
-        """Book one request of at most `tokens` tokens. Raises Fault, and books nothing, if the budget does not allow it."""
+        """Book a request of at most `tokens` tokens. Raises Fault, and books nothing, if the budget does not allow it."""
         with self._lock:
             self._turn()
             if self._max_calls is not None and self._calls + 1 > self._max_calls:

@@ -80,7 +80,7 @@ def supported(found: list[Said], text: str, speaker: str | None) -> list[Fact]:
 
 
 def content(text: str) -> set[str]:
-    """Return the terms that are not function words; all of them if none is left, since "IT" and "May" are values too."""
+    """Return the terms except function words; all terms if none is left, since "IT" and "May" are values too."""
     every = set(terms(text))
     return every - stop_terms() or every
 

@@ -54,9 +54,9 @@ class DateMention:
 def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     """Return the dates that a text mentions, in its order, without overlaps, as seen from `anchor` (aware).
 
-    A day is a day of the anchor's time zone. Conventions are in `reason.phrases`. The work is bounded for any text: only
-    its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages are given to
-    dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises.
+    A day is a day of the anchor's time zone. Conventions are in `reason.phrases`. The work is bounded for any text:
+    only its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages are
+    given to dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises.
     """
     last_start = len(text) if len(text) <= MAX_CHARS else MAX_CHARS - _LONGEST
     text = text[:MAX_CHARS]
@@ -134,8 +134,8 @@ def asks_when(question: str) -> bool:
 def parse_when(value: object) -> datetime:
     """Return the time that a user or an export wrote: ISO 8601, seconds (or ms, us) since 1970, or a plain date.
 
-    A plain date is one such as "1:56 pm on 8 May, 2023" or "March-15-2024". Without an offset the result is naive. Raises
-    ValueError, also for words that depend on today.
+    A plain date is one such as "1:56 pm on 8 May, 2023" or "March-15-2024". Without an offset the result is naive.
+    Raises ValueError, also for words that depend on today.
     """
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not a time. {_ACCEPTED}")

@@ -57,10 +57,10 @@ class LlmReasoner:
     """Ask MODEL at BASE_URL. The texts leave this machine: choose an endpoint that you trust.
 
     The key, if the endpoint needs one, is `api_key` or OPENAI_API_KEY. `models` names another model for some of the
-    tasks. Status 429 and 5xx, broken connections, time-outs and malformed answers are retried `retries` times. No request
-    is sent that could exceed the daily budget: a prompt counts with its bytes, since a token has at least one, and an
-    answer with `max_output`, until the server reports the real cost. The budget belongs to this object and counts every
-    request. Raises ReasonerError when there is no reliable answer.
+    tasks. Status 429 and 5xx, broken connections, time-outs and malformed answers are retried `retries` times. No
+    request is sent that could exceed the daily budget: a prompt counts with its bytes, since a token has at least one,
+    and an answer with `max_output`, until the server reports the real cost. The budget belongs to this object and
+    counts every request. Raises ReasonerError when there is no reliable answer.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ def load_reasoner(spec: str | Reasoner | None) -> Reasoner | None:
 
 
 def _address(model: str, base_url: str) -> str:
-    """Return the address of an endpoint. Raises InvalidInput for one with a password or key in it: logs would show it."""
+    """Return the address of an endpoint. Raises InvalidInput for one with a password or key: logs would show it."""
     try:
         parts = urlsplit(base_url)
         fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

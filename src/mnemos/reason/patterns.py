@@ -1,8 +1,8 @@
 """Patterns of English statements about people and things, with one value at a time or several.
 
 A sentence is read at its subjects ("I", "my sister", "Ana", "the deadline"): the words after one are looked up by the
-first of them, so that a new verb costs nothing elsewhere. The patterns are conservative: a missing one costs a fact, one
-that is too wide would end facts that still hold. So values must look right for their attribute: a city or a firm is
+first of them, so that a new verb costs nothing elsewhere. The patterns are conservative: a missing one costs a fact,
+one that is too wide would end facts that still hold. So values must look right for their attribute: a city or a firm is
 capitalised, a telephone number has digits, a deadline is a date.
 """
 

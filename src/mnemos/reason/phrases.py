@@ -1,11 +1,11 @@
 """Date phrases: one pattern and one rule each. Patterns are linear in the text; rules count from the anchor's day.
 
-Conventions: "last Friday" is the latest Friday before the anchor's day, "next Friday" the first one after it, and a bare
-weekday the latest one, the anchor's day included. "last May" is the latest May that ended before the anchor's month; "in May" the
-latest that has begun. Weeks are calendar weeks from Monday; "two weeks ago" is the day 14 days before and three days
-on both sides; "two months ago" and "two years ago" are that calendar month and year. 5/6/2023 is May 6th unless that
-cannot be. "a few" is skipped: it names no date. "May 5-7" and "from March to May 2021" are one date each, of several
-units. A weekday before a date belongs to it; where the two disagree the date counts.
+Conventions: "last Friday" is the latest Friday before the anchor's day, "next Friday" the first one after it, and a
+bare weekday the latest one, the anchor's day included. "last May" is the latest May that ended before the anchor's
+month; "in May" the latest that has begun. Weeks are calendar weeks from Monday; "two weeks ago" is the day 14 days
+before and three days on both sides; "two months ago" and "two years ago" are that calendar month and year. 5/6/2023 is
+May 6th unless that cannot be. "a few" is skipped: it names no date. "May 5-7" and "from March to May 2021" are one date
+each, of several units. A weekday before a date belongs to it; where the two disagree the date counts.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ class RuleReasoner:
     def summarise(self, texts: Sequence[str], sentences: int) -> str:
         """Return the sentences that share most with all others, in their order (extractive).
 
-        A sentence scores the mean tf-idf weight of its content terms over all texts; one that mostly repeats the terms of
-        those chosen before is skipped. Cost: O(terms).
+        A sentence scores the mean tf-idf weight of its content terms over all texts; one that mostly repeats the terms
+        of those chosen before is skipped. Cost: O(terms).
         """
         return " ".join(summarise(texts, sentences))
 
@@ -195,7 +195,7 @@ def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, start: int, *,
 
 
 def _named(tail: re.Match[str], subject: str, start: int) -> Fact | None:
-    """Return the fact of a change of a named thing: "switched my editor to Zed", "moved the Atlas deadline to May 3"."""
+    """Return the fact of a changed thing: "switched my editor to Zed", "moved the Atlas deadline to May 3"."""
     groups = tail.groupdict()
     noun = groups.get("attribute") or groups["plural"].removesuffix("ies").removesuffix("s")
     noun = "city" if noun == "cit" else noun

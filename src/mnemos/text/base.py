@@ -3,8 +3,8 @@
 A published memory system is a composition of these (`System`). A method satisfies one of them and registers itself with
 `@register`; it is then found by name, tested by tests/contracts and shown by `mnemos methods`.
 
-All of them keep this: a method is a frozen data class whose fields are its knobs. It never changes its arguments, has no
-state between calls, and returns the same for the same arguments.
+All of them keep this: a method is a frozen data class whose fields are its knobs. It never changes its arguments, has
+no state between calls, and returns the same for the same arguments.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Updater(Protocol):
         """
 
     def revise(self, memory: Memory, entry: Entry) -> None:
-        """Store an entry as the next version of its cube, in one transaction. Raises Conflict when it is not the next."""
+        """Store an entry as the next version of its cube, in one transaction. Raises Conflict if it is not the next."""
 
 
 # -- forget
@@ -218,7 +218,7 @@ class Phase(Protocol):
 
 @dataclass(frozen=True)
 class System:
-    """A memory system: which methods a space uses. `mnemos.text.system.DEFAULT` is Mnemos' own; others replace parts."""
+    """A memory system: the methods that a space uses. `text.system.DEFAULT` is Mnemos' own; others replace parts."""
 
     encode: Encoder  # what is computed of a text when it is written
     retrieve: Retriever  # scores for a question

@@ -63,13 +63,13 @@ def restore(
     new: list[MemCube] = []
     skipped = 0
     for chain in chains:
-        there = memory.store.versions(chain[-1].id)
-        if not there:
+        existing = memory.store.versions(chain[-1].id)
+        if not existing:
             new += chain
-        elif _begins(there, chain):
+        elif _begins(existing, chain):
             skipped += 1
-        elif _begins(chain, there):
-            new += chain[len(there) :]
+        elif _begins(chain, existing):
+            new += chain[len(existing) :]
         else:
             raise Conflict(
                 f"cube {chain[-1].id!r} is already in space {memory.name!r} with another history. Import into "

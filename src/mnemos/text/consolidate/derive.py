@@ -14,7 +14,7 @@ BATCH = 64  # derived cubes in one transaction
 
 
 class Writer:
-    """Writes derived cubes in batches: each is embedded together and written in one transaction. `flush` writes the rest."""
+    """Writes derived cubes in batches, each embedded together and written in one transaction; `flush` ends a batch."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory

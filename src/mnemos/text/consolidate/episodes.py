@@ -32,9 +32,10 @@ class Episodes:
     """Cut a stream of turns where one is surprising, then move each cut to where the two sides cohere best.
 
     The surprise of turn t is 1 - cosine(v_t, m), with m the mean of the episode so far. An episode begins where it is
-    above mean + gamma * std of the last surprises. Then each cut is moved, between its neighbours, to where it maximises
-    the modularity of the graph of similarities (cosines, negative ones as 0) of the turns, and dropped where its two
-    sides hardly differ. Cost: O(T D + T L D), L the length of two neighbouring episodes: 0.15 ms a turn of 384 numbers.
+    above mean + gamma * std of the last surprises. Then each cut is moved, between its neighbours, to where it
+    maximises the modularity of the graph of similarities (cosines, negative ones as 0) of the turns, and dropped where
+    its two sides hardly differ. Cost: O(T D + T L D), L the length of two neighbouring episodes: 0.15 ms a turn of 384
+    numbers.
 
     Deviations: the paper's surprise is that of a language model's tokens, and its graph that of attention keys. Here
     both are of the vectors of turns, so that no language model is needed. Dropping cuts is ours: a mean of few turns is
@@ -143,8 +144,9 @@ class Episodes:
 def best_split(rows: Floats, shortest: int, otherwise: int) -> int:
     """Return where to split turns (L, D) in two, each of at least `shortest`, for the highest modularity.
 
-    Q = (inside_1 + inside_2) / 2m - (degree_1^2 + degree_2^2) / (2m)^2 over the graph of similarities, for all splits at
-    once by cumulative sums: O(L^2 D). Returns `otherwise` where no split is possible; among equals the nearest to it.
+    Q = (inside_1 + inside_2) / 2m - (degree_1^2 + degree_2^2) / (2m)^2 over the graph of similarities, for all splits
+    at once by cumulative sums: O(L^2 D). Returns `otherwise` where no split is possible; among equals the nearest to
+    it.
     """
     length = len(rows)
     if length < 2 * shortest:
@@ -166,7 +168,7 @@ def best_split(rows: Floats, shortest: int, otherwise: int) -> int:
 
 
 def contrast(first: Floats, second: Floats) -> float:
-    """Return how different two runs of unit vectors are, (A, D) and (B, D): 1 - mean cosine between / mean cosine within.
+    """Return the contrast of two runs of unit vectors, (A, D) and (B, D): 1 - mean cosine between / within them.
 
     0 when the runs are as similar to each other as to themselves, 1 when they are unrelated; at most 2.
     """

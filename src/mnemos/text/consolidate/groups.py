@@ -1,7 +1,7 @@
 """Groups of cubes that are summed up together, and whether their summary is still right.
 
-A summary keeps a fingerprint of the cubes that it was made of (ids and versions). Nothing else says what is to be done: a
-run that was stopped continues where it was, and one with nothing new does nothing.
+A summary keeps a fingerprint of the cubes that it was made of (ids and versions). Nothing else says what is to be done:
+a run that was stopped continues where it was, and one with nothing new does nothing.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ Progress = Callable[[int], None]
 def consolidate(memory: TextMemory, *, limit: int = LIMIT, progress: Progress | None = None) -> Consolidation:
     """Run the phases; see `Space.consolidate`.
 
-    What is to be done is read from the store alone: a run that was killed loses nothing, the next one continues, and one
-    with nothing new writes nothing. Original cubes are never rewritten.
+    What is to be done is read from the store alone: a run that was killed loses nothing, the next one continues, and
+    one with nothing new writes nothing. Original cubes are never rewritten.
     """
     budget = Budget(limit, progress=progress)
     memory.flush()

@@ -48,15 +48,15 @@ class Mixture:
 class SimilarLinks:
     """Link each new memory to those that a mixture of two Gaussians marks as similar.
 
-    Two Gaussians are fitted to the cosines of a new memory with its nearest ones. The members of the one with the higher
-    mean become links. Where nothing can be fitted (fewer than 4 candidates, or means too close), those with a high cosine
-    do.
+    Two Gaussians are fitted to the cosines of a new memory with its nearest ones. The members of the one with the
+    higher mean become links. Where nothing can be fitted (fewer than 4 candidates, or means too close), those with a
+    high cosine do.
 
     Cost: M N D multiplications for M new memories among N of dimension D, about 2 ms a memory among 100,000 of 384
     numbers on one core (0.3 ms among 6,000), and `steps` passes over M x `candidates` values.
 
-    Deviation: the paper fits the mixture to the similarities with all memories; here to the nearest only, since the many
-    unrelated ones say nothing about where similarity begins.
+    Deviation: the paper fits the mixture to the similarities with all memories; here to the nearest only, since the
+    many unrelated ones say nothing about where similarity begins.
     """
 
     candidates: int = 64  # nearest memories that the mixture is fitted to
@@ -110,7 +110,7 @@ class SimilarLinks:
         return new, [(a, b, w) for (a, b), w in pairs.items()]
 
     def link(self, new: Floats, every: Floats, own: Ints | None = None) -> Links:
-        """Return (i, j, weight): row i of `new` (M, D) is similar to row j of `every` (N, D); the weight is their cosine.
+        """Return (i, j, weight): row i of `new` (M, D) is similar to row j of `every` (N, D), with this cosine.
 
         Rows of zeros are similar to nothing. `own` (M,) is the row of `every` that each new one is, so that it is not
         linked to itself; -1 for none. Ordered by i, then by falling weight.
@@ -119,8 +119,8 @@ class SimilarLinks:
         found: list[Links] = []
         for start in range(0, len(new), BLOCK):
             block = _unit(new[start : start + BLOCK])
-            mine = None if own is None else own[start : start + BLOCK]
-            i, j, weight = self._link(block, rows, mine)
+            own_rows = None if own is None else own[start : start + BLOCK]
+            i, j, weight = self._link(block, rows, own_rows)
             found.append((i + start, j, weight))
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)

@@ -48,10 +48,10 @@ class Draft:
 def to_draft(message: Mapping[str, Any], *, where: str = "message") -> Draft:
     """Validate one message and return it as a `Draft`. Raises InvalidInput naming `where` and the field.
 
-    It has `content` and any of id, speaker, session, at, metadata, source, role and kind; the names of chat APIs (`text`,
-    `name`, `author`, `timestamp`, `created_at`, `session_id`, `thread_id`) are accepted too. Content may be a list of
-    parts ({"type": "text", "text": ...}); parts that are not text are kept in the metadata, as are unknown keys. Lone
-    surrogates, which cannot be encoded, become U+FFFD.
+    It has `content` and any of id, speaker, session, at, metadata, source, role and kind; the names of chat APIs
+    (`text`, `name`, `author`, `timestamp`, `created_at`, `session_id`, `thread_id`) are accepted too. Content may be a
+    list of parts ({"type": "text", "text": ...}); parts that are not text are kept in the metadata, as are unknown
+    keys. Lone surrogates, which cannot be encoded, become U+FFFD.
     """
     if not isinstance(message, Mapping):
         raise InvalidInput(f"{where}: expected a dict with 'content', got {type(message).__name__}.")

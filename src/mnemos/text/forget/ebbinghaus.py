@@ -24,11 +24,11 @@ from mnemos.text.base import Floats, Histories, Ints
 class Ebbinghaus:
     """Retention falls exponentially, R = exp(-t / S), and every recall makes the memory stronger.
 
-    t is the days since the last recall and S = `days` * strength, in days. A recall resets t to 0 (the caller stores its
-    time) and adds to the strength.
+    t is the days since the last recall and S = `days` * strength, in days. A recall resets t to 0 (the caller stores
+    its time) and adds to the strength.
 
-    Deviation: by default the gain equals what had been forgotten, so ten recalls within a minute count for less than ten
-    over ten weeks. `spaced=False` is the law of the paper, S + 1.
+    Deviation: by default the gain equals what had been forgotten, so ten recalls within a minute count for less than
+    ten over ten weeks. `spaced=False` is the law of the paper, S + 1.
     """
 
     days: float = 1.0  # S when a memory is created

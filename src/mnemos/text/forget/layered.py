@@ -32,9 +32,9 @@ class Layered:
     t is the days since the last recall. A memory enters the tier above when its importance reaches `climb`: with the
     defaults after 2 and after 6 recalls. Its strength is 1 + the number of recalls so far.
 
-    Deviations: `start`, `gain` and `climb` are those of FinMem's code (which draws the importance of the short term, most
-    often 50). Importance does not decay here, no memory moves down, and the importance and relevance that the papers add
-    to R when they rank for retrieval are left to recall.
+    Deviations: `start`, `gain` and `climb` are those of FinMem's code (which draws the importance of the short term,
+    most often 50). Importance does not decay here, no memory moves down, and the importance and relevance that the
+    papers add to R when they rank for retrieval are left to recall.
     """
 
     days: tuple[float, float, float] = (14.0, 90.0, 365.0)  # Q of the short, middle and long term

@@ -15,8 +15,8 @@ from mnemos.text.base import Floats, Histories, Ints
 class Heat:
     """Heat is a weighted sum of visits, pages and recency: H = a N_visit + b L_interaction + c exp(-dt / mu).
 
-    N_visit is the number of recalls, L_interaction the number of pages and dt the days since the last recall. The heat has
-    no upper bound.
+    N_visit is the number of recalls, L_interaction the number of pages and dt the days since the last recall. The heat
+    has no upper bound.
 
     Deviations: the paper heats segments, groups of dialogue pages on one topic; here each memory is a segment, with at
     least one page, so that ordinary messages count as one. The paper resets L_interaction when a segment moves to the

@@ -31,8 +31,9 @@ _NONE: Ints = np.empty(0, dtype=np.int64)
 class Policy:
     """What a space forgets; the default forgets nothing. None means no limit.
 
-    Cubes over a limit are archived (out of search, restorable), those with the lowest retention first; archived cubes over
-    a limit of the archive are erased. Pinned cubes and those of the long term are kept; derived cubes follow their parents.
+    Cubes over a limit are archived (out of search, restorable), those with the lowest retention first; archived cubes
+    over a limit of the archive are erased. Pinned cubes and those of the long term are kept; derived cubes follow their
+    parents.
     """
 
     law: str = "ebbinghaus"  # the law of forgetting, which gives each cube a retention: `mnemos methods` lists them
@@ -61,7 +62,7 @@ class Policy:
 
     @staticmethod
     def of(law: Law) -> Policy:
-        """Return the policy that forgets nothing and strengthens by a law. Raises InvalidInput for one not registered."""
+        """Return the policy of a law that forgets nothing. Raises InvalidInput for a law that is not registered."""
         name = registry.name_of(type(law))
         if name is None:
             raise InvalidInput(f"the law {type(law).__qualname__} is not registered: put @register above the class.")
@@ -142,7 +143,7 @@ def apply_policy(store: Store, policy: Policy, now: datetime, *, preview: bool =
 
 
 def candidates_due(store: Store, policy: Policy, moment: datetime, *, scan: bool = False) -> Due:
-    """Return the cubes that the policy would archive or erase now. `scan` reads active cubes even when no limit is set. O(N)."""
+    """Return the cubes to archive or erase now; `scan` reads active cubes even when no limit is set. O(N)."""
     now = to_micros(moment) / DAY
     budget = (policy.cubes, policy.bytes, policy.days, policy.min_retention)
     second = (policy.archived_cubes, policy.archived_bytes, policy.archived_days, None)

@@ -22,10 +22,10 @@ class PowerLaw:
 
     t is the days since the last recall and S the strength, 1 when a memory is created.
 
-    Deviations: the paper shows that the need for a task falls as a power of the time since it last occurred, and rehearses
-    tasks accordingly; it gives no constants for a store. Here that need is the retention. `d` = 0.5 is the decay of
-    ACT-R. That strength divides the exponent is ours: if it stretched the time instead, memories would be ranked by
-    t / S, as by the law of Ebbinghaus.
+    Deviations: the paper shows that the need for a task falls as a power of the time since it last occurred, and
+    rehearses tasks accordingly; it gives no constants for a store. Here that need is the retention. `d` = 0.5 is the
+    decay of ACT-R. That strength divides the exponent is ours: if it stretched the time instead, memories would be
+    ranked by t / S, as by the law of Ebbinghaus.
     """
 
     b: float = 1.0  # rate per day

@@ -61,8 +61,8 @@ class Recalls:
             cubes = list(self._store.get(list(dict.fromkeys(i for ids, _ in waiting for i in ids))).values())
             rows = recalled(cubes, waiting, law)
             self._store.lives.set_strength(rows)
-            there = {cube.id for cube in cubes}
-            pairs = [Link(a, b, "co-recalled", n) for (a, b), n in together.items() if {a, b} <= there]
+            existing = {cube.id for cube in cubes}
+            pairs = [Link(a, b, "co-recalled", n) for (a, b), n in together.items() if {a, b} <= existing]
             self._store.links.add(pairs, waiting[-1][1])
         return len(rows)
 

@@ -36,8 +36,8 @@ def pack(
     """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a token budget (ours).
 
     `hits` are (row key, hit), best first; one that does not fit is skipped for a smaller one after it, except the best,
-    which is truncated. Relative dates are annotated ("yesterday [2023-05-07]"). A stored text stays on its line and cannot
-    close the block. Returns "" when there are no hits, or no room for a record.
+    which is truncated. Relative dates are annotated ("yesterday [2023-05-07]"). A stored text stays on its line and
+    cannot close the block. Returns "" when there are no hits, or no room for a record.
     """
     count = count or estimate_tokens
     left = tokens - count(_HEAD) - count(_TAIL)

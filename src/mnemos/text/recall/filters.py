@@ -1,4 +1,4 @@
-"""The filters of `search`, `cubes`, `forget` and other verbs: declared once, checked, converted to the store's `Filter`."""
+"""The filters of `search`, `cubes`, `forget` and other verbs: declared once, checked, made a `Filter` of the store."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def make_filter(**filters: Unpack[Filters]) -> Filter:
 
 
 def chosen(filters: Filters) -> Filter | None:
-    """Return the filter by which `forget` chooses cubes, in any state unless `state` is given; None if nothing is chosen.
+    """Return the filter of the cubes to forget, in any state unless `state` is given; None if nothing is chosen.
 
     A flag, `as_of` or an empty `where` narrows nothing down: alone it would choose everything.
     """

@@ -1,9 +1,9 @@
 """Fusion: one linear score from all signals, with weights fitted on development conversations.
 
-The weights are in `weights.json`, written by `benchmarks/fit/recall.py` with the data they were fitted on. Each is a pair
-(a, b): the signal counts a + b * brevity, where brevity is near 1 for short chat turns and near 0 for long messages: the
-turns around a short one say more about it than those around a page. Those of the roles have b = -a: that the long answers
-of an assistant mostly elaborate was seen with long messages only.
+The weights are in `weights.json`, written by `benchmarks/fit/recall.py` with the data they were fitted on. Each is a
+pair (a, b): the signal counts a + b * brevity, where brevity is near 1 for short chat turns and near 0 for long
+messages: the turns around a short one say more about it than those around a page. Those of the roles have b = -a: that
+the long answers of an assistant mostly elaborate was seen with long messages only.
 """
 
 from __future__ import annotations

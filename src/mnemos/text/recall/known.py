@@ -33,8 +33,9 @@ class PromoteFact:
 def find_statement(store: Store, question: str, filter: Filter) -> tuple[int, MemCube] | None:
     """Return the (row key, cube) that states what a question asks for, as the rules read both.
 
-    It is the newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the filter.
-    None when the rules do not know what is asked, or nothing states it. "I" is the only speaker, if there is one.
+    It is the newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the
+    filter. None when the rules do not know what is asked, or nothing states it. "I" is the only speaker, if there is
+    one.
     """
     from mnemos.reason.questions import asked
 

@@ -19,8 +19,8 @@ def session_signals(corpus: Corpus, scores: NDArray[np.float32], found: Signals)
 
     Returns the signals of each session that has cubes, name to (S,), and the position of its best cube, (S,). `scores`
     (N,) are those of the cubes, -inf where one is not shown; `found` the signals they were fused from. `best` is the
-    highest score, `top` the mean of the three highest, and `mass` the log of the sum of their exponentials, by which many
-    fair turns count as much as one good one. Cost: O(N log N).
+    highest score, `top` the mean of the three highest, and `mass` the log of the sum of their exponentials, by which
+    many fair turns count as much as one good one. Cost: O(N log N).
     """
     layout = corpus.layout()
     inside = layout.session[layout.by_session]

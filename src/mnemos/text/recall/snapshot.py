@@ -89,7 +89,7 @@ class Snapshot:
         return allowed
 
     def default_mask(self, *, superseded: bool = False) -> Allow:
-        """Return the mask (N,) of cubes that are neither derived nor (unless asked for) superseded; None when that is all."""
+        """Return the mask (N,) of cubes that are not derived and, unless asked for, not superseded; None for all."""
         hidden = self.corpus.derived if superseded else self.corpus.derived | self.corpus.superseded
         return ~hidden if hidden.any() else None
 

@@ -1,4 +1,4 @@
-"""Spreading activation: scores rise along links from the best hits, and in other sessions where the answer is unsure."""
+"""Spreading activation: scores rise along links from the best hits, and over sessions where the answer is unsure."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def make_graph(count: int, i: Ints, j: Ints, weight: Floats) -> Graph:
 class PageRank:
     """Rank cubes by personalised PageRank from the best hits over links: p = (1 - damping) s + damping P' p.
 
-    s is the softmax of the scores of the best hits, P the links with rows that sum to 1; a cube without links returns its
-    mass to s. By power iteration; the mass that still moves at its end remains where it is, so that p sums to 1. Cubes
-    newer than the graph have no links.
+    s is the softmax of the scores of the best hits, P the links with rows that sum to 1; a cube without links returns
+    its mass to s. By power iteration; the mass that still moves at its end remains where it is, so that p sums to 1.
+    Cubes newer than the graph have no links.
 
     Cost: O(N) and O(links of the cubes reached) a step, log(least) / log(damping) steps at most.
     """
@@ -122,8 +122,8 @@ QUICK = PageRank(least=1e-3, small=1e-4)  # mass below LEAST makes no difference
 def rare_links(count: int, postings: Iterable[Ints], rare: int = RARE) -> Links:
     """Return links (i, j, weight) among the cubes that share a term of 2 to `rare` of `count` cubes.
 
-    `postings` are the positions of each term. A link weighs log(count / df) / df: rare terms say most, and a term of many
-    cubes does not add more weight in all than one of few. O(terms) and O(links).
+    `postings` are the positions of each term. A link weighs log(count / df) / df: rare terms say most, and a term of
+    many cubes does not add more weight in all than one of few. O(terms) and O(links).
     """
     by_size: dict[int, list[Ints]] = {}
     for positions in postings:
@@ -150,10 +150,10 @@ def recall_graph(count: int, similar: Links, shared: Links) -> Graph:
 def spread(corpus: Corpus, scores: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
     """Return the scores (N,) after spreading along links and over sessions; -inf is unchanged.
 
-    WEIGHT * log(p + LEAST) is added, p the PageRank from the best hits. Then, where the softmax of the best scores has an
-    entropy above UNSURE, COVERED is subtracted for each better hit of the same session: the answers to "which books has
-    she read" are spread over sessions. Cost: O(N) and O(links of the hits): 0.5 ms for 6,000 cubes with 30 links each,
-    1.7 ms for 100,000.
+    WEIGHT * log(p + LEAST) is added, p the PageRank from the best hits. Then, where the softmax of the best scores has
+    an entropy above UNSURE, COVERED is subtracted for each better hit of the same session: the answers to "which books
+    has she read" are spread over sessions. Cost: O(N) and O(links of the hits): 0.5 ms for 6,000 cubes with 30 links
+    each, 1.7 ms for 100,000.
     """
     s = QUICK.start(scores)
     risen = (scores + WEIGHT * np.log(QUICK.rank(graph, s) + LEAST)).astype(np.float32)

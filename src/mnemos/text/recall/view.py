@@ -63,7 +63,7 @@ class CurrentView:
 
     @contextmanager
     def try_lock(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:
-        """Try to lock without waiting; yield whether that worked and the snapshot is current and ranked in milliseconds."""
+        """Try to lock without waiting; yield whether it worked and the snapshot is current and small enough."""
         with try_lock(self._lock) as held:
             small = held and self._snapshot is not None and len(self._snapshot) <= LIGHT
             yield small and self._seen == (self._store.change_token(), model, embedder)

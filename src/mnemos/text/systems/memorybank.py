@@ -35,9 +35,10 @@ def memorybank() -> System:
     Each maintenance pass (`consolidate`) keeps a memory with probability R = exp(-t / S): t is the days since its last
     recall, S starts at 1 and grows by 1 with each recall.
 
-    Deviations: forgotten memories are archived, not erased. The space's reasoner writes the summaries, by rules where it
-    has no model; the portrait is made of the facts that were stated. Both are found by `kind=` or `include_derived=True`
-    and are not put into every prompt. The released code's variant with three fixed strengths is not built.
+    Deviations: forgotten memories are archived, not erased. The space's reasoner writes the summaries, by rules where
+    it has no model; the portrait is made of the facts that were stated. Both are found by `kind=` or
+    `include_derived=True` and are not put into every prompt. The released code's variant with three fixed strengths is
+    not built.
     """
     return replace(
         DEFAULT,

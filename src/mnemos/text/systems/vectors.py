@@ -22,5 +22,5 @@ from mnemos.text.system import DEFAULT
     ),
 )
 def vectors() -> System:
-    """Every text is kept as it is and found by the cosine of its vector: the baseline of a memory as a vector database."""
+    """Every text is kept as it is and found by the cosine of its vector: the baseline of a vector database."""
     return replace(DEFAULT, retrieve=Cosine(), rerank=(), update=NoUpdater(), phases=(ApplyPolicy(),))

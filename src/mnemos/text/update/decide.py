@@ -73,22 +73,23 @@ def decide(
     """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `active` up to date.
 
     A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is ended
-    itself, so that history told in any order gives the same result. An untrusted source ends no fact of a trusted one; it
-    is linked as a contradiction. A mergeable statement whose facts are all known is a NOOP; one that only adds detail to a
-    cube which says nothing else (`only_states`) is an UPDATE of that cube. O(facts of the same subject and attribute).
+    itself, so that history told in any order gives the same result. An untrusted source ends no fact of a trusted one;
+    it is linked as a contradiction. A mergeable statement whose facts are all known is a NOOP; one that only adds
+    detail to a cube which says nothing else (`only_states`) is an UPDATE of that cube. O(facts of the same subject and
+    attribute).
     """
     cube, at = statement.cube, to_micros(statement.cube.at)
     found = Outcome("ADD", "nothing known speaks about this")
     known = 0
     refined: list[ActiveFact] = []
-    mine: list[ActiveFact] = []
+    own: list[ActiveFact] = []
     for fact in statement.facts:
-        me = ActiveFact(cube.id, fact, since(statement.entry, fact), at, statement.mergeable, None, statement.trusted)
-        mine.append(me)
+        new = ActiveFact(cube.id, fact, since(statement.entry, fact), at, statement.mergeable, None, statement.trusted)
+        own.append(new)
         for old in active.get((fact.subject, fact.attribute), []):
             judged = compare(fact, old.fact)
             if judged.verdict == "contradicts":
-                first, last = (old, me) if at >= old.at else (me, old)
+                first, last = (old, new) if at >= old.at else (new, old)
                 if first.trusted and not last.trusted:
                     found.contradicts.append(old.cube)
                     continue
@@ -105,17 +106,17 @@ def decide(
     found.others = tuple(dict.fromkeys(others or found.supports))
     if found.supersessions:
         found.action = "SUPERSEDE"
-    elif statement.mergeable and mine and only_states(mine[0]):
+    elif statement.mergeable and own and only_states(own[0]):
         target = found.supports[0] if found.supports else None
         if known == len(statement.facts):
             found.action, found.reason, found.into = "NOOP", "all that it states is known", target
-        elif len(mine) == len(refined) == 1 and refined[0].mergeable and refined[0].stored and only_states(refined[0]):
+        elif len(own) == len(refined) == 1 and refined[0].mergeable and refined[0].stored and only_states(refined[0]):
             found.action, found.reason, found.into = "UPDATE", "the same with more detail", target
     if found.into is None:
         ended = {id(e.old) for e in found.supersessions}
-        for me in mine:
-            key = (me.fact.subject, me.fact.attribute)
-            active[key] = [x for x in (*active.get(key, ()), me) if id(x) not in ended]
+        for new in own:
+            key = (new.fact.subject, new.fact.attribute)
+            active[key] = [x for x in (*active.get(key, ()), new) if id(x) not in ended]
     return found
 
 

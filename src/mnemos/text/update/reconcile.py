@@ -29,7 +29,7 @@ class Reconcile:
     """
 
     def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
-        """Store entries after deciding what each does to the others; see `decide`. What they confirm counts as recalled."""
+        """Store entries after deciding what each does to others (see `decide`); confirmed cubes count as recalled."""
         store, model, trust = memory.store, memory.model_key(), memory.trust
         statements = state_facts(entries, memory.rules, mergeable, trust)
         with store.transaction():

@@ -52,8 +52,8 @@ def write(
 ) -> Written:
     """Store statements, all or none, after deciding what each does to existing ones (see `decide`).
 
-    Everything is read and written in one transaction, so that two writers cannot miss each other's statements. Costs, in
-    addition to the rows, one lookup for the batch and O(facts about the same thing).
+    Everything is read and written in one transaction, so that two writers cannot miss each other's statements. Costs,
+    in addition to the rows, one lookup for the batch and O(facts about the same thing).
     """
     with store.transaction():
         active = _active_facts(store, statements, trust)
@@ -61,24 +61,26 @@ def write(
         texts: dict[str, tuple[str, list[tuple[int, int]]]] = {}
         batch = {s.cube.id: s for s in statements}
 
-        def only_states(me: ActiveFact) -> bool:
-            if me.cube in batch:
-                one = batch[me.cube]
-                spans = [(f.start, f.end) for f in one.facts] + [(d.span_start, d.span_end) for d in one.entry.dates]
-                return adds_nothing_else(one.cube.text, spans)
-            if me.cube not in texts:
-                texts[me.cube] = _spans(store, me)
-            return adds_nothing_else(*texts[me.cube])
+        def only_states(active_fact: ActiveFact) -> bool:
+            if active_fact.cube in batch:
+                statement = batch[active_fact.cube]
+                spans = [(f.start, f.end) for f in statement.facts] + [
+                    (d.span_start, d.span_end) for d in statement.entry.dates
+                ]
+                return adds_nothing_else(statement.cube.text, spans)
+            if active_fact.cube not in texts:
+                texts[active_fact.cube] = _spans(store, active_fact)
+            return adds_nothing_else(*texts[active_fact.cube])
 
         outcomes: list[Outcome] = []
-        for one in statements:
-            duplicate = duplicates.get(_duplicate_key(one)) if one.mergeable else None
+        for statement in statements:
+            duplicate = duplicates.get(_duplicate_key(statement)) if statement.mergeable else None
             if duplicate is not None:
                 outcomes.append(Outcome("NOOP", "the same words are there", duplicate, others=(duplicate,)))
                 continue
-            outcomes.append(decide(one, active, reasoner.compare, only_states))
-            if one.mergeable and outcomes[-1].into is None:
-                duplicates.setdefault(_duplicate_key(one), one.cube.id)
+            outcomes.append(decide(statement, active, reasoner.compare, only_states))
+            if statement.mergeable and outcomes[-1].into is None:
+                duplicates.setdefault(_duplicate_key(statement), statement.cube.id)
         added = [s for s, v in zip(statements, outcomes, strict=True) if v.into is None]
         keys = dict(zip([s.cube.id for s in added], store.insert([s.entry for s in added], model), strict=True))
         store.facts.put(
@@ -94,8 +96,8 @@ def write(
             for s, v in zip(statements, outcomes, strict=True)
             if v.action != "ADD"
         )
-        there = store.get([v.into for v in outcomes if v.into] + [e for v in outcomes for e in _ended_new(v, keys)])
-    cubes = [there.get(v.into or s.cube.id, s.cube) for s, v in zip(statements, outcomes, strict=True)]
+        existing = store.get([v.into for v in outcomes if v.into] + [e for v in outcomes for e in _ended_new(v, keys)])
+    cubes = [existing.get(v.into or s.cube.id, s.cube) for s, v in zip(statements, outcomes, strict=True)]
     return Written(cubes, confirmed)
 
 
@@ -106,8 +108,8 @@ def adds_nothing_else(text: str, spans: Sequence[tuple[int, int]]) -> bool:
         left.append(text[done:start])
         done = max(done, end)
     left.append(text[done:])
-    found = {t for t in terms(" ".join(left)) if t not in stop_terms() and t not in filler_terms()}
-    return len(found) <= REST
+    content = {t for t in terms(" ".join(left)) if t not in stop_terms() and t not in filler_terms()}
+    return len(content) <= REST
 
 
 def _active_facts(
@@ -119,27 +121,27 @@ def _active_facts(
     active: dict[Key, list[ActiveFact]] = {}
     for f in stored:
         cube = cubes[f.cube]
-        one = ActiveFact(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, trust))
-        active.setdefault((f.fact.subject, f.fact.attribute), []).append(one)
+        held = ActiveFact(f.cube, f.fact, f.since, to_micros(cube.at), cube.session is None, f, is_trusted(cube, trust))
+        active.setdefault((f.fact.subject, f.fact.attribute), []).append(held)
     return active
 
 
-def _duplicate_key(one: NewStatement) -> tuple[int, str | None, str | None]:
-    return text_hash(one.cube.text), one.cube.speaker, one.cube.role
+def _duplicate_key(statement: NewStatement) -> tuple[int, str | None, str | None]:
+    return text_hash(statement.cube.text), statement.cube.speaker, statement.cube.role
 
 
 def _duplicates(store: Store, statements: Sequence[NewStatement]) -> dict[tuple[int, str | None, str | None], str]:
-    prints = [_duplicate_key(s)[0] for s in statements if s.mergeable]
-    if not prints:
+    hashes = [_duplicate_key(s)[0] for s in statements if s.mergeable]
+    if not hashes:
         return {}
-    return {(p, speaker, role): i for p, i, speaker, role, session in store.duplicates(prints) if session is None}
+    return {(p, speaker, role): i for p, i, speaker, role, session in store.duplicates(hashes) if session is None}
 
 
-def _spans(store: Store, me: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
+def _spans(store: Store, active_fact: ActiveFact) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a stored cube, and the spans of its facts and dates."""
-    if me.stored is None:
+    if active_fact.stored is None:
         return "", []
-    cube, n = store.get([me.cube])[me.cube], me.stored.key
+    cube, n = store.get([active_fact.cube])[active_fact.cube], active_fact.stored.key
     facts = [(f.fact.start, f.fact.end) for f in store.facts.of([n])]
     return cube.text, facts + [(d.span_start, d.span_end) for d in store.dates([n]).get(n, [])]
 
@@ -149,65 +151,72 @@ def _merge(
 ) -> list[str]:
     """Write the next versions of updated cubes; return the ids of confirmed cubes."""
     confirmed = []
-    for one, outcome in zip(statements, outcomes, strict=True):
+    for statement, outcome in zip(statements, outcomes, strict=True):
         if outcome.into is None:
             continue
         confirmed.append(outcome.into)
         if outcome.action == "UPDATE":
-            put_version(store, store.get([outcome.into])[outcome.into], one, model)
+            put_version(store, store.get([outcome.into])[outcome.into], statement, model)
     return confirmed
 
 
-def revise(store: Store, one: NewStatement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]) -> None:
+def revise(
+    store: Store, statement: NewStatement, model: int | None, reasoner: Reasoner, trust: Mapping[str, int]
+) -> None:
     """Store a statement as the next version of its cube, after deciding what it does to other cubes."""
     with store.transaction():
-        active = _active_facts(store, [one], trust)
-        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
-        outcome = decide(replace(one, mergeable=False), others, reasoner.compare, lambda _: False)
-        n = store.replace(one.entry, model)
-        store.facts.put(StoredFact(one.cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
-        _link(store, [one], [outcome])
-        _end(store, [one], [outcome], {one.cube.id: n})
+        active = _active_facts(store, [statement], trust)
+        others = {key: [x for x in known if x.cube != statement.cube.id] for key, known in active.items()}
+        outcome = decide(replace(statement, mergeable=False), others, reasoner.compare, lambda _: False)
+        n = store.replace(statement.entry, model)
+        store.facts.put(
+            StoredFact(statement.cube.id, n, i, f, since(statement.entry, f)) for i, f in enumerate(statement.facts)
+        )
+        _link(store, [statement], [outcome])
+        _end(store, [statement], [outcome], {statement.cube.id: n})
         if outcome.action != "ADD":
             made = Decision(
-                one.cube.id, one.cube.learned, outcome.action, outcome.reason, outcome.others, reasoner.name
+                statement.cube.id, statement.cube.learned, outcome.action, outcome.reason, outcome.others, reasoner.name
             )
             store.decisions.put([made])
 
 
 def add_facts(
-    store: Store, one: NewStatement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
+    store: Store, statement: NewStatement, n: int, first: int, compare: Compare, maker: str, trust: Mapping[str, int]
 ) -> None:
     """Add facts, numbered from `first`, to version `n` of a stored cube, and decide what they do to others."""
     with store.transaction():
-        active = _active_facts(store, [one], trust)
-        others = {key: [x for x in found if x.cube != one.cube.id] for key, found in active.items()}
-        outcome = decide(one, others, compare, lambda _: False)
-        store.facts.put(StoredFact(one.cube.id, n, first + i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
-        _link(store, [one], [outcome])
-        _end(store, [one], [outcome], {one.cube.id: n})
+        active = _active_facts(store, [statement], trust)
+        others = {key: [x for x in known if x.cube != statement.cube.id] for key, known in active.items()}
+        outcome = decide(statement, others, compare, lambda _: False)
+        store.facts.put(
+            StoredFact(statement.cube.id, n, first + i, f, since(statement.entry, f))
+            for i, f in enumerate(statement.facts)
+        )
+        _link(store, [statement], [outcome])
+        _end(store, [statement], [outcome], {statement.cube.id: n})
         store.decisions.put(
-            [Decision(one.cube.id, store.clock(), outcome.action, outcome.reason, outcome.others, maker)]
+            [Decision(statement.cube.id, store.clock(), outcome.action, outcome.reason, outcome.others, maker)]
         )
 
 
-def put_version(store: Store, old: MemCube, one: NewStatement, model: int | None) -> MemCube:
+def put_version(store: Store, old: MemCube, statement: NewStatement, model: int | None) -> MemCube:
     """Write a statement as the next version of a cube that it refines."""
     cube = replace(
-        old, text=one.cube.text, at=one.cube.at, learned=one.cube.learned, version=old.version + 1,
-        metadata={**old.metadata, **one.cube.metadata}, state="active", replaced=None, valid_to=None,
+        old, text=statement.cube.text, at=statement.cube.at, learned=statement.cube.learned, version=old.version + 1,
+        metadata={**old.metadata, **statement.cube.metadata}, state="active", replaced=None, valid_to=None,
     )  # fmt: skip
-    n = store.replace(replace(one.entry, cube=cube), model)
-    store.facts.put(StoredFact(cube.id, n, i, f, since(one.entry, f)) for i, f in enumerate(one.facts))
+    n = store.replace(replace(statement.entry, cube=cube), model)
+    store.facts.put(StoredFact(cube.id, n, i, f, since(statement.entry, f)) for i, f in enumerate(statement.facts))
     return cube
 
 
 def _link(store: Store, statements: Sequence[NewStatement], outcomes: Sequence[Outcome]) -> None:
     links: list[Link] = []
-    for one, outcome in zip(statements, outcomes, strict=True):
+    for statement, outcome in zip(statements, outcomes, strict=True):
         if outcome.into is None:
-            links += [Link(one.cube.id, old, "supports") for old in outcome.supports if old != one.cube.id]
-            links += [Link(one.cube.id, old, "contradicts") for old in outcome.contradicts]
+            links += [Link(statement.cube.id, old, "supports") for old in outcome.supports if old != statement.cube.id]
+            links += [Link(statement.cube.id, old, "contradicts") for old in outcome.contradicts]
             links += [Link(e.by, e.old.cube, "supersedes") for e in outcome.supersessions if e.by != e.old.cube]
     if links:
         store.links.put(links, to_micros(statements[-1].cube.learned))
@@ -225,15 +234,15 @@ def _end(
 ) -> None:
     """End the superseded facts, and retire the cubes that say nothing else."""
     touched: dict[str, tuple[int, datetime]] = {}
-    for one, outcome in zip(statements, outcomes, strict=True):
-        learned = to_micros(one.cube.learned)
+    for statement, outcome in zip(statements, outcomes, strict=True):
+        learned = to_micros(statement.cube.learned)
         for supersession in outcome.supersessions:
             name = supersession.old.cube
             facts = [supersession.old.stored] if supersession.old.stored else store.facts.of([keys[name]])
             for fact in facts:
                 if fact is not None and fact.fact == supersession.old.fact:
                     store.facts.end(fact, supersession.until, learned, supersession.by)
-            touched[name] = (supersession.until, one.cube.learned)
+            touched[name] = (supersession.until, statement.cube.learned)
     retire_empty(store, touched)
 
 
