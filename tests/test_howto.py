@@ -70,8 +70,8 @@ def run(home, *arguments):
 
 
 def test_every_page_that_adds_something_is_tested_here():
-    assert {page.stem for page in PAGES} >= NAMES.keys()
-    assert [new_file(page)[0] for page in PAGES if not new_file(page)[0].startswith("src/mnemos/")] == []
+    assert {page.stem for page in PAGES} == NAMES.keys() | {"add-a-benchmark"}
+    assert [page.name for page in PAGES if not new_file(page)[0].startswith("src/mnemos/")] == []
 
 
 def test_the_code_of_the_pages_is_as_the_linter_wants_it(repository):

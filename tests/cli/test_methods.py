@@ -82,7 +82,7 @@ def test_one_method_is_shown_with_all_that_is_registered_of_it():
     assert shown["kind"] == entry.kind
     assert (shown["task"], shown["baselines"], shown["phase"]) == (entry.task, list(entry.baselines), "prompt")
     assert (shown["unmeasured"], shown["address"]) == (entry.unmeasured, entry.address)
-    text = CliRunner().invoke(app, ["methods", "snapkv"]).stdout
+    text = CliRunner().invoke(app, ["methods", "snapkv"], env={"COLUMNS": "400"}).stdout
     assert all(word in text for word in (entry.summary, entry.task, *entry.baselines))
     assert "phase" not in CliRunner().invoke(app, ["methods", "ebbinghaus"]).stdout
 

@@ -144,7 +144,7 @@ def test_names_are_the_first_words_of_capitalised_runs_and_numbers(text, found):
 @given(
     st.lists(st.tuples(st.sampled_from(["Lisbon", "Rome", "Paris"]), st.sampled_from(list(Trust)), st.integers(0, 9)))
 )
-def test_the_best_sources_are_never_outvoted_by_lesser_ones_and_order_does_not_matter(rows):
+def test_the_best_sources_are_never_contradicted_by_lesser_ones_and_order_does_not_matter(rows):
     claims = [claim(str(i), *row) for i, row in enumerate(rows)]
     found = suspects(*claims)
     assert found == suspects(*claims[::-1])

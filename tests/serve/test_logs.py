@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from functools import partial
 
 import pytest
 
@@ -135,8 +136,13 @@ def test_what_sqlite_quotes_is_not_logged(app, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_errors_that_libraries_log_come_without_their_messages(form, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # other tests run uvicorn with its own log
+def test_errors_that_libraries_log_come_without_their_messages(form, monkeypatch, request):
+    for name in ("uvicorn", "uvicorn.error"):  # other tests run uvicorn with a log of its own, or without one
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "propagate", True)
+        monkeypatch.setattr(logger, "disabled", False)
+        request.addfinalizer(partial(logger.setLevel, logger.level))
+        logger.setLevel(logging.NOTSET)
 
     def act():
         try:
