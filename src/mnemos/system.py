@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -147,7 +148,7 @@ class Mnemos:
         if not names:
             raise InvalidInput("search() needs at least one space: pass spaces=[...].")
         fused = [
-            (1.0 / (RRF + rank), -rank, Hit(hit.cube, 1.0 / (RRF + rank), hit.why))
+            (1.0 / (RRF + rank), -rank, replace(hit, score=1.0 / (RRF + rank)))
             for space in [self.existing(name) for name in names]
             for rank, hit in enumerate(space.search(query, k, asked_at=asked_at, method=method, **filters), 1)
         ]
