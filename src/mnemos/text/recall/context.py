@@ -44,7 +44,7 @@ def pack(
     left = tokens - count(_HEAD) - count(_TAIL)
     chosen: list[tuple[MemCube, str]] = []
     for key, hit in hits:
-        line = _line(hit.cube, dates.get(key, ())) + _again(hit) + "\n"
+        line = _line(hit.cube, dates.get(key, ())) + _again(hit) + _earlier(hit) + "\n"
         if count(line) > left and not chosen:
             line = _shorten(line, left, count)
         if line and count(line) <= left:
@@ -67,6 +67,14 @@ def _again(hit: Hit) -> str:
     times = [f"{cube.at:%Y-%m-%d %H:%M}" for cube in hit.also]
     more = f"{len(times) - TIMES} times more, " if len(times) > TIMES else ""
     return f" (also said {more}{', '.join(times[-TIMES:])})" if times else ""
+
+
+def _earlier(hit: Hit) -> str:
+    """Return what the record supersedes, with the day until which it was so."""
+    return "".join(
+        f" (earlier{f', until {cube.valid_to:%Y-%m-%d}' if cube.valid_to else ''}: [{_one_line(cube.id)}] {_one_line(cube.text)})"
+        for cube in hit.earlier[-TIMES:]
+    )
 
 
 def _one_line(text: str) -> str:
