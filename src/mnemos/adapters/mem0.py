@@ -66,7 +66,8 @@ class Memory:
         now = base.clock_of(self.memory)()
         drafts = [
             {
-                "content": m["content"], "role": m.get("role"), "speaker": m.get("name"), "metadata": extra,
+                "content": m["content"], "role": base.role_of(m.get("role") or "user"), "speaker": m.get("name"),
+                "source": "tool:mem0" if base.role_of(m.get("role")) == "tool" else None, "metadata": extra,
                 "session": None if owner == "run_id" else ids.get("run_id"),
                 "at": timestamp or m.get("timestamp") or m.get("created_at") or now,
             }
