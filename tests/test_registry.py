@@ -207,7 +207,7 @@ def test_a_missing_extra_is_named_and_the_method_is_still_listed(house, monkeypa
     assert names()["activation", "forget", "cut"] == "mnemos.activation.forget.cut"
     assert all_entries() == []
     with pytest.raises(
-        NotFound, match=r"'cut' is a method of form 'activation', which needs torch: pip install 'mnemos\[torch\]'"
+        NotFound, match=r"'cut' is a method of form 'activation', which needs torch: pip install 'mnemos-os\[torch\]'"
     ):
         get("cut")
 

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, NotFound
 
 T = TypeVar("T")
@@ -173,9 +174,7 @@ def find(name: str, form: str | None = None) -> list[Entry]:
     ready = {key: module for key, module in homes.items() if installed(key[0])}
     if not ready:
         of = next(iter(homes))[0]
-        raise NotFound(
-            f"{name!r} is a method of form {of!r}, which needs {FORMS[of]}: pip install 'mnemos[{FORMS[of]}]'"
-        )
+        raise NotFound(f"{name!r} is a method of form {of!r}, which needs {FORMS[of]}: {install_command(FORMS[of])}")
     for module in ready.values():
         importlib.import_module(module)
     return [_ENTRIES[key] for key in ready]

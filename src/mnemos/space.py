@@ -39,7 +39,8 @@ class Space:
     values that models have computed of cubes, and `inspect` shows the space as a whole.
 
     Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it.
-    The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
+    A space that was closed because others were used more (see `Mnemos`) is opened again by its next verb. The words and
+    vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
     """
 
     # settings, stored in the space: assign to change them
@@ -386,7 +387,7 @@ class Space:
         return self.text.flush() + (0 if self._activations is None else self._activations.flush())
 
     def close(self) -> None:
-        """Persist recall counts, close the file and free the memory of the index."""
+        """Persist recall counts, close the file and free the memory of the index. Further verbs raise StoreError."""
         if not self.store.closed:
             self.flush()
         self.store.close()

@@ -30,4 +30,4 @@ def test_mnemos_and_the_adapters_that_need_none_import_no_framework():
 def test_a_missing_framework_is_named(module, package, extra):
     out = run(f"import sys; sys.modules['{package}'] = None; import mnemos.adapters.{module}")
     assert out.stderr.splitlines()[-1].startswith("mnemos.errors.MnemosError: ")
-    assert f"pip install 'mnemos[{extra}]'" in out.stderr
+    assert f"pip install 'mnemos-os[{extra}]'" in out.stderr

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
 
 
 from mnemos.adapters.anthropic_memory import MemoryTool

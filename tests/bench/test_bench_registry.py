@@ -136,7 +136,7 @@ def test_a_missing_package_names_the_extra(lengths, monkeypatch):
 
     changed = registry.Benchmark("lengths", "counts", "", needs_more, found.options, {}, extra="torch")
     monkeypatch.setitem(registry._BENCHMARKS, "lengths", changed)
-    with pytest.raises(MnemosError, match=r"lengths needs torch: pip install 'mnemos\[torch\]'"):
+    with pytest.raises(MnemosError, match=r"lengths needs torch: pip install 'mnemos-os\[torch\]'"):
         run_benchmark("lengths")
 
 

@@ -57,7 +57,7 @@ def file(tmp_path):
 @pytest.fixture
 def serve():
     """The module of the server's settings."""
-    pytest.importorskip("pydantic_settings", reason="needs mnemos[serve]")
+    pytest.importorskip("pydantic_settings", reason="needs mnemos-os[serve]")
     from mnemos.serve import config as found
 
     return found
@@ -296,9 +296,9 @@ def test_without_the_extra_the_rest_works(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "mnemos.serve.config", raising=False)
     result = run("config", "--json")
     assert list(json.loads(result.stdout)["settings"]) == list(GENERAL)
-    assert "pip install 'mnemos[serve]'" in result.stderr
+    assert "pip install 'mnemos-os[serve]'" in result.stderr
     run("add", "I moved to Faro.", "--embedder", "none")
-    assert "pip install 'mnemos[serve]'" in run("serve", code=1).stderr
+    assert "pip install 'mnemos-os[serve]'" in run("serve", code=1).stderr
 
 
 def test_the_guide_names_every_setting_and_its_variable(serve):

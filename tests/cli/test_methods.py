@@ -95,7 +95,7 @@ def test_an_unknown_method_and_one_whose_extra_is_missing_say_what_to_do(monkeyp
 
     assert answer("snapvk") == {"error": "there is no method 'snapvk': did you mean snapkv?", "type": "NotFound"}
     monkeypatch.setattr(registry, "installed", lambda form: form == "text")
-    assert answer("snapkv")["error"].endswith("'activation', which needs torch: pip install 'mnemos[torch]'")
+    assert answer("snapkv")["error"].endswith("'activation', which needs torch: pip install 'mnemos-os[torch]'")
 
 
 def test_a_method_without_a_result_says_why():
@@ -128,7 +128,7 @@ def test_methods_of_one_name_are_all_shown():
 
 def test_the_pages_need_all_forms(monkeypatch):
     monkeypatch.setattr(methods_page, "installed", lambda form: form != "activation")
-    with pytest.raises(NotFound, match=r"the pages need the methods of activation: pip install 'mnemos\[torch\]'"):
+    with pytest.raises(NotFound, match=r"the pages need the methods of activation: pip install 'mnemos-os\[torch\]'"):
         methods_page.pages(RESULTS)
 
 

@@ -80,10 +80,10 @@ def test_the_files_are_those_of_the_record():
 
 
 def test_a_missing_or_damaged_model_says_what_to_do(tmp_path):
-    with pytest.raises(EmbedderError, match="Reinstall mnemos"):
+    with pytest.raises(EmbedderError, match="Reinstall mnemos-os"):
         _ = MiniLM(tmp_path).name
     for name in ("MODEL.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
     (tmp_path / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(EmbedderError, match="Reinstall mnemos"):
+    with pytest.raises(EmbedderError, match="Reinstall mnemos-os"):
         MiniLM(tmp_path).embed(["x"])

@@ -395,7 +395,7 @@ def test_the_key_comes_from_the_environment_and_is_not_needed(server, monkeypatc
 @pytest.mark.parametrize("package", ["openai", "pydantic"])
 def test_a_missing_package_says_what_to_install(ask, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ReasonerError, match=r"pip install 'mnemos\[llm\]'"):
+    with pytest.raises(ReasonerError, match=r"pip install 'mnemos-os\[llm\]'"):
         facts(ask())
 
 

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 
 from benchmarks.serve import attack, faults, soak

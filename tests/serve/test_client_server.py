@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
 
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
 from mnemos.serve.client import Client, ServerError, Unreachable

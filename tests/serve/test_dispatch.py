@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 import httpx
 from fastapi.routing import APIRoute

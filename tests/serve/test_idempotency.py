@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 from tests.serve.apps import is_problem
 

@@ -13,8 +13,8 @@ from functools import partial
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
 
 
 from mnemos import Mnemos

@@ -10,7 +10,7 @@ from subprocess import DEVNULL, PIPE
 
 import pytest
 
-pytest.importorskip("mcp.server.mcpserver", reason="needs mnemos[mcp]")
+pytest.importorskip("mcp.server.mcpserver", reason="needs mnemos-os[mcp]")
 
 import anyio
 from mcp import Client, MCPError, StdioServerParameters
@@ -294,7 +294,7 @@ async def test_the_same_server_over_http(tmp_path):
 def test_a_missing_package_and_a_bad_root_are_told_in_one_line(tmp_path):
     (tmp_path / "file").touch()
     without = command(tmp_path, code="import sys; sys.modules['mcp'] = None; " + SERVER)
-    for arguments, message in ((without, "pip install 'mnemos[mcp]'"), (command(tmp_path / "file"), "as the root")):
+    for arguments, message in ((without, "pip install 'mnemos-os[mcp]'"), (command(tmp_path / "file"), "as the root")):
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, stdin=DEVNULL)
         assert (done.returncode, done.stdout) == (1, "")
         assert message in done.stderr

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 from starlette.testclient import TestClient
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 from starlette.testclient import TestClient
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 from tests.serve.apps import is_problem
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
 
 
 from mnemos import Mnemos

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 from starlette.testclient import TestClient
 

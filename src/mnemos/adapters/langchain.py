@@ -6,6 +6,7 @@ from typing import Any
 
 from mnemos.adapters.base import Quarantines
 from mnemos.cube import Hit
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError, NotFound
 
 try:
@@ -14,7 +15,7 @@ try:
     from langchain_core.retrievers import BaseRetriever
     from pydantic import Field
 except ImportError as error:
-    raise MnemosError("the retriever needs the package langchain-core: pip install 'mnemos[langchain]'.") from error
+    raise MnemosError(f"the retriever needs the package langchain-core: {install_command('langchain')}.") from error
 
 
 class MnemosRetriever(BaseRetriever):

@@ -12,6 +12,7 @@ from typing import Any
 from mnemos.adapters.base import MemorySpace, clock_of
 from mnemos.adapters.reading import best, cubes
 from mnemos.cube import MemCube
+from mnemos.distribution import install_command
 from mnemos.errors import Conflict, MnemosError, NotFound, StoreBusy
 
 try:
@@ -30,7 +31,7 @@ try:
 
     from mnemos.adapters.langgraph_values import equal, fits, to_text
 except ImportError as error:
-    raise MnemosError("the store needs the package langgraph: pip install 'mnemos[langgraph]'.") from error
+    raise MnemosError(f"the store needs the package langgraph: {install_command('langgraph')}.") from error
 
 KIND = "item"
 ROLE = "assistant"  # the agent writes the items: nothing in them is the user's own words

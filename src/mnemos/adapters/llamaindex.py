@@ -7,6 +7,7 @@ from typing import Any
 
 from mnemos.adapters.base import role_of
 from mnemos.adapters.reading import context
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 
 try:
@@ -15,7 +16,7 @@ try:
     from llama_index.core.memory import BaseMemoryBlock
 except ImportError as error:
     raise MnemosError(
-        "the memory block needs the package llama-index-core: pip install 'mnemos[llamaindex]'."
+        f"the memory block needs the package llama-index-core: {install_command('llamaindex')}."
     ) from error
 
 

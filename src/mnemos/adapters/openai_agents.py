@@ -11,6 +11,7 @@ from typing import Any, cast
 from mnemos.adapters.base import MemorySpace, role_of
 from mnemos.adapters.reading import context, cubes
 from mnemos.cube import MemCube
+from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, NotFound
 
 try:
@@ -18,7 +19,7 @@ try:
     from agents.memory import SessionABC, SessionSettings
     from agents.memory.session_settings import resolve_session_limit
 except ImportError as error:
-    raise MnemosError("the session needs the package openai-agents: pip install 'mnemos[openai-agents]'.") from error
+    raise MnemosError(f"the session needs the package openai-agents: {install_command('openai-agents')}.") from error
 
 MARK = {"by": "openai-agents"}  # in the metadata: distinguishes items from other cubes of the session
 TOOLS = ("mcp_call", "mcp_list_tools", "file_search_call", "web_search_call", "code_interpreter_call")  # with results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 
 GREY = "#8c8c8c"
@@ -20,7 +21,7 @@ def new_figure(width: float, height: float) -> Any:
         figure = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
         importlib.import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     except ImportError as error:
-        raise MnemosError("figures need matplotlib: pip install 'mnemos[bench]'.") from error
+        raise MnemosError(f"figures need matplotlib: {install_command('bench')}.") from error
     return figure
 
 

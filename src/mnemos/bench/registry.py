@@ -54,7 +54,7 @@ class Benchmark:
     problem: Callable[[Result], str | None] | None = (
         None  # what a result must not have, such as lost writes; None: sound
     )
-    extra: str | None = None  # of `pip install mnemos[EXTRA]`, which it needs to run
+    extra: str | None = None  # of `pip install mnemos-os[EXTRA]`, which it needs to run
     command: str = "mnemos bench"  # what runs it, before its name
 
     def path(self, results: Path = RESULTS) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from mnemos.bench import machine
 from mnemos.bench.progress import progress_bar
 from mnemos.bench.registry import RESULTS, Benchmark, get, near
+from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError
 
 
@@ -33,7 +34,7 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("mnemos"):
             raise
-        how = f"pip install 'mnemos[{found.extra}]'" if found.extra else f"see {found.run.__module__}"
+        how = install_command(found.extra) if found.extra else f"see {found.run.__module__}"
         raise MnemosError(f"{name} needs {error.name}: {how}.") from error
     result = header(found, given) | measured
     if out is not None or all(field.default is MISSING for field in fields(chosen) if field.name in given):

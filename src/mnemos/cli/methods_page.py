@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mnemos.cli.measurements import Measurements
 from mnemos.cli.parameters import parameters
+from mnemos.distribution import install_command
 from mnemos.errors import NotFound
 from mnemos.registry import COMPONENT, FORMS, Entry, Paper, all_entries, installed, kinds
 
@@ -30,7 +31,7 @@ def pages(results: Path) -> dict[str, str]:
     """
     entries = all_entries()
     if absent := [form for form in FORMS if (Path(__file__).parents[1] / form).is_dir() and not installed(form)]:
-        raise NotFound(f"the pages need the methods of {', '.join(absent)}: pip install 'mnemos[{FORMS[absent[0]]}]'")
+        raise NotFound(f"the pages need the methods of {', '.join(absent)}: {install_command(FORMS[absent[0]])}")
     measured = Measurements(results)
     grouped = {name: list(group) for name, group in groupby(sorted(entries, key=page_of), key=page_of)}
     made = {name: _page(group, measured) for name, group in grouped.items()}

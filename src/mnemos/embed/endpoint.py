@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mnemos.credentials import secret
+from mnemos.distribution import install_command
 from mnemos.embed.base import Progress, Vectors, unit_rows
 from mnemos.errors import EmbedderError, InvalidInput
 
@@ -58,7 +59,7 @@ class EndpointEmbedder:
         try:
             import httpx
         except ImportError as error:
-            raise EmbedderError("an endpoint needs httpx: pip install 'mnemos[llm]'.") from error
+            raise EmbedderError(f"an endpoint needs httpx: {install_command('llm')}.") from error
         key = secret("MNEMOS_EMBED_KEY", "OPENAI_API_KEY")
         return httpx.Client(timeout=SECONDS, headers={"Authorization": f"Bearer {key}"} if key else {})
 

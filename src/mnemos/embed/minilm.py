@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.distribution import DISTRIBUTION
 from mnemos.embed.base import Progress, Vectors, unit_rows
 from mnemos.errors import EmbedderError
 
@@ -50,7 +51,7 @@ class MiniLM:
         try:
             record: dict[str, Any] = json.loads((self.folder / "MODEL.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise EmbedderError(f"the bundled model cannot be read ({error}). Reinstall mnemos.") from error
+            raise EmbedderError(f"the bundled model cannot be read ({error}). Reinstall {DISTRIBUTION}.") from error
         return record
 
     @property
@@ -147,7 +148,7 @@ class MiniLM:
         try:
             return Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises no narrower type
-            raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall mnemos.") from error
+            raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall {DISTRIBUTION}.") from error
 
     @cached_property
     def _marks(self) -> tuple[int, int]:
@@ -165,7 +166,7 @@ class MiniLM:
         try:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises types of its own, which are not public
-            raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall mnemos.") from error
+            raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall {DISTRIBUTION}.") from error
 
 
 def _forward(session: Any, windows: Sequence[Sequence[int]]) -> Vectors:

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from mnemos.credentials import secret
+from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput
 from mnemos.reason.budget import Booking, Fault, Ledger
 
@@ -124,7 +125,7 @@ class Chat:
                     import pydantic  # noqa: F401
                     from openai import OpenAI
                 except ImportError:
-                    raise Fault("it needs openai and pydantic: pip install 'mnemos[llm]'", again=False) from None
+                    raise Fault(f"it needs openai and pydantic: {install_command('llm')}", again=False) from None
                 try:
                     key = (self._key or "").strip() or secret("OPENAI_API_KEY")
                 except InvalidInput as error:

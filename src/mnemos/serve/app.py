@@ -1,4 +1,4 @@
-"""The REST server. Needs `mnemos[serve]`; run it with `mnemos serve`."""
+"""The REST server. Needs `mnemos-os[serve]`; run it with `mnemos serve`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mnemos import __version__
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 from mnemos.serve.idempotency import IdempotencyStore
 from mnemos.serve.limits import ServerLimits
@@ -15,7 +16,7 @@ try:
     from fastapi import FastAPI
     from starlette.responses import Response
 except ImportError as error:
-    raise MnemosError("the server needs the packages fastapi and uvicorn: pip install 'mnemos[serve]'.") from error
+    raise MnemosError(f"the server needs the packages fastapi and uvicorn: {install_command('serve')}.") from error
 
 from mnemos.serve import key_routes, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.access import Access, Forbidden, SpacePool

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar, Unpack
 
 from mnemos.cube import MemCube, Page
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError, StoreError
 from mnemos.serve.requests import ApiRequest
 from mnemos.serve.requests import ServerError as ServerError
@@ -21,7 +22,7 @@ from mnemos.text.recall.filters import Filters
 try:
     import httpx
 except ImportError as error:
-    raise MnemosError("the client needs the package httpx: pip install 'mnemos[serve]'.") from error
+    raise MnemosError(f"the client needs the package httpx: {install_command('serve')}.") from error
 
 T = TypeVar("T")
 SECONDS = 60.0

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from mnemos.config import DEFAULT, ConfigFile, Setting, refuse_unknown
+from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError
 
 try:
@@ -21,7 +22,7 @@ try:
         SettingsConfigDict,
     )
 except ImportError as error:
-    raise MnemosError("the server needs the package pydantic-settings: pip install 'mnemos[serve]'.") from error
+    raise MnemosError(f"the server needs the package pydantic-settings: {install_command('serve')}.") from error
 
 PREFIX = "MNEMOS_SERVE_"
 PATHS = ("tls_cert", "tls_key")

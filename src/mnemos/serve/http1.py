@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 except ImportError as error:
-    raise MnemosError("the server needs the packages uvicorn and httptools: pip install 'mnemos[serve]'.") from error
+    raise MnemosError(f"the server needs the packages uvicorn and httptools: {install_command('serve')}.") from error
 
 MAX_HEAD = 1 << 16  # bytes of a request line with its headers and trailers
 

@@ -1,4 +1,4 @@
-"""The MCP server: an agent's memory as tools and resources, over stdio or streamable HTTP. Needs `mnemos[mcp]`."""
+"""The MCP server: an agent's memory as tools and resources, over stdio or streamable HTTP. Needs `mnemos-os[mcp]`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from mnemos import __version__
 from mnemos.cube import Hit, MemCube
+from mnemos.distribution import install_command
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound
 from mnemos.facts import KnownFact
 from mnemos.space import Space
@@ -27,7 +28,7 @@ try:
     from mcp_types import ToolAnnotations
     from pydantic import Field
 except ImportError as error:
-    raise MnemosError("the MCP server needs the package mcp, version 2: pip install 'mnemos[mcp]'.") from error
+    raise MnemosError(f"the MCP server needs the package mcp, version 2: {install_command('mcp')}.") from error
 
 INSTRUCTIONS = """\
 A memory that lasts across conversations. Before you answer about people, plans, preferences or the past, call `context`

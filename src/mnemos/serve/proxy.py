@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import anyio
 import anyio.to_thread
 
+from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, NotFound
 from mnemos.serve import chat_format, conversation
 from mnemos.serve.conversation import Exchange, Field, Options
@@ -31,7 +32,7 @@ try:
     from starlette.responses import JSONResponse, Response
     from starlette.types import Receive, Scope, Send
 except ImportError as error:
-    raise MnemosError("the proxy needs the packages fastapi and httpx: pip install 'mnemos[serve]'.") from error
+    raise MnemosError(f"the proxy needs the packages fastapi and httpx: {install_command('serve')}.") from error
 
 log = logging.getLogger("mnemos.serve")
 

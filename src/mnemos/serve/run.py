@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from mnemos import __version__
+from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 from mnemos.serve import logs
 from mnemos.serve.config import ServeSettings
@@ -30,7 +31,7 @@ from mnemos.serve.tls import KeyPair
 try:
     import uvicorn
 except ImportError as error:
-    raise MnemosError("the server needs the package uvicorn: pip install 'mnemos[serve]'.") from error
+    raise MnemosError(f"the server needs the package uvicorn: {install_command('serve')}.") from error
 
 M_ARENA_MAX = -8  # from glibc's malloc.h
 OVERTIME = 5.0  # seconds after `grace` for work that cannot be cancelled, such as a busy thread; then the process exits

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mnemos.cube import Form, MemCube, State
+from mnemos.distribution import upgrade_command
 from mnemos.errors import InvalidInput
 from mnemos.text.encode.messages import clean
 from mnemos.transfer.base import Exported, Progress
@@ -91,7 +92,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         if not isinstance(manifest.get("version"), int) or manifest["version"] > VERSION:
             raise InvalidInput(
                 f"{path} is an archive of version {manifest.get('version')}, this Mnemos knows up to {VERSION}. "
-                "Upgrade Mnemos (pip install -U mnemos). Nothing was imported."
+                f"Upgrade Mnemos ({upgrade_command()}). Nothing was imported."
             )
         data = read_member(archive, CUBES, str(path))
     if hashlib.sha256(data).hexdigest() != dicts(manifest, "sha256").get(CUBES):

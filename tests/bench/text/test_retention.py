@@ -104,5 +104,5 @@ def test_without_matplotlib_the_figure_says_what_to_install(result, tmp_path, mo
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(MnemosError, match=r"pip install 'mnemos\[bench\]'"):
+    with pytest.raises(MnemosError, match=r"pip install 'mnemos-os\[bench\]'"):
         retention_tables.plot(result, tmp_path / "retention.png")

@@ -31,7 +31,7 @@ def browser():
 @pytest.fixture(scope="module")
 def site(browser, tmp_path_factory):
     for name in ("fastapi", "uvicorn"):
-        pytest.importorskip(name, reason="needs mnemos[serve]")
+        pytest.importorskip(name, reason="needs mnemos-os[serve]")
     from tests.serve.page.sites import Site
 
     site = Site(tmp_path_factory.mktemp("root"))

@@ -2,9 +2,9 @@
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
-pytest.importorskip("openai", reason="needs mnemos[llm]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
+pytest.importorskip("openai", reason="needs mnemos-os[llm]")
 
 
 from through import FACT, QUESTION

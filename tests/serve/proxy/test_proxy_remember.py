@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
-pytest.importorskip("openai", reason="needs mnemos[llm]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
+pytest.importorskip("openai", reason="needs mnemos-os[llm]")
 
 import openai
 from through import FACT, QUESTION, TOOL, chat_answer

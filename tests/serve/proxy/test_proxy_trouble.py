@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs mnemos[serve]")
-pytest.importorskip("uvicorn", reason="needs mnemos[serve]")
-pytest.importorskip("openai", reason="needs mnemos[llm]")
+pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+pytest.importorskip("uvicorn", reason="needs mnemos-os[serve]")
+pytest.importorskip("openai", reason="needs mnemos-os[llm]")
 
 import openai
 from starlette.exceptions import HTTPException

@@ -1,1 +1,1 @@
-"""Benchmarks of activation memory, on small models that are trained once. They need `mnemos[torch]` to run."""
+"""Benchmarks of activation memory, on small models that are trained once. They need `mnemos-os[torch]` to run."""

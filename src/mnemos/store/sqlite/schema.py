@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from mnemos.distribution import upgrade_command
 from mnemos.errors import ForeignFile, NewerFile
 from mnemos.store.hashes import text_hash
 
@@ -172,6 +173,6 @@ def _check(connection: sqlite3.Connection, where: str) -> int:
     if version > VERSION:
         raise NewerFile(
             f"{where} has schema {version}, this Mnemos knows up to {VERSION}. Upgrade Mnemos "
-            "(pip install -U mnemos) to open it; it was not changed."
+            f"({upgrade_command()}) to open it; it was not changed."
         )
     return version
