@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -184,7 +185,7 @@ class Mnemos:
         fused: list[tuple[float, int, Hit]] = []
         for name in names:
             hits = self.existing(name).search(query, k, asked_at=asked_at, method=method, **filters)
-            fused += [(1.0 / (RRF + i), -i, Hit(hit.cube, 1.0 / (RRF + i), hit.why)) for i, hit in enumerate(hits, 1)]
+            fused += [(1.0 / (RRF + i), -i, replace(hit, score=1.0 / (RRF + i))) for i, hit in enumerate(hits, 1)]
         fused.sort(key=lambda item: item[:2], reverse=True)
         return [hit for *_, hit in fused[:k]]
 

@@ -98,8 +98,8 @@ class Cubes(Protocol):
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates that versions mention, in the order of the text; a key without dates is left out."""
 
-    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
-        """Return (hash, id, speaker, role, session) of active cubes whose `text_hash` is one of these, oldest first."""
+    def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
+        """Return the keys of matching versions whose `text_hash` is one of these, in order. O(hashes + versions found)."""
 
     def changes(self, since: int, model: int | None) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`. O(rows changed)."""

@@ -254,14 +254,13 @@ class SqliteStore:
         with self.connection.read() as db:
             return read_dates(db, keys)
 
-    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
-        """Return (hash, id, speaker, role, session) of active cubes whose `text_hash` is one of these, oldest first."""
-        query = (
-            "SELECT print, id, speaker, role, session FROM words JOIN cubes USING (n) "
-            "WHERE print IN ({}) AND replaced IS NULL AND state = 'active' ORDER BY n"
-        )
+    def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
+        """Return the keys of matching versions whose `text_hash` is one of these, in order."""
+        where, values = to_sql(filter)
+        query = f"SELECT n FROM words CROSS JOIN cubes USING (n) WHERE print IN ({{}}) AND {where}"
         with self.connection.read() as db:
-            return select_in(db, query, hashes)
+            rows = (db.execute(query.format(marks(part)), (*part, *values)) for part in chunks(hashes))
+            return sorted(r[0] for part in rows for r in part)
 
     def changes(self, since: int, model: int | None) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`."""
