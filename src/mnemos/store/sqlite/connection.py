@@ -15,6 +15,7 @@ from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 from mnemos.store.locks import try_lock
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.schema import VERSION, check, migrate
+from mnemos.store.sqlite.where import offer
 
 BUSY_SECONDS = 60.0
 
@@ -86,6 +87,7 @@ class Connection:
                 "temp_store = MEMORY",
             ):
                 db.execute(f"PRAGMA {pragma}")
+            offer(db)
             if version != VERSION:
                 migrate(db, self.space, str(self.path))
         except BaseException:
