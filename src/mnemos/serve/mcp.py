@@ -110,7 +110,7 @@ class Tools:
     ) -> Result:  # fmt: skip
         """Store one text. When this returns it is on disk, and the next recall finds it.
 
-        Returns its id. It may replace a record that it contradicts, or only confirm an existing one: see `decision`.
+        Returns its id. It may supersede a record that it contradicts, which is kept: see `decision`.
         Give `source` for what you read somewhere: such records are trusted less.
         """
         with self._use(space, create=True) as opened:
@@ -221,7 +221,7 @@ class Tools:
                 all_cubes = opened.cubes(limit=1_000, include_superseded=True, **times)
                 hits = [Hit(c, 0.0, {}) for c in heapq.nlargest(limit, all_cubes, key=lambda c: c.at)]
             kept, withheld = _quarantine(opened, question or "", hits)
-            cubes = sorted((hit.cube for hit in kept), key=lambda c: (c.at, c.learned))
+            cubes = sorted((cube for hit in kept for cube in (hit.cube, *hit.also)), key=lambda c: (c.at, c.learned))
             return {"note": DATA, "cubes": [_show(cube) for cube in cubes], **withheld}
 
     def facts(self, subject: Subject = None, limit: Limit = 100, space: InSpace = None) -> Result:
@@ -277,7 +277,7 @@ def _show(cube: MemCube, longest: int = MAX_TEXT) -> Result:
 
 
 def _written(cube: MemCube, text: str) -> Result:
-    """Return where a text was stored, and as what if it was redacted or merged."""
+    """Return where a text was stored, and as what if it was redacted."""
     changed = {} if cube.text == text else {"stored_as": _cut(cube.text)}
     return {"id": cube.id, "version": cube.version, "at": cube.at, "space": cube.space, **changed}
 
@@ -288,7 +288,8 @@ def _cut(text: str, longest: int = MAX_TEXT) -> str:
 
 def _show_hit(hit: Hit) -> Result:
     why = {name: round(value, 4) for name, value in hit.why.items() if value}
-    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why}
+    also = {"also": [{"id": cube.id, "at": cube.at} for cube in hit.also]} if hit.also else {}
+    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why, **also}
 
 
 def make_server(memory: Mnemos, space: str = "default", *, all_spaces: bool = False) -> MCPServer[Any]:

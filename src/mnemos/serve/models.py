@@ -214,6 +214,7 @@ class Hit(BaseModel):
     cube: Cube
     score: float
     why: dict[str, float]
+    also: list[Cube] = Field(description="The same words by the same speaker at other times, oldest first.")
 
 
 class Hits(BaseModel):
