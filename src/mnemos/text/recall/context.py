@@ -22,6 +22,7 @@ _HEAD = (
 )
 _TAIL = "</memory-{}>"
 _CUT = " [...]"
+TIMES = 10  # at which the same was said that a record names
 _FIELD = r'("(?:[^"\\]|\\.)*"|[^|"]*)'  # quoted, or without a bar and quotes
 _RECORD = re.compile(rf'\[("(?:[^"\\]|\\.)*"|[^\]"]*)\] ([^|]*) \| {_FIELD} \| {_FIELD} \| (.*)', re.DOTALL)
 
@@ -63,7 +64,7 @@ def pack(
     left = tokens - count(head) - count(tail)
     chosen: list[tuple[MemCube, str]] = []
     for row, hit in hits:
-        record = _record(hit.cube, dates.get(row, ())) + "\n"
+        record = _record(hit, dates.get(row, ())) + "\n"
         if count(record) > left and not chosen:
             record = _shorten(record, left, count)
         if record and count(record) <= left:
@@ -113,9 +114,17 @@ def _read(record: str) -> Record:
     return Record(cube_id or "", time or "", who, session, match[5].replace("\n" + fence.INDENT, "\n"))
 
 
-def _record(cube: MemCube, dates: Sequence[DateRow]) -> str:
-    who, session, text = cube.speaker or cube.role, fence.field(cube.session), fence.text(_annotate(cube, dates))
-    return f"[{fence.field(cube.id)}] {cube.at:%Y-%m-%d %H:%M} | {fence.field(who)} | {session} | {text}"
+def _record(hit: Hit, dates: Sequence[DateRow]) -> str:
+    cube, time = hit.cube, f"{hit.cube.at:%Y-%m-%d %H:%M}{_again(hit)}"
+    who, session = fence.field(cube.speaker or cube.role), fence.field(cube.session)
+    return f"[{fence.field(cube.id)}] {time} | {who} | {session} | {fence.text(_annotate(cube, dates))}"
+
+
+def _again(hit: Hit) -> str:
+    """Return when else the same was said, the newest times."""
+    times = [f"{cube.at:%Y-%m-%d %H:%M}" for cube in hit.also]
+    more = f"{len(times) - TIMES} times more, " if len(times) > TIMES else ""
+    return f" (also said {more}{', '.join(times[-TIMES:])})" if times else ""
 
 
 def _annotate(cube: MemCube, dates: Sequence[DateRow]) -> str:
