@@ -200,3 +200,13 @@ def test_every_filter_of_the_verbs_is_an_option_of_the_commands_that_filter():
         assert names <= options[f"mnemos {command}"]
     others = {path for path, given in options.items() if "--include-derived" in given}
     assert others == {"mnemos search", "mnemos context", "mnemos list", "mnemos forget"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["add", "caf\udce9"], ["add", "a\0b"], ["add", "x", "--speaker", "\udcff"], ["add", "x", "--meta", "k=\udcff"]],
+)
+def test_bytes_that_are_no_text_are_refused_and_nothing_is_stored(run, arguments):
+    result = run(*arguments, "--space", "bytes", code=1)
+    assert "not text in UTF-8" in result.stderr
+    run("list", "--space", "bytes", code=1)

@@ -55,6 +55,7 @@ def export(
         Literal["archive", "jsonl", "markdown"],
         typer.Option("--format", help="archive keeps ids, times and versions and can be imported again."),
     ] = "archive",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist. Links never are.")] = False,
 ) -> None:
     """Write a space to a file that others can read."""
     from mnemos import transfer
@@ -62,7 +63,7 @@ def export(
     write = {"archive": transfer.export_space, "jsonl": transfer.export_jsonl, "markdown": transfer.export_markdown}
     space = t.space()
     with t.progress(f"exporting {space.name}", space.count()) as step:
-        written = write[format](space, path, progress=step)
+        written = write[format](space, path, overwrite=overwrite, progress=step)
     if t.json:
         t.say({"space": space.name, "path": str(path), "format": format, "cubes": written})
     else:

@@ -231,7 +231,7 @@ def search(access: SpaceAccess, body: models.Search) -> Json:
     """Return the cubes that answer a question, best first."""
     with access.open("read") as space:
         found = space.search(**body.given())
-        return Json({"hits": [{"cube": h.cube.to_dict(), "score": h.score, "why": dict(h.why)} for h in found]})
+        return Json({"hits": [hit.to_dict() for hit in found]})
 
 
 def search_sessions(access: SpaceAccess, body: models.Search) -> Json:

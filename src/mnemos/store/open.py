@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mnemos.store.base import Store
+from mnemos.store.pool import Pool
 from mnemos.store.server import Answers, Keys
 from mnemos.store.values import StoredSpace
 
@@ -42,11 +43,14 @@ class Root(Protocol):
         """
 
 
-def open_root(where: Path, actor: str, clock: Callable[[], datetime]) -> Root:
-    """Return the spaces in a folder, which is made if it does not exist. Raises StoreError."""
+def open_root(where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None) -> Root:
+    """Return the spaces in a folder, which is made if it does not exist; `pool` bounds how many are open.
+
+    Raises StoreError.
+    """
     from mnemos.store.sqlite.root import Folder
 
-    return Folder(where, actor, clock)
+    return Folder(where, actor, clock, pool)
 
 
 def open_keys(path: Path) -> Keys:

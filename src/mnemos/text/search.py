@@ -23,10 +23,12 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past
 from mnemos.text.recall.filters import Filters, make_filter
 from mnemos.text.recall.query import Query, make_query
+from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
 
 R = TypeVar("R", Ranked, RankedSession)
+MORE = 4  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
 BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
 
@@ -37,17 +39,24 @@ def search(
     """Return the hits with their row keys, best first; see `Space.search`."""
 
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
-        return snapshot.rank(_retriever(memory, method), question, k, allow=allow)
+        return snapshot.rank(_retriever(memory, method), question, want, allow=allow)
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     filter = make_filter(**filters)
-    ranked = _ask(memory, rank, "cubes", query, k, filter, asked_at, method)
-    with memory.store.transaction(write=False):
-        cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
-        hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-        for reranker in memory.system.rerank if method == "hybrid" else ():
-            hits = reranker.rerank(memory.store, query, hits, filter, k)
+    want = k
+    while True:
+        ranked = _ask(memory, rank, "cubes", query, want, filter, asked_at, method)
+        with memory.store.transaction(write=False):
+            cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+            hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+            for reranker in memory.system.rerank if method == "hybrid" else ():
+                hits = reranker.rerank(memory.store, query, hits, filter, want)
+            hits = fold(memory.store, hits, filter)
+        if len(hits) >= k or len(ranked) < want:
+            break
+        want *= MORE
+    hits = hits[:k]
     if filter.as_of is None:
         memory.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits

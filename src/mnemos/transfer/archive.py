@@ -6,34 +6,34 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import Any, get_args
 
 from mnemos.cube import Form, MemCube, State
 from mnemos.distribution import upgrade_command
-from mnemos.errors import InvalidInput, StoreError
+from mnemos.errors import InvalidInput
 from mnemos.text.encode.messages import clean
 from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import decode, dicts, open_zip, parse, parse_lines, read_member
+from mnemos.transfer.write import new_file
 
 FORMAT, VERSION = "mnemos-archive", 1
 MANIFEST, CUBES = "MANIFEST.json", "cubes.jsonl"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same cubes give the same bytes
 
 
-def export_space(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
+def export_space(space: Exported, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
     """Write every cube of a space with all its versions; return the number of cubes.
 
-    The file appears complete or not at all, and only its owner can read it. Raises StoreError when it cannot be written.
+    The file appears complete or not at all, and only its owner can read it. Raises StoreError when it cannot be written,
+    and InvalidInput when it exists and `overwrite` is not set, or is a link.
     """
     digest, count = hashlib.sha256(), 0
-    with _whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with new_file(path, overwrite=overwrite) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open(_member(CUBES), "w", force_zip64=True) as lines:
             for record in space.dump():
                 line = _line(record, (",", ":"))
@@ -50,10 +50,13 @@ def export_space(space: Exported, path: Path, *, progress: Progress | None = Non
     return count
 
 
-def export_jsonl(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
-    """Write the current version of every cube, one JSON object a line; return the number of cubes."""
+def export_jsonl(space: Exported, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
+    """Write the current version of every cube, one JSON object a line; return the number of cubes.
+
+    Raises as `export_space` does.
+    """
     count = 0
-    with _whole(path) as file:
+    with new_file(path, overwrite=overwrite) as file:
         for record in space.dump():
             file.write(_line(record["cube"], (", ", ": ")))
             count += 1
@@ -148,28 +151,3 @@ def _member(name: str) -> zipfile.ZipInfo:
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o600 << 16
     return info
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file to write that replaces `path` once all of it is on the disk."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        _drop(part)
-        raise StoreError(
-            f"cannot write {path} ({error.strerror}). Free some disk space, or choose another path."
-        ) from error
-    except BaseException:
-        _drop(part)
-        raise
-
-
-def _drop(part: Path) -> None:
-    with suppress(OSError):
-        part.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ _HEAD = (
 )
 _TAIL = "</memory>"
 _CUT = " [...]"
+TIMES = 10  # at which the same was said that a record names
 _TAGS = re.compile(r"<(?=/?memory\b)", re.IGNORECASE)
 _BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
@@ -43,7 +44,7 @@ def pack(
     left = tokens - count(_HEAD) - count(_TAIL)
     chosen: list[tuple[MemCube, str]] = []
     for key, hit in hits:
-        line = _line(hit.cube, dates.get(key, ())) + "\n"
+        line = _line(hit.cube, dates.get(key, ())) + _again(hit) + "\n"
         if count(line) > left and not chosen:
             line = _shorten(line, left, count)
         if line and count(line) <= left:
@@ -59,6 +60,13 @@ def _line(cube: MemCube, dates: Sequence[DateRow]) -> str:
     who = cube.speaker or cube.role or "-"
     fields = (cube.at.strftime("%Y-%m-%d %H:%M"), who, cube.session or "-", _annotate(cube, dates))
     return f"[{_one_line(cube.id)}] " + " | ".join(_one_line(f) for f in fields)
+
+
+def _again(hit: Hit) -> str:
+    """Return when else the same was said, the newest times."""
+    times = [f"{cube.at:%Y-%m-%d %H:%M}" for cube in hit.also]
+    more = f"{len(times) - TIMES} times more, " if len(times) > TIMES else ""
+    return f" (also said {more}{', '.join(times[-TIMES:])})" if times else ""
 
 
 def _one_line(text: str) -> str:
