@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
+from mnemos import Mnemos
 from mnemos.errors import StoreBusy
 from mnemos.serve.access import SpacePool
 from tests.serve.conftest import Process
@@ -207,23 +208,24 @@ def test_a_space_is_opened_once_however_many_ask_and_an_error_reaches_all(server
         found.clear(), calls.clear(), go.clear()
 
 
-def test_spaces_that_are_long_unused_are_closed_and_those_in_use_are_not(tmp_path):
-    from mnemos import Mnemos
-
-    with Mnemos(tmp_path, embedder="none") as memory:
-        pool = SpacePool(memory, max_open=2)
+def test_a_space_whose_file_the_pool_closed_is_opened_again_and_a_scan_leaves_it_closed(tmp_path):
+    with Mnemos(tmp_path, embedder="none", max_open=4) as memory:
+        pool = SpacePool(memory)
         with pool.use("a", create=True) as used:
-            for name in "bcdefg":
+            for name in "bcdefghij":
                 with pool.use(name, create=True) as space:
                     space.add(name)
-            until = time.monotonic() + 10
-            while len(pool._open) > 2 and time.monotonic() < until:
-                time.sleep(0.01)
-            assert "a" in pool._open
             used.add("still open")
-        for name in "bcdefg":
+        assert len(memory.pool) <= 5
+        for name in "bcdefghij":
             with pool.use(name) as space:
                 assert space.count() == 1
+        with pool.use("a", scanning=True) as space:
+            assert space.count() == 1
+        assert space.store.ended
+        with pool.use("a") as space, pool.use("a", scanning=True):
+            assert space.count() == 1
+        assert space.count() == 1  # it was in use while the scan ended
 
 
 def test_room_is_given_back(server):

@@ -180,9 +180,10 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
     from mnemos.serve.keys import KeyStore
     from mnemos.serve.limits import ServerLimits
     from mnemos.serve.logs import log
-    from mnemos.serve.run import Server, run
+    from mnemos.serve.run import Server, run, use_all_descriptors
     from mnemos.system import Mnemos
 
+    use_all_descriptors()
     with (
         Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
         closing(KeyStore.under(memory.root)) as store,

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from weakref import WeakValueDictionary
 
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
@@ -20,7 +21,6 @@ from mnemos.system import Mnemos
 WAIT = 30.0  # seconds that a removal waits for the requests in the space
 SCANNING = 1.0  # seconds that a scan of all spaces waits for one to open
 OPENING = 10.0  # seconds that a request waits for its space to open
-MAX_OPEN = 128  # spaces; the least recently used one is closed first
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -34,22 +34,23 @@ class Opening:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.error: BaseException | None = None
+        self.space: Space | None = None  # keeps it until those who wait have it
 
 
 class SpacePool:
-    """The spaces behind a server: opened on demand, closed when long unused, removed only when nobody is at work.
+    """The spaces behind a server: opened on demand, removed only when nobody is at work in them.
 
-    Files are opened and closed by threads of their own and never under the lock of the pool: a space that is slow to
-    open, because it is locked or migrated or its disk hangs, delays the requests to it and no others.
+    How many are open at once is up to the pool of the `Mnemos`. Files are opened by threads of their own and never under
+    a lock that others need: a space that is slow to open, because it is locked or migrated or its disk hangs, delays the
+    requests to it and no others.
     """
 
-    def __init__(self, memory: Mnemos, max_open: int = MAX_OPEN, wait: float = OPENING) -> None:
+    def __init__(self, memory: Mnemos, wait: float = OPENING) -> None:
         self.memory = memory
-        self.max_open = max_open
         self.wait = wait
         self._change = threading.Condition()
-        self._open: dict[str, Space] = {}  # the most recently used last
-        self._uses: Counter[str] = Counter()  # open space -> requests in it
+        self._open: WeakValueDictionary[str, Space] = WeakValueDictionary()  # those that the `Mnemos` has opened
+        self._uses: Counter[str] = Counter()  # space -> requests in it
         self._opening: dict[str, Opening] = {}
         self._leaving: set[str] = set()  # spaces that are being closed or removed
         self._exclusive: set[str] = set()
@@ -60,10 +61,10 @@ class SpacePool:
     ) -> Iterator[Space]:
         """Yield a space, open while requests use it.
 
-        Only one request at a time may be `exclusive` in a space, such as a consolidation. With `scanning` the space does
-        not count as recently used, and is not waited for when it is slow to open. Raises NotFound, Conflict and StoreBusy.
+        Only one request at a time may be `exclusive` in a space, such as a consolidation. With `scanning` the space is
+        not waited for when it is slow to open, and closed if it was closed before. Raises NotFound, Conflict, StoreBusy.
         """
-        space = self._enter(name, create, exclusive, scanning)
+        space, opened = self._enter(name, create, exclusive, scanning)
         try:
             yield space
         finally:
@@ -73,11 +74,16 @@ class SpacePool:
                     del self._uses[name]
                 if exclusive:
                     self._exclusive.discard(name)
+                surplus = scanning and opened and name not in self._uses and name not in self._leaving
+                if surplus:
+                    self._leaving.add(name)
                 self._change.notify_all()
+            if surplus:
+                self._close(name)
 
-    def _enter(self, name: str, create: bool, exclusive: bool, scanning: bool) -> Space:
-        """Count a request in a space and return it, opened if it was not."""
-        until = time.monotonic() + WAIT
+    def _enter(self, name: str, create: bool, exclusive: bool, scanning: bool) -> tuple[Space, bool]:
+        """Count a request in a space; return the space, and whether it had to be opened."""
+        until, opened = time.monotonic() + WAIT, False
         while True:
             with self._change:
                 if not self._change.wait_for(lambda: name not in self._leaving, max(0.0, until - time.monotonic())):
@@ -89,55 +95,54 @@ class SpacePool:
                     continue
                 if exclusive and name in self._exclusive:
                     raise Conflict(f"another consolidation is running in space {name!r}. Wait until it has finished.")
-                if (space := self._open.get(name)) is not None:
-                    if not scanning:
-                        self._open[name] = self._open.pop(name)  # now the most recently used
+                space = self._open.get(name)
+                if space is not None and (not space.store.closed or opened):
                     self._uses[name] += 1
                     if exclusive:
                         self._exclusive.add(name)
-                    return space
-                opening = self._start(name, scanning)
+                    return space, opened
+                opening = self._start(name)
             if not opening.done.wait(min(self.wait, SCANNING) if scanning else self.wait):
                 raise StoreBusy(
                     f"the space {name!r} is still being opened: its file may be locked or its disk slow. Try again later."
                 )
             if opening.error is not None:
                 raise opening.error
+            opened = True
 
-    def _start(self, name: str, scanning: bool) -> Opening:
+    def _start(self, name: str) -> Opening:
         """Return the opening of a space, begun if nobody has."""
         if (opening := self._opening.get(name)) is None:
             self._opening[name] = opening = Opening()
-            threading.Thread(target=self._open_space, args=(name, opening, scanning), daemon=True).start()
+            threading.Thread(target=self._open_space, args=(name, opening), daemon=True).start()
         return opening
 
-    def _open_space(self, name: str, opening: Opening, scanning: bool) -> None:
-        """Open a space, tell those who wait, and close the spaces that are too many."""
+    def _open_space(self, name: str, opening: Opening) -> None:
+        """Open a space and tell those who wait."""
         space = None
         try:
             space = self.memory.space(name)
+            with space.store.transaction(write=False):
+                pass  # opens the file if the space was suspended
         except BaseException as error:  # whoever waits raises it
             opening.error = error
-        surplus = []
         with self._change:
             del self._opening[name]
             if space is not None:
-                self._open = {name: space, **self._open} if scanning else {**self._open, name: space}
-                unused = [n for n in self._open if not self._uses[n] and n != name]
-                surplus = unused[: max(len(self._open) - self.max_open, 0)]
-            for unused_name in surplus:
-                del self._open[unused_name]
-                self._leaving.add(unused_name)
+                self._open[name] = opening.space = space
             opening.done.set()
             self._change.notify_all()
-        for unused_name in surplus:
-            try:
-                self.memory.release(unused_name)
-            finally:
-                self._left(unused_name)
+
+    def _close(self, name: str) -> None:
+        """Close a space that is marked as leaving."""
+        try:
+            self.memory.release(name)
+        finally:
+            self._left(name)
 
     def _left(self, name: str) -> None:
         with self._change:
+            self._open.pop(name, None)
             self._leaving.discard(name)
             self._change.notify_all()
 
@@ -148,8 +153,8 @@ class SpacePool:
         The pool cannot change in the meantime.
         """
         with try_lock(self._change) as locked:
-            usable = locked and name in self._open and name in self.memory
-            yield self._open[name] if usable else None
+            space = self._open.get(name) if locked and name not in self._leaving else None
+            yield space if space is not None and not space.store.closed and name in self.memory else None
 
     def remove(self, name: str) -> None:
         """Remove a space once no request uses it. Raises NotFound, and StoreBusy when it stays in use."""
@@ -162,9 +167,8 @@ class SpacePool:
             if name not in self.memory:
                 raise missing(name)
             with self._change:
-                if not self._change.wait_for(lambda: not self._uses[name] and name not in self._opening, WAIT):
+                if not self._change.wait_for(lambda: name not in self._uses and name not in self._opening, WAIT):
                     raise busy
-                self._open.pop(name, None)
             self.memory.remove(name)
         finally:
             self._left(name)
