@@ -111,6 +111,7 @@ def context(
     quarantine: bool,
 ) -> str:
     """Return a block for a prompt; see `Space.context`."""
+    from mnemos.guard.key import key_of
     from mnemos.text.recall.context import pack
 
     check_count(tokens, "tokens", least=0)
@@ -118,8 +119,8 @@ def context(
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
-        found = [(key, without(hit, bad)) for key, hit in found if hit.cube.id not in bad]
-    return pack(found, memory.store.dates([key for key, _ in found]), tokens, count)
+        found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
+    return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:

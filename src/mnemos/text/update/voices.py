@@ -8,9 +8,8 @@ from enum import IntEnum
 
 from mnemos.cube import MemCube
 from mnemos.facts import Fact
-from mnemos.guard.instructions import Trust, trust_of
+from mnemos.guard.trust import Trust, trust_of, trust_of_role
 
-MACHINES = frozenset({"assistant", "ai", "model", "tool", "function", "system", "developer"})  # roles that are nobody
 _PRODUCT = re.compile(r"[\w-]+")  # a source such as "chatgpt": where the user's own words were kept
 
 
@@ -23,17 +22,12 @@ class Standing(IntEnum):
 
 
 def is_own(cube: MemCube, rules: Mapping[str, int]) -> bool:
-    """Tell whether a cube has its speaker's own words: not a machine's, and from no outside source.
+    """Tell whether a cube has its speaker's own words: a person's, and from no outside source.
 
-    A source that `rules` trust as the user does not count as outside.
+    What the `rules` of the space trust as the user does not count as outside; nor do the user's turns of another product.
     """
-    if (cube.role or "user") in MACHINES:
-        return False
-    if cube.source is None:
-        return True
     trust = trust_of(cube.role, cube.source, rules)
-    kept = cube.role is not None and _PRODUCT.fullmatch(cube.source) is not None
-    return trust == Trust.TRUSTED or (trust == Trust.NORMAL and kept)
+    return trust == Trust.TRUSTED or (trust == Trust.NORMAL and cube.role is not None and _is_kept(cube))
 
 
 def narrator(cube: MemCube, rules: Mapping[str, int]) -> str | None:
@@ -46,7 +40,12 @@ def narrator(cube: MemCube, rules: Mapping[str, int]) -> str | None:
 def standing(fact: Fact, cube: MemCube, rules: Mapping[str, int]) -> Standing:
     """Return how much a fact counts that a cube states."""
     if not is_own(cube, rules):
-        memory = cube.source is not None and (cube.role or "user") not in MACHINES and _PRODUCT.fullmatch(cube.source)
-        return Standing.CLAIM if memory else Standing.OUTSIDE
+        return Standing.CLAIM if _is_kept(cube) else Standing.OUTSIDE
     me = (cube.speaker or "user").strip().lower()
     return Standing.OWN if fact.subject == me or fact.subject.startswith(f"{me}'s ") else Standing.CLAIM
+
+
+def _is_kept(cube: MemCube) -> bool:
+    """Tell whether another product kept a person's words, by a source such as "chatgpt"."""
+    person = trust_of_role(cube.role) == Trust.TRUSTED
+    return person and cube.source is not None and _PRODUCT.fullmatch(cube.source) is not None
