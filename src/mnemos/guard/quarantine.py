@@ -12,6 +12,7 @@ from mnemos.errors import InvalidInput
 from mnemos.guard.consensus import Claim, contradicted, names
 from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
 from mnemos.store.base import Store
+from mnemos.store.setting import stored_value
 
 SECRETS = ("redact", "refuse", "keep")
 
@@ -26,6 +27,12 @@ def trust_rules(rules: Mapping[str, int]) -> str:
                 f"trust: {pattern!r} has the tier {tier!r}. Use 0 (untrusted), 1 (normal) or 2 (trusted)."
             )
     return json.dumps({p: int(t) for p, t in rules.items()})
+
+
+def read_trust(text: str) -> Mapping[str, int]:
+    """Return what `trust_rules` wrote. Raises InvalidInput for anything else."""
+    rules: Mapping[str, int] = json.loads(trust_rules(json.loads(text)))
+    return rules
 
 
 def secrets_policy(policy: str) -> str:
@@ -70,7 +77,7 @@ def _key(store: Store) -> bytes:
     """Return the key of the space's hashes, created at first use."""
     import os
 
-    if not (kept := store.meta.get("lesson key", "")):
-        kept = os.urandom(16).hex()
-        store.meta.set("lesson key", kept)
-    return bytes.fromhex(kept)
+    if (kept := stored_value(store, "lesson key", bytes.fromhex)) is None:
+        kept = os.urandom(16)
+        store.meta.set("lesson key", kept.hex())
+    return kept
