@@ -49,8 +49,7 @@ def find(db: sqlite3.Connection, space: str) -> list[Found]:
     """Return the damaged rows of all tables. Reads every row."""
     text_factory, db.text_factory = db.text_factory, decode
     try:
-        sizes = {m: 2 * d for m, d in db.execute("SELECT m, dimension FROM models") if isinstance(d, int)}
-        return [found for table in TABLES for found in _of_table(db, table, space, sizes)]
+        return [found for table in TABLES for found in _of_table(db, table, space)]
     finally:
         db.text_factory = text_factory
 
@@ -90,14 +89,14 @@ def columns(db: sqlite3.Connection, table: str) -> list[Column]:
     ]
 
 
-def _of_table(db: sqlite3.Connection, table: str, space: str, sizes: dict[int, int]) -> Iterator[Found]:
+def _of_table(db: sqlite3.Connection, table: str, space: str) -> Iterator[Found]:
     shape = columns(db, table)
     has_rowid = "WITHOUT ROWID" not in _sql(db, table)
     names = [*(["rowid"] if has_rowid else []), *(c.name for c in shape)]
     key = ("rowid",) if has_rowid else tuple(c.name for c in shape if c.primary)
     for row in db.execute(f"SELECT {', '.join(names)} FROM {table}"):
         values = dict(zip(names, row, strict=True))
-        if (reason := _wrong(table, shape, values, sizes)) is not None:
+        if (reason := _wrong(table, shape, values)) is not None:
             about = values.get(ABOUT.get(table, ""))
             label = ", ".join(f"{name} {values[name]!r:.40}" for name in key)
             record = DamagedRecord(table, label, about if isinstance(about, str) else None, reason)
@@ -106,7 +105,7 @@ def _of_table(db: sqlite3.Connection, table: str, space: str, sizes: dict[int, i
         yield from _unreadable(db, space, shape, names)
 
 
-def _wrong(table: str, shape: Sequence[Column], values: dict[str, Any], sizes: dict[int, int]) -> str | None:
+def _wrong(table: str, shape: Sequence[Column], values: dict[str, Any]) -> str | None:
     """Return what is wrong with the types and times of a row; None when nothing is."""
     for column in shape:
         value = values[column.name]
@@ -119,8 +118,6 @@ def _wrong(table: str, shape: Sequence[Column], values: dict[str, Any], sizes: d
             return f"{name} is no time"
     if table == "cubes" and values["n"] >= MOST:
         return "its number was never given"
-    if table == "vectors" and len(values["vector"]) != sizes.get(values["m"], len(values["vector"])):
-        return "the vector has another length than its model's"
     if table == "decisions" and not isinstance(_json(values["others"]), list):
         return "others is not a JSON list"
     return None

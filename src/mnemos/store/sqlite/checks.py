@@ -7,15 +7,10 @@ from collections.abc import Sequence
 
 from mnemos.store.sqlite import aside
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.rows import ROW_TABLES, SELECT, next_seq, pages, select_in
+from mnemos.store.sqlite.rows import NEWEST, ROW_TABLES, SELECT, next_seq, pages, select_in
 from mnemos.store.sqlite.sound import MOST
 from mnemos.store.sqlite.words import put_words, read_dates
 from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Scanned
-
-_NEWEST = (
-    "coalesce((SELECT max(seq) FROM (SELECT seq FROM cubes UNION ALL SELECT seq FROM gone) "
-    f"WHERE typeof(seq) = 'integer' AND seq < {MOST}), 0)"
-)
 
 
 class Checks:
@@ -50,7 +45,7 @@ class Checks:
             counters = self._counters(db)
             if counters:
                 db.execute("DELETE FROM counter")
-                db.execute(f"INSERT INTO counter VALUES ({_NEWEST} + 1)")
+                db.execute(f"INSERT INTO counter VALUES ({NEWEST} + 1)")
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('space', ?)", (self._space,))
                 db.execute(f"DELETE FROM sqlite_sequence WHERE seq >= {MOST}")
                 db.execute(f"UPDATE cubes SET seq = ? WHERE seq >= {MOST}", (next_seq(db),))
@@ -70,7 +65,7 @@ class Checks:
     def _counters(self, db: sqlite3.Connection) -> list[tuple[str, str, None, str]]:
         """Return what is wrong with the counter of transactions and the name of the space."""
         wrong = []
-        rows = db.execute(f"SELECT typeof(seq) = 'integer' AND seq >= {_NEWEST} FROM counter").fetchall()
+        rows = db.execute(f"SELECT typeof(seq) = 'integer' AND seq >= {NEWEST} FROM counter").fetchall()
         above = f"SELECT 1 FROM cubes WHERE seq >= {MOST} UNION ALL SELECT 1 FROM gone WHERE seq >= {MOST}"
         above += f" UNION ALL SELECT 1 FROM sqlite_sequence WHERE seq >= {MOST}"
         if rows != [(1,)] or db.execute(above).fetchone():

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, from_micros, to_micros
-from mnemos.store.sqlite.sound import Shape, fetch, in_time, read
+from mnemos.store.sqlite.sound import MOST, Shape, fetch, in_time, read
 from mnemos.store.sqlite.where import clauses_of
 from mnemos.store.values import DERIVED, Filter
 
@@ -25,6 +25,11 @@ ROW_TABLES = ("words", "vectors", "dates", "facts")  # stored beside a row of `c
 _CUBE = Shape("i s i s s s s s? s? s? s? i i i i? i? i? r i i? s i i s")
 _FORMS = {"text", "activation", "parametric"}
 _STATES = {"active", "superseded", "archived"}
+NEWEST = (  # the number of the last transaction, as rows tell it
+    "coalesce((SELECT max(seq) FROM (SELECT seq FROM cubes UNION ALL SELECT seq FROM gone) "
+    f"WHERE typeof(seq) = 'integer' AND seq < {MOST}), 0)"
+)
+_SEQ = f"CASE WHEN typeof(seq) = 'integer' AND seq < {MOST} THEN seq ELSE {NEWEST} END"  # NEWEST is slow
 _CHUNK = 500  # values that one query binds at most
 
 
@@ -44,9 +49,15 @@ def select_in(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list
     return [row for part in chunks(values) for row in fetch(db, query.format(marks(part)), part)]
 
 
+def last_seq(db: sqlite3.Connection) -> int:
+    """Return the number of the last transaction that wrote."""
+    row = db.execute(f"SELECT {_SEQ} FROM counter").fetchone()
+    return int(row[0]) if row else 0
+
+
 def next_seq(db: sqlite3.Connection) -> int:
     """Return the number of a transaction that writes."""
-    return int(db.execute("UPDATE counter SET seq = CAST(seq AS INTEGER) + 1 RETURNING seq").fetchone()[0])
+    return int(db.execute(f"UPDATE counter SET seq = {_SEQ} + 1 RETURNING seq").fetchone()[0])
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -31,7 +31,19 @@ from mnemos.store.sqlite.queue import DecisionTable, QueueTable
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
 from mnemos.store.sqlite.removal import activations, family, remove
-from mnemos.store.sqlite.rows import INSERT, SELECT, chunks, marks, next_seq, pages, select_in, to_cubes, to_row, to_sql
+from mnemos.store.sqlite.rows import (
+    INSERT,
+    SELECT,
+    chunks,
+    last_seq,
+    marks,
+    next_seq,
+    pages,
+    select_in,
+    to_cubes,
+    to_row,
+    to_sql,
+)
 from mnemos.store.sqlite.sound import MOST, fetch
 from mnemos.store.sqlite.vectors import VectorTable, put_vectors
 from mnemos.store.sqlite.words import INDEX_ROWS, index_rows, put_words, read_dates
@@ -266,8 +278,7 @@ class SqliteStore:
     def changes(self, since: int, model: int | None) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`."""
         with self.connection.read() as db:
-            row = db.execute("SELECT CAST(seq AS INTEGER) FROM counter").fetchone()
-            seq = int(row[0]) if row else 0
+            seq = last_seq(db)
             if seq == since:
                 return Changes(seq, [], [])
             rows, gone = index_rows(db, "cubes.seq > ?", [since], model, self.space)
