@@ -10,9 +10,10 @@ from typing import Any
 from mnemos.cube import Hit, MemCube, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.guard.consensus import Claim, contradicted, names
-from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
+from mnemos.guard.instructions import looks_like_instructions
+from mnemos.guard.key import key_of
+from mnemos.guard.trust import Trust, trust_of
 from mnemos.store.base import Store
-from mnemos.store.setting import stored_value
 
 SECRETS = ("redact", "refuse", "keep")
 
@@ -58,7 +59,7 @@ def quarantined(
         if trust[hit.cube.id] == Trust.UNTRUSTED and (reason := looks_like_instructions(hit.cube.text)):
             bad[hit.cube.id] = f"looks like orders: {reason}"
     left = [hit.cube for hit in hits if hit.cube.id not in bad]
-    key = _key(store)
+    key = key_of(store)
     known = store.rejections.all()
     suspects = contradicted(_claims(store, left, trust), known, question=question, key=key)
     if new := {r for suspect in suspects for r in suspect.rejections} - known:
@@ -71,13 +72,3 @@ def _claims(store: Store, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) 
     for stored in store.facts.of(store.keys_of([c.id for c in cubes])):
         facts.setdefault(stored.cube, []).append(stored.fact)
     return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for c in cubes]
-
-
-def _key(store: Store) -> bytes:
-    """Return the key of the space's hashes, created at first use."""
-    import os
-
-    if (kept := stored_value(store, "lesson key", bytes.fromhex)) is None:
-        kept = os.urandom(16)
-        store.meta.set("lesson key", kept.hex())
-    return kept
