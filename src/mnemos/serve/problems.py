@@ -16,7 +16,16 @@ from pydantic_core import PydanticSerializationError, to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from mnemos.errors import Conflict, EmbedderError, InvalidInput, MnemosError, NotFound, ReasonerError, StoreBusy
+from mnemos.errors import (
+    Conflict,
+    EmbedderError,
+    InvalidInput,
+    MnemosError,
+    NotFound,
+    ReadOnly,
+    ReasonerError,
+    StoreBusy,
+)
 from mnemos.serve.logs import frames
 from mnemos.serve.requests import ERROR_TYPE
 
@@ -27,6 +36,7 @@ STATUS: tuple[tuple[type[MnemosError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (StoreBusy, 503),
+    (ReadOnly, 403),
     (EmbedderError, 503),
     (ReasonerError, 503),
 )
