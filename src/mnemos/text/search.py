@@ -106,6 +106,7 @@ def context(
     quarantine: bool,
 ) -> str:
     """Return a block for a prompt; see `Space.context`."""
+    from mnemos.guard.key import key_of
     from mnemos.text.recall.context import pack
 
     check_count(tokens, "tokens", least=0)
@@ -114,7 +115,7 @@ def context(
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [row for row in found if row[1].cube.id not in bad]
-    return pack(found, memory.store.dates([key for key, _ in found]), tokens, count)
+    return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:

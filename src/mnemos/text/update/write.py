@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Decision, Link, StoredFact
-from mnemos.guard.instructions import Trust, trust_of
+from mnemos.guard.trust import Trust, trust_of
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Reasoner
 from mnemos.reason.condense import filler_terms
