@@ -7,16 +7,8 @@ from datetime import datetime
 
 from mnemos.cube import MemCube
 from mnemos.embed.base import Embedder, Progress
-<<<<<<< HEAD
-from mnemos.errors import EmbedderError, NotFound, StoreBusy, StoreError
-from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
-||||||| bc66dae
-from mnemos.errors import EmbedderError, NotFound, StoreBusy, StoreError
-from mnemos.guard.quarantine import secrets_policy, trust_rules
-=======
 from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError
-from mnemos.guard.quarantine import secrets_policy, trust_rules
->>>>>>> main
+from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.fallback import FallbackReasoner
 from mnemos.reason.rules import RuleReasoner
