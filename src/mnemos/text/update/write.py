@@ -144,9 +144,11 @@ def retire_empty(store: Store, touched: Mapping[str, tuple[int, datetime]]) -> l
     with store.transaction():
         cubes = store.get(list(touched))
         for name, (until, learned) in touched.items():
-            cube, [key] = cubes[name], store.keys_of([name])
+            if (cube := cubes.get(name)) is None or cube.state == "archived":
+                continue
+            [key] = store.keys_of([name])
             facts = store.facts.of([key])
-            if cube.state == "archived" or not facts or any(f.ended is None for f in facts):
+            if not facts or any(f.ended is None for f in facts):
                 continue
             spans = [(f.fact.start, f.fact.end) for f in facts]
             spans += [(d.span_start, d.span_end) for d in store.dates([key]).get(key, [])]
