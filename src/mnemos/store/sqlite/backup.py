@@ -55,7 +55,7 @@ def restore_from(
         shutil.copyfile(path, part)
         part.chmod(0o600)
         left_out = foreign.disarm(part)
-        SqliteStore(part, found).close()  # brings an older file up to date
+        SqliteStore(part, found, keep_old=False).close()  # brings an older file up to date
         left_out += foreign.clean(part)
         store = SqliteStore(part, found)
         try:
