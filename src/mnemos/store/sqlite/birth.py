@@ -14,6 +14,7 @@ from pathlib import Path
 from mnemos.errors import SpaceMigrated
 from mnemos.store.blobs import shred
 from mnemos.store.causes import of_system
+from mnemos.store.names import stamp
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.explain import of_sqlite
 from mnemos.store.sqlite.schema import VERSION, migrate
@@ -88,7 +89,7 @@ def drop_copies(db: sqlite3.Connection, path: Path) -> None:
 
 def _copy(db: sqlite3.Connection, path: Path, version: int) -> Path | None:
     """Copy a file as it is at one moment; None when another process has brought it to a later version by then."""
-    target = path.with_name(f"{path.name}.v{version}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    target = path.with_name(f"{path.name}.v{version}-{stamp(datetime.now(UTC))}")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.unlink(missing_ok=True)

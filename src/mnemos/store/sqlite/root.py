@@ -11,14 +11,13 @@ from mnemos.errors import Conflict, InvalidInput, NotFound, OutOfFiles, ReadOnly
 from mnemos.store import reserve
 from mnemos.store.blobs import Blobs, shred
 from mnemos.store.causes import of_system
-from mnemos.store.names import file_stem
+from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
 from mnemos.store.sqlite.connection import space_name
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.store.values import StoredSpace
 
-SUFFIX = ".mnemos"
 KV = ".kv"  # the folder of the payloads that are not text
 Release = Callable[[str], None]
 
@@ -103,9 +102,15 @@ class Folder:
 
     def backup(self, name: str, target: Path) -> Path:
         """Copy a space as it is at one moment to a file, or into a folder; return the file. See `sqlite.backup`."""
+        if target.is_dir():
+            if target.samefile(self.path):
+                raise InvalidInput(
+                    f"{target} is the root: a backup there would look like a space. Give another folder."
+                )
+            target = free(target / f"{file_stem(name)}-{stamp(self._clock())}{SUFFIX}")
         store = self.open(name)
         try:
-            return copy_to(store, target / (file_stem(name) + SUFFIX) if target.is_dir() else target)
+            return copy_to(store, target)
         finally:
             store.close()
 
