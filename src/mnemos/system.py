@@ -145,13 +145,32 @@ class Mnemos:
         self.existing(name).flush()
         return self.stores.backup(name, Path(path))
 
-    def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
+    def restore(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        replace: bool = False,
+        settings: bool = False,
+    ) -> Space:
         """Restore a space from a backup, under its own name or another one, and return it. The backup is checked first.
 
-        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict if a space of
-        this name exists, unless `replace` is set.
+        A file from elsewhere may hold more than memories. Triggers, views and unknown tables are left out. So are the
+        settings `trust` and `secrets`, unless `settings` is set or the space that is replaced has the same; `policy` is
+        taken. A warning names what was left out, and a policy. Raises InvalidInput for a file that is no backup,
+        StoreCorrupt for a damaged one, and Conflict if a space of this name exists, unless `replace` is set.
         """
-        return self.space(self.stores.restore(Path(path), name=name, replace=replace, release=self.release))
+        restored, left_out = self.stores.restore(
+            Path(path), name=name, replace=replace, release=self.release, settings=settings
+        )
+        for what in left_out:
+            warnings.warn(
+                f"{path}: {what} was left out. See `Mnemos.restore`, or `mnemos restore --help`.", stacklevel=2
+            )
+        space = self.space(restored)
+        if space.policy != space.text.default_policy:
+            warnings.warn(f"{path}: it brought its own policy of forgetting, {space.policy}.", stacklevel=2)
+        return space
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it: its files are overwritten with zeros and deleted. Raises NotFound."""

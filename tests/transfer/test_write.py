@@ -125,7 +125,27 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-PLAIN = {"hr", "h1", "h2", "p", "strong", "em", "code", "pre", "blockquote", "ul", "ol", "li", "br"}
+PLAIN = {
+    *[
+        "hr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "p",
+        "strong",
+        "em",
+        "code",
+        "pre",
+        "blockquote",
+        "ul",
+        "ol",
+        "li",
+        "br",
+    ]
+}
 
 
 def tags(page):

@@ -29,7 +29,7 @@ try:
         TTLConfig,
     )
 
-    from mnemos.adapters.langgraph_values import equal, fits, to_text
+    from mnemos.adapters.langgraph_values import fits, passes, to_text
 except ImportError as error:
     raise MnemosError(f"the store needs the package langgraph: {install_command('langgraph')}.") from error
 
@@ -111,12 +111,10 @@ class MnemosStore(BaseStore):
         return _item(cube)
 
     def _search(self, op: SearchOp) -> list[SearchItem]:
-        where = _prefix(op.namespace_prefix)
+        where, passing = _prefix(op.namespace_prefix), passes(op.filter or {})
 
         def keep(cube: MemCube) -> bool:
-            value = cube.metadata["value"]
-            wanted = (op.filter or {}).items()
-            return self._alive(cube) and all(equal(value.get(name), x) for name, x in wanted)
+            return self._alive(cube) and passing(cube.metadata["value"])
 
         stop = op.offset + op.limit
         if stop < 1:

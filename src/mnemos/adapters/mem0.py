@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Any
 
 from mnemos.adapters import base
-from mnemos.adapters.mem0_filters import OWNERS, check_count, check_ids, matches, split, to_day
+from mnemos.adapters.mem0_filters import OWNERS, check_count, check_ids, split, to_day, to_where
 from mnemos.adapters.reading import best, cubes
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound
+from mnemos.store.where import matcher
 from mnemos.system import Mnemos
 
 IDENTITY = (*OWNERS, "actor_id")
@@ -224,11 +225,12 @@ class Memory:
     def _filter(self, name: str, rest: Mapping[str, Any], show_expired: bool) -> Callable[[MemCube], bool]:
         """Return a function that tells whether a cube has not expired and passes mem0's filters."""
         today = base.clock_of(self.memory)().date().isoformat()
+        passes = matcher(to_where(rest))
 
         def keep(cube: MemCube) -> bool:
             expires = cube.metadata.get("expiration_date")
             alive = show_expired or not expires or str(expires) >= today
-            return alive and (not rest or matches({**cube.metadata, **self._row(cube, name)}, rest))
+            return alive and (not rest or passes({**cube.metadata, **self._row(cube, name)}))
 
         return keep
 

@@ -94,9 +94,12 @@ def restore(
     path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote.")],
     name: Annotated[str | None, typer.Option("--as", help="Restore it under this name.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing space of this name.")] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Also take whom the file trusts, and whether it keeps secrets.")
+    ] = False,
 ) -> None:
     """Restore a space from a backup, after checking the backup."""
-    space = t.memory.restore(path, name=name, replace=replace)
+    space = t.memory.restore(path, name=name, replace=replace, settings=settings)
     if t.json:
         t.say({"space": space.name, "cubes": space.count()})
     else:

@@ -51,6 +51,10 @@ Speaker = Annotated[str | None, Field(description="Who said it; 'I' in the text 
 Session = Annotated[str | None, Field(description="The conversation it belongs to.")]
 At = Annotated[str | None, Field(description="When it was said, in ISO 8601; default: now.")]
 Metadata = Annotated[dict[str, Any] | None, Field(description="Any JSON object to store with it.")]
+Where = Annotated[
+    dict[str, Any] | None,
+    Field(description='Only records whose metadata matches, such as {"topic": "travel", "rating": {"$gte": 4}}.'),
+]
 Source = Annotated[str | None, Field(description="If not from the user: a URL, 'web:...', 'email:...', 'tool:...'.")]
 K = Annotated[int, Field(ge=1, le=100, description="Number of hits.")]
 Since = Annotated[
@@ -119,7 +123,7 @@ class Tools:
 
     def recall(
         self, question: Question, k: K = 5, session: Session = None, speaker: Speaker = None, since: Since = None,
-        until: Until = None, as_of: AsOf = None, space: InSpace = None,
+        until: Until = None, as_of: AsOf = None, where: Where = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """Find the records that answer a question, best first: id, text, time, score, and why it was found.
 
@@ -127,15 +131,18 @@ class Tools:
         withheld, without their text.
         """
         with self._use(space) as opened:
-            given = _given(session=session, speaker=speaker, since=since, until=until, as_of=as_of)
+            given = _given(session=session, speaker=speaker, since=since, until=until, as_of=as_of, where=where)
             hits = opened.search(question, k, **given)
             kept, withheld = _quarantine(opened, question, hits)
             return {"note": DATA, "hits": [_show_hit(hit) for hit in kept], **withheld}
 
-    def context(self, question: Question, tokens: Tokens = 800, space: InSpace = None) -> str:
+    def context(self, question: Question, tokens: Tokens = 800, where: Where = None, space: InSpace = None) -> str:
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         with self._use(space) as opened:
-            return opened.context(question, tokens=tokens) or "Nothing was found, or the budget is too small."
+            return (
+                opened.context(question, tokens=tokens, **_given(where=where))
+                or "Nothing was found, or the budget is too small."
+            )
 
     def update(self, id: Id, text: Text, space: InSpace = None) -> Result:
         """Write a new version of a record that was wrong or is out of date. The earlier versions are kept."""
@@ -191,7 +198,7 @@ class Tools:
 
     def timeline(
         self, subject: Subject = None, question: OrQuestion = None, since: Since = None, until: Until = None,
-        limit: Limit = 30, space: InSpace = None,
+        limit: Limit = 30, where: Where = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """List what happened in chronological order, oldest first.
 
@@ -200,7 +207,9 @@ class Tools:
         with self._use(space) as opened:
             if subject and question:
                 raise InvalidInput("give a subject or a question, not both.")
-            times = _given(since=since, until=until)
+            if subject and where:
+                raise InvalidInput("facts have no metadata: give a subject or where, not both.")
+            times = _given(since=since, until=until, where=where)
             if subject:
                 first, last = moment(since or None, "since"), moment(until or None, "until")
                 known = [f for f in _facts(opened, subject, include_ended=True) if not last or f.valid_from < last]

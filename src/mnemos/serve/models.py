@@ -58,8 +58,8 @@ class Query(Strict):
         found = super().given(*without)
         if "where" in found:
             try:
-                found["where"] = dict(json.loads(found["where"]))
-            except (TypeError, ValueError, RecursionError) as error:
+                found["where"] = json.loads(found["where"])
+            except (ValueError, RecursionError) as error:
                 raise InvalidInput(f"where: not a JSON object ({error}).") from error
         return found
 

@@ -34,9 +34,12 @@ class Root(Protocol):
         Raises InvalidInput when the file exists already.
         """
 
-    def restore(self, path: Path, *, name: str | None, replace: bool, release: Callable[[str], None]) -> str:
-        """Put a backup back, under its own name or another one; return the name of the space.
+    def restore(
+        self, path: Path, *, name: str | None, replace: bool, release: Callable[[str], None], settings: bool = False
+    ) -> tuple[str, list[str]]:
+        """Put a backup back, under its own name or another one; return the name of the space and what was left out.
 
+        Left out is what a space does not have, such as triggers, and, unless `settings` is set, who is trusted.
         The backup is checked first. An existing space is left alone unless `replace`: then `release` is called with its
         name, which has to close it. Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one,
         and Conflict when there is a space of this name.

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import math
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from mnemos.cube import Form, MemCube, State
 from mnemos.distribution import upgrade_command
 from mnemos.errors import InvalidInput
-from mnemos.text.encode.messages import clean
+from mnemos.text.encode.archived import check_shape
 from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import decode, dicts, open_zip, parse, parse_lines, read_member
 from mnemos.transfer.write import new_file
@@ -101,49 +96,12 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         )
     records = []
     for where, record in parse_lines(decode(data, CUBES), CUBES):
-        _check(record, where)
+        check_shape(record, where)
         records.append(record)
     ids = Counter(record["cube"]["id"] for record in records)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise InvalidInput(f"{path} contains the cube {twice[0]!r} twice. Nothing was imported.")
     return records
-
-
-# Which JSON values fit a field of a cube, by the field's annotation. `_fits` handles "| None".
-_SHAPES: dict[str, Callable[[Any], bool]] = {
-    "str": lambda v: isinstance(v, str) and clean(v) == v,
-    "datetime": lambda v: isinstance(v, str) and 2 <= datetime.fromisoformat(v).year <= 9998,
-    "int": lambda v: isinstance(v, int) and not isinstance(v, bool) and abs(v) < 2**62,
-    "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
-    "bool": lambda v: isinstance(v, bool),
-    "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(p, str) and clean(p) == p for p in v),
-    "Mapping[str, Any]": lambda v: isinstance(v, Mapping) and bool(json.dumps(v, allow_nan=False)),
-    "Form": lambda v: v in get_args(Form),
-    "State": lambda v: v in get_args(State),
-}
-
-
-def _check(record: Any, where: str) -> None:
-    """Raise InvalidInput unless a record has the shape of a cube and its versions: a store does not check types."""
-    if not isinstance(record, Mapping) or not isinstance(record.get("versions"), list):
-        raise InvalidInput(f"{where}: not a cube with its versions. Nothing was imported.")
-    for cube in (*record["versions"], record.get("cube")):
-        if not isinstance(cube, Mapping) or not cube.get("id") or not str(cube.get("text") or "").strip():
-            raise InvalidInput(f"{where}: not a cube with an id and a text. Nothing was imported.")
-        for field in dataclasses.fields(MemCube):
-            if field.name in cube and not _fits(cube[field.name], str(field.type)):
-                raise InvalidInput(
-                    f"{where}: {field.name} is {cube[field.name]!r:.60}, expected {field.type}. Nothing was imported."
-                )
-
-
-def _fits(value: Any, annotation: str) -> bool:
-    if annotation.endswith(" | None"):
-        return value is None or _fits(value, annotation.removesuffix(" | None"))
-    try:
-        return annotation not in _SHAPES or _SHAPES[annotation](value)
-    except (ValueError, OverflowError, TypeError, RecursionError):  # no time, no finite number, nested too deeply
-        return False
 
 
 def _member(name: str) -> zipfile.ZipInfo:

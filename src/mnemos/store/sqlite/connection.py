@@ -18,6 +18,7 @@ from mnemos.store.pool import Pool
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite, of_system
 from mnemos.store.sqlite.schema import VERSION, check, migrate
+from mnemos.store.sqlite.where import offer
 
 _ticks = count(1)  # the time of the pool
 
@@ -108,6 +109,7 @@ class Connection:
                 "temp_store = MEMORY",
             ):
                 db.execute(f"PRAGMA {pragma}")
+            offer(db)
             if version != VERSION:
                 migrate(db, self.space, str(self.path))
         except BaseException as error:

@@ -91,8 +91,13 @@ class Folder:
         finally:
             store.close()
 
-    def restore(self, path: Path, *, name: str | None, replace: bool, release: Release) -> str:
-        """Put a backup back, under its own name or another one; return the name of the space. See `sqlite.backup`."""
+    def restore(
+        self, path: Path, *, name: str | None, replace: bool, release: Release, settings: bool = False
+    ) -> tuple[str, list[str]]:
+        """Put a backup back, under its own name or another one; return the name of the space and what was left out.
+
+        See `sqlite.backup`.
+        """
         if not path.is_file():
             raise InvalidInput(f"there is no file {path}.")
         if path.suffix == SUFFIX and path.parent.samefile(self.path):
@@ -110,5 +115,4 @@ class Folder:
                 release(wanted)
                 self.remove(wanted)
 
-        restore_from(path, target, found, wanted, make_room)
-        return wanted
+        return wanted, restore_from(path, target, found, wanted, make_room, settings=settings)
