@@ -13,7 +13,7 @@ from mnemos.facts import Decision, KnownFact, Link
 from mnemos.text import revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
-from mnemos.text.encode.messages import moment, to_draft
+from mnemos.text.encode.messages import moment, to_draft, to_drafts
 from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
 from mnemos.text.read import cubes, pick, stats
@@ -45,9 +45,11 @@ class Space:
     # settings, stored in the space: assign to change them
     trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
+    timezone = TextMemory.timezone  # whose clock naive times and days are of: "Europe/Lisbon", "+05:30", "UTC", "local"
 
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
+        self.default_timezone = text.default_timezone
         self._activations: PrefillCache | None = None
 
     @property
@@ -68,6 +70,7 @@ class Space:
         speaker: str | None = None,
         session: str | None = None,
         at: Time = None,
+        timezone: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         source: str | None = None,
         role: str | None = None,
@@ -77,16 +80,17 @@ class Space:
     ) -> MemCube:
         """Store one text and return its cube; it is on disk when this returns.
 
-        `at` is when it happened (default: now); relative dates in the text are resolved against it. The facts it states
-        are compared with known ones (see `decisions`): it may supersede other cubes, and, if it has no session, id or
-        metadata, it may only confirm or refine a cube, which is then returned. `reconcile=False` only appends.
+        `at` is when it happened (default: now); relative dates in the text are resolved against it, on the clock of its
+        offset or of `timezone` (default: the space's). The facts it states are compared with known ones (see
+        `decisions`): it may supersede other cubes, and, if it has no session, id or metadata, it may only confirm or
+        refine a cube, which is then returned. `reconcile=False` only appends.
         One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
-            "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
-            "source": source, "role": role, "kind": kind, "id": id,
+            "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone,
+            "metadata": metadata, "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return add(self.text, [to_draft(message, where="add")], None, reconcile)[0]
+        return add(self.text, [to_draft(message, where="add", timezone=self.timezone)], None, reconcile)[0]
 
     def add_many(
         self, messages: Iterable[Mapping[str, Any]], *, reconcile: bool = True, progress: Progress | None = None
@@ -98,8 +102,7 @@ class Space:
         again: the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
         InvalidInput, which names the message, or Conflict if an id has other content; nothing was stored then.
         """
-        drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(check_list(messages, "messages"))]
-        return add(self.text, drafts, progress, reconcile)
+        return add(self.text, to_drafts(messages, self.timezone), progress, reconcile)
 
     # -- search
 
@@ -202,7 +205,8 @@ class Space:
         now (or was known at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` are
         compared in their stored form.
         """
-        times = moment(as_of, "as_of"), moment(true_at, "true_at")
+        zone = self.timezone
+        times = moment(as_of, "as_of", zone), moment(true_at, "true_at", zone)
         return known_facts(self.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
@@ -252,7 +256,7 @@ class Space:
         """
         from mnemos.guard.erasure import forget
 
-        return forget(self.store, ids, query, everything, chosen(filters), self.clock())
+        return forget(self.store, ids, query, everything, chosen(filters, self.timezone), self.clock())
 
     def forget_preview(
         self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
@@ -260,7 +264,7 @@ class Space:
         """Return the cubes that `forget` with the same arguments would erase; erases nothing."""
         from mnemos.guard.erasure import choose
 
-        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
+        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters, self.timezone))[1]
 
     def verify(self, receipt: Receipt) -> list[str]:
         """Search rows and raw bytes again for what a receipt says was erased; return what was found."""

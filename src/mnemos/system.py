@@ -21,6 +21,7 @@ from mnemos.store.open import open_root
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
+from mnemos.zones import LOCAL, check_zone
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -40,7 +41,8 @@ class Mnemos:
     `embedder` is "bundled" (the default), "none" (words only), another spec of `mnemos.embed.load`, or an `Embedder`.
     `clock` returns the current time; tests and simulations pass their own. `reasoner` is "rules" (the default),
     "openai:MODEL@URL" or a `Reasoner`; only `Space.consolidate` asks a model. `actor` is the name in the audit log
-    (default: $MNEMOS_ACTOR, or "local").
+    (default: $MNEMOS_ACTOR, or "local"). `timezone` is the zone of spaces that have none of their own (see
+    `Space.timezone`; default: $MNEMOS_TIMEZONE, or the zone of this machine).
 
     Raises StoreError if the root cannot be created or is not a folder.
     """
@@ -53,12 +55,14 @@ class Mnemos:
         clock: Callable[[], datetime] | None = None,
         reasoner: str | Reasoner | None = None,
         actor: str | None = None,
+        timezone: str | None = None,
     ) -> None:
         self.root = Path(root).expanduser() if root is not None else default_root()
         self.embedder = load(embedder)
         self.clock = clock or utc_now
         self.reasoner = load_reasoner(reasoner)
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
+        self.timezone = check_zone(timezone or os.environ.get("MNEMOS_TIMEZONE") or LOCAL)
         self._spaces: dict[str, Space] = {}
         self.stores = open_root(self.root, self.actor, self.clock)
 
@@ -74,7 +78,7 @@ class Mnemos:
         wanted = None if system is None else load_system(system)
         if check_text(name, "name") not in self._spaces:
             store = self.stores.open(name)
-            text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, wanted or DEFAULT)
+            text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, wanted or DEFAULT, self.timezone)
             self._spaces[name] = Space(text)
         elif wanted is not None and wanted != self._spaces[name].text.system:
             self._spaces[name].text.use(wanted)

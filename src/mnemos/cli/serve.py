@@ -137,8 +137,11 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
     from mnemos.serve.run import Server, run
     from mnemos.system import Mnemos
 
+    zone = general.timezone or "UTC"  # the zone of a server says nothing about its users
     with (
-        Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
+        Mnemos(
+            general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest", timezone=zone
+        ) as memory,
         closing(KeyStore.under(memory.root)) as store,
     ):
         limits = ServerLimits(hosts=(*_called(s.host), *s.names), body=s.max_body, rate=s.rate, burst=int(2 * s.rate))

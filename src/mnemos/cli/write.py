@@ -9,7 +9,7 @@ import typer
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import CubeId, pairs
+from mnemos.cli.options import CubeId, Zone, pairs
 from mnemos.cli.render import header, show_card
 from mnemos.cli.terminal import Terminal
 from mnemos.cube import MemCube
@@ -39,6 +39,7 @@ def add(
     speaker: SaidBy = None,
     session: InSession = None,
     at: At = None,
+    timezone: Zone = None,
     role: AsRole = None,
     source: FromSource = None,
     kind: OfKind = None,
@@ -47,7 +48,15 @@ def add(
 ) -> None:
     """Store a text. It is on disk when the command returns."""
     metadata = pairs(meta, "--meta")
-    given = {"speaker": speaker, "session": session, "at": at, "role": role, "source": source, "id": id}
+    given = {
+        "speaker": speaker,
+        "session": session,
+        "at": at,
+        "timezone": timezone,
+        "role": role,
+        "source": source,
+        "id": id,
+    }
     content = _standard_input() if text in (None, "-") else text
     cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
     _report(t, cube, "stored")
@@ -61,6 +70,7 @@ def update(
     speaker: SaidBy = None,
     session: InSession = None,
     at: At = None,
+    timezone: Zone = None,
     role: AsRole = None,
     source: FromSource = None,
     kind: OfKind = None,
@@ -76,7 +86,7 @@ def update(
     metadata = pairs(meta, "--meta")
     given: dict[str, Any] = {
         "content": _standard_input() if text == "-" else text, "speaker": speaker, "session": session, "at": at,
-        "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
+        "timezone": timezone, "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     space = t.space()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, new_id
@@ -12,17 +13,18 @@ from mnemos.guard.secrets import redact_cube
 from mnemos.text.base import NoUpdater
 from mnemos.text.encode.messages import Draft
 from mnemos.text.memory import TextMemory
+from mnemos.zones import fixed, in_zone, load_zone, zone_name
 
 
 def add(memory: TextMemory, drafts: Sequence[Draft], progress: Progress | None, reconcile: bool) -> list[MemCube]:
     """Store drafts in one transaction, all or none; return a cube for each, in order. See `Space.add_many`."""
-    now, secrets = memory.clock(), memory.secrets
+    now, secrets, zone = memory.clock(), memory.secrets, memory.timezone
     known = memory.store.get([d.id for d in drafts if d.id is not None])
     cubes: list[MemCube] = []
     new: list[MemCube] = []
     mergeable: list[bool] = []
     for draft in drafts:
-        cube = redact_cube(_to_cube(draft, memory.name, now), secrets)
+        cube = redact_cube(_to_cube(draft, memory.name, now, zone), secrets)
         existing = known.get(cube.id)
         if existing is None:
             known[cube.id] = cube
@@ -50,9 +52,10 @@ def _content_of(cube: MemCube) -> tuple[Any, ...]:
     return cube.text, cube.session, cube.speaker, cube.role, cube.kind
 
 
-def _to_cube(draft: Draft, space: str, now: Any) -> MemCube:
+def _to_cube(draft: Draft, space: str, now: datetime, zone: str) -> MemCube:
+    at = draft.at or in_zone(now, load_zone(draft.timezone or zone))
     return MemCube(
-        id=draft.id or new_id(), text=draft.text, space=space, at=draft.at or now, learned=now,
+        id=draft.id or new_id(), text=draft.text, space=space, at=fixed(at), timezone=zone_name(at), learned=now,
         kind=draft.kind, session=draft.session, speaker=draft.speaker, role=draft.role, source=draft.source,
         metadata=draft.metadata,
     )  # fmt: skip

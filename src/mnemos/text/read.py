@@ -18,7 +18,7 @@ def cubes(memory: TextMemory, limit: int, cursor: int | None, filters: Filters) 
     """Return a page of current cubes in the order of writing; see `Space.cubes`."""
     check_count(limit, "limit")
     after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
-    rows = memory.store.select(make_filter(**filters), after=after, limit=limit + 1)
+    rows = memory.store.select(make_filter(memory.timezone, **filters), after=after, limit=limit + 1)
     following = rows[limit - 1][0] if len(rows) > limit else None
     return Page([cube for _, cube in rows[:limit]], following, lambda at: cubes(memory, limit, at, filters))
 

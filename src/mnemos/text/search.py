@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -21,10 +22,11 @@ from mnemos.text.memory import TextMemory
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past
-from mnemos.text.recall.filters import Filters, make_filter
+from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
+from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
@@ -41,8 +43,9 @@ def search(
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
-    filter = make_filter(**filters)
-    ranked = _ask(memory, rank, "cubes", query, k, filter, asked_at, method)
+    zone = zone_of(filters, memory.timezone)
+    filter = make_filter(zone, **filters)
+    ranked = _ask(memory, rank, "cubes", query, k, filter, _asked(memory, asked_at, zone), method)
     with memory.store.transaction(write=False):
         cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
@@ -80,7 +83,9 @@ def search_sessions(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
-    ranked = _ask(memory, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
+    zone = zone_of(filters, memory.timezone)
+    asked = _asked(memory, asked_at, zone)
+    ranked = _ask(memory, rank, "sessions", query, k, make_filter(zone, **filters), asked, method)
     best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
@@ -115,8 +120,13 @@ def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping
     return quarantined(memory.store, memory.trust, found, clean(question), memory.clock())
 
 
+def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:
+    """Return when a question is asked, on the clock of `zone`."""
+    return moment(asked_at, "asked_at", zone) or in_zone(memory.clock(), load_zone(zone))
+
+
 def _ask(
-    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
+    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: datetime, method: str
 ) -> list[R]:
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
@@ -129,7 +139,7 @@ def _ask(
         )
     query = clean(query)
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
-    question = make_query(query, vector, moment(asked_at, "asked_at") or memory.clock())
+    question = make_query(query, vector, asked_at)
     return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
 
 

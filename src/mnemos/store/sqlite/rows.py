@@ -14,9 +14,9 @@ from mnemos.store.values import DERIVED, Filter
 
 COLUMNS = (
     "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
-    "valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer"
+    "valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, zone"
 )
-INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 24)})"
+INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 25)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id)"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
 ROW_TABLES = ("words", "vectors", "dates", "facts")  # stored beside a row of `cubes`, keyed by n
@@ -60,20 +60,20 @@ def to_row(n: int, cube: MemCube, seq: int) -> tuple[Any, ...]:
         cube.role, cube.source, to_micros(cube.at), int(offset.total_seconds()) if offset else 0,
         to_micros(cube.learned), _micros(cube.replaced), _micros(cube.valid_from), _micros(cube.valid_to),
         cube.strength, cube.recalls, _micros(cube.recalled_at), json.dumps(dict(cube.metadata)), cube.pinned, cube.layer,
-        seq,
+        cube.timezone, seq,
     )  # fmt: skip
 
 
 def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
     """Return (key, cube) of one row of `SELECT`."""
     (n, id_, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced,
-     valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, parents) = row  # fmt: skip
+     valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, zone, parents) = row  # fmt: skip
     cube = MemCube(
         id=id_, text=text, space=space, at=from_micros(at, at_offset), learned=from_micros(learned), form=form,
         kind=kind, state=state, version=version, session=session, speaker=speaker, role=role, source=source,
         parents=() if parents == "[]" else tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
         valid_to=_moment(valid_to), strength=strength, recalls=recalls, recalled_at=_moment(recalled_at),
-        metadata={} if metadata == "{}" else json.loads(metadata), pinned=bool(pinned), layer=layer,
+        metadata={} if metadata == "{}" else json.loads(metadata), pinned=bool(pinned), layer=layer, timezone=zone,
     )  # fmt: skip
     return n, cube
 
