@@ -127,11 +127,25 @@ class Hit:
     cube: MemCube
     score: float
     why: Mapping[str, float]
+    also: tuple[MemCube, ...] = ()  # the same words by the same speaker at other times, oldest first
 
     @property
     def space(self) -> str:
         """The name of the space of the cube."""
         return self.cube.space
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as JSON-ready data."""
+        return {
+            "cube": self.cube.to_dict(), "score": self.score, "why": dict(self.why),
+            "also": [cube.to_dict() for cube in self.also],
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Hit:
+        """Return the hit that `to_dict` wrote."""
+        also = tuple(MemCube.from_dict(cube) for cube in data.get("also", ()))
+        return cls(MemCube.from_dict(data["cube"]), data["score"], data["why"], also)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was done with a new statement and why: ADD, UPDATE, SUPERSEDE or NOOP. The reason holds no content."""
+    """What was done with a new statement and why: ADD, SUPERSEDE, or NOOP for one told before. The reason holds no content."""
 
     cube: str
     made: datetime

@@ -39,7 +39,8 @@ class Space:
     values that models have computed of cubes, and `inspect` shows the space as a whole.
 
     Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it.
-    The words and vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
+    A space that was closed because others were used more (see `Mnemos`) is opened again by its next verb. The words and
+    vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
     """
 
     # settings, stored in the space: assign to change them
@@ -82,8 +83,9 @@ class Space:
 
         `at` is when it happened (default: now); relative dates in the text are resolved against it, on the clock of its
         offset or of `timezone` (default: the space's). The facts it states are compared with known ones (see
-        `decisions`): it may supersede other cubes, and, if it has no session, id or metadata, it may only confirm or
-        refine a cube, which is then returned. `reconcile=False` only appends.
+        `decisions`): it may supersede other cubes. It is stored whatever it resembles; only the same write again (the
+        same id, or the same words, speaker, session and given time) returns the cube that is there. `reconcile=False`
+        only appends.
         One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
@@ -98,7 +100,7 @@ class Space:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
         A message is a dict with `content` and any keyword of `add`, or has one of the shapes of chat APIs
-        (role/content/name/timestamp). A message whose `id` is stored already with the same content is not written
+        (role/content/name/timestamp). A message that was stored already (see `add`) is not written
         again: the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
         InvalidInput, which names the message, or Conflict if an id has other content; nothing was stored then.
         """
@@ -390,7 +392,7 @@ class Space:
         return self.text.flush() + (0 if self._activations is None else self._activations.flush())
 
     def close(self) -> None:
-        """Persist recall counts, close the file and free the memory of the index."""
+        """Persist recall counts, close the file and free the memory of the index. Further verbs raise StoreError."""
         if not self.store.closed:
             self.flush()
         self.store.close()

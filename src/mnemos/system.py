@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Unpack
+from typing import Any, Unpack
+from weakref import WeakValueDictionary
 
 from mnemos.arguments import check_text, check_texts
 from mnemos.cube import Hit, utc_now
@@ -18,6 +23,7 @@ from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
 from mnemos.store.open import open_root
+from mnemos.store.pool import Pool, open_limit
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
@@ -44,6 +50,11 @@ class Mnemos:
     (default: $MNEMOS_ACTOR, or "local"). `timezone` is the zone of spaces that have none of their own (see
     `Space.timezone`; default: $MNEMOS_TIMEZONE, or the zone of this machine).
 
+    At most `max_open` spaces have their files open and their index in RAM (default: $MNEMOS_MAX_OPEN, or what half of
+    the process's file descriptors suffice for, at most 256). The least recently used one that no call is at work in is
+    closed first; a `Space` of it opens the file again on its next verb. Safe for threads; a space that is slow to open
+    keeps nobody else waiting.
+
     Raises StoreError if the root cannot be created or is not a folder.
     """
 
@@ -56,6 +67,7 @@ class Mnemos:
         reasoner: str | Reasoner | None = None,
         actor: str | None = None,
         timezone: str | None = None,
+        max_open: int | None = None,
     ) -> None:
         self.root = Path(root).expanduser() if root is not None else default_root()
         self.embedder = load(embedder)
@@ -63,8 +75,12 @@ class Mnemos:
         self.reasoner = load_reasoner(reasoner)
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
         self.timezone = check_zone(timezone or os.environ.get("MNEMOS_TIMEZONE") or LOCAL)
-        self._spaces: dict[str, Space] = {}
-        self.stores = open_root(self.root, self.actor, self.clock)
+        self.pool = Pool(open_limit(max_open))
+        self.stores = open_root(self.root, self.actor, self.clock, self.pool)
+        self._spaces: WeakValueDictionary[str, Space] = WeakValueDictionary()  # the pool holds those that are open
+        self._systems: dict[str, System] = {}  # of spaces for which one was chosen
+        self._opening: WeakValueDictionary[str, Any] = WeakValueDictionary()  # locks of names that are being opened
+        self._lock = threading.Lock()
 
     def space(self, name: str, system: str | System | None = None) -> Space:
         """Return the space of this name, created on first use. Costs a file open the first time.
@@ -76,18 +92,34 @@ class Mnemos:
         from mnemos.text.system import DEFAULT, load_system  # imports every method of the default system
 
         wanted = None if system is None else load_system(system)
-        if check_text(name, "name") not in self._spaces:
-            store = self.stores.open(name)
-            text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, wanted or DEFAULT, self.timezone)
-            self._spaces[name] = Space(text)
-        elif wanted is not None and wanted != self._spaces[name].text.system:
-            self._spaces[name].text.use(wanted)
-        return self._spaces[name]
+        with self._only(check_text(name, "name")):
+            if wanted is not None:
+                self._systems[name] = wanted
+            space = self._spaces.get(name)
+            if space is None or space.store.ended:
+                store = self.stores.open(name)
+                chosen = self._systems.get(name, DEFAULT)
+                text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, chosen, self.timezone)
+                space = Space(text)
+                store.before_suspend(partial(_rest, space))  # the pool keeps an open space alive
+                self._spaces[name] = space
+            elif wanted is not None and wanted != space.text.system:
+                space.text.use(wanted)
+            return space
+
+    @contextmanager
+    def _only(self, name: str) -> Iterator[None]:
+        """Let one thread at a time open or close the space of a name; other names do not wait."""
+        with self._lock:
+            lock = self._opening.setdefault(name, threading.RLock())
+        with lock:
+            yield
 
     def spaces(self) -> list[str]:
         """Return the names of all spaces under the root, sorted. Reads one row of each file.
 
-        A file that cannot be read is left out, with a warning that names it.
+        A file that cannot be read is left out, with a warning that names it. Raises StoreError when no file at all can be
+        opened, since the process has no descriptors left.
         """
         found = self.stores.inventory()
         for problem in (space.problem for space in found if space.name is None):
@@ -105,8 +137,10 @@ class Mnemos:
 
     def release(self, name: str) -> None:
         """Close a space and free its memory; the next `space` opens it again."""
-        if (space := self._spaces.pop(name, None)) is not None:
-            space.close()
+        with self._only(name):
+            self._systems.pop(name, None)
+            if (space := self._spaces.pop(name, None)) is not None:
+                space.close()
 
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
         """Copy a space to a file or into a folder and return the file. The space may be in use.
@@ -116,13 +150,32 @@ class Mnemos:
         self.existing(name).flush()
         return self.stores.backup(name, Path(path))
 
-    def restore(self, path: str | os.PathLike[str], *, name: str | None = None, replace: bool = False) -> Space:
+    def restore(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        replace: bool = False,
+        settings: bool = False,
+    ) -> Space:
         """Restore a space from a backup, under its own name or another one, and return it. The backup is checked first.
 
-        Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one, and Conflict if a space of
-        this name exists, unless `replace` is set.
+        A file from elsewhere may hold more than memories. Triggers, views and unknown tables are left out. So are the
+        settings `trust` and `secrets`, unless `settings` is set or the space that is replaced has the same; `policy` is
+        taken. A warning names what was left out, and a policy. Raises InvalidInput for a file that is no backup,
+        StoreCorrupt for a damaged one, and Conflict if a space of this name exists, unless `replace` is set.
         """
-        return self.space(self.stores.restore(Path(path), name=name, replace=replace, release=self.release))
+        restored, left_out = self.stores.restore(
+            Path(path), name=name, replace=replace, release=self.release, settings=settings
+        )
+        for what in left_out:
+            warnings.warn(
+                f"{path}: {what} was left out. See `Mnemos.restore`, or `mnemos restore --help`.", stacklevel=2
+            )
+        space = self.space(restored)
+        if space.policy != space.text.default_policy:
+            warnings.warn(f"{path}: it brought its own policy of forgetting, {space.policy}.", stacklevel=2)
+        return space
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it: its files are overwritten with zeros and deleted. Raises NotFound."""
@@ -145,24 +198,25 @@ class Mnemos:
 
         The lists are fused by reciprocal rank (scores of different spaces are not comparable): `score` is
         1 / (60 + rank in its own space), `why` has the signals of that space. Takes the options of
-        `Space.search`. Raises NotFound for a space that does not exist.
+        `Space.search`. No space is left out: raises NotFound for one that does not exist, and StoreError for one that
+        cannot be read.
         """
         names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
             raise InvalidInput("search() needs at least one space: pass spaces=[...].")
-        fused = [
-            (1.0 / (RRF + rank), -rank, Hit(hit.cube, 1.0 / (RRF + rank), hit.why))
-            for space in [self.existing(name) for name in names]
-            for rank, hit in enumerate(space.search(query, k, asked_at=asked_at, method=method, **filters), 1)
-        ]
+        if missing := [name for name in names if name not in self]:
+            raise NotFound(f"there is no space {missing[0]!r} under {self.root}: `mnemos spaces` lists them.")
+        fused: list[tuple[float, int, Hit]] = []
+        for name in names:
+            hits = self.existing(name).search(query, k, asked_at=asked_at, method=method, **filters)
+            fused += [(1.0 / (RRF + i), -i, replace(hit, score=1.0 / (RRF + i))) for i, hit in enumerate(hits, 1)]
         fused.sort(key=lambda item: item[:2], reverse=True)
         return [hit for *_, hit in fused[:k]]
 
     def close(self) -> None:
         """Close all spaces."""
-        for space in self._spaces.values():
-            space.close()
-        self._spaces.clear()
+        for name in list(self._spaces):
+            self.release(name)
 
     def __enter__(self) -> Mnemos:
         return self
@@ -171,3 +225,8 @@ class Mnemos:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _rest(space: Space) -> bool:
+    """Free the RAM of a space whose file is about to be closed, unless it is at work; return whether it was freed."""
+    return space.text.rest()

@@ -129,8 +129,8 @@ def test_update_history_and_delete(memory):
 
 
 def test_infer_decides_and_its_absence_appends(memory):
-    [a] = memory.add("I live in Porto.", user_id="ana")["results"]
-    [b] = memory.add("I live in Porto.", user_id="ana")["results"]
+    [a] = memory.add("I live in Porto.", user_id="ana", timestamp="2024-01-01")["results"]
+    [b] = memory.add("I live in Porto.", user_id="ana", timestamp="2024-01-01")["results"]
     assert (b["id"], b["event"]) == (a["id"], "NONE")
     memory.add("I live in Faro now.", user_id="ana")
     assert texts(memory.get_all(user_id="ana")) == ["I live in Faro now."]

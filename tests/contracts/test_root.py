@@ -31,9 +31,9 @@ def test_a_backup_is_one_moment_of_a_space_and_is_put_back(root, tmp_path):
     with pytest.raises(Conflict):
         root.restore(path, name=None, replace=False, release=lambda name: None)
     released = []
-    assert root.restore(path, name=None, replace=True, release=released.append) == "ana"
+    assert root.restore(path, name=None, replace=True, release=released.append) == ("ana", [])
     assert released == ["ana"]
-    assert root.restore(path, name="copy", replace=False, release=released.append) == "copy"
+    assert root.restore(path, name="copy", replace=False, release=released.append) == ("copy", [])
     for name in ("ana", "copy"):
         again = root.open(name)
         assert again.get(["a", "b"]).keys() == {"a"}

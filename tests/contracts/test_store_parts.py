@@ -143,13 +143,16 @@ def test_derived_cubes_are_known_by_what_they_are_of(store):
     assert store.derived.parentless() == ["sum"]
 
 
-def test_duplicates_are_found_by_the_hash_of_their_text(store):
-    put(store, cube("a", "I like tea.", speaker="Ana", role="user", session="s"), cube("b", "other"))
+def test_the_same_words_are_found_by_the_hash_of_their_text(store):
+    a, _, b = put(store, cube("a", "I like tea.", session="s"), cube("o", "other"), cube("b", "i like TEA", day=1))
     wanted = text_hash("  i LIKE tea ")
     assert wanted == text_hash("I like tea.")
-    assert store.duplicates([wanted, 1]) == [(wanted, "a", "Ana", "user", "s")]
+    assert store.same_words([wanted, 1], Filter()) == [a, b]
+    assert store.same_words([wanted], Filter(session="s")) == [a]
+    assert store.same_words([], Filter()) == []
     store.lives.set_state(["a"], "active", "archived")
-    assert store.duplicates([wanted]) == []
+    assert store.same_words([wanted], Filter()) == [b]
+    assert store.same_words([wanted], Filter(state=None)) == [a, b]
 
 
 def test_the_queue_serves_the_least_tried_first(store):

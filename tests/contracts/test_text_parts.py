@@ -105,23 +105,23 @@ def test_an_updater_stores_every_text_or_none_and_returns_a_cube_for_each(part, 
     assert isinstance(part, Updater)
     memory = space.text
     first = memory.encode([cube("I live in Porto.", "a", speaker="Ana"), cube("The cat sleeps.", "b", session="s")])
-    stored = part.add(memory, first, [True, False])
+    stored = part.add(memory, first)
     assert [c.text for c in stored] == ["I live in Porto.", "The cat sleeps."]
     assert [space.get(c.id).text for c in stored] == ["I live in Porto.", "The cat sleeps."]
     count = space.count()
     taken = memory.encode([cube("new", "n"), cube("other words", "b")])
     with pytest.raises(Conflict):  # this id is taken: nothing of the batch is stored
-        part.add(memory, taken, [False, False])
+        part.add(memory, taken)
     assert space.count() == count
-    assert part.add(memory, [], []) == []
+    assert part.add(memory, []) == []
 
 
 @updaters
-def test_what_is_not_mergeable_is_stored_as_it_is_and_nothing_is_overwritten(part, space):
+def test_every_text_is_stored_as_it_is_and_nothing_is_overwritten(part, space):
     memory = space.text
     texts = ("I live in Porto.", "I live in Porto.", "I moved to Faro.", "I moved to Faro.")
     entries = memory.encode([cube(t, f"c{i}", session="s", speaker="Ana") for i, t in enumerate(texts)])
-    assert [c.id for c in part.add(memory, entries, [False] * 4)] == ["c0", "c1", "c2", "c3"]
+    assert [c.id for c in part.add(memory, entries)] == ["c0", "c1", "c2", "c3"]
     assert [space.get(f"c{i}").text for i in range(4)] == list(texts)
     assert [{v.text for v in space.history(f"c{i}")} for i in range(4)] == [{t} for t in texts]  # of all versions
 
@@ -129,7 +129,7 @@ def test_what_is_not_mergeable_is_stored_as_it_is_and_nothing_is_overwritten(par
 @updaters
 def test_a_revision_is_the_next_version_and_the_one_before_is_kept(part, space):
     memory = space.text
-    part.add(memory, memory.encode([cube("I live in Porto.", speaker="Ana")]), [False])
+    part.add(memory, memory.encode([cube("I live in Porto.", speaker="Ana")]))
     part.revise(memory, memory.encode([cube("I live in Faro.", speaker="Ana", version=2)])[0])
     assert [c.text for c in space.history("c")] == ["I live in Porto.", "I live in Faro."]
     with pytest.raises(Conflict):

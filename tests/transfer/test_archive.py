@@ -52,6 +52,7 @@ def test_an_archive_holds_everything_and_importing_twice_changes_nothing(tmp_pat
     with Mnemos(folder, embedder="none") as memory:
         space, other = memory.space("a"), memory.space("b")
         cubes = space.add_many(given_messages, reconcile=False)
+        cubes = list({c.id: c for c in cubes}.values())  # the same message twice is one write
         for cube in cubes[: data.draw(st.integers(0, len(cubes)))]:
             space.update(cube.id, content=cube.text + " again")
         assert export_space(space, folder / "a.zip") == len(cubes)

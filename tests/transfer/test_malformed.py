@@ -204,7 +204,7 @@ def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_re
             taken += 1
             assert report.added == 1
             assert len(list(space.dump())) == 1
-            assert export_space(space, tmp_path / "again.zip") == 1
+            assert export_space(space, tmp_path / "again.zip", overwrite=True) == 1
     assert 0 < taken < len(changes)
 
 

@@ -13,6 +13,7 @@ from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 
 KIND = "file"
+ROLE = "assistant"  # Claude writes the files: nothing in them is the user's own words
 CONTEXT_LINES = 2  # shown before and after an edit
 _FIELDS = {
     "view": ("path",),
@@ -94,7 +95,7 @@ class MemoryTool:
             raise ToolError(f"Error: File {path} already exists")
         self._check_parents(name, path)
         text, metadata = stored(name, file_text)
-        self.space.add(text, kind=KIND, metadata=metadata, reconcile=False)
+        self.space.add(text, kind=KIND, role=ROLE, metadata=metadata, reconcile=False)
         return f"File created successfully at: {path}"
 
     def str_replace(self, path: str, old_str: str, new_str: str) -> str:
@@ -193,4 +194,4 @@ class MemoryTool:
         if (name, text) == (cube.metadata["path"], content(cube)):
             return
         content_text, metadata = stored(name, text)
-        self.space.update(cube.id, content=content_text, metadata=metadata)
+        self.space.update(cube.id, content=content_text, role=ROLE, metadata=metadata)

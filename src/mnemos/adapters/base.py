@@ -9,6 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 from mnemos.cube import Hit, MemCube, Page, utc_now
 from mnemos.guard.erasure import Receipt
 
+ROLES = {
+    "human": "user", "ai": "assistant", "chatbot": "assistant", "model": "assistant", "bot": "assistant",
+    "function": "tool", "developer": "system",
+}  # fmt: skip
+
 
 class MemorySpace(Protocol):
     """The verbs of `mnemos.Space` that adapters call. A space of `mnemos.serve.client` has them too."""
@@ -65,6 +70,14 @@ class Memory(Protocol):
 
     def close(self) -> None:
         """Close the files or connections."""
+
+
+def role_of(name: object) -> str | None:
+    """Return whose words a framework's role names: user, assistant, tool or system; None without one.
+
+    A role that is not known is kept as it is: only "user" and "human" are the user's.
+    """
+    return None if name is None else ROLES.get(str(name).casefold(), str(name))
 
 
 @runtime_checkable

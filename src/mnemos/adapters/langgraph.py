@@ -29,11 +29,12 @@ try:
         TTLConfig,
     )
 
-    from mnemos.adapters.langgraph_values import equal, fits, to_text
+    from mnemos.adapters.langgraph_values import fits, passes, to_text
 except ImportError as error:
     raise MnemosError(f"the store needs the package langgraph: {install_command('langgraph')}.") from error
 
 KIND = "item"
+ROLE = "assistant"  # the agent writes the items: nothing in them is the user's own words
 TRIES = 20  # of a put that conflicts with other writers
 REFRESH = 0.1  # share of the time to live that must have passed before a read renews it, which is a write
 
@@ -110,12 +111,10 @@ class MnemosStore(BaseStore):
         return _item(cube)
 
     def _search(self, op: SearchOp) -> list[SearchItem]:
-        where = _prefix(op.namespace_prefix)
+        where, passing = _prefix(op.namespace_prefix), passes(op.filter or {})
 
         def keep(cube: MemCube) -> bool:
-            value = cube.metadata["value"]
-            wanted = (op.filter or {}).items()
-            return self._alive(cube) and all(equal(value.get(name), x) for name, x in wanted)
+            return self._alive(cube) and passing(cube.metadata["value"])
 
         stop = op.offset + op.limit
         if stop < 1:
@@ -164,13 +163,13 @@ class MnemosStore(BaseStore):
                     old = self.space.get(name)
                 except NotFound:
                     cube = self.space.add(
-                        text, id=name, kind=KIND, at=now, metadata=metadata, speaker=speaker, reconcile=False
+                        text, id=name, kind=KIND, at=now, metadata=metadata, speaker=speaker, role=ROLE, reconcile=False
                     )
                     if cube.metadata.get("updated") == metadata["updated"]:
                         return
                     continue  # another writer added the item first: update it in the next attempt
                 at = old.at if self._alive(old) else now
-                self.space.update(name, content=text, kind=KIND, at=at, metadata=metadata)
+                self.space.update(name, content=text, kind=KIND, at=at, metadata=metadata, role=ROLE)
                 return
             except (Conflict, NotFound):
                 continue

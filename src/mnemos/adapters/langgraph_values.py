@@ -7,6 +7,8 @@ from typing import Any
 
 from langgraph.store.base import MatchCondition, get_text_at_path
 
+from mnemos.store.where import MISSING, Test, condition
+
 
 def to_text(value: Mapping[str, Any], paths: Sequence[str] | None) -> str:
     """Return the searchable text of a value: what is at `paths`, or all its leaves."""
@@ -34,24 +36,19 @@ def fits(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
     return len(part) == len(path) and all(wanted in ("*", label) for wanted, label in zip(path, part, strict=True))
 
 
-def equal(value: Any, wanted: Any) -> bool:
-    """Tell whether a value passes a filter: equal, by operators, or element by element."""
-    if isinstance(wanted, Mapping):
-        if any(name.startswith("$") for name in wanted):
-            return all(_compare(value, name, x) for name, x in wanted.items())
-        return isinstance(value, Mapping) and all(equal(value.get(name), x) for name, x in wanted.items())
-    if isinstance(wanted, list | tuple):
-        same_length = isinstance(value, list | tuple) and len(value) == len(wanted)
-        return same_length and all(equal(v, w) for v, w in zip(value, wanted, strict=True))
-    return bool(value == wanted)
+def passes(wanted: Any) -> Test:
+    """Return a function that tells whether a value passes a filter: equal, by operators, or by parts of a mapping.
 
+    The operators are those of `where`. Raises InvalidInput for an unknown one.
+    """
+    if not isinstance(wanted, Mapping) or any(str(name).startswith("$") for name in wanted):
+        return condition(wanted)
+    # as in LangGraph's own store, a mapping may have more than its filter, and what is missing is None
+    tests = {
+        name: (passes(x), MISSING if isinstance(x, Mapping) and "$exists" in x else None) for name, x in wanted.items()
+    }
 
-def _compare(value: Any, operator: str, wanted: Any) -> bool:
-    if operator in ("$eq", "$ne"):
-        return bool(value == wanted) is (operator == "$eq")
-    if operator not in ("$gt", "$gte", "$lt", "$lte"):
-        raise ValueError(f"unsupported operator {operator}. Use $eq, $ne, $gt, $gte, $lt or $lte.")
-    if value is None:
-        return False
-    a, b = float(value), float(wanted)
-    return {"$gt": a > b, "$gte": a >= b, "$lt": a < b, "$lte": a <= b}[operator]
+    def test(value: Any) -> bool:
+        return isinstance(value, Mapping) and all(t(value.get(name, none)) for name, (t, none) in tests.items())
+
+    return test

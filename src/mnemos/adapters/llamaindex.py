@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from mnemos.adapters.base import role_of
 from mnemos.adapters.reading import context
 from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
@@ -42,8 +43,8 @@ class MnemosMemoryBlock(BaseMemoryBlock[str]):
     async def _aput(self, messages: list[ChatMessage]) -> None:
         drafts = [
             {
-                "content": m.content, "role": m.role.value, "session": m.additional_kwargs.get("session_id"),
-                "source": "tool:llamaindex" if m.role.value in ("tool", "function") else None,
+                "content": m.content, "role": role_of(m.role.value), "session": m.additional_kwargs.get("session_id"),
+                "source": "tool:llamaindex" if role_of(m.role.value) == "tool" else None,
             }
             for m in messages
             if (m.content or "").strip()

@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Any
 
 from mnemos.adapters import base
-from mnemos.adapters.mem0_filters import OWNERS, check_count, check_ids, matches, split, to_day
+from mnemos.adapters.mem0_filters import OWNERS, check_count, check_ids, split, to_day, to_where
 from mnemos.adapters.reading import best, cubes
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput, NotFound
+from mnemos.store.where import matcher
 from mnemos.system import Mnemos
 
 IDENTITY = (*OWNERS, "actor_id")
@@ -29,7 +30,7 @@ class Memory:
     without a user is in the agent's space, one with only a run in the run's. Inside a space the agent is metadata and the
     run the session. A call without a user searches all of these spaces, as in mem0.
 
-    `infer=True` stores texts unchanged and decides by rules what they confirm or supersede; `infer=False` only appends.
+    `infer=True` stores texts unchanged and decides by rules what they supersede; `infer=False` only appends.
     Ids may be arguments, as in mem0 1, or in `filters`, as in mem0 2. Scores are those of Mnemos; there is no default
     `threshold`. Deleting erases: `history` keeps nothing of the text.
     """
@@ -46,8 +47,8 @@ class Memory:
     ) -> dict[str, Any]:  # fmt: skip
         """Store messages (a text, a message or a list) and return the event of each; system messages are left out.
 
-        A message that only confirms a memory has the event "NONE"; this can happen only to one without metadata that
-        belongs to the owner alone. `prompt` is ignored: there is no LLM.
+        A message that was stored before, with the same timestamp, has the event "NONE". `prompt` is ignored: there is no
+        LLM.
         """
         if memory_type is not None:
             raise InvalidInput(
@@ -66,9 +67,10 @@ class Memory:
         now = base.clock_of(self.memory)()
         drafts = [
             {
-                "content": m["content"], "role": m.get("role"), "speaker": m.get("name"), "metadata": extra,
+                "content": m["content"], "role": base.role_of(m.get("role") or "user"), "speaker": m.get("name"),
+                "source": "tool:mem0" if base.role_of(m.get("role")) == "tool" else None, "metadata": extra,
                 "session": None if owner == "run_id" else ids.get("run_id"),
-                "at": timestamp or m.get("timestamp") or m.get("created_at") or now,
+                "at": timestamp or m.get("timestamp") or m.get("created_at"),
             }
             for m in ([messages] if isinstance(messages, Mapping) else messages)
             if m.get("content") and m.get("role") != "system"
@@ -223,11 +225,12 @@ class Memory:
     def _filter(self, name: str, rest: Mapping[str, Any], show_expired: bool) -> Callable[[MemCube], bool]:
         """Return a function that tells whether a cube has not expired and passes mem0's filters."""
         today = base.clock_of(self.memory)().date().isoformat()
+        passes = matcher(to_where(rest))
 
         def keep(cube: MemCube) -> bool:
             expires = cube.metadata.get("expiration_date")
             alive = show_expired or not expires or str(expires) >= today
-            return alive and (not rest or matches({**cube.metadata, **self._row(cube, name)}, rest))
+            return alive and (not rest or passes({**cube.metadata, **self._row(cube, name)}))
 
         return keep
 
@@ -245,5 +248,5 @@ class Memory:
 
 
 def _added(cube: MemCube, memory_id: str, now: datetime) -> dict[str, Any]:
-    event = "NONE" if cube.learned < now else "ADD" if cube.version == 1 else "UPDATE"
+    event = "NONE" if cube.learned < now else "ADD"
     return {"id": memory_id, "memory": cube.text, "event": event, "actor_id": cube.speaker, "role": cube.role}

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 from mnemos.errors import InvalidInput
 
 OWNERS = ("user_id", "agent_id", "run_id")  # the first one given owns the memory
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda a, b: bool(a == b),
-    "ne": lambda a, b: bool(a != b),
-    "in": lambda a, b: a in b,
-    "nin": lambda a, b: a not in b,
-    "gt": lambda a, b: a is not None and bool(a > b),
-    "gte": lambda a, b: a is not None and bool(a >= b),
-    "lt": lambda a, b: a is not None and bool(a < b),
-    "lte": lambda a, b: a is not None and bool(a <= b),
-    "contains": lambda a, b: a is not None and b in a,
-    "icontains": lambda a, b: str(b).lower() in str("" if a is None else a).lower(),
-}
+_GROUPS = {"AND": "$and", "OR": "$or", "NOT": "$not"}
+_COMPARE = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "contains", "icontains")
 
 
 def check_ids(given: Mapping[str, Any]) -> dict[str, str]:
@@ -68,20 +58,29 @@ def to_day(value: Any) -> str | None:
         raise InvalidInput(f"expiration_date is {value!r}. Use YYYY-MM-DD.") from error
 
 
-def matches(row: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
-    """Tell whether a memory passes mem0's filters: values, operators, "*", AND, OR, NOT."""
+def to_where(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return mem0's filters (values, operators, "*", AND, OR, NOT) in the language of `where`.
+
+    As in mem0, NOT takes a list of which none may match, a dict is operators, and a field that is missing equals None. The
+    operators of `where` pass as they are.
+    """
+    found: list[dict[str, Any]] = []
     for name, wanted in filters.items():
-        if name in ("AND", "OR", "NOT"):
-            passed = [matches(row, part) for part in wanted]
-            if not {"AND": all(passed), "OR": any(passed), "NOT": not any(passed)}[name]:
-                return False
+        if name in _GROUPS:
+            parts = [to_where(part) for part in ([wanted] if isinstance(wanted, Mapping) else wanted or ())]
+            found.append({"$not": {"$or": parts}} if name == "NOT" else {_GROUPS[name]: parts})
+        elif name.startswith("$"):
+            found.append({name: wanted})
         elif isinstance(wanted, Mapping):
-            if unknown := wanted.keys() - _COMPARE.keys():
-                raise InvalidInput(
-                    f"filters: unknown operator {', '.join(map(str, sorted(unknown)))}. Use {', '.join(_COMPARE)}."
-                )
-            if not all(_COMPARE[op](row.get(name), value) for op, value in wanted.items()):
-                return False
-        elif wanted != row.get(name) and not (wanted == "*" and row.get(name) is not None):
-            return False
-    return True
+            found.append({name: {_operator(op): value for op, value in wanted.items()}})
+        elif wanted is None:
+            found.append({"$or": [{name: None}, {name: {"$exists": False}}]})
+        else:
+            found.append({name: {"$exists": True, "$ne": None} if wanted == "*" else wanted})
+    return {"$and": found} if found else {}
+
+
+def _operator(name: str) -> str:
+    if name not in _COMPARE and not str(name).startswith("$"):
+        raise InvalidInput(f"filters: unknown operator {name}. Use {', '.join(_COMPARE)}.")
+    return name if name.startswith("$") else f"${name}"

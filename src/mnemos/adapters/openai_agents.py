@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-from mnemos.adapters.base import MemorySpace
+from mnemos.adapters.base import MemorySpace, role_of
 from mnemos.adapters.reading import context, cubes
 from mnemos.cube import MemCube
 from mnemos.distribution import install_command
@@ -22,6 +22,7 @@ except ImportError as error:
     raise MnemosError(f"the session needs the package openai-agents: {install_command('openai-agents')}.") from error
 
 MARK = {"by": "openai-agents"}  # in the metadata: distinguishes items from other cubes of the session
+TOOLS = ("mcp_call", "mcp_list_tools", "file_search_call", "web_search_call", "code_interpreter_call")  # with results
 SEARCHED = 2_000  # characters of a tool call or its result that are indexed
 
 
@@ -97,13 +98,14 @@ class MnemosSession(SessionABC):
             encoded = json.dumps(item, allow_nan=False, ensure_ascii=False)
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"items[{i}] is not valid JSON ({error}). Nothing was stored.") from error
-        role = item.get("role")
-        text = _text(item.get("content")) if role and item.get("type", "message") == "message" else ""
-        is_result = str(item.get("type", "")).endswith("_output")
+        kind = str(item.get("type") or "message")
+        text = _text(item.get("content")) if item.get("role") and kind == "message" else ""
+        from_tool = kind.endswith("_output") or kind in TOOLS
         return {
             "content": text if text.strip() else encoded[:SEARCHED],
             "kind": "turn" if text.strip() else "item",
-            "role": role, "session": self.session_id, "source": f"tool:{item['type']}" if is_result else None,
+            "role": "tool" if from_tool else role_of(item.get("role") or "assistant"), "session": self.session_id,
+            "source": f"tool:{kind}" if from_tool else None,
             "metadata": {**MARK, "item": dict(item)},
         }  # fmt: skip
 

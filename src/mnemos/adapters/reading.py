@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from mnemos.adapters.base import MemorySpace
@@ -23,7 +24,10 @@ def cubes(space: MemorySpace, **filters: Any) -> Iterator[MemCube]:
 
 
 def best(space: MemorySpace, query: str, want: int, keep: Callable[[MemCube], bool], **filters: Any) -> list[Hit]:
-    """Return the `want` best hits whose cubes pass `keep`, searching for more until there are enough."""
+    """Return the `want` best hits whose cubes pass `keep`, searching for more until there are enough.
+
+    To a framework each record is its own: those that say the same are hits of their own.
+    """
     most = space.count() if isinstance(space, Space) else MAX_SERVED
     k = want
     while True:
@@ -31,7 +35,8 @@ def best(space: MemorySpace, query: str, want: int, keep: Callable[[MemCube], bo
             hits = space.search(query, k, **filters)
         except NotFound:
             return []
-        kept = [hit for hit in hits if keep(hit.cube)]
+        apart = (replace(hit, cube=cube, also=()) for hit in hits for cube in (hit.cube, *hit.also))
+        kept = [hit for hit in apart if keep(hit.cube)]
         if len(kept) >= want or len(hits) < k or k >= most:
             return kept[:want]
         k = min(4 * k, most)

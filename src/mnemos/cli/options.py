@@ -73,7 +73,8 @@ ABOUT_FILTERS = {
     "role": "Only this role, such as user or assistant.",
     "kind": "Only this kind, such as turn.",
     "source": "Only cubes from this source.",
-    "where": "Only cubes whose metadata has this value; may be repeated.",
+    "where": 'Only cubes whose metadata matches: KEY=VALUE, or a JSON object such as \'{"rating": {"$gte": 4}}\' (operators '
+    "$eq $ne $gt $gte $lt $lte $in $nin $contains $icontains $exists $not $and $or). May be repeated.",
     "since": "Only what happened, or speaks of a date, at or after TIME.",
     "until": "Only what happened, or speaks of a date, before TIME.",
     "as_of": "Use what was believed at TIME.",
@@ -85,9 +86,9 @@ ABOUT_FILTERS = {
 
 
 def _filter(name: str, kind: Any) -> Any:
-    """Return the option of a filter: a time and a text are written as text, metadata as KEY=VALUE."""
+    """Return the option of a filter: a time and a text are written as text, metadata as KEY=VALUE or JSON."""
     shapes: dict[Any, tuple[Any, str | None]] = {
-        Time: (str | None, "TIME"), Metadata: (list[str] | None, "KEY=VALUE"), Flag: (bool, None), State: (State, "STATE"),
+        Time: (str | None, "TIME"), Metadata: (list[str] | None, "CONDITION"), Flag: (bool, None), State: (State, "STATE"),
     }  # fmt: skip
     written, metavar = shapes.get(kind, (kind, "ZONE" if name == "timezone" else None))
     return Annotated[written, typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=ABOUT_FILTERS[name])]
@@ -140,9 +141,23 @@ def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:
     return found
 
 
+def _where(given: Sequence[str]) -> dict[str, Any]:
+    """Return the conditions on metadata, all of which must match."""
+    parts: list[dict[str, Any]] = []
+    for text in given:
+        if not text.lstrip().startswith("{"):
+            parts.append(pairs([text], "--where"))
+            continue
+        try:
+            parts.append(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise typer.BadParameter(f"{text!r:.60} is not a JSON object ({error}).", param_hint="'--where'") from error
+    return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
 def filters_of(given: Mapping[str, Any]) -> Filters:
     """Return the filters that were given on the command line, as `Space.search` takes them."""
     found = {name: value for name, value in given.items() if value not in (None, False, [])}
     if "where" in found:
-        found["where"] = pairs(found["where"], "--where")
+        found["where"] = _where(found["where"])
     return cast(Filters, found)

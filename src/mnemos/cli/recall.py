@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Unpack
+from typing import Annotated, Unpack
 
 import typer
 
@@ -11,7 +11,6 @@ from mnemos.cli.escape import styled
 from mnemos.cli.options import AskedAt
 from mnemos.cli.render import show_hits
 from mnemos.cli.terminal import Terminal
-from mnemos.cube import Hit
 from mnemos.space import SearchMethod
 from mnemos.text.recall.filters import Filters
 
@@ -34,7 +33,7 @@ def search(
     """Find the cubes that answer a question, best first."""
     hits = t.space().search(query, k, asked_at=asked_at, method=method, **filters)
     if t.json:
-        t.say([_as_data(hit) for hit in hits])
+        t.say([hit.to_dict() for hit in hits])
     elif hits:
         show_hits(t.out, hits, query, why=why)
     else:
@@ -59,10 +58,6 @@ def context(
         t.out.print(styled(block), soft_wrap=True)
     else:
         _nothing(t, bool(filters), "; or the budget is too small for one record: raise --tokens")
-
-
-def _as_data(hit: Hit) -> dict[str, Any]:
-    return {"score": hit.score, "why": dict(hit.why), "cube": hit.cube.to_dict()}
 
 
 def _nothing(t: Terminal, filtered: bool, also: str = "") -> None:

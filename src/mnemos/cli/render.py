@@ -105,7 +105,10 @@ def show_hits(out: Console, hits: Iterable[Hit], query: str, *, why: bool = Fals
         if rank > 1:
             out.print()
         title = Text(f"{rank:>2}  ", "bold").append(f"{hit.score:.3f}  ", "green").append_text(header(hit.cube))
-        show_card(out, title, highlight(styled(hit.cube.text.strip()), query), bars(hit.why) if why else None)
+        body = highlight(styled(hit.cube.text.strip()), query)
+        if hit.also:
+            body.append("\nalso " + ", ".join(f"{cube.at:%Y-%m-%d %H:%M}" for cube in hit.also), "dim")
+        show_card(out, title, body, bars(hit.why) if why else None)
 
 
 def show_cubes(out: Console, cubes: Iterable[MemCube]) -> None:

@@ -55,6 +55,7 @@ def export(
         Literal["archive", "jsonl", "markdown"],
         typer.Option("--format", help="archive keeps ids, times and versions and can be imported again."),
     ] = "archive",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist. Links never are.")] = False,
 ) -> None:
     """Write a space to a file that others can read."""
     from mnemos import transfer
@@ -62,7 +63,7 @@ def export(
     write = {"archive": transfer.export_space, "jsonl": transfer.export_jsonl, "markdown": transfer.export_markdown}
     space = t.space()
     with t.progress(f"exporting {space.name}", space.count()) as step:
-        written = write[format](space, path, progress=step)
+        written = write[format](space, path, overwrite=overwrite, progress=step)
     if t.json:
         t.say({"space": space.name, "path": str(path), "format": format, "cubes": written})
     else:
@@ -93,9 +94,12 @@ def restore(
     path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote.")],
     name: Annotated[str | None, typer.Option("--as", help="Restore it under this name.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing space of this name.")] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Also take whom the file trusts, and whether it keeps secrets.")
+    ] = False,
 ) -> None:
     """Restore a space from a backup, after checking the backup."""
-    space = t.memory.restore(path, name=name, replace=replace)
+    space = t.memory.restore(path, name=name, replace=replace, settings=settings)
     if t.json:
         t.say({"space": space.name, "cubes": space.count()})
     else:

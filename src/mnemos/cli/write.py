@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +17,7 @@ from mnemos.cli.terminal import Terminal
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")  # bytes that are no UTF-8 arrive as half surrogates
 SaidBy = Annotated[str | None, typer.Option("--speaker", help="Who said it.")]
 InSession = Annotated[str | None, typer.Option("--session", help="The session it belongs to.")]
 At = Annotated[
@@ -58,6 +61,7 @@ def add(
         "id": id,
     }
     content = _standard_input() if text in (None, "-") else text
+    _check_text({**given, "text": content, "kind": kind, "meta": "".join(meta or ())})
     cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
     _report(t, cube, "stored")
 
@@ -88,6 +92,7 @@ def update(
         "content": _standard_input() if text == "-" else text, "speaker": speaker, "session": session, "at": at,
         "timezone": timezone, "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
     }  # fmt: skip
+    _check_text({**given, "meta": "".join(meta or ())})
     changes = {name: value for name, value in given.items() if value is not None}
     space = t.space()
     if metadata:
@@ -118,11 +123,21 @@ def _standard_input() -> str:
     if sys.stdin.isatty():
         raise InvalidInput('there is no text. Pass it as an argument, mnemos add "...", or on standard input.')
     try:
-        return sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
+        return sys.stdin.buffer.read().decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"standard input is not UTF-8 ({error}). Convert it first, for example with iconv."
         ) from error
+
+
+def _check_text(given: Mapping[str, str | None]) -> None:
+    """Raise InvalidInput for an argument whose bytes are no text: what a shell passes on may be anything."""
+    for name, value in given.items():
+        if value and (bad := NO_TEXT.search(value)):
+            raise InvalidInput(
+                f"{name} is not text in UTF-8: character {bad.start() + 1:,} is {bad[0]!a}. Convert it first, for "
+                "example with iconv, or import the file. Nothing was stored."
+            )
 
 
 def _confirm(t: Terminal, cube: MemCube) -> None:

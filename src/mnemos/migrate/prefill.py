@@ -16,12 +16,13 @@ import torch
 from mnemos.activation import MemoryCache, read
 from mnemos.activation.encode.segments import Segment, cut, fill, from_file, to_bytes
 from mnemos.cube import MemCube, to_micros
-from mnemos.errors import Conflict, InvalidInput, StoreCorrupt
+from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
 from mnemos.migrate.base import Activated, Mode, Render
 from mnemos.migrate.pieces import Fingerprints, Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 from mnemos.registry import Paper, register
 from mnemos.store.base import Store
+from mnemos.store.locks import try_lock
 from mnemos.store.values import Entry, Filter
 
 RAM = 1 << 30  # bytes of segments that a cache keeps in RAM
@@ -59,6 +60,7 @@ class PrefillCache:
     def __post_init__(self) -> None:
         self.store.blobs.sweep({cube.id for cube in self._stored()})
         self.store.on_erase(self._on_erase)
+        self.store.before_suspend(self._rest)
 
     # -- activate
 
@@ -207,6 +209,15 @@ class PrefillCache:
         """Free the segments in RAM; those on disk are kept."""
         with self._lock:
             self._segments.clear()
+
+    def _rest(self) -> bool:
+        """Free the segments in RAM before the pool closes the file; return False if they are in use."""
+        with try_lock(self._lock) as held:
+            if held:
+                with contextlib.suppress(StoreError):
+                    self.flush()
+                self._segments.clear()
+            return held
 
     def stats(self) -> list[SegmentStats]:
         """Return the size, cost and use of every segment on disk."""

@@ -51,6 +51,10 @@ Speaker = Annotated[str | None, Field(description="Who said it; 'I' in the text 
 Session = Annotated[str | None, Field(description="The conversation it belongs to.")]
 At = Annotated[str | None, Field(description="When it was said, in ISO 8601; default: now.")]
 Metadata = Annotated[dict[str, Any] | None, Field(description="Any JSON object to store with it.")]
+Where = Annotated[
+    dict[str, Any] | None,
+    Field(description='Only records whose metadata matches, such as {"topic": "travel", "rating": {"$gte": 4}}.'),
+]
 Source = Annotated[str | None, Field(description="If not from the user: a URL, 'web:...', 'email:...', 'tool:...'.")]
 K = Annotated[int, Field(ge=1, le=100, description="Number of hits.")]
 Since = Annotated[
@@ -106,7 +110,7 @@ class Tools:
     ) -> Result:  # fmt: skip
         """Store one text. When this returns it is on disk, and the next recall finds it.
 
-        Returns its id. It may replace a record that it contradicts, or only confirm an existing one: see `decision`.
+        Returns its id. It may supersede a record that it contradicts, which is kept: see `decision`.
         Give `source` for what you read somewhere: such records are trusted less.
         """
         with self._use(space, create=True) as opened:
@@ -119,7 +123,7 @@ class Tools:
 
     def recall(
         self, question: Question, k: K = 5, session: Session = None, speaker: Speaker = None, since: Since = None,
-        until: Until = None, as_of: AsOf = None, space: InSpace = None,
+        until: Until = None, as_of: AsOf = None, where: Where = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """Find the records that answer a question, best first: id, text, time, score, and why it was found.
 
@@ -127,15 +131,18 @@ class Tools:
         withheld, without their text.
         """
         with self._use(space) as opened:
-            given = _given(session=session, speaker=speaker, since=since, until=until, as_of=as_of)
+            given = _given(session=session, speaker=speaker, since=since, until=until, as_of=as_of, where=where)
             hits = opened.search(question, k, **given)
             kept, withheld = _quarantine(opened, question, hits)
             return {"note": DATA, "hits": [_show_hit(hit) for hit in kept], **withheld}
 
-    def context(self, question: Question, tokens: Tokens = 800, space: InSpace = None) -> str:
+    def context(self, question: Question, tokens: Tokens = 800, where: Where = None, space: InSpace = None) -> str:
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         with self._use(space) as opened:
-            return opened.context(question, tokens=tokens) or "Nothing was found, or the budget is too small."
+            return (
+                opened.context(question, tokens=tokens, **_given(where=where))
+                or "Nothing was found, or the budget is too small."
+            )
 
     def update(self, id: Id, text: Text, space: InSpace = None) -> Result:
         """Write a new version of a record that was wrong or is out of date. The earlier versions are kept."""
@@ -191,7 +198,7 @@ class Tools:
 
     def timeline(
         self, subject: Subject = None, question: OrQuestion = None, since: Since = None, until: Until = None,
-        limit: Limit = 30, space: InSpace = None,
+        limit: Limit = 30, where: Where = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """List what happened in chronological order, oldest first.
 
@@ -200,7 +207,9 @@ class Tools:
         with self._use(space) as opened:
             if subject and question:
                 raise InvalidInput("give a subject or a question, not both.")
-            times = _given(since=since, until=until)
+            if subject and where:
+                raise InvalidInput("facts have no metadata: give a subject or where, not both.")
+            times = _given(since=since, until=until, where=where)
             if subject:
                 first, last = moment(since or None, "since"), moment(until or None, "until")
                 known = [f for f in _facts(opened, subject, include_ended=True) if not last or f.valid_from < last]
@@ -212,7 +221,7 @@ class Tools:
                 all_cubes = opened.cubes(limit=1_000, include_superseded=True, **times)
                 hits = [Hit(c, 0.0, {}) for c in heapq.nlargest(limit, all_cubes, key=lambda c: c.at)]
             kept, withheld = _quarantine(opened, question or "", hits)
-            cubes = sorted((hit.cube for hit in kept), key=lambda c: (c.at, c.learned))
+            cubes = sorted((cube for hit in kept for cube in (hit.cube, *hit.also)), key=lambda c: (c.at, c.learned))
             return {"note": DATA, "cubes": [_show(cube) for cube in cubes], **withheld}
 
     def facts(self, subject: Subject = None, limit: Limit = 100, space: InSpace = None) -> Result:
@@ -268,7 +277,7 @@ def _show(cube: MemCube, longest: int = MAX_TEXT) -> Result:
 
 
 def _written(cube: MemCube, text: str) -> Result:
-    """Return where a text was stored, and as what if it was redacted or merged."""
+    """Return where a text was stored, and as what if it was redacted."""
     changed = {} if cube.text == text else {"stored_as": _cut(cube.text)}
     return {"id": cube.id, "version": cube.version, "at": cube.at, "space": cube.space, **changed}
 
@@ -279,7 +288,8 @@ def _cut(text: str, longest: int = MAX_TEXT) -> str:
 
 def _show_hit(hit: Hit) -> Result:
     why = {name: round(value, 4) for name, value in hit.why.items() if value}
-    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why}
+    also = {"also": [{"id": cube.id, "at": cube.at} for cube in hit.also]} if hit.also else {}
+    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why, **also}
 
 
 def make_server(memory: Mnemos, space: str = "default", *, all_spaces: bool = False) -> MCPServer[Any]:

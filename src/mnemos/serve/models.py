@@ -58,8 +58,8 @@ class Query(Strict):
         found = super().given(*without)
         if "where" in found:
             try:
-                found["where"] = dict(json.loads(found["where"]))
-            except (TypeError, ValueError, RecursionError) as error:
+                found["where"] = json.loads(found["where"])
+            except (ValueError, RecursionError) as error:
                 raise InvalidInput(f"where: not a JSON object ({error}).") from error
         return found
 
@@ -216,6 +216,7 @@ class Hit(BaseModel):
     cube: Cube
     score: float
     why: dict[str, float]
+    also: list[Cube] = Field(description="The same words by the same speaker at other times, oldest first.")
 
 
 class Hits(BaseModel):

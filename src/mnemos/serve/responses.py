@@ -25,7 +25,7 @@ def page(data: Any) -> Page:
 
 def hits(data: Any) -> list[Hit]:
     """Return the hits of a search."""
-    return [Hit(MemCube.from_dict(hit["cube"]), hit["score"], hit["why"]) for hit in data["hits"]]
+    return [Hit.from_dict(hit) for hit in data["hits"]]
 
 
 def sessions(data: Any) -> list[SessionHit]:

@@ -15,7 +15,6 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput, NotFound
 from mnemos.serve import imports, models
@@ -71,11 +70,6 @@ def to_rows(rows: Sequence[Any]) -> list[Any]:
 
 
 # -- spaces
-
-
-def health() -> Json:
-    """Report that the server runs. Needs no key."""
-    return Json({"status": "ok", "version": __version__})
 
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:
@@ -237,7 +231,7 @@ def search(access: SpaceAccess, body: models.Search) -> Json:
     """Return the cubes that answer a question, best first."""
     with access.open("read") as space:
         found = space.search(**body.given())
-        return Json({"hits": [{"cube": h.cube.to_dict(), "score": h.score, "why": dict(h.why)} for h in found]})
+        return Json({"hits": [hit.to_dict() for hit in found]})
 
 
 def search_sessions(access: SpaceAccess, body: models.Search) -> Json:

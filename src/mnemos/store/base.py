@@ -25,6 +25,7 @@ from mnemos.cube import MemCube
 from mnemos.facts import Decision, Link, Rejection, StoredFact
 from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
+from mnemos.store.checks import Checks, Remains
 from mnemos.store.values import (
     Changes,
     DateRow,
@@ -37,7 +38,6 @@ from mnemos.store.values import (
     LifeRows,
     Member,
     OnErase,
-    Scanned,
     Sizes,
 )
 
@@ -98,8 +98,8 @@ class Cubes(Protocol):
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates that versions mention, in the order of the text; a key without dates is left out."""
 
-    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
-        """Return (hash, id, speaker, role, session) of active cubes whose `text_hash` is one of these, oldest first."""
+    def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
+        """Return the keys of matching versions whose `text_hash` is one of these, in order. O(hashes + versions found)."""
 
     def changes(self, since: int, model: int | None) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`. O(rows changed)."""
@@ -303,44 +303,6 @@ class Meta(Protocol):
         """Store a value."""
 
 
-class Remains(Protocol):
-    """What a search for erased cubes still finds."""
-
-    def orphans(self) -> int:
-        """Return how many words, vectors, dates and facts belong to no version."""
-
-    def traces(self, ids: Sequence[str]) -> int:
-        """Return how often links, decisions, the queue and facts name these ids."""
-
-    def mentions(self, text: str) -> bool:
-        """Tell whether a row still holds this text, as words or metadata. O(N)."""
-
-    def places(self, text: str) -> dict[str, int]:
-        """Return how many rows hold this text: "cubes" as text or metadata, "words" as terms, "facts" as a value. O(N)."""
-
-    def raw(self, needles: Sequence[bytes]) -> tuple[int, list[tuple[str, bytes]]]:
-        """Search the bytes below the rows; return how many were read, and (where, needle) of each needle found.
-
-        Pages that are free, logs and files beside the database count too. A needle is at most 48 bytes.
-        """
-
-
-class Checks(Protocol):
-    """What may be damaged in a store, and its repair."""
-
-    def integrity(self) -> list[str]:
-        """Return what the database's own check finds wrong; empty when it is sound."""
-
-    def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
-        """Return versions of any state with a key above `after`, with what is stored beside them."""
-
-    def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
-        """Write (key, terms, dates) of versions again, and remove the vectors of `bad_vectors`. `changes` reports them."""
-
-    def remove_orphans(self) -> int:
-        """Remove words, vectors, dates and facts that belong to no version; return how many."""
-
-
 class Store(Cubes, Protocol):
     """Everything that is stored of one space."""
 
@@ -363,7 +325,17 @@ class Store(Cubes, Protocol):
 
     @property
     def closed(self) -> bool:
-        """True after `close`, and in a forked child that has not used the store yet."""
+        """True when no file is open: after `close`, while suspended, and in a forked child that has not used it yet."""
+
+    @property
+    def ended(self) -> bool:
+        """True after `close`: a store that a pool has suspended opens its file again on its next use."""
+
+    def before_suspend(self, callback: Callable[[], bool]) -> None:
+        """Call `callback` before a pool closes the file of an idle store; False prevents that.
+
+        It may use the store and must not wait for anything: another thread may wait for it.
+        """
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mnemos.store.base import Store
+from mnemos.store.pool import Pool
 from mnemos.store.server import Answers, Keys
 from mnemos.store.values import StoredSpace
 
@@ -33,20 +34,26 @@ class Root(Protocol):
         Raises InvalidInput when the file exists already.
         """
 
-    def restore(self, path: Path, *, name: str | None, replace: bool, release: Callable[[str], None]) -> str:
-        """Put a backup back, under its own name or another one; return the name of the space.
+    def restore(
+        self, path: Path, *, name: str | None, replace: bool, release: Callable[[str], None], settings: bool = False
+    ) -> tuple[str, list[str]]:
+        """Put a backup back, under its own name or another one; return the name of the space and what was left out.
 
+        Left out is what a space does not have, such as triggers, and, unless `settings` is set, who is trusted.
         The backup is checked first. An existing space is left alone unless `replace`: then `release` is called with its
         name, which has to close it. Raises InvalidInput for a file that is no backup, StoreCorrupt for a damaged one,
         and Conflict when there is a space of this name.
         """
 
 
-def open_root(where: Path, actor: str, clock: Callable[[], datetime]) -> Root:
-    """Return the spaces in a folder, which is made if it does not exist. Raises StoreError."""
+def open_root(where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None) -> Root:
+    """Return the spaces in a folder, which is made if it does not exist; `pool` bounds how many are open.
+
+    Raises StoreError.
+    """
     from mnemos.store.sqlite.root import Folder
 
-    return Folder(where, actor, clock)
+    return Folder(where, actor, clock, pool)
 
 
 def open_keys(path: Path) -> Keys:

@@ -98,9 +98,7 @@ class Filter:
     since: int | None = None  # half-open [since, until): when the cube happened, or a date that it mentions
     until: int | None = None
     as_of: int | None = None  # the versions believed at that moment, instead of the current ones
-    where: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # metadata: equal by JSON value, so that 1, "1" and true differ
+    where: Mapping[str, Any] = field(default_factory=dict)  # metadata, in the language of `store.where`
     superseded: bool = False  # the state "active" includes superseded cubes
     derived: bool = False  # without a `kind`, derived cubes match too, as they do in any state
 

@@ -131,11 +131,10 @@ class Updater(Protocol):
     Nothing is overwritten: a changed cube gets a new version, a superseded one is kept, linked and dated.
     """
 
-    def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
-        """Store entries in one transaction, all or none; return the cube of each, in order.
+    def add(self, memory: Memory, entries: Sequence[Entry]) -> list[MemCube]:
+        """Store each entry as its own cube, in one transaction, all or none; return the cubes as stored, in order.
 
-        That is its own cube or, where it is `mergeable`, an existing one that it confirmed or refined. Raises
-        StoreError and Conflict; nothing is stored then.
+        Raises StoreError and Conflict; nothing is stored then.
         """
 
     def revise(self, memory: Memory, entry: Entry) -> None:
@@ -331,8 +330,8 @@ class NoReranker:
 class NoUpdater:
     """Appends: new cubes change nothing about existing ones."""
 
-    def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
-        """Store each entry as its own cube."""
+    def add(self, memory: Memory, entries: Sequence[Entry]) -> list[MemCube]:
+        """Store each entry."""
         memory.store.insert(entries, memory.model_key())
         return [entry.cube for entry in entries]
 

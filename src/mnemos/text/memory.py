@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mnemos.cube import MemCube
 from mnemos.embed.base import Embedder, Progress
-from mnemos.errors import EmbedderError, NotFound
+from mnemos.errors import EmbedderError, NotFound, StoreBusy, StoreError
 from mnemos.guard.quarantine import secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.fallback import FallbackReasoner
@@ -105,6 +105,17 @@ class TextMemory:
     def flush(self) -> int:
         """Persist recall counts not yet on disk; return the number of cubes updated."""
         return self.recalls.write(self.law)
+
+    def rest(self) -> bool:
+        """Persist recall counts and free the view, without waiting; return False if either is in use."""
+        try:
+            self.flush()
+        except StoreBusy:
+            return False
+        except StoreError:  # a full or read-only disk: the counts wait in RAM
+            pass
+        self._model_key = None
+        return self.view.try_drop()
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase what the policy forgets now; with `preview` only say what."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, to_micros
 from mnemos.embed.base import Progress
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.facts import Fact, Link, StoredFact
+from mnemos.guard.secrets import redact_cube
 from mnemos.store.values import Filter
+from mnemos.text.encode.archived import check_cube, check_shape, check_stated
 from mnemos.text.memory import TextMemory
 
 PAGE = 1_000
@@ -53,16 +56,22 @@ def restore(
     shorter one. Raises InvalidInput for a malformed record, and Conflict when an id belongs to a cube with another
     history; nothing is stored then. Links to cubes that do not exist are left out. Where a record has no facts,
     `Space.consolidate` reads them from the text.
+
+    A record has the limits of `add`, and its secrets are redacted or refused as there; what it states is then read again.
     """
-    chains, stated, links = [], {}, []
+    chains: dict[str, list[MemCube]] = {}
+    stated: dict[str, list[StoredFact] | None] = {}
+    links: list[Link] = []
+    now, secrets = memory.clock(), memory.secrets
     for i, record in enumerate(records):
-        chain = _chain(record, memory.name, i)
-        chains.append(chain)
-        stated[chain[-1].id], found = _life(record, chain[-1].id, i)
+        chain, facts, found = _admit(record, memory.name, f"record {i}", now, secrets)
+        if chains.setdefault(chain[-1].id, chain) is not chain:
+            raise InvalidInput(f"record {i}: the cube {chain[-1].id!r} came before. Nothing was stored.")
+        stated[chain[-1].id] = facts
         links += found
     new: list[MemCube] = []
     skipped = 0
-    for chain in chains:
+    for chain in chains.values():
         existing = memory.store.versions(chain[-1].id)
         if not existing:
             new += chain
@@ -82,9 +91,9 @@ def restore(
         present = memory.store.get(
             [*written, *(x.b for x in links), *(f.ended_by for s in stated.values() for f in s or () if f.ended_by)]
         )
-        facts = [f for name in written for f in stated[name] or ()]
+        kept = [f for name in written for f in stated[name] or ()]
         keys = dict(zip(written, memory.store.keys_of(list(written)), strict=True))
-        memory.store.facts.put(_placed(f, keys[f.cube], f.ended_by in present) for f in facts)
+        memory.store.facts.put(_placed(f, keys[f.cube], f.ended_by in present) for f in kept)
         wanted = [x for x in links if x.a in written and x.b in present]
         memory.store.links.put(wanted, to_micros(memory.clock()))
         unknown = [name for name in written if stated[name] is None]
@@ -92,12 +101,26 @@ def restore(
     return len(chains) - skipped, skipped
 
 
+def _admit(
+    record: Mapping[str, Any], space: str, where: str, now: datetime, secrets: str
+) -> tuple[list[MemCube], list[StoredFact] | None, list[Link]]:
+    """Return the versions, facts and links of a record. Raises InvalidInput for what `add` would refuse."""
+    check_shape(record, where)
+    given = _chain(record, space, where)
+    for cube in given:
+        check_cube(cube, where, now)
+    facts, links = _life(record, given[-1].id, where)
+    check_stated(facts, links, given[-1].text, where)
+    chain = [redact_cube(cube, secrets) for cube in given]
+    return chain, facts if chain[-1].text == given[-1].text else None, links
+
+
 def _placed(f: StoredFact, n: int, over: bool) -> StoredFact:
     """Return a fact with the key of its cube; one that was ended by a cube that does not exist holds again."""
     return StoredFact(f.cube, n, f.index, f.fact, f.since, *((f.until, f.ended, f.ended_by) if over else ()))
 
 
-def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[StoredFact] | None, list[Link]]:
+def _life(record: Mapping[str, Any], name: str, where: str) -> tuple[list[StoredFact] | None, list[Link]]:
     """Return the facts of a record (None when it has none) and its links."""
     try:
         links = [Link(name, str(x["b"]), _kind(x["kind"]), float(x["weight"])) for x in record.get("links", ())]
@@ -118,7 +141,7 @@ def _life(record: Mapping[str, Any], name: str, position: int) -> tuple[list[Sto
             ):
                 raise TypeError("a fact of another shape")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"record {position}: not the facts and links of an archive ({error}).") from error
+        raise InvalidInput(f"{where}: not the facts and links of an archive ({error}).") from error
     return facts, links
 
 
@@ -134,11 +157,11 @@ def _begins(longer: Sequence[MemCube], shorter: Sequence[MemCube]) -> bool:
     )
 
 
-def _chain(record: Mapping[str, Any], space: str, position: int) -> list[MemCube]:
+def _chain(record: Mapping[str, Any], space: str, where: str) -> list[MemCube]:
     try:
         cubes = [MemCube.from_dict({**data, "space": space}) for data in (*record["versions"], record["cube"])]
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"record {position}: not a cube of an archive ({error}).") from error
+        raise InvalidInput(f"{where}: not a cube of an archive ({error}).") from error
     if [c.version for c in cubes] != list(range(1, len(cubes) + 1)) or len({c.id for c in cubes}) != 1:
-        raise InvalidInput(f"record {position}: the versions of a cube must be 1, 2, ... of one id.")
+        raise InvalidInput(f"{where}: the versions of a cube must be 1, 2, ... of one id.")
     return cubes

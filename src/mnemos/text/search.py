@@ -24,11 +24,13 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.query import Query, make_query
+from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
+MORE = 4  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
 BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
 
@@ -39,18 +41,25 @@ def search(
     """Return the hits with their row keys, best first; see `Space.search`."""
 
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
-        return snapshot.rank(_retriever(memory, method), question, k, allow=allow)
+        return snapshot.rank(_retriever(memory, method), question, want, allow=allow)
 
     if filters.get("include_superseded") is None:
         filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
     zone = zone_of(filters, memory.timezone)
-    filter = make_filter(zone, **filters)
-    ranked = _ask(memory, rank, "cubes", query, k, filter, _asked(memory, asked_at, zone), method)
-    with memory.store.transaction(write=False):
-        cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
-        hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-        for reranker in memory.system.rerank if method == "hybrid" else ():
-            hits = reranker.rerank(memory.store, query, hits, filter, k)
+    filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
+    want = k
+    while True:
+        ranked = _ask(memory, rank, "cubes", query, want, filter, asked, method)
+        with memory.store.transaction(write=False):
+            cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+            hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+            for reranker in memory.system.rerank if method == "hybrid" else ():
+                hits = reranker.rerank(memory.store, query, hits, filter, want)
+            hits = fold(memory.store, hits, filter)
+        if len(hits) >= k or len(ranked) < want:
+            break
+        want *= MORE
+    hits = hits[:k]
     if filter.as_of is None:
         memory.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
     return hits
@@ -102,6 +111,7 @@ def context(
     quarantine: bool,
 ) -> str:
     """Return a block for a prompt; see `Space.context`."""
+    from mnemos.guard.key import key_of
     from mnemos.text.recall.context import pack
 
     check_count(tokens, "tokens", least=0)
@@ -110,7 +120,7 @@ def context(
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [row for row in found if row[1].cube.id not in bad]
-    return pack(found, memory.store.dates([key for key, _ in found]), tokens, count)
+    return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:

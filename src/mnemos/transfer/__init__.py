@@ -2,6 +2,6 @@
 
 from mnemos.transfer.archive import export_jsonl, export_space
 from mnemos.transfer.importer import FORMATS, ImportReport, Problem, import_path
-from mnemos.transfer.markdown import export_markdown
+from mnemos.transfer.pages import export_markdown
 
 __all__ = ["FORMATS", "ImportReport", "Problem", "export_jsonl", "export_markdown", "export_space", "import_path"]

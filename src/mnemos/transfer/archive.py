@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import math
-import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import Any
 
-from mnemos.cube import Form, MemCube, State
 from mnemos.distribution import upgrade_command
-from mnemos.errors import InvalidInput, StoreError
-from mnemos.text.encode.messages import clean
+from mnemos.errors import InvalidInput
+from mnemos.text.encode.archived import check_shape
 from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import decode, dicts, open_zip, parse, parse_lines, read_member
+from mnemos.transfer.write import new_file
 
 FORMAT, VERSION = "mnemos-archive", 1
 MANIFEST, CUBES = "MANIFEST.json", "cubes.jsonl"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same cubes give the same bytes
 
 
-def export_space(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
+def export_space(space: Exported, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
     """Write every cube of a space with all its versions; return the number of cubes.
 
-    The file appears complete or not at all, and only its owner can read it. Raises StoreError when it cannot be written.
+    The file appears complete or not at all, and only its owner can read it. Raises StoreError when it cannot be written,
+    and InvalidInput when it exists and `overwrite` is not set, or is a link.
     """
     digest, count = hashlib.sha256(), 0
-    with _whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with new_file(path, overwrite=overwrite) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open(_member(CUBES), "w", force_zip64=True) as lines:
             for record in space.dump():
                 line = _line(record, (",", ":"))
@@ -50,10 +45,13 @@ def export_space(space: Exported, path: Path, *, progress: Progress | None = Non
     return count
 
 
-def export_jsonl(space: Exported, path: Path, *, progress: Progress | None = None) -> int:
-    """Write the current version of every cube, one JSON object a line; return the number of cubes."""
+def export_jsonl(space: Exported, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
+    """Write the current version of every cube, one JSON object a line; return the number of cubes.
+
+    Raises as `export_space` does.
+    """
     count = 0
-    with _whole(path) as file:
+    with new_file(path, overwrite=overwrite) as file:
         for record in space.dump():
             file.write(_line(record["cube"], (", ", ": ")))
             count += 1
@@ -98,7 +96,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         )
     records = []
     for where, record in parse_lines(decode(data, CUBES), CUBES):
-        _check(record, where)
+        check_shape(record, where)
         records.append(record)
     ids = Counter(record["cube"]["id"] for record in records)
     if twice := [name for name, count in ids.items() if count > 1]:
@@ -106,70 +104,8 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-# Which JSON values fit a field of a cube, by the field's annotation. `_fits` handles "| None".
-_SHAPES: dict[str, Callable[[Any], bool]] = {
-    "str": lambda v: isinstance(v, str) and clean(v) == v,
-    "datetime": lambda v: isinstance(v, str) and 2 <= datetime.fromisoformat(v).year <= 9998,
-    "int": lambda v: isinstance(v, int) and not isinstance(v, bool) and abs(v) < 2**62,
-    "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
-    "bool": lambda v: isinstance(v, bool),
-    "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(p, str) and clean(p) == p for p in v),
-    "Mapping[str, Any]": lambda v: isinstance(v, Mapping) and bool(json.dumps(v, allow_nan=False)),
-    "Form": lambda v: v in get_args(Form),
-    "State": lambda v: v in get_args(State),
-}
-
-
-def _check(record: Any, where: str) -> None:
-    """Raise InvalidInput unless a record has the shape of a cube and its versions: a store does not check types."""
-    if not isinstance(record, Mapping) or not isinstance(record.get("versions"), list):
-        raise InvalidInput(f"{where}: not a cube with its versions. Nothing was imported.")
-    for cube in (*record["versions"], record.get("cube")):
-        if not isinstance(cube, Mapping) or not cube.get("id") or not str(cube.get("text") or "").strip():
-            raise InvalidInput(f"{where}: not a cube with an id and a text. Nothing was imported.")
-        for field in dataclasses.fields(MemCube):
-            if field.name in cube and not _fits(cube[field.name], str(field.type)):
-                raise InvalidInput(
-                    f"{where}: {field.name} is {cube[field.name]!r:.60}, expected {field.type}. Nothing was imported."
-                )
-
-
-def _fits(value: Any, annotation: str) -> bool:
-    if annotation.endswith(" | None"):
-        return value is None or _fits(value, annotation.removesuffix(" | None"))
-    try:
-        return annotation not in _SHAPES or _SHAPES[annotation](value)
-    except (ValueError, OverflowError, TypeError, RecursionError):  # no time, no finite number, nested too deeply
-        return False
-
-
 def _member(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o600 << 16
     return info
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file to write that replaces `path` once all of it is on the disk."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        _drop(part)
-        raise StoreError(
-            f"cannot write {path} ({error.strerror}). Free some disk space, or choose another path."
-        ) from error
-    except BaseException:
-        _drop(part)
-        raise
-
-
-def _drop(part: Path) -> None:
-    with suppress(OSError):
-        part.unlink(missing_ok=True)

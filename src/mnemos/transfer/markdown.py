@@ -1,4 +1,4 @@
-"""Import notes in Markdown or plain text, and export a space as one Markdown file a session."""
+"""Import notes in Markdown or plain text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mnemos.cube import MemCube
-from mnemos.errors import StoreError
-from mnemos.store.names import file_stem
-from mnemos.transfer.base import Exported, Progress
 from mnemos.transfer.source import Item, decode, read_bytes, stable_id
 
 SECTION = 1_000  # characters that paragraphs of one heading are packed up to
@@ -137,36 +133,3 @@ def _pieces(block: str) -> list[str]:
         pieces.append(block[begin:cut].rstrip())
         begin = cut
     return [*(p for p in pieces if p.strip()), block[begin:]]
-
-
-def export_markdown(space: Exported, folder: Path, *, progress: Progress | None = None) -> int:
-    """Write a file a session into `folder`, its turns in time order; return the number of cubes.
-
-    The files are for reading: versions and vectors are not in them. A stored text is quoted, so that it cannot look
-    like a turn. Raises StoreError when the folder cannot be written.
-    """
-    sessions: dict[str, list[MemCube]] = {}
-    for cube in space.cubes(limit=1_000):
-        sessions.setdefault(cube.session or "", []).append(cube)
-        if progress:
-            progress(1)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for session, cubes in sessions.items():
-            name = file_stem(session) if session else "no-session"
-            (folder / f"{name}.md").write_text(_page(session, cubes), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to {folder} ({error.strerror}). Choose a folder that you may write to."
-        ) from error
-    return sum(map(len, sessions.values()))
-
-
-def _page(session: str, cubes: list[MemCube]) -> str:
-    title = " ".join((session or "Without a session").split())
-    parts = [f"# {title}\n"]
-    for cube in sorted(cubes, key=lambda c: (c.at, c.learned)):
-        who = " ".join((cube.speaker or cube.role or cube.kind).split())
-        quoted = "\n".join("> " + line for line in cube.text.splitlines())
-        parts.append(f"**{who}**, {cube.at:%Y-%m-%d %H:%M} `{cube.id}`\n\n{quoted}\n")
-    return "\n".join(parts)

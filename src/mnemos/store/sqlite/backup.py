@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mnemos.errors import InvalidInput, StoreCorrupt, StoreError
+from mnemos.store.sqlite import foreign
 from mnemos.store.sqlite.connection import space_name
 from mnemos.store.sqlite.store import SqliteStore
 
@@ -38,25 +39,39 @@ def copy_to(store: SqliteStore, path: Path) -> Path:
     return path
 
 
-def restore_from(path: Path, target: Path, found: str, wanted: str, make_room: Callable[[], None]) -> None:
-    """Copy a backup of the space `found` to `target` as the space `wanted`, after checking it.
+def restore_from(
+    path: Path, target: Path, found: str, wanted: str, make_room: Callable[[], None], *, settings: bool = False
+) -> list[str]:
+    """Copy a backup of the space `found` to `target` as the space `wanted`, after checking it; return what was left out.
 
-    `make_room` is called when the copy is sound and about to take its name. Raises StoreCorrupt for a damaged backup.
+    Triggers, views and other objects that a space does not have are left out, and, unless `settings` is set, the settings
+    that let others in (`foreign.GUARDED`), where the space that is replaced has other ones. `make_room` is called when the
+    copy is sound and about to take its name. Raises StoreCorrupt for a damaged backup.
     """
     part = target.with_name(f".{target.name}.restoring")
+    kept = foreign.settings_of(target) if target.exists() else {}
     try:
+        part.unlink(missing_ok=True)
         shutil.copyfile(path, part)
         part.chmod(0o600)
-        store = SqliteStore(part, found)  # brings an older file up to date
+        left_out = foreign.disarm(part)
+        SqliteStore(part, found).close()  # brings an older file up to date
+        left_out += foreign.clean(part)
+        store = SqliteStore(part, found)
         try:
             if problems := store.checks.integrity():
                 raise StoreCorrupt(f"{path} is damaged ({problems[0]}). Nothing was restored.")
+            for name, value in foreign.settings_of(part).items():
+                if not settings and kept.get(name) != value:
+                    store.meta.set(name, kept.get(name, ""))
+                    left_out.append(f"the setting {name} = {value:.200}")
             store.meta.set("space", wanted)
             store.tidy()
         finally:
             store.close()
         make_room()
         part.replace(target)
+        return left_out
     finally:
         for end in ("", "-wal", "-shm"):
             part.with_name(part.name + end).unlink(missing_ok=True)

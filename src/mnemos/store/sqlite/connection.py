@@ -8,21 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from mnemos.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from mnemos.errors import StoreCorrupt, StoreError
 from mnemos.store.locks import try_lock
+from mnemos.store.pool import Pool
 from mnemos.store.sqlite import files
+from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite, of_system
 from mnemos.store.sqlite.schema import VERSION, check, migrate
+from mnemos.store.sqlite.where import offer
 
-BUSY_SECONDS = 60.0
+_ticks = count(1)  # the time of the pool
 
 
 def space_name(path: Path) -> str | None:
     """Return the name of the space in a file, without changing it; None when it names none.
 
-    Raises StoreCorrupt when it cannot be read as a space.
+    Raises StoreCorrupt when it cannot be read as a space, and OutOfFiles, which says nothing about the file.
     """
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
@@ -31,6 +35,8 @@ def space_name(path: Path) -> str | None:
         finally:
             db.close()
     except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise of_sqlite(error, path) from error
         raise StoreCorrupt(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.") from error
     return None if row is None else str(row[0])
 
@@ -52,28 +58,45 @@ class Connection:
     """A connection to the file of one space, shared by the threads of one process.
 
     Durable (WAL with `synchronous=FULL`: a commit is on the disk when it returns) and private (mode 0600;
-    `secure_delete` overwrites what is removed). After a fork the child opens its own connection.
+    `secure_delete` overwrites what is removed). After a fork the child opens its own connection. A `pool` may close the
+    file between two transactions: the next one opens it again.
     """
 
-    def __init__(self, path: Path, space: str) -> None:
+    def __init__(self, path: Path, space: str, pool: Pool | None = None) -> None:
         self.path = path
         self.space = space
+        self.used = next(_ticks)
+        self._pool = pool
+        self._ended = False  # by `close`
+        self._opened = 0  # how often: a part of the change token, since SQLite numbers changes for each connection
+        self._held = 0  # uses of the connection outside a transaction
+        self._before_suspend: list[Callable[[], bool]] = []
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._reading = False  # the transaction that is open was begun for reading only
         self._after: list[Callable[[], None]] = []  # to call when it has been committed
-        with self._errors():
-            self._db: sqlite3.Connection | None = self._open()
+        self._db: sqlite3.Connection | None = None
+        self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
+        """Open the file, with room made in the pool; once more with much room if the process has no descriptor left."""
+        if self._pool is None:
+            return self._open_file()
+        self._pool.enter(self)
         try:
+            return self._pool.with_room(self._open_file, self)
+        except BaseException:
+            self._pool.leave(self)
+            raise
+
+    def _open_file(self) -> sqlite3.Connection:
+        try:
+            if self._opened and not self.path.exists():
+                raise StoreError(f"{self.path} was removed by another process. Open the space again to make a new one.")
             files.make(self.path)  # with the right mode before SQLite writes to it; -wal and -shm take theirs from it
             self._file = files.enter(self.path)
         except OSError as error:
-            raise StoreError(
-                f"cannot open {self.path} for writing ({error.strerror}). Check that its folder exists, is "
-                "writable and is not on a full or read-only disk, or choose another root."
-            ) from error
+            raise of_system(error, self.path) from error
         db: sqlite3.Connection | None = None
         try:
             db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -86,11 +109,15 @@ class Connection:
                 "temp_store = MEMORY",
             ):
                 db.execute(f"PRAGMA {pragma}")
+            offer(db)
             if version != VERSION:
                 migrate(db, self.space, str(self.path))
-        except BaseException:
+        except BaseException as error:
             self._end(db)
+            if isinstance(error, sqlite3.Error):
+                raise self.explain(error) from error
             raise
+        self._opened += 1
         return db
 
     def _end(self, db: sqlite3.Connection | None) -> None:
@@ -111,6 +138,7 @@ class Connection:
     def begin(self, write: bool) -> tuple[sqlite3.Connection, bool]:
         """Take the lock and begin a transaction, or join that of this thread; return whether it was begun."""
         self._lock.acquire()
+        self.used = next(_ticks)
         try:
             db = self._ready()
             if db.in_transaction:  # nested in the same thread: the outer one commits
@@ -150,7 +178,12 @@ class Connection:
     def bare(self) -> Iterator[sqlite3.Connection]:
         """Give the connection outside a transaction, for PRAGMA and VACUUM."""
         with self._errors(), self._lock:
-            yield self._ready()
+            self.used = next(_ticks)
+            self._held += 1
+            try:
+                yield self._ready()
+            finally:
+                self._held -= 1
 
     @contextmanager
     def try_lock(self) -> Iterator[bool]:
@@ -162,14 +195,22 @@ class Connection:
             if not held or self.closed:
                 yield False
                 return
-            db = self._ready()
-            db.execute("PRAGMA busy_timeout = 0")
+            self._held += 1
             try:
-                yield True
+                with self._impatient(self._ready()):
+                    yield True
             finally:
-                db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
+                self._held -= 1
 
-    def change_token(self) -> tuple[int, int, int] | None:
+    @contextmanager
+    def _impatient(self, db: sqlite3.Connection) -> Iterator[None]:
+        db.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
+
+    def change_token(self) -> tuple[int, int, int, int] | None:
         """Return a token that changes whenever the file does, here or in another process. Costs one statement.
 
         None inside a transaction: what that has written may still be rolled back.
@@ -177,27 +218,57 @@ class Connection:
         with self.bare() as db:
             if db.in_transaction:
                 return None
-            return self._pid, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes
+            version = db.execute("PRAGMA data_version").fetchone()[0]
+            return self._pid, self._opened, version, db.total_changes
 
     def _ready(self) -> sqlite3.Connection:
-        if self._db is None:
+        if self._ended:
             raise StoreError(f"{self.path} is closed. Open the space again with Mnemos(root).space(name).")
-        if self._pid != os.getpid():
-            # SQLite handles must not cross a fork; the parent's is left alone, not closed
+        if self._db is None or self._pid != os.getpid():
+            # suspended, or forked: SQLite handles must not cross a fork; the parent's is left alone, not closed
             self._db, self._pid = self._open(), os.getpid()
         return self._db
 
     @property
     def closed(self) -> bool:
-        """True after `close`, and in a child that has not used the connection yet."""
+        """True when no file is open: after `close` or `suspend`, and in a child that has not used the connection yet."""
         return self._db is None or self._pid != os.getpid()
+
+    @property
+    def ended(self) -> bool:
+        """True after `close`."""
+        return self._ended
+
+    def before_suspend(self, callback: Callable[[], bool]) -> None:
+        """Call `callback` before the file is closed by `suspend`; False prevents that. It must not wait for anything."""
+        self._before_suspend.append(callback)
+
+    def suspend(self) -> bool:
+        """Close the file until the next use, unless it is in use; return whether it is closed. Never waits."""
+        with try_lock(self._lock) as held:
+            if not held:
+                return False
+            db = self._db
+            if db is None or self._pid != os.getpid():
+                return True
+            if self._held or db.in_transaction:
+                return False
+            with self._impatient(db):
+                if not all(callback() for callback in self._before_suspend):
+                    return False
+            self._db = None
+            self._end(db)
+        return True
 
     def close(self) -> None:
         """Close the file. Closing twice is allowed."""
         with self._lock:
+            self._ended = True
             db, self._db = self._db, None
             if db is not None and self._pid == os.getpid():
                 self._end(db)
+        if self._pool is not None:
+            self._pool.leave(self)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -208,38 +279,7 @@ class Connection:
 
     def explain(self, error: sqlite3.Error) -> StoreError:
         """Return an error of SQLite as one that says what to do."""
-        text = str(error)
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return StoreFull(
-                f"the disk that holds {self.path} is full. Nothing of this write was stored, and nothing was lost. "
-                "Free some space and try again."
-            )
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StoreBusy(
-                f"another process has held the write lock of {self.path} for {BUSY_SECONDS:.0f} s. "
-                "Nothing was stored. Try again, or look for a process that hangs."
-            )
-        if code == sqlite3.SQLITE_NOTADB:
-            return StoreCorrupt(
-                f"{self.path} is not an SQLite file, or its first page is damaged. It was not changed. "
-                "Restore it from a backup or an export, or move it away to start with an empty space."
-            )
-        if code == sqlite3.SQLITE_CORRUPT:
-            return StoreCorrupt(
-                f"{self.path} is damaged ({text}). Copy the file, then run `mnemos doctor` on the space; "
-                "if rows are lost, restore them from a backup or an export."
-            )
-        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            return StoreError(
-                f"{self.path} cannot be written ({text}). Check the permissions of the file and of its folder."
-            )
-        if code == sqlite3.SQLITE_IOERR:
-            return StoreError(
-                f"the disk refused to read or write {self.path} ({text}). Nothing of this write was stored; "
-                "check the disk and its free space."
-            )
-        return StoreError(f"{self.path}: {text}. This is a defect of Mnemos: please report it.")
+        return of_sqlite(error, self.path)
 
 
 class Transaction:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
+from mnemos.errors import Conflict, InvalidInput, NotFound, OutOfFiles, StoreError
 from mnemos.store.blobs import Blobs, shred
 from mnemos.store.names import file_stem
+from mnemos.store.pool import Pool
 from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
 from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.explain import of_system
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.store.values import StoredSpace
 
@@ -22,14 +24,14 @@ Release = Callable[[str], None]
 class Folder:
     """Implements `Root` on a folder, which is made if it does not exist. Raises StoreError when that cannot be done."""
 
-    def __init__(self, path: Path, actor: str, clock: Callable[[], datetime]) -> None:
-        self.path, self._actor, self._clock = path, actor, clock
+    def __init__(self, path: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None) -> None:
+        self.path, self._actor, self._clock, self._pool = path, actor, clock, pool
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(
-                f"cannot use {path} as the root ({error.strerror}). Give a folder that you may write to."
-            ) from error
+            if not isinstance(error, FileExistsError | NotADirectoryError):
+                raise of_system(error, path) from error
+            raise StoreError(f"cannot use {path} as the root: it is not a folder. Give a folder.") from error
 
     def _file(self, name: str) -> Path:
         return self.path / (file_stem(name) + SUFFIX)
@@ -40,7 +42,7 @@ class Folder:
     def open(self, name: str) -> SqliteStore:
         """Open the store of a space; a new space is made. Costs a file open."""
         path = self._file(name)
-        store = SqliteStore(path, name, self._blobs(name), actor=self._actor, clock=self._clock)
+        store = SqliteStore(path, name, self._blobs(name), actor=self._actor, clock=self._clock, pool=self._pool)
         if (found := store.meta.get("space")) != name:
             store.close()
             raise StoreError(f"{path} holds the space {found!r}, not {name!r}. Rename the file back.")
@@ -52,11 +54,20 @@ class Folder:
 
     def inventory(self) -> list[StoredSpace]:
         """Return all files of spaces, in the order of their names. Reads one row of each file."""
+        return self._inventory() if self._pool is None else self._pool.with_room(self._inventory)
+
+    def _inventory(self) -> list[StoredSpace]:
         found = []
-        for path in sorted(self.path.glob("*" + SUFFIX)):
+        try:
+            paths = sorted(self.path.glob("*" + SUFFIX))
+        except OSError as error:
+            raise of_system(error, self.path) from error
+        for path in paths:
             name, problem = None, f"{path} names no space."
             try:
                 name = space_name(path)
+            except OutOfFiles:
+                raise
             except StoreError as error:
                 problem = str(error)
             found.append(StoredSpace(name, str(path), path.stat().st_size, "" if name is not None else problem))
@@ -80,8 +91,13 @@ class Folder:
         finally:
             store.close()
 
-    def restore(self, path: Path, *, name: str | None, replace: bool, release: Release) -> str:
-        """Put a backup back, under its own name or another one; return the name of the space. See `sqlite.backup`."""
+    def restore(
+        self, path: Path, *, name: str | None, replace: bool, release: Release, settings: bool = False
+    ) -> tuple[str, list[str]]:
+        """Put a backup back, under its own name or another one; return the name of the space and what was left out.
+
+        See `sqlite.backup`.
+        """
         if not path.is_file():
             raise InvalidInput(f"there is no file {path}.")
         if path.suffix == SUFFIX and path.parent.samefile(self.path):
@@ -99,5 +115,4 @@ class Folder:
                 release(wanted)
                 self.remove(wanted)
 
-        restore_from(path, target, found, wanted, make_room)
-        return wanted
+        return wanted, restore_from(path, target, found, wanted, make_room, settings=settings)

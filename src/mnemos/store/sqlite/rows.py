@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, from_micros, to_micros
+from mnemos.store.sqlite.where import clauses_of
 from mnemos.store.values import DERIVED, Filter
 
 COLUMNS = (
@@ -103,11 +104,5 @@ def to_sql(filter: Filter) -> tuple[str, list[Any]]:
         until = 2**63 - 1 if filter.until is None else filter.until
         clauses.append("((at >= ? AND at < ?) OR n IN (SELECT n FROM dates WHERE start < ? AND stop > ?))")
         values += [since, until, until, since]
-    for key, wanted in filter.where.items():
-        # json_each compares whole JSON values, so that 1, "1" and true stay different
-        clauses.append(
-            "EXISTS (SELECT 1 FROM json_each(cubes.metadata) AS m, json_each(json_array(json(?))) AS w "
-            "WHERE m.key = ? AND m.type = w.type AND m.value IS w.value)"
-        )
-        values += [json.dumps(wanted, allow_nan=False), key]
-    return " AND ".join(clauses), values
+    more, operands = clauses_of(filter.where)
+    return " AND ".join([*clauses, *more]), [*values, *operands]

@@ -14,9 +14,10 @@ import numpy as np
 
 from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict
-from mnemos.store import base
+from mnemos.store import base, checks
 from mnemos.store.blobs import Blobs
 from mnemos.store.hashes import id_hash
+from mnemos.store.pool import Pool
 from mnemos.store.sqlite.audit import AuditTable
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
@@ -51,10 +52,11 @@ class SqliteStore:
         *,
         actor: str = "local",
         clock: Callable[[], datetime] = utc_now,
+        pool: Pool | None = None,
     ) -> None:
         self.space = space
         self.clock = clock
-        self.connection = db = Connection(path, space)
+        self.connection = db = Connection(path, space, pool)
         self.blobs = blobs or Blobs(path.with_suffix(".kv"))
         self.audit: base.Audit = AuditTable(db, clock, actor)
         self.vectors: base.Vectors = VectorTable(db)
@@ -67,8 +69,8 @@ class SqliteStore:
         self.decisions: base.Decisions = DecisionTable(db)
         self.inspect: base.Inspect = Inspector(db, space)
         self.meta: base.Meta = MetaTable(db)
-        self.remains: base.Remains = Remains(db)
-        self.checks: base.Checks = Checks(db, space)
+        self.remains: checks.Remains = Remains(db)
+        self.checks: checks.Checks = Checks(db, space)
         self._on_erase: list[OnErase] = []
 
     @property
@@ -78,8 +80,17 @@ class SqliteStore:
 
     @property
     def closed(self) -> bool:
-        """True after `close`, and in a forked child that has not used the store yet."""
+        """True when no file is open: after `close` or `suspend`, and in a forked child that has not used the store yet."""
         return self.connection.closed
+
+    @property
+    def ended(self) -> bool:
+        """True after `close`."""
+        return self.connection.ended
+
+    def before_suspend(self, callback: Callable[[], bool]) -> None:
+        """Call `callback` before the pool closes the file; see `Store.before_suspend`."""
+        self.connection.before_suspend(callback)
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction; see `Store.transaction`."""
@@ -89,7 +100,7 @@ class SqliteStore:
         """Try to take the connection without waiting for another thread; yield whether it was taken."""
         return self.connection.try_lock()
 
-    def change_token(self) -> tuple[int, int, int] | None:
+    def change_token(self) -> tuple[int, int, int, int] | None:
         """Return a value that changes whenever the file does; None inside a transaction. Costs one statement."""
         return self.connection.change_token()
 
@@ -243,14 +254,13 @@ class SqliteStore:
         with self.connection.read() as db:
             return read_dates(db, keys)
 
-    def duplicates(self, hashes: Sequence[int]) -> list[tuple[int, str, str | None, str | None, str | None]]:
-        """Return (hash, id, speaker, role, session) of active cubes whose `text_hash` is one of these, oldest first."""
-        query = (
-            "SELECT print, id, speaker, role, session FROM words JOIN cubes USING (n) "
-            "WHERE print IN ({}) AND replaced IS NULL AND state = 'active' ORDER BY n"
-        )
+    def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
+        """Return the keys of matching versions whose `text_hash` is one of these, in order."""
+        where, values = to_sql(filter)
+        query = f"SELECT n FROM words CROSS JOIN cubes USING (n) WHERE print IN ({{}}) AND {where}"
         with self.connection.read() as db:
-            return select_in(db, query, hashes)
+            rows = (db.execute(query.format(marks(part)), (*part, *values)) for part in chunks(hashes))
+            return sorted(r[0] for part in rows for r in part)
 
     def changes(self, since: int, model: int | None) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`."""

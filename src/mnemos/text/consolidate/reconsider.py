@@ -79,7 +79,7 @@ def _judge(memory: Memory, cube: MemCube) -> None:
         return judged.get((fact, old)) or memory.rules.compare(fact, old)
 
     [entry] = memory.system.encode.encode([cube], None)  # its dates
-    statement = NewStatement(entry, new, False, is_trusted(cube, memory.trust))
+    statement = NewStatement(entry, new, is_trusted(cube, memory.trust))
     add_facts(store, statement, key, len(known), compare, reasoner.name, memory.trust)
 
 

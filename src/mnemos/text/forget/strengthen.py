@@ -15,6 +15,7 @@ from operator import itemgetter
 import numpy as np
 
 from mnemos.cube import MemCube, to_micros
+from mnemos.errors import StoreError
 from mnemos.facts import Link
 from mnemos.store.base import Store
 from mnemos.text.base import DAY, Histories, Law
@@ -51,12 +52,25 @@ class Recalls:
         return self._count + SOON >= WAITING
 
     def write(self, law: Law) -> int:
-        """Write the recalls, as the law counts them; return the number of cubes updated. O(cubes recalled)."""
+        """Write the recalls, as the law counts them; return the number of cubes updated. O(cubes recalled).
+
+        Raises StoreError; the recalls wait on then.
+        """
         with self._lock:
             waiting, self._waiting, self._count = self._waiting, [], 0
             together, self._together = self._together, Counter()
         if not waiting:
             return 0
+        try:
+            return self._write(law, waiting, together)
+        except StoreError:
+            with self._lock:
+                self._waiting = waiting + self._waiting
+                self._count = sum(len(ids) for ids, _ in self._waiting)
+                self._together += together
+            raise
+
+    def _write(self, law: Law, waiting: Sequence[tuple[Sequence[str], int]], together: Counter[tuple[str, str]]) -> int:
         with self._store.transaction():
             cubes = list(self._store.get(list(dict.fromkeys(i for ids, _ in waiting for i in ids))).values())
             rows = recalled(cubes, waiting, law)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -13,6 +12,7 @@ from mnemos.arguments import check_flag, check_text, closest
 from mnemos.cube import to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.values import Filter
+from mnemos.store.where import matcher
 from mnemos.text.encode.messages import clean, moment
 from mnemos.zones import check_zone
 
@@ -32,7 +32,7 @@ class Filters(TypedDict, total=False):
     role: Text  # cubes of this role, such as "user" or "assistant"
     kind: Text  # cubes of this kind, such as "turn" or "summary"
     source: Text  # cubes from this source
-    where: Metadata  # cubes whose metadata has these values, compared as JSON
+    where: Metadata  # cubes whose metadata matches: values, or MongoDB's operators; see `mnemos.store.where`
     since: Time  # what happened, or speaks of a date, at or after this time
     until: Time  # what happened, or speaks of a date, before this time
     as_of: Time  # what was stored and believed at this time
@@ -99,12 +99,7 @@ def _state(value: Any, name: str) -> str:
 def _metadata(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidInput(f'{name} is {value!r:.60}, expected a dict of metadata, such as {{"topic": "travel"}}.')
-    try:
-        json.dumps(dict(value), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{name}: {error}. Compare with strings, numbers, booleans or None.") from error
-    for key in value:
-        check_text(key, f"a key of {name}")
+    matcher(value)
     return dict(value)
 
 

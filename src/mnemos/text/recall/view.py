@@ -55,6 +55,13 @@ class CurrentView:
             self._snapshot = None
             self._answers.clear()
 
+    def try_drop(self) -> bool:
+        """Free the RAM unless a question is being answered; return whether it was freed."""
+        with try_lock(self._lock) as held:
+            if held:
+                self.drop()
+            return held
+
     def refresh(self, model: int | None, embedder: Embedder | None) -> Snapshot | None:
         """Return the snapshot, brought up to date; None when it is empty."""
         with self._lock:

@@ -21,7 +21,7 @@ class Append:
     The rules read the facts, which never end: two that contradict each other both hold.
     """
 
-    def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
+    def add(self, memory: Memory, entries: Sequence[Entry]) -> list[MemCube]:
         """Store entries and their facts."""
         facts = [_facts(memory, entry) for entry in entries]
         with memory.store.transaction():

@@ -1,4 +1,4 @@
-"""The effect of a new statement on existing ones: ADD, UPDATE, SUPERSEDE or NOOP, by the facts that they state."""
+"""The effect of a new statement on existing ones: ADD or SUPERSEDE, by the facts that they state."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mnemos.store.values import Entry
 
 Compare = Callable[[Fact, Fact], Judgement]
 Key = tuple[str, str]
+SUPPORTS = 8  # statements of the same that a new one is linked to, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,6 @@ class NewStatement:
 
     entry: Entry
     facts: tuple[Fact, ...]
-    mergeable: bool  # into another cube: not a turn of a session or a cube with its own id, which are kept as they are
     trusted: bool = True  # whether it may end facts of others
 
     @property
@@ -37,7 +37,6 @@ class ActiveFact:
     fact: Fact
     since: int  # when it began to hold, in microseconds since 1970
     at: int  # when it was said
-    mergeable: bool
     stored: StoredFact | None = None  # None: it came earlier in the same batch
     trusted: bool = True
 
@@ -57,7 +56,6 @@ class Outcome:
 
     action: str
     reason: str
-    into: str | None = None  # the cube that it is merged into, for UPDATE and NOOP
     supersessions: list[Supersession] = field(default_factory=list)
     supports: list[str] = field(default_factory=list)
     contradicts: list[str] = field(default_factory=list)
@@ -68,23 +66,19 @@ def decide(
     statement: NewStatement,
     active: dict[Key, list[ActiveFact]],
     compare: Compare,
-    only_states: Callable[[ActiveFact], bool],
 ) -> Outcome:
-    """Decide between ADD, UPDATE, SUPERSEDE and NOOP, and bring `active` up to date.
+    """Decide between ADD and SUPERSEDE, and bring `active` up to date.
 
     A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is ended
     itself, so that history told in any order gives the same result. An untrusted source ends no fact of a trusted one;
-    it is linked as a contradiction. A mergeable statement whose facts are all known is a NOOP; one that only adds
-    detail to a cube which says nothing else (`only_states`) is an UPDATE of that cube. O(facts of the same subject and
-    attribute).
+    it is linked as a contradiction. What says the same, or the same with more detail, is linked as support. O(facts of
+    the same subject and attribute).
     """
     cube, at = statement.cube, to_micros(statement.cube.at)
     found = Outcome("ADD", "nothing known speaks about this")
-    known = 0
-    refined: list[ActiveFact] = []
     own: list[ActiveFact] = []
     for fact in statement.facts:
-        new = ActiveFact(cube.id, fact, since(statement.entry, fact), at, statement.mergeable, None, statement.trusted)
+        new = ActiveFact(cube.id, fact, since(statement.entry, fact), at, None, statement.trusted)
         own.append(new)
         for old in active.get((fact.subject, fact.attribute), []):
             judged = compare(fact, old.fact)
@@ -95,28 +89,16 @@ def decide(
                     continue
                 found.supersessions.append(Supersession(first, max(last.since, first.since), last.cube))
                 found.reason = judged.reason
-            elif judged.verdict == "same":
-                known += 1
-                found.supports.append(old.cube)
-                break
-            elif judged.verdict == "refines":
-                refined.append(old)
-                found.supports.append(old.cube)
+            elif judged.verdict != "compatible":
+                found.supports = [*found.supports[1 - SUPPORTS :], old.cube]
     others = [e.old.cube if e.by == cube.id else e.by for e in found.supersessions]
     found.others = tuple(dict.fromkeys(others or found.supports))
     if found.supersessions:
         found.action = "SUPERSEDE"
-    elif statement.mergeable and own and only_states(own[0]):
-        target = found.supports[0] if found.supports else None
-        if known == len(statement.facts):
-            found.action, found.reason, found.into = "NOOP", "all that it states is known", target
-        elif len(own) == len(refined) == 1 and refined[0].mergeable and refined[0].stored and only_states(refined[0]):
-            found.action, found.reason, found.into = "UPDATE", "the same with more detail", target
-    if found.into is None:
-        ended = {id(e.old) for e in found.supersessions}
-        for new in own:
-            key = (new.fact.subject, new.fact.attribute)
-            active[key] = [x for x in (*active.get(key, ()), new) if id(x) not in ended]
+    ended = {id(e.old) for e in found.supersessions}
+    for new in own:
+        key = (new.fact.subject, new.fact.attribute)
+        active[key] = [x for x in (*active.get(key, ()), new) if id(x) not in ended]
     return found
 
 

@@ -22,26 +22,25 @@ from mnemos.text.update.write import revise, state_facts, write
 )
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """Decide between ADD, UPDATE, SUPERSEDE and NOOP for each new text, by the facts that it states.
+    """Decide between ADD and SUPERSEDE for each new text, by the facts that it states.
 
     The rules decide while the store is locked; where the space has a model, the cubes wait for its second look (see
-    `SecondPass`). Deviation from the paper: contradicted memories are superseded, never deleted.
+    `SecondPass`). Deviations from the paper: contradicted memories are superseded, never deleted; what
+    repeats or refines another memory is stored beside it and linked, never merged.
     """
 
-    def add(self, memory: Memory, entries: Sequence[Entry], mergeable: Sequence[bool]) -> list[MemCube]:
-        """Store entries after deciding what each does to others (see `decide`); confirmed cubes count as recalled."""
+    def add(self, memory: Memory, entries: Sequence[Entry]) -> list[MemCube]:
+        """Store entries after deciding what each does to others (see `decide`)."""
         store, model, trust = memory.store, memory.model_key(), memory.trust
-        statements = state_facts(entries, memory.rules, mergeable, trust)
+        statements = state_facts(entries, memory.rules, trust)
         with store.transaction():
-            written = write(store, statements, model, memory.rules, trust)
+            cubes = write(store, statements, model, memory.rules, trust)
             if memory.judge.has_model:
-                waiting = [c.id for c in written.cubes if c.id not in written.confirmed]
-                store.queue.add(waiting, "not seen by the model")
-        memory.recalled(written.confirmed)
-        return written.cubes
+                store.queue.add([c.id for c in cubes], "not seen by the model")
+        return cubes
 
     def revise(self, memory: Memory, entry: Entry) -> None:
         """Store the next version of a cube, after deciding what it does to other cubes."""
         trust = memory.trust
-        [statement] = state_facts([entry], memory.rules, [False], trust)
+        [statement] = state_facts([entry], memory.rules, trust)
         revise(memory.store, statement, memory.model_key(), memory.rules, trust)

@@ -1,0 +1,22 @@
+"""The secret of a space, by which hashes are keyed: no one who can only write to the space can compute them."""
+
+from __future__ import annotations
+
+import os
+
+from mnemos.errors import StoreError
+from mnemos.store.base import Store
+
+NAME = "lesson key"
+PROCESS = os.urandom(16)  # for a space that has none and cannot be written to
+
+
+def key_of(store: Store) -> bytes:
+    """Return the secret of a space, 16 bytes, which is created at its first use."""
+    if not (kept := store.meta.get(NAME, "")):
+        kept = os.urandom(16).hex()
+        try:
+            store.meta.set(NAME, kept)
+        except StoreError:
+            return PROCESS
+    return bytes.fromhex(store.meta.get(NAME, kept))  # another process may have been first
