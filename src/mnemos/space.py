@@ -207,8 +207,7 @@ class Space:
         now (or was known at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` are
         compared in their stored form.
         """
-        zone = self.timezone
-        times = moment(as_of, "as_of", zone), moment(true_at, "true_at", zone)
+        times = [moment(time, name, self.timezone) for time, name in ((as_of, "as_of"), (true_at, "true_at"))]
         return known_facts(self.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
