@@ -30,6 +30,10 @@ class StoreFull(StoreError):
     """The disk (or a quota) is full: the write was rolled back."""
 
 
+class ReadOnly(StoreError):
+    """The space is opened read-only: nothing was written."""
+
+
 class OutOfFiles(StoreError):
     """This process may not open another file: its limit of descriptors is reached. No space is damaged."""
 

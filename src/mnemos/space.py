@@ -60,6 +60,7 @@ class Space:
 
     @policy.setter
     def policy(self, value: Policy) -> None:
+        self.flush()  # recalls so far count by the law under which they happened
         self.text.policy = value
 
     # -- add
@@ -378,6 +379,7 @@ class Space:
         """Yield every cube with its versions, for an archive; see `text.records.dump`."""
         from mnemos.text.records import dump
 
+        self.flush()
         return dump(self.text)
 
     def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:

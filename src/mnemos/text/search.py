@@ -73,7 +73,7 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if memory.view.snapshot is None or memory.recalls.due or not knows(memory.embedder, clean(query)):
+    if memory.view.snapshot is None or memory.recalls.due(memory.clock()) or not knows(memory.embedder, clean(query)):
         yield False
         return
     with memory.store.try_lock() as held:

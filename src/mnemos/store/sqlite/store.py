@@ -53,10 +53,11 @@ class SqliteStore:
         actor: str = "local",
         clock: Callable[[], datetime] = utc_now,
         pool: Pool | None = None,
+        read_only: bool = False,
     ) -> None:
         self.space = space
         self.clock = clock
-        self.connection = db = Connection(path, space, pool)
+        self.connection = db = Connection(path, space, pool, read_only=read_only)
         self.blobs = blobs or Blobs(path.with_suffix(".kv"))
         self.audit: base.Audit = AuditTable(db, clock, actor)
         self.vectors: base.Vectors = VectorTable(db)
@@ -87,6 +88,11 @@ class SqliteStore:
     def ended(self) -> bool:
         """True after `close`."""
         return self.connection.ended
+
+    @property
+    def read_only(self) -> bool:
+        """True while the file is open for reading only; see `Store.read_only`."""
+        return self.connection.read_only
 
     def before_suspend(self, callback: Callable[[], bool]) -> None:
         """Call `callback` before the pool closes the file; see `Store.before_suspend`."""
