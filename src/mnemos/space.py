@@ -13,11 +13,11 @@ from mnemos.facts import Decision, KnownFact, Link
 from mnemos.text import revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
-from mnemos.text.encode.messages import moment, to_draft, to_drafts
+from mnemos.text.encode.messages import to_draft, to_drafts
 from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
-from mnemos.text.read import cubes, pick, stats
-from mnemos.text.recall.facts import known_facts, known_links
+from mnemos.text.read import cubes, facts, pick, stats
+from mnemos.text.recall.facts import known_links
 from mnemos.text.recall.filters import Filters, Time, chosen
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
 from mnemos.text.search import context, search, search_sessions, withheld
@@ -90,8 +90,8 @@ class Space:
         One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
-            "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone,
-            "metadata": metadata, "source": source, "role": role, "kind": kind, "id": id,
+            "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone, "metadata": metadata,
+            "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
         return add(self.text, [to_draft(message, where="add", timezone=self.timezone)], None, reconcile)[0]
 
@@ -201,6 +201,7 @@ class Space:
         as_of: Time = None,
         true_at: Time = None,
         include_ended: bool = False,
+        timezone: str | None = None,
     ) -> Sequence[KnownFact]:
         """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`.
 
@@ -208,8 +209,7 @@ class Space:
         now (or was known at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` are
         compared in their stored form.
         """
-        times = [moment(time, name, self.timezone) for time, name in ((as_of, "as_of"), (true_at, "true_at"))]
-        return known_facts(self.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
+        return facts(self.text, subject, attribute, as_of, true_at, include_ended, timezone)
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return the decisions about new statements with their reasons, oldest first; plain additions have none."""

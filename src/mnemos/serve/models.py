@@ -154,6 +154,7 @@ class Facts(Strict):
     as_of: Moment = None
     true_at: Moment = None
     include_ended: bool = False
+    timezone: str | None = None
 
 
 class Rollback(Strict):
