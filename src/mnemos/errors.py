@@ -64,3 +64,7 @@ class ReasonerError(MnemosError):
 
 class StaleVectors(UserWarning):
     """Some vectors come from another embedding model: these cubes are found by words only."""
+
+
+class DamagedRow(UserWarning):
+    """A row of a space's file cannot be read and was skipped: `mnemos doctor --repair` sets it aside."""

@@ -141,10 +141,7 @@ class Space:
         method: SearchMethod = "hybrid",
         **filters: Unpack[Filters],
     ) -> list[SessionHit]:
-        """Return the `k` sessions that answer `query` best. Takes the filters of `search`.
-
-        Cubes without a session are left out.
-        """
+        """Return the `k` sessions that answer `query` best. Takes the filters of `search`."""
         return search_sessions(self.text, query, k, filters, asked_at, method)
 
     def context(
@@ -160,10 +157,9 @@ class Space:
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
-        The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted
-        sources (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict
-        them. `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters
-        of `search`.
+        The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources
+        (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict them.
+        `count` counts the tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
         """
         return context(self.text, question, tokens, k, filters, count=count, asked_at=asked_at, quarantine=quarantine)
 
@@ -180,8 +176,8 @@ class Space:
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
-        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor`
-        as `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
+        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor` as
+        `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
         return cubes(self.text, limit, cursor, filters)
 
@@ -205,9 +201,8 @@ class Space:
     ) -> Sequence[KnownFact]:
         """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`.
 
-        `include_ended` adds facts that are no longer true. `true_at` asks what was true at a moment, as far as is known
-        now (or was known at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` are
-        compared in their stored form.
+        `include_ended` adds facts that are no longer true. `true_at` asks what was true at a moment, as far as is known now
+        (or at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` have their stored form.
         """
         return facts(self.text, subject, attribute, as_of, true_at, include_ended, timezone)
 

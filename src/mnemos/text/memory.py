@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from mnemos.cube import MemCube
 from mnemos.embed.base import Embedder, Progress
 from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError
-from mnemos.guard.quarantine import secrets_policy, trust_rules
+from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.fallback import FallbackReasoner
 from mnemos.reason.rules import RuleReasoner
@@ -29,9 +28,9 @@ class TextMemory:
     """The text memory of one space. Every verb takes it; a `Space` makes one and hands it on."""
 
     policy = Setting[Policy]("policy", lambda memory: memory.default_policy, Policy.from_json, policy_json)
-    trust = Setting[Mapping[str, int]]("trust", lambda _: {}, json.loads, trust_rules)
-    secrets = Setting[str]("secrets", lambda _: "redact", str, secrets_policy)
-    timezone = Setting[str]("timezone", lambda memory: memory.default_timezone, str, check_zone)
+    trust = Setting[Mapping[str, int]]("trust", lambda _: {}, read_trust, trust_rules)
+    secrets = Setting[str]("secrets", lambda _: "redact", secrets_policy, secrets_policy)
+    timezone = Setting[str]("timezone", lambda memory: memory.default_timezone, check_zone, check_zone)
 
     def __init__(
         self,

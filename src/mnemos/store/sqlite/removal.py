@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mnemos.store.hashes import id_hash
 from mnemos.store.sqlite.rows import ROW_TABLES, chunks, marks, select_in
+from mnemos.store.sqlite.sound import fetch
 
 # (table, column) that name cubes by id.
 ID_TABLES = (
@@ -17,6 +18,7 @@ ID_TABLES = (
     ("links", "b"),
     ("decisions", "cube"),
     ("pending", "id"),
+    ("set_aside", "cube"),
 )
 
 
@@ -96,8 +98,13 @@ def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
 
 def _drop_mentions(db: sqlite3.Connection, names: set[str]) -> None:
     """Remove the ids from decisions about other cubes."""
-    rows = db.execute("SELECT rowid, others FROM decisions WHERE others != '[]'").fetchall()
-    for rowid, others in rows:
-        kept = [i for i in json.loads(others) if i not in names]
-        if len(kept) != len(json.loads(others)):
+    for rowid, others in fetch(db, "SELECT rowid, others FROM decisions WHERE others != '[]'"):
+        try:
+            ids = [str(i) for i in json.loads(others)]
+        except (TypeError, ValueError):  # damaged: whether it names one of the ids cannot be read
+            if any(name in repr(others) for name in names):
+                db.execute("DELETE FROM decisions WHERE rowid = ?", (rowid,))
+            continue
+        kept = [i for i in ids if i not in names]
+        if len(kept) != len(ids):
             db.execute("UPDATE decisions SET others = ? WHERE rowid = ?", (json.dumps(kept), rowid))

@@ -164,7 +164,8 @@ def retire_empty(store: Store, touched: Mapping[str, tuple[int, datetime]]) -> l
                 continue
             spans = [(f.fact.start, f.fact.end) for f in facts]
             spans += [(d.span_start, d.span_end) for d in store.dates([key]).get(key, [])]
-            if adds_nothing_else(store.by_key([key])[key].text, spans):
+            cube = store.by_key([key]).get(key)
+            if cube is not None and adds_nothing_else(cube.text, spans):
                 store.lives.supersede(name, until, to_micros(learned))
                 retired.append(name)
     return retired
