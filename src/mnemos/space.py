@@ -122,8 +122,9 @@ class Space:
 
         Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed
         at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words
-        of the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say
-        something else; `include_superseded` finds them too (default: if the question asks for the past, "used to").
+        of the query ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked below it if it
+        also says something else; with `include_superseded` it is a hit of its own (default: if the question asks for the
+        past, "used to"). The same words by the same speaker are one hit (`hit.also`).
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
