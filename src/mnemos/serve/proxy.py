@@ -20,6 +20,7 @@ import anyio.to_thread
 from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, NotFound
 from mnemos.serve import chat_format, conversation
+from mnemos.serve.chat_errors import error_of, failure
 from mnemos.serve.conversation import Exchange, Field, Options
 from mnemos.space import Space
 from mnemos.system import Mnemos
@@ -29,7 +30,7 @@ try:
     from fastapi import APIRouter
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 except ImportError as error:
     raise MnemosError(f"the proxy needs the packages fastapi and httpx: {install_command('serve')}.") from error
@@ -177,7 +178,7 @@ class Relay(Response):
         except httpx.HTTPError as error:
             _log(error, "the upstream broke off")
             if kind == EVENTS:
-                data = _error("the upstream broke off.", "upstream_error", "upstream_broke_off")
+                data = error_of("the upstream broke off.", "upstream_error", "upstream_broke_off")
                 event = b"\n\ndata: " + json.dumps(data).encode("ascii") + b"\n\n"
                 await send({"type": "http.response.body", "body": event, "more_body": True})
             return  # without ending the body, so that the reader notices
@@ -242,15 +243,6 @@ class Relay(Response):
         if messages := exchange.to_store(text, self.at, self.proxy.memory.clock()):
             with self.proxy.opened(self.request, self.options.space, "write") as space:
                 conversation.store(space, messages)
-
-
-def failure(status: int, message: str, kind: str, code: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return an error in the format of OpenAI's API."""
-    return JSONResponse(_error(message, kind, code), status, headers)
-
-
-def _error(message: str, kind: str, code: str) -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def _log(error: BaseException, what: str) -> None:

@@ -15,7 +15,6 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput, NotFound
 from mnemos.serve import imports, models
@@ -71,11 +70,6 @@ def to_rows(rows: Sequence[Any]) -> list[Any]:
 
 
 # -- spaces
-
-
-def health() -> Json:
-    """Report that the server runs. Needs no key."""
-    return Json({"status": "ok", "version": __version__})
 
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:

@@ -24,7 +24,7 @@ LINKS = ("supersedes", "supports", "contradicts")  # kinds of links that join st
 
 def preview(memory: TextMemory, ids: Sequence[str], query: str | None, everything: bool, filters: Filters) -> Preview:
     """Return what `forget` with the same arguments would erase, and what is near a query; erases nothing."""
-    filter = chosen(filters)
+    filter = chosen(filters, memory.timezone)
     _, cubes = choose(memory.store, ids, query=query, everything=everything, filter=filter)
     if query is None:
         return Preview(tuple(cubes))
@@ -33,7 +33,7 @@ def preview(memory: TextMemory, ids: Sequence[str], query: str | None, everythin
 
 def forget(memory: TextMemory, ids: Sequence[str], query: str | None, everything: bool, filters: Filters) -> Receipt:
     """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
-    filter = chosen(filters)
+    filter = chosen(filters, memory.timezone)
     how, cubes = choose(memory.store, ids, query=query, everything=everything, filter=filter)
     if not cubes:
         hint = ""

@@ -144,5 +144,5 @@ def test_it_says_what_is_missing(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "fastapi", None)
     spec = importlib.util.spec_from_file_location("without", module.__file__)
-    with pytest.raises(MnemosError, match=r"mnemos\[serve\]"):
+    with pytest.raises(MnemosError, match=r"mnemos-os\[serve\]"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
