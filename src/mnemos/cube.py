@@ -113,6 +113,7 @@ class Hit:
     score: float
     why: Mapping[str, float]
     also: tuple[MemCube, ...] = ()  # the same words by the same speaker at other times, oldest first
+    earlier: tuple[MemCube, ...] = ()  # matching cubes that it supersedes, oldest first
 
     @property
     def space(self) -> str:
@@ -123,14 +124,14 @@ class Hit:
         """Return the hit as JSON-ready data."""
         return {
             "cube": self.cube.to_dict(), "score": self.score, "why": dict(self.why),
-            "also": [cube.to_dict() for cube in self.also],
+            "also": [cube.to_dict() for cube in self.also], "earlier": [cube.to_dict() for cube in self.earlier],
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Hit:
         """Return the hit that `to_dict` wrote."""
-        also = tuple(MemCube.from_dict(cube) for cube in data.get("also", ()))
-        return cls(MemCube.from_dict(data["cube"]), data["score"], data["why"], also)
+        also, earlier = (tuple(map(MemCube.from_dict, data.get(name, ()))) for name in ("also", "earlier"))
+        return cls(MemCube.from_dict(data["cube"]), data["score"], data["why"], also, earlier)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Space:
 
     @policy.setter
     def policy(self, value: Policy) -> None:
+        self.flush()  # recalls so far count by the law under which they happened
         self.text.policy = value
 
     # -- add
@@ -118,8 +119,9 @@ class Space:
 
         Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed
         at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words
-        of the query ("last week"). Superseded cubes are left out, or ranked below their successor if they also say
-        something else; `include_superseded` finds them too (default: if the question asks for the past, "used to").
+        of the query ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked below it if it
+        also says something else; with `include_superseded` it is a hit of its own (default: if the question asks for the
+        past, "used to"). The same words by the same speaker are one hit (`hit.also`).
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
@@ -375,6 +377,7 @@ class Space:
         """Yield every cube with its versions, for an archive; see `text.records.dump`."""
         from mnemos.text.records import dump
 
+        self.flush()
         return dump(self.text)
 
     def restore(self, rows: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> tuple[int, int]:

@@ -53,6 +53,9 @@ class Mnemos:
     closed first; a `Space` of it opens the file again on its next verb. Safe for threads; a space that is slow to open
     keeps nobody else waiting.
 
+    A space that may not be written (a read-only disk, file or folder) is opened for reading, and all spaces with
+    `read_only`: verbs that read work, those that write raise ReadOnly, and recalls are not counted.
+
     Raises StoreError if the root cannot be created or is not a folder.
     """
 
@@ -65,6 +68,7 @@ class Mnemos:
         reasoner: str | Reasoner | None = None,
         actor: str | None = None,
         max_open: int | None = None,
+        read_only: bool = False,
     ) -> None:
         self.root = Path(root).expanduser() if root is not None else default_root()
         self.embedder = load(embedder)
@@ -72,7 +76,7 @@ class Mnemos:
         self.reasoner = load_reasoner(reasoner)
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
         self.pool = Pool(open_limit(max_open))
-        self.stores = open_root(self.root, self.actor, self.clock, self.pool)
+        self.stores = open_root(self.root, self.actor, self.clock, self.pool, read_only=read_only)
         self._spaces: WeakValueDictionary[str, Space] = WeakValueDictionary()  # the pool holds those that are open
         self._systems: dict[str, System] = {}  # of spaces for which one was chosen
         self._opening: WeakValueDictionary[str, Any] = WeakValueDictionary()  # locks of names that are being opened

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,7 @@ from mnemos.serve.chat_format import text_of
 from mnemos.serve.keys import FOLDER
 from mnemos.space import Space
 from mnemos.text.encode.messages import MAX_NAME
-from mnemos.text.recall.context import estimate_tokens
+from mnemos.text.recall.context import cited, estimate_tokens, without
 
 Field = Literal["messages", "input"]  # chat completions, responses
 FIRST = ("system", "developer")
@@ -32,7 +31,6 @@ MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
 MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
 MAX_HITS = 40  # that may be added to a prompt
 MAX_REPEATED = 200  # further hits to retrieve, since the prompt may already contain some
-RECORD = re.compile(r"\[([^\]\s]+)\] ")  # the start of a line of `Space.context`
 
 
 @dataclass(frozen=True)
@@ -209,15 +207,11 @@ def recall(space: Space, exchange: Exchange, root: str, tokens: int) -> str:
     """Return the block for the prompt, or "". Memories that the prompt itself contains are left out and cost no budget."""
     in_prompt = set(exchange.ids(root))
 
-    def repeats(line: str) -> bool:
-        return (match := RECORD.match(line)) is not None and match[1] in in_prompt
-
     block = space.context(
         exchange.question, tokens=tokens, k=MAX_HITS + min(len(in_prompt), MAX_REPEATED),
-        count=lambda text: 0 if repeats(text) else estimate_tokens(text),
+        count=lambda text: 0 if cited(text) in in_prompt else estimate_tokens(text),
     )  # fmt: skip
-    lines = [line for line in block.split("\n") if not repeats(line)]
-    return "\n".join(lines) if any(RECORD.match(line) for line in lines) else ""
+    return without(block, in_prompt)
 
 
 def store(space: Space, messages: Sequence[Mapping[str, Any]]) -> None:

@@ -215,6 +215,7 @@ class Hit(BaseModel):
     score: float
     why: dict[str, float]
     also: list[Cube] = Field(description="The same words by the same speaker at other times, oldest first.")
+    earlier: list[Cube] = Field(description="Matching cubes that this one supersedes, oldest first.")
 
 
 class Hits(BaseModel):

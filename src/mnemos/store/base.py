@@ -331,6 +331,10 @@ class Store(Cubes, Protocol):
     def ended(self) -> bool:
         """True after `close`: a store that a pool has suspended opens its file again on its next use."""
 
+    @property
+    def read_only(self) -> bool:
+        """True when the space was opened for reading only: every method that writes raises ReadOnly."""
+
     def before_suspend(self, callback: Callable[[], bool]) -> None:
         """Call `callback` before a pool closes the file of an idle store; False prevents that.
 

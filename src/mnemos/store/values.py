@@ -86,6 +86,27 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedRecord:
+    """A row that readers skip: where it is, the cube that it is about if that can be read, and what is wrong."""
+
+    table: str
+    key: str  # for people
+    cube: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AsideRow:
+    """A damaged row that was set aside: its values as JSON, with what is no text or number as {"hex": ...}."""
+
+    made: int
+    table: str
+    cube: str | None
+    reason: str
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which cubes: every given field must match."""
 

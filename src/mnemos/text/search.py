@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -20,7 +21,7 @@ from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
-from mnemos.text.recall.current import asks_about_past
+from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.filters import Filters, make_filter
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.repeats import fold
@@ -41,15 +42,19 @@ def search(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
         return snapshot.rank(_retriever(memory, method), question, want, allow=allow)
 
-    if filters.get("include_superseded") is None:
-        filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
+    behind = filters.get("include_superseded") is None and filters.get("as_of") is None
+    if filters.get("include_superseded") is None and isinstance(query, str) and asks_about_past(query):
+        filters, behind = {**filters, "include_superseded": True}, False
     filter = make_filter(**filters)
+    behind = behind and filter.state == "active"
+    ranked_by = replace(filter, superseded=True) if behind else filter
     want = k
     while True:
-        ranked = _ask(memory, rank, "cubes", query, want, filter, asked_at, method)
+        ranked = _ask(memory, rank, "cubes", query, want, ranked_by, asked_at, method)
         with memory.store.transaction(write=False):
             cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
             hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+            hits = put_behind(memory.store, hits, filter) if behind else hits
             for reranker in memory.system.rerank if method == "hybrid" else ():
                 hits = reranker.rerank(memory.store, query, hits, filter, want)
             hits = fold(memory.store, hits, filter)
@@ -70,7 +75,7 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if memory.view.snapshot is None or memory.recalls.due or not knows(memory.embedder, clean(query)):
+    if memory.view.snapshot is None or memory.recalls.due(memory.clock()) or not knows(memory.embedder, clean(query)):
         yield False
         return
     with memory.store.try_lock() as held:
@@ -106,6 +111,7 @@ def context(
     quarantine: bool,
 ) -> str:
     """Return a block for a prompt; see `Space.context`."""
+    from mnemos.guard.key import key_of
     from mnemos.text.recall.context import pack
 
     check_count(tokens, "tokens", least=0)
@@ -113,15 +119,21 @@ def context(
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
-        found = [row for row in found if row[1].cube.id not in bad]
-    return pack(found, memory.store.dates([key for key, _ in found]), tokens, count)
+        found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
+    return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
-    """Return those of the cubes found that may not be shown to an agent: id -> reason."""
+    """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined
 
-    return quarantined(memory.store, memory.trust, found, clean(question), memory.clock())
+    every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
+    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock())
+
+
+def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
+    """Return a hit without those of the cubes behind it that may not be shown."""
+    return replace(hit, earlier=tuple(cube for cube in hit.earlier if cube.id not in bad))
 
 
 def _ask(

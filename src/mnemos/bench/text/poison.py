@@ -30,7 +30,8 @@ from mnemos.embed.base import Embedder
 from mnemos.errors import InvalidInput
 from mnemos.facts import Fact, Rejection
 from mnemos.guard.consensus import Claim, contradicted, names
-from mnemos.guard.instructions import Trust, looks_like_instructions
+from mnemos.guard.instructions import looks_like_instructions
+from mnemos.guard.trust import Trust
 from mnemos.registry import Entry
 from mnemos.system import Mnemos
 
