@@ -82,6 +82,7 @@ def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
             f"UPDATE facts SET until = NULL, ended = NULL, ended_by = NULL WHERE ended_by IN ({marks(part)})", part
         )
     erased = set(names)
+    _end_again(db, [name for (name,) in ended if name not in erased], erased)
     for (name,) in ended:
         if name in erased:
             continue
@@ -100,6 +101,24 @@ def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
             )
         else:  # it was superseded when it was written
             db.execute("UPDATE cubes SET state = 'active', valid_to = NULL, seq = ? WHERE n = ?", (seq, n))
+
+
+def _end_again(db: sqlite3.Connection, names: Sequence[str], erased: set[str]) -> None:
+    """End the facts of these cubes by what else supersedes them: the first of the statements that are left."""
+    found = select_in(
+        db,
+        "SELECT old.n, old.i, max(old.since, new.since), later.learned, later.id FROM facts AS old "
+        "JOIN cubes ON cubes.n = old.n AND cubes.replaced IS NULL JOIN links ON b = cubes.id AND links.kind = 'supersedes' "
+        "JOIN cubes AS later ON later.id = a AND later.replaced IS NULL JOIN facts AS new ON new.n = later.n "
+        "AND new.subject = old.subject AND new.attribute = old.attribute WHERE old.ended IS NULL "
+        "AND (new.value != old.value OR new.negated != old.negated) AND cubes.id IN ({}) ORDER BY 3 DESC",
+        names,
+    )
+    for n, i, until, learned, by in found:  # the earliest end is written last
+        if by not in erased:
+            db.execute(
+                "UPDATE facts SET until = ?, ended = ?, ended_by = ? WHERE n = ? AND i = ?", (until, learned, by, n, i)
+            )
 
 
 def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
