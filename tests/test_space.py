@@ -113,7 +113,7 @@ def test_context_keeps_to_its_budget_and_cannot_be_closed_by_a_memory(space):
     space.add_many({"content": f"word {i} " + "blah " * 30} for i in range(30))
     block = space.context("word", tokens=300)
     assert len(block.encode()) / 3.5 <= 300
-    assert block.count("</memory>") == 1
+    assert block.count("</") == 1
     assert not [line for line in space.context("instructions").splitlines() if line.startswith("[x]")]
     assert space.context("word", tokens=5) == ""
     assert space.context("nothing of the kind") == ""

@@ -25,6 +25,11 @@ VALUES = {  # of each setting of the server: in a file, in the environment, as a
     "allow_remote": (True, "false", None, (True, False, True)),
     "rate": (2, "3.5", "4", (2.0, 3.5, 4.0)),
     "max_body": (2000, "3000", "4000", (2000, 3000, 4000)),
+    "max_chat_body": (2000, "3000", "4000", (2000, 3000, 4000)),
+    "max_requests": (20, "30", "40", (20, 30, 40)),
+    "max_connections": (20, "30", "40", (20, 30, 40)),
+    "head_seconds": (1, "2", "3.5", (1.0, 2.0, 3.5)),
+    "body_seconds": (1, "2", "3.5", (1.0, 2.0, 3.5)),
     "upstream": ("http://a/v1", "http://b/v1", "http://c/v1", ("http://a/v1", "http://b/v1", "http://c/v1")),
     "tls_cert": ("/a", "/b", "/c", (Path("/a"), Path("/b"), Path("/c"))),
     "tls_key": ("/a", "/b", "/c", (Path("/a"), Path("/b"), Path("/c"))),
@@ -166,7 +171,7 @@ def test_empty_means_not_set(file, monkeypatch):
     ("text", "told"),
     [
         ('rot = "/x"', "unknown setting 'rot' in FILE. Did you mean root?"),
-        ("port = 5", "unknown setting 'port' in FILE. Use root, space, embedder, reasoner. Settings of the "
+        ("port = 5", "unknown setting 'port' in FILE. Use root, space, embedder, reasoner, timezone. Settings of the "
                      "server belong in [serve]."),
         ("[serve]\nprot = 5", "unknown setting 'prot' in [serve] of FILE. Did you mean port?"),
         ("[serve]\nlog_levle = 'info'", "Did you mean log_level"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mnemos.facts import Fact
 from mnemos.guard.consensus import Claim, contradict, contradicted, names
-from mnemos.guard.instructions import Trust
+from mnemos.guard.trust import Trust
 
 LOW, MID, HIGH = Trust.UNTRUSTED, Trust.NORMAL, Trust.TRUSTED
 

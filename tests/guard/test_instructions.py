@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
+from mnemos.guard.instructions import looks_like_instructions
 
 ORDERS = {
     "override": [
@@ -133,16 +133,3 @@ def test_any_text_is_judged(text):
 )  # fmt: skip
 def test_a_long_text_comes_to_an_end(unit):
     looks_like_instructions(unit * (200_000 // len(unit)))  # with a step per pair of characters this would take hours
-
-
-def test_the_source_decides_the_trust():
-    assert trust_of("user", None) == Trust.TRUSTED
-    assert trust_of("assistant", None) == trust_of(None, None) == trust_of("user", "chat:7") == Trust.NORMAL
-    for source in ("https://a.example", "http://a.example", "web:search", "email:eve@x.example", "tool:fetch", "Web:x"):
-        assert trust_of("tool", source) == trust_of("system", source) == trust_of("user", source) == Trust.UNTRUSTED
-    rules = {"https://wiki.mine.example/*": 2, "https://*": 1, "chat:*": 0}
-    assert trust_of("tool", "https://wiki.mine.example/a", rules) == Trust.TRUSTED
-    assert trust_of("tool", "https://other.example/a", rules) == Trust.NORMAL
-    assert trust_of("user", "chat:7", rules) == Trust.UNTRUSTED
-    with pytest.raises(ValueError, match="7"):
-        trust_of("user", "chat:7", {"chat:*": 7})

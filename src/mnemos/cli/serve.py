@@ -48,7 +48,46 @@ Rate = Annotated[
 ]
 MaxBody = Annotated[
     int | None,
-    typer.Option("--max-body", min=1024, help="Bytes of a request body other than an import. (default: 8388608)"),
+    typer.Option(
+        "--max-body", min=1024, help="Bytes of a request body other than an import or a chat. (default: 8388608)"
+    ),
+]
+MaxChatBody = Annotated[
+    int | None,
+    typer.Option(
+        "--max-chat-body",
+        min=1024,
+        help="Bytes of a chat that the proxy passes on, pictures included. (default: 67108864)",
+    ),
+]
+MaxRequests = Annotated[
+    int | None,
+    typer.Option("--max-requests", min=4, max=10_000, help="Requests at work at once; others get 503. (default: 256)"),
+]
+MaxConnections = Annotated[
+    int | None,
+    typer.Option(
+        "--max-connections",
+        min=16,
+        max=1_000_000,
+        help="Open connections; idle ones are closed when more arrive. (default: 4096)",
+    ),
+]
+HeadSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--head-seconds",
+        max=600,
+        help="Seconds for which a connection may be idle, and for a head to arrive. (default: 10)",
+    ),
+]
+BodySeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--body-seconds",
+        max=3600,
+        help="Seconds for a request body to arrive, or for each part of an import. (default: 30)",
+    ),
 ]
 Upstream = Annotated[
     str | None,
@@ -96,6 +135,11 @@ def serve(
     tls_key: TlsKey = None,
     rate: Rate = None,
     max_body: MaxBody = None,
+    max_chat_body: MaxChatBody = None,
+    max_requests: MaxRequests = None,
+    max_connections: MaxConnections = None,
+    head_seconds: HeadSeconds = None,
+    body_seconds: BodySeconds = None,
     upstream: Upstream = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
@@ -105,8 +149,10 @@ def serve(
     """Serve the memory over HTTP until Ctrl-C. The first start prints a key once."""
     given = {
         "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
-        "tls_key": tls_key, "rate": rate, "max_body": max_body, "upstream": upstream, "log_format": log_format,
-        "log_level": log_level, "drain": drain, "grace": grace,
+        "tls_key": tls_key, "rate": rate, "max_body": max_body, "max_chat_body": max_chat_body,
+        "max_requests": max_requests, "max_connections": max_connections, "head_seconds": head_seconds,
+        "body_seconds": body_seconds, "upstream": upstream, "log_format": log_format, "log_level": log_level,
+        "drain": drain, "grace": grace,
     }  # fmt: skip
     from mnemos.serve.config import read
     from mnemos.serve.logs import logging_to_stderr
@@ -134,14 +180,22 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
     from mnemos.serve.keys import KeyStore
     from mnemos.serve.limits import ServerLimits
     from mnemos.serve.logs import log
-    from mnemos.serve.run import Server, run
+    from mnemos.serve.run import Server, run, use_all_descriptors
     from mnemos.system import Mnemos
 
+    zone = general.timezone or "UTC"  # the zone of a server says nothing about its users
+    use_all_descriptors()
     with (
-        Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
+        Mnemos(
+            general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest", timezone=zone
+        ) as memory,
         closing(KeyStore.under(memory.root)) as store,
     ):
-        limits = ServerLimits(hosts=(*_called(s.host), *s.names), body=s.max_body, rate=s.rate, burst=int(2 * s.rate))
+        limits = ServerLimits(
+            hosts=(*_called(s.host), *s.names), body=s.max_body, chat_body=s.max_chat_body, rate=s.rate,
+            burst=int(2 * s.rate), requests=s.max_requests, connections=s.max_connections,
+            head_seconds=s.head_seconds, body_seconds=s.body_seconds,
+        )  # fmt: skip
         app = create_app(memory, store, limits)
         with closing(app.state.idempotency):
             if s.upstream is not None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from hashlib import blake2b
 
 from mnemos.facts import Fact, Rejection
-from mnemos.guard.instructions import Trust
+from mnemos.guard.trust import Trust
 
 WEIGHT = {Trust.UNTRUSTED: 1.0, Trust.NORMAL: 2.0, Trust.TRUSTED: 4.0}
 MAJORITY = 2.0  # times the weight of the other side, among sources of the same trust

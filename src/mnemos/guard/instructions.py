@@ -1,4 +1,4 @@
-"""Detect texts that give orders to the agent that reads them, and rank how far a source is trusted.
+"""Detect texts that give orders to the agent that reads them.
 
 The rules match wordings, in texts from sources that anyone can write to. They catch known phrasings, disguised ones too,
 and no others: `guard.consensus` judges by what other memories say. Figures: `bench.text.poison`.
@@ -11,9 +11,7 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
-from enum import IntEnum
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from functools import cache
 
 LONGEST_CODE = 20_000  # characters of a base64 or hexadecimal run that are decoded at most
@@ -151,32 +149,6 @@ orders in Chinese
   |推荐|推薦|发送|發送|转账|告诉)|(?:从现在起|从现在开始|從現在起|從現在開始)[^。\n]{0,10}(?:你|必须|必須|只)
   |不要(?:告诉|告訴|告知|让|讓)用[户戶]|系统提示
 """
-
-
-class Trust(IntEnum):
-    """How far a source is believed: anyone can write to it, it is known but not the user, it is the user."""
-
-    UNTRUSTED = 0
-    NORMAL = 1
-    TRUSTED = 2
-
-
-OUTSIDE = ("http://*", "https://*", "web:*", "email:*", "tool:*")
-
-
-def trust_of(role: str | None, source: str | None, rules: Mapping[str, int] | None = None) -> Trust:
-    """Return the trust in a cube's role and source.
-
-    `rules` map patterns of sources (`fnmatch`) to tiers; the first that matches decides. By default a source on the web,
-    in e-mail or in a tool's answer is UNTRUSTED, whatever the role; the user without a source is TRUSTED; everything
-    else is NORMAL. Raises ValueError for a tier that is not 0, 1 or 2.
-    """
-    for pattern, tier in (rules or {}).items():
-        if fnmatchcase(source or "", pattern):
-            return Trust(tier)
-    if source and any(fnmatchcase(source.casefold(), pattern) for pattern in OUTSIDE):
-        return Trust.UNTRUSTED
-    return Trust.TRUSTED if role == "user" and not source else Trust.NORMAL
 
 
 def looks_like_instructions(text: str) -> str | None:

@@ -10,7 +10,9 @@ from typing import Any
 from mnemos.cube import Hit, MemCube, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.guard.consensus import Claim, contradicted, names
-from mnemos.guard.instructions import Trust, looks_like_instructions, trust_of
+from mnemos.guard.instructions import looks_like_instructions
+from mnemos.guard.key import key_of
+from mnemos.guard.trust import Trust, trust_of
 from mnemos.store.base import Store
 
 SECRETS = ("redact", "refuse", "keep")
@@ -26,6 +28,12 @@ def trust_rules(rules: Mapping[str, int]) -> str:
                 f"trust: {pattern!r} has the tier {tier!r}. Use 0 (untrusted), 1 (normal) or 2 (trusted)."
             )
     return json.dumps({p: int(t) for p, t in rules.items()})
+
+
+def read_trust(text: str) -> Mapping[str, int]:
+    """Return what `trust_rules` wrote. Raises InvalidInput for anything else."""
+    rules: Mapping[str, int] = json.loads(trust_rules(json.loads(text)))
+    return rules
 
 
 def secrets_policy(policy: str) -> str:
@@ -51,7 +59,7 @@ def quarantined(
         if trust[hit.cube.id] == Trust.UNTRUSTED and (reason := looks_like_instructions(hit.cube.text)):
             bad[hit.cube.id] = f"looks like orders: {reason}"
     left = [hit.cube for hit in hits if hit.cube.id not in bad]
-    key = _key(store)
+    key = key_of(store)
     known = store.rejections.all()
     suspects = contradicted(_claims(store, left, trust), known, question=question, key=key)
     if new := {r for suspect in suspects for r in suspect.rejections} - known:
@@ -64,13 +72,3 @@ def _claims(store: Store, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) 
     for stored in store.facts.of(store.keys_of([c.id for c in cubes])):
         facts.setdefault(stored.cube, []).append(stored.fact)
     return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for c in cubes]
-
-
-def _key(store: Store) -> bytes:
-    """Return the key of the space's hashes, created at first use."""
-    import os
-
-    if not (kept := store.meta.get("lesson key", "")):
-        kept = os.urandom(16).hex()
-        store.meta.set("lesson key", kept)
-    return bytes.fromhex(kept)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from weakref import WeakValueDictionary
 
 from mnemos.embed import Embedder
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreBusy, StoreError
@@ -16,7 +19,8 @@ from mnemos.store.locks import try_lock
 from mnemos.system import Mnemos
 
 WAIT = 30.0  # seconds that a removal waits for the requests in the space
-MAX_OPEN = 128  # spaces; the least recently used one is closed first
+SCANNING = 1.0  # seconds that a scan of all spaces waits for one to open
+OPENING = 10.0  # seconds that a request waits for its space to open
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -24,15 +28,31 @@ class Forbidden(MnemosError):
     """The key may read the space, but lacks the right that the request needs."""
 
 
-class SpacePool:
-    """The spaces behind a server: opened on demand, closed when long unused, removed only when nobody is at work."""
+class Opening:
+    """A space that a thread is opening: others wait for `done`, and no longer than they like."""
 
-    def __init__(self, memory: Mnemos, max_open: int = MAX_OPEN) -> None:
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+        self.space: Space | None = None  # keeps it until those who wait have it
+
+
+class SpacePool:
+    """The spaces behind a server: opened on demand, removed only when nobody is at work in them.
+
+    How many are open at once is up to the pool of the `Mnemos`. Files are opened by threads of their own and never under
+    a lock that others need: a space that is slow to open, because it is locked or migrated or its disk hangs, delays the
+    requests to it and no others.
+    """
+
+    def __init__(self, memory: Mnemos, wait: float = OPENING) -> None:
         self.memory = memory
-        self.max_open = max_open
+        self.wait = wait
         self._change = threading.Condition()
-        self._uses: dict[str, int] = {}  # open space -> requests in it, the most recently used space last
-        self._removing: set[str] = set()
+        self._open: WeakValueDictionary[str, Space] = WeakValueDictionary()  # those that the `Mnemos` has opened
+        self._uses: Counter[str] = Counter()  # space -> requests in it
+        self._opening: dict[str, Opening] = {}
+        self._leaving: set[str] = set()  # spaces that are being closed or removed
         self._exclusive: set[str] = set()
 
     @contextmanager
@@ -41,32 +61,90 @@ class SpacePool:
     ) -> Iterator[Space]:
         """Yield a space, open while requests use it.
 
-        Only one request at a time may be `exclusive` in a space, such as a consolidation. With `scanning` the space does
-        not count as recently used. Raises NotFound, Conflict and StoreBusy.
+        Only one request at a time may be `exclusive` in a space, such as a consolidation. With `scanning` the space is
+        not waited for when it is slow to open, and closed if it was closed before. Raises NotFound, Conflict, StoreBusy.
         """
-        with self._change:
-            if not self._change.wait_for(lambda: name not in self._removing, WAIT):
-                raise StoreBusy(f"the space {name!r} is being removed. Try again later.")
-            if not create and name not in self.memory:
-                raise missing(name)
-            if exclusive and name in self._exclusive:
-                raise Conflict(f"another consolidation is running in space {name!r}. Wait until it has finished.")
-            space = self.memory.space(name)
-            if scanning and name not in self._uses:
-                self._uses = {name: 0, **self._uses}
-            uses = self._uses[name] if scanning else self._uses.pop(name, 0)
-            self._uses[name] = uses + 1
-            if exclusive:
-                self._exclusive.add(name)
-            self._close_idle()
+        space, opened = self._enter(name, create, exclusive, scanning)
         try:
             yield space
         finally:
             with self._change:
                 self._uses[name] -= 1
+                if not self._uses[name]:
+                    del self._uses[name]
                 if exclusive:
                     self._exclusive.discard(name)
+                surplus = scanning and opened and name not in self._uses and name not in self._leaving
+                if surplus:
+                    self._leaving.add(name)
                 self._change.notify_all()
+            if surplus:
+                self._close(name)
+
+    def _enter(self, name: str, create: bool, exclusive: bool, scanning: bool) -> tuple[Space, bool]:
+        """Count a request in a space; return the space, and whether it had to be opened."""
+        until, opened = time.monotonic() + WAIT, False
+        while True:
+            with self._change:
+                if not self._change.wait_for(lambda: name not in self._leaving, max(0.0, until - time.monotonic())):
+                    raise StoreBusy(f"the space {name!r} is being closed or removed. Try again later.")
+            if not create and name not in self.memory:
+                raise missing(name)
+            with self._change:
+                if name in self._leaving:
+                    continue
+                if exclusive and name in self._exclusive:
+                    raise Conflict(f"another consolidation is running in space {name!r}. Wait until it has finished.")
+                space = self._open.get(name)
+                if space is not None and (not space.store.closed or opened):
+                    self._uses[name] += 1
+                    if exclusive:
+                        self._exclusive.add(name)
+                    return space, opened
+                opening = self._start(name)
+            if not opening.done.wait(min(self.wait, SCANNING) if scanning else self.wait):
+                raise StoreBusy(
+                    f"the space {name!r} is still being opened: its file may be locked or its disk slow. Try again later."
+                )
+            if opening.error is not None:
+                raise opening.error
+            opened = True
+
+    def _start(self, name: str) -> Opening:
+        """Return the opening of a space, begun if nobody has."""
+        if (opening := self._opening.get(name)) is None:
+            self._opening[name] = opening = Opening()
+            threading.Thread(target=self._open_space, args=(name, opening), daemon=True).start()
+        return opening
+
+    def _open_space(self, name: str, opening: Opening) -> None:
+        """Open a space and tell those who wait."""
+        space = None
+        try:
+            space = self.memory.space(name)
+            with space.store.transaction(write=False):
+                pass  # opens the file if the space was suspended
+        except BaseException as error:  # whoever waits raises it
+            opening.error = error
+        with self._change:
+            del self._opening[name]
+            if space is not None:
+                self._open[name] = opening.space = space
+            opening.done.set()
+            self._change.notify_all()
+
+    def _close(self, name: str) -> None:
+        """Close a space that is marked as leaving."""
+        try:
+            self.memory.release(name)
+        finally:
+            self._left(name)
+
+    def _left(self, name: str) -> None:
+        with self._change:
+            self._open.pop(name, None)
+            self._leaving.discard(name)
+            self._change.notify_all()
 
     @contextmanager
     def try_use(self, name: str) -> Iterator[Space | None]:
@@ -75,30 +153,25 @@ class SpacePool:
         The pool cannot change in the meantime.
         """
         with try_lock(self._change) as locked:
-            usable = locked and name in self._uses and name not in self._removing and name in self.memory
-            yield self.memory.space(name) if usable else None
-
-    def _close_idle(self) -> None:
-        for name in [n for n, uses in self._uses.items() if not uses][: max(len(self._uses) - self.max_open, 0)]:
-            del self._uses[name]
-            self.memory.release(name)
+            space = self._open.get(name) if locked and name not in self._leaving else None
+            yield space if space is not None and not space.store.closed and name in self.memory else None
 
     def remove(self, name: str) -> None:
         """Remove a space once no request uses it. Raises NotFound, and StoreBusy when it stays in use."""
+        busy = StoreBusy(f"the space {name!r} is in use. Nothing was removed. Try again later.")
         with self._change:
-            if name in self._removing or name not in self.memory:
-                raise missing(name)
-            self._removing.add(name)
+            if not self._change.wait_for(lambda: name not in self._leaving, WAIT):
+                raise busy
+            self._leaving.add(name)
         try:
+            if name not in self.memory:
+                raise missing(name)
             with self._change:
-                if not self._change.wait_for(lambda: not self._uses.get(name), WAIT):
-                    raise StoreBusy(f"the space {name!r} is in use. Nothing was removed. Try again later.")
+                if not self._change.wait_for(lambda: name not in self._uses and name not in self._opening, WAIT):
+                    raise busy
             self.memory.remove(name)
-            self._uses.pop(name, None)
         finally:
-            with self._change:
-                self._removing.discard(name)
-                self._change.notify_all()
+            self._left(name)
 
 
 class Access:

@@ -18,8 +18,9 @@ try:
 except ImportError as error:
     raise MnemosError(f"the server needs the packages fastapi and uvicorn: {install_command('serve')}.") from error
 
-from mnemos.serve import key_routes, models, page_models, page_routes, problems, routes, static
+from mnemos.serve import checks, key_routes, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.access import Access, Forbidden, SpacePool
+from mnemos.serve.checks import DiskCheck
 from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher
 from mnemos.serve.keys import KeyStore
 from mnemos.serve.metrics import Metrics
@@ -32,9 +33,9 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("POST", f"{SPACE}/search", routes.search, models.Hits),
     ("POST", f"{SPACE}/cubes", routes.add, models.Cubes),
     ("POST", f"{SPACE}/context", routes.context, None),
-    ("GET", "/health", routes.health, None),
+    ("GET", "/health", checks.health, None),
     ("GET", "/metrics", routes.metrics, None),
-    ("GET", "/ready", page_routes.ready, None),
+    ("GET", "/ready", checks.ready, None),
     ("GET", "/v1/key", key_routes.own_key, None),
     ("GET", "/v1/keys", key_routes.list_keys, None),
     ("POST", "/v1/keys", key_routes.add_key, None),
@@ -85,10 +86,11 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
     app.state.limits = limits
     app.state.metrics = metrics
     app.state.stopping = False  # set during shutdown: /ready then answers 503
+    app.state.disk_check = DiskCheck(memory.root, keys)
     app.state.keys = keys
     app.state.page = static.load()
     app.state.idempotency = IdempotencyStore(keys.path.with_name("answers.sqlite"), limits.replay_seconds)
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(limits.requests)
     error = {"model": models.ProblemShape, "description": "An error as application/problem+json."}
     for method, path, route, model in ROUTES:
         status = 201 if route.__name__ in ("add", "add_key") else 200
@@ -96,7 +98,7 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
         secured: dict[str, Any] | None = None if path in OPEN_PATHS else {"security": [{"HTTPBearer": []}]}
         question = route in QUESTIONS
         app.router.add_api_route(
-            path, dispatcher.wrap(route) if question else route, methods=[method], status_code=status, responses=responses,
+            path, dispatcher.wrap(route), methods=[method], status_code=status, responses=responses,
             response_model=None, name=route.__name__.strip("_"), openapi_extra=secured,
             route_class_override=Direct if question else None,
         )  # fmt: skip

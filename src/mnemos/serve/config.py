@@ -40,7 +40,22 @@ class ServeSettings(BaseSettings):
     )
     allow_remote: bool = Field(False, description="Listen on an address that other machines can reach.")
     rate: float = Field(500, ge=1, le=1e6, description="Requests per second that a key may make.")
-    max_body: int = Field(8 * 1024 * 1024, ge=1024, description="Bytes of a request body other than an import.")
+    max_body: int = Field(
+        8 * 1024 * 1024, ge=1024, description="Bytes of a request body other than an import or a chat."
+    )
+    max_chat_body: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Bytes of a chat that the proxy passes on, pictures included."
+    )
+    max_requests: int = Field(256, ge=4, le=10_000, description="Requests at work at once; others get 503.")
+    max_connections: int = Field(
+        4096, ge=16, le=1_000_000, description="Open connections; idle ones are closed when more arrive."
+    )
+    head_seconds: float = Field(
+        10, gt=0, le=600, description="Seconds for which a connection may be idle, and for a head to arrive."
+    )
+    body_seconds: float = Field(
+        30, gt=0, le=3600, description="Seconds for a request body to arrive, or for each part of an import."
+    )
     upstream: str | None = Field(
         None, description="Also act as a proxy for this OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
         "its key is $MNEMOS_UPSTREAM_KEY.",

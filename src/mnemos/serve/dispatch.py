@@ -1,4 +1,4 @@
-"""Scheduling of searches: on the event loop when nothing blocks, else in one of a few threads per space."""
+"""Scheduling of requests: searches on the event loop when nothing blocks, all else in one of a few threads per space."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
+from inspect import iscoroutinefunction
 from typing import Any, get_type_hints
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
+import anyio
+import anyio.to_thread
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -25,19 +27,24 @@ from mnemos.text.encode.messages import clean
 from mnemos.text.search import try_lock
 
 THREADS = max(2, os.cpu_count() or 2)  # for the questions of one space
+OTHER_THREADS = 16  # for the other requests to one space
 EMBEDDING_THREADS = 4 * THREADS  # for their vectors: more than cores, so that no core waits for the event loop
 MAX_LENGTH, MAX_HITS = 4_000, 50  # characters of a question and hits, above which a search runs in a thread
 QUESTIONS = (routes.search, routes.search_sessions, routes.context)
+LONG = (routes.import_, routes.consolidate, routes.remove_space)  # hold up no other request to their space
 
 
 class Dispatcher:
     """Answer the questions of each space with no more threads than it can use.
 
     Threads in one space wait for each other, and each that wakes up takes the interpreter lock from another. A search
-    that does not have to wait therefore runs directly on the event loop.
+    that does not have to wait therefore runs directly on the event loop. There are as many threads as requests at work,
+    so a space that makes its requests wait takes no thread from another.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._limiters: WeakKeyDictionary[Any, anyio.CapacityLimiter] = WeakKeyDictionary()
         self._semaphores: WeakValueDictionary[tuple[Any, ...], asyncio.Semaphore] = WeakValueDictionary()
 
     def semaphore(self, space: str, count: int = THREADS) -> asyncio.Semaphore:
@@ -46,8 +53,23 @@ class Dispatcher:
         return self._semaphores.setdefault(key, asyncio.Semaphore(count))
 
     def wrap(self, route: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the asynchronous route that schedules a route which answers a question."""
+        """Return the asynchronous route that schedules a route."""
+        if iscoroutinefunction(route):
+            return route
+        return self._question(route) if route in QUESTIONS else self._other(route)
 
+    def _other(self, route: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(route)
+        async def run(**values: Any) -> Any:
+            name = values["access"].name if "access" in values else ""
+            if route in LONG or not name:
+                return await self.run(route, **values)
+            async with self.semaphore(name, OTHER_THREADS):
+                return await self.run(route, **values)
+
+        return run
+
+    def _question(self, route: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(route)
         async def run(access: Access, body: Any) -> Any:
             if route is routes.search and _is_small(access, body):
@@ -59,7 +81,14 @@ class Dispatcher:
     async def in_thread(self, work: Callable[..., Any], access: Access, body: Any, count: int = THREADS) -> Any:
         """Run a function in a thread once one of the `count` of its space is free; return its result."""
         async with self.semaphore(access.name, count):
-            return await run_in_threadpool(work, access, body)
+            return await self.run(work, access, body)
+
+    async def run(self, work: Callable[..., Any], *args: Any, **values: Any) -> Any:
+        """Run a function in a thread; return its result."""
+        loop = asyncio.get_running_loop()
+        if (limiter := self._limiters.get(loop)) is None:
+            limiter = self._limiters[loop] = anyio.CapacityLimiter(self._threads)
+        return await anyio.to_thread.run_sync(partial(work, *args, **values), limiter=limiter)
 
     async def search(self, access: Access, body: models.Search) -> Json:
         """Search. A new question is embedded in a thread, which releases the interpreter lock while it computes."""
@@ -70,7 +99,8 @@ class Dispatcher:
         async with self.semaphore(access.name, 1):  # after waiting here the space is usually free
             if (response := _without_waiting(access, body)) is not None:
                 return response
-            return await run_in_threadpool(routes.search, access, body)
+            found: Json = await self.run(routes.search, access, body)
+            return found
 
 
 class Direct(APIRoute):

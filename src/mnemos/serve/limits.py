@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,18 +18,29 @@ class ServerLimits:
     """What a server accepts."""
 
     hosts: tuple[str, ...] = ()  # host names that clients may use, in addition to those of the loopback
-    body: int = 8 * 1024 * 1024  # bytes of a request body other than an import
+    body: int = 8 * 1024 * 1024  # bytes of a request body other than an import or a chat
+    chat_body: int = 64 * 1024 * 1024  # bytes of a chat, which may contain pictures
+    held: int = 1024 * 1024 * 1024  # bytes of all bodies that are in RAM, those of imports excepted
     import_body: int = 1024 * 1024 * 1024  # bytes of an import
     import_line: int = 64 * 1024 * 1024  # bytes of one line of an import
     rate: float = 500.0  # requests per second of a key, or of an address without a key
     burst: int = 1_000  # requests that may come at once
+    requests: int = 256  # at work at once; a request counts once it has arrived whole
+    connections: int = 4_096  # open at once; idle ones are closed for new ones, the longest idle first
+    head_seconds: float = 10.0  # for which a connection may be idle, and for a head to arrive
     body_seconds: float = 30.0  # for a body to arrive; for each part of an import
+    stall_seconds: float = 60.0  # for which a client may read nothing of a response
     replay_seconds: float = DAY  # for which a request with an Idempotency-Key can be repeated
 
     @property
     def names(self) -> frozenset[str]:
         """All host names that the server accepts, in lower case."""
         return LOOPBACK | {name.lower() for name in self.hosts}
+
+    @property
+    def requests_of_space(self) -> int:
+        """Requests that may be at work in one space, so that a slow one leaves room for the others."""
+        return max(1, 3 * self.requests // 4)
 
 
 class RateLimiter:
@@ -51,3 +62,30 @@ class RateLimiter:
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
         return wait
+
+
+class Room:
+    """The requests at work, in total and by space, and the bytes of their bodies. Used on the event loop only."""
+
+    def __init__(self, total: int, of_space: int, most_held: int) -> None:
+        self.total = total
+        self.of_space = of_space
+        self.most_held = most_held
+        self.held = 0  # bytes
+        self._count = 0
+        self._spaces: Counter[str] = Counter()
+
+    def enter(self, space: str) -> bool:
+        """Count a request, in a space or "", and return True; return False if there is no room."""
+        if self._count >= self.total or (space and self._spaces[space] >= self.of_space):
+            return False
+        self._count += 1
+        self._spaces[space] += 1
+        return True
+
+    def leave(self, space: str) -> None:
+        """Stop counting a request."""
+        self._count -= 1
+        self._spaces[space] -= 1
+        if not self._spaces[space]:
+            del self._spaces[space]

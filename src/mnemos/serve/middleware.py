@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -17,13 +16,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnemos.serve import logs, problems, static
+from mnemos.serve.bodies import LimitedBody, Seat, too_large
+from mnemos.serve.chat_errors import is_chat
 from mnemos.serve.keys import Key, KeyStore
-from mnemos.serve.limits import RateLimiter, ServerLimits
+from mnemos.serve.limits import RateLimiter, Room, ServerLimits
 from mnemos.serve.metrics import Metrics
 
-OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json"})  # need no key, like the page's files
+CHECKS = frozenset({"/health", "/ready"})  # of the server, answered however much it has to do
+OPEN_PATHS = CHECKS | {"/openapi.json"}  # need no key, like the page's files
+MAX_DIGITS = 15  # of a Content-Length
 DRAINED_DIGITS = 7  # a refused body is still read to its end if its Content-Length has at most this many digits
-IMPORT = re.compile(r"/v1/spaces/[^/]+/import")
+IN_SPACE = re.compile(r"/v1/spaces/([^/]+)(/import)?")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -42,7 +45,8 @@ SINGLE_HEADERS = ("host", "origin", "authorization", "content-length", "idempote
 class Guard:
     """ASGI middleware that checks host, origin, key, rate and size of every request before it reaches a route.
 
-    It also counts and logs each request, matched by a route or not, and answers errors that no handler caught.
+    It also counts and logs each request, matched by a route or not, and answers errors that no handler caught. Chats
+    have a room of their own, since they mostly wait for the upstream.
     """
 
     def __init__(self, app: ASGIApp, keys: KeyStore, limits: ServerLimits, metrics: Metrics) -> None:
@@ -51,6 +55,7 @@ class Guard:
         self.limits = limits
         self.metrics = metrics
         self.limiter = RateLimiter(limits.rate, limits.burst)
+        self.room, self.chats = (Room(limits.requests, limits.requests_of_space, limits.held) for _ in range(2))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -66,13 +71,15 @@ class Guard:
         # route the path as it was sent, so that a name may contain a slash
         raw = scope.get("raw_path")
         scope["path"] = raw.decode("ascii", "replace") if raw else quote(scope["path"])
-        limited = LimitedBody(receive, self._max_size(scope), self.limits.body_seconds, _is_import(scope))
+        path = scope["path"]
+        seat = Seat(self.chats if is_chat(path) else self.room, _space(path))
+        limited = LimitedBody(receive, self._max_size(path), self.limits.body_seconds, _is_import(path), seat)
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                ours = PAGE_HEADERS if static.is_page(scope["path"]) else API_HEADERS
+                ours = PAGE_HEADERS if static.is_page(path) else API_HEADERS
                 headers = [pair for pair in message["headers"] if pair[0] not in RESERVED_HEADERS]
                 message["headers"] = [*headers, *ours, (b"x-request-id", request.encode())]
                 if not limited.done and _too_long_to_drain(Headers(scope=scope)):
@@ -83,39 +90,45 @@ class Guard:
             if (problem := await self._serve(scope, limited, answer)) is not None and not status:
                 await problem(scope, receive, answer)  # else the response is cut off, which the reader notices
         finally:
+            seat.free()
             done = (_method(scope), _route(scope), status, time.perf_counter() - start)
             self.metrics.count(*done)
             logs.log_request(*done, key.id if (key := _key(scope)) is not None else None)
             logs.REQUEST.reset(token)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+    async def _serve(self, scope: Scope, receive: LimitedBody, send: Send) -> Response | None:
         """Serve a request; return a response to send if it failed, else None."""
+        path = scope["path"]
         try:
-            self._admit(scope)
+            headers = self._admit(scope)
+            if not is_open(path) and (_is_import(path) or not _has_body(headers)):
+                receive.seat.take()  # others take it when their body has arrived
             await self.app(scope, receive, send)
         except HTTPException as error:
-            return problems.of_http(error)
+            return problems.of_http(error, path)
         except ClientDisconnect:
             pass
         except Exception as error:
-            return problems.of_defect(error, _route(scope))
+            return problems.of_defect(error, _route(scope), path)
         return None
 
-    def _admit(self, scope: Scope) -> None:
-        headers = _headers(scope)
+    def _admit(self, scope: Scope) -> Mapping[str, str]:
+        """Return the headers of a request. Raises HTTPException for one that is refused."""
+        headers, path = _headers(scope), scope["path"]
         self._check_source(headers)
         length = headers.get("content-length", "0")
         if not length.isdecimal():
             raise HTTPException(400, "Content-Length must be a number.")
-        if int(length) > self._max_size(scope):
-            raise _too_large(self._max_size(scope))
-        address = f"from {(scope.get('client') or ('',))[0]}"
-        if is_open(scope["path"]):
-            self._check_rate(address)
-            return
+        if len(length) > MAX_DIGITS or int(length) > self._max_size(path):
+            raise too_large(self._max_size(path))
+        address = (scope.get("client") or ("",))[0]
+        if is_open(path):
+            if path not in CHECKS:
+                self._check_rate(f"pages from {address}")
+            return headers
         scheme, _, token = headers.get("authorization", "").partition(" ")
         key = self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
-        self._check_rate(address if key is None else key.id)
+        self._check_rate(f"refused from {address}" if key is None else key.id)
         if key is None:
             raise HTTPException(
                 401,
@@ -123,6 +136,7 @@ class Guard:
                 {"WWW-Authenticate": 'Bearer realm="mnemos"'},
             )
         scope.setdefault("state", {})["key"] = key
+        return headers
 
     def _check_source(self, headers: Mapping[str, str]) -> None:
         """Refuse unknown host names (DNS rebinding) and requests from pages of other sites."""
@@ -140,39 +154,9 @@ class Guard:
                 429, f"too many requests. Try again in {wait} seconds (see Retry-After).", {"Retry-After": str(wait)}
             )
 
-    def _max_size(self, scope: Scope) -> int:
-        return self.limits.import_body if _is_import(scope) else self.limits.body
-
-
-class LimitedBody:
-    """A `receive` that bounds a body in size and time, whatever its Content-Length says.
-
-    The whole body must arrive within `seconds`; of a streamed body, each part.
-    """
-
-    def __init__(self, receive: Receive, max_size: int, seconds: float, streamed: bool) -> None:
-        self.receive = receive
-        self.max_size = max_size
-        self.seconds = seconds
-        self.streamed = streamed
-        self.deadline = asyncio.get_running_loop().time() + seconds
-        self.size = 0
-        self.done = False
-
-    async def __call__(self) -> Message:
-        """Receive the next part. Raises HTTPException when it is late or the body too large."""
-        if self.done:  # the next message is the disconnect, at any time
-            return await self.receive()
-        try:
-            async with asyncio.timeout(self.seconds) if self.streamed else asyncio.timeout_at(self.deadline):
-                message = await self.receive()
-        except TimeoutError as error:
-            raise HTTPException(408, f"the body did not arrive within {self.seconds:g} seconds.") from error
-        self.size += len(message.get("body", b""))
-        self.done = not message.get("more_body", False)
-        if self.size > self.max_size:
-            raise _too_large(self.max_size)
-        return message
+    def _max_size(self, path: str) -> int:
+        limits = self.limits
+        return limits.import_body if _is_import(path) else limits.chat_body if is_chat(path) else limits.body
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -191,17 +175,22 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or static.is_page(path)
 
 
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the body is larger than {limit:,} bytes. Send it in parts.")
-
-
 def _key(scope: Scope) -> Key | None:
     key: Key | None = scope.get("state", {}).get("key")
     return key
 
 
-def _is_import(scope: Scope) -> bool:
-    return IMPORT.fullmatch(scope["path"]) is not None
+def _is_import(path: str) -> bool:
+    return (match := IN_SPACE.fullmatch(path)) is not None and match[2] is not None
+
+
+def _space(path: str) -> str:
+    """Return the space in a path, percent-encoded, or ""."""
+    return match[1] if (match := IN_SPACE.match(path)) else ""
+
+
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip("0") != ""
 
 
 def _too_long_to_drain(headers: Headers) -> bool:

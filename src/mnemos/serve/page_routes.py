@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import Query, Request
-from starlette.exceptions import HTTPException
+from fastapi import Query
 
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput, NotFound, StoreError
+from mnemos.errors import InvalidInput, NotFound
 from mnemos.inspect import vocabulary as names
 from mnemos.inspect.fading import check_law
 from mnemos.serve import page_models as models
@@ -22,24 +19,6 @@ from mnemos.text.forget.policy import Policy
 
 GRAPH_TEXT, LIST_TEXT = 140, 200  # characters of a text in a graph and in a list
 ERASING = ("archived_cubes", "archived_bytes", "archived_days")  # limits of a policy above which it erases
-
-
-def ready(request: Request) -> Json:
-    """Report that the root can be read and written and the keys can be read; 503 otherwise. Needs no key."""
-    root = request.app.state.pool.memory.root
-    if request.app.state.stopping:
-        raise HTTPException(503, "the server is shutting down.", {"Retry-After": "5"})
-    try:
-        with tempfile.TemporaryFile(dir=root) as file, os.scandir(root):
-            file.write(b"\0")
-            file.flush()
-        request.app.state.keys.check()
-    except (OSError, StoreError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or "the keys cannot be read"
-        raise HTTPException(
-            503, f"the server cannot work ({why}). Check its log and its disk.", {"Retry-After": "5"}
-        ) from error
-    return Json({"status": "ready"})
 
 
 def vocabulary(access: AnyAccess) -> Json:

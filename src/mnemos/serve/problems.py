@@ -16,7 +16,18 @@ from pydantic_core import PydanticSerializationError, to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from mnemos.errors import Conflict, EmbedderError, InvalidInput, MnemosError, NotFound, ReasonerError, StoreBusy
+from mnemos.errors import (
+    Conflict,
+    EmbedderError,
+    InvalidInput,
+    MnemosError,
+    NotFound,
+    ReadOnly,
+    ReasonerError,
+    StoreBusy,
+    StoreFull,
+)
+from mnemos.serve.chat_errors import failure, is_chat
 from mnemos.serve.logs import frames
 from mnemos.serve.requests import ERROR_TYPE
 
@@ -27,6 +38,8 @@ STATUS: tuple[tuple[type[MnemosError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (StoreBusy, 503),
+    (ReadOnly, 403),
+    (StoreFull, 507),
     (EmbedderError, 503),
     (ReasonerError, 503),
 )
@@ -73,11 +86,13 @@ def of_error(error: MnemosError, hidden: str = "") -> Problem:
     return Problem(status, detail, type(error).__name__, headers)
 
 
-def of_http(error: HTTPException) -> Problem:
-    """Return the response to an HTTP error, such as 405."""
+def of_http(error: HTTPException, path: str) -> Response:
+    """Return the response to an HTTP error, such as 405, for a request to a path."""
     phrase = HTTPStatus(error.status_code).phrase
-    detail = error.detail if error.detail != phrase else DETAILS.get(error.status_code, phrase + ".")
-    return Problem(error.status_code, str(detail), headers=error.headers)
+    detail = str(error.detail if error.detail != phrase else DETAILS.get(error.status_code, phrase + "."))
+    if is_chat(path):
+        return failure(error.status_code, detail, headers=error.headers)
+    return Problem(error.status_code, detail, headers=error.headers)
 
 
 def of_request(error: RequestValidationError) -> Problem:
@@ -87,14 +102,15 @@ def of_request(error: RequestValidationError) -> Problem:
     return Problem(422, detail + ". Nothing was stored.", "InvalidInput", errors=found[:SHOWN])
 
 
-def of_defect(error: Exception, where: str) -> Problem:
+def of_defect(error: Exception, where: str, path: str) -> Response:
     """Log where an unexpected error was raised, and return a response. Neither has its message, which may quote a memory."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     log.error(
         "%s in %s, raised at %s:%s", type(error).__name__, where, frame.filename, frame.lineno,
         extra={"traceback": frames(error)},
     )  # fmt: skip
-    return Problem(500, "internal error of the server. Its log says where it occurred.")
+    detail = "internal error of the server. Its log says where it occurred."
+    return failure(500, detail) if is_chat(path) else Problem(500, detail)
 
 
 def install(app: FastAPI, hidden: str) -> None:
@@ -108,7 +124,7 @@ def install(app: FastAPI, hidden: str) -> None:
         return response
 
     async def http_error(request: Request, error: Any) -> Response:
-        return of_http(error)
+        return of_http(error, request.url.path)
 
     async def request_error(request: Request, error: Any) -> Response:
         return of_request(error)

@@ -15,7 +15,6 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from mnemos import __version__
 from mnemos.cube import MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput, NotFound
 from mnemos.serve import imports, models
@@ -71,11 +70,6 @@ def to_rows(rows: Sequence[Any]) -> list[Any]:
 
 
 # -- spaces
-
-
-def health() -> Json:
-    """Report that the server runs. Needs no key."""
-    return Json({"status": "ok", "version": __version__})
 
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:
@@ -271,7 +265,9 @@ def forget(access: SpaceAccess, body: models.Forget) -> Json:
     chosen = body.given("preview")
     with access.open("read" if body.preview else "erase") as space:
         if body.preview:
-            return Json({"cubes": _cubes(space.forget_preview(**chosen))})
+            shown = space.forget_preview(**chosen)
+            offers = [{"cube": offer.cube.to_dict(), "reason": offer.reason} for offer in shown.offers]
+            return Json({"cubes": _cubes(shown.cubes), "offers": offers})
         receipt = space.forget(**chosen)
         return Json({**asdict(receipt), "verified": receipt.verified})
 

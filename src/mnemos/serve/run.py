@@ -9,6 +9,7 @@ reloads the certificate.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -24,7 +27,8 @@ from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 from mnemos.serve import logs
 from mnemos.serve.config import ServeSettings
-from mnemos.serve.http1 import Http
+from mnemos.serve.http1 import Connections, Http
+from mnemos.serve.limits import ServerLimits
 from mnemos.serve.logs import log
 from mnemos.serve.tls import KeyPair
 
@@ -34,6 +38,7 @@ except ImportError as error:
     raise MnemosError(f"the server needs the package uvicorn: {install_command('serve')}.") from error
 
 M_ARENA_MAX = -8  # from glibc's malloc.h
+MAX_FILES = 65_536  # that a server ever needs
 OVERTIME = 5.0  # seconds after `grace` for work that cannot be cancelled, such as a busy thread; then the process exits
 
 
@@ -43,11 +48,15 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, serve: ServeSettings) -> None:
         self.pair = KeyPair(serve.tls_cert, serve.tls_key) if serve.tls_cert and serve.tls_key else None
         context = self.pair.context() if self.pair else None
+        limits: ServerLimits = app.state.limits
+        if files := use_all_descriptors():  # half of them for files of spaces and calls of the upstream
+            limits = replace(limits, connections=min(limits.connections, files // 2))
+        http: Any = partial(Http, shared=Connections(limits))
         super().__init__(
             uvicorn.Config(
                 app, host=serve.host, port=serve.port, log_config=None, access_log=False, server_header=False,
-                proxy_headers=False, ws="none", lifespan="on", timeout_keep_alive=5, limit_concurrency=256,
-                http=Http,
+                proxy_headers=False, ws="none", lifespan="on", http=http,
+                timeout_keep_alive=math.ceil(limits.head_seconds) + 1,  # `Http` is first
                 timeout_graceful_shutdown=serve.grace,
                 ssl_context_factory=None if context is None else lambda config, default: context,
             )
@@ -145,6 +154,22 @@ def use_one_malloc_arena() -> None:
     """
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))
+
+
+def use_all_descriptors() -> int:
+    """Raise the number of files and connections that this process may open to the limit of the system.
+
+    Return it, or 0 if it is unknown.
+    """
+    try:
+        import resource
+    except ImportError:  # another system
+        return 0
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if most == resource.RLIM_INFINITY else min(most, MAX_FILES)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def notify_systemd(state: str) -> None:

@@ -61,12 +61,12 @@ def is_page(path: str) -> bool:
     return path == "/" or path.startswith(BASE)
 
 
-def home() -> Response:
+async def home() -> Response:
     """Redirect to the page."""
     return RedirectResponse(BASE, 307)
 
 
-def file(request: Request, name: str = "") -> Response:
+async def file(request: Request, name: str = "") -> Response:
     """Return a file of the page; index.html without a name."""
     files: Mapping[str, File] = request.app.state.page
     found = files.get(name or "index.html")

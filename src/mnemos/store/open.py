@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mnemos.store.base import Store
 from mnemos.store.pool import Pool
-from mnemos.store.server import Answers, Keys
+from mnemos.store.server import Answers, Chats, Keys
 from mnemos.store.values import StoredSpace
 
 
@@ -46,14 +46,19 @@ class Root(Protocol):
         """
 
 
-def open_root(where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None) -> Root:
+def open_root(
+    where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None, *, read_only: bool = False
+) -> Root:
     """Return the spaces in a folder, which is made if it does not exist; `pool` bounds how many are open.
+
+    With `read_only` no file of a space is changed (SQLite may leave an empty log beside one in use), and a file that may
+    not be written is opened so in any case.
 
     Raises StoreError.
     """
     from mnemos.store.sqlite.root import Folder
 
-    return Folder(where, actor, clock, pool)
+    return Folder(where, actor, clock, pool, read_only=read_only)
 
 
 def open_keys(path: Path) -> Keys:
@@ -68,6 +73,13 @@ def open_answers(path: Path) -> Answers:
     from mnemos.store.sqlite.answers import AnswerTable
 
     return AnswerTable(path)
+
+
+def open_chats(path: Path) -> Chats:
+    """Return the places in conversations in a file, which is made if it does not exist. Raises StoreError."""
+    from mnemos.store.sqlite.chats import ChatTable
+
+    return ChatTable(path)
 
 
 def engines() -> dict[str, str]:
