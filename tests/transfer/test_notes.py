@@ -115,7 +115,7 @@ def test_a_note_is_a_documents_words_and_ends_nothing(space, folder):
     space.add("I live in Porto.", role="user")
     (folder / "a.md").write_text("I live in Oslo.")
     import_path(space, folder)
-    assert [c.role for c in space.cubes(kind="note", state="any").items] == ["document"]
+    assert [c.role for c in space.cubes(kind="note", state="any").items] == ["note"]
     assert "I live in Porto." in texts(space)
 
 

@@ -218,7 +218,7 @@ def test_projects_and_memories_of_claude_are_documents_and_follow_their_edits(la
         (D, "Answer like a sailor.", None), (D, "Repairs of the boat.", None), (D, "Patched the hull.", "May"),
         (D, "New sail.", "June"), (A, "**Work**\n\nAna is a nurse.", None), (A, "The boat leaks.", None),
     }  # fmt: skip
-    assert space.cubes(source="claude:Boat/log.md").items[0].at == at(5)
+    assert space.cubes(source="claude/Boat/log.md").items[0].at == at(5)
     assert report.undated == 2, "Claude does not date its memories"
     doc = {**PROJECT["docs"][0], "content": "# May\n\nPatched the hull twice.\n\n# July\n\nSold."}
     put(

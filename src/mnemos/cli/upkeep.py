@@ -30,6 +30,12 @@ def import_(
     restore_erased: Annotated[
         bool, typer.Option("--restore-erased", help="Also import cubes that were erased from this space.")
     ] = False,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone", metavar="ZONE", help="Whose clock times without an offset are on (default: the space's)."
+        ),
+    ] = None,
 ) -> None:
     """Import chats, account exports, notes, or an archive of Mnemos. Importing again changes nothing."""
     from mnemos.transfer import import_path
@@ -37,7 +43,9 @@ def import_(
 
     space = t.space(create=True)
     with t.progress(f"importing {path.name}") as step:
-        report = import_path(space, path, format=format, restore_erased=restore_erased, progress=step)
+        report = import_path(
+            space, path, format=format, restore_erased=restore_erased, timezone=timezone, progress=step
+        )
     if t.json:
         t.say(report.to_dict())
         return

@@ -43,6 +43,11 @@ class ImportTarget(Protocol):
         ...
 
     @property
+    def timezone(self) -> str:
+        """The zone of times without an offset."""
+        ...
+
+    @property
     def clock(self) -> Callable[[], datetime]:
         """Return the current time."""
         ...

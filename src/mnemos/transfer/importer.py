@@ -14,6 +14,8 @@ from mnemos.transfer.detect import FORMATS, Source, one, passed, several
 from mnemos.transfer.inputs import members
 from mnemos.transfer.report import FileReport, ImportReport, Problem
 from mnemos.transfer.take import ERASED, Taking
+from mnemos.transfer.times import ZONE
+from mnemos.zones import check_zone
 
 
 def import_path(
@@ -22,6 +24,7 @@ def import_path(
     *,
     format: str | None = None,
     restore_erased: bool = False,
+    timezone: str | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import a file, a zip or a folder into a space; importing it again adds nothing, and a newer export what is new.
@@ -30,11 +33,22 @@ def import_path(
     InvalidInput and nothing is stored; in a folder it costs that file, and in JSONL a torn line that line. The report says of
     each file how much was read, added, updated and there already, what was left out or could not be imported, and why. New
     messages are stored in one transaction; edited ones get a version each. What was erased from this space is not
-    imported, unless `restore_erased`. `progress` gets the number of texts embedded.
+    imported, unless `restore_erased`. Times without an offset are told in `timezone` (default: the space's). `progress` gets
+    the number of texts embedded.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
         raise InvalidInput(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
+    zone = ZONE.set(space.timezone if timezone is None else check_zone(timezone))
+    try:
+        return _import(space, path, format, restore_erased, progress)
+    finally:
+        ZONE.reset(zone)
+
+
+def _import(
+    space: ImportTarget, path: Path, format: str | None, restore_erased: bool, progress: Progress | None
+) -> ImportReport:
     found, left = members(path)
     if path.is_file() and (format == "archive" or (format is None and is_archive(path))):
         return _restore(space, path, restore_erased, progress)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from mnemos.errors import InvalidInput
 from mnemos.text.encode.messages import moment
 from mnemos.transfer.pages import MARK, text_of
-from mnemos.transfer.roles import DOCUMENT
+from mnemos.transfer.roles import NOTE
 from mnemos.transfer.sections import sections
 from mnemos.transfer.source import Document, Item
+from mnemos.transfer.times import ZONE
 
 SUFFIXES = (".md", ".markdown", ".txt")
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})")
@@ -23,7 +24,7 @@ def note(text: str, name: str, changed: datetime | None, file: str, exists: Call
     """Return a note in sections.
 
     It happened on the `date:` of its front matter, else on the day in its file name, else when it was last changed. Its words
-    are those of a document: they change nothing that the user has said.
+    change nothing that the user has said.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     front, body = _front_matter(text)
@@ -35,7 +36,7 @@ def note(text: str, name: str, changed: datetime | None, file: str, exists: Call
         if front:
             metadata["front_matter"] = front
         message = {
-            "content": text_of(section) if exported else section, "kind": "note", "role": DOCUMENT, "at": at,
+            "content": text_of(section) if exported else section, "kind": "note", "role": NOTE, "at": at,
             "metadata": metadata,
         }  # fmt: skip
         items.append(Item(f"{name}#{number + 1}", message))
@@ -58,7 +59,7 @@ def _moment(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        return moment(text, "date") if re.match(r"\d{4}-\d\d-\d\d", text) else _date(text)
+        return moment(text, "date", ZONE.get()) if re.match(r"\d{4}-\d\d-\d\d", text) else _date(text)
     except InvalidInput:
         return _date(text)
 
@@ -66,6 +67,6 @@ def _moment(text: str | None) -> datetime | None:
 def _date(text: str | None) -> datetime | None:
     match = _DATE.search(text or "")
     try:
-        return datetime.fromisoformat(match[1]).replace(tzinfo=UTC) if match else None
-    except ValueError:
+        return moment(match[1], "date", ZONE.get()) if match else None
+    except InvalidInput:
         return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 USER, ASSISTANT, TOOL, SYSTEM = "user", "assistant", "tool", "system"
-DOCUMENT = "document"  # words of a file: a note, an attachment, a page. They are nobody's statement about himself
+NOTE = "note"  # words of a file that somebody keeps: they are nobody's statement about himself, and end none
+DOCUMENT = "document"  # words of any other file or page, which may be anybody's
 _NAMES = {
     USER: ("user", "human", "you", "prompter"),
     ASSISTANT: ("assistant", "ai", "bot", "model", "chatbot", "gpt", "chatgpt", "claude", "gemini", "bard", "agent", "llm"),

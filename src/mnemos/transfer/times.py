@@ -7,6 +7,7 @@ that has one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ NAMES = (
     "updated_at", "updatedAt", "updated", "modified", "modified_at", "modifiedAt", "last_updated", "lastUpdated", "export_date",
 )  # fmt: skip
 NESTED = ("metadata", "meta", "message", "data", "info", "time", "extra")  # where times may stand one level down
+ZONE = ContextVar("zone", default="UTC")  # in which an import reads times without an offset
 _EARLIEST = 1e8  # a smaller number is a duration or a count, and no time since 1970
 
 
@@ -63,7 +65,7 @@ def _moment(value: Any) -> datetime | None:
     if not value or isinstance(value, bool):
         return None
     try:
-        return moment(value, "time")
+        return moment(value, "time", ZONE.get())
     except InvalidInput:
         return None
 

@@ -116,7 +116,7 @@ def _kept(content: Mapping[str, Any], told: Mapping[str, Any], at: Any) -> Itera
         if isinstance(text, str) and text.strip():
             yield {
                 "id": stable_id("chatgpt instructions", text), "content": text, "role": USER, "kind": "note", "at": at,
-                "source": "chatgpt:instructions",
+                "source": SOURCE, "metadata": {"from": "custom instructions"},
             }  # fmt: skip
     listed = content.get("model_set_context")
     dates = _MEMORY.split(listed) if isinstance(listed, str) else []
@@ -128,5 +128,5 @@ def _kept(content: Mapping[str, Any], told: Mapping[str, Any], at: Any) -> Itera
 def _memory(text: str, at: Any) -> Message:
     return {
         "id": stable_id("chatgpt memory", text.strip()), "content": text, "role": ASSISTANT, "kind": "fact", "at": at,
-        "source": "chatgpt:memory",
+        "source": SOURCE, "metadata": {"from": "memory"},
     }  # fmt: skip

@@ -106,7 +106,7 @@ def _attached(message: Mapping[str, Any], where: str, name: str, common: Message
                 f"{where}.attachments[{n}]#{number + 1}",
                 {
                     **common, "id": f"{name}#{n}.{number}" if name else None, "content": part, "role": DOCUMENT,
-                    "kind": "attachment", "source": f"claude:{file}"[:1_000], "metadata": metadata,
+                    "kind": "attachment", "source": f"claude/{file}"[:1_000], "metadata": metadata,
                 },
             )  # fmt: skip
     for n, file in enumerate(files if isinstance(files := message.get("files"), list) else []):
@@ -135,7 +135,7 @@ def claude_projects(value: Any, where: str) -> Iterator[Read]:
             )
         for file, name, text, when in texts:
             if isinstance(text, str) and text.strip():
-                yield document(f"claude:{title}/{file}", f"claude {name}", text, when, DOCUMENT, {"project": title})
+                yield document(f"claude/{title}/{file}", f"claude {name}", text, when, DOCUMENT, {"project": title})
 
 
 def claude_memories(value: Any, where: str) -> Iterator[Read]:
@@ -150,7 +150,7 @@ def claude_memories(value: Any, where: str) -> Iterator[Read]:
         texts |= {f"memory of {k}": v for k, v in projects.items()} if isinstance(projects, Mapping) else {}
         for name, text in texts.items():
             if isinstance(text, str) and text.strip():
-                yield document(f"claude:{name}", f"claude {account} {name}", text, at, ASSISTANT, {})
+                yield document(f"claude/{name}", f"claude {account} {name}", text, at, ASSISTANT, {})
 
 
 def document(name: str, file: str, text: str, at: Any, role: str, metadata: Mapping[str, Any]) -> Document:

@@ -94,7 +94,7 @@ def _items(message: Any, name: str, where: str, title: str) -> Iterator[Item]:
                 f"{where}.files[{n}]#{number + 1}",
                 {
                     **common, "id": f"{name}#{n}.{number}", "content": part, "role": DOCUMENT, "kind": "attachment",
-                    "source": f"open-webui:{shown}"[:1_000], "metadata": {**common["metadata"], "file": shown},
+                    "source": f"open-webui/{shown}"[:1_000], "metadata": {**common["metadata"], "file": shown},
                 },
             )  # fmt: skip
 
