@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from mnemos.cli.escape import styled
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.text.upkeep import Checkup, set_aside
+
+if TYPE_CHECKING:
+    from mnemos.transfer import FileReport, ImportReport
 
 SHOWN = 20  # problems of an import that are printed; --json has all
 
@@ -27,24 +30,47 @@ def import_(
     restore_erased: Annotated[
         bool, typer.Option("--restore-erased", help="Also import cubes that were erased from this space.")
     ] = False,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone", metavar="ZONE", help="Whose clock times without an offset are on (default: the space's)."
+        ),
+    ] = None,
 ) -> None:
     """Import chats, account exports, notes, or an archive of Mnemos. Importing again changes nothing."""
     from mnemos.transfer import import_path
+    from mnemos.transfer.report import reasons
 
     space = t.space(create=True)
     with t.progress(f"importing {path.name}") as step:
-        report = import_path(space, path, format=format, restore_erased=restore_erased, progress=step)
+        report = import_path(
+            space, path, format=format, restore_erased=restore_erased, timezone=timezone, progress=step
+        )
     if t.json:
-        t.say(asdict(report))
+        t.say(report.to_dict())
         return
-    t.out.print(
-        f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already stored",
-        style="bold",
-    )
+    t.out.print(_counts(report.format, report), style="bold")
+    for file in report.files if len(report.files) > 1 else ():
+        if file.format:
+            t.out.print(styled(f"  {file.name}: ").append_text(styled(_counts(file.format, file))), soft_wrap=True)
     for problem in report.problems[:SHOWN]:
         t.out.print(styled(str(problem), "yellow"), soft_wrap=True)
     if len(report.problems) > SHOWN:
         t.note(f"and {len(report.problems) - SHOWN:,} more problems; --json shows all")
+    for title, found in (("left out", report.left_out), ("taken with a change", report.remarks)):
+        for what, number, where in reasons(found)[:SHOWN]:
+            t.out.print(styled(f"{title}: {number:,} x {what}, first {where}"), soft_wrap=True)
+
+
+def _counts(format: str, report: FileReport | ImportReport) -> str:
+    """Return what was done with a file, or with all of them, in a line."""
+    parts = [f"{report.read:,} read", f"{report.added:,} added", f"{report.skipped:,} already stored"]
+    parts += [f"{report.updated:,} updated"] if report.updated else []
+    parts += [f"{report.removed:,} no longer in the source"] if report.removed else []
+    parts += [f"{len(report.left_out):,} left out"] if report.left_out else []
+    parts += [f"{len(report.problems):,} with problems"] if report.problems else []
+    parts += [f"{report.undated:,} without a time, dated now"] if report.undated else []
+    return f"{format}: {', '.join(parts)}"
 
 
 @command()
