@@ -44,11 +44,21 @@ FLOORS = (
     Floor("analysis", ("reason", "embed", "index"), "what a text says, what it means, which words it has"),
     Floor(
         "ground",
-        ("cube", "facts", "errors", "arguments", "config", "credentials", "distribution", "registry"),
+        ("cube", "facts", "errors", "arguments", "config", "credentials", "distribution", "registry", "zones"),
         "data without behaviour, and names",
     ),
 )
-TEXT_VERBS = ("add", "search", "read", "revise", "records", "upkeep", "system", "systems")  # they compose the rooms
+TEXT_VERBS = (
+    "add",
+    "search",
+    "erase",
+    "read",
+    "revise",
+    "records",
+    "upkeep",
+    "system",
+    "systems",
+)  # they compose the rooms
 STORES = ("sqlite", "postgres")  # in store/: nobody outside store/ names them
 
 

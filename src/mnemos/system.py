@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,18 +15,20 @@ from types import TracebackType
 from typing import Any, Unpack
 from weakref import WeakValueDictionary
 
-from mnemos.arguments import check_text, check_texts
+from mnemos.arguments import check_count, check_text, check_texts
 from mnemos.cube import Hit, utc_now
 from mnemos.embed import Embedder, load
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
 from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
+from mnemos.store.backups import BackupSet, files_in, save_all
 from mnemos.store.open import open_root
 from mnemos.store.pool import Pool, open_limit
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
+from mnemos.zones import LOCAL, check_zone
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -46,7 +48,8 @@ class Mnemos:
     `embedder` is "bundled" (the default), "none" (words only), another spec of `mnemos.embed.load`, or an `Embedder`.
     `clock` returns the current time; tests and simulations pass their own. `reasoner` is "rules" (the default),
     "openai:MODEL@URL" or a `Reasoner`; only `Space.consolidate` asks a model. `actor` is the name in the audit log
-    (default: $MNEMOS_ACTOR, or "local").
+    (default: $MNEMOS_ACTOR, or "local"). `timezone` is the zone of spaces that have none of their own (see
+    `Space.timezone`; default: $MNEMOS_TIMEZONE, or the zone of this machine).
 
     At most `max_open` spaces have their files open and their index in RAM (default: $MNEMOS_MAX_OPEN, or what half of
     the process's file descriptors suffice for, at most 256). The least recently used one that no call is at work in is
@@ -67,6 +70,7 @@ class Mnemos:
         clock: Callable[[], datetime] | None = None,
         reasoner: str | Reasoner | None = None,
         actor: str | None = None,
+        timezone: str | None = None,
         max_open: int | None = None,
         read_only: bool = False,
     ) -> None:
@@ -75,6 +79,7 @@ class Mnemos:
         self.clock = clock or utc_now
         self.reasoner = load_reasoner(reasoner)
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
+        self.timezone = check_zone(timezone or os.environ.get("MNEMOS_TIMEZONE") or LOCAL)
         self.pool = Pool(open_limit(max_open))
         self.stores = open_root(self.root, self.actor, self.clock, self.pool, read_only=read_only)
         self._spaces: WeakValueDictionary[str, Space] = WeakValueDictionary()  # the pool holds those that are open
@@ -99,7 +104,8 @@ class Mnemos:
             if space is None or space.store.ended:
                 store = self.stores.open(name)
                 chosen = self._systems.get(name, DEFAULT)
-                space = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner, chosen))
+                text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, chosen, self.timezone)
+                space = Space(text)
                 store.before_suspend(partial(_rest, space))  # the pool keeps an open space alive
                 self._spaces[name] = space
             elif wanted is not None and wanted != space.text.system:
@@ -144,10 +150,39 @@ class Mnemos:
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
         """Copy a space to a file or into a folder and return the file. The space may be in use.
 
-        The copy is consistent: the space as it is at one moment. Raises NotFound, and InvalidInput if the file exists.
+        The copy is consistent: the space as it is at one moment, read back and checked. In a folder it is named after the
+        space and the time. Raises NotFound, and InvalidInput if the file exists.
         """
-        self.existing(name).flush()
+        with suppress(StoreError):  # recall counts
+            self.existing(name).flush()
         return self.stores.backup(name, Path(path))
+
+    def backup_all(self, folder: str | os.PathLike[str], *, keep: int | None = None) -> BackupSet:
+        """Copy every space into a new folder below `folder`, named after the time; return what was saved.
+
+        It takes its name when all is written and checked. A space that cannot be read is named in `problems`. With `keep`
+        older sets are removed but for the newest `keep`, only such as this made, and none if there were problems.
+        """
+        if keep is not None:
+            check_count(keep, "keep")
+        for space in list(self._spaces.values()):
+            if not space.store.ended:
+                with suppress(StoreError):  # recall counts
+                    space.flush()
+        return save_all(self.stores, Path(folder), self.clock(), keep)
+
+    def restore_all(
+        self, folder: str | os.PathLike[str], *, replace: bool = False, settings: bool = False
+    ) -> list[Space]:
+        """Restore every space of a set that `backup_all` wrote, or of the newest complete set in a folder of sets.
+
+        Takes the options of `restore` and raises what it raises: spaces that were restored before an error stay so.
+        Without `replace` nothing is restored if one of the spaces exists.
+        """
+        files = files_in(Path(folder))
+        if not replace and (there := [name for name in files if name in self]):
+            raise Conflict(f"there is a space {there[0]!r} already: replace existing spaces, or move them away.")
+        return [self.restore(file, name=name, replace=replace, settings=settings) for name, file in files.items()]
 
     def restore(
         self,

@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     Tag,
     WithJsonSchema,
     create_model,
@@ -72,6 +73,7 @@ class Message(BaseModel):
     speaker: Text = None
     session: Text = None
     at: Annotated[Any, WithJsonSchema({"type": ["string", "number", "null"]})] = None
+    timezone: Text = None
     metadata: Annotated[Any, WithJsonSchema({"type": ["object", "null"]})] = None
     source: Text = None
     role: Text = None
@@ -132,8 +134,8 @@ class Forget(Strict):
 
     ids: list[str] = []
     query: str | None = None
-    everything: bool = False
-    preview: bool = True
+    everything: StrictBool = False  # "yes" or 1 is no order to erase a space
+    preview: StrictBool = True
 
 
 @filtered
@@ -153,6 +155,7 @@ class Facts(Strict):
     as_of: Moment = None
     true_at: Moment = None
     include_ended: bool = False
+    timezone: str | None = None
 
 
 class Rollback(Strict):
@@ -192,6 +195,7 @@ class Cube(Strict):
     recalled_at: str | None = None
     pinned: bool = False
     layer: Whole = 0
+    timezone: str | None = None
     metadata: Object = {}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from mnemos.cube import MemCube
 from mnemos.embed.base import Embedder, Progress
-from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError
+from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError, StoreFull
 from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.fallback import FallbackReasoner
@@ -21,6 +22,7 @@ from mnemos.text.forget.policy import Policy, apply_policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.view import CurrentView
+from mnemos.zones import check_zone
 
 
 class TextMemory:
@@ -29,6 +31,7 @@ class TextMemory:
     policy = Setting[Policy]("policy", lambda memory: memory.default_policy, Policy.from_json, policy_json)
     trust = Setting[Mapping[str, int]]("trust", lambda _: {}, read_trust, trust_rules)
     secrets = Setting[str]("secrets", lambda _: "redact", secrets_policy, secrets_policy)
+    timezone = Setting[str]("timezone", lambda memory: memory.default_timezone, check_zone, check_zone)
 
     def __init__(
         self,
@@ -38,8 +41,9 @@ class TextMemory:
         clock: Callable[[], datetime],
         reasoner: Reasoner | None,
         system: System,
+        timezone: str = "UTC",
     ) -> None:
-        self.name, self.store, self.clock = name, store, clock
+        self.name, self.store, self.clock, self.default_timezone = name, store, clock, timezone
         self.rules = reasoner if isinstance(reasoner, RuleReasoner) else RuleReasoner()
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)
@@ -98,7 +102,8 @@ class TextMemory:
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger. Not in a read-only space."""
         if ids and not self.store.read_only and self.recalls.note(ids, self.clock()):
-            self.recalls.write(self.law)
+            with suppress(StoreFull):  # they wait on
+                self.recalls.write(self.law)
 
     def flush(self) -> int:
         """Persist recall counts not yet on disk; return the number of cubes updated."""
@@ -117,7 +122,8 @@ class TextMemory:
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase what the policy forgets now; with `preview` only say what. Recalls so far count."""
-        self.flush()
+        with suppress(StoreFull):  # erasing makes room
+            self.flush()
         return apply_policy(self.store, self.policy, self.clock(), preview=preview)
 
     def get(self, cube_id: str) -> MemCube:

@@ -24,10 +24,12 @@ from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
-from mnemos.text.recall.filters import Filters, make_filter
+from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.view import Rank
+from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
 MORE = 4  # times as many cubes are ranked where too many of them say the same
@@ -39,9 +41,10 @@ def search(
     memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
-    filter = make_filter(**filters)
-    question, now = _question(memory, query, k, filter, asked_at, method)
-    past = question.span is not None and question.span[1] <= to_micros(now)
+    zone = zone_of(filters, memory.timezone)
+    filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
+    question = _question(memory, query, k, filter, asked, method)
+    past = question.span is not None and question.span[1] <= to_micros(asked)
     behind = filter.state == "active" and filter.as_of is None and filters.get("include_superseded") is None
     if filters.get("include_superseded") is None and (asks_about_past(query) or past):
         filter, behind = replace(filter, superseded=True), False
@@ -106,12 +109,12 @@ def search_sessions(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
-    filter = make_filter(**filters)
+    zone = zone_of(filters, memory.timezone)
+    asked = _asked(memory, asked_at, zone)
+    filter = make_filter(zone, **filters)
     if filters.get("include_superseded") is None:  # a session is found by what was said in it
         filter = replace(filter, superseded=True)
-    question, _ = _question(memory, query, k, filter, asked_at, method)
-    kind = "sessions", k, method
-    ranked = memory.view.ask(rank, kind, question, filter, memory.model_key(), memory.embedder)
+    ranked = _ask(memory, rank, "sessions", query, k, filter, asked, method)
     best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
@@ -140,6 +143,19 @@ def context(
     return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
+def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
+    """Return the cubes closest to a text in meaning, best first; none is strengthened. Without an embedder none."""
+    if memory.embedder is None or filter.state == "archived":
+        return []
+
+    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
+        return snapshot.rank(BASELINES["vectors"], question, k, allow=allow)
+
+    ranked = _ask(memory, rank, "cubes", text, k, filter, memory.clock(), "vectors")
+    cubes = memory.store.by_key([r.key for r in ranked])
+    return [Hit(cubes[r.key], r.score, r.why) for r in ranked if r.key in cubes]
+
+
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
     """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined
@@ -153,10 +169,20 @@ def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
     return replace(hit, earlier=tuple(cube for cube in hit.earlier if cube.id not in bad))
 
 
-def _question(
-    memory: TextMemory, query: str, k: int, filter: Filter, asked_at: Any, method: str
-) -> tuple[Query, datetime]:
-    """Return the checked question, embedded if the retriever wants a vector, and when it is asked."""
+def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:
+    """Return when a question is asked, on the clock of `zone`."""
+    return moment(asked_at, "asked_at", zone) or in_zone(memory.clock(), load_zone(zone))
+
+
+def _ask(
+    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: datetime, method: str
+) -> list[R]:
+    question = _question(memory, query, k, filter, asked_at, method)
+    return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
+
+
+def _question(memory: TextMemory, query: str, k: int, filter: Filter, asked_at: datetime, method: str) -> Query:
+    """Return the checked question, embedded if the retriever wants a vector."""
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
     check_count(k, "k")
@@ -168,8 +194,7 @@ def _question(
         )
     query = clean(query)
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
-    now = moment(asked_at, "asked_at") or memory.clock()
-    return make_query(query, vector, now), now
+    return make_query(query, vector, asked_at)
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:

@@ -13,7 +13,7 @@ from mnemos.errors import ForeignFile, NewerFile
 from mnemos.store.hashes import text_hash
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 4
+VERSION = 5
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -111,6 +111,8 @@ CREATE TABLE set_aside (
 CREATE INDEX set_aside_cube ON set_aside (cube);
 """
 
+_V5 = "ALTER TABLE cubes ADD COLUMN zone TEXT;\n"  # where `at` was told; its offset was kept from the start
+
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     """Bring the file to the current schema, or raise `ForeignFile`/`NewerFile` and change nothing.
@@ -138,6 +140,10 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     @migrations(name="0004_set_aside")
     def _fourth(db: Database) -> None:
         _run(db.conn, _V4)
+
+    @migrations(name="0005_zone")
+    def _fifth(db: Database) -> None:
+        _run(db.conn, _V5)
 
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -168,7 +174,8 @@ def check(connection: sqlite3.Connection, where: str) -> int:
     try:
         return _check(connection, where)
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite itself ends it on some errors, such as a full disk
+            connection.execute("ROLLBACK")
 
 
 def _check(connection: sqlite3.Connection, where: str) -> int:
