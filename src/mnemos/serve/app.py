@@ -56,6 +56,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{SPACE}/links", routes.links, None),
     ("POST", f"{SPACE}/consolidate", routes.consolidate, None),
     ("POST", f"{SPACE}/forget", routes.forget, None),
+    ("POST", f"{SPACE}/verify", routes.verify, None),
+    ("POST", f"{SPACE}/quarantined", routes.quarantined, None),
     ("GET", f"{SPACE}/timeline", page_routes.timeline, page_models.TimelineShape),
     ("GET", f"{SPACE}/graph", page_routes.graph, page_models.GraphShape),
     ("GET", f"{CUBE}/curve", page_routes.curve, page_models.CurveShape),
