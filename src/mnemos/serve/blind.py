@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from mnemos.cube import MemCube, new_id
 from mnemos.serve.keys import Key
+from mnemos.space import Space
 from mnemos.text.encode.messages import to_draft
 
 
@@ -31,12 +31,12 @@ def _own(given: Any, key: Key) -> Any:
     return "w-" + base64.b32encode(hashlib.blake2b(name, digest_size=15).digest()).decode("ascii").lower()
 
 
-def echo(messages: Sequence[Mapping[str, Any]], space: str, now: datetime) -> list[Any]:
+def echo(messages: Sequence[Mapping[str, Any]], space: Space) -> list[Any]:
     """Return messages as cubes that say nothing but what was sent."""
-    drafts = [to_draft(message) for message in messages]
+    now, drafts = space.clock(), [to_draft(message, timezone=space.timezone) for message in messages]
     return [
         MemCube(
-            id=str(d.id), text=d.text, space=space, at=d.at or now, learned=now, kind=d.kind, session=d.session,
+            id=str(d.id), text=d.text, space=space.name, at=d.at or now, learned=now, kind=d.kind, session=d.session,
             speaker=d.speaker, role=d.role, source=d.source, metadata=d.metadata,
         ).to_dict() for d in drafts
     ]  # fmt: skip

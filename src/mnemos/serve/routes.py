@@ -147,7 +147,7 @@ def add(
         messages = own_ids(messages, access.key)
     with access.open("write", create=True) as space:
         cubes, replayed = _write(access, space, messages, reconcile, raw, request, idempotency_key)
-        response = Json({"cubes": echo(messages, space.name, space.clock()) if blind else _cubes(cubes)}, 201)
+        response = Json({"cubes": echo(messages, space) if blind else _cubes(cubes)}, 201)
         if replayed:
             response.headers["Idempotent-Replayed"] = "true"
         return response
