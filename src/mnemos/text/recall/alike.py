@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnemos.cube import Hit
+from mnemos.cube import Hit, MemCube
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.certain import is_new, qualified
+from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
@@ -47,7 +48,8 @@ class PromoteNewer:
         for i, (_, hit) in enumerate(hits[1:_LOOKED_AT], 1):
             new = hit.cube
             later = new.at > old.at and (new.speaker, new.role, new.source) == (old.speaker, old.role, old.source)
-            if later and _as_new(new.text) and _takes_up(content, _content(new.text), asked, new.text):
+            text = own_words(new.text) if later else ""
+            if later and _as_new(text) and _takes_up(content, _content(text), asked, text):
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
 
@@ -68,15 +70,15 @@ class PromoteOwn:
         if len(hits) < 2:
             return list(hits[:k])
         rules = json.loads(store.meta.get("trust", "{}"))
-        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if is_own(hit.cube, rules)]
+        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if _speaks(hit.cube, rules)]
         asked = set(re.findall(r"\w+", question.casefold()))
         speakers: set[str | None] = {hit.cube.speaker for _, hit in own}
         named: set[str | None] = {s for s in speakers if s and set(re.findall(r"\w+", s.casefold())) & asked}
         about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
         first = hits[0][1]
-        if not about or (is_own(first.cube, rules) and first.cube.speaker in about):
+        if not about or (own and own[0][0] == 0 and first.cube.speaker in about):
             return list(hits[:k])
-        if not is_own(first.cube, rules) and not _SELF.search(first.cube.text) and not _names(first.cube.text, about):
+        if not _speaks(first.cube, rules) and not _SELF.search(first.cube.text) and not _names(first.cube.text, about):
             return list(hits[:k])
         for i, hit in own:
             near = hit.why.get("cosine", 0.0) >= NEAR * first.why.get("cosine", 0.0)
@@ -96,6 +98,11 @@ def of_the_day(hits: Sequence[tuple[int, Hit]], span: Span) -> list[tuple[int, H
             if 2 * len(first & own) >= min(len(first), len(own)):
                 return [hits[i], *hits[:i], *hits[i + 1 :]]
     return list(hits)
+
+
+def _speaks(cube: MemCube, rules: Mapping[str, int]) -> bool:
+    """Tell whether a cube has its speaker's own words, and more of them than words that he quotes."""
+    return is_own(cube, rules) and 2 * len("".join(own_words(cube.text).split())) > len("".join(cube.text.split()))
 
 
 def _takes_up(old: frozenset[str], new: frozenset[str], asked: frozenset[str], text: str) -> bool:
