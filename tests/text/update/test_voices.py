@@ -87,3 +87,18 @@ def test_a_quoted_name_is_a_value_and_a_note_is_ones_own(space):
     space.add('My favourite film is "Heat".', speaker="Ana", at=T0)
     space.add("Write this down: my gym is Core Lab.", speaker="Ana", at=T0)
     assert {(f.attribute, f.value) for f in space.facts("ana")} == {("favourite film", "Heat"), ("gym", "Core Lab")}
+
+
+def test_an_edit_by_a_memory_tool_is_not_the_users_word(tmp_path):
+    from mnemos.adapters.mem0 import Memory
+
+    with Mnemos(tmp_path, embedder="none") as memory:
+        tool = Memory(memory)
+        tool.add("I live in Porto.", user_id="ana")
+        [other] = tool.add("I like tea.", user_id="ana")["results"]
+        tool.update(other["id"], "I moved to Oslo.")
+        assert {row["memory"] for row in tool.get_all(user_id="ana")["results"]} == {
+            "I live in Porto.",
+            "I moved to Oslo.",
+        }
+        assert tool.search("Where do I live?", user_id="ana")["results"][0]["memory"] == "I live in Porto."

@@ -42,14 +42,15 @@ class PromoteNewer:
         if filter.superseded or len(hits) < 2:
             return list(hits[:k])
         old = hits[0][1].cube
-        content, asked = _content(old.text), _content(question)
-        if not 0 < len(content) <= SHORT:
+        later = [
+            (i, own_words(hit.cube.text)) for i, (_, hit) in enumerate(hits[:_LOOKED_AT]) if _follows(hit.cube, old)
+        ]
+        later = [(i, text) for i, text in later if _as_new(text)]
+        if not later or not 0 < len(content := _content(old.text)) <= SHORT:
             return list(hits[:k])
-        for i, (_, hit) in enumerate(hits[1:_LOOKED_AT], 1):
-            new = hit.cube
-            later = new.at > old.at and (new.speaker, new.role, new.source) == (old.speaker, old.role, old.source)
-            text = own_words(new.text) if later else ""
-            if later and _as_new(text) and _takes_up(content, _content(text), asked, text):
+        asked = _content(question)
+        for i, text in later:
+            if _takes_up(content, _content(text), asked, text):
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
 
@@ -70,15 +71,19 @@ class PromoteOwn:
         if len(hits) < 2:
             return list(hits[:k])
         rules = json.loads(store.meta.get("trust", "{}"))
-        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if _speaks(hit.cube, rules)]
-        asked = set(re.findall(r"\w+", question.casefold()))
-        speakers: set[str | None] = {hit.cube.speaker for _, hit in own}
-        named: set[str | None] = {s for s in speakers if s and set(re.findall(r"\w+", s.casefold())) & asked}
-        about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
-        first = hits[0][1]
-        if not about or (own and own[0][0] == 0 and first.cube.speaker in about):
+        first, asked = hits[0][1], set(re.findall(r"\w+", question.casefold()))
+        named = {hit.cube.speaker for _, hit in hits[: 2 * _LOOKED_AT] if _named(hit.cube.speaker, asked)}
+        if _speaks(first.cube, rules) and (not named or first.cube.speaker in named):
             return list(hits[:k])
-        if not _speaks(first.cube, rules) and not _SELF.search(first.cube.text) and not _names(first.cube.text, about):
+        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if _speaks(hit.cube, rules)]
+        speakers = {hit.cube.speaker for _, hit in own}
+        about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
+        words = set(re.findall(r"\w+", first.cube.text.casefold()))
+        if (
+            not _speaks(first.cube, rules)
+            and not _SELF.search(first.cube.text)
+            and not any(_named(s, words) for s in about)
+        ):
             return list(hits[:k])
         for i, hit in own:
             near = hit.why.get("cosine", 0.0) >= NEAR * first.why.get("cosine", 0.0)
@@ -121,6 +126,10 @@ def _content(text: str) -> frozenset[str]:
     return frozenset(terms(text[:1_000])) - stop_terms() - TITLES
 
 
-def _names(text: str, about: set[str | None]) -> bool:
-    words = set(re.findall(r"\w+", text.casefold()))
-    return any(who and set(re.findall(r"\w+", who.casefold())) & words for who in about)
+def _named(who: str | None, words: set[str]) -> bool:
+    return who is not None and not words.isdisjoint(re.findall(r"\w+", who.casefold()))
+
+
+def _follows(new: MemCube, old: MemCube) -> bool:
+    """Tell whether a cube is a later one of the same voice."""
+    return new.at > old.at and (new.speaker, new.role, new.source) == (old.speaker, old.role, old.source)
