@@ -24,6 +24,7 @@ from mnemos.transfer.times import dated
 PAGE = 1_000
 MOST = 5_000  # messages of a session that are compared
 SHOWN = 300  # characters of an edited message that are compared
+GAPS = 3  # names in a row that are free, after which no more are looked for: one may have been erased
 ALIKE = 0.6  # of which this much is the same
 _CHANGES = re.compile(r"(?<=\d)[a-z]|(?<=[a-z])\d", re.IGNORECASE)
 Said = tuple[str, str]  # role and text
@@ -59,10 +60,11 @@ class Names:
         self._store, self._seen = store, seen
         self._held: dict[str, _Held] = {}  # by session
         self._used: set[str] = set()  # sessions that conversations of this file have
+        self._first: dict[str, int] = {}  # the number of the first variant of a name that may be free
 
     def next_file(self) -> None:
         """Begin another file: it may hold a newer export of the same conversations."""
-        self._used = set()
+        self._used, self._first = set(), {}
 
     def name(self, conversation: Conversation) -> Iterator[Named | Item]:
         """Yield the messages of a conversation, named and dated; what is no message as it is."""
@@ -93,7 +95,8 @@ class Names:
         else:
             at = said[0].get("at")  # not the conversation's own time, which may be that of its last change
             began = at.astimezone(UTC).isoformat() if isinstance(at, datetime) else ""
-            start = stable_id(conversation.product, *ours[0], began)
+            asked = next((said for said in ours if said[0] == "user"), ours[0])  # many begin with one system prompt
+            start = stable_id(conversation.product, *ours[0], *(asked if asked != ours[0] else ()), began)
             session = self._best(own, f"{own}~{start[:8]}" if own else f"{conversation.product}-{start}", said, ours)
         self._used.add(session)
         if session in self._held:
@@ -109,12 +112,16 @@ class Names:
         edited message counts as the same.
         """
         best, share, counts = "", 0.0, Counter(ours)
-        for candidate in chain([own] if own else [], [other], (f"{other}~{n}" for n in count(2))):
-            held = self._read(candidate)
+        free: list[str] = []
+        for candidate in chain([own] if own else [], self._numbered(other)):
             if candidate in self._used:
                 continue
+            held = self._read(candidate)
             if not held.said:
-                return best or candidate
+                free.append(candidate)
+                if len(free) == GAPS:
+                    break
+                continue
             common = (held.said & counts).total()
             if candidate == own:
                 common += sum(
@@ -124,7 +131,17 @@ class Names:
             enough = 2 * common > min(held.said.total(), counts.total()) or (common and ours[0] in held.said)
             if enough and alike > share:
                 best, share = candidate, alike
-        return best
+            if share == 1:
+                break
+        return best or free[0]
+
+    def _numbered(self, name: str) -> Iterator[str]:
+        """Yield a name and its numbered variants, from the first that this file has not used."""
+        for n in count(self._first.get(name, 1)):
+            candidate = name if n == 1 else f"{name}~{n}"
+            if candidate in self._used and self._first.get(name, 1) == n:
+                self._first[name] = n + 1
+            yield candidate
 
     def _is_edit(self, held: _Held, name: str, text: str) -> bool:
         old = held.texts.get(name)
