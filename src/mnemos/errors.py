@@ -30,6 +30,10 @@ class StoreFull(StoreError):
     """The disk (or a quota) is full: the write was rolled back."""
 
 
+class ReadOnly(StoreError):
+    """The space is opened read-only: nothing was written."""
+
+
 class OutOfFiles(StoreError):
     """This process may not open another file: its limit of descriptors is reached. No space is damaged."""
 
@@ -60,3 +64,7 @@ class ReasonerError(MnemosError):
 
 class StaleVectors(UserWarning):
     """Some vectors come from another embedding model: these cubes are found by words only."""
+
+
+class DamagedRow(UserWarning):
+    """A row of a space's file cannot be read and was skipped: `mnemos doctor --repair` sets it aside."""

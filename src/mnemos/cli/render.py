@@ -108,6 +108,9 @@ def show_hits(out: Console, hits: Iterable[Hit], query: str, *, why: bool = Fals
         body = highlight(styled(hit.cube.text.strip()), query)
         if hit.also:
             body.append("\nalso " + ", ".join(f"{cube.at:%Y-%m-%d %H:%M}" for cube in hit.also), "dim")
+        for cube in hit.earlier:
+            until = f", until {cube.valid_to:%Y-%m-%d}" if cube.valid_to else ""
+            body.append(f"\nearlier{until}: ", "dim").append(styled(cube.text))
         show_card(out, title, body, bars(hit.why) if why else None)
 
 

@@ -12,7 +12,7 @@ from mnemos.cli.command import command
 from mnemos.cli.escape import styled
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, StoreError
-from mnemos.text.upkeep import Checkup
+from mnemos.text.upkeep import Checkup, set_aside
 
 SHOWN = 20  # problems of an import that are printed; --json has all
 
@@ -124,11 +124,19 @@ def reindex(t: Terminal) -> None:
 def doctor(
     t: Terminal,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Compute damaged words, dates and vectors again from the texts.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Compute damaged words, dates and vectors again from the texts, and set rows aside that cannot be read.",
+        ),
     ] = False,
+    aside: Annotated[bool, typer.Option("--aside", help="Only show the damaged rows that were set aside.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Check every file under the root, not one space.")] = False,
 ) -> None:
     """Check a space's file, its words and its vectors. Exit code 1 if anything is wrong."""
+    if aside:
+        _show_aside(t)
+        return
     reports = _every(t, repair) if every else [_check(t, None, repair)]
     if t.json:
         data = [{**asdict(report), "healthy": report.healthy} for report in reports]
@@ -167,8 +175,28 @@ def _print(t: Terminal, report: Checkup) -> None:
         t.out.print(styled(f"  problem: {problem}", "yellow"), soft_wrap=True)
     for remedy in report.repaired:
         t.out.print(styled(f"  repaired: {remedy}", "green"), soft_wrap=True)
+    for note in report.notes:
+        t.note(f"  note: {note}")
     if not report.healthy and not report.repaired and report.cubes:
-        t.note(f"mnemos doctor --repair -s {report.space} repairs words, dates and vectors; texts are never changed")
+        t.note(
+            f"mnemos doctor --repair -s {report.space} repairs words, dates and vectors, and sets rows aside that cannot be "
+            "read; texts are never changed"
+        )
+
+
+def _show_aside(t: Terminal) -> None:
+    """Print the damaged rows that `doctor --repair` has set aside, with all their values."""
+    rows = set_aside(t.space().text)
+    if t.json:
+        t.say([asdict(row) for row in rows])
+        return
+    for row in rows:
+        t.out.print(
+            styled(f"{row.table}{f' of cube {row.cube}' if row.cube else ''}: {row.reason}", "yellow"), soft_wrap=True
+        )
+        t.out.print(styled(f"  {row.row}"), soft_wrap=True)
+    if not rows:
+        t.note("nothing is set aside")
 
 
 def _without_vector(stats: dict[str, Any]) -> int | None:

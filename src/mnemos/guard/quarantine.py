@@ -30,6 +30,12 @@ def trust_rules(rules: Mapping[str, int]) -> str:
     return json.dumps({p: int(t) for p, t in rules.items()})
 
 
+def read_trust(text: str) -> Mapping[str, int]:
+    """Return what `trust_rules` wrote. Raises InvalidInput for anything else."""
+    rules: Mapping[str, int] = json.loads(trust_rules(json.loads(text)))
+    return rules
+
+
 def secrets_policy(policy: str) -> str:
     """Return a known policy for secrets. Raises InvalidInput for any other."""
     if policy not in SECRETS:

@@ -51,6 +51,7 @@ def curve(memory: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
     """Return the retention of a cube at 120 moments of the next `days`. Raises NotFound. O(log N)."""
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
+    memory.flush()
     cube, policy, start = memory.get(cube_id), memory.policy, to_micros(memory.clock())
     law, histories = policy.make_law(), Histories.of([cube])
     moments = np.linspace(start, start + days * DAY, POINTS).astype(np.int64).tolist()
@@ -77,6 +78,7 @@ def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
 
     At most `limit` of each. Pinned, long-term and derived cubes are exempt. One scan of numbers, O(N), about 1.2 us a cube.
     """
+    memory.flush()  # as `apply_policy` does
     due = candidates_due(memory.store, memory.policy, memory.clock(), scan=True)
     retention = _finite(memory.law.retention(due.active.histories, to_micros(memory.clock()) / DAY))
     kept = due.active.free.copy()

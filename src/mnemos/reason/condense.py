@@ -14,7 +14,10 @@ from mnemos.reason.values import PRONOUNS
 LONGEST = 4_000  # characters of a text that are read; a longer one is a document, not a statement
 SENTENCE_TERMS = 40  # terms of a sentence in a summary, at most
 _END = re.compile(r"(?<=[.!?])[\"'\u2019)]*\s+(?=[\"'(]?[A-Z0-9\u00c0-\u024f])|\n+|(?<=[\u3002\uff01\uff1f])")
-_SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|Inc|Ltd|Jr|Sr|No)\.$")
+_SHORT = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|St|Ste|Mt|Ft|Rev|Hon|Capt|Col|Gen|Sgt|Lt|vs|etc|e\.g|i\.e|cf|approx|ca|Inc|Ltd|Bros|Jr|Sr|No|Nr|"
+    r"Dept|Univ|[A-Z])\.$"
+)
 
 
 def sentences(text: str) -> list[tuple[int, str]]:

@@ -29,7 +29,10 @@ HELP = re.compile(rf"(?:\sproject)?(?P<short>{_Q}(?:ve|m|re|s|d|ll)\b)?(?P<aux>(
     rf"quit))?" rf"(?:\s(?:{_ADVERB}|even|all that))*\s(?P<verb>[\w-]+(?:{_Q}t)?)")
 PAST = re.compile(r"\b(?:was|were|had)\b")
 _ARTICLE = r"(?P<article>(?:an?|the|my|our|his|her|their)\s(?:new\s|brand new\s)?)?"
-_VALUE = rf"{_ARTICLE}(?P<value>(?:[^.;!?\n]|\.(?=\w)){{1,120}})"
+# A dot ends a value, but not in "Dr. Lee", "J.P. Morgan", "St. John's".
+_DOT = (r"\.(?=\w)|(?<=\b[A-Z])\.(?=\s[A-Z])|(?<=\b(?:Dr|St|Mr|Ms|Mt|Ft|Jr|Sr))\.|(?<=\b(?:Mrs|Ste|Rev|Col|Gen|Sgt))\.|"
+    r"(?<=\b(?:Prof|Capt))\.")
+_VALUE = rf"{_ARTICLE}(?P<value>(?:[^.;!?\n]|{_DOT}){{1,120}})"
 _OWN = r"(?:my|our|his|her|their|the|an?)"
 _NEW = (r"(?:(?:brand new|new|current|latest|own|old|main|preferred|go-to|usual|primary|default|absolute|all-time|"
     r"number one)\s)*")
@@ -131,25 +134,27 @@ _add("on|follow|follows|following|switched to|started|adopted|began|begun|taken 
 for _word in _DIET.split("|"):
     _add(_word, "diet", _AFTER, look="self", any_case=True)
 # home
-_add("live alone in|lives alone in|living alone in|live in|lives in|living in|live at|lives at|reside in|resides in|"
-    "residing in|based in|settled in|settled down in|" "settling in|settling down in|live near downtown", "live in", _IN)
+_add("live alone in|lives alone in|living alone in|live in|lives in|living in|reside in|resides in|residing in|based in",
+    "live in", _IN)
+# Teams, databases and seats are moved to as well: only a place is a home (see `rules.is_home`).
 _add("moved to|moved back to|moved over to|moved into|moved out to|relocated to|emigrated to|made the move to|packed "
-    "up and moved to|" "ended up moving to|ended up settling in|ended up settling down in|ended up in|moved house to|"
-    "migrated to", "live in", _IN)
-_add("moved from|relocated from", "live in", rf"[^.;!?\n]{{1,60}}? to {_IN}")
+    "up and moved to|" "ended up moving to|ended up settling in|ended up settling down in|moved house to|"
+    "migrated to|settled in|settled down in|settling in|settling down in", "live in", _IN, look="place")
+_add("moved from|relocated from", "live in", rf"[^.;!?\n]{{1,60}}? to {_IN}", look="place")
 _add("lived in", "live in", rf"{_IN}", look="for")
 _add("used to live in|moved away from|moved out of", "live in", _IN, negated=True)
 _add("made", "live in", r"(?P<value>[A-Z][\w-]+(?:\s[A-Z][\w-]+)?) (?:my|our|his|her|their) (?:new )?home")
 _add("a resident of|a citizen of", "live in", _IN)
 _add("got|rented|bought|found", "live in", rf"(?:my|our|him|her|them)?(?:self|selves)?\s?an? (?:[a-z-]+ "
-    rf"){{0,2}}(?:flat|apartment|house|place) in {_VALUE}")
+    rf"){{0,2}}(?:flat|apartment|house|place) in {_VALUE}(?<=and moved in)")
 # work
 _add("work at|works at|work for|works for|working at|working for|began working at|began working for|started working "
     "at|" "started working for|started at|start at|started with", "work at")
 _add("employed at|employed by|hired at|hired by|got hired by|got hired at|recruited by|headhunted by", "work at",
     passive=True)
 _add("used to work at|used to work for|resigned from|got fired from|fired from|laid off by|laid off from|quit my job "
-    "at|" "left my job at|left", "work at", negated=True, passive=True)
+    "at|" "left my job at", "work at", negated=True, passive=True)
+_add("left", "work at", negated=True, look="left")
 _add("started|got|took|accepted|landed|found|have|has|took up|begun|began", "work at", rf"(?:an?|the|my|his|her) "
     rf"(?:new )?(?:job|position|role|offer|post)(?: offer)? (?:at|with|from) {_VALUE}")
 _add("taken", "work at", rf"(?:a|an|the) (?:new )?(?:job|position|role|offer|post)(?: offer)? (?:at|with|from) "

@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import chain, islice
 
 from mnemos.facts import Fact
-from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.base import Judgement
+from mnemos.reason.certain import qualified
 from mnemos.reason.condense import LONGEST, sentences, summarise, title
 from mnemos.reason.doubt import doubted
 from mnemos.reason.patterns import (
@@ -30,11 +30,12 @@ from mnemos.reason.patterns import (
     WHOSE,
     Pattern,
 )
-from mnemos.reason.values import PET_NAMES, PRONOUNS, VAGUE, about, kind_of, look, tidy_attribute
+from mnemos.reason.quoted import own_words
+from mnemos.reason.senses import is_employer, is_end_of_day, is_home
+from mnemos.reason.values import PET_NAMES, PRONOUNS, VAGUE, about, is_detail, kind_of, look, tidy_attribute, words_of
 
 MOST = 20  # facts of a sentence that are considered, so that the time is linear in its length
 _WORD = re.compile(r"[\w-]+(?:['\u2019]t)?")
-_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE_SIGNS = re.compile(r"[;{}()<>=`\[\]]")
 _ASKING = re.compile(
     r"[,;:-]\s(?:(?:and|but|so|then|or)\s)?(?:can|could|"
@@ -55,11 +56,12 @@ class RuleReasoner:
     def facts(self, text: str, speaker: str | None, at: datetime) -> list[Fact]:
         """Return the facts that a text states, in its order; about 50 us for a chat turn.
 
-        Questions, conditions, wishes and hearsay state nothing.
+        Questions, conditions, wishes, hearsay and quotations state nothing. What leaves room for another value ("also",
+        "in winter") is not exclusive.
         """
         me = (speaker or "user").strip().lower()
         found: list[Fact] = []
-        text = _CODE.sub(lambda match: " " * len(match[0]), text[:LONGEST])  # names in programs are about nobody
+        text = own_words(text[:LONGEST])
         for start, sentence in sentences(text):
             if sentence.endswith("?"):  # "I live in Faro now, so which bank is near?" states the first half
                 asking = _ASKING.search(sentence)
@@ -71,17 +73,19 @@ class RuleReasoner:
         return found
 
     def compare(self, new: Fact, old: Fact) -> Judgement:
-        """Judge by the words of the values, stemmed and without function words."""
-        a, b = _value_terms(new.value), _value_terms(old.value)
+        """Judge by the words of the values as written: order, signs, numbers and function words count."""
+        a, b = words_of(new.value), words_of(old.value)
         if new.negated != old.negated:
-            if a == b or (new.negated and a <= b) or not a:
+            if a == b or (new.negated and is_detail(old.value, new.value)):
                 return Judgement("contradicts", "one says that it is so, the other that it is not")
             return Judgement("compatible", "one denies another value")
-        if a == b or a < b:
-            return Judgement("same", "the same value" if a == b else "the same value with less detail")
-        if a > b and b:
+        if a == b:
+            return Judgement("same", "the same value")
+        if is_detail(new.value, old.value):
             return Judgement("refines", "the same value with more detail")
-        if new.exclusive and old.exclusive and not new.negated:
+        if is_detail(old.value, new.value):
+            return Judgement("same", "the same value with less detail")
+        if new.exclusive and old.exclusive and not new.negated and not (set(a) <= set(b) or set(b) <= set(a)):
             return Judgement("contradicts", "another value of what has one at a time")
         return Judgement("compatible", "several values may hold")
 
@@ -109,7 +113,11 @@ def _facts_of(sentence: str, start: int, me: str) -> list[Fact]:
     for fact in islice(chain(at_subjects, _elsewhere(sentence, me)), MOST):
         if fact.subject and all(fact.end <= f.start or fact.start >= f.end for f in found):
             found.append(fact)
-    found = [f for f in found if not doubted(sentence, f.start, f.end)]
+    found = [
+        replace(f, exclusive=f.exclusive and not qualified(sentence, f.start, f.end))
+        for f in found
+        if not doubted(sentence, f.start, f.end)
+    ]
     return sorted((replace(f, start=f.start + start, end=f.end + start) for f in found), key=lambda f: f.start)
 
 
@@ -178,6 +186,10 @@ def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, start: int, *,
     unsure = pattern.look in ("proper", "firm", "for") and (groups.get("article") or "").startswith(("a ", "an "))
     if value is None or unsure or (denied and pattern.negated):
         return None
+    place = tail.start("value") if "value" in groups else tail.start()
+    end = place + raw.find(value) + len(value)
+    if not _in_this_sense(pattern.look, tail.string, value, end):
+        return None
     attribute = pattern.attribute
     if attribute == "live in" and re.search(r"\bas an?\b", raw):  # "moved to Bosch as an engineer"
         return None
@@ -189,9 +201,16 @@ def _to_fact(pattern: Pattern, tail: re.Match[str], subject: str, start: int, *,
         subject = groups["of"].lower()
     if attribute == "deadline":
         subject = subject.removesuffix(" project")
-    place = tail.start("value") if "value" in groups else tail.start()
-    negated = pattern.negated or denied
-    return Fact(subject, attribute, value, pattern.exclusive, negated, start, place + raw.find(value) + len(value))
+    return Fact(subject, attribute, value, pattern.exclusive, pattern.negated or denied, start, end)
+
+
+def _in_this_sense(look: str, sentence: str, value: str, end: int) -> bool:
+    """Tell whether a verb with several senses has the one of its pattern."""
+    if look == "place":
+        return is_home(sentence, value, end)
+    if look == "firm":
+        return is_employer(sentence, value)
+    return look != "left" or not is_end_of_day(sentence, end)
 
 
 def _named(tail: re.Match[str], subject: str, start: int) -> Fact | None:
@@ -321,8 +340,3 @@ def subject_of(match: re.Match[str], me: str) -> str | None:
         words = [w for w in str(match["name"]).split() if w.lower() not in PRONOUNS]
         return None if not words or (words[0].isupper() and len(words[0]) > 5) else " ".join(words).lower()
     return "" if match["they"] else me
-
-
-def _value_terms(value: str) -> frozenset[str]:
-    found = frozenset(terms(value))
-    return found - (stop_terms() - {"may"}) or found  # the month

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from mnemos.reason.patterns import NOUNS, PETS
+from mnemos.reason.places import is_place
 
 # fmt: off
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
 WHEN = re.compile(rf"\d|\b(?:{_MONTH}|\w+day|noon|midnight|tomorrow)\b", re.IGNORECASE)
 # Where a value ends: at a clause that goes on about something else, or at words of time.
-VALUE_END = re.compile(r"\s*(?:,|\s-+\s|\u2014|\(|:\s|" r"\b(?:but|because|since|so|which|who|where|while|after|when|"
-    r"until|before|though|although|if|and (?:i|my|we|he|she|they|it|now|" r"am|is|have|has|the|that|this|also|so|then|"
-    r"started|moved|it's|i'm)|these days|nowadays|lately|any ?more|right now|now|currently|at the moment|"
+VALUE_END = re.compile(r"\s*(?:,(?!\d{3}\b)|\s-+\s|\u2014|\(|:\s|" r"\b(?:but|because|since|so|which|who|where|while|after|when|"
+    r"until|before|though|although|if|and (?:i|I|my|we|he|she|they|it|now|" r"am|is|have|has|the|that|this|also|so|then|"
+    r"started|moved|it's|i'm|I'm)|these days|nowadays|lately|any ?more|right now|now|currently|at the moment|"
     r"for now|at all|a lot|very much|so much|as of|instead|starting|yesterday|today|tomorrow|last (?:night|week|month|"
-    r"year|spring|summer|fall|autumn|winter|" rf"{_MONTH}|\w+day)|this (?:week|month|year|spring|summer|fall|autumn|"
+    r"year|spring|summer|fall|autumn|winter|" rf"(?i:{_MONTH})|\w+day)|this (?:week|month|year|spring|summer|fall|autumn|"
     rf"winter|morning)|next (?:week|month|year|\w+day)|with my|from now on|" rf"for (?:a|the|my) (?:while|year|job|"
-    rf"work|new)|in (?:19|20)\d\d|in (?:{_MONTH})|again|too|as well|\d+ \w+ ago|a (?:few|couple)|finally|by the way|"
-    r"btw|please|rather than|instead of)\b).*$", re.IGNORECASE | re.DOTALL)
+    rf"work|new)|in (?:19|20)\d\d|in (?i:{_MONTH})|again|too|as well|\d+ \w+ ago|a (?:few|couple)|finally|by the way|"
+    r"btw|please|rather than|instead of)\b).*$", re.DOTALL)
 PET_NAMES = {pet: {"puppy": "dog", "kitten": "cat"}.get(pet, pet) for pet in PETS.split("|")}
 _KINDS = [(kind, re.compile(rf"(?:{nouns})", re.IGNORECASE)) for kind, nouns in NOUNS.items()]
 _SAME = {"e-mail": "email", "email address": "email", "e-mail address": "email", "mail address": "email", "address":
@@ -74,8 +76,8 @@ PRONOUNS = frozenset(["i", "it", "he", "she", "they", "we", "you", "this", "that
     "congratulations", "by", "fyi", "note", "ps", "in", "on", "at", "for", "from", "with", "to", "a", "an", "is", "are",
     "was", "were", "do", "does", "did", "can", "could", "would", "should", "will", "have", "has", "had", "never",
     "always", "sometimes", "usually", "recently", "lately", "soon", "still", "even", "only", "too", "very"])
-_PROPER = re.compile(r"(?:the\s|The\s)?[A-Z\u00c0-\u00de0-9\u0100-\u024f][\w.'\u2019&/+-]*(?:,?\s(?:(?:of|de|da|del|"
-    r"la|le|du|von|van|the|&)\s)*[A-Z\u00c0-\u00de0-9\u0100-\u024f][\w.'\u2019&/+-]*)*")
+_PROPER = re.compile(r"(?:the\s|The\s)?[A-Z\u00c0-\u00de0-9\u0100-\u024f][\w.'\u2019&/+#-]*(?:,?\s(?:(?:of|de|da|del|"
+    r"la|le|du|von|van|the|&)\s)*[A-Z\u00c0-\u00de0-9\u0100-\u024f][\w.'\u2019&/+#-]*)*")
 _NOT_PROPER = re.compile(r"(?:I|I'm|I\u2019m|It|My|And|But|So|The|A|We|He|She|They|This|That|Monday|Tuesday|Wednesday|"
     r"Thursday|Friday|Saturday|Sunday)$")
 _PHONE = re.compile(r"\+?\(?\d[\d\s().-]{4,18}\d")
@@ -128,11 +130,13 @@ def look(kind: str, raw: str, article: str | None) -> str | None:
     if not value or (kind not in ("self", "any", "for", "when") and _DESCRIBES.match(value)):
         return None
     words = value.split()
-    if kind in ("proper", "person", "firm", "for", "thing"):
+    if kind in ("proper", "person", "firm", "for", "thing", "place", "left"):
         if kind == "person" and (article or _NATION.search(words[0])):
             return None
         name = proper(value)
-        if name is None or (kind == "firm" and (_GROUP.search(value) or name != value)):
+        if name is None or (
+            kind == "firm" and (_GROUP.search(value) or not re.match(r"$| as an? ", value[len(name) :]))
+        ):
             return None
         return name
     if kind in ("when", "digits"):
@@ -168,7 +172,7 @@ def proper(value: str) -> str | None:
     """Return the proper name that a value begins with; a value in lower case may be one if it is a word or two."""
     found = _PROPER.match(value)
     if found is not None:
-        name = found[0].rstrip(".,'\u2019&/+-")
+        name = found[0].rstrip(".,'\u2019&/-")
         return None if _NOT_PROPER.match(name) else name
     return None
 
@@ -183,3 +187,24 @@ def about(raw: str) -> str | None:
     )[0]
     thing = re.sub(r"^(?:an?|playing|doing|going|eating|drinking) ", "", thing)
     return thing if thing and len(thing.split()) <= 3 and not _UNLIKED.match(thing) else None
+
+
+_DIAL = re.compile(r"\+?[\d\s().-]{6,}")
+_DETAIL = ("in", "at", "near", "on", "by", "of")  # words that add where something is
+
+
+def words_of(value: str) -> tuple[str, ...]:
+    """Return the words of a value as written, without case and the punctuation around them; a telephone number is one."""
+    plain = unicodedata.normalize("NFKC", value).casefold()
+    if _DIAL.fullmatch(plain):
+        return (re.sub(r"[\s().-]", "", plain),)
+    return tuple(word for piece in plain.split() if (word := piece.strip(".,;:!?\"'\u2018\u2019\u201c\u201d()")))
+
+
+def is_detail(value: str, plain: str) -> bool:
+    """Tell whether a value is another one with more detail: "Lisbon, Portugal", "Best Buy in Toledo", "Porto Portugal"."""
+    more, less = words_of(value), words_of(plain)
+    rest = more[len(less) :]
+    if not less or not rest or more[: len(less)] != less or any(c.isdigit() for c in less[-1]):
+        return False
+    return rest[0] in _DETAIL or value.strip()[: len(plain.strip()) + 1].endswith(",") or is_place(" ".join(rest))

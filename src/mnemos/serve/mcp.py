@@ -21,6 +21,7 @@ from mnemos.facts import KnownFact
 from mnemos.space import Space
 from mnemos.system import Mnemos
 from mnemos.text.encode.messages import moment
+from mnemos.text.search import without
 
 try:
     from mcp.server.mcpserver import MCPServer, ResourceSecurity
@@ -221,7 +222,8 @@ class Tools:
                 all_cubes = opened.cubes(limit=1_000, include_superseded=True, **times)
                 hits = [Hit(c, 0.0, {}) for c in heapq.nlargest(limit, all_cubes, key=lambda c: c.at)]
             kept, withheld = _quarantine(opened, question or "", hits)
-            cubes = sorted((cube for hit in kept for cube in (hit.cube, *hit.also)), key=lambda c: (c.at, c.learned))
+            every = (cube for hit in kept for cube in (hit.cube, *hit.also, *hit.earlier))
+            cubes = sorted(every, key=lambda c: (c.at, c.learned))
             return {"note": DATA, "cubes": [_show(cube) for cube in cubes], **withheld}
 
     def facts(self, subject: Subject = None, limit: Limit = 100, space: InSpace = None) -> Result:
@@ -264,7 +266,9 @@ def _facts(space: Space, subject: str | None, *, include_ended: bool = False) ->
 def _quarantine(space: Space, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], Result]:
     """Return the hits that may be shown, and under "withheld" the ids of the others with the reasons."""
     withheld = space.quarantined(question, hits)
-    return [h for h in hits if h.cube.id not in withheld], {"withheld": dict(withheld)} if withheld else {}
+    return [without(h, withheld) for h in hits if h.cube.id not in withheld], {
+        "withheld": dict(withheld)
+    } if withheld else {}
 
 
 def _show(cube: MemCube, longest: int = MAX_TEXT) -> Result:
@@ -289,7 +293,8 @@ def _cut(text: str, longest: int = MAX_TEXT) -> str:
 def _show_hit(hit: Hit) -> Result:
     why = {name: round(value, 4) for name, value in hit.why.items() if value}
     also = {"also": [{"id": cube.id, "at": cube.at} for cube in hit.also]} if hit.also else {}
-    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why, **also}
+    earlier = {"earlier": [{**_show(cube), "until": cube.valid_to} for cube in hit.earlier]} if hit.earlier else {}
+    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why, **also, **earlier}
 
 
 def make_server(memory: Mnemos, space: str = "default", *, all_spaces: bool = False) -> MCPServer[Any]:

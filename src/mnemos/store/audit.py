@@ -75,7 +75,7 @@ def verify(rows: Iterable[Row], head: str | None = None) -> tuple[int, list[str]
         chain = _link(chain, index, made, actor, action, cubes, digest)
         if chain != stored:
             return count, [f"entry {index} ({action}) or one before it was changed"]
-        seen = seen or stored.hex() == head
+        seen = seen or chain.hex() == head
     if seen:
         return count, []
     return count, ["the head that was given is not in the log: entries were cut off, or it is of another space"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnemos.store.values import DateRow, Scanned
+from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Scanned
 
 
 class Remains(Protocol):
@@ -36,8 +36,24 @@ class Checks(Protocol):
     def integrity(self) -> list[str]:
         """Return what the database's own check finds wrong; empty when it is sound."""
 
+    def rebuild(self) -> bool:
+        """Build the indexes of the database again; return whether its own check then finds nothing wrong. O(N log N)."""
+
+    def damaged(self) -> list[DamagedRecord]:
+        """Return the rows that readers skip or misread. Reads every row: O(N)."""
+
+    def set_aside(self, made: int, values: Sequence[str] = ()) -> int:
+        """Move the `damaged` rows, and `values` of `Meta`, to where no reader meets them; return how many.
+
+        Nothing is destroyed. Counters that a damaged value has set back are put right. Erasing a cube erases what was
+        set aside of it.
+        """
+
+    def aside(self) -> list[AsideRow]:
+        """Return the rows that were set aside, the oldest first."""
+
     def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
-        """Return versions of any state with a key above `after`, with what is stored beside them."""
+        """Return sound versions of any state with a key above `after`, with what is stored beside them."""
 
     def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:
         """Write (key, terms, dates) of versions again, and remove the vectors of `bad_vectors`. `changes` reports them."""

@@ -46,14 +46,19 @@ class Root(Protocol):
         """
 
 
-def open_root(where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None) -> Root:
+def open_root(
+    where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None, *, read_only: bool = False
+) -> Root:
     """Return the spaces in a folder, which is made if it does not exist; `pool` bounds how many are open.
+
+    With `read_only` no file of a space is changed (SQLite may leave an empty log beside one in use), and a file that may
+    not be written is opened so in any case.
 
     Raises StoreError.
     """
     from mnemos.store.sqlite.root import Folder
 
-    return Folder(where, actor, clock, pool)
+    return Folder(where, actor, clock, pool, read_only=read_only)
 
 
 def open_keys(path: Path) -> Keys:

@@ -1,13 +1,31 @@
-"""Settings of a space that its store keeps."""
+"""Settings of a space that its store keeps, and other values by name. A damaged one counts as not stored, and is told."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from mnemos.errors import DamagedRow
 from mnemos.store.base import Store
 
 T = TypeVar("T")
+
+
+def stored_value(store: Store, key: str, read: Callable[[str], T]) -> T | None:
+    """Return what `read` makes of a value of a store; None if there is none, or, with a warning, if it is damaged."""
+    if not (text := store.meta.get(key)):
+        return None
+    try:
+        return read(text)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        warnings.warn(
+            f"the value {key!r} of space {store.space!r} is damaged ({error!r:.80}) and counts as not set. Set it again, or "
+            f"run `mnemos doctor --repair -s {store.space}`, which sets it aside.",
+            DamagedRow,
+            stacklevel=3,
+        )
+        return None
 
 
 class Stored(Protocol):
@@ -38,8 +56,8 @@ class Setting(Generic[T]):
         """Return the stored value, or the default."""
         if owner is None:
             return self
-        text = owner.store.meta.get(self._key)
-        return self._read(text) if text else self._default(owner)
+        found = stored_value(owner.store, self._key, self._read)
+        return self._default(owner) if found is None else found
 
     def __set__(self, owner: Stored, value: T) -> None:
         """Check a value and store it."""

@@ -86,6 +86,27 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedRecord:
+    """A row that readers skip: where it is, the cube that it is about if that can be read, and what is wrong."""
+
+    table: str
+    key: str  # for people
+    cube: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AsideRow:
+    """A damaged row that was set aside: its values as JSON, with what is no text or number as {"hex": ...}."""
+
+    made: int
+    table: str
+    cube: str | None
+    reason: str
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which cubes: every given field must match."""
 
@@ -156,7 +177,7 @@ class LifeRows:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """How many cubes happened on each day (days since 1970, UTC), and the first and the last moment."""
+    """How many cubes happened on each day (days since 1970, of their own clocks), and the first and the last moment."""
 
     counts: list[tuple[int, int]]
     first: int | None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from mnemos.cube import MemCube
 from mnemos.embed.base import Embedder, Progress
-from mnemos.errors import EmbedderError, NotFound, StoreBusy, StoreError
-from mnemos.guard.quarantine import secrets_policy, trust_rules
+from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError
+from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.fallback import FallbackReasoner
 from mnemos.reason.rules import RuleReasoner
@@ -22,14 +21,16 @@ from mnemos.text.forget.policy import Policy, apply_policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.view import CurrentView
+from mnemos.zones import check_zone
 
 
 class TextMemory:
     """The text memory of one space. Every verb takes it; a `Space` makes one and hands it on."""
 
     policy = Setting[Policy]("policy", lambda memory: memory.default_policy, Policy.from_json, policy_json)
-    trust = Setting[Mapping[str, int]]("trust", lambda _: {}, json.loads, trust_rules)
-    secrets = Setting[str]("secrets", lambda _: "redact", str, secrets_policy)
+    trust = Setting[Mapping[str, int]]("trust", lambda _: {}, read_trust, trust_rules)
+    secrets = Setting[str]("secrets", lambda _: "redact", secrets_policy, secrets_policy)
+    timezone = Setting[str]("timezone", lambda memory: memory.default_timezone, check_zone, check_zone)
 
     def __init__(
         self,
@@ -39,8 +40,9 @@ class TextMemory:
         clock: Callable[[], datetime],
         reasoner: Reasoner | None,
         system: System,
+        timezone: str = "UTC",
     ) -> None:
-        self.name, self.store, self.clock = name, store, clock
+        self.name, self.store, self.clock, self.default_timezone = name, store, clock, timezone
         self.rules = reasoner if isinstance(reasoner, RuleReasoner) else RuleReasoner()
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)
@@ -73,6 +75,8 @@ class TextMemory:
                 self._model_key = self.store.vectors.model(e.name, e.revision, e.dimension)
             except EmbedderError:  # an endpoint that is down cannot say its dimension; writing and asking both warn
                 return None
+            except ReadOnly:  # the space has no vectors of this embedder
+                return None
         return self._model_key
 
     def encode(self, cubes: Sequence[MemCube], progress: Progress | None = None) -> list[Entry]:
@@ -95,8 +99,8 @@ class TextMemory:
         return self.policy.make_law()
 
     def recalled(self, ids: Sequence[str]) -> None:
-        """Count cubes as recalled together, now: the law of the space makes them stronger."""
-        if ids and self.recalls.note(ids, self.clock()):
+        """Count cubes as recalled together, now: the law of the space makes them stronger. Not in a read-only space."""
+        if ids and not self.store.read_only and self.recalls.note(ids, self.clock()):
             self.recalls.write(self.law)
 
     def flush(self) -> int:
@@ -115,7 +119,8 @@ class TextMemory:
         return self.view.try_drop()
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
-        """Archive and erase what the policy forgets now; with `preview` only say what."""
+        """Archive and erase what the policy forgets now; with `preview` only say what. Recalls so far count."""
+        self.flush()
         return apply_policy(self.store, self.policy, self.clock(), preview=preview)
 
     def get(self, cube_id: str) -> MemCube:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -20,12 +22,13 @@ from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
-from mnemos.text.recall.current import asks_about_past
-from mnemos.text.recall.filters import Filters, make_filter
+from mnemos.text.recall.current import asks_about_past, put_behind
+from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
+from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
 MORE = 4  # times as many cubes are ranked where too many of them say the same
@@ -41,15 +44,20 @@ def search(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
         return snapshot.rank(_retriever(memory, method), question, want, allow=allow)
 
-    if filters.get("include_superseded") is None:
-        filters = {**filters, "include_superseded": isinstance(query, str) and asks_about_past(query)}
-    filter = make_filter(**filters)
+    behind = filters.get("include_superseded") is None and filters.get("as_of") is None
+    if filters.get("include_superseded") is None and isinstance(query, str) and asks_about_past(query):
+        filters, behind = {**filters, "include_superseded": True}, False
+    zone = zone_of(filters, memory.timezone)
+    filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
+    behind = behind and filter.state == "active"
+    ranked_by = replace(filter, superseded=True) if behind else filter
     want = k
     while True:
-        ranked = _ask(memory, rank, "cubes", query, want, filter, asked_at, method)
+        ranked = _ask(memory, rank, "cubes", query, want, ranked_by, asked, method)
         with memory.store.transaction(write=False):
             cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
             hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+            hits = put_behind(memory.store, hits, filter) if behind else hits
             for reranker in memory.system.rerank if method == "hybrid" else ():
                 hits = reranker.rerank(memory.store, query, hits, filter, want)
             hits = fold(memory.store, hits, filter)
@@ -70,7 +78,7 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if memory.view.snapshot is None or memory.recalls.due or not knows(memory.embedder, clean(query)):
+    if memory.view.snapshot is None or memory.recalls.due(memory.clock()) or not knows(memory.embedder, clean(query)):
         yield False
         return
     with memory.store.try_lock() as held:
@@ -89,7 +97,9 @@ def search_sessions(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
-    ranked = _ask(memory, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
+    zone = zone_of(filters, memory.timezone)
+    asked = _asked(memory, asked_at, zone)
+    ranked = _ask(memory, rank, "sessions", query, k, make_filter(zone, **filters), asked, method)
     best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
@@ -114,19 +124,30 @@ def context(
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
-        found = [row for row in found if row[1].cube.id not in bad]
+        found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
-    """Return those of the cubes found that may not be shown to an agent: id -> reason."""
+    """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined
 
-    return quarantined(memory.store, memory.trust, found, clean(question), memory.clock())
+    every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
+    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock())
+
+
+def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
+    """Return a hit without those of the cubes behind it that may not be shown."""
+    return replace(hit, earlier=tuple(cube for cube in hit.earlier if cube.id not in bad))
+
+
+def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:
+    """Return when a question is asked, on the clock of `zone`."""
+    return moment(asked_at, "asked_at", zone) or in_zone(memory.clock(), load_zone(zone))
 
 
 def _ask(
-    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
+    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: datetime, method: str
 ) -> list[R]:
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
@@ -139,7 +160,7 @@ def _ask(
         )
     query = clean(query)
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
-    question = make_query(query, vector, moment(asked_at, "asked_at") or memory.clock())
+    question = make_query(query, vector, asked_at)
     return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
 
 

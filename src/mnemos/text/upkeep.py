@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from mnemos.cube import to_micros
 from mnemos.embed.base import Progress
-from mnemos.errors import InvalidInput
-from mnemos.store.values import DateRow
+from mnemos.errors import DamagedRow, InvalidInput
+from mnemos.guard.quarantine import read_trust, secrets_policy
+from mnemos.store.base import Store
+from mnemos.store.setting import stored_value
+from mnemos.store.values import AsideRow, DateRow
+from mnemos.text.consolidate.runs import read_runs
+from mnemos.text.forget.policy import Policy
 from mnemos.text.memory import TextMemory
 
 REINDEX_BATCH = 256
 PAGE = 1_000
+VALUES: Mapping[str, Callable[[str], object]] = {  # how each value of a space is read
+    "policy": Policy.from_json, "trust": read_trust, "secrets": secrets_policy, "linked": int, "runs": read_runs,
+    "lesson key": bytes.fromhex,
+}  # fmt: skip
+NAMED = 20  # damaged rows that a report names
 
 
 def reindex(memory: TextMemory, progress: Progress | None = None) -> int:
@@ -41,6 +54,7 @@ class Checkup:
     cubes: int = 0  # versions checked
     problems: list[str] = field(default_factory=list)  # sentences for people
     repaired: list[str] = field(default_factory=list)  # what was done about each
+    notes: list[str] = field(default_factory=list)  # what to know, and nothing to repair
 
     @property
     def healthy(self) -> bool:
@@ -51,12 +65,13 @@ class Checkup:
 def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
     """Check the file, and that each row has the words, dates and vector of its text.
 
-    With `repair`, words, dates and vectors are recomputed from the texts and orphans are removed. The texts themselves
-    are never changed. Reads every row: O(N), about 20,000 cubes a second.
+    With `repair`, words, dates and vectors are recomputed from the texts, orphans are removed, and rows that cannot be
+    read are set aside (see `set_aside`). The texts themselves are never changed. Reads every row: O(N), about 20,000
+    cubes a second.
     """
     store, report = memory.store, Checkup(memory.name)
-    for line in store.checks.integrity():
-        report.problems.append(f"the file is damaged: {line}. Restore it from an export or a backup.")
+    _check_pages(store, report, repair)
+    _check_rows(memory, report, repair)
     model = memory.model_key()
     size = 0 if memory.embedder is None else 2 * memory.embedder.dimension
     wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
@@ -69,7 +84,11 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
                 wrong_words.append((row.key, entry.terms, entry.dates))
             if row.vector is None:
                 missing += row.cube.replaced is None
-            elif len(row.vector) != size or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all():
+            elif (
+                not isinstance(row.vector, bytes)
+                or len(row.vector) != size
+                or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all()
+            ):
                 wrong_vectors.append(row.key)
         report.cubes += len(rows)
         after = rows[-1].key
@@ -93,3 +112,48 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
             if repair:
                 report.repaired.append(f"{count} {remedy}.")
     return report
+
+
+def _check_pages(store: Store, report: Checkup, repair: bool) -> None:
+    """Check the pages and indexes of the database; with `repair` build damaged indexes again."""
+    wrong = store.checks.integrity()
+    report.problems += [f"the file is damaged: {line}." for line in wrong]
+    if wrong and repair and store.checks.rebuild():
+        report.repaired += ["the indexes were built again from the rows."] * len(wrong)
+    elif wrong:
+        report.notes.append(
+            "`mnemos doctor --repair` builds indexes again; what it cannot mend, restore from a backup."
+        )
+
+
+def _check_rows(memory: TextMemory, report: Checkup, repair: bool) -> None:
+    """Name the rows that cannot be read, and with `repair` set them aside; say what is aside already."""
+    store = memory.store
+    damaged, values = store.checks.damaged(), _damaged_values(store)
+    problems = [
+        f"a row{f' of cube {row.cube}' if row.cube else ''} in {row.table} ({row.key}) is damaged and skipped: {row.reason}."
+        for row in damaged[:NAMED]
+    ]
+    if len(damaged) > NAMED:
+        problems.append(f"and {len(damaged) - NAMED:,} more damaged rows.")
+    problems += [f"the value {name!r} is damaged and counts as not set." for name in values]
+    report.problems += problems
+    if problems and repair:
+        store.checks.set_aside(to_micros(memory.clock()), values)
+        report.repaired += ["it was set aside."] * len(problems)
+    if kept := len(store.checks.aside()):
+        report.notes.append(f"{kept:,} damaged rows are set aside: `mnemos doctor --aside` shows them.")
+    if wrong := store.audit.verify()[1]:
+        report.notes.append(f"the audit log does not verify: {wrong[0]}. It is left as it is, as evidence.")
+
+
+def _damaged_values(store: Store) -> list[str]:
+    """Return the names of stored values that their readers refuse."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedRow)
+        return [key for key, read in VALUES.items() if store.meta.get(key) and stored_value(store, key, read) is None]
+
+
+def set_aside(memory: TextMemory) -> list[AsideRow]:
+    """Return the damaged rows that `doctor` has set aside, the oldest first."""
+    return memory.store.checks.aside()

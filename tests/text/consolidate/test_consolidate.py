@@ -139,7 +139,7 @@ def test_a_profile_says_what_holds_now_and_names_its_sources(space, clock):
         "What is known about ana:", "work at: Bosch (since 2024-01-02)", "live in: Faro (since 2024-01-03)",
     ]  # fmt: skip
     assert {space.get(i).text for i in profile.parents} == {"I work at Bosch.", "I moved to Faro."}
-    space.add("I joined Siemens.", speaker="Ana")
+    space.add("I joined Siemens as an engineer.", speaker="Ana")
     space.consolidate()
     [again] = space.cubes(kind="profile").items
     assert (again.id, again.version) == (profile.id, 2)

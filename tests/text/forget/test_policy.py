@@ -5,6 +5,7 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
+from mnemos.text.forget.laws import law_names
 from mnemos.text.forget.policy import Policy
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -56,11 +57,54 @@ def test_what_is_used_stays(space, clock):
     for _ in range(5):
         clock.now += timedelta(days=3)
         space.search("note number 2", k=1)
-    space.flush()
-    assert "c2" in active(space)
+    assert [cube.id for cube, _ in space.inspect.due_soon().archive] == list(space.apply_policy(preview=True).archived)
     space.apply_policy()
     assert "c2" in active(space)
     assert space.count() == 3
+
+
+@pytest.mark.parametrize("law", law_names())
+def test_recalls_that_wait_in_ram_count_by_every_law(tmp_path, clock, law):
+    left = {}
+    for way in ("fifo", "waiting", "written"):
+        clock.now = T0
+        with Mnemos(tmp_path / way, embedder="none", clock=clock) as memory:
+            space = memory.space("ana")
+            space.policy = Policy(law="fifo" if way == "fifo" else law, cubes=4)
+            fill(space, clock)
+            for _ in range(7):
+                clock.now += timedelta(seconds=5)
+                assert space.search("note number 0", k=1)[0].cube.id == "c0"
+            if way == "written":
+                space.flush()
+            assert space.apply_policy(preview=True) == space.apply_policy()
+            left[way] = active(space)
+    assert "c0" not in left["fifo"]
+    assert left["waiting"] == left["written"]
+    assert "c0" in left["waiting"] or law in ("fifo", "random", "ttl"), "laws that do not look at recalls"
+
+
+def test_recalls_of_another_process_count_after_a_minute(tmp_path, clock):
+    with (
+        Mnemos(tmp_path, embedder="none", clock=clock) as server,
+        Mnemos(tmp_path, embedder="none", clock=clock) as nightly,
+    ):
+        fill(server.space("ana"), clock)
+        for wait, seen in ((0, 0), (59, 0), (2, 3)):
+            clock.now += timedelta(seconds=wait)
+            server.space("ana").search("note number 0", k=1)
+            assert nightly.space("ana").get("c0").recalls == seen
+        nightly.space("ana").policy = Policy(law="lru", cubes=2)
+        nightly.space("ana").apply_policy()
+        assert "c0" in active(nightly.space("ana"))
+
+
+def test_recalls_count_by_the_law_under_which_they_happened(space, clock):
+    fill(space, clock, 2)
+    space.policy = Policy(law="fifo")
+    space.search("note number 0", k=1)
+    space.policy = Policy(law="ebbinghaus")
+    assert (space.get("c0").recalls, space.get("c0").strength) == (1, 1.0)
 
 
 def test_below_a_retention_memories_are_archived(space, clock):

@@ -39,7 +39,7 @@ def test_what_is_alike_is_stored_each_as_it_was_told(space, clock, texts):
     for text in (*texts, *texts):
         clock.now += timedelta(days=1)
         assert space.add(text, speaker="Ana").text == text
-    stored = list(space.cubes(include_superseded=True))
+    stored = sorted(space.cubes(include_superseded=True), key=lambda c: c.at)
     assert [c.text for c in stored] == [*texts, *texts]
     assert [c.at for c in stored] == [T0 + timedelta(days=i + 1) for i in range(2 * len(texts))]
 
@@ -89,8 +89,8 @@ def test_a_batch_stores_what_its_messages_store_one_by_one(tmp_path_factory, tol
         batch.add_many(messages)
         for message in messages:
             single.add(**message)
-        rows = [[(c.text, c.at) for c in s.cubes(include_superseded=True)] for s in (batch, single)]
-    assert rows[0] == rows[1] == list(dict.fromkeys((m["content"], m["at"]) for m in messages))
+        rows = [{(c.text, c.at) for c in s.cubes(include_superseded=True)} for s in (batch, single)]
+    assert rows[0] == rows[1] == {(m["content"], m["at"]) for m in messages}
 
 
 def test_thirty_days_of_one_event_are_thirty_memories_each_found_on_its_day(space, clock):
@@ -149,4 +149,6 @@ def test_a_place_that_comes_back_keeps_both_of_its_times(space, clock, order):
     assert [(c.text, c.at) for c in sorted(space.cubes(include_superseded=True), key=lambda c: c.at)] == [
         (text, T0 + timedelta(days=day)) for text, day in told
     ]
-    assert {f.value for f in space.facts("ana", "live in")} == {"Faro"}
+    spans = {(f.value, f.valid_from, f.valid_to) for f in space.facts("ana", "live in", include_ended=True)}
+    days = [T0 + timedelta(days=n) for n in (0, 10, 20)]
+    assert spans == {("Faro", days[0], days[1]), ("Porto", days[1], days[2]), ("Faro", days[2], None)}

@@ -9,6 +9,9 @@ from mnemos.cube import to_micros
 from mnemos.store import audit
 from mnemos.store.audit import AuditEntry
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.sound import MOST, Shape, decode, fetch, read
+
+_ENTRY = Shape("i i s s i b b")
 
 
 class AuditTable:
@@ -20,17 +23,23 @@ class AuditTable:
     def append(self, action: str, ids: Sequence[str]) -> None:
         """Add an entry, in the transaction of what it is about. About 20 us."""
         with self._connection.write() as db:
-            last = db.execute("SELECT i, chain FROM audit ORDER BY i DESC LIMIT 1").fetchone()
+            last = next(iter(fetch(db, f"SELECT i, chain FROM audit WHERE i < {MOST} ORDER BY i DESC LIMIT 1")), None)
+            if last is not None and not isinstance(last[1], bytes):  # damaged: the log goes on, and `verify` finds it
+                last = last[0], repr(last[1]).encode()
             row = audit.next_row(last, to_micros(self._clock()), self._actor, action, ids)
             db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def entries(self, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """Return entries with an index above `after`, oldest first."""
         with self._connection.read() as db:
-            rows = db.execute("SELECT * FROM audit WHERE i > ? ORDER BY i LIMIT ?", (after, limit)).fetchall()
-        return [audit.to_entry(row) for row in rows]
+            rows = fetch(db, "SELECT * FROM audit WHERE i > ? ORDER BY i LIMIT ?", (after, limit))
+        return read(rows, _ENTRY, lambda r: audit.to_entry(r), self._connection.space, "audit entry")
 
     def verify(self, head: str | None = None) -> tuple[int, list[str]]:
         """Recompute the chain; return the number of entries and what is wrong; see `store.audit.verify`."""
         with self._connection.read() as db:
-            return audit.verify(db.execute("SELECT * FROM audit ORDER BY i"), head)
+            db.text_factory = decode
+            try:
+                return audit.verify(db.execute("SELECT * FROM audit ORDER BY i"), head)
+            finally:
+                db.text_factory = str

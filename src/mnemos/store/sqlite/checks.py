@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
+from mnemos.store.sqlite import aside
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.rows import ROW_TABLES, SELECT, next_seq, select_in, to_cube
+from mnemos.store.sqlite.rows import NEWEST, ROW_TABLES, SELECT, next_seq, pages, select_in
+from mnemos.store.sqlite.sound import MOST
 from mnemos.store.sqlite.words import put_words, read_dates
-from mnemos.store.values import DateRow, Scanned
+from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Scanned
 
 
 class Checks:
@@ -22,16 +25,64 @@ class Checks:
             lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
         return [] if lines == ["ok"] else lines
 
+    def rebuild(self) -> bool:
+        """Build the indexes again from the tables; return whether SQLite's check then finds nothing wrong."""
+        with self._connection.bare() as db:
+            db.execute("REINDEX")
+        return not self.integrity()
+
+    def damaged(self) -> list[DamagedRecord]:
+        """Return the rows that readers skip or misread, and counters that are too low. Reads every row."""
+        with self._connection.read() as db:
+            found = [x.record for x in aside.find(db, self._space)]
+            return found + [DamagedRecord(*x) for x in self._counters(db)]
+
+    def set_aside(self, made: int, values: Sequence[str] = ()) -> int:
+        """Move the damaged rows to the table `set_aside`, and put counters right; return how many there were."""
+        with self._connection.write() as db:
+            found = aside.find(db, self._space) + aside.of_values(db, values)
+            aside.move(db, found, made)
+            counters = self._counters(db)
+            if counters:
+                db.execute("DELETE FROM counter")
+                db.execute(f"INSERT INTO counter VALUES ({NEWEST} + 1)")
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('space', ?)", (self._space,))
+                db.execute(f"DELETE FROM sqlite_sequence WHERE seq >= {MOST}")
+                db.execute(f"UPDATE cubes SET seq = ? WHERE seq >= {MOST}", (next_seq(db),))
+                db.execute(f"DELETE FROM gone WHERE seq >= {MOST}")
+            self._mark_gone(db, [x.values["n"] for x in found if x.record.table == "cubes"])
+        return len(found) + len(counters)
+
+    def aside(self) -> list[AsideRow]:
+        """Return the rows that were set aside, the oldest first."""
+        with self._connection.read() as db:
+            return aside.read(db)
+
+    def _mark_gone(self, db: sqlite3.Connection, keys: Sequence[int]) -> None:
+        seq = next_seq(db)
+        db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
+
+    def _counters(self, db: sqlite3.Connection) -> list[tuple[str, str, None, str]]:
+        """Return what is wrong with the counter of transactions and the name of the space."""
+        wrong = []
+        rows = db.execute(f"SELECT typeof(seq) = 'integer' AND seq >= {NEWEST} FROM counter").fetchall()
+        above = f"SELECT 1 FROM cubes WHERE seq >= {MOST} UNION ALL SELECT 1 FROM gone WHERE seq >= {MOST}"
+        above += f" UNION ALL SELECT 1 FROM sqlite_sequence WHERE seq >= {MOST}"
+        if rows != [(1,)] or db.execute(above).fetchone():
+            wrong.append(("counter", "seq", None, "the number of the last transaction is wrong"))
+        if db.execute("SELECT 1 FROM meta WHERE key = 'space' AND value = ?", (self._space,)).fetchone() is None:
+            wrong.append(("meta", "space", None, "the file does not say which space it is"))
+        return wrong
+
     def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:
         """Return versions of any state with a key above `after`, with what is stored beside them."""
         with self._connection.read() as db:
-            rows = db.execute(f"{SELECT} WHERE n > ? ORDER BY n LIMIT ?", (after, limit)).fetchall()
-            cubes = [to_cube(row, self._space) for row in rows]
+            cubes = pages(db, f"{SELECT} WHERE n > ? ORDER BY n LIMIT ?", (), after, limit, self._space)
             keys = [n for n, _ in cubes]
             words = dict(select_in(db, "SELECT n, terms FROM words WHERE n IN ({})", keys))
             query = f"SELECT n, vector FROM vectors WHERE m = {-1 if model is None else int(model)} AND n IN ({{}})"
             vectors = dict(select_in(db, query, keys))
-            dates = read_dates(db, keys)
+            dates = read_dates(db, keys, self._space)
         return [Scanned(n, c, words.get(n), tuple(dates.get(n, ())), vectors.get(n)) for n, c in cubes]
 
     def repair(self, rows: Sequence[tuple[int, Sequence[str], Sequence[DateRow]]], bad_vectors: Sequence[int]) -> None:

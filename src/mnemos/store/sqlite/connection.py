@@ -12,11 +12,12 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from mnemos.errors import StoreCorrupt, StoreError
+from mnemos.errors import ReadOnly, StoreCorrupt, StoreError
 from mnemos.store.locks import try_lock
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite, of_system
+from mnemos.store.sqlite.readonly import ReadOnlyFile, connect, open_for_reading, writable
 from mnemos.store.sqlite.schema import VERSION, check, migrate
 from mnemos.store.sqlite.where import offer
 
@@ -29,11 +30,11 @@ def space_name(path: Path) -> str | None:
     Raises StoreCorrupt when it cannot be read as a space, and OutOfFiles, which says nothing about the file.
     """
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        file = connect(path)
         try:
-            row = db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
+            row = file.db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
         finally:
-            db.close()
+            file.close()
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
             raise of_sqlite(error, path) from error
@@ -59,14 +60,18 @@ class Connection:
 
     Durable (WAL with `synchronous=FULL`: a commit is on the disk when it returns) and private (mode 0600;
     `secure_delete` overwrites what is removed). After a fork the child opens its own connection. A `pool` may close the
-    file between two transactions: the next one opens it again.
+    file between two transactions: the next one opens it again. A file that may not be written, or any with `read_only`, is
+    opened for reading: see `readonly`.
     """
 
-    def __init__(self, path: Path, space: str, pool: Pool | None = None) -> None:
+    def __init__(self, path: Path, space: str, pool: Pool | None = None, *, read_only: bool = False) -> None:
         self.path = path
         self.space = space
         self.used = next(_ticks)
         self._pool = pool
+        self._asked_read_only = read_only
+        self._reader: ReadOnlyFile | None = None  # what is open, if it is for reading only
+        self.read_only = read_only  # every write raises ReadOnly; as it was when the file was opened last
         self._ended = False  # by `close`
         self._opened = 0  # how often: a part of the change token, since SQLite numbers changes for each connection
         self._held = 0  # uses of the connection outside a transaction
@@ -90,6 +95,9 @@ class Connection:
             raise
 
     def _open_file(self) -> sqlite3.Connection:
+        self.read_only = self._asked_read_only or not writable(self.path)
+        if self.read_only:
+            return self._open_reader()
         try:
             if self._opened and not self.path.exists():
                 raise StoreError(f"{self.path} was removed by another process. Open the space again to make a new one.")
@@ -120,9 +128,24 @@ class Connection:
         self._opened += 1
         return db
 
-    def _end(self, db: sqlite3.Connection | None) -> None:
+    def _open_reader(self) -> sqlite3.Connection:
         try:
-            if db is not None:
+            self._reader = open_for_reading(self.path, self.space)
+            self._file = files.enter(self.path)
+        except sqlite3.Error as error:
+            raise self.explain(error) from error
+        except OSError as error:
+            raise of_system(error, self.path) from error
+        offer(self._reader.db)
+        self._opened += 1
+        return self._reader.db
+
+    def _end(self, db: sqlite3.Connection | None) -> None:
+        reader, self._reader = self._reader, None
+        try:
+            if reader is not None:
+                reader.close()
+            elif db is not None:
                 db.close()
         finally:
             files.leave(self._file)
@@ -141,6 +164,8 @@ class Connection:
         self.used = next(_ticks)
         try:
             db = self._ready()
+            if write and self._reader is not None:
+                raise ReadOnly(self._why_not())
             if db.in_transaction:  # nested in the same thread: the outer one commits
                 if write and self._reading:
                     raise StoreError(f"{self.path}: a write inside a transaction that was begun for reading only.")
@@ -227,7 +252,20 @@ class Connection:
         if self._db is None or self._pid != os.getpid():
             # suspended, or forked: SQLite handles must not cross a fork; the parent's is left alone, not closed
             self._db, self._pid = self._open(), os.getpid()
+        elif self._reader is not None and not self._db.in_transaction and self._reader.stale(self.path):
+            self._end(self._db)
+            self._db = self._open_file()
         return self._db
+
+    def _why_not(self) -> str:
+        if self._asked_read_only:
+            return (
+                f"nothing was written: {self.path} was opened with read_only=True. Open the root without it to write."
+            )
+        return (
+            f"nothing was written: {self.path} or its folder may not be written by this user, or the disk is mounted "
+            "read-only. Reading works. Change that and open the space again, or copy the root to a folder of your own."
+        )
 
     @property
     def closed(self) -> bool:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mnemos.cube import from_micros
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.rows import marks
+from mnemos.store.sqlite.sound import Row, Shape, fetch, read
 from mnemos.store.values import DERIVED, DerivedCube, Member
+
+_MEMBER = Shape("i s i s? i i")
+_DERIVED = Shape("s i i s s? i i s?")
 
 
 class DerivedCubes:
@@ -22,17 +27,21 @@ class DerivedCubes:
             f"AND kind NOT IN ({marks(DERIVED)}) ORDER BY at, n"
         )
         with self._connection.read() as db:
-            return [Member(*row) for row in db.execute(query, DERIVED)]
+            rows = fetch(db, query, DERIVED)
+        return read(rows, _MEMBER, _member, self._connection.space, "cube", key=1)
 
     def existing(self) -> dict[str, DerivedCube]:
         """Return the current derived cubes by what they are of, in the order of time."""
         query = (
-            "SELECT id, n, version, json_extract(metadata, '$.of'), json_extract(metadata, '$.from'), at, at_offset, "
-            f"json_extract(metadata, '$.level') FROM cubes WHERE replaced IS NULL AND kind IN ({marks(DERIVED)}) "
-            "AND json_extract(metadata, '$.of') IS NOT NULL ORDER BY at, n"
+            "SELECT id, n, version, json_extract(m, '$.of'), json_extract(m, '$.from'), at, at_offset, "
+            "json_extract(m, '$.level') FROM (SELECT *, CASE WHEN typeof(metadata) = 'text' AND json_valid(metadata) "
+            f"THEN metadata END AS m FROM cubes WHERE replaced IS NULL AND kind IN ({marks(DERIVED)})) "
+            "WHERE json_extract(m, '$.of') IS NOT NULL ORDER BY at, n"
         )
         with self._connection.read() as db:
-            return {row[3]: DerivedCube(*row) for row in db.execute(query, DERIVED)}
+            rows = fetch(db, query, DERIVED)
+        found = read(rows, _DERIVED, _derived, self._connection.space, "cube")
+        return {cube.of: cube for cube in found}
 
     def parentless(self) -> list[str]:
         """Return the ids of cubes that Mnemos derived and whose parents were all erased."""
@@ -41,7 +50,7 @@ class DerivedCubes:
             "AND NOT EXISTS (SELECT 1 FROM parents JOIN cubes AS p ON p.id = parent WHERE child = cubes.id)"
         )
         with self._connection.read() as db:
-            return [r[0] for r in db.execute(query, DERIVED)]
+            return [name for (name,) in fetch(db, query, DERIVED) if isinstance(name, str)]
 
     def replace_parents(self, parents: Mapping[str, Sequence[str]]) -> None:
         """Set the parents of derived cubes, by id."""
@@ -51,3 +60,15 @@ class DerivedCubes:
                 "INSERT OR IGNORE INTO parents VALUES (?, ?)",
                 ((child, parent) for child, names in parents.items() for parent in names),
             )
+
+
+def _member(row: Row) -> Member:
+    member = Member(*row)
+    _ = member.when  # raises for a time that no calendar has
+    return member
+
+
+def _derived(row: Row) -> DerivedCube:
+    cube = DerivedCube(*row)
+    from_micros(cube.at, cube.offset)  # raises for a time that no calendar has
+    return cube

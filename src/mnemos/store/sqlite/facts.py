@@ -9,9 +9,11 @@ from typing import Any
 from mnemos.facts import Fact, StoredFact
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.rows import chunks, marks, select_in
+from mnemos.store.sqlite.sound import Shape, fetch, in_time, read
 
 FACT = "subject, attribute, value, exclusive, negated, begin, stop"
 TIMES = "since, until, ended, ended_by"
+_FACT = Shape("s i i s s s i i i i i i? i? s?")
 _SELECT = f"SELECT cubes.id, n, i, {FACT}, {TIMES} FROM facts JOIN cubes USING (n) WHERE "
 
 
@@ -51,19 +53,22 @@ class FactTable:
         with self._connection.read() as db:
             if about is None:
                 where = " AND subject = ?" if subject else ""
-                rows = db.execute(f"{query}{where} ORDER BY since, n, i", [subject] if subject else []).fetchall()
+                rows = fetch(db, f"{query}{where} ORDER BY since, n, i", [subject] if subject else [])
             else:
                 rows = []
                 for part in chunks([x for pair in dict.fromkeys(about) for x in pair]):
                     pairs = ", ".join(["(?, ?)"] * (len(part) // 2))
-                    rows += db.execute(f"{query} AND (subject, attribute) IN (VALUES {pairs})", part).fetchall()
-        return [_stored(r) for r in rows]
+                    rows += fetch(db, f"{query} AND (subject, attribute) IN (VALUES {pairs})", part)
+        return self._sound(rows)
 
     def of(self, keys: Sequence[int]) -> list[StoredFact]:
         """Return what these versions state."""
         query = _SELECT + "n IN ({}) ORDER BY n, i"
         with self._connection.read() as db:
-            return [_stored(r) for r in select_in(db, query, keys)]
+            return self._sound(select_in(db, query, keys))
+
+    def _sound(self, rows: Sequence[tuple[Any, ...]]) -> list[StoredFact]:
+        return read(rows, _FACT, _stored, self._connection.space, "fact of cube")
 
     def end(self, fact: StoredFact, until: int, learned: int, by: str) -> None:
         """Close a fact: it was true until `until`, as learned at `learned` from the cube `by`."""
@@ -89,5 +94,6 @@ def copy_facts(db: sqlite3.Connection, old: int, new: int) -> None:
 
 def _stored(row: Sequence[Any]) -> StoredFact:
     cube, n, i, subject, attribute, value, exclusive, negated, start, end, since, until, ended, ended_by = row
+    in_time(since, until, ended)
     fact = Fact(subject, attribute, value, bool(exclusive), bool(negated), start, end)
     return StoredFact(cube, n, i, fact, since, until, ended, ended_by)

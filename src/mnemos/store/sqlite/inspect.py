@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from mnemos.cube import MemCube
 from mnemos.facts import Link
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.links import follows
+from mnemos.store.sqlite.links import follows, parents
 from mnemos.store.sqlite.meta import size_on_disk
-from mnemos.store.sqlite.rows import SELECT, select_in, to_cube, to_sql
+from mnemos.store.sqlite.rows import SELECT, pages, select_in, to_sql
+from mnemos.store.sqlite.sound import FIRST, LAST, Shape, fetch, read
 from mnemos.store.values import IMPLIED, Days, Filter, Sizes
 
 DAY = 86_400_000_000  # microseconds
+LOCAL = "(at + 1000000 * at_offset)"  # what the speaker's clock showed
+_SIZES = Shape("s s i i i?")
+_LINK = Shape("s s s r")
 SAME = 5  # cubes of the same entity that one fact leads to, the newest
 
 
@@ -27,26 +31,27 @@ class Inspector:
         self._connection, self._space = connection, space
 
     def days(self, filter: Filter, since: int | None, until: int | None) -> Days:
-        """Count the matching cubes by the day on which they happened, in the half-open [since, until). One scan, O(N)."""
+        """Count the matching cubes by the day, of their own clocks, on which they happened in [since, until). One scan, O(N)."""
         where, values = to_sql(filter)
+        where = f"{where} AND typeof(at) = 'integer' AND at BETWEEN {FIRST} AND {LAST}"
         for bound, sign in ((since, ">="), (until, "<")):
             if bound is not None:
                 where, values = f"{where} AND at {sign} ?", [*values, bound]
         query = (
-            f"SELECT at / {DAY} - (at % {DAY} < 0) AS day, count(*), min(at), max(at) FROM cubes NOT INDEXED "
+            f"SELECT {LOCAL} / {DAY} - ({LOCAL} % {DAY} < 0) AS day, count(*), min(at), max(at) FROM cubes NOT INDEXED "
             f"WHERE {where} GROUP BY day ORDER BY day"
         )
         with self._connection.read() as db:
             rows = db.execute(query, values).fetchall()
-        return Days([r[:2] for r in rows], rows[0][2] if rows else None, rows[-1][3] if rows else None)
+        first, last = min((r[2] for r in rows), default=None), max((r[3] for r in rows), default=None)
+        return Days([r[:2] for r in rows], first, last)
 
     def newest(self, filter: Filter, before: int | None, limit: int) -> list[tuple[int, MemCube]]:
         """Return (key, cube) of matching versions with a key below `before`, the one written last first."""
         where, values = to_sql(filter)
         query = f"{SELECT} WHERE n < ? AND {where} ORDER BY n DESC LIMIT ?"
         with self._connection.read() as db:
-            rows = db.execute(query, (2**62 if before is None else before, *values, limit))
-            return [to_cube(r, self._space) for r in rows]
+            return pages(db, query, values, 2**62 if before is None else before, limit, self._space)
 
     def sizes(self) -> Sizes:
         """Return what the space takes up. Four scans in SQL, O(N + links); vectors are counted, not read."""
@@ -62,7 +67,7 @@ class Inspector:
         )
         links = "SELECT coalesce(sum(length(a) + length(b) + length(kind) + 16), 0) FROM links"
         with self._connection.read() as db:
-            rows = db.execute(texts).fetchall()
+            rows = read(fetch(db, texts), _SIZES, tuple, self._space, "kind")
             parts = [db.execute(query).fetchone()[0] for query in (words, links)]
             held = sum(r[0] for r in db.execute(vectors))
         past = sum(bytes_ for *_, old, _, bytes_ in rows if old)
@@ -81,8 +86,9 @@ class Inspector:
             for table, column in pairs:
                 only = (where, values) if table == "links" else ("", [])
                 query = f"SELECT {column}, count(*) AS n FROM {table} {only[0]} GROUP BY 1 ORDER BY n DESC, 1 LIMIT ?"
-                for name, n in db.execute(query, (*only[1], 4 * limit)):
-                    counts[name] = counts.get(name, 0) + n
+                for name, n in fetch(db, query, (*only[1], 4 * limit)):
+                    if isinstance(name, str):
+                        counts[name] = counts.get(name, 0) + n
         return sorted(counts, key=lambda name: (-counts[name], name))[:limit]
 
     def neighbours(self, cube_id: str, limit: int, kind: str | None = None) -> list[Link]:
@@ -95,12 +101,13 @@ class Inspector:
                     query = (
                         f"SELECT a, b, kind, weight FROM links WHERE {column} = ?{only} ORDER BY weight DESC LIMIT ?"
                     )
-                    found += [Link(*r) for r in db.execute(query, (cube_id, *values, limit))]
+                    rows = fetch(db, query, (cube_id, *values, limit))
+                    found += read(rows, _LINK, lambda r: Link(*r), self._space, "link of")
                 found.sort(key=lambda link: -link.weight)
             if kind in (None, "derived from"):
                 for column in ("child", "parent"):
                     query = f"SELECT child, parent FROM parents WHERE {column} = ? LIMIT ?"
-                    found += [Link(a, b, "derived from") for a, b in db.execute(query, (cube_id, limit))]
+                    found += parents(fetch(db, query, (cube_id, limit)), self._space)
             if kind in (None, "follows"):
                 found += follows(db, cube_id)
             if kind in (None, "same entity"):
@@ -112,7 +119,8 @@ class Inspector:
         wanted = set(ids)
         with self._connection.read() as db:
             rows = select_in(db, "SELECT a, b, kind, weight FROM links WHERE a IN ({})", ids)
-        found = [Link(*r) for r in rows if r[1] in wanted and kind in (None, r[2])]
+        links = read(rows, _LINK, lambda r: Link(*r), self._space, "link of")
+        found = [x for x in links if x.b in wanted and kind in (None, x.kind)]
         return sorted(found, key=lambda link: -link.weight)
 
 
@@ -123,6 +131,6 @@ def _same_entity(db: sqlite3.Connection, cube_id: str) -> list[Link]:
         "SELECT DISTINCT id FROM (SELECT n FROM facts WHERE subject = ? AND attribute = ? AND n != ? "
         "ORDER BY n DESC LIMIT ?) JOIN cubes USING (n) WHERE replaced IS NULL AND state = 'active'"
     )
-    rows = db.execute(stated, (cube_id, SAME)).fetchall()
-    found = dict.fromkeys(i for n, s, a in rows for (i,) in db.execute(others, (s, a, n, SAME)))
-    return [Link(cube_id, i, "same entity") for i in found if i != cube_id]
+    rows = fetch(db, stated, (cube_id, SAME))
+    found = dict.fromkeys(i for n, s, a in rows for (i,) in fetch(db, others, (s, a, n, SAME)))
+    return [Link(cube_id, i, "same entity") for i in found if i != cube_id and isinstance(i, str)]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mnemos.facts import Link
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.rows import chunks, marks
+from mnemos.store.sqlite.sound import Shape, fetch, read
+
+_LINK = Shape("s s s r")
+_WEIGHTED = Shape("i i r")
+_PAIR = Shape("s s")
 
 
 class LinkTable:
@@ -36,14 +42,14 @@ class LinkTable:
         select = "SELECT a, b, kind, weight FROM links"
         with self._connection.read() as db:
             if ids is None:
-                rows = db.execute(select + (" WHERE kind = ?" if kind else ""), (kind,) if kind else ()).fetchall()
+                rows = fetch(db, select + (" WHERE kind = ?" if kind else ""), (kind,) if kind else ())
             else:
                 rows = []
                 for column in ("a", "b") if both else ("a",):
                     for part in chunks(ids):
-                        rows += db.execute(f"{select} WHERE {column} IN ({marks(part)})", part).fetchall()
+                        rows += fetch(db, f"{select} WHERE {column} IN ({marks(part)})", part)
                 rows = [r for r in dict.fromkeys(rows) if kind is None or r[2] == kind]
-        return [Link(*r) for r in rows]
+        return read(rows, _LINK, lambda r: Link(*r), self._connection.space, "link of")
 
     def implied(self, cube_id: str) -> list[Link]:
         """Return the links of a cube that follow from other rows; see `Links.implied`."""
@@ -56,32 +62,35 @@ class LinkTable:
             row = db.execute("SELECT n FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)).fetchone()
             if row is None:
                 return []
-            found = [
-                Link(cube_id, p, "derived from")
-                for (p,) in db.execute("SELECT parent FROM parents WHERE child = ?", (cube_id,))
-            ]
-            found += [
-                Link(c, cube_id, "derived from")
-                for (c,) in db.execute("SELECT child FROM parents WHERE parent = ?", (cube_id,))
-            ]
+            found: list[Link] = []
+            for column in ("child", "parent"):
+                query = f"SELECT child, parent FROM parents WHERE {column} = ?"
+                found += parents(fetch(db, query, (cube_id,)), self._connection.space)
             found += follows(db, cube_id)
-            found += [Link(cube_id, i, "same entity") for (i,) in db.execute(entity, (row[0],))]
+            found += [Link(cube_id, i, "same entity") for (i,) in fetch(db, entity, (row[0],)) if isinstance(i, str)]
         return found
 
     def keys(self, kind: str) -> list[tuple[int, int, float]]:
         """Return (key, key, weight) of the links of a kind between current versions. O(links)."""
         with self._connection.read() as db:
-            return db.execute(
+            rows = fetch(
+                db,
                 "SELECT x.n, y.n, weight FROM links JOIN cubes AS x ON x.id = a AND x.replaced IS NULL "
                 "JOIN cubes AS y ON y.id = b AND y.replaced IS NULL WHERE links.kind = ?",
                 (kind,),
-            ).fetchall()
+            )
+        return read(rows, _WEIGHTED, lambda r: (r[0], r[1], r[2]), self._connection.space, "link of row")
+
+
+def parents(rows: Sequence[tuple[Any, ...]], space: str) -> list[Link]:
+    """Return the links of (child, parent) rows."""
+    return read(rows, _PAIR, lambda r: Link(r[0], r[1], "derived from"), space, "parent of")
 
 
 def follows(db: sqlite3.Connection, cube_id: str) -> list[Link]:
     """Return the links of a cube to its neighbours in its session; the later one follows the earlier. O(log N)."""
     here = "SELECT n, session, kind, at FROM cubes WHERE id = ? AND replaced IS NULL AND session IS NOT NULL"
-    row = db.execute(here, (cube_id,)).fetchone()
+    row = next(iter(fetch(db, here, (cube_id,))), None)
     if row is None:
         return []
     place = dict(zip(("n", "s", "k", "at"), row, strict=True))
@@ -89,6 +98,6 @@ def follows(db: sqlite3.Connection, cube_id: str) -> list[Link]:
         "SELECT id FROM cubes WHERE replaced IS NULL AND session = :s AND kind = :k AND (at, n) {} (:at, :n) "
         "ORDER BY at {}, n {} LIMIT 1"
     )
-    before = db.execute(query.format("<", "DESC", "DESC"), place).fetchall()
-    after = db.execute(query.format(">", "ASC", "ASC"), place).fetchall()
-    return [Link(cube_id, i, "follows") for (i,) in before] + [Link(i, cube_id, "follows") for (i,) in after]
+    before = [i for (i,) in fetch(db, query.format("<", "DESC", "DESC"), place) if isinstance(i, str)]
+    after = [i for (i,) in fetch(db, query.format(">", "ASC", "ASC"), place) if isinstance(i, str)]
+    return [Link(cube_id, i, "follows") for i in before] + [Link(i, cube_id, "follows") for i in after]

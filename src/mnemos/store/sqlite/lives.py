@@ -14,8 +14,10 @@ from mnemos.store.base import Audit
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.facts import copy_facts
 from mnemos.store.sqlite.rows import COLUMNS, marks, next_seq
+from mnemos.store.sqlite.sound import Shape, fetch, read
 from mnemos.store.values import DERIVED, LifeRows
 
+_LIFE = Shape("i i i i r i i")
 _KEPT = ", ".join(
     c for c in COLUMNS.split(", ") if c not in ("n", "version", "state", "learned", "replaced", "valid_to")
 )
@@ -74,7 +76,11 @@ class LifeColumns:
             f"length(text), layer FROM cubes NOT INDEXED WHERE replaced IS NULL AND {where}"
         )
         with self._connection.read() as db:
-            rows = np.fromiter(chain.from_iterable(db.execute(query, values)), dtype=np.float64).reshape(-1, 7)
+            try:
+                rows = np.fromiter(chain.from_iterable(db.execute(query, values)), dtype=np.float64).reshape(-1, 7)
+            except (TypeError, ValueError, OverflowError, sqlite3.OperationalError):
+                found = read(fetch(db, query, values), _LIFE, tuple, self._space, "life of a cube")
+                rows = np.array(found, dtype=np.float64).reshape(-1, 7)
         first, count, size, tier = rows[:, [0, 3, 5, 6]].astype(np.int64).T
         return LifeRows(
             keys=first // 4, pinned=first & 1 > 0, archived=first & 2 > 0, learned=rows[:, 1], recalled=rows[:, 2],

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 from mnemos.cube import from_micros, to_micros
 from mnemos.facts import Decision
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.sound import Row, Shape, fetch, read
+
+_PENDING = Shape("s i s")
+_DECISION = Shape("s i s s s s")
 
 
 class QueueTable:
@@ -31,7 +35,8 @@ class QueueTable:
     def pending(self, limit: int = 1_000_000) -> list[tuple[str, int, str]]:
         """Return (id, tries, why) of the waiting cubes, the least tried first."""
         with self._connection.read() as db:
-            return db.execute("SELECT id, tries, why FROM pending ORDER BY tries, id LIMIT ?", (limit,)).fetchall()
+            rows = fetch(db, "SELECT id, tries, why FROM pending ORDER BY tries, id LIMIT ?", (limit,))
+        return read(rows, _PENDING, lambda r: (r[0], r[1], r[2]), self._connection.space, "queued cube")
 
     def settle(self, ids: Sequence[str], *, failed: bool = False) -> None:
         """Remove cubes from the queue, or with `failed` count one more try."""
@@ -58,10 +63,10 @@ class DecisionTable:
         """Return the decisions about a cube, or the latest ones, oldest first."""
         where, values = ("WHERE cube = ?", [cube_id]) if cube_id else ("", [])
         with self._connection.read() as db:
-            rows = db.execute(
-                f"SELECT * FROM decisions {where} ORDER BY rowid DESC LIMIT ?", (*values, limit)
-            ).fetchall()
-        return [
-            Decision(cube, from_micros(made), action, reason, tuple(json.loads(others)), maker)
-            for cube, made, action, reason, others, maker in reversed(rows)
-        ]
+            rows = fetch(db, f"SELECT * FROM decisions {where} ORDER BY rowid DESC LIMIT ?", (*values, limit))
+        return read(reversed(rows), _DECISION, _decision, self._connection.space, "decision about")
+
+
+def _decision(row: Row) -> Decision:
+    cube, made, action, reason, others, maker = row
+    return Decision(cube, from_micros(made), action, reason, tuple(map(str, json.loads(others))), maker)

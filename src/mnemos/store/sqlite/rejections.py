@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from mnemos.facts import Rejection
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.sound import Shape, fetch, read
+
+_SHAPE = Shape("b b i")
 
 
 class RejectionTable:
@@ -17,8 +20,10 @@ class RejectionTable:
     def all(self) -> set[Rejection]:
         """Return all of them."""
         with self._connection.read() as db:
-            rows = db.execute("SELECT trigger, mistaken, trust FROM lessons").fetchall()
-        return {Rejection(trigger.hex(), mistake.hex(), trust) for trigger, mistake, trust in rows}
+            rows = fetch(db, "SELECT trigger, mistaken, trust FROM lessons")
+        return set(
+            read(rows, _SHAPE, lambda r: Rejection(r[0].hex(), r[1].hex(), r[2]), self._connection.space, "lesson")
+        )
 
     def add(self, rejections: Iterable[Rejection], made: int) -> None:
         """Store rejections; those that exist are left alone."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mnemos.store.hashes import id_hash
 from mnemos.store.sqlite.rows import ROW_TABLES, chunks, marks, select_in
+from mnemos.store.sqlite.sound import fetch
 
 # (table, column) that name cubes by id.
 ID_TABLES = (
@@ -17,6 +18,7 @@ ID_TABLES = (
     ("links", "b"),
     ("decisions", "cube"),
     ("pending", "id"),
+    ("set_aside", "cube"),
 )
 
 
@@ -67,6 +69,7 @@ def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
             f"UPDATE facts SET until = NULL, ended = NULL, ended_by = NULL WHERE ended_by IN ({marks(part)})", part
         )
     erased = set(names)
+    _end_again(db, [name for (name,) in ended if name not in erased], erased)
     for (name,) in ended:
         if name in erased:
             continue
@@ -87,6 +90,24 @@ def revive(db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
             db.execute("UPDATE cubes SET state = 'active', valid_to = NULL, seq = ? WHERE n = ?", (seq, n))
 
 
+def _end_again(db: sqlite3.Connection, names: Sequence[str], erased: set[str]) -> None:
+    """End the facts of these cubes by what else supersedes them: the first of the statements that are left."""
+    found = select_in(
+        db,
+        "SELECT old.n, old.i, max(old.since, new.since), later.learned, later.id FROM facts AS old "
+        "JOIN cubes ON cubes.n = old.n AND cubes.replaced IS NULL JOIN links ON b = cubes.id AND links.kind = 'supersedes' "
+        "JOIN cubes AS later ON later.id = a AND later.replaced IS NULL JOIN facts AS new ON new.n = later.n "
+        "AND new.subject = old.subject AND new.attribute = old.attribute WHERE old.ended IS NULL "
+        "AND (new.value != old.value OR new.negated != old.negated) AND cubes.id IN ({}) ORDER BY 3 DESC",
+        names,
+    )
+    for n, i, until, learned, by in found:  # the earliest end is written last
+        if by not in erased:
+            db.execute(
+                "UPDATE facts SET until = ?, ended = ?, ended_by = ? WHERE n = ? AND i = ?", (until, learned, by, n, i)
+            )
+
+
 def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
     for part in chunks(keys):
         for table in (*ROW_TABLES, "cubes"):
@@ -96,8 +117,13 @@ def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
 
 def _drop_mentions(db: sqlite3.Connection, names: set[str]) -> None:
     """Remove the ids from decisions about other cubes."""
-    rows = db.execute("SELECT rowid, others FROM decisions WHERE others != '[]'").fetchall()
-    for rowid, others in rows:
-        kept = [i for i in json.loads(others) if i not in names]
-        if len(kept) != len(json.loads(others)):
+    for rowid, others in fetch(db, "SELECT rowid, others FROM decisions WHERE others != '[]'"):
+        try:
+            ids = [str(i) for i in json.loads(others)]
+        except (TypeError, ValueError):  # damaged: whether it names one of the ids cannot be read
+            if any(name in repr(others) for name in names):
+                db.execute("DELETE FROM decisions WHERE rowid = ?", (rowid,))
+            continue
+        kept = [i for i in ids if i not in names]
+        if len(kept) != len(ids):
             db.execute("UPDATE decisions SET others = ? WHERE rowid = ?", (json.dumps(kept), rowid))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from mnemos.errors import Conflict, InvalidInput, NotFound, OutOfFiles, StoreError
+from mnemos.errors import Conflict, InvalidInput, NotFound, OutOfFiles, ReadOnly, StoreError
 from mnemos.store.blobs import Blobs, shred
 from mnemos.store.names import file_stem
 from mnemos.store.pool import Pool
@@ -24,9 +24,19 @@ Release = Callable[[str], None]
 class Folder:
     """Implements `Root` on a folder, which is made if it does not exist. Raises StoreError when that cannot be done."""
 
-    def __init__(self, path: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None) -> None:
-        self.path, self._actor, self._clock, self._pool = path, actor, clock, pool
+    def __init__(
+        self,
+        path: Path,
+        actor: str,
+        clock: Callable[[], datetime],
+        pool: Pool | None = None,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.path, self._actor, self._clock, self._pool, self._read_only = path, actor, clock, pool, read_only
         try:
+            if read_only and not path.is_dir():
+                raise ReadOnly(f"there is no folder {path}, and a root that is opened read-only is not made.")
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             if not isinstance(error, FileExistsError | NotADirectoryError):
@@ -42,7 +52,10 @@ class Folder:
     def open(self, name: str) -> SqliteStore:
         """Open the store of a space; a new space is made. Costs a file open."""
         path = self._file(name)
-        store = SqliteStore(path, name, self._blobs(name), actor=self._actor, clock=self._clock, pool=self._pool)
+        store = SqliteStore(
+            path, name, self._blobs(name), actor=self._actor, clock=self._clock, pool=self._pool,
+            read_only=self._read_only,
+        )  # fmt: skip
         if (found := store.meta.get("space")) != name:
             store.close()
             raise StoreError(f"{path} holds the space {found!r}, not {name!r}. Rename the file back.")

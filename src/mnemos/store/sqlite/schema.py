@@ -13,7 +13,7 @@ from mnemos.errors import ForeignFile, NewerFile
 from mnemos.store.hashes import text_hash
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 3
+VERSION = 5
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -103,6 +103,16 @@ UPDATE words SET print = (SELECT text_hash(text) FROM cubes WHERE cubes.n = word
 
 _V3 = "UPDATE links SET kind = 'co-recalled' WHERE kind = 'recalled with';\n"
 
+# Damaged rows that `doctor --repair` took out of the other tables.
+_V4 = """
+CREATE TABLE set_aside (
+    i INTEGER PRIMARY KEY, made INTEGER NOT NULL, source TEXT NOT NULL, cube TEXT, reason TEXT NOT NULL, row TEXT NOT NULL
+);
+CREATE INDEX set_aside_cube ON set_aside (cube);
+"""
+
+_V5 = "ALTER TABLE cubes ADD COLUMN zone TEXT;\n"  # where `at` was told; its offset was kept from the start
+
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     """Bring the file to the current schema, or raise `ForeignFile`/`NewerFile` and change nothing.
@@ -126,6 +136,14 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     @migrations(name="0003_co_recalled")
     def _third(db: Database) -> None:
         _run(db.conn, _V3)
+
+    @migrations(name="0004_set_aside")
+    def _fourth(db: Database) -> None:
+        _run(db.conn, _V4)
+
+    @migrations(name="0005_zone")
+    def _fifth(db: Database) -> None:
+        _run(db.conn, _V5)
 
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -31,7 +31,20 @@ from mnemos.store.sqlite.queue import DecisionTable, QueueTable
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
 from mnemos.store.sqlite.removal import activations, family, remove
-from mnemos.store.sqlite.rows import INSERT, SELECT, chunks, marks, next_seq, select_in, to_cube, to_row, to_sql
+from mnemos.store.sqlite.rows import (
+    INSERT,
+    SELECT,
+    chunks,
+    last_seq,
+    marks,
+    next_seq,
+    pages,
+    select_in,
+    to_cubes,
+    to_row,
+    to_sql,
+)
+from mnemos.store.sqlite.sound import MOST, fetch
 from mnemos.store.sqlite.vectors import VectorTable, put_vectors
 from mnemos.store.sqlite.words import INDEX_ROWS, index_rows, put_words, read_dates
 from mnemos.store.values import Changes, DateRow, Entry, Filter, IndexRow, Ints, OnErase
@@ -53,10 +66,11 @@ class SqliteStore:
         actor: str = "local",
         clock: Callable[[], datetime] = utc_now,
         pool: Pool | None = None,
+        read_only: bool = False,
     ) -> None:
         self.space = space
         self.clock = clock
-        self.connection = db = Connection(path, space, pool)
+        self.connection = db = Connection(path, space, pool, read_only=read_only)
         self.blobs = blobs or Blobs(path.with_suffix(".kv"))
         self.audit: base.Audit = AuditTable(db, clock, actor)
         self.vectors: base.Vectors = VectorTable(db)
@@ -87,6 +101,11 @@ class SqliteStore:
     def ended(self) -> bool:
         """True after `close`."""
         return self.connection.ended
+
+    @property
+    def read_only(self) -> bool:
+        """True while the file is open for reading only; see `Store.read_only`."""
+        return self.connection.read_only
 
     def before_suspend(self, callback: Callable[[], bool]) -> None:
         """Call `callback` before the pool closes the file; see `Store.before_suspend`."""
@@ -130,8 +149,9 @@ class SqliteStore:
             return self._insert(db, seq, [entry], model)[0]
 
     def _insert(self, db: sqlite3.Connection, seq: int, entries: Sequence[Entry], model: int | None) -> list[int]:
-        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'cubes'").fetchone()
-        first = (row[0] if row else 0) + 1  # safe: the write lock is held
+        numbers = "SELECT seq FROM sqlite_sequence WHERE name = 'cubes' UNION ALL SELECT max(n) FROM cubes"
+        last = f"SELECT coalesce(max(seq), 0) FROM ({numbers}) WHERE typeof(seq) = 'integer' AND seq < {MOST}"
+        first = int(db.execute(last).fetchone()[0]) + 1  # safe: the write lock is held
         numbered = list(enumerate(entries, first))
         try:
             db.executemany(INSERT, (to_row(n, e.cube, seq) for n, e in numbered))
@@ -202,13 +222,13 @@ class SqliteStore:
         """Return the current versions that exist, by id."""
         with self.connection.read() as db:
             rows = select_in(db, f"{SELECT} WHERE replaced IS NULL AND id IN ({{}})", ids)
-        return {cube.id: cube for _, cube in (to_cube(r, self.space) for r in rows)}
+        return {cube.id: cube for _, cube in to_cubes(rows, self.space)}
 
     def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
         """Return the versions that exist, by key."""
         with self.connection.read() as db:
             rows = select_in(db, f"{SELECT} WHERE n IN ({{}})", keys)
-        return dict(to_cube(r, self.space) for r in rows)
+        return dict(to_cubes(rows, self.space))
 
     def keys_of(self, ids: Sequence[str]) -> list[int]:
         """Return the keys of the current versions that exist, in the order of the ids."""
@@ -220,20 +240,19 @@ class SqliteStore:
         """Return the ids of the versions that exist, in the order of the keys."""
         with self.connection.read() as db:
             found = dict(select_in(db, "SELECT n, id FROM cubes WHERE n IN ({})", keys))
-        return [found[n] for n in keys if n in found]
+        return [found[n] for n in keys if isinstance(found.get(n), str)]
 
     def versions(self, cube_id: str) -> list[MemCube]:
         """Return all versions of a cube, oldest first; empty when there is none."""
         with self.connection.read() as db:
-            rows = db.execute(f"{SELECT} WHERE id = ? ORDER BY version", (cube_id,)).fetchall()
-        return [to_cube(r, self.space)[1] for r in rows]
+            rows = fetch(db, f"{SELECT} WHERE id = ? ORDER BY version", (cube_id,))
+        return [cube for _, cube in to_cubes(rows, self.space)]
 
     def select(self, filter: Filter, *, after: int = 0, limit: int = 100) -> list[tuple[int, MemCube]]:
         """Return (key, cube) of matching versions with a key above `after`, in the order of keys."""
         where, values = to_sql(filter)
         with self.connection.read() as db:
-            rows = db.execute(f"{SELECT} WHERE n > ? AND {where} ORDER BY n LIMIT ?", (after, *values, limit))
-            return [to_cube(r, self.space) for r in rows]
+            return pages(db, f"{SELECT} WHERE n > ? AND {where} ORDER BY n LIMIT ?", values, after, limit, self.space)
 
     def keys(self, filter: Filter) -> Ints:
         """Return the sorted keys of the versions that match, (M,)."""
@@ -252,7 +271,7 @@ class SqliteStore:
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates that versions mention, in the order of the text."""
         with self.connection.read() as db:
-            return read_dates(db, keys)
+            return read_dates(db, keys, self.space)
 
     def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
         """Return the keys of matching versions whose `text_hash` is one of these, in order."""
@@ -265,11 +284,11 @@ class SqliteStore:
     def changes(self, since: int, model: int | None) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`."""
         with self.connection.read() as db:
-            seq = db.execute("SELECT seq FROM counter").fetchone()[0]
+            seq = last_seq(db)
             if seq == since:
                 return Changes(seq, [], [])
-            rows, gone = index_rows(db, "cubes.seq > ?", [since], model)
-            gone += [r[0] for r in db.execute("SELECT n FROM gone WHERE seq > ?", (since,))]
+            rows, gone = index_rows(db, "cubes.seq > ?", [since], model, self.space)
+            gone += [n for (n,) in fetch(db, "SELECT n FROM gone WHERE seq > ?", (since,)) if isinstance(n, int)]
         return Changes(seq, rows, gone)
 
     def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
@@ -277,12 +296,12 @@ class SqliteStore:
         where = "learned <= ? AND (replaced IS NULL OR replaced > ?)"
         query = INDEX_ROWS.replace("replaced IS NOT NULL OR state = 'archived'", "0")
         with self.connection.read() as db:
-            return index_rows(db, where, [as_of, as_of], model, query)[0]
+            return index_rows(db, where, [as_of, as_of], model, self.space, query)[0]
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models."""
         with self.connection.read() as db:
-            return stats(db, self.path)
+            return stats(db, self.path, self.space)
 
     def close(self) -> None:
         """Release the file. Further calls raise StoreError."""

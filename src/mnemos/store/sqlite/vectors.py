@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.rows import next_seq, select_in
+from mnemos.store.sqlite.sound import Shape, fetch, read
+
+_TEXT = Shape("i s")
 
 
 class VectorTable:
@@ -37,7 +40,8 @@ class VectorTable:
             "AND n NOT IN (SELECT n FROM vectors WHERE m = ?) ORDER BY n LIMIT ?"
         )
         with self._connection.read() as db:
-            return db.execute(query, (model, limit)).fetchall()
+            rows = fetch(db, query, (model, limit))
+        return read(rows, _TEXT, lambda r: (r[0], r[1]), self._connection.space, "row")
 
     def put(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
         """Store (key, vector) rows; versions that were erased in the meantime are skipped."""

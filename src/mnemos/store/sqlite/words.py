@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mnemos.store.hashes import text_hash
-from mnemos.store.sqlite.rows import select_in
+from mnemos.store.sqlite.rows import chunks, select_in
+from mnemos.store.sqlite.sound import Row, Shape, fetch, in_time, read, tell
 from mnemos.store.values import DateRow, IndexRow
 
 INDEX_ROWS = (
@@ -17,6 +19,9 @@ INDEX_ROWS = (
     "FROM cubes LEFT JOIN words ON words.n = cubes.n "
     "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE form = 'text' AND {} ORDER BY cubes.n"
 )
+_INDEX = Shape("i s? s? s? s i s s? b? i i")
+_SPAN = Shape("i i i")
+_DATE = Shape("i i i s i i s i")
 _DATES = "SELECT n, start, stop, phrase, begin, end, granularity, relative FROM dates WHERE n IN ({}) ORDER BY begin"
 
 
@@ -29,28 +34,42 @@ def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[st
             db.execute("INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
-def read_dates(db: sqlite3.Connection, keys: Sequence[int]) -> dict[int, list[DateRow]]:
+def read_dates(db: sqlite3.Connection, keys: Sequence[int], space: str) -> dict[int, list[DateRow]]:
     """Return the dates that versions mention, in the order of the text; a key without dates is left out."""
     found: dict[int, list[DateRow]] = {}
-    for n, start, end, phrase, first, last, granularity, relative in select_in(db, _DATES, keys):
-        row = DateRow(start, end, phrase, first, last, granularity, bool(relative))
+    for n, row in read(select_in(db, _DATES, keys), _DATE, _date, space, "date in row"):
         found.setdefault(n, []).append(row)
     return found
 
 
+def _date(row: Row) -> tuple[int, DateRow]:
+    n, start, end, phrase, first, last, granularity, relative = row
+    in_time(start, end)
+    return n, DateRow(start, end, phrase, first, last, granularity, bool(relative))
+
+
 def index_rows(
-    db: sqlite3.Connection, where: str, values: list[int], model: int | None, query: str = INDEX_ROWS
+    db: sqlite3.Connection, where: str, values: list[int], model: int | None, space: str, query: str = INDEX_ROWS
 ) -> tuple[list[IndexRow], list[int]]:
-    """Return the versions that match an SQL condition, and the keys of those that are not to be searched any longer."""
+    """Return the versions that match an SQL condition, and the keys of those that are not to be searched any longer.
+
+    A damaged row is skipped; damaged terms or a damaged vector only leave a version without them. Both with a warning.
+    """
     spans: dict[int, list[tuple[int, int]]] = {}
     inside = f"SELECT dates.n, start, stop FROM dates JOIN cubes ON cubes.n = dates.n WHERE {where}"
-    for n, start, end in db.execute(inside, values):
+    for n, start, end in read(fetch(db, inside, values), _SPAN, _span, space, "date in row"):
         spans.setdefault(n, []).append((start, end))
+    size = _vector_size(db, model)
     rows: list[IndexRow] = []
     gone: list[int] = []
-    for n, session, speaker, role, kind, at, text, terms, vector, old, closed in db.execute(
-        query.format(where), [-1 if model is None else model, *values]
-    ):
+    bad: list[str] = []
+    for row in fetch(db, query.format(where), [-1 if model is None else model, *values]):
+        if not _INDEX.fits(row) or (row[8] is not None and len(row[8]) != size):
+            bad.append(f"row {row[0]} has damaged terms, a damaged vector, or a value of the wrong type")
+            row = _mended(row, size)
+            if not _INDEX.fits(row):
+                continue
+        n, session, speaker, role, kind, at, text, terms, vector, old, closed = row
         if closed:
             gone.append(n)
             continue
@@ -58,4 +77,36 @@ def index_rows(
         words = tuple(terms.split(" ")) if terms else ()
         dates = tuple(spans.get(n, ()))
         rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, array, dates, bool(old)))
-    return rows, gone
+    tell(space, bad)
+    return _finite(rows, space), gone
+
+
+def _vector_size(db: sqlite3.Connection, model: int | None) -> int:
+    """Return the bytes of a vector of a model."""
+    row = db.execute("SELECT dimension FROM models WHERE m = ?", (model,)).fetchone()
+    return 2 * row[0] if row and isinstance(row[0], int) else -1
+
+
+def _mended(row: Row, size: int) -> Row:
+    """Return a row of the index without damaged terms and a damaged vector: it is found by what is left."""
+    terms = row[7] if isinstance(row[7], str) else None
+    vector = row[8] if isinstance(row[8], bytes) and len(row[8]) == size else None
+    return *row[:7], terms, vector, *row[9:]
+
+
+def _span(row: Row) -> tuple[int, int, int]:
+    in_time(*row[1:])
+    return row[0], row[1], row[2]
+
+
+def _finite(rows: list[IndexRow], space: str) -> list[IndexRow]:
+    """Take vectors away that hold infinities or numbers that are none, which would spoil every score."""
+    bad: list[str] = []
+    held = [i for i, row in enumerate(rows) if row.vector is not None]
+    for part in chunks(held):
+        finite = np.isfinite([rows[i].vector for i in part]).all(axis=1)
+        for i in (part[int(j)] for j in np.flatnonzero(~finite)):
+            bad.append(f"row {rows[i].key} has a damaged vector")
+            rows[i] = replace(rows[i], vector=None)
+    tell(space, bad)
+    return rows

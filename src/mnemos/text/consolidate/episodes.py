@@ -205,7 +205,7 @@ def _write(
         if existing and existing.fingerprint == mark:
             continue
         cubes = memory.store.by_key([m.key for m in part])
-        texts = [cubes[m.key].text for m in part]
+        texts = [cubes[m.key].text for m in part if m.key in cubes]
         title, summary = memory.rules.title(texts), memory.rules.summarise(texts, 2)
         text = f"{title} ({part[0].when:%Y-%m-%d %H:%M}): {summary}" if summary else title
         if text:

@@ -14,6 +14,7 @@ from mnemos.text.base import Memory
 from mnemos.text.consolidate.derive import Writer
 from mnemos.text.consolidate.groups import fingerprint
 from mnemos.text.consolidate.report import Budget
+from mnemos.text.update.voices import Standing, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +66,38 @@ class Profiles:
             return
         store, writer = memory.store, Writer(memory)
         derived, versions = store.derived.existing(), {m.id: m.version for m in store.derived.members()}
-        for profile in self.gather(store.facts.find()):
+        for profile in self.gather(_known(memory)):
             if budget.spent:
                 break
             _write(writer, profile, versions, derived, budget)
         writer.flush()
 
 
+def _known(memory: Memory) -> list[StoredFact]:
+    """Return the facts that hold: of what has one value at a time those of the best voice, none of an outside one."""
+    facts = memory.store.facts.find()
+    cubes = memory.store.get(sorted({f.cube for f in facts}))
+    counts = [(f, standing(f.fact, cubes[f.cube], memory.trust)) for f in facts if f.cube in cubes]
+    best: dict[tuple[str, str], Standing] = {}
+    for f, count in counts:
+        key = f.fact.subject, f.fact.attribute
+        best[key] = max(count, best.get(key, count))
+    least = dict.fromkeys(best, Standing.CLAIM)
+    return [
+        f
+        for f, count in counts
+        if count >= (best if f.fact.exclusive else least)[f.fact.subject, f.fact.attribute] and count > Standing.OUTSIDE
+    ]
+
+
 def _worth_a_line(facts: Sequence[StoredFact]) -> list[StoredFact]:
     said = Counter((f.fact.attribute, f.fact.value.lower()) for f in facts)
     latest: dict[tuple[str, str], StoredFact] = {}
     for f in sorted(facts, key=lambda f: f.since):
-        if f.fact.exclusive or said[f.fact.attribute, f.fact.value.lower()] > 1:
-            latest[f.fact.attribute, "" if f.fact.exclusive else f.fact.value.lower()] = f
-    return list(latest.values())
+        key = f.fact.attribute, f.fact.value.lower()
+        if f.fact.exclusive or said[key] > 1:
+            latest[key] = f
+    return sorted(latest.values(), key=lambda f: f.since)
 
 
 def _line(f: StoredFact) -> str:

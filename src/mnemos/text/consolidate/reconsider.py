@@ -12,8 +12,7 @@ from mnemos.registry import register
 from mnemos.store.values import DERIVED
 from mnemos.text.base import Memory
 from mnemos.text.consolidate.report import Budget
-from mnemos.text.update.decide import NewStatement
-from mnemos.text.update.write import add_facts, is_trusted
+from mnemos.text.update.write import add_facts, read_facts, statement_of
 
 PAGE = 200  # cubes read at once
 
@@ -64,7 +63,7 @@ def _judge(memory: Memory, cube: MemCube) -> None:
     reasoner, store = memory.reasoner, memory.store
     [key] = store.keys_of([cube.id])
     known = [f.fact for f in store.facts.of([key])]
-    found = reasoner.facts(cube.text, cube.speaker, cube.at)
+    found = read_facts(reasoner, cube, memory.trust)
     new = tuple(f for f in found if not any(_same(memory.rules, f, old) for old in known))
     if not new:
         return
@@ -79,7 +78,7 @@ def _judge(memory: Memory, cube: MemCube) -> None:
         return judged.get((fact, old)) or memory.rules.compare(fact, old)
 
     [entry] = memory.system.encode.encode([cube], None)  # its dates
-    statement = NewStatement(entry, new, is_trusted(cube, memory.trust))
+    statement = statement_of(entry, new, memory.trust)
     add_facts(store, statement, key, len(known), compare, reasoner.name, memory.trust)
 
 

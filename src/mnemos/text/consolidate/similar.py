@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mnemos.cube import to_micros
 from mnemos.facts import Link
 from mnemos.registry import Paper, register
+from mnemos.store.setting import stored_value
 from mnemos.text.base import Memory
 from mnemos.text.consolidate.report import Budget
 from mnemos.text.recall.corpus import Corpus
@@ -73,7 +74,7 @@ class SimilarLinks:
         if corpus is None or memory.model_key() is None:
             return
         store = memory.store
-        new, pairs = self.link_new(corpus, int(store.meta.get("linked", "0")))
+        new, pairs = self.link_new(corpus, stored_value(store, "linked", int) or 0)
         if not len(new):
             return
         keys = corpus.keys

@@ -65,7 +65,10 @@ def _again(memory: Memory, summary: DerivedCube, budget: Budget) -> bool:
 def _sum_up(writer: Writer, group: Group, derived: Mapping[str, DerivedCube], budget: Budget) -> None:
     memory = writer.memory
     cubes = memory.store.by_key([m.key for m in group.members])
-    texts = [(f"{c.speaker}: " if c.speaker else "") + c.text for c in (cubes[m.key] for m in group.members)]
+    texts = [
+        (f"{c.speaker}: " if c.speaker else "") + c.text
+        for c in (cubes[m.key] for m in group.members if m.key in cubes)
+    ]
     sentences = SENTENCES[group.level]
     (title, summary), good = memory.judge.ask(lambda r: (r.title(texts), r.summarise(texts, sentences)))
     if summary:

@@ -22,13 +22,14 @@ from mnemos.text.base import DAY, Histories, Law
 
 WAITING = 1_024  # recalls from which they are written
 SOON = 8  # recalls before that: more than one search makes
+LONGEST = 60_000_000  # microseconds after which a recall is written with the next one, so that other processes see it
 
 
 class Recalls:
     """The recalls of one space that are not yet written. Safe for threads.
 
-    They are written with a consolidation, when there are 1,024, and on `close`; a process that is killed loses the last
-    of them, never a memory.
+    They are written before anything is decided by them (a policy, a consolidation), when there are 1,024, with the first
+    recall after a minute, and on `close`; a process that is killed loses the last of them, never a memory.
     """
 
     def __init__(self, store: Store) -> None:
@@ -44,12 +45,13 @@ class Recalls:
             self._waiting.append((ids, to_micros(now)))
             self._count += len(ids)
             self._together.update(combinations(sorted(set(ids)), 2))
-            return self._count >= WAITING
+            return self._count >= WAITING or to_micros(now) - self._waiting[0][1] >= LONGEST
 
-    @property
-    def due(self) -> bool:
-        """Whether one more search would have to write the recalls."""
-        return self._count + SOON >= WAITING
+    def due(self, now: datetime) -> bool:
+        """Tell whether a search would have to write the recalls."""
+        with self._lock:
+            first = self._waiting[0][1] if self._waiting else None
+            return self._count + SOON >= WAITING or (first is not None and to_micros(now) - first >= LONGEST)
 
     def write(self, law: Law) -> int:
         """Write the recalls, as the law counts them; return the number of cubes updated. O(cubes recalled).

@@ -59,7 +59,9 @@ def pack(
     no hits, or no room for a record.
     """
     count = count or estimate_tokens
-    token = fence.token(key, (part for _, hit in hits for part in (hit.cube.id, hit.cube.text)))
+    token = fence.token(
+        key, (part for _, hit in hits for cube in (hit.cube, *hit.earlier) for part in (cube.id, cube.text))
+    )
     head, tail = _TAG.format(token) + _HEAD, _TAIL.format(token)
     left = tokens - count(head) - count(tail)
     chosen: list[tuple[MemCube, str]] = []
@@ -117,7 +119,14 @@ def _read(record: str) -> Record:
 def _record(hit: Hit, dates: Sequence[DateRow]) -> str:
     cube, time = hit.cube, f"{hit.cube.at:%Y-%m-%d %H:%M}{_again(hit)}"
     who, session = fence.field(cube.speaker or cube.role), fence.field(cube.session)
-    return f"[{fence.field(cube.id)}] {time} | {who} | {session} | {fence.text(_annotate(cube, dates))}"
+    text = fence.text(_annotate(cube, dates) + "".join(f"\n{_until(old)}" for old in hit.earlier[-TIMES:]))
+    return f"[{fence.field(cube.id)}] {time} | {who} | {session} | {text}"
+
+
+def _until(old: MemCube) -> str:
+    """Return a line about what a record superseded, with the day until which it was so."""
+    until = f", until {old.valid_to:%Y-%m-%d}" if old.valid_to else ""
+    return f"(earlier{until}: [{fence.field(old.id)}] {' '.join(old.text.split())})"
 
 
 def _again(hit: Hit) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mnemos.cube import Hit, MemCube
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.update.voices import Standing, standing
 
 WHY = "known fact"
 
@@ -26,16 +28,18 @@ class PromoteFact:
         self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
-        found = None if filter.superseded else find_statement(store, question, filter)
+        first = (hits[0][1].cube.speaker or "").lower() if hits else ""
+        found = None if filter.superseded else find_statement(store, question, filter, first)
         return list(hits[:k]) if found is None else promote_fact(found, hits, k)
 
 
-def find_statement(store: Store, question: str, filter: Filter) -> tuple[int, MemCube] | None:
+def find_statement(store: Store, question: str, filter: Filter, first: str = "") -> tuple[int, MemCube] | None:
     """Return the (row key, cube) that states what a question asks for, as the rules read both.
 
     It is the newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the
-    filter. None when the rules do not know what is asked, or nothing states it. "I" is the only speaker, if there is
-    one.
+    filter. What one says of himself counts before what others say of him, which does not count where the `first` hit
+    is his; what an outside voice says never counts. None when the rules do not know what is asked, or nothing states it.
+    "I" is the only speaker, if there is one.
     """
     from mnemos.reason.questions import asked
 
@@ -43,12 +47,23 @@ def find_statement(store: Store, question: str, filter: Filter) -> tuple[int, Me
     if not pairs:
         return None
     facts = [f for f in store.facts.find(pairs, as_of=filter.as_of) if not f.fact.negated]
-    shown = store.matching(filter, [f.key for f in facts])
+    if not facts:
+        return None
+    rows = store.by_key([f.key for f in facts])
+    shown = store.matching(filter, list(rows))
+    rules = json.loads(store.meta.get("trust", "{}"))
     for pair in pairs:
-        stating = [f for f in facts if (f.fact.subject, f.fact.attribute) == pair and f.key in shown]
+        least = Standing.OWN if pair[0] == first else Standing.CLAIM
+        stating = [
+            (count, f.since, f.key)
+            for f in facts
+            if (f.fact.subject, f.fact.attribute) == pair
+            and f.key in shown
+            and (count := standing(f.fact, rows[f.key], rules)) >= least
+        ]
         if stating:
-            newest = max(stating, key=lambda f: (f.since, f.key))
-            return next(iter(store.by_key([newest.key]).items()), None)
+            newest = max(stating)[2]
+            return newest, rows[newest]
     return None
 
 
@@ -61,4 +76,5 @@ def promote_fact(found: tuple[int, MemCube], hits: Sequence[tuple[int, Hit]], k:
     why: dict[str, float] = dict(own.why) if own else {}
     if gap := best - (own.score if own else 0.0):
         why = {WHY: gap, **why}
-    return [(key, Hit(cube, sum(why.values()), why)), *others][:k]
+    first = replace(own, score=sum(why.values()), why=why) if own else Hit(cube, sum(why.values()), why)
+    return [(key, first), *others][:k]

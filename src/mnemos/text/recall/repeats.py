@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from mnemos.cube import Hit, MemCube
@@ -29,14 +29,22 @@ def fold(store: Store, hits: Sequence[tuple[int, Hit]], filter: Filter) -> list[
     if keys <= shown:
         return list(hits)
     others: dict[int, list[MemCube]] = {}
+    behind: dict[int, dict[str, MemCube]] = {}
+    for _, hit in hits:
+        if hit.earlier:
+            behind.setdefault(first[_words(hit.cube)], {}).update((c.id, c) for c in hit.earlier)
     for cube in store.by_key(sorted(keys - shown)).values():
         if (best := first.get(_words(cube))) is not None:
             others.setdefault(best, []).append(cube)
     return [
-        (key, replace(hit, also=tuple(sorted(others.get(key, ()), key=lambda c: (c.at, c.learned)))))
+        (key, replace(hit, also=_in_time(others.get(key, ())), earlier=_in_time(behind.get(key, {}).values())))
         for key, hit in hits
         if key in shown
     ]
+
+
+def _in_time(cubes: Iterable[MemCube]) -> tuple[MemCube, ...]:
+    return tuple(sorted(cubes, key=lambda c: (c.at, c.learned)))
 
 
 def _words(cube: MemCube) -> Words:

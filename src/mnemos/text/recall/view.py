@@ -12,6 +12,7 @@ from mnemos.embed import Embedder
 from mnemos.errors import StaleVectors
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
+from mnemos.store.setting import stored_value
 from mnemos.store.values import Changes, Filter
 from mnemos.text.base import Allow
 from mnemos.text.recall.query import Query
@@ -130,7 +131,7 @@ class CurrentView:
 
     def _link(self, snapshot: Snapshot) -> None:
         """Reload links once consolidation has added enough of them to matter."""
-        linked = int(self._store.meta.get("linked", "0"))
+        linked = stored_value(self._store, "linked", int) or 0
         if linked and (snapshot.graph is None or linked > GROWTH * self._linked):
             snapshot.link(self._store.links.keys("similar"))
             self._linked = linked

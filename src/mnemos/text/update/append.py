@@ -11,6 +11,7 @@ from mnemos.registry import register
 from mnemos.store.values import Entry
 from mnemos.text.base import Memory
 from mnemos.text.update.decide import since
+from mnemos.text.update.write import read_facts
 
 
 @register("append")
@@ -42,5 +43,5 @@ class Append:
 def _facts(memory: Memory, entry: Entry) -> list[StoredFact]:
     """Return what an entry states; the keys are set when it is stored."""
     cube = entry.cube
-    found = memory.rules.facts(cube.text, cube.speaker, cube.at)
+    found = read_facts(memory.rules, cube, memory.trust)
     return [StoredFact(cube.id, 0, i, fact, since(entry, fact)) for i, fact in enumerate(found)]

@@ -8,11 +8,32 @@ from dataclasses import dataclass, field
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Fact, StoredFact
 from mnemos.reason.base import Judgement
+from mnemos.reason.certain import Said, surely_ends
 from mnemos.store.values import Entry
+from mnemos.text.update.voices import Standing
 
 Compare = Callable[[Fact, Fact], Judgement]
 Key = tuple[str, str]
 SUPPORTS = 8  # statements of the same that a new one is linked to, the newest
+
+
+@dataclass(slots=True)
+class Statement:
+    """A fact as it was said, and until when it holds as far as is known. Times are microseconds since 1970."""
+
+    cube: str
+    said: Said
+    since: int  # when it began to hold
+    at: int  # when it was said
+    standing: Standing
+    stored: StoredFact | None = None  # None: it comes in this batch
+    until: int | None = None
+    by: str | None = None  # the cube that says so
+
+    @property
+    def fact(self) -> Fact:
+        """The fact."""
+        return self.said.fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +41,7 @@ class NewStatement:
     """A new cube and the facts that it states."""
 
     entry: Entry
-    facts: tuple[Fact, ...]
-    trusted: bool = True  # whether it may end facts of others
+    said: tuple[Statement, ...]
 
     @property
     def cube(self) -> MemCube:
@@ -30,76 +50,58 @@ class NewStatement:
 
 
 @dataclass(slots=True)
-class ActiveFact:
-    """A fact that holds when a statement arrives."""
-
-    cube: str
-    fact: Fact
-    since: int  # when it began to hold, in microseconds since 1970
-    at: int  # when it was said
-    stored: StoredFact | None = None  # None: it came earlier in the same batch
-    trusted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Supersession:
-    """`old` stopped being true at `until` because of the cube `by`."""
-
-    old: ActiveFact
-    until: int
-    by: str
-
-
-@dataclass(slots=True)
 class Outcome:
     """What to do with one statement."""
 
-    action: str
-    reason: str
-    supersessions: list[Supersession] = field(default_factory=list)
+    action: str = "ADD"
+    reason: str = "it ends nothing"
+    ended: list[Statement] = field(default_factory=list)  # what it ended, or ended earlier than was known
     supports: list[str] = field(default_factory=list)
     contradicts: list[str] = field(default_factory=list)
     others: tuple[str, ...] = ()  # cubes that the decision is about
 
 
-def decide(
-    statement: NewStatement,
-    active: dict[Key, list[ActiveFact]],
-    compare: Compare,
-) -> Outcome:
-    """Decide between ADD and SUPERSEDE, and bring `active` up to date.
+def decide(statement: NewStatement, known: dict[Key, list[Statement]], compare: Compare) -> Outcome:
+    """Decide between ADD and SUPERSEDE, and bring `known` up to date: every statement, ended or not.
 
-    A fact that contradicts one of the same subject and attribute ends it, unless it happened earlier: then it is ended
-    itself, so that history told in any order gives the same result. An untrusted source ends no fact of a trusted one;
-    it is linked as a contradiction. What says the same, or the same with more detail, is linked as support. O(facts of
-    the same subject and attribute).
+    Of two facts that contradict each other, the one said later ends the one said earlier, from when the later one holds:
+    so each fact holds until the first that contradicts it, and history told in any order gives the same intervals. It
+    ends it only if that is certain (see `reason.certain`) and said by no lesser voice; else both stay, linked. O(facts
+    of the same subject and attribute).
     """
-    cube, at = statement.cube, to_micros(statement.cube.at)
-    found = Outcome("ADD", "nothing known speaks about this")
-    own: list[ActiveFact] = []
-    for fact in statement.facts:
-        new = ActiveFact(cube.id, fact, since(statement.entry, fact), at, None, statement.trusted)
-        own.append(new)
-        for old in active.get((fact.subject, fact.attribute), []):
-            judged = compare(fact, old.fact)
-            if judged.verdict == "contradicts":
-                first, last = (old, new) if at >= old.at else (new, old)
-                if first.trusted and not last.trusted:
-                    found.contradicts.append(old.cube)
-                    continue
-                found.supersessions.append(Supersession(first, max(last.since, first.since), last.cube))
-                found.reason = judged.reason
-            elif judged.verdict != "compatible":
-                found.supports = [*found.supports[1 - SUPPORTS :], old.cube]
-    others = [e.old.cube if e.by == cube.id else e.by for e in found.supersessions]
-    found.others = tuple(dict.fromkeys(others or found.supports))
-    if found.supersessions:
+    found = Outcome()
+    for new in statement.said:
+        before = known.setdefault((new.fact.subject, new.fact.attribute), [])
+        for old in before:
+            if old.cube != new.cube:
+                _relate(new, old, compare(new.fact, old.fact), found)
+        before.append(new)
+    others = [s.by if s.cube == statement.cube.id else s.cube for s in found.ended]
+    found.others = tuple(dict.fromkeys([name for name in others if name] or found.supports))
+    if found.ended:
         found.action = "SUPERSEDE"
-    ended = {id(e.old) for e in found.supersessions}
-    for new in own:
-        key = (new.fact.subject, new.fact.attribute)
-        active[key] = [x for x in (*active.get(key, ()), new) if id(x) not in ended]
     return found
+
+
+def _relate(new: Statement, old: Statement, judged: Judgement, found: Outcome) -> None:
+    if judged.verdict == "contradicts":
+        later, earlier = (new, old) if new.at >= old.at else (old, new)
+        if later.standing < earlier.standing or not surely_ends(later.said, earlier.said):
+            found.contradicts.append(old.cube)
+        elif _end(earlier, later):
+            found.ended = [s for s in found.ended if s is not earlier] + [earlier]
+            found.reason = judged.reason
+    elif judged.verdict != "compatible" and old.until is None and old.standing == new.standing:
+        found.supports = [*found.supports[1 - SUPPORTS :], old.cube]
+
+
+def _end(earlier: Statement, later: Statement) -> bool:
+    """End a statement where a later one begins, unless it ended before; return whether that is news."""
+    until = max(earlier.since, later.since)
+    if earlier.until is not None and earlier.until <= until:
+        return False
+    earlier.until, earlier.by = until, later.cube
+    return True
 
 
 def since(entry: Entry, fact: Fact) -> int:

@@ -9,7 +9,7 @@ from mnemos.cube import MemCube
 from mnemos.registry import Paper, register
 from mnemos.store.values import Entry
 from mnemos.text.base import Memory
-from mnemos.text.update.write import revise, state_facts, write
+from mnemos.text.update.write import read_facts, revise, statement_of, write
 
 
 @register(
@@ -32,7 +32,7 @@ class Reconcile:
     def add(self, memory: Memory, entries: Sequence[Entry]) -> list[MemCube]:
         """Store entries after deciding what each does to others (see `decide`)."""
         store, model, trust = memory.store, memory.model_key(), memory.trust
-        statements = state_facts(entries, memory.rules, trust)
+        statements = [statement_of(e, read_facts(memory.rules, e.cube, trust), trust) for e in entries]
         with store.transaction():
             cubes = write(store, statements, model, memory.rules, trust)
             if memory.judge.has_model:
@@ -42,5 +42,5 @@ class Reconcile:
     def revise(self, memory: Memory, entry: Entry) -> None:
         """Store the next version of a cube, after deciding what it does to other cubes."""
         trust = memory.trust
-        [statement] = state_facts([entry], memory.rules, trust)
+        statement = statement_of(entry, read_facts(memory.rules, entry.cube, trust), trust)
         revise(memory.store, statement, memory.model_key(), memory.rules, trust)
