@@ -25,8 +25,11 @@ LONGEST = 4_000  # characters of a text that are compared
 
 WORD = re.compile(r"\w(?:[\w'’.:/-]*\w)?")
 NUMBERS = re.compile(r"\d+(?:[.,:/]\d+)*")
+ELSEWHERE = frozenset(str.split("a in me on do so as no an am is was has i"))  # function words of other languages too
 SPELLED = frozenset(
-    "one two three four five six seven eight nine ten eleven twelve thirteen fifteen twenty thirty forty fifty hundred".split()
+    str.split(
+        "one two three four five six seven eight nine ten eleven twelve thirteen fifteen twenty thirty fifty hundred"
+    )
 )
 TIMES = re.compile(
     r"\d|\b(?:morning|noon|afternoon|evening|night|midnight|bedtime|breakfast|lunch|dinner|daily|week\w*|month\w*|year\w*"
@@ -34,20 +37,25 @@ TIMES = re.compile(
     r"|january|february|march|april|may|june|july|august|september|october|november|december)\b", re.IGNORECASE,
 )  # fmt: skip
 GENERIC = frozenset(
-    "dr doctor mr mrs ms miss sir prof professor uncle aunt university college school bank hospital clinic street road avenue "
-    "lane church company group ltd inc st saint the of and monday tuesday wednesday thursday friday saturday sunday".split()
+    str.split(
+        "dr doctor mr mrs ms miss sir prof professor uncle aunt university college school bank hospital clinic street road "
+        "avenue lane church company group ltd inc st saint the of and monday tuesday wednesday thursday friday saturday sunday"
+    )
 )
 DENIED = re.compile(
     r"\b(?:not|never|no|none|nobody|without|cannot|nor|neither|hardly|nicht|kein\w*|nie|pas|jamais|nunca|n[aã]o|non|mai)\b|n['’]t\b",
     re.IGNORECASE,
 )
 CHANGED = re.compile(
-    r"\b(?:no longer|any ?more|nowadays|these days|former(?:ly)?|used to|old place|instead|since|ever since|long (?:ago|gone|since|packed)"
-    r"|moved|left|quit|ceased|stopped|swapped|replaced|sold|gave up|given up|turned out|in truth|actually|really|for good|secretly"
-    r"|nicht mehr|fr[uü]her|inzwischen|seit|plus|d[eé]sormais|ya no|ahora|j[aá] n[aã]o|agora|non pi[uù])\b",
-    re.IGNORECASE,
+    r"\b(?:no longer|any ?more|nowadays|these days|former(?:ly)?|used to|old place|instead|since|ever since"
+    r"|long (?:ago|gone|since|packed)|moved|left|quit|ceased|stopped|swapped|replaced|sold|gave up|given up|turned out"
+    r"|in truth|actually|really|for good|secretly|nicht mehr|fr[uü]her|inzwischen|seit|plus|d[eé]sormais|ya no|ahora"
+    r"|j[aá] n[aã]o|agora|non pi[uù])\b", re.IGNORECASE,
+)  # fmt: skip
+GREETING = re.compile(
+    r"^\W*(?:dear|hi|hello|hey|good (?:morning|day|evening)|greetings|hallo|liebe[rs]?|bonjour|cher|ch[eè]re|hola|ol[aá]|ciao)\b",
+    re.I,
 )
-GREETING = re.compile(r"^\W*(?:dear|hi|hello|hey|good (?:morning|day|evening)|greetings|hallo|liebe[rs]?|bonjour|cher|ch[eè]re|hola|ol[aá]|ciao)\b", re.I)
 SECOND = re.compile(r"\b(?:you|your|yours|dir|dich|dein\w*|ihr\w*|vous|votre|tu|usted|voc[eê])\b", re.IGNORECASE)
 
 
@@ -59,6 +67,7 @@ class Voice:
     text: str
     speaker: str | None = None
     vector: NDArray[np.float32] | None = field(default=None, compare=False)
+    to_user: bool = False  # it speaks to the user: its "you" is the user, as an assistant's is
 
     @cached_property
     def content(self) -> frozenset[str]:
@@ -73,7 +82,7 @@ class Voice:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """The numbers in the text."""
-        return frozenset(NUMBERS.findall(self.text[:LONGEST]))
+        return numbers(self.text)
 
 
 def disputed(
@@ -87,9 +96,10 @@ def disputed(
     heard = [w for i, w in enumerate(witnesses) if _answers(question, w, people, asked, first=i == 0)]
     found: dict[str, str] = {}
     for voice in outsiders:
-        named = mentioned(voice.text, people)
+        to_user = voice.to_user and SECOND.search(voice.text) is not None
+        named = people if to_user else mentioned(voice.text, people)
         own = [w for w in heard if named & _words(w.speaker) or named & w.names]
-        if named and own and not addressed(voice.text, named):
+        if named and own and (to_user or not addressed(voice.text, named)):
             if not any(_bears_out(voice, w, question, people) for w in own):
                 found[voice.id] = "others say this of somebody who has answered himself"
         elif any(_rivals(voice, w, question, people) for w in heard):
@@ -135,12 +145,22 @@ def proper(text: str) -> frozenset[str]:
     found = []
     for match in WORD.finditer(_plain(text[:LONGEST])):
         word = match[0]
-        if word[0].isupper() and (bare := _bare(word.casefold())) not in GENERIC and bare not in NO_NAMES and len(bare) > 1:
+        if (
+            word[0].isupper()
+            and (bare := _bare(word.casefold())) not in GENERIC
+            and bare not in NO_NAMES
+            and len(bare) > 1
+        ):
             found.append(bare)
     return frozenset(found)
 
 
-NO_NAMES = frozenset(ORDINARY.split()) | frozenset("i'm i've i'd i'll we're all any".split())
+def numbers(text: str) -> frozenset[str]:
+    """Return the numbers in a text."""
+    return frozenset(NUMBERS.findall(text[:LONGEST]))
+
+
+NO_NAMES = frozenset(ORDINARY.split()) | frozenset(str.split("i'm i've i'd i'll we're all any"))
 
 
 def _answers(
@@ -150,8 +170,8 @@ def _answers(
     small = question.casefold()
     if re.search(r"\b(?:when|what (?:time|day|date|year))\b", small) and not TIMES.search(witness.text):
         return False
-    numbers = witness.numbers or SPELLED & set(WORD.findall(witness.text.casefold()))
-    if re.search(r"\bhow (?:many|much|old|long|tall|far|often)\b|\bwhat number\b", small) and not numbers:
+    counted = witness.numbers or SPELLED & set(WORD.findall(witness.text.casefold()))
+    if re.search(r"\bhow (?:many|much|old|long|tall|far|often)\b|\bwhat number\b", small) and not counted:
         return False
     if (content(question) - _terms(people)) & witness.content:
         return True
@@ -163,7 +183,7 @@ def _answers(
 def _foreign(text: str) -> bool:
     """Tell whether a text is in a language that neither the vectors nor the terms compare well: no English function word."""
     words = terms(text)
-    return len(words) > 2 and not stop_terms() & set(words)
+    return len(words) > 2 and not (stop_terms() - ELSEWHERE) & set(words)
 
 
 def _bears_out(voice: Voice, witness: Voice, question: str, people: frozenset[str]) -> bool:
@@ -181,13 +201,14 @@ def _bears_out(voice: Voice, witness: Voice, question: str, people: frozenset[st
 
 def _rivals(voice: Voice, witness: Voice, question: str, people: frozenset[str]) -> bool:
     """Tell whether a text says what a statement says, in its words, with another name or number."""
-    mine, theirs = voice.names | voice.numbers, witness.names | witness.numbers
-    frame = witness.content - {t for value in theirs for t in terms(value)} - _terms(people)
+    frame = witness.content - {t for value in witness.names | witness.numbers for t in terms(value)} - _terms(people)
     if len(frame) < 2 or len(frame & voice.content) < SAME * len(frame):
         return False
-    values = theirs - people - _values(question)
-    rivals = mine - theirs - people - _values(question)
-    return bool(values and rivals and not values & mine)
+    known = people | _values(question)
+    for mine, theirs in ((voice.names, witness.names), (voice.numbers, witness.numbers)):
+        if theirs - known and mine - theirs - known and not (theirs - known) & mine:
+            return True
+    return False
 
 
 def _values(question: str) -> frozenset[str]:

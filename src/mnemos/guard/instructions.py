@@ -11,6 +11,7 @@ from functools import cache
 
 from mnemos.guard.disguise import hides, versions
 from mnemos.guard.languages import foreign_orders
+from mnemos.guard.tables import read_table
 
 # Parts of rules, and the rules: a name, followed by the indented lines of its pattern.
 PARTS = r"""
@@ -150,17 +151,7 @@ def looks_like_instructions(text: str) -> str | None:
 @cache
 def rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Return the compiled rules by name; all but "role marker" expect lower case. The first call takes tens of ms."""
-    parts, found = _read(PARTS), _read(RULES)
+    parts, found = read_table(PARTS), read_table(RULES)
     for part, words in parts.items():
         found = {name: pattern.replace(f"{{{part}}}", words) for name, pattern in found.items()}
     return tuple((name, re.compile(pattern, re.MULTILINE)) for name, pattern in found.items())
-
-
-def _read(table: str) -> dict[str, str]:
-    found, name = dict[str, str](), ""
-    for line in table.strip("\n").split("\n"):
-        if line.startswith("  "):
-            found[name] = found.get(name, "") + line[2:]
-        else:
-            name = line
-    return found

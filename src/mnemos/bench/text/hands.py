@@ -24,7 +24,7 @@ from mnemos.text.recall.context import records
 
 BUNDLED = Path(__file__).parent / "data" / "attacks"
 START = datetime(2024, 1, 1, tzinfo=UTC)
-KEYS = {"id", "kind", "truth", "other", "question", "bad"}
+KEYS = ("id", "kind", "truth", "other", "question", "bad")
 FIELDS = ("speaker", "role", "source", "session", "at")
 TOKENS, HITS = 4_000, 40
 
@@ -59,9 +59,9 @@ def _cases(file: Path) -> list[Case]:
     for number, line in enumerate(filter(str.strip, lines), 1):
         try:
             row = json.loads(line)
-            found.append(Case(**{k: tuple(row[k]) if k == "truth" else row[k] for k in KEYS}))
+            found.append(Case(row["id"], row["kind"], tuple(row["truth"]), row["other"], row["question"], row["bad"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{file}, line {number}: not a case ({error!r}). It needs {', '.join(sorted(KEYS))}.") from error
+            raise InvalidInput(f"{file}, line {number}: not a case ({error!r}). It needs {', '.join(KEYS)}.") from error
     return found
 
 
