@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.bench.text import hands
+from mnemos.bench.text import attacks
 from mnemos.bench.text.poison_texts import NAMES, ORDERS, OUTLIERS, TOPICS, VALUES, half
 from mnemos.embed.minilm import MiniLM
 from mnemos.guard.cues import FEATURES, cues
@@ -49,7 +49,7 @@ def own_texts() -> tuple[list[str], list[str]]:
     return lines("guard_attacks.txt") + bad, lines("guard_harmless.txt") + good
 
 
-def of_hand(cases: list[hands.Case]) -> tuple[list[str], list[str]]:
+def of_hand(cases: list[attacks.Case]) -> tuple[list[str], list[str]]:
     """Return what a hand wrote from outside: orders and subtle attacks, and harmless texts."""
     bad = [c.other["text"] for c in cases if c.bad and not c.kind.startswith("lie")]
     return bad, [c.other["text"] for c in cases if not c.bad and c.other.get("source")]
@@ -93,7 +93,7 @@ def table(bad: list[str], good: list[str], model: MiniLM) -> tuple[Floats, Float
 
 def main() -> None:
     model = MiniLM()
-    written = {hand: of_hand(cases) for hand, cases in hands.read().items()}
+    written = {hand: of_hand(cases) for hand, cases in attacks.read().items()}
     for hand, (bad, good) in written.items():
         mine = [own_texts(), *(texts for other, texts in written.items() if other != hand)]
         x, y = table([t for b, _ in mine for t in b], [t for _, g in mine for t in g], model)

@@ -1,7 +1,7 @@
 """Weigh whether a text from outside would harm who reads or obeys it: orders, frauds, bad advice, slander.
 
 A linear model over the cues of `cues` and the vector of the bundled embedder, fitted by `benchmarks/fit/guard.py` on texts
-written for it and on those that hands wrote for `bench.text.hands`; the weights are in harm.json. A long text is weighed in
+written for it and on those that hands wrote for `bench.text.attacks`; the weights are in harm.json. A long text is weighed in
 parts, by its worst.
 """
 
