@@ -159,9 +159,11 @@ def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
     """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined
+    from mnemos.text.recall.bundled import bundled_vectors
 
     every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
-    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock())
+    vectors = bundled_vectors(memory, [hit.cube for hit in every])
+    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock(), vectors)
 
 
 def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
