@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(
     "|\u200d(?=[\\w\\s]|$)"
 )
 _SAME_SIGN = str.maketrans(
-    dict.fromkeys("’‘ʼʻ′׳", "'") | dict.fromkeys("“”„״", '"') | dict.fromkeys("\u2010\u2011\u2212", "-")
+    dict.fromkeys("’‘ʼʻ′׳", "'") | dict.fromkeys("“”„״", '"') | dict.fromkeys("\u2010\u2011\u2212\u05be", "-")
     | {i: chr(i - 0xFEE0) for i in range(0xFF01, 0xFF5F)}
 )  # fmt: skip
 _TURKIC = str.maketrans({"I": "ı", "İ": "i"})
