@@ -53,3 +53,13 @@ def test_what_readers_take_for_the_same_writing_folds_alike(one, other):
     assert fold(one) == fold(other)
     assert Phrase(one).occurs(other)
     assert Phrase(other).occurs(one)
+
+
+@pytest.mark.parametrize("filler", ["x ", "é ", "東", "Jane Doering. ", "\u00ad \n"])
+@pytest.mark.parametrize("count", [1, 1_990, 2_000, 4_000, 9_000])
+def test_a_long_text_is_searched_in_pieces_and_none_is_missed_at_their_ends(filler, count):
+    phrase = Phrase("Jane  Doe")
+    for written in ("Jane Doe", "ＪＡＮＥ　ＤＯＥ", "Jane" + " " * 5_000 + "Doe"):
+        assert phrase.occurs(filler * count + " " + written + " " + filler * count)
+    assert not phrase.occurs(filler * count + " Jane Doering " + filler * count)
+    assert not phrase.occurs(filler * count + " Jane " + filler * count)

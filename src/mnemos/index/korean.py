@@ -57,7 +57,8 @@ def is_hangul(c: str) -> bool:
 def particle(text: str, at: int) -> bool:
     """Tell whether the Korean syllables at a place are particles of the word that ends before it.
 
-    The -이 of names that end in a consonant may come first, and 씨: 지훈이가, 지훈씨는. 고양이 is no 고양 with a particle: it is a cat.
+    The -이 of names that end in a consonant may come first, and 씨: 지훈이가, 지훈씨는. 고양이 is no 고양
+    with a particle: it is a cat.
     """
     run = _HANGUL.match(text, at)
     if run is None:
