@@ -8,6 +8,7 @@ from hypothesis import settings
 
 FIXTURES = Path(__file__).parent / "fixtures"
 os.environ["MNEMOS_CONFIG"] = os.devnull  # the file of settings of whoever runs the tests has no say
+os.environ["MNEMOS_TIMEZONE"] = "UTC"  # nor has the zone of the machine
 
 settings.register_profile("mnemos", deadline=None)
 settings.load_profile("mnemos")

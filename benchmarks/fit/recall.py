@@ -184,7 +184,10 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="keep the spaces here, so that another run embeds nothing")
     options = parser.parse_args()
     asked: list[Asked] = []
-    with tempfile.TemporaryDirectory(prefix="mnemos-fit-") as temporary, Mnemos(options.root or temporary) as memory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-fit-") as temporary,
+        Mnemos(options.root or temporary, timezone="UTC") as memory,
+    ):
         for name in TASK_WEIGHT:
             task = only_splits(LOADERS[name](getattr(options, name)), ["development"])
             with progress_bar(name) as step:

@@ -37,7 +37,7 @@ class MnemosSystem:
     """Mnemos: a space a conversation ("split"), or one space filtered by source ("plain")."""
 
     def __init__(self, root: Path, split: bool) -> None:
-        self.memory = Mnemos(root)
+        self.memory = Mnemos(root, timezone="UTC")
         self.split = split
 
     def add(self, conversation: str, message: Message) -> None:

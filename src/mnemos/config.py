@@ -24,6 +24,7 @@ GENERAL: Mapping[str, tuple[str | None, str]] = {
     "space": ("default", "The space that the commands use."),
     "embedder": ("bundled", "bundled, none (words only), hashing, st:MODEL or openai:MODEL@URL."),
     "reasoner": ("rules", "rules, or openai:MODEL@URL: extracts facts and writes summaries."),
+    "timezone": (None, "IANA time zone of spaces without their own (default: this machine's; UTC for the server)."),
 }
 
 

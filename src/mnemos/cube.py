@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Literal
 
+from mnemos.zones import check_zone, load_zone
+
 Form = Literal["text", "activation", "parametric"]
 State = Literal["active", "superseded", "archived"]
 
@@ -54,7 +56,7 @@ class MemCube:
     id: str
     text: str
     space: str  # the space it belongs to
-    at: datetime  # when it happened
+    at: datetime  # when it happened, with the offset of its speaker's clock
     learned: datetime  # when this version was written
     form: Form = "text"
     kind: str = "turn"  # turn, fact, note, episode, summary, profile, kv, ...
@@ -73,7 +75,18 @@ class MemCube:
     recalled_at: datetime | None = None
     pinned: bool = False  # exempt from the policy: never archived or erased by it
     layer: int = 0  # 0 short-term, 1 mid-term, 2 long-term
+    timezone: str | None = None  # IANA name of the zone in which it was said; None: only the offset of `at` is known
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def local_at(self) -> datetime:
+        """When it happened, in the zone in which it was said: its days may have 23 or 25 hours."""
+        if self.timezone is None:
+            return self.at
+        try:
+            return self.at.astimezone(load_zone(self.timezone))
+        except (LookupError, ValueError, OSError):  # this machine does not know the zone
+            return self.at
 
     @property
     def content(self) -> str:
@@ -92,13 +105,15 @@ class MemCube:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MemCube:
-        """Return the cube that `to_dict` wrote. Raises TypeError for unknown keys and ValueError for bad times."""
+        """Return the cube that `to_dict` wrote. Raises TypeError for unknown keys and ValueError for bad times and zones."""
         values = dict(data)
         for name in _TIMES:
             if values.get(name) is not None:
                 moment = datetime.fromisoformat(values[name])
                 values[name] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         values["parents"] = tuple(values.get("parents") or ())
+        if values.get("timezone") is not None:
+            values["timezone"] = check_zone(values["timezone"])
         return cls(**values)
 
 

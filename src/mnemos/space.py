@@ -13,11 +13,11 @@ from mnemos.facts import Decision, KnownFact, Link
 from mnemos.text import revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
-from mnemos.text.encode.messages import moment, to_draft
+from mnemos.text.encode.messages import to_draft, to_drafts
 from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
-from mnemos.text.read import cubes, pick, stats
-from mnemos.text.recall.facts import known_facts, known_links
+from mnemos.text.read import cubes, facts, pick, stats
+from mnemos.text.recall.facts import known_links
 from mnemos.text.recall.filters import Filters, Time, chosen
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
 from mnemos.text.search import context, search, search_sessions, withheld
@@ -46,9 +46,11 @@ class Space:
     # settings, stored in the space: assign to change them
     trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
+    timezone = TextMemory.timezone  # whose clock naive times and days are of: "Europe/Lisbon", "+05:30", "UTC", "local"
 
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
+        self.default_timezone = text.default_timezone
         self._activations: PrefillCache | None = None
 
     @property
@@ -70,6 +72,7 @@ class Space:
         speaker: str | None = None,
         session: str | None = None,
         at: Time = None,
+        timezone: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         source: str | None = None,
         role: str | None = None,
@@ -79,17 +82,18 @@ class Space:
     ) -> MemCube:
         """Store one text and return its cube; it is on disk when this returns.
 
-        `at` is when it happened (default: now); relative dates in the text are resolved against it. The facts it states
-        are compared with known ones (see `decisions`): it may supersede other cubes. It is stored whatever it resembles;
-        only the same write again (the same id, or the same words, speaker, session and given time) returns the cube that
-        is there. `reconcile=False` only appends.
+        `at` is when it happened (default: now); relative dates in the text are resolved against it, on the clock of its
+        offset or of `timezone` (default: the space's). The facts it states are compared with known ones (see
+        `decisions`): it may supersede other cubes. It is stored whatever it resembles; only the same write again (the
+        same id, or the same words, speaker, session and given time) returns the cube that is there. `reconcile=False`
+        only appends.
         One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
-            "content": content, "speaker": speaker, "session": session, "at": at, "metadata": metadata,
+            "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone, "metadata": metadata,
             "source": source, "role": role, "kind": kind, "id": id,
         }  # fmt: skip
-        return add(self.text, [to_draft(message, where="add")], None, reconcile)[0]
+        return add(self.text, [to_draft(message, where="add", timezone=self.timezone)], None, reconcile)[0]
 
     def add_many(
         self, messages: Iterable[Mapping[str, Any]], *, reconcile: bool = True, progress: Progress | None = None
@@ -101,8 +105,7 @@ class Space:
         again: the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
         InvalidInput, which names the message, or Conflict if an id has other content; nothing was stored then.
         """
-        drafts = [to_draft(m, where=f"messages[{i}]") for i, m in enumerate(check_list(messages, "messages"))]
-        return add(self.text, drafts, progress, reconcile)
+        return add(self.text, to_drafts(messages, self.timezone), progress, reconcile)
 
     # -- search
 
@@ -125,7 +128,8 @@ class Space:
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
         `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
-        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/results/retrieval.md.
+        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/results/retrieval.md. Of a query
+        of more than 8,000 characters, or 256 content words, the beginning and the end are read.
         Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
         """
         return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
@@ -139,10 +143,7 @@ class Space:
         method: SearchMethod = "hybrid",
         **filters: Unpack[Filters],
     ) -> list[SessionHit]:
-        """Return the `k` sessions that answer `query` best. Takes the filters of `search`.
-
-        Cubes without a session are left out.
-        """
+        """Return the `k` sessions that answer `query` best. Takes the filters of `search`."""
         return search_sessions(self.text, query, k, filters, asked_at, method)
 
     def context(
@@ -158,10 +159,9 @@ class Space:
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
-        The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted
-        sources (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict
-        them. `count` counts the tokens of a text (default: an estimate that errs on the large side). Takes the filters
-        of `search`.
+        The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources
+        (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict them.
+        `count` counts the tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
         """
         return context(self.text, question, tokens, k, filters, count=count, asked_at=asked_at, quarantine=quarantine)
 
@@ -178,8 +178,8 @@ class Space:
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written: iterate over all, or use one page.
 
-        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor`
-        as `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
+        `for cube in space.cubes()` reads `limit` cubes at a time. For one page use `.items`, and pass its `.next_cursor` as
+        `cursor` to get the following one. Takes the filters of `search`. Raises InvalidInput for a limit below 1.
         """
         return cubes(self.text, limit, cursor, filters)
 
@@ -199,15 +199,14 @@ class Space:
         as_of: Time = None,
         true_at: Time = None,
         include_ended: bool = False,
+        timezone: str | None = None,
     ) -> Sequence[KnownFact]:
         """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`.
 
-        `include_ended` adds facts that are no longer true. `true_at` asks what was true at a moment, as far as is known
-        now (or was known at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` are
-        compared in their stored form.
+        `include_ended` adds facts that are no longer true. `true_at` asks what was true at a moment, as far as is known now
+        (or at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` have their stored form.
         """
-        times = moment(as_of, "as_of"), moment(true_at, "true_at")
-        return known_facts(self.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
+        return facts(self.text, subject, attribute, as_of, true_at, include_ended, timezone)
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return the decisions about new statements with their reasons, oldest first; plain additions have none."""
@@ -256,7 +255,7 @@ class Space:
         """
         from mnemos.guard.erasure import forget
 
-        return forget(self.store, ids, query, everything, chosen(filters), self.clock())
+        return forget(self.store, ids, query, everything, chosen(filters, self.timezone), self.clock())
 
     def forget_preview(
         self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
@@ -264,7 +263,7 @@ class Space:
         """Return the cubes that `forget` with the same arguments would erase; erases nothing."""
         from mnemos.guard.erasure import choose
 
-        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters))[1]
+        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters, self.timezone))[1]
 
     def verify(self, receipt: Receipt) -> list[str]:
         """Search rows and raw bytes again for what a receipt says was erased; return what was found."""

@@ -27,6 +27,7 @@ from mnemos.store.pool import Pool, open_limit
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
+from mnemos.zones import LOCAL, check_zone
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
@@ -46,7 +47,8 @@ class Mnemos:
     `embedder` is "bundled" (the default), "none" (words only), another spec of `mnemos.embed.load`, or an `Embedder`.
     `clock` returns the current time; tests and simulations pass their own. `reasoner` is "rules" (the default),
     "openai:MODEL@URL" or a `Reasoner`; only `Space.consolidate` asks a model. `actor` is the name in the audit log
-    (default: $MNEMOS_ACTOR, or "local").
+    (default: $MNEMOS_ACTOR, or "local"). `timezone` is the zone of spaces that have none of their own (see
+    `Space.timezone`; default: $MNEMOS_TIMEZONE, or the zone of this machine).
 
     At most `max_open` spaces have their files open and their index in RAM (default: $MNEMOS_MAX_OPEN, or what half of
     the process's file descriptors suffice for, at most 256). The least recently used one that no call is at work in is
@@ -67,6 +69,7 @@ class Mnemos:
         clock: Callable[[], datetime] | None = None,
         reasoner: str | Reasoner | None = None,
         actor: str | None = None,
+        timezone: str | None = None,
         max_open: int | None = None,
         read_only: bool = False,
     ) -> None:
@@ -75,6 +78,7 @@ class Mnemos:
         self.clock = clock or utc_now
         self.reasoner = load_reasoner(reasoner)
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
+        self.timezone = check_zone(timezone or os.environ.get("MNEMOS_TIMEZONE") or LOCAL)
         self.pool = Pool(open_limit(max_open))
         self.stores = open_root(self.root, self.actor, self.clock, self.pool, read_only=read_only)
         self._spaces: WeakValueDictionary[str, Space] = WeakValueDictionary()  # the pool holds those that are open
@@ -99,7 +103,8 @@ class Mnemos:
             if space is None or space.store.ended:
                 store = self.stores.open(name)
                 chosen = self._systems.get(name, DEFAULT)
-                space = Space(TextMemory(name, store, self.embedder, self.clock, self.reasoner, chosen))
+                text = TextMemory(name, store, self.embedder, self.clock, self.reasoner, chosen, self.timezone)
+                space = Space(text)
                 store.before_suspend(partial(_rest, space))  # the pool keeps an open space alive
                 self._spaces[name] = space
             elif wanted is not None and wanted != space.text.system:

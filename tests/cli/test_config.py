@@ -171,7 +171,7 @@ def test_empty_means_not_set(file, monkeypatch):
     ("text", "told"),
     [
         ('rot = "/x"', "unknown setting 'rot' in FILE. Did you mean root?"),
-        ("port = 5", "unknown setting 'port' in FILE. Use root, space, embedder, reasoner. Settings of the "
+        ("port = 5", "unknown setting 'port' in FILE. Use root, space, embedder, reasoner, timezone. Settings of the "
                      "server belong in [serve]."),
         ("[serve]\nprot = 5", "unknown setting 'prot' in [serve] of FILE. Did you mean port?"),
         ("[serve]\nlog_levle = 'info'", "Did you mean log_level"),

@@ -38,7 +38,7 @@ def mcp(
 
     s = t.settings
     name = s.space or "default"
-    with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp") as memory:
+    with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp", timezone=s.timezone) as memory:
         server = make_server(memory, name, all_spaces=all_spaces)
         memory.space(name)  # a damaged file is reported now
         with _serving(memory):

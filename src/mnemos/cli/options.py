@@ -55,6 +55,15 @@ AskedAt = Annotated[
     ),
 ]
 
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--timezone",
+        metavar="ZONE",
+        help="Whose clock TIME and the days in the text are on, such as Europe/Lisbon or local (default: the space's).",
+    ),
+]
+
 SHARED: Mapping[str, Any] = {
     "config": ConfigPath, "reasoner": ReasonerSpec, "root": Root, "space": SpaceName, "embedder": EmbedderSpec, "json": Json,
 }  # fmt: skip
@@ -72,6 +81,7 @@ ABOUT_FILTERS = {
     "state": "Only cubes that are active (the default), superseded or archived; any for all.",
     "include_superseded": "Also superseded cubes.",
     "include_derived": "Also episodes, summaries and profiles.",
+    "timezone": "Where TIMEs without an offset are told and days begin, such as Europe/Lisbon or local (default: the space's).",
 }
 
 
@@ -80,7 +90,7 @@ def _filter(name: str, kind: Any) -> Any:
     shapes: dict[Any, tuple[Any, str | None]] = {
         Time: (str | None, "TIME"), Metadata: (list[str] | None, "CONDITION"), Flag: (bool, None), State: (State, "STATE"),
     }  # fmt: skip
-    written, metavar = shapes.get(kind, (kind, None))
+    written, metavar = shapes.get(kind, (kind, "ZONE" if name == "timezone" else None))
     return Annotated[written, typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=ABOUT_FILTERS[name])]
 
 
@@ -97,6 +107,7 @@ class CliSettings:
     json: bool = False
     reasoner: str | None = None
     config: Path | None = None
+    timezone: str | None = None  # has no option of its own: that of a command is about one call
 
     def over(self, outer: CliSettings | None) -> CliSettings:
         """Return these settings, with those not given taken from `outer`."""

@@ -183,9 +183,12 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
     from mnemos.serve.run import Server, run, use_all_descriptors
     from mnemos.system import Mnemos
 
+    zone = general.timezone or "UTC"  # the zone of a server says nothing about its users
     use_all_descriptors()
     with (
-        Mnemos(general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest") as memory,
+        Mnemos(
+            general.root, embedder=general.embedder, reasoner=general.reasoner, actor="rest", timezone=zone
+        ) as memory,
         closing(KeyStore.under(memory.root)) as store,
     ):
         limits = ServerLimits(

@@ -87,7 +87,8 @@ class Terminal:
     def memory(self) -> Mnemos:
         """The root, opened once."""
         if self._memory is None:
-            self._memory = Mnemos(self.settings.root, embedder=self.settings.embedder, reasoner=self.settings.reasoner)
+            s = self.settings
+            self._memory = Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, timezone=s.timezone)
         return self._memory
 
     def space(self, *, create: bool = False) -> Space:

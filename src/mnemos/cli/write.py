@@ -11,7 +11,7 @@ import typer
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import CubeId, pairs
+from mnemos.cli.options import CubeId, Zone, pairs
 from mnemos.cli.render import header, show_card
 from mnemos.cli.terminal import Terminal
 from mnemos.cube import MemCube
@@ -42,6 +42,7 @@ def add(
     speaker: SaidBy = None,
     session: InSession = None,
     at: At = None,
+    timezone: Zone = None,
     role: AsRole = None,
     source: FromSource = None,
     kind: OfKind = None,
@@ -50,7 +51,15 @@ def add(
 ) -> None:
     """Store a text. It is on disk when the command returns."""
     metadata = pairs(meta, "--meta")
-    given = {"speaker": speaker, "session": session, "at": at, "role": role, "source": source, "id": id}
+    given = {
+        "speaker": speaker,
+        "session": session,
+        "at": at,
+        "timezone": timezone,
+        "role": role,
+        "source": source,
+        "id": id,
+    }
     content = _standard_input() if text in (None, "-") else text
     _check_text({**given, "text": content, "kind": kind, "meta": "".join(meta or ())})
     cube = t.space(create=True).add_many([{**given, "content": content, "kind": kind, "metadata": metadata}])[0]
@@ -65,6 +74,7 @@ def update(
     speaker: SaidBy = None,
     session: InSession = None,
     at: At = None,
+    timezone: Zone = None,
     role: AsRole = None,
     source: FromSource = None,
     kind: OfKind = None,
@@ -80,7 +90,7 @@ def update(
     metadata = pairs(meta, "--meta")
     given: dict[str, Any] = {
         "content": _standard_input() if text == "-" else text, "speaker": speaker, "session": session, "at": at,
-        "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
+        "timezone": timezone, "role": role, "source": source, "kind": kind, "valid_from": valid_from, "valid_to": valid_to,
     }  # fmt: skip
     _check_text({**given, "meta": "".join(meta or ())})
     changes = {name: value for name, value in given.items() if value is not None}

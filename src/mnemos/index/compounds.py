@@ -11,6 +11,7 @@ LONG = 8  # letters from which a word may be a compound
 PART, REST = 4, 3  # letters of a part that is looked for, and of what may stand beside it, at least
 JOINED_PART, JOINED_REST = 2, 2  # the same in Thai, Lao, Khmer and Burmese, whose words are what a dictionary knows
 MOST = 200  # words that one part leads to
+HEAD = 6  # letters of a last part that is enough alone
 _LINKS = ("", "s", "es", "n", "en", "er", "e")  # letters between the parts of a compound
 
 
@@ -48,7 +49,7 @@ class Compounds:
 
 @register("compounds", papers=(Paper("Empirical Methods for Compound Splitting"),))
 def split(word: str, stem: Callable[[str], str], known: Container[str], part: int = PART) -> list[str]:
-    """Return the two parts of a compound, both of which are `known` words, or nothing; the longest last part wins.
+    """Return the parts of a compound that are `known` words: both, or a last one of 6 letters; the longest wins.
 
     Deviation: the paper chooses by frequency; here the head of the compound, which comes last, decides.
     """
@@ -60,4 +61,6 @@ def split(word: str, stem: Callable[[str], str], known: Container[str], part: in
             first = word[:i].removesuffix(link) if word[:i].endswith(link) else ""
             if len(first) >= part and (found := stem(first)) in known:
                 return [found, last]
+        if i >= part and len(word) - i >= HEAD:
+            return [last]
     return []

@@ -25,30 +25,39 @@ COMMON = (  # English words that say so where a text has no function word
     "moved move bought buy lunch dinner party trip birthday mother father mom dad sister brother son daughter"
 )
 LATIN = {  # by ISO 639-1
-    "de": "der die das und ist nicht ein eine einen einem einer eines zu mit auf für von dem den des im ich du er sie "
+    "de": "in so mehr habe gibt mag heißt heisst wohnt wohne lebt lebe ja nein heute gestern morgen "
+    "der die das und ist nicht ein eine einen einem einer eines zu mit auf für von dem den des im ich du er sie "
     "es wir ihr sich auch als an bei nach wie war waren sind hat haben habe hatte wird werden wurde aber oder "
     "wenn dass wo was wer wen wem wann warum welche welcher welches über aus noch nur kann mein meine meinen dein "
     "sein seine ihre vom zum zur am bis um unter durch gegen mich mir dich dir uns kein keine gibt",
-    "nl": "de het een en van is dat niet ik je hij zij wij op te met voor zijn er aan als ook maar om naar heeft hebben "
+    "nl": "in woont woon heb hebt ben gisteren vandaag morgen ja nee meer "
+    "de het een en van is dat niet ik je hij zij wij op te met voor zijn er aan als ook maar om naar heeft hebben "
     "had was waren wordt worden werd bij uit door over dan nog wat wie waar wanneer waarom welke hoe mijn jouw "
     "ons onze deze dit die kan geen hoeveel",
-    "sv": "och att det är en ett som på för av med den till inte har jag du han hon vi de om var när vad vem hur varför "
+    "sv": "i bor heter mina mitt kommer idag igår "
+    "och att det är en ett som på för av med den till inte har jag du han hon vi de om var när vad vem hur varför "
     "vilken vilket vilka från eller men så kan ska mig dig sin sitt min mitt hade blev under efter där här ja "
     "många mycket",
-    "da": "og at det er en et som på for af med den til ikke har jeg du han hun vi de om var når hvad hvem hvor hvorfor "
+    "da": "i bor hedder mine kommer ja nej jeg "
+    "og at det er en et som på for af med den til ikke har jeg du han hun vi de om var når hvad hvem hvor hvorfor "
     "hvilken hvilket fra eller men så kan skal mig dig sin sit min mit havde blev under efter der her mange meget",
-    "no": "og å det er en et som på for av med den til ikke har jeg du han hun vi de om var når hva hvem hvor hvorfor "
+    "no": "i bor heter mine kommer ja nei jeg "
+    "og å det er en et som på for av med den til ikke har jeg du han hun vi de om var når hva hvem hvor hvorfor "
     "hvilken hvilket fra eller men så kan skal meg deg sin sitt min mitt hadde ble under etter der her mange mye",
-    "fr": "le la les un une des du de et est que qui dans pour sur avec pas ne je tu il elle nous vous ils elles ce "
+    "fr": "habite suis avons avez ai as es sommes aime oui non hier demain mange "
+    "le la les un une des du de et est que qui dans pour sur avec pas ne je tu il elle nous vous ils elles ce "
     "cette ces au aux par plus son sa ses mon ma mes où quand quel quelle quels quelles comment pourquoi était "
     "sont ont été mais ou leur leurs se en y qu d l n j c combien",
-    "es": "el la los las un una unos unas de del y es que en por para con no se su sus lo al como más pero fue está "
+    "es": "tengo tiene soy eres somos vivo viven gusta ayer hoy sí "
+    "el la los las un una unos unas de del y es que en por para con no se su sus lo al como más pero fue está "
     "están son era han ha mi mis tu te me nos dónde cuándo qué quién quiénes cuál cuáles cuántos cuántas cuánto "
     "cómo donde cuando quien este esta estos sin sobre entre también muy ya o hay yo él ella vive vivo",
-    "it": "il lo la i gli le un una uno di del della dei delle degli dello dell e è che in per con non si su al alla ai "
+    "it": "in ho hai abbiamo due sto sta vivo vive abito abita ieri oggi sì "
+    "il lo la i gli le un una uno di del della dei delle degli dello dell e è che in per con non si su al alla ai "
     "alle da dal dalla nel nella sono era ha hanno mi ti ci suo sua suoi mio mia come più ma dove quando chi "
     "quale quali quanto quanti quante perché cosa questo questa anche o io lui lei noi l",
-    "pt": "o a os as um uma de do da dos das e é que em no na nos nas por para com não se seu sua ao à como mais mas "
+    "pt": "tenho moro mora gosto ontem hoje sim não minhas meus "
+    "o a os as um uma de do da dos das e é que em no na nos nas por para com não se seu sua ao à como mais mas "
     "foi está são era tem meu minha onde quando qual quais quem quantos quantas ou também este esta isso ele ela "
     "eu você pelo pela",
     "ro": "și şi este un o de la în din pe cu nu care ce să a al ale ai au fost sunt era pentru mai că cum unde când "
@@ -61,13 +70,16 @@ LATIN = {  # by ISO 639-1
     "proč který která které můj moje já ty on ona ten ta i u",
     "sk": "a v na sa je že to s z do o vo k pre ako by si po za od som sú bol bola bolo ale alebo kde kedy kto čo prečo "
     "ktorý ktorá ktoré môj moje ja ty on ona",
-    "hu": "a az és hogy nem egy is ez van volt meg de ha csak el már mint vagy ki mi hol mikor miért hogyan melyik hány "
+    "hu": "a hol van vannak "
+    "a az és hogy nem egy is ez van volt meg de ha csak el már mint vagy ki mi hol mikor miért hogyan melyik hány "
     "én te ő ti ők lesz be fel le vagyok",
-    "fi": "ja on ei se että oli hän joka mutta ovat olen minä sinä he me myös kun niin kuin tai missä milloin mikä kuka "
+    "fi": "asun asuu missa kissa talo "
+    "ja on ei se että oli hän joka mutta ovat olen minä sinä he me myös kun niin kuin tai missä milloin mikä kuka "
     "miksi miten mitä kuinka minun sinun hänen tämä tämän siitä jos ole olla",
     "et": "ja on ei see et oli ta mis kes aga ka kui või siis kus millal miks kuidas mina sina tema minu sinu selle nii "
     "oma pole ma",
-    "tr": "ve bir bu da de için ile çok ne o mi mu mü daha gibi kadar ama var yok olan olarak en ki ben sen biz siz "
+    "tr": "nerede evde evim annem babam bugün dün yarın yarin evet hayır hayir nerededir "
+    "ve bir bu da de için ile çok ne o mi mu mü daha gibi kadar ama var yok olan olarak en ki ben sen biz siz "
     "onun benim nerede zaman kim hangi nasil neden kaç değil olduğu",
     "id": "yang dan di ke dari ini itu untuk dengan tidak adalah pada dalam akan saya kamu dia kami kita mereka ada "
     "juga sudah telah oleh atau bisa apa siapa mana kapan mengapa bagaimana berapa karena",
@@ -115,30 +127,35 @@ HEBREW = {
     "yi": "און איז די דער דאס ניט מיט פון אויף איך דו ער זי מיר אין וואס ווער וואו ווען",
 }  # fmt: skip
 LETTERS = {  # that few languages of a script use
-    "ß": "de", "ä": "de sv fi et sk", "ö": "de sv fi tr hu et", "ü": "de tr hu et", "å": "sv da no", "æ": "da no", "ø": "da no",
-    "ñ": "es", "¿": "es", "¡": "es", "ã": "pt vi", "õ": "pt et vi", "ç": "pt fr tr ca sq", "ğ": "tr", "ş": "tr ro", "ţ": "ro",
-    "ă": "ro vi", "â": "ro fr pt vi", "î": "ro fr", "œ": "fr", "è": "fr it ca", "ê": "fr pt vi", "ë": "nl fr sq af", "ű": "hu",
-    "ő": "hu", "ł": "pl", "ż": "pl", "ą": "pl lt", "ę": "pl lt", "ś": "pl", "ř": "cs", "ě": "cs", "ů": "cs", "ý": "cs sk vi",
-    "č": "cs sk hr sl lt lv", "š": "cs sk hr sl lt lv et", "ž": "cs sk hr sl lt lv et", "đ": "hr vi", "ć": "hr pl", "ė": "lt",
-    "ų": "lt", "ā": "lv", "ē": "lv", "ī": "lv", "ľ": "sk", "ĺ": "sk", "ơ": "vi", "ư": "vi", "ĳ": "nl",
-    "і": "uk", "ї": "uk", "є": "uk", "ґ": "uk", "ы": "ru", "э": "ru", "ъ": "bg", "ј": "sr mk", "љ": "sr", "њ": "sr", "ђ": "sr",
-    "ћ": "sr", "џ": "sr mk", "ѓ": "mk", "ќ": "mk", "ѕ": "mk", "پ": "fa ur", "چ": "fa ur", "ژ": "fa", "گ": "fa ur", "ٹ": "ur",
+    "ß": "de", "ı": "tr", "ä": "de sv fi et sk", "ö": "de sv fi tr hu et", "ü": "de tr hu et", "å": "sv da no",
+    "æ": "da no", "ø": "da no", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt vi", "õ": "pt et vi", "ç": "pt fr tr ca sq",
+    "ğ": "tr", "ş": "tr ro", "ţ": "ro", "ă": "ro vi", "â": "ro fr pt vi", "î": "ro fr", "œ": "fr", "è": "fr it ca",
+    "ê": "fr pt vi", "ë": "nl fr sq af", "ű": "hu", "ő": "hu", "ł": "pl", "ż": "pl", "ą": "pl lt", "ę": "pl lt",
+    "ś": "pl", "ř": "cs", "ě": "cs", "ů": "cs", "ý": "cs sk vi", "č": "cs sk hr sl lt lv",
+    "š": "cs sk hr sl lt lv et", "ž": "cs sk hr sl lt lv et", "đ": "hr vi", "ć": "hr pl", "ė": "lt", "ų": "lt",
+    "ā": "lv", "ē": "lv", "ī": "lv", "ľ": "sk", "ĺ": "sk", "ơ": "vi", "ư": "vi", "ĳ": "nl", "і": "uk", "ї": "uk",
+    "є": "uk", "ґ": "uk", "ы": "ru", "э": "ru", "ъ": "bg", "ј": "sr mk", "љ": "sr", "њ": "sr", "ђ": "sr", "ћ": "sr",
+    "џ": "sr mk", "ѓ": "mk", "ќ": "mk", "ѕ": "mk", "پ": "fa ur", "چ": "fa ur", "ژ": "fa", "گ": "fa ur", "ٹ": "ur",
     "ڈ": "ur", "ڑ": "ur", "ں": "ur", "ळ": "mr",
 }  # fmt: skip
 
 
 @cache
 def votes() -> dict[str, tuple[str, ...]]:
-    """Return for each function word, and each telling letter, the languages that have it."""
+    """Return for each function word the languages that have it."""
     found: dict[str, list[str]] = {}
     groups = ({"en": f"{ENGLISH} {COMMON}"}, LATIN, CYRILLIC, ARABIC, DEVANAGARI, HEBREW)
     for words in groups:
         for language, text in words.items():
             for word in text.split():
                 found.setdefault(word, []).append(language)
-    for letter, languages in LETTERS.items():
-        found[letter] = [*found.get(letter, []), *languages.split()]
     return {word: tuple(dict.fromkeys(languages)) for word, languages in found.items()}
+
+
+@cache
+def letters() -> dict[str, tuple[str, ...]]:
+    """Return for each telling letter the languages that have it."""
+    return {letter: tuple(languages.split()) for letter, languages in LETTERS.items()}
 
 
 @cache

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from mnemos.index.function_words import ARABIC, CYRILLIC, DEVANAGARI, HEBREW, LATIN, foreign, votes
+from mnemos.index.function_words import ARABIC, CYRILLIC, DEVANAGARI, HEBREW, LATIN, foreign, letters, votes
 
 LATIN_SCRIPT = "Latn"
 _RANGES = (  # first characters of blocks, and the script of each
@@ -40,13 +40,13 @@ def languages(words: Iterable[str]) -> dict[str, str]:
     The language with the most distinct function words and telling letters; the first in a tie, which is English, Russian,
     Arabic or Hindi. Words of two languages in one script get the one that says more. About 0.1 us a word.
     """
-    known, found = votes(), defaultdict[str, dict[str, int]](lambda: defaultdict(int))
+    known, telling, found = votes(), letters(), defaultdict[str, dict[str, int]](lambda: defaultdict(int))
     for word in set(words):
         counts = found[script(word)]
         for language in known.get(word, ()):
             counts[language] += 1
         for letter in () if word.isascii() else {*word}:
-            for language in known.get(letter, ()) if letter > "\x7f" else ():
+            for language in telling.get(letter, ()):
                 counts[language] += 1
     return {name: _best(name, counts) for name, counts in found.items()}
 

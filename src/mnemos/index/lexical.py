@@ -62,7 +62,7 @@ class LexicalIndex:
                 if term not in self._positions:
                     self._positions[term], self._counts[term] = array("i"), array("i")
                     self._note(term)
-                if term[0] == FORM:
+                if term.startswith(FORM):
                     length -= count
                 self._positions[term].append(position)
                 self._counts[term].append(count)
@@ -70,8 +70,8 @@ class LexicalIndex:
 
     def _note(self, term: str) -> None:
         """Take a new term up as a form of a language, or as a word that may hold others."""
-        label, joined = "", term[0] >= JOINED_FROM and is_joined(term)
-        if term[0] == FORM:
+        label, joined = "", term[:1] >= JOINED_FROM and is_joined(term)
+        if term.startswith(FORM):
             label, _, word = term[1:].partition(":")
             self._tags |= {label}
         if joined or label in LANGUAGES:
@@ -84,7 +84,7 @@ class LexicalIndex:
     def postings(self, most: int) -> Iterator[NDArray[np.int32]]:
         """Yield the positions of each term that occurs in 2 to `most` documents. O(terms)."""
         for term, positions in self._positions.items():
-            if 2 <= len(positions) <= most and term[0] != FORM:
+            if 2 <= len(positions) <= most and not term.startswith(FORM):
                 yield np.array(positions, dtype=np.int32)
 
     def posting(self, word: str) -> Posting | None:

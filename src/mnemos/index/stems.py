@@ -12,7 +12,7 @@ from Stemmer import Stemmer
 from mnemos.registry import Paper, register
 
 ANY = "**"  # the tag of languages without a stemmer: their words are cut
-CUT = 5  # characters that are kept of them
+CUT = 4  # characters that are kept of them
 _SNOWBALL = {
     "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "cs": "czech", "da": "danish", "nl": "dutch",
     "et": "estonian", "fi": "finnish", "fr": "french", "de": "german", "el": "greek", "hi": "hindi", "hu": "hungarian",
@@ -20,6 +20,7 @@ _SNOWBALL = {
     "fa": "persian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
     "es": "spanish", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
+_ROMANCE = frozenset({"ca", "es", "fr", "it", "pt", "ro"})
 ISOLATING = frozenset({"vi"})  # languages whose words do not change
 _HEBREW_PREFIX, _HEBREW_END = "והבלמשכ", re.compile("(?:ים|ות)$")
 _PERSIAN = str.maketrans("يك", "یک")  # the stemmer has its own letters
@@ -33,10 +34,14 @@ def stemmer(language: str) -> Callable[[str], str]:
     """Return the function that stems normalised words of a language. A thread needs its own; making one is free."""
     if language == "he":
         return _hebrew
+    if language in _ROMANCE:
+        return partial(_bare, Stemmer(_SNOWBALL[language], 0).stemWord)
     if language not in _SNOWBALL:
         return _beginning
     stem: Callable[[str], str] = Stemmer(_SNOWBALL[language], 0).stemWord
-    return partial(_persian, stem) if language == "fa" else stem
+    if language in ("fa", "ar"):
+        return partial(_persian if language == "fa" else _arabic, stem)
+    return stem
 
 
 def tag(language: str) -> str:
@@ -58,11 +63,22 @@ def _beginning(word: str) -> str:
 
 def _hebrew(word: str) -> str:
     """Take the plural and up to three one-letter prefixes off, such as ה (the), ב (in) and ו (and)."""
-    word = _HEBREW_END.sub("", word) if len(word) > 4 else word
     for _ in range(3):
         if len(word) > 3 and word[0] in _HEBREW_PREFIX:
             word = word[1:]
-    return word
+    return _HEBREW_END.sub("", word) if len(word) > 4 else word
+
+
+def _bare(stem: Callable[[str], str], word: str) -> str:
+    """Stem a word and take its accents off, which many leave out."""
+    found = stem(word)
+    return found if found.isascii() else _MARKS.sub("", unicodedata.normalize("NFD", found))
+
+
+def _arabic(stem: Callable[[str], str], word: str) -> str:
+    """Stem a word and take off the feminine ending, which `normalise` spells as the letter that the stemmer keeps."""
+    found = stem(word)
+    return found[:-1] if len(found) > 3 and found.endswith("ه") else found
 
 
 def _persian(stem: Callable[[str], str], word: str) -> str:

@@ -22,7 +22,6 @@ from mnemos.index.stems import plain, stemmer, tag
 from mnemos.registry import Paper, register
 
 MAX_TERM = 64  # characters; longer runs are not words, and the stemmer is not linear
-VERSION = 2  # of the terms that `index_terms` returns: files of another one are brought up to date when they are opened
 FORM = "+"  # begins a form, as in "+es:cas"; no term begins so
 PLAIN = "~~"  # the tag of spellings without accents
 
@@ -102,13 +101,14 @@ def to_terms(words: Sequence[str]) -> list[str]:
 def index_terms(text: str) -> list[str]:
     """Return what is stored of a text: its terms, and after them the forms of its words, which begin with "+".
 
+    A change of what this returns needs a migration that calls `store.sqlite.terms.renew_terms`.
     An English text has no forms but spellings without accents; others have one for each word that is no function word.
     """
     words = words_of(text)
     found = to_terms(words)
     if is_english(words):
         return found
-    spoken = languages(words)
+    spoken = languages([*words, "ı"] if "ı" in text or "İ" in text else words)  # `normalise` makes an i of both
     stems = {name: stemmer(language) for name, language in spoken.items()}
     for word in words:
         name = script(word)

@@ -24,20 +24,20 @@ class Inspector:
         self._memory = memory
 
     def timeline(self, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
-        """Count the cubes that happened in each day, week, month, year or century (UTC), from the first to the last.
+        """Count the cubes that happened in each day, week, month, year or century, from the first to the last.
 
         "auto" takes the smallest unit with at most 400 buckets. `since` and `until` are about when a cube happened, not
         about the dates it speaks of; the other filters are those of `Space.search`. Raises InvalidInput for an unknown
         unit and for one with more buckets. One scan of the rows, O(N).
         """
-        return timeline(self._memory.store, by=check_text(by, "by"), **filters)
+        return timeline(self._memory.store, self._memory.timezone, by=check_text(by, "by"), **filters)
 
     def newest(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes as `Space.cubes` does, but the last written first. O(log N + rows skipped).
 
         Cubes written while the pages are read come before the first page: none is missed or returned twice.
         """
-        return newest(self._memory.store, limit=limit, cursor=cursor, **filters)
+        return newest(self._memory.store, self._memory.timezone, limit=limit, cursor=cursor, **filters)
 
     def graph(self, *, around: str | None = None, depth: int = 1, limit: int = 60, kind: str | None = None) -> Graph:
         """Return at most `limit` cubes that are up to `depth` links away from the cube `around`, and their links.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Unpack
 
 import numpy as np
@@ -14,7 +14,8 @@ from mnemos.cube import EPOCH, Page, from_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.base import Store
 from mnemos.store.values import Ints
-from mnemos.text.recall.filters import Filters, make_filter
+from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.zones import load_zone
 
 BUCKETS = 400  # of a timeline, at most
 
@@ -44,16 +45,18 @@ UNITS: dict[str, tuple[Callable[[Ints], Ints], Callable[[int], date]]] = {
 }
 
 
-def timeline(store: Store, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
-    """Count what happened by day, week, month, year or century (UTC), over the time in which anything did.
+def timeline(store: Store, zone: str, *, by: str = "auto", **filters: Unpack[Filters]) -> Timeline:
+    """Count what happened by day, week, month, year or century, over the time in which anything did.
 
+    The day of a cube is that of its speaker's clock; a bucket begins at midnight in `zone`, unless `timezone` is given.
     "auto" takes the smallest unit that makes at most 400 buckets. `since` and `until` (half-open) are about when a cube
     happened, not about the dates that it mentions; the other filters are those of `Space.cubes`, `as_of` for what was
     believed then. Raises InvalidInput for another unit, and for one that makes more buckets. One scan, O(N).
     """
     if by != "auto" and by not in UNITS:
         raise InvalidInput(f"by is {by!r}: use {', '.join(UNITS)} or auto.")
-    filter = make_filter(**filters)
+    zone = zone_of(filters, zone)
+    filter = make_filter(zone, **filters)
     found = store.inspect.days(replace(filter, since=None, until=None), filter.since, filter.until)
     if found.first is None or found.last is None:
         return Timeline("day" if by == "auto" else by, None, None, [])
@@ -71,22 +74,20 @@ def timeline(store: Store, *, by: str = "auto", **filters: Unpack[Filters]) -> T
         )
     counts = np.bincount(at - at[0], weights=n, minlength=size).astype(np.int64)
     first = int(at[0])
-    buckets = [(_midnight(start(first + i)), int(count)) for i, count in enumerate(counts)]
-    return Timeline(unit, from_micros(found.first), from_micros(found.last), buckets)
+    clock = load_zone(zone)
+    buckets = [(datetime.combine(start(first + i), time(), clock), int(count)) for i, count in enumerate(counts)]
+    first_at, last_at = (from_micros(t).astimezone(clock) for t in (found.first, found.last))
+    return Timeline(unit, first_at, last_at, buckets)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=EPOCH.tzinfo)
-
-
-def newest(store: Store, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
+def newest(store: Store, zone: str, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
     """Return current cubes as `Space.cubes` does, but the one written last first. O(log N + rows skipped).
 
     Cubes written between two pages come before the first page: none is missed or repeated.
     """
     check_count(limit, "limit")
-    rows = store.inspect.newest(make_filter(**filters), cursor, limit + 1)
+    rows = store.inspect.newest(make_filter(zone, **filters), cursor, limit + 1)
     following = rows[limit - 1][0] if len(rows) > limit else None
     return Page(
-        [cube for _, cube in rows[:limit]], following, lambda at: newest(store, limit=limit, cursor=at, **filters)
+        [cube for _, cube in rows[:limit]], following, lambda at: newest(store, zone, limit=limit, cursor=at, **filters)
     )

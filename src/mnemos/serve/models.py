@@ -72,6 +72,7 @@ class Message(BaseModel):
     speaker: Text = None
     session: Text = None
     at: Annotated[Any, WithJsonSchema({"type": ["string", "number", "null"]})] = None
+    timezone: Text = None
     metadata: Annotated[Any, WithJsonSchema({"type": ["object", "null"]})] = None
     source: Text = None
     role: Text = None
@@ -153,6 +154,7 @@ class Facts(Strict):
     as_of: Moment = None
     true_at: Moment = None
     include_ended: bool = False
+    timezone: str | None = None
 
 
 class Rollback(Strict):
@@ -192,6 +194,7 @@ class Cube(Strict):
     recalled_at: str | None = None
     pinned: bool = False
     layer: Whole = 0
+    timezone: str | None = None
     metadata: Object = {}
 
 

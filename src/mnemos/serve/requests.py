@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -119,9 +119,7 @@ async def _encode_async(rows: AsyncIterable[Row]) -> AsyncIterator[bytes]:
 
 
 def _iso(value: object) -> str:
-    """Return a time in ISO 8601; a naive one is taken as UTC, as everywhere."""
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+    """Return a time in ISO 8601; a naive one stays naive: the server tells it in the zone of the space."""
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -272,7 +272,7 @@ class Inspect(Protocol):
     """A space seen from above. Nothing here changes anything."""
 
     def days(self, filter: Filter, since: int | None, until: int | None) -> Days:
-        """Count the matching cubes by the day on which they happened, in the half-open [since, until). One scan, O(N)."""
+        """Count the matching cubes by the day, of their own clocks, on which they happened in [since, until). One scan, O(N)."""
 
     def newest(self, filter: Filter, before: int | None, limit: int) -> list[tuple[int, MemCube]]:
         """Return (key, cube) of matching versions with a key below `before`, the one written last first."""

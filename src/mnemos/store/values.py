@@ -177,7 +177,7 @@ class LifeRows:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """How many cubes happened on each day (days since 1970, UTC), and the first and the last moment."""
+    """How many cubes happened on each day (days since 1970, of their own clocks), and the first and the last moment."""
 
     counts: list[tuple[int, int]]
     first: int | None

@@ -17,6 +17,7 @@ from mnemos.store.values import Filter
 from mnemos.text.base import NoUpdater
 from mnemos.text.encode.messages import Draft
 from mnemos.text.memory import TextMemory
+from mnemos.zones import fixed, in_zone, load_zone, zone_name
 
 ANY = Filter(state=None)
 Told = tuple[Any, ...]
@@ -28,8 +29,8 @@ def add(memory: TextMemory, drafts: Sequence[Draft], progress: Progress | None, 
     A draft with the id of a stored cube, or without an id but told at the same given time in the same words by the same
     speaker, was stored before: its cube is returned. Whatever else it resembles, it is stored.
     """
-    now, secrets = memory.clock(), memory.secrets
-    made = [redact_cube(_to_cube(draft, memory.name, now), secrets) for draft in drafts]
+    now, secrets, zone = memory.clock(), memory.secrets, memory.timezone
+    made = [redact_cube(_to_cube(draft, memory.name, now, zone), secrets) for draft in drafts]
     known = memory.store.get([d.id for d in drafts if d.id is not None])
     told = _told(memory, [c for c, d in zip(made, drafts, strict=True) if d.id is None and d.at is not None])
     cubes: list[MemCube] = []
@@ -83,9 +84,10 @@ def _content_of(cube: MemCube) -> tuple[Any, ...]:
     return cube.text, cube.session, cube.speaker, cube.role, cube.kind
 
 
-def _to_cube(draft: Draft, space: str, now: datetime) -> MemCube:
+def _to_cube(draft: Draft, space: str, now: datetime, zone: str) -> MemCube:
+    at = draft.at or in_zone(now, load_zone(draft.timezone or zone))
     return MemCube(
-        id=draft.id or new_id(), text=draft.text, space=space, at=draft.at or now, learned=now,
+        id=draft.id or new_id(), text=draft.text, space=space, at=fixed(at), timezone=zone_name(at), learned=now,
         kind=draft.kind, session=draft.session, speaker=draft.speaker, role=draft.role, source=draft.source,
         metadata=draft.metadata,
     )  # fmt: skip

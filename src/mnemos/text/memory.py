@@ -21,6 +21,7 @@ from mnemos.text.forget.policy import Policy, apply_policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.view import CurrentView
+from mnemos.zones import check_zone
 
 
 class TextMemory:
@@ -29,6 +30,7 @@ class TextMemory:
     policy = Setting[Policy]("policy", lambda memory: memory.default_policy, Policy.from_json, policy_json)
     trust = Setting[Mapping[str, int]]("trust", lambda _: {}, read_trust, trust_rules)
     secrets = Setting[str]("secrets", lambda _: "redact", secrets_policy, secrets_policy)
+    timezone = Setting[str]("timezone", lambda memory: memory.default_timezone, check_zone, check_zone)
 
     def __init__(
         self,
@@ -38,8 +40,9 @@ class TextMemory:
         clock: Callable[[], datetime],
         reasoner: Reasoner | None,
         system: System,
+        timezone: str = "UTC",
     ) -> None:
-        self.name, self.store, self.clock = name, store, clock
+        self.name, self.store, self.clock, self.default_timezone = name, store, clock, timezone
         self.rules = reasoner if isinstance(reasoner, RuleReasoner) else RuleReasoner()
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)

@@ -5,22 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mnemos.arguments import check_count, check_list, check_texts
+from mnemos.arguments import check_count, check_flag, check_list, check_texts
 from mnemos.cube import MemCube, Page, from_micros
 from mnemos.errors import NotFound
+from mnemos.facts import KnownFact
 from mnemos.reason.base import Metered
+from mnemos.text.encode.messages import moment
 from mnemos.text.memory import TextMemory
-from mnemos.text.recall.filters import Filters, make_filter
+from mnemos.text.recall.facts import known_facts
+from mnemos.text.recall.filters import Filters, Time, make_filter
 from mnemos.text.search import search
+from mnemos.zones import check_zone
 
 
 def cubes(memory: TextMemory, limit: int, cursor: int | None, filters: Filters) -> Page:
     """Return a page of current cubes in the order of writing; see `Space.cubes`."""
     check_count(limit, "limit")
     after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
-    rows = memory.store.select(make_filter(**filters), after=after, limit=limit + 1)
+    rows = memory.store.select(make_filter(memory.timezone, **filters), after=after, limit=limit + 1)
     following = rows[limit - 1][0] if len(rows) > limit else None
     return Page([cube for _, cube in rows[:limit]], following, lambda at: cubes(memory, limit, at, filters))
+
+
+def facts(
+    memory: TextMemory,
+    subject: str | None,
+    attribute: str | None,
+    as_of: Time,
+    true_at: Time,
+    include_ended: bool,
+    timezone: str | None,
+) -> Sequence[KnownFact]:
+    """Return the facts that cubes state; see `Space.facts`."""
+    zone = memory.timezone if timezone is None else check_zone(timezone)
+    times = moment(as_of, "as_of", zone), moment(true_at, "true_at", zone)
+    return known_facts(memory.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
 
 
 def pick(memory: TextMemory, what: str | Sequence[str | MemCube], k: int, filters: Filters) -> list[MemCube]:

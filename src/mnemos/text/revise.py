@@ -11,8 +11,9 @@ from mnemos.errors import InvalidInput, NotFound
 from mnemos.guard.secrets import redact_cube
 from mnemos.text.encode.messages import moment, to_draft
 from mnemos.text.memory import TextMemory
+from mnemos.zones import check_zone, fixed, load_zone, zone_name
 
-FIELDS = ("content", "at", "session", "speaker", "role", "source", "kind", "metadata")
+FIELDS = ("content", "at", "timezone", "session", "speaker", "role", "source", "kind", "metadata")
 VALIDITY = ("valid_from", "valid_to")
 
 
@@ -22,18 +23,31 @@ def update(memory: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemC
     unknown = changes.keys() - {*FIELDS, *VALIDITY}
     if unknown:
         raise InvalidInput(f"update: unknown field {sorted(unknown)}. Use {', '.join((*FIELDS, *VALIDITY))}.")
-    validity: dict[str, Any] = {name: moment(changes[name], name) for name in VALIDITY if name in changes}
+    told = None if changes.get("timezone") is None else check_zone(changes["timezone"])
+    zone = told or old.timezone or memory.timezone
+    validity: dict[str, Any] = {name: moment(changes[name], name, zone) for name in VALIDITY if name in changes}
     given = {name: value for name, value in changes.items() if name not in VALIDITY}
-    kept = {name: getattr(old, name) for name in FIELDS}
-    draft = to_draft({**kept, **given}, where="update")
+    kept = {name: getattr(old, name) for name in FIELDS if name not in ("at", "timezone")}
+    draft = to_draft({**kept, **given}, where="update", timezone=zone)
+    at = draft.at or (old.at.astimezone(load_zone(told)) if told else old.local_at)
     new = replace(
-        old, text=draft.text, at=draft.at or old.at, session=draft.session, speaker=draft.speaker, role=draft.role,
-        source=draft.source, kind=draft.kind, metadata=draft.metadata, state="active", **validity,
+        old, text=draft.text, at=fixed(at), timezone=zone_name(at), session=draft.session, speaker=draft.speaker,
+        role=draft.role, source=draft.source, kind=draft.kind, metadata=draft.metadata, state="active", **validity,
     )  # fmt: skip
+    _check_validity(new)
     new = redact_cube(new, memory.secrets)
     if new == old:
         raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
     return put(memory, old, new)
+
+
+def _check_validity(cube: MemCube) -> None:
+    """Raise InvalidInput for a statement that would end before it begins."""
+    if cube.valid_from is not None and cube.valid_to is not None and cube.valid_to < cube.valid_from:
+        raise InvalidInput(
+            f"update: valid_to ({cube.valid_to.isoformat()}) is before valid_from ({cube.valid_from.isoformat()}). "
+            "Give valid_from too, or exchange them."
+        )
 
 
 def rollback(memory: TextMemory, cube_id: str, version: int) -> MemCube:

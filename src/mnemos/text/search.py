@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -22,11 +23,12 @@ from mnemos.text.memory import TextMemory
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
-from mnemos.text.recall.filters import Filters, make_filter
-from mnemos.text.recall.query import Query, make_query
+from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
+from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
 MORE = 4  # times as many cubes are ranked where too many of them say the same
@@ -38,19 +40,21 @@ def search(
     memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
+    query = bounded(check_text(query, "query"))
 
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
         return snapshot.rank(_retriever(memory, method), question, want, allow=allow)
 
     behind = filters.get("include_superseded") is None and filters.get("as_of") is None
-    if filters.get("include_superseded") is None and isinstance(query, str) and asks_about_past(query):
+    if filters.get("include_superseded") is None and asks_about_past(query):
         filters, behind = {**filters, "include_superseded": True}, False
-    filter = make_filter(**filters)
+    zone = zone_of(filters, memory.timezone)
+    filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     behind = behind and filter.state == "active"
     ranked_by = replace(filter, superseded=True) if behind else filter
     want = k
     while True:
-        ranked = _ask(memory, rank, "cubes", query, want, ranked_by, asked_at, method)
+        ranked = _ask(memory, rank, "cubes", query, want, ranked_by, asked, method)
         with memory.store.transaction(write=False):
             cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
             hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
@@ -75,7 +79,11 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if memory.view.snapshot is None or memory.recalls.due(memory.clock()) or not knows(memory.embedder, clean(query)):
+    if (
+        memory.view.snapshot is None
+        or memory.recalls.due(memory.clock())
+        or not knows(memory.embedder, clean(bounded(query)))
+    ):
         yield False
         return
     with memory.store.try_lock() as held:
@@ -94,7 +102,9 @@ def search_sessions(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
-    ranked = _ask(memory, rank, "sessions", query, k, make_filter(**filters), asked_at, method)
+    zone = zone_of(filters, memory.timezone)
+    asked = _asked(memory, asked_at, zone)
+    ranked = _ask(memory, rank, "sessions", query, k, make_filter(zone, **filters), asked, method)
     best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
@@ -128,7 +138,7 @@ def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping
     from mnemos.guard.quarantine import quarantined
 
     every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
-    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock())
+    return quarantined(memory.store, memory.trust, every, clean(bounded(question)), memory.clock())
 
 
 def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
@@ -136,8 +146,13 @@ def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
     return replace(hit, earlier=tuple(cube for cube in hit.earlier if cube.id not in bad))
 
 
+def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:
+    """Return when a question is asked, on the clock of `zone`."""
+    return moment(asked_at, "asked_at", zone) or in_zone(memory.clock(), load_zone(zone))
+
+
 def _ask(
-    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: Any, method: str
+    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: datetime, method: str
 ) -> list[R]:
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
@@ -148,9 +163,9 @@ def _ask(
         raise InvalidInput(
             'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
         )
-    query = clean(query)
+    query = clean(bounded(query))
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
-    question = make_query(query, vector, moment(asked_at, "asked_at") or memory.clock())
+    question = make_query(query, vector, asked_at)
     return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
 
 

@@ -37,7 +37,7 @@ def test_requests_have_the_filters_that_the_verbs_take(model):
 
 
 def test_a_filter_of_everything_is_what_the_store_takes():
-    found = make_filter(
+    found = make_filter("UTC", 
         session="s", speaker="Ana", role=None, where={"a": [1, None]}, since="1970-01-01T00:00:01", until=2.5,
         state="any", include_superseded=True, include_derived=False,
     )  # fmt: skip
@@ -50,7 +50,12 @@ def test_a_filter_of_everything_is_what_the_store_takes():
         state=None,
         superseded=True,
     )
-    assert make_filter() == Filter()
+    assert (
+        make_filter(
+            "UTC",
+        )
+        == Filter()
+    )
 
 
 @pytest.mark.parametrize(

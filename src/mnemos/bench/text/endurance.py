@@ -157,7 +157,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     total = 0
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=options.embedder, clock=clock) as memory,
+        Mnemos(root, embedder=options.embedder, clock=clock, timezone="UTC") as memory,
     ):
         space = memory.space("year")
         space.policy = POLICY

@@ -77,7 +77,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 def _case(rng: random.Random, case: int, count: int, root: Path) -> Counter[str]:
     found: Counter[str] = Counter(built=count)
     now = [START]
-    with Mnemos(root, embedder="hashing:32", clock=lambda: now[0]) as memory:
+    with Mnemos(root, embedder="hashing:32", clock=lambda: now[0], timezone="UTC") as memory:
         space = memory.space("s")
         words: dict[str, str] = {}  # the unique word of each cube
         for i in range(count):

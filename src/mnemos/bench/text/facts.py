@@ -276,7 +276,7 @@ def live(events: Sequence[Event], embedder: str | Embedder, k: int, score: Score
     now = [START]
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=embedder, clock=lambda: now[0]) as memory,
+        Mnemos(root, embedder=embedder, clock=lambda: now[0], timezone="UTC") as memory,
     ):
         spaces = {"search": memory.space("ours"), "append_only": memory.space("append")}
         said: dict[str, dict[str, State | None]] = {name: {} for name in spaces}

@@ -65,7 +65,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     rng = random.Random(seed)
     with _server(rng, share) as (url, state), tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
         reasoner = LlmReasoner("m", url, timeout=TIMEOUT, retries=1, sleep=lambda _: None)
-        with Mnemos(root, embedder="hashing", reasoner=reasoner) as memory:
+        with Mnemos(root, embedder="hashing", reasoner=reasoner, timezone="UTC") as memory:
             space = memory.space("s")
             wanted, seconds = {}, []
             for i in range(writes):

@@ -271,7 +271,10 @@ def through_space(
     are of all poisoned memories, and of the benign ones that the undefended prompts show.
     """
     poison = {e.claim.id for e in entries if e.family not in ("benign", "stale")}
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=model) as memory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
+        Mnemos(root, embedder=model, timezone="UTC") as memory,
+    ):
         space = memory.space("user")
         for e in sorted(entries, key=lambda e: e.claim.at):
             role = "user" if e.claim.trust == Trust.TRUSTED else None

@@ -63,7 +63,7 @@ def measure(task: Task, options: Options, progress: Progress) -> dict[str, Any]:
     progress.expect(counts["messages"] + counts["questions"] * len(options.systems) * len(task.granularities))
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=options.embedder) as memory,
+        Mnemos(root, embedder=options.embedder, timezone="UTC") as memory,
     ):
         model = memory.embedder and {"name": memory.embedder.name, "revision": memory.embedder.revision}
         measured = evaluate(memory, task, systems=options.systems, step=progress)

@@ -91,7 +91,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
         for size in sorted(options.sizes):
             start = time.perf_counter()
-            with Mnemos(root) as memory:
+            with Mnemos(root, timezone="UTC") as memory:
                 if options.vectors == "random" and memory.embedder is not None:
                     memory.embedder = RandomVectors(memory.embedder, seed)
                 space = memory.space(SPACE)
@@ -122,7 +122,7 @@ def main(root: str, size: int, adds: int, queries: int, seed: int) -> dict[str, 
     asked, embedded, after = questions[:queries], questions[queries : 2 * queries], questions[2 * queries :]
     before = machine.rss_mb()
     start = time.perf_counter()
-    memory = Mnemos(root)
+    memory = Mnemos(root, timezone="UTC")
     space = memory.space(SPACE)
     opened = time.perf_counter() - start
     space.search("the first question of all", 10)

@@ -133,7 +133,7 @@ def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, 
     reasoner = Faulty(fault, random.Random(f"{fault}{seed}"))
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=embedder, clock=lambda: now[0], reasoner=reasoner) as memory,
+        Mnemos(root, embedder=embedder, clock=lambda: now[0], reasoner=reasoner, timezone="UTC") as memory,
     ):
         space = memory.space("stages")
         told: list[tuple[str, Event]] = []

@@ -21,7 +21,7 @@ IDLE = """
 import json, sys
 from mnemos import Mnemos
 from mnemos.bench.machine import rss_mb
-with Mnemos(sys.argv[1]) as memory:
+with Mnemos(sys.argv[1], timezone="UTC") as memory:
     space = memory.space("idle")
     space.cubes()
     idle, early = rss_mb(), sorted({"torch", "onnxruntime", "dateparser"} & set(sys.modules))

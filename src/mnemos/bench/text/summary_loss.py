@@ -70,7 +70,10 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     ]
     said: Counter[str] = Counter()
     now = [START]
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, clock=lambda: now[0]) as memory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
+        Mnemos(root, clock=lambda: now[0], timezone="UTC") as memory,
+    ):
         space = memory.space("tails")
         for day in range(days):
             now[0] = START + timedelta(days=day)

@@ -56,7 +56,10 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     rng = random.Random(seed)
     rows: dict[str, dict[str, float]] = {}
     found = total = 0
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=options.embedder) as memory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
+        Mnemos(root, embedder=options.embedder, timezone="UTC") as memory,
+    ):
         space = memory.space("order")
         messages = list(Corpus(seed).messages(turns))
         for begin in range(0, turns, BATCH):

@@ -18,6 +18,7 @@ from mnemos.store.sqlite.sound import FIRST, LAST, Shape, fetch, read
 from mnemos.store.values import IMPLIED, Days, Filter, Sizes
 
 DAY = 86_400_000_000  # microseconds
+LOCAL = "(at + 1000000 * at_offset)"  # what the speaker's clock showed
 _SIZES = Shape("s s i i i?")
 _LINK = Shape("s s s r")
 SAME = 5  # cubes of the same entity that one fact leads to, the newest
@@ -30,19 +31,20 @@ class Inspector:
         self._connection, self._space = connection, space
 
     def days(self, filter: Filter, since: int | None, until: int | None) -> Days:
-        """Count the matching cubes by the day on which they happened, in the half-open [since, until). One scan, O(N)."""
+        """Count the matching cubes by the day, of their own clocks, on which they happened in [since, until). One scan, O(N)."""
         where, values = to_sql(filter)
         where = f"{where} AND typeof(at) = 'integer' AND at BETWEEN {FIRST} AND {LAST}"
         for bound, sign in ((since, ">="), (until, "<")):
             if bound is not None:
                 where, values = f"{where} AND at {sign} ?", [*values, bound]
         query = (
-            f"SELECT at / {DAY} - (at % {DAY} < 0) AS day, count(*), min(at), max(at) FROM cubes NOT INDEXED "
+            f"SELECT {LOCAL} / {DAY} - ({LOCAL} % {DAY} < 0) AS day, count(*), min(at), max(at) FROM cubes NOT INDEXED "
             f"WHERE {where} GROUP BY day ORDER BY day"
         )
         with self._connection.read() as db:
             rows = db.execute(query, values).fetchall()
-        return Days([r[:2] for r in rows], rows[0][2] if rows else None, rows[-1][3] if rows else None)
+        first, last = min((r[2] for r in rows), default=None), max((r[3] for r in rows), default=None)
+        return Days([r[:2] for r in rows], first, last)
 
     def newest(self, filter: Filter, before: int | None, limit: int) -> list[tuple[int, MemCube]]:
         """Return (key, cube) of matching versions with a key below `before`, the one written last first."""

@@ -16,13 +16,13 @@ from mnemos.store.values import DERIVED, Filter
 
 COLUMNS = (
     "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
-    "valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer"
+    "valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, zone"
 )
-INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 24)})"
+INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 25)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id AND typeof(parent) = 'text')"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
 ROW_TABLES = ("words", "vectors", "dates", "facts")  # stored beside a row of `cubes`, keyed by n
-_CUBE = Shape("i s i s s s s s? s? s? s? i i i i? i? i? r i i? s i i s")
+_CUBE = Shape("i s i s s s s s? s? s? s? i i i i? i? i? r i i? s i i s? s")
 _FORMS = {"text", "activation", "parametric"}
 _STATES = {"active", "superseded", "archived"}
 NEWEST = (  # the number of the last transaction, as rows tell it
@@ -76,7 +76,7 @@ def to_row(n: int, cube: MemCube, seq: int) -> tuple[Any, ...]:
         cube.role, cube.source, to_micros(cube.at), int(offset.total_seconds()) if offset else 0,
         to_micros(cube.learned), _micros(cube.replaced), _micros(cube.valid_from), _micros(cube.valid_to),
         cube.strength, cube.recalls, _micros(cube.recalled_at), json.dumps(dict(cube.metadata)), cube.pinned, cube.layer,
-        seq,
+        cube.timezone, seq,
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def pages(
 def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
     """Return (key, cube) of one row of `SELECT`. Raises ValueError and the like for damaged values."""
     (n, id_, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced,
-     valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, parents) = row  # fmt: skip
+     valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, zone, parents) = row  # fmt: skip
     if (
         form not in _FORMS
         or state not in _STATES
@@ -115,7 +115,7 @@ def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
         kind=kind, state=state, version=version, session=session, speaker=speaker, role=role, source=source,
         parents=() if parents == "[]" else tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
         valid_to=_moment(valid_to), strength=strength, recalls=recalls, recalled_at=_moment(recalled_at),
-        metadata=about, pinned=bool(pinned), layer=layer,
+        metadata=about, pinned=bool(pinned), layer=layer, timezone=zone,
     )  # fmt: skip
     return n, cube
 

@@ -11,9 +11,10 @@ import sqlite3
 from mnemos.distribution import upgrade_command
 from mnemos.errors import ForeignFile, NewerFile
 from mnemos.store.hashes import text_hash
+from mnemos.store.sqlite.terms import renew_terms
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 4
+VERSION = 6
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -111,6 +112,8 @@ CREATE TABLE set_aside (
 CREATE INDEX set_aside_cube ON set_aside (cube);
 """
 
+_V5 = "ALTER TABLE cubes ADD COLUMN zone TEXT;\n"  # where `at` was told; its offset was kept from the start
+
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     """Bring the file to the current schema, or raise `ForeignFile`/`NewerFile` and change nothing.
@@ -138,6 +141,14 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     @migrations(name="0004_set_aside")
     def _fourth(db: Database) -> None:
         _run(db.conn, _V4)
+
+    @migrations(name="0005_zone")
+    def _fifth(db: Database) -> None:
+        _run(db.conn, _V5)
+
+    @migrations(name="0006_terms")
+    def _sixth(db: Database) -> None:
+        renew_terms(db.conn)
 
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -45,7 +45,7 @@ def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]
 
     dates = tuple(
         DateRow(to_micros(d.start), to_micros(d.end), d.phrase, d.span_start, d.span_end, d.granularity, d.relative)
-        for d in find_dates(cube.text, cube.at)
+        for d in find_dates(cube.text, cube.local_at)
     )
     return tuple(index_terms(cube.text)), dates
 

@@ -6,12 +6,14 @@ Nothing is stored before a whole batch has passed; an error names the message an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
+from mnemos.arguments import check_list
 from mnemos.errors import InvalidInput
+from mnemos.zones import check_zone, in_zone, load_zone
 
 MAX_BYTES = 16 * 1024 * 1024  # of one text; the caller splits larger documents
 MAX_NAME = 1_000  # characters of an id, session, speaker, role, kind
@@ -27,7 +29,7 @@ _ALIASES = {
     "thread_id": "session",
 }
 _NAMES = ("id", "session", "speaker", "role", "kind", "source")
-_KNOWN = {*_NAMES, "content", "at", "metadata"}
+_KNOWN = {*_NAMES, "content", "at", "timezone", "metadata"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Draft:
 
     text: str
     id: str | None = None
-    at: datetime | None = None
+    at: datetime | None = None  # as its speaker's clock shows it
+    timezone: str | None = None  # the zone given with the message
     session: str | None = None
     speaker: str | None = None
     role: str | None = None
@@ -45,10 +48,11 @@ class Draft:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def to_draft(message: Mapping[str, Any], *, where: str = "message") -> Draft:
+def to_draft(message: Mapping[str, Any], *, where: str = "message", timezone: str = "UTC") -> Draft:
     """Validate one message and return it as a `Draft`. Raises InvalidInput naming `where` and the field.
 
-    It has `content` and any of id, speaker, session, at, metadata, source, role and kind; the names of chat APIs
+    It has `content` and any of id, speaker, session, at, timezone, metadata, source, role and kind. `timezone` is the
+    zone of a message that has none (see `moment`). The names of chat APIs
     (`text`, `name`, `author`, `timestamp`, `created_at`, `session_id`, `thread_id`) are accepted too. Content may be a
     list of parts ({"type": "text", "text": ...}); parts that are not text are kept in the metadata, as are unknown
     keys. Lone surrogates, which cannot be encoded, become U+FFFD.
@@ -71,17 +75,29 @@ def to_draft(message: Mapping[str, Any], *, where: str = "message") -> Draft:
     names = {n: _name(n, values.get(n), where) for n in _NAMES}
     kind = names.pop("kind") or "turn"
     metadata = _metadata(values.get("metadata"), extra, where)
-    return Draft(text=text, at=moment(values.get("at"), f"{where}: at"), kind=kind, metadata=metadata, **names)
+    zone = None if values.get("timezone") is None else check_zone(values["timezone"], f"{where}: timezone")
+    at = moment(values.get("at"), f"{where}: at", zone or timezone)
+    return Draft(text=text, at=at, timezone=zone, kind=kind, metadata=metadata, **names)
 
 
-def moment(value: object, where: str) -> datetime | None:
-    """Return the aware datetime of a time that a user gave (naive means UTC); None for None. Raises InvalidInput."""
+def to_drafts(messages: Iterable[Mapping[str, Any]], timezone: str) -> list[Draft]:
+    """Validate messages and return them as drafts. Raises InvalidInput, which names the message and the field."""
+    numbered = enumerate(check_list(messages, "messages"))
+    return [to_draft(message, where=f"messages[{i}]", timezone=timezone) for i, message in numbered]
+
+
+def moment(value: object, where: str, timezone: str = "UTC") -> datetime | None:
+    """Return the aware datetime of a time that a user gave, on the clock of `timezone`; None for None.
+
+    A naive time and a plain date are told in that zone (see `check_zone`). A time in UTC, or in seconds since 1970,
+    says when but not where, and is read in it too. Any other offset is kept: see `in_zone`. Raises InvalidInput.
+    """
     if value is None:
         return None
     if isinstance(value, datetime):
         parsed = value
     elif isinstance(value, date):
-        parsed = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        parsed = datetime.combine(value, time())
     else:
         from mnemos.reason.dates import parse_when  # dateparser is slow to import
 
@@ -89,11 +105,10 @@ def moment(value: object, where: str) -> datetime | None:
             parsed = parse_when(value)
         except ValueError as error:
             raise InvalidInput(f"{where}: {error}") from error
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
     if not 2 <= parsed.year <= 9998:  # so that no offset can overflow
         raise InvalidInput(f"{where}: the year {parsed.year} is outside 2 to 9998.")
-    return parsed
+    zone = load_zone(timezone)
+    return in_zone(parsed.replace(tzinfo=zone) if parsed.tzinfo is None else parsed, zone)
 
 
 def clean(text: str) -> str:

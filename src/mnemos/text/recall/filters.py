@@ -14,6 +14,7 @@ from mnemos.errors import InvalidInput
 from mnemos.store.values import Filter
 from mnemos.store.where import matcher
 from mnemos.text.encode.messages import clean, moment
+from mnemos.zones import check_zone
 
 Text = str | None
 Time = datetime | date | str | float | None
@@ -38,29 +39,43 @@ class Filters(TypedDict, total=False):
     state: State  # cubes in this state (default "active"); "any" for all of them
     include_superseded: Flag  # superseded cubes too; a search decides by the question unless it is given
     include_derived: Flag  # episodes, summaries and profiles too
+    timezone: Text  # where naive times are told, and whose days "today" and plain dates are (default: the space's)
 
 
-def make_filter(**filters: Unpack[Filters]) -> Filter:
-    """Convert filters for the store. Raises InvalidInput for a wrong value or an unknown name, with the nearest one."""
+def make_filter(zone: str, /, **filters: Unpack[Filters]) -> Filter:
+    """Convert filters for the store; times are told in `zone` unless `timezone` is given.
+
+    Raises InvalidInput for a wrong value, and for an unknown name with the nearest one.
+    """
     given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     checks = _checks()
+    zone = zone_of(filters, zone)
+    given.pop("timezone", None)
     for name, value in given.items():
         if name not in checks:
             raise InvalidInput(f"unknown filter {name!r}: {closest(name, checks)}")
-        given[name] = checks[name](value, name)
+        given[name] = _time(value, name, zone) if checks[name] is _time else checks[name](value, name)
     if given.get("state") == "any":
         given["state"] = None
+    if given.get("since", 0) > given.get("until", given.get("since", 0)):
+        since, until = (f"{filters[name]!s:.60}" for name in ("since", "until"))
+        raise InvalidInput(f"since ({since}) is after until ({until}), so nothing is between them. Exchange them.")
     superseded, derived = (given.pop(name, False) for name in ("include_superseded", "include_derived"))
     return Filter(**given, superseded=superseded, derived=derived)
 
 
-def chosen(filters: Filters) -> Filter | None:
+def zone_of(filters: Filters, zone: str) -> str:
+    """Return the time zone that filters name, or else `zone`. Raises InvalidInput for one that does not exist."""
+    return zone if filters.get("timezone") is None else check_zone(filters["timezone"])
+
+
+def chosen(filters: Filters, zone: str) -> Filter | None:
     """Return the filter of the cubes to forget, in any state unless `state` is given; None if nothing is chosen.
 
-    A flag, `as_of` or an empty `where` narrows nothing down: alone it would choose everything.
+    A flag, `as_of`, `timezone` or an empty `where` narrows nothing down: alone it would choose everything.
     """
-    wanted = make_filter(**filters)
-    narrowing = filters.keys() - {"as_of", "include_superseded", "include_derived"}
+    wanted = make_filter(zone, **filters)
+    narrowing = filters.keys() - {"as_of", "timezone", "include_superseded", "include_derived"}
     if all(filters.get(name) in (None, {}) for name in narrowing):
         return None
     return wanted if filters.get("state") else replace(wanted, state=None)
@@ -70,9 +85,9 @@ def _text(value: Any, name: str) -> str:
     return clean(check_text(value, name))
 
 
-def _time(value: Any, name: str) -> int | None:
-    found = moment(value, name)
-    return None if found is None else to_micros(found)
+def _time(value: Any, name: str, zone: str = "UTC") -> int:
+    found = moment(value, name, zone)
+    return 0 if found is None else to_micros(found)
 
 
 def _state(value: Any, name: str) -> str:

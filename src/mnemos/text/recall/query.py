@@ -19,6 +19,8 @@ from mnemos.index.terms import stop_terms, to_terms, words_of
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
+READ = 8_000  # characters of a question that are read
+WORDS = 256  # content words of a question that are looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,18 @@ class Query:
         return replace(self, vector=None)
 
 
+def bounded(question: str) -> str:
+    """Return a question, or both ends of one longer than 8,000 characters: what is asked stands at either."""
+    if len(question) <= READ:
+        return question
+    return f"{question[: READ // 2]} {question[-READ // 2 + 1 :]}"
+
+
 def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetime) -> Query:
-    """Prepare a question; its time words ("last week") are resolved against `asked_at`."""
+    """Prepare a question; its time words ("last week") are resolved against `asked_at`.
+
+    Of more than 256 content words the first and the last 128 count, so that ranking costs at most 256 postings.
+    """
     from mnemos.reason.dates import asks_when, query_range  # dateparser is slow to import
 
     words = words_of(text)
@@ -60,6 +72,8 @@ def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetim
     left_out = {name: of_language(language) for name, language in spoken.items() if tag(language)}
     said = {t: w for t, w in found.items() if t not in stop_terms() and w not in left_out.get(script(w), ())}
     said = said or found  # "who am I?" has nothing else
+    if len(said) > WORDS:
+        said = dict([*list(said.items())[: WORDS // 2], *list(said.items())[-WORDS // 2 :]])
     span = query_range(text, asked_at)
     return Query(
         terms=frozenset(found),
