@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos.index.compounds import Compounds, split
 from mnemos.index.language import is_english, languages
 from mnemos.index.lexical import LexicalIndex
 from mnemos.index.stems import stemmer, tag
 from mnemos.index.terms import FORM, forms, index_terms, terms, words_of
+from mnemos.index.word_parts import Compounds, split
 
 TEXTS = {
     "en": "I moved to Lisbon with my sister last May",

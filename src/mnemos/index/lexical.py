@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.index.compounds import LANGUAGES, Compounds, split
 from mnemos.index.stems import ANY, stemmer
 from mnemos.index.terms import FORM, JOINED_FROM, forms, is_joined
+from mnemos.index.word_parts import LANGUAGES, Compounds, split
 
 Floats = NDArray[np.float32]
 HALF = np.float32(0.5)

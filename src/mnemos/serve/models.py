@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     Tag,
     WithJsonSchema,
     create_model,
@@ -133,8 +134,8 @@ class Forget(Strict):
 
     ids: list[str] = []
     query: str | None = None
-    everything: bool = False
-    preview: bool = True
+    everything: StrictBool = False  # "yes" or 1 is no order to erase a space
+    preview: StrictBool = True
 
 
 @filtered
@@ -155,6 +156,28 @@ class Facts(Strict):
     true_at: Moment = None
     include_ended: bool = False
     timezone: str | None = None
+
+
+class Quarantined(Strict):
+    """A question, and the ids of the cubes to judge."""
+
+    question: str = Field(min_length=1)
+    ids: list[str] | None = Field(None, max_length=10_000)
+
+
+class ReceiptShape(Strict):
+    """The receipt of an erasure."""
+
+    space: str
+    at: str
+    chosen_by: str
+    ids: list[str]
+    derived: Whole
+    versions: Whole
+    searched_for: Whole
+    searched_bytes: Whole
+    remains: list[str]
+    verified: bool = True  # follows from `remains`
 
 
 class Rollback(Strict):
