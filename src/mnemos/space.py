@@ -129,9 +129,8 @@ class Space:
         summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
         "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
-        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/results/retrieval.md. Of a query
-        over 8,000 characters or 256 content words both ends are read. Raises InvalidInput for an empty query, a k below
-        1, an unknown method or filter, or a filter of the wrong type.
+        Costs one embedding (cached) and O(N) cheap arithmetic. A query over 8,000 characters is read at both ends. Raises
+        InvalidInput for an empty query, a k below 1, and an unknown or wrong method or filter.
         """
         return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
 
