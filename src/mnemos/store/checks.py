@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Scanned
+from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged, Scanned
 
 
 class Remains(Protocol):
@@ -39,6 +39,15 @@ class Checks(Protocol):
     def rebuild(self) -> bool:
         """Build the indexes of the database again; return whether its own check then finds nothing wrong. O(N log N)."""
 
+    def survey(self) -> Salvaged:
+        """Return what could be saved of a store with damaged pages. Reads every row, damaged pages many times."""
+
+    def salvage(self) -> Salvaged:
+        """Save what can be read into a new file, which takes the place of the damaged one; that one is kept.
+
+        Other processes must not have the space open. Raises StoreCorrupt when nothing can be read.
+        """
+
     def damaged(self) -> list[DamagedRecord]:
         """Return the rows that readers skip or misread. Reads every row: O(N)."""
 
@@ -48,6 +57,9 @@ class Checks(Protocol):
         Nothing is destroyed. Counters that a damaged value has set back are put right. Erasing a cube erases what was
         set aside of it.
         """
+
+    def erase_damaged(self) -> int:
+        """Erase the `damaged` rows and all that was set aside; return how many rows. For erasing everything."""
 
     def aside(self) -> list[AsideRow]:
         """Return the rows that were set aside, the oldest first."""

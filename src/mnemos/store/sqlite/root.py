@@ -15,8 +15,9 @@ from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
 from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.salvage import rescue
 from mnemos.store.sqlite.store import SqliteStore
-from mnemos.store.values import StoredSpace
+from mnemos.store.values import Salvaged, StoredSpace
 
 KV = ".kv"  # the folder of the payloads that are not text
 Release = Callable[[str], None]
@@ -59,7 +60,7 @@ class Folder:
             path, name, self._blobs(name), actor=self._actor, clock=self._clock, pool=self._pool,
             read_only=self._read_only,
         )  # fmt: skip
-        if (found := store.meta.get("space")) != name:
+        if (found := store.meta.get("space")) and found != name:  # one that is damaged is told, and `doctor` mends it
             store.close()
             raise StoreError(f"{path} holds the space {found!r}, not {name!r}. Rename the file back.")
         return store
@@ -86,6 +87,8 @@ class Folder:
                 raise
             except StoreError as error:
                 problem = str(error)
+            if name is None and problem.endswith("names no space.") and file_stem(path.stem) == path.stem:
+                name = path.stem
             found.append(StoredSpace(name, str(path), path.stat().st_size, "" if name is not None else problem))
         return found
 
@@ -99,6 +102,13 @@ class Folder:
             if part.exists():
                 shred(part)
         self._blobs(name).remove()
+
+    def salvage(self, name: str) -> Salvaged:
+        """Save what can be read of a space that cannot be opened; see `sqlite.salvage`."""
+        path = self._file(name)
+        if not path.exists():
+            raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
+        return rescue(path, name)
 
     def backup(self, name: str, target: Path) -> Path:
         """Copy a space as it is at one moment to a file, or into a folder; return the file. See `sqlite.backup`."""
