@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from mnemos import Mnemos, Policy
-from mnemos.errors import InvalidInput, MnemosError
+from mnemos.errors import ForeignFile, InvalidInput, MnemosError
 
 
 @pytest.fixture
@@ -55,6 +55,24 @@ def test_what_is_not_ours_is_left_out_and_said(memory, backup, what):
         for name in ("ana", "copy")
     )
     assert set(restored) == set(fresh)
+
+
+@pytest.mark.parametrize("what", [name for name in FOREIGN if name.startswith(("trigger", "view", "all"))])
+def test_a_file_with_triggers_that_was_put_into_the_root_is_not_opened(memory, backup, what):
+    tamper(backup, *FOREIGN[what])
+    path = memory.root / "mallory.mnemos"
+    db = sqlite3.connect(backup)
+    db.execute("UPDATE meta SET value = 'mallory' WHERE key = 'space'")
+    db.commit()
+    db.close()
+    path.write_bytes(backup.read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(ForeignFile, match="which no space of Mnemos has.* `mnemos restore FILE`"):
+        memory.space("mallory")
+    assert path.read_bytes() == before
+    moved = path.rename(backup.with_name("moved"))
+    with pytest.warns(UserWarning, match="was left out"):
+        assert memory.restore(moved).count() == 1
 
 
 def test_the_audit_log_still_cannot_be_changed_after_a_restore(memory, backup):

@@ -199,4 +199,16 @@ def _check(connection: sqlite3.Connection, where: str) -> int:
             f"{where} has schema {version}, this Mnemos knows up to {VERSION}. Upgrade Mnemos "
             f"({upgrade_command()}) to open it; it was not changed."
         )
+    _refuse_triggers(connection, where)
     return version
+
+
+def _refuse_triggers(connection: sqlite3.Connection, where: str) -> None:
+    """Refuse a file with triggers or views that no space has: they would rewrite what is stored from now on."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')")
+    for kind, name, definition in rows:
+        if f"{definition};" not in _V2:
+            raise ForeignFile(
+                f"{where} has the {kind} {name!r}, which no space of Mnemos has and which could change what is stored. "
+                "Move the file away and bring its memories in with `mnemos restore FILE`, which leaves that out."
+            )
