@@ -160,7 +160,7 @@ class Space:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
         The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources
-        (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict them.
+        (see `trust`) are withheld if they look like orders to an agent, would do harm, or say what better sources do not.
         `count` counts the tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
         """
         return context(self.text, question, tokens, k, filters, count=count, asked_at=asked_at, quarantine=quarantine)
