@@ -176,3 +176,9 @@ def test_an_agent_runs_over_two_sessions(space):
         assert len(await later.get_items()) == 2
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("session_id", [None, "", " ", 3])
+def test_a_session_without_a_name_is_refused_since_clearing_it_would_clear_all(space, session_id):
+    with pytest.raises(InvalidInput, match="expected the name of a conversation"):
+        MnemosSession(session_id, space)
