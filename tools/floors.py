@@ -48,7 +48,17 @@ FLOORS = (
         "data without behaviour, and names",
     ),
 )
-TEXT_VERBS = ("add", "search", "read", "revise", "records", "upkeep", "system", "systems")  # they compose the rooms
+TEXT_VERBS = (
+    "add",
+    "search",
+    "erase",
+    "read",
+    "revise",
+    "records",
+    "upkeep",
+    "system",
+    "systems",
+)  # they compose the rooms
 STORES = ("sqlite", "postgres")  # in store/: nobody outside store/ names them
 
 

@@ -10,7 +10,7 @@ from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
-from mnemos.text import revise
+from mnemos.text import erase, revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
 from mnemos.text.encode.messages import to_draft, to_drafts
@@ -18,12 +18,13 @@ from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
 from mnemos.text.read import cubes, facts, pick, stats
 from mnemos.text.recall.facts import known_links
-from mnemos.text.recall.filters import Filters, Time, chosen
+from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
 from mnemos.text.search import context, search, search_sessions, withheld
 
 if TYPE_CHECKING:
     from mnemos.guard.erasure import Receipt
+    from mnemos.guard.preview import Preview
     from mnemos.inspect.inspector import Inspector
     from mnemos.migrate.base import Activated, Mode, Render
     from mnemos.migrate.prefill import PrefillCache
@@ -248,21 +249,22 @@ class Space:
     ) -> Receipt:
         """Erase the chosen cubes and everything derived from them, and prove it: rows and raw bytes are searched.
 
-        Choose by `ids`; by `query` (cubes whose text has all its content words) and/or the filters of `search`;
-        or `everything`. `forget_preview` shows what would be erased. An import does not bring erased ids back. Raises
-        InvalidInput if nothing in particular is chosen, and NotFound if nothing matches.
+        Choose by `ids`; by `query`, a phrase that they say as it is written (whole words, in any version), and/or filters
+        of `search` (`since` and `until` mean when it happened); or `everything`. What is only near a phrase stays, see
+        `forget_preview`. An import does not bring erased ids back. Costs a scan of the texts and of the files. Raises
+        InvalidInput if nothing in particular is chosen, and NotFound if nothing matches exactly.
         """
-        from mnemos.guard.erasure import forget
-
-        return forget(self.store, ids, query, everything, chosen(filters, self.timezone), self.clock())
+        return erase.forget(self.text, ids, query, everything, filters)
 
     def forget_preview(
         self, ids: Sequence[str] = (), *, query: str | None = None, everything: bool = False, **filters: Unpack[Filters]
-    ) -> Sequence[MemCube]:
-        """Return the cubes that `forget` with the same arguments would erase; erases nothing."""
-        from mnemos.guard.erasure import choose
+    ) -> Preview:
+        """Return the cubes that `forget` with the same arguments would erase; erases nothing.
 
-        return choose(self.store, ids, query=query, everything=everything, filter=chosen(filters, self.timezone))[1]
+        Its `offers` are cubes near a `query` (other endings, spellings, order; who said it; facts about it; close in
+        meaning), each with a reason: `forget` erases those whose ids you give.
+        """
+        return erase.preview(self.text, ids, query, everything, filters)
 
     def verify(self, receipt: Receipt) -> list[str]:
         """Search rows and raw bytes again for what a receipt says was erased; return what was found."""

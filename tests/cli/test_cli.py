@@ -190,6 +190,17 @@ def test_forgetting_shows_asks_proves_and_gives_a_receipt(run, tmp_path):
     run("forget", "--query", "Rita", code=1, input="n\n")
     run("forget", code=1)
     run("forget", "--query", "Rita", "--json", code=1)
+    shown = data(run("forget", "--query", "else", "--preview", "--json"))
+    assert ([c["text"] for c in shown["cubes"]], shown["offers"]) == (["Something else"], [])
+    assert "inside a longer word" in run("forget", "--query", "Rit", "--preview").stdout
+    refused = run("forget", "--query", "Rit", "--yes", code=1)
+    assert "My sister Rita" in refused.stderr
+    assert "matches exactly; nothing was erased" in refused.stderr
+    for nothing in (["--state", "any"], ["--as-of", "2100-01-01"], ["--include-superseded"],
+                    ["--session", ""], ["--include-derived"], ["--state", "active"]):  # fmt: skip
+        assert (
+            "chooses nothing" in (refused := run("forget", *nothing, "--yes", code=1).output) or "was chosen" in refused
+        )
     assert len(data(run("list", "--json"))["items"]) == 2
     assert "no remains found" in run("forget", "--query", "Rita", "--yes", "--receipt", tmp_path / "r.json").stdout
     assert "no remains of the 1 cubes were found" in run("verify-erasure", tmp_path / "r.json").stdout

@@ -163,6 +163,14 @@ async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):
     )
     await call.refused("once", "forget", ids=ids[:1], preview=False, confirm=seen["confirm"])
 
+    seen = await call("forget", query="par")
+    assert (seen["would_remove"], [o["reason"] for o in seen["offers"]]) == (
+        0, ["has it inside a longer word, number or address"],
+    )  # fmt: skip
+    assert "confirm" not in seen
+    for nothing in ({"query": ""}, {"ids": []}, {"ids": [], "query": ""}):
+        await call.refused("nothing in particular", "forget", **nothing)
+
     seen = await call("forget", query="blue parrot")
     await call("update", id=ids[0], text="The blue parrot sang twice.")
     await call.refused("not the records that the preview showed", "forget", preview=False, confirm=seen["confirm"])

@@ -59,13 +59,32 @@ def test_a_list_comes_in_pages_and_takes_the_filters(client):
 
 def test_forget_shows_first_and_then_gives_a_receipt(client):
     client.post("/v1/spaces/ana/cubes", json={"messages": [{"content": SECRET}, {"content": "The weather is fine."}]})
-    shown = client.post("/v1/spaces/ana/forget", json={"query": "blue stone"}).json()["cubes"]
+    client.post("/v1/spaces/ana/cubes", json={"messages": [{"content": "The blue stones are many."}]})
+    answer = client.post("/v1/spaces/ana/forget", json={"query": "blue stone"}).json()
+    shown = answer["cubes"]
     assert [c["text"] for c in shown] == [SECRET]
+    near = {offer["cube"]["text"]: offer["reason"] for offer in answer["offers"]}
+    assert near["The blue stones are many."] == "has it inside a longer word, number or address"
     receipt = client.post("/v1/spaces/ana/forget", json={"query": "blue stone", "preview": False}).json()
     assert receipt["verified"]
     assert receipt["ids"] == [shown[0]["id"]]
-    assert is_problem(client.post("/v1/spaces/ana/forget", json={"preview": False}), 422)
-    assert is_problem(client.post("/v1/spaces/ana/forget", json={"sesion": "s", "preview": False}), 422)
+    again = client.post("/v1/spaces/ana/forget", json={"query": "blue stone", "preview": False})
+    assert is_problem(again, 404)
+    assert "forget_preview() shows them" in again.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"sesion": "s"}, {"where": {}}, {"include_superseded": True}, {"include_derived": True}, {"state": "any"},
+        {"state": "active"}, {"as_of": "2100-01-01T00:00:00Z"}, {"ids": []}, {"query": ""}, {"query": "?"}, {"session": ""},
+        {"where": {"a": {"$ne": 1}}}, {"everything": False}, {"everything": "yes"}, {"ids": [], "where": {}, "state": "any"},
+    ],
+)  # fmt: skip
+def test_a_body_that_chooses_nothing_erases_nothing(client, body):
+    client.post("/v1/spaces/ana/cubes", json={"messages": [{"content": "kept"}]})
+    assert is_problem(client.post("/v1/spaces/ana/forget", json={**body, "preview": False}), 422)
+    assert client.get("/v1/spaces/ana/stats").json()["cubes"] == 1
 
 
 def test_an_export_is_what_an_import_takes(server, client):

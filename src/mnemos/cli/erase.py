@@ -11,13 +11,14 @@ import typer
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.render import show_cubes
+from mnemos.cli.render import show_cubes, show_offers
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.guard.erasure import Receipt
+from mnemos.guard.preview import Preview
 from mnemos.text.recall.filters import Filters
 
-SHOWN = 10  # cubes of a preview that are printed
+SHOWN = 10  # cubes, and offers, that are printed before the question
 
 
 @command(filters=True)
@@ -25,7 +26,8 @@ def forget(
     t: Terminal,
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of the cubes to erase.")] = None,
     query: Annotated[
-        str | None, typer.Option("--query", "-q", help="Erase the cubes whose text has all content words of this.")
+        str | None,
+        typer.Option("--query", "-q", help="A phrase: erase the cubes that say exactly this, as whole words."),
     ] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Erase all cubes of the space.")] = False,
     *,
@@ -37,19 +39,18 @@ def forget(
     """Erase the chosen cubes and everything derived from them, search for remains, and write a receipt."""
     space = t.space()
     doomed = space.forget_preview(ids or (), query=query, everything=everything, **filters)
-    if not doomed:
-        raise NotFound(f"nothing in space {space.name!r} matches; nothing was erased.")
     if preview:
-        if t.json:
-            t.say([cube.to_dict() for cube in doomed])
-        else:
-            show_cubes(t.out, doomed)
-            t.note(f"{len(doomed):,} would be erased; nothing was changed")
+        _show(t, doomed)
         return
+    if not doomed:
+        if not t.json:
+            show_offers(t.err, doomed.offers[:SHOWN])
+        raise NotFound(f"nothing in space {space.name!r} matches{' exactly' if query else ''}; nothing was erased.")
     if not yes:
         if t.json:
             raise InvalidInput("forget cannot ask for confirmation with --json: add --yes. Nothing was erased.")
         show_cubes(t.err, doomed[:SHOWN])
+        show_offers(t.err, doomed.offers[:SHOWN])
         if not typer.confirm(f"Erase these {len(doomed):,} cubes with all their versions?", err=True):
             t.note("nothing was erased")
             raise typer.Exit(1)
@@ -64,6 +65,17 @@ def forget(
         t.out.print(styled(text, "" if done.verified else "bold red"))
     if not done.verified:
         raise typer.Exit(1)
+
+
+def _show(t: Terminal, doomed: Preview) -> None:
+    """Print what would be erased and what is near, on stdout."""
+    if t.json:
+        offers = [{"cube": offer.cube.to_dict(), "reason": offer.reason} for offer in doomed.offers]
+        t.say({"cubes": [cube.to_dict() for cube in doomed], "offers": offers})
+        return
+    show_cubes(t.out, doomed)
+    show_offers(t.out, doomed.offers)
+    t.note(f"{len(doomed):,} would be erased; nothing was changed")
 
 
 @command("root", "embedder", "json")

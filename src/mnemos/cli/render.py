@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mnemos.cli.escape import one_line, styled
 from mnemos.cube import Hit, MemCube
+from mnemos.guard.preview import Offer
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -118,6 +119,16 @@ def show_cubes(out: Console, cubes: Iterable[MemCube]) -> None:
     """Print cubes as cards."""
     for cube in cubes:
         show_card(out, header(cube), styled(cube.text.strip()))
+
+
+def show_offers(out: Console, offers: Sequence[Offer]) -> None:
+    """Print cubes that an erasure would keep, as cards with the reason why they may be meant."""
+    if offers:
+        out.print(styled("near, and kept; erase them by id:", "bold"))
+    for offer in offers:
+        show_card(
+            out, header(offer.cube).append(f"  {one_line(offer.reason)}", "yellow"), styled(offer.cube.text.strip())
+        )
 
 
 def facts(rows: Mapping[str, object]) -> Table:

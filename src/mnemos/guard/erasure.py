@@ -9,7 +9,8 @@ from datetime import datetime
 
 from mnemos.arguments import check_flag, check_text, check_texts
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import InvalidInput
+from mnemos.index.phrase import Phrase
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 
@@ -63,44 +64,32 @@ def choose(
 ) -> tuple[str, list[MemCube]]:
     """Return how cubes were chosen, and the cubes, derived ones included; nothing is erased.
 
-    `query` chooses the cubes whose own text contains all its content words: ranking is too vague a way to delete. With
-    `filter` they must match that too. Raises InvalidInput when nothing in particular is chosen.
+    `query` is a phrase: it chooses the cubes that say it as it is written, in any version (see `index.phrase`). With
+    `filter` they must match that too. One scan of the texts, O(N), about 20 us a cube. Raises InvalidInput when nothing
+    in particular is chosen.
     """
     ids, everything = check_texts(ids, "ids"), check_flag(everything, "everything")
-    query = None if query is None else check_text(query, "query")
-    ways = [name for name, given in (("ids", ids), ("query", query), ("everything", everything)) if given]
+    phrase = None if query is None else Phrase(check_text(query, "query"))
+    ways = [name for name, given in (("ids", ids), ("query", phrase), ("everything", everything)) if given]
     if len(ways) > 1 or (filter is not None and (ids or everything)):
         raise InvalidInput("choose what to forget in one way: ids, a query and/or filters, or everything.")
     if not ways and filter is None:
-        raise InvalidInput("nothing in particular was chosen. Give ids, a query, a filter, or everything=True.")
-    names = list(ids) if ids else [c.id for c in _matching(store, query, filter or Filter(state=None))]
+        raise InvalidInput(
+            "nothing in particular was chosen. Give ids, a query, a filter that selects (a flag, as_of, a state that is "
+            "active or any, and an empty or only negative `where` do not), or everything=True."
+        )
+    names = list(ids) if ids else [c.id for c in _matching(store, phrase, filter or Filter(state=None))]
     return (ways or ["filters"])[0], list(store.get(store.family(names)).values())
 
 
-def _matching(store: Store, query: str | None, filter: Filter) -> Iterable[MemCube]:
-    from mnemos.index.terms import stop_terms, terms
-
-    wanted = set(terms(query or ""))
-    wanted = wanted - stop_terms() or wanted
-    if query is not None and not wanted:
-        raise InvalidInput(f"the query {query!r} has no words to choose by.")
+def _matching(store: Store, phrase: Phrase | None, filter: Filter) -> Iterable[MemCube]:
     after = 0
     while rows := store.select(filter, after=after, limit=1_000):
         after = rows[-1][0]
         for _, cube in rows:
-            versions = [cube] if cube.version == 1 else store.versions(cube.id)
-            if not wanted or any(wanted <= set(terms(v.text)) for v in versions):
+            versions = [cube] if cube.version == 1 or phrase is None else store.versions(cube.id)
+            if phrase is None or any(phrase.occurs(v.text) for v in versions):
                 yield cube
-
-
-def forget(
-    store: Store, ids: Sequence[str], query: str | None, everything: bool, filter: Filter | None, now: datetime
-) -> Receipt:
-    """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
-    chosen_by, cubes = choose(store, ids, query=query, everything=everything, filter=filter)
-    if not cubes:
-        raise NotFound(f"nothing in space {store.space!r} matches; nothing was erased.")
-    return erase(store, chosen_by, cubes, len(store.get(ids)) if ids else len(cubes), now)
 
 
 def erase(store: Store, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -15,10 +16,23 @@ def words(text: str) -> list[tuple[int, int]]:
     """
     from icu4py.breakers import WordBreaker  # 30 MB of dictionaries, which are mapped rather than read
 
-    spans = list(WordBreaker(_SURROGATES.sub("\ufffd", text), "en").segments())  # "en" is the root locale for words
-    if not text.isascii() and max(text) > "\uffff":
-        spans = _by_character(text, spans)
-    return [(start, end) for start, end in spans if any(map(str.isalnum, text[start:end]))]
+    spans = WordBreaker(_SURROGATES.sub("\ufffd", text), "en").segments()  # "en" is the root locale for words
+    return [(start, end) for start, end in _places(text, spans) if any(map(str.isalnum, text[start:end]))]
+
+
+def characters(text: str) -> list[tuple[int, int]]:
+    """Return where each character that a reader sees begins and ends: a letter with its marks, a flag, an emoji.
+
+    About 0.2 us a character.
+    """
+    from icu4py.breakers import CharacterBreaker
+
+    return _places(text, CharacterBreaker(_SURROGATES.sub("\ufffd", text), "en").segments())
+
+
+def _places(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    spans = list(spans)
+    return _by_character(text, spans) if not text.isascii() and max(text, default="") > "\uffff" else spans
 
 
 def _by_character(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -44,6 +44,15 @@ def answer_of(streamed: bool, body: bytes) -> str:
     return "" if message.get("tool_calls") or message.get("function_call") else text_of(message)
 
 
+def response_id(streamed: bool, body: bytes) -> str | None:
+    """Return the id of a response, by which the next request may continue it; only OpenAI's Responses API has that."""
+    found = list(_events(body)) if streamed else [{"response": json.loads(body)}]
+    responses = [event["response"] for event in found if isinstance(event, dict) and "response" in event]
+    last = responses[-1] if responses and isinstance(responses[-1], dict) else {}
+    known = last.get("object") == "response" and isinstance(last.get("id"), str)
+    return str(last["id"]) if known else None
+
+
 def _events(body: bytes) -> Iterator[Any]:
     lines: list[str] = []
     for line in (*LINE_END.split(body.decode("utf-8", "replace")), ""):

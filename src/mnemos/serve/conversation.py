@@ -25,6 +25,8 @@ from mnemos.text.recall.context import cited, estimate_tokens, without
 
 Field = Literal["messages", "input"]  # chat completions, responses
 FIRST = ("system", "developer")
+USERS = ("user", "safety_identifier")  # fields that tell the users of one client apart
+SESSIONS = ("conversation_id", "session_id", "thread_id", "chat_id")  # keys in `metadata` that name a conversation
 MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
 MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
 MAX_HITS = 40  # that may be added to a prompt
@@ -39,6 +41,7 @@ class Options:
     session: str | None
     mode: str  # one of MODES
     tokens: int  # budget of what is recalled
+    retried: bool  # whether the client says that it sends the request again
 
     @staticmethod
     def of(headers: Mapping[str, str], space: str, tokens: int) -> Options:
@@ -49,8 +52,9 @@ class Options:
         given = headers.get("x-mnemos-tokens", "").strip() or str(tokens)
         if not (given.isascii() and given.isdigit() and len(given) < 8 and int(given) <= MAX_TOKENS):
             raise InvalidInput(f"X-Mnemos-Tokens must be a whole number from 0 to {MAX_TOKENS:,}.")
-        session = _name(headers, "X-Mnemos-Session")
-        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given))
+        session = _name(headers, "X-Mnemos-Session") or _name(headers, "X-OpenWebUI-Chat-Id")
+        retried = headers.get("x-stainless-retry-count", "0").strip() not in ("", "0")
+        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given), retried)
 
 
 def _name(headers: Mapping[str, str], header: str) -> str | None:
@@ -66,83 +70,142 @@ def _name(headers: Mapping[str, str], header: str) -> str | None:
 
 @dataclass(frozen=True)
 class Turn:
-    """A message with text. Its id is derived from the session and everything said so far, so that it is stored once."""
+    """A message with text, and a keyed hash of it and everything said before it."""
 
-    id: str
+    chain: str
     role: str
     text: str
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A parsed chat request."""
+    """A parsed chat request: what was said, and where it stands in its conversation."""
 
-    data: Mapping[str, Any]  # its body
-    field: Field  # where the body has its messages
-    session: str | None
+    space: str
+    session: str | None  # that the request names
+    start: str  # a hash of what conversations are kept apart by
     turns: tuple[Turn, ...]
     last_user: int | None  # index of the last user message, if it has text
-    answer_id: Callable[[str], str]  # gives the id of an answer, from its text
+    continues_turn: bool  # whether more than instructions follow the last user message: the results of tools
+    before: str | None  # a hash of the response that the request continues
+    chain: str  # of everything said
+    hash: Callable[..., str]  # a keyed hash of texts
 
     @staticmethod
-    def read(body: bytes, field: Field, secret: bytes, session: str | None) -> Exchange:
-        """Parse a request. Raises ValueError or RecursionError for an invalid one.
+    def read(data: Any, field: Field, secret: bytes, space: str, session: str | None) -> Exchange:
+        """Read the JSON of a request. Raises ValueError if it is none.
 
-        The session is `session`, else the body's `conversation`, else derived from the first user message.
+        The session is `session`, else the body's `conversation`, else the id of a conversation in its `metadata`. Users
+        that the body tells apart (`user`, `safety_identifier`) have separate conversations.
         """
-        name = partial(_hash, secret)
-        data = json.loads(body)
         if not isinstance(data, dict):
             raise ValueError("the body is not an object")
-        items = _items(data.get(field))
+        name = partial(_hash, secret)
+        session = session or _session(data)
         before = data.get("previous_response_id")
-        conversation = data.get("conversation")
-        conversation = conversation.get("id") if isinstance(conversation, dict) else conversation
-        session = session or (conversation if isinstance(conversation, str) and conversation else None)
-        if session is None and not before:
-            start = next((text for item in items if item["role"] == "user" and (text := text_of(item))), None)
-            session = None if start is None else "chat-" + name(start)
+        before = name("response", space, before) if isinstance(before, str) and before else None
+        user = next((value for key in USERS if isinstance(value := data.get(key), str) and value), None)
         turns: list[Turn] = []
         last_user: int | None = None
-        chain = name(session, before)
-        for item in items:
-            role = item["role"]
+        continues = False
+        start = chain = name(space, user, session, before)
+        for item in _items(data.get(field)):
+            role = _role(item)
             if role == "user":
-                last_user = None  # a later one without text, such as an image, is not a question
+                last_user, continues = None, False  # a later one without text, such as an image, is not a question
+            elif role not in FIRST:
+                continues = True
             if role not in ("user", "assistant") or not (text := text_of(item)):
                 continue
             chain = name(chain, role, text)
             if role == "user":
                 last_user = len(turns)
             turns.append(Turn(chain, role, text))
-        return Exchange(data, field, session, tuple(turns), last_user, partial(name, chain, "assistant"))
+        return Exchange(space, session, start, tuple(turns), last_user, continues, before, chain, name)
+
+    @property
+    def last_text(self) -> str:
+        """The last user message, or empty."""
+        return "" if self.last_user is None else self.turns[self.last_user].text
 
     @property
     def question(self) -> str:
         """The end of the last user message, or empty: what to ask the memory."""
-        return "" if self.last_user is None else self.turns[self.last_user].text[-MAX_QUESTION:]
+        return self.last_text[-MAX_QUESTION:]
 
-    def with_memory(self, block: str) -> bytes:
-        """Return the body with a further system message after the leading ones of the caller."""
-        given = self.data[self.field]
-        items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
-        index = next((i for i, item in enumerate(items) if _role(item) not in FIRST), len(items))
-        role = items[index - 1]["role"] if index else FIRST[0]  # models accept only one of the two roles in a request
-        items.insert(index, {"role": role, "content": block})
-        return json.dumps({**self.data, self.field: items}, separators=(",", ":")).encode("ascii")
+    @property
+    def prior(self) -> tuple[Turn, ...]:
+        """What was said before the last user message."""
+        return self.turns if self.last_user is None else self.turns[: self.last_user]
 
-    def to_store(self, answer: str, asked: datetime, answered: datetime) -> list[dict[str, Any]]:
+    @property
+    def opens(self) -> bool:
+        """Whether nothing was said before: the message opens a conversation, or its history is not sent."""
+        return not self.prior and self.before is None
+
+    @property
+    def turn_key(self) -> str | None:
+        """The place after the last user message."""
+        return None if self.last_user is None else self.turns[self.last_user].chain
+
+    @property
+    def earlier_keys(self) -> list[str]:
+        """The place before the last user message, surest first. The last exchange alone is one, for a history that was cut."""
+        keys = [self.before] if self.before else []
+        if self.prior:
+            keys.append(self.prior[-1].chain)
+            if self.before is None and [turn.role for turn in self.prior[-2:]] == ["user", "assistant"]:
+                keys.append(self.hash("pair", self.start, *(turn.text for turn in self.prior[-2:])))
+        return keys
+
+    @property
+    def unanswered_key(self) -> str | None:
+        """The place after the user message before the last one: its answer may have been cut off."""
+        return next((turn.chain for turn in reversed(self.prior) if turn.role == "user"), None)
+
+    @property
+    def keys(self) -> list[str]:
+        """All places to look up."""
+        return [key for key in (self.turn_key, *self.earlier_keys, self.unanswered_key) if key is not None]
+
+    def later_keys(self, answer: str, response_id: str | None) -> list[str]:
+        """Return the places after the answer."""
+        keys = [self.hash("response", self.space, response_id)] if response_id else []
+        if answer:
+            keys.append(self.hash(self.chain, "assistant", answer))
+            if self.last_user is not None and not self.before:
+                keys.append(self.hash("pair", self.start, self.turns[self.last_user].text, answer))
+        return keys
+
+    def ids(self, root: str) -> list[str]:
+        """Return the ids of the turns in the conversation with this root."""
+        return [self.hash(root, turn.chain) for turn in self.turns]
+
+    def to_store(self, root: str, answer: str, asked: datetime, answered: datetime) -> list[dict[str, Any]]:
         """Return the last user message and the answer as messages for `Space.add_many`."""
         turns = [] if self.last_user is None else [self.turns[self.last_user]]
         if answer:
-            turns.append(Turn(self.answer_id(answer), "assistant", answer))
-        at, session = {"user": asked, "assistant": answered}, self.session
-        return [{"id": t.id, "role": t.role, "content": t.text, "session": session, "at": at[t.role]} for t in turns]
+            turns.append(Turn(self.hash(self.chain, "assistant", answer), "assistant", answer))
+        at, session = {"user": asked, "assistant": answered}, self.session or f"chat-{root}"
+        return [
+            {"id": self.hash(root, t.chain), "role": t.role, "content": t.text, "session": session, "at": at[t.role]}
+            for t in turns
+        ]
 
 
-def recall(space: Space, exchange: Exchange, tokens: int) -> str:
+def with_memory(data: Mapping[str, Any], field: Field, block: str) -> bytes:
+    """Return the body of a request with a further system message after the leading ones of the caller."""
+    given = data[field]
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+    index = next((i for i, item in enumerate(items) if _role(item) not in FIRST), len(items))
+    role = items[index - 1]["role"] if index else FIRST[0]  # models accept only one of the two roles in a request
+    items.insert(index, {"role": role, "content": block})
+    return json.dumps({**data, field: items}, separators=(",", ":")).encode("ascii")
+
+
+def recall(space: Space, exchange: Exchange, root: str, tokens: int) -> str:
     """Return the block for the prompt, or "". Memories that the prompt itself contains are left out and cost no budget."""
-    in_prompt = {turn.id for turn in exchange.turns}
+    in_prompt = set(exchange.ids(root))
 
     block = space.context(
         exchange.question, tokens=tokens, k=MAX_HITS + min(len(in_prompt), MAX_REPEATED),
@@ -178,8 +241,17 @@ def secret_of(root: Path) -> bytes:
 
 
 def _hash(secret: bytes, *parts: str | None) -> str:
-    digest = hashlib.blake2b(json.dumps(parts).encode("ascii"), digest_size=10, key=secret, person=b"mnemos exchange")
+    digest = hashlib.blake2b(json.dumps(parts).encode("ascii"), digest_size=15, key=secret, person=b"mnemos exchange")
     return base64.b32encode(digest.digest()).decode("ascii").lower()
+
+
+def _session(data: Mapping[str, Any]) -> str | None:
+    """Return the conversation that a body names."""
+    given = data.get("conversation")
+    metadata = data.get("metadata")
+    named = [given.get("id") if isinstance(given, dict) else given]
+    named += [metadata.get(key) for key in SESSIONS] if isinstance(metadata, dict) else []
+    return next((name for name in named if isinstance(name, str) and 0 < len(name) <= MAX_NAME), None)
 
 
 def _role(item: Any) -> Any:
@@ -189,4 +261,4 @@ def _role(item: Any) -> Any:
 def _items(given: Any) -> list[dict[str, Any]]:
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
-    return [item for item in given if isinstance(_role(item), str)] if isinstance(given, list) else []
+    return [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []

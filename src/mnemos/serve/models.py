@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     Tag,
     WithJsonSchema,
     create_model,
@@ -133,8 +134,8 @@ class Forget(Strict):
 
     ids: list[str] = []
     query: str | None = None
-    everything: bool = False
-    preview: bool = True
+    everything: StrictBool = False  # "yes" or 1 is no order to erase a space
+    preview: StrictBool = True
 
 
 @filtered

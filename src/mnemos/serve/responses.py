@@ -9,6 +9,7 @@ from typing import Any
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
+from mnemos.guard.preview import Offer, Preview
 from mnemos.store.audit import AuditEntry
 from mnemos.text.consolidate.report import Consolidation, Forgotten
 
@@ -52,6 +53,12 @@ def audit(data: Any) -> list[AuditEntry]:
 def links(data: Any) -> list[Link]:
     """Return the links of a response."""
     return [Link(**link) for link in data["links"]]
+
+
+def preview(data: Any) -> Preview:
+    """Return what an erasure would erase, and what is near."""
+    offers = (Offer(MemCube.from_dict(offer["cube"]), offer["reason"]) for offer in data["offers"])
+    return Preview(tuple(cubes(data)), tuple(offers))
 
 
 def receipt(data: Any) -> Receipt:

@@ -265,7 +265,9 @@ def forget(access: SpaceAccess, body: models.Forget) -> Json:
     chosen = body.given("preview")
     with access.open("read" if body.preview else "erase") as space:
         if body.preview:
-            return Json({"cubes": _cubes(space.forget_preview(**chosen))})
+            shown = space.forget_preview(**chosen)
+            offers = [{"cube": offer.cube.to_dict(), "reason": offer.reason} for offer in shown.offers]
+            return Json({"cubes": _cubes(shown.cubes), "offers": offers})
         receipt = space.forget(**chosen)
         return Json({**asdict(receipt), "verified": receipt.verified})
 

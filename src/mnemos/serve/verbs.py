@@ -14,6 +14,7 @@ from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
+from mnemos.guard.preview import Preview
 from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
@@ -154,8 +155,8 @@ class SpaceVerbs(ABC):
         query: str | None = None,
         everything: bool = False,
         **filters: Unpack[Filters],
-    ) -> ApiRequest[Sequence[MemCube]]:
-        return self._forget(responses.cubes, ids, query=query, everything=everything, **filters, preview=True)
+    ) -> ApiRequest[Preview]:
+        return self._forget(responses.preview, ids, query=query, everything=everything, **filters, preview=True)
 
     @verb
     def facts(

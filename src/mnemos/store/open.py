@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mnemos.store.base import Store
 from mnemos.store.pool import Pool
-from mnemos.store.server import Answers, Keys
+from mnemos.store.server import Answers, Chats, Keys
 from mnemos.store.values import StoredSpace
 
 
@@ -73,6 +73,13 @@ def open_answers(path: Path) -> Answers:
     from mnemos.store.sqlite.answers import AnswerTable
 
     return AnswerTable(path)
+
+
+def open_chats(path: Path) -> Chats:
+    """Return the places in conversations in a file, which is made if it does not exist. Raises StoreError."""
+    from mnemos.store.sqlite.chats import ChatTable
+
+    return ChatTable(path)
 
 
 def engines() -> dict[str, str]:

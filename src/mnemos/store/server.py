@@ -1,7 +1,8 @@
-"""What a server stores for itself: API keys, and the answers it gave under an Idempotency-Key."""
+"""What a server stores for itself: API keys, answers under an Idempotency-Key, and the conversations of its proxy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,3 +58,26 @@ class Answers(Protocol):
 
     def close(self) -> None:
         """Release the answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    """A place in a conversation: what had been said up to there. It contains no text."""
+
+    key: str  # a keyed hash of all that had been said
+    root: str  # of the conversation: the ids of its messages are derived from it
+    at: float  # seconds since 1970
+    done: bool  # whether something followed
+
+
+class Chats(Protocol):
+    """Places in the conversations of a proxy, shared by threads and processes. Every method raises StoreError."""
+
+    def find(self, keys: Sequence[str], oldest: float) -> list[ChatRow]:
+        """Return the rows of some keys from `oldest` on, the newest first."""
+
+    def put(self, rows: Sequence[ChatRow], oldest: float) -> None:
+        """Write rows, a later time and `done` over those of the same key and root; remove rows from before `oldest`."""
+
+    def close(self) -> None:
+        """Release the rows."""

@@ -118,6 +118,7 @@ class Filter:
     state: str | None = "active"  # None: any
     since: int | None = None  # half-open [since, until): when the cube happened, or a date that it mentions
     until: int | None = None
+    mentioned: bool = True  # `since` and `until` mean the dates that a cube mentions, too
     as_of: int | None = None  # the versions believed at that moment, instead of the current ones
     where: Mapping[str, Any] = field(default_factory=dict)  # metadata, in the language of `store.where`
     superseded: bool = False  # the state "active" includes superseded cubes

@@ -128,6 +128,19 @@ def context(
     return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
 
 
+def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
+    """Return the cubes closest to a text in meaning, best first; none is strengthened. Without an embedder none."""
+    if memory.embedder is None or filter.state == "archived":
+        return []
+
+    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
+        return snapshot.rank(BASELINES["vectors"], question, k, allow=allow)
+
+    ranked = _ask(memory, rank, "cubes", text, k, filter, memory.clock(), "vectors")
+    cubes = memory.store.by_key([r.key for r in ranked])
+    return [Hit(cubes[r.key], r.score, r.why) for r in ranked if r.key in cubes]
+
+
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
     """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined

@@ -313,11 +313,12 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     space.consolidate()
     page = visit.open("s/gone/forget", filled="forget")
     assert page.get_by_role("button", name="Preview").is_disabled()
-    page.get_by_label("Words").fill("Fado sardines")
+    page.get_by_label("Phrase").fill("What does Fado eat")
     page.get_by_role("button", name="Preview").click()
     page.wait_for_selector(".panel.warn")
-    would = [c["id"] for c in site.ask("POST", "/v1/spaces/gone/forget", {"query": "Fado sardines"})["cubes"]]
-    assert visit.ids() == would
+    would = [c["id"] for c in site.ask("POST", "/v1/spaces/gone/forget", {"query": "What does Fado eat"})["cubes"]]
+    assert visit.ids("[aria-label='What would be erased']") == would
+    assert page.get_by_role("list", name="Near, and kept").get_by_text("has all its words").count() == 1
     assert len(would) >= 1
     late = space.add("Fado eats sardines again.", speaker="Bo")  # added after the preview: it is kept
     before = space.count()

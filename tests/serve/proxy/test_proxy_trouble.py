@@ -1,6 +1,5 @@
 """Errors of the memory do not break a chat through the proxy."""
 
-import json
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ import openai
 from starlette.exceptions import HTTPException
 from through import FACT, proxied
 
+from mnemos import Space
 from mnemos.errors import MnemosError, StoreBusy
 from mnemos.serve import proxy as module
 from mnemos.serve.conversation import Exchange
@@ -61,7 +61,7 @@ def test_a_memory_that_hangs_delays_one_chat_a_little_and_the_next_not_at_all(me
 
 def test_storing_does_not_delay_the_answer(memory, upstream, monkeypatch):
     go = threading.Event()
-    add_many = module.Space.add_many
+    add_many = Space.add_many
     monkeypatch.setattr("mnemos.space.Space.add_many", lambda self, m: go.wait(20) and add_many(self, m))
     with proxied(memory, upstream.url) as talk:
         for i in range(3):  # over one connection
@@ -106,9 +106,13 @@ def test_ids_do_not_give_away_texts(memory, upstream, tmp_path):
         ids = {c.id for c in memory.space("default").cubes().items}
     key = tmp_path / "serve" / "chats.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    body = json.dumps({"messages": [{"role": "user", "content": "I like figs."}]}).encode()
-    assert Exchange.read(body, "messages", key.read_bytes(), None).turns[0].id in ids
-    assert Exchange.read(body, "messages", bytes(32), None).turns[0].id not in ids
+    data = {"messages": [{"role": "user", "content": "I like figs."}]}
+    roots = {c.session.removeprefix("chat-") for c in memory.space("default").cubes().items}
+    found = Exchange.read(data, "messages", key.read_bytes(), "default", None)
+    guessed = Exchange.read(data, "messages", bytes(32), "default", None)
+    assert ids & {i for root in roots for i in found.ids(root)}
+    assert not ids & {i for root in roots for i in guessed.ids(root)}
+    assert b"figs" not in b"".join(path.read_bytes() for path in (tmp_path / "serve").iterdir())
 
 
 def test_reading_does_not_make_a_space(talk):

@@ -12,33 +12,29 @@ repeat: one event on several days. A search of its day must bring it first, and 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.bench.text.hands import Item, packaged, read
 from mnemos.cube import Hit, MemCube
-from mnemos.errors import InvalidInput
 from mnemos.registry import Entry
 from mnemos.space import Space
 from mnemos.system import Mnemos
 
-Item = Mapping[str, Any]
 KINDS = {  # what is measured of an item of each kind: True is good
     "keep": ("kept", "answer_first"),
     "end": ("newest_first", "ended"),
     "others": ("untouched", "answer_first"),
     "repeat": ("found_on_its_day", "answer_first"),
 }
-DATA = "data/statements"  # one file a hand
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the shares by hand and kind, and under "not" the ids of the items that failed each measure."""
-    hands = read(Path(options.data)) if options.data else packaged()
+    hands = read(Path(options.data), "statements.jsonl", valid) if options.data else packaged("statements", valid)
     progress.expect(sum(map(len, hands.values())))
     found: dict[str, dict[str, dict[str, dict[str, bool]]]] = {}  # by hand, kind and id
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
@@ -98,36 +94,9 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     return {"k": options.k, "hands": {hand: _shares(kinds) for hand, kinds in {**found, "all": every}.items()}}
 
 
-def packaged() -> dict[str, list[Item]]:
-    """Return the items of the package by hand."""
-    files = sorted(resources.files("mnemos.bench.text").joinpath(DATA).iterdir(), key=lambda f: f.name)
-    return {f.name.removesuffix(".jsonl"): _items(f.read_text(encoding="utf-8"), f.name) for f in files}
-
-
-def read(where: Path) -> dict[str, list[Item]]:
-    """Return the items of a file, or of every `statements.jsonl` or other `.jsonl` file in a folder, by hand."""
-    if not where.exists():
-        raise InvalidInput(f"there is no {where}. Give a .jsonl file of statements, or a folder of them.")
-    files = [where] if where.is_file() else sorted(where.rglob("statements.jsonl")) or sorted(where.glob("*.jsonl"))
-    if not files:
-        raise InvalidInput(f"{where} has no .jsonl file. Give a file of statements, or a folder of them.")
-    return {
-        f.parent.name if f.name == "statements.jsonl" else f.stem: _items(f.read_text(encoding="utf-8"), str(f))
-        for f in files
-    }
-
-
-def _items(text: str, where: str) -> list[Item]:
-    items: list[Item] = []
-    for i, line in enumerate(text.splitlines(), 1):
-        try:
-            item = json.loads(line)
-            if item["kind"] not in KINDS or not 0 <= item["answer"] < len(item["told"]) or not item["id"]:
-                raise ValueError("its kind or answer is unknown")
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{where}, line {i}: no statement ({error!r}).") from error
-        items.append(item)
-    return items
+def valid(item: Item) -> bool:
+    """Tell whether an item is of a known kind and names its answer."""
+    return bool(item["id"]) and item["kind"] in KINDS and 0 <= item["answer"] < len(item["told"])
 
 
 def measure(space: Space, item: Item, now: list[datetime], k: int) -> dict[str, bool]:

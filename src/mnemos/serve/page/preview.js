@@ -1,7 +1,10 @@
 // A preview of forgetting. The response may contain every memory of a space, so a worker parses it.
 import { call } from "./api.js";
 
-/** Return {count, ids, first}: the number of memories that would be erased, all their ids, and the first fifty. */
+/**
+ * Return {count, ids, first, offers}: the number of memories that would be erased, all their ids, the first fifty, and
+ * near ones that would stay, each with a reason.
+ */
 export const preview = (path, body, signal) =>
   call("POST", path, { body: { ...body, preview: true }, signal, seconds: 120, read: parseInWorker });
 

@@ -2,6 +2,6 @@
 const SHOWN = 50;
 
 onmessage = (event) => {
-  const { cubes } = JSON.parse(new TextDecoder().decode(event.data));
-  postMessage({ count: cubes.length, ids: cubes.map((cube) => cube.id), first: cubes.slice(0, SHOWN) });
+  const { cubes, offers } = JSON.parse(new TextDecoder().decode(event.data));
+  postMessage({ count: cubes.length, ids: cubes.map((cube) => cube.id), first: cubes.slice(0, SHOWN), offers });
 };

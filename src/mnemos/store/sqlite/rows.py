@@ -143,7 +143,10 @@ def to_sql(filter: Filter) -> tuple[str, list[Any]]:
     if filter.since is not None or filter.until is not None:
         since = -(2**63) if filter.since is None else filter.since
         until = 2**63 - 1 if filter.until is None else filter.until
-        clauses.append("((at >= ? AND at < ?) OR n IN (SELECT n FROM dates WHERE start < ? AND stop > ?))")
-        values += [since, until, until, since]
+        clauses.append("(at >= ? AND at < ?)")
+        values += [since, until]
+        if filter.mentioned:
+            clauses[-1] = f"({clauses[-1]} OR n IN (SELECT n FROM dates WHERE start < ? AND stop > ?))"
+            values += [until, since]
     more, operands = clauses_of(filter.where)
     return " AND ".join([*clauses, *more]), [*values, *operands]

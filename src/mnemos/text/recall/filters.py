@@ -72,11 +72,18 @@ def zone_of(filters: Filters, zone: str) -> str:
 def chosen(filters: Filters, zone: str) -> Filter | None:
     """Return the filter of the cubes to forget, in any state unless `state` is given; None if nothing is chosen.
 
-    A flag, `as_of`, `timezone` or an empty `where` narrows nothing down: alone it would choose everything.
+    What narrows nothing down chooses nothing: a flag, `as_of`, `timezone`, the states "active" and "any", and a `where`
+    that cubes without metadata match. `since` and `until` mean when a cube happened, not the dates that it mentions. Raises
+    InvalidInput for an empty text.
     """
-    wanted = make_filter(zone, **filters)
-    narrowing = filters.keys() - {"as_of", "timezone", "include_superseded", "include_derived"}
-    if all(filters.get(name) in (None, {}) for name in narrowing):
+    for name, value in filters.items():
+        if isinstance(value, str) and not value.strip():
+            raise InvalidInput(f"{name} is empty, which chooses nothing. Leave it out, or give what to match.")
+    wanted = replace(make_filter(zone, **filters), mentioned=False)
+    selects = any(
+        filters.get(name) is not None for name in ("session", "speaker", "role", "kind", "source", "since", "until")
+    )
+    if not (selects or wanted.state in ("superseded", "archived") or not matcher(wanted.where)({})):
         return None
     return wanted if filters.get("state") else replace(wanted, state=None)
 

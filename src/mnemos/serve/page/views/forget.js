@@ -63,9 +63,9 @@ export function View({ space, id }) {
         event.preventDefault();
         if (!empty) look.run();
       }}>
-      <p>Choose memories by their words or fields; a memory must match all of them.
+      <p>Choose memories by a phrase or by fields; a memory must match all of them.
         To erase a whole space, remove it under <a href="#/spaces">Spaces</a>.</p>
-      <${Line} label="Words" wide hint="Memories that contain all of these words" ...${field("query")} />
+      <${Line} label="Phrase" wide hint="Memories that say exactly this, as whole words" ...${field("query")} />
       <div class="grid"><${Line} label="Speaker" ...${field("speaker")} /><${Line}
         label="Session" ...${field("session")} />
         <${Line} label="Kind" ...${field("kind")} /><${Line} label="Source" ...${field("source")} />
@@ -77,7 +77,7 @@ export function View({ space, id }) {
     }
     ${look.fault && html`<${FaultBox} fault=${look.fault} what="load the preview" retry=${() => look.run()} />`}
     ${look.pending && html`<${Busy} what="the preview" stop=${look.stop} />`}
-    ${shown && shown.count === 0 && html`<${Empty} title="Nothing would be erased"><p>No memory matches.</p><//>`}
+    ${shown && shown.count === 0 && html`<${Empty} title="Nothing would be erased"><p>No memory matches exactly.</p><//>`}
     ${
       shown &&
       shown.count > 0 &&
@@ -100,6 +100,16 @@ export function View({ space, id }) {
         html`<p
         class="dim">… and ${count(shown.count - shown.first.length)} more that are not listed.</p>`
       }`
+    }
+    ${
+      shown &&
+      shown.offers.length > 0 &&
+      html`<section class="panel"><h2>Near, and kept</h2>
+        <p>These do not say exactly that. To erase one, open it and forget it there.</p></section>
+      <ol class="cubes" aria-label="Near, and kept">${shown.offers.map(
+        ({ cube, reason }) =>
+          html`<${Row} key=${cube.id} space=${space} cube=${cube}><span class="dim">${reason}</span><//>`,
+      )}</ol>`
     }
     ${
       sure &&

@@ -1,0 +1,48 @@
+"""Material that people wrote for a benchmark, one file of JSON lines for each of them ("hand")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mnemos.errors import InvalidInput
+
+Item = Mapping[str, Any]
+Check = Callable[[Item], bool]  # tells whether an item has what the benchmark needs; may raise KeyError and TypeError
+DATA = "data"
+
+
+def packaged(name: str, check: Check) -> dict[str, list[Item]]:
+    """Return the items of the package for a benchmark, by hand."""
+    files = sorted(resources.files("mnemos.bench.text").joinpath(DATA, name).iterdir(), key=lambda f: f.name)
+    return {f.name.removesuffix(".jsonl"): _items(f.read_text(encoding="utf-8"), f.name, check) for f in files}
+
+
+def read(where: Path, file: str, check: Check) -> dict[str, list[Item]]:
+    """Return the items of a file, or of every `file` or else every `.jsonl` in a folder, by hand. Raises InvalidInput."""
+    if not where.exists():
+        raise InvalidInput(f"there is no {where}. Give a .jsonl file, or a folder of them.")
+    files = [where] if where.is_file() else sorted(where.rglob(file)) or sorted(where.glob("*.jsonl"))
+    if not files:
+        raise InvalidInput(f"{where} has no .jsonl file. Give a .jsonl file, or a folder of them.")
+    return {
+        f.parent.name if f.name == file else f.stem: _items(f.read_text(encoding="utf-8"), str(f), check) for f in files
+    }
+
+
+def _items(text: str, where: str, check: Check) -> list[Item]:
+    items: list[Item] = []
+    for i, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+            if not check(item):
+                raise ValueError("a value is unknown")
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{where}, line {i}: this is no item of the benchmark ({error!r}).") from error
+        items.append(item)
+    return items
