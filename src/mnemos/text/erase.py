@@ -44,7 +44,7 @@ def forget(memory: TextMemory, ids: Sequence[str], query: str | None, everything
             )
         raise NotFound(f"nothing in space {memory.name!r} matches; nothing was erased.{hint}")
     asked = len(memory.store.get(ids)) if ids else len(cubes)
-    return erase(memory.store, how, cubes, asked, memory.clock())
+    return erase(memory.store, how, cubes, asked, memory.now())
 
 
 def near(memory: TextMemory, phrase: str, filter: Filter, without: Collection[str]) -> list[Offer]:

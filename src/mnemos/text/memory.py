@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from mnemos.cube import MemCube
+from mnemos.cube import EPOCH, MemCube, from_micros
 from mnemos.embed.base import Embedder, Progress
 from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError
 from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
@@ -48,6 +48,7 @@ class TextMemory:
         self.view = CurrentView(store, name)
         self.recalls = Recalls(store)
         store.on_erase(self._on_erase)
+        self._last = EPOCH  # the latest time that `now` returned
         self._embedder = embedder
         self.use(system)
 
@@ -98,9 +99,16 @@ class TextMemory:
         """The law by which memories are strengthened and forgotten."""
         return self.policy.make_law()
 
+    def now(self) -> datetime:
+        """Return the time of what is written next: the clock's, or that of the last write if the clock went back."""
+        if (last := self.store.audit.latest()) is not None:
+            self._last = max(self._last, from_micros(last))
+        self._last = max(self._last, self.clock())
+        return self._last
+
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger. Not in a read-only space."""
-        if ids and not self.store.read_only and self.recalls.note(ids, self.clock()):
+        if ids and not self.store.read_only and self.recalls.note(ids, max(self._last, self.clock())):
             self.recalls.write(self.law)
 
     def flush(self) -> int:
@@ -121,7 +129,7 @@ class TextMemory:
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase what the policy forgets now; with `preview` only say what. Recalls so far count."""
         self.flush()
-        return apply_policy(self.store, self.policy, self.clock(), preview=preview)
+        return apply_policy(self.store, self.policy, self.now(), preview=preview)
 
     def get(self, cube_id: str) -> MemCube:
         """Return the current version of a cube. Raises NotFound."""
