@@ -66,5 +66,9 @@ class StaleVectors(UserWarning):
     """Some vectors come from another embedding model: these cubes are found by words only."""
 
 
+class SpaceMigrated(UserWarning):
+    """A file of an earlier Mnemos was brought up to date; a copy from before is beside it."""
+
+
 class DamagedRow(UserWarning):
     """A row of a space's file cannot be read and was skipped: `mnemos doctor --repair` sets it aside."""

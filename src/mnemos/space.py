@@ -393,8 +393,8 @@ class Space:
     def close(self) -> None:
         """Persist recall counts, close the file and free the memory of the index. Further verbs raise StoreError."""
         if not self.store.closed:
-            self.flush()
+            self.text.rest()
+            if self._activations is not None:
+                self._activations.rest()
         self.store.close()
         self.text.view.drop()
-        if self._activations is not None:
-            self._activations.free_ram()

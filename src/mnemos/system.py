@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Any, Unpack
 from weakref import WeakValueDictionary
 
-from mnemos.arguments import check_text, check_texts
+from mnemos.arguments import check_count, check_text, check_texts
 from mnemos.cube import Hit, utc_now
 from mnemos.embed import Embedder, load
-from mnemos.errors import InvalidInput, NotFound
+from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
 from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
+from mnemos.store.backups import BackupSet, files_in, save_all
 from mnemos.store.open import open_root
 from mnemos.store.pool import Pool, open_limit
 from mnemos.text.base import System
@@ -149,10 +150,39 @@ class Mnemos:
     def backup(self, name: str, path: str | os.PathLike[str]) -> Path:
         """Copy a space to a file or into a folder and return the file. The space may be in use.
 
-        The copy is consistent: the space as it is at one moment. Raises NotFound, and InvalidInput if the file exists.
+        The copy is consistent: the space as it is at one moment, read back and checked. In a folder it is named after the
+        space and the time. Raises NotFound, and InvalidInput if the file exists.
         """
-        self.existing(name).flush()
+        with suppress(StoreError):  # recall counts
+            self.existing(name).flush()
         return self.stores.backup(name, Path(path))
+
+    def backup_all(self, folder: str | os.PathLike[str], *, keep: int | None = None) -> BackupSet:
+        """Copy every space into a new folder below `folder`, named after the time; return what was saved.
+
+        It takes its name when all is written and checked. A space that cannot be read is named in `problems`. With `keep`
+        older sets are removed but for the newest `keep`, only such as this made, and none if there were problems.
+        """
+        if keep is not None:
+            check_count(keep, "keep")
+        for space in list(self._spaces.values()):
+            if not space.store.ended:
+                with suppress(StoreError):  # recall counts
+                    space.flush()
+        return save_all(self.stores, Path(folder), self.clock(), keep)
+
+    def restore_all(
+        self, folder: str | os.PathLike[str], *, replace: bool = False, settings: bool = False
+    ) -> list[Space]:
+        """Restore every space of a set that `backup_all` wrote, or of the newest complete set in a folder of sets.
+
+        Takes the options of `restore` and raises what it raises: spaces that were restored before an error stay so.
+        Without `replace` nothing is restored if one of the spaces exists.
+        """
+        files = files_in(Path(folder))
+        if not replace and (there := [name for name in files if name in self]):
+            raise Conflict(f"there is a space {there[0]!r} already: replace existing spaces, or move them away.")
+        return [self.restore(file, name=name, replace=replace, settings=settings) for name, file in files.items()]
 
     def restore(
         self,

@@ -101,7 +101,7 @@ def test_what_the_formats_know_is_kept(space, tmp_path):
     for name in ("chatgpt", "claude", "locomo", "mem0", "mcp-memory"):
         (tmp_path / name).write_text(CASES[name][0], encoding="utf-8")
         import_path(space, tmp_path / name)
-    oslo, answer = space.get("m2"), space.get("m4")
+    oslo, answer = space.get("c1/m2"), space.get("c1/m4")
     assert (oslo.role, oslo.session, oslo.at.timestamp(), oslo.metadata) == (
         "user",
         "c1",
@@ -109,7 +109,7 @@ def test_what_the_formats_know_is_kept(space, tmp_path):
         {"title": "Trip"},
     )
     assert answer.at == oslo.at, "a message without a time has that of the one before"
-    assert space.get("a").at == datetime(2024, 5, 1, 10, tzinfo=UTC)
+    assert space.get("u1/a").at == datetime(2024, 5, 1, 10, tzinfo=UTC)
     turn = space.get("conv-1/D1:1")
     assert (turn.speaker, turn.session, turn.at) == (
         "Ana",
@@ -169,8 +169,11 @@ def test_what_cannot_be_taken_is_reported_and_the_rest_is_stored(space, tmp_path
     path = tmp_path / "m.json"
     path.write_text(json.dumps({"messages": messages}), encoding="utf-8")
     report = import_path(space, path)
-    assert (report.added, texts(space)) == (1, ["before", "good"])
-    assert [str(p).split(":")[0] for p in report.problems] == [f"m.json.messages[{i}]" for i in (1, 3, 4, 5, 2)]
+    assert (report.added, texts(space)) == (3, ["before", "good", "other", "another"]), "nothing is lost to an id"
+    assert space.get("taken").text == "before"
+    assert [str(p).split(":")[0] for p in report.problems] == [f"m.json.messages[{i}]" for i in (1, 3, 5)]
+    assert [p.where for p in report.left_out] == ["m.json.messages[6]"]
+    assert report.read == report.added + len(report.problems) + len(report.left_out)
 
 
 def test_an_updated_cube_is_not_set_back_by_importing_again(space, tmp_path):
@@ -187,7 +190,6 @@ def test_an_updated_cube_is_not_set_back_by_importing_again(space, tmp_path):
     [
         (b"", "is empty"),
         (b'[{"content": "cut', "line 1"),
-        (b'{"content": "a"}\n{"content": ', "m.json:2"),
         (b"plain text", "not JSON"),
         (b'[{"strange": 1}]', "with keys strange"),
         (b"[1, 2]", "a list of 2"),

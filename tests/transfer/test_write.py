@@ -125,27 +125,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-PLAIN = {
-    *[
-        "hr",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "p",
-        "strong",
-        "em",
-        "code",
-        "pre",
-        "blockquote",
-        "ul",
-        "ol",
-        "li",
-        "br",
-    ]
-}
+PLAIN = set("hr h1 h2 h3 h4 h5 h6 p strong em code pre blockquote ul ol li br".split())  # noqa: SIM905
 
 
 def tags(page):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -15,6 +13,7 @@ from typer.core import TyperGroup
 from mnemos import __version__
 from mnemos.cli import about, audit, bench, configure, erase, keys, lifecycle, mcp, read, recall, serve, upkeep, write
 from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root, SpaceName
+from mnemos.cli.output import OutputFailed, guard, report
 
 __all__ = ["app", "main"]
 
@@ -114,13 +113,14 @@ app.add_typer(bench.app, name="bench", rich_help_panel=ABOUT)
 
 def main() -> None:
     """Run `mnemos`: the entry point of the package."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # characters that the terminal lacks are escaped
+    guard()
+    code: int | str | None = 0
     try:
-        app(prog_name="mnemos")
-    finally:
         try:
-            sys.stdout.flush()
-        except BrokenPipeError:  # `mnemos ... | head`: the reader closed the pipe, which is no error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            app(prog_name="mnemos")
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+    except (OutputFailed, OSError) as error:
+        code = report(error, "--json" in sys.argv)
+    sys.exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from mnemos.cli.escape import styled
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.text.upkeep import Checkup, set_aside
+
+if TYPE_CHECKING:
+    from mnemos.transfer import FileReport, ImportReport
 
 SHOWN = 20  # problems of an import that are printed; --json has all
 
@@ -27,24 +30,47 @@ def import_(
     restore_erased: Annotated[
         bool, typer.Option("--restore-erased", help="Also import cubes that were erased from this space.")
     ] = False,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone", metavar="ZONE", help="Whose clock times without an offset are on (default: the space's)."
+        ),
+    ] = None,
 ) -> None:
     """Import chats, account exports, notes, or an archive of Mnemos. Importing again changes nothing."""
     from mnemos.transfer import import_path
+    from mnemos.transfer.report import reasons
 
     space = t.space(create=True)
     with t.progress(f"importing {path.name}") as step:
-        report = import_path(space, path, format=format, restore_erased=restore_erased, progress=step)
+        report = import_path(
+            space, path, format=format, restore_erased=restore_erased, timezone=timezone, progress=step
+        )
     if t.json:
-        t.say(asdict(report))
+        t.say(report.to_dict())
         return
-    t.out.print(
-        f"{report.format}: {report.read:,} read, {report.added:,} added, {report.skipped:,} already stored",
-        style="bold",
-    )
+    t.out.print(_counts(report.format, report), style="bold")
+    for file in report.files if len(report.files) > 1 else ():
+        if file.format:
+            t.out.print(styled(f"  {file.name}: ").append_text(styled(_counts(file.format, file))), soft_wrap=True)
     for problem in report.problems[:SHOWN]:
         t.out.print(styled(str(problem), "yellow"), soft_wrap=True)
     if len(report.problems) > SHOWN:
         t.note(f"and {len(report.problems) - SHOWN:,} more problems; --json shows all")
+    for title, found in (("left out", report.left_out), ("taken with a change", report.remarks)):
+        for what, number, where in reasons(found)[:SHOWN]:
+            t.out.print(styled(f"{title}: {number:,} x {what}, first {where}"), soft_wrap=True)
+
+
+def _counts(format: str, report: FileReport | ImportReport) -> str:
+    """Return what was done with a file, or with all of them, in a line."""
+    parts = [f"{report.read:,} read", f"{report.added:,} added", f"{report.skipped:,} already stored"]
+    parts += [f"{report.updated:,} updated"] if report.updated else []
+    parts += [f"{report.removed:,} no longer in the source"] if report.removed else []
+    parts += [f"{len(report.left_out):,} left out"] if report.left_out else []
+    parts += [f"{len(report.problems):,} with problems"] if report.problems else []
+    parts += [f"{report.undated:,} without a time, dated now"] if report.undated else []
+    return f"{format}: {', '.join(parts)}"
 
 
 @command()
@@ -74,31 +100,77 @@ def export(
 def backup(
     t: Terminal,
     path: Annotated[Path, typer.Argument(help="The file to write, or a folder (with --all: a folder).")],
-    every: Annotated[bool, typer.Option("--all", help="Every space under the root, each to its own file.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Every space under the root, into a new folder in PATH that is named after the time."
+        ),
+    ] = False,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep", min=1, help="With --all: remove older folders but for the newest N, only such as this made."
+        ),
+    ] = None,
 ) -> None:
-    """Copy a whole space, also while it is in use. `mnemos restore` restores it."""
-    if every and not path.is_dir():
-        raise InvalidInput(f"{path} is not a folder: --all writes one file per space.")
-    names = t.memory.spaces() if every else [t.space().name]
-    written = {name: str(t.memory.backup(name, path)) for name in names}
+    """Copy a whole space, also while it is in use, and check the copy. `mnemos restore` restores it."""
+    if every:
+        _backup_all(t, path, keep)
+        return
+    if keep is not None:
+        raise InvalidInput("--keep needs --all: a single backup removes nothing.")
+    name = t.space().name
+    file = t.memory.backup(name, path)
     if t.json:
-        t.say(written)
+        t.say({name: str(file)})
     else:
-        for name, file in written.items():
+        t.out.print(styled(f"{name} is in {file}"), soft_wrap=True)
+
+
+def _backup_all(t: Terminal, path: Path, keep: int | None) -> None:
+    """Back up every space and print where each is. Exit code 1 if one could not be read."""
+    saved = t.memory.backup_all(path, keep=keep)
+    if t.json:
+        files = {name: str(file) for name, file in saved.files.items()}
+        removed = [str(folder) for folder in saved.removed]
+        t.say({"folder": str(saved.folder), "files": files, "problems": saved.problems, "removed": removed})
+    else:
+        for name, file in saved.files.items():
             t.out.print(styled(f"{name} is in {file}"), soft_wrap=True)
+        for folder in saved.removed:
+            t.out.print(styled(f"removed the older {folder}"), soft_wrap=True)
+        for problem in saved.problems:
+            t.out.print(styled(f"problem: {problem}", "yellow"), soft_wrap=True)
+    if saved.problems:
+        raise typer.Exit(1)
 
 
 @command("root", "json")
 def restore(
     t: Terminal,
-    path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote.")],
+    path: Annotated[Path, typer.Argument(help="A file that `mnemos backup` wrote (with --all: a folder).")],
     name: Annotated[str | None, typer.Option("--as", help="Restore it under this name.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing space of this name.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Every space of a folder that `mnemos backup --all` wrote, or of the newest in PATH."
+        ),
+    ] = False,
     settings: Annotated[
         bool, typer.Option("--settings", help="Also take whom the file trusts, and whether it keeps secrets.")
     ] = False,
 ) -> None:
     """Restore a space from a backup, after checking the backup."""
+    if every:
+        if name is not None:
+            raise InvalidInput("--as names one space, and --all restores many. Leave one of them out.")
+        spaces = t.memory.restore_all(path, replace=replace, settings=settings)
+        if t.json:
+            t.say({space.name: space.count() for space in spaces})
+        for space in spaces if not t.json else ():
+            t.out.print(styled(f"{space.name} is restored, with {space.count():,} cubes"), soft_wrap=True)
+        return
     space = t.memory.restore(path, name=name, replace=replace, settings=settings)
     if t.json:
         t.say({"space": space.name, "cubes": space.count()})

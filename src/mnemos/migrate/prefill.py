@@ -60,7 +60,7 @@ class PrefillCache:
     def __post_init__(self) -> None:
         self.store.blobs.sweep({cube.id for cube in self._stored()})
         self.store.on_erase(self._on_erase)
-        self.store.before_suspend(self._rest)
+        self.store.before_suspend(self.rest)
 
     # -- activate
 
@@ -210,8 +210,8 @@ class PrefillCache:
         with self._lock:
             self._segments.clear()
 
-    def _rest(self) -> bool:
-        """Free the segments in RAM before the pool closes the file; return False if they are in use."""
+    def rest(self) -> bool:
+        """Free the segments in RAM before the file is closed; return False if they are in use."""
         with try_lock(self._lock) as held:
             if held:
                 with contextlib.suppress(StoreError):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from mnemos.errors import InvalidInput, StoreError
+from mnemos.errors import InvalidInput
+from mnemos.store.causes import of_system
 
 _ID = re.compile(r"[a-z2-7]{16}")  # what `new_id` makes; other ids never become names of files
 END = ".safetensors"
+ABANDONED = 3_600  # seconds after which a file without a cube belongs to no running write
 
 
 class Blobs:
@@ -42,9 +45,7 @@ class Blobs:
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise StoreError(
-                f"cannot write {path} ({error.strerror}). Check that there is room on the disk."
-            ) from error
+            raise of_system(error, path) from error
         return len(data)
 
     def drop(self, ids: Iterable[str]) -> None:
@@ -63,20 +64,35 @@ class Blobs:
         return sum(path.stat().st_size for path in self.folder.glob("*"))
 
     def sweep(self, known: set[str]) -> int:
-        """Remove files that belong to none of the `known` cubes, which a crash left behind; return how many."""
-        orphans = [path for path in self.folder.glob("*") if path.name.removesuffix(END) not in known]
+        """Remove files that belong to none of the `known` cubes, which a crash left behind; return how many.
+
+        Files younger than an hour are left alone: another process may be about to write the row of their cube.
+        """
+        orphans = [path for path in self.folder.glob("*") if path.name.removesuffix(END) not in known and _is_old(path)]
         for path in orphans:
             shred(path)
         return len(orphans)
 
     def remove(self) -> None:
         """Remove all files and the folder."""
-        self.sweep(set())
+        for path in self.folder.glob("*"):
+            shred(path)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_old(path: Path) -> bool:
+    """Tell whether nobody has written to a file for an hour. One that is gone is not."""
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED
+    except FileNotFoundError:
+        return False
 
 
 def shred(path: Path) -> None:
     """Overwrite a file with zeros and remove it."""
+    if path.is_symlink():
+        path.unlink()
+        return
     with path.open("r+b") as file:
         for _ in range(0, path.stat().st_size, 1 << 20):
             file.write(bytes(1 << 20))

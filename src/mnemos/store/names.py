@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
+from pathlib import Path
 
 from mnemos.errors import InvalidInput
 
 MAX_LENGTH = 1_000
+SUFFIX = ".mnemos"  # of the file of a space, and of its backups
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(10))}
 
@@ -32,3 +35,17 @@ def file_stem(space: str) -> str:
         return space
     stem = re.sub(r"[^a-z0-9]+", "-", space.lower())[:32].strip("-") or "space"
     return f"{stem}.{hashlib.blake2b(encoded, digest_size=16).hexdigest()}"
+
+
+def stamp(now: datetime) -> str:
+    """Return a moment as names of backups have it: UTC, and in the order of time."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def free(path: Path) -> Path:
+    """Return a path like this one at which there is nothing: with a number, where there is something."""
+    n, found = 1, path
+    while found.exists() or found.with_name(f".{found.name}.part").exists():
+        n += 1
+        found = path.with_name(f"{path.stem}-{n}{path.suffix}")
+    return found

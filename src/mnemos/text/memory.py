@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from mnemos.cube import EPOCH, MemCube, from_micros
 from mnemos.embed.base import Embedder, Progress
-from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError
+from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError, StoreFull
 from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
 from mnemos.reason.base import Reasoner
 from mnemos.reason.fallback import FallbackReasoner
@@ -109,7 +110,8 @@ class TextMemory:
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger. Not in a read-only space."""
         if ids and not self.store.read_only and self.recalls.note(ids, max(self._last, self.clock())):
-            self.recalls.write(self.law)
+            with suppress(StoreFull):  # they wait on
+                self.recalls.write(self.law)
 
     def flush(self) -> int:
         """Persist recall counts not yet on disk; return the number of cubes updated."""
@@ -128,7 +130,8 @@ class TextMemory:
 
     def apply_policy(self, *, preview: bool = False) -> Forgotten:
         """Archive and erase what the policy forgets now; with `preview` only say what. Recalls so far count."""
-        self.flush()
+        with suppress(StoreFull):  # erasing makes room
+            self.flush()
         return apply_policy(self.store, self.policy, self.now(), preview=preview)
 
     def get(self, cube_id: str) -> MemCube:

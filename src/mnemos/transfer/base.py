@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from mnemos.cube import MemCube, Page
@@ -34,6 +35,25 @@ class ImportTarget(Protocol):
     @property
     def store(self) -> Store:
         """The store, to look up which ids exist and which were erased."""
+        ...
+
+    @property
+    def secrets(self) -> str:
+        """What happens to secrets in new texts: "redact", "refuse" or "keep"."""
+        ...
+
+    @property
+    def timezone(self) -> str:
+        """The zone of times without an offset."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """Return the current time."""
+        ...
+
+    def update(self, cube_id: str, **changes: Any) -> MemCube:
+        """Write the next version of a cube."""
         ...
 
     def add_many(self, messages: Iterable[Mapping[str, Any]], *, progress: Progress | None = None) -> list[MemCube]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.errors import InvalidInput
-from mnemos.transfer.source import Item, Message, as_list, decode, is_list_of, parse, read_bytes
+from mnemos.transfer.inputs import read_file
+from mnemos.transfer.source import Item, Message, as_list, decode, is_list_of, parse
 
 _GENERATED = re.compile(r"\s*->->[\w/,\s]{0,40}\Z")  # BEAM's generator leaves its plan's number behind a question
 
@@ -85,7 +86,7 @@ def beam_messages(folder: Path) -> list[Message]:
     messages: list[Message] = []
     at = None
     try:
-        batches = as_list(parse(decode(read_bytes(path), str(path)), str(path)), "the file")
+        batches = as_list(parse(decode(read_file(path, follow=False), str(path)), str(path)), "the file")
         for batch in batches:
             for message in (m for turn in as_list(batch["turns"], "turns") for m in as_list(turn, "a turn")):
                 if message.get("time_anchor"):

@@ -6,8 +6,9 @@ import base64
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ MAX_BYTES = 2 * 1024**3  # of one file, unpacked: all of it is held in RAM
 LOOK = 50  # items of a list that are examined to detect its format
 MAX_RATIO = 200  # unpacked to packed, of a zip member: more is a bomb
 Message = dict[str, Any]
+_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +27,49 @@ class Item:
 
     where: str  # its position in the source
     message: Message | None
-    problem: str = ""
+    problem: str = ""  # why it cannot be imported
+    left_out: str = ""  # why it was left out, by intention
+    remark: str = ""  # what is missing from a message that is taken
+    abandoned: bool = False  # on a branch of the conversation that was left
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return a file's bytes. Raises InvalidInput when it is too large or cannot be read."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InvalidInput(f"{path} has {size:,} bytes, the limit is {MAX_BYTES:,}. Split it into parts.")
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read ({error.strerror}). Nothing was imported.") from error
+@dataclass(slots=True)
+class Conversation:
+    """What was said together. Its messages have the ids of the source, which may be unique in it alone, or none."""
+
+    where: str
+    product: str
+    id: str | None
+    items: list[Item]
+    at: datetime | None = None  # its own time
+    session: bool = True  # False: a list of separate texts
+
+
+@dataclass(slots=True)
+class Document:
+    """A file's words in sections, which may be edited, moved and cut until the next import."""
+
+    where: str  # its name
+    items: list[Item]
+    file: str = ""  # identifies it where its name may change
+    exists: Callable[[str], bool] = lambda _: True  # whether a document of another name is still where this one is
+
+
+Read = Item | Conversation | Document
+
+
+class Refused(InvalidInput):
+    """A file is dangerous. Nothing of the import was taken."""
 
 
 def decode(data: bytes, where: str) -> str:
-    """Return UTF-8 as text, without a byte order mark. Raises InvalidInput for another encoding."""
+    """Return UTF-8 as text, or UTF-16 or 32 with a byte order mark, without that. Raises InvalidInput for anything else."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding)
+            except UnicodeDecodeError as error:
+                raise InvalidInput(f"{where} is damaged: no {encoding} at byte {error.start:,}.") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -71,6 +100,41 @@ def parse_lines(text: str, where: str) -> Iterator[tuple[str, Any]]:
             yield f"{where}:{number}", parse(line, f"{where}:{number}")
 
 
+def read_values(data: bytes, where: str, name: str) -> tuple[Any, list[Item]]:
+    """Return the JSON value of a file, or the list of its lines' values when it is JSONL, and the lines that are torn.
+
+    Raises InvalidInput when it is neither: a torn line costs that line only where at least half of the lines are whole.
+    """
+    try:
+        text = decode(data, where)
+    except InvalidInput:
+        text = data.decode("utf-8", "surrogateescape")
+        if text.count("\n") < 2:
+            raise
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    if not first:
+        raise InvalidInput(f"{where} is empty. There is nothing to import.")
+    if first.lstrip()[0] not in "[{\0\udcff":
+        raise InvalidInput(f"{where} begins with {first.strip()[:20]!r}: not JSON, nor another format that is known.")
+    try:
+        return parse(text, where), []
+    except InvalidInput:
+        values, torn, whole = [], list[Item](), 0
+        for number, line in enumerate(text.split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                line.encode("utf-8")
+                values.append(parse(line, f"{where}:{number}"))
+                whole += isinstance(values[-1], dict)
+            except (InvalidInput, UnicodeEncodeError) as error:
+                why = "bytes that are not UTF-8" if isinstance(error, UnicodeEncodeError) else "torn, or not JSON"
+                torn.append(Item(f"{name}:{number}", None, f"the line is {why}"))
+        if not whole or len(torn) > len(values):
+            raise
+        return values, torn
+
+
 def open_zip(path: Path) -> zipfile.ZipFile:
     """Open a zip for reading. Raises InvalidInput when it is damaged."""
     try:
@@ -85,7 +149,7 @@ def read_member(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
     """Return one member of a zip, unpacked in RAM. Raises InvalidInput for a damaged one, and for a bomb."""
     info = archive.getinfo(name)
     if info.file_size > MAX_BYTES or info.file_size > MAX_RATIO * max(info.compress_size, 1_000):
-        raise InvalidInput(f"{where}: {name} would unpack to {info.file_size:,} bytes. Refused; nothing was imported.")
+        raise Refused(f"{where}: {name} would unpack to {info.file_size:,} bytes. Refused; nothing was imported.")
     try:
         with archive.open(info) as member:
             data = member.read(info.file_size + 1)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from mnemos.errors import InvalidInput, StoreCorrupt, StoreError
+from mnemos.store.causes import of_system
 from mnemos.store.sqlite import foreign
 from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.explain import of_sqlite
 from mnemos.store.sqlite.store import SqliteStore
 
 
 def copy_to(store: SqliteStore, path: Path) -> Path:
     """Write a copy of a space as it is at one moment; return the file. Others may read and write during that.
 
-    The copy holds no free pages, and so nothing that was erased; it is whole when it has its name. Raises InvalidInput
-    when the file exists, StoreError when it cannot be written. Costs one pass over the space.
+    The copy holds no free pages, and so nothing that was erased; it is whole, read back and checked when it has its name.
+    Raises InvalidInput when the file exists, StoreError when it cannot be written. Costs two passes over the space.
     """
     if path.exists():
         raise InvalidInput(f"{path} exists already: give another name. Nothing was written.")
@@ -27,16 +30,41 @@ def copy_to(store: SqliteStore, path: Path) -> Path:
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with store.connection.bare() as db:
-            db.execute("VACUUM INTO ?", (str(part),))
+            try:
+                db.execute("VACUUM INTO ?", (str(part),))
+            except sqlite3.OperationalError as error:
+                raise of_sqlite(error, part) from error
+        _verify(part, store.space)
         part.replace(path)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path} ({error.strerror}). Check that its folder exists and is writable."
-        ) from error
+        raise of_system(error, path) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return path
+
+
+def _verify(path: Path, space: str) -> None:
+    """Read a backup as a whole, as it is on the disk. Raises StoreCorrupt when it is not what was to be written."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
+        if db.execute("SELECT 1 FROM meta WHERE key = 'space' AND value = ?", (space,)).fetchone() is None:
+            wrong.append("it does not say which space it is")
+    except sqlite3.Error as error:
+        wrong = [str(error)]
+    finally:
+        db.close()
+    if wrong:
+        raise StoreCorrupt(
+            f"the backup of the space {space!r} is damaged ({wrong[0]}) and was not kept. Try again; if it "
+            "happens again, the space itself is: run `mnemos doctor`."
+        )
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def restore_from(
@@ -55,7 +83,7 @@ def restore_from(
         shutil.copyfile(path, part)
         part.chmod(0o600)
         left_out = foreign.disarm(part)
-        SqliteStore(part, found).close()  # brings an older file up to date
+        SqliteStore(part, found, keep_old=False).close()  # brings an older file up to date
         left_out += foreign.clean(part)
         store = SqliteStore(part, found)
         try:

@@ -7,18 +7,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from mnemos.errors import ReadOnly, StoreCorrupt, StoreError
+from mnemos.errors import ReadOnly, StoreCorrupt, StoreError, StoreFull
+from mnemos.store import reserve
+from mnemos.store.causes import full, of_system
 from mnemos.store.locks import try_lock
 from mnemos.store.pool import Pool
-from mnemos.store.sqlite import files
-from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite, of_system
+from mnemos.store.sqlite import birth, files
+from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite
 from mnemos.store.sqlite.readonly import ReadOnlyFile, connect, open_for_reading, writable
-from mnemos.store.sqlite.schema import VERSION, check, migrate
+from mnemos.store.sqlite.schema import VERSION, check
 from mnemos.store.sqlite.where import offer
 
 _ticks = count(1)  # the time of the pool
@@ -64,14 +66,24 @@ class Connection:
     opened for reading: see `readonly`.
     """
 
-    def __init__(self, path: Path, space: str, pool: Pool | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        space: str,
+        pool: Pool | None = None,
+        *,
+        read_only: bool = False,
+        keep_old: bool = True,
+    ) -> None:
         self.path = path
         self.space = space
         self.used = next(_ticks)
         self._pool = pool
+        self._keep_old = keep_old  # copy a file of an earlier schema before it is brought up to date
         self._asked_read_only = read_only
         self._reader: ReadOnlyFile | None = None  # what is open, if it is for reading only
         self.read_only = read_only  # every write raises ReadOnly; as it was when the file was opened last
+        self._full = False  # it is open for reading only, since the disk has no room for a log
         self._ended = False  # by `close`
         self._opened = 0  # how often: a part of the change token, since SQLite numbers changes for each connection
         self._held = 0  # uses of the connection outside a transaction
@@ -86,22 +98,39 @@ class Connection:
     def _open(self) -> sqlite3.Connection:
         """Open the file, with room made in the pool; once more with much room if the process has no descriptor left."""
         if self._pool is None:
-            return self._open_file()
+            return self._open_with_room()
         self._pool.enter(self)
         try:
-            return self._pool.with_room(self._open_file, self)
+            return self._pool.with_room(self._open_with_room, self)
         except BaseException:
             self._pool.leave(self)
             raise
+
+    def _open_with_room(self) -> sqlite3.Connection:
+        """Open the file, which needs room for SQLite's log: on a full disk that of the reserve, else only for reading."""
+        self._full = False
+        try:
+            return self._open_file()
+        except StoreFull:
+            if not self.path.exists():  # a new space gets no reserve
+                raise
+        if reserve.release(self.path.parent):
+            with suppress(StoreFull):
+                return self._open_file()
+        self._full = True
+        return self._open_reader()
 
     def _open_file(self) -> sqlite3.Connection:
         self.read_only = self._asked_read_only or not writable(self.path)
         if self.read_only:
             return self._open_reader()
         try:
-            if self._opened and not self.path.exists():
-                raise StoreError(f"{self.path} was removed by another process. Open the space again to make a new one.")
-            files.make(self.path)  # with the right mode before SQLite writes to it; -wal and -shm take theirs from it
+            if not self.path.exists():
+                if self._opened:
+                    raise StoreError(
+                        f"{self.path} was removed by another process. Open the space again to make a new one."
+                    )
+                birth.make(self.path, self.space)
             self._file = files.enter(self.path)
         except OSError as error:
             raise of_system(error, self.path) from error
@@ -119,7 +148,7 @@ class Connection:
                 db.execute(f"PRAGMA {pragma}")
             offer(db)
             if version != VERSION:
-                migrate(db, self.space, str(self.path))
+                birth.upgrade(db, self.path, self.space, version, copy=self._keep_old)
         except BaseException as error:
             self._end(db)
             if isinstance(error, sqlite3.Error):
@@ -164,8 +193,12 @@ class Connection:
         self.used = next(_ticks)
         try:
             db = self._ready()
+            if write and self._full and not db.in_transaction:  # there may be room by now
+                self._end(db)
+                self._db = None
+                db = self._ready()
             if write and self._reader is not None:
-                raise ReadOnly(self._why_not())
+                raise full(self.path) if self._full else ReadOnly(self._why_not())
             if db.in_transaction:  # nested in the same thread: the outer one commits
                 if write and self._reading:
                     raise StoreError(f"{self.path}: a write inside a transaction that was begun for reading only.")
@@ -194,6 +227,12 @@ class Connection:
             self._lock.release()
         for callback in committed:
             callback()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside a transaction."""
+        with self._lock:
+            return self._db is not None and self._db.in_transaction
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the transaction that this is called in has been committed, after the lock is released."""

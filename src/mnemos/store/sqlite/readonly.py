@@ -13,7 +13,8 @@ from mnemos.errors import ReadOnly
 from mnemos.store.sqlite.explain import BUSY_SECONDS
 from mnemos.store.sqlite.schema import VERSION, check, migrate
 
-_REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+# an I/O error, since the index of a log needs room: on a full disk it cannot be made either
+_REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR)
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 

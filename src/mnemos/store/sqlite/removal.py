@@ -20,6 +20,7 @@ ID_TABLES = (
     ("pending", "id"),
     ("set_aside", "cube"),
 )
+STEP = 64  # pages that are given back at once
 
 
 def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
@@ -53,6 +54,18 @@ def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
     _drop_mentions(db, set(names))
     db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", ((id_hash(name),) for name in names))
     return len(keys)
+
+
+def shrink(db: sqlite3.Connection) -> None:
+    """Give free pages at the end of the file back to the disk, a few at a time, so that little room is needed.
+
+    Files made before version 4 keep theirs until a VACUUM; new rows use them.
+    """
+    before = -1
+    while (free := db.execute("PRAGMA freelist_count").fetchone()[0]) and free != before:
+        before = free
+        db.execute(f"PRAGMA incremental_vacuum({STEP})").fetchall()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def traces(db: sqlite3.Connection, names: Sequence[str]) -> int:

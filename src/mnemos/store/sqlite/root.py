@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from mnemos.errors import Conflict, InvalidInput, NotFound, OutOfFiles, ReadOnly, StoreError
+from mnemos.store import reserve
 from mnemos.store.blobs import Blobs, shred
-from mnemos.store.names import file_stem
+from mnemos.store.causes import of_system
+from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
 from mnemos.store.sqlite.connection import space_name
-from mnemos.store.sqlite.explain import of_system
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.store.values import StoredSpace
 
-SUFFIX = ".mnemos"
 KV = ".kv"  # the folder of the payloads that are not text
 Release = Callable[[str], None]
 
@@ -42,6 +43,8 @@ class Folder:
             if not isinstance(error, FileExistsError | NotADirectoryError):
                 raise of_system(error, path) from error
             raise StoreError(f"cannot use {path} as the root: it is not a folder. Give a folder.") from error
+        if not read_only:
+            reserve.keep(path)
 
     def _file(self, name: str) -> Path:
         return self.path / (file_stem(name) + SUFFIX)
@@ -91,16 +94,23 @@ class Folder:
         path = self._file(name)
         if not path.exists():
             raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
-        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+        copies = self.path.glob(glob.escape(path.name) + ".*")  # from before a migration, and damaged originals
+        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")), *copies):
             if part.exists():
                 shred(part)
         self._blobs(name).remove()
 
     def backup(self, name: str, target: Path) -> Path:
         """Copy a space as it is at one moment to a file, or into a folder; return the file. See `sqlite.backup`."""
+        if target.is_dir():
+            if target.samefile(self.path):
+                raise InvalidInput(
+                    f"{target} is the root: a backup there would look like a space. Give another folder."
+                )
+            target = free(target / f"{file_stem(name)}-{stamp(self._clock())}{SUFFIX}")
         store = self.open(name)
         try:
-            return copy_to(store, target / (file_stem(name) + SUFFIX) if target.is_dir() else target)
+            return copy_to(store, target)
         finally:
             store.close()
 

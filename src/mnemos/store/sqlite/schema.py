@@ -174,7 +174,8 @@ def check(connection: sqlite3.Connection, where: str) -> int:
     try:
         return _check(connection, where)
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite itself ends it on some errors, such as a full disk
+            connection.execute("ROLLBACK")
 
 
 def _check(connection: sqlite3.Connection, where: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from mnemos.cube import MemCube, to_micros, utc_now
-from mnemos.errors import Conflict
-from mnemos.store import base, checks
+from mnemos.errors import Conflict, StoreFull
+from mnemos.store import base, checks, reserve
 from mnemos.store.blobs import Blobs
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
+from mnemos.store.sqlite import birth
 from mnemos.store.sqlite.audit import AuditTable
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
@@ -30,7 +31,7 @@ from mnemos.store.sqlite.meta import MetaTable, stats
 from mnemos.store.sqlite.queue import DecisionTable, QueueTable
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
-from mnemos.store.sqlite.removal import activations, family, remove
+from mnemos.store.sqlite.removal import activations, family, remove, shrink
 from mnemos.store.sqlite.rows import (
     INSERT,
     SELECT,
@@ -67,10 +68,11 @@ class SqliteStore:
         clock: Callable[[], datetime] = utc_now,
         pool: Pool | None = None,
         read_only: bool = False,
+        keep_old: bool = True,
     ) -> None:
         self.space = space
         self.clock = clock
-        self.connection = db = Connection(path, space, pool, read_only=read_only)
+        self.connection = db = Connection(path, space, pool, read_only=read_only, keep_old=keep_old)
         self.blobs = blobs or Blobs(path.with_suffix(".kv"))
         self.audit: base.Audit = AuditTable(db, clock, actor)
         self.vectors: base.Vectors = VectorTable(db)
@@ -174,14 +176,31 @@ class SqliteStore:
     def erase(self, ids: Sequence[str]) -> list[str]:
         """Remove cubes with all their versions and everything derived from them; return the ids removed.
 
-        The bytes are overwritten (`secure_delete`), and after the commit the write-ahead log is emptied.
+        The bytes are overwritten (`secure_delete`), and after the commit the write-ahead log is emptied. On a full disk
+        the reserve of the root is used, and cubes are erased one by one if their log does not fit into it: StoreFull
+        when that does not suffice either, with some of them erased.
         """
+        try:
+            return self._erase(ids)
+        except StoreFull:
+            if self.connection.in_transaction or not reserve.release(self.path.parent):
+                raise
+        try:
+            return self._erase(ids)
+        except StoreFull:
+            return [name for one in ids for name in self._erase([one])]
+        finally:
+            self.tidy()
+            reserve.keep(self.path.parent)
+
+    def _erase(self, ids: Sequence[str]) -> list[str]:
         with self.connection.write() as db:
             names = family(db, ids)
             if names:
                 self.connection.after_commit(self.tidy)
                 self.audit.append("erase", names)
                 self._remove(db, names, next_seq(db))
+                birth.drop_copies(db, self.path)
         return names
 
     def _remove(self, db: sqlite3.Connection, names: Sequence[str], seq: int) -> None:
@@ -209,11 +228,19 @@ class SqliteStore:
         return {hashes[r[0]] for r in rows}
 
     def tidy(self) -> None:
-        """Empty the write-ahead log into the file, and give back pages when more than a quarter of them is free."""
-        with self.connection.bare() as db:
+        """Empty the write-ahead log into the file, and give back pages when more than a quarter of them is free.
+
+        On a full disk free pages are given back a few at a time, which needs little room; nothing is raised then.
+        """
+        with suppress(StoreFull), self.connection.bare() as db:
             pages, free = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
-            if 4 * free > pages:
-                db.execute("VACUUM")
+            try:
+                if 4 * free > pages:
+                    db.execute("VACUUM")
+            except sqlite3.OperationalError as error:
+                if not isinstance(self.connection.explain(error), StoreFull):
+                    raise
+                shrink(db)
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # -- reading

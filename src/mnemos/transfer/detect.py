@@ -1,0 +1,169 @@
+"""Tell what the files of an import are, and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnemos.errors import InvalidInput
+from mnemos.transfer import benchmarks, chats
+from mnemos.transfer.inputs import Member
+from mnemos.transfer.notes import SUFFIXES, note
+from mnemos.transfer.products import chatgpt, claude, gemini, librechat, mcp_memory, mem0, mnemos_jsonl, openwebui
+from mnemos.transfer.report import FileReport, Problem
+from mnemos.transfer.source import Item, Read, Refused, decode, read_values, stable_id
+
+Reader = Callable[[Any, str], Iterable[Read]]
+# JSON formats: (name, is it this?, read it). The order matters: the last one takes any messages.
+JSON_FORMATS: list[tuple[str, Callable[[Any], bool], Reader]] = [
+    ("chatgpt", chatgpt.is_chatgpt, chatgpt.chatgpt),
+    ("claude", claude.is_claude, claude.claude),
+    ("claude", claude.is_claude_projects, claude.claude_projects),
+    ("claude", claude.is_claude_memories, claude.claude_memories),
+    ("librechat", librechat.is_librechat, librechat.librechat),
+    ("open-webui", openwebui.is_openwebui, openwebui.openwebui),
+    ("gemini", gemini.is_gemini, gemini.gemini),
+    ("locomo", benchmarks.is_locomo, benchmarks.locomo),
+    ("mem0", mem0.is_mem0, mem0.mem0),
+    ("mcp-memory", mcp_memory.is_mcp_memory, mcp_memory.mcp_memory),
+    ("jsonl", mnemos_jsonl.is_jsonl, mnemos_jsonl.jsonl),
+    ("chats", chats.is_chats, chats.chats),
+]
+FORMATS = tuple(dict.fromkeys(["archive", *(name for name, _, _ in JSON_FORMATS), "beam", "markdown", "text"]))
+JSON_SUFFIXES, HTML_SUFFIXES = (".json", ".jsonl", ".ndjson"), (".html", ".htm")
+NOTES = ("markdown", "text")
+BESIDE = "beside an export, not a part of it; import it by itself"
+
+
+@dataclass(slots=True)
+class Source:
+    """A file whose format is known."""
+
+    file: FileReport
+    read: Iterable[Read]
+
+
+def one(member: Member, path: Path, format: str | None) -> Source:
+    """Return what a single file holds. Raises InvalidInput when it is damaged or of no known format."""
+    if format in NOTES or (format is None and member.suffix in SUFFIXES):
+        return _note(
+            member, path.parent, "text" if member.suffix == ".txt" else "markdown", lambda n: (path.parent / n).exists()
+        )
+    data = member.read()
+    if (
+        _is_html(data)
+        and (text := decode(data, member.name))
+        and gemini.is_gemini_html(text)
+        and format in (None, "gemini")
+    ):
+        return Source(FileReport(member.name, "gemini"), gemini.gemini_html(text, member.name))
+    value, torn = read_values(data, str(path), member.name)
+    name, reader, value = _match(value, format)
+    if reader is None:
+        wanted = f"{format}" if format else f"any of {', '.join(FORMATS)}"
+        raise InvalidInput(f"{path} is not {wanted}: it holds {_shown(value)}. Nothing was imported.")
+    return Source(FileReport(member.name, name), [*torn, *reader(value, member.name)])
+
+
+def several(found: list[Member], path: Path, format: str | None) -> list[Source]:
+    """Return what the files of a folder or a zip hold: those of products, or chats as JSON, or notes.
+
+    A stray note beside an export is not read, nor a stray JSON file beside notes. What is not read is told. Raises
+    InvalidInput when nothing can be read.
+    """
+    sources: list[Source] = []
+    loose: list[Source] = []  # chats of no particular product
+    others: list[FileReport] = []
+    notes = [m for m in found if m.suffix in SUFFIXES]
+    for member in found if format not in NOTES else []:
+        if member in notes:
+            continue
+        try:
+            source = _source(member, format)
+        except Refused:
+            raise
+        except InvalidInput as error:
+            others.append(FileReport(member.name, problems=[Problem(member.name, str(error))], read=1))
+            continue
+        if source is None:
+            others.append(_passed(member, "of no format that is known"))
+        else:
+            (loose if source.file.format == "chats" and format is None else sources).append(source)
+    if not sources and loose and (format == "chats" or len(loose) >= len(notes)):
+        sources, loose = loose, []
+    others += [_passed(source.file, BESIDE) for source in loose]
+    if sources:
+        others += [_passed(member, BESIDE) for member in notes]
+    elif format in (None, *NOTES):
+        names = {m.name for m in notes}
+        sources = [s for m in notes if (s := _try_note(m, path, names, others)) is not None]
+    if not sources:
+        problem = next((f"{p.what}" for file in others for p in file.problems), "")
+        wanted = f"no {format}" if format else "no .md or .txt file, no chat of BEAM and no export that is known"
+        raise InvalidInput(f"{path} holds {wanted}. {problem or 'Give one file, or a folder of notes.'}")
+    return sources + [Source(file, []) for file in others]
+
+
+def _source(member: Member, format: str | None) -> Source | None:
+    """Return what a file holds; None when it is of no known format."""
+    if member.suffix in HTML_SUFFIXES and format in (None, "gemini"):
+        text = decode(member.read(), member.name)
+        if gemini.is_gemini_html(text):
+            return Source(FileReport(member.name, "gemini"), gemini.gemini_html(text, member.name))
+    if member.suffix not in JSON_SUFFIXES:
+        return None
+    value, torn = read_values(member.read(), member.name, member.name)
+    name, reader, value = _match(value, format)
+    return None if reader is None else Source(FileReport(member.name, name), [*torn, *reader(value, member.name)])
+
+
+def _passed(member: Member | FileReport, why: str) -> FileReport:
+    return FileReport(member.name, read=1, left_out=[Problem(member.name, why)])
+
+
+def _try_note(member: Member, path: Path, names: set[str], others: list[FileReport]) -> Source | None:
+    """Return a note of a folder or a zip; one that cannot be read costs that file only."""
+    exists: Callable[[str], bool] = (lambda n: (path / n).exists()) if path.is_dir() else names.__contains__
+    try:
+        return _note(member, path, "markdown", exists)
+    except InvalidInput as error:
+        if isinstance(error, Refused):
+            raise
+        others.append(FileReport(member.name, problems=[Problem(member.name, str(error))], read=1))
+        return None
+
+
+def _note(member: Member, root: Path, format: str, exists: Callable[[str], bool]) -> Source:
+    text = decode(member.read(), member.name)
+    place = member.path.resolve() if member.path else f"{root.resolve()}/{member.name}"
+    file = stable_id("file", place)
+    return Source(FileReport(member.name, format), [note(text, member.name, member.changed, file, exists)])
+
+
+def _is_html(data: bytes) -> bool:
+    return data[:1_000].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
+
+
+def _match(value: Any, format: str | None) -> tuple[str, Reader | None, Any]:
+    """Return the format of a JSON value, what reads it, and what to give to that."""
+    for value_or_list in (
+        [value, [value]] if isinstance(value, dict) else [value]
+    ):  # one conversation, or JSONL of one line
+        for name, fits, reader in JSON_FORMATS:
+            if format in (None, name) and fits(value_or_list):
+                return name, reader, value_or_list
+    return "", None, value
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, list):
+        return f"a {type(value).__name__}"
+    first = next((v for v in value if isinstance(v, dict)), None)
+    return f"a list of {len(value):,}" + (f" with keys {', '.join(sorted(map(str, first))[:8])}" if first else "")
+
+
+def passed(items: list[Item]) -> list[Source]:
+    """Return the reports of files that were passed over."""
+    return [Source(FileReport(i.where, read=1, left_out=[Problem(i.where, i.left_out)]), []) for i in items]
