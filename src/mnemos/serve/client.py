@@ -45,6 +45,15 @@ class RemoteSpace(BlockingVerbs):
         """Send a request and return its result."""
         return self.client.send(build())
 
+    @property
+    def timezone(self) -> str:
+        """Where naive times are told and days begin; assign an IANA name, an offset or "UTC" to change it."""
+        return self.client.send(ApiRequest("GET", f"{self.path}/timezone", lambda data: str(data["timezone"])))
+
+    @timezone.setter
+    def timezone(self, value: str) -> None:
+        self.client.send(ApiRequest("PUT", f"{self.path}/timezone", lambda _: None, {"timezone": value}))
+
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written; see `Space.cubes`."""
         page = self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))

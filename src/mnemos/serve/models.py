@@ -158,6 +158,12 @@ class Facts(Strict):
     timezone: str | None = None
 
 
+class Zone(Strict):
+    """The time zone of a space: an IANA name, an offset such as "+05:30", or "UTC"."""
+
+    timezone: str
+
+
 class Rollback(Strict):
     """The version to write again."""
 
