@@ -25,6 +25,7 @@ from mnemos.space import SearchMethod, Space
 from mnemos.store.backups import BackupSet, files_in, save_all
 from mnemos.store.open import open_root
 from mnemos.store.pool import Pool, open_limit
+from mnemos.store.values import Salvaged
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
@@ -210,6 +211,14 @@ class Mnemos:
         if space.policy != space.text.default_policy:
             warnings.warn(f"{path}: it brought its own policy of forgetting, {space.policy}.", stacklevel=2)
         return space
+
+    def salvage(self, name: str) -> Salvaged:
+        """Save what can be read of a space that is too damaged to be opened, and keep the damaged file beside the new one.
+
+        `Space.doctor` does it for one that can be opened. Raises NotFound, and StoreCorrupt when nothing can be read.
+        """
+        self.release(name)
+        return self.stores.salvage(name)
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it: its files are overwritten with zeros and deleted. Raises NotFound."""

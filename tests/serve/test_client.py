@@ -1,6 +1,8 @@
 """The client against a real server on the loopback: the verbs of Space, its objects and its errors."""
 
 import asyncio
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -50,7 +52,11 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.search("Where does Rita's dog live?", 3)
         yield space.search("Rita", speaker="Ana", since=datetime(2024, 1, 1), asked_at="2024-04-01", where={})
         yield space.search("dog", where={"topic": {"a": [1, None]}}, method="words")
-        yield space.context("What is the dog called?", tokens=200)
+        yield re.sub(
+            r"memory-\w+", "memory", space.context("What is the dog called?", tokens=200)
+        )  # a tag of each space
+        yield space.quarantined("What is the dog called?")
+        yield space.quarantined("Rita", space.search("Rita", 3))
         yield space.update("m2", content="My sister Rita has two dogs.", metadata={"n": 2.5})
         yield space.history("m2")
         yield space.rollback("m2", 1)
@@ -80,7 +86,16 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         yield space.unarchive(["m3"])
         yield list(space.dump())
         yield space.forget_preview(query="dogs")
-        yield space.forget(["m2"])
+        receipt = space.forget(["m2"])
+        yield receipt
+        yield space.verify(receipt)
+        yield space.inspect.timeline(by="day", until="2024-03-04")
+        yield space.inspect.newest(limit=1).items
+        yield space.inspect.curve("m1", days=7).law
+        yield space.inspect.runs()[0].written
+        yield space.inspect.sizes().forms
+        space.policy = replace(space.policy, days=400)
+        yield space.policy
         yield space.delete("m3")
         entries = space.audit(limit=3)
         yield [(e.index, e.action, e.cubes) for e in entries]

@@ -5,7 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from subprocess import DEVNULL, PIPE
 
 import pytest
@@ -287,16 +290,109 @@ def test_only_the_protocol_stands_on_stdout(tmp_path, end):
     assert "Traceback" not in problems
 
 
-async def test_the_same_server_over_http(tmp_path):
+@contextmanager
+def over_http(tmp_path, *options):
+    """Start a server over HTTP; yield its port and the first key."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with start(tmp_path, "--http", str(port)), anyio.fail_after(30):
+    with start(tmp_path, "--http", str(port), *options) as server:
+        key = server.stdout.readline().strip()
         while subprocess.run([sys.executable, "-c", PROBE, str(port)], stderr=DEVNULL).returncode:
+            time.sleep(0.1)
+        yield port, key
+
+
+@asynccontextmanager
+async def with_key(port, key, mode="auto"):
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as http,
+        Client(streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http), mode=mode) as client,
+    ):
+        yield Talk(client)
+
+
+async def test_the_same_server_over_http_for_those_with_a_key(tmp_path):
+    pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
+    from mnemos.serve.keys import KeyStore
+
+    with over_http(tmp_path, "--all-spaces") as (port, key), anyio.fail_after(60):
+        async with with_key(port, key) as one, with_key(port, key, "legacy") as other:
+            made = await one("remember", text="Over the wire.")
+            assert (await other("recall", question="wire"))["hits"][0]["id"] == made["id"]
+            await one("remember", text="The team meets on Monday.", space="team")
+        keys = KeyStore.under(tmp_path)
+        reader = keys.add("reader", spaces=["ana"], rights=["read"])[0]
+        for mode in ("auto", "legacy"):
+            async with with_key(port, reader, mode) as call:
+                assert len((await call("recall", question="wire"))["hits"]) == 1
+                await call.refused("lacks the right to write", "remember", text="no")
+                await call.refused("lacks the right to write", "update", id=made["id"], text="no")
+                seen = await call("forget", ids=[made["id"]])
+                await call.refused("lacks the right to erase", "forget", preview=False, confirm=seen["confirm"])
+                await call.refused("there is no space 'team'", "recall", question="team", space="team")
+                assert (await call.read("mnemos://spaces"))["spaces"].keys() == {"ana"}
+                with pytest.raises(MCPError, match="there is no space 'team'"):
+                    await call.read("mnemos://space/team")
+        keys.close()
+
+
+def test_over_http_nobody_gets_in_without_a_key_or_from_a_page(tmp_path):
+    httpx = pytest.importorskip("httpx")
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    with over_http(tmp_path) as (port, key):
+        good = {"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"}
+
+        def ask(**headers):
+            given = {**good, **{name.replace("_", "-"): value for name, value in headers.items()}}
+            sent = {name: value for name, value in given.items() if value is not None}
+            return httpx.post(f"http://127.0.0.1:{port}/mcp", json=body, headers=sent).status_code
+
+        assert ask() == 200
+        assert ask(Authorization=None) == ask(Authorization="Bearer mnk_aaaaaaaa_" + "x" * 43) == 401
+        assert ask(Host="evil.example") == ask(Host="evil.example:80", Origin="http://evil.example:80") == 421
+        for origin in ("http://localhost:3000", "http://127.0.0.1:9999", "https://evil.example", "null"):
+            assert ask(Origin=origin) == 403
+            assert ask(Origin=origin, Authorization=None) == 403
+        assert ask(Sec_Fetch_Site="cross-site") == 403
+        assert ask(Origin=f"http://127.0.0.1:{port}") == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/mcp").status_code == 401
+        assert httpx.request("OPTIONS", f"http://127.0.0.1:{port}/mcp").status_code == 401
+
+
+async def test_unknown_arguments_are_refused_with_the_known_ones(call, memory):
+    for tool, arguments, known in (
+        ("remember", {"text": "a", "sesion": "s"}, "session"),
+        ("recall", {"question": "a", "wher": {"a": 1}}, "where"),
+        ("forget", {"query": "a", "everything": True}, "preview"),
+        ("context", {"question": "a", "k": 3}, "tokens"),
+    ):
+        await call.refused(f"{tool} has no argument", tool, **arguments)
+        await call.refused(known, tool, **arguments)
+    assert memory.space("ana").count() == 0
+
+
+async def test_a_slow_space_delays_no_other(memory, monkeypatch):
+    go, opened = threading.Event(), memory.space
+
+    def slowly(name, *rest):
+        if name == "slow":
+            go.wait(20)
+        return opened(name, *rest)
+
+    monkeypatch.setattr(memory, "space", slowly)
+    async with Client(make_server(memory, "ana", all_spaces=True)) as client:
+        call = Talk(client)
+        async with anyio.create_task_group() as both:
+            both.start_soon(partial(call, "remember", text="late", space="slow"))
             await anyio.sleep(0.1)
-        async with Client(f"http://127.0.0.1:{port}/mcp") as client, Client(f"http://127.0.0.1:{port}/mcp") as other:
-            made = await Talk(client)("remember", text="Over the wire.")
-            assert (await Talk(other)("recall", question="wire"))["hits"][0]["id"] == made["id"]
+            with anyio.fail_after(5):
+                await call("remember", text="at once")
+            go.set()
 
 
 def test_a_missing_package_and_a_bad_root_are_told_in_one_line(tmp_path):

@@ -38,6 +38,8 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("GET", "/v1/spaces/{space}/links", "read"),
     ("POST", "/v1/spaces/{space}/consolidate", "write"),
     ("POST", "/v1/spaces/{space}/forget", "erase"),
+    ("POST", "/v1/spaces/{space}/verify", "read"),
+    ("POST", "/v1/spaces/{space}/quarantined", "read"),
     ("GET", "/v1/spaces/{space}/timeline", "read"),
     ("GET", "/v1/spaces/{space}/graph", "read"),
     ("GET", "/v1/spaces/{space}/cubes/{id}/curve", "read"),
@@ -58,6 +60,11 @@ BODIES = {
     "cubes": {"content": "new"}, "search": {"query": "key"}, "context": {"question": "key"},
     "rollback": {"version": 1}, "forget": {"query": "stone", "preview": False}, "consolidate": {},
     "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "apply-policy": {"preview": False},
+    "quarantined": {"question": "key"},
+    "verify": {
+        "space": "ana", "at": "2024-03-01", "chosen_by": "ids", "ids": [], "derived": 0, "versions": 0, "searched_for": 0,
+        "searched_bytes": 0, "remains": [],
+    },
     "policy": {"cubes": 0}, "keys": {"name": "n", "spaces": ["ana"], "rights": ["read"]},
 }  # fmt: skip
 

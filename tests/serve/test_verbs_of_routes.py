@@ -29,6 +29,8 @@ VERBS = {
     ("GET", f"{SPACE}/facts"): Space.facts,
     ("GET", f"{SPACE}/decisions"): Space.decisions,
     ("POST", f"{SPACE}/forget"): (Space.forget, Space.forget_preview),
+    ("POST", f"{SPACE}/verify"): Space.verify,
+    ("POST", f"{SPACE}/quarantined"): Space.quarantined,
     ("POST", f"{SPACE}/archive"): (Space.archive, Space.unarchive),
     ("POST", f"{SPACE}/consolidate"): Space.consolidate,
     ("POST", f"{SPACE}/apply-policy"): Space.apply_policy,

@@ -7,7 +7,7 @@ from typing import Any
 from mnemos.adapters.base import Quarantines
 from mnemos.cube import Hit
 from mnemos.distribution import install_command
-from mnemos.errors import MnemosError, NotFound
+from mnemos.errors import InvalidInput, MnemosError, NotFound
 
 try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -27,7 +27,7 @@ class MnemosRetriever(BaseRetriever):
     space: Any  # a `MemorySpace`
     k: int = 10  # documents to return
     options: dict[str, Any] = Field(default_factory=dict)  # further arguments of `Space.search`, such as filters
-    quarantine: bool = True  # leave out what `Space.context` would withhold, if the space can tell
+    quarantine: bool = True  # leave out what `Space.context` would withhold
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -37,7 +37,9 @@ class MnemosRetriever(BaseRetriever):
             hits: list[Hit] = self.space.search(query, **options)
         except NotFound:
             return []  # a served space exists only after the first write
-        if self.quarantine and isinstance(self.space, Quarantines):
+        if self.quarantine:
+            if not isinstance(self.space, Quarantines):
+                raise InvalidInput("this space cannot tell which hits to withhold. Pass quarantine=False to get all.")
             withheld = self.space.quarantined(query, hits)
             hits = [hit for hit in hits if hit.cube.id not in withheld]
         return [to_document(hit) for hit in hits]

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +28,11 @@ def mcp(
     http: Annotated[
         int | None,
         typer.Option(
-            "--http", metavar="PORT", min=1, max=65535, help="Serve http://127.0.0.1:PORT/mcp instead of stdio."
+            "--http",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            help="Serve http://127.0.0.1:PORT/mcp instead of stdio, for clients with a key; the first start prints one.",
         ),
     ] = None,
 ) -> None:
@@ -39,15 +43,26 @@ def mcp(
     s = t.settings
     name = s.space or "default"
     with Mnemos(s.root, embedder=s.embedder, reasoner=s.reasoner, actor="mcp", timezone=s.timezone) as memory:
-        server = make_server(memory, name, all_spaces=all_spaces)
+        server = make_server(memory, name, all_spaces=all_spaces, keyed=http is not None)
         memory.space(name)  # a damaged file is reported now
         with _serving(memory):
             if http is not None:
-                server.run("streamable-http", host="127.0.0.1", port=http)
+                _serve_http(t, server, memory, http)
                 return
             if sys.stdin.isatty():
                 t.note("standard input is for an agent: see `mnemos mcp --help`. Ctrl-C stops the server.")
             server.run("stdio")
+
+
+def _serve_http(t: Terminal, server: Any, memory: Mnemos, port: int) -> None:
+    from mnemos.serve import mcp_http
+    from mnemos.serve.keys import KeyStore
+
+    with closing(KeyStore.under(memory.root)) as keys:
+        if (token := keys.first()) is not None:
+            t.note("the first key, with all rights, is on standard output. It is shown only once")
+            print(token, flush=True)
+        mcp_http.serve(server, keys, port)
 
 
 @contextmanager

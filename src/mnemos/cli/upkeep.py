@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,8 +11,8 @@ import typer
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
 from mnemos.cli.terminal import Terminal
-from mnemos.errors import InvalidInput, StoreError
-from mnemos.text.upkeep import Checkup, set_aside
+from mnemos.errors import InvalidInput, StoreCorrupt, StoreError
+from mnemos.text.upkeep import Checkup, set_aside, told
 
 if TYPE_CHECKING:
     from mnemos.transfer import FileReport, ImportReport
@@ -235,8 +235,25 @@ def _check(t: Terminal, name: str | None, repair: bool) -> Checkup:
         space = t.space() if name is None else t.memory.space(name)
         with t.progress(f"checking {space.name}", space.stats()["versions"]) as step:
             return space.doctor(repair=repair, progress=step)
+    except StoreCorrupt as error:
+        return _salvage(t, name or t.settings.space or "default", str(error), repair)
     except StoreError as error:
         return Checkup(name or t.settings.space or "default", problems=[str(error)])
+
+
+def _salvage(t: Terminal, name: str, problem: str, repair: bool) -> Checkup:
+    """Return the problem of a space that cannot be opened; with `repair` save what can be read, and check that."""
+    if not repair:
+        note = (
+            "`mnemos doctor --repair` saves what can be read into a new file and keeps this one; copy the file first."
+        )
+        return Checkup(name, problems=[problem], notes=[note])
+    try:
+        saved = t.memory.salvage(name)
+    except StoreError as error:
+        return Checkup(name, problems=[problem, str(error)])
+    report = t.memory.space(name).doctor(repair=True)
+    return replace(report, problems=[problem, *report.problems], repaired=[told(saved), *report.repaired])
 
 
 def _print(t: Terminal, report: Checkup) -> None:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 
@@ -21,6 +21,8 @@ from mnemos.guard.trust import Trust
 WEIGHT = {Trust.UNTRUSTED: 1.0, Trust.NORMAL: 2.0, Trust.TRUSTED: 4.0}
 MAJORITY = 2.0  # times the weight of the other side, among sources of the same trust
 NAMES = re.compile(r"\b[A-Z][^\W\d_]+(?:[ .]{1,2}[A-Z][^\W\d_]*)*|\b\w*\d[\w.:-]*")
+# Somebody whom a question is about: "does Ana", "of Ana", "Ana's"; "the Hob Lane" is something.
+PERSON = re.compile(r"\b(?:does|did|do|is|are|was|has|of|for|about|on|with|by) ([A-Z]\w+)|\b([A-Z]\w+)['’]s\b")
 ORDINARY = """
 the a an i my our your his her their this that these those it he she we you they in on at of for to and but or if when
 where what who which why how is are was were do does did not no yes dr mr mrs ms according here there as by from with
@@ -39,6 +41,7 @@ class Claim:
     at: datetime
     source: str | None = None  # None: a source of its own
     names: frozenset[str] = frozenset()  # what it mentions, see `names`
+    speaker: str | None = None  # None: the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,16 @@ def contradicted(
     "alone"); this needs no extracted fact. Deviation: the paper clusters embeddings; on the "dev" half of
     `bench.text.poison` shared names separated lies from truths better. A claim that a rejection covers is a suspect
     unless its trust is higher than the rejection's, or a better source agrees with it. `key` (at most 64 bytes, secret to
-    the space) prevents a dictionary attack on the hashes. O(n^2) for n claims.
+    the space) prevents a dictionary attack on the hashes. Of somebody who speaks himself, others say less than he does:
+    their claims about him count as NORMAL at most. O(n^2) for n claims.
     """
     known = set(learned_rejections)
+    own = {plain(c.speaker or "user") for c in claims if c.trust == Trust.TRUSTED}
     found: dict[str, Suspect] = {}
     voices: defaultdict[tuple[str, str], list[tuple[Claim, Fact]]] = defaultdict(list)
     for claim in claims:
         for fact in claim.facts:
-            voices[subject(fact)].append((claim, fact))
+            voices[subject(fact)].append((_of_others(claim, fact, own), fact))
     for group in voices.values():
         for claim, fact in group:
             rejection = learn(claim, fact, key)
@@ -86,6 +91,14 @@ def contradicted(
                 found[claim.id] = Suspect(claim.id, old.reason, (*old.rejections, rejection))
     found |= {name: Suspect(name, "alone") for name in _alone(claims, question) if name not in found}
     return [found[claim.id] for claim in claims if claim.id in found]
+
+
+def _of_others(claim: Claim, fact: Fact, own: Collection[str]) -> Claim:
+    """Return a claim with the trust that it has about the subject of a fact."""
+    about = plain(fact.subject)
+    if claim.trust > Trust.NORMAL and about in own and about != plain(claim.speaker or "user"):
+        return replace(claim, trust=Trust.NORMAL)
+    return claim
 
 
 def learn(claim: Claim, fact: Fact, key: bytes = b"") -> Rejection:
@@ -156,7 +169,7 @@ def _alone(claims: Sequence[Claim], question: str) -> list[str]:
     Where better sources speak of them, a page that names something else is not credible, and one that names nothing, or
     is about others, adds nothing.
     """
-    asked = names(question)
+    asked = names(" ".join(m[1] or m[2] for m in PERSON.finditer(question)))
     about = [c for c in claims if c.trust > Trust.UNTRUSTED and asked and asked <= c.names]
     said = frozenset().union(*(c.names for c in about)) - asked
     if not said:

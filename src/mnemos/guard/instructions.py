@@ -6,33 +6,12 @@ and no others: `guard.consensus` judges by what other memories say. Figures: `be
 
 from __future__ import annotations
 
-import base64
-import binascii
-import html
 import re
-import unicodedata
-from collections.abc import Iterator
 from functools import cache
 
-LONGEST_CODE = 20_000  # characters of a base64 or hexadecimal run that are decoded at most
-
-INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-HIDING = re.compile(
-    "(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0020-\U000e007e]{4}|[\u200b-\u200d\u2060-\u2064\ufeff]{12}"
-)
-REVERSED = re.compile("[\u202d\u202e][^\u202c\n]{0,9}[a-zA-Z]{2}")
-CONFUSABLE = str.maketrans(
-    "авеёкмнорстухѕіјԁһԛԝѵүӏАВЕЁКМНОРСТУХЅІЈԚԜҮ" "αβεικνορτυχγωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıȷɡɑℓ’‘“”",
-    "aBeekMHopcTyxsijdhqwvylABEEKMHOPCTYXSIJQWY" "aBeiKvoptuxywABEZHIKMNOPTYXijgal''\"\"",
-)  # fmt: skip
-SPACED = re.compile(r"(?:\b[^\W\d_][ ._*·-]){6}")
-GAPS = re.compile(r"(?<=\b[^\W_])[ ._*·-](?=[^\W_]\b)")
-LEET = re.compile(r"[a-zA-Z][013457@$][a-zA-Z]")
-LEETS = str.maketrans("013457@$", "oieastas")
-CODE = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}|(?:[0-9a-fA-F]{2}[ :]?){16,}+")
+from mnemos.guard.disguise import hides, versions
+from mnemos.guard.languages import foreign_orders
+from mnemos.guard.tables import read_table
 
 # Parts of rules, and the rules: a name, followed by the indented lines of its pattern.
 PARTS = r"""
@@ -62,7 +41,11 @@ role marker
   <\|[\w-]{2,30}\|>|\[/?INST\]|<</?SYS>>|^\s{0,8}[#>*\[]{0,4} ?(?:SYSTEM|DEVELOPER|ADMIN)(?: (?:MESSAGE|PROMPT|NOTE
   |OVERRIDE|INSTRUCTION))?\]?\s?:|(?i:^\s{0,8}system\s?(?:message|prompt)?\s?: ?[^\n]{0,60}\b(?:you|override|ignore
   |must|answer|respond|instruct\w+|prompt)\b)|(?i:^\s{0,8}#{2,5} ?(?:(?:new |updated )?instruction|system(?: prompt
-  | message)?)\s?(?::|$)|</?(?:system|instructions?|prompt|sys|admin)>)
+  | message)?)\s?(?::|$)|<\W{0,4}(?:system|instructions?|prompt|sys|admin|assistant|memor(?:y|ies)|records?|context|untrusted)
+  (?:[_-]?\w+)?\W{0,3}>)|(?i:"role"\s?:\s?"(?:system|developer|assistant)")|(?i:"(?:memory_?id|record_?id)"\s?:)
+  |(?i:^\W{0,3}\[(?:system|assistant|user|human|model|developer)\]\s?:?)
+  |(?i:\[\s?(?:memory|record|fact|system|trusted)\b[^\]\n]{0,80}[=:][^\]\n]{0,80}\])
+  |(?m:^\s{0,4}\[[^\]\n]{1,60}\] ?\d{4}-\d\d-\d\d[^|\n]{0,30}\|[^|\n]{0,60}\|)
 tool call
   </?(?:tool_?calls?|function_?calls?|tool_use|tool_code|invoke|tool_response|function_results?)\b|"(?:tool|function
   |name|tool_name|action)"\s?:\s?"[^"]{1,60}"\s?,\s?"(?:arguments|parameters|args|input|action_input)"|\b(?:call|invoke
@@ -153,63 +136,22 @@ orders in Chinese
 
 def looks_like_instructions(text: str) -> str | None:
     """Return the name of the rule that detects orders to an agent in a text, or None. O(characters)."""
-    if not text.isascii() and (HIDING.search(text) or REVERSED.search(text)):
+    if hides(text):
         return "hidden text"
-    for version in _versions(text):
+    for version in versions(text):
         small = version.lower()  # much faster than case-insensitive rules
         for name, pattern in rules():
             if pattern.search(version if name == "role marker" else small):
                 return name
+        if foreign_orders(small):
+            return "orders in another language"
     return None
 
 
 @cache
 def rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Return the compiled rules by name; all but "role marker" expect lower case. The first call takes tens of ms."""
-    parts, found = _read(PARTS), _read(RULES)
+    parts, found = read_table(PARTS), read_table(RULES)
     for part, words in parts.items():
         found = {name: pattern.replace(f"{{{part}}}", words) for name, pattern in found.items()}
     return tuple((name, re.compile(pattern, re.MULTILINE)) for name, pattern in found.items())
-
-
-def _read(table: str) -> dict[str, str]:
-    found, name = dict[str, str](), ""
-    for line in table.strip("\n").split("\n"):
-        if line.startswith("  "):
-            found[name] = found.get(name, "") + line[2:]
-        else:
-            name = line
-    return found
-
-
-def _versions(text: str) -> Iterator[str]:
-    plain = _plain(text)
-    yield plain
-    if SPACED.search(plain):
-        yield re.sub(r"\s{2,}", " ", GAPS.sub("", plain))
-    if LEET.search(plain):
-        yield plain.translate(LEETS)
-    for run in CODE.finditer(plain):
-        if (decoded := _decoded(run[0][:LONGEST_CODE])) is not None:
-            yield _plain(decoded)
-
-
-def _plain(text: str) -> str:
-    """Return a text as a reader sees it: without invisible characters and accents, in one script, entities resolved."""
-    if "&" in text:
-        text = html.unescape(text)
-    if text.isascii():
-        return text
-    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
-    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).translate(CONFUSABLE)
-
-
-def _decoded(run: str) -> str | None:
-    compact = re.sub("[ :]", "", run)
-    try:
-        if re.fullmatch("(?:[0-9a-fA-F]{2})+", compact):
-            return bytes.fromhex(compact).decode()
-        core = compact.rstrip("=").translate(str.maketrans("-_", "+/"))
-        return base64.b64decode(core[: len(core) // 4 * 4]).decode("utf-8", "ignore")
-    except (ValueError, binascii.Error):
-        return None

@@ -9,12 +9,19 @@ from typing import Any
 
 from mnemos.cube import Hit, MemCube, to_micros
 from mnemos.errors import InvalidInput
+from mnemos.guard.claims import Voice, disputed, first_person, persons
 from mnemos.guard.consensus import Claim, contradicted, names
+from mnemos.guard.harm import Vectors, Verdicts
 from mnemos.guard.instructions import looks_like_instructions
 from mnemos.guard.key import key_of
-from mnemos.guard.trust import Trust, trust_of
+from mnemos.guard.repeats import effective_trust
+from mnemos.guard.trust import Trust
 from mnemos.store.base import Store
 
+VERDICTS = Verdicts()
+WITNESSES = 20  # statements of the user, the best ranked, that claims of others are compared with
+LONGEST = 1_000  # characters of one that are embedded
+SHORT_NAME = 24  # characters of a name that gives no orders
 SECRETS = ("redact", "refuse", "keep")
 
 
@@ -44,31 +51,56 @@ def secrets_policy(policy: str) -> str:
 
 
 def quarantined(
-    store: Store, rules: Mapping[str, int], hits: Sequence[Hit], question: str, now: datetime
+    store: Store, rules: Mapping[str, int], hits: Sequence[Hit], question: str, now: datetime, vectors: Vectors
 ) -> dict[str, str]:
     """Return the hits to withhold from an agent: id -> reason.
 
-    These are untrusted cubes that look like orders, then those that the others contradict (see `consensus`), whose claims
-    are stored as rejections. Free where all hits are trusted; else 0.1 ms an untrusted hit, and O(hits squared).
+    These are untrusted cubes, and what repeats them, that look like orders (see `instructions`) or would harm who believes
+    them (see `harm`); that better sources contradict (see `consensus`), whose claims are stored as rejections; or that say
+    of somebody what he has not said himself (see `claims`). What the user says is never withheld. Free where all hits are
+    trusted; else 0.3 ms an untrusted hit, O(hits squared), one vector of the question, and 3 ms for each 320 characters of
+    an untrusted text that is seen for the first time by this process.
     """
-    trust = {hit.cube.id: trust_of(hit.cube.role, hit.cube.source, rules) for hit in hits}
-    if min(trust.values(), default=Trust.TRUSTED) > Trust.UNTRUSTED:
+    cubes = [hit.cube for hit in hits]
+    trust = effective_trust(store, rules, cubes)
+    outside = [cube for cube in cubes if trust[cube.id] == Trust.UNTRUSTED]
+    if not outside:
         return {}
-    bad: dict[str, str] = {}
-    for hit in hits:
-        if trust[hit.cube.id] == Trust.UNTRUSTED and (reason := looks_like_instructions(hit.cube.text)):
-            bad[hit.cube.id] = f"looks like orders: {reason}"
-    left = [hit.cube for hit in hits if hit.cube.id not in bad]
+    bad = {c.id: f"looks like orders: {reason}" for c in outside if (reason := looks_like_instructions(_all_of(c)))}
+    left = [cube for cube in outside if cube.id not in bad]
+    for cube, cue in zip(left, VERDICTS.harmful([cube.text for cube in left], vectors), strict=True):
+        if cue:
+            bad[cube.id] = f"would do harm: {cue}"
+    left = [cube for cube in cubes if cube.id not in bad]
     key = key_of(store)
     known = store.rejections.all()
     suspects = contradicted(_claims(store, left, trust), known, question=question, key=key)
     if new := {r for suspect in suspects for r in suspect.rejections} - known:
         store.rejections.add(new, to_micros(now))
-    return bad | {s.id: s.reason for s in suspects}
+    return bad | _disputed(question, left, trust, vectors) | {s.id: s.reason for s in suspects}
+
+
+def _all_of(cube: MemCube) -> str:
+    """Return what an agent reads of a cube: a name may give orders too."""
+    names = [name for name in (cube.speaker, cube.session, cube.id) if name and len(name) > SHORT_NAME]
+    return "\n".join([cube.text, *names])
+
+
+def _disputed(question: str, cubes: Sequence[MemCube], trust: Mapping[str, Trust], vectors: Vectors) -> dict[str, str]:
+    outside = [c for c in cubes if trust[c.id] == Trust.UNTRUSTED]
+    users = [c for c in cubes if trust[c.id] == Trust.TRUSTED][:WITNESSES]
+    if not outside or not users:
+        return {}
+    people = persons([Voice(c.id, c.text, c.speaker) for c in users])
+    asked, *rows = vectors([first_person(question, people), *(c.text[:LONGEST] for c in users)])
+    witnesses = [Voice(c.id, c.text, c.speaker, row) for c, row in zip(users, rows, strict=True)]
+    return disputed(
+        question, [Voice(c.id, c.text, c.speaker, to_user=c.role == "assistant") for c in outside], witnesses, asked
+    )
 
 
 def _claims(store: Store, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) -> list[Claim]:
     facts: dict[str, list[Any]] = {}
     for stored in store.facts.of(store.keys_of([c.id for c in cubes])):
         facts.setdefault(stored.cube, []).append(stored.fact)
-    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text)) for c in cubes]
+    return [Claim(c.id, facts.get(c.id, ()), trust[c.id], c.at, c.source, names(c.text), c.speaker) for c in cubes]

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from mnemos.facts import Fact
 
 # fmt: off
 _DAY = "mon|tues|wednes|thurs|fri|satur|sun"
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
-_QUALIFIED = re.compile(r"\b(?:also|too|as well|another|second|2nd|third|3rd|extra|additional(?:ly)?|besides|"
+_QUALIFIED = re.compile(r"\b(?:also|too|as well|younger|elder|older|another|second|2nd|third|3rd|extra|"
+    r"additional(?:ly)?|besides|"
     r"both|either|"
-    rf"part[- ]time|half the (?:week|time|year)|on the side|side (?:job|gig|hustle|project)|weekends?|weekdays?|"
+    rf"part[- ]time|half the (?:week|time|year)|on the side|side (?:job|gig|hustle|project)|weekends|(?:on|at|"
+    rf"over) (?:the )?weekend|weekdays?|"
     rf"weeknights?|"
     rf"(?:{_DAY})days|on an? (?:{_DAY})day|(?:in|during|over|for) (?:the |this |next )?(?:winter|summer|spring|"
     rf"autumn|fall|"
@@ -60,6 +63,7 @@ _SEVERAL, _OF_THINGS = frozenset(_SEVERAL_WORDS.split(",")), frozenset(_THING_WO
 _OF_MANY = re.compile(r"'s (?:sister|brother|son|daughter|aunt|uncle|cousin|niece|nephew|roommate|flatmate|"
     r"neighbou?r|"
     r"colleague|friend|best friend|grandm(?:a|other)|grandfather|grandpa)$")
+_STOP = re.compile(r"[.!?]\s|\n")
 _BUT = re.compile(r"\bbut\b|;|\u2014")
 # fmt: on
 
@@ -83,8 +87,8 @@ def qualified(sentence: str, start: int, end: int) -> bool:
 
 def is_new(text: str, start: int, end: int) -> bool:
     """Tell whether the sentence of text[start:end] has a word of change: "now", "new", "no longer", "switched to"."""
-    first = max(text.rfind(mark, 0, start) + len(mark) for mark in (". ", "! ", "? ", "\n"))
-    stops = [place for mark in (". ", "! ", "? ", "\n") if (place := text.find(mark, end)) >= 0]
+    first = max((m.end() for m in _STOP.finditer(text, 0, start)), default=0)
+    stops = [m.start() for m in islice(_STOP.finditer(text, end), 1)]
     return _CHANGE.search(text[first : min(stops, default=len(text))]) is not None
 
 

@@ -21,7 +21,7 @@ except ImportError as error:
 from mnemos.serve import checks, key_routes, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.access import Access, Forbidden, SpacePool
 from mnemos.serve.checks import DiskCheck
-from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher
+from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher, Strict
 from mnemos.serve.keys import KeyStore
 from mnemos.serve.metrics import Metrics
 from mnemos.serve.middleware import OPEN_PATHS, Guard
@@ -56,6 +56,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{SPACE}/links", routes.links, None),
     ("POST", f"{SPACE}/consolidate", routes.consolidate, None),
     ("POST", f"{SPACE}/forget", routes.forget, None),
+    ("POST", f"{SPACE}/verify", routes.verify, None),
+    ("POST", f"{SPACE}/quarantined", routes.quarantined, None),
     ("GET", f"{SPACE}/timeline", page_routes.timeline, page_models.TimelineShape),
     ("GET", f"{SPACE}/graph", page_routes.graph, page_models.GraphShape),
     ("GET", f"{CUBE}/curve", page_routes.curve, page_models.CurveShape),
@@ -102,7 +104,7 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
         app.router.add_api_route(
             path, dispatcher.wrap(route), methods=[method], status_code=status, responses=responses,
             response_model=None, name=route.__name__.strip("_"), openapi_extra=secured,
-            route_class_override=Direct if question else None,
+            route_class_override=Direct if question else Strict,
         )  # fmt: skip
     for path, route in (("/", static.home), (static.BASE, static.file), (static.BASE + "{name:path}", static.file)):
         app.add_api_route(path, route, methods=["GET", "HEAD"], include_in_schema=False, response_model=None)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, TypeVar, Unpack
 
 from mnemos.cube import MemCube, Page
 from mnemos.distribution import install_command
 from mnemos.errors import MnemosError, StoreError
+from mnemos.serve import responses
 from mnemos.serve.requests import ApiRequest
 from mnemos.serve.requests import ServerError as ServerError
 from mnemos.serve.verbs import AsyncVerbs, BlockingVerbs
+from mnemos.text.forget.policy import Policy
 from mnemos.text.recall.filters import Filters
 
 try:
@@ -53,6 +55,15 @@ class RemoteSpace(BlockingVerbs):
     @timezone.setter
     def timezone(self, value: str) -> None:
         self.client.send(ApiRequest("PUT", f"{self.path}/timezone", lambda _: None, {"timezone": value}))
+
+    @property
+    def policy(self) -> Policy:
+        """Which cubes are archived and erased, and by which law. Assign a `Policy` to change it."""
+        return self.client.send(ApiRequest("GET", f"{self.path}/policy", responses.policy))
+
+    @policy.setter
+    def policy(self, value: Policy) -> None:
+        self.client.send(ApiRequest("PUT", f"{self.path}/policy", responses.policy, asdict(value)))
 
     def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Page:
         """Return current cubes in the order in which they were written; see `Space.cubes`."""

@@ -28,6 +28,7 @@ FIRST = ("system", "developer")
 USERS = ("user", "safety_identifier")  # fields that tell the users of one client apart
 SESSIONS = ("conversation_id", "session_id", "thread_id", "chat_id")  # keys in `metadata` that name a conversation
 MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
+HEADERS = ("x-mnemos-space", "x-mnemos-session", "x-mnemos-mode", "x-mnemos-tokens")
 MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
 MAX_HITS = 40  # that may be added to a prompt
 MAX_REPEATED = 200  # further hits to retrieve, since the prompt may already contain some
@@ -46,6 +47,9 @@ class Options:
     @staticmethod
     def of(headers: Mapping[str, str], space: str, tokens: int) -> Options:
         """Read the headers. Raises InvalidInput for a mistyped one, which must not store a chat that was not to be."""
+        for name in headers:
+            if name.lower().startswith("x-mnemos-") and name.lower() not in HEADERS:
+                raise InvalidInput(f"there is no header {name!r:.60}: use {', '.join(HEADERS)}.")
         mode = headers.get("x-mnemos-mode", "").strip().lower() or "read-write"
         if mode not in MODES:
             raise InvalidInput("X-Mnemos-Mode must be off, read or read-write.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial, wraps
 from inspect import iscoroutinefunction
@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import anyio
 import anyio.to_thread
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from mnemos.embed.base import CachesVectors, knows
-from mnemos.errors import EmbedderError, StoreBusy
+from mnemos.errors import EmbedderError, InvalidInput, StoreBusy
 from mnemos.serve import models, routes
 from mnemos.serve.access import Access
 from mnemos.serve.problems import Json
@@ -103,7 +103,42 @@ class Dispatcher:
             return found
 
 
-class Direct(APIRoute):
+class Strict(APIRoute):
+    """A route that refuses query parameters that it does not have, or that are given twice, instead of ignoring them."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of a request."""
+        handler, known = super().get_route_handler(), _parameters(self.dependant)
+
+        async def handle(request: Request) -> Response:
+            if request.scope["query_string"]:
+                _check_query(request, known)
+            return await handler(request)
+
+        return handle
+
+
+def _parameters(dependant: Any) -> list[str]:
+    """Return the names of the query parameters of a route, those of its models included."""
+    names: list[str] = []
+    for field in dependant.query_params:
+        kind = field.field_info.annotation
+        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+        names += kind.model_fields if is_model else [field.alias]
+    return names
+
+
+def _check_query(request: Request, known: Sequence[str]) -> None:
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            what = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise InvalidInput(f"this route has no query parameter {name!r:.60}: {what}.")
+        if given.count(name) > 1:
+            raise InvalidInput(f"the query parameter {name!r} was given more than once. Give it once.")
+
+
+class Direct(Strict):
     """A route of a space with a JSON body that skips FastAPI's request handling for valid bodies, which is faster.
 
     An invalid request goes through FastAPI, which reports the error.
@@ -114,7 +149,7 @@ class Direct(APIRoute):
         by_fastapi, model = super().get_route_handler(), get_type_hints(self.endpoint)["body"]
 
         async def handle(request: Request) -> Response:
-            if request.headers.get("content-type") != "application/json":
+            if request.headers.get("content-type") != "application/json" or request.scope["query_string"]:
                 return await by_fastapi(request)
             try:
                 body = model.model_validate_json(await request.body())

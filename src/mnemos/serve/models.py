@@ -164,6 +164,28 @@ class Zone(Strict):
     timezone: str
 
 
+class Quarantined(Strict):
+    """A question, and the ids of the cubes to judge."""
+
+    question: str = Field(min_length=1)
+    ids: list[str] | None = Field(None, max_length=10_000)
+
+
+class ReceiptShape(Strict):
+    """The receipt of an erasure."""
+
+    space: str
+    at: str
+    chosen_by: str
+    ids: list[str]
+    derived: Whole
+    versions: Whole
+    searched_for: Whole
+    searched_bytes: Whole
+    remains: list[str]
+    verified: bool = True  # follows from `remains`
+
+
 class Rollback(Strict):
     """The version to write again."""
 

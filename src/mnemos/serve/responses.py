@@ -10,8 +10,13 @@ from mnemos.cube import Hit, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.guard.preview import Offer, Preview
+from mnemos.inspect.fading import Curve
+from mnemos.inspect.timeline import Timeline
 from mnemos.store.audit import AuditEntry
+from mnemos.store.values import Sizes
 from mnemos.text.consolidate.report import Consolidation, Forgotten
+from mnemos.text.consolidate.runs import Run
+from mnemos.text.forget.policy import Policy
 
 
 def cubes(data: Any) -> list[MemCube]:
@@ -76,6 +81,35 @@ def consolidation(data: Any) -> Consolidation:
 def forgotten(data: Any) -> Forgotten:
     """Return what a policy archived and erased."""
     return Forgotten(**{name: tuple(ids) for name, ids in data.items()})
+
+
+def policy(data: Any) -> Policy:
+    """Return the policy of a space."""
+    return Policy(**data)
+
+
+def timeline(data: Any) -> Timeline:
+    """Return a timeline."""
+    buckets = [(_time(bucket["start"]), bucket["n"]) for bucket in data["buckets"]]
+    return Timeline(data["by"], _time(data["first"]), _time(data["last"]), buckets)
+
+
+def curve(data: Any) -> Curve:
+    """Return the retention of a cube over time."""
+    points = [(_time(point["at"]), point["strength"]) for point in data["points"]]
+    return Curve(data["law"], data["now"], data["floor"], points, [_time(at) for at in data["recalls"]])
+
+
+def sizes(data: Any) -> Sizes:
+    """Return the sizes of a space."""
+    parts = {part["part"]: part["bytes"] for part in data["parts"]}
+    forms = [(row["form"], row["kind"], row["n"], row["bytes"]) for row in data["forms"]]
+    return Sizes(forms, *(parts[name] for name in ("words index", "vectors", "versions", "links", "file")))
+
+
+def runs(data: Any) -> list[Run]:
+    """Return past consolidations."""
+    return [Run(**{**run, "at": _time(run["at"])}) for run in data["runs"]]
 
 
 def _time(text: str | None) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import partial
 from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -15,10 +15,12 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from mnemos.cube import MemCube, to_jsonable
+from mnemos.cube import Hit, MemCube, to_jsonable
 from mnemos.errors import Conflict, InvalidInput, NotFound
+from mnemos.guard.erasure import Receipt
 from mnemos.serve import imports, models
 from mnemos.serve.access import Access
+from mnemos.serve.blind import echo, own_ids
 from mnemos.serve.idempotency import IdempotencyStore, name_of
 from mnemos.serve.limits import ServerLimits
 from mnemos.serve.problems import Json
@@ -129,8 +131,8 @@ def audit(
 
 
 def consolidate(access: SpaceAccess, body: models.Consolidate | None = None) -> Json:
-    """Consolidate: write summaries and profiles, link and promote cubes, apply the policy."""
-    with access.open("write", exclusive=True) as space:
+    """Consolidate: write summaries and profiles, link and promote cubes, apply the policy. Needs read and write."""
+    with access.open("read", "write", exclusive=True) as space:
         done = asdict(space.consolidate(**(body.model_dump() if body else {})))
         return Json({**done, "ids_waiting": sorted(done["ids_waiting"])})
 
@@ -147,28 +149,42 @@ def add(
 ) -> Json:
     """Add one memory or many. They are on disk when the response arrives.
 
-    With an Idempotency-Key, repeating the request within 24 hours adds nothing and returns the first response.
+    With an Idempotency-Key, repeating the request within 24 hours adds nothing and returns the first response. A key that
+    may not read learns nothing of what is there: each text is new, ids that it gives are its own, and the response repeats
+    the request.
     """
     given, reconcile = (body.messages, body.reconcile) if isinstance(body, models.Messages) else ([body], True)
     messages = [m.model_dump(exclude_unset=True) for m in given]
+    blind = not access.key.may("read", access.name)
+    if blind:
+        messages = own_ids(messages, access.key)
     with access.open("write", create=True) as space:
-        write = partial(space.add_many, messages, reconcile=reconcile)
-        if idempotency_key is None:
-            return Json({"cubes": _cubes(write())}, 201)
-        store: IdempotencyStore = request.app.state.idempotency
-        name = name_of(access.key.id, access.name, idempotency_key)
-        earlier = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
-        if earlier is not None:
-            response = Json({"cubes": _cubes(_replay(space, earlier))}, 201)
+        cubes, replayed = _write(access, space, messages, reconcile, raw, request, idempotency_key)
+        response = Json({"cubes": echo(messages, space) if blind else _cubes(cubes)}, 201)
+        if replayed:
             response.headers["Idempotent-Replayed"] = "true"
-            return response
-        try:
-            cubes = write()
-        except BaseException:
-            store.end(name, None)
-            raise
-        store.end(name, [(cube.id, cube.version) for cube in cubes])
-        return Json({"cubes": _cubes(cubes)}, 201)
+        return response
+
+
+def _write(
+    access: Access, space: Space, messages: list[dict[str, Any]], reconcile: bool, raw: bytes, request: Request,
+    idempotency_key: str | None,
+) -> tuple[list[MemCube], bool]:  # fmt: skip
+    """Add messages, once for each Idempotency-Key; return the cubes, and whether they had been added before."""
+    if idempotency_key is None:
+        return space.add_many(messages, reconcile=reconcile), False
+    store: IdempotencyStore = request.app.state.idempotency
+    name = name_of(access.key.id, access.name, idempotency_key)
+    earlier = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
+    if earlier is not None:
+        return _replay(space, earlier), True
+    try:
+        cubes = space.add_many(messages, reconcile=reconcile)
+    except BaseException:
+        store.end(name, None)
+        raise
+    store.end(name, [(cube.id, cube.version) for cube in cubes])
+    return cubes, False
 
 
 def _replay(space: Space, stored: Sequence[tuple[str, int]]) -> list[MemCube]:
@@ -285,6 +301,31 @@ def forget(access: SpaceAccess, body: models.Forget) -> Json:
         return Json({**asdict(receipt), "verified": receipt.verified})
 
 
+def quarantined(access: SpaceAccess, body: models.Quarantined) -> Json:
+    """Say which of these cubes `context` would withhold for a question, with the reasons; by default of those it finds."""
+    with access.open("read") as space:
+        return Json({"withheld": dict(space.quarantined(body.question, _hits(space, body.ids)))})
+
+
+def _hits(space: Space, ids: Sequence[str] | None) -> list[Hit] | None:
+    """Return cubes by id as hits, without those that were erased in the meantime."""
+    if ids is None:
+        return None
+    hits = []
+    for cube_id in ids:
+        with suppress(NotFound):
+            hits.append(Hit(space.get(cube_id), 0.0, {}))
+    return hits
+
+
+def verify(access: SpaceAccess, body: models.ReceiptShape) -> Json:
+    """Search the space again for what a receipt says was erased; return where something was found."""
+    data = body.model_dump(exclude={"verified"})
+    receipt = Receipt(**{**data, "ids": tuple(body.ids), "remains": tuple(body.remains)})
+    with access.open("read") as space:
+        return Json({"found": space.verify(receipt)})
+
+
 # -- archives
 
 
@@ -307,8 +348,8 @@ def _dump(access: Access) -> Iterator[bytes]:
 
 
 def import_(access: SpaceAccess, request: Request) -> Json:
-    """Store what an export wrote, all or nothing. The body is streamed."""
+    """Store what an export wrote, all or nothing. The body is streamed. Needs read and write."""
     limits: ServerLimits = request.app.state.limits
-    with access.open("write", create=True) as space:
+    with access.open("read", "write", create=True) as space:
         added, skipped = space.restore(imports.records(imports.lines(request, limits.import_line)))
         return Json({"added": added, "skipped": skipped})

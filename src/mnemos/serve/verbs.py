@@ -6,16 +6,19 @@ from __future__ import annotations
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from mnemos.arguments import check_texts
 from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.errors import InvalidInput
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.guard.preview import Preview
 from mnemos.serve import responses
+from mnemos.serve.remote_inspector import RemoteInspector
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
 from mnemos.store.audit import AuditEntry
@@ -59,11 +62,39 @@ class SpaceVerbs(ABC):
     def carry_out(self, build: Callable[[], ApiRequest[Any]]) -> Any:
         """Send a request and return its result, or a coroutine that does."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse to set what the server would not learn of, such as `trust` and `secrets`."""
+        if name not in ("name", "path", "client") and not isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(f"a served space has no {name!r} to set. Set it where the memory is: Space.{name}.")
+        super().__setattr__(name, value)
+
+    @property
+    def inspect(self) -> RemoteInspector:
+        """The space seen as a whole; see `Space.inspect`."""
+        return RemoteInspector(self.path, self.carry_out)
+
     @verb
     def add(
-        self, /, content: Any, *, reconcile: bool = True, idempotency_key: str | None = None, **more: Any
+        self,
+        /,
+        content: Any,
+        *,
+        speaker: str | None = None,
+        session: str | None = None,
+        at: Time = None,
+        timezone: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        source: str | None = None,
+        role: str | None = None,
+        kind: str = "turn",
+        id: str | None = None,
+        reconcile: bool = True,
+        idempotency_key: str | None = None,
     ) -> ApiRequest[MemCube]:
-        message = {"content": content, **given(more)}
+        message = given({
+            "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone,
+            "metadata": metadata, "source": source, "role": role, "kind": kind, "id": id,
+        })  # fmt: skip
         return self._add([message], reconcile, idempotency_key, lambda data: responses.cubes(data)[0])
 
     @verb
@@ -115,6 +146,19 @@ class SpaceVerbs(ABC):
         return self._post("context", lambda data: str(data["context"]), question=question, **options)
 
     @verb
+    def quarantined(self, /, question: str, found: Sequence[Hit] | None = None) -> ApiRequest[Mapping[str, str]]:
+        ids = None if found is None else [cube.id for hit in found for cube in (hit.cube, *hit.earlier)]
+        return self._post("quarantined", lambda data: dict(data["withheld"]), question=question, ids=ids)
+
+    @verb
+    def verify(self, /, receipt: Receipt) -> ApiRequest[list[str]]:
+        if not isinstance(receipt, Receipt):
+            raise InvalidInput(
+                f"receipt is {receipt!r:.60}, expected what forget() returned, or Receipt.from_json(text)."
+            )
+        return self._post("verify", lambda data: list(data["found"]), **asdict(receipt))
+
+    @verb
     def get(self, /, cube_id: str) -> ApiRequest[MemCube]:
         return ApiRequest("GET", self._cube(cube_id), MemCube.from_dict)
 
@@ -160,8 +204,17 @@ class SpaceVerbs(ABC):
 
     @verb
     def facts(
-        self, /, subject: str | None = None, attribute: str | None = None, **options: Any
+        self,
+        /,
+        subject: str | None = None,
+        attribute: str | None = None,
+        *,
+        as_of: Time = None,
+        true_at: Time = None,
+        include_ended: bool = False,
+        timezone: str | None = None,
     ) -> ApiRequest[Sequence[KnownFact]]:
+        options = {"as_of": as_of, "true_at": true_at, "include_ended": include_ended, "timezone": timezone}
         return self._get("facts", responses.facts, subject=subject, attribute=attribute, **options)
 
     @verb
@@ -182,8 +235,8 @@ class SpaceVerbs(ABC):
         return self._get("stats", dict)
 
     @verb
-    def consolidate(self, /, **options: Any) -> ApiRequest[Consolidation]:
-        return self._post("consolidate", responses.consolidation, **options)
+    def consolidate(self, /, *, limit: int | None = None) -> ApiRequest[Consolidation]:
+        return self._post("consolidate", responses.consolidation, limit=limit)
 
     @verb
     def apply_policy(self, /, *, preview: bool = False) -> ApiRequest[Forgotten]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Scanned
+from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged, Scanned
 
 
 class Remains(Protocol):
@@ -38,6 +38,15 @@ class Checks(Protocol):
 
     def rebuild(self) -> bool:
         """Build the indexes of the database again; return whether its own check then finds nothing wrong. O(N log N)."""
+
+    def survey(self) -> Salvaged:
+        """Return what could be saved of a store with damaged pages. Reads every row, damaged pages many times."""
+
+    def salvage(self) -> Salvaged:
+        """Save what can be read into a new file, which takes the place of the damaged one; that one is kept.
+
+        Other processes must not have the space open. Raises StoreCorrupt when nothing can be read.
+        """
 
     def damaged(self) -> list[DamagedRecord]:
         """Return the rows that readers skip or misread. Reads every row: O(N)."""

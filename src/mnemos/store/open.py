@@ -10,7 +10,7 @@ from typing import Protocol
 from mnemos.store.base import Store
 from mnemos.store.pool import Pool
 from mnemos.store.server import Answers, Chats, Keys
-from mnemos.store.values import StoredSpace
+from mnemos.store.values import Salvaged, StoredSpace
 
 
 class Root(Protocol):
@@ -27,6 +27,9 @@ class Root(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it; no handle on it may be open in this process. Raises NotFound."""
+
+    def salvage(self, name: str) -> Salvaged:
+        """Save what can be read of a space whose file is damaged; no handle on it may be open. See `Checks.salvage`."""
 
     def backup(self, name: str, target: Path) -> Path:
         """Copy a space as it is at one moment to a file, or into a folder; return the file.

@@ -96,6 +96,15 @@ class DamagedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What can be read of a file with damaged pages: rows by table, and the tables of which some are lost."""
+
+    rows: dict[str, int]
+    lost: dict[str, str]
+    kept: str  # where the damaged file is now; "" when nothing was changed
+
+
+@dataclass(frozen=True, slots=True)
 class AsideRow:
     """A damaged row that was set aside: its values as JSON, with what is no text or number as {"hex": ...}."""
 

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_text
-from mnemos.cube import Hit, SessionHit
+from mnemos.cube import Hit, SessionHit, to_micros
 from mnemos.embed.base import knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Retriever
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.memory import TextMemory
+from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
@@ -40,34 +41,45 @@ def search(
     memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
-
-    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
-        return snapshot.rank(_retriever(memory, method), question, want, allow=allow)
-
-    behind = filters.get("include_superseded") is None and filters.get("as_of") is None
-    if filters.get("include_superseded") is None and isinstance(query, str) and asks_about_past(query):
-        filters, behind = {**filters, "include_superseded": True}, False
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
-    behind = behind and filter.state == "active"
-    ranked_by = replace(filter, superseded=True) if behind else filter
+    question = _question(memory, query, k, filter, asked, method)
+    past = question.span is not None and question.span[1] <= to_micros(asked)
+    behind = filter.state == "active" and filter.as_of is None and filters.get("include_superseded") is None
+    if filters.get("include_superseded") is None and (asks_about_past(query) or past):
+        filter, behind = replace(filter, superseded=True), False
     want = k
     while True:
-        ranked = _ask(memory, rank, "cubes", query, want, ranked_by, asked, method)
-        with memory.store.transaction(write=False):
-            cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
-            hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
-            hits = put_behind(memory.store, hits, filter) if behind else hits
-            for reranker in memory.system.rerank if method == "hybrid" else ():
-                hits = reranker.rerank(memory.store, query, hits, filter, want)
-            hits = fold(memory.store, hits, filter)
-        if len(hits) >= k or len(ranked) < want:
+        ranked, hits = _hits(memory, question, query, want, filter, behind, method)
+        if len(hits) >= k or ranked < want:
             break
         want *= MORE
-    hits = hits[:k]
     if filter.as_of is None:
-        memory.recalled([hit.cube.id for _, hit in hits[:STRENGTHENED]])
-    return hits
+        memory.recalled([hit.cube.id for _, hit in hits[: min(k, STRENGTHENED)]])
+    return hits[:k]
+
+
+def _hits(
+    memory: TextMemory, question: Query, query: str, k: int, filter: Filter, behind: bool, method: SearchMethod
+) -> tuple[int, list[tuple[int, Hit]]]:
+    """Return how many of the `k` best cubes were ranked, and the hits that they make."""
+
+    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
+        return snapshot.rank(_retriever(memory, method), question, k, allow=allow)
+
+    shown = replace(filter, superseded=True) if behind else filter
+    kind = "cubes", k, method
+    ranked = memory.view.ask(rank, kind, question, shown, memory.model_key(), memory.embedder)
+    with memory.store.transaction(write=False):
+        cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
+        hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
+        hits = put_behind(memory.store, hits, filter) if behind else hits
+        rerankers = memory.system.rerank if method == "hybrid" else ()
+        for reranker in rerankers:
+            hits = reranker.rerank(memory.store, query, hits, filter, k)
+        span = question.span or (filter.since, filter.until)
+        hits = of_the_day(hits, span) if rerankers else hits
+        return len(ranked), fold(memory.store, hits, filter, span)
 
 
 @contextmanager
@@ -99,7 +111,10 @@ def search_sessions(
 
     zone = zone_of(filters, memory.timezone)
     asked = _asked(memory, asked_at, zone)
-    ranked = _ask(memory, rank, "sessions", query, k, make_filter(zone, **filters), asked, method)
+    filter = make_filter(zone, **filters)
+    if filters.get("include_superseded") is None:  # a session is found by what was said in it
+        filter = replace(filter, superseded=True)
+    ranked = _ask(memory, rank, "sessions", query, k, filter, asked, method)
     best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
@@ -145,9 +160,11 @@ def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
     """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
     from mnemos.guard.quarantine import quarantined
+    from mnemos.text.recall.bundled import bundled_vectors
 
     every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
-    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock())
+    vectors = bundled_vectors(memory, [hit.cube for hit in every])
+    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock(), vectors)
 
 
 def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
@@ -163,6 +180,12 @@ def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:
 def _ask(
     memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: datetime, method: str
 ) -> list[R]:
+    question = _question(memory, query, k, filter, asked_at, method)
+    return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
+
+
+def _question(memory: TextMemory, query: str, k: int, filter: Filter, asked_at: datetime, method: str) -> Query:
+    """Return the checked question, embedded if the retriever wants a vector."""
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
     check_count(k, "k")
@@ -174,8 +197,7 @@ def _ask(
         )
     query = clean(query)
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
-    question = make_query(query, vector, asked_at)
-    return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
+    return make_query(query, vector, asked_at)
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:

@@ -17,6 +17,7 @@ from mnemos.text.encode.entries import Entries
 from mnemos.text.forget.apply import ApplyPolicy
 from mnemos.text.forget.ebbinghaus import Ebbinghaus
 from mnemos.text.forget.promotion import Promotion
+from mnemos.text.recall.alike import PromoteNewer, PromoteOwn
 from mnemos.text.recall.current import PromoteCurrent
 from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.known import PromoteFact
@@ -25,7 +26,7 @@ from mnemos.text.update.reconcile import Reconcile
 DEFAULT = System(
     encode=Entries(),
     retrieve=Hybrid(),
-    rerank=(PromoteCurrent(), PromoteFact()),
+    rerank=(PromoteCurrent(), PromoteFact(), PromoteNewer(), PromoteOwn()),
     update=Reconcile(),
     law=Ebbinghaus(),
     phases=(

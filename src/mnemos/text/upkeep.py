@@ -10,11 +10,12 @@ import numpy as np
 
 from mnemos.cube import to_micros
 from mnemos.embed.base import Progress
-from mnemos.errors import DamagedRow, InvalidInput
+from mnemos.errors import DamagedRow, InvalidInput, StoreCorrupt, StoreError
 from mnemos.guard.quarantine import read_trust, secrets_policy
 from mnemos.store.base import Store
+from mnemos.store.checks import Checks
 from mnemos.store.setting import stored_value
-from mnemos.store.values import AsideRow, DateRow
+from mnemos.store.values import AsideRow, DateRow, Salvaged
 from mnemos.text.consolidate.runs import read_runs
 from mnemos.text.forget.policy import Policy
 from mnemos.text.memory import TextMemory
@@ -70,7 +71,8 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     cubes a second.
     """
     store, report = memory.store, Checkup(memory.name)
-    _check_pages(store, report, repair)
+    if not _check_pages(memory, report, repair):
+        return report
     _check_rows(memory, report, repair)
     model = memory.model_key()
     size = 0 if memory.embedder is None else 2 * memory.embedder.dimension
@@ -114,16 +116,44 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     return report
 
 
-def _check_pages(store: Store, report: Checkup, repair: bool) -> None:
-    """Check the pages and indexes of the database; with `repair` build damaged indexes again."""
-    wrong = store.checks.integrity()
+def _check_pages(memory: TextMemory, report: Checkup, repair: bool) -> bool:
+    """Check the pages and indexes of the database, and with `repair` mend them; return whether all rows can be read."""
+    checks = memory.store.checks
+    try:
+        wrong = checks.integrity()
+        checks.damaged()
+        readable = True
+    except StoreCorrupt as error:
+        wrong, readable = [str(error)], False
     report.problems += [f"the file is damaged: {line}." for line in wrong]
-    if wrong and repair and store.checks.rebuild():
+    if not wrong:
+        return True
+    if repair and readable and _rebuilt(checks):
         report.repaired += ["the indexes were built again from the rows."] * len(wrong)
-    elif wrong:
-        report.notes.append(
-            "`mnemos doctor --repair` builds indexes again; what it cannot mend, restore from a backup."
-        )
+    elif repair:
+        saved = checks.salvage()
+        memory.view.drop()
+        report.repaired += [told(saved)] * len(wrong)
+    else:
+        report.notes.append(f"{told(checks.survey())} `mnemos doctor --repair` saves them; copy the file first.")
+    return repair or readable
+
+
+def _rebuilt(checks: Checks) -> bool:
+    try:
+        return checks.rebuild()
+    except StoreError:
+        return False
+
+
+def told(saved: Salvaged) -> str:
+    """Return what was saved of a damaged file, or could be, as a sentence."""
+    rows = ", ".join(f"{n:,} of {table}" for table, n in saved.rows.items() if n)
+    lost = ", ".join(saved.lost)
+    parts = [f"{'saved' if saved.kept else 'can be read'}: {rows or 'no rows'}"]
+    parts += [f"some rows are lost of {lost} (words, dates and vectors are computed again)"] if lost else []
+    parts += [f"the damaged file is kept at {saved.kept}"] if saved.kept else []
+    return "; ".join(parts) + "."
 
 
 def _check_rows(memory: TextMemory, report: Checkup, repair: bool) -> None:

@@ -107,32 +107,37 @@ def read_values(data: bytes, where: str, name: str) -> tuple[Any, list[Item]]:
     """
     try:
         text = decode(data, where)
-    except InvalidInput:
-        text = data.decode("utf-8", "surrogateescape")
-        if text.count("\n") < 2:
-            raise
-    first = next((line for line in text.split("\n") if line.strip()), "")
-    if not first:
-        raise InvalidInput(f"{where} is empty. There is nothing to import.")
-    if first.lstrip()[0] not in "[{\0\udcff":
-        raise InvalidInput(f"{where} begins with {first.strip()[:20]!r}: not JSON, nor another format that is known.")
-    try:
         return parse(text, where), []
-    except InvalidInput:
-        values, torn, whole = [], list[Item](), 0
-        for number, line in enumerate(text.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                line.encode("utf-8")
-                values.append(parse(line, f"{where}:{number}"))
-                whole += isinstance(values[-1], dict)
-            except (InvalidInput, UnicodeEncodeError) as error:
-                why = "bytes that are not UTF-8" if isinstance(error, UnicodeEncodeError) else "torn, or not JSON"
-                torn.append(Item(f"{name}:{number}", None, f"the line is {why}"))
-        if not whole or len(torn) > len(values):
-            raise
-        return values, torn
+    except InvalidInput as error:
+        values, torn = _lines(data.decode("utf-8-sig", "surrogateescape"), where, name)
+        if sum(isinstance(value, dict) for value in values) and len(torn) <= len(values):
+            return values, torn
+        begins = next((line.strip() for line in data.split(b"\n") if line.strip()), b"").lstrip(b"\xef\xbb\xbf")
+        if not begins:
+            raise InvalidInput(f"{where} is empty. There is nothing to import.") from error
+        if begins[:1] not in b"[{\xff\xfe":
+            raise InvalidInput(
+                f"{where} begins with {begins[:20]!r}: not JSON, nor another format that is known."
+            ) from error
+        raise
+
+
+def _lines(text: str, where: str, name: str) -> tuple[list[Any], list[Item]]:
+    """Return the values of the lines of JSONL, and the lines that are torn."""
+    values: list[Any] = []
+    torn: list[Item] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            line.encode("utf-8")
+            values.append(parse(line, f"{where}:{number}"))
+        except (InvalidInput, UnicodeEncodeError) as error:
+            why = "bytes that are not UTF-8" if isinstance(error, UnicodeEncodeError) else "torn, or not JSON"
+            torn.append(Item(f"{name}:{number}", None, f"the line is {why}"))
+            if len(torn) > 1_000 and len(torn) > len(values):
+                break  # no JSONL
+    return values, torn
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

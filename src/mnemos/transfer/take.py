@@ -36,8 +36,8 @@ class Taking:
 
     def __init__(self, space: ImportTarget, restore_erased: bool) -> None:
         self._space, self._restore = space, restore_erased
-        self._names = Names(space.store)
         self._secrets = space.secrets
+        self._names = Names(space.store, self._seen)
         self._plan: list[Change] = []
         self._new: dict[str, str] = {}  # texts by id
         self._pending: list[tuple[FileReport, Named]] = []
@@ -211,7 +211,7 @@ class Taking:
 def _same(old: MemCube, message: Message) -> bool:
     """Tell whether a stored cube has the origin of a message: only then may the message change it."""
     role = message.get("role")
-    return old.source == message.get("source") and (old.role == role or old.role is None)
+    return old.source == message.get("source") and (old.role == role or (old.role is None and old.source is not None))
 
 
 def _other(message: Message) -> str:

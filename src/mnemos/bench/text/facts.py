@@ -34,7 +34,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 365
 CHANGES = 10  # of an attribute in the year, at most
 WORLD = 3  # people in one space
-THIRD = 0.25  # share of statements that somebody else makes
+THIRD = 0.25  # share of attributes of which somebody else tells
 LEADS = (
     "Big news: ", "By the way, ", "Quick update: ", "Just so you know: ", "Honestly, ", "Guess what! ", "So, ",
     "Hey! ", "It took me a while, but ", "FYI: ",
@@ -166,9 +166,9 @@ def _life(
         unused = [v for v in attribute.values if v not in values] or [v for v in attribute.values if v != values[-1]]
         values.append(rng.choice(unused))
     events = []
+    others = [p for p in people if p != person]
+    third = bool(others) and rng.random() < THIRD  # all of it: nobody's claim ends what one said of himself
     for changes, (day, value) in enumerate(zip(days, values, strict=True)):
-        others = [p for p in people if p != person]
-        third = bool(others) and rng.random() < THIRD
         template = rng.choice(half(attribute.third if third else attribute.first, split))
         text = say(attribute, template, value, person, project, thing)
         if rng.random() < 0.2 and not text.startswith("New "):

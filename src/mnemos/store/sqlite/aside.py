@@ -67,7 +67,7 @@ def of_values(db: sqlite3.Connection, names: Sequence[str]) -> list[Found]:
 def move(db: sqlite3.Connection, found: Sequence[Found], made: int) -> None:
     """Copy rows to `set_aside` and delete them from their tables."""
     for x in found:
-        row = json.dumps({name: _jsonable(value) for name, value in x.values.items()}, ensure_ascii=False)
+        row = json.dumps({name: jsonable(value) for name, value in x.values.items()}, ensure_ascii=False)
         db.execute(
             "INSERT INTO set_aside (made, source, cube, reason, row) VALUES (?, ?, ?, ?, ?)",
             (made, x.record.table, x.record.cube, x.record.reason, row),
@@ -162,5 +162,6 @@ def _bound(value: Any) -> Any:
     return bytes(value) if isinstance(value, Undecodable) else value
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """Return a value for JSON: bytes, and texts that are not UTF-8, in hex."""
     return {"hex": value.hex()} if isinstance(value, bytes) else value

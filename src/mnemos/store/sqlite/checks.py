@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mnemos.store.sqlite import aside
+from mnemos.store.sqlite import aside, salvage
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.rows import NEWEST, ROW_TABLES, SELECT, next_seq, pages, select_in
 from mnemos.store.sqlite.sound import MOST
 from mnemos.store.sqlite.words import put_words, read_dates
-from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Scanned
+from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged, Scanned
 
 
 class Checks:
@@ -30,6 +30,15 @@ class Checks:
         with self._connection.bare() as db:
             db.execute("REINDEX")
         return not self.integrity()
+
+    def survey(self) -> Salvaged:
+        """Return what could be saved of a file with damaged pages."""
+        return salvage.survey(self._connection.path)
+
+    def salvage(self) -> Salvaged:
+        """Save what can be read into a new file in the place of the damaged one; see `sqlite.salvage`."""
+        with self._connection.let_go() as path:
+            return salvage.rescue(path, self._space)
 
     def damaged(self) -> list[DamagedRecord]:
         """Return the rows that readers skip or misread, and counters that are too low. Reads every row."""

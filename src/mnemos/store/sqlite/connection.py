@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from mnemos.errors import ReadOnly, StoreCorrupt, StoreError, StoreFull
+from mnemos.errors import ReadOnly, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from mnemos.store import reserve
 from mnemos.store.causes import full, of_system
 from mnemos.store.locks import try_lock
@@ -336,6 +336,17 @@ class Connection:
             self._db = None
             self._end(db)
         return True
+
+    @contextmanager
+    def let_go(self) -> Iterator[Path]:
+        """Close the file while it is replaced; the next use opens the new one. Raises StoreBusy inside a transaction."""
+        with self._lock:
+            db, self._db = self._ready(), None
+            if self._held or db.in_transaction:
+                self._db = db
+                raise StoreBusy(f"{self.path} is in use and cannot be replaced. Try again later.")
+            self._end(db)
+            yield self.path
 
     def close(self) -> None:
         """Close the file. Closing twice is allowed."""

@@ -15,8 +15,9 @@ from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
 from mnemos.store.sqlite.connection import space_name
+from mnemos.store.sqlite.salvage import rescue
 from mnemos.store.sqlite.store import SqliteStore
-from mnemos.store.values import StoredSpace
+from mnemos.store.values import Salvaged, StoredSpace
 
 KV = ".kv"  # the folder of the payloads that are not text
 Release = Callable[[str], None]
@@ -99,6 +100,13 @@ class Folder:
             if part.exists():
                 shred(part)
         self._blobs(name).remove()
+
+    def salvage(self, name: str) -> Salvaged:
+        """Save what can be read of a space that cannot be opened; see `sqlite.salvage`."""
+        path = self._file(name)
+        if not path.exists():
+            raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
+        return rescue(path, name)
 
     def backup(self, name: str, target: Path) -> Path:
         """Copy a space as it is at one moment to a file, or into a folder; return the file. See `sqlite.backup`."""

@@ -10,6 +10,7 @@ from mnemos.cube import Hit, MemCube
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.recall.repeats import in_time
 
 SUCCESSOR = "successor"  # in `why`: it comes in for what it superseded
 _PAST = re.compile(
@@ -55,7 +56,7 @@ def put_behind(store: Store, hits: Sequence[tuple[int, Hit]], filter: Filter) ->
             own = next((h for k, h in hits if k == place.get(last)), None)
             found[keys[last]] = own or Hit(cubes[last], hit.score, {SUCCESSOR: hit.score})
         behind.setdefault(keys[last], []).append(hit.cube)
-    return [(key, replace(hit, earlier=_in_time(behind[key])) if key in behind else hit) for key, hit in found.items()]
+    return [(key, replace(hit, earlier=in_time(behind[key])) if key in behind else hit) for key, hit in found.items()]
 
 
 def _last(name: str, later: dict[str, list[str]], cubes: dict[str, MemCube]) -> str | None:
@@ -67,10 +68,6 @@ def _last(name: str, later: dict[str, list[str]], cubes: dict[str, MemCube]) -> 
         if cubes[name].state != "superseded":
             return name
     return None
-
-
-def _in_time(cubes: Sequence[MemCube]) -> tuple[MemCube, ...]:
-    return tuple(sorted(cubes, key=lambda c: (c.at, c.learned)))
 
 
 @register(

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from mnemos.guard.instructions import CONFUSABLE
+from mnemos.guard.disguise import CONFUSABLE
 
 BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 INDENT = "    "  # before the further lines of a text: a record begins at the left edge
