@@ -49,13 +49,13 @@ def pack(
     tokens: int,
     count: Count | None,
     key: bytes,
-    told: Mapping[str, int],
+    told: Mapping[str, int] | None = None,
 ) -> str:
     """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a token budget (ours).
 
     `hits` are (row key, hit), best first; one that does not fit is skipped for a smaller one after it, except the best,
-    which is truncated. `told` is the order of telling, by id: it decides among equal times. Times are those of the
-    speakers' clocks, with their offsets from UTC. Relative dates are annotated ("yesterday [2023-05-07]"). `key` is the
+    which is truncated. `told` is the order of telling, by id, which decides among equal times (default: the row keys).
+    Times are those of the speakers' clocks, with their offsets from UTC. Relative dates are annotated ("yesterday [2023-05-07]"). `key` is the
     secret of the space, from which the tag is made: no stored text can close the block or begin a record, see `fence`.
     Returns "" when there are no hits, or no room for a record.
     """
@@ -66,6 +66,7 @@ def pack(
     head, tail = _TAG.format(token) + _HEAD, _TAIL.format(token)
     left = tokens - count(head) - count(tail)
     chosen: list[tuple[MemCube, str]] = []
+    order = told or {hit.cube.id: row for row, hit in hits}
     for row, hit in hits:
         record = _record(hit, dates.get(row, ())) + "\n"
         if count(record) > left and not chosen:
@@ -75,7 +76,7 @@ def pack(
             left -= count(record)
     if not chosen:
         return ""
-    chosen.sort(key=lambda item: (item[0].at, told.get(item[0].id, 0)))
+    chosen.sort(key=lambda item: (item[0].at, order.get(item[0].id, 0)))
     return head + "".join(record for _, record in chosen) + tail
 
 
