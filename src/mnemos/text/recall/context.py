@@ -55,9 +55,9 @@ def pack(
 
     `hits` are (row key, hit), best first; one that does not fit is skipped for a smaller one after it, except the best,
     which is truncated. `told` is the order of telling, by id, which decides among equal times (default: the row keys).
-    Times are those of the speakers' clocks, with their offsets from UTC. Relative dates are annotated ("yesterday [2023-05-07]"). `key` is the
-    secret of the space, from which the tag is made: no stored text can close the block or begin a record, see `fence`.
-    Returns "" when there are no hits, or no room for a record.
+    Times are those of the speakers' clocks, with their offsets from UTC. Relative dates are annotated
+    ("yesterday [2023-05-07]"). `key` is the secret of the space, from which the tag is made: no stored text can close the
+    block or begin a record, see `fence`. Returns "" when there are no hits, or no room for a record.
     """
     count = count or estimate_tokens
     token = fence.token(
