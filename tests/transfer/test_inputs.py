@@ -286,3 +286,17 @@ def test_ids_that_are_unique_in_a_chat_only_lose_no_chat_in_any_file(ids, space,
         expected += [m["content"] for m in chat]
         assert texts(space) == expected
         assert import_path(space, tmp_path / f"{name}.json").added == 0
+
+
+def test_a_chat_without_an_id_is_recognised_after_another_that_began_alike_was_erased(space, tmp_path):
+    chats = [
+        [("user", "Hi"), ("assistant", "Hello"), ("user", text), ("assistant", "Fine.")] for text in ("One.", "Two.")
+    ]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in chat]} for chat in chats]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    assert import_path(space, tmp_path / "m.json").added == 8
+    first = space.cubes().items[0].session
+    space.forget(session=first)
+    report = import_path(space, tmp_path / "m.json")
+    assert (report.added, report.skipped, len(report.problems)) == (0, 4, 4)
+    assert texts(space) == ["Hi", "Hello", "Two.", "Fine."]

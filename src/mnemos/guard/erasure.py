@@ -92,13 +92,24 @@ def _matching(store: Store, phrase: Phrase | None, filter: Filter) -> Iterable[M
                 yield cube
 
 
-def erase(store: Store, chosen_by: str, cubes: Sequence[MemCube], asked: int, now: datetime) -> Receipt:
+def erase(
+    store: Store,
+    chosen_by: str,
+    cubes: Sequence[MemCube],
+    asked: int,
+    now: datetime,
+    unreadable: Sequence[str] = (),
+) -> Receipt:
     """Erase cubes everywhere and search the rows and the raw bytes of the files for remains.
 
-    `asked` is how many of them were chosen themselves. O(cubes) and one pass over the files, about a second for 100 MB.
+    `asked` is how many of them were chosen themselves. `unreadable` are ids of damaged cubes, whose texts cannot be
+    searched for. With everything go damaged rows and what was set aside of them. O(cubes) and one pass over the files,
+    about a second for 100 MB.
     """
     versions = [v for cube in cubes for v in store.versions(cube.id)]
-    ids = tuple(store.erase([cube.id for cube in cubes]))
+    ids = tuple(store.erase([*(cube.id for cube in cubes), *unreadable]))
+    if chosen_by == "everything":
+        store.checks.erase_damaged()
     needles = pieces(versions, ids)
     searched, found = store.remains.raw(needles)
     remains = [f"raw bytes: {where}" for where, needle in found if not store.remains.mentions(needle.decode())]

@@ -58,6 +58,9 @@ class Checks(Protocol):
         set aside of it.
         """
 
+    def erase_damaged(self) -> int:
+        """Erase the `damaged` rows and all that was set aside; return how many rows. For erasing everything."""
+
     def aside(self) -> list[AsideRow]:
         """Return the rows that were set aside, the oldest first."""
 

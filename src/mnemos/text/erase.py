@@ -35,7 +35,8 @@ def forget(memory: TextMemory, ids: Sequence[str], query: str | None, everything
     """Erase the chosen cubes and what is derived from them; see `Space.forget`. Raises NotFound when none is chosen."""
     filter = chosen(filters, memory.timezone)
     how, cubes = choose(memory.store, ids, query=query, everything=everything, filter=filter)
-    if not cubes:
+    unreadable = _unreadable(memory.store, ids, everything, cubes)
+    if not cubes and not unreadable and not (everything and memory.store.checks.aside()):
         hint = ""
         if query is not None and (offers := near(memory, query, filter or Filter(state=None), ())):
             hint = (
@@ -43,8 +44,16 @@ def forget(memory: TextMemory, ids: Sequence[str], query: str | None, everything
                 "with reasons, and their ids choose them."
             )
         raise NotFound(f"nothing in space {memory.name!r} matches; nothing was erased.{hint}")
-    asked = len(memory.store.get(ids)) if ids else len(cubes)
-    return erase(memory.store, how, cubes, asked, memory.now())
+    asked = (len(memory.store.get(ids)) if ids else len(cubes)) + len(unreadable)
+    return erase(memory.store, how, cubes, asked, memory.now(), unreadable)
+
+
+def _unreadable(store: Store, ids: Sequence[str], everything: bool, cubes: Sequence[MemCube]) -> list[str]:
+    """Return the ids of chosen cubes that are damaged: they cannot be shown, and are erased all the same."""
+    names = store.family(ids) if ids else []
+    if everything:
+        names = [row.cube for row in store.checks.damaged() if row.table == "cubes" and row.cube is not None]
+    return sorted(set(names) - {cube.id for cube in cubes})
 
 
 def near(memory: TextMemory, phrase: str, filter: Filter, without: Collection[str]) -> list[Offer]:

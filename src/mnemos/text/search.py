@@ -32,7 +32,7 @@ from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
-MORE = 4  # times as many cubes are ranked where too many of them say the same
+MORE = 2  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
 BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
 

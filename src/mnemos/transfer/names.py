@@ -24,6 +24,7 @@ from mnemos.transfer.times import dated
 PAGE = 1_000
 MOST = 5_000  # messages of a session that are compared
 SHOWN = 300  # characters of an edited message that are compared
+GAPS = 3  # names in a row that are free, after which no more are looked for: one may have been erased
 ALIKE = 0.6  # of which this much is the same
 _CHANGES = re.compile(r"(?<=\d)[a-z]|(?<=[a-z])\d", re.IGNORECASE)
 Said = tuple[str, str]  # role and text
@@ -59,30 +60,25 @@ class Names:
         self._store, self._seen = store, seen
         self._held: dict[str, _Held] = {}  # by session
         self._used: set[str] = set()  # sessions that conversations of this file have
+        self._first: dict[str, int] = {}  # the number of the first variant of a name that may be free
 
     def next_file(self) -> None:
         """Begin another file: it may hold a newer export of the same conversations."""
-        self._used = set()
+        self._used, self._first = set(), {}
 
     def name(self, conversation: Conversation) -> Iterator[Named | Item]:
         """Yield the messages of a conversation, named and dated; what is no message as it is."""
         said = [i.message for i in conversation.items if i.message is not None]
         session = self._session(conversation, said) if conversation.session and said else None
         edits = bool(session) or self._continues(said)
-        copies: Counter[tuple[str, ...]] = Counter()
+        names = iter(_names(session or "", conversation.product, said))
         for item in dated(conversation.items, conversation.at):
             if item.message is None:
                 yield item
                 continue
-            message = {**item.message, "session": session or item.message.get("session")}
-            raw, before = _raw(message), ""
-            if not raw:
-                key = (session or conversation.product, *_words(message), str(message.get("speaker") or ""))
-                copies[key] += 1  # the same words said again in one conversation are another message
-                message["id"] = stable_id(*key, copies[key])
-            elif session and not unique(raw):
-                message["id"], before = f"{session}/{raw}"[-MAX_NAME:], raw
-            yield Named(item, message, edits or unique(raw), before)
+            raw, name = _raw(item.message), next(names)
+            message = {**item.message, "id": name, "session": session or item.message.get("session")}
+            yield Named(item, message, edits or unique(raw), raw if raw != name else "")
 
     def _session(self, conversation: Conversation, said: list[Message]) -> str:
         """Return the session of a conversation: a stored one that it continues, or a free one."""
@@ -93,8 +89,10 @@ class Names:
         else:
             at = said[0].get("at")  # not the conversation's own time, which may be that of its last change
             began = at.astimezone(UTC).isoformat() if isinstance(at, datetime) else ""
-            start = stable_id(conversation.product, *ours[0], began)
-            session = self._best(own, f"{own}~{start[:8]}" if own else f"{conversation.product}-{start}", said, ours)
+            asked = next((said for said in ours if said[0] == "user"), ours[0])  # many begin with one system prompt
+            start = stable_id(conversation.product, *ours[0], *(asked if asked != ours[0] else ()), began)
+            other = f"{own}~{start[:8]}" if own else f"{conversation.product}-{start}"
+            session = self._best(own, other, conversation.product, said, ours)
         self._used.add(session)
         if session in self._held:
             held = self._held[session]
@@ -102,29 +100,47 @@ class Names:
             held.texts |= {f"{session}/{_raw(m)}": text for m, (_, text) in zip(said, ours, strict=True) if _raw(m)}
         return session
 
-    def _best(self, own: str | None, other: str, said: list[Message], ours: list[Said]) -> str:
+    def _best(self, own: str | None, other: str, product: str, said: list[Message], ours: list[Said]) -> str:
         """Return the stored session that has the most of a conversation, or the first that is free.
 
-        It continues one whose first message it has, or more than half of the shorter one's. Under the source's own id, an
+        It continues one when one of both has all messages of the other, those that were erased included. Under the
+        source's own id it is enough to begin alike, or to have more than half of the shorter one's messages, where an
         edited message counts as the same.
         """
         best, share, counts = "", 0.0, Counter(ours)
-        for candidate in chain([own] if own else [], [other], (f"{other}~{n}" for n in count(2))):
-            held = self._read(candidate)
+        free: list[str] = []
+        for candidate in chain([own] if own else [], self._numbered(other)):
             if candidate in self._used:
                 continue
-            if not held.said:
-                return best or candidate
-            common = (held.said & counts).total()
-            if candidate == own:
+            held = self._read(candidate)
+            common, theirs = (held.said & counts).total(), held.said.total()
+            if common < counts.total():
+                names = _names(candidate, product, said)
+                common = min(counts.total(), common + len(self._store.was_erased(names)))
+            whole = common == counts.total() or (0 < theirs == (held.said & counts).total())
+            if candidate == own and not whole:
                 common += sum(
                     self._is_edit(held, f"{own}/{_raw(m)}", text) for m, (_, text) in zip(said, ours, strict=True)
                 )
-            alike = common / max((held.said | counts).total(), 1)
-            enough = 2 * common > min(held.said.total(), counts.total()) or (common and ours[0] in held.said)
-            if enough and alike > share:
+                whole = 2 * common > min(theirs, counts.total()) > 0 or (common > 0 and ours[0] in held.said)
+            alike = common / max(counts.total(), theirs)
+            if whole and alike > share:
                 best, share = candidate, alike
-        return best
+            if share == 1:
+                break
+            if not theirs and not common:
+                free.append(candidate)
+                if len(free) == GAPS:
+                    break
+        return best or free[0]
+
+    def _numbered(self, name: str) -> Iterator[str]:
+        """Yield a name and its numbered variants, from the first that this file has not used."""
+        for n in count(self._first.get(name, 1)):
+            candidate = name if n == 1 else f"{name}~{n}"
+            if candidate in self._used and self._first.get(name, 1) == n:
+                self._first[name] = n + 1
+            yield candidate
 
     def _is_edit(self, held: _Held, name: str, text: str) -> bool:
         old = held.texts.get(name)
@@ -152,6 +168,22 @@ class Names:
                 held.texts |= {cube.id: cube.text for _, cube in rows}
                 after = rows[-1][0]
         return self._held[session]
+
+
+def _names(session: str, product: str, said: list[Message]) -> list[str]:
+    """Return the ids of messages in a session, or of separate texts: their own where these are unique."""
+    copies: Counter[tuple[str, ...]] = Counter()
+    names = []
+    for message in said:
+        raw = _raw(message)
+        if raw:
+            names.append(f"{session}/{raw}"[-MAX_NAME:] if session and not unique(raw) else raw)
+            continue
+        key: tuple[str, ...] = (session or product, *_words(message), clean(str(message.get("speaker") or "")))
+        key += () if session else (str(message.get("at") or ""),)
+        copies[key] += 1  # the same words said again in one conversation are another message
+        names.append(stable_id(*key, copies[key]))
+    return names
 
 
 def _raw(message: Message) -> str:

@@ -192,3 +192,40 @@ def test_what_was_set_aside_is_erased_with_its_cube(tmp_path):
         assert space.forget([cube.id]).verified
         assert space.store.checks.aside() == []
         assert not any(b"tulip" in p.read_bytes() for p in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", ["ids", "everything", "everything after the repair", "delete"])
+def test_a_damaged_memory_can_be_erased(tmp_path, how):
+    with Mnemos(tmp_path, embedder="none", clock=Clock(T0)) as memory:
+        space = memory.space("ana")
+        keep, bad = space.add("I like tea."), space.add("My pin is tulip-blossom.")
+        damage(space.store.path, f"UPDATE cubes SET metadata = '[' WHERE id = '{bad.id}'")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamagedRow)
+            if how == "delete":
+                assert list(space.delete(bad.id)) == [bad.id]
+            elif how == "ids":
+                assert space.forget([bad.id]).ids == (bad.id,)
+            else:
+                if "repair" in how:
+                    assert space.doctor(repair=True).healthy
+                assert space.forget(everything=True).verified
+                assert space.store.checks.aside() == []
+        assert space.count() == (0 if "everything" in how else 1)
+        assert space.doctor().problems == []
+        assert keep.id
+        assert not any(b"tulip" in p.read_bytes() for p in tmp_path.iterdir() if p.name != ".reserve")
+
+
+def test_a_file_that_lost_its_name_is_still_found_by_its_own(tmp_path):
+    with Mnemos(tmp_path, embedder="none", clock=Clock(T0)) as memory:
+        memory.space("ana").add("I like tea.")
+    damage(tmp_path / "ana.mnemos", "UPDATE meta SET value = CAST(x'ff41' AS TEXT) WHERE key = 'space'")
+    with Mnemos(tmp_path, embedder="none", clock=Clock(T0)) as memory:
+        with pytest.warns(DamagedRow):
+            space = memory.space("ana")
+        assert space.count() == 1
+        assert memory.spaces() == ["ana"]
+        assert not space.doctor().healthy
+        assert space.doctor(repair=True).healthy
+        assert space.store.meta.get("space") == "ana"

@@ -72,6 +72,12 @@ def move(db: sqlite3.Connection, found: Sequence[Found], made: int) -> None:
             "INSERT INTO set_aside (made, source, cube, reason, row) VALUES (?, ?, ?, ?, ?)",
             (made, x.record.table, x.record.cube, x.record.reason, row),
         )
+    delete(db, found)
+
+
+def delete(db: sqlite3.Connection, found: Sequence[Found]) -> None:
+    """Delete rows from their tables."""
+    for x in found:
         where = " AND ".join(f"{name} IS {_mark(x.values[name])}" for name in x.key)
         db.execute(f"DELETE FROM {x.record.table} WHERE {where}", [_bound(x.values[name]) for name in x.key])
 

@@ -62,6 +62,16 @@ class Checks:
             self._mark_gone(db, [x.values["n"] for x in found if x.record.table == "cubes"])
         return len(found) + len(counters)
 
+    def erase_damaged(self) -> int:
+        """Erase the damaged rows and all that was set aside; return how many rows."""
+        with self._connection.write() as db:
+            found = aside.find(db, self._space)
+            aside.delete(db, found)
+            removed = len(found) + db.execute("DELETE FROM set_aside").rowcount
+        with self._connection.bare() as db:  # no bytes are left in the log
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return removed
+
     def aside(self) -> list[AsideRow]:
         """Return the rows that were set aside, the oldest first."""
         with self._connection.read() as db:

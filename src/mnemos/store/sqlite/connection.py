@@ -21,6 +21,7 @@ from mnemos.store.sqlite import birth, files
 from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite
 from mnemos.store.sqlite.readonly import ReadOnlyFile, connect, open_for_reading, writable
 from mnemos.store.sqlite.schema import VERSION, check
+from mnemos.store.sqlite.sound import fetch
 from mnemos.store.sqlite.where import offer
 
 _ticks = count(1)  # the time of the pool
@@ -34,14 +35,14 @@ def space_name(path: Path) -> str | None:
     try:
         file = connect(path)
         try:
-            row = file.db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
+            row = next(iter(fetch(file.db, "SELECT value FROM meta WHERE key = 'space'")), None)
         finally:
             file.close()
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
             raise of_sqlite(error, path) from error
         raise StoreCorrupt(f"{path} cannot be read as a space ({error}); see `mnemos doctor`.") from error
-    return None if row is None else str(row[0])
+    return row[0] if row is not None and isinstance(row[0], str) else None
 
 
 def keep_log(db: sqlite3.Connection) -> None:

@@ -60,7 +60,7 @@ class Folder:
             path, name, self._blobs(name), actor=self._actor, clock=self._clock, pool=self._pool,
             read_only=self._read_only,
         )  # fmt: skip
-        if (found := store.meta.get("space")) != name:
+        if (found := store.meta.get("space")) and found != name:  # one that is damaged is told, and `doctor` mends it
             store.close()
             raise StoreError(f"{path} holds the space {found!r}, not {name!r}. Rename the file back.")
         return store
@@ -87,6 +87,8 @@ class Folder:
                 raise
             except StoreError as error:
                 problem = str(error)
+            if name is None and problem.endswith("names no space.") and file_stem(path.stem) == path.stem:
+                name = path.stem
             found.append(StoredSpace(name, str(path), path.stat().st_size, "" if name is not None else problem))
         return found
 
