@@ -85,15 +85,12 @@ class Voice:
         return numbers(self.text)
 
 
-def disputed(
-    question: str, outsiders: Sequence[Voice], witnesses: Sequence[Voice], asked: NDArray[np.float32] | None = None
-) -> dict[str, str]:
-    """Return the outsiders' texts that the witnesses do not bear out: id -> reason. `witnesses` are best first.
+def disputed(question: str, outsiders: Sequence[Voice], heard: Sequence[Voice]) -> dict[str, str]:
+    """Return the outsiders' texts that those who have answered the question do not bear out: id -> reason.
 
-    `asked` is the vector of `first_person(question, ...)`. O(outsiders times witnesses) of set arithmetic.
+    `heard` is what `answers` returned. O(outsiders times witnesses) of set arithmetic.
     """
-    people = persons(witnesses)
-    heard = [w for i, w in enumerate(witnesses) if _answers(question, w, people, asked, first=i == 0)]
+    people = persons(heard)
     found: dict[str, str] = {}
     for voice in outsiders:
         to_user = voice.to_user and SECOND.search(voice.text) is not None
@@ -105,6 +102,21 @@ def disputed(
         elif any(_rivals(voice, w, question, people) for w in heard):
             found[voice.id] = "names another value than a better source"
     return found
+
+
+def answers(question: str, witnesses: Sequence[Voice], asked: NDArray[np.float32] | None = None) -> list[Voice]:
+    """Return those of the statements, best first, that answer the question: on its topic, with the kind of value it asks for.
+
+    `asked` is the vector of the question as `first_person` writes it.
+    """
+    people = persons(witnesses)
+    return [w for i, w in enumerate(witnesses) if _answers(question, w, people, asked, first=i == 0)]
+
+
+def needless(voice: Voice, heard: Sequence[Voice], asked: NDArray[np.float32]) -> float:
+    """Return how much nearer the question is what its people have answered than a text from outside, as a cosine."""
+    best = max([float(asked @ w.vector) for w in heard if w.vector is not None], default=-1.0)
+    return best - float(asked @ voice.vector) if voice.vector is not None and best > -1.0 else 0.0
 
 
 def persons(witnesses: Sequence[Voice]) -> frozenset[str]:

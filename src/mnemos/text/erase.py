@@ -59,7 +59,7 @@ def _unreadable(store: Store, ids: Sequence[str], everything: bool, cubes: Seque
 def near(memory: TextMemory, phrase: str, filter: Filter, without: Collection[str]) -> list[Offer]:
     """Return the cubes that match a filter and are near a phrase, except those in `without`; the nearest first.
 
-    One scan of the texts, O(N), about 5 us a cube, and one embedding of the phrase.
+    One scan of the texts, O(N), about 60 us a cube, and one embedding of the phrase.
     """
     likeness = Likeness(phrase)
     about = _with_facts_about(memory.store, likeness.phrase)
