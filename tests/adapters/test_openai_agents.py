@@ -187,3 +187,9 @@ def test_items_keep_their_order_though_the_clock_went_back_and_the_process_is_an
     read = MnemosSession("s", space)
     assert [item["content"] for item in asyncio.run(read.get_items())] == [f"{i}" for i in range(6)]
     assert asyncio.run(MnemosSession("s", space).pop_item())["content"] == "5"
+
+
+@pytest.mark.parametrize("session_id", [None, "", " ", 3])
+def test_a_session_without_a_name_is_refused_since_clearing_it_would_clear_all(space, session_id):
+    with pytest.raises(InvalidInput, match="expected the name of a conversation"):
+        MnemosSession(session_id, space)

@@ -36,6 +36,8 @@ class MnemosSession(SessionABC):
     """
 
     def __init__(self, session_id: str, space: MemorySpace, *, session_settings: SessionSettings | None = None) -> None:
+        if not isinstance(session_id, str) or not session_id.strip():  # None would mean the items of all sessions
+            raise InvalidInput(f"session_id is {session_id!r:.60}, expected the name of a conversation.")
         self.session_id = session_id
         self.space = space
         self.session_settings = session_settings or SessionSettings()
