@@ -27,7 +27,7 @@ from mnemos.guard.instructions import looks_like_instructions
 
 HERE = Path(__file__).parent
 OUT = Path("src/mnemos/guard/harm.json")
-L2, CUE, HARMLESS_BELOW, FOLDS, RUNS = 1e-3, 0.5, 95, 5, 5
+L2, CUE, HARMLESS_BELOW, FOLDS, RUNS = 1e-3, 0.5, 95, 5, 3
 Floats = NDArray[np.float64]
 
 
@@ -93,7 +93,7 @@ def table(bad: list[str], good: list[str], model: MiniLM) -> tuple[Floats, Float
 
 def main() -> None:
     model = MiniLM()
-    written = {hand: of_hand(cases) for hand, cases in attacks.read().items()}
+    written = {hand: of_hand(cases) for hand, cases in attacks.cases().items()}
     for hand, (bad, good) in written.items():
         mine = [own_texts(), *(texts for other, texts in written.items() if other != hand)]
         x, y = table([t for b, _ in mine for t in b], [t for _, g in mine for t in g], model)

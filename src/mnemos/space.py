@@ -122,15 +122,15 @@ class Space:
         """Return the `k` cubes that answer `query` best, best first.
 
         Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed
-        at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time words
-        of the query ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked below it if it
-        also says something else; with `include_superseded` it is a hit of its own (default: if the question asks for the
-        past, "used to"). The same words by the same speaker are one hit (`hit.also`).
-        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`.
-        `method` is "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
+        at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time
+        words of the query ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked
+        below it if it also says something else; with `include_superseded` it is a hit of its own (default: if the
+        question asks for the past, "used to"). The same words by the same speaker are one hit (`hit.also`). Episodes,
+        summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
+        "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
-        Costs one embedding of the query (cached) and O(N) cheap arithmetic: see docs/results/retrieval.md.
-        Raises InvalidInput for an empty query, a k below 1, an unknown method or filter, or a filter of the wrong type.
+        Costs one embedding (cached) and O(N) cheap arithmetic. A query over 8,000 characters is read at both ends. Raises
+        InvalidInput for an empty query, a k below 1, and an unknown or wrong method or filter.
         """
         return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
 
@@ -160,7 +160,7 @@ class Space:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
         The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources
-        (see `trust`) are withheld if they look like instructions to the agent, or if better sources contradict them.
+        (see `trust`) are withheld if they look like orders to an agent, would do harm, or say what better sources do not.
         `count` counts the tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
         """
         return context(self.text, question, tokens, k, filters, count=count, asked_at=asked_at, quarantine=quarantine)

@@ -154,3 +154,14 @@ def test_the_best_sources_are_never_contradicted_by_lesser_ones_and_order_does_n
 
 def test_nothing_retrieved_nothing_suspected():
     assert contradicted([]) == []
+
+
+def test_what_others_say_of_somebody_who_speaks_himself_neither_outranks_nor_outnumbers_him():
+    ana = claim("ana", fact("Lisbon"), HIGH, 1, speaker="Ana")
+    others = [
+        claim(f"o{i}", fact("Rome"), HIGH, 2 + i, speaker=name) for i, name in enumerate(("Bo", "Cem", "Dora", "Eve"))
+    ]
+    again = claim("again", fact("Lisbon"), HIGH, 9, speaker="Ana")
+    assert not {"ana", "again"} & set(suspects(ana, *others, again))
+    assert suspects(ana, claim("w", "Rome", LOW, 3), others[0])["w"] == "less trusted"
+    assert suspects(ana, claim("moved", fact("Rome"), HIGH, 5, speaker="Ana")) == {}  # she may change her mind

@@ -73,7 +73,7 @@ def test_a_backup_of_a_running_server_is_restored_beside_it(start, tmp_path):
     (tmp_path / "copies").mkdir()
     command_line("backup", "--all", tmp_path / "copies", "--root", root)
     ask(server, "/v1/spaces/ana/cubes", {"content": "Rita plays chess."})
-    [copy] = (tmp_path / "copies").glob("*/*.mnemos")
+    [copy] = (tmp_path / "copies").rglob("ana.mnemos")
     command_line("restore", copy, "--as", "ana-then", "--root", root)
 
     def texts(space):

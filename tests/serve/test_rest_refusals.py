@@ -10,7 +10,7 @@ pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
 from starlette.testclient import TestClient
 
-from mnemos.errors import StoreError
+from mnemos.errors import StoreError, StoreFull
 from mnemos.serve.limits import ServerLimits
 from tests.serve.apps import URL, App, is_problem
 
@@ -126,7 +126,7 @@ def test_too_many_requests_of_a_key_wait_and_others_do_not(tmp_path):
 
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path):
     server = App(tmp_path, limits=ServerLimits(body_seconds=0.2))
-    token = server.keys.add("t", spaces=["*"], rights=["write"])[0]
+    token = server.keys.add("t", spaces=["*"], rights=["read", "write"])[0]
     sent = []
 
     async def run(path):
@@ -176,3 +176,25 @@ def test_unknown_routes_and_methods_are_problems(client):
     refused = client.put("/v1/spaces")
     assert is_problem(refused, 405)
     assert refused.headers["allow"] == "GET"
+
+
+def test_a_full_disk_is_told_as_such(server, client, monkeypatch, caplog):
+    client.post("/v1/spaces/ana/cubes", json={"content": "a", "id": "x"})
+    full = StoreFull("the disk is full: nothing was changed. Make room, then try again.")
+
+    def fail(*_, **__):
+        raise full
+
+    for verb in ("add_many", "delete", "forget", "update"):
+        monkeypatch.setattr("mnemos.space.Space." + verb, fail)
+    for answer in (
+        client.post("/v1/spaces/ana/cubes", json={"content": SECRET}),
+        client.delete("/v1/spaces/ana/cubes/x"),
+        client.post("/v1/spaces/ana/forget", json={"ids": ["x"], "preview": False}),
+        client.patch("/v1/spaces/ana/cubes/x", json={"content": SECRET}),
+    ):
+        assert is_problem(answer, 507)
+        assert (answer.json()["type"], answer.json()["detail"]) == ("urn:mnemos:error:StoreFull", str(full))
+    assert "StoreFull" in caplog.text
+    assert "stone" not in caplog.text
+    assert client.get("/v1/spaces/ana/cubes/x").status_code == 200

@@ -111,3 +111,9 @@ def test_a_schema_that_cannot_be_read_is_refused(memory, backup):
     with pytest.raises(MnemosError):
         memory.restore(backup, name="copy")
     assert memory.spaces() == ["ana"]
+
+
+def test_a_table_that_was_rebuilt_under_its_name_is_ours(memory, backup, recwarn):
+    tamper(backup, "ALTER TABLE lessons RENAME TO other", "ALTER TABLE other RENAME TO lessons")
+    assert [c.text for c in memory.restore(backup, name="copy").cubes()] == ["I live in Porto."]
+    assert recwarn.list == []

@@ -300,3 +300,23 @@ def test_a_chat_without_an_id_is_recognised_after_another_that_began_alike_was_e
     report = import_path(space, tmp_path / "m.json")
     assert (report.added, report.skipped, len(report.problems)) == (0, 4, 4)
     assert texts(space) == ["Hi", "Hello", "Two.", "Fine."]
+
+
+PEOPLE = {
+    "slack": [{"type": "message", "user": "U1", "text": "I live in Rome.", "ts": "1700000000.000200"}],
+    "telegram": {"name": "Bo", "id": 7, "messages": [{"id": 1, "type": "message", "date_unixtime": "1700000000", "from": "Bo",
+                                                      "from_id": "user1", "text": "I live in Rome."}]},
+    "discord": {"messages": [{"id": "1", "timestamp": "2023-11-14T22:13:20Z", "content": "I live in Rome.",
+                              "author": {"id": "2", "name": "Bo"}}]},
+    "sender": [{"sender": "Bo", "text": "I live in Rome."}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_what_a_named_person_wrote_is_his(name, space, tmp_path):
+    space.add("I live in Porto.", role="user")
+    (tmp_path / "m.json").write_text(json.dumps(PEOPLE[name]))
+    import_path(space, tmp_path / "m.json")
+    (said,) = [c for c in space.cubes().items if "Rome" in c.text]
+    assert said.speaker in ("Bo", "U1")
+    assert [f.value for f in space.facts("user", "live in")] == ["Porto"]

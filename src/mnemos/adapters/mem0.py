@@ -18,6 +18,7 @@ from mnemos.errors import InvalidInput, NotFound
 from mnemos.store.where import matcher
 from mnemos.system import Mnemos
 
+AGENT = "assistant"  # the role of a text that a tool rewrote: it ends nothing that the user said
 IDENTITY = (*OWNERS, "actor_id")
 UNSET: Any = object()
 RRF = 60  # reciprocal rank fusion, as in `Mnemos.search`: scores of different spaces are not comparable
@@ -132,7 +133,8 @@ class Memory:
             new["expiration_date"] = to_day(expiration_date)
         changes: dict[str, Any] = {"content": cube.text if text is None else text, "metadata": {**cube.metadata, **new}}
         if (changes["content"], changes["metadata"]) != (cube.text, dict(cube.metadata)):
-            space.update(cube.id, **changes)
+            edited = {"role": AGENT} if changes["content"] != cube.text else {}
+            space.update(cube.id, **changes, **edited)
         return {"message": "Memory updated successfully!"}
 
     def delete(self, memory_id: str) -> dict[str, str]:

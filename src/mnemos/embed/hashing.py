@@ -18,7 +18,7 @@ class HashingEmbedder:
     """
 
     name = "hashing"
-    revision = "1"
+    revision = "2"
 
     def __init__(self, dimension: int = 512) -> None:
         if dimension < 8:

@@ -85,15 +85,12 @@ class Voice:
         return numbers(self.text)
 
 
-def disputed(
-    question: str, outsiders: Sequence[Voice], witnesses: Sequence[Voice], asked: NDArray[np.float32] | None = None
-) -> dict[str, str]:
-    """Return the outsiders' texts that the witnesses do not bear out: id -> reason. `witnesses` are best first.
+def disputed(question: str, outsiders: Sequence[Voice], heard: Sequence[Voice]) -> dict[str, str]:
+    """Return the outsiders' texts that those who have answered the question do not bear out: id -> reason.
 
-    `asked` is the vector of `first_person(question, ...)`. O(outsiders times witnesses) of set arithmetic.
+    `heard` is what `answers` returned. O(outsiders times witnesses) of set arithmetic.
     """
-    people = persons(witnesses)
-    heard = [w for i, w in enumerate(witnesses) if _answers(question, w, people, asked, first=i == 0)]
+    people = persons(heard)
     found: dict[str, str] = {}
     for voice in outsiders:
         to_user = voice.to_user and SECOND.search(voice.text) is not None
@@ -102,9 +99,32 @@ def disputed(
         if named and own and (to_user or not addressed(voice.text, named)):
             if not any(_bears_out(voice, w, question, people) for w in own):
                 found[voice.id] = "others say this of somebody who has answered himself"
-        elif any(_rivals(voice, w, question, people) for w in heard):
+        elif not _shares_value(voice, heard, question, people) and any(
+            _rivals(voice, w, question, people) for w in heard
+        ):
             found[voice.id] = "names another value than a better source"
     return found
+
+
+def answers(question: str, witnesses: Sequence[Voice], asked: NDArray[np.float32] | None = None) -> list[Voice]:
+    """Return those of the statements, best first, that answer the question: on its topic, with the kind of value it asks for.
+
+    `asked` is the vector of the question as `first_person` writes it.
+    """
+    people = persons(witnesses)
+    return [w for i, w in enumerate(witnesses) if _answers(question, w, people, asked, first=i == 0)]
+
+
+def needless(question: str, voice: Voice, heard: Sequence[Voice], asked: NDArray[np.float32]) -> float:
+    """Return how much nearer the question is what its people have answered than a text from outside, as a cosine.
+
+    0 for a text that repeats an answer, and where nobody has answered.
+    """
+    people = persons(heard)
+    best = max([float(asked @ w.vector) for w in heard if w.vector is not None], default=None)
+    if best is None or voice.vector is None or any(_bears_out(voice, w, question, people) for w in heard):
+        return 0.0
+    return best - float(asked @ voice.vector)
 
 
 def persons(witnesses: Sequence[Voice]) -> frozenset[str]:
@@ -209,6 +229,12 @@ def _rivals(voice: Voice, witness: Voice, question: str, people: frozenset[str])
         if theirs - known and mine - theirs - known and not (theirs - known) & mine:
             return True
     return False
+
+
+def _shares_value(voice: Voice, heard: Sequence[Voice], question: str, people: frozenset[str]) -> bool:
+    """Tell whether a text names what one of the answers names, beside what the question does."""
+    values = frozenset[str]().union(*(w.names | w.numbers for w in heard)) - people - _values(question)
+    return bool(values & (voice.names | voice.numbers))
 
 
 def _values(question: str) -> frozenset[str]:

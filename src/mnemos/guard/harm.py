@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mnemos.guard.cues import FEATURES, cues
 from mnemos.guard.disguise import as_read
 
+Vector = NDArray[np.float32]  # (384,)
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]  # (n, 384) unit vectors of texts, by the bundled embedder
 
 PART = 320  # characters of a part
@@ -57,29 +58,33 @@ class Head:
         return float(found.sum() + self.vector @ vector + self.bias), worst
 
 
+Verdict = tuple[
+    float, str
+]  # how far a text is above the threshold, in log-odds, and the cue that speaks most against it
+
+
 class Verdicts:
     """The verdicts on texts, by hash, least recently used first out. Safe for threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, str | None] = OrderedDict()
+        self._kept: OrderedDict[bytes, Verdict] = OrderedDict()
         self._lock = Lock()
 
-    def harmful(self, texts: Sequence[str], vectors: Vectors) -> list[str | None]:
-        """Return for each text the cue that makes it harmful, or None.
+    def weigh(self, texts: Sequence[str], vectors: Vectors) -> list[Verdict]:
+        """Return the verdict on each text: harmful if it is above 0.
 
         Costs 0.2 ms and a pass of the embedder for each part of 320 characters, about 3 ms, at the first time.
         """
         keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         with self._lock:
             new = [i for i, key in enumerate(keys) if key not in self._kept]
-        for i, verdict in zip(new, _judge([texts[i] for i in new], vectors), strict=True):
-            with self._lock:
-                self._kept[keys[i]] = verdict
+        found = dict(zip(new, _judge([texts[i] for i in new], vectors), strict=True))
         with self._lock:
-            found = [self._kept.get(key) for key in keys]
+            found |= {i: self._kept[key] for i, key in enumerate(keys) if i not in found and key in self._kept}
+            self._kept |= {keys[i]: verdict for i, verdict in found.items()}
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return found
+        return [found[i] if i in found else _judge([text], vectors)[0] for i, text in enumerate(texts)]
 
 
 def parts(text: str) -> list[str]:
@@ -98,13 +103,13 @@ def parts(text: str) -> list[str]:
     return [found[int(i * step)] for i in range(min(len(found), PARTS))]
 
 
-def _judge(texts: Sequence[str], vectors: Vectors) -> list[str | None]:
+def _judge(texts: Sequence[str], vectors: Vectors) -> list[Verdict]:
     if not texts:
         return []
     head, pieces = Head.load(), [parts(text) for text in texts]
     rows = iter(vectors([part for of_one in pieces for part in of_one]))
-    verdicts: list[str | None] = []
+    verdicts = []
     for of_one in pieces:
         score, cue = max(head.weigh(part, next(rows)) for part in of_one)
-        verdicts.append(cue if score > head.threshold + EACH * math.log2(len(of_one)) else None)
+        verdicts.append((score - head.threshold - EACH * math.log2(len(of_one)), cue))
     return verdicts

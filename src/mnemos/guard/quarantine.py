@@ -9,9 +9,9 @@ from typing import Any
 
 from mnemos.cube import Hit, MemCube, to_micros
 from mnemos.errors import InvalidInput
-from mnemos.guard.claims import Voice, disputed, first_person, persons
+from mnemos.guard.claims import Voice, answers, disputed, first_person, needless, persons
 from mnemos.guard.consensus import Claim, contradicted, names
-from mnemos.guard.harm import Vectors, Verdicts
+from mnemos.guard.harm import Vector, Vectors, Verdicts
 from mnemos.guard.instructions import looks_like_instructions
 from mnemos.guard.key import key_of
 from mnemos.guard.repeats import effective_trust
@@ -21,6 +21,8 @@ from mnemos.store.base import Store
 VERDICTS = Verdicts()
 WITNESSES = 20  # statements of the user, the best ranked, that claims of others are compared with
 LONGEST = 1_000  # characters of one that are embedded
+# Where the user has answered, a text that is further from the question than his answer needs less to be withheld.
+SLOPE, FREE, MOST = 4.0, 0.1, 0.8  # of log-odds for a difference of cosines above FREE, and at most
 SHORT_NAME = 24  # characters of a name that gives no orders
 SECRETS = ("redact", "refuse", "keep")
 
@@ -68,16 +70,21 @@ def quarantined(
         return {}
     bad = {c.id: f"looks like orders: {reason}" for c in outside if (reason := looks_like_instructions(_all_of(c)))}
     left = [cube for cube in outside if cube.id not in bad]
-    for cube, cue in zip(left, VERDICTS.harmful([cube.text for cube in left], vectors), strict=True):
-        if cue:
-            bad[cube.id] = f"would do harm: {cue}"
+    users = [cube for cube in cubes if trust[cube.id] == Trust.TRUSTED][:WITNESSES]
+    heard, asked = _heard(question, users, vectors)
+    voices = [_voice(cube, row) for cube, row in zip(left, vectors([c.text[:LONGEST] for c in left]), strict=True)]
+    for voice, (above, cue) in zip(voices, VERDICTS.weigh([cube.text for cube in left], vectors), strict=True):
+        spare = min(max(SLOPE * (needless(question, voice, heard, asked) - FREE), 0.0), MOST)
+        if above + spare > 0:
+            bad[voice.id] = f"would do harm: {cue}"
+    found = disputed(question, [voice for voice in voices if voice.id not in bad], heard)
     left = [cube for cube in cubes if cube.id not in bad]
     key = key_of(store)
     known = store.rejections.all()
     suspects = contradicted(_claims(store, left, trust), known, question=question, key=key)
     if new := {r for suspect in suspects for r in suspect.rejections} - known:
         store.rejections.add(new, to_micros(now))
-    return bad | _disputed(question, left, trust, vectors) | {s.id: s.reason for s in suspects}
+    return bad | found | {s.id: s.reason for s in suspects}
 
 
 def _all_of(cube: MemCube) -> str:
@@ -86,17 +93,15 @@ def _all_of(cube: MemCube) -> str:
     return "\n".join([cube.text, *names])
 
 
-def _disputed(question: str, cubes: Sequence[MemCube], trust: Mapping[str, Trust], vectors: Vectors) -> dict[str, str]:
-    outside = [c for c in cubes if trust[c.id] == Trust.UNTRUSTED]
-    users = [c for c in cubes if trust[c.id] == Trust.TRUSTED][:WITNESSES]
-    if not outside or not users:
-        return {}
-    people = persons([Voice(c.id, c.text, c.speaker) for c in users])
+def _heard(question: str, users: Sequence[MemCube], vectors: Vectors) -> tuple[list[Voice], Vector]:
+    """Return what the user has answered to the question, and the vector of the question."""
+    people = persons([_voice(cube) for cube in users])
     asked, *rows = vectors([first_person(question, people), *(c.text[:LONGEST] for c in users)])
-    witnesses = [Voice(c.id, c.text, c.speaker, row) for c, row in zip(users, rows, strict=True)]
-    return disputed(
-        question, [Voice(c.id, c.text, c.speaker, to_user=c.role == "assistant") for c in outside], witnesses, asked
-    )
+    return answers(question, [_voice(cube, row) for cube, row in zip(users, rows, strict=True)], asked), asked
+
+
+def _voice(cube: MemCube, vector: Vector | None = None) -> Voice:
+    return Voice(cube.id, cube.text, cube.speaker, vector, to_user=cube.role == "assistant")
 
 
 def _claims(store: Store, cubes: Sequence[MemCube], trust: Mapping[str, Trust]) -> list[Claim]:

@@ -38,7 +38,8 @@ _GIVEN = frozenset(
     "泽澤晨辰士建树樹炎德泰盛雄琛钧鈞冠腾騰楠榕航弘明华華文平强強秀娟英慧巧雅芝玉萍红紅娥玲芬芳燕彩春菊兰蘭凤鳳洁潔梅琳素云雲莲"
     "蓮环環雪荣榮霞香莺媛艳豔瑞凡佳嘉琼瓊珍贞貞桂娣璧璐娅琦晶妍茜秋珊莎锦錦黛青倩婷姣婉娴嫻瑾颖穎露瑶瑤怡婵雁蓓仪儀荷丹蓉眉君琴"
     "蕊薇菁梦夢岚嵐苑婕馨瑗琰韵韻融园艺藝卿聪聰澜瀾纯純毓悦悅昭冰琬茗羽希欣滢馥筠柔竹霭晓曉霄枫楓芸菲伊亚亞宜姬舒影荔枝丽麗莉"
-    "娜静靜敏淑惠美静莹瑩琪宁寧轩軒涵梓豪宇航睿诗詩彤妮雯蕾洋凯凱帆凌霖勇根生宝寶喜斯尔爾"
+    "娜静靜敏淑惠美静莹瑩琪宁寧轩軒涵梓豪宇航睿诗詩彤妮雯蕾洋凯凱帆凌霖勇根生宝寶喜斯尔爾丰飞阳陽雨月珠钰鈺鑫博文熙懿烨煜城琦煊楷"
+    "炫宸浩然驰锋鋒珂璇琴瑜珺筱"
 )
 
 
@@ -49,11 +50,12 @@ _COUNTED = frozenset(  # measure words with the nouns of one character that they
         "座桥口井辆车輛車杯水杯茶间房把刀把伞张纸张床張紙位人个人個人家店块地块肉颗心滴水场雨场雪片海",
     )
 )
-_THAI_STARTS = frozenset({"วิ", "ปริ", "อภิ", "อนุ", "อติ", "ปิ", "สิริ"})
+_THAI_STARTS = frozenset({"วิ", "ปริ", "อภิ", "อนุ", "อติ", "ปิ", "สิริ", "ศรี", "สม"})
 _THAI_ENDS = frozenset(
     re.findall(
         r"\S+",
-        "รัตน์ วรรณ มาศ ลักษณ์ พันธ์ พันธุ์ ศักดิ์ วัฒน์ กุล วดี ณี นุช ภรณ์ วิทย์ เดช ฤทธิ์ วงศ์ พงษ์ พงศ์ ภัทร รักษ์ ศิริ ภา",
+        "รัตน์ วรรณ มาศ ลักษณ์ พันธ์ พันธุ์ ศักดิ์ วัฒน์ กุล วดี ณี นุช ภรณ์ วิทย์ เดช ฤทธิ์ วงศ์ พงษ์ พงศ์ ภัทร รักษ์ ศิริ ภา "
+        "ทัย ทิพย์ ประภา นันท์ กาญจน์ สินี ชัย ชาย รัตนา มณี",
     )
 )
 _HAN_RUN = re.compile(f"(?:{_HAN.pattern})+")
@@ -92,6 +94,16 @@ def straddled(text: str, start: int, end: int) -> bool:
     if len(words(text[start - 1 : start + 1])) > 1 or len(words(text[end - 1 : end + 1])) > 1:
         return False
     return len(words(head + tail[0])) + len(words(tail[1:])) <= len(words(head)) + 1 + len(words(tail[2:]))
+
+
+def counted(text: str, start: int, at: int) -> bool:
+    """Tell whether what stands before a place in a word is only the measure word of what follows: 朵 in 一朵花."""
+    return _HAN.match(text, at) is not None and text[at - 1 : at + 1] in _COUNTED and at - start <= 2
+
+
+def takes_kana(last: str, tail: str) -> bool:
+    """Tell whether the rest of a word is one particle after Han, which the dictionary has as one word: 時に."""
+    return len(tail) == 1 and tail in _PARTICLES and _HAN.match(last) is not None
 
 
 def thai_name_goes_on(text: str, before: tuple[int, int] | None, following: tuple[int, int] | None) -> bool:

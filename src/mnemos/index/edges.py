@@ -11,8 +11,9 @@ import re
 import unicodedata
 from bisect import bisect_right
 
-from mnemos.index.attached import HONORIFIC, attached_after, attached_before, is_hangul, particle
-from mnemos.index.compounds import breaks_kana, longer_name, straddled, thai_name_goes_on
+from mnemos.index.attached import HONORIFIC, attached_after, attached_before
+from mnemos.index.compounds import breaks_kana, counted, longer_name, straddled, takes_kana, thai_name_goes_on
+from mnemos.index.korean import is_hangul, particle
 from mnemos.index.segment import words
 
 # Thai, Lao, Myanmar, Khmer, Han, kana, Hangul: words without spaces
@@ -69,7 +70,9 @@ class Edges:
         if word[0] < at:
             if left == ":" or (left == "." and text.endswith("www.", 0, at)):  # UAX 29 joins "name:Ana"
                 return True
-            return attached_before(text[word[0] : at], first) or _scripts_differ(left, first)
+            return (
+                attached_before(text[word[0] : at], first) or _scripts_differ(left, first) or counted(text, word[0], at)
+            )
         if _katakana(left, first):
             return False
         return not _glued_before(text[at - 2] if at > 1 else "", left, first)
@@ -80,12 +83,13 @@ class Edges:
             return True
         last, right = text[at - 1], text[at]
         if is_hangul(right):
-            return particle(last, text, at)
+            return particle(text, at)
         inside = self._word(at - 1)
         if inside is None:  # the phrase ends with a sign
             return not ((_sticky(last) and _joins(right)) or (last == right and last in "+#"))
         if inside[1] > at:
-            return right == ":" or attached_after(last, text[at : inside[1]]) or _scripts_differ(last, right)
+            tail = text[at : inside[1]]
+            return right == ":" or attached_after(last, tail) or _scripts_differ(last, right) or takes_kana(last, tail)
         if _katakana(last, right) or breaks_kana(last, text, self._word(at)):
             return False
         return not _glued_after(text, at)

@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(
     "|\u200d(?=[\\w\\s]|$)"
 )
 _SAME_SIGN = str.maketrans(
-    dict.fromkeys("’‘ʼʻ′׳", "'") | dict.fromkeys("“”„״", '"') | dict.fromkeys("\u2010\u2011\u2212", "-")
+    dict.fromkeys("’‘ʼʻ′׳", "'") | dict.fromkeys("“”„״", '"') | dict.fromkeys("\u2010\u2011\u2212\u05be", "-")
     | {i: chr(i - 0xFEE0) for i in range(0xFF01, 0xFF5F)}
 )  # fmt: skip
 _TURKIC = str.maketrans({"I": "ı", "İ": "i"})
@@ -41,11 +41,11 @@ def has_dotless(text: str) -> bool:
 def fold_in_place(text: str, *, turkic: bool = False) -> tuple[str, list[tuple[int, int]]]:
     """Fold a visible text; return it, and for each of its characters where the character that it comes from stands.
 
-    About 1 us a character.
+    About 1 us a character, 0.1 us of ASCII.
     """
     folded: list[str] = []
     places: list[tuple[int, int]] = []
-    for start, end in characters(text):
+    for start, end in ((i, i + 1) for i in range(len(text))) if text.isascii() else characters(text):
         for c in _folded(text[start:end], turkic):
             space = c.isspace()
             if space and (not folded or folded[-1] == " "):

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.index.stems import ANY, stemmer
+from mnemos.index.terms import FORM, JOINED_FROM, forms, is_joined
+from mnemos.index.word_parts import LANGUAGES, Compounds, split
+
 Floats = NDArray[np.float32]
+HALF = np.float32(0.5)
+CUT_FORM = f"{FORM}{ANY}:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +36,12 @@ class Posting:
 class LexicalIndex:
     """An inverted index that only grows; documents are numbered from 0 as they are added.
 
-    About 8 bytes for each distinct term of a document. Adding costs O(terms of the document).
+    A document is what `index_terms` returns. About 8 bytes for each distinct term, or form, of it. Adding costs O(terms).
     """
 
     def __init__(self) -> None:
+        self._tags: frozenset[str] = frozenset()  # of the forms that there are
+        self._compounds: dict[str, Compounds] = {}  # by tag, and under "" for scripts without spaces
         self._positions: dict[str, array[int]] = {}
         self._counts: dict[str, array[int]] = {}
         self._lengths = array("i")
@@ -47,32 +55,87 @@ class LexicalIndex:
         return sum(8 * len(p) + 200 for p in self._positions.values())
 
     def add(self, documents: Iterable[Sequence[str]]) -> None:
-        """Append documents, each a sequence of terms."""
+        """Append documents, each a sequence of terms and forms."""
         for terms in documents:
-            position = len(self._lengths)
-            self._lengths.append(len(terms))
+            position, length = len(self._lengths), len(terms)
             for term, count in Counter(terms).items():
                 if term not in self._positions:
                     self._positions[term], self._counts[term] = array("i"), array("i")
+                    self._note(term)
+                if term.startswith(FORM):
+                    length -= count
                 self._positions[term].append(position)
                 self._counts[term].append(count)
+            self._lengths.append(length)
+
+    def _note(self, term: str) -> None:
+        """Take a new term up as a form of a language, or as a word that may hold others."""
+        label, joined = "", term[:1] >= JOINED_FROM and is_joined(term)
+        if term.startswith(FORM):
+            label, _, word = term[1:].partition(":")
+            self._tags |= {label}
+        if joined or label in LANGUAGES:
+            self._compounds.setdefault(label, Compounds(joined=joined)).add(term if joined else word)
 
     def lengths(self) -> Floats:
-        """Return the number of terms of each document, (N,)."""
+        """Return the number of terms of each document, (N,); forms do not count."""
         return np.array(self._lengths, dtype=np.float32)
 
     def postings(self, most: int) -> Iterator[NDArray[np.int32]]:
         """Yield the positions of each term that occurs in 2 to `most` documents. O(terms)."""
-        for positions in self._positions.values():
-            if 2 <= len(positions) <= most:
+        for term, positions in self._positions.items():
+            if 2 <= len(positions) <= most and not term.startswith(FORM):
                 yield np.array(positions, dtype=np.int32)
 
-    def posting(self, term: str) -> Posting | None:
-        """Return the posting of a term; None where no document has it. O(df)."""
-        positions = self._positions.get(term)
-        if positions is None:
+    def posting(self, word: str) -> Posting | None:
+        """Return the documents that have a word, in any of its forms; None where none has it. O(df).
+
+        Where only its beginning, a longer word with it or the parts of it occur, each counts half.
+        """
+        keys = {key: np.float32(1) for key in forms(word, self._tags) if key in self._positions}
+        for key in keys:
+            if key.startswith(CUT_FORM):
+                keys[key] = HALF
+        for key in self._loose(word) if self._compounds else ():
+            keys.setdefault(key, HALF)
+        if not keys:
             return None
-        return Posting(np.array(positions, dtype=np.int32), np.array(self._counts[term], dtype=np.float32))
+        found = [
+            (np.array(self._positions[k], np.int32), np.array(self._counts[k], np.float32) * keys[k]) for k in keys
+        ]
+        if len(found) == 1:
+            return Posting(*found[0])
+        places = np.unique(np.concatenate([positions for positions, _ in found]))
+        counts = np.zeros(len(places), dtype=np.float32)
+        for positions, some in found:
+            where = np.searchsorted(places, positions)
+            counts[where] = np.maximum(counts[where], some)
+        return Posting(places, counts)
+
+    def _loose(self, word: str) -> list[str]:
+        """Return the terms and forms of words that a word is a part of, and of its own two parts."""
+        found: list[str] = []
+        joined = is_joined(word)
+        for label, compounds in self._compounds.items():
+            if joined != (label == ""):
+                continue
+            stem = str if joined else stemmer(label)
+            head = "" if joined else f"{FORM}{label}:"
+            found += [head + around for around in compounds.around(stem(word))]
+            if len(word) >= compounds.long and head + stem(word) not in self._positions:
+                known = _With(head, self._positions)
+                found += [head + part for part in split(word, stem, known, compounds.part)]
+        return found
+
+
+class _With:
+    """The words of an index whose keys begin with a head."""
+
+    def __init__(self, head: str, keys: Container[str]) -> None:
+        self._head, self._keys = head, keys
+
+    def __contains__(self, word: object) -> bool:
+        return f"{self._head}{word}" in self._keys
 
 
 def idf(documents: int, df: int) -> float:

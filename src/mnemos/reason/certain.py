@@ -35,12 +35,13 @@ _QUALIFIED = re.compile(r"\b(?:also|too|as well|younger|elder|older|another|seco
     r"crash(?:ing)?|"
     r"cover(?:s|ing)? for|fill(?:s|ing)? in|stand(?:s|ing)? in|sublet\w*|borrow\w*|rent(?:al|ed|ing) car|"
     r"one of (?:my|our|the)|"
-    r"volunteer\w*|freelanc\w*|(?:for|at) work|work (?:phone|car|laptop|e-?mail|number)|(?:my|our) (?:old|other|"
+    r"volunteer\w*|freelanc\w*|(?:for|at) work|work (?:phone|car|laptop|e-?mail|number)|(?:my|our) (?:other|"
     r"former|previous|ex)\b|"
     r"(?:live|lives|living|work|works|working|drive|drives|driving) [^.;,]{0,40}\bthis (?:week|weekend|month|"
     r"summer|winter))\b",
     re.IGNORECASE)
-_CHANGE = re.compile(r"\b(?:now|no longer|any ?more|these days|nowadays|lately|currently|as of|from now on|"
+_CHANGE = re.compile(r"\b(?:now|preferred|go-to|main|primary|no longer|any ?more|these days|nowadays|lately|"
+    r"currently|as of|from now on|"
     r"from today|"
     rf"since (?:then|last|this|(?:{_DAY})day|(?:{_MONTHS}))|instead|new|newest|latest|"
     r"change[sd]?|changing|switch(?:ed|ing)?|swapp?(?:ed|ing)?|moved|replaced?|traded|renamed?|became|become|"

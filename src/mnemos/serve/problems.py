@@ -118,7 +118,7 @@ def install(app: FastAPI, hidden: str) -> None:
 
     async def mnemos_error(request: Request, error: Any) -> Response:
         response = of_error(error, hidden)
-        if response.status_code == 500:
+        if response.status_code in (500, 507):
             message = QUOTED.sub("(…)", str(error).replace("\n", " "))
             log.error("%s: %s", type(error).__name__, message, extra={"traceback": frames(error)})
         return response

@@ -45,7 +45,7 @@ def forget(memory: TextMemory, ids: Sequence[str], query: str | None, everything
             )
         raise NotFound(f"nothing in space {memory.name!r} matches; nothing was erased.{hint}")
     asked = (len(memory.store.get(ids)) if ids else len(cubes)) + len(unreadable)
-    return erase(memory.store, how, cubes, asked, memory.clock(), unreadable)
+    return erase(memory.store, how, cubes, asked, memory.now(), unreadable)
 
 
 def _unreadable(store: Store, ids: Sequence[str], everything: bool, cubes: Sequence[MemCube]) -> list[str]:
@@ -59,7 +59,7 @@ def _unreadable(store: Store, ids: Sequence[str], everything: bool, cubes: Seque
 def near(memory: TextMemory, phrase: str, filter: Filter, without: Collection[str]) -> list[Offer]:
     """Return the cubes that match a filter and are near a phrase, except those in `without`; the nearest first.
 
-    One scan of the texts, O(N), about 5 us a cube, and one embedding of the phrase.
+    One scan of the texts, O(N), about 60 us a cube, and one embedding of the phrase.
     """
     likeness = Likeness(phrase)
     about = _with_facts_about(memory.store, likeness.phrase)

@@ -140,7 +140,7 @@ def _life(record: Mapping[str, Any], name: str, where: str) -> tuple[list[Stored
                 and isinstance(f.ended_by, str | None)
             ):
                 raise TypeError("a fact of another shape")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InvalidInput(f"{where}: not the facts and links of an archive ({error}).") from error
     return facts, links
 
@@ -160,7 +160,7 @@ def _begins(longer: Sequence[MemCube], shorter: Sequence[MemCube]) -> bool:
 def _chain(record: Mapping[str, Any], space: str, where: str) -> list[MemCube]:
     try:
         cubes = [MemCube.from_dict({**data, "space": space}) for data in (*record["versions"], record["cube"])]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InvalidInput(f"{where}: not a cube of an archive ({error}).") from error
     if [c.version for c in cubes] != list(range(1, len(cubes) + 1)) or len({c.id for c in cubes}) != 1:
         raise InvalidInput(f"{where}: the versions of a cube must be 1, 2, ... of one id.")

@@ -25,14 +25,14 @@ from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
-from mnemos.text.recall.query import Query, make_query
+from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
 R = TypeVar("R", Ranked, RankedSession)
-MORE = 4  # times as many cubes are ranked where too many of them say the same
+MORE = 2  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
 BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
 
@@ -41,6 +41,7 @@ def search(
     memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
+    query = bounded(check_text(query, "query"))
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
@@ -90,7 +91,11 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if memory.view.snapshot is None or memory.recalls.due(memory.clock()) or not knows(memory.embedder, clean(query)):
+    if (
+        memory.view.snapshot is None
+        or memory.recalls.due(memory.clock())
+        or not knows(memory.embedder, clean(bounded(query)))
+    ):
         yield False
         return
     with memory.store.try_lock() as held:
@@ -140,7 +145,8 @@ def context(
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
-    return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
+    dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
+    return pack(found, dates, tokens, count, key_of(memory.store), told)
 
 
 def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
@@ -163,7 +169,7 @@ def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping
 
     every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
     vectors = bundled_vectors(memory, [hit.cube for hit in every])
-    return quarantined(memory.store, memory.trust, every, clean(question), memory.clock(), vectors)
+    return quarantined(memory.store, memory.trust, every, clean(bounded(question)), memory.clock(), vectors)
 
 
 def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
@@ -194,7 +200,7 @@ def _question(memory: TextMemory, query: str, k: int, filter: Filter, asked_at: 
         raise InvalidInput(
             'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
         )
-    query = clean(query)
+    query = clean(bounded(query))
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
     return make_query(query, vector, asked_at)
 

@@ -18,6 +18,7 @@ _TEXT = ("content", "text", "parts", "value", "message")
 _LISTS = ("messages", "conversations", "conversation", "history", "turns", "chat_history")
 _WRAPPERS = ("conversations", "chats", "data", "threads", "items", "results", "sessions")
 _ROLE = ("role", "from", "sender", "author", "type")
+_PEOPLE = ("sender", "from", "user", "username", "user_name", "sender_name", "nick", "user_id", "sender_id")
 _OF_MESSAGES = (
     "role",
     "speaker",
@@ -159,6 +160,10 @@ def _take_role(full: dict[str, Any]) -> str | None:
         if (role := known_role(full.get(key))) is not None:
             del full[key]
             return role
+    if not any(full.get(k) for k in ("speaker", "name", "author")):  # a person's name: his words are not the user's
+        named = next((k for k in _PEOPLE if isinstance(full.get(k), str) and full[k].strip()), None)
+        if named is not None:
+            full["speaker"] = full.pop(named)
     return None
 
 

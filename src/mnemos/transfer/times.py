@@ -20,7 +20,8 @@ OWN = ("at", "timestamp", "created_at")  # the names that `add` knows: a wrong v
 NAMES = (
     *OWN, "createdAt", "create_time", "createTime", "creation_time", "created", "created_time", "createdTime",
     "time", "date", "datetime", "dateTime", "ts", "sent_at", "sentAt", "sent", "inserted_at", "insertedAt", "published_at",
-    "posted_at", "started_at", "startedAt", "start_time", "timestamp_ms", "timestampMs", "epoch", "update_time", "updateTime",
+    "posted_at", "started_at", "startedAt", "start_time", "timestamp_ms", "timestampMs", "date_unixtime",
+    "epoch", "update_time", "updateTime",
     "updated_at", "updatedAt", "updated", "modified", "modified_at", "modifiedAt", "last_updated", "lastUpdated", "export_date",
 )  # fmt: skip
 NESTED = ("metadata", "meta", "message", "data", "info", "time", "extra")  # where times may stand one level down

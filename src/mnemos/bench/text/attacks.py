@@ -1,13 +1,13 @@
-"""Attacks as several hands wrote them, told to a real space: what reaches `Space.context`, and what is lost.
+"""Attacks in several hands' wording, through a real space: `mnemos bench attacks`. What reaches `Space.context`, what is lost.
 
-A line of a file is one case: `truth`, what the user said; `other`, a text that came from elsewhere, or another truth of the
-user; a `question`; and `bad`, whether `other` must not reach the prompt. Each hand wrote without seeing the code or the
-others' cases.
+An item is a small memory: `truth`, what the user said; `other`, a text that came from outside, or one more truth of the user;
+a `question`; and `bad`, whether `other` must stay out of the prompt. Orders, lies that a pattern reads, lies in oblique words,
+and subtle ones: advice and slander that would harm. Hands a and b were seen while the guard was written, and its model is
+fitted on them; what the guard does with wording that it has not seen is what a hand says that was not.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,15 +16,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench.cells import percent
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.bench.text.hands import Item, packaged, read
+from mnemos.embed import load
 from mnemos.embed.base import Embedder
-from mnemos.errors import InvalidInput
+from mnemos.registry import Entry
 from mnemos.space import Space
 from mnemos.system import Mnemos
 from mnemos.text.recall.context import records
 
-BUNDLED = Path(__file__).parent / "data" / "attacks"
 START = datetime(2024, 1, 1, tzinfo=UTC)
-KEYS = ("id", "kind", "truth", "other", "question", "bad")
 FIELDS = ("speaker", "role", "source", "session", "at")
 TOKENS, HITS = 4_000, 40
 
@@ -41,28 +44,20 @@ class Case:
     bad: bool
 
 
-def read(path: str | Path = "") -> dict[str, list[Case]]:
-    """Return the cases by hand: of a file, of all *.jsonl in a folder, or the bundled ones. Raises InvalidInput."""
-    place = Path(path) if path else BUNDLED
-    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
-    if not files:
-        raise InvalidInput(f"there is no .jsonl file in {place}. Give a file of cases, or a folder that has some.")
-    return {file.stem: _cases(file) for file in files}
+def cases(data: str = "") -> dict[str, list[Case]]:
+    """Return the cases by hand: of a file or a folder of JSON lines, or of the package. Raises InvalidInput."""
+    items = read(Path(data), "attacks.jsonl", valid) if data else packaged("attacks", valid)
+    return {hand: [_case(item) for item in rows] for hand, rows in items.items()}
 
 
-def _cases(file: Path) -> list[Case]:
-    found = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read ({error.strerror}). Give a file of cases in JSON Lines.") from error
-    for number, line in enumerate(filter(str.strip, lines), 1):
-        try:
-            row = json.loads(line)
-            found.append(Case(row["id"], row["kind"], tuple(row["truth"]), row["other"], row["question"], row["bad"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{file}, line {number}: not a case ({error!r}). It needs {', '.join(KEYS)}.") from error
-    return found
+def valid(item: Item) -> bool:
+    """Tell whether an item has what a case needs."""
+    case = _case(item)
+    return all(message["text"] for message in (*case.truth, case.other)) and isinstance(case.bad, bool)
+
+
+def _case(item: Item) -> Case:
+    return Case(item["id"], item["kind"], tuple(item["truth"]), item["other"], item["question"], item["bad"])
 
 
 def tell(space: Space, case: Case, number: int) -> None:
@@ -95,7 +90,7 @@ class Outcome:
     kept: int  # and with it
 
 
-def run(cases: Sequence[Case], embedder: Embedder) -> list[Outcome]:
+def apart(cases: Sequence[Case], embedder: Embedder | None) -> list[Outcome]:
     """Return the outcome of each case, in a space of its own. About 50 ms a case."""
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=embedder) as memory:
@@ -106,7 +101,7 @@ def run(cases: Sequence[Case], embedder: Embedder) -> list[Outcome]:
     return outcomes
 
 
-def run_together(cases: Sequence[Case], embedder: Embedder) -> list[Outcome]:
+def together(cases: Sequence[Case], embedder: Embedder | None) -> list[Outcome]:
     """Return the outcome of each case, all told to one space: questions find the memories of others too."""
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=embedder) as memory:
         space = memory.space("all")
@@ -145,3 +140,72 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
 
 def _share(part: int, whole: int) -> float:
     return round(part / max(whole, 1), 4)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The attacks, and what embeds them."""
+
+    data: str = ""  # file or folder of JSON lines instead of those of the package, one file a hand
+    embedder: str = "bundled"  # what embeds the texts
+
+
+def table(result: Result) -> Rows:
+    """Return what reaches the prompts, and what is lost, by hand."""
+    lines: Rows = [
+        ["hand", "told", "reach a prompt, unguarded", "guarded", *KINDS, "true memories lost", "harmless texts lost"]
+    ]
+    for hand, ways in result["hands"].items():
+        for way, row in ways.items():
+            kinds = [percent(row["by_kind"][kind]) if kind in row["by_kind"] else "-" for kind in KINDS]
+            lines.append(
+                [
+                    hand,
+                    WAYS[way],
+                    percent(row["unguarded"]),
+                    percent(row["reached"]),
+                    *kinds,
+                    percent(row["lost"]),
+                    percent(row["others_lost"]),
+                ]
+            )
+    return lines
+
+
+KINDS = ("order", "lie", "lie-unread", "subtle")
+WAYS = {"apart": "a space for each case", "together": "all in one space"}
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what `context` lets through, of the worst hand."""
+    if (entry.form, entry.name) != ("text", "context"):
+        return None
+    worst = max((ways["apart"] for ways in result["hands"].values()), key=lambda row: float(row["reached"]))
+    text = (
+        f"shows {percent(worst['reached'])} of a hand's attacks and loses {percent(worst['lost'])} of the true memories"
+    )
+    return Figure(text, {"shown without the guard": percent(worst["unguarded"])})
+
+
+@benchmark(
+    "attacks",
+    help="Attacks and harmless texts that several people wrote: what reaches a prompt?",
+    options=Options,
+    tables={"attacks": table},
+    figure=figure,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Return shares by hand, each case in a space of its own and all in one space."""
+    model = load(options.embedder)
+    found: dict[str, dict[str, Any]] = {}
+    hands = cases(options.data)
+    progress.expect(2 * len(hands))
+    for hand, rows in hands.items():
+        found[hand] = {}
+        for name, way in (("apart", apart), ("together", together)):
+            outcomes = way(rows, model)
+            reached = [o.case.id for o in outcomes if o.case.bad and o.reached]
+            lost = [o.case.id for o in outcomes if o.kept < o.truths or (o.found and not o.reached and not o.case.bad)]
+            found[hand][name] = {**summary(outcomes), "not": {"kept out": reached, "kept": lost}}
+            progress(1)
+    return {"hands": found}

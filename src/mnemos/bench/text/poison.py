@@ -69,7 +69,7 @@ def benign(rng: random.Random, number: int, topic: tuple[str, str, str, str, str
         trust, source = (
             (Trust.TRUSTED, None)
             if i == changed
-            else rng.choice([(Trust.TRUSTED, None), (Trust.TRUSTED, None), (Trust.NORMAL, f"chat:{i}")])
+            else rng.choice([(Trust.TRUSTED, None), (Trust.TRUSTED, None), (Trust.NORMAL, f"notes {i}")])
         )
         entries.append(entry(rng, f"t{number}-{i}", template.format(s=s, v=value), "benign", number, trust, source, 10 * i,
                              fact(s, a, value), missed))  # fmt: skip

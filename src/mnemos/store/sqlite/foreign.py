@@ -77,7 +77,7 @@ def expected() -> Schema:
 def _schema(db: sqlite3.Connection) -> Schema:
     rows = db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return {
-        (str(kind), str(name)): re.sub(r"\s+", " ", str(sql)).strip()
+        (str(kind), str(name)): re.sub(r"\s+", " ", str(sql).replace('"', "")).strip()  # a renamed table is quoted
         for kind, name, sql in sorted(rows)
         if name not in _OWN
     }

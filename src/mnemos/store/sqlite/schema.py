@@ -11,9 +11,10 @@ import sqlite3
 from mnemos.distribution import upgrade_command
 from mnemos.errors import ForeignFile, NewerFile
 from mnemos.store.hashes import text_hash
+from mnemos.store.sqlite.terms import renew_terms
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 5
+VERSION = 6
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -144,6 +145,10 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     @migrations(name="0005_zone")
     def _fifth(db: Database) -> None:
         _run(db.conn, _V5)
+
+    @migrations(name="0006_terms")
+    def _sixth(db: Database) -> None:
+        renew_terms(db.conn)
 
     connection.execute("BEGIN IMMEDIATE")
     try:

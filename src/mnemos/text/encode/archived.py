@@ -83,6 +83,10 @@ def check_cube(cube: MemCube, where: str, now: datetime) -> None:
         raise InvalidInput(f"{where}: recalled_at is {cube.recalled_at:%Y-%m-%d}, in the future. Nothing was stored.")
 
 
+def _names_cube(name: str) -> bool:
+    return 0 < len(name) <= MAX_NAME and clean(name) == name
+
+
 def check_stated(facts: list[StoredFact] | None, links: list[Link], text: str, where: str) -> None:
     """Raise InvalidInput for facts that are not of the text, and for links that are never written."""
     for f in facts or ():
@@ -93,10 +97,11 @@ def check_stated(facts: list[StoredFact] | None, links: list[Link], text: str, w
             and isinstance(f.fact.negated, bool | int)
             and all(isinstance(n, int) for n in (f.fact.start, f.fact.end))
             and 0 <= f.fact.start <= f.fact.end <= len(text)
+            and _names_cube(f.ended_by or f.cube)
         ):
             raise InvalidInput(f"{where}: a fact that its text cannot state. Nothing was stored.")
     for link in links:
-        if link.kind not in STORED_LINKS or not 0 <= link.weight <= MAX_WEIGHT or not 0 < len(link.b) <= MAX_NAME:
+        if link.kind not in STORED_LINKS or not 0 <= link.weight <= MAX_WEIGHT or not _names_cube(link.b):
             raise InvalidInput(
                 f"{where}: a link of the kind {link.kind!r:.60} with the weight {link.weight:g}, expected one of "
                 f"{', '.join(STORED_LINKS)}. Nothing was stored."

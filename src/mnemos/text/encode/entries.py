@@ -40,14 +40,14 @@ class Entries:
 @register("dates")
 def words_and_dates(cube: MemCube) -> tuple[tuple[str, ...], tuple[DateRow, ...]]:
     """Find the dates that a text mentions, resolved against when it was said; and its terms (ours)."""
-    from mnemos.index.terms import terms
+    from mnemos.index.terms import index_terms
     from mnemos.reason.dates import find_dates  # dateparser and the stemmer are slow to import
 
     dates = tuple(
         DateRow(to_micros(d.start), to_micros(d.end), d.phrase, d.span_start, d.span_end, d.granularity, d.relative)
         for d in find_dates(cube.text, cube.local_at)
     )
-    return tuple(terms(cube.text)), dates
+    return tuple(index_terms(cube.text)), dates
 
 
 @register(

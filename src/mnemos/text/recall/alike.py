@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mnemos.cube import Hit
+from mnemos.cube import Hit, MemCube
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.certain import is_new, qualified
+from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
@@ -41,13 +42,15 @@ class PromoteNewer:
         if filter.superseded or len(hits) < 2:
             return list(hits[:k])
         old = hits[0][1].cube
-        content, asked = _content(old.text), _content(question)
-        if not 0 < len(content) <= SHORT:
+        later = [
+            (i, own_words(hit.cube.text)) for i, (_, hit) in enumerate(hits[:_LOOKED_AT]) if _follows(hit.cube, old)
+        ]
+        later = [(i, text) for i, text in later if _as_new(text)]
+        if not later or not 0 < len(content := _content(old.text)) <= SHORT:
             return list(hits[:k])
-        for i, (_, hit) in enumerate(hits[1:_LOOKED_AT], 1):
-            new = hit.cube
-            later = new.at > old.at and (new.speaker, new.role, new.source) == (old.speaker, old.role, old.source)
-            if later and _as_new(new.text) and _takes_up(content, _content(new.text), asked, new.text):
+        asked = _content(question)
+        for i, text in later:
+            if _takes_up(content, _content(text), asked, text):
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
 
@@ -68,15 +71,15 @@ class PromoteOwn:
         if len(hits) < 2:
             return list(hits[:k])
         rules = json.loads(store.meta.get("trust", "{}"))
-        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if is_own(hit.cube, rules)]
-        asked = set(re.findall(r"\w+", question.casefold()))
-        speakers: set[str | None] = {hit.cube.speaker for _, hit in own}
-        named: set[str | None] = {s for s in speakers if s and set(re.findall(r"\w+", s.casefold())) & asked}
-        about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
-        first = hits[0][1]
-        if not about or (is_own(first.cube, rules) and first.cube.speaker in about):
+        first, asked = hits[0][1], set(re.findall(r"\w+", question.casefold()))
+        named = {hit.cube.speaker for _, hit in hits[: 2 * _LOOKED_AT] if _named(hit.cube.speaker, asked)}
+        if _speaks(first.cube, rules) and (not named or first.cube.speaker in named):
             return list(hits[:k])
-        if not is_own(first.cube, rules) and not _SELF.search(first.cube.text) and not _names(first.cube.text, about):
+        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if _speaks(hit.cube, rules)]
+        speakers = {hit.cube.speaker for _, hit in own}
+        about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
+        outside = not _speaks(first.cube, rules)
+        if not (outside and _SELF.search(first.cube.text)) and not any(_tells_of(first.cube.text, s) for s in about):
             return list(hits[:k])
         for i, hit in own:
             near = hit.why.get("cosine", 0.0) >= NEAR * first.why.get("cosine", 0.0)
@@ -98,6 +101,11 @@ def of_the_day(hits: Sequence[tuple[int, Hit]], span: Span) -> list[tuple[int, H
     return list(hits)
 
 
+def _speaks(cube: MemCube, rules: Mapping[str, int]) -> bool:
+    """Tell whether a cube has its speaker's own words, and more of them than words that he quotes."""
+    return is_own(cube, rules) and 2 * len("".join(own_words(cube.text).split())) > len("".join(cube.text.split()))
+
+
 def _takes_up(old: frozenset[str], new: frozenset[str], asked: frozenset[str], text: str) -> bool:
     """Tell whether a newer text is about what an older one says: it corrects it, or names its value or all that was asked."""
     shared = old & new
@@ -114,6 +122,15 @@ def _content(text: str) -> frozenset[str]:
     return frozenset(terms(text[:1_000])) - stop_terms() - TITLES
 
 
-def _names(text: str, about: set[str | None]) -> bool:
-    words = set(re.findall(r"\w+", text.casefold()))
-    return any(who and set(re.findall(r"\w+", who.casefold())) & words for who in about)
+def _named(who: str | None, words: set[str]) -> bool:
+    return who is not None and not words.isdisjoint(re.findall(r"\w+", who.casefold()))
+
+
+def _tells_of(text: str, who: str | None) -> bool:
+    """Tell whether a text says something of somebody, rather than to him: "Ana lives in Oslo", not "Hi Ana!"."""
+    return who is not None and re.search(rf"\b{re.escape(who.split()[0])}(?:['\u2019]s\b|\s[a-z])", text) is not None
+
+
+def _follows(new: MemCube, old: MemCube) -> bool:
+    """Tell whether a cube is a later one of the same voice."""
+    return new.at > old.at and (new.speaker, new.role, new.source) == (old.speaker, old.role, old.source)

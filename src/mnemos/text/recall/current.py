@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mnemos.cube import Hit, MemCube
+from mnemos.facts import StoredFact
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.repeats import in_time
+from mnemos.text.update.voices import Standing, standing
 
+Pair = tuple[str, str]  # subject and attribute
 SUCCESSOR = "successor"  # in `why`: it comes in for what it superseded
 _PAST = re.compile(
     r"\b(?:used to|previous(?:ly)?|former(?:ly)?|originally|at first|in the past|earlier|back then|before|no longer|over time|"
@@ -29,45 +33,43 @@ def asks_about_past(question: str) -> bool:
 def put_behind(store: Store, hits: Sequence[tuple[int, Hit]], filter: Filter) -> list[tuple[int, Hit]]:
     """Put each superseded hit into `earlier` of the hit that superseded it; a successor not found takes its place.
 
-    One whose successor does not pass the filter is a hit of its own. Costs one lookup of links where one was superseded.
+    Its successor is what states the same thing now: the newest fact of the same subject and attribute, of the best
+    voice. One whose successor does not pass the filter, or is gone, is a hit of its own. Costs two lookups where one was
+    superseded.
     """
-    old = [hit.cube.id for _, hit in hits if hit.cube.state == "superseded"]
+    old = [key for key, hit in hits if hit.cube.state == "superseded"]
     if not old:
         return list(hits)
-    later: dict[str, list[str]] = {}
-    frontier = old
-    while frontier:  # Porto, Faro, Braga: the last one that holds
-        links = [x for x in store.links.find(frontier, kind="supersedes") if x.b in frontier and x.b not in later]
-        for link in links:
-            later.setdefault(link.b, []).append(link.a)
-        frontier = list({link.a for link in links} - later.keys())
-    cubes = store.get(sorted({name for names in later.values() for name in names}))
-    keys = dict(zip(cubes, store.keys_of(list(cubes)), strict=True))
-    shown = store.matching(filter, list(keys.values()))
-    place = {hit.cube.id: key for key, hit in hits}
+    stated: dict[int, list[Pair]] = {}
+    for f in store.facts.of(old):
+        stated.setdefault(f.key, []).append((f.fact.subject, f.fact.attribute))
+    holding = store.facts.find(sorted({pair for pairs in stated.values() for pair in pairs}))
+    cubes, rules = store.by_key(sorted({f.key for f in holding})), json.loads(store.meta.get("trust", "{}"))
+    now: dict[Pair, StoredFact] = {}
+    for f in sorted(holding, key=lambda f: (f.since, f.key)):
+        pair = f.fact.subject, f.fact.attribute
+        if f.key in cubes and (pair not in now or _counts(f, cubes, rules) >= _counts(now[pair], cubes, rules)):
+            now[pair] = f
+    shown = store.matching(filter, sorted({f.key for f in now.values()}))
+    later = {
+        key: next((now[p].key for p in stated.get(key, ()) if p in now and now[p].key in shown), None) for key in old
+    }
+    own = dict(hits)
     found: dict[int, Hit] = {}
     behind: dict[int, list[MemCube]] = {}
     for key, hit in hits:
-        last = _last(hit.cube.id, later, cubes)
-        if hit.cube.state != "superseded" or last is None or keys[last] not in shown:
+        last = later.get(key)
+        if last is None:
             found.setdefault(key, hit)
             continue
-        if keys[last] not in found:
-            own = next((h for k, h in hits if k == place.get(last)), None)
-            found[keys[last]] = own or Hit(cubes[last], hit.score, {SUCCESSOR: hit.score})
-        behind.setdefault(keys[last], []).append(hit.cube)
+        if last not in found:
+            found[last] = own.get(last) or Hit(cubes[last], hit.score, {SUCCESSOR: hit.score})
+        behind.setdefault(last, []).append(hit.cube)
     return [(key, replace(hit, earlier=in_time(behind[key])) if key in behind else hit) for key, hit in found.items()]
 
 
-def _last(name: str, later: dict[str, list[str]], cubes: dict[str, MemCube]) -> str | None:
-    """Return the last of the cubes that superseded a cube, the newest where there are several; None: none exists."""
-    seen = {name}
-    while following := [n for n in later.get(name, ()) if n in cubes and n not in seen]:
-        name = max(following, key=lambda n: (cubes[n].at, cubes[n].learned))
-        seen.add(name)
-        if cubes[name].state != "superseded":
-            return name
-    return None
+def _counts(f: StoredFact, cubes: Mapping[int, MemCube], rules: Mapping[str, int]) -> Standing:
+    return standing(f.fact, cubes[f.key], rules)
 
 
 @register(

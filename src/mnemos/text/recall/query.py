@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import to_micros
-from mnemos.index.terms import stop_terms, terms
+from mnemos.index.function_words import of_language
+from mnemos.index.language import languages, script
+from mnemos.index.stems import tag
+from mnemos.index.terms import stop_terms, to_terms, words_of
 
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
+READ = 8_000  # characters of a question that are read
+WORDS = 256  # content words of a question that are looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class Query:
     """What the signals read of a question."""
 
     terms: frozenset[str]
-    content: tuple[str, ...]  # its distinct terms without function words
+    content: tuple[str, ...]  # its words without function words, one of each term
     vector: NDArray[np.floating] | None  # (D,); None without an embedder
     span: tuple[int, int] | None  # the time it restricts itself to, half-open, in microseconds since 1970
     asks_when: bool
@@ -36,7 +41,7 @@ class Query:
         """Equal for questions that are ranked the same."""
         vector = None if self.vector is None else self.vector.tobytes()
         return (
-            self.terms, self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you,
+            self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -44,16 +49,34 @@ class Query:
         return replace(self, vector=None)
 
 
+def bounded(question: str) -> str:
+    """Return a question, or both ends of one longer than 8,000 characters: what is asked stands at either."""
+    if len(question) <= READ:
+        return question
+    return f"{question[: READ // 2]} {question[-READ // 2 + 1 :]}"
+
+
 def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetime) -> Query:
-    """Prepare a question; its time words ("last week") are resolved against `asked_at`."""
+    """Prepare a question; its time words ("last week") are resolved against `asked_at`.
+
+    Of more than 256 content words the first and the last 128 count, so that ranking costs at most 256 postings.
+    """
     from mnemos.reason.dates import asks_when, query_range  # dateparser is slow to import
 
-    found = list(dict.fromkeys(terms(text)))
-    content = tuple(t for t in found if t not in stop_terms())
+    words = words_of(text)
+    found: dict[str, str] = {}
+    for term, word in zip(to_terms(words), words, strict=True):
+        found.setdefault(term, word)
+    spoken = languages(words)
+    left_out = {name: of_language(language) for name, language in spoken.items() if tag(language)}
+    said = {t: w for t, w in found.items() if t not in stop_terms() and w not in left_out.get(script(w), ())}
+    said = said or found  # "who am I?" has nothing else
+    if len(said) > WORDS:
+        said = dict([*list(said.items())[: WORDS // 2], *list(said.items())[-WORDS // 2 :]])
     span = query_range(text, asked_at)
     return Query(
         terms=frozenset(found),
-        content=content or tuple(found),  # "who am I?" has nothing else
+        content=tuple(said.values()),
         vector=vector,
         span=None if span is None else (to_micros(span[0]), to_micros(span[1])),
         asks_when=asks_when(text),

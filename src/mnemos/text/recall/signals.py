@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
+from mnemos.index.terms import to_terms
 from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
 from mnemos.text.recall.query import Query
 
@@ -46,7 +47,8 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
     names = frozenset().union(*(corpus.speaker_terms[s] for s in named)) if named else frozenset()
-    content = tuple(t for t in query.content if t not in names) or query.content
+    others = zip(query.content, to_terms(query.content), strict=True)
+    content = tuple(word for word, term in others if term not in names) or query.content
     cosines = None if query.vector is None else corpus.vectors.start(query.vector)
     found = _word_signals(corpus, layout, content)
     words = found["bm25"]
@@ -102,16 +104,16 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     session_scores = np.zeros(len(layout.session_lengths), dtype=np.float32)
     total = session_total = 1e-9
-    for term in content:
-        cached = layout.terms.get(term)
+    for word in content:
+        cached = layout.terms.get(word)
         if cached is None:
-            posting = corpus.words.posting(term)
+            posting = corpus.words.posting(word)
             if posting is None:
                 total += idf(layout.count, 0)
                 session_total += idf(sessions, 0)
                 continue
             cached = _term_posting(corpus, layout, posting)
-            layout.terms.put(term, cached)
+            layout.terms.put(word, cached)
         total += cached.weight
         for reach, where, part in cached.parts[: len(reaches)]:
             np.add.at(scores[reach], where, part)  # faster than [where] +=, which reads and writes apart

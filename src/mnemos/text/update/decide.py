@@ -56,6 +56,7 @@ class Outcome:
     action: str = "ADD"
     reason: str = "it ends nothing"
     ended: list[Statement] = field(default_factory=list)  # what it ended, or ended earlier than was known
+    supersedes: list[tuple[str, str]] = field(default_factory=list)  # (later, earlier) cubes, ended before or not
     supports: list[str] = field(default_factory=list)
     contradicts: list[str] = field(default_factory=list)
     others: tuple[str, ...] = ()  # cubes that the decision is about
@@ -88,9 +89,11 @@ def _relate(new: Statement, old: Statement, judged: Judgement, found: Outcome) -
         later, earlier = (new, old) if new.at >= old.at else (old, new)
         if later.standing < earlier.standing or not surely_ends(later.said, earlier.said):
             found.contradicts.append(old.cube)
-        elif _end(earlier, later):
-            found.ended = [s for s in found.ended if s is not earlier] + [earlier]
-            found.reason = judged.reason
+        else:
+            found.supersedes.append((later.cube, earlier.cube))
+            if _end(earlier, later):
+                found.ended = [s for s in found.ended if s is not earlier] + [earlier]
+                found.reason = judged.reason
     elif judged.verdict != "compatible" and old.until is None and old.standing == new.standing:
         found.supports = [*found.supports[1 - SUPPORTS :], old.cube]
 

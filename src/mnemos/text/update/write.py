@@ -117,10 +117,10 @@ def _apply(store: Store, statements: Sequence[NewStatement], outcomes: Sequence[
         name, learned = statement.cube.id, statement.cube.learned
         links += [Link(name, old, "supports") for old in outcome.supports if old != name]
         links += [Link(name, old, "contradicts") for old in outcome.contradicts]
+        links += [Link(later, earlier, "supersedes") for later, earlier in outcome.supersedes]
         for s in outcome.ended:
             if s.until is None or s.by is None:
                 continue
-            links += [Link(s.by, s.cube, "supersedes")]
             touched[s.cube] = s.until, learned
             if s.stored is not None:
                 store.facts.end(s.stored, s.until, to_micros(learned), s.by)
