@@ -45,7 +45,7 @@ def test_mcp_takes_the_zone_of_the_user_and_keeps_the_latest(tmp_path):
     from mnemos.serve.mcp import Tools
 
     with Mnemos(tmp_path, embedder="none", clock=lambda: T0) as memory:
-        tools = Tools(memory, "ana", False)
+        tools = Tools(memory, "ana", False, False)
         tools.remember("I saw a fox today", timezone="Asia/Tokyo")
         space = memory.space("ana")
         [cube] = space.cubes()
