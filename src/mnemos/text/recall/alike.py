@@ -78,12 +78,8 @@ class PromoteOwn:
         own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if _speaks(hit.cube, rules)]
         speakers = {hit.cube.speaker for _, hit in own}
         about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
-        words = set(re.findall(r"\w+", first.cube.text.casefold()))
-        if (
-            not _speaks(first.cube, rules)
-            and not _SELF.search(first.cube.text)
-            and not any(_named(s, words) for s in about)
-        ):
+        outside = not _speaks(first.cube, rules)
+        if not (outside and _SELF.search(first.cube.text)) and not any(_tells_of(first.cube.text, s) for s in about):
             return list(hits[:k])
         for i, hit in own:
             near = hit.why.get("cosine", 0.0) >= NEAR * first.why.get("cosine", 0.0)
@@ -128,6 +124,11 @@ def _content(text: str) -> frozenset[str]:
 
 def _named(who: str | None, words: set[str]) -> bool:
     return who is not None and not words.isdisjoint(re.findall(r"\w+", who.casefold()))
+
+
+def _tells_of(text: str, who: str | None) -> bool:
+    """Tell whether a text says something of somebody, rather than to him: "Ana lives in Oslo", not "Hi Ana!"."""
+    return who is not None and re.search(rf"\b{re.escape(who.split()[0])}(?:['\u2019]s\b|\s[a-z])", text) is not None
 
 
 def _follows(new: MemCube, old: MemCube) -> bool:

@@ -29,7 +29,6 @@ class Query:
 
     terms: frozenset[str]
     content: tuple[str, ...]  # its words without function words, one of each term
-    content_terms: tuple[str, ...]  # their terms
     vector: NDArray[np.floating] | None  # (D,); None without an embedder
     span: tuple[int, int] | None  # the time it restricts itself to, half-open, in microseconds since 1970
     asks_when: bool
@@ -78,7 +77,6 @@ def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetim
     return Query(
         terms=frozenset(found),
         content=tuple(said.values()),
-        content_terms=tuple(said),
         vector=vector,
         span=None if span is None else (to_micros(span[0]), to_micros(span[1])),
         asks_when=asks_when(text),

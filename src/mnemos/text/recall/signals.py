@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
+from mnemos.index.terms import to_terms
 from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
 from mnemos.text.recall.query import Query
 
@@ -46,7 +47,7 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
     names = frozenset().union(*(corpus.speaker_terms[s] for s in named)) if named else frozenset()
-    others = zip(query.content, query.content_terms, strict=True)
+    others = zip(query.content, to_terms(query.content), strict=True)
     content = tuple(word for word, term in others if term not in names) or query.content
     cosines = None if query.vector is None else corpus.vectors.start(query.vector)
     found = _word_signals(corpus, layout, content)
