@@ -124,6 +124,10 @@ class Slow:
         time.sleep(0.1)
         return found
 
+    @property
+    def in_transaction(self):
+        return self.db.in_transaction
+
 
 def test_who_looks_while_another_makes_the_schema_sees_all_of_it_or_nothing(tmp_path):
     path = tmp_path / "shared.mnemos"
