@@ -178,6 +178,17 @@ def test_an_agent_runs_over_two_sessions(space):
     asyncio.run(run())
 
 
+def test_items_keep_their_order_though_the_clock_went_back_and_the_process_is_another(space, monkeypatch):
+    now = [1_700_000_000_000_000_000]
+    monkeypatch.setattr("mnemos.adapters.openai_agents.time.time_ns", lambda: now[0])
+    for i in range(6):
+        now[0] -= 3_600_000_000_000 * (i % 2)  # an hour back, every other time
+        asyncio.run(MnemosSession("s", space).add_items([{"role": "user", "content": f"{i}"}]))
+    read = MnemosSession("s", space)
+    assert [item["content"] for item in asyncio.run(read.get_items())] == [f"{i}" for i in range(6)]
+    assert asyncio.run(MnemosSession("s", space).pop_item())["content"] == "5"
+
+
 @pytest.mark.parametrize("session_id", [None, "", " ", 3])
 def test_a_session_without_a_name_is_refused_since_clearing_it_would_clear_all(space, session_id):
     with pytest.raises(InvalidInput, match="expected the name of a conversation"):

@@ -222,6 +222,8 @@ def test_what_a_killed_process_left_is_swept(model, space, memory):
     blobs = space.store.blobs
     (blobs.folder / "aaaaaaaaaaaaaaaa.safetensors").write_bytes(b"half")
     (blobs.folder / "bbbbbbbbbbbbbbbb.7.part").write_bytes(b"half")
+    for path in blobs.folder.iterdir():
+        os.utime(path, (0, 0))
     memory.release("ana")
     space = memory.space("ana")
     assert space.activate(ids_of(space), model, Letters()).sources["disk"] == 3

@@ -36,6 +36,8 @@ VERBS = {
     ("POST", f"{SPACE}/apply-policy"): Space.apply_policy,
     ("GET", f"{SPACE}/policy"): Space.policy,
     ("PUT", f"{SPACE}/policy"): Space.policy,
+    ("GET", f"{SPACE}/timezone"): Space.timezone,
+    ("PUT", f"{SPACE}/timezone"): Space.timezone,
     ("GET", f"{SPACE}/timeline"): Inspector.timeline,
     ("GET", f"{SPACE}/graph"): (Inspector.graph, Inspector.strengths),
     ("GET", f"{SPACE}/fading"): Inspector.due_soon,

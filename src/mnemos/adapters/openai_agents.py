@@ -55,10 +55,11 @@ class MnemosSession(SessionABC):
         """Store items, all or none."""
         if items:
             drafts = [self._draft(cast("Mapping[str, Any]", item), i) for i, item in enumerate(items)]
-            first = self._last = max(
-                time.time_ns(), self._last + 1
-            )  # updated cubes move to new rows, so rows have no order
-            self._last += len(drafts)
+            if not self._last:
+                await asyncio.to_thread(self._cubes)
+            # neither rows, which an update moves, nor a clock, which may go back, have the order of the items
+            first = max(time.time_ns(), self._last + 1)
+            self._last = first + len(drafts)
             for n, draft in enumerate(drafts, first):
                 draft["metadata"]["order"] = n
             await asyncio.to_thread(self.space.add_many, drafts)
@@ -78,7 +79,9 @@ class MnemosSession(SessionABC):
     def _cubes(self) -> list[MemCube]:
         # "any": a superseded item is still part of the conversation
         found = cubes(self.space, session=self.session_id, where=MARK, state="any")
-        return sorted(found, key=lambda cube: int(cube.metadata["order"]))
+        ordered = sorted(found, key=lambda cube: int(cube.metadata["order"]))
+        self._last = max(self._last, int(ordered[-1].metadata["order"]) if ordered else 0)
+        return ordered
 
     def _pop(self) -> TResponseInputItem | None:
         while found := self._cubes():

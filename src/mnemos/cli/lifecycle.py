@@ -10,7 +10,7 @@ import typer
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import AsOf, CubeId, CubeIds, pairs
+from mnemos.cli.options import AsOf, CubeId, CubeIds, Zone, pairs
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import Terminal
 from mnemos.cube import to_jsonable
@@ -59,9 +59,12 @@ def facts(
     ] = None,
     include_ended: Annotated[bool, typer.Option("--include-ended", help="Also facts that are no longer true.")] = False,
     as_of: AsOf = None,
+    timezone: Zone = None,
 ) -> None:
     """Show the facts that are true now, or that were believed at a moment."""
-    found = t.space().facts(subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended)
+    found = t.space().facts(
+        subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended, timezone=timezone
+    )
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])
         return
@@ -129,6 +132,23 @@ def _report(t: Terminal, ids: Sequence[str], changed: Sequence[str], done: str, 
         t.out.print(f"{len(changed):,} {done}")
     if len(changed) < len(set(ids)):
         raise InvalidInput(f"{len(set(ids)) - len(changed)} of the ids are not {needed} cubes.")
+
+
+@command("root", "space", "json")
+def timezone(
+    t: Terminal,
+    zone: Annotated[
+        str | None, typer.Argument(metavar="ZONE", help="Such as Europe/Lisbon, +05:30, UTC or local.")
+    ] = None,
+) -> None:
+    """Show or set the time zone of the space: where naive times are told, and whose days "today" and plain dates are."""
+    space = t.space(create=zone is not None)
+    if zone is not None:
+        space.timezone = zone
+    if t.json:
+        t.say({"space": space.name, "timezone": space.timezone})
+    else:
+        t.out.print(styled(space.timezone))
 
 
 @command("root", "space", "json")

@@ -99,7 +99,9 @@ def disputed(question: str, outsiders: Sequence[Voice], heard: Sequence[Voice]) 
         if named and own and (to_user or not addressed(voice.text, named)):
             if not any(_bears_out(voice, w, question, people) for w in own):
                 found[voice.id] = "others say this of somebody who has answered himself"
-        elif any(_rivals(voice, w, question, people) for w in heard):
+        elif not _shares_value(voice, heard, question, people) and any(
+            _rivals(voice, w, question, people) for w in heard
+        ):
             found[voice.id] = "names another value than a better source"
     return found
 
@@ -113,10 +115,16 @@ def answers(question: str, witnesses: Sequence[Voice], asked: NDArray[np.float32
     return [w for i, w in enumerate(witnesses) if _answers(question, w, people, asked, first=i == 0)]
 
 
-def needless(voice: Voice, heard: Sequence[Voice], asked: NDArray[np.float32]) -> float:
-    """Return how much nearer the question is what its people have answered than a text from outside, as a cosine."""
-    best = max([float(asked @ w.vector) for w in heard if w.vector is not None], default=-1.0)
-    return best - float(asked @ voice.vector) if voice.vector is not None and best > -1.0 else 0.0
+def needless(question: str, voice: Voice, heard: Sequence[Voice], asked: NDArray[np.float32]) -> float:
+    """Return how much nearer the question is what its people have answered than a text from outside, as a cosine.
+
+    0 for a text that repeats an answer, and where nobody has answered.
+    """
+    people = persons(heard)
+    best = max([float(asked @ w.vector) for w in heard if w.vector is not None], default=None)
+    if best is None or voice.vector is None or any(_bears_out(voice, w, question, people) for w in heard):
+        return 0.0
+    return best - float(asked @ voice.vector)
 
 
 def persons(witnesses: Sequence[Voice]) -> frozenset[str]:
@@ -221,6 +229,12 @@ def _rivals(voice: Voice, witness: Voice, question: str, people: frozenset[str])
         if theirs - known and mine - theirs - known and not (theirs - known) & mine:
             return True
     return False
+
+
+def _shares_value(voice: Voice, heard: Sequence[Voice], question: str, people: frozenset[str]) -> bool:
+    """Tell whether a text names what one of the answers names, beside what the question does."""
+    values = frozenset[str]().union(*(w.names | w.numbers for w in heard)) - people - _values(question)
+    return bool(values & (voice.names | voice.numbers))
 
 
 def _values(question: str) -> frozenset[str]:

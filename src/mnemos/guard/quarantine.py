@@ -22,7 +22,7 @@ VERDICTS = Verdicts()
 WITNESSES = 20  # statements of the user, the best ranked, that claims of others are compared with
 LONGEST = 1_000  # characters of one that are embedded
 # Where the user has answered, a text that is further from the question than his answer needs less to be withheld.
-SLOPE, FREE, MOST = 4.0, 0.1, 1.2  # of log-odds for a difference of cosines above FREE, and at most
+SLOPE, FREE, MOST = 4.0, 0.1, 0.8  # of log-odds for a difference of cosines above FREE, and at most
 SHORT_NAME = 24  # characters of a name that gives no orders
 SECRETS = ("redact", "refuse", "keep")
 
@@ -74,7 +74,7 @@ def quarantined(
     heard, asked = _heard(question, users, vectors)
     voices = [_voice(cube, row) for cube, row in zip(left, vectors([c.text[:LONGEST] for c in left]), strict=True)]
     for voice, (above, cue) in zip(voices, VERDICTS.weigh([cube.text for cube in left], vectors), strict=True):
-        spare = min(max(SLOPE * (needless(voice, heard, asked) - FREE), 0.0), MOST)
+        spare = min(max(SLOPE * (needless(question, voice, heard, asked) - FREE), 0.0), MOST)
         if above + spare > 0:
             bad[voice.id] = f"would do harm: {cue}"
     found = disputed(question, [voice for voice in voices if voice.id not in bad], heard)

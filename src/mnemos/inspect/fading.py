@@ -26,7 +26,7 @@ def strengths(memory: TextMemory, cubes: Sequence[MemCube]) -> list[float]:
     """Return the retention of cubes now. O(cubes)."""
     if not cubes:
         return []
-    now = to_micros(memory.clock()) / DAY
+    now = to_micros(memory.now()) / DAY
     return [float(x) for x in _finite(memory.law.retention(Histories.of(cubes), now))]
 
 
@@ -52,7 +52,7 @@ def curve(memory: TextMemory, cube_id: str, *, days: float = 90) -> Curve:
     if not 0 < days <= 36_500:
         raise InvalidInput(f"days is {days}, expected a number above 0 and at most 36,500.")
     memory.flush()
-    cube, policy, start = memory.get(cube_id), memory.policy, to_micros(memory.clock())
+    cube, policy, start = memory.get(cube_id), memory.policy, to_micros(memory.now())
     law, histories = policy.make_law(), Histories.of([cube])
     moments = np.linspace(start, start + days * DAY, POINTS).astype(np.int64).tolist()
     values = [float(_finite(law.retention(histories, at / DAY))[0]) for at in moments]
@@ -79,8 +79,8 @@ def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
     At most `limit` of each. Pinned, long-term and derived cubes are exempt. One scan of numbers, O(N), about 1.2 us a cube.
     """
     memory.flush()  # as `apply_policy` does
-    due = candidates_due(memory.store, memory.policy, memory.clock(), scan=True)
-    retention = _finite(memory.law.retention(due.active.histories, to_micros(memory.clock()) / DAY))
+    due = candidates_due(memory.store, memory.policy, memory.now(), scan=True)
+    retention = _finite(memory.law.retention(due.active.histories, to_micros(memory.now()) / DAY))
     kept = due.active.free.copy()
     kept[due.archive] = False
     left = np.flatnonzero(kept)

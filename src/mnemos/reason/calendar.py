@@ -104,6 +104,23 @@ def first_of(year: int, number: int) -> date:
     return date(year + (number - 1) // 12, (number - 1) % 12 + 1, 1)
 
 
+def closest(number: int, d: int, anchor: date, ahead: bool) -> date:
+    """Return the first day of that month and number from `anchor` on, or the last one up to it.
+
+    Raises ValueError when no year has it.
+    """
+    for step in range(9):  # 29 February may be eight years away
+        try:
+            found = date(anchor.year + (step if ahead else -step), number, d)
+        except ValueError:
+            if (number, d) != (2, 29):
+                raise
+            continue
+        if found >= anchor if ahead else found <= anchor:
+            return found
+    raise ValueError(f"no year has {number}-{d}")
+
+
 def nearest(number: int, d: int, anchor: date) -> date:
     """Return the day of that month and number that is nearest to `anchor`. Raises ValueError when no year has it."""
     found = []

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from mnemos.reason.phrases import LANGUAGES, Rule, other_language, rules_for, with_weekday
+from mnemos.reason.date_patterns import BY_TENSE, rules_for, with_weekday
+from mnemos.reason.phrases import LANGUAGES, Rule, other_language
 
 MAX_MENTIONS = 64  # dates of one text; a text with more is a table, not a message
+MAX_TENSES = 2 * MAX_MENTIONS  # phrases of one text whose tense is asked for: 0.1 ms each
 MAX_CHARS = 50_000  # characters of one text that are read: a hostile one takes 2 us each
 MAX_FOREIGN = 8  # phrases of one text that dateparser is asked about: 0.5 ms each
 _LONGEST = 100  # characters of a phrase, at least: none is cut where reading ends
@@ -54,7 +56,8 @@ class DateMention:
 def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     """Return the dates that a text mentions, in its order, without overlaps, as seen from `anchor` (aware).
 
-    A day is a day of the anchor's time zone. Conventions are in `reason.phrases`. The work is bounded for any text:
+    A day is a day of the anchor's time zone. Conventions are in `reason.phrases`; what
+    is said of a past or a coming day is told by the tense. The work is bounded for any text:
     only its first 50,000 characters are read, a rule stops after 64 dates, at most 8 phrases in other languages are
     given to dateparser, and at most 64 dates are returned. A chat turn takes about 100 us. Never raises.
     """
@@ -64,12 +67,17 @@ def find_dates(text: str, anchor: datetime) -> list[DateMention]:
         return []
     today, odd = anchor.date(), _FOLDED.search(text) is not None
     found: list[DateMention] = []
+    tried = 0
     for pattern, rule in rules_for(text):
         count = asked = 0
         for match in pattern.finditer(text):
             start, end = match.span()
             if count == MAX_MENTIONS or asked == MAX_FOREIGN or start >= last_start:
                 break
+            if rule in BY_TENSE:
+                if tried == MAX_TENSES:
+                    break
+                tried += 1
             if rule is other_language:
                 if any((m.span_start, m.span_end) == (start, end) for m in found):  # "7 April 2023": known already
                     continue

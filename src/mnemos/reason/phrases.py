@@ -1,11 +1,13 @@
-"""Date phrases: one pattern and one rule each. Patterns are linear in the text; rules count from the anchor's day.
+"""Rules of date phrases: each counts from the anchor's day; `reason.date_patterns` has the pattern of each.
 
-Conventions: "last Friday" is the latest Friday before the anchor's day, "next Friday" the first one after it, and a
-bare weekday the latest one, the anchor's day included. "last May" is the latest May that ended before the anchor's
-month; "in May" the latest that has begun. Weeks are calendar weeks from Monday; "two weeks ago" is the day 14 days
-before and three days on both sides; "two months ago" and "two years ago" are that calendar month and year. 5/6/2023 is
-May 6th unless that cannot be. "a few" is skipped: it names no date. "May 5-7" and "from March to May 2021" are one date
-each, of several units. A weekday before a date belongs to it; where the two disagree the date counts.
+Conventions: "last Friday" is the latest Friday before the anchor's day, "next Friday" the first one after it. A weekday, a
+month, a season or a day of a month without more ("on Friday", "in June", "May 7", "on the 5th", "at Christmas") is the last
+or the coming one by the tense around it (`reason.tense`), and no date where that is unclear; "on Friday" is never the
+anchor's own day. "last May" is the latest May that ended before the anchor's month; "in May" includes the anchor's own.
+Weeks are calendar weeks from Monday; "two weeks ago" is the day 14 days before and three days on both sides; "two months
+ago" and "two years ago" are that calendar month and year. 5/6/2023 is May 6th unless that cannot be. "a few" is skipped: it
+names no date. "May 5-7" and "from March to May 2021" are one date each, of several units. A weekday before a date belongs to
+it; where the two disagree the date counts.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from mnemos.reason.calendar import (
     UNITS_ELSEWHERE,
     WEEKDAYS,
     Span,
+    closest,
     day,
+    first_of,
     month,
     nearest,
     season,
@@ -33,44 +37,35 @@ from mnemos.reason.calendar import (
     weekend,
     year,
 )  # fmt: skip
+from mnemos.reason.tense import tense_of
 
 Rule = Callable[[re.Match[str], date], tuple[Span, bool] | None]
 
-_MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b\.?"
-_WEEKDAY = "(?:" + "|".join(sorted(WEEKDAYS, key=len, reverse=True)) + r")\b"
-_LONG_WEEKDAY = "(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
-_S = r"\s{1,3}"
-_YEAR = r"(?P<y>(?:1[5-9]|20|21)\d\d)\b"
-_ORDINAL = r"(?P<d>[0-3]?\d)(?:st|nd|rd|th)?\b"
-_ORDINAL_2 = _ORDINAL.replace("<d>", "<d2>")
-_FROM = rf"(?:(?P<from>from|between){_S})?"
-_TO = rf"(?P<to>\s?[-\u2013\u2014]\s?|{_S}(?:to|through|thru|until|till|and){_S})"
 LANGUAGES = ["es", "fr", "de", "pt", "it", "nl", "pl", "ru", "sv", "tr"]  # all of them would take seconds to load
-_COUNT = r"(?P<n>\d{1,4}|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + ")"
-_HOLIDAY = "|".join(sorted(HOLIDAYS, key=len, reverse=True)).replace("'", "['\u2019]")
-_IN_TIME = "in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between"
 
 
 def _date(y: int, m: int, d: int) -> tuple[Span, bool]:
     return day(date(y, m, d)), False
 
 
-def _iso(m: re.Match[str], _: date) -> tuple[Span, bool]:
+def iso_date(m: re.Match[str], _: date) -> tuple[Span, bool]:
+    """Handle "2023-05-07"."""
     return _date(int(m["y"]), int(m["m"]), int(m["d"]))
 
 
-def _slashes(m: re.Match[str], _: date) -> tuple[Span, bool]:
+def slashed_date(m: re.Match[str], _: date) -> tuple[Span, bool]:
+    """Handle "5/7/2023" and "13/6/23"."""
     first, second, y = int(m[1]), int(m[2]), int(m[3])
     y += 2000 if y < 70 else 1900 if y < 100 else 0
     return _date(y, *((first, second) if first <= 12 else (second, first)))
 
 
-def _day_of_month(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
-    """Handle "May 7th, 2023" and "7 May": without a year the nearest such day."""
+def day_of_month(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "May 7th, 2023" and "7 May": without a year the last or the coming one."""
     number, d = MONTHS[m["mon"].lower().rstrip(".")], int(m["d"])
     if m["y"]:
         return _date(int(m["y"]), number, d)
-    return None if _is_verb(m, "mon") else (day(nearest(number, d, anchor)), True)
+    return None if _is_verb(m, "mon") else _placed(number, d, anchor, m)
 
 
 # Words that distinguish the verbs from the months: "this may be", "the last march on Rome".
@@ -88,17 +83,22 @@ def _is_verb(m: re.Match[str], group: str) -> bool:
     return behind is not None and behind.match(m.string, m.end(group)) is not None
 
 
-def _days(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
-    """Handle "May 5-7, 2021" and "from 28 April to 3 May": without a year the nearest such days."""
+def days_of_month(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "May 5-7, 2021" and "from 28 April to 3 May": without a year the last or the coming ones."""
     if not _is_range(m) or (not m["y"] and _is_verb(m, "mon2" if m["mon2"] else "mon")):
         return None
     first, second = (MONTHS[str(name).lower().rstrip(".")] for name in (m["mon"] or m["mon2"], m["mon2"] or m["mon"]))
-    last = date(int(m["y"]), second, int(m["d2"])) if m["y"] else nearest(second, int(m["d2"]), anchor)
+    if m["y"]:
+        last = date(int(m["y"]), second, int(m["d2"]))
+    elif (found := _placed(second, int(m["d2"]), anchor, m)) is not None:
+        last = found[0].start
+    else:
+        return None
     start = date(last.year - (first > second), first, int(m["d"]))
     return (Span(start, last + DAY, "day"), not m["y"]) if start < last else None
 
 
-def _months(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
+def months_of_year(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
     """Handle "between March and May 2021"; "from November to February 2021" begins in 2020."""
     if not _is_range(m):
         return None
@@ -113,11 +113,13 @@ def _is_range(m: re.Match[str]) -> bool:
     return (word == "and") == ((m["from"] or "").lower() == "between") or not word.isalpha()
 
 
-def _month_of_year(m: re.Match[str], _: date) -> tuple[Span, bool]:
+def month_of_year(m: re.Match[str], _: date) -> tuple[Span, bool]:
+    """Handle "May 2021" and "late March 2022"."""
     return _third(month(int(m["y"]), MONTHS[m["mon"].lower().rstrip(".")]), m["part"]), False
 
 
-def _month_alone(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+def month_alone(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "last May" and "in June", which is the last or the coming one."""
     word, before = m["mon"], m["before"].lower().split()[-1]
     if word[:1].islower() and before not in ("last", "next", "this", "in", "since"):
         return None  # "by march": more likely the verb
@@ -130,8 +132,10 @@ def _month_alone(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
         y = anchor.year - (number >= anchor.month)
     elif before == "this":
         y = anchor.year
+    elif (tense := tense_of(m.string, *m.span())) is None:
+        return None
     else:
-        y = anchor.year - (number > anchor.month)
+        y = anchor.year + (number < anchor.month if tense == "future" else -(number > anchor.month))
     return _third(month(y, number), before), True
 
 
@@ -144,7 +148,8 @@ def _third(span: Span, part: str | None) -> Span:
     return Span(start, end, "month")
 
 
-def _near_day(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+def near_day(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+    """Handle "yesterday" and "this morning"."""
     word = re.sub(r"\s+", " ", m[0].lower())
     shift = {
         "yesterday": -1,
@@ -156,7 +161,8 @@ def _near_day(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
     return day(anchor + shift.get(word, 0) * DAY), True
 
 
-def _ago(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+def ago(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "two weeks ago" and "in three days"."""
     count, unit = _count(m["n"]), m["unit"].lower()
     if count > 2_000:
         return None
@@ -179,7 +185,7 @@ def _count(word: str) -> int:
     return int(clean) if clean.isdigit() else NUMBERS[clean]
 
 
-def _unit(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+def unit_beside(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     """Handle "last week", "this weekend", "next summer"."""
     step = {"last": -1, "past": -1, "previous": -1, "this": 0, "next": 1, "coming": 1, "following": 1}[
         m["which"].lower()
@@ -201,22 +207,72 @@ def _unit(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     return next((s for s in spans if s.start <= anchor < s.end), season(anchor.year, unit)), True
 
 
-def _weekday(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+_OTHER_DAY = re.compile(  # "Black Friday", "a Sunday", "the following Monday"
+    r"\b(?:black|good|ash|palm|easter|cyber|shrove|a|any|some|following|other|first|second|third|fourth|one|per|casual|super)\s*$",
+    re.IGNORECASE,
+)
+
+
+def weekday(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "last Friday", "this coming Monday" and "on Friday", which is the last or the coming one."""
     which = (m["which"] or "").lower()
-    if not which and m["wd"][:1].islower():
+    if not which and (m["wd"][:1].islower() or _OTHER_DAY.search(m.string, max(0, m.start() - 12), m.start())):
         return None
     ahead = (WEEKDAYS[m["wd"].lower()] - anchor.weekday()) % 7
     if which in ("next", "coming", "this coming"):
         return day(anchor + (ahead or 7) * DAY), True
     if which == "this":
         return day(week(anchor).start + WEEKDAYS[m["wd"].lower()] * DAY), True
-    behind = (7 - ahead) % 7
-    return day(anchor - (behind or (7 if which in ("last", "past", "previous") else 0)) * DAY), True
+    tense = "past" if which in ("last", "past", "previous") else tense_of(m.string, *m.span())
+    if tense == "future":
+        return day(anchor + (ahead or 7) * DAY), True
+    if tense == "now":
+        return (day(anchor), True) if ahead == 0 else None
+    return None if tense is None else (day(anchor - ((7 - ahead) % 7 or 7) * DAY), True)
 
 
-def _relative_weekday(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+def weekday_of_week(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+    """Handle "Friday next week" and "next week on Friday"."""
+    step = {"last": -1, "this": 0, "next": 1}[m["wk"].lower()]
+    return day(week(anchor + 7 * step * DAY).start + WEEKDAYS[m["wd"].lower()] * DAY), True
+
+
+def day_alone(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "on the 5th": the last or the coming one."""
+    tense, number = tense_of(m.string, *m.span()), int(m["d"])
+    if tense is None or not 1 <= number <= 31:
+        return None
+    step = 1 if tense == "future" else -1
+    for count in range(4):  # no two months in a row are shorter than 31 days, except around a short February
+        first = first_of(anchor.year, anchor.month + step * count)
+        found = first + (number - 1) * DAY
+        if found.month == first.month and (found - anchor).days * step >= 0:
+            return day(found), True
+    return None
+
+
+def season_alone(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "in the spring": the last or the coming one, or the one that it is."""
+    tense = tense_of(m.string, *m.span())
+    spans = [season(y, m["season"].lower()) for y in range(anchor.year - 2, anchor.year + 3)]
+    if tense is None:
+        return None
+    if tense == "future":  # late in a spring, "in the spring" is the next one
+        return next(s for s in spans if s.start + (s.end - s.start) / 2 > anchor), True
+    return next(s for s in reversed(spans) if s.start <= anchor), True
+
+
+def _placed(number: int, d: int, anchor: date, m: re.Match[str]) -> tuple[Span, bool] | None:
+    """Return a day of a month without a year: the last or the coming one, by the tense around it; None if it is unclear."""
+    tense = tense_of(m.string, *m.span())
+    if tense is None:
+        return None
+    return day(nearest(number, d, anchor) if tense == "now" else closest(number, d, anchor, tense == "future")), True
+
+
+def relative_weekday(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
     """Handle "the Friday before May 7, 2023" and "the week after 3 June"."""
-    inner = _day_of_month(m, anchor)
+    inner = day_of_month(m, anchor)
     if inner is None:
         raise ValueError
     start, before = inner[0].start, m["side"].lower() == "before"
@@ -230,18 +286,21 @@ def _relative_weekday(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
     return found, inner[1]
 
 
-def _year_alone(m: re.Match[str], _: date) -> tuple[Span, bool]:
+def year_alone(m: re.Match[str], _: date) -> tuple[Span, bool]:
+    """Handle "in 2019" and "summer of 2022"."""
     name = (m["season"] or "").lower()
     return (season(int(m["y"]), name) if name in SEASONS else year(int(m["y"]))), False
 
 
-def _decade(m: re.Match[str], _: date) -> tuple[Span, bool]:
+def decade(m: re.Match[str], _: date) -> tuple[Span, bool]:
+    """Handle "the 1990s"."""
     first = int(m["y"])
     first += 0 if first > 100 else 1900 if first >= 30 else 2000
     return Span(date(first, 1, 1), date(first + 10, 1, 1), "decade"), False
 
 
-def _holiday(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+def holiday(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "last Christmas" and "Halloween"."""
     number, d = HOLIDAYS[m["name"].lower().replace("\u2019", "'")]
     which = (m["which"] or "").lower()
     if m["y"]:
@@ -250,10 +309,11 @@ def _holiday(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
         return day(date(anchor.year - (date(anchor.year, number, d) >= anchor), number, d)), True
     if which == "next":
         return day(date(anchor.year + (date(anchor.year, number, d) <= anchor), number, d)), True
-    return day(nearest(number, d, anchor)), True
+    return _placed(number, d, anchor, m)
 
 
-def _word_elsewhere(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+def word_elsewhere(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+    """Handle "gestern" and "先週"."""
     word = m[0].lower().replace("\u2019", "'")
     if word in DAYS_ELSEWHERE:
         return day(anchor + DAYS_ELSEWHERE[word] * DAY), True
@@ -263,13 +323,14 @@ def _word_elsewhere(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
     return (month(anchor.year, anchor.month + step) if unit == "month" else year(anchor.year + step)), True
 
 
-def _cjk_date(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
+def cjk_date(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
+    """Handle "2023年5月7日" and "5月7日"."""
     y, number, d = (int(m[name]) if m[name] else None for name in ("y", "m", "d"))
     if number is None:
         return year(y or anchor.year), False
     if d is None:
         return month(y or anchor.year - (number > anchor.month), number), y is None
-    return (day(date(y, number, d)), False) if y else (day(nearest(number, d, anchor)), True)
+    return (day(date(y, number, d)), False) if y else _placed(number, d, anchor, m)
 
 
 def other_language(m: re.Match[str], _: date) -> tuple[Span, bool] | None:
@@ -288,111 +349,3 @@ def _parse_foreign(phrase: str) -> date | None:
     except Exception:  # it raises many types for odd words; none of these is a date
         return None
     return None if found is None else found.date()
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
-
-# Only words of an alphabet have edges; 昨天 stands in the middle of a sentence.
-_ELSEWHERE = (
-    r"\b(?:" + "|".join(w for w in DAYS_ELSEWHERE if w.isascii()).replace("'", "['\u2019]") + r")\b|"
-    + "|".join(w for w in (*DAYS_ELSEWHERE, *UNITS_ELSEWHERE) if not w.isascii())
-)  # fmt: skip
-
-
-# Where two phrases overlap, the one that begins first wins, then the longer one.
-RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
-    (_compile(r"(?<![\w./-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d/-])"), _iso),
-    (_compile(r"(?<![\w./-])(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\w/-])"), _slashes),
-    (_compile(rf"\b(?P<mon>{_MONTH}){_S}(?:the{_S})?{_ORDINAL}(?!:)(?:,?{_S}(?:of{_S})?{_YEAR})?"), _day_of_month),
-    (_compile(rf"(?<![\w:.]){_ORDINAL}(?:{_S}of)?{_S}(?P<mon>{_MONTH})(?:,?{_S}{_YEAR})?"), _day_of_month),
-    (
-        _compile(
-            rf"\b{_FROM}(?P<mon>{_MONTH}){_S}(?:the{_S})?{_ORDINAL}{_TO}(?:(?P<mon2>{_MONTH}){_S})?(?:the{_S})?{_ORDINAL_2}"
-            rf"(?!:|[-/.]\d)(?:,?{_S}(?:of{_S})?{_YEAR})?"
-        ),
-        _days,
-    ),
-    (
-        _compile(
-            rf"(?<![\w:./-]){_FROM}(?:the{_S})?{_ORDINAL}(?:(?:{_S}of)?{_S}(?P<mon>{_MONTH}))?{_TO}(?:the{_S})?{_ORDINAL_2}"
-            rf"(?:{_S}of)?{_S}(?P<mon2>{_MONTH})(?:,?{_S}{_YEAR})?"
-        ),
-        _days,
-    ),
-    (_compile(rf"\b{_FROM}(?P<mon>{_MONTH}){_TO}(?P<mon2>{_MONTH}),?{_S}(?:of{_S})?{_YEAR}"), _months),
-    (
-        _compile(
-            rf"\bthe{_S}(?P<unit>day|week|weekend|{_LONG_WEEKDAY}){_S}(?P<side>before|after){_S}"
-            rf"(?:(?P<mon>{_MONTH}){_S}{_ORDINAL}(?:,?{_S}{_YEAR})?)"
-        ),
-        _relative_weekday,
-    ),
-    (
-        _compile(
-            rf"\bthe{_S}(?P<unit>day|week|weekend|{_LONG_WEEKDAY}){_S}(?P<side>before|after){_S}"
-            rf"(?:{_ORDINAL}{_S}(?P<mon>{_MONTH})(?:,?{_S}{_YEAR})?)"
-        ),
-        _relative_weekday,
-    ),
-    (_compile(rf"\b(?:(?P<part>early|mid|late)[\s-]{{1,3}})?(?P<mon>{_MONTH}),?{_S}(?:of{_S})?{_YEAR}"), _month_of_year),
-    (_compile(rf"\b(?P<before>last|next|this|{_IN_TIME})[\s-]{{1,3}}(?P<mon>{_MONTH})(?!\s{{0,3}}\d)"), _month_alone),
-    (
-        _compile(
-            rf"\b(?:the{_S}day{_S}(?:before{_S}yesterday|after{_S}tomorrow)|yesterday|today|tomorrow|tonight|last{_S}night"
-            rf"|this{_S}(?:morning|afternoon|evening))\b"
-        ),
-        _near_day,
-    ),
-    (_compile(rf"\b{_COUNT}{_S}(?P<unit>day|week|month|year|decade)s?{_S}ago\b(?P<ahead>\Z\A)?"), _ago),
-    (_compile(rf"\b(?P<ahead>in){_S}{_COUNT}{_S}(?P<unit>day|week|month|year|decade)s?\b(?!['\u2019])"), _ago),
-    (_compile(rf"\b{_COUNT}{_S}(?P<unit>day|week|month|year)s?{_S}(?P<ahead>from{_S}now)\b"), _ago),
-    (
-        _compile(
-            rf"\b(?P<which>last|past|previous|this|next|coming|following){_S}"
-            rf"(?P<unit>weekend|week|month|year|spring|summer|autumn|fall|winter)\b"
-        ),
-        _unit,
-    ),
-    (_compile(rf"\b(?:(?P<which>last|past|previous|this|next|coming|on){_S})?(?P<wd>{_LONG_WEEKDAY})\b"), _weekday),
-    (_compile(rf"\b(?P<which>last|past|this|next|on){_S}(?P<wd>{_WEEKDAY})(?![\w'\u2019-])"), _weekday),
-    (
-        _compile(rf"\b(?:{_IN_TIME}|year|(?P<season>spring|summer|autumn|fall|winter)(?:{_S}of)?)[\s-]{{1,3}}{_YEAR}(?![-/\w%])"),
-        _year_alone,
-    ),
-    (_compile(r"\b(?:the\s{1,3})(?P<y>(?:1[5-9]|20)\d0|[1-9]0)['\u2019]?s\b"), _decade),
-    (_compile(rf"\b(?:(?P<which>last|next|this){_S})?(?P<name>{_HOLIDAY})\b(?:,?{_S}{_YEAR})?"), _holiday),
-    (_compile(r"(?:(?P<y>\d{4})\s?年)(?:\s?(?P<m>\d{1,2})\s?月)?(?:\s?(?P<d>\d{1,2})\s?[日号號])?"), _cjk_date),
-    (_compile(r"(?<![\d年])(?P<y>\Z\A)?(?P<m>\d{1,2})\s?月\s?(?P<d>\d{1,2})\s?[日号號]"), _cjk_date),
-    (_compile(_ELSEWHERE), _word_elsewhere),
-    (_compile(r"(?<![\w.])\d{1,2}\.?\s{1,2}(?:de\s{1,2})?[^\W\d_]{3,12}\.?\s{1,2}(?:del?\s{1,2})?\d{4}\b"), other_language),
-)  # fmt: skip
-
-# Those that can match a text without a digit, and those that need the name of a month.
-_WORDS = (_month_alone, _near_day, _ago, _unit, _weekday, _holiday, _word_elsewhere)
-_OF_MONTHS = (_day_of_month, _days, _months, _relative_weekday, _month_of_year, _month_alone)
-_MONTH_HINTS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_TABLES = {
-    (digits, months): tuple((p, r) for p, r in RULES if (digits or r in _WORDS) and (months or r not in _OF_MONTHS))
-    for digits in (True, False)
-    for months in (True, False)
-}
-_DIGIT = re.compile(r"\d")
-_DATED = (_iso, _slashes, _day_of_month, _days)
-_WEEKDAY_BEFORE = _compile(
-    rf"\b(?:(?:last|past|previous|this|next|coming|on){_S})?"
-    rf"(?:{_LONG_WEEKDAY}|(?-i:Mon|Tues?|Wed|Thu|Thurs|Fri|Sat|Sun)\.?),?[ \t\xa0]{{1,3}}(?:the{_S})?\Z"
-)
-
-
-def rules_for(text: str) -> tuple[tuple[re.Pattern[str], Rule], ...]:
-    """Return the rules that can match a text; most texts need few."""
-    lowered = text.lower()
-    return _TABLES[_DIGIT.search(text) is not None, any(name in lowered for name in _MONTH_HINTS)]
-
-
-def with_weekday(rule: Rule, text: str, start: int) -> int:
-    """Return the start of a date found at `start`, with its weekday: "Sunday, May 7" begins at "Sunday"."""
-    before = _WEEKDAY_BEFORE.search(text, max(0, start - 40), start) if rule in _DATED else None
-    return start if before is None else before.start()

@@ -69,6 +69,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("POST", f"{SPACE}/apply-policy", page_routes.apply_policy, None),
     ("GET", f"{SPACE}/policy", page_routes.policy, page_models.PolicyShape),
     ("PUT", f"{SPACE}/policy", page_routes.set_policy, page_models.PolicyShape),
+    ("GET", f"{SPACE}/timezone", routes.timezone, models.Zone),
+    ("PUT", f"{SPACE}/timezone", routes.set_timezone, models.Zone),
     ("GET", f"{SPACE}/stats", routes.stats, None),
     ("GET", f"{SPACE}/audit", routes.audit, None),
     ("GET", f"{SPACE}/export", routes.export, None),

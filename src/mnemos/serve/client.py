@@ -48,6 +48,15 @@ class RemoteSpace(BlockingVerbs):
         return self.client.send(build())
 
     @property
+    def timezone(self) -> str:
+        """Where naive times are told and days begin; assign an IANA name, an offset or "UTC" to change it."""
+        return self.client.send(ApiRequest("GET", f"{self.path}/timezone", lambda data: str(data["timezone"])))
+
+    @timezone.setter
+    def timezone(self, value: str) -> None:
+        self.client.send(ApiRequest("PUT", f"{self.path}/timezone", lambda _: None, {"timezone": value}))
+
+    @property
     def policy(self) -> Policy:
         """Which cubes are archived and erased, and by which law. Assign a `Policy` to change it."""
         return self.client.send(ApiRequest("GET", f"{self.path}/policy", responses.policy))

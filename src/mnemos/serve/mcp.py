@@ -25,6 +25,7 @@ from mnemos.store.audit import acting
 from mnemos.system import Mnemos
 from mnemos.text.encode.messages import moment
 from mnemos.text.search import without
+from mnemos.zones import check_zone
 
 try:
     from mcp.server.mcpserver import MCPServer, ResourceSecurity
@@ -55,6 +56,10 @@ Question = Annotated[str, Field(description="What you want to know, in plain wor
 Speaker = Annotated[str | None, Field(description="Who said it; 'I' in the text is this person.")]
 Session = Annotated[str | None, Field(description="The conversation it belongs to.")]
 At = Annotated[str | None, Field(description="When it was said, in ISO 8601; default: now.")]
+Zone = Annotated[
+    str | None,
+    Field(description="The user's time zone, such as 'Europe/Lisbon': whose days 'today' and plain dates are."),
+]
 Metadata = Annotated[dict[str, Any] | None, Field(description="Any JSON object to store with it.")]
 Where = Annotated[
     dict[str, Any] | None,
@@ -119,7 +124,7 @@ class Tools:
 
     def remember(
         self, text: Text, speaker: Speaker = None, session: Session = None, at: At = None, metadata: Metadata = None,
-        source: Source = None, space: InSpace = None,
+        source: Source = None, timezone: Zone = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """Store one text. When this returns it is on disk, and the next recall finds it.
 
@@ -128,7 +133,7 @@ class Tools:
         """
         with self._use(space, "write", create=True) as opened:
             start = opened.clock()
-            given = _given(speaker=speaker, session=session, at=at, metadata=metadata, source=source)
+            given = _given(speaker=speaker, session=session, at=at, metadata=metadata, source=source, timezone=timezone)
             cube = opened.add(text, **given)
             made = [d for d in opened.decisions(cube.id, limit=1) if d.made >= start]
             why = {"reason": made[0].reason, "others": list(made[0].others)} if made else {}
@@ -136,7 +141,7 @@ class Tools:
 
     def recall(
         self, question: Question, k: K = 5, session: Session = None, speaker: Speaker = None, since: Since = None,
-        until: Until = None, as_of: AsOf = None, where: Where = None, space: InSpace = None,
+        until: Until = None, as_of: AsOf = None, where: Where = None, timezone: Zone = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """Find the records that answer a question, best first: id, text, time, score, and why it was found.
 
@@ -145,15 +150,23 @@ class Tools:
         """
         with self._use(space) as opened:
             given = _given(session=session, speaker=speaker, since=since, until=until, as_of=as_of, where=where)
+            given |= _given(timezone=timezone)
             hits = opened.search(question, k, **given)
             kept, withheld = _quarantine(opened, question, hits)
             return {"note": DATA, "hits": [_show_hit(hit) for hit in kept], **withheld}
 
-    def context(self, question: Question, tokens: Tokens = 800, where: Where = None, space: InSpace = None) -> str:
+    def context(
+        self,
+        question: Question,
+        tokens: Tokens = 800,
+        where: Where = None,
+        timezone: Zone = None,
+        space: InSpace = None,
+    ) -> str:
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         with self._use(space) as opened:
             return (
-                opened.context(question, tokens=tokens, **_given(where=where))
+                opened.context(question, tokens=tokens, **_given(where=where, timezone=timezone))
                 or "Nothing was found, or the budget is too small."
             )
 
@@ -215,7 +228,7 @@ class Tools:
 
     def timeline(
         self, subject: Subject = None, question: OrQuestion = None, since: Since = None, until: Until = None,
-        limit: Limit = 30, where: Where = None, space: InSpace = None,
+        limit: Limit = 30, where: Where = None, timezone: Zone = None, space: InSpace = None,
     ) -> Result:  # fmt: skip
         """List what happened in chronological order, oldest first.
 
@@ -226,20 +239,23 @@ class Tools:
                 raise InvalidInput("give a subject or a question, not both.")
             if subject and where:
                 raise InvalidInput("facts have no metadata: give a subject or where, not both.")
-            times = _given(since=since, until=until, where=where)
+            times = _given(since=since, until=until, where=where, timezone=timezone)
             if subject:
-                first, last = moment(since or None, "since"), moment(until or None, "until")
-                known = [f for f in _facts(opened, subject, include_ended=True) if not last or f.valid_from < last]
+                zone = check_zone(timezone) if timezone else opened.timezone
+                first, end = moment(since or None, "since", zone), moment(until or None, "until", zone)
+                known = [f for f in _facts(opened, subject, include_ended=True) if not end or f.valid_from < end]
                 facts = [f for f in known if not first or not f.valid_to or f.valid_to > first]
                 return {"note": DATA, "facts": [asdict(f) for f in facts[-limit:]]}
             if question:
                 hits = opened.search(question, limit, include_superseded=True, **times)
             else:
                 all_cubes = opened.cubes(limit=1_000, include_superseded=True, **times)
-                hits = [Hit(c, 0.0, {}) for c in heapq.nlargest(limit, all_cubes, key=lambda c: c.at)]
+                last = heapq.nlargest(limit, enumerate(all_cubes), key=lambda place: (place[1].at, place[0]))
+                hits = [Hit(cube, 0.0, {}) for _, cube in last]
             kept, withheld = _quarantine(opened, question or "", hits)
-            every = (cube for hit in kept for cube in (hit.cube, *hit.also, *hit.earlier))
-            cubes = sorted(every, key=lambda c: (c.at, c.learned))
+            every = [cube for hit in kept for cube in (hit.cube, *hit.also, *hit.earlier)]
+            told = opened.store.told([cube.id for cube in every])
+            cubes = sorted(every, key=lambda c: (c.at, told.get(c.id, 0)))
             return {"note": DATA, "cubes": [_show(cube) for cube in cubes], **withheld}
 
     def facts(self, subject: Subject = None, limit: Limit = 100, space: InSpace = None) -> Result:

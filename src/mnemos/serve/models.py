@@ -158,6 +158,12 @@ class Facts(Strict):
     timezone: str | None = None
 
 
+class Zone(Strict):
+    """The time zone of a space: an IANA name, an offset such as "+05:30", or "UTC"."""
+
+    timezone: str
+
+
 class Quarantined(Strict):
     """A question, and the ids of the cubes to judge."""
 

@@ -98,6 +98,19 @@ def stats(access: SpaceAccess) -> Json:
         return Json({name: value for name, value in space.stats().items() if name != "path"})
 
 
+def timezone(access: SpaceAccess) -> Json:
+    """Return the time zone of the space: where naive times are told, and whose days "today" and plain dates are."""
+    with access.open("read") as space:
+        return Json({"timezone": space.timezone})
+
+
+def set_timezone(access: SpaceAccess, body: models.Zone) -> Json:
+    """Set the time zone of the space. What is stored already keeps the zone in which it was told."""
+    with access.open("write", create=True) as space:
+        space.timezone = body.timezone
+        return Json({"timezone": space.timezone})
+
+
 def audit(
     access: SpaceAccess,
     after: Annotated[int, Query(ge=0, lt=2**62)] = 0,

@@ -80,6 +80,9 @@ class Cubes(Protocol):
     def keys_of(self, ids: Sequence[str]) -> list[int]:
         """Return the keys of the current versions that exist, in the order of the ids."""
 
+    def told(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the key of the first version of each cube that exists: they grow in the order of telling."""
+
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         """Return the ids of the versions that exist, in the order of the keys."""
 
@@ -260,6 +263,9 @@ class Audit(Protocol):
 
     def append(self, action: str, ids: Sequence[str]) -> None:
         """Add an entry, in the transaction of what it is about."""
+
+    def latest(self) -> int | None:
+        """Return when the last entry was made, which no later one comes before, whatever the clock shows. O(1)."""
 
     def entries(self, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """Return entries with an index above `after`, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mnemos.cube import MemCube, new_id
@@ -20,6 +20,7 @@ from mnemos.text.memory import TextMemory
 from mnemos.zones import fixed, in_zone, load_zone, zone_name
 
 ANY = Filter(state=None)
+WRONG = timedelta(days=366)  # a clock that went back further was wrong before, and is believed now
 Told = tuple[Any, ...]
 
 
@@ -29,8 +30,9 @@ def add(memory: TextMemory, drafts: Sequence[Draft], progress: Progress | None, 
     A draft with the id of a stored cube, or without an id but told at the same given time in the same words by the same
     speaker, was stored before: its cube is returned. Whatever else it resembles, it is stored.
     """
-    now, secrets, zone = memory.clock(), memory.secrets, memory.timezone
-    made = [redact_cube(_to_cube(draft, memory.name, now, zone), secrets) for draft in drafts]
+    now, secrets, zone = memory.now(), memory.secrets, memory.timezone
+    told_at = now if now - memory.clock() < WRONG else memory.clock()
+    made = [redact_cube(_to_cube(draft, memory.name, now, told_at, zone), secrets) for draft in drafts]
     known = memory.store.get([d.id for d in drafts if d.id is not None])
     told = _told(memory, [c for c, d in zip(made, drafts, strict=True) if d.id is None and d.at is not None])
     cubes: list[MemCube] = []
@@ -84,8 +86,8 @@ def _content_of(cube: MemCube) -> tuple[Any, ...]:
     return cube.text, cube.session, cube.speaker, cube.role, cube.kind
 
 
-def _to_cube(draft: Draft, space: str, now: datetime, zone: str) -> MemCube:
-    at = draft.at or in_zone(now, load_zone(draft.timezone or zone))
+def _to_cube(draft: Draft, space: str, now: datetime, told_at: datetime, zone: str) -> MemCube:
+    at = draft.at or in_zone(told_at, load_zone(draft.timezone or zone))
     return MemCube(
         id=draft.id or new_id(), text=draft.text, space=space, at=fixed(at), timezone=zone_name(at), learned=now,
         kind=draft.kind, session=draft.session, speaker=draft.speaker, role=draft.role, source=draft.source,

@@ -273,6 +273,9 @@ class Memory(Protocol):
     def clock(self) -> datetime:
         """Return the time."""
 
+    def now(self) -> datetime:
+        """Return the time of what is written next: never before that of the last write, though the clock went back."""
+
     def model_key(self) -> int | None:
         """Return the number under which the store keeps this embedder's vectors; None without an embedder."""
 

@@ -45,7 +45,7 @@ def forget(memory: TextMemory, ids: Sequence[str], query: str | None, everything
             )
         raise NotFound(f"nothing in space {memory.name!r} matches; nothing was erased.{hint}")
     asked = (len(memory.store.get(ids)) if ids else len(cubes)) + len(unreadable)
-    return erase(memory.store, how, cubes, asked, memory.clock(), unreadable)
+    return erase(memory.store, how, cubes, asked, memory.now(), unreadable)
 
 
 def _unreadable(store: Store, ids: Sequence[str], everything: bool, cubes: Sequence[MemCube]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from mnemos.cube import MemCube
+from mnemos.cube import EPOCH, MemCube, from_micros
 from mnemos.embed.base import Embedder, Progress
 from mnemos.errors import EmbedderError, NotFound, ReadOnly, StoreBusy, StoreError, StoreFull
 from mnemos.guard.quarantine import read_trust, secrets_policy, trust_rules
@@ -49,6 +49,7 @@ class TextMemory:
         self.view = CurrentView(store, name)
         self.recalls = Recalls(store)
         store.on_erase(self._on_erase)
+        self._last = EPOCH  # the latest time that `now` returned
         self._embedder = embedder
         self.use(system)
 
@@ -99,9 +100,16 @@ class TextMemory:
         """The law by which memories are strengthened and forgotten."""
         return self.policy.make_law()
 
+    def now(self) -> datetime:
+        """Return the time of what is written next: the clock's, or that of the last write if the clock went back."""
+        if (last := self.store.audit.latest()) is not None:
+            self._last = max(self._last, from_micros(last))
+        self._last = max(self._last, self.clock())
+        return self._last
+
     def recalled(self, ids: Sequence[str]) -> None:
         """Count cubes as recalled together, now: the law of the space makes them stronger. Not in a read-only space."""
-        if ids and not self.store.read_only and self.recalls.note(ids, self.clock()):
+        if ids and not self.store.read_only and self.recalls.note(ids, max(self._last, self.clock())):
             with suppress(StoreFull):  # they wait on
                 self.recalls.write(self.law)
 
@@ -124,7 +132,7 @@ class TextMemory:
         """Archive and erase what the policy forgets now; with `preview` only say what. Recalls so far count."""
         with suppress(StoreFull):  # erasing makes room
             self.flush()
-        return apply_policy(self.store, self.policy, self.clock(), preview=preview)
+        return apply_policy(self.store, self.policy, self.now(), preview=preview)
 
     def get(self, cube_id: str) -> MemCube:
         """Return the current version of a cube. Raises NotFound."""

@@ -48,8 +48,9 @@ def pick(memory: TextMemory, what: str | Sequence[str | MemCube], k: int, filter
     Raises NotFound for an id that does not exist.
     """
     if isinstance(what, str):
-        found = (hit.cube for _, hit in search(memory, what, k, filters, None, "hybrid"))
-        return sorted(found, key=lambda cube: (cube.at, cube.id))
+        found = [hit.cube for _, hit in search(memory, what, k, filters, None, "hybrid")]
+        told = memory.store.told([cube.id for cube in found])
+        return sorted(found, key=lambda cube: (cube.at, told.get(cube.id, 0)))
     ids = check_texts([c.id if isinstance(c, MemCube) else c for c in check_list(what, "what", "cubes or ids")], "what")
     existing = memory.store.get(ids)
     if missing := [cube_id for cube_id in ids if cube_id not in existing]:

@@ -68,7 +68,7 @@ def rollback(memory: TextMemory, cube_id: str, version: int) -> MemCube:
 
 def put(memory: TextMemory, old: MemCube, new: MemCube) -> MemCube:
     """Store `new` as the version after `old`."""
-    new = replace(new, version=old.version + 1, learned=memory.clock(), replaced=None)
+    new = replace(new, version=old.version + 1, learned=max(memory.now(), old.learned), replaced=None)
     [entry] = memory.encode([new])
     memory.system.update.revise(memory, entry)
     return new

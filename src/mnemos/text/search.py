@@ -145,7 +145,8 @@ def context(
     found = search(memory, question, k, filters, asked_at, "hybrid")
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
-    return pack(found, memory.store.dates([row for row, _ in found]), tokens, count, key_of(memory.store))
+    dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
+    return pack(found, dates, tokens, count, key_of(memory.store), told)
 
 
 def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:

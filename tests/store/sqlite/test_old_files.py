@@ -96,7 +96,7 @@ def test_the_copy_is_a_backup_that_can_be_restored(tmp_path, version):
 def test_a_migration_that_fails_changes_nothing(tmp_path, version, monkeypatch):
     path = tmp_path / "ana.mnemos"
     old_file(path, version)
-    monkeypatch.setattr(schema, "_V4", schema._V4 + "INSERT INTO no_such_table VALUES (1);\n")
+    monkeypatch.setattr(schema, "_V5", schema._V5 + "INSERT INTO no_such_table VALUES (1);\n")
     with Mnemos(tmp_path, embedder="none") as memory, pytest.raises(StoreError):
         memory.space("ana")
     assert version_of(path) == version

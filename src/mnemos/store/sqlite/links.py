@@ -54,9 +54,9 @@ class LinkTable:
     def implied(self, cube_id: str) -> list[Link]:
         """Return the links of a cube that follow from other rows; see `Links.implied`."""
         entity = (
-            "SELECT DISTINCT y.id FROM facts AS x JOIN facts AS z ON z.subject = x.subject AND z.n != x.n "
+            "SELECT DISTINCT y.id, y.at, y.n FROM facts AS x JOIN facts AS z ON z.subject = x.subject AND z.n != x.n "
             "JOIN cubes AS y ON y.n = z.n AND y.replaced IS NULL AND y.state = 'active' WHERE x.n = ? "
-            "ORDER BY y.at DESC LIMIT 20"
+            "ORDER BY y.at DESC, y.n DESC LIMIT 20"
         )
         with self._connection.read() as db:
             row = db.execute("SELECT n FROM cubes WHERE id = ? AND replaced IS NULL", (cube_id,)).fetchone()
@@ -67,7 +67,7 @@ class LinkTable:
                 query = f"SELECT child, parent FROM parents WHERE {column} = ?"
                 found += parents(fetch(db, query, (cube_id,)), self._connection.space)
             found += follows(db, cube_id)
-            found += [Link(cube_id, i, "same entity") for (i,) in fetch(db, entity, (row[0],)) if isinstance(i, str)]
+            found += [Link(cube_id, i, "same entity") for i, *_ in fetch(db, entity, (row[0],)) if isinstance(i, str)]
         return found
 
     def keys(self, kind: str) -> list[tuple[int, int, float]]:

@@ -263,6 +263,11 @@ class SqliteStore:
             found = dict(select_in(db, "SELECT id, n FROM cubes WHERE replaced IS NULL AND id IN ({})", list(ids)))
         return [found[i] for i in ids if i in found]
 
+    def told(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the key of the first version of each cube that exists: they grow in the order of telling."""
+        with self.connection.read() as db:
+            return dict(select_in(db, "SELECT id, min(n) FROM cubes WHERE id IN ({}) GROUP BY id", list(ids)))
+
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         """Return the ids of the versions that exist, in the order of the keys."""
         with self.connection.read() as db:

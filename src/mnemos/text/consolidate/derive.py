@@ -38,7 +38,7 @@ class Writer:
         first, last = members[0], members[-1]
         cube = MemCube(
             id=existing.id if existing else new_id(), text=text, space=self.memory.name, at=first.when,
-            learned=self.memory.clock(), kind=kind, version=existing.version + 1 if existing else 1,
+            learned=self.memory.now(), kind=kind, version=existing.version + 1 if existing else 1,
             session=first.session if kind == "episode" else None, source="mnemos",
             parents=tuple(m.id for m in members[:PARENTS]), valid_from=from_micros(first.at),
             valid_to=from_micros(last.at), metadata={**metadata, "of": of, "from": fingerprint},

@@ -115,7 +115,9 @@ def _write(
     existing = derived.get(of)
     if not ids or (existing and existing.fingerprint == mark):
         return
-    cubes = sorted(writer.memory.store.get(ids).values(), key=lambda c: c.at)
+    store = writer.memory.store
+    told = store.told(ids)
+    cubes = sorted(store.get(ids).values(), key=lambda c: (c.at, told[c.id]))
     members = [Member(0, c.id, c.version, None, to_micros(c.at), 0) for c in cubes]
     writer.put("profile", of, profile.text, members, mark, existing, {"subject": profile.subject})
     budget.done.count("profile")

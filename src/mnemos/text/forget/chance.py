@@ -43,7 +43,7 @@ class Chance:
         """Archive the memories whose time is over."""
         store = memory.store
         found = candidates(store.lives.candidates(["active"]))
-        retention = memory.law.retention(found.histories, to_micros(memory.clock()) / DAY)
+        retention = memory.law.retention(found.histories, to_micros(memory.now()) / DAY)
         own = lots(self.seed, (found.keys << 20).astype(np.uint64) + found.histories.recalls.astype(np.uint64))
         due = np.sort(found.keys[found.free & (retention < own)])
         budget.done.forgotten += Forgotten(tuple(archive(store, store.ids_of(due.tolist()))))

@@ -34,7 +34,7 @@ class Promotion:
         store = memory.store
         with store.transaction():
             found = candidates(store.lives.candidates(["active"], derived=True, recalls=2, below_tier=2))
-            heat = Heat().retention(found.histories, to_micros(memory.clock()) / DAY)
+            heat = Heat().retention(found.histories, to_micros(memory.now()) / DAY)
             tier = np.where(heat > self.hot, 2, np.where(heat > self.warm, 1, 0))
             up = tier > found.histories.tier
             moved = list(zip(found.keys[up].tolist(), tier[up].tolist(), strict=True))
