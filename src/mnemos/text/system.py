@@ -26,7 +26,7 @@ from mnemos.text.update.reconcile import Reconcile
 DEFAULT = System(
     encode=Entries(),
     retrieve=Hybrid(),
-    rerank=(PromoteCurrent(), PromoteFact(), PromoteNewer(), PromoteOwn()),
+    rerank=(PromoteCurrent(), PromoteNewer(), PromoteOwn(), PromoteFact()),
     update=Reconcile(),
     law=Ebbinghaus(),
     phases=(
