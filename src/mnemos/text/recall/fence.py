@@ -27,6 +27,7 @@ HIDDEN = re.compile(
 )
 OPENERS = "<\u2039\u2329\u27e8\u3008\u276e\u276c\u2770\u227a\u1438\u16b2\u02c2\u29fc\u27ea\u300a\u00ab\u226a\u22d6\ufe64\uff1c"
 MAYBE = re.compile(rf"[{OPENERS}]|[\[{{](?=\s*[/\\])|&|%[0-9a-f]|\\[ux]|\[/?inst", re.IGNORECASE)
+SIGNS = frozenset("<[{&%\\")  # what a match of MAYBE begins with, in ASCII
 UNIT = re.compile(
     r"&(?:amp;?)*#?\w{1,10};?|%(?:25)*[0-9a-f]{2}|\\u\{?[0-9a-f]{2,6}\}?|\\x[0-9a-f]{2}|.", re.IGNORECASE | re.DOTALL
 )
@@ -53,6 +54,8 @@ def text(value: str) -> str:
 
     Its further lines are indented. O(characters), a regex where it has no bracket that may open a tag.
     """
+    if _is_simple(value):
+        return value.strip()
     value = HIDDEN.sub("", value).strip()
     if MAYBE.search(value):
         value = _open(value)
@@ -66,7 +69,9 @@ def field(value: str | None) -> str:
     """
     if value is None:
         return "-"
-    if PLAIN.fullmatch(value) and unicodedata.normalize("NFKC", value) == value and not HIDDEN.search(value):
+    if PLAIN.fullmatch(value) and (
+        _is_simple(value) or (unicodedata.normalize("NFKC", value) == value and not HIDDEN.search(value))
+    ):
         return value
     return '"' + "".join(c if _shown(c) else _escaped(c) for c in json.dumps(value, ensure_ascii=False)[1:-1]) + '"'
 
@@ -77,6 +82,11 @@ def unquote(value: str) -> str | None:
         return None
     read: str = json.loads(value) if value.startswith('"') else value
     return read
+
+
+def _is_simple(value: str) -> bool:
+    """Tell whether a text is a line of ASCII in which nothing can open a tag: most are, and need no closer look."""
+    return value.isascii() and value.isprintable() and SIGNS.isdisjoint(value)
 
 
 def _shown(char: str) -> bool:
