@@ -245,7 +245,7 @@ class Tools:
                 first, end = moment(since or None, "since", zone), moment(until or None, "until", zone)
                 known = [f for f in _facts(opened, subject, include_ended=True) if not end or f.valid_from < end]
                 facts = [f for f in known if not first or not f.valid_to or f.valid_to > first]
-                return {"note": DATA, "facts": [asdict(f) for f in facts[-limit:]]}
+                return {"note": DATA, **_show_facts(opened, facts[-limit:])}
             if question:
                 hits = opened.search(question, limit, include_superseded=True, **times)
             else:
@@ -262,7 +262,7 @@ class Tools:
         """List the facts that records state and that hold now: subject, attribute, value, start, and the record."""
         with self._use(space) as opened:
             known = _facts(opened, subject or None)
-            return {"note": DATA, "count": len(known), "facts": [asdict(f) for f in known[-limit:]]}
+            return {"note": DATA, "count": len(known), **_show_facts(opened, known[-limit:])}
 
     def spaces(self) -> Result:
         """List the spaces that this server serves."""
@@ -274,13 +274,16 @@ class Tools:
         """Return counts and sizes of a space and the records written last."""
         with self._use(name, resource=True) as opened:
             stats = {key: value for key, value in opened.stats().items() if key != "path"}
-            last = [_show(cube, PREVIEW_TEXT) for cube in reversed(opened.inspect.newest(limit=LATEST).items)]
-            return {"note": DATA, "stats": stats, "last": last}
+            newest = [Hit(cube, 0.0, {}) for cube in reversed(opened.inspect.newest(limit=LATEST).items)]
+            kept, withheld = _quarantine(opened, "", newest)
+            return {"note": DATA, "stats": stats, "last": [_show(hit.cube, PREVIEW_TEXT) for hit in kept], **withheld}
 
     def cube(self, space: str, id: str) -> Result:
-        """Return one record in full with all its versions, oldest first."""
+        """Return one record in full with all its versions, oldest first; and why others would not show it, if so."""
         with self._use(space, resource=True) as opened:
-            return {"note": DATA, "versions": [version.to_dict() for version in opened.history(id)]}
+            versions = opened.history(id)
+            _, withheld = _quarantine(opened, "", [Hit(versions[-1], 0.0, {})])
+            return {"note": DATA, "versions": [version.to_dict() for version in versions], **withheld}
 
 
 def _given(**values: Any) -> Result:
@@ -301,6 +304,14 @@ def _quarantine(space: Space, question: str, hits: Sequence[Hit]) -> tuple[Seque
     return [without(h, withheld) for h in hits if h.cube.id not in withheld], {
         "withheld": dict(withheld)
     } if withheld else {}
+
+
+def _show_facts(space: Space, facts: Sequence[KnownFact]) -> Result:
+    """Return the facts that may be shown, by the records that state them, and what is withheld."""
+    stating = space.store.get(list({fact.cube for fact in facts}))
+    kept, withheld = _quarantine(space, "", [Hit(cube, 0.0, {}) for cube in stating.values()])
+    shown = {hit.cube.id for hit in kept}
+    return {"facts": [asdict(fact) for fact in facts if fact.cube in shown], **withheld}
 
 
 def _show(cube: MemCube, longest: int = MAX_TEXT) -> Result:
