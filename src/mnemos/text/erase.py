@@ -19,6 +19,7 @@ from mnemos.text.search import nearest
 
 MOST = 50  # offers
 IN_MEANING = 5  # of them at most that are only close in meaning
+CLOSE = 0.3  # cosine from which on a cube is close
 LINKS = ("supersedes", "supports", "contradicts")  # kinds of links that join statements about the same thing
 
 
@@ -59,7 +60,7 @@ def _unreadable(store: Store, ids: Sequence[str], everything: bool, cubes: Seque
 def near(memory: TextMemory, phrase: str, filter: Filter, without: Collection[str]) -> list[Offer]:
     """Return the cubes that match a filter and are near a phrase, except those in `without`; the nearest first.
 
-    One scan of the texts, O(N), about 60 us a cube, and one embedding of the phrase.
+    One scan of the texts, O(N), about 100 us a cube, and one embedding of the phrase.
     """
     likeness = Likeness(phrase)
     about = _with_facts_about(memory.store, likeness.phrase)
@@ -80,7 +81,7 @@ def near(memory: TextMemory, phrase: str, filter: Filter, without: Collection[st
     found.sort(key=lambda row: row[0])
     offers = [offer for _, offer in found[:MOST]]
     hits = nearest(memory, phrase, 2 * IN_MEANING + len(seen), filter)
-    closest = (hit for hit in hits if hit.cube.id not in seen and hit.cube.kind not in DERIVED)
+    closest = (hit for hit in hits if hit.score >= CLOSE and hit.cube.id not in seen and hit.cube.kind not in DERIVED)
     offers += [Offer(hit.cube, f"close in meaning ({hit.score:.2f})") for hit in islice(closest, IN_MEANING)]
     return offers[:MOST]
 

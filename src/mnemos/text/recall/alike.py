@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mnemos.cube import Hit, MemCube
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.certain import is_new, qualified
+from mnemos.reason.doubt import doubted
 from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
@@ -75,7 +76,8 @@ class PromoteOwn:
         named = {hit.cube.speaker for _, hit in hits[: 2 * _LOOKED_AT] if _named(hit.cube.speaker, asked)}
         if _speaks(first.cube, rules) and (not named or first.cube.speaker in named):
             return list(hits[:k])
-        own = [(i, hit) for i, (_, hit) in enumerate(hits[: 2 * _LOOKED_AT]) if _speaks(hit.cube, rules)]
+        looked_at = enumerate(hits[: 2 * _LOOKED_AT])
+        own = [(i, h) for i, (_, h) in looked_at if _speaks(h.cube, rules) and _tells_of_himself(h.cube.text)]
         speakers = {hit.cube.speaker for _, hit in own}
         about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
         outside = not _speaks(first.cube, rules)
@@ -86,6 +88,15 @@ class PromoteOwn:
             if hit.cube.speaker in about and near:
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
+
+
+def answers_for_himself(text: str, question: str) -> bool:
+    """Tell whether a text asserts something in the first person, and has a word in common with a question."""
+    return _tells_of_himself(text) and not _content(text).isdisjoint(_content(question))
+
+
+def _tells_of_himself(text: str) -> bool:
+    return _SELF.search(text) is not None and not doubted(text, 0, len(text))
 
 
 def of_the_day(hits: Sequence[tuple[int, Hit]], span: Span) -> list[tuple[int, Hit]]:

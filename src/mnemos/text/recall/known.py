@@ -10,6 +10,7 @@ from mnemos.cube import Hit, MemCube
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.recall.alike import answers_for_himself
 from mnemos.text.update.voices import Standing, standing
 
 WHY = "known fact"
@@ -28,8 +29,10 @@ class PromoteFact:
         self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
-        first = (hits[0][1].cube.speaker or "").lower() if hits else ""
-        found = None if filter.superseded else find_statement(store, question, filter, first)
+        first = hits[0][1].cube if hits else None
+        own = first is not None and answers_for_himself(first.text, question)
+        who = (first.speaker or "").lower() if first and own else ""
+        found = None if filter.superseded else find_statement(store, question, filter, who)
         return list(hits[:k]) if found is None else promote_fact(found, hits, k)
 
 

@@ -19,7 +19,7 @@ _KANA = str.maketrans({chr(i): chr(i + 0x60) for i in range(0x3041, 0x3097)})  #
 
 
 class Likeness:
-    """A phrase, and the ways of resembling it. About 5 us a cube, 20 us for one that has the beginnings of its words."""
+    """A phrase, and the ways of resembling it. About 60 us a cube."""
 
     def __init__(self, phrase: str) -> None:
         self.phrase = Phrase(phrase)
