@@ -15,11 +15,11 @@ from dataclasses import dataclass
 # fmt: off
 _Q = "['\u2019]"
 NAME = r"[A-Z][\w-]{1,30}(?:\s[A-Z][\w-]{1,30})?"
-_RELATION = ("sister|brother|mother|mom|mum|father|dad|wife|husband|partner|son|daughter|girlfriend|boyfriend|aunt|"
+RELATION = ("sister|brother|mother|mom|mum|father|dad|wife|husband|partner|son|daughter|girlfriend|boyfriend|aunt|"
     "uncle|cousin|" "grandmother|grandma|grandfather|grandpa|niece|nephew|roommate|flatmate|neighbor|neighbour|boss|"
     "manager|best friend|" "fianc\u00e9e?|colleague|friend")
 # Whom or what a statement may be about, wherever it begins.
-SUBJECT = re.compile(rf"\b(?:(?P<my>[Mm]y|[Oo]ur)\b(?:\s(?P<kin>{_RELATION})\b(?:,?\s(?P<kin_name>{NAME}),?(?=\s|"
+SUBJECT = re.compile(rf"\b(?:(?P<my>[Mm]y|[Oo]ur)\b(?:\s(?P<kin>{RELATION})\b(?:,?\s(?P<kin_name>{NAME}),?(?=\s|"
     rf"{_Q}))?)?" rf"|(?P<me>[Ii]|[Ww]e)\b|(?P<they>[Tt]hey|[Hh]e|[Ss]he)\b|(?P<the>[Tt]he)\b|(?P<name>{NAME}))")
 _ADVERB = ("now|just|recently|currently|actually|finally|also|already|still|officially|really|both|permanently|mostly|"
     "usually|" "happily|eventually|totally|absolutely|always|definitely|honestly|since|have|has|am|is|are|been")

@@ -11,6 +11,7 @@ from mnemos.cube import Hit, MemCube
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.certain import is_new, qualified
 from mnemos.reason.doubt import doubted
+from mnemos.reason.patterns import RELATION
 from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
@@ -22,6 +23,7 @@ SHARED = 0.25  # share of the content terms of a statement that a newer one abou
 SHORT = 10  # content terms of a statement, at most: what says more is about more
 NEAR = 0.55  # cosine share of one's own words, relative to that of the words of others
 _SELF = re.compile(r"\b(?:i|my|me|we|our|mine|i'm|i\u2019m)\b", re.IGNORECASE)
+_OF_OTHERS = re.compile(rf"\b(?:my|our) (?:{RELATION})\b", re.IGNORECASE)
 _CORRECTS = re.compile(r"\b(?:correction|sorry|i meant|change of plan|scratch that|my mistake)\b", re.IGNORECASE)
 TITLES = frozenset({"mr", "mrs", "ms", "dr", "prof", "st"})
 _LOOKED_AT = 5  # hits from the top among which another one is looked for
@@ -90,9 +92,11 @@ class PromoteOwn:
         return list(hits[:k])
 
 
-def answers_for_himself(text: str, question: str) -> bool:
-    """Tell whether a text asserts something in the first person, and has a word in common with a question."""
-    return _tells_of_himself(text) and not _content(text).isdisjoint(_content(question))
+def answers_for_himself(cube: MemCube, question: str) -> bool:
+    """Tell whether a cube asserts something of its speaker, with half of the words of a question or more."""
+    asked = _content(question) - _content(cube.speaker or "")
+    about_me = _SELF.search(_OF_OTHERS.sub("", cube.text)) is not None
+    return about_me and _tells_of_himself(cube.text) and 2 * len(asked & _content(cube.text)) >= max(len(asked), 1)
 
 
 def _tells_of_himself(text: str) -> bool:

@@ -30,7 +30,7 @@ class PromoteFact:
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
         first = hits[0][1].cube if hits else None
-        own = first is not None and answers_for_himself(first.text, question)
+        own = first is not None and answers_for_himself(first, question)
         who = (first.speaker or "").lower() if first and own else ""
         found = None if filter.superseded else find_statement(store, question, filter, who)
         return list(hits[:k]) if found is None else promote_fact(found, hits, k)
