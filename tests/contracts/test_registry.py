@@ -19,6 +19,7 @@ MEASURED = Measurements(ROOT / "benchmarks" / "results")
 # Parts that satisfy no contract on their own: name -> why.
 COMPONENTS = {
     "terms": "what the word index and the encoders read of a text",
+    "compounds": "a part of the word index",
     "dates": "a part of the encoder `entries`",
     "embed": "a part of the encoder `entries`",
     "context": "packs hits for a prompt, whatever ranked them",

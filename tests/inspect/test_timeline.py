@@ -156,5 +156,5 @@ def test_sizes_are_those_of_what_is_stored(tmp_path):
         assert found.versions == len("Água é vida.".encode())
         assert found.vectors == 3 * 2 * memory.embedder.dimension
         assert found.words > 0
-        assert found.file == sum(p.stat().st_size for p in tmp_path.iterdir())
+        assert found.file == sum(p.stat().st_size for p in tmp_path.glob("*.mnemos*"))
         assert found.links == 0

@@ -223,7 +223,8 @@ def test_nothing_that_is_sent_is_in_the_log(start, upstream, form):
     mine = {"Authorization": f"Bearer {server.key}"}
     base = f"{server.url}/v1/spaces/CANARY-space"
     assert send(f"{base}/cubes", {"content": "CANARY-memory lives in Faro", "speaker": "CANARY-who"}, **mine)[0] == 201
-    assert send(f"{base}/search?q=CANARY-query", {"query": 'CANARY-search "x" AND ('}, **mine)[0] == 200
+    assert send(f"{base}/search", {"query": 'CANARY-search "x" AND ('}, **mine)[0] == 200
+    assert send(f"{base}/search?q=CANARY-query", {"query": "CANARY-search"}, **mine)[0] == 422
     sent = [
         send(f"{base}/cubes", b'{"content": CANARY-broken', **mine),
         send(f"{base}/cubes", {"CANARY-field": 1}, **mine),
@@ -258,7 +259,7 @@ def test_nothing_that_is_sent_is_in_the_log(start, upstream, form):
     assert order == sorted(order)
     if form == "json":
         requests = [data for line in server.lines[:-1] if (data := json.loads(line))["logger"] == "mnemos.access"]
-        assert len(requests) == 2 + len(sent)
+        assert len(requests) == 3 + len(sent)
         assert len({data["request"] for data in requests}) == len(requests)
 
 

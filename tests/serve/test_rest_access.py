@@ -41,6 +41,8 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("POST", "/v1/spaces/{space}/verify", "read"),
     ("POST", "/v1/spaces/{space}/quarantined", "read"),
     ("GET", "/v1/spaces/{space}/timeline", "read"),
+    ("GET", "/v1/spaces/{space}/timezone", "read"),
+    ("PUT", "/v1/spaces/{space}/timezone", "write"),
     ("GET", "/v1/spaces/{space}/graph", "read"),
     ("GET", "/v1/spaces/{space}/cubes/{id}/curve", "read"),
     ("GET", "/v1/spaces/{space}/fading", "read"),
@@ -65,7 +67,7 @@ BODIES = {
         "space": "ana", "at": "2024-03-01", "chosen_by": "ids", "ids": [], "derived": 0, "versions": 0, "searched_for": 0,
         "searched_bytes": 0, "remains": [],
     },
-    "policy": {"cubes": 0}, "keys": {"name": "n", "spaces": ["ana"], "rights": ["read"]},
+    "policy": {"cubes": 0}, "timezone": {"timezone": "UTC"}, "keys": {"name": "n", "spaces": ["ana"], "rights": ["read"]},
 }  # fmt: skip
 
 

@@ -22,7 +22,6 @@ NOT_SERVED = {
     "flush": "the server does it",
     "reindex": "a long work of an operator: `mnemos reindex`",
     "secrets": "a setting of the owner of the file",
-    "timezone": "a setting of the owner of the file",
     "trust": "a setting of the owner of the file",
 }
 NOT_SENT = {"count", "progress"}  # parameters that are functions
@@ -48,7 +47,7 @@ def verb(kind, name):
 def test_every_verb_is_served_or_known_not_to_be(remote):
     served = {name for name in dir(remote) if not name.startswith("_")}
     lacking = public(Space) - served - NOT_SERVED.keys()
-    assert lacking <= ({"policy"} if remote is AsyncRemoteSpace else set())  # a property cannot be awaited
+    assert lacking <= ({"policy", "timezone"} if remote is AsyncRemoteSpace else set())  # no property can be awaited
     assert not served & NOT_SERVED.keys(), "it is served now"
 
 
@@ -83,7 +82,7 @@ def test_unknown_arguments_are_refused(remote, name):
 
 
 def test_settings_that_the_server_would_not_learn_of_cannot_be_set(remote):
-    for name in ("trust", "secrets", "timezone", "anything"):
+    for name in ("trust", "secrets", "anything"):
         with pytest.raises(AttributeError, match="where the memory is"):
             setattr(remote, name, {})
 

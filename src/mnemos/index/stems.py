@@ -9,8 +9,6 @@ from functools import partial
 
 from Stemmer import Stemmer
 
-from mnemos.registry import Paper, register
-
 ANY = "**"  # the tag of languages without a stemmer: their words are cut
 CUT = 4  # characters that are kept of them
 _SNOWBALL = {
@@ -29,7 +27,6 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": 
 _MARKS = re.compile("[\u0300-\u036f]+")
 
 
-@register("stems", papers=(Paper("An algorithm for suffix stripping"),))
 def stemmer(language: str) -> Callable[[str], str]:
     """Return the function that stems normalised words of a language. A thread needs its own; making one is free."""
     if language == "he":

@@ -49,7 +49,6 @@ def _any_word() -> re.Pattern[str]:
     return found
 
 
-@register("words")
 def words_of(text: str) -> list[str]:
     """Split a text into normalised words, and dense scripts into characters and pairs, in order. About 0.2 us a word."""
     text = normalise(text)
@@ -97,7 +96,6 @@ def to_terms(words: Sequence[str]) -> list[str]:
     return [stem(word) if word.isascii() else word for word in words]
 
 
-@register("forms")
 def index_terms(text: str) -> list[str]:
     """Return what is stored of a text: its terms, and after them the forms of its words, which begin with "+".
 

@@ -47,8 +47,17 @@ class Compounds:
         return found
 
 
-@register("compounds", papers=(Paper("Empirical Methods for Compound Splitting"),))
-def split(word: str, stem: Callable[[str], str], known: Container[str], part: int = PART) -> list[str]:
+@register(
+    "compounds",
+    papers=(Paper("Empirical Methods for Compound Splitting"),),
+    unmeasured="the benchmarks at hand are in English, which has no such words",
+)
+def split(
+    word: str,
+    stem: Callable[[str], str],
+    known: Container[str],
+    part: int = PART,  # letters of a part, at least
+) -> list[str]:
     """Return the parts of a compound that are `known` words: both, or a last one of 6 letters; the longest wins.
 
     Deviation: the paper chooses by frequency; here the head of the compound, which comes last, decides.

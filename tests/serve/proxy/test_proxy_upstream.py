@@ -89,7 +89,7 @@ def test_whose_key_reaches_the_upstream(memory, upstream, key, theirs, sent):
 def test_headers_of_this_hop_stay_here(talk, upstream):
     headers = {
         "Connection": "keep-alive, X-Odd", "X-Odd": "1", "Cookie": "a=b", "Proxy-Authorization": "x", "TE": "trailers",
-        "X-Forwarded-Host": "evil", "Host": "evil.example", "OpenAI-Organization": "org", "X-Mnemos-New": "1",
+        "X-Forwarded-Host": "evil", "Host": "evil.example", "OpenAI-Organization": "org", "X-Mnemos-Session": "1",
     }  # fmt: skip
     body = {"messages": [{"role": "user", "content": "Hello"}], "upstream": "http://evil.example"}
     answer = httpx.post(talk.url + "/chat/completions?api-version=1", json=body, headers=headers)
@@ -98,7 +98,7 @@ def test_headers_of_this_hop_stay_here(talk, upstream):
     assert path == "/v1/chat/completions?api-version=1"
     assert got["host"] == upstream.url.split("/")[2]
     assert got["openai-organization"] == "org"
-    assert not {"x-odd", "cookie", "proxy-authorization", "te", "x-forwarded-host", "x-mnemos-new"} & set(got)
+    assert not {"x-odd", "cookie", "proxy-authorization", "te", "x-forwarded-host", "x-mnemos-session"} & set(got)
     assert got.getlist("accept-encoding") == ["identity"]
 
 

@@ -49,7 +49,7 @@ def pack(
     tokens: int,
     count: Count | None,
     key: bytes,
-    told: Mapping[str, int] | None = None,
+    told: Mapping[str, int] | None = None,  # the order of telling, by id; default: the row keys
 ) -> str:
     """Pack the best hits into a block for a prompt: in time order, cited, marked as data, within a token budget (ours).
 
