@@ -20,7 +20,8 @@ from mnemos.text.recall.repeats import Span, within
 from mnemos.text.update.voices import is_own
 
 SHARED = 0.25  # share of the content terms of a statement that a newer one about the same has too
-SHORT = 10  # content terms of a statement, at most: what says more is about more
+SHORT = 10  # content terms of a statement, old or new, at most: what says more is about more
+LONG = 30  # content terms from which on a text by others may answer what one's own words do not
 NEAR = 0.55  # cosine share of one's own words, relative to that of the words of others
 _SELF = re.compile(r"\b(?:i|my|me|we|our|mine|i'm|i\u2019m)\b", re.IGNORECASE)
 _OF_OTHERS = re.compile(rf"\b(?:my|our) (?:{RELATION})\b", re.IGNORECASE)
@@ -53,7 +54,7 @@ class PromoteNewer:
             return list(hits[:k])
         asked = _content(question)
         for i, text in later:
-            if _takes_up(content, _content(text), asked, text):
+            if len(new := _content(text)) <= SHORT and _takes_up(content, new, asked, text):
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
 
@@ -85,9 +86,11 @@ class PromoteOwn:
         outside = not _speaks(first.cube, rules)
         if not (outside and _SELF.search(first.cube.text)) and not any(_tells_of(first.cube.text, s) for s in about):
             return list(hits[:k])
+        said = _content(first.cube.text)
+        answered = _content(question) & said if len(said) > LONG else frozenset()
         for i, hit in own:
             near = hit.why.get("cosine", 0.0) >= NEAR * first.why.get("cosine", 0.0)
-            if hit.cube.speaker in about and near:
+            if hit.cube.speaker in about and near and answered <= _content(hit.cube.text):
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
 
@@ -111,7 +114,7 @@ def of_the_day(hits: Sequence[tuple[int, Hit]], span: Span) -> list[tuple[int, H
     for i, (_, hit) in enumerate(hits):
         if within(hit.cube, span):
             own = _content(hit.cube.text)
-            if 2 * len(first & own) >= min(len(first), len(own)):
+            if max(len(first), len(own)) <= SHORT and 2 * len(first & own) >= min(len(first), len(own)):
                 return [hits[i], *hits[:i], *hits[i + 1 :]]
     return list(hits)
 
