@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mnemos.guard.consensus import ORDINARY
 from mnemos.index.terms import stop_terms, terms
 
+REPEATS = 0.6  # of the distance counts for a text that repeats what its people have answered
 NEAR = 0.33  # cosine of a question in the first person and a statement that answers it; 97 of 100 others are below
 SAME = 0.6  # of the terms of a statement that a text about a thing must share to be about the same
 LONGEST = 4_000  # characters of a text that are compared
@@ -118,13 +119,14 @@ def answers(question: str, witnesses: Sequence[Voice], asked: NDArray[np.float32
 def needless(question: str, voice: Voice, heard: Sequence[Voice], asked: NDArray[np.float32]) -> float:
     """Return how much nearer the question is what its people have answered than a text from outside, as a cosine.
 
-    0 for a text that repeats an answer, and where nobody has answered.
+    Less of it for a text that repeats an answer; 0 where nobody has answered.
     """
     people = persons(heard)
     best = max([float(asked @ w.vector) for w in heard if w.vector is not None], default=None)
-    if best is None or voice.vector is None or any(_bears_out(voice, w, question, people) for w in heard):
+    if best is None or voice.vector is None:
         return 0.0
-    return best - float(asked @ voice.vector)
+    repeats = any(_bears_out(voice, w, question, people) for w in heard)
+    return (best - float(asked @ voice.vector)) * (REPEATS if repeats else 1.0)
 
 
 def persons(witnesses: Sequence[Voice]) -> frozenset[str]:
