@@ -210,10 +210,7 @@ class Access:
         """Raise unless the key has all these rights in the space of the request."""
         if _NOT_IN_NAMES.search(self.name) or {".", ".."} & set(re.split(r"[/\\]", self.name)):
             raise InvalidInput("the name of a space may not contain control characters, nor . or .. as a path segment.")
-        if lacking := [needed for needed in (right, *more) if not self.key.may(needed, self.name)]:
-            if "read" in lacking or not self.key.may("read", self.name):
-                raise missing(self.name)
-            raise Forbidden(f"this key lacks the right to {' and '.join(lacking)} here.")
+        check_rights(self.key, self.name, right, *more)
 
     def remove(self) -> None:
         """Remove the space of the request. Needs the right admin."""
@@ -237,6 +234,14 @@ class Access:
         """Raise Forbidden unless the key has a right, whatever its spaces: for requests that concern no space."""
         if right not in self.key.rights:
             raise Forbidden(f"this key lacks the right {right}.")
+
+
+def check_rights(key: Key, space: str, *rights: str) -> None:
+    """Raise unless a key has all these rights in a space: NotFound if it may not read it, else Forbidden."""
+    if lacking := [right for right in rights if not key.may(right, space)]:
+        if "read" in lacking or not key.may("read", space):
+            raise missing(space)
+        raise Forbidden(f"this key lacks the right to {' and '.join(lacking)} here.")
 
 
 def missing(name: str) -> NotFound:

@@ -18,8 +18,9 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mnemos.errors import MnemosError, NotFound
+from mnemos.errors import MnemosError
 from mnemos.serve import chat_format, conversation
+from mnemos.serve.access import missing
 from mnemos.serve.chats import ChatBook, Place
 from mnemos.serve.conversation import Exchange, Field, Options
 from mnemos.serve.keys import FOLDER
@@ -112,7 +113,7 @@ class ChatMemory:
 
     def _permissive(self, request: Request, name: str, right: Right) -> Space:
         if right == "read" and name not in self.memory:
-            raise NotFound(f"there is no space {name!r}.")
+            raise missing(name)
         return self.memory.space(name)
 
     def _opened(self, chat: Chat, right: Right) -> AbstractContextManager[Space]:
