@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
@@ -49,7 +50,7 @@ class Chat:
     options: Options
     field: Field
     body: bytes
-    at: Any  # when it arrived
+    at: datetime  # when it arrived
     exchange: Exchange | None = None
     place: Place | None = None
     answered: bool = False  # whether the client got the whole response
