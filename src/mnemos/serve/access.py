@@ -221,14 +221,16 @@ class Access:
         """Return the names of the spaces in which the key has a right."""
         return [name for name in self._pool.memory.spaces() if self.key.may(right, name)]
 
-    def each(self, right: str) -> Iterator[Space]:
-        """Yield each space in which the key has a right, skipping those that cannot be opened."""
+    def each(self, right: str) -> Iterator[Space | None]:
+        """Yield each space in which the key has a right, None for one that cannot be opened or is slow to open."""
         for name in self.spaces(right):
             try:
                 with self._pool.use(name, scanning=True) as space:
                     yield space
-            except (NotFound, StoreError):
+            except NotFound:  # removed in the meantime
                 continue
+            except StoreError:
+                yield None
 
     def require(self, right: str) -> None:
         """Raise Forbidden unless the key has a right, whatever its spaces: for requests that concern no space."""

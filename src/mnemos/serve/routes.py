@@ -74,9 +74,9 @@ def to_rows(rows: Sequence[Any]) -> list[Any]:
 
 
 def metrics(access: AnyAccess, request: Request) -> PlainTextResponse:
-    """Return metrics for Prometheus: requests, durations, and cubes of the spaces in which the key has admin."""
+    """Return metrics for Prometheus: requests, durations, cubes of the spaces where the key has admin, spaces not opened."""
     access.require("admin")
-    cubes = [(space.name, space.count()) for space in access.each("admin")]
+    cubes = [None if space is None else (space.name, space.count()) for space in access.each("admin")]
     return PlainTextResponse(request.app.state.metrics.render(cubes), media_type="text/plain; version=0.0.4")
 
 
