@@ -14,7 +14,7 @@ pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 from mnemos import Mnemos
 from mnemos.errors import StoreBusy
 from mnemos.serve.access import SpacePool
-from tests.serve.conftest import Process
+from tests.serve.conftest import Process, received
 
 BODY = json.dumps({"content": "I moved to Faro."}).encode()
 
@@ -28,25 +28,10 @@ def small(tmp_path_factory):
     server.close()
 
 
-def port(server):
-    return int(server.url.rsplit(":", 1)[1])
-
-
 def connect(server, stack, sent=b""):
-    there = stack.enter_context(socket.create_connection(("127.0.0.1", port(server)), timeout=20))
+    there = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
     there.sendall(sent)
     return there
-
-
-def received(there):
-    """Return what comes until the server hangs up."""
-    answer = b""
-    try:
-        while got := there.recv(65_536):
-            answer += got
-    except ConnectionResetError:
-        pass
-    return answer
 
 
 def head(server, *lines, path="/v1/spaces/slow/cubes", key=None):
@@ -251,7 +236,8 @@ def test_a_full_server_refuses_politely_and_answers_checks(tmp_path, monkeypatch
         ]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        while len(results) < 2:  # those that are refused; the others wait
+            time.sleep(0.01)
         assert client.get("/health").status_code == 200
         assert client.get("/v1/spaces/bob/stats").status_code == 200  # one space does not take all the room
         go.set()
