@@ -18,6 +18,7 @@ from mnemos.errors import StoreCorrupt
 from mnemos.store.causes import of_system
 from mnemos.store.names import free, stamp
 from mnemos.store.sqlite import aside, birth
+from mnemos.store.sqlite.explain import of_sqlite
 from mnemos.store.sqlite.sound import MOST, decode
 from mnemos.store.values import Salvaged
 
@@ -62,6 +63,8 @@ def rescue(path: Path, space: str) -> Salvaged:
                 old.rename(kept.with_name(kept.name + end))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
         part.rename(path)
+    except sqlite3.Error as error:
+        raise of_sqlite(error, path) from error
     except OSError as error:
         raise of_system(error, path) from error
     finally:
