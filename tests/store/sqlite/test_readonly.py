@@ -243,6 +243,27 @@ def test_what_is_only_unwritable_for_now_is_written_after_it_is_opened_again(roo
         assert memory.space("ana").count() == 4
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_writes_what_its_parent_could_only_read_when_it_was_opened(root, monkeypatch):
+    from mnemos.store.sqlite import connection
+
+    monkeypatch.setattr(connection, "writable", lambda path: False)
+    with Mnemos(root, embedder="none") as memory:
+        space = memory.space("ana")
+        assert space.count() == 3
+        monkeypatch.undo()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                space.add("From the child.", id="c8")
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert space.count() == 4
+
+
 def test_temporary_copies_are_removed(root, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     import tempfile

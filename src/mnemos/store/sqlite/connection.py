@@ -122,6 +122,7 @@ class Connection:
         return self._open_reader()
 
     def _open_file(self) -> sqlite3.Connection:
+        self._reader = None  # after a fork it is the parent's
         self.read_only = self._asked_read_only or not writable(self.path)
         if self.read_only:
             return self._open_reader()
