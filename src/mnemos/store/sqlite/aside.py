@@ -94,7 +94,7 @@ def read(db: sqlite3.Connection) -> list[AsideRow]:
     return [AsideRow(*row) for row in db.execute("SELECT made, source, cube, reason, row FROM set_aside ORDER BY i")]
 
 
-def columns(db: sqlite3.Connection, table: str) -> list[Column]:
+def _columns(db: sqlite3.Connection, table: str) -> list[Column]:
     """Return the columns of a table. NULL is allowed where the schema allows it."""
     return [
         Column(name, DECLARED[kind] + (() if not_null or primary else (type(None),)), bool(primary))
@@ -103,7 +103,7 @@ def columns(db: sqlite3.Connection, table: str) -> list[Column]:
 
 
 def _of_table(db: sqlite3.Connection, table: str, space: str) -> Iterator[Found]:
-    shape = columns(db, table)
+    shape = _columns(db, table)
     has_rowid = "WITHOUT ROWID" not in _sql(db, table)
     names = [*(["rowid"] if has_rowid else []), *(c.name for c in shape)]
     key = ("rowid",) if has_rowid else tuple(c.name for c in shape if c.primary)
