@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -264,7 +263,7 @@ def test_a_child_writes_what_its_parent_could_only_read_when_it_was_opened(root,
         assert space.count() == 4
 
 
-def test_temporary_copies_are_removed(root, monkeypatch, tmp_path):
+def test_temporary_copies_are_removed(root, failed, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     import tempfile
 
@@ -272,4 +271,6 @@ def test_temporary_copies_are_removed(root, monkeypatch, tmp_path):
     leave_a_log(root)
     with Mnemos(root, embedder="none", read_only=True) as memory:
         assert memory.space("ana").count() == 4
-    assert not list(Path(tmp_path).glob("mnemos-read-*"))
+        assert len(list(tmp_path.glob("mnemos-read-*"))) == 1
+    assert not list(tmp_path.glob("mnemos-read-*"))
+    assert failed
