@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.repeats import Span, within
-from mnemos.text.update.voices import is_own
+from mnemos.text.update.voices import is_own, stored_trust
 
 SHARED = 0.25  # share of the content terms of a statement that a newer one about the same has too
 SHORT = 10  # content terms of a statement, old or new, at most: what says more is about more
@@ -74,7 +73,7 @@ class PromoteOwn:
         """Return the first `k` hits in the new order."""
         if len(hits) < 2:
             return list(hits[:k])
-        rules = json.loads(store.meta.get("trust", "{}"))
+        rules = stored_trust(store)
         first, asked = hits[0][1], set(re.findall(r"\w+", question.casefold()))
         named = {hit.cube.speaker for _, hit in hits[: 2 * _LOOKED_AT] if _named(hit.cube.speaker, asked)}
         if _speaks(first.cube, rules) and (not named or first.cube.speaker in named):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.alike import answers_for_himself
-from mnemos.text.update.voices import Standing, standing
+from mnemos.text.update.voices import Standing, standing, stored_trust
 
 WHY = "known fact"
 
@@ -54,7 +53,7 @@ def find_statement(store: Store, question: str, filter: Filter, first: str = "")
         return None
     rows = store.by_key([f.key for f in facts])
     shown = store.matching(filter, list(rows))
-    rules = json.loads(store.meta.get("trust", "{}"))
+    rules = stored_trust(store)
     for pair in pairs:
         least = Standing.OWN if pair[0] == first else Standing.CLAIM
         stating = [
