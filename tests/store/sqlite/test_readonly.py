@@ -156,8 +156,9 @@ def test_a_reader_sees_what_others_write_meanwhile(root):
         assert reader.space("ana").search("another")[0].cube.id == "c7"
 
 
-@pytest.mark.parametrize("log", [False, True])
-def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(root, log, monkeypatch):
+@pytest.fixture
+def failed(monkeypatch):
+    """Let nobody read a file with the index of its log; return what was tried."""
     import sqlite3
 
     from mnemos.store.sqlite import readonly
@@ -173,6 +174,11 @@ def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(roo
         return connect(uri)
 
     monkeypatch.setattr(readonly, "_connect", without_an_index)
+    return failed
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(root, log, failed):
     if log:
         leave_a_log(root)
     with Mnemos(root, embedder="none", read_only=True) as reader:
@@ -181,6 +187,22 @@ def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(roo
             writer.space("ana").add("One more.", id="c8")
             assert reader.space("ana").search("more")[0].cube.id == "c8"  # from the log of the writer
         assert reader.space("ana").count() == 4 + log
+    assert failed
+
+
+def test_a_file_that_goes_away_under_a_reader_is_missed_each_time_and_read_when_it_is_back(root, failed):
+    with Mnemos(root, embedder="none", read_only=True) as reader:
+        space = reader.space("ana")
+        assert space.count() == 3
+        away = (root / "ana.mnemos").rename(root.parent / "away")
+        for _ in range(2):
+            with pytest.raises(ReadOnly, match="no space is made"):
+                space.count()
+        away.rename(root / "ana.mnemos")
+        assert space.count() == 3
+        away = (root / "ana.mnemos").rename(root.parent / "away")
+        with pytest.raises(ReadOnly):
+            space.count()
     assert failed
 
 
