@@ -45,15 +45,14 @@ class PromoteNewer:
         if filter.superseded or len(hits) < 2:
             return list(hits[:k])
         old = hits[0][1].cube
-        later = [
-            (i, own_words(hit.cube.text)) for i, (_, hit) in enumerate(hits[:_LOOKED_AT]) if _follows(hit.cube, old)
-        ]
-        later = [(i, text) for i, text in later if _as_new(text)]
+        later = [(i, hit.cube.text) for i, (_, hit) in enumerate(hits[:_LOOKED_AT]) if _follows(hit.cube, old)]
         if not later or not 0 < len(content := _content(old.text)) <= SHORT:
             return list(hits[:k])
-        asked = _content(question)
-        for i, text in later:
-            if len(new := _content(text)) <= SHORT and _takes_up(content, new, asked, text):
+        for i, said in later:
+            text = own_words(said)
+            if not _as_new(text) or len(new := _content(text)) > SHORT:
+                continue
+            if _takes_up(content, new, _content(question), text):
                 return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
         return list(hits[:k])
 
