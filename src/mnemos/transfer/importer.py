@@ -70,7 +70,8 @@ def _import(
         taking.read(source.file, source.read)
     taking.write(progress)
     names = dict.fromkeys(source.file.format for source in sources if source.file.format)
-    return ImportReport(", ".join(names), [source.file for source in [*sources, *passed(left)]])
+    files = [*(source.file for source in sources), *(passed(item.where, item.left_out) for item in left)]
+    return ImportReport(", ".join(names), files)
 
 
 def _restore(space: ImportTarget, path: Path, restore_erased: bool, progress: Progress | None) -> ImportReport:

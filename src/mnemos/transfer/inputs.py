@@ -59,8 +59,8 @@ class Archives:
 def members(path: Path, archives: Archives) -> tuple[list[Member], list[Item]]:
     """Return the files at a path in the order of their names, and what was passed over, with the reason.
 
-    `archives` reads those in zips, until it is closed. Raises InvalidInput for what does not exist or is neither a file nor a folder, and for a zip that is damaged or
-    names places outside of it.
+    `archives` reads those in zips, until it is closed. Raises InvalidInput for what does not exist or is neither a file nor
+    a folder, and for a zip that is damaged or names places outside of it.
     """
     try:
         mode = path.stat().st_mode
