@@ -137,9 +137,13 @@ class Mnemos:
 
     def existing(self, name: str) -> Space:
         """Return a space that exists. Raises NotFound for one that does not."""
-        if name not in self:
-            raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
+        self._check_there(name)
         return self.space(name)
+
+    def _check_there(self, *names: str) -> None:
+        for name in names:
+            if name not in self:
+                raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
 
     def release(self, name: str) -> None:
         """Close a space and free its memory; the next `space` opens it again."""
@@ -222,8 +226,7 @@ class Mnemos:
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it: its files are overwritten with zeros and deleted. Raises NotFound."""
-        if name not in self:
-            raise NotFound(f"there is no space {name!r} under {self.root}: `mnemos spaces` lists them.")
+        self._check_there(name)
         self.release(name)
         self.stores.remove(name)
 
@@ -247,8 +250,7 @@ class Mnemos:
         names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
             raise InvalidInput("search() needs at least one space: pass spaces=[...].")
-        if missing := [name for name in names if name not in self]:
-            raise NotFound(f"there is no space {missing[0]!r} under {self.root}: `mnemos spaces` lists them.")
+        self._check_there(*names)
         fused: list[tuple[float, int, Hit]] = []
         for name in names:
             hits = self.existing(name).search(query, k, asked_at=asked_at, method=method, **filters)

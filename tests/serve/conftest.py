@@ -13,6 +13,17 @@ import pytest
 RUN = "from mnemos.cli import main; main()"
 
 
+def received(there):
+    """Return what comes over a socket until the server hangs up."""
+    answer = b""
+    try:
+        while got := there.recv(65_536):
+            answer += got
+    except ConnectionResetError:
+        pass
+    return answer
+
+
 class Process:
     """`mnemos serve` on a free port, with its log read line by line; `key` has all rights."""
 
@@ -27,6 +38,7 @@ class Process:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         self.url = re.search(r"https?://[^\s\"]+", self.line("serving")).group()
+        self.port = int(self.url.rsplit(":", 1)[1])
         self.key = self.process.stdout.readline().strip()
 
     def _read(self):

@@ -14,7 +14,7 @@ pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 from mnemos import Mnemos
 from mnemos.errors import StoreBusy
 from mnemos.serve.access import SpacePool
-from tests.serve.conftest import Process
+from tests.serve.conftest import Process, received
 
 BODY = json.dumps({"content": "I moved to Faro."}).encode()
 
@@ -28,25 +28,10 @@ def small(tmp_path_factory):
     server.close()
 
 
-def port(server):
-    return int(server.url.rsplit(":", 1)[1])
-
-
 def connect(server, stack, sent=b""):
-    there = stack.enter_context(socket.create_connection(("127.0.0.1", port(server)), timeout=20))
+    there = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
     there.sendall(sent)
     return there
-
-
-def received(there):
-    """Return what comes until the server hangs up."""
-    answer = b""
-    try:
-        while got := there.recv(65_536):
-            answer += got
-    except ConnectionResetError:
-        pass
-    return answer
 
 
 def head(server, *lines, path="/v1/spaces/slow/cubes", key=None):
@@ -134,8 +119,7 @@ def test_checks_are_answered_under_a_flood_of_refused_keys(small):
 
 def test_a_slow_space_delays_only_its_own_requests(server, monkeypatch):
     """A fake slow file: opening it waits until the test allows it."""
-    go, opened = threading.Event(), server.memory.space
-    client = server.client()
+    go, client = threading.Event(), server.client()
     for name in ("slow", "quick"):
         client.post(f"/v1/spaces/{name}/cubes", json={"content": "a"})
     server.stop()
@@ -167,9 +151,12 @@ def test_a_slow_space_delays_only_its_own_requests(server, monkeypatch):
     for thread in waiting:
         thread.join(20)
     assert set(codes) == {503}
-    assert client.get("/metrics").status_code == 200  # without the slow one
+    metrics = client.get("/metrics").text
+    assert "mnemos_spaces_unreadable 1\n" in metrics
+    assert 'space="quick"' in metrics
+    assert 'space="slow"' not in metrics
     go.set()
-    time.sleep(0.2)
+    server.app.state.pool.wait = 20
     assert client.get("/v1/spaces/slow/stats").json()["cubes"] == 1
 
 
@@ -249,7 +236,8 @@ def test_a_full_server_refuses_politely_and_answers_checks(tmp_path, monkeypatch
         ]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        while len(results) < 2:  # those that are refused; the others wait
+            time.sleep(0.01)
         assert client.get("/health").status_code == 200
         assert client.get("/v1/spaces/bob/stats").status_code == 200  # one space does not take all the room
         go.set()

@@ -1,6 +1,5 @@
 """No input gives a status of 5xx: requests generated from the OpenAPI description, with hostile values, the same each time."""
 
-import copy
 import json
 import random
 from urllib.parse import quote
@@ -9,6 +8,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 
+from tests.nested import paths, replaced
 from tests.serve.apps import App
 
 NESTED = json.loads("[" * 200 + "1" + "]" * 200)
@@ -166,25 +166,6 @@ def test_no_odd_value_in_a_question_gives_a_server_error(app, value):
     assert [(a.status_code, a.request.content[:300]) for a in answers if a.status_code >= 500] == []
 
 
-def places(record, at=()):
-    """Yield the path of each value in a record."""
-    yield at
-    inner = record.items() if isinstance(record, dict) else enumerate(record) if isinstance(record, list) else ()
-    for key, value in inner:
-        yield from places(value, (*at, key))
-
-
-def changed(record, at, value):
-    if not at:
-        return value
-    made = copy.deepcopy(record)
-    where = made
-    for key in at[:-1]:
-        where = where[key]
-    where[at[-1]] = value
-    return made
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_no_odd_record_of_an_import_gives_a_server_error(app, seed):
     app.http.post("/v1/spaces/source/cubes", json={"content": "I live in Porto.", "speaker": "Ana", "id": "one"})
@@ -194,9 +175,9 @@ def test_no_odd_record_of_an_import_gives_a_server_error(app, seed):
     records = [json.loads(line) for line in app.http.get("/v1/spaces/source/export").text.splitlines()]
     pick = random.Random(seed)
     for record in records:
-        for at in places(record):
+        for at in paths(record):
             value = pick.choice(ODD)
-            lines = json.dumps(changed(record, at, value)) + "\n" + json.dumps(records[0])
+            lines = json.dumps(replaced(record, at, value)) + "\n" + json.dumps(records[0])
             answer = app.http.post(f"/v1/spaces/target{pick.randrange(3)}/import", content=lines)
             assert answer.status_code < 500, (at, repr(value)[:200], answer.text[:500])
     assert app.http.post("/v1/spaces/source/search", json={"query": "Porto"}).status_code == 200
@@ -216,7 +197,7 @@ def test_an_odd_record_is_refused_and_nothing_is_stored(client, at, value):
     client.post("/v1/spaces/source/consolidate", json={})
     records = [json.loads(line) for line in client.get("/v1/spaces/source/export").text.splitlines()]
     record = next(r for r in records if r.get("links") and r.get("facts"))
-    lines = [json.dumps(r) for r in (*records, changed(record, at, value))]
+    lines = [json.dumps(r) for r in (*records, replaced(record, at, value))]
     answer = client.post("/v1/spaces/target/import", content="\n".join(lines))
     assert answer.status_code == 422
     assert client.get("/v1/spaces/target/cubes").json()["items"] == []

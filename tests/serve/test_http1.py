@@ -5,26 +5,21 @@ import socket
 
 import pytest
 
+from tests.serve.conftest import received
+
 HEAD = 1 << 16
 
 
 def talk(standing, *parts):
     """Send parts in sequence; return everything that is received until the server closes."""
-    port = int(standing.url.rsplit(":", 1)[1])
-    answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as there:
+    with socket.create_connection(("127.0.0.1", standing.port), timeout=20) as there:
         there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             for part in parts:
                 there.sendall(part)
         except OSError:
             pass  # the server closed before everything was sent
-        try:
-            while got := there.recv(65_536):
-                answer += got
-        except ConnectionResetError:
-            pass
-    return answer
+        return received(there)
 
 
 def get(target="/health", *lines):

@@ -53,11 +53,10 @@ def test_every_verb_is_served_or_known_not_to_be(remote):
 
 @pytest.mark.parametrize(
     ("remote", "name"),
-    [(r, n) for r in (RemoteSpace, AsyncRemoteSpace) for n in sorted(public(Space)) if callable(getattr(Space, n))],
-)
+    [(remote, name) for remote in (RemoteSpace, AsyncRemoteSpace) for name in sorted(public(Space) - NOT_SERVED.keys())
+     if callable(getattr(Space, name))],
+)  # fmt: skip
 def test_a_verb_takes_what_the_same_verb_of_a_space_takes(remote, name):
-    if name in NOT_SERVED:
-        return
     ours, theirs = parameters(verb(remote, name)), parameters(getattr(Space, name))
     assert {k: v for k, v in ours.items() if k not in ADDED} == {k: v for k, v in theirs.items() if k not in NOT_SENT}
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import warnings
+from datetime import date
 
 import pytest
 
@@ -100,6 +101,23 @@ def test_over_rest_and_its_client(tmp_path):
             with pytest.raises(InvalidInput, match=message):
                 space.search("tea", where=where)
         served.hang_up()
+
+
+def test_a_filter_that_python_can_write_is_sent_alike_with_every_verb(served):
+    with Client(served.url, served.key()) as client:
+        space = client.space("dates")
+        fill(space)
+        verbs = [
+            lambda where: space.search("tea", where=where),
+            lambda where: space.cubes(where=where).items,
+            lambda where: space.inspect.newest(where=where).items,
+            lambda where: space.inspect.timeline(where=where).buckets,
+        ]
+        for verb in verbs:
+            assert len(verb({"day": date(2024, 5, 2)})) == 1
+            for odd in (object(), float("nan")):
+                with pytest.raises(InvalidInput, match="cannot be sent as JSON"):
+                    verb({"day": odd})
 
 
 @pytest.mark.parametrize("where", [w for w, _ in WRONG] + [{"a": {"$gt": [1]}}, {"a": {"$contains": {"$x": 1}}}])

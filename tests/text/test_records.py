@@ -1,6 +1,5 @@
 """Records of an archive, over Python and REST: the limits of `add`, and its redaction."""
 
-import copy
 import json
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput, MnemosError
 from mnemos.text.encode.messages import MAX_BYTES
+from tests.nested import replaced
 
 CARD = "4111 1111 1111 1111"
 KEY = "sk-ant-" + "a1B2" * 10
@@ -28,15 +28,6 @@ def row(memory):
     space.add("I like tea.", id="y")
     space.store.links.put([], 0)
     return next(r for r in space.dump() if r["cube"]["id"] == "x")
-
-
-def changed(row, path, value):
-    row = copy.deepcopy(row)
-    node = row
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = value
-    return row
 
 
 def test_secrets_are_redacted_in_every_version_and_facts_are_read_again(memory, row):
@@ -90,7 +81,7 @@ BAD = [
 def test_what_add_would_refuse_or_no_law_makes_is_refused(memory, row, path, value):
     space = memory.space("to")
     with pytest.raises(InvalidInput, match="record 0|metadata"):
-        space.restore([changed(row, path, value)])
+        space.restore([replaced(row, path, value)])
     assert space.count() == 0
 
 
@@ -98,7 +89,7 @@ def test_what_add_would_refuse_or_no_law_makes_is_refused(memory, row, path, val
 def test_a_fact_that_the_text_cannot_state_is_refused(memory, row, forged):
     assert row["facts"]
     with pytest.raises(InvalidInput, match="record 0"):
-        memory.space("to").restore([changed(row, ("facts", 0), row["facts"][0] | forged)])
+        memory.space("to").restore([replaced(row, ("facts", 0), row["facts"][0] | forged)])
 
 
 @pytest.mark.parametrize(
@@ -116,9 +107,9 @@ def test_a_cube_that_comes_twice_is_refused(memory, row):
 
 
 def test_a_life_that_a_law_makes_is_kept(memory, row):
-    row = changed(row, ("cube", "recalls"), 40)
-    row = changed(row, ("cube", "strength"), 41.0)
-    row = changed(row, ("cube", "pinned"), True)
+    row = replaced(row, ("cube", "recalls"), 40)
+    row = replaced(row, ("cube", "strength"), 41.0)
+    row = replaced(row, ("cube", "pinned"), True)
     memory.space("to").restore([row])
     cube = memory.space("to").get("x")
     assert (cube.recalls, cube.strength, cube.pinned) == (40, 41.0, True)

@@ -1,6 +1,5 @@
 """Every node of a small document of every format, replaced by odd values: nothing crashes, nothing is lost silently."""
 
-import copy
 import hashlib
 import json
 import zipfile
@@ -14,6 +13,7 @@ from mnemos import Mnemos
 from mnemos.errors import InvalidInput, MnemosError
 from mnemos.transfer import export_space, import_path
 from mnemos.transfer.sections import sections
+from tests.nested import paths, replaced
 
 ODD = [None, 1, "x", [], {}, [1], {"a": 1}]
 ODDER = [*ODD, "\ud800", 10**400, float("nan"), True, -1, "9999-12-31T23:59:59-12:00"]
@@ -86,24 +86,6 @@ DOCUMENTS = {
 def space(tmp_path):
     with Mnemos(tmp_path / "root", embedder="none") as memory:
         yield memory.space("s")
-
-
-def paths(value, path=()):
-    """Yield where every node of a JSON value stands."""
-    yield path
-    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
-        yield from paths(value[key], (*path, key))
-
-
-def replaced(value, path, odd):
-    if not path:
-        return odd
-    value = copy.deepcopy(value)
-    node = value
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = odd
-    return value
 
 
 def write(folder, name, value):

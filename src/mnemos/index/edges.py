@@ -12,9 +12,9 @@ import unicodedata
 from bisect import bisect_right
 
 from mnemos.index.attached import HONORIFIC, attached_after, attached_before
-from mnemos.index.compounds import breaks_kana, counted, longer_name, straddled, takes_kana, thai_name_goes_on
 from mnemos.index.korean import is_hangul, particle
 from mnemos.index.segment import words
+from mnemos.index.unspaced import breaks_kana, counted, longer_name, straddled, takes_kana, thai_name_goes_on
 
 # Thai, Lao, Myanmar, Khmer, Han, kana, Hangul: words without spaces
 _NO_SPACES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -106,7 +106,7 @@ class Edges:
 
 def _joins(c: str) -> bool:
     """Tell whether a character is of a word that is written without gaps: a letter, mark or digit of a spaced script."""
-    return (c.isalnum() or unicodedata.category(c)[0] == "M" if c else False) and not _UNSPACED.match(c)
+    return c != "" and (c.isalnum() or unicodedata.category(c)[0] == "M") and not _UNSPACED.match(c)
 
 
 def _sticky(sign: str) -> bool:
@@ -153,6 +153,5 @@ def _glued_after(text: str, at: int) -> bool:
     if sign == "#":
         return not _joins(far)
     if sign == "+":
-        run = len(text) - at - len(text[at:].lstrip("+"))
-        return run > 1 or not text[at + 1 : at + 2].isalpha()
+        return not far.isalpha()
     return unicodedata.category(sign) == "Sc"

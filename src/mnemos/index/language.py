@@ -18,10 +18,9 @@ _RANGES = (  # first characters of blocks, and the script of each
 )  # fmt: skip
 _STARTS = [start for start, _ in _RANGES]
 _CANDIDATES = {
-    LATIN_SCRIPT: ("en", *LATIN), "Cyrl": tuple(CYRILLIC), "Arab": ("ar", "fa", "ur"), "Deva": tuple(DEVANAGARI),
+    LATIN_SCRIPT: ("en", *LATIN), "Cyrl": tuple(CYRILLIC), "Arab": tuple(ARABIC), "Deva": tuple(DEVANAGARI),
     "Hebr": tuple(HEBREW), "Grek": ("el",), "Armn": ("hy",), "Taml": ("ta",),
 }  # fmt: skip
-assert set(ARABIC) == set(_CANDIDATES["Arab"])
 
 
 def script(word: str) -> str:

@@ -16,7 +16,7 @@ from mnemos.index.terms import FORM, JOINED_FROM, forms, is_joined
 from mnemos.index.word_parts import LANGUAGES, Compounds, split
 
 Floats = NDArray[np.float32]
-HALF = np.float32(0.5)
+ONE, HALF = np.float32(1), np.float32(0.5)
 CUT_FORM = f"{FORM}{ANY}:"
 
 
@@ -70,12 +70,13 @@ class LexicalIndex:
 
     def _note(self, term: str) -> None:
         """Take a new term up as a form of a language, or as a word that may hold others."""
-        label, joined = "", term[:1] >= JOINED_FROM and is_joined(term)
+        label, word = "", term
         if term.startswith(FORM):
             label, _, word = term[1:].partition(":")
             self._tags |= {label}
+        joined = term[:1] >= JOINED_FROM and is_joined(term)
         if joined or label in LANGUAGES:
-            self._compounds.setdefault(label, Compounds(joined=joined)).add(term if joined else word)
+            self._compounds.setdefault(label, Compounds(joined=joined)).add(word)
 
     def lengths(self) -> Floats:
         """Return the number of terms of each document, (N,); forms do not count."""
@@ -92,10 +93,8 @@ class LexicalIndex:
 
         Where only its beginning, a longer word with it or the parts of it occur, each counts half.
         """
-        keys = {key: np.float32(1) for key in forms(word, self._tags) if key in self._positions}
-        for key in keys:
-            if key.startswith(CUT_FORM):
-                keys[key] = HALF
+        found_as = (key for key in forms(word, self._tags) if key in self._positions)
+        keys = {key: HALF if key.startswith(CUT_FORM) else ONE for key in found_as}
         for key in self._loose(word) if self._compounds else ():
             keys.setdefault(key, HALF)
         if not keys:

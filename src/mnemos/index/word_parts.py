@@ -70,6 +70,6 @@ def split(
             first = word[:i].removesuffix(link) if word[:i].endswith(link) else ""
             if len(first) >= part and (found := stem(first)) in known:
                 return [found, last]
-        if i >= part and len(word) - i >= HEAD:
+        if len(word) - i >= HEAD:
             return [last]
     return []

@@ -39,9 +39,10 @@ _ORDINAL = r"(?P<d>[0-3]?\d)(?:st|nd|rd|th)?\b"
 _ORDINAL_2 = _ORDINAL.replace("<d>", "<d2>")
 _FROM = rf"(?:(?P<from>from|between){_S})?"
 _TO = rf"(?P<to>\s?[-\u2013\u2014]\s?|{_S}(?:to|through|thru|until|till|and){_S})"
+_BESIDE = rf"\bthe{_S}(?P<unit>day|week|weekend|{_LONG_WEEKDAY}){_S}(?P<side>before|after){_S}"
 _COUNT = r"(?P<n>\d{1,4}|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + ")"
 _HOLIDAY = "|".join(sorted(HOLIDAYS, key=len, reverse=True)).replace("'", "['\u2019]")
-_IN_TIME = "in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between"
+IN_TIME = "in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between"
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -76,22 +77,10 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
         days_of_month,
     ),
     (_compile(rf"\b{_FROM}(?P<mon>{_MONTH}){_TO}(?P<mon2>{_MONTH}),?{_S}(?:of{_S})?{_YEAR}"), months_of_year),
-    (
-        _compile(
-            rf"\bthe{_S}(?P<unit>day|week|weekend|{_LONG_WEEKDAY}){_S}(?P<side>before|after){_S}"
-            rf"(?:(?P<mon>{_MONTH}){_S}{_ORDINAL}(?:,?{_S}{_YEAR})?)"
-        ),
-        relative_weekday,
-    ),
-    (
-        _compile(
-            rf"\bthe{_S}(?P<unit>day|week|weekend|{_LONG_WEEKDAY}){_S}(?P<side>before|after){_S}"
-            rf"(?:{_ORDINAL}{_S}(?P<mon>{_MONTH})(?:,?{_S}{_YEAR})?)"
-        ),
-        relative_weekday,
-    ),
+    (_compile(rf"{_BESIDE}(?P<mon>{_MONTH}){_S}{_ORDINAL}(?:,?{_S}{_YEAR})?"), relative_weekday),
+    (_compile(rf"{_BESIDE}{_ORDINAL}{_S}(?P<mon>{_MONTH})(?:,?{_S}{_YEAR})?"), relative_weekday),
     (_compile(rf"\b(?:(?P<part>early|mid|late)[\s-]{{1,3}})?(?P<mon>{_MONTH}),?{_S}(?:of{_S})?{_YEAR}"), month_of_year),
-    (_compile(rf"\b(?P<before>last|next|this|{_IN_TIME})[\s-]{{1,3}}(?P<mon>{_MONTH})(?!\s{{0,3}}\d)"), month_alone),
+    (_compile(rf"\b(?P<before>last|next|this|{IN_TIME})[\s-]{{1,3}}(?P<mon>{_MONTH})(?!\s{{0,3}}\d)"), month_alone),
     (
         _compile(
             rf"\b(?:the{_S}day{_S}(?:before{_S}yesterday|after{_S}tomorrow)|yesterday|today|tomorrow|tonight|last{_S}night"
@@ -110,16 +99,8 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
         unit_beside,
     ),
     (_compile(rf"\b(?:(?P<which>last|past|previous|this|next|coming|on){_S})?(?P<wd>{_LONG_WEEKDAY})\b"), weekday),
-    (
-        _compile(
-            rf"\b(?:on{_S})?(?P<wd>{_LONG_WEEKDAY}){_S}(?:of{_S})?(?P<wk>last|this|next){_S}week\b"
-        ),
-        weekday_of_week,
-    ),
-    (
-        _compile(rf"\b(?P<wk>last|this|next){_S}week{_S}(?:on{_S})?(?P<wd>{_LONG_WEEKDAY})\b"),
-        weekday_of_week,
-    ),
+    (_compile(rf"\b(?:on{_S})?(?P<wd>{_LONG_WEEKDAY}){_S}(?:of{_S})?(?P<wk>last|this|next){_S}week\b"), weekday_of_week),
+    (_compile(rf"\b(?P<wk>last|this|next){_S}week{_S}(?:on{_S})?(?P<wd>{_LONG_WEEKDAY})\b"), weekday_of_week),
     (
         _compile(
             rf"\b(?:on|by|until|till|before){_S}the{_S}(?P<d>[0-3]?\d)(?:st|nd|rd|th)\b"
@@ -136,7 +117,7 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     ),
     (_compile(rf"\b(?P<which>last|past|this|next|on){_S}(?P<wd>{_WEEKDAY})(?![\w'\u2019-])"), weekday),
     (
-        _compile(rf"\b(?:{_IN_TIME}|year|(?P<season>spring|summer|autumn|fall|winter)(?:{_S}of)?)[\s-]{{1,3}}{_YEAR}(?![-/\w%])"),
+        _compile(rf"\b(?:{IN_TIME}|year|(?P<season>spring|summer|autumn|fall|winter)(?:{_S}of)?)[\s-]{{1,3}}{_YEAR}(?![-/\w%])"),
         year_alone,
     ),
     (_compile(r"\b(?:the\s{1,3})(?P<y>(?:1[5-9]|20)\d0|[1-9]0)['\u2019]?s\b"), decade),
@@ -150,7 +131,7 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
 # Those that can match a text without a digit, and those that need the name of a month.
 _WORDS = (month_alone, near_day, ago, unit_beside, weekday, weekday_of_week, season_alone, holiday, word_elsewhere)
 _OF_MONTHS = (day_of_month, days_of_month, months_of_year, relative_weekday, month_of_year, month_alone)
-_MONTH_HINTS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTH_HINTS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TABLES = {
     (digits, months): tuple((p, r) for p, r in RULES if (digits or r in _WORDS) and (months or r not in _OF_MONTHS))
     for digits in (True, False)
@@ -170,7 +151,7 @@ _WEEKDAY_BEFORE = _compile(
 def rules_for(text: str) -> tuple[tuple[re.Pattern[str], Rule], ...]:
     """Return the rules that can match a text; most texts need few."""
     lowered = text.lower()
-    return _TABLES[_DIGIT.search(text) is not None, any(name in lowered for name in _MONTH_HINTS)]
+    return _TABLES[_DIGIT.search(text) is not None, any(name in lowered for name in MONTH_HINTS)]
 
 
 def with_weekday(rule: Rule, text: str, start: int) -> int:

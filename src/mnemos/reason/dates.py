@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from mnemos.reason.date_patterns import BY_TENSE, rules_for, with_weekday
+from mnemos.reason.date_patterns import BY_TENSE, IN_TIME, MONTH_HINTS, rules_for, with_weekday
 from mnemos.reason.phrases import LANGUAGES, Rule, other_language
 
 MAX_MENTIONS = 64  # dates of one text; a text with more is a table, not a message
@@ -24,8 +24,8 @@ _WHEN = re.compile(
 # Every date phrase contains one of these: a cheap test that spares most messages the rules.
 _HINT = re.compile(
     r"\d|day\b|week|month|year|morning|noon|evening|tonight|night|tomorrow|summer|winter|spring|autumn|fall\b|decade"
-    r"|(?:last|next|this|in|since|during|by|until|till|from|before|after|of|for|early|mid|late|around|through|to|and|between)"
-    r"[\s-]{1,3}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|(?:on|last|next|this|past)\s{1,3}(?:mon|tue|wed|thu|fri|sat|sun)\b"
+    rf"|(?:last|next|this|{IN_TIME})[\s-]{{1,3}}(?:{'|'.join(MONTH_HINTS)})"
+    r"|(?:on|last|next|this|past)\s{1,3}(?:mon|tue|wed|thu|fri|sat|sun)\b"
     r"|halloween|christmas|[^\x00-\x7f]|ayer|hoy|gestern|heute|demain|ieri|oggi|domani|ontem|hoje|aujourd",
     re.IGNORECASE,
 )

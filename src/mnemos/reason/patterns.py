@@ -119,7 +119,6 @@ _FLAT = (r"(?:(?:a|an|the|my|our|his|her) (?:[a-z-]+ ){0,2}(?:flat|apartment|hou
     r"city of|town of) (?:in )?)?")
 _IN = rf"{_FLAT}{_VALUE}"
 _SOMEONE = r"(?P<value>(?!Dr\b|Prof|Mr|Mrs|Ms)[A-Z][\w-]+(?:\s[A-Z][\w-]+)?)"
-_JOB_END = r"(?: job| position| role| post| offer)?"
 # diet
 _DIET = ("vegetarian|vegan|pescatarian|pescetarian|keto|paleo|flexitarian|omnivore|carnivore|gluten-free|dairy-free|"
     "low-carb|plant-based|mediterranean|raw food")

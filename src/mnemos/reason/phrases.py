@@ -219,7 +219,7 @@ def weekday(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     if not which and (m["wd"][:1].islower() or _OTHER_DAY.search(m.string, max(0, m.start() - 12), m.start())):
         return None
     ahead = (WEEKDAYS[m["wd"].lower()] - anchor.weekday()) % 7
-    if which in ("next", "coming", "this coming"):
+    if which in ("next", "coming"):
         return day(anchor + (ahead or 7) * DAY), True
     if which == "this":
         return day(week(anchor).start + WEEKDAYS[m["wd"].lower()] * DAY), True

@@ -45,10 +45,9 @@ def own_words(text: str) -> str:
     kept = _LINE.sub(_blank, kept)
     if (pasted := _PASTED.search(kept)) is not None:
         kept = kept[: pasted.start()] + _blank_of(kept[pasted.start() :])
-    turns = list(_TURN.finditer(kept)) if "\n" in kept else []
-    if len({m["who"] for m in turns}) > 1 and len(turns) > 2:
-        for turn in turns:
-            kept = kept[: turn.start()] + _blank_of(turn[0]) + kept[turn.end() :]
+    turns = [m["who"] for m in _TURN.finditer(kept)] if "\n" in kept else []
+    if len(set(turns)) > 1 and len(turns) > 2:
+        kept = _TURN.sub(_blank, kept)
     kept = _QUOTE.sub(lambda m: _blank(m) if _is_speech(m[0][1:-1]) else m[0], kept)
     task = _TASK.search(kept)
     if task is not None and not _DOWN.search(kept, 0, task.end()):

@@ -34,32 +34,9 @@ from mnemos.reason.tense_words import (
 Tense = Literal["past", "future"]
 BEFORE, AFTER = 240, 160  # characters around a date that are read
 _SHORT = [
-    "Dr",
-    "Mr",
-    "Mrs",
-    "Ms",
-    "St",
-    "vs",
-    "Mon",
-    "Tue",
-    "Wed",
-    "Thu",
-    "Fri",
-    "Sat",
-    "Sun",
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Sept",
-    "Oct",
-    "Nov",
-    "Dec",
-]
+    "Dr", "Mr", "Mrs", "Ms", "St", "vs", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
+    "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec",
+]  # fmt: skip
 _SENTENCE = re.compile("".join(rf"(?<!\b{w})" for w in _SHORT) + r"[.!?;](?=\s|$)|[\n\u3002\uff01\uff1f]")
 _CLAUSE = re.compile(
     r"[,:()\u2013\u2014\uff0c]|\b(?:and|but|so|because|while|although|though|whereas|which|who)\b", re.IGNORECASE

@@ -210,10 +210,7 @@ class Access:
         """Raise unless the key has all these rights in the space of the request."""
         if _NOT_IN_NAMES.search(self.name) or {".", ".."} & set(re.split(r"[/\\]", self.name)):
             raise InvalidInput("the name of a space may not contain control characters, nor . or .. as a path segment.")
-        if lacking := [needed for needed in (right, *more) if not self.key.may(needed, self.name)]:
-            if "read" in lacking or not self.key.may("read", self.name):
-                raise missing(self.name)
-            raise Forbidden(f"this key lacks the right to {' and '.join(lacking)} here.")
+        check_rights(self.key, self.name, right, *more)
 
     def remove(self) -> None:
         """Remove the space of the request. Needs the right admin."""
@@ -224,19 +221,29 @@ class Access:
         """Return the names of the spaces in which the key has a right."""
         return [name for name in self._pool.memory.spaces() if self.key.may(right, name)]
 
-    def each(self, right: str) -> Iterator[Space]:
-        """Yield each space in which the key has a right, skipping those that cannot be opened."""
+    def each(self, right: str) -> Iterator[Space | None]:
+        """Yield each space in which the key has a right, None for one that cannot be opened or is slow to open."""
         for name in self.spaces(right):
             try:
                 with self._pool.use(name, scanning=True) as space:
                     yield space
-            except (NotFound, StoreError):
+            except NotFound:  # removed in the meantime
                 continue
+            except StoreError:
+                yield None
 
     def require(self, right: str) -> None:
         """Raise Forbidden unless the key has a right, whatever its spaces: for requests that concern no space."""
         if right not in self.key.rights:
             raise Forbidden(f"this key lacks the right {right}.")
+
+
+def check_rights(key: Key, space: str, *rights: str) -> None:
+    """Raise unless a key has all these rights in a space: NotFound if it may not read it, else Forbidden."""
+    if lacking := [right for right in rights if not key.may(right, space)]:
+        if "read" in lacking or not key.may("read", space):
+            raise missing(space)
+        raise Forbidden(f"this key lacks the right to {' and '.join(lacking)} here.")
 
 
 def missing(name: str) -> NotFound:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from mnemos.errors import InvalidInput
-from mnemos.serve.access import missing
+from mnemos.serve.access import check_rights, missing
 from mnemos.serve.keys import Key
 
 CALLER: ContextVar[Key | None] = ContextVar("mnemos_caller", default=None)
@@ -18,13 +17,12 @@ def may_read(space: str) -> bool:
 
 
 def check(space: str, rights: tuple[str, ...]) -> Key:
-    """Return the key of this request if it has these rights in a space.
+    """Return the key of this request if it may read a space and has these rights in it.
 
-    A space that the key may not read looks like one that does not exist. Raises NotFound, InvalidInput.
+    A space that the key may not read looks like one that does not exist. Raises NotFound, Forbidden.
     """
     key = CALLER.get()
-    if key is None or not key.may("read", space):
+    if key is None:
         raise missing(space)
-    if lacking := [right for right in rights if not key.may(right, space)]:
-        raise InvalidInput(f"this key lacks the right to {' and '.join(lacking)} here.")
+    check_rights(key, space, "read", *rights)
     return key

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
@@ -18,8 +19,9 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mnemos.errors import MnemosError, NotFound
+from mnemos.errors import MnemosError
 from mnemos.serve import chat_format, conversation
+from mnemos.serve.access import missing
 from mnemos.serve.chats import ChatBook, Place
 from mnemos.serve.conversation import Exchange, Field, Options
 from mnemos.serve.keys import FOLDER
@@ -48,7 +50,7 @@ class Chat:
     options: Options
     field: Field
     body: bytes
-    at: Any  # when it arrived
+    at: datetime  # when it arrived
     exchange: Exchange | None = None
     place: Place | None = None
     answered: bool = False  # whether the client got the whole response
@@ -112,7 +114,7 @@ class ChatMemory:
 
     def _permissive(self, request: Request, name: str, right: Right) -> Space:
         if right == "read" and name not in self.memory:
-            raise NotFound(f"there is no space {name!r}.")
+            raise missing(name)
         return self.memory.space(name)
 
     def _opened(self, chat: Chat, right: Right) -> AbstractContextManager[Space]:

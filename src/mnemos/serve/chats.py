@@ -99,6 +99,6 @@ def _continued(exchange: Exchange, found: Sequence[ChatRow]) -> ChatRow | None:
         waiting = next((row for row in rows if not row.done), None)
         if turn is not None and (waiting is None or turn.at >= waiting.at):
             return turn
-        if waiting is not None or rows:
+        if rows:
             return waiting or rows[0]
     return turn or next((row for row in found if row.key == exchange.unanswered_key and not row.done), None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mnemos.distribution import install_command
@@ -25,6 +27,14 @@ TIMEOUT = (
 
 class HeadTooLong(Exception):
     """The head of a request exceeds `MAX_HEAD`. httptools wraps it in an error of its own, which uvicorn answers with 400."""
+
+
+def uvicorn_options(limits: ServerLimits) -> dict[str, Any]:
+    """Return what every server of Mnemos asks of `uvicorn.Config`: these connections, and headers of its own alone."""
+    return {
+        "http": partial(Http, shared=Connections(limits)), "ws": "none", "access_log": False, "server_header": False,
+        "proxy_headers": False, "timeout_keep_alive": math.ceil(limits.head_seconds) + 1,  # `Http` is first
+    }  # fmt: skip
 
 
 class Connections:

@@ -149,9 +149,8 @@ class Tools:
         withheld, without their text.
         """
         with self._use(space) as opened:
-            given = _given(session=session, speaker=speaker, since=since, until=until, as_of=as_of, where=where)
-            given |= _given(timezone=timezone)
-            hits = opened.search(question, k, **given)
+            given = {"session": session, "speaker": speaker, "since": since, "until": until, "as_of": as_of}
+            hits = opened.search(question, k, **_given(**given, where=where, timezone=timezone))
             kept, withheld = _quarantine(opened, question, hits)
             return {"note": DATA, "hits": [_show_hit(hit) for hit in kept], **withheld}
 
@@ -301,9 +300,8 @@ def _facts(space: Space, subject: str | None, *, include_ended: bool = False) ->
 def _quarantine(space: Space, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], Result]:
     """Return the hits that may be shown, and under "withheld" the ids of the others with the reasons."""
     withheld = space.quarantined(question, hits)
-    return [without(h, withheld) for h in hits if h.cube.id not in withheld], {
-        "withheld": dict(withheld)
-    } if withheld else {}
+    kept = [without(hit, withheld) for hit in hits if hit.cube.id not in withheld]
+    return kept, {"withheld": dict(withheld)} if withheld else {}
 
 
 def _show_facts(space: Space, facts: Sequence[KnownFact]) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from mnemos.distribution import install_command
@@ -15,7 +14,7 @@ try:
     import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from mnemos.serve.http1 import Connections, Http
+    from mnemos.serve.http1 import uvicorn_options
     from mnemos.serve.metrics import Metrics
     from mnemos.serve.middleware import Guard
 except ImportError as error:
@@ -47,10 +46,9 @@ def make_app(server: Any, keys: KeyStore, limits: ServerLimits | None = None) ->
 def serve(server: Any, keys: KeyStore, port: int) -> None:
     """Serve http://127.0.0.1:PORT/mcp until a signal."""
     limits = ServerLimits()
-    http: Any = partial(Http, shared=Connections(limits))
     uvicorn.Server(
         uvicorn.Config(
-            make_app(server, keys, limits), host="127.0.0.1", port=port, log_level="warning", access_log=False, ws="none",
-            server_header=False, proxy_headers=False, http=http, timeout_graceful_shutdown=5,
+            make_app(server, keys, limits), host="127.0.0.1", port=port, log_level="warning",
+            timeout_graceful_shutdown=5, **uvicorn_options(limits),
         )
     ).run()  # fmt: skip

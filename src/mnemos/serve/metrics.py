@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, the default of Prometheus
 
@@ -26,8 +26,8 @@ class Metrics:
             self._times[route][bisect_left(EDGES, seconds)] += 1
             self._sums[route] += seconds
 
-    def render(self, cubes: Iterable[tuple[str, int]]) -> str:
-        """Return the metrics as text; `cubes` are (space, count) pairs."""
+    def render(self, cubes: Sequence[tuple[str, int] | None]) -> str:
+        """Return the metrics as text; `cubes` are (space, count) pairs, None for a space that could not be opened."""
         lines = ["# TYPE mnemos_requests_total counter"]
         with self._lock:
             for (method, route, status), n in sorted(self._requests.items()):
@@ -42,7 +42,8 @@ class Metrics:
                 lines.append(f'mnemos_request_seconds_sum{{route="{label}"}} {self._sums[route]:.6f}')
                 lines.append(f'mnemos_request_seconds_count{{route="{label}"}} {total}')
         lines.append("# TYPE mnemos_cubes gauge")
-        lines += [f'mnemos_cubes{{space="{_label(space)}"}} {n}' for space, n in cubes]
+        lines += [f'mnemos_cubes{{space="{_label(space)}"}} {n}' for space, n in filter(None, cubes)]
+        lines += ["# TYPE mnemos_spaces_unreadable gauge", f"mnemos_spaces_unreadable {cubes.count(None)}"]
         return "\n".join(lines) + "\n"
 
 

@@ -26,7 +26,7 @@ CHECKS = frozenset({"/health", "/ready"})  # of the server, answered however muc
 OPEN_PATHS = CHECKS | {"/openapi.json"}  # need no key, like the page's files
 MAX_DIGITS = 15  # of a Content-Length
 DRAINED_DIGITS = 7  # a refused body is still read to its end if its Content-Length has at most this many digits
-IN_SPACE = re.compile(r"/v1/spaces/([^/]+)(/import)?")
+IN_SPACE = re.compile(r"/v1/spaces/([^/]+)(/import\Z)?")  # the space, percent-encoded, and whether it is an import
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -72,8 +72,7 @@ class Guard:
         raw = scope.get("raw_path")
         scope["path"] = raw.decode("ascii", "replace") if raw else quote(scope["path"])
         path = scope["path"]
-        seat = Seat(self.chats if is_chat(path) else self.room, _space(path))
-        limited = LimitedBody(receive, self._max_size(path), self.limits.body_seconds, _is_import(path), seat)
+        limited = self._limited(receive, path)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -90,7 +89,7 @@ class Guard:
             if (problem := await self._serve(scope, limited, answer)) is not None and not status:
                 await problem(scope, receive, answer)  # else the response is cut off, which the reader notices
         finally:
-            seat.free()
+            limited.seat.free()
             done = (_method(scope), _route(scope), status, time.perf_counter() - start)
             self.metrics.count(*done)
             logs.log_request(*done, key.id if (key := _key(scope)) is not None else None)
@@ -100,8 +99,8 @@ class Guard:
         """Serve a request; return a response to send if it failed, else None."""
         path = scope["path"]
         try:
-            headers = self._admit(scope)
-            if not is_open(path) and (_is_import(path) or not _has_body(headers)):
+            headers = self._admit(scope, receive.max_size)
+            if not is_open(path) and (receive.streamed or not _has_body(headers)):
                 receive.seat.take()  # others take it when their body has arrived
             await self.app(scope, receive, send)
         except HTTPException as error:
@@ -112,15 +111,15 @@ class Guard:
             return problems.of_defect(error, _route(scope), path)
         return None
 
-    def _admit(self, scope: Scope) -> Mapping[str, str]:
-        """Return the headers of a request. Raises HTTPException for one that is refused."""
+    def _admit(self, scope: Scope, max_size: int) -> Mapping[str, str]:
+        """Return the headers of a request. Raises HTTPException for one that is refused, as for a body above `max_size`."""
         headers, path = _headers(scope), scope["path"]
         self._check_source(headers)
         length = headers.get("content-length", "0")
         if not length.isdecimal():
             raise HTTPException(400, "Content-Length must be a number.")
-        if len(length) > MAX_DIGITS or int(length) > self._max_size(path):
-            raise too_large(self._max_size(path))
+        if len(length) > MAX_DIGITS or int(length) > max_size:
+            raise too_large(max_size)
         address = (scope.get("client") or ("",))[0]
         if is_open(path):
             if path not in CHECKS:
@@ -154,9 +153,13 @@ class Guard:
                 429, f"too many requests. Try again in {wait} seconds (see Retry-After).", {"Retry-After": str(wait)}
             )
 
-    def _max_size(self, path: str) -> int:
-        limits = self.limits
-        return limits.import_body if _is_import(path) else limits.chat_body if is_chat(path) else limits.body
+    def _limited(self, receive: Receive, path: str) -> LimitedBody:
+        """Return what receives the body of a request to a path, within the limits of its route."""
+        limits, chat, in_space = self.limits, is_chat(path), IN_SPACE.match(path)
+        streamed = in_space is not None and in_space[2] is not None
+        max_size = limits.import_body if streamed else limits.chat_body if chat else limits.body
+        seat = Seat(self.chats if chat else self.room, in_space[1] if in_space else "")
+        return LimitedBody(receive, max_size, limits.body_seconds, streamed, seat)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -178,15 +181,6 @@ def is_open(path: str) -> bool:
 def _key(scope: Scope) -> Key | None:
     key: Key | None = scope.get("state", {}).get("key")
     return key
-
-
-def _is_import(path: str) -> bool:
-    return (match := IN_SPACE.fullmatch(path)) is not None and match[2] is not None
-
-
-def _space(path: str) -> str:
-    """Return the space in a path, percent-encoded, or ""."""
-    return match[1] if (match := IN_SPACE.match(path)) else ""
 
 
 def _has_body(headers: Mapping[str, str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Unpack
 
@@ -20,12 +19,11 @@ class RemoteInspector:
 
     def timeline(self, *, by: str = "auto", **filters: Unpack[Filters]) -> Any:
         """Count the cubes that happened in each day, week, month, year or century; see `Inspector.timeline`."""
-        return self._get("timeline", responses.timeline, by=by, **_filters(filters))
+        return self._get("timeline", responses.timeline, by=by, **filters)
 
     def newest(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> Any:
         """Return a page of current cubes, the last written first; see `Inspector.newest`."""
-        options = {"limit": limit, "cursor": cursor, "newest": True, **_filters(filters)}
-        return self._get("cubes", responses.page, **options)
+        return self._get("cubes", responses.page, limit=limit, cursor=cursor, newest=True, **filters)
 
     def curve(self, cube_id: str, *, days: float = 90) -> Any:
         """Return the retention of a cube over the next `days` if it is not recalled; see `Inspector.curve`."""
@@ -41,8 +39,3 @@ class RemoteInspector:
 
     def _get(self, route: str, read: Callable[[Any], Any], **query: Any) -> Any:
         return self._carry_out(lambda: ApiRequest("GET", f"{self._path}/{route}", read, query=query_string(query)))
-
-
-def _filters(filters: Filters) -> dict[str, Any]:
-    where = filters.get("where")
-    return {**filters, "where": None if where is None else json.dumps(where)}

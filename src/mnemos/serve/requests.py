@@ -97,8 +97,11 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def query_string(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are not None, with times in ISO 8601, for a query string."""
-    return {name: _iso(value) if isinstance(value, date) else value for name, value in given(options).items()}
+    """Return the options that are not None, with times in ISO 8601 and `where` as JSON, for a query string."""
+    found = given(options)
+    if "where" in found:
+        found["where"] = _encode(found["where"]).decode("ascii")
+    return {name: _iso(value) if isinstance(value, date) else value for name, value in found.items()}
 
 
 def _encode(data: Any) -> bytes:

@@ -9,7 +9,6 @@ reloads the certificate.
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import signal
 import socket
@@ -18,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -27,7 +25,7 @@ from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 from mnemos.serve import logs
 from mnemos.serve.config import ServeSettings
-from mnemos.serve.http1 import Connections, Http
+from mnemos.serve.http1 import uvicorn_options
 from mnemos.serve.limits import ServerLimits
 from mnemos.serve.logs import log
 from mnemos.serve.tls import KeyPair
@@ -51,14 +49,12 @@ class Server(uvicorn.Server):
         limits: ServerLimits = app.state.limits
         if files := use_all_descriptors():  # half of them for files of spaces and calls of the upstream
             limits = replace(limits, connections=min(limits.connections, files // 2))
-        http: Any = partial(Http, shared=Connections(limits))
         super().__init__(
             uvicorn.Config(
-                app, host=serve.host, port=serve.port, log_config=None, access_log=False, server_header=False,
-                proxy_headers=False, ws="none", lifespan="on", http=http,
-                timeout_keep_alive=math.ceil(limits.head_seconds) + 1,  # `Http` is first
+                app, host=serve.host, port=serve.port, log_config=None, lifespan="on",
                 timeout_graceful_shutdown=serve.grace,
                 ssl_context_factory=None if context is None else lambda config, default: context,
+                **uvicorn_options(limits),
             )
         )  # fmt: skip
         self.app = app

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -272,8 +271,7 @@ class SpaceVerbs(ABC):
 
     def page_request(self, **options: Any) -> ApiRequest[Page]:
         """Build the request for a page of cubes."""
-        where = options.get("where")
-        return self._get("cubes", responses.page, **options | {"where": None if where is None else json.dumps(where)})
+        return self._get("cubes", responses.page, **options)
 
     def dump_request(self) -> ApiRequest[dict[str, Any]]:
         """Build the request for all cubes; the response has a row a line."""

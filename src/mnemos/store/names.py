@@ -47,5 +47,6 @@ def free(path: Path) -> Path:
     n, found = 1, path
     while found.exists() or found.with_name(f".{found.name}.part").exists():
         n += 1
-        found = path.with_name(f"{path.stem}-{n}{path.suffix}")
+        end = SUFFIX if path.suffix == SUFFIX else ""
+        found = path.with_name(f"{path.name.removesuffix(end)}-{n}{end}")
     return found

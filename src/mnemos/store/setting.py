@@ -46,7 +46,7 @@ class Setting(Generic[T]):
     def __init__(
         self, key: str, default: Callable[[Any], T], read: Callable[[str], T], write: Callable[[T], str]
     ) -> None:
-        self._key, self._default, self._read, self._write = key, default, read, write
+        self.key, self.read, self._default, self._write = key, read, default, write
 
     @overload
     def __get__(self, owner: None, kind: type) -> Setting[T]: ...
@@ -56,9 +56,9 @@ class Setting(Generic[T]):
         """Return the stored value, or the default."""
         if owner is None:
             return self
-        found = stored_value(owner.store, self._key, self._read)
+        found = stored_value(owner.store, self.key, self.read)
         return self._default(owner) if found is None else found
 
     def __set__(self, owner: Stored, value: T) -> None:
         """Check a value and store it."""
-        owner.store.meta.set(self._key, self._write(value))
+        owner.store.meta.set(self.key, self._write(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,20 +11,18 @@ import numpy as np
 from mnemos.cube import to_micros
 from mnemos.embed.base import Progress
 from mnemos.errors import DamagedRow, InvalidInput, StoreCorrupt, StoreError
-from mnemos.guard.quarantine import read_trust, secrets_policy
 from mnemos.store.base import Store
 from mnemos.store.checks import Checks
-from mnemos.store.setting import stored_value
-from mnemos.store.values import AsideRow, DateRow, Salvaged
+from mnemos.store.setting import Setting, stored_value
+from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged
 from mnemos.text.consolidate.runs import read_runs
-from mnemos.text.forget.policy import Policy
 from mnemos.text.memory import TextMemory
 
 REINDEX_BATCH = 256
 PAGE = 1_000
 VALUES: Mapping[str, Callable[[str], object]] = {  # how each value of a space is read
-    "policy": Policy.from_json, "trust": read_trust, "secrets": secrets_policy, "linked": int, "runs": read_runs,
-    "lesson key": bytes.fromhex,
+    **{x.key: x.read for x in vars(TextMemory).values() if isinstance(x, Setting)},
+    "linked": int, "runs": read_runs, "lesson key": bytes.fromhex,
 }  # fmt: skip
 NAMED = 20  # damaged rows that a report names
 
@@ -71,9 +69,9 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     cubes a second.
     """
     store, report = memory.store, Checkup(memory.name)
-    if not _check_pages(memory, report, repair):
+    if (damaged := _check_pages(memory, report, repair)) is None:
         return report
-    _check_rows(memory, report, repair)
+    _check_rows(memory, report, damaged, repair)
     model = memory.model_key()
     size = 0 if memory.embedder is None else 2 * memory.embedder.dimension
     wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
@@ -116,27 +114,31 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     return report
 
 
-def _check_pages(memory: TextMemory, report: Checkup, repair: bool) -> bool:
-    """Check the pages and indexes of the database, and with `repair` mend them; return whether all rows can be read."""
+def _check_pages(memory: TextMemory, report: Checkup, repair: bool) -> list[DamagedRecord] | None:
+    """Check the pages and indexes of the database, and with `repair` mend them; return its damaged rows.
+
+    None when not all rows can be read.
+    """
     checks = memory.store.checks
+    damaged: list[DamagedRecord] | None = None
     try:
         wrong = checks.integrity()
-        checks.damaged()
-        readable = True
+        damaged = checks.damaged()
     except StoreCorrupt as error:
-        wrong, readable = [str(error)], False
+        wrong = [str(error)]
     report.problems += [f"the file is damaged: {line}." for line in wrong]
     if not wrong:
-        return True
-    if repair and readable and _rebuilt(checks):
+        return damaged
+    if not repair:
+        report.notes.append(f"{told(checks.survey())} `mnemos doctor --repair` saves them; copy the file first.")
+        return damaged
+    if damaged is not None and _rebuilt(checks):
         report.repaired += ["the indexes were built again from the rows."] * len(wrong)
-    elif repair:
+    else:
         saved = checks.salvage()
         memory.view.drop()
         report.repaired += [told(saved)] * len(wrong)
-    else:
-        report.notes.append(f"{told(checks.survey())} `mnemos doctor --repair` saves them; copy the file first.")
-    return repair or readable
+    return checks.damaged()
 
 
 def _rebuilt(checks: Checks) -> bool:
@@ -156,10 +158,10 @@ def told(saved: Salvaged) -> str:
     return "; ".join(parts) + "."
 
 
-def _check_rows(memory: TextMemory, report: Checkup, repair: bool) -> None:
-    """Name the rows that cannot be read, and with `repair` set them aside; say what is aside already."""
+def _check_rows(memory: TextMemory, report: Checkup, damaged: Sequence[DamagedRecord], repair: bool) -> None:
+    """Name the damaged rows and values, and with `repair` set them aside; say what is aside already."""
     store = memory.store
-    damaged, values = store.checks.damaged(), _damaged_values(store)
+    values = _damaged_values(store)
     problems = [
         f"a row{f' of cube {row.cube}' if row.cube else ''} in {row.table} ({row.key}) is damaged and skipped: {row.reason}."
         for row in damaged[:NAMED]

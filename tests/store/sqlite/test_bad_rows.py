@@ -229,3 +229,17 @@ def test_a_file_that_lost_its_name_is_still_found_by_its_own(tmp_path):
         assert not space.doctor().healthy
         assert space.doctor(repair=True).healthy
         assert space.store.meta.get("space") == "ana"
+
+
+@pytest.mark.parametrize("name", ["policy", "trust", "secrets", "timezone"])
+def test_a_setting_that_its_reader_refuses_is_named_and_set_aside(tmp_path, name):
+    with Mnemos(tmp_path, embedder="none", clock=Clock(T0)) as memory:
+        space = memory.space("ana")
+        default = getattr(space, name)
+        space.store.meta.set(name, "[nonsense")
+        with pytest.warns(DamagedRow, match=f"{name}.*doctor --repair -s ana"):
+            assert getattr(space, name) == default
+        assert f"the value '{name}' is damaged" in space.doctor().problems[0]
+        assert space.doctor(repair=True).healthy
+        assert "[nonsense" in space.store.checks.aside()[0].row
+        assert space.doctor().problems == []

@@ -140,6 +140,29 @@ memory.close()
     )
 
 
+def test_what_cannot_be_restored_or_salvaged_for_want_of_room_is_as_it_was(tmp_path):
+    on_full_disk(
+        tmp_path,
+        """
+memory = Mnemos(root, embedder="none")
+backup = memory.backup("ana", disk / "other" / "ana.backup")
+fill("ballast")
+def files():
+    return sorted(p.name for p in root.iterdir() if not p.name.endswith(("-wal", "-shm")))
+before = files()
+refused(lambda: memory.restore(backup, name="bob"))
+refused(lambda: memory.restore(backup, replace=True))
+refused(lambda: memory.salvage("ana"))
+size = os.path.getsize(root / "ana.mnemos")
+os.truncate(disk / "ballast", os.path.getsize(disk / "ballast") - size * 3 // 4)
+refused(lambda: memory.salvage("ana"))  # there is room for the tables, and none for the rows
+assert files() == before, files()
+assert memory.space("ana").count() == 200
+memory.close()
+""",
+    )
+
+
 def test_searching_and_closing_go_on_though_recalls_cannot_be_written(tmp_path):
     on_full_disk(
         tmp_path,

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -156,8 +155,9 @@ def test_a_reader_sees_what_others_write_meanwhile(root):
         assert reader.space("ana").search("another")[0].cube.id == "c7"
 
 
-@pytest.mark.parametrize("log", [False, True])
-def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(root, log, monkeypatch):
+@pytest.fixture
+def failed(monkeypatch):
+    """Let nobody read a file with the index of its log; return what was tried."""
     import sqlite3
 
     from mnemos.store.sqlite import readonly
@@ -173,6 +173,11 @@ def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(roo
         return connect(uri)
 
     monkeypatch.setattr(readonly, "_connect", without_an_index)
+    return failed
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(root, log, failed):
     if log:
         leave_a_log(root)
     with Mnemos(root, embedder="none", read_only=True) as reader:
@@ -181,6 +186,22 @@ def test_a_file_that_changes_under_a_reader_of_the_file_itself_is_read_again(roo
             writer.space("ana").add("One more.", id="c8")
             assert reader.space("ana").search("more")[0].cube.id == "c8"  # from the log of the writer
         assert reader.space("ana").count() == 4 + log
+    assert failed
+
+
+def test_a_file_that_goes_away_under_a_reader_is_missed_each_time_and_read_when_it_is_back(root, failed):
+    with Mnemos(root, embedder="none", read_only=True) as reader:
+        space = reader.space("ana")
+        assert space.count() == 3
+        away = (root / "ana.mnemos").rename(root.parent / "away")
+        for _ in range(2):
+            with pytest.raises(ReadOnly, match="no space is made"):
+                space.count()
+        away.rename(root / "ana.mnemos")
+        assert space.count() == 3
+        away = (root / "ana.mnemos").rename(root.parent / "away")
+        with pytest.raises(ReadOnly):
+            space.count()
     assert failed
 
 
@@ -221,7 +242,28 @@ def test_what_is_only_unwritable_for_now_is_written_after_it_is_opened_again(roo
         assert memory.space("ana").count() == 4
 
 
-def test_temporary_copies_are_removed(root, monkeypatch, tmp_path):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_writes_what_its_parent_could_only_read_when_it_was_opened(root, monkeypatch):
+    from mnemos.store.sqlite import connection
+
+    monkeypatch.setattr(connection, "writable", lambda path: False)
+    with Mnemos(root, embedder="none") as memory:
+        space = memory.space("ana")
+        assert space.count() == 3
+        monkeypatch.undo()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                space.add("From the child.", id="c8")
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert space.count() == 4
+
+
+def test_temporary_copies_are_removed(root, failed, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     import tempfile
 
@@ -229,4 +271,6 @@ def test_temporary_copies_are_removed(root, monkeypatch, tmp_path):
     leave_a_log(root)
     with Mnemos(root, embedder="none", read_only=True) as memory:
         assert memory.space("ana").count() == 4
-    assert not list(Path(tmp_path).glob("mnemos-read-*"))
+        assert len(list(tmp_path.glob("mnemos-read-*"))) == 1
+    assert not list(tmp_path.glob("mnemos-read-*"))
+    assert failed

@@ -113,6 +113,17 @@ def test_a_file_of_which_nothing_can_be_read_is_left_as_it_is(tmp_path, sound):
     assert sorted(p.name for p in tmp_path.iterdir()) == [".reserve", "ana.mnemos"]
 
 
+def test_damaged_files_that_were_kept_are_removed_with_their_space(tmp_path, sound):
+    with Mnemos(tmp_path, embedder="none") as memory:
+        for _ in range(3):  # within a second
+            memory.release("ana")
+            damaged(tmp_path, sound, 20)
+            memory.salvage("ana")
+        assert len({p.name.removesuffix("-wal") for p in tmp_path.glob("*damaged*")}) == 3
+        memory.remove("ana")
+    assert [p.name for p in tmp_path.iterdir()] == [".reserve"]
+
+
 def test_the_command_says_what_was_saved_and_where_the_rest_is(tmp_path, sound):
     damaged(tmp_path, sound, *range(20, 24))
     run = [sys.executable, "-c", "from mnemos.cli import main; main()", "doctor", "--root", str(tmp_path), "-s", "ana"]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mnemos import Mnemos
+from mnemos.errors import DamagedRow
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -78,3 +79,14 @@ def test_the_same_question_again_is_answered_the_same_until_something_changes(sp
     assert [h.cube.id for h in space.search(question)] == [second.id]
     space.archive([second.id])
     assert space.search(question) == []
+
+
+@pytest.mark.parametrize("question", ["Where does Ana live?", "What about tea?"])
+def test_a_damaged_setting_of_trust_counts_as_not_set_in_a_search(space, question):
+    for text in ("I live in Oslo.", "I moved to Porto.", "I like tea."):
+        space.add(text, speaker="Ana")
+    expected = [hit.cube.id for hit in space.search(question)]
+    assert len(expected) == 2  # Oslo is behind Porto
+    space.store.meta.set("trust", "{cut")
+    with pytest.warns(DamagedRow, match="'trust'"):
+        assert [hit.cube.id for hit in space.search(question)] == expected

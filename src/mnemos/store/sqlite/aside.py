@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,19 +67,26 @@ def of_values(db: sqlite3.Connection, names: Sequence[str]) -> list[Found]:
 def move(db: sqlite3.Connection, found: Sequence[Found], made: int) -> None:
     """Copy rows to `set_aside` and delete them from their tables."""
     for x in found:
-        row = json.dumps({name: jsonable(value) for name, value in x.values.items()}, ensure_ascii=False)
-        db.execute(
-            "INSERT INTO set_aside (made, source, cube, reason, row) VALUES (?, ?, ?, ?, ?)",
-            (made, x.record.table, x.record.cube, x.record.reason, row),
-        )
+        put(db, made, x.record.table, x.record.cube, x.record.reason, x.values)
     delete(db, found)
+
+
+def put(
+    db: sqlite3.Connection, made: int, table: str, cube: str | None, reason: str, values: Mapping[str, Any]
+) -> None:
+    """Write the values of a row to `set_aside`: bytes, and texts that are not UTF-8, in hex."""
+    row = {name: {"hex": value.hex()} if isinstance(value, bytes) else value for name, value in values.items()}
+    db.execute(
+        "INSERT INTO set_aside (made, source, cube, reason, row) VALUES (?, ?, ?, ?, ?)",
+        (made, table, cube, reason, json.dumps(row, ensure_ascii=False)),
+    )
 
 
 def delete(db: sqlite3.Connection, found: Sequence[Found]) -> None:
     """Delete rows from their tables."""
     for x in found:
-        where = " AND ".join(f"{name} IS {_mark(x.values[name])}" for name in x.key)
-        db.execute(f"DELETE FROM {x.record.table} WHERE {where}", [_bound(x.values[name]) for name in x.key])
+        where = " AND ".join(f"{name} IS {mark(x.values[name])}" for name in x.key)
+        db.execute(f"DELETE FROM {x.record.table} WHERE {where}", [bound(x.values[name]) for name in x.key])
 
 
 def read(db: sqlite3.Connection) -> list[AsideRow]:
@@ -87,7 +94,7 @@ def read(db: sqlite3.Connection) -> list[AsideRow]:
     return [AsideRow(*row) for row in db.execute("SELECT made, source, cube, reason, row FROM set_aside ORDER BY i")]
 
 
-def columns(db: sqlite3.Connection, table: str) -> list[Column]:
+def _columns(db: sqlite3.Connection, table: str) -> list[Column]:
     """Return the columns of a table. NULL is allowed where the schema allows it."""
     return [
         Column(name, DECLARED[kind] + (() if not_null or primary else (type(None),)), bool(primary))
@@ -96,7 +103,7 @@ def columns(db: sqlite3.Connection, table: str) -> list[Column]:
 
 
 def _of_table(db: sqlite3.Connection, table: str, space: str) -> Iterator[Found]:
-    shape = columns(db, table)
+    shape = _columns(db, table)
     has_rowid = "WITHOUT ROWID" not in _sql(db, table)
     names = [*(["rowid"] if has_rowid else []), *(c.name for c in shape)]
     key = ("rowid",) if has_rowid else tuple(c.name for c in shape if c.primary)
@@ -131,8 +138,9 @@ def _wrong(table: str, shape: Sequence[Column], values: dict[str, Any]) -> str |
 
 def _unreadable(db: sqlite3.Connection, space: str, shape: Sequence[Column], names: Sequence[str]) -> Iterator[Found]:
     """Yield rows of cubes whose types are right and whose values make no cube."""
+    in_order = _in_order(shape)
     for row in db.execute(SELECT):
-        if any(not isinstance(v, c.types) for v, c in zip(row, _in_order(shape), strict=False)):
+        if any(not isinstance(v, c.types) for v, c in zip(row, in_order, strict=False)):
             continue
         try:
             to_cube(row, space)
@@ -160,14 +168,11 @@ def _json(text: str) -> Any:
         return None
 
 
-def _mark(value: Any) -> str:
+def mark(value: Any) -> str:
+    """Return the placeholder of a value: a text that is not UTF-8 is bound as bytes."""
     return "CAST(? AS TEXT)" if isinstance(value, Undecodable) else "?"
 
 
-def _bound(value: Any) -> Any:
+def bound(value: Any) -> Any:
+    """Return a value as it is bound to its `mark`."""
     return bytes(value) if isinstance(value, Undecodable) else value
-
-
-def jsonable(value: Any) -> Any:
-    """Return a value for JSON: bytes, and texts that are not UTF-8, in hex."""
-    return {"hex": value.hex()} if isinstance(value, bytes) else value

@@ -46,7 +46,7 @@ class AuditTable:
         """Return entries with an index above `after`, oldest first."""
         with self._connection.read() as db:
             rows = fetch(db, "SELECT * FROM audit WHERE i > ? ORDER BY i LIMIT ?", (after, limit))
-        return read(rows, _ENTRY, lambda r: audit.to_entry(r), self._connection.space, "audit entry")
+        return read(rows, _ENTRY, audit.to_entry, self._connection.space, "audit entry")
 
     def verify(self, head: str | None = None) -> tuple[int, list[str]]:
         """Recompute the chain; return the number of entries and what is wrong; see `store.audit.verify`."""

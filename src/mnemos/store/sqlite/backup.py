@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mnemos.errors import InvalidInput, StoreCorrupt, StoreError
 from mnemos.store.causes import of_system
-from mnemos.store.sqlite import foreign
+from mnemos.store.sqlite import files, foreign
 from mnemos.store.sqlite.connection import space_name
 from mnemos.store.sqlite.explain import of_sqlite
 from mnemos.store.sqlite.store import SqliteStore
@@ -60,11 +60,7 @@ def _verify(path: Path, space: str) -> None:
             f"the backup of the space {space!r} is damaged ({wrong[0]}) and was not kept. Try again; if it "
             "happens again, the space itself is: run `mnemos doctor`."
         )
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.sync(path)
 
 
 def restore_from(
@@ -74,7 +70,7 @@ def restore_from(
 
     Triggers, views and other objects that a space does not have are left out, and, unless `settings` is set, the settings
     that let others in (`foreign.GUARDED`), where the space that is replaced has other ones. `make_room` is called when the
-    copy is sound and about to take its name. Raises StoreCorrupt for a damaged backup.
+    copy is sound and about to take its name. Raises StoreCorrupt for a damaged backup, and StoreError.
     """
     part = target.with_name(f".{target.name}.restoring")
     kept = foreign.settings_of(target) if target.exists() else {}
@@ -100,6 +96,8 @@ def restore_from(
         make_room()
         part.replace(target)
         return left_out
+    except OSError as error:
+        raise of_system(error, target) from error
     finally:
         for end in ("", "-wal", "-shm"):
             part.with_name(part.name + end).unlink(missing_ok=True)

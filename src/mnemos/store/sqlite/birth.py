@@ -38,7 +38,7 @@ def make(path: Path, space: str) -> None:
             migrate(db, space, str(path))
         finally:
             db.close()
-        _sync(part)
+        files.sync(part)
         try:
             os.link(part, path)
         except FileExistsError:
@@ -46,7 +46,7 @@ def make(path: Path, space: str) -> None:
         except OSError:
             files.make(path)
         with suppress(OSError):
-            _sync(path.parent)
+            files.sync(path.parent)
     except sqlite3.Error as error:
         raise of_sqlite(error, path) from error
     except OSError as error:
@@ -95,7 +95,7 @@ def _copy(db: sqlite3.Connection, path: Path, version: int) -> Path | None:
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         db.execute("VACUUM INTO ?", (str(part),))
-        _sync(part)
+        files.sync(part)
         copied = sqlite3.connect(part)
         try:
             same = copied.execute("PRAGMA user_version").fetchone()[0] == version
@@ -114,11 +114,3 @@ def _note(db: sqlite3.Connection, name: str) -> None:
     row = db.execute("SELECT value FROM meta WHERE key = ?", (COPIES,)).fetchone()
     names = json.dumps([*(json.loads(row[0]) if row else ()), name])
     db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (COPIES, names))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

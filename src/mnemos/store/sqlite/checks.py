@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mnemos.store.sqlite import aside, salvage
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.removal import mark_gone
 from mnemos.store.sqlite.rows import NEWEST, ROW_TABLES, SELECT, next_seq, pages, select_in
 from mnemos.store.sqlite.sound import MOST
 from mnemos.store.sqlite.words import put_words, read_dates
@@ -44,7 +45,7 @@ class Checks:
         """Return the rows that readers skip or misread, and counters that are too low. Reads every row."""
         with self._connection.read() as db:
             found = [x.record for x in aside.find(db, self._space)]
-            return found + [DamagedRecord(*x) for x in self._counters(db)]
+            return found + self._counters(db)
 
     def set_aside(self, made: int, values: Sequence[str] = ()) -> int:
         """Move the damaged rows to the table `set_aside`, and put counters right; return how many there were."""
@@ -59,7 +60,7 @@ class Checks:
                 db.execute(f"DELETE FROM sqlite_sequence WHERE seq >= {MOST}")
                 db.execute(f"UPDATE cubes SET seq = ? WHERE seq >= {MOST}", (next_seq(db),))
                 db.execute(f"DELETE FROM gone WHERE seq >= {MOST}")
-            self._mark_gone(db, [x.values["n"] for x in found if x.record.table == "cubes"])
+            mark_gone(db, next_seq(db), [x.values["n"] for x in found if x.record.table == "cubes"])
         return len(found) + len(counters)
 
     def erase_damaged(self) -> int:
@@ -77,20 +78,16 @@ class Checks:
         with self._connection.read() as db:
             return aside.read(db)
 
-    def _mark_gone(self, db: sqlite3.Connection, keys: Sequence[int]) -> None:
-        seq = next_seq(db)
-        db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
-
-    def _counters(self, db: sqlite3.Connection) -> list[tuple[str, str, None, str]]:
+    def _counters(self, db: sqlite3.Connection) -> list[DamagedRecord]:
         """Return what is wrong with the counter of transactions and the name of the space."""
         wrong = []
         rows = db.execute(f"SELECT typeof(seq) = 'integer' AND seq >= {NEWEST} FROM counter").fetchall()
         above = f"SELECT 1 FROM cubes WHERE seq >= {MOST} UNION ALL SELECT 1 FROM gone WHERE seq >= {MOST}"
         above += f" UNION ALL SELECT 1 FROM sqlite_sequence WHERE seq >= {MOST}"
         if rows != [(1,)] or db.execute(above).fetchone():
-            wrong.append(("counter", "seq", None, "the number of the last transaction is wrong"))
+            wrong.append(DamagedRecord("counter", "seq", None, "the number of the last transaction is wrong"))
         if db.execute("SELECT 1 FROM meta WHERE key = 'space' AND value = ?", (self._space,)).fetchone() is None:
-            wrong.append(("meta", "space", None, "the file does not say which space it is"))
+            wrong.append(DamagedRecord("meta", "space", None, "the file does not say which space it is"))
         return wrong
 
     def scan(self, model: int | None, *, after: int, limit: int) -> list[Scanned]:

@@ -122,6 +122,7 @@ class Connection:
         return self._open_reader()
 
     def _open_file(self) -> sqlite3.Connection:
+        self._reader = None  # after a fork it is the parent's
         self.read_only = self._asked_read_only or not writable(self.path)
         if self.read_only:
             return self._open_reader()
@@ -195,9 +196,7 @@ class Connection:
         try:
             db = self._ready()
             if write and self._full and not db.in_transaction:  # there may be room by now
-                self._end(db)
-                self._db = None
-                db = self._ready()
+                db = self._reopen(db)
             if write and self._reader is not None:
                 raise full(self.path) if self._full else ReadOnly(self._why_not())
             if db.in_transaction:  # nested in the same thread: the outer one commits
@@ -242,11 +241,13 @@ class Connection:
     @contextmanager
     def bare(self) -> Iterator[sqlite3.Connection]:
         """Give the connection outside a transaction, for PRAGMA and VACUUM."""
-        with self._errors(), self._lock:
+        with self._lock:
             self.used = next(_ticks)
             self._held += 1
             try:
                 yield self._ready()
+            except sqlite3.Error as error:
+                raise self.explain(error) from error
             finally:
                 self._held -= 1
 
@@ -293,8 +294,13 @@ class Connection:
             # suspended, or forked: SQLite handles must not cross a fork; the parent's is left alone, not closed
             self._db, self._pid = self._open(), os.getpid()
         elif self._reader is not None and not self._db.in_transaction and self._reader.stale(self.path):
-            self._end(self._db)
-            self._db = self._open_file()
+            self._reopen(self._db)
+        return self._db
+
+    def _reopen(self, db: sqlite3.Connection) -> sqlite3.Connection:
+        self._db = None  # first: if it cannot be opened now, the next use tries again
+        self._end(db)
+        self._db = self._open()
         return self._db
 
     def _why_not(self) -> str:
@@ -358,13 +364,6 @@ class Connection:
                 self._end(db)
         if self._pool is not None:
             self._pool.leave(self)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self.explain(error) from error
 
     def explain(self, error: sqlite3.Error) -> StoreError:
         """Return an error of SQLite as one that says what to do."""

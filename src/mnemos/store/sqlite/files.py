@@ -36,6 +36,15 @@ def make(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+def sync(path: Path) -> None:
+    """Write a folder, or a file that no connection of this process has open, to the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def enter(path: Path) -> File:
     """Register that a connection of this process opened a file; return what `leave` takes."""
     file = _identity(path.stat())

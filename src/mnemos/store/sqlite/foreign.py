@@ -26,7 +26,7 @@ def disarm(path: Path) -> list[str]:
     To be called before anything is written to the file. Raises StoreCorrupt when its schema cannot be read.
     """
     with _opened(path) as db:
-        ours, theirs = expected(), _schema(db)
+        ours, theirs = _expected(), _schema(db)
         removed = [what for what in theirs if what[0] in RUNNING and theirs[what] != ours.get(what)]
         for kind, name in removed:
             db.execute(f"DROP {kind} {_quoted(name)}")
@@ -40,7 +40,7 @@ def clean(path: Path) -> list[str]:
     Raises InvalidInput when a table of ours has another definition, or something cannot be removed.
     """
     with _opened(path) as db:
-        ours, theirs = expected(), _schema(db)
+        ours, theirs = _expected(), _schema(db)
         removed = []
         for kind, name in [what for what in theirs if theirs[what] != ours.get(what)]:
             if kind == "table" and (kind, name) in ours:
@@ -64,7 +64,7 @@ def settings_of(path: Path) -> dict[str, str]:
     return {}
 
 
-def expected() -> Schema:
+def _expected() -> Schema:
     """Return the schema of a new space. Costs 10 ms."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     try:

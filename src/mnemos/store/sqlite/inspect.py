@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mnemos.cube import MemCube
 from mnemos.facts import Link
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.links import follows, parents
+from mnemos.store.sqlite.links import follows, parents, stored
 from mnemos.store.sqlite.meta import size_on_disk
 from mnemos.store.sqlite.rows import SELECT, pages, select_in, to_sql
 from mnemos.store.sqlite.sound import FIRST, LAST, Shape, fetch, read
@@ -20,7 +20,6 @@ from mnemos.store.values import IMPLIED, Days, Filter, Sizes
 DAY = 86_400_000_000  # microseconds
 LOCAL = "(at + 1000000 * at_offset)"  # what the speaker's clock showed
 _SIZES = Shape("s s i i i?")
-_LINK = Shape("s s s r")
 SAME = 5  # cubes of the same entity that one fact leads to, the newest
 
 
@@ -101,8 +100,7 @@ class Inspector:
                     query = (
                         f"SELECT a, b, kind, weight FROM links WHERE {column} = ?{only} ORDER BY weight DESC LIMIT ?"
                     )
-                    rows = fetch(db, query, (cube_id, *values, limit))
-                    found += read(rows, _LINK, lambda r: Link(*r), self._space, "link of")
+                    found += stored(fetch(db, query, (cube_id, *values, limit)), self._space)
                 found.sort(key=lambda link: -link.weight)
             if kind in (None, "derived from"):
                 for column in ("child", "parent"):
@@ -119,8 +117,7 @@ class Inspector:
         wanted = set(ids)
         with self._connection.read() as db:
             rows = select_in(db, "SELECT a, b, kind, weight FROM links WHERE a IN ({})", ids)
-        links = read(rows, _LINK, lambda r: Link(*r), self._space, "link of")
-        found = [x for x in links if x.b in wanted and kind in (None, x.kind)]
+        found = [x for x in stored(rows, self._space) if x.b in wanted and kind in (None, x.kind)]
         return sorted(found, key=lambda link: -link.weight)
 
 

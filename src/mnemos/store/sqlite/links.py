@@ -49,7 +49,7 @@ class LinkTable:
                     for part in chunks(ids):
                         rows += fetch(db, f"{select} WHERE {column} IN ({marks(part)})", part)
                 rows = [r for r in dict.fromkeys(rows) if kind is None or r[2] == kind]
-        return read(rows, _LINK, lambda r: Link(*r), self._connection.space, "link of")
+        return stored(rows, self._connection.space)
 
     def implied(self, cube_id: str) -> list[Link]:
         """Return the links of a cube that follow from other rows; see `Links.implied`."""
@@ -80,6 +80,11 @@ class LinkTable:
                 (kind,),
             )
         return read(rows, _WEIGHTED, lambda r: (r[0], r[1], r[2]), self._connection.space, "link of row")
+
+
+def stored(rows: Sequence[tuple[Any, ...]], space: str) -> list[Link]:
+    """Return the links of (a, b, kind, weight) rows."""
+    return read(rows, _LINK, lambda r: Link(*r), space, "link of")
 
 
 def parents(rows: Sequence[tuple[Any, ...]], space: str) -> list[Link]:

@@ -125,6 +125,11 @@ def _delete_rows(db: sqlite3.Connection, keys: Sequence[int], seq: int) -> None:
     for part in chunks(keys):
         for table in (*ROW_TABLES, "cubes"):
             db.execute(f"DELETE FROM {table} WHERE n IN ({marks(part)})", part)
+    mark_gone(db, seq, keys)
+
+
+def mark_gone(db: sqlite3.Connection, seq: int, keys: Sequence[int]) -> None:
+    """Tell readers that these versions are gone; see `Cubes.changes`."""
     db.executemany("INSERT INTO gone VALUES (?, ?)", ((seq, n) for n in keys))
 
 

@@ -50,6 +50,12 @@ class Folder:
     def _file(self, name: str) -> Path:
         return self.path / (file_stem(name) + SUFFIX)
 
+    def _existing(self, name: str) -> Path:
+        path = self._file(name)
+        if not path.exists():
+            raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
+        return path
+
     def _blobs(self, name: str) -> Blobs:
         return Blobs(self.path / (file_stem(name) + KV))
 
@@ -94,9 +100,7 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Overwrite the files of a space with zeros and remove them. Raises NotFound."""
-        path = self._file(name)
-        if not path.exists():
-            raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
+        path = self._existing(name)
         copies = self.path.glob(glob.escape(path.name) + ".*")  # from before a migration, and damaged originals
         for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")), *copies):
             if part.exists():
@@ -105,10 +109,7 @@ class Folder:
 
     def salvage(self, name: str) -> Salvaged:
         """Save what can be read of a space that cannot be opened; see `sqlite.salvage`."""
-        path = self._file(name)
-        if not path.exists():
-            raise NotFound(f"there is no space {name!r} under {self.path}: `mnemos spaces` lists them.")
-        return rescue(path, name)
+        return rescue(self._existing(name), name)
 
     def backup(self, name: str, target: Path) -> Path:
         """Copy a space as it is at one moment to a file, or into a folder; return the file. See `sqlite.backup`."""

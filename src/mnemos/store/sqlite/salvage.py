@@ -6,7 +6,6 @@ are read from both ends to the first damaged page. Words, dates and vectors can 
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -18,27 +17,26 @@ from typing import Any
 from mnemos.errors import StoreCorrupt
 from mnemos.store.causes import of_system
 from mnemos.store.names import free, stamp
-from mnemos.store.sqlite import birth
-from mnemos.store.sqlite.aside import TABLES, jsonable
-from mnemos.store.sqlite.sound import MOST, Undecodable, decode
+from mnemos.store.sqlite import aside, birth
+from mnemos.store.sqlite.explain import of_sqlite
+from mnemos.store.sqlite.sound import MOST, decode
 from mnemos.store.values import Salvaged
 
-EVERY = (*TABLES, "audit")
+EVERY = (*aside.TABLES, "audit")
 _HEADER = b"SQLite format 3\0" + bytes((0x10, 0x00, 2, 2, 0, 64, 32, 32))  # of every file that we make
 MANY = 1 << 16  # rows that are looked for where nothing says how many there are
 TRIES = 100_000  # reads of damaged pages, after which the rest of a table counts as lost
-_PLAIN = "SELECT {0} FROM {1}"
 Rows = list[tuple[Any, ...]]
 
 
 def survey(path: Path) -> Salvaged:
     """Return how many rows of each table can be read, and in which tables some cannot; nothing is changed."""
-    with_copy, source = _open(path)
+    copy, source = _open(path)
     try:
         return Salvaged(*_read(source, lambda table, names, rows: None), "")
     finally:
         source.close()
-        _remove(with_copy)
+        _remove(copy)
 
 
 def rescue(path: Path, space: str) -> Salvaged:
@@ -48,7 +46,7 @@ def rescue(path: Path, space: str) -> Salvaged:
     """
     part = path.with_name(f".{path.name}.salvaged")
     kept = free(path.with_name(f"{path.name}.damaged-{stamp(datetime.now(UTC))}"))
-    with_copy, source = _open(path)
+    copy, source = _open(path)
     try:
         _remove(part)
         birth.make(part, space)
@@ -65,11 +63,13 @@ def rescue(path: Path, space: str) -> Salvaged:
                 old.rename(kept.with_name(kept.name + end))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
         part.rename(path)
+    except sqlite3.Error as error:
+        raise of_sqlite(error, path) from error
     except OSError as error:
         raise of_system(error, path) from error
     finally:
         source.close()
-        _remove(with_copy)
+        _remove(copy)
         _remove(part)
     return Salvaged(counts, lost, str(kept))
 
@@ -134,7 +134,7 @@ def _read(
 
 def _of_table(db: sqlite3.Connection, table: str, names: Sequence[str], keys: Sequence[str]) -> tuple[Rows, bool]:
     """Return the rows of a table that can be read, and whether those are all."""
-    query = _PLAIN.format(", ".join(names), table)
+    query = f"SELECT {', '.join(names)} FROM {table}"
     try:
         return db.execute(query).fetchall(), True
     except sqlite3.DatabaseError:
@@ -188,18 +188,14 @@ def _until_damage(db: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...
 def _write(db: sqlite3.Connection, table: str, names: Sequence[str], rows: Rows) -> None:
     """Write rows to the new file; one that its table refuses is set aside."""
     for row in rows:
-        values = ", ".join("CAST(? AS TEXT)" if isinstance(v, Undecodable) else "?" for v in row)
-        bound = [bytes(v) if isinstance(v, Undecodable) else v for v in row]
+        marks = ", ".join(map(aside.mark, row))
         try:
-            db.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})", bound)
+            db.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", list(map(aside.bound, row)))
         except sqlite3.IntegrityError as error:
             if table in ("meta", "set_aside"):  # the new file's own
                 continue
-            data = json.dumps({n: jsonable(v) for n, v in zip(names, row, strict=True)}, ensure_ascii=False)
-            db.execute(
-                "INSERT INTO set_aside (made, source, cube, reason, row) VALUES (0, ?, NULL, ?, ?)",
-                (table, f"salvaged, and refused by its table: {error}", data),
-            )
+            reason = f"salvaged, and refused by its table: {error}"
+            aside.put(db, 0, table, None, reason, dict(zip(names, row, strict=True)))
 
 
 def _remove(path: Path | None) -> None:

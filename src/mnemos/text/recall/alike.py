@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.repeats import Span, within
-from mnemos.text.update.voices import is_own
+from mnemos.text.update.voices import is_own, stored_trust
 
 SHARED = 0.25  # share of the content terms of a statement that a newer one about the same has too
 SHORT = 10  # content terms of a statement, old or new, at most: what says more is about more
@@ -74,16 +73,16 @@ class PromoteOwn:
         """Return the first `k` hits in the new order."""
         if len(hits) < 2:
             return list(hits[:k])
-        rules = json.loads(store.meta.get("trust", "{}"))
+        rules = stored_trust(store)
         first, asked = hits[0][1], set(re.findall(r"\w+", question.casefold()))
         named = {hit.cube.speaker for _, hit in hits[: 2 * _LOOKED_AT] if _named(hit.cube.speaker, asked)}
-        if _speaks(first.cube, rules) and (not named or first.cube.speaker in named):
+        outside = not _speaks(first.cube, rules)
+        if not outside and (not named or first.cube.speaker in named):
             return list(hits[:k])
         looked_at = enumerate(hits[: 2 * _LOOKED_AT])
         own = [(i, h) for i, (_, h) in looked_at if _speaks(h.cube, rules) and _tells_of_himself(h.cube.text)]
         speakers = {hit.cube.speaker for _, hit in own}
         about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
-        outside = not _speaks(first.cube, rules)
         if not (outside and _SELF.search(first.cube.text)) and not any(_tells_of(first.cube.text, s) for s in about):
             return list(hits[:k])
         said = _content(first.cube.text)
@@ -97,9 +96,10 @@ class PromoteOwn:
 
 def answers_for_himself(cube: MemCube, question: str) -> bool:
     """Tell whether a cube asserts something of its speaker, with half of the words of a question or more."""
+    if not _SELF.search(_OF_OTHERS.sub("", cube.text)) or not _tells_of_himself(cube.text):
+        return False
     asked = _content(question) - _content(cube.speaker or "")
-    about_me = _SELF.search(_OF_OTHERS.sub("", cube.text)) is not None
-    return about_me and _tells_of_himself(cube.text) and 2 * len(asked & _content(cube.text)) >= max(len(asked), 1)
+    return 2 * len(asked & _content(cube.text)) >= max(len(asked), 1)
 
 
 def _tells_of_himself(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.repeats import in_time
-from mnemos.text.update.voices import Standing, standing
+from mnemos.text.update.voices import Standing, standing, stored_trust
 
 Pair = tuple[str, str]  # subject and attribute
 SUCCESSOR = "successor"  # in `why`: it comes in for what it superseded
@@ -44,7 +43,7 @@ def put_behind(store: Store, hits: Sequence[tuple[int, Hit]], filter: Filter) ->
     for f in store.facts.of(old):
         stated.setdefault(f.key, []).append((f.fact.subject, f.fact.attribute))
     holding = store.facts.find(sorted({pair for pairs in stated.values() for pair in pairs}))
-    cubes, rules = store.by_key(sorted({f.key for f in holding})), json.loads(store.meta.get("trust", "{}"))
+    cubes, rules = store.by_key(sorted({f.key for f in holding})), stored_trust(store)
     now: dict[Pair, StoredFact] = {}
     for f in sorted(holding, key=lambda f: (f.since, f.key)):
         pair = f.fact.subject, f.fact.attribute

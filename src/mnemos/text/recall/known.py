@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.alike import answers_for_himself
-from mnemos.text.update.voices import Standing, standing
+from mnemos.text.update.voices import Standing, standing, stored_trust
 
 WHY = "known fact"
 
@@ -30,19 +29,17 @@ class PromoteFact:
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
         first = hits[0][1].cube if hits else None
-        own = first is not None and answers_for_himself(first, question)
-        who = (first.speaker or "").lower() if first and own else ""
-        found = None if filter.superseded else find_statement(store, question, filter, who)
+        found = None if filter.superseded else find_statement(store, question, filter, first)
         return list(hits[:k]) if found is None else promote_fact(found, hits, k)
 
 
-def find_statement(store: Store, question: str, filter: Filter, first: str = "") -> tuple[int, MemCube] | None:
+def find_statement(store: Store, question: str, filter: Filter, first: MemCube | None) -> tuple[int, MemCube] | None:
     """Return the (row key, cube) that states what a question asks for, as the rules read both.
 
     It is the newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the
     filter. What one says of himself counts before what others say of him, which does not count where the `first` hit
-    is his; what an outside voice says never counts. None when the rules do not know what is asked, or nothing states it.
-    "I" is the only speaker, if there is one.
+    is his own answer; what an outside voice says never counts. None when the rules do not know what is asked, or nothing
+    states it. "I" is the only speaker, if there is one.
     """
     from mnemos.reason.questions import asked
 
@@ -54,9 +51,10 @@ def find_statement(store: Store, question: str, filter: Filter, first: str = "")
         return None
     rows = store.by_key([f.key for f in facts])
     shown = store.matching(filter, list(rows))
-    rules = json.loads(store.meta.get("trust", "{}"))
+    rules = stored_trust(store)
+    himself = (first.speaker or "").lower() if first and answers_for_himself(first, question) else ""
     for pair in pairs:
-        least = Standing.OWN if pair[0] == first else Standing.CLAIM
+        least = Standing.OWN if pair[0] == himself else Standing.CLAIM
         stating = [
             (count, f.since, f.key)
             for f in facts

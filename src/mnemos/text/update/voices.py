@@ -8,7 +8,10 @@ from enum import IntEnum
 
 from mnemos.cube import MemCube
 from mnemos.facts import Fact
+from mnemos.guard.quarantine import read_trust
 from mnemos.guard.trust import Trust, trust_of, trust_of_role
+from mnemos.store.base import Store
+from mnemos.store.setting import stored_value
 
 _PRODUCT = re.compile(r"[\w-]+")  # a source such as "chatgpt": where the user's own words were kept
 
@@ -19,6 +22,11 @@ class Standing(IntEnum):
     OUTSIDE = 0  # a page, a mail, a file, a tool's answer, an assistant's draft
     CLAIM = 1  # somebody about somebody else, or about a thing; what another memory kept
     OWN = 2  # somebody about himself and what is his
+
+
+def stored_trust(store: Store) -> Mapping[str, int]:
+    """Return the tiers of trust by source that are set for a space; a damaged setting counts as not set."""
+    return stored_value(store, "trust", read_trust) or {}
 
 
 def is_own(cube: MemCube, rules: Mapping[str, int]) -> bool:

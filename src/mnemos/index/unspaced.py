@@ -1,4 +1,4 @@
-"""Han and kana, where a dictionary's words are not enough: names that go on, kana that belong to the word before."""
+"""Han, kana and Thai, where a dictionary's words are not enough: names that go on, kana that belong to the word before."""
 
 from __future__ import annotations
 
