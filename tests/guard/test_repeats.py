@@ -3,6 +3,7 @@
 import pytest
 
 from mnemos import Mnemos
+from mnemos.guard.claims import Voice
 from mnemos.guard.repeats import effective_trust, repeats
 from mnemos.guard.trust import Trust
 
@@ -77,4 +78,4 @@ def test_a_summary_of_untrusted_texts_is_untrusted(space):
     ],
 )
 def test_what_repeats(said, read, same):
-    assert repeats(said, read) == same
+    assert repeats(Voice("said", said), Voice("read", read)) == same

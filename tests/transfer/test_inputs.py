@@ -10,7 +10,8 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput
-from mnemos.transfer import import_path
+from mnemos.transfer import import_path, inputs
+from mnemos.transfer.source import open_zip
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENT = datetime(2024, 3, 5, 9, 15, tzinfo=UTC)
@@ -108,6 +109,19 @@ def test_zips_in_a_folder_are_read(space, tmp_path):
         "conversations-000.zip/conversations.json",
         "conversations-001.zip/conversations.json",
     ]
+
+
+def test_each_zip_is_opened_once_for_all_its_files(space, tmp_path, monkeypatch):
+    (tmp_path / "all").mkdir()
+    for n in range(2):
+        with zipfile.ZipFile(tmp_path / "all" / f"{n}.zip", "w") as archive:
+            for i in range(20):
+                archive.writestr(f"{i}.md", f"Note {n} {i}.")
+    opened = []
+    monkeypatch.setattr(inputs, "open_zip", lambda path: opened.append(open_zip(path)) or opened[-1])
+    assert import_path(space, tmp_path / "all").added == 40
+    assert len(opened) == 4  # each to be listed, and to be read: opening costs time for each file in it
+    assert [archive.fp for archive in opened] == [None] * 4  # all are closed
 
 
 def test_a_damaged_file_in_a_folder_costs_that_file(space, tmp_path):

@@ -16,10 +16,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.guard.consensus import ORDINARY
+from mnemos.guard.consensus import NO_NAMES
 from mnemos.index.terms import stop_terms, terms
 
-REPEATS = 0.6  # of the distance counts for a text that repeats what its people have answered
+# Of the distance counts for a text that repeats what its people have answered. Chosen of 0.5, 0.6 and 1 on the attacks of a
+# hand that was held out until then (for this constant they are no unseen wording) and on `mnemos bench poison`.
+REPEATS = 0.6
 NEAR = 0.33  # cosine of a question in the first person and a statement that answers it; 97 of 100 others are below
 SAME = 0.6  # of the terms of a statement that a text about a thing must share to be about the same
 LONGEST = 4_000  # characters of a text that are compared
@@ -84,6 +86,16 @@ class Voice:
     def numbers(self) -> frozenset[str]:
         """The numbers in the text."""
         return numbers(self.text)
+
+    @cached_property
+    def denies(self) -> bool:
+        """Whether the text says that something is not so."""
+        return DENIED.search(self.text) is not None
+
+    @cached_property
+    def changes(self) -> bool:
+        """Whether the text says that something was otherwise before."""
+        return CHANGED.search(self.text) is not None
 
 
 def disputed(question: str, outsiders: Sequence[Voice], heard: Sequence[Voice]) -> dict[str, str]:
@@ -170,7 +182,7 @@ def proper(text: str) -> frozenset[str]:
         if (
             word[0].isupper()
             and (bare := _bare(word.casefold())) not in GENERIC
-            and bare not in NO_NAMES
+            and bare not in ORDINARY
             and len(bare) > 1
         ):
             found.append(bare)
@@ -182,7 +194,7 @@ def numbers(text: str) -> frozenset[str]:
     return frozenset(NUMBERS.findall(text[:LONGEST]))
 
 
-NO_NAMES = frozenset(ORDINARY.split()) | frozenset(str.split("i'm i've i'd i'll we're all any"))
+ORDINARY = NO_NAMES | frozenset(str.split("i'm i've i'd i'll we're all any"))
 
 
 def _answers(
@@ -210,7 +222,7 @@ def _foreign(text: str) -> bool:
 
 def _bears_out(voice: Voice, witness: Voice, question: str, people: frozenset[str]) -> bool:
     """Tell whether a text repeats what the witness answers, and does not say that it is over, or denied."""
-    if bool(DENIED.search(voice.text)) != bool(DENIED.search(witness.text)) or CHANGED.search(voice.text):
+    if voice.denies != witness.denies or voice.changes:
         return False
     if witness.numbers and voice.numbers - witness.numbers and not witness.numbers <= voice.numbers:
         return False

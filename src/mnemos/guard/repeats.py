@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mnemos.cube import MemCube
-from mnemos.guard.claims import content, numbers, proper
+from mnemos.guard.claims import Voice
 from mnemos.guard.trust import Trust, trust_of, trust_of_role
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
@@ -30,23 +30,27 @@ def effective_trust(store: Store, rules: Mapping[str, int], cubes: Sequence[MemC
     for cube in cubes:
         if cube.parents and trust[cube.id] > Trust.UNTRUSTED:
             trust[cube.id] = min(trust[cube.id], _of_parents(store, rules, cube))
-    known = [cube for cube in cubes if trust[cube.id] == Trust.UNTRUSTED]
+    known = [_voice(cube) for cube in cubes if trust[cube.id] == Trust.UNTRUSTED]
     for cube in cubes:
         if trust[cube.id] == Trust.NORMAL and not cube.source and trust_of_role(cube.role) == Trust.NORMAL:
-            outside = [*known, *_outside(store, rules, cube)]
-            if any(repeats(cube.text, other.text) for other in outside):
+            said, read = _voice(cube), [*known, *map(_voice, _outside(store, rules, cube))]
+            if any(repeats(said, other) for other in read):
                 trust[cube.id] = Trust.UNTRUSTED
     return trust
 
 
-def repeats(said: str, read: str) -> bool:
+def repeats(said: Voice, read: Voice) -> bool:
     """Tell whether a text repeats another one: most of the words of either, or some of them with a name or number of it."""
-    mine, theirs = content(said), content(read)
+    mine, theirs = said.content, read.content
     shared = len(mine & theirs)
     if shared >= LEAST and shared >= MOST * min(len(mine), len(theirs)):
         return True
-    values = (proper(said) | numbers(said)) & (proper(read) | numbers(read))
+    values = (said.names | said.numbers) & (read.names | read.numbers)
     return bool(values) and shared >= max(2, SOME * min(len(mine), len(theirs)))
+
+
+def _voice(cube: MemCube) -> Voice:
+    return Voice(cube.id, cube.text)
 
 
 def _of_parents(store: Store, rules: Mapping[str, int], cube: MemCube) -> Trust:

@@ -13,7 +13,7 @@ from mnemos.transfer.inputs import Member
 from mnemos.transfer.notes import SUFFIXES, note
 from mnemos.transfer.products import chatgpt, claude, gemini, librechat, mcp_memory, mem0, mnemos_jsonl, openwebui
 from mnemos.transfer.report import FileReport, Problem
-from mnemos.transfer.source import Item, Read, Refused, decode, read_values, stable_id
+from mnemos.transfer.source import Read, Refused, decode, read_values, stable_id
 
 Reader = Callable[[Any, str], Iterable[Read]]
 # JSON formats: (name, is it this?, read it). The order matters: the last one takes any messages.
@@ -62,7 +62,7 @@ def one(member: Member, path: Path, format: str | None) -> Source:
     value, torn = read_values(data, str(path), member.name)
     name, reader, value = _match(value, format)
     if reader is None:
-        wanted = f"{format}" if format else f"any of {', '.join(FORMATS)}"
+        wanted = format or f"any of {', '.join(FORMATS)}"
         raise InvalidInput(f"{path} is not {wanted}: it holds {_shown(value)}. Nothing was imported.")
     return Source(FileReport(member.name, name), [*torn, *reader(value, member.name)])
 
@@ -78,7 +78,7 @@ def several(found: list[Member], path: Path, format: str | None) -> list[Source]
     others: list[FileReport] = []
     notes = [m for m in found if m.suffix in SUFFIXES]
     for member in found if format not in NOTES else []:
-        if member in notes:
+        if member.suffix in SUFFIXES:
             continue
         try:
             source = _source(member, format)
@@ -88,19 +88,19 @@ def several(found: list[Member], path: Path, format: str | None) -> list[Source]
             others.append(FileReport(member.name, problems=[Problem(member.name, str(error))], read=1))
             continue
         if source is None:
-            others.append(_passed(member, "of no format that is known"))
+            others.append(passed(member.name, "of no format that is known"))
         else:
             (loose if source.file.format == "chats" and format is None else sources).append(source)
     if not sources and loose and (format == "chats" or len(loose) >= len(notes)):
         sources, loose = loose, []
-    others += [_passed(source.file, BESIDE) for source in loose]
+    others += [passed(source.file.name, BESIDE) for source in loose]
     if sources:
-        others += [_passed(member, BESIDE) for member in notes]
+        others += [passed(member.name, BESIDE) for member in notes]
     elif format in (None, *NOTES):
         names = {m.name for m in notes}
         sources = [s for m in notes if (s := _try_note(m, path, names, others)) is not None]
     if not sources:
-        problem = next((f"{p.what}" for file in others for p in file.problems), "")
+        problem = next((p.what for file in others for p in file.problems), "")
         wanted = f"no {format}" if format else "no .md or .txt file, no chat of BEAM and no export that is known"
         raise InvalidInput(f"{path} holds {wanted}. {problem or 'Give one file, or a folder of notes.'}")
     return sources + [Source(file, []) for file in others]
@@ -119,8 +119,9 @@ def _source(member: Member, format: str | None) -> Source | None:
     return None if reader is None else Source(FileReport(member.name, name), [*torn, *reader(value, member.name)])
 
 
-def _passed(member: Member | FileReport, why: str) -> FileReport:
-    return FileReport(member.name, read=1, left_out=[Problem(member.name, why)])
+def passed(name: str, why: str) -> FileReport:
+    """Return the report of a file that was passed over."""
+    return FileReport(name, read=1, left_out=[Problem(name, why)])
 
 
 def _try_note(member: Member, path: Path, names: set[str], others: list[FileReport]) -> Source | None:
@@ -162,8 +163,3 @@ def _shown(value: Any) -> str:
         return f"a {type(value).__name__}"
     first = next((v for v in value if isinstance(v, dict)), None)
     return f"a list of {len(value):,}" + (f" with keys {', '.join(sorted(map(str, first))[:8])}" if first else "")
-
-
-def passed(items: list[Item]) -> list[Source]:
-    """Return the reports of files that were passed over."""
-    return [Source(FileReport(i.where, read=1, left_out=[Problem(i.where, i.left_out)]), []) for i in items]

@@ -60,7 +60,7 @@ class Shelf:
                 added.append((item.where, message))
                 continue
             cube = same.pop()
-            if self._retired(cube) or moved:
+            if retired(self._store, cube) or moved:
                 yield item.where, None, cube.id, {"content": cube.text, "metadata": metadata, **moved}
             else:
                 yield item.where, None, "", {}
@@ -102,11 +102,6 @@ class Shelf:
     def _files(self, cubes: list[MemCube]) -> bool:
         return any(cube.metadata.get("file") for cube in cubes)
 
-    def _retired(self, cube: MemCube) -> bool:
-        return cube.state == "superseded" and not any(
-            link.b == cube.id for link in self._store.links.find([cube.id], kind="supersedes")
-        )
-
     def _identified(self, message: Message, document: Document, seen: Callable[[str], str]) -> Message:
         """Return a new section with an id made of its words, so that what was erased is recognised under any name."""
         words = stable_id("note", message["metadata"].get("heading") or "", message["content"])
@@ -119,3 +114,10 @@ class Shelf:
             self._ids[words] += 1
         self._ids[name] += 1
         return {**message, "id": name, "before": stable_id("note", document.where, number, message["content"])}
+
+
+def retired(store: Store, cube: MemCube) -> bool:
+    """Tell whether an import took a cube out of what is current: no statement supersedes it."""
+    return cube.state == "superseded" and not any(
+        link.b == cube.id for link in store.links.find([cube.id], kind="supersedes")
+    )

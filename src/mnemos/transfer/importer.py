@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mnemos.transfer import benchmarks
 from mnemos.transfer.archive import is_archive, read_archive
 from mnemos.transfer.base import ImportTarget, Progress
 from mnemos.transfer.detect import FORMATS, Source, one, passed, several
-from mnemos.transfer.inputs import members
+from mnemos.transfer.inputs import Archives, members
 from mnemos.transfer.report import FileReport, ImportReport, Problem
 from mnemos.transfer.take import ERASED, Taking
 from mnemos.transfer.times import ZONE
@@ -41,15 +42,21 @@ def import_path(
         raise InvalidInput(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
     zone = ZONE.set(space.timezone if timezone is None else check_zone(timezone))
     try:
-        return _import(space, path, format, restore_erased, progress)
+        with closing(Archives()) as archives:
+            return _import(space, path, format, restore_erased, progress, archives)
     finally:
         ZONE.reset(zone)
 
 
 def _import(
-    space: ImportTarget, path: Path, format: str | None, restore_erased: bool, progress: Progress | None
+    space: ImportTarget,
+    path: Path,
+    format: str | None,
+    restore_erased: bool,
+    progress: Progress | None,
+    archives: Archives,
 ) -> ImportReport:
-    found, left = members(path)
+    found, left = members(path, archives)
     if path.is_file() and (format == "archive" or (format is None and is_archive(path))):
         return _restore(space, path, restore_erased, progress)
     if path.is_dir() and (format == "beam" or (format is None and benchmarks.is_beam(path))):
@@ -63,7 +70,8 @@ def _import(
         taking.read(source.file, source.read)
     taking.write(progress)
     names = dict.fromkeys(source.file.format for source in sources if source.file.format)
-    return ImportReport(", ".join(names), [source.file for source in [*sources, *passed(left)]])
+    files = [*(source.file for source in sources), *(passed(item.where, item.left_out) for item in left)]
+    return ImportReport(", ".join(names), files)
 
 
 def _restore(space: ImportTarget, path: Path, restore_erased: bool, progress: Progress | None) -> ImportReport:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mnemos.errors import InvalidInput
@@ -34,26 +35,47 @@ class Member:
         return PurePosixPath(self.name).suffix.lower()
 
 
-def members(path: Path) -> tuple[list[Member], list[Item]]:
+class Archives:
+    """Reads members of zips. The zip that was read last stays open: its directory is read once, not for each member."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._open: zipfile.ZipFile | None = None
+
+    def read(self, path: Path, name: str) -> bytes:
+        """Return a member, unpacked in RAM. Raises InvalidInput when it or the zip is damaged."""
+        if self._open is None or path != self._path:
+            self.close()
+            self._path, self._open = path, open_zip(path)
+        return read_member(self._open, name, str(path))
+
+    def close(self) -> None:
+        """Close the zip that is open, if one is."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+def members(path: Path, archives: Archives) -> tuple[list[Member], list[Item]]:
     """Return the files at a path in the order of their names, and what was passed over, with the reason.
 
-    Raises InvalidInput for what does not exist or is neither a file nor a folder, and for a zip that is damaged or
-    names places outside of it.
+    `archives` reads those in zips, until it is closed. Raises InvalidInput for what does not exist or is neither a file nor
+    a folder, and for a zip that is damaged or names places outside of it.
     """
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # a name that is too long, or has a null byte
         raise InvalidInput(f"{path} does not exist. Give a file or a folder.") from error
     if stat.S_ISDIR(mode):
-        return _in_folder(path)
+        return _in_folder(path, archives)
     if not stat.S_ISREG(mode):
         raise InvalidInput(f"{path} is a device or a pipe, and no file. Give a file or a folder.")
     if zipfile.is_zipfile(path):
-        return _in_zip(path, "")
+        return _in_zip(path, "", archives)
     return [_on_disk(path, path.name, follow=True)], []
 
 
-def _in_folder(root: Path) -> tuple[list[Member], list[Item]]:
+def _in_folder(root: Path, archives: Archives) -> tuple[list[Member], list[Item]]:
     found: list[Member] = []
     passed: list[Item] = []
     for folder, names, files in os.walk(root, onerror=_raise):
@@ -66,7 +88,7 @@ def _in_folder(root: Path) -> tuple[list[Member], list[Item]]:
         for name in (f for f in files if not _why_not(here / f)):
             path, relative = here / name, (here / name).relative_to(root).as_posix()
             if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
-                inner, left = _in_zip(path, relative + "/")
+                inner, left = _in_zip(path, relative + "/", archives)
                 found, passed = found + inner, passed + left
             else:
                 found.append(_on_disk(path, relative, follow=False))
@@ -118,7 +140,7 @@ def read_file(path: Path, *, follow: bool) -> bytes:
     return data
 
 
-def _in_zip(path: Path, prefix: str) -> tuple[list[Member], list[Item]]:
+def _in_zip(path: Path, prefix: str, archives: Archives) -> tuple[list[Member], list[Item]]:
     found: list[Member] = []
     passed: list[Item] = []
     with open_zip(path) as archive:
@@ -141,16 +163,8 @@ def _in_zip(path: Path, prefix: str) -> tuple[list[Member], list[Item]]:
             if parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
                 passed.append(Item(name, None, left_out="hidden"))
             else:
-                found.append(Member(name, _reader(path, info.filename), _zip_time(info)))
+                found.append(Member(name, partial(archives.read, path, info.filename), _zip_time(info)))
     return sorted(found, key=lambda m: m.name), passed
-
-
-def _reader(path: Path, name: str) -> Callable[[], bytes]:
-    def read() -> bytes:
-        with open_zip(path) as archive:
-            return read_member(archive, name, str(path))
-
-    return read
 
 
 def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
@@ -158,8 +172,3 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
         return datetime(*info.date_time, tzinfo=UTC) if info.date_time > (1980, 1, 1, 0, 0, 0) else None
     except ValueError:
         return None
-
-
-def each(found: list[Member], suffixes: tuple[str, ...]) -> Iterator[Member]:
-    """Yield the files with one of these endings."""
-    return (member for member in found if member.suffix in suffixes)

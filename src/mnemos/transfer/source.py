@@ -178,6 +178,11 @@ def is_list_of(value: Any, *keys: str) -> bool:
     return has(next((item for item in value[:LOOK] if isinstance(item, Mapping) and item), None), *keys)
 
 
+def first_dict(value: Any) -> Any:
+    """Return the first dict among the first 50 items of a list, or None; what is no list as it is."""
+    return next((v for v in value[:LOOK] if isinstance(v, Mapping)), None) if isinstance(value, list) else value
+
+
 def has(value: Any, *keys: str) -> bool:
     """Tell whether a value is a dict with all these keys."""
     return isinstance(value, Mapping) and all(k in value for k in keys)

@@ -11,7 +11,7 @@ from mnemos.errors import InvalidInput, MnemosError
 from mnemos.guard.secrets import redact, scan
 from mnemos.text.encode.messages import to_draft
 from mnemos.transfer.base import ImportTarget, Progress
-from mnemos.transfer.documents import Shelf
+from mnemos.transfer.documents import Shelf, retired
 from mnemos.transfer.names import Named, Names
 from mnemos.transfer.report import NOW, FileReport, Problem
 from mnemos.transfer.source import Conversation, Document, Item, Message, Read, stable_id
@@ -137,7 +137,7 @@ class Taking:
                 Problem(item.where, f"id {message['id']!r:.80} belongs to another memory; stored as {name!r}")
             )
         if old is not None:
-            if self._retired(old) and old.text == text:
+            if retired(self._space.store, old) and old.text == text:
                 self._plan.append(Change(file, item.where, id=name, changes={"content": old.text}))
             else:
                 file.skipped += 1
@@ -200,12 +200,6 @@ class Taking:
 
     def _had(self, old: MemCube, text: str) -> bool:
         return old.version > 1 and any(version.text == text for version in self._space.store.versions(old.id))
-
-    def _retired(self, old: MemCube) -> bool:
-        """Tell whether an import took a cube out: no statement supersedes it."""
-        return old.state == "superseded" and not any(
-            link.b == old.id for link in self._space.store.links.find([old.id], kind="supersedes")
-        )
 
 
 def _same(old: MemCube, message: Message) -> bool:

@@ -21,6 +21,13 @@ class Branch:
     problems: list[Item]
 
 
+def left_behind(item: Item) -> Item:
+    """Return a message of a branch that was left: left out, but known as one that an earlier import may have taken."""
+    if item.message is None:
+        return item
+    return Item(item.where, item.message, left_out=ABANDONED, abandoned=True)
+
+
 def linked(messages: Iterable[tuple[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the tree of (name, name of the parent) pairs, given in the order of time."""
     nodes: dict[str, dict[str, Any]] = {}

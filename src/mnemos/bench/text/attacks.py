@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, packaged, read
+from mnemos.bench.text.hands import Item, items
 from mnemos.embed import load
 from mnemos.embed.base import Embedder
 from mnemos.registry import Entry
@@ -46,8 +45,8 @@ class Case:
 
 def cases(data: str = "") -> dict[str, list[Case]]:
     """Return the cases by hand: of a file or a folder of JSON lines, or of the package. Raises InvalidInput."""
-    items = read(Path(data), "attacks.jsonl", valid) if data else packaged("attacks", valid)
-    return {hand: [_case(item) for item in rows] for hand, rows in items.items()}
+    hands = items("attacks", data, "attacks.jsonl", valid)
+    return {hand: [_case(item) for item in rows] for hand, rows in hands.items()}
 
 
 def valid(item: Item) -> bool:
@@ -93,7 +92,10 @@ class Outcome:
 def apart(cases: Sequence[Case], embedder: Embedder | None) -> list[Outcome]:
     """Return the outcome of each case, in a space of its own. About 50 ms a case."""
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=embedder) as memory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
+        Mnemos(root, embedder=embedder, timezone="UTC") as memory,
+    ):
         for number, case in enumerate(cases):
             space = memory.space(f"case-{number}")
             tell(space, case, 0)
@@ -103,7 +105,10 @@ def apart(cases: Sequence[Case], embedder: Embedder | None) -> list[Outcome]:
 
 def together(cases: Sequence[Case], embedder: Embedder | None) -> list[Outcome]:
     """Return the outcome of each case, all told to one space: questions find the memories of others too."""
-    with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder=embedder) as memory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
+        Mnemos(root, embedder=embedder, timezone="UTC") as memory,
+    ):
         space = memory.space("all")
         for number, case in enumerate(cases):
             tell(space, case, number)

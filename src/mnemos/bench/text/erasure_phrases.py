@@ -10,12 +10,11 @@ import tempfile
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, packaged, read
+from mnemos.bench.text.hands import Item, items
 from mnemos.errors import NotFound
 from mnemos.space import Space
 from mnemos.system import Mnemos
@@ -58,26 +57,26 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     Each item has a space of its own. A memory that does not say the phrase and is gone is a stranger erased; one that says
     it and is still there is missed; an erasure is unproven when its check finds remains or its preview differs.
     """
-    hands = read(Path(options.data), "erase.jsonl", valid) if options.data else packaged(NAME, valid)
+    hands = items(NAME, options.data, "erase.jsonl", valid)
     progress.expect(sum(map(len, hands.values())))
     scripts: dict[str, Counter[str]] = {}
     by_hand: dict[str, Counter[str]] = {}
     failed: dict[str, list[str]] = {"strangers_erased": [], "missed": [], "unproven": []}
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
-        Mnemos(root, embedder=options.embedder) as memory,
+        Mnemos(root, embedder=options.embedder, timezone="UTC") as memory,
     ):
-        for hand, items in hands.items():
-            for item in items:
+        for hand, rows in hands.items():
+            for item in rows:
                 counts = measure(memory.space(f"{hand} {item['id']}"), item)
                 for group in (scripts.setdefault(script(item), Counter()), by_hand.setdefault(hand, Counter())):
                     group += counts
                 for name, ids in failed.items():
                     ids += [f"{hand} {item['id']}"] * bool(counts[name])
                 progress(1)
-    rows = {name: scripts[name] for name in sorted(scripts)} | {"all": sum(scripts.values(), Counter())}
+    counted = {name: scripts[name] for name in sorted(scripts)} | {"all": sum(scripts.values(), Counter())}
     return {
-        "scripts": {name: {key: row[key] for key in COUNTS} for name, row in rows.items()},
+        "scripts": {name: {key: row[key] for key in COUNTS} for name, row in counted.items()},
         "hands": {name: {key: row[key] for key in COUNTS} for name, row in by_hand.items()},
         "failed": failed,
     }

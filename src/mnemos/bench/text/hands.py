@@ -15,6 +15,14 @@ Check = Callable[[Item], bool]  # tells whether an item has what the benchmark n
 DATA = "data"
 
 
+def items(name: str, data: str, file: str, check: Check) -> dict[str, list[Item]]:
+    """Return the items for a benchmark, by hand: those of `data`, a file or a folder, or of the package.
+
+    Raises InvalidInput as `read` does.
+    """
+    return read(Path(data), file, check) if data else packaged(name, check)
+
+
 def packaged(name: str, check: Check) -> dict[str, list[Item]]:
     """Return the items of the package for a benchmark, by hand."""
     files = sorted(resources.files("mnemos.bench.text").joinpath(DATA, name).iterdir(), key=lambda f: f.name)

@@ -23,7 +23,7 @@ from typing import Any
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, packaged, read
+from mnemos.bench.text.hands import Item, items
 from mnemos.cube import Hit, MemCube
 from mnemos.registry import Entry
 from mnemos.space import Space
@@ -76,21 +76,22 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the shares by hand and kind, and under "not" the ids of the items that failed each measure."""
-    hands = read(Path(options.data), "statements.jsonl", valid) if options.data else packaged("statements", valid)
+    hands = items("statements", options.data, "statements.jsonl", valid)
     progress.expect(sum(map(len, hands.values())))
     found: dict[str, dict[str, dict[str, dict[str, bool]]]] = {}  # by hand, kind and id
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:
-        for hand, items in hands.items():
+        for hand, rows in hands.items():
             now = [datetime(2000, 1, 1, tzinfo=UTC)]
-            with Mnemos(Path(root) / hand, embedder=options.embedder, clock=partial(now.__getitem__, 0)) as memory:
-                for item in items:
+            clock = partial(now.__getitem__, 0)
+            with Mnemos(Path(root) / hand, embedder=options.embedder, clock=clock, timezone="UTC") as memory:
+                for item in rows:
                     measured = measure(memory.space(item["id"]), item, now, options.k)
                     found.setdefault(hand, {}).setdefault(item["kind"], {})[item["id"]] = measured
                     progress(1)
     every: dict[str, dict[str, dict[str, bool]]] = {}
     for kinds in found.values():
-        for kind, rows in kinds.items():
-            every.setdefault(kind, {}).update(rows)
+        for kind, results in kinds.items():
+            every.setdefault(kind, {}).update(results)
     return {"k": options.k, "hands": {hand: _shares(kinds) for hand, kinds in {**found, "all": every}.items()}}
 
 

@@ -17,7 +17,7 @@ from mnemos.transfer.products.marks import without_marks
 from mnemos.transfer.roles import ASSISTANT, DOCUMENT, USER
 from mnemos.transfer.source import Conversation, Item, Message, Read, dicts, is_list_of, stable_id
 from mnemos.transfer.times import time_of
-from mnemos.transfer.trees import ABANDONED, branch
+from mnemos.transfer.trees import branch, left_behind
 
 SOURCE = "chatgpt"
 _TEXTUAL = (None, "text", "multimodal_text", "code", "tether_quote")  # other contents are calls of tools, or thoughts
@@ -55,9 +55,7 @@ def chatgpt(value: Any, where: str) -> Iterator[Read]:
 
 
 def _left(item: Item) -> Item:
-    if item.message is None or item.message["kind"] != "turn":
-        return item
-    return Item(item.where, item.message, left_out=ABANDONED, abandoned=True)
+    return left_behind(item) if item.message and item.message["kind"] == "turn" else item
 
 
 def _items(node: Mapping[str, Any], name: str, where: str, title: str) -> list[Item]:

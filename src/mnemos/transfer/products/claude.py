@@ -16,7 +16,7 @@ from mnemos.transfer.roles import ASSISTANT, DOCUMENT, known_role
 from mnemos.transfer.sections import sections
 from mnemos.transfer.source import Conversation, Document, Item, Message, Read, has, is_list_of
 from mnemos.transfer.times import time_of
-from mnemos.transfer.trees import ABANDONED, branch, linked
+from mnemos.transfer.trees import branch, left_behind, linked
 
 SOURCE = "claude"
 
@@ -51,7 +51,7 @@ def claude(value: Any, where: str) -> Iterator[Read]:
         left = set(tree.left) if tree else set()
         title = str(conversation.get("name") or "")
         items = [
-            Item(i.where, i.message, i.problem, ABANDONED, abandoned=True) if name in left and i.message else i
+            left_behind(i) if name in left else i
             for n, (name, message) in enumerate(zip(names, messages, strict=True))
             for i in _items(message, f"{place}.chat_messages[{n}]", title)
         ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from mnemos.transfer.html_text import html_text
 from mnemos.transfer.products.marks import without_citations
-from mnemos.transfer.source import Conversation, Item, Message, Read, has, stable_id
+from mnemos.transfer.source import LOOK, Conversation, Item, Message, Read, has, stable_id
 from mnemos.transfer.times import time_of
 
 SOURCE = "gemini"
@@ -37,7 +37,7 @@ def is_gemini(value: Any) -> bool:
     rows = value.get("Gemini Apps") if isinstance(value, Mapping) else value
     if not isinstance(rows, list):
         return False
-    found = [r for r in rows[:50] if has(r, "title", "time") and (has(r, "header") or has(r, "products"))]
+    found = [r for r in rows[:LOOK] if has(r, "title", "time") and (has(r, "header") or has(r, "products"))]
     return any(_of_gemini(row) for row in found) or any(has(row, "safeHtmlItem") for row in found)
 
 

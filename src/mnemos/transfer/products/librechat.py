@@ -11,16 +11,16 @@ from typing import Any
 
 from mnemos.transfer.parts import read_parts
 from mnemos.transfer.roles import ASSISTANT, USER
-from mnemos.transfer.source import Conversation, Item, Message, Read, has
+from mnemos.transfer.source import Conversation, Item, Message, Read, first_dict, has
 from mnemos.transfer.times import time_of
-from mnemos.transfer.trees import ABANDONED, branch, linked
+from mnemos.transfer.trees import branch, left_behind, linked
 
 SOURCE = "librechat"
 
 
 def is_librechat(value: Any) -> bool:
     """Tell whether a JSON value is a conversation of LibreChat, or a list of them."""
-    first = next((v for v in value[:50] if isinstance(v, Mapping)), None) if isinstance(value, list) else value
+    first = first_dict(value)
     if (
         not isinstance(first, Mapping)
         or not has(first, "conversationId")
@@ -54,11 +54,7 @@ def librechat(value: Any, where: str) -> Iterator[Read]:
         items = []
         for i, (name, (message, _)) in enumerate(zip(names, messages, strict=True)):
             item = _item(message, f"{place}.messages[{i}]", title)
-            items.append(
-                Item(item.where, item.message, left_out=ABANDONED, abandoned=True)
-                if name in left and item.message
-                else item
-            )
+            items.append(left_behind(item) if name in left else item)
         name = conversation.get("conversationId")
         yield Conversation(place, SOURCE, str(name) if name else None, items, time_of(conversation))
 

@@ -14,9 +14,9 @@ from typing import Any
 from mnemos.transfer.parts import read_parts
 from mnemos.transfer.roles import DOCUMENT, known_role
 from mnemos.transfer.sections import sections
-from mnemos.transfer.source import Conversation, Item, Message, Read, dicts, has
+from mnemos.transfer.source import Conversation, Item, Message, Read, dicts, first_dict, has
 from mnemos.transfer.times import time_of
-from mnemos.transfer.trees import ABANDONED, branch, linked
+from mnemos.transfer.trees import branch, left_behind, linked
 
 SOURCE = "open-webui"
 _DETAILS = re.compile(r"<details type=\"(?:reasoning|tool_calls|code_interpreter)\"[^>]{0,2000}>")
@@ -24,7 +24,7 @@ _DETAILS = re.compile(r"<details type=\"(?:reasoning|tool_calls|code_interpreter
 
 def is_openwebui(value: Any) -> bool:
     """Tell whether a JSON value is an export of chats of Open WebUI."""
-    first = next((v for v in value[:50] if isinstance(v, Mapping)), None) if isinstance(value, list) else value
+    first = first_dict(value)
     chat = dicts(first, "chat") if isinstance(first, Mapping) else {}
     return has(chat.get("history"), "messages") or (has(first, "chat") and isinstance(chat.get("messages"), list))
 
@@ -52,8 +52,7 @@ def openwebui(value: Any, where: str) -> Iterator[Read]:
         items = []
         for name in order:
             for item in _items(messages[name], name, f"{place}.{name}", title):
-                gone = name in left and item.message is not None
-                items.append(Item(item.where, item.message, left_out=ABANDONED, abandoned=True) if gone else item)
+                items.append(left_behind(item) if name in left else item)
         own = time_of({k: row.get(k) for k in ("created_at", "updated_at")}) or time_of(chat)
         yield Conversation(place, SOURCE, str(row["id"]) if row.get("id") else None, items, own)
 
