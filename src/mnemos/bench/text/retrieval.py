@@ -142,9 +142,12 @@ def forget_queries(space: Space) -> None:
 def rank(space: Space, question: Question, unit: Unit, method: SearchMethod, k: int = DEPTH) -> list[str]:
     """Return the ids (of cubes, or the names of sessions) that one search found, best first."""
     if unit == "sessions":
-        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method)
+        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
         return [hit.session for hit in found]
-    return [hit.cube.id for hit in space.search(question.text, k, asked_at=question.asked_at, method=method)]
+    return [
+        hit.cube.id
+        for hit in space.search(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
+    ]
 
 
 def summary(answers: Iterable[Answer], task: Task) -> dict[str, Any]:
