@@ -1,6 +1,6 @@
 """Mnemos: a memory operating system for AI agents and language models. This module exports what users need."""
 
-from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.errors import Conflict, InvalidInput, MnemosError, NotFound, StoreError
 from mnemos.facts import Decision, Fact, KnownFact, Link
 from mnemos.guard.erasure import Receipt
@@ -16,6 +16,7 @@ __all__ = [
     "Fact",
     "Filters",
     "Hit",
+    "Hits",
     "InvalidInput",
     "KnownFact",
     "Link",

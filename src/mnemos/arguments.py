@@ -43,6 +43,13 @@ def check_number(value: Any, name: str) -> float:
     return value
 
 
+def check_share(value: Any, name: str) -> float | None:
+    """Return a number from 0 to 1, or None. Raises InvalidInput for anything else."""
+    if value is not None and not 0 <= check_number(value, name) <= 1:
+        raise InvalidInput(f"{name} is {value!r:.60}, expected a probability from 0 to 1.")
+    return None if value is None else float(value)
+
+
 def check_texts(values: Any, name: str) -> Sequence[str]:
     """Return a list of strings. Raises InvalidInput for anything else, such as a single string."""
     if isinstance(values, str):

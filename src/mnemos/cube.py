@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Literal
@@ -129,6 +129,7 @@ class Hit:
     why: Mapping[str, float]
     also: tuple[MemCube, ...] = ()  # the same words by the same speaker at other times, oldest first
     earlier: tuple[MemCube, ...] = ()  # matching cubes that it supersedes, oldest first
+    relevance: float | None = None  # the probability that it answers the question; None: not a result of a search
 
     @property
     def space(self) -> str:
@@ -138,7 +139,7 @@ class Hit:
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as JSON-ready data."""
         return {
-            "cube": self.cube.to_dict(), "score": self.score, "why": dict(self.why),
+            "cube": self.cube.to_dict(), "score": self.score, "relevance": self.relevance, "why": dict(self.why),
             "also": [cube.to_dict() for cube in self.also], "earlier": [cube.to_dict() for cube in self.earlier],
         }  # fmt: skip
 
@@ -146,7 +147,21 @@ class Hit:
     def from_dict(cls, data: Mapping[str, Any]) -> Hit:
         """Return the hit that `to_dict` wrote."""
         also, earlier = (tuple(map(MemCube.from_dict, data.get(name, ()))) for name in ("also", "earlier"))
-        return cls(MemCube.from_dict(data["cube"]), data["score"], data["why"], also, earlier)
+        cube, relevance = MemCube.from_dict(data["cube"]), data.get("relevance")
+        return cls(cube, data["score"], data["why"], also, earlier, relevance)
+
+
+class Hits(list[Hit]):
+    """The hits of a search, best first, and whether any of them answers.
+
+    `confidence` is the probability that one does, and `answerable` says whether that is high enough to rely on. Both are of
+    the whole search: they do not change with the list, and a slice of it is a plain list.
+    """
+
+    def __init__(self, hits: Iterable[Hit] = (), confidence: float = 0.0, answerable: bool = False) -> None:
+        super().__init__(hits)
+        self.confidence = confidence
+        self.answerable = answerable
 
 
 @dataclass(frozen=True, slots=True)

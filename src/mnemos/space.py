@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mnemos.arguments import check_count, check_flag, check_list, check_optional, check_text, check_texts
-from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
@@ -117,22 +117,23 @@ class Space:
         *,
         asked_at: Time = None,
         method: SearchMethod = "hybrid",
+        min_score: float | None = None,
         **filters: Unpack[Filters],
-    ) -> list[Hit]:
-        """Return the `k` cubes that answer `query` best, best first.
+    ) -> Hits:
+        """Return the `k` cubes that answer `query` best, best first, each with the probability that it does (`relevance`).
 
+        `min_score` leaves out hits below that probability; `answerable` of the result says whether any seems to answer.
         Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed
-        at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time
-        words of the query ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked
-        below it if it also says something else; with `include_superseded` it is a hit of its own (default: if the
-        question asks for the past, "used to"). The same words by the same speaker are one hit (`hit.also`). Episodes,
-        summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
-        "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
+        at that moment, slowly: its index is built for this search. `asked_at` (default now) anchors time words of the query
+        ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked below it if it also says
+        something else; with `include_superseded` it is a hit of its own (default: if the question asks for the past, "used
+        to"). The same words by the same speaker are one hit (`hit.also`). Episodes, summaries and profiles are found by
+        `kind=`, or beside the originals with `include_derived`. `method` is "hybrid", or a baseline: "words" (BM25) or
+        "vectors" (cosine). The best hits are strengthened. Costs one embedding (cached) and O(N) cheap arithmetic.
 
-        Costs one embedding (cached) and O(N) cheap arithmetic. A query over 8,000 characters is read at both ends. Raises
-        InvalidInput for an empty query, a k below 1, and an unknown or wrong method or filter.
+        A query over 8,000 characters is read at both ends. Raises InvalidInput for an empty query and a wrong argument.
         """
-        return [hit for _, hit in search(self.text, query, k, filters, asked_at, method)]
+        return search(self.text, query, k, filters, asked_at, method, min_score).found
 
     def search_sessions(
         self,
@@ -154,16 +155,18 @@ class Space:
         k: int = 40,
         count: Callable[[str], int] | None = None,
         asked_at: Time = None,
+        min_score: float | None = None,
         quarantine: bool = True,
         **filters: Unpack[Filters],
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
+        It is "" where almost surely nothing answers, unless `min_score` sets the least relevance of a hit.
         The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources
         (see `trust`) are withheld if they look like orders to an agent, would do harm, or say what better sources do not.
         `count` counts the tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
         """
-        return context(self.text, question, tokens, k, filters, count=count, asked_at=asked_at, quarantine=quarantine)
+        return context(self.text, question, tokens, k, filters, count, asked_at, min_score, quarantine)
 
     def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
         """Return the cubes that `context` would withhold for a question, or those of `found`: id -> reason."""
@@ -213,10 +216,7 @@ class Space:
         return self.store.decisions.find(check_optional(cube_id, "cube_id"), limit=check_count(limit, "limit"))
 
     def links(self, cube_id: str | None = None, *, kind: str | None = None) -> Sequence[Link]:
-        """Return the links from and to a cube, or all stored ones; see `mnemos.Link` for the kinds.
-
-        With a cube also those that follow from the rows: derived from, follows, same entity.
-        """
+        """Return the links from and to a cube (those that follow from the rows too), or all stored ones; see `mnemos.Link`."""
         return known_links(self.store, cube_id, kind)
 
     # -- update and forget

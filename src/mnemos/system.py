@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from weakref import WeakValueDictionary
 
 from mnemos.arguments import check_count, check_text, check_texts
-from mnemos.cube import Hit, utc_now
+from mnemos.cube import Hit, Hits, utc_now
 from mnemos.embed import Embedder, load
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
 from mnemos.reason import load_reasoner
@@ -238,25 +238,32 @@ class Mnemos:
         spaces: Iterable[str],
         asked_at: Time = None,
         method: SearchMethod = "hybrid",
+        min_score: float | None = None,
         **filters: Unpack[Filters],
-    ) -> list[Hit]:
+    ) -> Hits:
         """Search several spaces at once; `hit.space` is the space of a hit.
 
         The lists are fused by reciprocal rank (scores of different spaces are not comparable): `score` is
         1 / (60 + rank in its own space), `why` has the signals of that space. Takes the options of
         `Space.search`. No space is left out: raises NotFound for one that does not exist, and StoreError for one that
-        cannot be read.
+        cannot be read. `confidence` is that of the best space.
         """
         names = list(dict.fromkeys(check_texts(spaces, "spaces")))
         if not names:
             raise InvalidInput("search() needs at least one space: pass spaces=[...].")
         self._check_there(*names)
         fused: list[tuple[float, int, Hit]] = []
+        found = Hits()
         for name in names:
-            hits = self.existing(name).search(query, k, asked_at=asked_at, method=method, **filters)
+            hits = self.existing(name).search(
+                query, k, asked_at=asked_at, method=method, min_score=min_score, **filters
+            )
+            found.confidence = max(found.confidence, hits.confidence)
+            found.answerable |= hits.answerable
             fused += [(1.0 / (RRF + i), -i, replace(hit, score=1.0 / (RRF + i))) for i, hit in enumerate(hits, 1)]
         fused.sort(key=lambda item: item[:2], reverse=True)
-        return [hit for *_, hit in fused[:k]]
+        found += (hit for *_, hit in fused[:k])
+        return found
 
     def close(self) -> None:
         """Close all spaces."""

@@ -15,6 +15,9 @@ from mnemos.space import SearchMethod
 from mnemos.text.recall.filters import Filters
 
 Question = Annotated[str, typer.Argument(help="The question, in your own words.")]
+MinScore = Annotated[
+    float | None, typer.Option("--min-score", min=0, max=1, help="The least probability, of a hit, that it answers.")
+]
 
 
 @command(filters=True)
@@ -27,17 +30,20 @@ def search(
     method: Annotated[
         SearchMethod, typer.Option("--method", help="hybrid, or a baseline: words (BM25) or vectors (cosine).")
     ] = "hybrid",
+    min_score: MinScore = None,
     why: Annotated[bool, typer.Option("--why", help="Show what each signal added to the score.")] = False,
     **filters: Unpack[Filters],
 ) -> None:
     """Find the cubes that answer a question, best first."""
-    hits = t.space().search(query, k, asked_at=asked_at, method=method, **filters)
+    hits = t.space().search(query, k, asked_at=asked_at, method=method, min_score=min_score, **filters)
     if t.json:
         t.say([hit.to_dict() for hit in hits])
     elif hits:
         show_hits(t.out, hits, query, why=why)
+        if not hits.answerable:
+            t.note("none of these seems to answer the question")
     else:
-        _nothing(t, bool(filters))
+        _nothing(t, bool(filters), "" if min_score is None else "; or nothing is that relevant: lower --min-score")
 
 
 @command(filters=True)
@@ -48,16 +54,24 @@ def context(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many hits to choose from.")] = 40,
     *,
     asked_at: AskedAt = None,
+    min_score: MinScore = None,
     **filters: Unpack[Filters],
 ) -> None:
-    """Pack the best hits into a block for a prompt: in time order, cited by id, within a budget."""
-    block = t.space().context(question, tokens=tokens, k=k, asked_at=asked_at, **filters)
+    """Pack the best hits into a block for a prompt: in time order, cited by id, within a budget.
+
+    Nothing is printed where nothing seems to answer, unless --min-score says how relevant each must be (0: all).
+    """
+    block = t.space().context(question, tokens=tokens, k=k, asked_at=asked_at, min_score=min_score, **filters)
     if t.json:
         t.say({"context": block})
     elif block:
         t.out.print(styled(block), soft_wrap=True)
     else:
-        _nothing(t, bool(filters), "; or the budget is too small for one record: raise --tokens")
+        _nothing(
+            t,
+            bool(filters),
+            "; or nothing seems to answer: --min-score 0 shows the nearest; or the budget is too small: raise --tokens",
+        )
 
 
 def _nothing(t: Terminal, filtered: bool, also: str = "") -> None:

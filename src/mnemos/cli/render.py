@@ -106,6 +106,8 @@ def show_hits(out: Console, hits: Iterable[Hit], query: str, *, why: bool = Fals
         if rank > 1:
             out.print()
         title = Text(f"{rank:>2}  ", "bold").append(f"{hit.score:.3f}  ", "green").append_text(header(hit.cube))
+        if hit.relevance is not None:
+            title.append(f"  {hit.relevance:.0%}", "dim")
         body = highlight(styled(hit.cube.text.strip()), query)
         if hit.also:
             body.append("\nalso " + ", ".join(f"{cube.at:%Y-%m-%d %H:%M}" for cube in hit.also), "dim")

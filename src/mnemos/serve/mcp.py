@@ -67,6 +67,9 @@ Where = Annotated[
 ]
 Source = Annotated[str | None, Field(description="If not from the user: a URL, 'web:...', 'email:...', 'tool:...'.")]
 K = Annotated[int, Field(ge=1, le=100, description="Number of hits.")]
+MinScore = Annotated[
+    float | None, Field(ge=0, le=1, description="Only hits that answer at least this probably, such as 0.5.")
+]
 Since = Annotated[
     str | None, Field(description="Only what happened at or refers to a date at or after this ISO 8601 time.")
 ]
@@ -141,18 +144,22 @@ class Tools:
 
     def recall(
         self, question: Question, k: K = 5, session: Session = None, speaker: Speaker = None, since: Since = None,
-        until: Until = None, as_of: AsOf = None, where: Where = None, timezone: Zone = None, space: InSpace = None,
+        until: Until = None, as_of: AsOf = None, where: Where = None, timezone: Zone = None, min_score: MinScore = None,
+        space: InSpace = None,
     ) -> Result:  # fmt: skip
-        """Find the records that answer a question, best first: id, text, time, score, and why it was found.
+        """Find the records that answer a question, best first: id, text, time, score, relevance, and why it was found.
+
+        Relevance is the probability that it answers; answerable is false where none seems to. Then say that you do not know.
 
         Records from untrusted sources that look like instructions, or that better sources contradict, are listed as
         withheld, without their text.
         """
         with self._use(space) as opened:
             given = {"session": session, "speaker": speaker, "since": since, "until": until, "as_of": as_of}
-            hits = opened.search(question, k, **_given(**given, where=where, timezone=timezone))
+            hits = opened.search(question, k, **_given(**given, where=where, timezone=timezone, min_score=min_score))
             kept, withheld = _quarantine(opened, question, hits)
-            return {"note": DATA, "hits": [_show_hit(hit) for hit in kept], **withheld}
+            shown = [_show_hit(hit) for hit in kept]
+            return {"note": DATA, "answerable": hits.answerable, "hits": shown, **withheld}
 
     def context(
         self,
@@ -166,7 +173,7 @@ class Tools:
         with self._use(space) as opened:
             return (
                 opened.context(question, tokens=tokens, **_given(where=where, timezone=timezone))
-                or "Nothing was found, or the budget is too small."
+                or "Nothing that was stored seems to answer this, or the budget is too small."
             )
 
     def update(self, id: Id, text: Text, space: InSpace = None) -> Result:
@@ -246,7 +253,7 @@ class Tools:
                 facts = [f for f in known if not first or not f.valid_to or f.valid_to > first]
                 return {"note": DATA, **_show_facts(opened, facts[-limit:])}
             if question:
-                hits = opened.search(question, limit, include_superseded=True, **times)
+                hits: list[Hit] = opened.search(question, limit, include_superseded=True, **times)
             else:
                 all_cubes = opened.cubes(limit=1_000, include_superseded=True, **times)
                 last = heapq.nlargest(limit, enumerate(all_cubes), key=lambda place: (place[1].at, place[0]))
@@ -335,7 +342,8 @@ def _show_hit(hit: Hit) -> Result:
     why = {name: round(value, 4) for name, value in hit.why.items() if value}
     also = {"also": [{"id": cube.id, "at": cube.at} for cube in hit.also]} if hit.also else {}
     earlier = {"earlier": [{**_show(cube), "until": cube.valid_to} for cube in hit.earlier]} if hit.earlier else {}
-    return {**_show(hit.cube), "score": round(hit.score, 4), "why": why, **also, **earlier}
+    scores = {"score": round(hit.score, 4), "relevance": hit.relevance, "why": why}
+    return {**_show(hit.cube), **scores, **also, **earlier}
 
 
 class Server(MCPServer[Any]):

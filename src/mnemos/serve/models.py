@@ -28,6 +28,7 @@ Content = Annotated[
 ]
 Moment = str | float | None
 Whole = Annotated[int, Field(strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, description="The least probability, of a hit, that it answers.")]
 Object = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -115,6 +116,7 @@ class Search(Question):
     """A search."""
 
     query: str
+    min_score: Share | None = None
     method: Literal["hybrid", "words", "vectors"] = "hybrid"
 
 
@@ -125,6 +127,7 @@ class Context(Question):
     question: str
     k: Whole = Field(40, ge=1, le=1_000)
     tokens: Whole = Field(800, ge=0, le=10_000_000)
+    min_score: Share | None = None
     quarantine: bool = True
 
 
@@ -245,15 +248,18 @@ class Hit(BaseModel):
 
     cube: Cube
     score: float
+    relevance: float | None = Field(description="The probability that it answers the question.")
     why: dict[str, float]
     also: list[Cube] = Field(description="The same words by the same speaker at other times, oldest first.")
     earlier: list[Cube] = Field(description="Matching cubes that this one supersedes, oldest first.")
 
 
 class Hits(BaseModel):
-    """Results, best first."""
+    """Results, best first, and whether any of them seems to answer."""
 
     hits: list[Hit]
+    confidence: float = Field(description="The probability that one of the hits answers.")
+    answerable: bool = Field(description="Whether that is high enough to rely on.")
 
 
 class ProblemShape(BaseModel):

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.guard.preview import Offer, Preview
@@ -29,9 +29,9 @@ def page(data: Any) -> Page:
     return Page([MemCube.from_dict(cube) for cube in data["items"]], data["next_cursor"])
 
 
-def hits(data: Any) -> list[Hit]:
+def hits(data: Any) -> Hits:
     """Return the hits of a search."""
-    return [Hit.from_dict(hit) for hit in data["hits"]]
+    return Hits(map(Hit.from_dict, data["hits"]), data["confidence"], data["answerable"])
 
 
 def sessions(data: Any) -> list[SessionHit]:

@@ -259,7 +259,8 @@ def search(access: SpaceAccess, body: models.Search) -> Json:
     """Return the cubes that answer a question, best first."""
     with access.open("read") as space:
         found = space.search(**body.given())
-        return Json({"hits": [hit.to_dict() for hit in found]})
+        hits = [hit.to_dict() for hit in found]
+        return Json({"hits": hits, "confidence": found.confidence, "answerable": found.answerable})
 
 
 def search_sessions(access: SpaceAccess, body: models.Search) -> Json:

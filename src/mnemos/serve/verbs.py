@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from mnemos.arguments import check_texts
-from mnemos.cube import Hit, MemCube, Page, SessionHit
+from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.errors import InvalidInput
 from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
@@ -111,9 +111,11 @@ class SpaceVerbs(ABC):
         *,
         asked_at: Time = None,
         method: SearchMethod = "hybrid",
+        min_score: float | None = None,
         **filters: Unpack[Filters],
-    ) -> ApiRequest[list[Hit]]:
-        return self._post("search", responses.hits, query=query, k=k, asked_at=asked_at, method=method, **filters)
+    ) -> ApiRequest[Hits]:
+        options = {"asked_at": asked_at, "method": method, "min_score": min_score, **filters}
+        return self._post("search", responses.hits, query=query, k=k, **options)
 
     @verb
     def search_sessions(
@@ -138,10 +140,12 @@ class SpaceVerbs(ABC):
         tokens: int = 800,
         k: int = 40,
         asked_at: Time = None,
+        min_score: float | None = None,
         quarantine: bool = True,
         **filters: Unpack[Filters],
     ) -> ApiRequest[str]:
-        options = {"tokens": tokens, "k": k, "asked_at": asked_at, "quarantine": quarantine, **filters}
+        own = {"asked_at": asked_at, "min_score": min_score, "quarantine": quarantine}
+        options = {"tokens": tokens, "k": k, **own, **filters}
         return self._post("context", lambda data: str(data["context"]), question=question, **options)
 
     @verb

@@ -48,7 +48,7 @@ def pick(memory: TextMemory, what: str | Sequence[str | MemCube], k: int, filter
     Raises NotFound for an id that does not exist.
     """
     if isinstance(what, str):
-        found = [hit.cube for _, hit in search(memory, what, k, filters, None, "hybrid")]
+        found = [hit.cube for _, hit in search(memory, what, k, filters, None, "hybrid").hits]
         told = memory.store.told([cube.id for cube in found])
         return sorted(found, key=lambda cube: (cube.at, told.get(cube.id, 0)))
     ids = check_texts([c.id if isinstance(c, MemCube) else c for c in check_list(what, "what", "cubes or ids")], "what")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.arguments import check_count, check_text
+from mnemos.arguments import check_count, check_share, check_text
 from mnemos.cube import Hit, SessionHit, to_micros
 from mnemos.embed.base import embed_questions, knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
@@ -26,6 +26,7 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.query import Query, bounded, make_query
+from mnemos.text.recall.relevance import Judgement, judge
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
@@ -38,9 +39,16 @@ BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by s
 
 
 def search(
-    memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
-) -> list[tuple[int, Hit]]:
-    """Return the hits with their row keys, best first; see `Space.search`."""
+    memory: TextMemory,
+    query: str,
+    k: int,
+    filters: Filters,
+    asked_at: Any,
+    method: SearchMethod,
+    min_score: float | None = None,
+) -> Judgement:
+    """Return the hits with their row keys and relevance, best first; see `Space.search`."""
+    check_share(min_score, "min_score")
     query = bounded(check_text(query, "query"))
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
@@ -50,22 +58,47 @@ def search(
     if filters.get("include_superseded") is None and (asks_about_past(query) or past):
         filter, behind = replace(filter, superseded=True), False
     want = k
+    past_view: list[Snapshot] = []
     while True:
-        ranked, hits = _hits(memory, question, query, want, filter, behind, method)
+        ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
         if len(hits) >= k or ranked < want:
             break
         want *= MORE
+    judged = _judge(memory, question, query, hits[:k], past_view)
+    if min_score is not None:
+        judged = replace(judged, hits=[(key, hit) for key, hit in judged.hits if (hit.relevance or 0.0) >= min_score])
     if filter.as_of is None:
-        memory.recalled([hit.cube.id for _, hit in hits[: min(k, STRENGTHENED)]])
-    return hits[:k]
+        memory.recalled([hit.cube.id for _, hit in judged.hits[:STRENGTHENED]])
+    return judged
+
+
+def _judge(
+    memory: TextMemory, question: Query, query: str, hits: Sequence[tuple[int, Hit]], past: Sequence[Snapshot]
+) -> Judgement:
+    """Return the hits with their relevance, by the snapshot that was searched."""
+    if not hits:
+        return Judgement([], 0.0, False, True)
+    if past:
+        return judge(past[-1].corpus, question, query, hits)
+    model, embedder = memory.model_key(), memory.embedder
+    return memory.view.read(lambda snapshot: judge(snapshot.corpus, question, query, hits), model, embedder)
 
 
 def _hits(
-    memory: TextMemory, question: Query, query: str, k: int, filter: Filter, behind: bool, method: SearchMethod
+    memory: TextMemory,
+    question: Query,
+    query: str,
+    k: int,
+    filter: Filter,
+    behind: bool,
+    method: SearchMethod,
+    past_view: list[Snapshot],
 ) -> tuple[int, list[tuple[int, Hit]]]:
-    """Return how many of the `k` best cubes were ranked, and the hits that they make."""
+    """Return how many of the `k` best cubes were ranked, and the hits that they make; note the snapshot of an `as_of`."""
 
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
+        if filter.as_of is not None:
+            past_view.append(snapshot)
         return snapshot.rank(_retriever(memory, method), question, k, allow=allow)
 
     shown = replace(filter, superseded=True) if behind else filter
@@ -130,9 +163,9 @@ def context(
     tokens: int,
     k: int,
     filters: Filters,
-    *,
     count: Callable[[str], int] | None,
     asked_at: Any,
+    min_score: float | None,
     quarantine: bool,
 ) -> str:
     """Return a block for a prompt; see `Space.context`."""
@@ -142,7 +175,8 @@ def context(
     check_count(tokens, "tokens", least=0)
     if count is not None and not callable(count):
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
-    found = search(memory, question, k, filters, asked_at, "hybrid")
+    judged = search(memory, question, k, filters, asked_at, "hybrid", min_score)
+    found = [] if judged.silent and min_score is None else judged.hits
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])

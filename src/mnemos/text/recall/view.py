@@ -20,6 +20,7 @@ from mnemos.text.recall.snapshot import Snapshot
 from mnemos.text.recall.spread import Graph
 
 R = TypeVar("R")
+T = TypeVar("T")
 ANSWERS = 256  # in the cache
 LIGHT = 50_000  # cubes that are ranked in milliseconds
 GROWTH = 1.05  # growth of the linked cubes from which links are reloaded
@@ -68,6 +69,11 @@ class CurrentView:
         with self._lock:
             snapshot = self._present(model, embedder)
             return snapshot if len(snapshot) else None
+
+    def read(self, what: Callable[[Snapshot], T], model: int | None, embedder: Embedder | None) -> T:
+        """Return what a function makes of the snapshot, brought up to date; nobody changes it in the meantime."""
+        with self._lock:
+            return what(self._present(model, embedder))
 
     @contextmanager
     def try_lock(self, model: int | None, embedder: Embedder | None) -> Iterator[bool]:

@@ -1,0 +1,148 @@
+"""Evidence: what speaks for a hit being the answer, measured apart from the ranking and comparable between spaces.
+
+A score ranks the cubes of one question; it does not tell whether any of them answers. These features do, as far as words
+and vectors can: how much of the question, by weight, a text and the turns around it cover; whether the names in the
+question are known here at all; how far a vector stands out from those of other texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemos.index.language import is_english
+from mnemos.index.lexical import idf
+from mnemos.index.terms import to_terms, words_of
+from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.query import Query
+
+Floats = NDArray[np.float32]
+SAMPLE = 512  # vectors that tell how far a cosine stands out
+AROUND = (-2, -1, 1, 2)  # turns before and after a hit that belong to it
+VECTOR_FEATURES = (
+    "stands out", "stands out around", "best stands out", "behind the best", "above the next", "vectors",
+)  # fmt: skip
+WORD_FEATURES = (
+    "coverage", "coverage around", "rarest", "rarest around", "names", "names around", "of best coverage",
+    "best coverage", "best coverage around", "speaker", "in time", "number", "length", "rank", "unknown",
+    "unknown name", "has names", "words", "size", "english", "asks when", "is question",
+)  # fmt: skip
+FEATURES = (*VECTOR_FEATURES, *WORD_FEATURES)
+_NAME = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][\w'-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the question: its weight in the space, the positions that have it, in order, and what it may be."""
+
+    term: str
+    weight: float
+    positions: NDArray[np.int32]
+    is_name: bool
+
+
+def evidence(corpus: Corpus, query: Query, question: str, positions: NDArray[np.int64]) -> Floats:
+    """Return the features of the cubes at `positions`, best first, (k, F). O(k), and O(df) for each word."""
+    layout, k = corpus.layout(), len(positions)
+    near = np.stack([layout.neighbours[d][positions] for d in AROUND])  # (4, k); N is none
+    found: dict[str, NDArray[np.floating] | float] = {
+        "number": corpus.number[positions] * np.float32(query.asks_number),
+        "length": layout.log_length[positions],
+        "rank": np.log1p(np.arange(k)),
+        "size": float(np.log1p(layout.count)),
+        "english": float(is_english(words_of(question))),
+        "asks when": float(query.asks_when),
+        "is question": corpus.question[positions],
+    }
+    if query.span is not None:
+        at = corpus.at[positions]
+        found["in time"] = ((at >= query.span[0]) & (at < query.span[1])).astype(np.float32)
+    found |= _words(corpus, _of_question(corpus, query, question), positions, near)
+    found |= _vectors(corpus, query, positions, near)
+    table = np.zeros((k, len(FEATURES)), dtype=np.float32)
+    for column, name in enumerate(FEATURES):
+        table[:, column] = found.get(name, 0.0)
+    return table
+
+
+def _of_question(corpus: Corpus, query: Query, question: str) -> list[Word]:
+    count, named = corpus.layout().count, {w for name in _NAME.findall(question) for w in words_of(name)}
+    found = []
+    for word, term in zip(query.content, to_terms(query.content), strict=True):
+        posting = corpus.words.posting(word)
+        positions = np.zeros(0, dtype=np.int32) if posting is None else np.sort(posting.positions)
+        found.append(Word(term, idf(count, len(positions)), positions, word in named))
+    return found
+
+
+def _words(
+    corpus: Corpus, words: Sequence[Word], positions: NDArray[np.int64], near: NDArray[np.integer]
+) -> dict[str, NDArray[np.floating] | float]:
+    """Return how much of the question the words of each hit cover; what its speaker is called counts as its word."""
+    k, total = len(positions), sum(w.weight for w in words) or 1e-9
+    names = sum(w.weight for w in words if w.is_name) or 1e-9
+    rarest = max(words, key=lambda w: w.weight, default=None)
+    speakers = [corpus.speaker_terms[s] if s >= 0 else frozenset[str]() for s in corpus.speaker[positions]]
+    here, around, named, named_around = (np.zeros(k, dtype=np.float32) for _ in range(4))
+    of_rarest = of_rarest_around = spoken = np.zeros(k, dtype=np.float32)
+    unknown, unknown_name = 0.0, 0.0
+    for word in words:
+        by = np.array([word.term in terms for terms in speakers])
+        inside = by | _has(word.positions, positions)
+        beside = inside | _has(word.positions, near).any(axis=0)
+        here += inside * np.float32(word.weight / total)
+        around += beside * np.float32(word.weight / total)
+        spoken = np.maximum(spoken, by)
+        if word.is_name:
+            named += inside * np.float32(word.weight / names)
+            named_around += beside * np.float32(word.weight / names)
+        if word is rarest:
+            of_rarest, of_rarest_around = inside.astype(np.float32), beside.astype(np.float32)
+        if not len(word.positions) and not by.any():
+            unknown += word.weight / total
+            unknown_name = max(unknown_name, float(word.is_name))
+    return {
+        "coverage": here, "coverage around": around, "names": named, "names around": named_around,
+        "rarest": of_rarest, "rarest around": of_rarest_around, "speaker": spoken, "unknown": unknown,
+        "unknown name": unknown_name, "has names": float(names > 1e-9), "words": float(np.log1p(len(words))),
+        "best coverage": float(here.max()), "best coverage around": float(around.max()),
+        "of best coverage": here / max(float(here.max()), 1e-6),
+    }  # fmt: skip
+
+
+def _vectors(
+    corpus: Corpus, query: Query, positions: NDArray[np.int64], near: NDArray[np.integer]
+) -> dict[str, NDArray[np.floating] | float]:
+    """Return how near each hit and its neighbours are, in standard deviations above the texts of the space.
+
+    Cosines themselves do not count: their scale differs from embedder to embedder.
+    """
+    if query.vector is None or not corpus.vectors.present[positions].any():
+        return {}
+    rows, n = corpus.vectors.rows, len(corpus)
+    vector = np.asarray(query.vector, dtype=np.float32)
+    step = max(1, n // SAMPLE)
+    others = np.vecdot(rows[::step][corpus.vectors.present[::step]], vector)
+    mean, spread = float(others.mean()), max(float(others.std()), 0.02)
+    cosine = np.vecdot(rows[positions], vector)
+    beside = np.where(near < n, np.vecdot(rows[np.minimum(near, n - 1)], vector), -1).max(axis=0)
+    best = np.maximum(cosine, beside)
+    top = np.sort(cosine)[::-1]
+    return {
+        "stands out": (cosine - mean) / spread,
+        "stands out around": (best - mean) / spread, "best stands out": float(top[0] - mean) / spread,
+        "behind the best": (top[0] - cosine) / spread,
+        "above the next": (cosine - (top[1] if len(top) > 1 else mean)) / spread, "vectors": 1.0,
+    }  # fmt: skip
+
+
+def _has(positions: NDArray[np.int32], wanted: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell which of the wanted positions, of any shape, are among sorted ones."""
+    if not len(positions):
+        return np.zeros(wanted.shape, dtype=bool)
+    found = np.minimum(np.searchsorted(positions, wanted), len(positions) - 1)
+    return np.asarray(positions[found] == wanted, dtype=bool)
