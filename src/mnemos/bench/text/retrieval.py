@@ -145,9 +145,9 @@ def rank(space: Space, question: Question, unit: Unit, method: SearchMethod, k: 
     A hit that shows equal texts once stands for all of them: their ids follow it, and count as further results.
     """
     if unit == "sessions":
-        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method)
+        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
         return [hit.session for hit in found]
-    hits = space.search(question.text, k, asked_at=question.asked_at, method=method)
+    hits = space.search(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
     return [cube.id for hit in hits for cube in (hit.cube, *hit.also)][:k]
 
 
