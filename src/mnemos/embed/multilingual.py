@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import threading
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from mnemos.distribution import install_command
-from mnemos.embed.base import Progress, Vectors
+from mnemos.embed.base import Progress, Vectors, unit_rows
 from mnemos.embed.e5_build import REVISION, available, build, model_folder
 from mnemos.embed.e5_weights import NAME
 from mnemos.embed.encoder import OnnxEncoder
@@ -18,6 +23,7 @@ from mnemos.embed.models import is_built
 from mnemos.errors import EmbedderError
 
 log = logging.getLogger("mnemos.embed")
+SHARED = 0.9  # of the mean vector that is subtracted; the whole of it costs hits within one language
 QUESTION, TEXT = "query: ", "passage: "  # what the model was trained to see before questions and texts
 LANGUAGES = frozenset(
     re.findall(
@@ -43,8 +49,9 @@ class MultilingualE5(OnnxEncoder):
     marks: ClassVar[tuple[str, str]] = "<s>", "</s>"
     remedy: ClassVar[str] = "Build it again: mnemos models build multilingual --force"
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, centred: bool = True) -> None:
         super().__init__(folder or model_folder())
+        self._centred = centred
         self._building = threading.Lock()
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
@@ -61,6 +68,10 @@ class MultilingualE5(OnnxEncoder):
         """Tell whether the vector of a question is in the cache. Never waits."""
         return QUESTION + text in self._cache
 
+    def _embed(self, texts: Sequence[str], progress: Progress | None, prefix: str) -> Vectors:
+        vectors = super()._embed(texts, progress, prefix)
+        return centred(vectors, prefix) if self._centred else vectors
+
     def _build(self) -> None:
         """Build the model where it is not there yet; other threads wait."""
         if is_built(self.folder):
@@ -69,6 +80,25 @@ class MultilingualE5(OnnxEncoder):
             if not is_built(self.folder):
                 log.info("building %s in %s, once", self.name, self.folder)
                 build(folder=self.folder)
+
+
+def centred(vectors: Vectors, prefix: str) -> Vectors:
+    """Return unit vectors without most of what all share, and without directions that only tell languages.
+
+    The cosines of unrelated texts are about .2 then, in any language, and not .75; a question finds a text in another
+    language more often. `benchmarks/fit/centre.py` has found them, on texts that no benchmark here has.
+    """
+    mean, directions = _centre()[prefix]
+    shifted = vectors - SHARED * mean
+    return unit_rows(shifted - (shifted @ directions.T) @ directions)
+
+
+@cache
+def _centre() -> dict[str, tuple[Vectors, Vectors]]:
+    """Return the mean, (D,), and the directions, (8, D), by prefix."""
+    with np.load(io.BytesIO(files(__package__).joinpath("e5_centre.npz").read_bytes())) as data:
+        found = {name: data[name].astype(np.float32) for name in data.files}
+    return {prefix: (found[name], found["directions"]) for prefix, name in ((TEXT, "text"), (QUESTION, "question"))}
 
 
 def load_multilingual() -> MultilingualE5:
