@@ -180,5 +180,5 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
         left = tmp_path / f".building-{name}"
         left.mkdir()
         os.utime(left, (time.time() - age * 86_400,) * 2)
-    models.install(tmp_path / "model", lambda: {}, {})
+    models.install(tmp_path / "model", dict, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == [".building-new", "model"]
