@@ -71,17 +71,15 @@ def test_a_cube_has_the_readable_part_of_its_record(haystacks):
     assert texts == {
         "note/1": "Plans\nBuy a kite.", "note/1#2": "Plans\nSell it.", "calendar/1": "Tea\nTea with Chen.",
         "call/1": "Dial: Wife", "contact/1": "Lu Jianguo, Dad, Father, 138", "photo/1": "A kite.\nPark, Haikou\nZihan\nKite",
-        "photo/2": "A bill.\n36 yuan", "push/1": "Bank: Paid\n36 yuan", "sms/1": "Hi!", "sms/2": "Yes?",
-        "agent_chat/0/0": "A leak!", "agent_chat/0/1": "Where?",
+        "photo/2": "A bill.\n36 yuan", "push/1": "Bank: Paid\n36 yuan", "sms/1": "Chen: Hi!", "sms/2": "Chen: Yes?",
+        "agent_chat/0": "user: A leak!\nassistant: Where?",
     }  # fmt: skip
     assert {m["content"] for m in haystacks[1].messages if m["id"] == "call/1"} == {"Dial：Wife"}
 
 
-def test_messages_have_their_speaker_and_a_chat_its_roles(haystacks):
+def test_a_short_message_is_of_whoever_sent_it(haystacks):
     messages = {m["id"]: m for m in haystacks[0].messages}
     assert (messages["sms/1"]["speaker"], messages["sms/2"]["speaker"]) == ("Lu Mingqiang", "Chen")
-    assert [messages[f"agent_chat/0/{n}"]["role"] for n in (0, 1)] == ["user", "assistant"]
-    assert messages["sms/1"]["session"] == messages["sms/2"]["session"] == "sms Chen"
 
 
 def test_records_come_by_time_a_date_of_the_calendar_by_its_begin_and_a_contact_first(haystacks):

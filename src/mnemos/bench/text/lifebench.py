@@ -1,16 +1,17 @@
 """LifeBench (1754955896/LifeBench): the records of a phone, a year of them, that a question about a life needs.
 
-One space per person and language, a cube per record: calendar, call, contact, note, photo, push, short message, and each
-turn of the chats with an assistant. A cube has the readable part of its record, not the annotator's summary of
-it. Its metadata `type` says what it is. Gold are the records of the evidence, `TYPE/ID`; an id that names no record is left
-out, and so are the questions without evidence. The split is the language, the category the kind of question.
+One space per person and language, a cube per record: a chat with an assistant, an entry of the calendar, a call, a
+contact, a note, a photo, a notification, a short message. A cube has the readable part of its record, not the
+annotator's summary of it; its metadata `type` says what it is. Gold are the records of the evidence, `TYPE/ID`; an id
+that names no record is left out, and so are the questions without evidence. The split is the language, the category the
+kind of question.
 """
 
 from __future__ import annotations
 
 import calendar
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,8 @@ def cubes(
             key = f"{kind}/{row['phone_id']}"  # a few ids are given twice
             seen[key] += 1
             name = key if seen[key] == 1 else f"{key}#{seen[key]}"
-            made: list[Message] = [
-                {"id": name, "metadata": {"type": kind}} | message for message in READ[kind](row, owner, colon)
-            ]
-            messages += made
-            ids[kind, str(row["phone_id"])] += [str(message["id"]) for message in made]
+            messages.append({"id": name, "metadata": {"type": kind}} | READ[kind](row, owner, colon))
+            ids[kind, str(row["phone_id"])].append(name)
     first = min(message["at"] for message in messages if "at" in message)
     for message in messages:
         message.setdefault("at", first)  # contacts were always there
@@ -92,51 +90,45 @@ def month_end(text: str) -> datetime:
     return datetime(year, month, calendar.monthrange(year, month)[1], 23, 59, tzinfo=UTC)
 
 
-def _agent_chat(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
-    session, at = f"chat {row['phone_id']}", moment(row["date"]) + timedelta(hours=12)
-    turns = [(role, turn[role]["content"]) for turn in row["conversation"].values() for role in turn]
-    for number, (role, text) in enumerate(turns):
-        if text.strip():
-            yield {
-                "id": f"agent_chat/{row['phone_id']}/{number}", "content": text, "role": role, "session": session,
-                "at": at + timedelta(seconds=number),
-            }  # fmt: skip
+def _agent_chat(row: Mapping[str, Any], owner: str, colon: str) -> Message:
+    turns = [f"{role}: {turn[role]['content']}" for turn in row["conversation"].values() for role in turn]
+    return {"content": "\n".join(turns), "at": moment(row["date"]) + timedelta(hours=12)}
 
 
-def _calendar(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
-    yield {"content": f"{row['title']}\n{row['description']}", "at": moment(row["start_time"])}
+def _calendar(row: Mapping[str, Any], owner: str, colon: str) -> Message:
+    return {"content": f"{row['title']}\n{row['description']}", "at": moment(row["start_time"])}
 
 
-def _call(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
-    yield {"content": f"{row['call_type']}{colon}{row['contactName']}", "at": moment(row["datetime"])}
+def _call(row: Mapping[str, Any], owner: str, colon: str) -> Message:
+    return {"content": f"{row['call_type']}{colon}{row['contactName']}", "at": moment(row["datetime"])}
 
 
-def _contact(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
+def _contact(row: Mapping[str, Any], owner: str, colon: str) -> Message:
     names = ("name", "nickname", "relation", "phoneNumber", "personalEmail", "workEmail")
-    yield {"content": ", ".join(str(row[name]) for name in names if row.get(name))}
+    return {"content": ", ".join(str(row[name]) for name in names if row.get(name))}
 
 
-def _note(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
-    yield {"content": f"{row['title']}\n{row['content']}", "at": moment(row["datetime"])}
+def _note(row: Mapping[str, Any], owner: str, colon: str) -> Message:
+    return {"content": f"{row['title']}\n{row['content']}", "at": moment(row["datetime"])}
 
 
-def _photo(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
+def _photo(row: Mapping[str, Any], owner: str, colon: str) -> Message:
     place = row["location"] or {}
     where = ", ".join(dict.fromkeys(str(place[name]) for name in ("poi", "streetName", "city") if place.get(name)))
     parts = [row["caption"], where, *(", ".join(row[name] or ()) for name in ("faceRecognition", "imageTag"))]
     if str(row.get("ocrText") or "").strip().lower() not in NOTHING:
         parts.append(row["ocrText"])
-    yield {"content": "\n".join(part for part in parts if part), "at": moment(row["datetime"])}
+    return {"content": "\n".join(part for part in parts if part), "at": moment(row["datetime"])}
 
 
-def _push(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
-    yield {"content": f"{row['source']}{colon}{row['title']}\n{row['content']}", "at": moment(row["datetime"])}
+def _push(row: Mapping[str, Any], owner: str, colon: str) -> Message:
+    return {"content": f"{row['source']}{colon}{row['title']}\n{row['content']}", "at": moment(row["datetime"])}
 
 
-def _sms(row: Mapping[str, Any], owner: str, colon: str) -> Iterator[Message]:
+def _sms(row: Mapping[str, Any], owner: str, colon: str) -> Message:
     speaker = owner if row["message_type"] in SENT else row["contactName"]
-    yield {
-        "content": row["message_content"], "speaker": speaker, "session": f"sms {row['contactName']}",
+    return {
+        "content": f"{row['contactName']}{colon}{row['message_content']}", "speaker": speaker,
         "at": moment(row["datetime"]),
     }  # fmt: skip
 
