@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,11 @@ from mnemos.bench.text import beam, factconsolidation, lifebench, locomo, locomo
 from mnemos.bench.text.retrieval import only_splits
 from mnemos.bench.text.task import Haystack, Question
 from mnemos.system import Mnemos
-from mnemos.text.encode.messages import moment
-from mnemos.text.recall.evidence import FEATURES, Floats, evidence
-from mnemos.text.recall.query import make_query
+from mnemos.text.recall.evidence import Floats
+from mnemos.text.search import search
 
 K = 10
-MOST = 120  # questions of one haystack
+MOST = 60  # questions of one haystack
 Bools = NDArray[np.bool_]
 
 
@@ -67,17 +65,11 @@ def ask(memory: Mnemos, plan: Plan, step: Progress) -> Iterator[Asked]:
         space.add_many(plan.haystack.messages)
     for kind, questions in plan.questions.items():
         for question in questions:
-            hits = space.search(question.text, K, asked_at=question.asked_at, **question.filters)
-            snapshot = space.text.view.snapshot
-            if not hits or snapshot is None or memory.embedder is None:
-                continue
-            keys = np.array(space.store.keys_of([hit.cube.id for hit in hits]), dtype=np.int64)
-            when = moment(question.asked_at, "asked_at") or datetime.now(UTC)
-            query = make_query(question.text, memory.embedder.embed([question.text])[0], when)
-            table = evidence(snapshot.corpus, query, question.text, snapshot.corpus.positions_of(keys))
-            gold = set(gold_of(question)) if kind == "told" else set()
-            right = np.array([any(cube.id in gold for cube in (hit.cube, *hit.also)) for hit in hits])
-            yield Asked(plan.set, kind, table, right)
+            found = search(space.text, question.text, K, question.filters, question.asked_at, "hybrid")
+            if len(found.evidence):
+                gold = set(gold_of(question)) if kind == "told" else set()
+                right = [any(cube.id in gold for cube in (hit.cube, *hit.also)) for _, hit in found.hits]
+                yield Asked(plan.set, kind, found.evidence, np.array(right))
             step(1)
 
 
@@ -126,29 +118,29 @@ def _locomo(path: Path) -> Iterator[Plan]:
 
 
 def _beam(path: Path) -> Iterator[Plan]:
-    return _conversations("beam", only_splits(beam.load(path), ["development"]).haystacks[:6])
+    return _conversations("beam", only_splits(beam.load(path), ["development"]).haystacks[:4])
 
 
 def _qmsum(path: Path) -> Iterator[Plan]:
-    return _conversations("qmsum", qmsum.load(path).haystacks[:16], halves=False)
+    return _conversations("qmsum", qmsum.load(path).haystacks[:10], halves=False)
 
 
 def _lifebench(path: Path) -> Iterator[Plan]:
     for haystack in lifebench.load(path).haystacks:
         plan = Plan(f"lifebench {haystack.name.split('-')[1]}", haystack, {"told": haystack.questions})
-        yield plan
+        yield replace(plan, questions={"told": haystack.questions[:MOST]})
         yield halved(plan)
 
 
 def _locomo_plus(path: Path) -> Iterator[Plan]:
     (haystack,) = locomo_plus.load(path).haystacks
-    yield Plan("locomo-plus", haystack, {"told": haystack.questions})
+    yield Plan("locomo-plus", haystack, {"told": haystack.questions[:MOST]})
     yield halved(Plan("locomo-plus", haystack))
 
 
 def _facts(path: Path) -> Iterator[Plan]:
-    for haystack in factconsolidation.load(path).haystacks[:3]:
-        yield Plan("factconsolidation", haystack, {"told": haystack.questions})
+    for haystack in factconsolidation.load(path).haystacks[:2]:
+        yield Plan("factconsolidation", haystack, {"told": haystack.questions[:MOST]})
 
 
 def _xquad(path: Path) -> Iterator[Plan]:
@@ -164,4 +156,3 @@ MAKERS = {
     "locomo": _locomo, "beam": _beam, "qmsum": _qmsum, "lifebench": _lifebench, "locomo_plus": _locomo_plus,
     "factconsolidation": _facts, "xquad": _xquad,
 }  # fmt: skip
-__all__ = ["FEATURES", "Asked", "ask", "plans"]

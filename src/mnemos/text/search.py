@@ -27,7 +27,7 @@ from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.query import Query, bounded, make_query
-from mnemos.text.recall.relevance import Judgement, judge
+from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.view import Rank
@@ -78,7 +78,7 @@ def _judge(
 ) -> Judgement:
     """Return the hits with their relevance, by the snapshot that was searched."""
     if not hits:
-        return Judgement([], 0.0, False, True)
+        return unknown(())
     if past:
         return judge(past[-1].corpus, question, query, hits)
     model, embedder = memory.model_key(), memory.embedder

@@ -55,6 +55,7 @@ class Judgement:
     confidence: float
     answerable: bool
     silent: bool  # whether context shows nothing
+    evidence: Floats  # (k, F) what this was judged by
 
     @property
     def found(self) -> Hits:
@@ -95,7 +96,7 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     at = corpus.positions_of(np.array([key for key, _ in hits], dtype=np.int64))
     there = np.flatnonzero(at >= 0)
     if not len(there):
-        return Judgement([(key, replace(hit, relevance=0.0)) for key, hit in hits], 0.0, False, True)
+        return unknown(hits)
     table = evidence(corpus, query, question, at[there])
     by = models("vectors" if table[0, FEATURES.index("vectors")] else "words")
     found = np.zeros(len(hits), dtype=np.float32)
@@ -103,7 +104,13 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     silent = confidence < threshold("silent") and not is_remark(question)
-    return Judgement(rated, round(confidence, 4), confidence >= threshold("answerable"), silent)
+    return Judgement(rated, round(confidence, 4), confidence >= threshold("answerable"), silent, table)
+
+
+def unknown(hits: Sequence[tuple[int, Hit]]) -> Judgement:
+    """Return the judgement of hits that nothing is known of, and of none."""
+    rated = [(key, replace(hit, relevance=0.0)) for key, hit in hits]
+    return Judgement(rated, 0.0, False, True, np.zeros((0, len(FEATURES)), dtype=np.float32))
 
 
 def summary(table: Floats) -> Floats:
