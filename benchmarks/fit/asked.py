@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.bench.progress import Progress
-from mnemos.bench.text import beam, factconsolidation, lifebench, locomo, locomo_plus, qmsum, silence, xquad
+from mnemos.bench.text import beam, factconsolidation, lifebench, locomo, qmsum, silence, xquad
 from mnemos.bench.text.retrieval import only_splits
 from mnemos.bench.text.task import Haystack, Question
 from mnemos.system import Mnemos
@@ -24,7 +24,7 @@ from mnemos.text.recall.evidence import Floats
 from mnemos.text.search import search
 
 K = 10
-MOST = 60  # questions of one haystack
+MOST = 40  # questions of one haystack
 Bools = NDArray[np.bool_]
 
 
@@ -132,12 +132,6 @@ def _lifebench(path: Path) -> Iterator[Plan]:
         yield halved(plan)
 
 
-def _locomo_plus(path: Path) -> Iterator[Plan]:
-    (haystack,) = locomo_plus.load(path).haystacks
-    yield Plan("locomo-plus", haystack, {"told": haystack.questions[:MOST]})
-    yield halved(Plan("locomo-plus", haystack))
-
-
 def _facts(path: Path) -> Iterator[Plan]:
     for haystack in factconsolidation.load(path).haystacks[:2]:
         yield Plan("factconsolidation", haystack, {"told": haystack.questions[:MOST]})
@@ -153,6 +147,6 @@ def _xquad(path: Path) -> Iterator[Plan]:
 
 
 MAKERS = {
-    "locomo": _locomo, "beam": _beam, "qmsum": _qmsum, "lifebench": _lifebench, "locomo_plus": _locomo_plus,
+    "locomo": _locomo, "beam": _beam, "qmsum": _qmsum, "lifebench": _lifebench,
     "factconsolidation": _facts, "xquad": _xquad,
 }  # fmt: skip

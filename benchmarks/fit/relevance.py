@@ -1,15 +1,13 @@
 """Fit the probability that a hit answers, and that any does, and show how well it holds on sets that were left out.
 
     python -m benchmarks fit-relevance --locomo locomo10.json --beam beam_100k --lifebench lifebench \
-        --locomo-plus locomo_plus_even.json --factconsolidation single_hop.json --qmsum val.jsonl --xquad xquad
+        --factconsolidation single_hop.json --qmsum val.jsonl --xquad xquad
 
 Two logistic regressions over the evidence for a hit (`mnemos.text.recall.evidence`), one over hits, one over the largest
 of each feature among the first ten, by Newton's method with an L2 penalty; both again without the features of vectors.
 A set weighs by the root of its questions. Each family of sets is left out in turn and judged by what the others give: the
-figures are of those. Last, all are fitted. There are two thresholds. Below `silent` context shows nothing: it is the
-confidence below which at most 2 of 100 questions of LoCoMo and of BEAM are that a search answers. From `answerable` on an
-answer is said to be there: it is the confidence below which 80 of 100 questions without an answer are, of LoCoMo and of
-the hands each.
+figures are of those. Last, all are fitted. Below the confidence `silent` context shows nothing: at most 2 of 100 questions of
+LoCoMo (and of BEAM, where it is given) that a search answers are below it when their set is left out.
 """
 
 from __future__ import annotations
@@ -35,12 +33,12 @@ from mnemos.bench.text.task import checksum
 from mnemos.errors import InvalidInput
 from mnemos.system import Mnemos
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES
+from mnemos.text.recall.relevance import ANSWERABLE
 
 OUT = Path("src/mnemos/text/recall/relevance.json")
 L2, STEPS = 1e-2, 30
 MAY_LOSE = 0.02  # share of answered questions of `SAFE` that may be silenced
 SAFE = ("locomo", "beam")
-HARD, SILENT = ("locomo", "hands"), 0.8  # share of the questions without an answer, of each, that are not answerable
 Floats = NDArray[np.float64]
 
 
@@ -51,7 +49,6 @@ class Options:
     locomo: Path | None = None  # locomo10.json
     beam: Path | None = None  # the folder of BEAM chats
     lifebench: Path | None = None  # the folder with en/ and zh/
-    locomo_plus: Path | None = None  # locomo_plus.json or its even rows
     factconsolidation: Path | None = None  # single_hop.json
     qmsum: Path | None = None  # val.jsonl
     xquad: Path | None = None  # the folder with xquad.en.json
@@ -146,12 +143,11 @@ def left_out(asked: Sequence[Asked], names: Sequence[str]) -> dict[str, Any]:
 
 
 def thresholds(judged: dict[str, Any]) -> dict[str, float]:
-    """Return the thresholds of confidence, "silent" and "answerable"; see above."""
+    """Return the confidence below which context shows nothing, and that from which a search is answerable."""
     safe = [np.quantile(j["any"][0][j["any"][1]], MAY_LOSE) for name, j in judged.items() if name in SAFE]
     if not safe:
         raise InvalidInput("give --locomo or --beam: the threshold is what their questions can bear.")
-    hard = [np.quantile(j["any"][0][~j["told"]], SILENT) for name, j in judged.items() if name in HARD]
-    return {"silent": round(float(min(safe)), 3), "answerable": round(float(max(hard)), 3)}
+    return {"silent": round(float(min(safe)), 3), "answerable": ANSWERABLE}
 
 
 def area(right: NDArray[np.bool_], scores: Floats) -> float | None:
@@ -256,7 +252,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         "fitted_on": [*sets, "hands"],
         "fitted_by": "benchmarks/fit/relevance.py",
         "embedder": model,
-        "thresholds": limits,
+        "silent": limits["silent"],
         **{
             name: {what: fitted(asked, what, names).plain() for what in ROWS}
             for name, names in (("vectors", FEATURES), ("words", WORD_FEATURES))

@@ -7,7 +7,7 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.index.lexical import idf
-from mnemos.text.recall.evidence import FEATURES, evidence
+from mnemos.text.recall.evidence import FEATURES, ONE, OTHERS, evidence
 from mnemos.text.recall.query import make_query
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -18,6 +18,10 @@ TOLD = [
     ("The boiler was repaired.", "Bo", "s2"),
     ("Rita paints boats.", "Ana", "s2"),
 ]
+
+
+def weight(df):
+    return idf(len(TOLD) + OTHERS, df + ONE)
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def measure(tmp_path):
 
 def test_coverage_is_the_share_of_the_weight_of_the_words(measure):
     [first, last] = measure("Which greyhound did Rita adopt?", 0, 4)
-    weights = {"greyhound": idf(5, 1), "rita": idf(5, 2), "adopt": idf(5, 1)}
+    weights = {"greyhound": weight(1), "rita": weight(2), "adopt": weight(1)}
     assert first["coverage"] == pytest.approx(1)
     assert last["coverage"] == pytest.approx(weights["rita"] / sum(weights.values()), abs=1e-6)
     assert (first["of best coverage"], last["best coverage"]) == (pytest.approx(1), pytest.approx(1))
@@ -49,7 +53,7 @@ def test_coverage_is_the_share_of_the_weight_of_the_words(measure):
 def test_the_turns_around_a_hit_count_as_its_own_and_those_of_other_sessions_do_not(measure):
     [reply, other] = measure("Which greyhound did Rita adopt?", 2, 3)
     assert (reply["coverage"], reply["coverage around"]) == (0, pytest.approx(1))
-    assert other["coverage around"] == pytest.approx(idf(5, 2) / (idf(5, 2) + 2 * idf(5, 1)), abs=1e-6)
+    assert other["coverage around"] == pytest.approx(weight(2) / (weight(2) + 2 * weight(1)), abs=1e-6)
 
 
 def test_a_name_that_nobody_here_has_said_is_known_to_be_unknown(measure):

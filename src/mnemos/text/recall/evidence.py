@@ -21,17 +21,22 @@ from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
-SAMPLE = 512  # vectors that tell how far a cosine stands out
+SAMPLE = 128  # vectors that tell how far a cosine stands out
+OTHERS, ONE = (
+    200,
+    1,
+)  # texts, and those with a word, that are added: in a small space no word is common, and none unheard of
 AROUND = (-2, -1, 1, 2)  # turns before and after a hit that belong to it
 VECTOR_FEATURES = (
     "stands out", "stands out around", "best stands out", "behind the best", "above the next", "vectors",
 )  # fmt: skip
 WORD_FEATURES = (
     "coverage", "coverage around", "rarest", "rarest around", "names", "names around", "of best coverage",
-    "best coverage", "best coverage around", "speaker", "in time", "number", "length", "rank", "unknown",
+    "best coverage", "best coverage around", "rivals", "speaker", "in time", "number", "length", "rank", "unknown",
     "unknown name", "has names", "words", "size", "english", "asks when", "is question",
 )  # fmt: skip
 FEATURES = (*VECTOR_FEATURES, *WORD_FEATURES)
+ALIKE = 0.05  # difference of coverage between hits of which one is as good as the other
 _NAME = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][\w'-]+")
 
 
@@ -75,7 +80,7 @@ def _of_question(corpus: Corpus, query: Query, question: str) -> list[Word]:
     for word, term in zip(query.content, to_terms(query.content), strict=True):
         posting = corpus.words.posting(word)
         positions = np.zeros(0, dtype=np.int32) if posting is None else np.sort(posting.positions)
-        found.append(Word(term, idf(count, len(positions)), positions, word in named))
+        found.append(Word(term, idf(count + OTHERS, len(positions) + ONE), positions, word in named))
     return found
 
 
@@ -111,6 +116,7 @@ def _words(
         "unknown name": unknown_name, "has names": float(names > 1e-9), "words": float(np.log1p(len(words))),
         "best coverage": float(here.max()), "best coverage around": float(around.max()),
         "of best coverage": here / max(float(here.max()), 1e-6),
+        "rivals": np.log1p((here[None, :] >= here[:, None] - ALIKE).sum(axis=1)),
     }  # fmt: skip
 
 

@@ -2,16 +2,14 @@
 
 Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fit/relevance.py` on questions that have an
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
-`relevance.json` has two thresholds of confidence: from `answerable` on an answer is there more often than not; below
-`silent` context shows nothing. The second is the lower one: to lose evidence is worse than to show what does not help. A
-remark, such as "I could not sleep again.", asks for nothing, so that it is never met with silence: what it brings to
-mind shares few words with it.
+A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
+`relevance.json`, which is lower: to lose evidence is worse than to show what does not help. A remark ("I could not
+sleep again.") asks for nothing, so that it is never met with silence: what it brings to mind shares few words with it.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,12 +23,7 @@ from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
 from mnemos.text.recall.query import Query
 
-_I = re.compile(r"\b(?:I|I'\w+|my|me|we|our)\b")
-_ASKS = re.compile(
-    r"[?？]|^\W*(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|am|do|does|did|has|have|had|can|could|will|"
-    r"would|should|may|tell|show|find|list|remind|give)\b",
-    re.IGNORECASE,
-)
+ANSWERABLE = 0.5  # confidence from which an answer is more likely there than not
 FIRST = 10  # hits that are judged together: what is behind them tells nothing about the whole
 
 
@@ -77,15 +70,10 @@ def models(name: str) -> Mapping[str, Logistic]:
 
 
 @cache
-def threshold(name: str) -> float:
-    """Return a threshold of confidence: "answerable" or "silent"."""
+def silent_below() -> float:
+    """Return the confidence below which context shows nothing."""
     data = json.loads(files(__package__).joinpath("relevance.json").read_text(encoding="utf-8"))
-    return float(data["thresholds"][name])
-
-
-def is_remark(question: str) -> bool:
-    """Tell whether one says something of himself and asks for nothing, in English."""
-    return _I.search(question) is not None and _ASKS.search(question) is None
+    return float(data["silent"])
 
 
 def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int, Hit]]) -> Judgement:
@@ -103,8 +91,8 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     found[there] = by["hit"](table)
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
-    silent = confidence < threshold("silent") and not is_remark(question)
-    return Judgement(rated, round(confidence, 4), confidence >= threshold("answerable"), silent, table)
+    silent = confidence < silent_below() and not query.remarks
+    return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
 
 
 def unknown(hits: Sequence[tuple[int, Hit]]) -> Judgement:
