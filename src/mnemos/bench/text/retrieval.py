@@ -13,7 +13,7 @@ from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import near
 from mnemos.bench.text import metrics
 from mnemos.bench.text.task import Haystack, Question, Task, Unit
-from mnemos.embed.minilm import MiniLM
+from mnemos.embed.encoder import OnnxEncoder
 from mnemos.errors import InvalidInput
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
@@ -135,16 +135,20 @@ def ask(
 
 def forget_queries(space: Space) -> None:
     """Empty the bundled model's cache of single texts, so that every question is timed as a new one."""
-    if isinstance(space.text.embedder, MiniLM):
+    if isinstance(space.text.embedder, OnnxEncoder):
         space.text.embedder.clear_cache()
 
 
 def rank(space: Space, question: Question, unit: Unit, method: SearchMethod, k: int = DEPTH) -> list[str]:
-    """Return the ids (of cubes, or the names of sessions) that one search found, best first."""
+    """Return the ids (of cubes, or the names of sessions) that one search found, best first.
+
+    A hit that shows equal texts once stands for all of them: their ids follow it, and count as further results.
+    """
     if unit == "sessions":
-        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method)
+        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
         return [hit.session for hit in found]
-    return [hit.cube.id for hit in space.search(question.text, k, asked_at=question.asked_at, method=method)]
+    hits = space.search(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
+    return [cube.id for hit in hits for cube in (hit.cube, *hit.also)][:k]
 
 
 def summary(answers: Iterable[Answer], task: Task) -> dict[str, Any]:
