@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mnemos.cube import Hit, Hits
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
+from mnemos.text.recall.known import WHY as KNOWN
 from mnemos.text.recall.query import Query
 
 ANSWERABLE = 0.5  # confidence from which an answer is more likely there than not
@@ -91,7 +92,8 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     found[there] = by["hit"](table)
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
-    silent = confidence < silent_below() and not query.remarks
+    stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
+    silent = confidence < silent_below() and not query.remarks and not stated
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
 
 
