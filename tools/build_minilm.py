@@ -7,7 +7,8 @@
 Every weight matrix is quantised to int8 with one scale an output channel, the word table with one scale a row, and
 activations to uint8 on the fly with one scale a token (so that a text's vector does not depend on its batch). No
 calibration data is needed. Biases, LayerNorm and attention stay in float32. Mean pooling and normalisation are in the
-graph.
+graph. A second output has the states of every token after two of the layers, for the heads that read statements; the
+revision does not depend on it, since the vectors do not.
 
 Processors without VNNI instructions add two neighbouring uint8 x int8 products in 16 bits, and saturate. The scale of a
 channel is therefore the smallest with which no such pair can overflow, whatever the activations are: the vectors are
@@ -21,6 +22,7 @@ import hashlib
 import json
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 HEADS, WIDTH, LAYERS = 12, 384, 6
+READ = (3, 5)  # layers after which tokens are read: the middle knows more of syntax, the last more of meaning
 POSITIONS = 256  # the model was trained on texts of up to 256 word pieces; it holds 512 positions
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators
 OPSET = 21
@@ -83,12 +86,16 @@ class Graph:
         return names[0] if outputs == 1 else names
 
 
-def build(weights: Weights, *, quantised: bool = True) -> onnx.ModelProto:
-    """Return the graph: inputs `ids` and `mask` (B, L) int64, output `vectors` (B, 384) float32 of unit length."""
+def build(weights: Weights, *, quantised: bool = True) -> tuple[onnx.ModelProto, list[str]]:
+    """Return the graph and the names of the states after the layers of `READ`, each (B * L, 384).
+
+    Its inputs are `ids` and `mask` (B, L) int64, its output is `vectors` (B, 384) float32 of unit length.
+    """
     g = Graph()
     x = embeddings(g, weights, quantised)
     shape = g.op("Shape", "ids")
     bias = attention_bias(g)
+    states = []
     rows = g.op("Shape", g.op("Reshape", "ids", g.axes(-1))) if quantised else ""
     for layer in range(LAYERS):
         prefix = f"encoder.layer.{layer}."
@@ -99,6 +106,7 @@ def build(weights: Weights, *, quantised: bool = True) -> onnx.ModelProto:
         y = g.op("Gelu", y, domain=MICROSOFT)
         y = linear(g, rounded(g, y, rows, gelu=True), weights, prefix + "output.dense")
         x = add_and_normalise(g, x, y, weights, prefix + "output.LayerNorm")
+        states += [x] if layer in READ else []
     x = g.op("Reshape", x, g.op("Concat", shape, g.constant("width", np.int64([WIDTH])), axis=0))
     summed = g.op("MatMul", g.op("Unsqueeze", g.op("Cast", "mask", to=TensorProto.FLOAT), g.axes(1)), x)
     pooled = g.op("Squeeze", summed, g.axes(1))
@@ -112,7 +120,14 @@ def build(weights: Weights, *, quantised: bool = True) -> onnx.ModelProto:
         list(g.constants.values()),
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="mnemos")
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="mnemos"), states
+
+
+def add_states(model: onnx.ModelProto, states: Sequence[str]) -> None:
+    """Add the output `tokens` (B * L, 768) float32: the states of each token after the layers of `READ`, side by side."""
+    model.graph.node.append(helper.make_node("Concat", states, ["tokens"], axis=-1))
+    width = WIDTH * len(states)
+    model.graph.output.append(helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["B*L", width]))
 
 
 def embeddings(g: Graph, weights: Weights, quantised: bool) -> str:
@@ -244,7 +259,9 @@ def main() -> None:
     parser.add_argument("--float", action="store_true", help="full precision, to compare with")
     options = parser.parse_args()
     files = read_source(options.source)
-    model = build(read_weights(files["model.safetensors"]), quantised=not options.float)
+    model, states = build(read_weights(files["model.safetensors"]), quantised=not options.float)
+    revision = ("fp32-" if options.float else "int8-") + sha256(model.SerializeToString(deterministic=True))[:12]
+    add_states(model, states)
     onnx.checker.check_model(model)
     tokenizer = json.loads(files["tokenizer.json"])
     tokenizer["truncation"] = tokenizer["padding"] = None  # long texts are windowed, batches padded, by the embedder
@@ -255,7 +272,6 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for name, data in outputs.items():
         (options.out / name).write_bytes(data)
-    revision = ("fp32-" if options.float else "int8-") + sha256(outputs["model.onnx"])[:12]
     record = {
         "name": "all-MiniLM-L6-v2", "revision": revision, "dimension": WIDTH, "positions": POSITIONS,
         "licence": "Apache-2.0", "source": PACKAGE, "built_by": "tools/build_minilm.py", "opset": OPSET,
