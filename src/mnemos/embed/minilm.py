@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.distribution import DISTRIBUTION
-from mnemos.embed.base import Progress, Vectors, unit_rows
+from mnemos.embed.base import Progress, TakeTokens, Tokens, Vectors, unit_rows
 from mnemos.errors import EmbedderError
 
 FOLDER = Path(__file__).parent / "minilm_model"
@@ -27,6 +27,16 @@ CHARACTERS = 4_000  # of a text that are tokenised at once, which bounds the mem
 BATCH = 256  # word pieces in one forward pass, padding included: they fit into the cache of a core
 BULK = 8  # windows from which batches are spread over the cores
 CACHED = 512  # vectors of single texts in the cache: the same question is often asked again
+
+
+States = Vectors | None  # (B, L, 768), where asked for
+
+
+class Window(NamedTuple):
+    """Word pieces of a text between the marks of start and end, and where each piece is in the text."""
+
+    ids: list[int]
+    spans: NDArray[np.int64]
 
 
 class MiniLM:
@@ -73,6 +83,10 @@ class MiniLM:
             return vectors
         return self._embed(texts, progress)
 
+    def embed_tokens(self, texts: Sequence[str], take: TakeTokens, *, progress: Progress | None = None) -> Vectors:
+        """Return what `embed` returns, and call `take` with the states of the tokens, (L, 768), of each window."""
+        return self._embed(texts, progress, take)
+
     def knows(self, text: str) -> bool:
         """Tell whether the vector of a text is in the cache. Never waits."""
         return text in self._cache
@@ -95,8 +109,8 @@ class MiniLM:
                     self._cache.popitem(last=False)
         return vector
 
-    def _embed(self, texts: Sequence[str], progress: Progress | None) -> Vectors:
-        windows: list[list[int]] = []
+    def _embed(self, texts: Sequence[str], progress: Progress | None, take: TakeTokens | None = None) -> Vectors:
+        windows: list[Window] = []
         owner: list[int] = []
         for i, text in enumerate(texts):
             for window in self._windows(text):
@@ -104,21 +118,23 @@ class MiniLM:
                 owner.append(i)
         left = np.bincount(np.array(owner, dtype=np.int64), minlength=len(texts))
         sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for batch, vectors in self._run(windows):
-            for w, vector in zip(batch, vectors, strict=True):
-                sums[owner[w]] += len(windows[w]) * vector
+        for batch, vectors, states in self._run([w.ids for w in windows], tokens=take is not None):
+            for row, (w, vector) in enumerate(zip(batch, vectors, strict=True)):
+                sums[owner[w]] += len(windows[w].ids) * vector
                 left[owner[w]] -= 1
+                if take is not None and states is not None:
+                    take(owner[w], Tokens(windows[w].spans, states[row, 1 : len(windows[w].ids) - 1]))
             if progress:
                 progress(sum(1 for i in {owner[w] for w in batch} if left[i] == 0))
         return unit_rows(sums)
 
-    def _run(self, windows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Vectors]]:
-        """Yield batches of window numbers with their vectors; the rest is cancelled when the caller stops."""
+    def _run(self, windows: Sequence[Sequence[int]], *, tokens: bool) -> Iterator[tuple[list[int], Vectors, States]]:
+        """Yield batches of window numbers with their vectors and states; the rest is cancelled when the caller stops."""
         with self._lock:
             session = self._session
 
-        def forward(batch: list[int]) -> tuple[list[int], Vectors]:
-            return batch, _forward(session, [windows[w] for w in batch])
+        def forward(batch: list[int]) -> tuple[list[int], Vectors, States]:
+            return batch, *_forward(session, [windows[w] for w in batch], tokens=tokens)
 
         batches = _batches(windows)
         if len(windows) < BULK or self._threads == 1:
@@ -130,15 +146,21 @@ class MiniLM:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _windows(self, text: str) -> list[list[int]]:
-        """Return the word pieces of each window of a text, between the marks of start and end."""
+    def _windows(self, text: str) -> list[Window]:
+        """Return the word pieces of each window of a text, between the marks of start and end, and where they are."""
         first, last = self._marks
         pieces: list[int] = []
+        spans: list[NDArray[np.int64]] = []
+        start = 0
         for part in _parts(text.encode("utf-8", "replace").decode("utf-8")):
-            pieces += self._tokenizer.encode(part, add_special_tokens=False).ids
+            encoded = self._tokenizer.encode(part, add_special_tokens=False)
+            pieces += encoded.ids
+            spans.append(np.array(encoded.offsets, dtype=np.int64).reshape(-1, 2) + start)
+            start += len(part)
+        places = np.concatenate(spans)
         count = 1 if len(pieces) <= WINDOW else -(-(len(pieces) - OVERLAP) // (WINDOW - OVERLAP))
         starts = np.linspace(0, max(len(pieces) - WINDOW, 0), min(count, MAX_WINDOWS)).round().astype(int)
-        return [[first, *pieces[s : s + WINDOW], last] for s in starts]
+        return [Window([first, *pieces[s : s + WINDOW], last], places[s : s + WINDOW]) for s in starts]
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -169,14 +191,14 @@ class MiniLM:
             raise EmbedderError(f"{path} cannot be loaded ({error}). Reinstall {DISTRIBUTION}.") from error
 
 
-def _forward(session: Any, windows: Sequence[Sequence[int]]) -> Vectors:
+def _forward(session: Any, windows: Sequence[Sequence[int]], *, tokens: bool) -> tuple[Vectors, States]:
     ids = np.zeros((len(windows), max(map(len, windows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, window in enumerate(windows):
         ids[row, : len(window)] = window
         mask[row, : len(window)] = 1
-    vectors: Vectors = session.run(None, {"ids": ids, "mask": mask})[0]
-    return vectors
+    vectors, *states = session.run(["vectors", "tokens"] if tokens else ["vectors"], {"ids": ids, "mask": mask})
+    return vectors, states[0].reshape(*ids.shape, -1) if tokens else None
 
 
 def _batches(windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
