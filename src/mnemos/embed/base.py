@@ -60,15 +60,28 @@ class TokenEmbedder(Embedder, Protocol):
 
 
 @runtime_checkable
+class EmbedsQuestions(Protocol):
+    """An embedder whose vector of a question is another than that of the same words as a text."""
+
+    def embed_questions(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Return (n, D) rows of unit length, to be compared with those of `embed`. Raises EmbedderError."""
+
+
+def embed_questions(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """Return the vectors of questions, (n, D); most embedders treat them as texts. Raises EmbedderError."""
+    return embedder.embed_questions(texts) if isinstance(embedder, EmbedsQuestions) else embedder.embed(texts)
+
+
+@runtime_checkable
 class CachesVectors(Protocol):
-    """An embedder that caches the vectors of single texts."""
+    """An embedder that caches the vectors of single questions."""
 
     def knows(self, text: str) -> bool:
-        """Tell whether the vector of a text is cached, without blocking."""
+        """Tell whether the vector of a question is cached, without blocking."""
 
 
 def knows(embedder: Embedder | None, text: str) -> bool:
-    """Tell whether a text needs no embedding: its vector is cached, or there is no embedder."""
+    """Tell whether a question needs no embedding: its vector is cached, or there is no embedder."""
     return embedder is None or (isinstance(embedder, CachesVectors) and embedder.knows(text))
 
 

@@ -49,6 +49,7 @@ class MiniLM:
     """
 
     dimension = 384
+    languages = frozenset({"en"})
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder

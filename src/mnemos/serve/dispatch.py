@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from mnemos.embed.base import CachesVectors, knows
+from mnemos.embed.base import CachesVectors, embed_questions, knows
 from mnemos.errors import EmbedderError, InvalidInput, StoreBusy
 from mnemos.serve import models, routes
 from mnemos.serve.access import Access
@@ -188,7 +188,7 @@ def _embed(access: Access) -> Callable[[Access, models.Search], None]:
     def embed(access: Access, body: models.Search) -> None:
         if access.embedder is not None and body.query.strip():
             with suppress(EmbedderError):  # the search reports it
-                vector = access.embedder.embed([clean(body.query)])[0]
+                vector = embed_questions(access.embedder, [clean(body.query)])[0]
                 if view is not None:
                     view.corpus.vectors.foresee(vector)
 

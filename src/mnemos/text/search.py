@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit, to_micros
-from mnemos.embed.base import knows
+from mnemos.embed.base import embed_questions, knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Retriever
@@ -214,7 +214,7 @@ def _embed(memory: TextMemory, query: str) -> NDArray[np.float32] | None:
     if memory.embedder is None:
         return None
     try:
-        vector: NDArray[np.float32] = memory.embedder.embed([query])[0]
+        vector: NDArray[np.float32] = embed_questions(memory.embedder, [query])[0]
         return vector
     except EmbedderError as error:
         warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=6)

@@ -41,7 +41,7 @@ def test_hits_are_those_of_the_api_and_their_reasons_sum_to_the_score(site, visi
     assert visit.ids() == [hit["cube"]["id"] for hit in hits]
     whole = None
     for row, hit in zip(page.locator("li.cube").all(), hits, strict=True):
-        row.locator("summary").click()
+        row.locator(".why summary").click()
         shown = [float(td.get_attribute("data-value")) for td in row.locator("td").all()]
         assert shown[-1] == hit["score"]
         assert sum(shown[:-1]) == pytest.approx(hit["score"], abs=1e-6)
@@ -62,6 +62,21 @@ def test_hits_are_those_of_the_api_and_their_reasons_sum_to_the_score(site, visi
     legend = visit.texts(".legend li")
     titles = {re.sub(r" [−\d.]+$", "", p.get_attribute("title")) for p in page.locator(".whybar .part").all()}
     assert titles <= set(legend)
+
+
+def test_a_hit_shows_the_other_times_it_was_said_and_what_it_has_superseded(site, visit):
+    space = site.fill("behind")
+    for day in (80, 81):
+        space.add("Took the pills.", speaker="Ana", at=site.now.replace(year=2025) + timedelta(days=day))
+    page = visit.open("s/behind", filled="search")
+    for asked, label in (("Took the pills.", "Said 1 other time"), ("Where does Ana live?", "Before that: 1 memory")):
+        page.fill("#q", asked)
+        with page.expect_response("**/search") as answer:
+            page.keyboard.press("Enter")
+        page.get_by_text(label).first.click()
+        first = next(hit for hit in answer.value.json()["hits"] if hit["also"] or hit["earlier"])
+        behind = page.get_by_role("list", name=label).locator("a")
+        assert [a.inner_text() for a in behind.all()] == [c["text"] for c in first["also"] + first["earlier"]]
 
 
 def test_filters_go_with_the_question(site, visit, ana):
@@ -333,6 +348,27 @@ def test_forgetting_erases_what_was_shown_and_shows_the_receipt_whole(site, visi
     assert space.count() < before
     assert space.get(late.id).text == "Fado eats sardines again."
     assert page.get_by_role("link", name="Save as a file").get_attribute("download").startswith("receipt-")
+
+
+def test_what_is_near_is_erased_only_when_it_is_ticked(site, visit):
+    space = site.fill("ticked")
+    page = visit.open("s/ticked/forget", filled="forget")
+    page.get_by_label("Phrase").fill("eats sardines whatever")
+    page.get_by_role("button", name="Preview").click()
+    near = page.get_by_role("list", name="Near, and kept").locator("li.cube")
+    near.first.wait_for()
+    assert page.locator(".panel.warn").count() == 0  # the phrase is in none as it is written
+    offered = visit.ids("[aria-label='Near, and kept']")
+    before = space.count()
+    near.first.get_by_label("erase this too").check()
+    page.get_by_role("button", name=re.compile("^Forget .*…$")).click()
+    page.locator("dialog").get_by_role("button", name="Forget").click()
+    page.wait_for_selector("[data-receipt]")
+    receipt = json.loads(page.locator("[data-receipt]").inner_text())
+    assert receipt["verified"] is True
+    assert offered[0] in receipt["ids"]
+    assert not set(offered[1:]) & set(receipt["ids"])
+    assert space.count() < before
 
 
 def test_laws_links_and_signals_have_the_names_of_the_server(site, visit):

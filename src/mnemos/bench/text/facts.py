@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mnemos.bench.progress import Progress
@@ -26,7 +27,7 @@ from mnemos.bench.text.synthetic_people import ATTRIBUTES, PEOPLE, PROJECTS, THI
 from mnemos.cube import MemCube
 from mnemos.embed import Embedder, load
 from mnemos.embed.base import Progress as EmbedProgress
-from mnemos.embed.base import Vectors
+from mnemos.embed.base import Vectors, embed_questions
 from mnemos.space import Space
 from mnemos.system import Mnemos
 
@@ -123,16 +124,25 @@ class CachedEmbedder:
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
         self.name, self.revision, self.dimension = inner.name, inner.revision, inner.dimension
-        self.known: dict[str, Vectors] = {}
+        self.texts: dict[str, Vectors] = {}
+        self.questions: dict[str, Vectors] = {}
 
     def embed(self, texts: Sequence[str], *, progress: EmbedProgress | None = None) -> Vectors:
         """Return (n, D) unit rows; see `Embedder`."""
-        import numpy as np
+        return _once(self.texts, texts, partial(self.inner.embed, progress=progress))
 
-        new = [t for t in dict.fromkeys(texts) if t not in self.known]
-        if new:
-            self.known.update(zip(new, self.inner.embed(new, progress=progress), strict=True))
-        return np.stack([self.known[t] for t in texts])
+    def embed_questions(self, texts: Sequence[str], *, progress: EmbedProgress | None = None) -> Vectors:
+        """Return (n, D) unit rows; see `EmbedsQuestions`."""
+        return _once(self.questions, texts, partial(embed_questions, self.inner))
+
+
+def _once(known: dict[str, Vectors], texts: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Vectors:
+    import numpy as np
+
+    new = [t for t in dict.fromkeys(texts) if t not in known]
+    if new:
+        known.update(zip(new, embed(new), strict=True))
+    return np.stack([known[t] for t in texts])
 
 
 def make(seed: int, people: Sequence[str], split: Split, distractors: int = 60) -> list[Event]:

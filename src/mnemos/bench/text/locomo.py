@@ -7,7 +7,6 @@ names no turn stays in the gold set: no system can find it, so it counts against
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 from mnemos.bench.text import retrieval
 from mnemos.bench.text.retrieval_tables import categories, figure, quality, speed, summary
-from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing
+from mnemos.bench.text.task import Haystack, Question, Task, checksum, read_json
 from mnemos.errors import InvalidInput
 from mnemos.transfer.benchmarks import is_locomo, locomo_turns
 
@@ -42,11 +41,7 @@ def session_of(turn: str) -> str:
 
 def load(data: Path) -> Task:
     """Read `locomo10.json`. Raises InvalidInput for another format."""
-    existing(data, "locomo10.json")
-    try:
-        samples = json.loads(data.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidInput(f"{data} is not JSON ({error}). Give locomo10.json.") from error
+    samples = read_json(data, "locomo10.json")
     if not is_locomo(samples):
         raise InvalidInput(f"{data} is not LoCoMo's data: give locomo10.json, a list of conversations with questions.")
     haystacks = [haystack(sample) for sample in samples]

@@ -26,7 +26,7 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.bench.text.poison_texts import FALSE, NAMES, OBFUSCATIONS, ORDERS, OUTLIERS, TOPICS, VALUES, Split, half
 from mnemos.embed import load
-from mnemos.embed.base import Embedder
+from mnemos.embed.base import Embedder, embed_questions
 from mnemos.errors import InvalidInput
 from mnemos.facts import Fact, Rejection
 from mnemos.guard.consensus import Claim, contradicted, names
@@ -231,7 +231,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     first = embedded((e for i, t in enumerate(chosen) for e in attack(rng, i, t, split, 1, missed)), model)
     second = embedded((e for i, t in enumerate(chosen) for e in attack(rng, i, t, split, 2, missed)), model)
     asked = [TOPICS[a][0].format(s=s) for s, a, *_ in chosen]
-    questions = model.embed(asked)
+    questions = embed_questions(model, asked)
     progress(1)
 
     def hits(entries: Sequence[Memory], poison: Sequence[Memory], number: int) -> list[Memory]:

@@ -140,11 +140,15 @@ def forget_queries(space: Space) -> None:
 
 
 def rank(space: Space, question: Question, unit: Unit, method: SearchMethod, k: int = DEPTH) -> list[str]:
-    """Return the ids (of cubes, or the names of sessions) that one search found, best first."""
+    """Return the ids (of cubes, or the names of sessions) that one search found, best first.
+
+    A hit that shows equal texts once stands for all of them: their ids follow it, and count as further results.
+    """
     if unit == "sessions":
-        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method)
+        found = space.search_sessions(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
         return [hit.session for hit in found]
-    return [hit.cube.id for hit in space.search(question.text, k, asked_at=question.asked_at, method=method)]
+    hits = space.search(question.text, k, asked_at=question.asked_at, method=method, **question.filters)
+    return [cube.id for hit in hits for cube in (hit.cube, *hit.also)][:k]
 
 
 def summary(answers: Iterable[Answer], task: Task) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from mnemos.bench.text.metrics import CUTOFFS
 from mnemos.registry import Entry
 
 KINDS = ("any", "all", "fraction")
-SPLITS = ("all", "report", "development", "strict")
+SPLITS = ("all", "report", "development", "strict")  # these first, then the others by name
+HIDDEN = "no-gold"  # questions that nothing answers: their metrics say nothing
+
+
+def splits_of(result: Result, granularity: str) -> list[str]:
+    """Return the splits of a result at one granularity, in the order of the tables."""
+    found = set(next(iter(result["systems"].values()))[granularity]["splits"]) - {HIDDEN}
+    return [s for s in SPLITS if s in found] + sorted(found - set(SPLITS))
 
 
 def quality(granularity: str) -> Callable[[Result], Rows]:
@@ -20,10 +27,9 @@ def quality(granularity: str) -> Callable[[Result], Rows]:
     def rows(result: Result) -> Rows:
         cells = [f"{' / '.join(KINDS)} @{k}" for k in CUTOFFS]
         lines: Rows = [["questions", "system", "n", *cells, "nDCG@10", "MRR", "hit@1"]]
-        for split in SPLITS:
+        for split in splits_of(result, granularity):
             for system, parts in result["systems"].items():
-                if (m := parts[granularity]["splits"].get(split)) is None:
-                    continue
+                m = parts[granularity]["splits"][split]
                 recalls = [" / ".join(f"{m[f'{kind}@{k}']:.3f}" for kind in KINDS) for k in CUTOFFS]
                 rest = [f"{m[name]:.3f}" for name in ("ndcg@10", "mrr", "hit@1")]
                 lines.append([split, system, m["n"], *recalls, *rest])
@@ -38,7 +44,7 @@ def categories(granularity: str, metric: str = "fraction@10") -> Callable[[Resul
     def rows(result: Result) -> Rows:
         systems = result["systems"]
         first = next(iter(systems.values()))[granularity]["splits"]
-        splits = [s for s in SPLITS if s in first and s != "development"]
+        splits = [s for s in splits_of(result, granularity) if s != "development"]
         columns = [(split, system) for split in splits for system in systems]
         lines: Rows = [["category", "n", *(f"{system}, {split}" for split, system in columns)]]
         for category, values in first["all"]["by_category"].items():

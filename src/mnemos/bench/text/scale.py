@@ -30,6 +30,7 @@ from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import metrics
 from mnemos.bench.text.synthetic import Corpus
 from mnemos.embed import Embedder
+from mnemos.embed.base import embed_questions
 from mnemos.errors import MnemosError
 from mnemos.system import Mnemos
 
@@ -130,9 +131,8 @@ def main(root: str, size: int, adds: int, queries: int, seed: int) -> dict[str, 
     loaded = machine.rss_mb()
     cubes = space.count()
     search = [timed(lambda q=q: space.search(q, 10)) for q in asked]
-    embed = (
-        [timed(lambda q=q: space.text.embedder.embed([q])) for q in embedded] if space.text.embedder is not None else []
-    )
+    embedder = space.text.embedder
+    embed = [timed(lambda q=q: embed_questions(embedder, [q])) for q in embedded if embedder is not None]
     single, next_search = [], []
     for message, query in zip(Corpus(seed + 1).messages(adds), after, strict=True):
         del message["id"]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from mnemos.errors import InvalidInput
+from mnemos.text.recall.filters import Filters
 
 Unit = Literal["cubes", "sessions"]  # what is ranked, by `Space.search` or by `Space.search_sessions`
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: `gold` maps each granularity of the task to the ids that answer it."""
+    """One question: `gold` maps each granularity of the task to the ids that answer it; `filters` say what it may see."""
 
     id: str
     text: str
@@ -24,6 +26,7 @@ class Question:
     category: str
     split: str
     asked_at: datetime | str | None = None
+    filters: Filters = field(default_factory=Filters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +61,12 @@ def existing(path: Path, what: str) -> Path:
     if not path.exists():
         raise InvalidInput(f"{path} does not exist: give --data the path of {what}.")
     return path
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Return the value of a JSON file. Raises InvalidInput that says what was expected."""
+    existing(path, what)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON ({error}). Give {what}.") from error

@@ -5,7 +5,7 @@ import { useAction, useFilled } from "../hooks.js";
 import { html, useEffect, useState } from "../lib.js";
 import { to } from "../route.js";
 import { may, say, searches, wrote } from "../state.js";
-import { Busy, Copy, Dialog, Empty, FaultBox, Icon, Line, Press, Row, Size, Title } from "../ui.js";
+import { Busy, Check, Copy, Dialog, Empty, FaultBox, Icon, Line, Press, Row, Size, Title } from "../ui.js";
 import { preview } from "../preview.js";
 
 const NONE = { query: "", speaker: "", session: "", kind: "", source: "", since: "", until: "" };
@@ -13,6 +13,7 @@ const NONE = { query: "", speaker: "", session: "", kind: "", source: "", since:
 export function View({ space, id }) {
   const [chosen, setChosen] = useState(NONE);
   const [shown, setShown] = useState(null);
+  const [picked, setPicked] = useState([]); // ids of offers that are to be erased too
   const [sure, setSure] = useState(false);
   const [receipt, setReceipt] = useState(null);
   const path = inSpace(space, "forget");
@@ -25,6 +26,7 @@ export function View({ space, id }) {
           ),
         );
     setShown(null);
+    setPicked([]);
     const found = await preview(path, given, signal);
     setShown(found);
     say(`${memories(found.count)} would be erased. Nothing has been removed yet.`);
@@ -33,7 +35,7 @@ export function View({ space, id }) {
     // erase the memories that were shown, not what the question matches now
     const done = await call("POST", path, {
       signal,
-      body: { ids: id ? [id] : shown.ids, preview: false },
+      body: { ids: id ? [id] : [...shown.ids, ...picked], preview: false },
       seconds: 300,
     });
     searches.clear();
@@ -50,6 +52,8 @@ export function View({ space, id }) {
     if (id) look.run();
   }, []);
   useFilled("forget", !id || shown !== null);
+  const erased = shown ? shown.count + picked.length : 0;
+  const pick = (which, on) => setPicked(on ? [...picked, which] : picked.filter((other) => other !== which));
   const empty = Object.values(chosen).every((value) => !value.trim());
   const field = (name) => ({ value: chosen[name], set: (value) => setChosen({ ...chosen, [name]: value }) });
   if (receipt) return html`<${Title}>Forgotten<//><${Receipt} receipt=${receipt} space=${space} />`;
@@ -77,18 +81,17 @@ export function View({ space, id }) {
     }
     ${look.fault && html`<${FaultBox} fault=${look.fault} what="load the preview" retry=${() => look.run()} />`}
     ${look.pending && html`<${Busy} what="the preview" stop=${look.stop} />`}
-    ${shown && shown.count === 0 && html`<${Empty} title="Nothing would be erased"><p>No memory matches exactly.</p><//>`}
+    ${shown && erased === 0 && html`<${Empty} title="Nothing would be erased"><p>No memory matches exactly.</p><//>`}
     ${
-      shown &&
-      shown.count > 0 &&
+      erased > 0 &&
       html`
-      <section class="panel warn"><h2>${memories(shown.count)} would be erased</h2>
+      <section class="panel warn"><h2>${memories(erased)} would be erased</h2>
         <p>With all their versions, index entries, vectors and links, and what was derived from them.
           The bytes are overwritten. This cannot be undone.</p>
         ${
           may("erase")
             ? html`<button class="danger solid" onClick=${() => setSure(true)}><${Icon}
-          name="forget" />Forget ${memories(shown.count)}…</button>`
+          name="forget" />Forget ${memories(erased)}…</button>`
             : html`<p class="notice">This key may preview, but lacks the right to erase.</p>`
         }</section>
       <ol class="cubes" aria-label="What would be erased">${shown.first.map(
@@ -105,17 +108,19 @@ export function View({ space, id }) {
       shown &&
       shown.offers.length > 0 &&
       html`<section class="panel"><h2>Near, and kept</h2>
-        <p>These do not say exactly that. To erase one, open it and forget it there.</p></section>
+        <p>These do not say exactly that. Tick those that are to be erased, too.</p></section>
       <ol class="cubes" aria-label="Near, and kept">${shown.offers.map(
         ({ cube, reason }) =>
-          html`<${Row} key=${cube.id} space=${space} cube=${cube}><span class="dim">${reason}</span><//>`,
+          html`<${Row} key=${cube.id} space=${space} cube=${cube}><span class="dim">${reason}</span>
+            <${Check} label="erase this too" value=${picked.includes(cube.id)}
+              set=${(on) => pick(cube.id, on)} /><//>`,
       )}</ol>`
     }
     ${
       sure &&
-      html`<${Dialog} title=${`Forget ${memories(shown.count)} permanently?`} close=${() => setSure(false)}>
-      <p>Exactly the ${shown.count === 1 ? "memory" : "memories"} shown, and what was derived
-        from ${shown.count === 1 ? "it" : "them"}, will be erased. This cannot be undone.</p>
+      html`<${Dialog} title=${`Forget ${memories(erased)} permanently?`} close=${() => setSure(false)}>
+      <p>Exactly the ${erased === 1 ? "memory" : "memories"} ${picked.length > 0 ? "shown and ticked" : "shown"}, and
+        what was derived from ${erased === 1 ? "it" : "them"}, will be erased. This cannot be undone.</p>
       ${erase.fault && html`<${FaultBox} fault=${erase.fault} what="forget" />`}
       <div class="row end"><button onClick=${() => setSure(false)} disabled=${erase.pending}>Cancel</button>
         <${Press} kind="danger solid" icon="forget" pending=${erase.pending} onClick=${() => erase.run()}>Forget<//>

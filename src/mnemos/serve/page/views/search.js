@@ -1,11 +1,12 @@
 // The first view: the search box, counts, and the newest memories; after a question, the hits and why they match.
 import { call, inSpace } from "../api.js";
-import { bytes, count, day, fromField, many, memories } from "../format.js";
+import { bytes, count, day, fromField, many, memories, short } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { Listed } from "../list.js";
+import { to } from "../route.js";
 import { may, say, searches, useStore, writes } from "../state.js";
-import { Busy, Check, Choice, Empty, FaultBox, Icon, Line, Loaded, Press, Row } from "../ui.js";
+import { Busy, Check, Choice, Empty, FaultBox, Icon, Line, Loaded, Press, Row, When } from "../ui.js";
 import { Legend, palette, Why } from "../why.js";
 
 const STEP = 20;
@@ -140,10 +141,23 @@ function Hits({ space, found, pending, more, clear }) {
     <ol class=${`cubes hits${pending ? " stale" : ""}`} aria-label="Hits, best first">
       ${hits.map(
         (hit) => html`<${Row} key=${hit.cube.id} space=${space} cube=${hit.cube}><${Why} hit=${hit}
-        colours=${colours} /><//>`,
+        colours=${colours} /><${Behind} space=${space} hit=${hit} /><//>`,
       )}
     </ol>
     ${hits.length === k && k < 1000 && html`<${Press} pending=${pending} onClick=${more}>Show ${STEP} more<//>`}`;
+}
+
+/** What a hit stands for, folded: the same words at other times, and what it has superseded. */
+function Behind({ space, hit }) {
+  const list = (cubes, label) =>
+    cubes.length > 0 &&
+    html`<details class="behind"><summary>${label}</summary><ol aria-label=${label}>
+      ${cubes.map(
+        (cube) => html`<li key=${cube.id}><a href=${to(space, "cube", cube.id)}>${short(cube.text)}</a>
+        <${When} at=${cube.at} /></li>`,
+      )}</ol></details>`;
+  return html`${list(hit.also, `Said ${many(hit.also.length, "other time")}`)}
+    ${list(hit.earlier, `Before that: ${memories(hit.earlier.length)}`)}`;
 }
 
 /** Counts of the space in one line, loaded after the newest memories so as not to delay them. */
