@@ -60,22 +60,25 @@ def facts(
     include_ended: Annotated[bool, typer.Option("--include-ended", help="Also facts that are no longer true.")] = False,
     as_of: AsOf = None,
     timezone: Zone = None,
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", help="Below 1 also what heads read that surely, such as 0.5.")
+    ] = 1.0,
 ) -> None:
     """Show the facts that are true now, or that were believed at a moment."""
-    found = t.space().facts(
-        subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended, timezone=timezone
-    )
+    options = {"as_of": as_of, "include_ended": include_ended, "timezone": timezone}
+    found = t.space().facts(subject and subject.lower(), attribute, min_confidence=min_confidence, **options)
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])
         return
     if not found:
         t.out.print("no facts are known")
         return
-    table = columns("subject", "attribute", "value", "since", "until", "cube")
+    table = columns("subject", "attribute", "value", "since", "until", "confidence", "cube")
     for f in found:
         until = f"{f.valid_to:%Y-%m-%d}" if f.valid_to else ""
         name = f"not {f.attribute}" if f.negated else f.attribute
-        table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, f.cube)))
+        sure = "" if f.confidence == 1 else f"{f.confidence:.2f}"
+        table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, sure, f.cube)))
     t.out.print(table)
 
 

@@ -20,6 +20,8 @@ class Read:
     attribute: str
     value: str
     confidence: float
+    tense: str = ""  # "past" where it is known to be over
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,30 @@ class Attributes:
         )
 
 
+_GENERAL = {  # attributes that rules have under a narrower name
+    "wake-up time": "wake-up time", "bedtime": "wake-up time", "gym": "sport", "editor": "tool", "browser": "tool",
+    "os": "tool", "framework": "tool", "theme": "tool", "database": "setting", "port": "setting", "branch": "setting",
+    "version": "setting", "due date": "deadline", "launch date": "deadline", "release date": "deadline",
+    "submission date": "deadline", "delivery date": "deadline", "start date": "plan", "weight": "height", "size": "height",
+    "shoe size": "height", "bank": "finance", "rent": "finance", "city": "live in", "country": "live in",
+    "therapist": "doctor", "dentist": "doctor", "landlord": "neighbour", "programming language": "tool", "degree": "major",
+    "school": "study at", "university": "study at", "college": "study at", "time zone": "setting", "have": "possession",
+}  # fmt: skip
+
+
+def general(attribute: str, value: str) -> str:
+    """Return the attribute of the heads' set under which what a rule read falls: "dog name" is "pet name"."""
+    if attribute.startswith("feeling about"):
+        return value if value in ("likes", "dislikes") else "likes"
+    if attribute.startswith("favourite"):
+        return "likes"
+    if attribute.startswith("number of"):
+        return "children" if attribute.endswith(("kids", "children", "sons", "daughters", "child", "kid")) else "family"
+    if attribute.endswith(" name") and attribute != "name":
+        return "pet name"
+    return _GENERAL.get(attribute, attribute)
+
+
 def descriptions() -> Mapping[str, str]:
     """Return the attributes of the package with their descriptions."""
     found: dict[str, str] = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))

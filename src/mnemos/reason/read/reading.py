@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mnemos.embed.base import Tokens
+from mnemos.facts import Reading
 from mnemos.reason.read.attributes import Attributes
 from mnemos.reason.read.heads import Heads, best_tags, heads, runs
 from mnemos.reason.read.words import Floats, Words, words_of
@@ -64,19 +64,6 @@ _EMPTY = frozenset(
     ]
 )
 _OWNED = re.compile(r"(?:'s|\u2019s|')$")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A value that a text states of somebody: text[start:end]."""
-
-    whose: str | None  # as written: "my sister", "Tom"; None: of whoever says "I"
-    attribute: str
-    start: int
-    end: int
-    tense: str  # now, past or future
-    negated: bool
-    confidence: float  # share of readings of this score that are right, as fitted
 
 
 def read(text: str, tokens: Tokens, attributes: Attributes, model: Heads | None = None) -> list[Reading]:
@@ -160,8 +147,3 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     while end > start and text[end - 1] in _EDGE:
         end -= 1
     return start, end
-
-
-def moved(reading: Reading, by: int) -> Reading:
-    """Return a reading of a text that begins `by` characters later."""
-    return replace(reading, start=reading.start + by, end=reading.end + by)

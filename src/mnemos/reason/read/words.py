@@ -38,6 +38,12 @@ _UNREAL = _set(
     "if would i'd wish might maybe perhaps could imagine suppose probably apparently think guess should almost nearly dream "
     "said says"
 )
+_SUPPOSED = re.compile(  # a sentence that begins so, or wishes, states nothing
+    r"^\W*(?:if|imagine|suppose|supposing|what if|wish|had i|were i|in my dream|magari|ojal[\u00e1a]|quem me dera|ke[\u015fs]ke)\b"
+    r"|\b(?:i wish|i'd (?:love|like|call|be|make|have|buy|move|live|name|rather|eat)|would be|if only|as if)\b"
+    r"|^\W*(?:wenn|si|se|\u0435\u0441\u043b\u0438) .*\b(?:w\u00e4re|h\u00e4tte|w\u00fcrde|tuviera|fuera|j'\w+ais|avais|\u00e9tais|avessi|fossi|tivesse|fosse|\u0431\u044b)\b",
+    re.IGNORECASE,
+)
 _SETS = (_SELF, _OTHER, _BE, _NO, _WAS, _WILL, _UNREAL)
 CUES = 8 + len(_SETS)
 
@@ -88,6 +94,7 @@ def _cues(text: str, spans: list[tuple[int, int]]) -> tuple[Floats, NDArray[np.i
     parts = sentences(text)
     own = own_words(text)
     asked = [piece.rstrip("\"')").endswith("?") for _, piece in parts]
+    asked = [a or _SUPPOSED.search(piece) is not None for a, (_, piece) in zip(asked, parts, strict=True)]
     unsure = [doubted(piece, 0, len(piece)) for _, piece in parts]
     at, begins = 0, -1
     for i, (start, end) in enumerate(spans):
