@@ -26,15 +26,20 @@ from torch import Tensor, nn
 from mnemos.bench.text.read_scores import Read, same_value, score
 from mnemos.embed.base import Tokens
 from mnemos.embed.minilm import MiniLM
+from mnemos.facts import Reading
 from mnemos.reason.read.attributes import Attributes, descriptions
 from mnemos.reason.read.heads import FILE, REACH, TENSES, Heads
-from mnemos.reason.read.reading import Reading, read_words, subject
+from mnemos.reason.read.reading import about, read_words, subject
 from mnemos.reason.read.words import CUES, Words, words_of
 
-WIDTH, KIND = 32, 32  # of the heads, and of the space in which spans and descriptions meet
+WIDTH, KIND = 32, 24  # of the heads, and of the space in which spans and descriptions meet
 BATCH, EPOCHS, RATE, DECAY = 32, 10, 4e-3, 0.02
 DROP_STATES, DROP = 0.2, 0.4
-FOLDS = 4  # for the confidence: each text is read by heads that have not seen it
+KIND_EPOCHS = 30
+FOLDS = 3  # for the confidence: each text is read by heads that have not seen it
+
+
+Near = dict[str, NDArray[np.float32]]  # `kind` and `kinds`
 
 
 class Row:
@@ -70,7 +75,7 @@ def rows(examples: Sequence[Example], embedder: MiniLM) -> list[Row]:
 class Net(nn.Module):
     """The heads as PyTorch trains them; see `mnemos.reason.read.heads`."""
 
-    def __init__(self, width: int, kinds: NDArray[np.float32]) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         span = 2 * REACH + 1
         self.project = nn.Linear(width, WIDTH)
@@ -79,9 +84,6 @@ class Net(nn.Module):
         self.tags = nn.Linear(2 * WIDTH, 6)
         self.states = nn.Linear(2 * WIDTH, 1)
         self.span = nn.Linear(2 * WIDTH, 5)
-        self.kind = nn.Parameter(torch.randn(width, KIND) * 0.05)
-        self.kinds = nn.Parameter(torch.randn(kinds.shape[1], KIND) * 0.05)
-        self.descriptions = torch.tensor(kinds)
 
     def hidden(self, states: Tensor, cues: Tensor, mask: Tensor) -> Tensor:
         """Return (B, W, 2 * WIDTH)."""
@@ -90,7 +92,7 @@ class Net(nn.Module):
         far = torch.relu(self.second(_around(F.dropout(near, DROP, self.training)))) * mask
         return F.dropout(torch.cat([own, far], -1), DROP, self.training)
 
-    def loss(self, batch: Sequence[Row], names: Sequence[str]) -> Tensor:
+    def loss(self, batch: Sequence[Row]) -> Tensor:
         """Return the sum of what the readers get wrong."""
         states, cues, tags, mask = _padded(batch)
         hidden = self.hidden(states, cues, mask)
@@ -101,25 +103,17 @@ class Net(nn.Module):
         loss = loss + 0.3 * F.binary_cross_entropy_with_logits(
             stating, torch.tensor([float(bool(r.values)) for r in batch])
         )
-        of_span, targets, about, kinds = [], [], [], []
+        of_span, targets = [], []
         for i, row in enumerate(batch):
             for value, places in zip(row.example.values, row.values, strict=True):
                 if places:
                     of_span.append(self.span(hidden[i, places].mean(0)))
                     targets.append((value.whose is not None, TENSES.index(value.tense), value.negated))
-                    if value.attribute in names:
-                        about.append(_about(row.words, places))
-                        kinds.append(names.index(value.attribute))
         if of_span:
             out, wanted = torch.stack(of_span), torch.tensor(targets, dtype=torch.float32)
             loss = loss + 0.3 * F.binary_cross_entropy_with_logits(out[:, 0], wanted[:, 0])
             loss = loss + 0.2 * F.cross_entropy(out[:, 1:4], wanted[:, 1].long())
             loss = loss + 0.2 * F.binary_cross_entropy_with_logits(out[:, 4], wanted[:, 2])
-        if about:
-            spans = F.normalize(F.dropout(torch.tensor(np.stack(about)), DROP, self.training) @ self.kind, dim=-1)
-            loss = loss + 0.3 * F.cross_entropy(
-                12 * spans @ F.normalize(self.descriptions @ self.kinds, dim=-1).T, torch.tensor(kinds)
-            )
         return loss
 
     def weights(self, sure: Sequence[float]) -> dict[str, NDArray[np.float32]]:
@@ -128,17 +122,12 @@ class Net(nn.Module):
         for name in ("project", "first", "second", "tags", "states", "span"):
             layer: nn.Linear = getattr(self, name)
             found[name] = np.concatenate([layer.weight.detach().numpy().T, layer.bias.detach().numpy()[None]])
-        return found | {name: getattr(self, name).detach().numpy() for name in ("kind", "kinds")}
+        return found
 
 
 def _around(x: Tensor) -> Tensor:
     padded = F.pad(x, (0, 0, REACH, REACH))
     return torch.cat([padded[:, i : i + x.shape[1]] for i in range(2 * REACH + 1)], -1)
-
-
-def _about(words: Words, places: Sequence[int]) -> NDArray[np.float32]:
-    same = words.sentence == words.sentence[places[0]]
-    return (words.states[list(places)].mean(axis=0) + words.states[same].mean(axis=0)) / 2
 
 
 def _padded(batch: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -153,18 +142,43 @@ def _padded(batch: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return states, cues, tags, mask
 
 
-def fit(data: Sequence[Row], kinds: NDArray[np.float32], seed: int) -> Net:
+def fit_kinds(data: Sequence[Row], descriptions_: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return `kind` and `kinds`: spans and descriptions on their way to each other, fitted to the marked attributes."""
+    torch.manual_seed(0)
+    names = list(descriptions())
+    pairs = [
+        (about(row.words, places[0], places[-1] + 1), names.index(value.attribute))
+        for row in data
+        for value, places in zip(row.example.values, row.values, strict=True)
+        if places and value.attribute in names
+    ]
+    spans, wanted = torch.tensor(np.stack([a for a, _ in pairs])), torch.tensor([n for _, n in pairs])
+    kind = nn.Parameter(torch.randn(spans.shape[1], KIND) * 0.05)
+    kinds = nn.Parameter(torch.randn(descriptions_.shape[1], KIND) * 0.05)
+    optimiser = torch.optim.AdamW([kind, kinds], lr=5e-3, weight_decay=1e-3)
+    for _ in range(KIND_EPOCHS):
+        for part in torch.randperm(len(pairs)).split(64):
+            near = F.normalize(F.dropout(spans[part], 0.3) @ kind, dim=-1)
+            far = F.normalize(torch.tensor(descriptions_) @ kinds, dim=-1)
+            loss = F.cross_entropy(10 * near @ far.T, wanted[part])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return {"kind": kind.detach().numpy(), "kinds": kinds.detach().numpy()}
+
+
+def fit(data: Sequence[Row], seed: int) -> Net:
     """Return a net fitted to the rows."""
     torch.manual_seed(seed)
-    net = Net(data[0].words.states.shape[1], kinds)
+    net = Net(data[0].words.states.shape[1])
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     steps = EPOCHS * -(-len(data) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
-    order, rng, names = list(data), random.Random(seed), list(descriptions())
+    order, rng = list(data), random.Random(seed)
     for _ in range(EPOCHS):
         rng.shuffle(order)
         for i in range(0, len(order), BATCH):
-            loss = net.loss(order[i : i + BATCH], names)
+            loss = net.loss(order[i : i + BATCH])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -172,9 +186,9 @@ def fit(data: Sequence[Row], kinds: NDArray[np.float32], seed: int) -> Net:
     return net.eval()
 
 
-def scored(net: Net, data: Sequence[Row], kinds: NDArray[np.float32], sure: Sequence[float]) -> list[list[Reading]]:
+def scored(net: Net, data: Sequence[Row], near: Near, kinds: NDArray[np.float32]) -> list[list[Reading]]:
     """Return what a net reads in each text, by the code that ships."""
-    model = heads_of(net.weights(sure))
+    model = heads_of(net.weights((1, 0)) | near)
     attributes = Attributes.of(list(descriptions()), kinds, model)
     return [read_words(row.example.text, row.words, attributes, model, least=0.0) for row in data]
 
@@ -231,27 +245,27 @@ def main() -> None:
     rng = random.Random(0)
     parts = [[*plain[i::FOLDS]] for i in range(FOLDS)]
     more = [rows(list(varied([r.example for r in part], rng)), embedder) for part in parts]
+    near = fit_kinds(plain, kinds)
     if options.check:
-        net = fit([*plain, *(r for part in more for r in part)], kinds, 0)
-        report(options.check, net, kinds, embedder)
+        report(options.check, fit([*plain, *(r for part in more for r in part)], 0), near, kinds, embedder)
         return
     readings, seen = [], []
     for i in range(FOLDS):
         rest = [r for j in range(FOLDS) if j != i for r in (*parts[j], *more[j])]
-        readings += scored(fit(rest, kinds, i), parts[i], kinds, (1, 0))
+        readings += scored(fit(rest, i), parts[i], near, kinds)
         seen += parts[i]
     sure = confidence(seen, readings)
-    net = fit([*plain, *(r for part in more for r in part)], kinds, FOLDS)
-    stored: dict[str, Any] = {name: array.astype(np.float16) for name, array in net.weights(sure).items()}
+    net = fit([*plain, *(r for part in more for r in part)], FOLDS)
+    stored: dict[str, Any] = {name: array.astype(np.float16) for name, array in (net.weights(sure) | near).items()}
     np.savez_compressed(options.out, **stored, descriptions=kinds.astype(np.float16))
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, confidence {sure}")
 
 
-def report(path: Path, net: Net, kinds: NDArray[np.float32], embedder: MiniLM) -> None:
+def report(path: Path, net: Net, near: Near, kinds: NDArray[np.float32], embedder: MiniLM) -> None:
     """Print how a hand is read at several bars."""
     items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     data = rows(hand(path), embedder)
-    found = scored(net, data, kinds, (1, 0))
+    found = scored(net, data, near, kinds)
     by_text = {row.example.text: readings for row, readings in zip(data, found, strict=True)}
     reads = [
         [

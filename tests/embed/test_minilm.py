@@ -89,7 +89,8 @@ def test_the_states_of_tokens_come_with_the_same_vectors(model):
     assert tokens.states.shape == (len(tokens.spans), 768)
     assert [texts[i][a:b] for a, b in tokens.spans] == ["I", "live", "in", "Z\u00fcrich", "."]
     spans = [tuple(s) for n, t in taken if n == texts.index(long) for s in t.spans]
-    assert {long[a:b] for a, b in spans} == {"word"} and max(b for _, b in spans) == len(long) - 1
+    assert {long[a:b] for a, b in spans} == {"word"}
+    assert max(b for _, b in spans) == len(long) - 1
 
 
 def test_a_missing_or_damaged_model_says_what_to_do(tmp_path):

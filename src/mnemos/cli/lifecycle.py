@@ -65,8 +65,10 @@ def facts(
     ] = 1.0,
 ) -> None:
     """Show the facts that are true now, or that were believed at a moment."""
-    options = {"as_of": as_of, "include_ended": include_ended, "timezone": timezone}
-    found = t.space().facts(subject and subject.lower(), attribute, min_confidence=min_confidence, **options)
+    found = t.space().facts(
+        subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended, timezone=timezone,
+        min_confidence=min_confidence,
+    )  # fmt: skip
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])
         return

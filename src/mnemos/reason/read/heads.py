@@ -15,6 +15,7 @@ import numpy as np
 from mnemos.reason.read.words import Floats, Words
 
 FILE = Path(__file__).parent / "heads.npz"
+LAYER = 384  # numbers of a state after one layer
 REACH = 2  # words on both sides that a convolution sees
 TENSES = ("now", "past", "future")
 OUTSIDE, BEGIN, INSIDE = range(3)
@@ -30,7 +31,7 @@ class Heads:
     tags: Floats  # (2 * H + 1, 6): outside, begin, inside of a value; the same of whose it is
     states: Floats  # (2 * H + 1, 1): whether the text states anything
     span: Floats  # (2 * H + 1, 5): another's, now, past, future, denied
-    kind: Floats  # (D, K): a span on its way to the descriptions of attributes
+    kind: Floats  # (2 * D, K): a span on its way to the descriptions of attributes
     kinds: Floats  # (384, K): a description on its way to the spans
     sure: Floats  # (2,) of the logistic function from a score to a confidence
 
@@ -101,6 +102,14 @@ def runs(tags: list[int]) -> list[tuple[int, int]]:
         elif tag == INSIDE:
             found[-1] = (found[-1][0], i + 1)
     return found
+
+
+def unit_states(x: Floats) -> Floats:
+    """Return states with the part of each layer, 384 numbers, scaled to length 1."""
+    parts = x.reshape(-1, LAYER)
+    return np.asarray(
+        (parts / np.maximum(np.linalg.norm(parts, axis=1, keepdims=True), 1e-9)).ravel(), dtype=np.float32
+    )
 
 
 def _affine(x: Floats, weights: Floats) -> Floats:

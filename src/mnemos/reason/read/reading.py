@@ -10,11 +10,12 @@ import numpy as np
 from mnemos.embed.base import Tokens
 from mnemos.facts import Reading
 from mnemos.reason.read.attributes import Attributes
-from mnemos.reason.read.heads import Heads, best_tags, heads, runs
+from mnemos.reason.read.heads import Heads, best_tags, heads, runs, unit_states
 from mnemos.reason.read.words import Floats, Words, words_of
 
 LEAST = 0.3  # confidence below which nothing is said
 OTHERS = 0.5  # share from which a value is another's
+BESIDE = 3  # words on both sides of a value that say what it is about
 MOST = 12  # readings of a text
 _EDGE = " \t\n.,;:!?\"'()[]\u2019\u201c\u201d"
 _NAME_AFTER = re.compile(r",?\s([A-Z][\w-]+)")
@@ -100,7 +101,7 @@ def read_words(text: str, words: Words, attributes: Attributes, model: Heads, le
         sure = model.confidence(score)
         if sure < least or text[start:end].lower() in _EMPTY or start >= end:
             continue
-        attribute = attributes.nearest(_about(words, first, last))
+        attribute = attributes.nearest(about(words, first, last))
         found.append(Reading(whose, attribute, start, end, tense, denied > 0.5, round(sure, 3)))
     return sorted(sorted(found, key=lambda r: -r.confidence)[:MOST], key=lambda r: r.start)
 
@@ -121,10 +122,10 @@ def joined(parts: Sequence[Reading], more: Sequence[Reading]) -> list[Reading]:
     return [*parts, *(m for m in more if all(m.end <= p.start or m.start >= p.end for p in parts))]
 
 
-def _about(words: Words, first: int, last: int) -> Floats:
-    """Return (D,) what a value and its sentence are about, in equal parts."""
-    same = words.sentence == words.sentence[first]
-    return np.asarray((words.states[first:last].mean(axis=0) + words.states[same].mean(axis=0)) / 2, dtype=np.float32)
+def about(words: Words, first: int, last: int) -> Floats:
+    """Return (2 * D,) what a value is about: its words, and the words around it, each state of length 1."""
+    around = words.states[max(0, first - BESIDE) : last + BESIDE].mean(axis=0)
+    return unit_states(np.concatenate([words.states[first:last].mean(axis=0), around]))
 
 
 def _whose(text: str, words: Words, owners: list[tuple[int, int]], first: int) -> str | None:
