@@ -15,7 +15,7 @@ from mnemos.errors import EmbedderError, StaleVectors
 from mnemos.facts import Reading
 from mnemos.registry import Paper, register
 from mnemos.store.values import DateRow, Entry
-from mnemos.text.encode.readings import embed_and_read
+from mnemos.text.encode.readings import Described, embed_and_read
 
 
 @register("entries")
@@ -27,11 +27,13 @@ class Entries:
     the vectors are missing, and `Space.reindex` computes them later.
     """
 
+    attributes: Described = ()  # what a read value can be of, besides the package's: (name, description) pairs
+
     def encode(
         self, cubes: Sequence[MemCube], embedder: Embedder | None, progress: Progress | None = None
     ) -> list[Entry]:
         """Return an entry for each cube; its vector is float16, (D,)."""
-        vectors, readings = embed_texts([c.text for c in cubes], embedder, progress)
+        vectors, readings = embed_texts([c.text for c in cubes], embedder, progress, self.attributes)
         entries = []
         for cube, vector, read in zip(cubes, vectors, readings, strict=True):
             terms, dates = words_and_dates(cube)
@@ -66,13 +68,14 @@ def embed_texts(
     texts: Sequence[str],
     embedder: Embedder | None,
     progress: Progress | None = None,  # called with the number of texts embedded since its last call
+    more: Described = (),  # attributes in addition to those of the package
 ) -> tuple[list[NDArray[np.float16] | None], list[tuple[Reading, ...]]]:
     """Turn texts into float16 vectors and readings; None and nothing for each text without an embedder that works."""
     none: list[NDArray[np.float16] | None] = [None] * len(texts)
     if embedder is None or not texts:
         return none, [()] * len(texts)
     try:
-        vectors, readings = embed_and_read(texts, embedder, progress)
+        vectors, readings = embed_and_read(texts, embedder, progress, more)
         return list(vectors.astype(np.float16)), readings
     except EmbedderError as error:
         warnings.warn(

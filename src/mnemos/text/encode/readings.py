@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mnemos.embed.base import Embedder, Progress, TokenEmbedder, Tokens, Vectors
 from mnemos.facts import Reading
@@ -10,13 +11,21 @@ from mnemos.reason.read.attributes import Attributes, attributes
 from mnemos.reason.read.reading import joined, read
 from mnemos.registry import register
 
+Described = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=8)
+def extended(embedder: Embedder, more: Described) -> Attributes:
+    """Return the attributes of the package and others, given as (name, description) pairs."""
+    return attributes().more([name for name, _ in more], embedder.embed([text for _, text in more]))
+
 
 @register("read", unmeasured="`mnemos bench statements-read` measures it beside the rules")
 def embed_and_read(
     texts: Sequence[str],
     embedder: Embedder,
     progress: Progress | None = None,  # called with the number of texts embedded since its last call
-    known: Attributes | None = None,  # attributes that a value can be of; those of the package by default
+    more: Described = (),  # attributes in addition to those of the package: (name, description) pairs
 ) -> tuple[Vectors, list[tuple[Reading, ...]]]:
     """Return the vectors of texts and what small heads on the token states of the bundled embedder read in them (ours).
 
@@ -26,7 +35,7 @@ def embed_and_read(
     found: list[list[Reading]] = [[] for _ in texts]
     if not isinstance(embedder, TokenEmbedder):
         return embedder.embed(texts, progress=progress), [() for _ in texts]
-    near = known or attributes()
+    near = extended(embedder, more) if more else attributes()
 
     def take(i: int, tokens: Tokens) -> None:
         found[i] = joined(found[i], read(texts[i], tokens, near))
