@@ -10,7 +10,7 @@ import typer
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import AsOf, CubeId, CubeIds, Zone, pairs
+from mnemos.cli.options import AsOf, CubeId, CubeIds, TrueAt, Zone, pairs
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import Terminal
 from mnemos.cube import to_jsonable
@@ -59,16 +59,22 @@ def facts(
     ] = None,
     include_ended: Annotated[bool, typer.Option("--include-ended", help="Also facts that are no longer true.")] = False,
     as_of: AsOf = None,
+    true_at: TrueAt = None,
     timezone: Zone = None,
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", help="Below 1 also what heads read that surely, such as 0.5.")
     ] = 1.0,
 ) -> None:
-    """Show the facts that are true now, or that were believed at a moment."""
+    """Show the facts that are true now, or that were true or believed at a moment."""
     found = t.space().facts(
-        subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended, timezone=timezone,
+        subject and subject.lower(),
+        attribute,
+        as_of=as_of,
+        true_at=true_at,
+        include_ended=include_ended,
+        timezone=timezone,
         min_confidence=min_confidence,
-    )  # fmt: skip
+    )
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])
         return
