@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from mnemos.embed.base import Embedder, Progress, TokenEmbedder, Tokens, Vectors
 from mnemos.facts import Reading
@@ -14,9 +13,8 @@ from mnemos.registry import register
 Described = tuple[tuple[str, str], ...]
 
 
-@lru_cache(maxsize=8)
 def extended(embedder: Embedder, more: Described) -> Attributes:
-    """Return the attributes of the package and others, given as (name, description) pairs."""
+    """Return the attributes of the package and others, given as (name, description) pairs. One pass of the embedder."""
     return attributes().more([name for name, _ in more], embedder.embed([text for _, text in more]))
 
 
