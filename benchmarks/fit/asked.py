@@ -24,7 +24,7 @@ from mnemos.text.recall.evidence import Floats
 from mnemos.text.search import search
 
 K = 10
-MOST = 40  # questions of one haystack
+MOST = 25  # questions of one haystack
 Bools = NDArray[np.bool_]
 
 

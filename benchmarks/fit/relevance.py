@@ -33,7 +33,7 @@ from mnemos.bench.text.task import checksum
 from mnemos.errors import InvalidInput
 from mnemos.system import Mnemos
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES
-from mnemos.text.recall.relevance import ANSWERABLE
+from mnemos.text.recall.relevance import ANSWERABLE, names_all
 
 OUT = Path("src/mnemos/text/recall/relevance.json")
 L2, STEPS = 1e-2, 30
@@ -138,16 +138,25 @@ def left_out(asked: Sequence[Asked], names: Sequence[str]) -> dict[str, Any]:
             for what, model in models.items():
                 rows, right, _ = ROWS[what](mine)
                 judged[what] = (model(rows), right)
-            found[name] = {"told": np.array([a.kind == "told" for a in mine]), **judged}
+            told, named = (
+                np.array(x) for x in ([a.kind == "told" for a in mine], [names_all(a.summary) for a in mine])
+            )
+            found[name] = {"told": told, "named": named, **judged}
     return found
 
 
 def thresholds(judged: dict[str, Any]) -> dict[str, float]:
     """Return the confidence below which context shows nothing, and that from which a search is answerable."""
-    safe = [np.quantile(j["any"][0][j["any"][1]], MAY_LOSE) for name, j in judged.items() if name in SAFE]
+    safe = [np.quantile(shown(j)[j["any"][1]], MAY_LOSE) for name, j in judged.items() if name in SAFE]
     if not safe:
         raise InvalidInput("give --locomo or --beam: the threshold is what their questions can bear.")
     return {"silent": round(float(min(safe)), 3), "answerable": ANSWERABLE}
+
+
+def shown(judged: dict[str, Any]) -> Floats:
+    """Return the confidence of each search, 1 where a hit has all names of the question: context is never silent then."""
+    found: Floats = np.where(judged["named"], 1.0, judged["any"][0])
+    return found
 
 
 def area(right: NDArray[np.bool_], scores: Floats) -> float | None:
@@ -170,8 +179,10 @@ def figures(judged: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
             "calibration_error": round(calibration_error(p.tolist(), right.tolist()), 4),
             "calibration_error_of_confidence": round(calibration_error(confidence.tolist(), answered.tolist()), 4),
             "area": area(answered, confidence),
-            **{f"{what}_when_nothing": _below(confidence[~told], least) for what, least in limits.items()},
-            **{f"{what}_when_answered": _below(confidence[answered], least) for what, least in limits.items()},
+            "silent_when_nothing": _below(shown(j)[~told], limits["silent"]),
+            "silent_when_answered": _below(shown(j)[answered], limits["silent"]),
+            "answerable_when_nothing": _below(confidence[~told], limits["answerable"]),
+            "answerable_when_answered": _below(confidence[answered], limits["answerable"]),
         }
     return found
 

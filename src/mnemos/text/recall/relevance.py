@@ -3,7 +3,8 @@
 Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fit/relevance.py` on questions that have an
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
 A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
-`relevance.json`, which is lower: to lose evidence is worse than to show what does not help. A remark ("I could not
+`relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
+hit has all the names of the question. A remark ("I could not
 sleep again.") asks for nothing, so that it is never met with silence: what it brings to mind shares few words with it.
 """
 
@@ -25,6 +26,7 @@ from mnemos.text.recall.known import WHY as KNOWN
 from mnemos.text.recall.query import Query
 
 ANSWERABLE = 0.5  # confidence from which an answer is more likely there than not
+SAID = 0.999  # share of the names of a question that are all of them
 FIRST = 10  # hits that are judged together: what is behind them tells nothing about the whole
 
 
@@ -93,8 +95,13 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
-    silent = confidence < silent_below() and not query.remarks and not stated
+    silent = confidence < silent_below() and not (query.remarks or stated or names_all(summary(table)))
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
+
+
+def names_all(best: Floats) -> bool:
+    """Tell whether a hit has all names of the question: it is about whom is asked for, so that it is shown in any case."""
+    return bool(best[FEATURES.index("names")] > SAID)
 
 
 def unknown(hits: Sequence[tuple[int, Hit]]) -> Judgement:
