@@ -180,7 +180,7 @@ class Tools:
         with self._use(space) as opened:
             return (
                 opened.context(question, tokens=tokens, **_given(true_at=true_at, where=where, timezone=timezone))
-                or "Nothing that was stored seems to answer this, or the budget is too small."
+                or "Nothing was found that seems to answer this, or the budget is too small."
             )
 
     def update(self, id: Id, text: Text, space: InSpace = None) -> Result:
