@@ -224,4 +224,4 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         sets = {h.name: compare(memory, h, maps) for task in (hands, plus, ours) for h in task.haystacks}
         model = {"name": memory.embedder.name, "revision": memory.embedder.revision}
     sets["own pairs"]["mechanisms"]["centred, map of own pairs"] = None  # it was learned from them
-    return {"data": [hands.source, plus.source], "embedder": model, "sets": sets}
+    return {"data": plus.source | {"pairs": hands.source}, "embedder": model, "sets": sets}
