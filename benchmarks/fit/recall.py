@@ -31,7 +31,6 @@ from mnemos.bench.text.retrieval import only_splits
 from mnemos.bench.text.task import Task
 from mnemos.text.encode.messages import moment
 from mnemos.text.recall.fusion import HALF, brevity
-from mnemos.text.recall.fusion import weights as shipped
 from mnemos.text.recall.query import make_query
 from mnemos.text.recall.sessions import session_signals
 from mnemos.text.recall.signals import SIGNALS, VECTOR_SIGNALS, signals
@@ -44,7 +43,6 @@ EITHER_WAY = (
     "bm25_before", "bm25_after", "cosine_before", "cosine_after", "question", "length", "long", "opening",
     "assistant", "user_me", "assistant_you",
 )  # fmt: skip
-APART = frozenset({"association"})  # no question of these sets is a remark: its weight is chosen in association.py
 ROLES = ("assistant", "user_me", "assistant_you")  # seen in BEAM's long messages only: they count 1 - brevity
 LOADERS = {"locomo": locomo.load, "beam": beam.load}
 TASK_WEIGHT = {"locomo": 1.0, "beam": 2.0}
@@ -207,7 +205,7 @@ def main() -> None:
         "weights": {},
     }
     for ending, without in (("", frozenset()), ("_words", VECTOR_SIGNALS)):
-        kept = [n for n in names if n not in without | APART]
+        kept = [n for n in names if n not in without]
         checks = {"cubes": cross_validate(examples, names, kept)}
         fit = Fit(names, kept).fit(examples)
         rows, row_names = of_sessions(asked, fit, without)
@@ -215,8 +213,6 @@ def main() -> None:
         of_session = Fit(row_names, row_names).fit(rows)
         for what, weights in (("cubes", fit), ("sessions", of_session)):
             written["weights"][what + ending] = weights.pairs()
-            if what + ending == "cubes":
-                written["weights"][what] |= {name: list(shipped(what)[name]) for name in APART}
             written["cross_validated_recall@10"][what + ending] = checks[what]
             print(what + ending, checks[what], flush=True)
         top = np.mean([of_session.recall(e, 1) > 0 for e in rows])
