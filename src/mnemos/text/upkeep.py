@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from mnemos.store.checks import Checks
 from mnemos.store.setting import Setting, stored_value
 from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged
 from mnemos.text.consolidate.runs import read_runs
+from mnemos.text.languages import main_language, unknown_languages
 from mnemos.text.memory import TextMemory
 
 REINDEX_BATCH = 256
@@ -76,6 +78,7 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     size = 0 if memory.embedder is None else 2 * memory.embedder.dimension
     wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
     wrong_vectors: list[int] = []
+    spoken: Counter[str] = Counter()
     missing = after = 0
     while rows := store.checks.scan(model, after=after, limit=PAGE):
         entries = memory.system.encode.encode([row.cube for row in rows], None)  # without vectors
@@ -90,10 +93,13 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
                 or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all()
             ):
                 wrong_vectors.append(row.key)
+        spoken.update(main_language(row.cube.text) for row in rows if row.cube.replaced is None)
         report.cubes += len(rows)
         after = rows[-1].key
         if progress:
             progress(len(rows))
+    if note := unknown_languages(memory.embedder, spoken):
+        report.notes.append(note)
     orphans = store.remains.orphans()
     if repair and wrong_words + wrong_vectors:
         store.checks.repair(wrong_words, wrong_vectors)
