@@ -109,15 +109,21 @@ class OnnxEncoder:
 
     def _windows(self, text: str, prefix: str) -> list[list[int]]:
         """Return the word pieces of each window of a text, between the marks of start and end."""
-        tokenizer = self._tokenizer
-        first, last = (tokenizer.token_to_id(mark) for mark in self.marks)
-        before = tokenizer.encode(prefix, add_special_tokens=False).ids if prefix else []
+        pieces, before = self._pieces(text), self._pieces(prefix)
+        return self._cut(pieces, before, self.window - len(before), OVERLAP, MAX_WINDOWS)
+
+    def _pieces(self, text: str) -> list[int]:
+        """Return the word pieces of a text."""
         pieces: list[int] = []
         for part in _parts(text.encode("utf-8", "replace").decode("utf-8")):
-            pieces += tokenizer.encode(part, add_special_tokens=False).ids
-        room = self.window - len(before)
-        count = 1 if len(pieces) <= room else -(-(len(pieces) - OVERLAP) // (room - OVERLAP))
-        starts = np.linspace(0, max(len(pieces) - room, 0), min(count, MAX_WINDOWS)).round().astype(int)
+            pieces += self._tokenizer.encode(part, add_special_tokens=False).ids
+        return pieces
+
+    def _cut(self, pieces: list[int], before: list[int], room: int, overlap: int, most: int) -> list[list[int]]:
+        """Return at most `most` windows of `room` pieces, spread evenly, each after `before` and between the marks."""
+        first, last = (self._tokenizer.token_to_id(mark) for mark in self.marks)
+        count = 1 if len(pieces) <= room else -(-(len(pieces) - overlap) // (room - overlap))
+        starts = np.linspace(0, max(len(pieces) - room, 0), min(count, most)).round().astype(int)
         return [[first, *before, *pieces[s : s + room], last] for s in starts]
 
     @cached_property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mnemos.cube import to_micros
-from mnemos.embed.base import Progress
+from mnemos.embed.base import Progress, embed_parts
 from mnemos.errors import DamagedRow, InvalidInput, StoreCorrupt, StoreError
 from mnemos.store.base import Store
 from mnemos.store.checks import Checks
@@ -40,8 +40,8 @@ def reindex(memory: TextMemory, progress: Progress | None = None) -> int:
         raise InvalidInput("there is no embedder to reindex with. Open Mnemos with one, such as 'bundled'.")
     done = 0
     while rows := memory.store.vectors.missing(model, limit=REINDEX_BATCH):
-        vectors = memory.embedder.embed([text for _, text in rows], progress=progress).astype(np.float16)
-        memory.store.vectors.put(model, zip([n for n, _ in rows], vectors, strict=True))
+        vectors = embed_parts(memory.embedder, [text for _, text in rows], progress)
+        memory.store.vectors.put(model, zip([n for n, _ in rows], (v.astype(np.float16) for v in vectors), strict=True))
         done += len(rows)
     memory.store.vectors.drop_others(model)
     return done
@@ -89,7 +89,8 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
                 missing += row.cube.replaced is None
             elif (
                 not isinstance(row.vector, bytes)
-                or len(row.vector) != size
+                or not row.vector
+                or len(row.vector) % size
                 or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all()
             ):
                 wrong_vectors.append(row.key)

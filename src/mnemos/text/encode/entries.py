@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import MemCube, to_micros
-from mnemos.embed.base import Embedder, Progress
+from mnemos.embed.base import Embedder, Progress, embed_parts
 from mnemos.errors import EmbedderError, StaleVectors
 from mnemos.registry import Paper, register
 from mnemos.store.values import DateRow, Entry
@@ -28,7 +28,7 @@ class Entries:
     def encode(
         self, cubes: Sequence[MemCube], embedder: Embedder | None, progress: Progress | None = None
     ) -> list[Entry]:
-        """Return an entry for each cube; its vector is float16, (D,)."""
+        """Return an entry for each cube; its vector is float16, (D,), or (1 + parts, D)."""
         vectors = embed_texts([c.text for c in cubes], embedder, progress)
         entries = []
         for cube, vector in zip(cubes, vectors, strict=True):
@@ -65,11 +65,11 @@ def embed_texts(
     embedder: Embedder | None,
     progress: Progress | None = None,  # called with the number of texts embedded since its last call
 ) -> list[NDArray[np.float16] | None]:
-    """Turn texts into float16 vectors; None for each text when there is no embedder or it fails."""
+    """Turn texts into float16 vectors, (D,) each, or (1 + parts, D); None for each text when there is no embedder or it fails."""
     if embedder is None or not texts:
         return [None] * len(texts)
     try:
-        return list(embedder.embed(texts, progress=progress).astype(np.float16))
+        return [vectors.astype(np.float16) for vectors in embed_parts(embedder, texts, progress)]
     except EmbedderError as error:
         warnings.warn(
             f"the texts were stored without vectors, words still find them: {error} "
