@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemos.distribution import install_command
-from mnemos.embed.base import Progress, Vectors, unit_rows
+from mnemos.embed.base import Progress, TakeTokens, Vectors, unit_rows
 from mnemos.embed.e5_build import REVISION, available, build, model_folder
 from mnemos.embed.e5_weights import NAME
 from mnemos.embed.encoder import OnnxEncoder
@@ -64,14 +64,14 @@ class MultilingualE5(OnnxEncoder):
         """Return the vector of each text to be found, and of its parts if it has more than 96 word pieces."""
         self._build()
         whole = self._vectors(texts, progress, TEXT)
-        before, windows, owners = self._pieces(TEXT), list[list[int]](), list[int]()
+        windows, owners = list[list[int]](), list[int]()
         for i, text in enumerate(texts):
-            if len(pieces := self._pieces(text)) > LONG:
-                own = self._cut(pieces, before, max(PART, 2 * len(pieces) // MOST_PARTS), PART // 2, MOST_PARTS)
-                windows += own
+            if (length := sum(len(w.spans) for w in self._windows(text, TEXT))) > LONG:
+                own = self._windows(text, TEXT, max(PART, 2 * length // MOST_PARTS), PART // 2, MOST_PARTS)
+                windows += [w.ids for w in own]
                 owners += [i] * len(own)
         parts = np.zeros((len(windows), self.dimension), dtype=np.float32)
-        for batch, vectors in self._run(windows) if windows else ():
+        for batch, vectors, _ in self._run(windows, tokens=False) if windows else ():
             parts[batch] = vectors
         parts, ends = centred(parts, TEXT) if self._centred else parts, np.searchsorted(owners, range(len(texts) + 1))
         return [np.concatenate([whole[i : i + 1], parts[ends[i] : ends[i + 1]]]) for i in range(len(texts))]
@@ -85,8 +85,10 @@ class MultilingualE5(OnnxEncoder):
         """Tell whether the vector of a question is in the cache. Never waits."""
         return QUESTION + text in self._cache
 
-    def _embed(self, texts: Sequence[str], progress: Progress | None, prefix: str) -> Vectors:
-        vectors = super()._embed(texts, progress, prefix)
+    def _embed(
+        self, texts: Sequence[str], progress: Progress | None, prefix: str, take: TakeTokens | None = None
+    ) -> Vectors:
+        vectors = super()._embed(texts, progress, prefix, take)
         return centred(vectors, prefix) if self._centred else vectors
 
     def _build(self) -> None:
