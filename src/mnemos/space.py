@@ -113,16 +113,16 @@ class Space:
     def search(
         self,
         query: str,
-        k: int = 10,
+        k: int | None = None,
         *,
         asked_at: Time = None,
         method: SearchMethod = "hybrid",
         min_score: float | None = None,
         **filters: Unpack[Filters],
     ) -> Hits:
-        """Return the `k` cubes that answer `query` best, best first, each with the probability that it does (`relevance`).
+        """Return the `k` cubes that answer `query` best, best first: 10, or 20 if it asks for a list or a count.
 
-        `min_score` leaves out hits below that probability; `answerable` of the result says whether any seems to answer.
+        Each has the probability that it answers, `relevance`; `min_score` leaves out hits below it; see `Hits`.
         Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at
         that moment (slower), `true_at` what was so then, which a query with a past time ("in 2021", "before the move to
         Ghent") sets itself: see `why`. `asked_at` (default now) anchors "last week". A superseded cube is shown behind its

@@ -19,6 +19,7 @@ from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Retriever
 from mnemos.text.encode.messages import clean, moment
+from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
@@ -26,6 +27,7 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import Judgement, judge, unknown
@@ -49,7 +51,7 @@ BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by s
 def search(
     memory: TextMemory,
     query: str,
-    k: int,
+    k: int | None,
     filters: Filters,
     asked_at: Any,
     method: SearchMethod,
@@ -58,16 +60,19 @@ def search(
     """Return the hits with their row keys and relevance, best first; see `Space.search`."""
     check_share(min_score, "min_score")
     query = bounded(check_text(query, "query"))
+    k = enough(query) if k is None else check_count(k, "k")
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
+    if question.vector is not None:
+        hint(memory, query)
     past = question.span is not None and question.span[1] <= to_micros(asked)
     free = filters.get("include_superseded") is None
     behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
     named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
     if free and (asks_about_past(query) or past or named):
         filter, behind = replace(filter, superseded=True), False
-    want = k
+    want = pool(query, k) if method == "hybrid" else k
     past_view: list[Snapshot] = []
     while True:
         ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
