@@ -202,7 +202,7 @@ def _question(memory: TextMemory, query: str, k: int, filter: Filter, asked_at: 
         )
     query = clean(bounded(query))
     vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
-    return make_query(query, vector, asked_at)
+    return make_query(query, vector, asked_at, fluency_of(memory.embedder))
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,8 +20,14 @@ from mnemos.index.terms import stop_terms, to_terms, words_of
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
+_ASKS = re.compile("[?\u037e\u061f\u1367\u2e2e\ua60f\ua6f7\uff1f]")
 READ = 8_000  # characters of a question that are read
 WORDS = 256  # content words of a question that are looked up
+
+
+def everywhere(language: str) -> float:
+    """Tell that an embedder knows every language: what is assumed of one that does not say."""
+    return 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,9 @@ class Query:
     asks_number: bool
     says_i: bool
     says_you: bool
+    asks: bool = True  # whether it has a question mark; a remark recalls what it is about
+    language: str = "en"  # of its words; "" where no language is known
+    fluency: Callable[[str], float] = everywhere  # how well the embedder knows a language, 0 to 1
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -42,6 +52,7 @@ class Query:
         vector = None if self.vector is None else self.vector.tobytes()
         return (
             self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
+            self.asks, self.language,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -56,7 +67,12 @@ def bounded(question: str) -> str:
     return f"{question[: READ // 2]} {question[-READ // 2 + 1 :]}"
 
 
-def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetime) -> Query:
+def make_query(
+    text: str,
+    vector: NDArray[np.floating] | None,
+    asked_at: datetime,
+    fluency: Callable[[str], float] = everywhere,
+) -> Query:
     """Prepare a question; its time words ("last week") are resolved against `asked_at`.
 
     Of more than 256 content words the first and the last 128 count, so that ranking costs at most 256 postings.
@@ -83,4 +99,15 @@ def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetim
         asks_number=_MANY.search(text) is not None,
         says_i=_ME.search(text) is not None,
         says_you=_YOU.search(text) is not None,
+        asks=_ASKS.search(text) is not None,
+        language=_language(words, spoken),
+        fluency=fluency,
     )
+
+
+def _language(words: list[str], spoken: Mapping[str, str]) -> str:
+    """Return the language of most letters; the language of the Latin ones where nothing is there."""
+    letters: dict[str, int] = {}
+    for word in words:
+        letters[script(word)] = letters.get(script(word), 0) + len(word)
+    return spoken[max(letters, key=lambda name: letters[name])] if letters else "en"

@@ -98,19 +98,19 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
 
     With `alone` of the cubes only, without their windows and sessions.
     """
-    n, sessions = len(corpus), len(layout.session_starts)
+    n, talks = len(corpus), len(layout.talk_starts)
     reaches = (0,) if alone else (0, *WINDOWS)
     scores = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
-    session_scores = np.zeros(len(layout.session_lengths), dtype=np.float32)
-    total = session_total = 1e-9
+    talk_scores = np.zeros(talks, dtype=np.float32)
+    total = talk_total = 1e-9
     for word in content:
         cached = layout.terms.get(word)
         if cached is None:
             posting = corpus.words.posting(word)
             if posting is None:
                 total += idf(layout.count, 0)
-                session_total += idf(sessions, 0)
+                talk_total += idf(talks, 0)
                 continue
             cached = _term_posting(corpus, layout, posting)
             layout.terms.put(word, cached)
@@ -118,15 +118,15 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
         for reach, where, part in cached.parts[: len(reaches)]:
             np.add.at(scores[reach], where, part)  # faster than [where] +=, which reads and writes apart
             np.add.at(covers[reach], where, np.float32(cached.weight))
-        of_sessions, part = cached.sessions
-        session_scores[of_sessions] += part
-        session_total += cached.session_weight
+        of_talks, part = cached.talks
+        talk_scores[of_talks] += part
+        talk_total += cached.talk_weight
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
         found["bm25" + suffix] = scores[reach] / np.float32(total)
         found["coverage" + suffix] = covers[reach] / np.float32(total)
     if not alone:
-        found["session_bm25"] = _of_session(session_scores / np.float32(session_total), layout)
+        found["session_bm25"] = _padded(talk_scores / np.float32(talk_total)).take(layout.talk)
     return found
 
 
@@ -139,15 +139,13 @@ def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosti
         (reach, where, weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach]))
         for reach, where, counts in _in_windows(posting, layout, len(corpus))
     )
-    inside = layout.session[posting.positions]
-    counts = np.bincount(
-        inside[inside >= 0], posting.counts[inside >= 0], minlength=len(layout.session_lengths)
-    ).astype(np.float32)
+    talks = len(layout.talk_starts)
+    inside = layout.talk[posting.positions]
+    counts = np.bincount(inside, posting.counts, minlength=talks + 1)[:talks].astype(np.float32)
     where = np.flatnonzero(counts)
-    sessions = len(layout.session_starts)
-    session_weight, mean = idf(sessions, len(where)), float(layout.session_lengths.sum()) / max(sessions, 1)
-    part = session_weight * saturate(counts[where], layout.session_lengths[where], mean)
-    return TermPosting(weight, parts, session_weight, (where, part))
+    talk_weight, mean = idf(talks, len(where)), float(layout.talk_lengths.sum()) / max(talks, 1)
+    part = talk_weight * saturate(counts[where], layout.talk_lengths[where], mean)
+    return TermPosting(weight, parts, talk_weight, (where, part))
 
 
 def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int, Ints, Floats]]:
@@ -178,21 +176,16 @@ def _shift(values: Floats, layout: Layout, by: int) -> Floats:
     return _padded(values).take(layout.neighbours[by])
 
 
-def _of_session(values: Floats, layout: Layout) -> Floats:
-    """Return for each cube the value of its session; 0 for a cube without a session."""
-    return _padded(values).take(layout.session)
-
-
 def _session_max(ordered: Floats, layout: Layout) -> Floats:
-    """Return for each cube the largest value of its session; `ordered` is session by session."""
-    best: Floats = np.maximum.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
-    return _padded(best).take(layout.session_rank)
+    """Return for each cube the largest value of its talk; `ordered` is talk by talk."""
+    best: Floats = np.maximum.reduceat(ordered, layout.talk_starts) if len(ordered) else ordered
+    return _padded(best).take(layout.talk)
 
 
 def _session_mean(ordered: Floats, layout: Layout) -> Floats:
-    """Return for each cube the mean value of its session; `ordered` is session by session."""
-    sums: Floats = np.add.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
-    return _padded((sums / layout.session_sizes).astype(np.float32)).take(layout.session_rank)
+    """Return for each cube the mean value of its talk; `ordered` is talk by talk."""
+    sums: Floats = np.add.reduceat(ordered, layout.talk_starts) if len(ordered) else ordered
+    return _padded((sums / layout.talk_sizes).astype(np.float32)).take(layout.talk)
 
 
 def _padded(values: Floats) -> Floats:
