@@ -22,7 +22,7 @@ SERVE = "serve"  # the table of the server's settings; `mnemos.serve.config` kno
 GENERAL: Mapping[str, tuple[str | None, str]] = {
     "root": (None, "Folder that holds the spaces."),
     "space": ("default", "The space that the commands use."),
-    "embedder": ("bundled", "bundled, none (words only), hashing, st:MODEL or openai:MODEL@URL."),
+    "embedder": ("bundled", "bundled, multilingual, none (words only), hashing, st:MODEL or openai:MODEL@URL."),
     "reasoner": ("rules", "rules, or openai:MODEL@URL: extracts facts and writes summaries."),
     "timezone": (None, "IANA time zone of spaces without their own (default: this machine's; UTC for the server)."),
 }

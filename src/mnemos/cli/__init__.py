@@ -11,7 +11,22 @@ import typer
 from typer.core import TyperGroup
 
 from mnemos import __version__
-from mnemos.cli import about, audit, bench, configure, erase, keys, lifecycle, mcp, read, recall, serve, upkeep, write
+from mnemos.cli import (
+    about,
+    audit,
+    bench,
+    configure,
+    erase,
+    keys,
+    lifecycle,
+    mcp,
+    models,
+    read,
+    recall,
+    serve,
+    upkeep,
+    write,
+)
 from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root, SpaceName
 from mnemos.cli.output import OutputFailed, guard, report
 
@@ -102,6 +117,7 @@ app.command("backup", rich_help_panel=UPKEEP)(upkeep.backup)
 app.command("restore", rich_help_panel=UPKEEP)(upkeep.restore)
 app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
+app.add_typer(models.app, name="models", rich_help_panel=UPKEEP)
 app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
 app.command("serve", rich_help_panel=SERVE)(serve.serve)
 app.command("config", rich_help_panel=SERVE)(configure.config)

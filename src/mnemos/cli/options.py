@@ -24,7 +24,7 @@ EmbedderSpec = Annotated[
     str | None,
     typer.Option(
         "--embedder",
-        help="bundled, none (words only), hashing, st:MODEL or openai:MODEL@URL "
+        help="bundled, multilingual, none (words only), hashing, st:MODEL or openai:MODEL@URL "
         "(env MNEMOS_EMBEDDER; default: bundled).",
     ),
 ]

@@ -8,7 +8,8 @@ from mnemos.errors import InvalidInput
 __all__ = ["Embedder", "load"]
 
 SPECS = (
-    '"bundled" (the default), "none" (words only), "hashing" or "hashing:DIMENSION", "st:MODEL" '
+    '"bundled" (the default), "multilingual" (a hundred languages), "none" (words only), '
+    '"hashing" or "hashing:DIMENSION", "st:MODEL" '
     '(sentence-transformers), "openai:MODEL@BASE_URL" (any OpenAI-compatible endpoint)'
 )
 
@@ -37,6 +38,10 @@ def load(spec: str | Embedder | None) -> Embedder | None:
         from mnemos.embed.minilm import MiniLM
 
         return MiniLM()
+    if spec == "multilingual":
+        from mnemos.embed.multilingual import load_multilingual
+
+        return load_multilingual()
     if kind == "hashing" and (not rest or (rest.isascii() and rest.isdigit())):
         from mnemos.embed.hashing import HashingEmbedder
 

@@ -24,7 +24,8 @@ from mnemos.serve import models, routes
 from mnemos.serve.access import Access
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
-from mnemos.text.search import try_lock
+from mnemos.text.recall.corpus import Corpus
+from mnemos.text.search import embedded_words, try_lock
 
 THREADS = max(2, os.cpu_count() or 2)  # for the questions of one space
 OTHER_THREADS = 16  # for the other requests to one space
@@ -94,8 +95,9 @@ class Dispatcher:
         """Search. A new question is embedded in a thread, which releases the interpreter lock while it computes."""
         if (response := _without_waiting(access, body)) is not None:
             return response
-        if not knows(access.embedder, clean(body.query)):
-            await self.in_thread(_embed(access), access, body, EMBEDDING_THREADS)
+        words, corpus = _embedded_words(access, body)
+        if not knows(access.embedder, words):
+            await self.in_thread(_embed(words, corpus), access, body, EMBEDDING_THREADS)
         async with self.semaphore(access.name, 1):  # after waiting here the space is usually free
             if (response := _without_waiting(access, body)) is not None:
                 return response
@@ -180,16 +182,23 @@ def _without_waiting(access: Access, body: models.Search) -> Json | None:
         return None
 
 
-def _embed(access: Access) -> Callable[[Access, models.Search], None]:
-    """Return a function that computes and caches the vector of a question and its cosines with the space's cubes."""
+def _embedded_words(access: Access, body: models.Search) -> tuple[str, Corpus | None]:
+    """Return what the embedder is given of a question, and the cubes of the space, if that does not block."""
     with access.try_open() as space:
-        view = None if space is None else space.text.view.snapshot
+        if space is None:
+            return clean(body.query), None
+        view = space.text.view.snapshot
+        return embedded_words(space.text, body.query), None if view is None else view.corpus
+
+
+def _embed(words: str, corpus: Corpus | None) -> Callable[[Access, models.Search], None]:
+    """Return a function that computes and caches the vector of a question and its cosines with the space's cubes."""
 
     def embed(access: Access, body: models.Search) -> None:
-        if access.embedder is not None and body.query.strip():
+        if access.embedder is not None and words.strip():
             with suppress(EmbedderError):  # the search reports it
-                vector = embed_questions(access.embedder, [clean(body.query)])[0]
-                if view is not None:
-                    view.corpus.vectors.foresee(vector)
+                vector = embed_questions(access.embedder, [words])[0]
+                if corpus is not None:
+                    corpus.vectors.foresee(vector)
 
     return embed

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit, to_micros
-from mnemos.embed.base import embed_questions, knows
+from mnemos.embed.base import Embedder, embed_questions, fluency_of, knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Retriever
@@ -25,6 +25,7 @@ from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
@@ -94,7 +95,7 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     if (
         memory.view.snapshot is None
         or memory.recalls.due(memory.clock())
-        or not knows(memory.embedder, clean(bounded(query)))
+        or not knows(memory.embedder, embedded_words(memory, query))
     ):
         yield False
         return
@@ -157,7 +158,7 @@ def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
         return snapshot.rank(BASELINES["vectors"], question, k, allow=allow)
 
-    ranked = _ask(memory, rank, "cubes", text, k, filter, memory.clock(), "vectors")
+    ranked = _ask(memory, rank, "cubes", text, k, filter, memory.clock(), "vectors", names=True)
     cubes = memory.store.by_key([r.key for r in ranked])
     return [Hit(cubes[r.key], r.score, r.why) for r in ranked if r.key in cubes]
 
@@ -183,14 +184,25 @@ def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:
 
 
 def _ask(
-    memory: TextMemory, rank: Rank[R], what: str, query: str, k: int, filter: Filter, asked_at: datetime, method: str
+    memory: TextMemory,
+    rank: Rank[R],
+    what: str,
+    query: str,
+    k: int,
+    filter: Filter,
+    asked_at: datetime,
+    method: str,
+    *,
+    names: bool = False,
 ) -> list[R]:
-    question = _question(memory, query, k, filter, asked_at, method)
+    question = _question(memory, query, k, filter, asked_at, method, names=names)
     return memory.view.ask(rank, (what, k, method), question, filter, memory.model_key(), memory.embedder)
 
 
-def _question(memory: TextMemory, query: str, k: int, filter: Filter, asked_at: datetime, method: str) -> Query:
-    """Return the checked question, embedded if the retriever wants a vector."""
+def _question(
+    memory: TextMemory, query: str, k: int, filter: Filter, asked_at: datetime, method: str, *, names: bool = False
+) -> Query:
+    """Return the checked question, embedded if the retriever wants a vector: without names of speakers, but for `names`."""
     if not check_text(query, "query").strip():
         raise InvalidInput("the query is empty. Ask for something, or use cubes() to see what the space holds.")
     check_count(k, "k")
@@ -201,7 +213,9 @@ def _question(memory: TextMemory, query: str, k: int, filter: Filter, asked_at: 
             'archived cubes are not searched. List them with cubes(state="archived"); unarchive() brings them back.'
         )
     query = clean(bounded(query))
-    vector = _embed(memory, query) if _retriever(memory, method).uses_vector else None
+    vector = None
+    if memory.embedder is not None and _retriever(memory, method).uses_vector:
+        vector = _embed(memory.embedder, query if names else without_speakers(query, memory.corpus()))
     return make_query(query, vector, asked_at, fluency_of(memory.embedder))
 
 
@@ -209,12 +223,16 @@ def _retriever(memory: TextMemory, method: str) -> Retriever:
     return BASELINES.get(method, memory.system.retrieve)
 
 
-def _embed(memory: TextMemory, query: str) -> NDArray[np.float32] | None:
+def embedded_words(memory: TextMemory, query: str) -> str:
+    """Return what the embedder is given of a question, by the last view of the space. Never waits."""
+    snapshot = memory.view.snapshot
+    return without_speakers(clean(bounded(query)), None if snapshot is None else snapshot.corpus)
+
+
+def _embed(embedder: Embedder, query: str) -> NDArray[np.float32] | None:
     """Return the vector of a question; None, with a warning, when the embedder fails: words still find cubes."""
-    if memory.embedder is None:
-        return None
     try:
-        vector: NDArray[np.float32] = embed_questions(memory.embedder, [query])[0]
+        vector: NDArray[np.float32] = embed_questions(embedder, [query])[0]
         return vector
     except EmbedderError as error:
         warnings.warn(f"searched by words only: {error}", StaleVectors, stacklevel=6)

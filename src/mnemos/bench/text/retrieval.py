@@ -13,7 +13,7 @@ from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import near
 from mnemos.bench.text import metrics
 from mnemos.bench.text.task import Haystack, Question, Task, Unit
-from mnemos.embed.minilm import MiniLM
+from mnemos.embed.encoder import OnnxEncoder
 from mnemos.errors import InvalidInput
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
@@ -135,7 +135,7 @@ def ask(
 
 def forget_queries(space: Space) -> None:
     """Empty the bundled model's cache of single texts, so that every question is timed as a new one."""
-    if isinstance(space.text.embedder, MiniLM):
+    if isinstance(space.text.embedder, OnnxEncoder):
         space.text.embedder.clear_cache()
 
 
