@@ -58,22 +58,6 @@ class CachesVectors(Protocol):
         """Tell whether the vector of a question is cached, without blocking."""
 
 
-@runtime_checkable
-class KnowsLanguages(Protocol):
-    """An embedder that tells which languages it knows."""
-
-    def fluency(self, language: str) -> float:
-        """Return how well vectors of a language tell what means the same, 0 (not at all) to 1 (as well as any).
-
-        `language` is a code of ISO 639-1, or "" for one that is not known.
-        """
-
-
-def fluency_of(embedder: Embedder | None) -> Callable[[str], float]:
-    """Return how well an embedder knows a language; 1 where it does not say."""
-    return embedder.fluency if isinstance(embedder, KnowsLanguages) else lambda language: 1.0
-
-
 def knows(embedder: Embedder | None, text: str) -> bool:
     """Tell whether a question needs no embedding: its vector is cached, or there is no embedder."""
     return embedder is None or (isinstance(embedder, CachesVectors) and embedder.knows(text))

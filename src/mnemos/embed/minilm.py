@@ -12,12 +12,8 @@ from mnemos.distribution import DISTRIBUTION
 from mnemos.embed.base import Progress, Vectors
 from mnemos.embed.encoder import OnnxEncoder
 from mnemos.errors import EmbedderError
-from mnemos.index.function_words import LATIN
 
 FOLDER = Path(__file__).parent / "minilm_model"
-
-_CYRILLIC = frozenset({"ru", "uk", "bg", "sr", "mk", "be", "el"})
-_LATIN = frozenset(LATIN) | {"*", "**"}
 
 
 class MiniLM(OnnxEncoder):
@@ -56,10 +52,6 @@ class MiniLM(OnnxEncoder):
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Return (n, 384) unit vectors. Cost: linear in the word pieces, about 10,000 a second on two cores."""
         return self._vectors(texts, progress)
-
-    def fluency(self, language: str) -> float:
-        """Return how well it knows a language: hit@1 on XQuAD, relative to English, of the best known of its group."""
-        return 1.0 if language == "en" else 0.25 if language in _CYRILLIC else 0.5 if language in _LATIN else 0.1
 
     def knows(self, text: str) -> bool:
         """Tell whether the vector of a text is in the cache. Never waits."""

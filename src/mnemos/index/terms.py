@@ -119,25 +119,6 @@ def index_terms(text: str) -> list[str]:
     return found
 
 
-def language_of_terms(found: Sequence[str]) -> str:
-    """Return the language of a text from its terms and forms, as `languages` names it. A few microseconds.
-
-    "" where no language is known; "*" for one that is told only by its accents.
-    """
-    accents = 0
-    for form in reversed(found):
-        if not form.startswith(FORM):
-            break
-        label = form[1:].partition(":")[0]
-        if label != PLAIN:
-            return label
-        accents += 1
-    if 10 * accents > len(found) - accents:
-        return "*"
-    middle = found[(len(found) - accents) // 2] if found else "a"
-    return "en" if script(middle) == LATIN_SCRIPT else ""
-
-
 def is_dense(word: str) -> bool:
     """Tell whether a word is of a script that is written without spaces."""
     return word[0] >= JOINED_FROM and _run_kind(word[0]) != ""

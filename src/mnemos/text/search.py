@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, SessionHit, to_micros
-from mnemos.embed.base import Embedder, embed_questions, fluency_of, knows
+from mnemos.embed.base import Embedder, embed_questions, knows
+from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Retriever

@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.embed.languages import language_of_terms
 from mnemos.index.exact import ExactIndex
 from mnemos.index.lexical import LexicalIndex
-from mnemos.index.terms import language_of_terms, terms
+from mnemos.index.terms import terms
 from mnemos.store.values import DERIVED, IndexRow
 from mnemos.text.recall.moments import Moments, moments
 

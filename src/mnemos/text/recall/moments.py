@@ -16,14 +16,15 @@ Floats = NDArray[np.float32]
 DAY = 86_400_000_000  # microseconds
 NEAR = DAY // 2  # what is further away in time is of another moment
 REACH = 3  # cubes before and after each one
+IMPORT = 20  # cubes of exactly one time from which that is when they were imported, and says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
     """The N cubes in the order of time; N, one past the last, means "none"."""
 
-    order: Ints  # (M,) positions of the originals by time, then by position
-    rank: Ints  # (N,) the place of each in `order`; 0 for the others
+    order: Ints  # (M,) positions of the originals that have a time of their own, by time, then by position
+    rank: Ints  # (N,) the place of each original by time, then by position
     neighbours: dict[int, Ints]  # [d] (N,): the position d places after each one, within half a day; d in -3..3, not 0
     day_starts: Ints  # (D,) where each day of UTC begins in `order`
     day: Ints  # (N,) the number of its day; D is none
@@ -55,9 +56,11 @@ def moments(at: NDArray[np.int64], originals: NDArray[np.bool_]) -> Moments:
     n = len(at)
     order = np.flatnonzero(originals)
     order = order[np.argsort(at[order], kind="stable")].astype(np.int32)
-    times = at[order]
     rank = np.zeros(n, dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
+    _, group, sizes = np.unique(at[order], return_inverse=True, return_counts=True)
+    order = order[sizes[group] < IMPORT] if len(order) else order
+    times = at[order]
     neighbours = {}
     for d in range(1, REACH + 1):
         before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import to_micros
+from mnemos.embed.languages import spoken_in
 from mnemos.index.function_words import of_language
 from mnemos.index.language import languages, script
 from mnemos.index.stems import tag
@@ -100,14 +101,6 @@ def make_query(
         says_i=_ME.search(text) is not None,
         says_you=_YOU.search(text) is not None,
         asks=_ASKS.search(text) is not None,
-        language=_language(words, spoken),
+        language=max(letters := spoken_in(words), key=lambda name: letters[name], default="en"),
         fluency=fluency,
     )
-
-
-def _language(words: list[str], spoken: Mapping[str, str]) -> str:
-    """Return the language of most letters; the language of the Latin ones where nothing is there."""
-    letters: dict[str, int] = {}
-    for word in words:
-        letters[script(word)] = letters.get(script(word), 0) + len(word)
-    return spoken[max(letters, key=lambda name: letters[name])] if letters else "en"

@@ -1,12 +1,15 @@
 """Signals: retrieval features whose scale does not depend on the size of the space.
 
 Word signals are shares of the question's weight (0: none of its terms, 1: all of them, often); vector signals are
-cosines; the others are 0 or 1, or a product of those. None depends on the number of cubes except through the idf.
+cosines; the others are 0 or 1, or a product of those. None depends on the number of cubes except through the idf, and
+those of `contrast`, which say how far a cube stands out among all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +17,9 @@ from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.index.terms import to_terms
-from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
+from mnemos.text.recall.contrast import best_of, of_cosines, of_words, standing
+from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting
+from mnemos.text.recall.cues import cues
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
@@ -26,23 +31,48 @@ SIGNALS = (
     "bm25", "coverage", "bm25_near", "coverage_near", "bm25_around", "coverage_around", "session_bm25", "bm25_before",
     "bm25_after", "session_best_bm25", "answer_bm25", "cosine", "cosine_before", "cosine_after",
     "session_cosine", "session_best_cosine", "answer_cosine", "question", "length", "long", "opening", "speaker",
-    "date", "number", "time", "assistant", "user_me", "assistant_you",
+    "took_part", "date", "number", "time", "assistant", "user_me", "assistant_you", "words", "matches",
+    "coverage_squared", "words_rank", "later", "latest", "moment_best_bm25", "moment_bm25", "day_best_bm25",
+    "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine",
+)  # fmt: skip
+# What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
+EITHER_WAY = frozenset(
+    {
+        "bm25_before", "bm25_after", "cosine_before", "cosine_after", "question", "length", "long", "opening",
+        "assistant", "user_me", "assistant_you",
+    }
 )  # fmt: skip
 VECTOR_SIGNALS = frozenset(
-    {"cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine"}
-)
+    {
+        "cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine",
+        "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of the cubes for one question."""
+
+    signals: Signals  # by name, (N,) each
+    cues: Mapping[str, float]  # how far words and meaning can be trusted, by name
 
 
 def word_scores(corpus: Corpus, query: Query) -> Floats:
     """Return plain BM25 of every cube's text, (N,), as a share of the question's weight."""
-    return _word_signals(corpus, corpus.layout(), query.content, alone=True)["bm25"]
+    return _word_signals(corpus, corpus.layout(), query.content, alone=True).found["bm25"]
 
 
 def signals(corpus: Corpus, query: Query) -> Signals:
-    """Return the signals of all cubes, name to (N,). Cost: O(N) per signal, and O(df) per term.
+    """Return the signals of all cubes, name to (N,); see `read`."""
+    return read(corpus, query, corpus.alive).signals
+
+
+def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
+    """Return the signals and the cues for a question among the `shown` cubes, (N,).
 
     Signals that do not apply to the question are left out: vector signals when it has no vector, the speaker when it
-    names none, dates when it does not ask for one.
+    names none, dates when it does not ask for one. Cost: O(N) per signal, and O(df) per term.
     """
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
@@ -50,28 +80,57 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     others = zip(query.content, to_terms(query.content), strict=True)
     content = tuple(word for word, term in others if term not in names) or query.content
     cosines = None if query.vector is None else corpus.vectors.start(query.vector)
-    found = _word_signals(corpus, layout, content)
-    words = found["bm25"]
-    found["bm25_before"] = _shift(words, layout, -1)
-    found["bm25_after"] = _shift(words, layout, 1)
-    found["session_best_bm25"] = _session_max(words.take(layout.by_session), layout)
+    around = _word_signals(corpus, layout, content)
+    plain = around if content == query.content else _word_signals(corpus, layout, query.content, alone=True)
+    found = around.found
+    bm25 = found["bm25"]
+    found["words"] = plain.found["bm25"]
+    found["bm25_before"] = _shift(bm25, layout, -1)
+    found["bm25_after"] = _shift(bm25, layout, 1)
+    found["session_best_bm25"] = _session_max(bm25.take(layout.by_session), layout)
     asked = _shift(corpus.question, layout, -1)
     found["answer_bm25"] = asked * found["bm25_before"]
+    found["moment_best_bm25"] = layout.moments.best_near(found["words"])
+    found["moment_bm25"] = layout.moments.mean_near(found["words"])
+    found["day_best_bm25"] = layout.moments.best_of_day(found["words"])
+    best = best_of(found["words"], shown)
+    weight = plain.weight / max(idf(layout.count, 1), 1e-9)
+    found |= of_words(found["words"], found["coverage"], weight, best, layout.moments)
+    above = None
     if cosines is not None:
         cosine = cosines()
-        found["cosine"] = cosine
-        found["cosine_before"] = _shift(cosine, layout, -1)
-        found["cosine_after"] = _shift(cosine, layout, 1)
-        ordered = cosine.take(layout.by_session)
-        found["session_cosine"] = _session_mean(ordered, layout)
-        found["session_best_cosine"] = _session_max(ordered, layout)
-        found["answer_cosine"] = asked * found["cosine_before"]
-    found["question"] = corpus.question
-    found["length"] = layout.log_length
-    found["long"] = np.maximum(layout.log_length - LONG, 0)
-    found["opening"] = layout.first
+        above = standing(cosine, shown)
+        found |= _meanings(cosine, asked, layout) | of_cosines(above, found["words"])
+    found |= _circumstances(corpus, layout, query, named)
+    return Read(found, cues(corpus, query, found, best, plain.known, above))
+
+
+def _meanings(cosine: Floats, asked: Floats, layout: Layout) -> Signals:
+    """Return the signals of meaning that need no contrast: of each cube, its neighbours, talk and time."""
+    ordered = cosine.take(layout.by_session)
+    before = _shift(cosine, layout, -1)
+    return {
+        "cosine": cosine,
+        "cosine_before": before,
+        "cosine_after": _shift(cosine, layout, 1),
+        "session_cosine": _session_mean(ordered, layout),
+        "session_best_cosine": _session_max(ordered, layout),
+        "answer_cosine": asked * before,
+        "moment_best_cosine": layout.moments.best_near(cosine),
+        "day_best_cosine": layout.moments.best_of_day(cosine),
+    }
+
+
+def _circumstances(corpus: Corpus, layout: Layout, query: Query, named: Sequence[int]) -> Signals:
+    """Return the signals of who said it, when, and in what form."""
+    found: Signals = {
+        "question": corpus.question,
+        "length": layout.log_length,
+        "long": np.maximum(layout.log_length - LONG, 0),
+        "opening": layout.first,
+    }
     if named:
-        found["speaker"] = sum_of([(corpus.speaker == s).astype(np.float32) for s in named])
+        found["speaker"], found["took_part"] = _of_persons(corpus, layout, named)
     if query.asks_when:
         found["date"] = corpus.dated
     if query.asks_number:
@@ -87,13 +146,44 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     return found
 
 
+def _of_persons(corpus: Corpus, layout: Layout, named: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return what the named persons say, and the sessions that they take part in, the more the rarer they are.
+
+    A person counts log2(1 / share): 1 for one of two who talk, 4 for one of sixteen. It counts as far as the cubes of the
+    space say who speaks at all.
+    """
+    spoken, n = max(int(((corpus.speaker >= 0) & corpus.alive).sum()), 1), max(layout.count, 1)
+    says, part = np.zeros(len(corpus), dtype=np.float32), np.zeros(len(corpus), dtype=np.float32)
+    for person in named:
+        own = (corpus.speaker == person) & corpus.alive
+        if not own.any():
+            continue
+        says[own] = max(-math.log2(int(own.sum()) / spoken) * min(spoken / n, 1.0), 0.0)
+        inside = np.zeros(len(corpus.session_names) + 1, dtype=bool)
+        inside[layout.session[own]] = True
+        inside[-1] = False  # those without a session
+        there = inside[layout.session]
+        if there.any():
+            np.maximum(part, there * np.float32(max(-math.log2(min(int(there.sum()) / n, 1.0)), 0.0)), out=part)
+    return says, part
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The signals of words, the whole weight of the question, and the share of it in words that the space has."""
+
+    found: Signals
+    weight: float
+    known: float
+
+
 def _named_speakers(corpus: Corpus, query: Query) -> list[int]:
     """Return the speakers that the question names; none when it names all of them."""
     named = [i for i, terms in enumerate(corpus.speaker_terms) if terms & query.terms]
     return named if len(named) < len(corpus.speaker_terms) else []
 
 
-def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Signals:
+def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Words:
     """Return BM25 and coverage of each cube, its windows and its session, as shares of the question's weight.
 
     With `alone` of the cubes only, without their windows and sessions.
@@ -104,12 +194,14 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     talk_scores = np.zeros(talks, dtype=np.float32)
     total = talk_total = 1e-9
+    unknown = 0.0
     for word in content:
         cached = layout.terms.get(word)
         if cached is None:
             posting = corpus.words.posting(word)
             if posting is None:
                 total += idf(layout.count, 0)
+                unknown += idf(layout.count, 0)
                 talk_total += idf(talks, 0)
                 continue
             cached = _term_posting(corpus, layout, posting)
@@ -127,7 +219,7 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
         found["coverage" + suffix] = covers[reach] / np.float32(total)
     if not alone:
         found["session_bm25"] = _padded(talk_scores / np.float32(talk_total)).take(layout.talk)
-    return found
+    return Words(found, total, 1 - unknown / total)
 
 
 def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
