@@ -121,7 +121,16 @@ def test_time_is_when_it_happened_or_what_it_speaks_of():
 
 def test_every_weight_is_of_a_signal_that_there_is():
     rows = [row(1, "s", speaker="Ana", role="user", vector=np.ones(2, np.float16)), row(2, speaker="Bo")]
-    asked = query(["ana"], vector=np.ones(2), span=(0, 1), asks_when=True, asks_number=True, says_i=True, says_you=True)
+    asked = query(
+        ["ana"],
+        vector=np.ones(2),
+        span=(0, 1),
+        asks_when=True,
+        asks_number=True,
+        says_i=True,
+        says_you=True,
+        remarks=True,
+    )
     assert set(signals(corpus_of(rows), asked)) == set(SIGNALS) >= set(model("cubes").signals)
 
 

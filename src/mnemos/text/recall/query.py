@@ -17,6 +17,7 @@ from mnemos.index.function_words import of_language
 from mnemos.index.language import languages, script
 from mnemos.index.stems import tag
 from mnemos.index.terms import stop_terms, to_terms, words_of
+from mnemos.text.recall.association import is_remark
 
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
@@ -46,6 +47,7 @@ class Query:
     asks: bool = True  # whether it has a question mark; a remark recalls what it is about
     language: str = "en"  # of its words; "" where no language is known
     fluency: Callable[[str], float] = everywhere  # how well the embedder knows a language, 0 to 1
+    remarks: bool = False  # it tells something instead of asking
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -53,7 +55,7 @@ class Query:
         vector = None if self.vector is None else self.vector.tobytes()
         return (
             self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
-            self.asks, self.language,
+            self.asks, self.language, self.remarks,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -103,4 +105,5 @@ def make_query(
         asks=_ASKS.search(text) is not None,
         language=max(letters := spoken_in(words), key=lambda name: letters[name], default="en"),
         fluency=fluency,
+        remarks=set(spoken.values()) <= {"en"} and is_remark(text, words),
     )

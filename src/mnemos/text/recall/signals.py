@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.index.terms import to_terms
+from mnemos.text.recall.association import association
 from mnemos.text.recall.contrast import best_of, of_cosines, of_words, standing
 from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting
 from mnemos.text.recall.cues import cues
@@ -34,6 +35,7 @@ SIGNALS = (
     "took_part", "date", "number", "time", "assistant", "user_me", "assistant_you", "words", "matches",
     "coverage_squared", "words_rank", "later", "latest", "moment_best_bm25", "moment_bm25", "day_best_bm25",
     "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine",
+    "association",
 )  # fmt: skip
 # What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
 EITHER_WAY = frozenset(
@@ -45,7 +47,7 @@ EITHER_WAY = frozenset(
 VECTOR_SIGNALS = frozenset(
     {
         "cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine",
-        "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine",
+        "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine", "association",
     }
 )  # fmt: skip
 
@@ -72,7 +74,8 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
     """Return the signals and the cues for a question among the `shown` cubes, (N,).
 
     Signals that do not apply to the question are left out: vector signals when it has no vector, the speaker when it
-    names none, dates when it does not ask for one. Cost: O(N) per signal, and O(df) per term.
+    names none, dates when it does not ask for one, association when it asks something. Cost: O(N) per signal, and O(df)
+    per term.
     """
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
@@ -101,6 +104,9 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
         cosine = cosines()
         above = standing(cosine, shown)
         found |= _meanings(cosine, asked, layout) | of_cosines(above, found["words"])
+    if cosines is not None and query.remarks and query.vector is not None:
+        matched = float(found["coverage"].max(initial=0)) * len(content)
+        found["association"] = association(corpus.vectors, corpus.alive, found["cosine"], query.vector, matched)
     found |= _circumstances(corpus, layout, query, named)
     return Read(found, cues(corpus, query, found, best, plain.known, above))
 
