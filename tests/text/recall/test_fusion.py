@@ -151,8 +151,9 @@ def test_neighbours_in_time_are_the_next_ones_within_half_a_day(at, data):
                 for d, j in enumerate(order)
                 if d != place and abs(d - place) <= REACH and abs(int(at[i]) - int(at[j])) < NEAR
             ]
-        assert found.best_near(values)[i] == max(near, default=0)
-        assert found.mean_near(values)[i] == pytest.approx(sum(near) / REACH)
+        best, mean = found.near(values)
+        assert best[i] == max(near, default=0)
+        assert mean[i] == pytest.approx(sum(near) / REACH)
         same_day = [values[j] for j in order if at[j] // DAY == at[i] // DAY] if i in order else []
         assert found.best_of_day(values)[i] == max(same_day, default=0)
 

@@ -42,7 +42,7 @@ class Model:
         c = np.array([1.0, *(2 * cues[name] - 1 for name in self.cues)])
         logits = self.gate @ c
         shares: Doubles = np.exp(logits - logits.max())
-        return shares / shares.sum()
+        return np.asarray(shares / shares.sum())
 
     def weights(self, cues: Mapping[str, float]) -> dict[str, float]:
         """Return the weight of each signal for a question with these cues."""

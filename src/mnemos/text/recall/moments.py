@@ -25,7 +25,7 @@ class Moments:
 
     order: Ints  # (M,) positions of the originals that have a time of their own, by time, then by position
     rank: Ints  # (N,) the place of each original by time, then by position
-    neighbours: dict[int, Ints]  # [d] (N,): the position d places after each one, within half a day; d in -3..3, not 0
+    neighbours: Ints  # (6, N): the positions up to three places before and after each one, within half a day
     day_starts: Ints  # (D,) where each day of UTC begins in `order`
     day: Ints  # (N,) the number of its day; D is none
 
@@ -34,40 +34,28 @@ class Moments:
         best = np.maximum.reduceat(values.take(self.order), self.day_starts) if len(self.order) else values[:0]
         return np.append(best, np.float32(0)).take(self.day)
 
-    def best_near(self, values: Floats) -> Floats:
-        """Return for each cube the largest value, or 0, of its neighbours in time."""
-        padded = np.append(values, np.float32(0))
-        best = np.zeros(len(values), dtype=np.float32)
-        for positions in self.neighbours.values():
-            np.maximum(best, padded.take(positions), out=best)
-        return best
-
-    def mean_near(self, values: Floats) -> Floats:
-        """Return for each cube the sum over its neighbours in time, divided by three."""
-        padded = np.append(values, np.float32(0))
-        total = np.zeros(len(values), dtype=np.float32)
-        for positions in self.neighbours.values():
-            total += padded.take(positions)
-        return total / np.float32(REACH)
+    def near(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return for each cube the largest value, or 0, of its neighbours in time, and their sum divided by three."""
+        around = np.append(values, np.float32(0)).take(self.neighbours)
+        return np.maximum(around.max(axis=0), 0), around.sum(axis=0) / np.float32(REACH)
 
 
 def moments(at: NDArray[np.int64], originals: NDArray[np.bool_]) -> Moments:
     """Return the moments of cubes by when they happened, (N,) microseconds; only `originals` (N,) count. O(N log N)."""
     n = len(at)
-    order = np.flatnonzero(originals)
-    order = order[np.argsort(at[order], kind="stable")].astype(np.int32)
+    order: Ints = np.flatnonzero(originals).astype(np.int32)
+    order = order[np.argsort(at[order], kind="stable")]
     rank = np.zeros(n, dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     _, group, sizes = np.unique(at[order], return_inverse=True, return_counts=True)
-    order = order[sizes[group] < IMPORT] if len(order) else order
+    if len(order):
+        order = order[sizes[group] < IMPORT]
     times = at[order]
-    neighbours = {}
+    neighbours = np.full((2 * REACH, n), n, dtype=np.int32)
     for d in range(1, REACH + 1):
-        before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)
         near = times[d:] - times[:-d] < NEAR
         earlier, later = order[:-d][near], order[d:][near]
-        before[later], after[earlier] = earlier, later
-        neighbours[-d], neighbours[d] = before, after
+        neighbours[d - 1, later], neighbours[REACH + d - 1, earlier] = earlier, later
     days = times // DAY
     starts = np.flatnonzero(np.r_[np.ones(min(len(order), 1), dtype=bool), days[1:] != days[:-1]]).astype(np.int32)
     day = np.full(n, len(starts), dtype=np.int32)

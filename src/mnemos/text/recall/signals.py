@@ -84,7 +84,7 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
     content = tuple(word for word, term in others if term not in names) or query.content
     cosines = None if query.vector is None else corpus.vectors.start(query.vector)
     around = _word_signals(corpus, layout, content)
-    plain = around if content == query.content else _word_signals(corpus, layout, query.content, alone=True)
+    plain = _with_names(around, corpus, layout, tuple(w for w in query.content if w not in content))
     found = around.found
     bm25 = found["bm25"]
     found["words"] = plain.found["bm25"]
@@ -93,8 +93,7 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
     found["session_best_bm25"] = _session_max(bm25.take(layout.by_session), layout)
     asked = _shift(corpus.question, layout, -1)
     found["answer_bm25"] = asked * found["bm25_before"]
-    found["moment_best_bm25"] = layout.moments.best_near(found["words"])
-    found["moment_bm25"] = layout.moments.mean_near(found["words"])
+    found["moment_best_bm25"], found["moment_bm25"] = layout.moments.near(found["words"])
     found["day_best_bm25"] = layout.moments.best_of_day(found["words"])
     best = best_of(found["words"], shown)
     weight = plain.weight / max(idf(layout.count, 1), 1e-9)
@@ -122,7 +121,7 @@ def _meanings(cosine: Floats, asked: Floats, layout: Layout) -> Signals:
         "session_cosine": _session_mean(ordered, layout),
         "session_best_cosine": _session_max(ordered, layout),
         "answer_cosine": asked * before,
-        "moment_best_cosine": layout.moments.best_near(cosine),
+        "moment_best_cosine": layout.moments.near(cosine)[0],
         "day_best_cosine": layout.moments.best_of_day(cosine),
     }
 
@@ -181,6 +180,17 @@ class Words:
     found: Signals
     weight: float
     known: float
+
+
+def _with_names(around: Words, corpus: Corpus, layout: Layout, names: tuple[str, ...]) -> Words:
+    """Return plain BM25 of the whole question: of the words that were looked up, and of the names that were left out."""
+    if not names:
+        return around
+    left = _word_signals(corpus, layout, names, alone=True)
+    weight = around.weight + left.weight
+    share = np.float32(around.weight / weight)
+    words = around.found["bm25"] * share + left.found["bm25"] * (1 - share)
+    return Words({"bm25": words}, weight, (around.known * around.weight + left.known * left.weight) / weight)
 
 
 def _named_speakers(corpus: Corpus, query: Query) -> list[int]:
