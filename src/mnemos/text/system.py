@@ -21,12 +21,13 @@ from mnemos.text.recall.alike import PromoteNewer, PromoteOwn
 from mnemos.text.recall.current import PromoteCurrent
 from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.known import PromoteFact
+from mnemos.text.recall.many import SpreadSessions
 from mnemos.text.update.reconcile import Reconcile
 
 DEFAULT = System(
     encode=Entries(),
     retrieve=Hybrid(),
-    rerank=(PromoteCurrent(), PromoteNewer(), PromoteOwn(), PromoteFact()),
+    rerank=(PromoteCurrent(), PromoteNewer(), PromoteOwn(), PromoteFact(), SpreadSessions()),
     update=Reconcile(),
     law=Ebbinghaus(),
     phases=(
