@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from mnemos.text.recall.telling import read_telling
 
 OUT = Path("src/mnemos/text/recall/newest.json")
 L2 = 3.0
+CONVERSATIONS = ("locomo", "beam")  # sets of which only the first hit is judged
 WEIGHTS = {"a": 3.0, "b": 3.0}  # of a pair, by set: theirs are the hardest; 1 for the others
 Floats = NDArray[np.float64]
 Case = Mapping[str, Any]
+Row = tuple[str, bool, bool, bool]  # kind; the first hit is right, was right, has moved
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-Table = tuple[list[tuple[int, int, int]], Floats, NDArray[np.bool_]]  # (case, first, other), features, told later
 
 
 def fit(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, float]:
@@ -79,7 +81,7 @@ class Cases:
         self.cases = [c for c in cases if len(c["hits"]) > 1]
         self.asked = [not c["sup"] and asks_now(c["q"]) for c in self.cases]
         texts = {t for c in self.cases for t in (c["q"], *(h["text"] for h in c["hits"][:6]))}
-        order = sorted(texts)  # the vectors are of whole texts
+        order = sorted(texts)
         vectors = dict(zip(order, embed(order), strict=True))
         self.rows: list[tuple[int, int, int]] = []
         self.found: list[dict[str, float]] = []
@@ -96,7 +98,7 @@ class Cases:
             self.statements.append(stated)
             for a, x in enumerate(stated if self.asked[i] else ()):
                 for b, y in enumerate(stated):
-                    if x.at != y.at and (a < 2 or name not in ("locomo", "beam")):
+                    if x.at != y.at and (a < 2 or name not in CONVERSATIONS):
                         self.rows.append((i, a, b))
                         words = by_words(c["q"], q, x, y)
                         self.found.append(
@@ -113,11 +115,9 @@ class Cases:
                 continue
             if max(len(stated[a].told.words), len(stated[b].told.words)) > SHORT:
                 continue
-            if (later and stated[a].voice == stated[b].voice) or (
-                not later and asks_own(read_telling(self.cases[i]["q"]))
-            ):
-                if a == 0 or self.name not in ("locomo", "beam"):
-                    rows.append(n)
+            fair = stated[a].voice == stated[b].voice if later else asks_own(read_telling(self.cases[i]["q"]))
+            if fair and (a == 0 or self.name not in CONVERSATIONS):
+                rows.append(n)
         return rows
 
     def gold(self, row: int) -> float:
@@ -125,16 +125,14 @@ class Cases:
         return float(self.cases[i]["hits"][b]["gold"])
 
 
-def learn(
-    sets: Iterable[Cases], names: Sequence[str], skip: Callable[[Cases, int], bool] = lambda *_: False
-) -> dict[str, Judge]:
-    """Return the two judgements fitted on some sets."""
-    sets, judges = list(sets), {}
+def learn(sets: Iterable[Cases], names: Sequence[str], without: tuple[str, str] = ("", "")) -> dict[str, Judge]:
+    """Return the two judgements fitted on some sets, `without` one conversation, given by set and id."""
+    given, judges = list(sets), {}
     for direction in ("newer", "older"):
         x, y, w = [], [], []
-        for cases in sets:
+        for cases in given:
             for row in cases.taught(direction == "newer"):
-                if not skip(cases, row):
+                if (cases.name, cases.cases[cases.rows[row][0]]["id"]) != without:
                     x.append([cases.found[row][n] for n in names])
                     y.append(cases.gold(row))
                     w.append(WEIGHTS.get(cases.name, 1.0))
@@ -143,53 +141,44 @@ def learn(
     return judges
 
 
-def chosen(
-    cases: Cases, judges: Mapping[str, Judge], bars: Mapping[str, float] = BARS
-) -> list[tuple[str, bool, bool, bool]]:
+def chosen(cases: Cases, judges: Mapping[str, Judge]) -> list[Row]:
     """Return of each case its kind, and whether the first hit is right, was right, and has moved."""
-    z = {
-        row: judges["newer" if cases.statements[i][b].at > cases.statements[i][a].at else "older"].weigh(found)
-        for row, found in zip(cases.rows, cases.found, strict=True)
-        for i, a, b in [row]
-    }
+    z: dict[tuple[int, int, int], float] = {}
+    for (i, a, b), found in zip(cases.rows, cases.found, strict=True):
+        later = cases.statements[i][b].at > cases.statements[i][a].at
+        z[i, a, b] = judges["newer" if later else "older"].weigh(found)
     out = []
     for i, c in enumerate(cases.cases):
-        place = 0
+        place, hits = 0, c["hits"]
         if cases.asked[i]:
-            place = first_of(read_telling(c["q"]), cases.statements[i], lambda a, b, i=i: z.get((i, a, b), -99.0), bars)
-        hits = c["hits"]
+            weigh = partial(lambda i, a, b: z.get((i, a, b), -99.0), i)
+            place = first_of(read_telling(c["q"]), cases.statements[i], weigh, BARS)
         out.append((c["kind"], hits[place]["gold"], hits[0]["gold"], place != 0))
     return out
 
 
-def shares(rows: Sequence[tuple[str, bool, bool, bool]], kinds: bool) -> str:
-    found: dict[str, list[tuple[bool, bool, bool]]] = {}
+def shares(rows: Sequence[Row], kinds: bool) -> str:
+    """Return the shares that are right, by kind or of all."""
+    found: dict[str, list[tuple[bool, ...]]] = {}
     for kind, *row in rows:
         found.setdefault(kind if kinds else "all", []).append(tuple(row))
-    return "; ".join(
-        f"{kind} {np.mean([r[0] for r in v]):.3f} (before {np.mean([r[1] for r in v]):.3f}, {np.mean([r[2] for r in v]):.3f} moved)"
-        for kind, v in found.items()
-    )
+    means = {kind: np.mean(v, axis=0) for kind, v in found.items()}
+    return "; ".join(f"{k} {m[0]:.3f} (before {m[1]:.3f}, {m[2]:.3f} moved)" for k, m in means.items())
 
 
-def report(sets: Mapping[str, Cases], names: Sequence[str], bars: Sequence[Mapping[str, float]]) -> None:
+def report(sets: Mapping[str, Cases], names: Sequence[str]) -> None:
     """Print how each set does by what the others give; of conversations, each by what the others of its set give too."""
     for name, cases in sets.items():
-        if name == "written":
-            continue
-        rows: list[list[tuple[str, bool, bool, bool]]] = [[] for _ in bars]
-        if name in ("locomo", "beam"):
+        rows: list[Row] = []
+        if name in CONVERSATIONS:
             for one in sorted({c["id"] for c in cases.cases}):
-                skip = lambda s, row, one=one: s.name == name and s.cases[s.rows[row][0]]["id"] == one  # noqa: E731
-                judges = learn(sets.values(), names, skip)
-                for r, bar in zip(rows, bars, strict=True):
-                    r += [v for v, c in zip(chosen(cases, judges, bar), cases.cases, strict=True) if c["id"] == one]
-        else:
-            judges = learn([s for n, s in sets.items() if n != name], names)
-            for r, bar in zip(rows, bars, strict=True):
-                r += chosen(cases, judges, bar)
-        for r, bar in zip(rows, bars, strict=True):
-            print(f"{name} left out, {dict(bar)}: {shares(r, name not in ('locomo', 'beam'))}", flush=True)
+                judges = learn(sets.values(), names, (name, one))
+                found = zip(chosen(cases, judges), cases.cases, strict=True)
+                rows += [row for row, c in found if c["id"] == one]
+        elif name != "written":
+            rows = chosen(cases, learn([s for n, s in sets.items() if n != name], names))
+        if rows:
+            print(f"{name} left out: {shares(rows, name not in CONVERSATIONS)}", flush=True)
 
 
 def main() -> None:
@@ -209,7 +198,7 @@ def main() -> None:
     words = list(by_words("", sets["a"].statements[0][0].told, *sets["a"].statements[0][:2]))
     if options.report:
         for names in (every, words) if options.words else (every,):
-            report(sets, names, [BARS | {"newer, no word of change": v} for v in (0.5, 1.0, 1.5, 2.5)])
+            report(sets, names)
         return
     weights = {}
     for name, names in (("vectors", every), ("words", words)):
@@ -225,7 +214,7 @@ def main() -> None:
         encoding="utf-8",
     )
     for name, cases in sets.items():
-        print(name, shares(chosen(cases, learn(sets.values(), every)), name not in ("locomo", "beam")))
+        print(name, shares(chosen(cases, learn(sets.values(), every)), name not in CONVERSATIONS))
 
 
 if __name__ == "__main__":

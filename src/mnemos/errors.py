@@ -72,3 +72,7 @@ class SpaceMigrated(UserWarning):
 
 class DamagedRow(UserWarning):
     """A row of a space's file cannot be read and was skipped: `mnemos doctor --repair` sets it aside."""
+
+
+class NothingBelieved(UserWarning):
+    """A question about what was believed at a moment before anything was learned: `true_at` asks what was so then."""

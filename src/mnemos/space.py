@@ -121,12 +121,12 @@ class Space:
     ) -> list[Hit]:
         """Return the `k` cubes that answer `query` best, best first.
 
-        Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed
-        at that moment and is slower, since its index is built for this search. `asked_at` (default now) anchors time
-        words of the query ("last week"). A superseded cube is shown behind its successor (`hit.earlier`), or ranked
-        below it if it also says something else; with `include_superseded` it is a hit of its own (default: if the
-        question asks for the past, "used to"). The same words by the same speaker are one hit (`hit.also`). Episodes,
-        summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
+        Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at
+        that moment (slower), `true_at` what was so then, which a query with a past time ("in 2021", "before the move to
+        Ghent") sets itself: see `why`. `asked_at` (default now) anchors "last week". A superseded cube is shown behind its
+        successor (`hit.earlier`), or below it if it also says something else; with `include_superseded` it is a hit of its
+        own (default: if the question asks for the past). The same words by the same speaker are one hit (`hit.also`).
+        Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
         "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
 
         Costs one embedding (cached) and O(N) cheap arithmetic. A query over 8,000 characters is read at both ends. Raises

@@ -10,7 +10,7 @@ import typer
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import AsOf, CubeId, CubeIds, Zone, pairs
+from mnemos.cli.options import AsOf, CubeId, CubeIds, TrueAt, Zone, pairs
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import Terminal
 from mnemos.cube import to_jsonable
@@ -59,11 +59,17 @@ def facts(
     ] = None,
     include_ended: Annotated[bool, typer.Option("--include-ended", help="Also facts that are no longer true.")] = False,
     as_of: AsOf = None,
+    true_at: TrueAt = None,
     timezone: Zone = None,
 ) -> None:
-    """Show the facts that are true now, or that were believed at a moment."""
+    """Show the facts that are true now, or that were true or believed at a moment."""
     found = t.space().facts(
-        subject and subject.lower(), attribute, as_of=as_of, include_ended=include_ended, timezone=timezone
+        subject and subject.lower(),
+        attribute,
+        as_of=as_of,
+        true_at=true_at,
+        include_ended=include_ended,
+        timezone=timezone,
     )
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])

@@ -48,6 +48,9 @@ CubeId = Annotated[str, typer.Argument(metavar="ID", help="The id of a cube, as 
 CubeIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of cubes, as search and list show them.")]
 
 AsOf = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Use what was believed at TIME.")]
+TrueAt = Annotated[
+    str | None, typer.Option("--true-at", metavar="TIME", help="Show what was so at TIME, whenever it was told.")
+]
 AskedAt = Annotated[
     str | None,
     typer.Option(
@@ -78,6 +81,7 @@ ABOUT_FILTERS = {
     "since": "Only what happened, or speaks of a date, at or after TIME.",
     "until": "Only what happened, or speaks of a date, before TIME.",
     "as_of": "Use what was believed at TIME.",
+    "true_at": "Only what was so at TIME, whenever it was told.",
     "state": "Only cubes that are active (the default), superseded or archived; any for all.",
     "include_superseded": "Also superseded cubes.",
     "include_derived": "Also episodes, summaries and profiles.",

@@ -38,6 +38,7 @@ SIGNALS: Mapping[str, str] = {  # signal in `hit.why` -> what it measures, in wo
     "assistant": "said by the assistant",
     "user_me": "about the speaker",
     "assistant_you": "about the user",
+    "association": "association",
     "links": "links",
 }
 

@@ -72,6 +72,10 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, Field(description="Only what happened at or refers to a date before this ISO 8601 time.")]
 AsOf = Annotated[str | None, Field(description="Search what was believed at this ISO 8601 time.")]
+TrueAt = Annotated[
+    str | None,
+    Field(description="Only what was so at this ISO 8601 time, whenever it was told: for a question about then."),
+]
 Tokens = Annotated[int, Field(ge=1, le=100_000, description="Token budget of the block.")]
 Id = Annotated[str, Field(description="The id of the record.")]
 Ids = Annotated[list[str] | None, Field(description="The ids of the records.")]
@@ -141,7 +145,8 @@ class Tools:
 
     def recall(
         self, question: Question, k: K = 5, session: Session = None, speaker: Speaker = None, since: Since = None,
-        until: Until = None, as_of: AsOf = None, where: Where = None, timezone: Zone = None, space: InSpace = None,
+        until: Until = None, as_of: AsOf = None, true_at: TrueAt = None, where: Where = None, timezone: Zone = None,
+        space: InSpace = None,
     ) -> Result:  # fmt: skip
         """Find the records that answer a question, best first: id, text, time, score, and why it was found.
 
@@ -149,8 +154,8 @@ class Tools:
         withheld, without their text.
         """
         with self._use(space) as opened:
-            given = {"session": session, "speaker": speaker, "since": since, "until": until, "as_of": as_of}
-            hits = opened.search(question, k, **_given(**given, where=where, timezone=timezone))
+            times = {"since": since, "until": until, "as_of": as_of, "true_at": true_at, "timezone": timezone}
+            hits = opened.search(question, k, **_given(session=session, speaker=speaker, where=where, **times))
             kept, withheld = _quarantine(opened, question, hits)
             return {"note": DATA, "hits": [_show_hit(hit) for hit in kept], **withheld}
 
@@ -158,6 +163,7 @@ class Tools:
         self,
         question: Question,
         tokens: Tokens = 800,
+        true_at: TrueAt = None,
         where: Where = None,
         timezone: Zone = None,
         space: InSpace = None,
@@ -165,7 +171,7 @@ class Tools:
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         with self._use(space) as opened:
             return (
-                opened.context(question, tokens=tokens, **_given(where=where, timezone=timezone))
+                opened.context(question, tokens=tokens, **_given(true_at=true_at, where=where, timezone=timezone))
                 or "Nothing was found, or the budget is too small."
             )
 
@@ -257,10 +263,13 @@ class Tools:
             cubes = sorted(every, key=lambda c: (c.at, told.get(c.id, 0)))
             return {"note": DATA, "cubes": [_show(cube) for cube in cubes], **withheld}
 
-    def facts(self, subject: Subject = None, limit: Limit = 100, space: InSpace = None) -> Result:
-        """List the facts that records state and that hold now: subject, attribute, value, start, and the record."""
+    def facts(
+        self, subject: Subject = None, true_at: TrueAt = None, limit: Limit = 100, space: InSpace = None
+    ) -> Result:
+        """List the facts that records state and that hold now, or held at `true_at`: subject, attribute, value, start,
+        and the record."""
         with self._use(space) as opened:
-            known = _facts(opened, subject or None)
+            known = _facts(opened, subject or None, true_at=true_at or None)
             return {"note": DATA, "count": len(known), **_show_facts(opened, known[-limit:])}
 
     def spaces(self) -> Result:
@@ -290,10 +299,12 @@ def _given(**values: Any) -> Result:
     return {name: value for name, value in values.items() if value}
 
 
-def _facts(space: Space, subject: str | None, *, include_ended: bool = False) -> Sequence[KnownFact]:
+def _facts(
+    space: Space, subject: str | None, *, include_ended: bool = False, true_at: str | None = None
+) -> Sequence[KnownFact]:
     """Return facts of a subject as given, else in lower case, in which most are stored."""
-    return space.facts(subject, include_ended=include_ended) or (
-        space.facts(subject.casefold().strip(), include_ended=include_ended) if subject else ()
+    return space.facts(subject, include_ended=include_ended, true_at=true_at) or (
+        space.facts(subject.casefold().strip(), include_ended=include_ended, true_at=true_at) if subject else ()
     )
 
 

@@ -275,7 +275,7 @@ def context(access: SpaceAccess, body: models.Context) -> Json:
 
 
 def facts(access: SpaceAccess, asked: Annotated[models.Facts, Query()]) -> Json:
-    """List the facts that cubes state and that hold now, or as believed at `as_of`."""
+    """List the facts that cubes state and that hold now, held at `true_at`, or were believed at `as_of`."""
     with access.open("read") as space:
         return Json({"facts": to_rows(space.facts(**asked.model_dump()))})
 

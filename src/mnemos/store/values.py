@@ -129,6 +129,7 @@ class Filter:
     until: int | None = None
     mentioned: bool = True  # `since` and `until` mean the dates that a cube mentions, too
     as_of: int | None = None  # the versions believed at that moment, instead of the current ones
+    true_at: int | None = None  # what had begun by that moment and was not over, as far as is known
     where: Mapping[str, Any] = field(default_factory=dict)  # metadata, in the language of `store.where`
     superseded: bool = False  # the state "active" includes superseded cubes
     derived: bool = False  # without a `kind`, derived cubes match too, as they do in any state

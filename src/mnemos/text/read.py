@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnemos.arguments import check_count, check_flag, check_list, check_texts
-from mnemos.cube import MemCube, Page, from_micros
+from mnemos.cube import MemCube, Page, from_micros, to_micros
 from mnemos.errors import NotFound
 from mnemos.facts import KnownFact
 from mnemos.reason.base import Metered
 from mnemos.text.encode.messages import moment
 from mnemos.text.memory import TextMemory
+from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.facts import known_facts
 from mnemos.text.recall.filters import Filters, Time, make_filter
 from mnemos.text.search import search
@@ -22,7 +23,10 @@ def cubes(memory: TextMemory, limit: int, cursor: int | None, filters: Filters) 
     """Return a page of current cubes in the order of writing; see `Space.cubes`."""
     check_count(limit, "limit")
     after = 0 if cursor is None else check_count(cursor, "cursor", least=0)
-    rows = memory.store.select(make_filter(memory.timezone, **filters), after=after, limit=limit + 1)
+    filter = make_filter(memory.timezone, **filters)
+    rows = memory.store.select(filter, after=after, limit=limit + 1)
+    if not rows and not after:
+        warn_if_early(memory.store, filter.as_of)
     following = rows[limit - 1][0] if len(rows) > limit else None
     return Page([cube for _, cube in rows[:limit]], following, lambda at: cubes(memory, limit, at, filters))
 
@@ -39,7 +43,10 @@ def facts(
     """Return the facts that cubes state; see `Space.facts`."""
     zone = memory.timezone if timezone is None else check_zone(timezone)
     times = moment(as_of, "as_of", zone), moment(true_at, "true_at", zone)
-    return known_facts(memory.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
+    found = known_facts(memory.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
+    if not found and times[0] is not None:
+        warn_if_early(memory.store, to_micros(times[0]))
+    return found
 
 
 def pick(memory: TextMemory, what: str | Sequence[str | MemCube], k: int, filters: Filters) -> list[MemCube]:

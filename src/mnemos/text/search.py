@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_text
-from mnemos.cube import Hit, SessionHit, to_micros
+from mnemos.cube import MICROSECOND, Hit, MemCube, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
@@ -24,17 +24,24 @@ from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
+from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.then import put_first, resolve
+from mnemos.text.recall.topic import Floats, likely
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
+
+if TYPE_CHECKING:
+    from mnemos.reason.past import Past
 
 R = TypeVar("R", Ranked, RankedSession)
 MORE = 2  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
+LOOKED_AT = 12  # hits of a question without its time, among which what was so then is looked for
 BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
 
 
@@ -47,8 +54,10 @@ def search(
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
     past = question.span is not None and question.span[1] <= to_micros(asked)
-    behind = filter.state == "active" and filter.as_of is None and filters.get("include_superseded") is None
-    if filters.get("include_superseded") is None and (asks_about_past(query) or past):
+    free = filters.get("include_superseded") is None
+    behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
+    named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
+    if free and (asks_about_past(query) or past or named):
         filter, behind = replace(filter, superseded=True), False
     want = k
     while True:
@@ -56,6 +65,10 @@ def search(
         if len(hits) >= k or ranked < want:
             break
         want *= MORE
+    if named is not None:
+        hits = _then(memory, named, hits, k, filter, asked)
+    if not hits:
+        warn_if_early(memory.store, filter.as_of)
     if filter.as_of is None:
         memory.recalled([hit.cube.id for _, hit in hits[: min(k, STRENGTHENED)]])
     return hits[:k]
@@ -90,6 +103,43 @@ def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
     if question.vector is None or memory.embedder is None:
         return Asked(query)
     return Asked(query, question.vector, memory.model_key(), memory.embedder.name)
+
+
+def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Past | None:
+    """Return the past time that a search is about, given as `true_at` or named by the question."""
+    from mnemos.reason.past import Past, asks_state, past_of
+
+    if filter.true_at is not None:
+        moment = from_micros(filter.true_at)
+        return Past(query, span=(moment, moment + MICROSECOND))
+    span = None if question.span is None else (from_micros(question.span[0]), from_micros(question.span[1]))
+    found = past_of(query, asked, span)
+    return found if found is not None and asks_state(found.rest) else None
+
+
+def _then(
+    memory: TextMemory, past: Past, hits: list[tuple[int, Hit]], k: int, filter: Filter, asked: datetime
+) -> list[tuple[int, Hit]]:
+    """Return the hits, what held at the asked time first; as they are where that time is not found."""
+    from mnemos.text.recall.bundled import bundled_vectors
+
+    def ask(text: str, filter: Filter = filter) -> list[tuple[int, Hit]]:
+        found = _question(memory, text, LOOKED_AT, filter, asked, "hybrid")
+        return _hits(memory, found, text, LOOKED_AT, filter, False, "hybrid")[1]
+
+    def judge(text: str, cubes: Sequence[MemCube]) -> Floats:
+        plain = without_speakers(text, memory.corpus())
+        return likely(plain, [cube.text for cube in cubes], bundled_vectors(memory, cubes))
+
+    with memory.store.transaction(write=False):
+        if (then := resolve(past, memory.store, ask, judge)) is None:
+            return hits
+        corpus = memory.corpus()
+        who = None if filter.speaker or corpus is None else corpus.named_speaker(past.rest)
+        if who is not None:
+            filter = replace(filter, speaker=who)
+        about = ask(past.rest, filter) or hits
+        return list(put_first(then, past.rest, memory.store, hits, about, filter, judge))[:k]
 
 
 @contextmanager
@@ -129,6 +179,8 @@ def search_sessions(
     if filters.get("include_superseded") is None:  # a session is found by what was said in it
         filter = replace(filter, superseded=True)
     ranked = _ask(memory, rank, "sessions", query, k, filter, asked, method)
+    if not ranked:
+        warn_if_early(memory.store, filter.as_of)
     best = memory.store.by_key([r.best for r in ranked])
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 

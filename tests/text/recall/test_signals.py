@@ -119,7 +119,16 @@ def test_time_is_when_it_happened_or_what_it_speaks_of():
 
 def test_every_signal_has_its_weight_and_the_other_way_round():
     rows = [row(1, "s", speaker="Ana", role="user", vector=np.ones(2, np.float16)), row(2, speaker="Bo")]
-    asked = query(["ana"], vector=np.ones(2), span=(0, 1), asks_when=True, asks_number=True, says_i=True, says_you=True)
+    asked = query(
+        ["ana"],
+        vector=np.ones(2),
+        span=(0, 1),
+        asks_when=True,
+        asks_number=True,
+        says_i=True,
+        says_you=True,
+        remarks=True,
+    )
     assert set(signals(corpus_of(rows), asked)) == set(SIGNALS) == set(weights("cubes"))
 
 

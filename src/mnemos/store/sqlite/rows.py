@@ -140,6 +140,12 @@ def to_sql(filter: Filter) -> tuple[str, list[Any]]:
     else:
         clauses.append("learned <= ? AND (replaced IS NULL OR replaced > ?)")
         values += [filter.as_of, filter.as_of]
+    if filter.true_at is not None:
+        clauses.append(
+            "(coalesce(valid_from, at) <= ? OR (valid_from IS NULL AND n IN (SELECT n FROM dates WHERE start <= ?))) "
+            "AND (valid_to IS NULL OR valid_to > ?)"
+        )
+        values += [filter.true_at] * 3
     if filter.since is not None or filter.until is not None:
         since = -(2**63) if filter.since is None else filter.since
         until = 2**63 - 1 if filter.until is None else filter.until

@@ -116,6 +116,12 @@ class Corpus:
         """When each cube happened, (N,), in microseconds since 1970."""
         return self._at
 
+    def named_speaker(self, question: str) -> str | None:
+        """Return the one speaker whom a question names; None where it names none, several, or all there are."""
+        said = frozenset(terms(question))
+        named = [name for name, i in self.speakers.items() if self.speaker_terms[i] & said]
+        return named[0] if len(named) == 1 < len(self.speakers) else None
+
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""

@@ -36,6 +36,7 @@ class Filters(TypedDict, total=False):
     since: Time  # what happened, or speaks of a date, at or after this time
     until: Time  # what happened, or speaks of a date, before this time
     as_of: Time  # what was stored and believed at this time
+    true_at: Time  # what was so at this time, whenever it was told: it had begun, or speaks of a date before, and was not over
     state: State  # cubes in this state (default "active"); "any" for all of them
     include_superseded: Flag  # superseded cubes too; a search decides by the question unless it is given
     include_derived: Flag  # episodes, summaries and profiles too
@@ -61,6 +62,7 @@ def make_filter(zone: str, /, **filters: Unpack[Filters]) -> Filter:
         since, until = (f"{filters[name]!s:.60}" for name in ("since", "until"))
         raise InvalidInput(f"since ({since}) is after until ({until}), so nothing is between them. Exchange them.")
     superseded, derived = (given.pop(name, False) for name in ("include_superseded", "include_derived"))
+    superseded = superseded or "true_at" in given  # what is over now may not have been over then
     return Filter(**given, superseded=superseded, derived=derived)
 
 
@@ -72,9 +74,9 @@ def zone_of(filters: Filters, zone: str) -> str:
 def chosen(filters: Filters, zone: str) -> Filter | None:
     """Return the filter of the cubes to forget, in any state unless `state` is given; None if nothing is chosen.
 
-    What narrows nothing down chooses nothing: a flag, `as_of`, `timezone`, the states "active" and "any", and a `where`
-    that cubes without metadata match. `since` and `until` mean when a cube happened, not the dates that it mentions. Raises
-    InvalidInput for an empty text.
+    What narrows nothing down chooses nothing: a flag, `as_of`, `true_at`, `timezone`, the states "active" and "any", and a
+    `where` that cubes without metadata match. `since` and `until` mean when a cube happened, not the dates that it mentions.
+    Raises InvalidInput for an empty text.
     """
     for name, value in filters.items():
         if isinstance(value, str) and not value.strip():

@@ -15,6 +15,7 @@ from mnemos.index.function_words import of_language
 from mnemos.index.language import languages, script
 from mnemos.index.stems import tag
 from mnemos.index.terms import stop_terms, to_terms, words_of
+from mnemos.text.recall.association import is_remark
 
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
@@ -35,13 +36,15 @@ class Query:
     asks_number: bool
     says_i: bool
     says_you: bool
+    remarks: bool = False  # it tells something instead of asking
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for questions that are ranked the same."""
         vector = None if self.vector is None else self.vector.tobytes()
         return (
-            self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
+            self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.remarks,
+            self.terms,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -83,4 +86,5 @@ def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetim
         asks_number=_MANY.search(text) is not None,
         says_i=_ME.search(text) is not None,
         says_you=_YOU.search(text) is not None,
+        remarks=set(spoken.values()) <= {"en"} and is_remark(text, words),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.index.terms import to_terms
+from mnemos.text.recall.association import association
 from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
 from mnemos.text.recall.query import Query
 
@@ -26,10 +27,10 @@ SIGNALS = (
     "bm25", "coverage", "bm25_near", "coverage_near", "bm25_around", "coverage_around", "session_bm25", "bm25_before",
     "bm25_after", "session_best_bm25", "answer_bm25", "cosine", "cosine_before", "cosine_after",
     "session_cosine", "session_best_cosine", "answer_cosine", "question", "length", "long", "opening", "speaker",
-    "date", "number", "time", "assistant", "user_me", "assistant_you",
+    "date", "number", "time", "assistant", "user_me", "assistant_you", "association",
 )  # fmt: skip
 VECTOR_SIGNALS = frozenset(
-    {"cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine"}
+    {"cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine", "association"}
 )
 
 
@@ -42,7 +43,7 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     """Return the signals of all cubes, name to (N,). Cost: O(N) per signal, and O(df) per term.
 
     Signals that do not apply to the question are left out: vector signals when it has no vector, the speaker when it
-    names none, dates when it does not ask for one.
+    names none, dates when it does not ask for one, association when it asks something.
     """
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
@@ -66,6 +67,9 @@ def signals(corpus: Corpus, query: Query) -> Signals:
         found["session_cosine"] = _session_mean(ordered, layout)
         found["session_best_cosine"] = _session_max(ordered, layout)
         found["answer_cosine"] = asked * found["cosine_before"]
+    if cosines is not None and query.remarks and query.vector is not None:
+        matched = float(found["coverage"].max(initial=0)) * len(content)
+        found["association"] = association(corpus.vectors, corpus.alive, found["cosine"], query.vector, matched)
     found["question"] = corpus.question
     found["length"] = layout.log_length
     found["long"] = np.maximum(layout.log_length - LONG, 0)

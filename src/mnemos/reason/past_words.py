@@ -1,0 +1,126 @@
+"""The words by which questions name a past time, in English and, in their plainest forms, in other languages."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from mnemos.reason.calendar import NUMBERS
+
+Side = Literal["before", "during", "after"]
+SMALL = NUMBERS | {
+    "thirteen": 13, "fourteen": 14, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty-one": 21,
+    "twenty-two": 22, "twenty-five": 25, "forty": 40, "fifty": 50, "sixty": 60,
+}  # fmt: skip
+_N = r"(?P<n>\d{1,3}|" + "|".join(sorted((w for w in SMALL if len(w) > 2), key=len, reverse=True)) + ")"
+
+
+def _all(*patterns: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+
+
+# "when I was 20", "at the age of twenty", "als ich 20 war", "quando tinha 20 anos", "20歳のとき"
+AGES = _all(
+    rf"\b(?:back )?when (?:i|we|he|she|they|[a-z]+) (?:was|were|turned) (?:only |just |about |still )?{_N}\b"
+    r"(?! (?:months?|weeks?|days?))(?: years? old)?",
+    rf"\b(?:at|by) (?:the )?age (?:of )?{_N}\b",
+    rf"\baged {_N}\b",
+    rf"\bals (?:ich|er|sie|[a-zäöüß]+) {_N} (?:jahre alt )?(?:war|wurde)\b",
+    rf"\bmit {_N} jahren\b",
+    rf"\b(?:cuando (?:yo )?ten[ií]an? |a los |con ){_N} años\b",
+    rf"\b(?:quando (?:eu )?(?:tinha|avevo|aveva) |aos |com |a ){_N} (?:anos|anni)\b",
+    rf"\b(?:quand (?:j['’]|il |elle )avai[st] |[àa] (?:l['’][âa]ge de )?){_N} ans\b",
+    rf"\btoen (?:ik|hij|ze) {_N} (?:jaar )?was\b",
+    rf"когда (?:мне|ему|ей) было {_N}\b(?: лет)?",
+    rf"\bв {_N} лет\b",
+    rf"{_N}\s?(?:歳|岁|歲)(?:の)?(?:とき|時|的时候|時候|时|頃|ごろ|那年)",
+)
+
+BORN = re.compile(
+    r"(?P<who>\b(?:i|he|she|they|[a-z]+) (?:was|were)) born (?:(?:in|on) )?(?P<when>[^.?!,]{4,30})[.?!]?", re.IGNORECASE
+)
+# "two years before the operation"
+DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
+SPANS = re.compile(
+    r"\b(?P<n>\d{1,3}|" + "|".join(w for w in SMALL if SMALL[w]) + r")\s(?P<unit>day|week|month|year)s?\s*$",
+    re.IGNORECASE,
+)
+_BACK = r"(?:(?:just|right|shortly|back|soon|immediately|long|some time|the (?:day|week|month|year)) )?"
+_AFTER_IT = r"(?P<event>[^?？]+?)\s*[?？]?\s*$"  # the phrase ends the question
+_IN_FRONT = r"(?P<event>[^,，、?？]+)[,，、]\s*"  # the phrase begins it and ends with a comma
+
+
+def _clauses(side: Side, words: str) -> tuple[tuple[Side, re.Pattern[str]], ...]:
+    """Return the patterns of phrases that begin with these words, in front and at the end."""
+    return tuple(
+        (side, re.compile(pattern, re.IGNORECASE))
+        for pattern in (
+            rf"^\W*{_BACK}(?P<word>{words})\s+{_IN_FRONT}",
+            rf"(?<=[\w,]\s){_BACK}(?P<word>\b(?:{words}))\s+{_AFTER_IT}",
+        )
+    )
+
+
+_BEFORE = (
+    r"before|prior to|until|till|bevor|vor de[mr]|antes (?:de(?: que)?|d[oae])|avant (?:de|que|d['’]|le|la|les|mon|ma)"
+    r"|prima (?:di|che)|prima de[l]?l?[aoe'’]?|voordat|v[óo]{1,2}r de|до|перед тем,? как|перед|прежде чем"
+)
+_AFTER = (
+    r"after|following|nachdem|nach de[mr]|despu[ée]s de(?:l| que)?|depois (?:de(?: que)?|d[oae])|apr[èe]s(?: que)?|dopo(?: che)?"
+    r"|nadat|после(?: того,? как)?"
+)
+_DURING = (
+    r"when|while|whilst|during|at the time of|around the time of|by the time|als|während|cuando|mientras|durante|quando|enquanto"
+    r"|quand|lorsque?|pendant(?: que)?|mentre|toen|tijdens|когда|во время|пока"
+)
+
+
+def _ends_with(side: Side, words: str) -> tuple[Side, re.Pattern[str]]:
+    """Return the pattern of a phrase in front that ends with one of these words."""
+    return side, re.compile(rf"^(?P<event>.+?)(?P<word>{words})[,，、]?\s*", re.IGNORECASE)
+
+
+CLAUSES: tuple[tuple[Side, re.Pattern[str]], ...] = (
+    *_clauses("before", _BEFORE),
+    *_clauses("after", _AFTER),
+    *_clauses("during", _DURING),
+    _ends_with("before", r"之前|以前|の前(?:に|は)?|る前(?:に|は)?|前(?:に|は|、)"),
+    _ends_with("after", r"之后|之後|以后|以後|の後(?:に|は)?|た後(?:に|は)?|てから"),
+    _ends_with("during", r"(?:的时候|的時候|的?那时|たとき|た時|の時|のとき|た頃|の頃)(?:に|は)?"),
+    _ends_with("before", r"(?<=[dt][ae]n)\sönce\s"),
+    _ends_with("after", r"(?<=[dt][ae]n)\ssonra\s"),
+)
+
+# What a question with a past time in it has: a cheap test that spares most of them the patterns.
+HINT = re.compile(
+    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|aged?|at|by|önce|sonra)\s|\d|前|后|後|时|時|とき|頃|てから",
+    re.IGNORECASE,
+)
+# A year in other languages, with the word before it: "en 2021", "im Sommer 2020", "em março de 2019", "в марте 2021 года"
+_IN = r"en|el|im|in|im jahre?|em|no|na|nel|nell['’]|dans|anno|au|à|a|du|año|ano|rok[ue]?|w|we|i|år|v|в|во|у|jaar|l['’]"
+YEARS = re.compile(
+    rf"(?:\b(?:{_IN})\s+)?(?:(?:la|el|le|de|del|do)\s)?"
+    r"(?:(?P<word>[^\W\d_]{3,12})\.?,?\s+(?:of\s+|d[eo]l?\s+|des\s+jahres\s+)?)?"
+    r"\b(?P<y>(?:19[3-9]|20[0-4])\d)(?![\d€$%]|\s?[€$%])"
+    r"(?:\s?(?:г(?:од[ау]?|\.)|yılı?n?da|['’]?[dt][ea]|년|年))?",
+    re.IGNORECASE,
+)
+MONTHS_ELSEWHERE = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan ener enero gennaio styczn янв ocak", "feb fév fev febb lut фев şubat", "mär maart mars marz março marc мар mart",
+            "abr apr avr kwie апр nisan", "may mai mag maggio maj мая май mayıs mei", "jun juin giu czerw июн haziran",
+            "jul juil lugl lip июл temmuz", "ago aug aoû aou sierp авг ağustos", "sep set wrze сен eylül",
+            "okt oct out ott paźdz окт ekim", "nov listop ноя kasım", "dez dic déc dec grud дек aralık",
+        ),
+        1,
+    )
+    for name in names.split()
+}  # fmt: skip
+SEASONS_ELSEWHERE = {
+    "frühjahr": 3, "frühling": 3, "primavera": 3, "printemps": 3, "весн": 3, "lente": 3, "bahar": 3, "ilkbahar": 3,
+    "sommer": 6, "verano": 6, "verão": 6, "été": 6, "estate": 6, "лет": 6, "zomer": 6, "yaz": 6,
+    "herbst": 9, "otoño": 9, "outono": 9, "automne": 9, "autunno": 9, "осен": 9, "herfst": 9, "sonbahar": 9,
+    "winter": 12, "invierno": 12, "inverno": 12, "hiver": 12, "зим": 12, "kış": 12,
+}  # fmt: skip

@@ -1,0 +1,84 @@
+"""Past times of a question: a date, an age, an event, and the question without it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mnemos.reason.dates import query_range
+from mnemos.reason.past import asks_state, past_of
+
+NOW = datetime(2025, 3, 1, tzinfo=UTC)
+
+
+def past(question):
+    return past_of(question, NOW, query_range(question, NOW))
+
+
+@pytest.mark.parametrize(
+    ("question", "start", "end"),
+    [
+        ("Where did Ana live in 2021?", "2021-01-01", "2022-01-01"),
+        ("Which phone did I have last spring?", "2024-03-01", "2024-06-01"),
+        ("Where did I live ten years ago?", "2015-01-01", "2016-01-01"),
+        ("What was my job when I was seven? I was born in May 2012.", "2019-05-01", "2020-06-01"),
+        ("Wo habe ich 2019 gearbeitet?", "2019-01-01", "2020-01-01"),
+        ("Où est-ce que j'habitais en mars 2021 ?", "2021-03-01", "2021-04-01"),
+        ("Onde é que eu morava no verão de 2020?", "2020-06-01", "2020-09-01"),
+        ("Где я жил в 2019 году?", "2019-01-01", "2020-01-01"),
+        ("2021年我住在哪里?", "2021-01-01", "2022-01-01"),
+    ],
+)
+def test_a_date_or_an_age_with_a_birth_is_a_span(question, start, end):
+    found = past(question)
+    assert [f"{t:%Y-%m-%d}" for t in found.span] == [start, end]
+    assert not set("0123456789") & set(found.rest)
+
+
+@pytest.mark.parametrize(
+    ("question", "event", "side"),
+    [
+        ("Where did I live before the move to Ghent?", "the move to Ghent", "before"),
+        ("When Tim was born, where did we live?", "Tim was born", "during"),
+        ("What car did I drive when I was at Acme?", "I was at Acme", "during"),
+        ("Where was I living right after the divorce?", "the divorce", "after"),
+        ("Wo habe ich gearbeitet, bevor ich zur Sparkasse kam?", "ich zur Sparkasse kam", "before"),
+        ("¿Dónde trabajaba cuando nació Tim?", "nació Tim", "during"),
+        ("Где я работал до переезда в Берлин?", "переезда в Берлин", "before"),
+        ("搬到上海之前我住在哪里?", "搬到上海", "before"),
+        ("東京に引っ越す前はどこに住んでいましたか?", "東京に引っ越す", "before"),
+    ],
+)
+def test_an_event_is_a_phrase_and_a_side(question, event, side):
+    found = past(question)
+    assert (found.event, found.side, found.span) == (event, side, None)
+    assert event not in found.rest
+
+
+def test_a_time_before_a_date_or_apart_from_an_event():
+    found = past("Which gym did I go to before last summer?")
+    assert (found.side, f"{found.span[0]:%Y-%m}") == ("before", "2024-06")
+    assert past("What did I weigh two years before my knee operation?").apart == -730
+    assert past("Where did I live when I was 20?").age == 20
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where does Ana live?", "When did I move to Ghent?", "What do I do when I'm stressed?", "What is Ben doing in June?",
+        "Where will I be after Christmas?", "Where did Ana live before?", "What did I like when I was younger?",
+    ],
+)  # fmt: skip
+def test_other_questions_name_no_past_time(question):
+    assert past(question) is None
+
+
+def test_states_are_told_from_what_happened():
+    states = (
+        "Where did I live",
+        "Who was my boss",
+        "What did I do for a living",
+        "Who owned the project",
+        "Wo wohnte ich",
+    )
+    assert all(map(asks_state, states))
+    assert not any(map(asks_state, ("What did she do", "How did Ana feel", "What did they find", "What did he say")))
