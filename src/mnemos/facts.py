@@ -25,6 +25,19 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A value that a text seems to state of somebody: text[start:end], as small heads read it. It ends nothing."""
+
+    whose: str | None  # as written: "my sister", "Tom"; None: of whoever says "I"
+    attribute: str
+    start: int
+    end: int
+    tense: str  # now, past or future
+    negated: bool
+    confidence: float  # below 1: the share of readings of this score that are right, as fitted
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFact:
     """A fact, the cube that states it, and when it holds. Times are microseconds since 1970."""
 
@@ -75,6 +88,7 @@ class KnownFact:
     cube: str
     valid_from: datetime
     valid_to: datetime | None
+    confidence: float = 1.0  # below 1: read by heads, not by a rule; it ended nothing (see `Space.facts`)
 
     def held_at(self, moment: datetime) -> bool:
         """Tell whether it was true at a moment, as far as is known."""

@@ -200,13 +200,13 @@ class Space:
         true_at: Time = None,
         include_ended: bool = False,
         timezone: str | None = None,
+        min_confidence: float = 1.0,
     ) -> Sequence[KnownFact]:
         """Return the facts that cubes state, oldest first: those true now, or believed at `as_of`.
 
-        `include_ended` adds facts that are no longer true. `true_at` asks what was true at a moment, as far as is known now
-        (or at `as_of`). "I" is the speaker ("user" if none was given); `subject` and `attribute` have their stored form.
+        `true_at` asks for a moment, `include_ended` adds what is over, `min_confidence` below 1 what only heads read.
         """
-        return facts(self.text, subject, attribute, as_of, true_at, include_ended, timezone)
+        return facts(self.text, subject, attribute, as_of, true_at, include_ended, timezone, min_confidence)
 
     def decisions(self, cube_id: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
         """Return the decisions about new statements with their reasons, oldest first; plain additions have none."""

@@ -236,3 +236,30 @@ def test_a_title_names_what_stands_out():
     assert RULES.title(["Porto is lovely. We love Porto.", "The Porto harbour."]).split(", ")[0] == "Porto"
     assert RULES.title([]) == ""
     assert RULES.reflect(["a"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "attribute", "value"),
+    [
+        ("My laptop's a ThinkPad.", "ana", "laptop", "ThinkPad"),
+        ("My husband's a plumber.", "ana's husband", "job", "plumber"),
+        ("I'm an ER nurse, twelve-hour shifts.", "ana", "job", "ER nurse"),
+        ("I'm 34.", "ana", "age", "34"),
+        ("My daughter is 12 now.", "ana's daughter", "age", "12"),
+        ("I've got asthma.", "ana", "health", "asthma"),
+        ("My birthday's on the 3rd of August.", "ana", "birthday", "on the 3rd of August"),
+        ("My name's Wen.", "ana", "name", "Wen"),
+    ],
+)
+def test_short_forms_state_what_their_long_forms_do(text, subject, attribute, value):
+    found = RuleReasoner().facts(text, "Ana", datetime(2025, 3, 1, tzinfo=UTC))
+    assert [(f.subject, f.attribute, f.value) for f in found] == [(subject, attribute, value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I'm 5 minutes away.", "I'm 100% sure.", "I have 34.", "We're 12.", "My job's a nightmare.", "My car's on the drive.",
+     "My husband's late.", "My boss's a clown.", "My gym's closed."],
+)  # fmt: skip
+def test_short_forms_of_something_else_state_nothing(text):
+    assert RuleReasoner().facts(text, "Ana", datetime(2025, 3, 1, tzinfo=UTC)) == []

@@ -61,6 +61,9 @@ def facts(
     as_of: AsOf = None,
     true_at: TrueAt = None,
     timezone: Zone = None,
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", help="Below 1 also what heads read that surely, such as 0.5.")
+    ] = 1.0,
 ) -> None:
     """Show the facts that are true now, or that were true or believed at a moment."""
     found = t.space().facts(
@@ -70,6 +73,7 @@ def facts(
         true_at=true_at,
         include_ended=include_ended,
         timezone=timezone,
+        min_confidence=min_confidence,
     )
     if t.json:
         t.say([to_jsonable(asdict(fact)) for fact in found])
@@ -77,11 +81,12 @@ def facts(
     if not found:
         t.out.print("no facts are known")
         return
-    table = columns("subject", "attribute", "value", "since", "until", "cube")
+    table = columns("subject", "attribute", "value", "since", "until", "confidence", "cube")
     for f in found:
         until = f"{f.valid_to:%Y-%m-%d}" if f.valid_to else ""
         name = f"not {f.attribute}" if f.negated else f.attribute
-        table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, f.cube)))
+        sure = "" if f.confidence == 1 else f"{f.confidence:.2f}"
+        table.add_row(*map(styled, (f.subject, name, f.value, f"{f.valid_from:%Y-%m-%d}", until, sure, f.cube)))
     t.out.print(table)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,28 @@ class Embedder(Protocol):
         """Return (n, D) rows of unit length, in the order of the texts.
 
         `progress` is called with the number of texts done since its last call. Raises EmbedderError.
+        """
+
+
+class Tokens(NamedTuple):
+    """The tokens of a text, or of a window of a long one, and what the model made of them."""
+
+    spans: NDArray[np.int64]  # (L, 2) characters of the text
+    states: Vectors  # (L, D)
+
+
+TakeTokens = Callable[[int, Tokens], None]
+
+
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that gives the states of tokens from the forward pass that makes the vectors."""
+
+    def embed_tokens(self, texts: Sequence[str], take: TakeTokens, *, progress: Progress | None = None) -> Vectors:
+        """Return the vectors that `embed` returns, and call `take` with the number of a text and its tokens.
+
+        A long text comes in several windows, which may overlap. States are given and not collected: of many texts they
+        would not fit into memory. Raises EmbedderError.
         """
 
 

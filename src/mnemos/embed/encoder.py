@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.embed.base import Progress, Vectors, unit_rows
+from mnemos.embed.base import Progress, TakeTokens, Tokens, Vectors, unit_rows
 from mnemos.errors import EmbedderError
 
 OVERLAP = 32  # word pieces that neighbouring windows share
@@ -23,6 +23,16 @@ CHARACTERS = 4_000  # of a text that are tokenised at once, which bounds the mem
 BATCH = 256  # word pieces in one forward pass, padding included: they fit into the cache of a core
 BULK = 8  # windows from which batches are spread over the cores
 CACHED = 512  # vectors of single texts in the cache: the same question is often asked again
+
+
+States = Vectors | None  # (B, L, width of the output "tokens"), where asked for
+
+
+class Window(NamedTuple):
+    """Word pieces between the marks of start and end, and the characters of the text that its last ones stand for."""
+
+    ids: list[int]
+    spans: NDArray[np.int64]  # (L, 2)
 
 
 class OnnxEncoder:
@@ -72,8 +82,10 @@ class OnnxEncoder:
                     self._cache.popitem(last=False)
         return vector
 
-    def _embed(self, texts: Sequence[str], progress: Progress | None, prefix: str) -> Vectors:
-        windows: list[list[int]] = []
+    def _embed(
+        self, texts: Sequence[str], progress: Progress | None, prefix: str, take: TakeTokens | None = None
+    ) -> Vectors:
+        windows: list[Window] = []
         owner: list[int] = []
         for i, text in enumerate(texts):
             for window in self._windows(text, prefix):
@@ -81,21 +93,24 @@ class OnnxEncoder:
                 owner.append(i)
         left = np.bincount(np.array(owner, dtype=np.int64), minlength=len(texts))
         sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for batch, vectors in self._run(windows):
-            for w, vector in zip(batch, vectors, strict=True):
-                sums[owner[w]] += len(windows[w]) * vector
+        for batch, vectors, states in self._run([w.ids for w in windows], tokens=take is not None):
+            for row, (w, vector) in enumerate(zip(batch, vectors, strict=True)):
+                ids, spans = windows[w]
+                sums[owner[w]] += len(ids) * vector
                 left[owner[w]] -= 1
+                if take is not None and states is not None:
+                    take(owner[w], Tokens(spans, states[row, len(ids) - 1 - len(spans) : len(ids) - 1]))
             if progress:
                 progress(sum(1 for i in {owner[w] for w in batch} if left[i] == 0))
         return unit_rows(sums)
 
-    def _run(self, windows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Vectors]]:
-        """Yield batches of window numbers with their vectors; the rest is cancelled when the caller stops."""
+    def _run(self, windows: Sequence[Sequence[int]], *, tokens: bool) -> Iterator[tuple[list[int], Vectors, States]]:
+        """Yield batches of window numbers with their vectors and states; the rest is cancelled when the caller stops."""
         with self._lock:
             session = self._session
 
-        def forward(batch: list[int]) -> tuple[list[int], Vectors]:
-            return batch, _forward(session, [windows[w] for w in batch])
+        def forward(batch: list[int]) -> tuple[list[int], Vectors, States]:
+            return batch, *_forward(session, [windows[w] for w in batch], tokens=tokens)
 
         batches = _batches(windows)
         if len(windows) < BULK or self._threads == 1:
@@ -107,18 +122,24 @@ class OnnxEncoder:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _windows(self, text: str, prefix: str) -> list[list[int]]:
-        """Return the word pieces of each window of a text, between the marks of start and end."""
+    def _windows(self, text: str, prefix: str) -> list[Window]:
+        """Return the word pieces of each window of a text, between the marks of start and end, and where they are."""
         tokenizer = self._tokenizer
         first, last = (tokenizer.token_to_id(mark) for mark in self.marks)
         before = tokenizer.encode(prefix, add_special_tokens=False).ids if prefix else []
         pieces: list[int] = []
+        places: list[tuple[int, int]] = []
+        start = 0
         for part in _parts(text.encode("utf-8", "replace").decode("utf-8")):
-            pieces += tokenizer.encode(part, add_special_tokens=False).ids
+            encoded = tokenizer.encode(part, add_special_tokens=False)
+            pieces += encoded.ids
+            places += [(a + start, b + start) for a, b in encoded.offsets] if start else encoded.offsets
+            start += len(part)
+        spans = np.array(places, dtype=np.int64).reshape(-1, 2)
         room = self.window - len(before)
         count = 1 if len(pieces) <= room else -(-(len(pieces) - OVERLAP) // (room - OVERLAP))
         starts = np.linspace(0, max(len(pieces) - room, 0), min(count, MAX_WINDOWS)).round().astype(int)
-        return [[first, *before, *pieces[s : s + room], last] for s in starts]
+        return [Window([first, *before, *pieces[s : s + room], last], spans[s : s + room]) for s in starts]
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -145,14 +166,14 @@ class OnnxEncoder:
             raise EmbedderError(f"{path} cannot be loaded ({error}). {self.remedy}.") from error
 
 
-def _forward(session: Any, windows: Sequence[Sequence[int]]) -> Vectors:
+def _forward(session: Any, windows: Sequence[Sequence[int]], *, tokens: bool) -> tuple[Vectors, States]:
     ids = np.zeros((len(windows), max(map(len, windows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, window in enumerate(windows):
         ids[row, : len(window)] = window
         mask[row, : len(window)] = 1
-    vectors: Vectors = session.run(None, {"ids": ids, "mask": mask})[0]
-    return vectors
+    vectors, *states = session.run(["vectors", "tokens"] if tokens else ["vectors"], {"ids": ids, "mask": mask})
+    return vectors, states[0].reshape(*ids.shape, -1) if tokens else None
 
 
 def _batches(windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemos.distribution import install_command
-from mnemos.embed.base import Progress, Vectors, unit_rows
+from mnemos.embed.base import Progress, TakeTokens, Vectors, unit_rows
 from mnemos.embed.e5_build import REVISION, available, build, model_folder
 from mnemos.embed.e5_weights import NAME
 from mnemos.embed.encoder import OnnxEncoder
@@ -68,8 +68,10 @@ class MultilingualE5(OnnxEncoder):
         """Tell whether the vector of a question is in the cache. Never waits."""
         return QUESTION + text in self._cache
 
-    def _embed(self, texts: Sequence[str], progress: Progress | None, prefix: str) -> Vectors:
-        vectors = super()._embed(texts, progress, prefix)
+    def _embed(
+        self, texts: Sequence[str], progress: Progress | None, prefix: str, take: TakeTokens | None = None
+    ) -> Vectors:
+        vectors = super()._embed(texts, progress, prefix, take)
         return centred(vectors, prefix) if self._centred else vectors
 
     def _build(self) -> None:

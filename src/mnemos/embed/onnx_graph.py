@@ -12,6 +12,7 @@ the same on old and new processors. Needs the package `onnx`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +66,18 @@ class Graph:
         names = [f"{kind}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, inputs, names, domain=domain, **attributes))
         return names[0] if outputs == 1 else names
+
+
+def add_states(model: onnx.ModelProto, layers: Sequence[int], width: int) -> None:
+    """Add the output `tokens` (B * L, D * layers) float32: the state of each token after some layers, side by side.
+
+    What the graph computes for `vectors` stays the same.
+    """
+    scales = [f"encoder.layer.{layer}.output.LayerNorm.weight" for layer in layers]
+    states = {node.input[1]: node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
+    model.graph.node.append(helper.make_node("Concat", [states[scale] for scale in scales], ["tokens"], axis=-1))
+    output = helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["B*L", width * len(layers)])
+    model.graph.output.append(output)
 
 
 def build(shape: Shape, weights: Weights, *, quantised: bool = True, words: Blocks | None = None) -> onnx.ModelProto:

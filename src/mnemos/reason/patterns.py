@@ -63,7 +63,9 @@ _MOVED = ("moved|changed|switched|shifted|pushed|postponed|extended|rescheduled|
     "put back|slipped")
 _LINK = (rf"\s?(?:of choice)?(?:{_Q}s|\s(?:{_ADVERB}))*\s?(?P<link>(?:is|are|became|will be|has become|have become|"
     rf"turned into|turned to)" rf"|(?:was|were|got|has been|have been)?\s?(?:{_MOVED}|turned)\s(?:back\s)?to|(?:has "
-    rf")?changed(?:,|;| and)\s?(?:it{_Q}s|it is|to)" rf"|[:,](?:\s(?:it{_Q}s|it is))?)(?:\s(?:now|currently|actually|"
+    rf")?changed(?:,|;| and)\s?(?:it{_Q}s|it is|to)" rf"|(?<![Jj]ob){_Q}s(?=\s(?:an?|on|called)\s)|(?<=[Nn]ame){_Q}s(?=\s[A-Z])"
+    rf"|(?<=irthday){_Q}s(?=\s(?:in\s)?(?:\d|the\s\d|[A-Z]))"
+    rf"|[:,](?:\s(?:it{_Q}s|it is))?)(?:\s(?:now|currently|actually|"
     rf"officially|definitely|still))*\s+{_VALUE}")
 LINK = re.compile(_LINK)
 WHOSE = re.compile(rf"\s{ATTRIBUTE}(?=[.,;!]|$|\s(?:now|these|at|anymore|and|but|since|lately|currently|because|as)\b)")
@@ -170,7 +172,7 @@ _add("work as|works as|working as|employed as|retrained as|started as|started wo
 _add("made|became|become", "job", look="trade", passive=True)
 _add("have|has|got|took|taken", "job", rf"(?:an?|the) (?:new )?(?:job title|title|role|position|job)(?: of|:|,| as) "
     rf"{_VALUE}", look="role")
-_add("a|an", "job", r"(?P<value>(?:[a-z-]+ ){0,3}(?:nurse|teacher|doctor|lawyer|engineer|developer|programmer|plumber|"
+_add("a|an", "job", r"(?P<value>(?:[A-Za-z-]+ ){0,3}(?:nurse|teacher|doctor|lawyer|engineer|developer|programmer|plumber|"
     r"electrician|carpenter|chef|baker|architect|accountant|analyst|consultant|designer|librarian|paramedic|"
     r"pharmacist|dentist|vet|veterinarian|scientist|researcher|professor|lecturer|banker|firefighter|pilot|translator|"
     r"journalist|mechanic|welder|chemist|recruiter|barber|hairdresser|social worker|bartender|cashier|police officer|"
@@ -180,6 +182,11 @@ _add("a|an", "job", r"(?P<value>(?:[a-z-]+ ){0,3}(?:nurse|teacher|doctor|lawyer|
 _add("study at|studies at|studying at|go to school at|goes to school at|enrolled at|enrolled in|attend|attends",
     "study at")
 _add("majoring in|major in|majors in|switched my major to|changed my major to", "major", look="noun")
+# health
+_add("have|has|got|suffer from|suffers from|diagnosed with", "health", r"(?P<value>(?:(?:mild|severe|chronic|bad|type [12]) )?"
+    r"(?:asthma|diabetes|epilepsy|arthritis|adhd|autism|dyslexia|eczema|psoriasis|migraines?|tinnitus|glaucoma|hay ?fever|"
+    r"sciatica|lupus|gout|anaemia|anemia|insomnia|osteoporosis|endometriosis|fibromyalgia|c(?:o)?eliac disease|crohn's|"
+    r"high blood pressure|sleep apnoea|sleep apnea|parkinson's))\b", look="any", exclusive=False, any_case=True, passive=True)
 # people
 _add("married to|got married to|married|dating|started dating|going out with|engaged to|got engaged to|in a "
     "relationship with|together with|" "started seeing|started going out with|a couple with|begun dating|begun seeing|"
@@ -189,7 +196,10 @@ _add("broke up with|split up with|divorced from|separated from|broken up with", 
     look="person")
 _STATUS = r"(?=[.,;!]|$| now\b| again\b| these days| at the moment)"
 _add("single|got divorced|divorced|separated|widowed", "relationship", _STATUS, look="self")
-# age
+# age: "I'm 34", "turned 34"
+_OLD = re.compile(r"(?P<value>\d{1,3})(?=[.,;!]|$| years old\b| now\b| today\b)")
+for _age in range(1, 120):
+    VERBS.setdefault(str(_age), []).append(Pattern(_OLD, "age", "age"))
 _add("turned", "age", r"(?P<value>\d{1,3})(?=[.,;!]|$| today| yesterday| last| this| on| in)", look="any")
 # what one has, uses and does
 _MAKES = ("Acura|Alfa|Audi|BMW|Buick|Cadillac|Chevrolet|Chevy|Chrysler|Citro\u00ebn|Citroen|Cupra|Dacia|Dodge|Ferrari|"

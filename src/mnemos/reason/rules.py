@@ -45,6 +45,9 @@ _ASKING = re.compile(
 _BEEN = re.compile(r"\b(?:been|was|were)\b")
 _BE = re.compile(r"\b(?:am|is|are|m|s|re)\b")
 _HAVE = re.compile(r"\s(?:have|has)$")
+_HAS = re.compile(r"\b(?:have|has|had)\b")
+_IM = re.compile(r"[Ii](?:['\u2019]m| am)\b")
+_A = re.compile(r"['\u2019]s an? ")  # "My husband's a plumber": no possession
 _FOR = re.compile(r"\b(?:for|since)\b")
 
 
@@ -130,7 +133,7 @@ def _atsubject_of(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact
     if subject is None:
         return
     owned = match["my"] and not match["kin"]
-    if not owned and sentence.startswith(("'s ", "\u2019s ", "s' "), after):
+    if not owned and sentence.startswith(("'s ", "\u2019s ", "s' "), after) and not _A.match(sentence, after):
         after, owned = after + 2, True
     if owned or match["kin"]:
         place = after if owned else match.start("kin") - 1
@@ -159,6 +162,10 @@ def _said_of(sentence: str, start: int, after: int, subject: str, *, named: bool
             if tail is None or (PAST.search(aux) and not pattern.passive):
                 continue
             if word[0] == "made" and pattern.attribute == "job" and not _BEEN.search(aux):
+                continue
+            if pattern.look == "age" and (
+                _HAS.search(aux) or not (_IM.match(sentence, start) or (named and _BE.search(f"{help_['short']}{aux}")))
+            ):
                 continue
             if pattern.look == "for" and not (
                 re.search("have|has|ve", f"{aux}{help_['short']}") and _FOR.search(sentence, place)

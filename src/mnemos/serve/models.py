@@ -156,6 +156,7 @@ class Facts(Strict):
     true_at: Moment = None
     include_ended: bool = False
     timezone: str | None = None
+    min_confidence: float = 1.0
 
 
 class Zone(Strict):

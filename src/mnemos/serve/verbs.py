@@ -212,8 +212,10 @@ class SpaceVerbs(ABC):
         true_at: Time = None,
         include_ended: bool = False,
         timezone: str | None = None,
+        min_confidence: float = 1.0,
     ) -> ApiRequest[Sequence[KnownFact]]:
         options = {"as_of": as_of, "true_at": true_at, "include_ended": include_ended, "timezone": timezone}
+        options["min_confidence"] = min_confidence
         return self._get("facts", responses.facts, subject=subject, attribute=attribute, **options)
 
     @verb

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import MemCube
-from mnemos.facts import Decision, Link, Rejection, StoredFact
+from mnemos.facts import Decision, Link, Reading, Rejection, StoredFact
 from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
 from mnemos.store.checks import Checks, Remains
@@ -157,6 +157,24 @@ class Facts(Protocol):
 
     def active_version(self, cube_id: str) -> int | None:
         """Return the key of the current version of a cube, the one whose facts count; None unless it is active."""
+
+
+class Readings(Protocol):
+    """What heads read in versions, beside what the rules state; written with the version, and erased with it."""
+
+    def of(self, keys: Sequence[int]) -> dict[int, list[Reading]]:
+        """Return the readings of versions, in the order of the text; a key without readings is left out."""
+
+    def find(
+        self, attributes: Sequence[str] | None = None, *, as_of: int | None = None, least: float = 0.0
+    ) -> list[tuple[int, Reading]]:
+        """Return (key, reading) of current, unarchived versions with this confidence or more, of some attributes or all.
+
+        In the order of keys; with `as_of` those of the versions that were current at that moment.
+        """
+
+    def put(self, rows: Iterable[tuple[int, Sequence[Reading]]]) -> None:
+        """Replace the readings of versions; those that were erased in the meantime are skipped."""
 
 
 class Links(Protocol):
@@ -319,6 +337,7 @@ class Store(Cubes, Protocol):
     clock: Callable[[], datetime]
     vectors: Vectors
     facts: Facts
+    readings: Readings
     links: Links
     lives: Lives
     derived: Derived

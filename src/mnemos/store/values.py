@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import MemCube, from_micros
+from mnemos.facts import Reading
 
 Vector = NDArray[np.float16] | None
 Ints = NDArray[np.int64]
@@ -46,6 +47,7 @@ class Entry:
     terms: tuple[str, ...]
     vector: Vector = None  # (D,); None: the cube is found by words only
     dates: tuple[DateRow, ...] = ()
+    readings: tuple[Reading, ...] = ()  # what heads read in it
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mnemos.arguments import check_count, check_flag, check_list, check_texts
+from mnemos.arguments import check_count, check_flag, check_list, check_number, check_texts
 from mnemos.cube import MemCube, Page, from_micros, to_micros
-from mnemos.errors import NotFound
+from mnemos.errors import InvalidInput, NotFound
 from mnemos.facts import KnownFact
 from mnemos.reason.base import Metered
 from mnemos.text.encode.messages import moment
@@ -39,11 +39,18 @@ def facts(
     true_at: Time,
     include_ended: bool,
     timezone: str | None,
+    min_confidence: float,
 ) -> Sequence[KnownFact]:
     """Return the facts that cubes state; see `Space.facts`."""
+    least = check_number(min_confidence, "min_confidence")
+    if not 0 <= least <= 1:
+        raise InvalidInput(
+            f"min_confidence is {least:g}. Give a share between 0 (all readings) and 1 (only what rules read)."
+        )
     zone = memory.timezone if timezone is None else check_zone(timezone)
     times = moment(as_of, "as_of", zone), moment(true_at, "true_at", zone)
-    found = known_facts(memory.store, subject, attribute, *times, ended=check_flag(include_ended, "include_ended"))
+    ended = check_flag(include_ended, "include_ended")
+    found = known_facts(memory.store, subject, attribute, *times, ended=ended, least=least)
     if not found and times[0] is not None:
         warn_if_early(memory.store, to_micros(times[0]))
     return found

@@ -16,6 +16,7 @@ from mnemos.store.checks import Checks
 from mnemos.store.setting import Setting, stored_value
 from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged
 from mnemos.text.consolidate.runs import read_runs
+from mnemos.text.encode.readings import embed_and_read
 from mnemos.text.memory import TextMemory
 
 REINDEX_BATCH = 256
@@ -28,7 +29,7 @@ NAMED = 20  # damaged rows that a report names
 
 
 def reindex(memory: TextMemory, progress: Progress | None = None) -> int:
-    """Compute the vectors that are missing for the space's embedder; return their number.
+    """Compute the vectors that are missing for the space's embedder, and read those texts; return their number.
 
     It works in small transactions from the stored texts, so that it can be stopped and started again; at the end the
     vectors of other models are deleted. Raises EmbedderError, and InvalidInput without an embedder.
@@ -38,8 +39,11 @@ def reindex(memory: TextMemory, progress: Progress | None = None) -> int:
         raise InvalidInput("there is no embedder to reindex with. Open Mnemos with one, such as 'bundled'.")
     done = 0
     while rows := memory.store.vectors.missing(model, limit=REINDEX_BATCH):
-        vectors = memory.embedder.embed([text for _, text in rows], progress=progress).astype(np.float16)
-        memory.store.vectors.put(model, zip([n for n, _ in rows], vectors, strict=True))
+        keys = [n for n, _ in rows]
+        vectors, readings = embed_and_read([text for _, text in rows], memory.embedder, progress)
+        with memory.store.transaction():
+            memory.store.vectors.put(model, zip(keys, vectors.astype(np.float16), strict=True))
+            memory.store.readings.put(zip(keys, readings, strict=True))
         done += len(rows)
     memory.store.vectors.drop_others(model)
     return done

@@ -14,8 +14,8 @@ from mnemos.store.values import AsideRow, DamagedRecord
 
 # The audit log can only be appended to: a damaged entry stays where it is, as evidence, and its own check tells of it.
 TABLES = (
-    "meta", "cubes", "parents", "words", "dates", "models", "vectors", "gone", "erased", "facts", "links", "decisions",
-    "pending", "lessons", "set_aside",
+    "meta", "cubes", "parents", "words", "dates", "models", "vectors", "gone", "erased", "facts", "readings",
+    "links", "decisions", "pending", "lessons", "set_aside",
 )  # fmt: skip
 TIMES = {
     "dates": ("start", "stop"), "facts": ("since", "until", "ended"), "decisions": ("made",), "links": ("made",),

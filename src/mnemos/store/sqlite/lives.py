@@ -13,6 +13,7 @@ from mnemos.errors import NotFound
 from mnemos.store.base import Audit
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.facts import copy_facts
+from mnemos.store.sqlite.readings import copy_readings
 from mnemos.store.sqlite.rows import COLUMNS, marks, next_seq
 from mnemos.store.sqlite.sound import Shape, fetch, read
 from mnemos.store.values import DERIVED, LifeRows
@@ -110,9 +111,10 @@ class LifeColumns:
 
 
 def _copy_beside(db: sqlite3.Connection, old: int, new: int) -> None:
-    """Copy words, vectors, dates and facts of one version to another."""
+    """Copy words, vectors, dates, facts and readings of one version to another."""
     db.execute("INSERT INTO words (n, terms, print) SELECT ?, terms, print FROM words WHERE n = ?", (new, old))
     db.execute("INSERT INTO vectors SELECT m, ?, vector FROM vectors WHERE n = ?", (new, old))
     names = "start, stop, phrase, begin, end, granularity, relative"
     db.execute(f"INSERT INTO dates (n, {names}) SELECT ?, {names} FROM dates WHERE n = ?", (new, old))
     copy_facts(db, old, new)
+    copy_readings(db, old, new)

@@ -21,7 +21,7 @@ COLUMNS = (
 INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 25)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id AND typeof(parent) = 'text')"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
-ROW_TABLES = ("words", "vectors", "dates", "facts")  # stored beside a row of `cubes`, keyed by n
+ROW_TABLES = ("words", "vectors", "dates", "facts", "readings")  # stored beside a row of `cubes`, keyed by n
 _CUBE = Shape("i s i s s s s s? s? s? s? i i i i? i? i? r i i? s i i s? s")
 _FORMS = {"text", "activation", "parametric"}
 _STATES = {"active", "superseded", "archived"}

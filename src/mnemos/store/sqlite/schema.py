@@ -14,7 +14,7 @@ from mnemos.store.hashes import text_hash
 from mnemos.store.sqlite.terms import renew_terms
 
 APPLICATION_ID = 0x4D4E454D  # "MNEM"
-VERSION = 6
+VERSION = 7
 
 _V1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -114,6 +114,15 @@ CREATE INDEX set_aside_cube ON set_aside (cube);
 
 _V5 = "ALTER TABLE cubes ADD COLUMN zone TEXT;\n"  # where `at` was told; its offset was kept from the start
 
+# What small heads read in a text; it is listed, and ends nothing.
+_V7 = """
+CREATE TABLE readings (
+    n INTEGER NOT NULL, begin INTEGER NOT NULL, stop INTEGER NOT NULL, whose TEXT, attribute TEXT NOT NULL,
+    tense TEXT NOT NULL, negated INTEGER NOT NULL, confidence REAL NOT NULL, PRIMARY KEY (n, begin)
+) WITHOUT ROWID;
+CREATE INDEX readings_attribute ON readings (attribute);
+"""
+
 
 def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     """Bring the file to the current schema, or raise `ForeignFile`/`NewerFile` and change nothing.
@@ -149,6 +158,10 @@ def migrate(connection: sqlite3.Connection, space: str, where: str) -> None:
     @migrations(name="0006_terms")
     def _sixth(db: Database) -> None:
         renew_terms(db.conn)
+
+    @migrations(name="0007_readings")
+    def _seventh(db: Database) -> None:
+        _run(db.conn, _V7)
 
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -29,6 +29,7 @@ from mnemos.store.sqlite.links import LinkTable
 from mnemos.store.sqlite.lives import LifeColumns
 from mnemos.store.sqlite.meta import MetaTable, stats
 from mnemos.store.sqlite.queue import DecisionTable, QueueTable
+from mnemos.store.sqlite.readings import ReadingTable, put_readings
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
 from mnemos.store.sqlite.removal import activations, family, remove, shrink
@@ -77,6 +78,7 @@ class SqliteStore:
         self.audit: base.Audit = AuditTable(db, clock, actor)
         self.vectors: base.Vectors = VectorTable(db)
         self.facts: base.Facts = FactTable(db)
+        self.readings: base.Readings = ReadingTable(db)
         self.links: base.Links = LinkTable(db)
         self.lives: base.Lives = LifeColumns(db, space, self.audit)
         self.derived: base.Derived = DerivedCubes(db)
@@ -163,6 +165,7 @@ class SqliteStore:
                 "it, or leave the id out to get a new one. Nothing of the batch was stored."
             ) from error
         put_words(db, ((n, e.cube.text, e.terms, e.dates) for n, e in numbered))
+        put_readings(db, ((n, e.readings) for n, e in numbered if e.readings))
         db.executemany(
             "INSERT OR IGNORE INTO parents VALUES (?, ?)",
             ((e.cube.id, p) for e in entries for p in e.cube.parents),

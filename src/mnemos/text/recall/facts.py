@@ -6,8 +6,11 @@ from datetime import datetime
 
 from mnemos.arguments import check_optional, check_text
 from mnemos.cube import from_micros, to_micros
-from mnemos.facts import KnownFact, Link, StoredFact
+from mnemos.facts import Fact, KnownFact, Link, StoredFact
+from mnemos.reason.read.reading import subject as whom
 from mnemos.store.base import Store
+from mnemos.text.recall.stated import unread
+from mnemos.text.update.voices import narrator, stored_trust
 
 
 def known_facts(
@@ -18,14 +21,41 @@ def known_facts(
     true_at: datetime | None,
     *,
     ended: bool,
+    least: float = 1.0,
 ) -> list[KnownFact]:
-    """Return facts, oldest first; see `Space.facts`."""
+    """Return facts, oldest first; see `Space.facts`. With `least` below 1 also what heads read that surely."""
     check_optional(subject, "subject")
     check_optional(attribute, "attribute")
     moment = None if as_of is None else to_micros(as_of)
     rows = store.facts.find(subject=subject, as_of=moment, ended=ended or true_at is not None)
     found = [_known(row, moment) for row in rows if attribute in (None, row.fact.attribute)]
+    if least < 1:
+        found = sorted(
+            [*found, *_read(store, subject, attribute, moment, least, ended=ended)], key=lambda f: f.valid_from
+        )
     return found if true_at is None else [f for f in found if f.held_at(true_at)]
+
+
+def _read(
+    store: Store, subject: str | None, attribute: str | None, as_of: int | None, least: float, *, ended: bool
+) -> list[KnownFact]:
+    """Return what heads read and no rule; what they read as past counts as ended when it was told."""
+    rows = store.readings.find(None if attribute is None else [attribute], as_of=as_of, least=least)
+    cubes, rules = store.by_key(sorted({key for key, _ in rows})), stored_trust(store)
+    sure: dict[int, list[Fact]] = {}
+    for row in store.facts.of(list(cubes)):
+        sure.setdefault(row.key, []).append(row.fact)
+    found = []
+    for key, r in rows:
+        cube = cubes.get(key)
+        if cube is None or not unread([r], sure.get(key, ())) or (r.tense == "past" and not ended):
+            continue
+        whose = whom(r.whose, (narrator(cube, rules) or "user").strip().lower())
+        if subject in (None, whose):
+            until = cube.at if r.tense == "past" else None
+            value = cube.text[r.start : r.end]
+            found.append(KnownFact(whose, r.attribute, value, r.negated, cube.id, cube.at, until, r.confidence))
+    return found
 
 
 def known_links(store: Store, cube_id: str | None, kind: str | None) -> list[Link]:
