@@ -27,19 +27,8 @@ from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
 from mnemos.store.checks import Checks, Remains
 from mnemos.store.values import (
-    Changes,
-    DateRow,
-    Days,
-    DerivedCube,
-    Entry,
-    Filter,
-    IndexRow,
-    Ints,
-    LifeRows,
-    Member,
-    OnErase,
-    Sizes,
-)
+    Changes, DateRow, Days, DerivedCube, Entry, Filter, IndexRow, Ints, LifeRows, Member, OnErase, Sizes,
+)  # fmt: skip
 
 
 class Cubes(Protocol):
