@@ -27,8 +27,19 @@ from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
 from mnemos.store.checks import Checks, Remains
 from mnemos.store.values import (
-    Changes, DateRow, Days, DerivedCube, Entry, Filter, IndexRow, Ints, LifeRows, Member, OnErase, Sizes,
-)  # fmt: skip
+    Changes,
+    DateRow,
+    Days,
+    DerivedCube,
+    Entry,
+    Filter,
+    IndexRow,
+    Ints,
+    LifeRows,
+    Member,
+    OnErase,
+    Sizes,
+)
 
 
 class Cubes(Protocol):
@@ -367,10 +378,7 @@ class Store(Cubes, Protocol):
         """
 
     def try_lock(self) -> AbstractContextManager[bool]:
-        """Try to take the store for this thread without waiting; yield whether it was taken.
-
-        While it is held, what would have to wait for another process raises StoreBusy at once.
-        """
+        """Try to take the store without waiting; yield whether. While held, waiting for another process raises StoreBusy."""
 
     def change_token(self) -> object | None:
         """Return a value that is equal as long as nothing was written, by this process or another. Costs one statement.

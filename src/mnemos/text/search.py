@@ -26,6 +26,7 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.repeats import fold
@@ -46,10 +47,11 @@ BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by s
 
 
 def search(
-    memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
+    memory: TextMemory, query: str, k: int | None, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
     query = bounded(check_text(query, "query"))
+    k = enough(query) if k is None else check_count(k, "k")
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
@@ -59,7 +61,7 @@ def search(
     named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
     if free and (asks_about_past(query) or past or named):
         filter, behind = replace(filter, superseded=True), False
-    want = k
+    want = pool(query, k) if method == "hybrid" else k
     while True:
         ranked, hits = _hits(memory, question, query, want, filter, behind, method)
         if len(hits) >= k or ranked < want:

@@ -21,13 +21,14 @@ from mnemos.text.recall.alike import PromoteOwn
 from mnemos.text.recall.current import PromoteCurrent
 from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.known import PromoteFact
+from mnemos.text.recall.many import SpreadSessions
 from mnemos.text.recall.newest import PromoteNewest
 from mnemos.text.update.reconcile import Reconcile
 
 DEFAULT = System(
     encode=Entries(),
     retrieve=Hybrid(),
-    rerank=(PromoteCurrent(), PromoteNewest(), PromoteOwn(), PromoteFact()),
+    rerank=(PromoteCurrent(), PromoteNewest(), PromoteOwn(), PromoteFact(), SpreadSessions()),
     update=Reconcile(),
     law=Ebbinghaus(),
     phases=(
