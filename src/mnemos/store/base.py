@@ -112,7 +112,7 @@ class Cubes(Protocol):
 
 
 class Vectors(Protocol):
-    """The vectors of versions, float16 (D,), one a model."""
+    """The vectors of versions, float16, one a model: (D,), or (1 + parts, D) for a long text, the first of the whole."""
 
     def model(self, name: str, revision: str, dimension: int) -> int:
         """Return the number of an embedding model; a new one gets the next number."""

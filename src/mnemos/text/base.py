@@ -50,9 +50,10 @@ class Encoder(Protocol):
     ) -> list[Entry]:
         """Return an entry for each cube, in order, with the cube itself as it is.
 
-        An entry has terms (found by words), a vector of unit length (D,) or None, and dates. An embedder that fails
-        costs no memory: the vectors are None and a StaleVectors warning says so. `progress` is called with the number
-        of texts embedded since its last call. The result is valid as long as the text and the embedder are the same.
+        An entry has terms (found by words), a vector of unit length (D,) or None, and dates; that of a long text may be
+        (1 + parts, D), the first of the whole. An embedder that fails costs no memory: the vectors are None and a
+        StaleVectors warning says so. `progress` is called with the number of texts embedded since its last call. The
+        result is valid as long as the text and the embedder are the same.
         """
 
 

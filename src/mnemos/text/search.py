@@ -19,6 +19,7 @@ from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Asked, Retriever
 from mnemos.text.encode.messages import clean, moment
+from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
@@ -55,6 +56,8 @@ def search(
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
+    if question.vector is not None:
+        hint(memory, query)
     past = question.span is not None and question.span[1] <= to_micros(asked)
     free = filters.get("include_superseded") is None
     behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
