@@ -18,8 +18,9 @@ from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
-from mnemos.text.base import Allow, Retriever
+from mnemos.text.base import Allow, Asked, Retriever
 from mnemos.text.encode.messages import clean, moment
+from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
@@ -56,6 +57,8 @@ def search(
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
+    if question.vector is not None:
+        hint(memory, query)
     past = question.span is not None and question.span[1] <= to_micros(asked)
     free = filters.get("include_superseded") is None
     behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
@@ -93,11 +96,19 @@ def _hits(
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         hits = put_behind(memory.store, hits, filter) if behind else hits
         rerankers = memory.system.rerank if method == "hybrid" else ()
+        asked = _asked_of(memory, query, question)
         for reranker in rerankers:
-            hits = reranker.rerank(memory.store, query, hits, filter, k)
+            hits = reranker.rerank(memory.store, asked, hits, filter, k)
         span = question.span or (filter.since, filter.until)
         hits = of_the_day(hits, span) if rerankers else hits
         return len(ranked), fold(memory.store, hits, filter, span)
+
+
+def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
+    """Return a question for the rerankers."""
+    if question.vector is None or memory.embedder is None:
+        return Asked(query)
+    return Asked(query, question.vector, memory.model_key(), memory.embedder.name)
 
 
 def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Past | None:
