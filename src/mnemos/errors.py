@@ -66,6 +66,10 @@ class StaleVectors(UserWarning):
     """Some vectors come from another embedding model: these cubes are found by words only."""
 
 
+class UnknownLanguage(UserWarning):
+    """The embedder does not know the language of a question: it is answered by words."""
+
+
 class SpaceMigrated(UserWarning):
     """A file of an earlier Mnemos was brought up to date; a copy from before is beside it."""
 

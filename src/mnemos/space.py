@@ -113,13 +113,13 @@ class Space:
     def search(
         self,
         query: str,
-        k: int = 10,
+        k: int | None = None,
         *,
         asked_at: Time = None,
         method: SearchMethod = "hybrid",
         **filters: Unpack[Filters],
     ) -> list[Hit]:
-        """Return the `k` cubes that answer `query` best, best first.
+        """Return the `k` cubes that answer `query` best, best first: 10, or 20 if it asks for a list or a count.
 
         Takes the filters of `mnemos.Filters` (session, speaker, since, where, ...); `as_of` searches what was believed at
         that moment (slower), `true_at` what was so then, which a query with a past time ("in 2021", "before the move to

@@ -29,6 +29,7 @@ from mnemos.store.values import Salvaged
 from mnemos.text.base import System
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, Time
+from mnemos.text.recall.many import enough
 from mnemos.zones import LOCAL, check_zone
 
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
@@ -233,7 +234,7 @@ class Mnemos:
     def search(
         self,
         query: str,
-        k: int = 10,
+        k: int | None = None,
         *,
         spaces: Iterable[str],
         asked_at: Time = None,
@@ -256,7 +257,7 @@ class Mnemos:
             hits = self.existing(name).search(query, k, asked_at=asked_at, method=method, **filters)
             fused += [(1.0 / (RRF + i), -i, replace(hit, score=1.0 / (RRF + i))) for i, hit in enumerate(hits, 1)]
         fused.sort(key=lambda item: item[:2], reverse=True)
-        return [hit for *_, hit in fused[:k]]
+        return [hit for *_, hit in fused[: enough(query) if k is None else k]]
 
     def close(self) -> None:
         """Close all spaces."""

@@ -104,10 +104,21 @@ def test_any_text_has_a_unit_vector(model, text):
 
 def test_each_window_of_a_long_text_begins_with_the_prefix(model, monkeypatch):
     monkeypatch.setattr(MultilingualE5, "window", 46)
-    windows = model._windows("lives in Lisbon " * 40, TEXT)
+    windows = [window.ids for window in model._windows("lives in Lisbon " * 40, TEXT)]
     assert len(windows) > 2
     assert all(w[:3] == [0, 5, 6] and w[-1] == 2 and len(w) <= 48 for w in windows)
     assert len(model.embed(["lives in Lisbon " * 40])) == 1
+
+
+def test_a_long_text_has_vectors_of_its_parts_and_a_short_one_has_not(model, monkeypatch):
+    for name, value in (("LONG", 12), ("PART", 8), ("MOST_PARTS", 4)):
+        monkeypatch.setattr(f"mnemos.embed.multilingual.{name}", value)
+    texts = ["Rita lives in Lisbon", "Rita " * 13 + "lives in Lisbon", "", "lives in " * 9 + "Lisbon"]
+    vectors = model.embed_parts(texts)
+    assert [len(v) for v in vectors] == [1, 4, 1, 4]
+    assert np.array([v[0] for v in vectors]) == pytest.approx(model.embed(texts), abs=1e-5)
+    assert vectors[3][-1] == pytest.approx(model.embed(["lives in lives in lives in lives in Lisbon"])[0], abs=1e-5)
+    assert np.linalg.norm(np.concatenate(vectors), axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_model_is_built_on_its_first_use_and_once(source, monkeypatch):

@@ -90,3 +90,20 @@ def test_rows_added_while_scores_are_made_ahead_are_not_missed(monkeypatch):
     index.foresee(query)
     monkeypatch.setattr(ExactIndex, "_product", product)
     assert index.scores(query).shape == (6,)
+
+
+def test_a_text_with_parts_scores_halfway_to_the_best_of_them():
+    rng = np.random.default_rng(2)
+    rows = [rng.normal(size=shape).astype(np.float16) for shape in (8, (4, 8), 8, (3, 8))]
+    index, query = ExactIndex(), rng.normal(size=8)
+    index.add(rows[:2])
+    index.add([None, *rows[2:]])
+
+    def cosines(vectors):
+        vectors = np.atleast_2d(vectors).astype(float)
+        return vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
+
+    expected = [c[0] if len(c) == 1 else (c[0] + c[1:].max()) / 2 for c in map(cosines, rows)]
+    expected.insert(2, 0.0)
+    assert index.scores(query) == pytest.approx(expected, abs=1e-5)
+    assert index.rows[1] == pytest.approx(rows[1][0] / np.linalg.norm(rows[1][0].astype(float)), abs=1e-3)

@@ -13,7 +13,9 @@ from mnemos.cli.render import show_hits
 from mnemos.cli.terminal import Terminal
 from mnemos.space import SearchMethod
 from mnemos.text.recall.filters import Filters
+from mnemos.text.recall.many import enough
 
+SHOWN = 5  # hits of a question that asks for one thing
 Question = Annotated[str, typer.Argument(help="The question, in your own words.")]
 
 
@@ -21,7 +23,10 @@ Question = Annotated[str, typer.Argument(help="The question, in your own words."
 def search(
     t: Terminal,
     query: Question,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many to show.")] = 5,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", "-k", min=1, help="How many to show (default: 5, or 10 for a list or a count)."),
+    ] = None,
     *,
     asked_at: AskedAt = None,
     method: Annotated[
@@ -31,7 +36,9 @@ def search(
     **filters: Unpack[Filters],
 ) -> None:
     """Find the cubes that answer a question, best first."""
-    hits = t.space().search(query, k, asked_at=asked_at, method=method, **filters)
+    hits = t.space().search(
+        query, enough(query, SHOWN) if k is None else k, asked_at=asked_at, method=method, **filters
+    )
     if t.json:
         t.say([hit.to_dict() for hit in hits])
     elif hits:

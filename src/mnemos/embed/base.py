@@ -73,6 +73,21 @@ def embed_questions(embedder: Embedder, texts: Sequence[str]) -> Vectors:
 
 
 @runtime_checkable
+class EmbedsParts(Protocol):
+    """An embedder that also has vectors of the parts of a long text: a question is often about one of them."""
+
+    def embed_parts(self, texts: Sequence[str], *, progress: Progress | None = None) -> list[Vectors]:
+        """Return for each text (1 + parts, D) rows of unit length, the first of the whole text. Raises EmbedderError."""
+
+
+def embed_parts(embedder: Embedder, texts: Sequence[str], progress: Progress | None = None) -> list[Vectors]:
+    """Return the vector of each text, (D,); of one whose parts the embedder knows too, (1 + parts, D)."""
+    if isinstance(embedder, EmbedsParts):
+        return [v[0] if len(v) == 1 else v for v in embedder.embed_parts(texts, progress=progress)]
+    return list(embedder.embed(texts, progress=progress))
+
+
+@runtime_checkable
 class CachesVectors(Protocol):
     """An embedder that caches the vectors of single questions."""
 

@@ -122,8 +122,13 @@ class OnnxEncoder:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _windows(self, text: str, prefix: str) -> list[Window]:
-        """Return the word pieces of each window of a text, between the marks of start and end, and where they are."""
+    def _windows(
+        self, text: str, prefix: str, room: int | None = None, overlap: int = OVERLAP, most: int = MAX_WINDOWS
+    ) -> list[Window]:
+        """Return the word pieces of each window of a text, between the marks of start and end, and where they are.
+
+        A window has `room` pieces of the text, by default as many as the model takes; there are at most `most`.
+        """
         tokenizer = self._tokenizer
         first, last = (tokenizer.token_to_id(mark) for mark in self.marks)
         before = tokenizer.encode(prefix, add_special_tokens=False).ids if prefix else []
@@ -136,9 +141,9 @@ class OnnxEncoder:
             places += [(a + start, b + start) for a, b in encoded.offsets] if start else encoded.offsets
             start += len(part)
         spans = np.array(places, dtype=np.int64).reshape(-1, 2)
-        room = self.window - len(before)
-        count = 1 if len(pieces) <= room else -(-(len(pieces) - OVERLAP) // (room - OVERLAP))
-        starts = np.linspace(0, max(len(pieces) - room, 0), min(count, MAX_WINDOWS)).round().astype(int)
+        room = room or self.window - len(before)
+        count = 1 if len(pieces) <= room else -(-(len(pieces) - overlap) // (room - overlap))
+        starts = np.linspace(0, max(len(pieces) - room, 0), min(count, most)).round().astype(int)
         return [Window([first, *before, *pieces[s : s + room], last], spans[s : s + room]) for s in starts]
 
     @cached_property

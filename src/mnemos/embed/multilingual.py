@@ -23,6 +23,7 @@ from mnemos.embed.models import is_built
 from mnemos.errors import EmbedderError
 
 log = logging.getLogger("mnemos.embed")
+LONG, PART, MOST_PARTS = 96, 64, 16  # word pieces of a text that has parts, of a part, and parts of a text
 SHARED = 0.9  # of the mean vector that is subtracted; the whole of it costs hits within one language
 QUESTION, TEXT = "query: ", "passage: "  # what the model was trained to see before questions and texts
 LANGUAGES = frozenset(
@@ -58,6 +59,22 @@ class MultilingualE5(OnnxEncoder):
         """Return (n, 384) unit vectors of texts to be found."""
         self._build()
         return self._vectors(texts, progress, TEXT)
+
+    def embed_parts(self, texts: Sequence[str], *, progress: Progress | None = None) -> list[Vectors]:
+        """Return the vector of each text to be found, and of its parts if it has more than 96 word pieces."""
+        self._build()
+        whole = self._vectors(texts, progress, TEXT)
+        windows, owners = list[list[int]](), list[int]()
+        for i, text in enumerate(texts):
+            if (length := sum(len(w.spans) for w in self._windows(text, TEXT))) > LONG:
+                own = self._windows(text, TEXT, max(PART, 2 * length // MOST_PARTS), PART // 2, MOST_PARTS)
+                windows += [w.ids for w in own]
+                owners += [i] * len(own)
+        parts = np.zeros((len(windows), self.dimension), dtype=np.float32)
+        for batch, vectors, _ in self._run(windows, tokens=False) if windows else ():
+            parts[batch] = vectors
+        parts, ends = centred(parts, TEXT) if self._centred else parts, np.searchsorted(owners, range(len(texts) + 1))
+        return [np.concatenate([whole[i : i + 1], parts[ends[i] : ends[i + 1]]]) for i in range(len(texts))]
 
     def embed_questions(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Return (n, 384) unit vectors of questions."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Thread
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ AHEAD = 32  # queries whose scores are computed in advance, at most
 class ExactIndex:
     """Scores a query against every vector by cosine. Rows are numbered from 0 as they are added.
 
+    A row of a long text also has vectors of its parts: its score is the mean of its cosine and of that of its best part.
     A search reads 4 N D bytes: 1 ms for 6,000 vectors of 384 numbers, 15 ms for 100,000 on one core.
     """
 
     def __init__(self) -> None:
         self._rows = np.zeros((0, 0), dtype=np.float32)
         self._present = np.zeros(0, dtype=bool)
+        self._parts = _NO_PARTS
         self._size = 0
         self._changes = 0
         self._ahead: dict[bytes, tuple[int, NDArray[np.float32]]] = {}  # by query: the change count, and the scores
@@ -31,7 +34,7 @@ class ExactIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self._rows.nbytes + self._present.nbytes
+        return self._rows.nbytes + self._present.nbytes + sum(part.nbytes for part in self._parts)
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -44,17 +47,18 @@ class ExactIndex:
         return self._rows[: self._size]
 
     def add(self, vectors: Sequence[NDArray[np.float16] | None]) -> None:
-        """Append vectors of one dimension, (D,) each; the row of None never matches."""
+        """Append vectors of one dimension, (1 + parts, D) or (D,) each; the row of None never matches."""
         start, self._size = self._size, self._size + len(vectors)
-        dimension = next((len(v) for v in vectors if v is not None), self._rows.shape[1])
+        dimension = next((v.shape[-1] for v in vectors if v is not None), self._rows.shape[1])
         if self._size > len(self._rows) or dimension > self._rows.shape[1]:
             self._grow(max(self._size, 2 * len(self._rows)) if start else self._size, dimension)
         where = [i for i, v in enumerate(vectors, start) if v is not None]
         if where:
-            block = np.asarray([v for v in vectors if v is not None], dtype=np.float32)
-            norms = np.linalg.norm(block, axis=1, keepdims=True)
-            self._rows[where] = block / np.maximum(norms, 1e-9)
+            self._rows[where] = _unit_rows([v if v.ndim == 1 else v[0] for v in vectors if v is not None])
             self._present[where] = True
+            self._parts = self._parts.plus(
+                (i, v[1:]) for i, v in enumerate(vectors, start) if v is not None and v.ndim > 1 and len(v) > 1
+            )
         self._changes += 1
 
     def _grow(self, capacity: int, dimension: int) -> None:
@@ -84,8 +88,9 @@ class ExactIndex:
         if not self._rows.shape[1]:
             return np.zeros(self._size, dtype=np.float32)
         # not a BLAS product: its threads would occupy all cores and spin
+        parts = self._parts  # before the rows, which may grow in between
         scores: NDArray[np.float32] = np.vecdot(self.rows, _unit(query))
-        return scores
+        return parts.blend(scores, query)
 
     def start(self, query: NDArray[np.floating]) -> Callable[[], NDArray[np.float32]]:
         """Start `scores` and return a function that waits for them; many rows are read on a second core."""
@@ -99,9 +104,46 @@ class ExactIndex:
 
         def wait() -> NDArray[np.float32]:
             worker.join()
-            return found
+            return self._parts.blend(found, query)
 
         return wait
+
+
+class Parts(NamedTuple):
+    """The vectors of parts of long texts, beside the rows that they belong to. It is replaced, never changed."""
+
+    vectors: NDArray[np.float32]  # (P, D)
+    starts: NDArray[np.int64]  # where the parts of each such text begin
+    owners: NDArray[np.int64]  # its row, ascending
+
+    def plus(self, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> Parts:
+        """Return these and the parts (P, D) of later rows."""
+        new = list(rows)
+        if not new:
+            return self
+        ends = len(self.vectors) + np.cumsum([0, *(len(vectors) for _, vectors in new)])
+        block = _unit_rows(np.concatenate([vectors for _, vectors in new]))
+        return Parts(
+            np.concatenate([self.vectors, block]) if len(self.vectors) else block,
+            np.concatenate([self.starts, ends[:-1]]),
+            np.concatenate([self.owners, [row for row, _ in new]]),
+        )
+
+    def blend(self, scores: NDArray[np.float32], query: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the scores (N,), with those of rows that have parts moved halfway to the best of them."""
+        if len(self.owners):
+            best = np.maximum.reduceat(np.vecdot(self.vectors, _unit(query)), self.starts)
+            scores[self.owners] = (scores[self.owners] + best) / 2
+        return scores
+
+
+_NO_PARTS = Parts(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def _unit_rows(rows: Sequence[NDArray[np.float16]] | NDArray[np.float16]) -> NDArray[np.float32]:
+    block = np.asarray(rows, dtype=np.float32)
+    scaled: NDArray[np.float32] = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-9)
+    return scaled
 
 
 def _unit(query: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -166,7 +166,11 @@ class Direct(Strict):
 
 def _is_small(access: Access, body: models.Search) -> bool:
     """Tell whether a search may be fast: no filters, few hits, a question of usual length, vectors that may be cached."""
-    plain = body.model_fields_set <= {"query", "k", "method"} and len(body.query) <= MAX_LENGTH and body.k <= MAX_HITS
+    plain = (
+        body.model_fields_set <= {"query", "k", "method"}
+        and len(body.query) <= MAX_LENGTH
+        and (body.k or 0) <= MAX_HITS
+    )
     return plain and (access.embedder is None or isinstance(access.embedder, CachesVectors))
 
 

@@ -107,7 +107,7 @@ class Question(Strict):
     """The time of a question, and the number of results."""
 
     asked_at: Moment = None
-    k: Whole = Field(10, ge=1, le=1_000)
+    k: Whole | None = Field(None, ge=1, le=1_000)
 
 
 @filtered

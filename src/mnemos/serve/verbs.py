@@ -107,7 +107,7 @@ class SpaceVerbs(ABC):
         self,
         /,
         query: str,
-        k: int = 10,
+        k: int | None = None,
         *,
         asked_at: Time = None,
         method: SearchMethod = "hybrid",

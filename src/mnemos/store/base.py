@@ -112,13 +112,16 @@ class Cubes(Protocol):
 
 
 class Vectors(Protocol):
-    """The vectors of versions, float16 (D,), one a model."""
+    """The vectors of versions, float16, one a model: (D,), or (1 + parts, D) for a long text, the first of the whole."""
 
     def model(self, name: str, revision: str, dimension: int) -> int:
         """Return the number of an embedding model; a new one gets the next number."""
 
     def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
         """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
+
+    def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Return the vectors, (D,) each, of those versions that have one of this model, by key."""
 
     def put(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
         """Store (key, vector) rows; versions that were erased in the meantime are skipped. `changes` reports them."""
@@ -375,10 +378,7 @@ class Store(Cubes, Protocol):
         """
 
     def try_lock(self) -> AbstractContextManager[bool]:
-        """Try to take the store for this thread without waiting; yield whether it was taken.
-
-        While it is held, what would have to wait for another process raises StoreBusy at once.
-        """
+        """Try to take the store without waiting; yield whether. While held, waiting for another process raises StoreBusy."""
 
     def change_token(self) -> object | None:
         """Return a value that is equal as long as nothing was written, by this process or another. Costs one statement.

@@ -45,7 +45,7 @@ class Entry:
 
     cube: MemCube
     terms: tuple[str, ...]
-    vector: Vector = None  # (D,); None: the cube is found by words only
+    vector: Vector = None  # (D,), or (1 + parts, D); None: the cube is found by words only
     dates: tuple[DateRow, ...] = ()
     readings: tuple[Reading, ...] = ()  # what heads read in it
 

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from mnemos.arguments import check_count, check_text
 from mnemos.cube import MICROSECOND, Hit, MemCube, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
+from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
-from mnemos.text.base import Allow, Retriever
+from mnemos.text.base import Allow, Asked, Retriever
 from mnemos.text.encode.messages import clean, moment
+from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
@@ -26,6 +28,7 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.repeats import fold
@@ -46,20 +49,23 @@ BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by s
 
 
 def search(
-    memory: TextMemory, query: str, k: int, filters: Filters, asked_at: Any, method: SearchMethod
+    memory: TextMemory, query: str, k: int | None, filters: Filters, asked_at: Any, method: SearchMethod
 ) -> list[tuple[int, Hit]]:
     """Return the hits with their row keys, best first; see `Space.search`."""
     query = bounded(check_text(query, "query"))
+    k = enough(query) if k is None else check_count(k, "k")
     zone = zone_of(filters, memory.timezone)
     filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
     question = _question(memory, query, k, filter, asked, method)
+    if question.vector is not None:
+        hint(memory, query)
     past = question.span is not None and question.span[1] <= to_micros(asked)
     free = filters.get("include_superseded") is None
     behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
     named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
     if free and (asks_about_past(query) or past or named):
         filter, behind = replace(filter, superseded=True), False
-    want = k
+    want = pool(query, k) if method == "hybrid" else k
     while True:
         ranked, hits = _hits(memory, question, query, want, filter, behind, method)
         if len(hits) >= k or ranked < want:
@@ -90,11 +96,19 @@ def _hits(
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         hits = put_behind(memory.store, hits, filter) if behind else hits
         rerankers = memory.system.rerank if method == "hybrid" else ()
+        asked = _asked_of(memory, query, question)
         for reranker in rerankers:
-            hits = reranker.rerank(memory.store, query, hits, filter, k)
+            hits = reranker.rerank(memory.store, asked, hits, filter, k)
         span = question.span or (filter.since, filter.until)
         hits = of_the_day(hits, span) if rerankers else hits
         return len(ranked), fold(memory.store, hits, filter, span)
+
+
+def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
+    """Return a question for the rerankers."""
+    if question.vector is None or memory.embedder is None:
+        return Asked(query)
+    return Asked(query, question.vector, memory.model_key(), memory.embedder.name)
 
 
 def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Past | None:
@@ -268,7 +282,7 @@ def _question(
     vector = None
     if memory.embedder is not None and _retriever(memory, method).uses_vector:
         vector = _embed(memory.embedder, query if names else without_speakers(query, memory.corpus()))
-    return make_query(query, vector, asked_at)
+    return make_query(query, vector, asked_at, fluency_of(memory.embedder))
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:

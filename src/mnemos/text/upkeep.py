@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from mnemos.store.setting import Setting, stored_value
 from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged
 from mnemos.text.consolidate.runs import read_runs
 from mnemos.text.encode.readings import embed_and_read
+from mnemos.text.languages import main_language, unknown_languages
 from mnemos.text.memory import TextMemory
 
 REINDEX_BATCH = 256
@@ -42,7 +44,7 @@ def reindex(memory: TextMemory, progress: Progress | None = None) -> int:
         keys = [n for n, _ in rows]
         vectors, readings = embed_and_read([text for _, text in rows], memory.embedder, progress)
         with memory.store.transaction():
-            memory.store.vectors.put(model, zip(keys, vectors.astype(np.float16), strict=True))
+            memory.store.vectors.put(model, zip(keys, (v.astype(np.float16) for v in vectors), strict=True))
             memory.store.readings.put(zip(keys, readings, strict=True))
         done += len(rows)
     memory.store.vectors.drop_others(model)
@@ -80,6 +82,7 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     size = 0 if memory.embedder is None else 2 * memory.embedder.dimension
     wrong_words: list[tuple[int, tuple[str, ...], tuple[DateRow, ...]]] = []
     wrong_vectors: list[int] = []
+    spoken: Counter[str] = Counter()
     missing = after = 0
     while rows := store.checks.scan(model, after=after, limit=PAGE):
         entries = memory.system.encode.encode([row.cube for row in rows], None)  # without vectors
@@ -90,14 +93,18 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
                 missing += row.cube.replaced is None
             elif (
                 not isinstance(row.vector, bytes)
-                or len(row.vector) != size
+                or not row.vector
+                or len(row.vector) % size
                 or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all()
             ):
                 wrong_vectors.append(row.key)
+        spoken.update(main_language(row.cube.text) for row in rows if row.cube.replaced is None)
         report.cubes += len(rows)
         after = rows[-1].key
         if progress:
             progress(len(rows))
+    if note := unknown_languages(memory.embedder, spoken):
+        report.notes.append(note)
     orphans = store.remains.orphans()
     if repair and wrong_words + wrong_vectors:
         store.checks.repair(wrong_words, wrong_vectors)

@@ -53,22 +53,19 @@ class Inspector:
             return pages(db, query, values, 2**62 if before is None else before, limit, self._space)
 
     def sizes(self) -> Sizes:
-        """Return what the space takes up. Four scans in SQL, O(N + links); vectors are counted, not read."""
+        """Return what the space takes up. Four scans in SQL, O(N + links)."""
         size = "length(CAST({} AS BLOB))"
         texts = (
             f"SELECT form, kind, replaced IS NOT NULL, count(*), sum({size.format('text')}) FROM cubes "
             "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         words = f"SELECT coalesce(sum({size.format('terms')}), 0) FROM words"
-        # the index over n is a tenth of the table, whose rows hold the vectors
-        vectors = (
-            "SELECT 2 * dimension * (SELECT count(*) FROM vectors INDEXED BY vectors_n WHERE m = models.m) FROM models"
-        )
+        vectors = "SELECT coalesce(sum(length(vector)), 0) FROM vectors"
         links = "SELECT coalesce(sum(length(a) + length(b) + length(kind) + 16), 0) FROM links"
         with self._connection.read() as db:
             rows = read(fetch(db, texts), _SIZES, tuple, self._space, "kind")
             parts = [db.execute(query).fetchone()[0] for query in (words, links)]
-            held = sum(r[0] for r in db.execute(vectors))
+            held = db.execute(vectors).fetchone()[0]
         past = sum(bytes_ for *_, old, _, bytes_ in rows if old)
         forms = [(form, kind, n, bytes_) for form, kind, old, n, bytes_ in rows if not old]
         return Sizes(forms, parts[0], held, past, parts[1], size_on_disk(self._connection.path))

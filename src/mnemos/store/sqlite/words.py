@@ -64,7 +64,7 @@ def index_rows(
     gone: list[int] = []
     bad: list[str] = []
     for row in fetch(db, query.format(where), [-1 if model is None else model, *values]):
-        if not _INDEX.fits(row) or (row[8] is not None and len(row[8]) != size):
+        if not _INDEX.fits(row) or (row[8] is not None and not _whole(row[8], size)):
             bad.append(f"row {row[0]} has damaged terms, a damaged vector, or a value of the wrong type")
             row = _mended(row, size)
             if not _INDEX.fits(row):
@@ -74,6 +74,8 @@ def index_rows(
             gone.append(n)
             continue
         array = None if vector is None else np.frombuffer(vector, dtype="<f2")
+        if array is not None and len(vector) > size:
+            array = array.reshape(-1, size // 2)
         words = tuple(terms.split(" ")) if terms else ()
         dates = tuple(spans.get(n, ()))
         rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, array, dates, bool(old)))
@@ -87,10 +89,15 @@ def _vector_size(db: sqlite3.Connection, model: int | None) -> int:
     return 2 * row[0] if row and isinstance(row[0], int) else -1
 
 
+def _whole(vectors: bytes, size: int) -> bool:
+    """Tell whether these are the bytes of one vector or more, each of `size`."""
+    return size > 0 and len(vectors) >= size and len(vectors) % size == 0
+
+
 def _mended(row: Row, size: int) -> Row:
     """Return a row of the index without damaged terms and a damaged vector: it is found by what is left."""
     terms = row[7] if isinstance(row[7], str) else None
-    vector = row[8] if isinstance(row[8], bytes) and len(row[8]) == size else None
+    vector = row[8] if isinstance(row[8], bytes) and _whole(row[8], size) else None
     return *row[:7], terms, vector, *row[9:]
 
 
@@ -104,8 +111,10 @@ def _finite(rows: list[IndexRow], space: str) -> list[IndexRow]:
     bad: list[str] = []
     held = [i for i, row in enumerate(rows) if row.vector is not None]
     for part in chunks(held):
-        finite = np.isfinite([rows[i].vector for i in part]).all(axis=1)
-        for i in (part[int(j)] for j in np.flatnonzero(~finite)):
+        vectors = [np.atleast_2d(v) for i in part if (v := rows[i].vector) is not None]
+        wrong = np.flatnonzero(~np.isfinite(np.concatenate(vectors)).all(axis=1))
+        ends = np.cumsum([len(v) for v in vectors])
+        for i in (part[j] for j in sorted({int(np.searchsorted(ends, row, "right")) for row in wrong})):
             bad.append(f"row {rows[i].key} has a damaged vector")
             rows[i] = replace(rows[i], vector=None)
     tell(space, bad)

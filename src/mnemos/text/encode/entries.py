@@ -32,7 +32,7 @@ class Entries:
     def encode(
         self, cubes: Sequence[MemCube], embedder: Embedder | None, progress: Progress | None = None
     ) -> list[Entry]:
-        """Return an entry for each cube; its vector is float16, (D,)."""
+        """Return an entry for each cube; its vector is float16, (D,), or (1 + parts, D)."""
         vectors, readings = embed_texts([c.text for c in cubes], embedder, progress, self.attributes)
         entries = []
         for cube, vector, read in zip(cubes, vectors, readings, strict=True):
@@ -76,7 +76,7 @@ def embed_texts(
         return none, [()] * len(texts)
     try:
         vectors, readings = embed_and_read(texts, embedder, progress, more)
-        return list(vectors.astype(np.float16)), readings
+        return [vector.astype(np.float16) for vector in vectors], readings
     except EmbedderError as error:
         warnings.warn(
             f"the texts were stored without vectors, words still find them: {error} "
