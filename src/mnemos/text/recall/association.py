@@ -4,7 +4,9 @@ A remark ("I ended up volunteering for that project") asks for nothing. Its word
 on it ("I am learning to say no"), and what the fusion learned of questions misleads it: such a memory is found by its
 vector alone. Vectors of one space share a direction, which says what all of it is like and hides what stands out; it is
 taken away (all-but-the-top without its principal components: Mu and Viswanath, arXiv 1702.01417). What was tried beyond
-that, maps learned from pairs of cause and effect among it, adds little: `python -m benchmarks fit-association`.
+that, maps learned from pairs of cause and effect among it, adds little: `python -m benchmarks fit-association`. The
+weight of the signal and `TRUSTED` were chosen on those sets, so that remarks of RealMem and LifeBench (development), which
+share words with what they need, lose nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from mnemos.index.exact import ExactIndex
 
 Floats = NDArray[np.float32]
 SHORTEST = 4  # words of a remark; fewer are words to look up
-TRUSTED = 4.0  # matched words of a remark that make its words trusted
+TRUSTED = 3.0  # matched words of a remark with which its words are trusted and 1 / e of the signal is left
 _ASKS = re.compile(r"[?\uff1f\u061f\u00bf]")
 _OPENS = re.compile(  # a question without its mark, or an order
     r"^\W*(?:(?:so|and|but|ok|okay|hey|hi|hello|well|then|also|now)\W+)*"
@@ -54,8 +56,8 @@ def is_remark(text: str, words: Sequence[str]) -> bool:
 def association(vectors: ExactIndex, alive: NDArray[np.bool_], cosine: Floats, query: Floats, matched: float) -> Floats:
     """Return how far each cube stands out for a remark, (N,): standard deviations of its centred cosine, 0 without vector.
 
-    `matched` is the number of the remark's words that its best cube has: with four of them words are trusted, and
-    little is left of the signal. One product more than the cosine, 1 ms for 6,000 cubes.
+    `matched` is the number of the remark's words that its best cube has: the more, the less is left of the signal. Two
+    passes over the vectors more than the cosine, 1 ms for 6,000 cubes.
     """
     known = vectors.present & alive
     count = np.count_nonzero(known)
