@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mnemos.arguments import check_count, check_text
 from mnemos.cube import MICROSECOND, Hit, MemCube, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
+from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Asked, Retriever
@@ -281,7 +282,7 @@ def _question(
     vector = None
     if memory.embedder is not None and _retriever(memory, method).uses_vector:
         vector = _embed(memory.embedder, query if names else without_speakers(query, memory.corpus()))
-    return make_query(query, vector, asked_at)
+    return make_query(query, vector, asked_at, fluency_of(memory.embedder))
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:
