@@ -125,7 +125,7 @@ def same_frame(q: Told, a: Told, b: Told) -> bool:
     frame = {*a.words[:start], *a.words[len(a.words) - end :]}
     asked = set(q.words)
     lost = (asked & set(a.words)) - frame - set(b.words)
-    return not lost and len(asked & frame) >= 2
+    return not lost and (len(asked & frame) >= 2 or not q.terms.isdisjoint(a.terms & b.terms))
 
 
 @dataclass(frozen=True)

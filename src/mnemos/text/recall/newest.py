@@ -61,14 +61,16 @@ class PromoteNewest:
         self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return the first `k` hits, the one that holds now in front at the score of the best."""
-        top = hits[:LOOKED_AT]
+        top, now = hits[:LOOKED_AT], asks_now(asked.text)
         past = filter.superseded or filter.true_at is not None
-        if past or len(top) < 2 or len(top[0][1].cube.text) >= READ:
+        if past or len(top) < 2 or not (now or top[0][1].cube.speaker is None):
+            return list(hits[:k])
+        if len(top[0][1].cube.text.split()) > SHORT:
             return list(hits[:k])
         q = read_telling(asked.text)
         stated = _stated(store, asked, top)
         place = last_in_frame(q, stated)
-        if not place and asks_now(asked.text):
+        if not place and now:
             place = first_of(q, stated, _judged(asked, q, stated), BARS)
         return in_front(hits, place)[:k] if place else list(hits[:k])
 
@@ -132,7 +134,7 @@ def plainly_own(q: Told, told: Told) -> bool:
 def last_in_frame(q: Told, stated: Sequence[Statement]) -> int:
     """Return the place of the last told that says the same as the first with another value, nobody's statements both."""
     x = stated[0]
-    if x.voice[0] is not None or x.told.cues[SELF] or x.told.asks:
+    if x.voice[0] is not None or asks_own(q) or x.told.asks:
         return 0
     same = [i for i, y in enumerate(stated) if y.at > x.at and y.voice == x.voice and same_frame(q, x.told, y.told)]
     return max(same, key=lambda i: stated[i].at, default=0)
