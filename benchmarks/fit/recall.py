@@ -1,12 +1,12 @@
-"""Fit the weights with which recall fuses its signals, on development conversations only.
+"""Fit the fusion of recall across sets, and say what it does on sets that took no part.
 
-    python -m benchmarks.fit.recall --locomo locomo10.json --beam beam_100k
+    python -m benchmarks.fit.recall --locomo locomo10.json --beam beam_100k --realmem realmem --lifebench lifebench \\
+        --locomo-plus locomo_plus_even.json --factconsolidation single_hop.json --qmsum val.jsonl --xquad xquad
 
-A question's answer is a choice among all cubes of its conversation: the weights minimise the cross-entropy between the
-softmax of the scores and the gold cubes (a listwise loss), with a small L2 penalty on standardised signals. LoCoMo's
-and BEAM's development splits are fitted together, a question of BEAM counting twice, since it has fewer. The figures
-printed are cross-validated: each fifth of the conversations is scored with weights fitted on the other four. The
-report halves are not read.
+Every set counts alike, whatever its size, and is seen in several shapes (see `recall_sets`); only development halves are
+read. Written are the four models of `weights.json` and, with `--left-out`, a table: each set and language scored with
+a model that was fitted without it and without its other languages and shapes, beside words alone and vectors alone.
+A question has some 150 candidates: the best by several signals, all gold, and a few at random.
 """
 
 from __future__ import annotations
@@ -14,210 +14,208 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
+from benchmarks.fit.mixture import Example, Mixture, batch
+from benchmarks.fit.recall_sets import LOADERS, VARIANTS, Asked, ask, sets
 from mnemos import Mnemos
 from mnemos.bench.progress import progress_bar
-from mnemos.bench.text import beam, locomo
-from mnemos.bench.text.retrieval import only_splits
-from mnemos.bench.text.task import Task
-from mnemos.text.encode.messages import moment
-from mnemos.text.recall.fusion import HALF, brevity
-from mnemos.text.recall.query import make_query
-from mnemos.text.recall.sessions import session_signals
-from mnemos.text.recall.signals import SIGNALS, VECTOR_SIGNALS, signals
+from mnemos.text.recall.cues import CUES, VECTOR_CUES
+from mnemos.text.recall.fusion import Model, fuse, to_model
+from mnemos.text.recall.sessions import SESSION_SIGNALS, session_signals
+from mnemos.text.recall.signals import EITHER_WAY, SIGNALS, VECTOR_SIGNALS, Read
 
 OUT = Path("src/mnemos/text/recall/weights.json")
-L2 = 1e-3
-FOLDS = 5
-# What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
-EITHER_WAY = (
-    "bm25_before", "bm25_after", "cosine_before", "cosine_after", "question", "length", "long", "opening",
-    "assistant", "user_me", "assistant_you",
-)  # fmt: skip
-ROLES = ("assistant", "user_me", "assistant_you")  # seen in BEAM's long messages only: they count 1 - brevity
-LOADERS = {"locomo": locomo.load, "beam": beam.load}
-TASK_WEIGHT = {"locomo": 1.0, "beam": 2.0}
+TABLE = Path("benchmarks/results/recall/left_out.json")
+STEPS, MOST = 150, 50
+BEST, RANDOM = 60, 30  # candidates of each signal, and at random
+WEIGHTS = {"locomo-plus": 1.3, "locomo": 0.7, "lifebench": 0.6, "xquad": 0.5}  # by family; 1 for another one
+OF_VARIANT = 0.3
+KINDS = {"": frozenset[str](), "_words": VECTOR_SIGNALS | VECTOR_CUES}  # ending of a model's name: what it lacks
 
 
-@dataclass
-class Example:
-    """One question: the signals of all candidates (N, F), and which of them are gold."""
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The candidates of one question by position in its corpus, with and without vectors."""
 
-    fold: int
-    task: str
-    table: NDArray[np.float64]
-    gold: list[int]
-    wanted: int  # gold items asked for, found in the corpus or not
-    brief: float
+    set: str
+    positions: NDArray[np.int64]
+    tables: dict[str, NDArray[np.float32]]  # by ending of a model's name
+    cues: dict[str, NDArray[np.float64]]
+    gold: NDArray[np.bool_]
+    wanted: int
+    any_of: bool
 
-
-@dataclass
-class Asked:
-    """One question with what its sessions need too."""
-
-    cubes: Example
-    sessions: list[int]  # gold sessions, by number
-    corpus: Any
-    found: Any
+    def example(self, kind: str, weight: float = 1.0) -> Example:
+        """Return it as one example of a fit."""
+        return Example(self.tables[kind], self.gold, self.cues[kind], weight, self.any_of)
 
 
-def ask(task: Task, memory: Mnemos, step: Any) -> list[Asked]:
-    """Store the haystacks and return the signals of every question."""
-    asked = []
-    for number, haystack in enumerate(task.haystacks):
-        space = memory.space(f"{task.name}-{haystack.name}")
-        cubes = space.add_many(haystack.messages, progress=step)
-        space.search("warm up", 1)
-        assert space.text.view.snapshot is not None
-        corpus, at = space.text.view.snapshot.corpus, {cube.id: i for i, cube in enumerate(cubes)}
-        embedder = memory.embedder
-        assert embedder is not None
-        for question in haystack.questions:
-            when = moment(question.asked_at, "asked_at") or datetime.now(UTC)
-            found = signals(corpus, make_query(question.text, embedder.embed([question.text])[0], when))
-            gold = next(iter(question.gold.values()))
-            nothing = np.zeros(len(corpus), dtype=np.float32)
-            table = np.stack([found.get(name, nothing) for name in SIGNALS], axis=1)
-            example = Example(
-                number % FOLDS, task.name, table, [at[g] for g in gold if g in at], len(gold), brevity(corpus)
-            )
-            names = question.gold.get("session", ())
-            sessions = [corpus.session_names.index(s) for s in names if s in corpus.session_names]
-            asked.append(Asked(example, sessions, corpus, found))
-            step(1)
-    return asked
+def family(name: str) -> str:
+    """Return what is left out together: a set with its shapes; of XQuAD and LifeBench each language, both ways."""
+    base = name.split("~")[-1]
+    return base.removesuffix("-en") if base.startswith("xquad") and base != "xquad-en" else base
 
 
-class Fit:
-    """A listwise fit over some columns of the tables."""
-
-    def __init__(self, names: Sequence[str], kept: Sequence[str]) -> None:
-        self.names = list(kept)
-        self.columns = [list(names).index(n) for n in kept]
-        self.scale = np.ones(2 * len(self.columns))
-        self.weights = np.zeros(len(self.scale))
-
-    def table(self, example: Example) -> NDArray[np.float64]:
-        """Return the standardised columns as long messages have them, and as brief ones have them."""
-        x = example.table[:, self.columns].astype(np.float64)
-        tied = np.array([n in ROLES for n in self.names])
-        return np.hstack([x * (1 - example.brief), np.where(tied, 0, x * example.brief)]) / self.scale
-
-    def fit(self, examples: Sequence[Example]) -> Fit:
-        """Fit the weights to the examples; returns self."""
-        self.scale = np.ones(len(self.scale))
-        stacked = np.concatenate([self.table(e) for e in examples])
-        self.scale = np.maximum(stacked.std(axis=0), 1e-6)
-        data = [(self.table(e), e.gold, TASK_WEIGHT[e.task]) for e in examples if e.gold]
-        total = sum(weight for *_, weight in data)
-
-        def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, gradient = 0.0, np.zeros_like(w)
-            for x, gold, weight in data:
-                scores = x @ w
-                top = scores.max()
-                shares = np.exp(scores - top)
-                norm = shares.sum()
-                value -= weight * (scores[gold].mean() - top - np.log(norm))
-                gradient += weight * (x.T @ (shares / norm) - x[gold].mean(axis=0))
-            return value / total + L2 * float(w @ w), gradient / total + 2 * L2 * w
-
-        bounds = [(None, None) if n in EITHER_WAY else (0.0, None) for n in self.names] * 2
-        options = {"maxiter": 120}
-        self.weights = minimize(loss, self.weights, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-        return self
-
-    def recall(self, example: Example, k: int = 10) -> float:
-        """Return the fraction of the gold among the k best."""
-        best = np.argsort(-(self.table(example) @ self.weights), kind="stable")[:k]
-        return len({int(i) for i in best} & set(example.gold)) / example.wanted
-
-    def pairs(self) -> dict[str, list[float]]:
-        """Return the weights in raw units: name to [a, b]."""
-        raw = self.weights / self.scale
-        pairs = zip(self.names, raw[: len(self.names)], raw[len(self.names) :], strict=True)
-        return {name: [round(float(a), 5), round(float(b - a), 5)] for name, a, b in pairs}
+def candidates(asked: Asked, rng: np.random.Generator) -> Candidates:
+    """Return the candidates of a question."""
+    found, shown = asked.read.signals, asked.shown
+    mixed = found["words"] + found["coverage_around"] + found["session_best_bm25"] + 2 * found["cosine"]
+    chosen = set(asked.gold) | set(rng.choice(np.flatnonzero(shown), RANDOM).tolist())
+    for values in (found["words"], found["cosine"], found["bm25_around"], found["words"] + found["moment_bm25"], mixed):
+        chosen |= set(np.argsort(-np.where(shown, values, -np.inf), kind="stable")[:BEST].tolist())
+    at = np.array(sorted(i for i in chosen if shown[i]))
+    reads = {"": asked.read, "_words": asked.words_only}
+    return Candidates(
+        asked.set,
+        at,
+        {kind: table(told, names(SIGNALS, kind), at) for kind, told in reads.items()},
+        {kind: np.array([told.cues[name] for name in names(CUES, kind)]) for kind, told in reads.items()},
+        np.isin(at, asked.gold),
+        asked.wanted,
+        bool(asked.sessions) and asked.set.endswith("realmem"),
+    )
 
 
-def cross_validate(examples: Sequence[Example], names: Sequence[str], kept: Sequence[str]) -> dict[str, float]:
-    """Return recall@10 by task, each fold scored with weights fitted on the others."""
-    found: dict[str, list[float]] = {}
-    for fold in range(FOLDS):
-        fit = Fit(names, kept).fit([e for e in examples if e.fold != fold])
-        for e in examples:
-            if e.fold == fold:
-                found.setdefault(e.task, []).append(fit.recall(e))
-    return {task: round(float(np.mean(values)), 4) for task, values in found.items()}
+def names(of: Sequence[str], kind: str) -> list[str]:
+    """Return the names of signals or cues that a kind of model has."""
+    return [name for name in of if name not in KINDS[kind]]
 
 
-def of_sessions(asked: Sequence[Asked], cubes: Fit, without: frozenset[str]) -> tuple[list[Example], list[str]]:
-    """Return the examples whose candidates are sessions, with the scores of `cubes`; and the signals' names."""
-    examples, names = [], []
-    for a in asked:
-        if not a.sessions:
-            continue
-        scores = (cubes.table(a.cubes) @ cubes.weights).astype(np.float32)
-        values, best = session_signals(a.corpus, scores, {n: v for n, v in a.found.items() if n not in without})
-        numbers = list(a.corpus.layout().session[best])
-        names = list(values)
-        table = np.stack(list(values.values()), axis=1)
-        gold = [numbers.index(s) for s in a.sessions]
-        examples.append(Example(a.cubes.fold, a.cubes.task, table, gold, len(gold), a.cubes.brief))
-    return examples, names
+def table(told: Read, signals: Sequence[str], at: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the signals at some positions, (N, S); 0 where one does not apply."""
+    none = np.zeros(len(at), dtype=np.float32)
+    return np.stack([told.signals[s][at] if s in told.signals else none for s in signals], axis=1).astype(np.float32)
+
+
+def examples(questions: Sequence[Candidates], kind: str) -> list[Example]:
+    """Return the questions as examples, each set with its weight."""
+    count: dict[str, int] = {}
+    for q in questions:
+        count[q.set] = count.get(q.set, 0) + 1
+    found = []
+    for q in questions:
+        base = q.set.split("~")[-1]
+        weight = OF_VARIANT if "~" in q.set else WEIGHTS.get(base, WEIGHTS.get(base.split("-")[0], 1.0))
+        if not q.gold.all():
+            found.append(q.example(kind, weight / count[q.set]))
+    return found
+
+
+def fit(questions: Sequence[Candidates], kind: str, start: Mixture | None = None) -> Mixture:
+    """Return a mixture fitted to the questions."""
+    alone = ("words",) if kind else ("words", "cosine")
+    mixture = Mixture(names(SIGNALS, kind), names(CUES, kind), EITHER_WAY, alone)
+    return mixture.fit(batch(examples(questions, kind), MOST), STEPS, None if start is None else start.solution)
+
+
+def figures(q: Candidates, scores: NDArray[np.floating]) -> tuple[float, float]:
+    """Return recall@10 and hit@1 of a ranking; what has no score is no hit, and the newest comes first among equals."""
+    order = np.lexsort((-q.positions, -scores))
+    order = order[scores[order] != 0]
+    first = q.gold[order[:10]]
+    if q.any_of:
+        return float(first.any()), float(first[:1].any())
+    return float(first.sum()) / q.wanted, float(first[:1].any())
+
+
+def left_out(questions: Sequence[Candidates], full: Mixture) -> dict[str, Any]:
+    """Return for each set the figures of words, vectors, the model, and one fitted without the set's family."""
+    rows: dict[str, Any] = {}
+    for group in sorted({family(q.set) for q in questions}):
+        kept = [q for q in questions if family(q.set) != group and not _other_language(q.set, group)]
+        other = fit(kept, "", full)
+        for name in sorted({q.set for q in questions if family(q.set) == group and "~" not in q.set}):
+            own = [q for q in questions if q.set == name]
+            words, cosine = SIGNALS.index("words"), SIGNALS.index("cosine")
+            row = {
+                "words": [figures(q, q.tables[""][:, words]) for q in own],
+                "vectors": [figures(q, q.tables[""][:, cosine]) for q in own],
+                "left_out": [figures(q, other.scores(q.example(""))) for q in own],
+                "fused": [figures(q, full.scores(q.example(""))) for q in own],
+            }
+            means = {part: np.round(np.mean(values, axis=0), 4).tolist() for part, values in row.items()}
+            rows[name] = {"n": len(own)} | {
+                part: {"recall@10": recall, "hit@1": first} for part, (recall, first) in means.items()
+            }
+            print(name, rows[name], flush=True)
+    return rows
+
+
+def _other_language(name: str, group: str) -> bool:
+    return group.startswith("lifebench") and "lifebench" in name
+
+
+def of_sessions(memory: Mnemos, tasks: Mapping[str, Any], models: Mapping[str, Model]) -> Iterator[tuple[str, Example]]:
+    """Yield (ending, example) with sessions as candidates, from the cubes' scores by the fitted models."""
+    for name in ("locomo", "realmem"):
+        for asked in ask(name, tasks[name], memory) if name in tasks else ():
+            for kind, told in (("", asked.read), ("_words", asked.words_only)):
+                scores = fuse(told.signals, models["cubes" + kind].weights(told.cues))
+                scores = np.where(asked.shown, scores, np.float32(-np.inf))
+                values, best = session_signals(asked.corpus, scores, told.signals)
+                there = np.isfinite(values["best"])
+                at = [asked.corpus.session_names[i] for i in asked.corpus.layout().session[best[there]]]
+                gold = np.array([session in asked.sessions for session in at])
+                if gold.any() and not gold.all():
+                    rows = np.stack([values[s][there] for s in names(SESSION_SIGNALS, kind)], axis=1)
+                    cues = np.array([told.cues[c] for c in names(CUES, kind)])
+                    yield kind, Example(rows.astype(np.float32), gold, cues)
 
 
 def main() -> None:
-    """Fit the four sets of weights and write them."""
+    """Fit the four models and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--locomo", type=Path, required=True)
-    parser.add_argument("--beam", type=Path, required=True)
+    for name in LOADERS:
+        parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--left-out", type=Path, nargs="?", const=TABLE, help="write the table of left-out sets here")
     parser.add_argument("--root", type=Path, help="keep the spaces here, so that another run embeds nothing")
     options = parser.parse_args()
-    asked: list[Asked] = []
+    paths = {name: path for name in LOADERS if (path := getattr(options, name.replace("-", "_")))}
+    rng = np.random.default_rng(0)
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-fit-") as temporary,
         Mnemos(options.root or temporary, timezone="UTC") as memory,
+        progress_bar("sets") as step,
     ):
-        for name in TASK_WEIGHT:
-            task = only_splits(LOADERS[name](getattr(options, name)), ["development"])
-            with progress_bar(name) as step:
-                step.expect(sum(len(h.messages) + len(h.questions) for h in task.haystacks))
-                asked += ask(task, memory, step)
+        tasks = sets(paths)
+        questions: list[Candidates] = []
+        step.expect(len(tasks))
+        for name, task in tasks.items():
+            for variant in ("", *VARIANTS.get(name, ())):
+                questions += [candidates(asked, rng) for asked in ask(name, task, memory, variant)]
+            step(1)
+        mixtures = {kind: fit([q for q in questions if not _needs_vectors(q.set, kind)], kind) for kind in KINDS}
+        models = {f"cubes{kind}": mixture.to_json() for kind, mixture in mixtures.items()}
+        fitted = {name: to_model(data) for name, data in models.items()}
+        session_examples = list(of_sessions(memory, tasks, fitted))
         model = f"{memory.embedder.name} {memory.embedder.revision}" if memory.embedder else "none"
-    names = list(SIGNALS)
-    examples = [a.cubes for a in asked]
-    written: dict[str, Any] = {
-        "fitted_on": "the development splits of LoCoMo (conv-26, 30, 41, 42, 43) and of BEAM 100K (chats 1 to 10)",
+    for kind in KINDS:
+        mixture = Mixture(names(SESSION_SIGNALS, kind), names(CUES, kind), (), (), free=2)
+        data = batch([e for ending, e in session_examples if ending == kind], MOST)
+        models[f"sessions{kind}"] = mixture.fit(data, STEPS).to_json()
+    written = {
+        "fitted_on": f"the development halves of {', '.join(paths)}, each in the shapes of benchmarks/fit/recall_sets.py",
         "fitted_by": "benchmarks/fit/recall.py",
         "embedder": model,
-        "brevity": f"1 / (1 + median terms of a message / {HALF:.0f})",
-        "cross_validated_recall@10": {},
-        "weights": {},
+        "models": models,
     }
-    for ending, without in (("", frozenset()), ("_words", VECTOR_SIGNALS)):
-        kept = [n for n in names if n not in without]
-        checks = {"cubes": cross_validate(examples, names, kept)}
-        fit = Fit(names, kept).fit(examples)
-        rows, row_names = of_sessions(asked, fit, without)
-        checks["sessions"] = cross_validate(rows, row_names, row_names)
-        of_session = Fit(row_names, row_names).fit(rows)
-        for what, weights in (("cubes", fit), ("sessions", of_session)):
-            written["weights"][what + ending] = weights.pairs()
-            written["cross_validated_recall@10"][what + ending] = checks[what]
-            print(what + ending, checks[what], flush=True)
-        top = np.mean([of_session.recall(e, 1) > 0 for e in rows])
-        print(f"sessions{ending}: gold session first, in sample: {top:.4f}")
     options.out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    if options.left_out:
+        options.left_out.parent.mkdir(parents=True, exist_ok=True)
+        rows = left_out(questions, mixtures[""])
+        options.left_out.write_text(json.dumps({"embedder": model, "sets": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def _needs_vectors(name: str, kind: str) -> bool:
+    return kind != "" and name.startswith(("noise~", "mute~"))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def test_vectors_belong_to_their_model(store):
     a, b = store.insert([entry(cube("a"), [1, 0]), entry(cube("b"), [0, 1])], old)
     assert [r.vector.tolist() for r in store.changes(0, old).rows] == [[1, 0], [0, 1]]
     assert [r.vector for r in store.changes(0, new).rows] == [None, None]
+    assert {key: v.tolist() for key, v in store.vectors.of(old, [b, 99]).items()} == {b: [0, 1]}
+    assert store.vectors.of(new, [a, b]) == {}
     assert store.vectors.missing(new, limit=9) == [(a, "hello"), (b, "hello")]
     seq = store.changes(0, None).seq
     store.vectors.put(new, [(a, np.ones(3, np.float16)), (99, np.ones(3, np.float16))])

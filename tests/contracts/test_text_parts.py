@@ -11,7 +11,7 @@ from mnemos.embed import load
 from mnemos.errors import Conflict, EmbedderError
 from mnemos.registry import all_entries
 from mnemos.store.values import Filter
-from mnemos.text.base import Encoder, NoEncoder, NoReranker, NoUpdater, Reranker, Updater
+from mnemos.text.base import Asked, Encoder, NoEncoder, NoReranker, NoUpdater, Reranker, Updater
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
@@ -86,8 +86,8 @@ def test_a_reranker_gives_at_most_k_hits_that_pass_the_filter_and_writes_nothing
     before, dump = list(hits), list(space.dump())
     for k in (1, 2, 10):
         with space.store.transaction(write=False):
-            found = part.rerank(space.store, question, hits, filter, k)
-            assert part.rerank(space.store, question, hits, filter, k) == found
+            found = part.rerank(space.store, Asked(question), hits, filter, k)
+            assert part.rerank(space.store, Asked(question), hits, filter, k) == found
         assert len(found) <= k
         keys = [key for key, _ in found]
         assert len(set(keys)) == len(keys)
@@ -97,7 +97,7 @@ def test_a_reranker_gives_at_most_k_hits_that_pass_the_filter_and_writes_nothing
     assert hits == before
     assert list(space.dump()) == dump
     with space.store.transaction(write=False):
-        assert [hit.cube.id for _, hit in part.rerank(space.store, "What time is it?", [], filter, 5)] == []
+        assert [hit.cube.id for _, hit in part.rerank(space.store, Asked("What time is it?"), [], filter, 5)] == []
 
 
 @updaters

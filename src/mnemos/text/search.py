@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from mnemos.arguments import check_count, check_share, check_text
 from mnemos.cube import MICROSECOND, Hit, MemCube, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
+from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.values import Filter
-from mnemos.text.base import Allow, Retriever
+from mnemos.text.base import Allow, Asked, Retriever
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
@@ -130,11 +131,19 @@ def _hits(
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         hits = put_behind(memory.store, hits, filter) if behind else hits
         rerankers = memory.system.rerank if method == "hybrid" else ()
+        asked = _asked_of(memory, query, question)
         for reranker in rerankers:
-            hits = reranker.rerank(memory.store, query, hits, filter, k)
+            hits = reranker.rerank(memory.store, asked, hits, filter, k)
         span = question.span or (filter.since, filter.until)
         hits = of_the_day(hits, span) if rerankers else hits
         return len(ranked), fold(memory.store, hits, filter, span)
+
+
+def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
+    """Return a question for the rerankers."""
+    if question.vector is None or memory.embedder is None:
+        return Asked(query)
+    return Asked(query, question.vector, memory.model_key(), memory.embedder.name)
 
 
 def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Past | None:
@@ -309,7 +318,7 @@ def _question(
     vector = None
     if memory.embedder is not None and _retriever(memory, method).uses_vector:
         vector = _embed(memory.embedder, query if names else without_speakers(query, memory.corpus()))
-    return make_query(query, vector, asked_at)
+    return make_query(query, vector, asked_at, fluency_of(memory.embedder))
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:

@@ -17,17 +17,18 @@ from mnemos.text.encode.entries import Entries
 from mnemos.text.forget.apply import ApplyPolicy
 from mnemos.text.forget.ebbinghaus import Ebbinghaus
 from mnemos.text.forget.promotion import Promotion
-from mnemos.text.recall.alike import PromoteNewer, PromoteOwn
+from mnemos.text.recall.alike import PromoteOwn
 from mnemos.text.recall.current import PromoteCurrent
 from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.known import PromoteFact
 from mnemos.text.recall.many import SpreadSessions
+from mnemos.text.recall.newest import PromoteNewest
 from mnemos.text.update.reconcile import Reconcile
 
 DEFAULT = System(
     encode=Entries(),
     retrieve=Hybrid(),
-    rerank=(PromoteCurrent(), PromoteNewer(), PromoteOwn(), PromoteFact(), SpreadSessions()),
+    rerank=(PromoteCurrent(), PromoteNewest(), PromoteOwn(), PromoteFact(), SpreadSessions()),
     update=Reconcile(),
     law=Ebbinghaus(),
     phases=(

@@ -8,6 +8,7 @@ from mnemos import Mnemos
 from mnemos.cube import Hit, MemCube
 from mnemos.reason.many import asks_many
 from mnemos.store.values import Filter
+from mnemos.text.base import Asked
 from mnemos.text.recall.many import SpreadSessions, enough
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -50,9 +51,9 @@ def hits(*rows):
 
 def test_a_near_hit_of_another_session_comes_before_the_third_of_one():
     found = hits(("a", 9.0), ("a", 8.9), ("a", 8.8), ("b", 8.7), (None, 8.6), (None, 8.5), ("c", 1.0))
-    chosen = SpreadSessions().rerank(None, "What sports does Ben do?", found, Filter(), 5)
+    chosen = SpreadSessions().rerank(None, Asked("What sports does Ben do?"), found, Filter(), 5)
     assert [key for key, _ in chosen] == [0, 3, 4, 5, 1]
-    assert SpreadSessions().rerank(None, "Where does Ben live?", found, Filter(), 5) == found[:5]
+    assert SpreadSessions().rerank(None, Asked("Where does Ben live?"), found, Filter(), 5) == found[:5]
 
 
 def test_a_search_without_a_number_finds_more_for_a_list_and_a_number_is_a_bound(tmp_path):

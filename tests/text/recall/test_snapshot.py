@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from mnemos.store.values import Changes, IndexRow
 from mnemos.text.recall.bm25 import Bm25
-from mnemos.text.recall.fusion import weights
+from mnemos.text.recall.cues import VECTOR_CUES
+from mnemos.text.recall.fusion import model
 from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
@@ -78,7 +79,8 @@ def test_an_empty_view_finds_nothing():
 
 @pytest.mark.parametrize("name", ["cubes", "cubes_words", "sessions", "sessions_words"])
 def test_fitted_weights_are_there_and_those_for_words_use_no_vectors(name):
-    signals = weights(name)
-    assert signals
+    fitted = model(name)
+    assert fitted.experts.any(axis=1).sum() >= 2
     if name.endswith("_words"):
-        assert not any("cosine" in signal for signal in signals)
+        assert not any("cosine" in signal for signal in fitted.signals)
+        assert not VECTOR_CUES & set(fitted.cues)

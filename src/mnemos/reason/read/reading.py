@@ -68,7 +68,7 @@ _OWNED = re.compile(r"(?:'s|\u2019s|')$")
 
 
 def read(text: str, tokens: Tokens, attributes: Attributes, model: Heads | None = None) -> list[Reading]:
-    """Return what the heads read in the part of a text that the tokens cover, in its order; about 0.3 ms for a chat turn.
+    """Return what the heads read in the part of a text that the tokens cover, in its order; about 0.5 ms for a chat turn.
 
     Questions and quotations are not read. Nothing is certain: what has less than `LEAST` confidence is left out.
     """

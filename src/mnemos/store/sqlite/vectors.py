@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,13 @@ class VectorTable:
         with self._connection.read() as db:
             rows = fetch(db, query, (model, limit))
         return read(rows, _TEXT, lambda r: (r[0], r[1]), self._connection.space, "row")
+
+    def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Return the vectors, (D,) each, of those versions that have one of this model, by key."""
+        query = f"SELECT n, vector FROM vectors WHERE m = {int(model)} AND n IN ({{}})"
+        with self._connection.read() as db:
+            rows = select_in(db, query, keys)
+        return {n: np.frombuffer(v, dtype="<f2").astype(np.float32) for n, v in rows}
 
     def put(self, model: int, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> None:
         """Store (key, vector) rows; versions that were erased in the meantime are skipped."""

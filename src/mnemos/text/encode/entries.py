@@ -23,7 +23,7 @@ from mnemos.text.encode.readings import Described, embed_and_read
 class Entries:
     """Compute the terms of each text, its vector, what heads read in it, and the dates that it mentions (ours).
 
-    Costs one forward pass of the embedder for each cube, about 3 ms, and 0.4 ms for the rest. Where the embedder fails
+    Costs one forward pass of the embedder for each cube, about 3 ms, and 0.6 ms for the rest. Where the embedder fails
     the vectors are missing, and `Space.reindex` computes them later.
     """
 

@@ -27,7 +27,7 @@ def embed_and_read(
 ) -> tuple[list[Vectors], list[tuple[Reading, ...]]]:
     """Return the vectors of texts (see `embed_parts`) and what small heads on the bundled model's token states read (ours).
 
-    About 0.3 ms a chat turn. The heads belong to one model: with another embedder, or none, only the rules read. Raises
+    About 0.5 ms a chat turn. The heads belong to one model: with another embedder, or none, only the rules read. Raises
     EmbedderError.
     """
     found: list[list[Reading]] = [[] for _ in texts]

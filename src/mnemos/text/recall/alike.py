@@ -1,4 +1,4 @@
-"""Order among memories that speak of the same: the newer statement, the asked day, one's own words."""
+"""Order among memories that speak of the same: the asked day, one's own words."""
 
 from __future__ import annotations
 
@@ -8,53 +8,23 @@ from dataclasses import dataclass
 
 from mnemos.cube import Hit, MemCube
 from mnemos.index.terms import stop_terms, terms
-from mnemos.reason.certain import is_new, qualified
 from mnemos.reason.doubt import doubted
 from mnemos.reason.patterns import RELATION
 from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.base import Asked
 from mnemos.text.recall.repeats import Span, within
 from mnemos.text.update.voices import is_own, stored_trust
 
-SHARED = 0.25  # share of the content terms of a statement that a newer one about the same has too
-SHORT = 10  # content terms of a statement, old or new, at most: what says more is about more
+SHORT = 10  # content terms of a statement at most: what says more is about more
 LONG = 30  # content terms from which on a text by others may answer what one's own words do not
 NEAR = 0.55  # cosine share of one's own words, relative to that of the words of others
 _SELF = re.compile(r"\b(?:i|my|me|we|our|mine|i'm|i\u2019m)\b", re.IGNORECASE)
 _OF_OTHERS = re.compile(rf"\b(?:my|our) (?:{RELATION})\b", re.IGNORECASE)
-_CORRECTS = re.compile(r"\b(?:correction|sorry|i meant|change of plan|scratch that|my mistake)\b", re.IGNORECASE)
 TITLES = frozenset({"mr", "mrs", "ms", "dr", "prof", "st"})
-_LOOKED_AT = 5  # hits from the top among which another one is looked for
-
-
-@register("promote-newer", unmeasured="`mnemos bench statements` measures it together with reconcile")
-@dataclass(frozen=True, slots=True)
-class PromoteNewer:
-    """Move a newer statement before the first hit, where it takes that up with a word of change (ours).
-
-    "Traded the Civic in for a RAV4" comes before "I drive a Civic", although no rule reads what it ends. Both must be by
-    one speaker. Costs the terms of the first hits, 0.1 ms.
-    """
-
-    def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
-    ) -> list[tuple[int, Hit]]:
-        """Return the first `k` hits in the new order. A search for superseded cubes keeps its order."""
-        if filter.superseded or len(hits) < 2:
-            return list(hits[:k])
-        old = hits[0][1].cube
-        later = [(i, hit.cube.text) for i, (_, hit) in enumerate(hits[:_LOOKED_AT]) if _follows(hit.cube, old)]
-        if not later or not 0 < len(content := _content(old.text)) <= SHORT:
-            return list(hits[:k])
-        for i, said in later:
-            text = own_words(said)
-            if not _as_new(text) or len(new := _content(text)) > SHORT:
-                continue
-            if _takes_up(content, new, _content(question), text):
-                return [hits[i], *hits[:i], *hits[i + 1 :]][:k]
-        return list(hits[:k])
+_LOOKED_AT = 10  # hits from the top among which another one is looked for
 
 
 @register("promote-own", unmeasured="`mnemos bench statements` measures it together with reconcile")
@@ -67,18 +37,18 @@ class PromoteOwn:
     """
 
     def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return the first `k` hits in the new order."""
         if len(hits) < 2:
             return list(hits[:k])
-        rules = stored_trust(store)
-        first, asked = hits[0][1], set(re.findall(r"\w+", question.casefold()))
-        named = {hit.cube.speaker for _, hit in hits[: 2 * _LOOKED_AT] if _named(hit.cube.speaker, asked)}
+        question, rules = asked.text, stored_trust(store)
+        first, words = hits[0][1], set(re.findall(r"\w+", question.casefold()))
+        named = {hit.cube.speaker for _, hit in hits[:_LOOKED_AT] if _named(hit.cube.speaker, words)}
         outside = not _speaks(first.cube, rules)
         if not outside and (not named or first.cube.speaker in named):
             return list(hits[:k])
-        looked_at = enumerate(hits[: 2 * _LOOKED_AT])
+        looked_at = enumerate(hits[:_LOOKED_AT])
         own = [(i, h) for i, (_, h) in looked_at if _speaks(h.cube, rules) and _tells_of_himself(h.cube.text)]
         speakers = {hit.cube.speaker for _, hit in own}
         about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
@@ -123,18 +93,6 @@ def _speaks(cube: MemCube, rules: Mapping[str, int]) -> bool:
     return is_own(cube, rules) and 2 * len("".join(own_words(cube.text).split())) > len("".join(cube.text.split()))
 
 
-def _takes_up(old: frozenset[str], new: frozenset[str], asked: frozenset[str], text: str) -> bool:
-    """Tell whether a newer text is about what an older one says: it corrects it, or names its value or all that was asked."""
-    shared = old & new
-    if old == new or len(shared) < SHARED * len(old):
-        return False
-    return not shared <= asked or old & asked <= new or _CORRECTS.search(text) is not None
-
-
-def _as_new(text: str) -> bool:
-    return is_new(text, 0, len(text)) and not qualified(text, 0, len(text))
-
-
 def _content(text: str) -> frozenset[str]:
     return frozenset(terms(text[:1_000])) - stop_terms() - TITLES
 
@@ -146,8 +104,3 @@ def _named(who: str | None, words: set[str]) -> bool:
 def _tells_of(text: str, who: str | None) -> bool:
     """Tell whether a text says something of somebody, rather than to him: "Ana lives in Oslo", not "Hi Ana!"."""
     return who is not None and re.search(rf"\b{re.escape(who.split()[0])}(?:['\u2019]s\b|\s[a-z])", text) is not None
-
-
-def _follows(new: MemCube, old: MemCube) -> bool:
-    """Tell whether a cube is a later one of the same voice."""
-    return new.at > old.at and (new.speaker, new.role, new.source) == (old.speaker, old.role, old.source)

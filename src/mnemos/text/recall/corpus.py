@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.embed.languages import language_of_terms
 from mnemos.index.exact import ExactIndex
 from mnemos.index.lexical import LexicalIndex
 from mnemos.index.terms import terms
 from mnemos.store.values import DERIVED, IndexRow
+from mnemos.text.recall.moments import Moments, moments
 
 T = TypeVar("T", np.int32, np.float32)
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 WINDOWS = (1, 3)  # reaches of the windows of a turn: turns before and after it
+PAUSE = 6 * 3_600_000_000  # microseconds after which the turns of a session are another talk
 KEPT = 2_000_000  # positions in the cache of terms: 16 MB
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|once|twice|dozen|hundred|thousand)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class TermPosting:
-    """What a term adds to the BM25 of cubes and sessions."""
+    """What a term adds to the BM25 of cubes and talks."""
 
     weight: float  # its idf over cubes
     parts: tuple[tuple[int, Ints, Floats], ...]  # by reach of a window: positions (M,), and what it adds there (M,)
-    session_weight: float  # its idf over sessions
-    sessions: tuple[NDArray[np.int64], Floats]  # the sessions that contain it, and what it adds to each
+    talk_weight: float  # its idf over talks
+    talks: tuple[NDArray[np.int64], Floats]  # the talks that contain it, and what it adds to each
 
     @property
     def size(self) -> int:
         """The number of positions it holds."""
-        return sum(len(where) for _, where, _ in self.parts) + len(self.sessions[0])
+        return sum(len(where) for _, where, _ in self.parts) + len(self.talks[0])
 
 
 class TermCache:
@@ -63,21 +66,27 @@ class TermCache:
 class Layout:
     """The shape of the conversation: neighbours, sessions and lengths. N, one past the last position, means "none".
 
-    `S` is the number of sessions that have cubes; sessions are ranked by their number.
+    `S` is the number of sessions that have cubes; sessions are ranked by their number. A *talk* is the part of a session
+    between two pauses of more than six hours: a thread of short messages lasts for years, and what was said in March
+    says nothing about the next line of May. `T` is the number of talks.
     """
 
-    neighbours: dict[int, Ints]  # [d] (N,): the position d turns after each one in its session, d in -3..3; N is none
+    neighbours: dict[int, Ints]  # [d] (N,): the position d turns after each one in its talk, d in -3..3; N is none
     session: Ints  # (N,) the number of its session; -1 is none
     by_session: Ints  # positions session by session, each in time order
     session_starts: Ints  # (S,) where each session begins in `by_session`
     session_sizes: Ints  # (S,) the turns of each session
-    session_rank: Ints  # (N,) the rank of its session among the S; S is none
+    talk: Ints  # (N,) the number of its talk; T is none
+    talk_starts: Ints  # (T,) where each talk begins in `by_session`
+    talk_sizes: Ints  # (T,) the turns of each talk
+    talk_lengths: Floats  # (T,) the terms of each talk
     lengths: dict[int, Floats]  # [reach] (N,): terms within 0, 1 or 3 turns on both sides
     mean_lengths: dict[int, float]  # of originals
     median_length: float
     log_length: Floats
-    session_lengths: Floats
-    first: Floats  # (N,) 1 at the first turn of a session
+    first: Floats  # (N,) 1 at the first turn of a talk
+    in_talks: float  # share of the cubes that have another turn in their talk
+    moments: Moments  # the cubes by time
     count: int  # cubes that are not removed
     terms: TermCache = field(default_factory=TermCache)
 
@@ -104,6 +113,7 @@ class Corpus:
         self.question = np.zeros(0, dtype=np.float32)
         self.number = np.zeros(0, dtype=np.float32)
         self.dated = np.zeros(0, dtype=np.float32)
+        self._languages: dict[str, int] = {}  # cubes by language, removed ones too
         self._spans: list[tuple[int, int, int]] = []  # (position, start, end) of each date mentioned
         self._span_array: NDArray[np.int64] | None = None
         self._layout: Layout | None = None
@@ -127,7 +137,7 @@ class Corpus:
         """Bytes of the arrays."""
         layout = 0
         if self._layout is not None:
-            layout = 4 * len(self) * (2 * WINDOWS[-1] + 10) + 8 * self._layout.terms.size
+            layout = 4 * len(self) * (4 * WINDOWS[-1] + 12) + 8 * self._layout.terms.size
         return self.words.nbytes + self.vectors.nbytes + 40 * len(self) + 24 * len(self._spans) + layout
 
     def add(self, rows: Sequence[IndexRow]) -> None:
@@ -151,6 +161,9 @@ class Corpus:
         self.question = _extend(self.question, [float("?" in r.text[-60:]) for r in rows])
         self.number = _extend(self.number, [float(_NUMBER.search(r.text) is not None) for r in rows])
         self.dated = _extend(self.dated, [float(bool(r.dates)) for r in rows])
+        for r in rows:
+            language = language_of_terms(r.terms)
+            self._languages[language] = self._languages.get(language, 0) + 1
         self._spans += [(i, *span) for i, r in enumerate(rows, start) for span in r.dates]
         self._span_array = None
         self._layout = None
@@ -189,6 +202,11 @@ class Corpus:
             self._span_array = np.array(self._spans, dtype=np.int64).reshape(-1, 3)
         return self._span_array
 
+    def fluency(self, of: Callable[[str], float]) -> float:
+        """Return how well an embedder knows the languages of the texts, 0 to 1, from what it knows `of` each."""
+        counts = self._languages
+        return sum(of(language) * count for language, count in counts.items()) / max(sum(counts.values()), 1)
+
     def layout(self) -> Layout:
         """Return the shape of the conversation; recomputed after a change, O(N log N): 15 ms for 100,000."""
         if self._layout is None:
@@ -206,22 +224,18 @@ class Corpus:
             np.flatnonzero(np.r_[True, sorted_session[1:] != sorted_session[:-1]]) if len(by_session) else by_session
         )
         sizes = np.diff(np.r_[starts, len(by_session)])
-        session_rank = np.full(n, len(starts), dtype=np.int32)
-        session_rank[by_session] = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
+        talk_starts, talk_sizes, talk = _talks(n, by_session, sorted_session, self._at)
+        sorted_talk = talk[by_session]
         neighbours = {0: np.arange(n, dtype=np.int32)}
         for d in range(1, WINDOWS[-1] + 1):
             before, after = np.full(n, n, dtype=np.int32), np.full(n, n, dtype=np.int32)
-            same = sorted_session[d:] == sorted_session[:-d]
+            same = sorted_talk[d:] == sorted_talk[:-d]
             left, right = by_session[:-d][same], by_session[d:][same]
             before[right], after[left] = left, right
             neighbours[-d], neighbours[d] = before, after
         lengths = self.words.lengths()
         padded = np.r_[lengths, np.float32(0)]
         windows = {reach: sum_of([padded[neighbours[d]] for d in range(-reach, reach + 1)]) for reach in (0, *WINDOWS)}
-        count = len(self.session_names)
-        session_lengths = np.bincount(session[by_session], weights=lengths[by_session], minlength=count).astype(
-            np.float32
-        )
         first = (neighbours[-1] == n) & (session >= 0)
         current = {reach: w[originals] for reach, w in windows.items()}
         some = bool(originals.any())
@@ -231,13 +245,19 @@ class Corpus:
             by_session=by_session,
             session_starts=starts.astype(np.int32),
             session_sizes=sizes.astype(np.int32),
-            session_rank=session_rank,
+            talk=talk,
+            talk_starts=talk_starts,
+            talk_sizes=talk_sizes,
+            talk_lengths=np.bincount(sorted_talk, weights=lengths[by_session], minlength=len(talk_starts)).astype(
+                np.float32
+            ),
             lengths=windows,
             mean_lengths={reach: float(w.mean()) if some else 1.0 for reach, w in current.items()},
             median_length=float(np.median(current[0])) if some else 0.0,
             log_length=np.log1p(lengths),
-            session_lengths=session_lengths,
             first=first.astype(np.float32),
+            in_talks=float(talk_sizes[talk_sizes > 1].sum()) / max(int(originals.sum()), 1),
+            moments=moments(self._at, originals),
             count=int(self.alive.sum()),
         )
 
@@ -256,6 +276,17 @@ class Corpus:
             self.speakers[name] = len(self.speakers)
             self.speaker_terms.append(frozenset(terms(name)))
         return self.speakers[name]
+
+
+def _talks(n: int, by_session: Ints, sorted_session: Ints, at: NDArray[np.int64]) -> tuple[Ints, Ints, Ints]:
+    """Return where the talks begin in `by_session`, (T,), their sizes, (T,), and the talk of each cube, (N,)."""
+    times = at[by_session]
+    new = (sorted_session[1:] != sorted_session[:-1]) | (times[1:] - times[:-1] > PAUSE)
+    starts = np.flatnonzero(np.r_[np.ones(min(len(by_session), 1), dtype=bool), new]).astype(np.int32)
+    sizes = np.diff(np.r_[starts, len(by_session)]).astype(np.int32)
+    talk = np.full(n, len(starts), dtype=np.int32)
+    talk[by_session] = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
+    return starts, sizes, talk
 
 
 def _by_session_and_time(positions: NDArray[np.int64], session: Ints, at: NDArray[np.int64]) -> Ints:

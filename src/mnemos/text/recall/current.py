@@ -11,6 +11,7 @@ from mnemos.facts import StoredFact
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.base import Asked
 from mnemos.text.recall.repeats import in_time
 from mnemos.text.update.voices import Standing, standing, stored_trust
 
@@ -83,7 +84,7 @@ class PromoteCurrent:
     """
 
     def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return the first `k` hits in the new order."""
         return list(hits[:k]) if filter.superseded else promote_current(store, hits)[:k]

@@ -10,10 +10,10 @@ import numpy as np
 
 from mnemos.registry import Paper, register
 from mnemos.text.base import Ranking, SessionRanking, View, Why
-from mnemos.text.recall.fusion import brevity, explain, fuse, weights
+from mnemos.text.recall.fusion import explain, fuse, model
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.sessions import session_signals
-from mnemos.text.recall.signals import Signals, signals
+from mnemos.text.recall.signals import Read, read
 from mnemos.text.recall.spread import spread
 
 
@@ -23,10 +23,10 @@ from mnemos.text.recall.spread import spread
 )
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """Rank by words, vectors, neighbouring turns, session, speaker and time, fused linearly, then spread along links.
+    """Rank by words, vectors, neighbours in talk and time, speaker and date, fused; then spread along links.
 
-    The weights were fitted on development conversations (see `mnemos.text.recall.fusion`); where most cubes have no
-    vector, those fitted for words alone are used. O(N) per signal.
+    The weights depend on the question and the space and were fitted across sets (see `mnemos.text.recall.fusion`); where
+    most cubes have no vector, those fitted for words alone are used. O(N) per signal.
     """
 
     uses_vector: ClassVar[bool] = True
@@ -34,9 +34,9 @@ class Hybrid:
 
     def rank(self, view: View, query: Query) -> Ranking:
         """Return the ranking. By words alone, a cube with no word of the question nearby and no date is no answer."""
-        found, name = _signals(view, query)
-        by, brief = weights("cubes" + name), brevity(view.corpus)
-        fused = fuse(found, by, brief)
+        told, name = _read(view, query)
+        found, by = told.signals, model("cubes" + name).weights(told.cues)
+        fused = fuse(found, by)
         if name:
             answers = found["coverage_around"] > 0
             if "time" in found:
@@ -44,11 +44,11 @@ class Hybrid:
             fused = np.where(answers, fused, np.float32(-np.inf))
         shown = view.visible(fused)
         if not self.links or view.graph is None:
-            return Ranking(shown, lambda positions: explain(found, by, brief, positions))
+            return Ranking(shown, lambda positions: explain(found, by, positions))
         scores = spread(view.corpus, shown, view.graph)
 
         def why(positions: Sequence[int]) -> Why:
-            reasons = explain(found, by, brief, positions)
+            reasons = explain(found, by, positions)
             for i, reason in zip(positions, reasons, strict=True):
                 reason["links"] = float(scores[i] - shown[i])
             return reasons
@@ -57,18 +57,19 @@ class Hybrid:
 
     def rank_sessions(self, view: View, query: Query) -> SessionRanking:
         """Return the ranking of sessions: by their best turns and by the session as a whole."""
-        found, name = _signals(view, query)
-        scores = view.visible(fuse(found, weights("cubes" + name), brevity(view.corpus)))
-        by, brief = weights("sessions" + name), brevity(view.corpus)
+        told, name = _read(view, query)
+        found = told.signals
+        scores = view.visible(fuse(found, model("cubes" + name).weights(told.cues)))
+        by = model("sessions" + name).weights(told.cues)
         of_sessions, best = session_signals(view.corpus, scores, found)
-        totals = np.where(np.isfinite(of_sessions["best"]), fuse(of_sessions, by, brief), -np.inf)
-        return SessionRanking(totals, best, lambda sessions: explain(of_sessions, by, brief, sessions))
+        totals = np.where(np.isfinite(of_sessions["best"]), fuse(of_sessions, by), -np.inf)
+        return SessionRanking(totals, best, lambda sessions: explain(of_sessions, by, sessions))
 
 
-def _signals(view: View, query: Query) -> tuple[Signals, str]:
-    """Return the signals and the ending of the weights' name: without vectors other weights are right."""
+def _read(view: View, query: Query) -> tuple[Read, str]:
+    """Return what was read and the ending of the model's name: without vectors other weights are right."""
     corpus = view.corpus
     without = int((corpus.alive & ~corpus.vectors.present).sum())
     if query.vector is not None and 2 * without <= int(corpus.alive.sum()):
-        return signals(corpus, query), ""
-    return signals(corpus, query.without_vector()), "_words"
+        return read(corpus, query, view.shown), ""
+    return read(corpus, query.without_vector(), view.shown), "_words"

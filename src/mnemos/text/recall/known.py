@@ -9,6 +9,7 @@ from mnemos.cube import Hit, MemCube
 from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.base import Asked
 from mnemos.text.recall.alike import answers_for_himself
 from mnemos.text.update.voices import Standing, standing, stored_trust
 
@@ -25,11 +26,11 @@ class PromoteFact:
     """
 
     def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
         first = hits[0][1].cube if hits else None
-        found = None if filter.superseded else find_statement(store, question, filter, first)
+        found = None if filter.superseded else find_statement(store, asked.text, filter, first)
         return list(hits[:k]) if found is None else promote_fact(found, hits, k)
 
 

@@ -11,6 +11,7 @@ from mnemos.reason.many import asks_many
 from mnemos.registry import Paper, register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
+from mnemos.text.base import Asked
 
 USUAL = 10  # hits of a search for which no number is given
 TIMES = 2  # times as many for a list or a count
@@ -47,10 +48,10 @@ class SpreadSessions:
     decay: float = 0.5  # each further one costs as much of the one before
 
     def rerank(
-        self, store: Store, question: str, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
+        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return the first `k` hits in the new order; the first one stays."""
-        if len(hits) < 2 or not asks_many(question):
+        if len(hits) < 2 or not asks_many(asked.text):
             return list(hits[:k])
         cost = self.share * max(hits[0][1].score - hits[min(USUAL, len(hits)) - 1][1].score, 0.0)
         chosen, left = [hits[0]], list(hits[1:])

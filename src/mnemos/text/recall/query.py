@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import to_micros
+from mnemos.embed.languages import spoken_in
 from mnemos.index.function_words import of_language
 from mnemos.index.language import languages, script
 from mnemos.index.stems import tag
@@ -20,8 +22,14 @@ from mnemos.text.recall.association import is_remark
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
+_ASKS = re.compile("[?\u037e\u061f\u1367\u2e2e\ua60f\ua6f7\uff1f]")
 READ = 8_000  # characters of a question that are read
 WORDS = 256  # content words of a question that are looked up
+
+
+def everywhere(language: str) -> float:
+    """Tell that an embedder knows every language: what is assumed of one that does not say."""
+    return 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,9 @@ class Query:
     asks_number: bool
     says_i: bool
     says_you: bool
+    asks: bool = True  # whether it has a question mark; a remark recalls what it is about
+    language: str = "en"  # of its words; "" where no language is known
+    fluency: Callable[[str], float] = everywhere  # how well the embedder knows a language, 0 to 1
     remarks: bool = False  # it tells something instead of asking
 
     @property
@@ -43,8 +54,8 @@ class Query:
         """Equal for questions that are ranked the same."""
         vector = None if self.vector is None else self.vector.tobytes()
         return (
-            self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.remarks,
-            self.terms,
+            self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
+            self.asks, self.language, self.remarks,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -59,7 +70,12 @@ def bounded(question: str) -> str:
     return f"{question[: READ // 2]} {question[-READ // 2 + 1 :]}"
 
 
-def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetime) -> Query:
+def make_query(
+    text: str,
+    vector: NDArray[np.floating] | None,
+    asked_at: datetime,
+    fluency: Callable[[str], float] = everywhere,
+) -> Query:
     """Prepare a question; its time words ("last week") are resolved against `asked_at`.
 
     Of more than 256 content words the first and the last 128 count, so that ranking costs at most 256 postings.
@@ -86,5 +102,8 @@ def make_query(text: str, vector: NDArray[np.floating] | None, asked_at: datetim
         asks_number=_MANY.search(text) is not None,
         says_i=_ME.search(text) is not None,
         says_you=_YOU.search(text) is not None,
+        asks=_ASKS.search(text) is not None,
+        language=max(letters := spoken_in(words), key=lambda name: letters[name], default="en"),
+        fluency=fluency,
         remarks=set(spoken.values()) <= {"en"} and is_remark(text, words),
     )

@@ -10,6 +10,9 @@ from mnemos.text.base import SessionRanking
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.signals import Signals
 
+SESSION_SIGNALS = (
+    "best", "top", "mass", "session_bm25", "session_best_bm25", "session_cosine", "session_best_cosine", "time",
+)  # fmt: skip
 TURNS = 3  # the best turns that `top` averages over
 
 

@@ -1,12 +1,15 @@
 """Signals: retrieval features whose scale does not depend on the size of the space.
 
 Word signals are shares of the question's weight (0: none of its terms, 1: all of them, often); vector signals are
-cosines; the others are 0 or 1, or a product of those. None depends on the number of cubes except through the idf.
+cosines; the others are 0 or 1, or a product of those. None depends on the number of cubes except through the idf, and
+those of `contrast`, which say how far a cube stands out among all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +18,9 @@ from numpy.typing import NDArray
 from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.index.terms import to_terms
 from mnemos.text.recall.association import association
-from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting, sum_of
+from mnemos.text.recall.contrast import best_of, of_cosines, of_words, standing
+from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting
+from mnemos.text.recall.cues import cues
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
@@ -27,23 +32,50 @@ SIGNALS = (
     "bm25", "coverage", "bm25_near", "coverage_near", "bm25_around", "coverage_around", "session_bm25", "bm25_before",
     "bm25_after", "session_best_bm25", "answer_bm25", "cosine", "cosine_before", "cosine_after",
     "session_cosine", "session_best_cosine", "answer_cosine", "question", "length", "long", "opening", "speaker",
-    "date", "number", "time", "assistant", "user_me", "assistant_you", "association",
+    "took_part", "date", "number", "time", "assistant", "user_me", "assistant_you", "words", "matches",
+    "coverage_squared", "words_rank", "later", "latest", "moment_best_bm25", "moment_bm25", "day_best_bm25",
+    "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine",
+    "association",
+)  # fmt: skip
+# What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
+EITHER_WAY = frozenset(
+    {
+        "bm25_before", "bm25_after", "cosine_before", "cosine_after", "question", "length", "long", "opening",
+        "assistant", "user_me", "assistant_you",
+    }
 )  # fmt: skip
 VECTOR_SIGNALS = frozenset(
-    {"cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine", "association"}
-)
+    {
+        "cosine", "cosine_before", "cosine_after", "session_cosine", "session_best_cosine", "answer_cosine",
+        "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine", "association",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of the cubes for one question."""
+
+    signals: Signals  # by name, (N,) each
+    cues: Mapping[str, float]  # how far words and meaning can be trusted, by name
 
 
 def word_scores(corpus: Corpus, query: Query) -> Floats:
     """Return plain BM25 of every cube's text, (N,), as a share of the question's weight."""
-    return _word_signals(corpus, corpus.layout(), query.content, alone=True)["bm25"]
+    return _word_signals(corpus, corpus.layout(), query.content, alone=True).found["bm25"]
 
 
 def signals(corpus: Corpus, query: Query) -> Signals:
-    """Return the signals of all cubes, name to (N,). Cost: O(N) per signal, and O(df) per term.
+    """Return the signals of all cubes, name to (N,); see `read`."""
+    return read(corpus, query, corpus.alive).signals
+
+
+def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
+    """Return the signals and the cues for a question among the `shown` cubes, (N,).
 
     Signals that do not apply to the question are left out: vector signals when it has no vector, the speaker when it
-    names none, dates when it does not ask for one, association when it asks something.
+    names none, dates when it does not ask for one, association when it asks something. Cost: O(N) per signal, and O(df)
+    per term.
     """
     layout = corpus.layout()
     named = _named_speakers(corpus, query)
@@ -51,31 +83,59 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     others = zip(query.content, to_terms(query.content), strict=True)
     content = tuple(word for word, term in others if term not in names) or query.content
     cosines = None if query.vector is None else corpus.vectors.start(query.vector)
-    found = _word_signals(corpus, layout, content)
-    words = found["bm25"]
-    found["bm25_before"] = _shift(words, layout, -1)
-    found["bm25_after"] = _shift(words, layout, 1)
-    found["session_best_bm25"] = _session_max(words.take(layout.by_session), layout)
+    around = _word_signals(corpus, layout, content)
+    plain = _with_names(around, corpus, layout, tuple(w for w in query.content if w not in content))
+    found = around.found
+    bm25 = found["bm25"]
+    found["words"] = plain.found["bm25"]
+    found["bm25_before"] = _shift(bm25, layout, -1)
+    found["bm25_after"] = _shift(bm25, layout, 1)
+    found["session_best_bm25"] = _session_max(bm25.take(layout.by_session), layout)
     asked = _shift(corpus.question, layout, -1)
     found["answer_bm25"] = asked * found["bm25_before"]
+    found["moment_best_bm25"], found["moment_bm25"] = layout.moments.near(found["words"])
+    found["day_best_bm25"] = layout.moments.best_of_day(found["words"])
+    best = best_of(found["words"], shown)
+    weight = plain.weight / max(idf(layout.count, 1), 1e-9)
+    found |= of_words(found["words"], found["coverage"], weight, best, layout.moments)
+    above = None
     if cosines is not None:
         cosine = cosines()
-        found["cosine"] = cosine
-        found["cosine_before"] = _shift(cosine, layout, -1)
-        found["cosine_after"] = _shift(cosine, layout, 1)
-        ordered = cosine.take(layout.by_session)
-        found["session_cosine"] = _session_mean(ordered, layout)
-        found["session_best_cosine"] = _session_max(ordered, layout)
-        found["answer_cosine"] = asked * found["cosine_before"]
+        above = standing(cosine, shown)
+        found |= _meanings(cosine, asked, layout) | of_cosines(above, found["words"])
     if cosines is not None and query.remarks and query.vector is not None:
         matched = float(found["coverage"].max(initial=0)) * len(content)
         found["association"] = association(corpus.vectors, corpus.alive, found["cosine"], query.vector, matched)
-    found["question"] = corpus.question
-    found["length"] = layout.log_length
-    found["long"] = np.maximum(layout.log_length - LONG, 0)
-    found["opening"] = layout.first
+    found |= _circumstances(corpus, layout, query, named)
+    return Read(found, cues(corpus, query, found, best, plain.known, above))
+
+
+def _meanings(cosine: Floats, asked: Floats, layout: Layout) -> Signals:
+    """Return the signals of meaning that need no contrast: of each cube, its neighbours, talk and time."""
+    ordered = cosine.take(layout.by_session)
+    before = _shift(cosine, layout, -1)
+    return {
+        "cosine": cosine,
+        "cosine_before": before,
+        "cosine_after": _shift(cosine, layout, 1),
+        "session_cosine": _session_mean(ordered, layout),
+        "session_best_cosine": _session_max(ordered, layout),
+        "answer_cosine": asked * before,
+        "moment_best_cosine": layout.moments.near(cosine)[0],
+        "day_best_cosine": layout.moments.best_of_day(cosine),
+    }
+
+
+def _circumstances(corpus: Corpus, layout: Layout, query: Query, named: Sequence[int]) -> Signals:
+    """Return the signals of who said it, when, and in what form."""
+    found: Signals = {
+        "question": corpus.question,
+        "length": layout.log_length,
+        "long": np.maximum(layout.log_length - LONG, 0),
+        "opening": layout.first,
+    }
     if named:
-        found["speaker"] = sum_of([(corpus.speaker == s).astype(np.float32) for s in named])
+        found["speaker"], found["took_part"] = _of_persons(corpus, layout, named)
     if query.asks_when:
         found["date"] = corpus.dated
     if query.asks_number:
@@ -91,30 +151,74 @@ def signals(corpus: Corpus, query: Query) -> Signals:
     return found
 
 
+def _of_persons(corpus: Corpus, layout: Layout, named: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return what the named persons say, and the sessions that they take part in, the more the rarer they are.
+
+    A person counts log2(1 / share): 1 for one of two who talk, 4 for one of sixteen. It counts as far as the cubes of the
+    space say who speaks at all.
+    """
+    spoken, n = max(int(((corpus.speaker >= 0) & corpus.alive).sum()), 1), max(layout.count, 1)
+    says, part = np.zeros(len(corpus), dtype=np.float32), np.zeros(len(corpus), dtype=np.float32)
+    for person in named:
+        own = (corpus.speaker == person) & corpus.alive
+        if not own.any():
+            continue
+        says[own] = max(-math.log2(int(own.sum()) / spoken) * min(spoken / n, 1.0), 0.0)
+        inside = np.zeros(len(corpus.session_names) + 1, dtype=bool)
+        inside[layout.session[own]] = True
+        inside[-1] = False  # those without a session
+        there = inside[layout.session]
+        if there.any():
+            np.maximum(part, there * np.float32(max(-math.log2(min(int(there.sum()) / n, 1.0)), 0.0)), out=part)
+    return says, part
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The signals of words, the whole weight of the question, and the share of it in words that the space has."""
+
+    found: Signals
+    weight: float
+    known: float
+
+
+def _with_names(around: Words, corpus: Corpus, layout: Layout, names: tuple[str, ...]) -> Words:
+    """Return plain BM25 of the whole question: of the words that were looked up, and of the names that were left out."""
+    if not names:
+        return around
+    left = _word_signals(corpus, layout, names, alone=True)
+    weight = around.weight + left.weight
+    share = np.float32(around.weight / weight)
+    words = around.found["bm25"] * share + left.found["bm25"] * (1 - share)
+    return Words({"bm25": words}, weight, (around.known * around.weight + left.known * left.weight) / weight)
+
+
 def _named_speakers(corpus: Corpus, query: Query) -> list[int]:
     """Return the speakers that the question names; none when it names all of them."""
     named = [i for i, terms in enumerate(corpus.speaker_terms) if terms & query.terms]
     return named if len(named) < len(corpus.speaker_terms) else []
 
 
-def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Signals:
+def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Words:
     """Return BM25 and coverage of each cube, its windows and its session, as shares of the question's weight.
 
     With `alone` of the cubes only, without their windows and sessions.
     """
-    n, sessions = len(corpus), len(layout.session_starts)
+    n, talks = len(corpus), len(layout.talk_starts)
     reaches = (0,) if alone else (0, *WINDOWS)
     scores = {r: np.zeros(n, dtype=np.float32) for r in reaches}
     covers = {r: np.zeros(n, dtype=np.float32) for r in reaches}
-    session_scores = np.zeros(len(layout.session_lengths), dtype=np.float32)
-    total = session_total = 1e-9
+    talk_scores = np.zeros(talks, dtype=np.float32)
+    total = talk_total = 1e-9
+    unknown = 0.0
     for word in content:
         cached = layout.terms.get(word)
         if cached is None:
             posting = corpus.words.posting(word)
             if posting is None:
                 total += idf(layout.count, 0)
-                session_total += idf(sessions, 0)
+                unknown += idf(layout.count, 0)
+                talk_total += idf(talks, 0)
                 continue
             cached = _term_posting(corpus, layout, posting)
             layout.terms.put(word, cached)
@@ -122,16 +226,16 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
         for reach, where, part in cached.parts[: len(reaches)]:
             np.add.at(scores[reach], where, part)  # faster than [where] +=, which reads and writes apart
             np.add.at(covers[reach], where, np.float32(cached.weight))
-        of_sessions, part = cached.sessions
-        session_scores[of_sessions] += part
-        session_total += cached.session_weight
+        of_talks, part = cached.talks
+        talk_scores[of_talks] += part
+        talk_total += cached.talk_weight
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
         found["bm25" + suffix] = scores[reach] / np.float32(total)
         found["coverage" + suffix] = covers[reach] / np.float32(total)
     if not alone:
-        found["session_bm25"] = _of_session(session_scores / np.float32(session_total), layout)
-    return found
+        found["session_bm25"] = _padded(talk_scores / np.float32(talk_total)).take(layout.talk)
+    return Words(found, total, 1 - unknown / total)
 
 
 def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
@@ -143,15 +247,13 @@ def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosti
         (reach, where, weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach]))
         for reach, where, counts in _in_windows(posting, layout, len(corpus))
     )
-    inside = layout.session[posting.positions]
-    counts = np.bincount(
-        inside[inside >= 0], posting.counts[inside >= 0], minlength=len(layout.session_lengths)
-    ).astype(np.float32)
+    talks = len(layout.talk_starts)
+    inside = layout.talk[posting.positions]
+    counts = np.bincount(inside, posting.counts, minlength=talks + 1)[:talks].astype(np.float32)
     where = np.flatnonzero(counts)
-    sessions = len(layout.session_starts)
-    session_weight, mean = idf(sessions, len(where)), float(layout.session_lengths.sum()) / max(sessions, 1)
-    part = session_weight * saturate(counts[where], layout.session_lengths[where], mean)
-    return TermPosting(weight, parts, session_weight, (where, part))
+    talk_weight, mean = idf(talks, len(where)), float(layout.talk_lengths.sum()) / max(talks, 1)
+    part = talk_weight * saturate(counts[where], layout.talk_lengths[where], mean)
+    return TermPosting(weight, parts, talk_weight, (where, part))
 
 
 def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int, Ints, Floats]]:
@@ -182,21 +284,16 @@ def _shift(values: Floats, layout: Layout, by: int) -> Floats:
     return _padded(values).take(layout.neighbours[by])
 
 
-def _of_session(values: Floats, layout: Layout) -> Floats:
-    """Return for each cube the value of its session; 0 for a cube without a session."""
-    return _padded(values).take(layout.session)
-
-
 def _session_max(ordered: Floats, layout: Layout) -> Floats:
-    """Return for each cube the largest value of its session; `ordered` is session by session."""
-    best: Floats = np.maximum.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
-    return _padded(best).take(layout.session_rank)
+    """Return for each cube the largest value of its talk; `ordered` is talk by talk."""
+    best: Floats = np.maximum.reduceat(ordered, layout.talk_starts) if len(ordered) else ordered
+    return _padded(best).take(layout.talk)
 
 
 def _session_mean(ordered: Floats, layout: Layout) -> Floats:
-    """Return for each cube the mean value of its session; `ordered` is session by session."""
-    sums: Floats = np.add.reduceat(ordered, layout.session_starts) if len(ordered) else ordered
-    return _padded((sums / layout.session_sizes).astype(np.float32)).take(layout.session_rank)
+    """Return for each cube the mean value of its talk; `ordered` is talk by talk."""
+    sums: Floats = np.add.reduceat(ordered, layout.talk_starts) if len(ordered) else ordered
+    return _padded((sums / layout.talk_sizes).astype(np.float32)).take(layout.talk)
 
 
 def _padded(values: Floats) -> Floats:

@@ -1,0 +1,173 @@
+"""The newest value first: what came in for a statement stands before it, what was only said later does not."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnemos import Mnemos
+from mnemos.cube import Hit
+from mnemos.store.values import Filter
+from mnemos.text.base import Asked
+from mnemos.text.recall.judgement import Statement, ends, same_frame
+from mnemos.text.recall.newest import BARS, LOOKED_AT, WHY, PromoteNewest, asks_now, first_of, last_in_frame
+from mnemos.text.recall.telling import KINDS, read_telling
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+CHANGED = [  # none of these is in what the judgement was fitted on
+    ("Where do I live?", "My place is in Marsh Street.", "Gave the Marsh Street keys back, we're in Trondheim now."),
+    ("Which bike do I ride?", "I ride a blue Peugeot racer.", "The Peugeot got stolen, so I bought a Brompton instead."),
+    ("Who is my dentist?", "Dr Okafor does my teeth.", "Switched dentists, I see Dr Lindqvist now."),
+    ("What do I drink at breakfast?", "I have cocoa at breakfast.", "No more cocoa for me, it's ginger tea at breakfast now."),
+    ("¿Dónde trabajo?", "Trabajo en una floristería.", "Dejé la floristería, ahora trabajo en un museo."),
+]  # fmt: skip
+REMARKS = [
+    ("Where do I live?", "I live in a cottage near Sligo.", "My aunt would love to live in Sligo."),
+    ("What car do I drive?", "I drive a grey Octavia.", "My neighbour's car is a brand new Octavia."),
+    ("Who is my dentist?", "My dentist is Dr Okafor.", "Does anyone know a good dentist in Leeds?"),
+    ("What sport do I do?", "I do fencing twice a week.", "My cousin's daughter does sport all day long."),
+]
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
+    with Mnemos(tmp_path_factory.mktemp("newest"), timezone="UTC") as memory:
+        yield memory
+
+
+def told(space, *texts, speaker="Kim", days=60):
+    return [space.add(t, at=T0 + timedelta(days=days * i), speaker=speaker) for i, t in enumerate(texts)]
+
+
+def first(space, question):
+    return space.search(question, 5)[0].cube.text
+
+
+@pytest.mark.parametrize(("question", "old", "new"), CHANGED, ids=[n for _, _, n in CHANGED])
+def test_what_came_in_for_a_statement_is_first(memory, question, old, new):
+    space = memory.space(f"changed-{CHANGED.index((question, old, new))}")
+    told(space, old, "The post was late again.", new, "It rained the whole weekend.")
+    assert first(space, question) == new
+
+
+@pytest.mark.parametrize(("question", "own", "remark"), REMARKS, ids=[r for _, _, r in REMARKS])
+def test_a_later_remark_is_not_first(memory, question, own, remark):
+    space = memory.space(f"remark-{REMARKS.index((question, own, remark))}")
+    told(space, own, "The post was late again.", remark)
+    assert first(space, question) == own
+
+
+def test_the_order_of_insertion_does_not_matter(memory):
+    question, old, new = CHANGED[1]
+    texts = [old, new, "The post was late again."]
+    found = set()
+    for i, order in enumerate(permutations(range(3))):
+        space = memory.space(f"order-{i}")
+        for n in order:
+            space.add(texts[n], at=T0 + timedelta(days=n), speaker="Kim")
+        found.add(tuple(hit.cube.text for hit in space.search(question, 5))[:2])
+    assert found == {(new, old)}
+
+
+def test_of_facts_in_the_same_words_the_last_told_is_first_and_says_why(tmp_path):
+    with Mnemos(tmp_path, embedder="none", timezone="UTC") as memory:
+        space = memory.space("facts")
+        cities = ("Ulm", "Oslo", "Lima")
+        space.add_many(
+            [{"content": f"The seat of Quorvel is {c}.", "at": T0 + timedelta(minutes=i)} for i, c in enumerate(cities)]
+            + [{"content": "The seat of Marn is Rome.", "at": T0 + timedelta(minutes=9)}]
+        )
+        hits = space.search("What is the seat of Quorvel?", 5)
+        assert hits[0].cube.text == "The seat of Quorvel is Lima."
+        assert all(sum(hit.why.values()) == pytest.approx(hit.score) for hit in hits)
+
+
+def hits_of(cubes, space):
+    """Return the hits of cubes in their order, each with a lower score."""
+    keys = space.store.keys_of([c.id for c in cubes])
+    return [(key, Hit(c, 1 - i / 4, {"bm25": 1 - i / 4})) for i, (key, c) in enumerate(zip(keys, cubes, strict=True))]
+
+
+def test_a_search_for_superseded_cubes_and_a_question_of_the_past_keep_their_order(memory):
+    question, old, new = CHANGED[1]
+    space = memory.space("past")
+    found = hits_of(told(space, old, new), space)
+    part = PromoteNewest()
+    with space.store.transaction(write=False):
+        assert part.rerank(space.store, Asked(question), found, Filter(superseded=True), 9) == found
+        for past in ("Which bike did I ride in 2019?", "Which bike was I riding back then?", "What had I bought?"):
+            assert not asks_now(past)
+            assert part.rerank(space.store, Asked(past), found, Filter(), 9) == found
+        moved = part.rerank(space.store, Asked(question), found, Filter(), 9)
+    assert [hit.cube.text for _, hit in moved] == [new, old]
+    assert moved[0][1].why == {WHY: 0.25, "bm25": 0.75}
+    assert moved[0][1].score == 1
+
+
+@pytest.mark.parametrize(
+    "question", ["Where do I live now?", "What car do I have?", "Do I still have a boyfriend?", "Who am I married to?"]
+)
+def test_a_question_of_now(question):
+    assert asks_now(question)
+
+
+def statement(text, day, speaker):
+    return Statement(read_telling(text), day, (speaker, None, None), None, None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["Kim", "Bo"])), min_size=1, max_size=LOOKED_AT))
+def test_nobody_else_speaks_for_the_first_and_equal_times_change_nothing(rows):
+    stated = [statement("text", day, speaker) for day, speaker in rows]
+    place = first_of(read_telling("Where does Kim live?"), stated, lambda x, y: 9.0, BARS)
+    assert stated[place].voice == stated[0].voice
+    assert place == 0 or stated[place].at > stated[0].at
+
+
+def test_only_what_nobody_says_of_himself_is_taken_by_its_frame():
+    q = read_telling("Where do I keep the key?")
+    own = [statement(f"I keep the key in the {place}.", day, None) for day, place in enumerate(("shed", "hall"))]
+    assert last_in_frame(q, own) == 0
+    q = read_telling("Who is the head of Zorn?")
+    things = [
+        statement(f"The head of Zorn is {name}.", day, None) for day, name in enumerate(("Abe", "Bea Zorn", "Cy"))
+    ]
+    assert last_in_frame(q, things) == 2
+    assert not same_frame(q, things[0].told, read_telling("The head of Mull is Cy."))
+    assert last_in_frame(q, [statement("The head of Zorn is Abe.", 0, "Kim"), *things[1:]]) == 0
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
+def test_shared_ends_do_not_overlap(a, b):
+    start, end = ends(tuple(a), tuple(b))
+    assert a[:start] == b[:start]
+    assert end == 0 or a[-end:] == b[-end:]
+    assert start + end <= min(len(a), len(b))
+
+
+@given(st.text(max_size=80))
+def test_any_text_can_be_read(text):
+    found = read_telling(text)
+    assert len(found.cues) == len(found.opening) == len(KINDS)
+    assert all(n > 0 for n, opens in zip(found.cues, found.opening, strict=True) if opens)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Ya no vivo en Madrid", "over"), ("Wir haben jetzt ein Boot", "now"), ("我表妹住在苏州", "other"),
+        ("Моя сестра живёт в Казани", "other"), ("If I won I'd buy a boat", "wish"), ("Staying at Mum's until May", "while"),
+        ("As a kid I had a parrot", "past"), ("引っ越しました", "over"),
+    ],
+)  # fmt: skip
+def test_cues_of_many_languages(text, kind):
+    assert read_telling(text).cues[KINDS.index(kind)] > 0
+
+
+def test_without_vectors_the_words_are_judged(tmp_path):
+    question, old, new = CHANGED[2]
+    with Mnemos(tmp_path, embedder="none", timezone="UTC") as memory:
+        space = memory.space("words")
+        told(space, old, new)
+        assert first(space, question) == new
