@@ -1,7 +1,8 @@
 """All sets side by side: `mnemos bench sets`. Words alone, vectors alone and both fused, by set and language.
 
 It measures nothing: it reads the results of the retrieval benchmarks. A set that took part in fitting what Mnemos ranks
-with is marked; on the others the figures are of data that nothing was fitted on.
+with is marked; on the others the figures are of data that nothing was fitted on. What the weights give on each set when
+it is left out of the fit is printed by `benchmarks/fit/recall.py --left-out`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from mnemos.bench.text.task import checksum
 from mnemos.errors import InvalidInput
 
 PARTS = ("bm25", "vectors")
-FITTED = {"locomo": "development", "beam": "development"}  # what the weights of recall were fitted on
+FITTED = {  # the split that the weights of recall were fitted on, see `weights.json`; "all": what there is of the set
+    "locomo": "development", "beam": "development", "realmem": "all", "lifebench": "all", "locomo-plus": "all",
+    "factconsolidation": "all", "qmsum": "all", "xquad": "all",
+}  # fmt: skip
 MARK = " (fitted)"
 
 
