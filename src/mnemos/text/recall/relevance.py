@@ -97,15 +97,8 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
-<<<<<<< HEAD
     shown = query.remarks or stated or names_all(summary(table)) or len(hits) < ENOUGH
-    silent = confidence < silent_below() and not shown
-||||||| 342fdb0
-    silent = confidence < silent_below() and not (query.remarks or stated or names_all(summary(table)))
-=======
-    shown = query.remarks or stated or names_all(summary(table))
     silent = confidence < silent_below() and not shown and not replaces(query, hits)
->>>>>>> main
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
 
 
