@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from mnemos.bench import machine
 from mnemos.bench.progress import progress_bar
 from mnemos.bench.registry import RESULTS, Benchmark, get, near
 from mnemos.distribution import install_command
-from mnemos.errors import InvalidInput, MnemosError
+from mnemos.errors import InvalidInput, MnemosError, UnknownLanguage
 
 
 def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
     chosen = make_options(found, options)
     given = changed(chosen)
     try:
-        with progress_bar(name) as progress:
+        with progress_bar(name) as progress, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnknownLanguage)  # each space would say so once
             measured = found.run(chosen, progress)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("mnemos"):

@@ -172,15 +172,15 @@ def _then(
         plain = without_speakers(text, memory.corpus())
         return likely(plain, [cube.text for cube in cubes], bundled_vectors(memory, cubes))
 
-    with memory.store.transaction(write=False):
-        if (then := resolve(past, memory.store, ask, judge)) is None:
-            return hits
-        corpus = memory.corpus()
-        who = None if filter.speaker or corpus is None else corpus.named_speaker(past.rest)
-        if who is not None:
-            filter = replace(filter, speaker=who)
-        about = ask(past.rest, filter) or hits
-        return list(put_first(then, past.rest, memory.store, hits, about, filter, judge))[:k]
+    # Not in one transaction: inside one the view would be read anew for each question.
+    if (then := resolve(past, memory.store, ask, judge)) is None:
+        return hits
+    corpus = memory.corpus()
+    who = None if filter.speaker or corpus is None else corpus.named_speaker(past.rest)
+    if who is not None:
+        filter = replace(filter, speaker=who)
+    about = ask(past.rest, filter) or hits
+    return list(put_first(then, past.rest, memory.store, hits, about, filter, judge))[:k]
 
 
 @contextmanager

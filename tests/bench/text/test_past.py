@@ -22,7 +22,7 @@ def test_what_was_so_then_is_first(tmp_path):
     path.write_text(
         "\n".join(json.dumps(item) for item in (ITEM, {**ITEM, "id": "x-2", "answer": 2})), encoding="utf-8"
     )
-    [methods] = run(Options(data=path, embedder="none"), SILENT)["hands"].values()
+    [methods] = run(Options(data=str(path), embedder="none"), SILENT)["hands"].values()
     assert methods["hybrid"] == {"items": 2, "first": 0.5, "found": 1.0, "not": ["x-2"]}
     assert set(methods) == {"hybrid", "words", "vectors"}
 
@@ -31,4 +31,4 @@ def test_an_item_without_an_answer_is_refused(tmp_path):
     path = tmp_path / "past.jsonl"
     path.write_text(json.dumps({**ITEM, "answer": 3}), encoding="utf-8")
     with pytest.raises(InvalidInput, match="line 1"):
-        run(Options(data=path, embedder="none"), SILENT)
+        run(Options(data=str(path), embedder="none"), SILENT)

@@ -126,3 +126,16 @@ def test_as_of_before_anything_was_learned_names_true_at(space):
         assert not space.cubes(as_of="2021-01-01").items
     with pytest.warns(NothingBelieved):
         assert not space.facts("ana", as_of="2021-01-01")
+
+
+def test_a_question_about_the_past_reads_the_space_no_second_time(tmp_path, monkeypatch):
+    with Mnemos(tmp_path, embedder=None) as memory:
+        space = memory.space("ana")
+        space.add("I live in Porto.", speaker="Ana", at="2019-05-01")
+        space.add("I live in Lisbon now.", speaker="Ana", at="2023-05-01")
+        space.search("Where does Ana live?")
+        store, read = space.text.store, []
+        changes = store.changes
+        monkeypatch.setattr(store, "changes", lambda since, model: read.append(since) or changes(since, model))
+        assert space.search("Where did Ana live in 2021?")[0].cube.text == "I live in Porto."
+        assert 0 not in read  # from where everything would be read

@@ -24,7 +24,7 @@ from typing import Any
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, read
+from mnemos.bench.text.hands import Item, items
 from mnemos.cube import Hit, MemCube
 from mnemos.registry import Entry
 from mnemos.space import Space
@@ -45,7 +45,7 @@ CONTESTANTS: dict[str, Callable[[Space, str, int], Sequence[Hit]]] = {
 class Options:
     """The changes, and the searches."""
 
-    data: str  # file or folder of JSON lines, one file a hand
+    data: str = ""  # file or folder of JSON lines, one file a hand; default: those of the package
     embedder: str = "bundled"  # what embeds the texts
     k: int = 10  # hits of a search
 
@@ -80,7 +80,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the shares by hand and kind, and under "not" the ids of the items of which another hit came first."""
-    hands = read(Path(options.data), "changes.jsonl", valid)
+    hands = items("changes", options.data, "changes.jsonl", valid)
     progress.expect(sum(map(len, hands.values())))
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, read
+from mnemos.bench.text.hands import Item, items
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
 
@@ -27,7 +26,7 @@ METHODS: tuple[SearchMethod, ...] = ("hybrid", "words", "vectors")
 class Options:
     """The histories, and the searches."""
 
-    data: Path  # file of JSON lines, or a folder of them, one file a hand; it is not part of Mnemos
+    data: str = ""  # file or folder of JSON lines, one file a hand; default: those of the package
     embedder: str = "bundled"  # what embeds the texts
     k: int = 10  # hits of a search
 
@@ -50,7 +49,7 @@ def table(result: Result) -> Rows:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return by hand and method the share of questions whose answer is first, or found, and the ids of the others."""
-    hands = read(options.data, "past.jsonl", valid)
+    hands = items("past", options.data, "past.jsonl", valid)
     progress.expect(sum(map(len, hands.values())))
     found: dict[str, dict[str, dict[str, tuple[bool, bool]]]] = {}  # by hand, method and id
     with (
