@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mnemos.index.language import is_english, languages
@@ -108,6 +108,7 @@ def test_forms_add_nothing_to_an_english_index():
     st.lists(st.text("abcd", min_size=1, max_size=14), unique=True, max_size=30),
     st.text("abcd", min_size=1, max_size=6),
 )
+@example(["abaabaab"], "baab")  # inside, and again at the end
 def test_long_words_around_a_part_are_those_of_a_plain_scan(words, part):
     compounds = Compounds()
     for word in words:

@@ -61,7 +61,8 @@ def test_a_timeline_counts_every_cube_that_matches_once_and_where_it_belongs(mem
     except InvalidInput:
         days = [at.date() for at in matching]
         assert by in ("day", "week", "month", "year")
-        assert len({STARTS[by](min(days) + timedelta(i)) for i in range((max(days) - min(days)).days + 1)}) > 400
+        first = min((max(days) - min(days)).days + 1, 402 * 366)  # days that are enough for 401 years
+        assert len({STARTS[by](min(days) + timedelta(i)) for i in range(first)}) > 400
         return
     assert sum(n for _, n in found.buckets) == len(matching) == len(space.cubes(speaker=speaker).items)
     if not matching:

@@ -40,9 +40,9 @@ class Compounds:
         text, at = self._text, 0
         while len(found) < MOST and (at := text.find(part, at)) >= 0:
             start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
-            beside = end - start - len(part)
-            if beside >= self.rest and (at == start or at + len(part) == end):
-                found.append(text[start:end])
+            word = text[start:end]  # what is found first may stand inside, and the part again at its end
+            if len(word) - len(part) >= self.rest and (at == start or word.endswith(part)):
+                found.append(word)
             at = end
         return found
 

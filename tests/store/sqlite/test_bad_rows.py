@@ -61,6 +61,8 @@ def fill(memory):
         db = store.connection._db
         db.execute("INSERT OR IGNORE INTO links VALUES (?, ?, 'similar', 0.9, 5)", (cubes[1].id, cubes[2].id))
         db.execute("INSERT OR IGNORE INTO lessons VALUES (x'00', x'01', 0, 5)")
+        key = store.keys_of([kept.id])[0]  # as small heads would read it
+        db.execute("INSERT INTO readings VALUES (?, 0, 6, 'my sister', 'place', 'now', 0, 0.9)", (key,))
         db.execute("INSERT INTO decisions VALUES (?, 5, 'ADD', 'why', '[\"x\"]', 'rules')", (cubes[1].id,))
     return kept
 
@@ -85,6 +87,7 @@ def use(space):
         space.inspect.curve(cube.id)
     space.links()
     space.facts(include_ended=True)
+    space.facts(min_confidence=0.5)
     space.decisions()
     space.audit()
     space.verify_audit()
@@ -126,7 +129,7 @@ def test_one_damaged_value_costs_at_most_its_row(tmp_path, template, table, colu
     path.write_bytes(data)
     assert rows_of(path, table), "the template fills every table"
     where = f"rowid = (SELECT max(rowid) FROM {table})"
-    if table in ("meta", "parents", "vectors", "erased", "facts", "links", "pending", "lessons"):
+    if table in ("meta", "parents", "vectors", "erased", "facts", "links", "pending", "lessons", "readings"):
         where = f"{column} = (SELECT {column} FROM {table} ORDER BY {column} DESC LIMIT 1)"
     try:
         damage(

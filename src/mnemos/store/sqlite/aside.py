@@ -131,6 +131,8 @@ def _wrong(table: str, shape: Sequence[Column], values: dict[str, Any]) -> str |
             return f"{name} is no time"
     if table == "cubes" and values["n"] >= MOST:
         return "its number was never given"
+    if table == "readings" and not 0 <= values["begin"] < values["stop"] < MOST:
+        return "begin to stop is no part of a text"
     if table == "decisions" and not isinstance(_json(values["others"]), list):
         return "others is not a JSON list"
     return None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mnemos.facts import Reading
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.rows import marks, select_in
-from mnemos.store.sqlite.sound import Row, Shape, fetch, read
+from mnemos.store.sqlite.sound import MOST, Row, Shape, fetch, read
 
 COLUMNS = "n, begin, stop, whose, attribute, tense, negated, confidence"
 _READING = Shape("i i i s? s s i r")
@@ -78,4 +78,6 @@ def copy_readings(db: sqlite3.Connection, old: int, new: int) -> None:
 
 def _reading(row: Row) -> tuple[int, Reading]:
     n, start, end, whose, attribute, tense, negated, confidence = row
+    if not 0 <= start < end < MOST:
+        raise ValueError(f"{start} to {end} is no part of a text")
     return n, Reading(whose, attribute, start, end, tense, bool(negated), float(confidence))

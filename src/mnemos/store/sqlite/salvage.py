@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mnemos.errors import StoreCorrupt
+from mnemos.errors import MnemosError, StoreCorrupt
 from mnemos.store.causes import of_system
 from mnemos.store.names import free, stamp
 from mnemos.store.sqlite import aside, birth
 from mnemos.store.sqlite.explain import of_sqlite
+from mnemos.store.sqlite.graft import graft
 from mnemos.store.sqlite.sound import MOST, decode
 from mnemos.store.values import Salvaged
 
@@ -75,7 +76,7 @@ def rescue(path: Path, space: str) -> Salvaged:
 
 
 def _open(path: Path) -> tuple[Path | None, sqlite3.Connection]:
-    """Open a damaged file for reading; if not even its head can be read, a copy with the head of a sound one."""
+    """Open a damaged file for reading; if its head or its schema cannot be read, a copy with those of a new file."""
     try:
         return None, _connect(path)
     except sqlite3.DatabaseError:
@@ -84,6 +85,7 @@ def _open(path: Path) -> tuple[Path | None, sqlite3.Connection]:
             shutil.copyfile(path, copy)
             with copy.open("r+b") as file:
                 file.write(_HEADER)
+            graft(copy)
             return copy, _connect(copy)
         except sqlite3.DatabaseError as error:
             _remove(copy)
@@ -94,6 +96,9 @@ def _open(path: Path) -> tuple[Path | None, sqlite3.Connection]:
         except OSError as error:
             _remove(copy)
             raise of_system(error, copy) from error
+        except MnemosError:  # no room for the new file
+            _remove(copy)
+            raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:

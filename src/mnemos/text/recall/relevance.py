@@ -4,8 +4,9 @@ Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fi
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
 A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
 `relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
-hit has all the names of the question. A remark ("I could not
-sleep again.") asks for nothing, so that it is never met with silence: what it brings to mind shares few words with it.
+hit has all the names of the question, or stands for a text that has all its words and does not hold any more: the new
+one may share none of them ("I'm vegan.", "I went keto."). A remark ("I could not sleep again.") asks for nothing, so
+that it is never met with silence: what it brings to mind shares few words with it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import Hit, Hits
+from mnemos.index.terms import terms, to_terms
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
 from mnemos.text.recall.known import WHY as KNOWN
@@ -95,13 +97,20 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
-    silent = confidence < silent_below() and not (query.remarks or stated or names_all(summary(table)))
+    shown = query.remarks or stated or names_all(summary(table))
+    silent = confidence < silent_below() and not shown and not replaces(query, hits)
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
 
 
 def names_all(best: Floats) -> bool:
     """Tell whether a hit has all names of the question: it is about whom is asked for, so that it is shown in any case."""
     return bool(best[FEATURES.index("names")] > SAID)
+
+
+def replaces(query: Query, hits: Sequence[tuple[int, Hit]]) -> bool:
+    """Tell whether one of the first hits replaced a text that has all words of the question. O(words behind them)."""
+    asked = frozenset(to_terms(query.content))
+    return bool(asked) and any(asked <= set(terms(old.text)) for _, hit in hits[:FIRST] for old in hit.earlier)
 
 
 def unknown(hits: Sequence[tuple[int, Hit]]) -> Judgement:
