@@ -18,7 +18,7 @@ def extended(embedder: Embedder, more: Described) -> Attributes:
     return attributes().more([name for name, _ in more], embedder.embed([text for _, text in more]))
 
 
-@register("read", unmeasured="`mnemos bench statements-read` measures it beside the rules")
+@register("read")
 def embed_and_read(
     texts: Sequence[str],
     embedder: Embedder,

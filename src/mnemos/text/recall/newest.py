@@ -46,7 +46,7 @@ _BACK = re.compile(
 )
 
 
-@register("promote-newest", unmeasured="`mnemos bench changes` measures it together with reconcile")
+@register("promote-newest")
 @dataclass(frozen=True, slots=True)
 class PromoteNewest:
     """Move the hit that states what holds now before the first one (ours): a learned judgement of pairs.

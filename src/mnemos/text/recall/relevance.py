@@ -4,9 +4,8 @@ Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fi
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
 A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
 `relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
-hit has all the names of the question, or stands for a text that has all its words and does not hold any more: the new
-one may share none of them ("I'm vegan.", "I went keto."). A remark ("I could not sleep again.") asks for nothing, so
-that it is never met with silence: what it brings to mind shares few words with it.
+    shown = query.remarks or stated or names_all(summary(table)) or len(hits) < ENOUGH
+    silent = confidence < silent_below() and not shown and not replaces(query, hits)
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from mnemos.text.recall.known import WHY as KNOWN
 from mnemos.text.recall.query import Query
 
 ANSWERABLE = 0.5  # confidence from which an answer is more likely there than not
+ENOUGH = 5  # hits below which context shows all: so little costs nothing
 SAID = 0.999  # share of the names of a question that are all of them
 FIRST = 10  # hits that are judged together: what is behind them tells nothing about the whole
 
@@ -97,7 +97,7 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
-    shown = query.remarks or stated or names_all(summary(table))
+    shown = query.remarks or stated or names_all(summary(table)) or len(hits) < ENOUGH
     silent = confidence < silent_below() and not shown and not replaces(query, hits)
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
 
