@@ -37,7 +37,11 @@ from mnemos.text.recall.relevance import ANSWERABLE, names_all
 
 OUT = Path("src/mnemos/text/recall/relevance.json")
 L2, STEPS = 1e-2, 30
-MAY_LOSE = {"locomo": 0.01, "beam": 0.01, "hands": 0.01}  # share of the answered questions of a set that may be silenced
+MAY_LOSE = {
+    "locomo": 0.01,
+    "beam": 0.01,
+    "hands": 0.01,
+}  # share of the answered questions of a set that may be silenced
 Floats = NDArray[np.float64]
 
 
