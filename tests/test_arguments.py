@@ -114,8 +114,8 @@ def test_sentences_say_what_to_do():
 
 def test_mnemos_exports_what_a_user_needs():
     assert set(mnemos.__all__) == {
-        "Mnemos", "Space", "MemCube", "Hit", "SessionHit", "Page", "Filters", "Policy", "Fact", "KnownFact", "Link",
-        "Decision", "Receipt", "MnemosError", "InvalidInput", "NotFound", "Conflict", "StoreError", "__version__",
+        "Mnemos", "Space", "MemCube", "Hit", "Hits", "SessionHit", "Page", "Filters", "Policy", "Fact", "KnownFact",
+        "Link", "Decision", "Receipt", "MnemosError", "InvalidInput", "NotFound", "Conflict", "StoreError", "__version__",
     }  # fmt: skip
     assert all(getattr(mnemos, name) is not None for name in mnemos.__all__)
     assert issubclass(mnemos.InvalidInput, MnemosError)

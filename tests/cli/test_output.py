@@ -19,10 +19,11 @@ ARGUMENTS = {
     "unarchive": ["{id}"], "audit log": [], "audit verify": [], "spaces": [], "stats": [], "import": ["{notes}"],
     "export": ["{folder}/out.jsonl"], "backup": ["{folder}/b"], "restore": ["{backup}", "--as", "copy"],
     "reindex": ["--embedder", "hashing:8"],
-    "timezone": [],
+    "timezone": [], "models list": [],
     "doctor": [], "config": [], "keys list": ["--json"], "keys add": ["name", "--space", "*", "--right", "read"], "methods": [],
 }  # fmt: skip
-HELP_ONLY = {"verify-erasure", "serve", "mcp", "demo", "keys revoke"}  # they need more than a line, or run on
+# They need more than a line, or run on.
+HELP_ONLY = {"verify-erasure", "serve", "mcp", "demo", "keys revoke", "models build"}
 
 
 def leaves(command=None, name=""):

@@ -43,6 +43,12 @@ def test_a_search_says_whether_anything_answers(space):
     assert nothing.confidence < 0.2
 
 
+def test_confidence_does_not_depend_on_how_many_hits_there_are(memory, space):
+    ten = space.search(ASKED, k=10).confidence
+    assert [space.search(ASKED, k=k).confidence for k in (1, 3, 20)] == pytest.approx([ten] * 3, abs=0.1)
+    assert memory.space("bo").search("Where does the tram stop?").answerable  # its only text
+
+
 @pytest.mark.parametrize("least", [0.0, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("method", ["hybrid", "words", "vectors"])
 def test_min_score_keeps_the_relevant_hits_in_their_order(space, least, method):

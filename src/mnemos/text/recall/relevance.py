@@ -120,6 +120,11 @@ def unknown(hits: Sequence[tuple[int, Hit]]) -> Judgement:
 
 
 def summary(table: Floats) -> Floats:
-    """Return the features of a whole search, (F,): the largest of the first ten hits."""
+    """Return the features of a whole search, (F,): the largest of the first ten hits.
+
+    The largest rank and number of rivals only count the hits. They are set to those of ten: a search is as sure of the
+    same answer in a space of one text, or with a small `k`.
+    """
     best: Floats = table[:FIRST].max(axis=0)
+    best[FEATURES.index("rank")], best[FEATURES.index("rivals")] = np.log1p(FIRST - 1), np.log1p(FIRST)
     return best
