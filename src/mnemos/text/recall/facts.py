@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from mnemos.arguments import check_optional, check_text
 from mnemos.cube import from_micros, to_micros
-from mnemos.facts import Fact, KnownFact, Link, StoredFact
+from mnemos.facts import Fact, KnownFact, Link, Reading, StoredFact
 from mnemos.reason.read.reading import subject as whom
 from mnemos.store.base import Store
-from mnemos.text.recall.stated import unread
 from mnemos.text.update.voices import narrator, stored_trust
 
 
@@ -48,7 +48,7 @@ def _read(
     found = []
     for key, r in rows:
         cube = cubes.get(key)
-        if cube is None or not unread([r], sure.get(key, ())) or (r.tense == "past" and not ended):
+        if cube is None or _is_known(r, sure.get(key, ())) or (r.tense == "past" and not ended):
             continue
         whose = whom(r.whose, (narrator(cube, rules) or "user").strip().lower())
         if subject in (None, whose):
@@ -66,6 +66,11 @@ def known_links(store: Store, cube_id: str | None, kind: str | None) -> list[Lin
     check_text(cube_id, "cube_id")
     found = store.links.find([cube_id]) + store.links.implied(cube_id)
     return [link for link in found if kind in (None, link.kind)]
+
+
+def _is_known(reading: Reading, facts: Sequence[Fact]) -> bool:
+    """Tell whether a rule has read the same words."""
+    return any(reading.start < fact.end and fact.start < reading.end for fact in facts)
 
 
 def _known(row: StoredFact, as_of: int | None) -> KnownFact:
