@@ -32,6 +32,7 @@ class Example:
     cues: Doubles  # (C,)
     weight: float = 1.0
     any_of: bool = False  # one of the gold is enough
+    hard: NDArray[np.bool_] | None = None  # (N,) those that come before other candidates where there is no room for all
 
 
 @dataclass
@@ -72,13 +73,17 @@ class Batch:
 
 
 def batch(examples: Sequence[Example], most: int, seed: int = 0) -> Batch:
-    """Return examples as one batch of at most `most` candidates each: up to half of them gold, the others at random."""
+    """Return examples as one batch of at most `most` candidates each: up to half of them gold, the others at random.
+
+    What is hard for an example is taken before the others.
+    """
     rng = np.random.default_rng(seed)
     kept = []
     for e in examples:
-        gold, others = np.flatnonzero(e.gold), np.flatnonzero(~e.gold)
-        gold = rng.permutation(gold)[: most // 2]
-        kept.append(np.r_[gold, rng.permutation(others)[: most - len(gold)]])
+        hard = np.zeros(len(e.gold), dtype=bool) if e.hard is None else e.hard
+        gold = rng.permutation(np.flatnonzero(e.gold))[: most // 2]
+        others = [rng.permutation(np.flatnonzero(~e.gold & which)) for which in (hard, ~hard)]
+        kept.append(np.r_[gold, np.concatenate(others)[: most - len(gold)]])
     tables = np.zeros((len(examples), most, examples[0].table.shape[1]), dtype=np.float32)
     there, gold_there = np.zeros((2, len(examples), most), dtype=bool)
     for q, (e, places) in enumerate(zip(examples, kept, strict=True)):

@@ -6,7 +6,8 @@
 Every set counts alike, whatever its size, and is seen in several shapes (see `recall_sets`); only development halves are
 read. Written are the four models of `weights.json` and, with `--left-out`, a table: each set and language scored with
 a model that was fitted without it and without its other languages and shapes, beside words alone and vectors alone.
-A question has some 150 candidates: the best by several signals, all gold, and a few at random.
+A question has some 150 candidates: the best by several signals, all gold, and a few at random. The fit is repeated: what
+comes first in the full rankings of the rounds before are candidates too, since a model finds mistakes of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from mnemos.text.recall.signals import EITHER_WAY, SIGNALS, VECTOR_SIGNALS, Read
 
 OUT = Path("src/mnemos/text/recall/weights.json")
 TABLE = Path("benchmarks/results/recall/left_out.json")
-STEPS, MOST = 150, 50
+STEPS, MOST = 400, 110
+FREE = 7  # experts besides plain words and plain cosines
+ROUNDS = 3
 BEST, RANDOM = 60, 30  # candidates of each signal, and at random
 WEIGHTS = {"locomo-plus": 1.3, "locomo": 0.7, "lifebench": 0.6, "xquad": 0.5}  # by family; 1 for another one
 OF_VARIANT = 0.3
@@ -49,12 +52,13 @@ class Candidates:
     tables: dict[str, NDArray[np.float32]]  # by ending of a model's name
     cues: dict[str, NDArray[np.float64]]
     gold: NDArray[np.bool_]
+    hard: NDArray[np.bool_]  # the best of full rankings
     wanted: int
     any_of: bool
 
     def example(self, kind: str, weight: float = 1.0) -> Example:
         """Return it as one example of a fit."""
-        return Example(self.tables[kind], self.gold, self.cues[kind], weight, self.any_of)
+        return Example(self.tables[kind], self.gold, self.cues[kind], weight, self.any_of, self.hard)
 
 
 def family(name: str) -> str:
@@ -63,24 +67,33 @@ def family(name: str) -> str:
     return base.removesuffix("-en") if base.startswith("xquad") and base != "xquad-en" else base
 
 
-def candidates(asked: Asked, rng: np.random.Generator) -> Candidates:
-    """Return the candidates of a question."""
+def candidates(asked: Asked, rng: np.random.Generator, earlier: Sequence[Mapping[str, Model]] = ()) -> Candidates:
+    """Return the candidates of a question, the first of the rankings by `earlier` models among them."""
     found, shown = asked.read.signals, asked.shown
     mixed = found["words"] + found["coverage_around"] + found["session_best_bm25"] + 2 * found["cosine"]
     chosen = set(asked.gold) | set(rng.choice(np.flatnonzero(shown), RANDOM).tolist())
     for values in (found["words"], found["cosine"], found["bm25_around"], found["words"] + found["moment_bm25"], mixed):
-        chosen |= set(np.argsort(-np.where(shown, values, -np.inf), kind="stable")[:BEST].tolist())
-    at = np.array(sorted(i for i in chosen if shown[i]))
+        chosen |= _first(values, shown)
     reads = {"": asked.read, "_words": asked.words_only}
+    hard: set[int] = set()
+    for models in earlier:
+        for kind, told in reads.items():
+            hard |= _first(fuse(told.signals, models[kind].weights(told.cues)), shown)
+    at = np.array(sorted(i for i in chosen | hard if shown[i]))
     return Candidates(
         asked.set,
         at,
         {kind: table(told, names(SIGNALS, kind), at) for kind, told in reads.items()},
         {kind: np.array([told.cues[name] for name in names(CUES, kind)]) for kind, told in reads.items()},
         np.isin(at, asked.gold),
+        np.isin(at, sorted(hard)),
         asked.wanted,
         bool(asked.sessions) and asked.set.endswith("realmem"),
     )
+
+
+def _first(values: NDArray[np.floating], shown: NDArray[np.bool_]) -> set[int]:
+    return set(np.argsort(-np.where(shown, values, -np.inf), kind="stable")[:BEST].tolist())
 
 
 def names(of: Sequence[str], kind: str) -> list[str]:
@@ -111,7 +124,7 @@ def examples(questions: Sequence[Candidates], kind: str) -> list[Example]:
 def fit(questions: Sequence[Candidates], kind: str, start: Mixture | None = None) -> Mixture:
     """Return a mixture fitted to the questions."""
     alone = ("words",) if kind else ("words", "cosine")
-    mixture = Mixture(names(SIGNALS, kind), names(CUES, kind), EITHER_WAY, alone)
+    mixture = Mixture(names(SIGNALS, kind), names(CUES, kind), EITHER_WAY, alone, FREE)
     return mixture.fit(batch(examples(questions, kind), MOST), STEPS, None if start is None else start.solution)
 
 
@@ -186,13 +199,16 @@ def main() -> None:
         progress_bar("sets") as step,
     ):
         tasks = sets(paths)
-        questions: list[Candidates] = []
-        step.expect(len(tasks))
-        for name, task in tasks.items():
-            for variant in ("", *VARIANTS.get(name, ())):
-                questions += [candidates(asked, rng) for asked in ask(name, task, memory, variant)]
-            step(1)
-        mixtures = {kind: fit([q for q in questions if not _needs_vectors(q.set, kind)], kind) for kind in KINDS}
+        step.expect(len(tasks) * ROUNDS)
+        earlier: list[dict[str, Model]] = []
+        for _ in range(ROUNDS):
+            questions: list[Candidates] = []
+            for name, task in tasks.items():
+                for variant in ("", *VARIANTS.get(name, ())):
+                    questions += [candidates(asked, rng, earlier) for asked in ask(name, task, memory, variant)]
+                step(1)
+            mixtures = {kind: fit([q for q in questions if not _needs_vectors(q.set, kind)], kind) for kind in KINDS}
+            earlier.append({kind: to_model(mixture.to_json()) for kind, mixture in mixtures.items()})
         models = {f"cubes{kind}": mixture.to_json() for kind, mixture in mixtures.items()}
         fitted = {name: to_model(data) for name, data in models.items()}
         session_examples = list(of_sessions(memory, tasks, fitted))
