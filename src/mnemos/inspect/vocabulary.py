@@ -54,6 +54,7 @@ SIGNALS: Mapping[str, str] = {  # signal in `hit.why` -> what it measures, in wo
     "moment_best_cosine": "best meaning of the moment",
     "day_best_cosine": "best meaning of the day",
     "association": "association",
+    "same": "the question as it stands",
     "links": "links",
 }
 

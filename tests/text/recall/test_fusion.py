@@ -165,3 +165,18 @@ def test_every_cue_is_between_0_and_1_and_every_weight_is_of_a_signal():
     assert set(told.cues) == set(CUES)
     assert all(0 <= value <= 1 for value in told.cues.values())
     assert set(model("cubes").signals) <= set(SIGNALS)
+
+
+@pytest.mark.parametrize("embedder", ["hashing", "none"])
+def test_a_text_asked_for_in_its_own_words_is_first(tmp_path, embedder):
+    plants = ["tomatoes", "basil", "leeks", "carrots", "beans"]
+    texts = [f"I planted {plant} in the garden and the soil was wet." for plant in plants]
+    with Mnemos(tmp_path, embedder=embedder) as memory:
+        space = memory.space("ana")
+        space.add_many({"content": text, "session": "s", "speaker": "Ana"} for text in texts)
+        for text in texts:
+            first = space.search(text, 1)[0]
+            assert first.cube.text == text
+            assert first.why["same"] > 0
+        asked = space.search("What did I plant in the wet soil of the garden?")
+        assert all("same" not in hit.why for hit in asked)

@@ -48,6 +48,7 @@ class Query:
     language: str = "en"  # of its words; "" where no language is known
     fluency: Callable[[str], float] = everywhere  # how well the embedder knows a language, 0 to 1
     remarks: bool = False  # it tells something instead of asking
+    said: tuple[str, ...] = ()  # all its words
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -55,7 +56,7 @@ class Query:
         vector = None if self.vector is None else self.vector.tobytes()
         return (
             self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
-            self.asks, self.language, self.remarks,
+            self.asks, self.language, self.remarks, self.said,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -106,4 +107,5 @@ def make_query(
         language=max(letters := spoken_in(words), key=lambda name: letters[name], default="en"),
         fluency=fluency,
         remarks=set(spoken.values()) <= {"en"} and is_remark(text, words),
+        said=tuple(words),
     )

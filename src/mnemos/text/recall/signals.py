@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 Signals = dict[str, Floats]
 
 _ZERO = np.zeros(1, dtype=np.float32)
+ALL = 0.999  # share of a question that is all of it
 LONG = np.float32(np.log1p(40.0))  # the logarithm of the terms from which a message is long
 SIGNALS = (
     "bm25", "coverage", "bm25_near", "coverage_near", "bm25_around", "coverage_around", "session_bm25", "bm25_before",
@@ -35,7 +36,7 @@ SIGNALS = (
     "took_part", "date", "number", "time", "assistant", "user_me", "assistant_you", "words", "matches",
     "coverage_squared", "words_rank", "later", "latest", "moment_best_bm25", "moment_bm25", "day_best_bm25",
     "cosine_outlier", "cosine_rank", "words_and_cosine", "moment_best_cosine", "day_best_cosine",
-    "association",
+    "association", "same",
 )  # fmt: skip
 # What may speak against a cube; all others only count for it, so that `why` never holds a found word against one.
 EITHER_WAY = frozenset(
@@ -106,8 +107,20 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
     if cosines is not None and query.remarks and query.vector is not None:
         matched = float(found["coverage"].max(initial=0)) * len(content)
         found["association"] = association(corpus.vectors, corpus.alive, found["cosine"], query.vector, matched)
+    found["same"] = _same(corpus, query, (found["coverage"] > ALL) & (layout.lengths[0] == len(query.said)))
     found |= _circumstances(corpus, layout, query, named)
     return Read(found, cues(corpus, query, found, best, plain.known, above))
+
+
+def _same(corpus: Corpus, query: Query, alike: NDArray[np.bool_]) -> Floats:
+    """Return 1 for the cubes that say the question in its own words, (N,); only those that are `alike` are looked at."""
+    at = np.flatnonzero(alike)
+    for word in query.said if len(at) else ():
+        posting = corpus.words.posting(word)
+        at = at[:0] if posting is None else at[np.isin(at, posting.positions)]
+    found = np.zeros(len(alike), dtype=np.float32)
+    found[at] = 1
+    return found
 
 
 def _meanings(cosine: Floats, asked: Floats, layout: Layout) -> Signals:
