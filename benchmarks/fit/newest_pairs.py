@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.bench.text import beam, locomo
-from mnemos.bench.text.changes import told_to
-from mnemos.bench.text.hands import Item, packaged, read
+from mnemos.bench.text.hands import Item, packaged, read, told_to
 from mnemos.bench.text.task import Task
 from mnemos.cube import Hit, to_micros
 from mnemos.space import Space

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, items
+from mnemos.bench.text.hands import Item, Options, items, told_to
 from mnemos.cube import Hit, MemCube
 from mnemos.registry import Entry
 from mnemos.space import Space
@@ -39,15 +38,6 @@ CONTESTANTS: dict[str, Callable[[Space, str, int], Sequence[Hit]]] = {
         space.search(question, k), key=lambda hit: hit.cube.at, reverse=True
     ),
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """The changes, and the searches."""
-
-    data: str = ""  # file or folder of JSON lines, one file a hand; default: those of the package
-    embedder: str = "bundled"  # what embeds the texts
-    k: int = 10  # hits of a search
 
 
 def table(result: Result) -> Rows:
@@ -113,25 +103,8 @@ def measure(ours: Space, append: Space, item: Item, now: list[datetime], k: int)
     return {**right, "append only": _first(append.search(question, k), cubes[at])}
 
 
-def told_to(space: Space, told: Sequence[Mapping[str, Any]], now: list[datetime], **options: Any) -> list[MemCube]:
-    """Add texts to a space at the times at which they were told, and set the clock to the day after; return the cubes."""
-    times = [_time(t["at"]) if t.get("at") else None for t in told]
-    now[0] = max((t for t in times if t), default=now[0])
-    cubes = []
-    for i, (text, at) in enumerate(zip(told, times, strict=True)):
-        given = {name: text[name] for name in ("speaker", "role", "session", "source") if name in text}
-        cubes.append(space.add(text["text"], at=at or now[0] + timedelta(minutes=i), **given, **options))
-    now[0] += timedelta(days=1)
-    return cubes
-
-
 def _first(hits: Sequence[Hit], answer: MemCube) -> bool:
     return bool(hits) and hits[0].cube.id == answer.id
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _shares(rows: Mapping[str, Mapping[str, bool]]) -> dict[str, Any]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
+from mnemos.space import Space
 
 Item = Mapping[str, Any]
 Check = Callable[[Item], bool]  # tells whether an item has what the benchmark needs; may raise KeyError and TypeError
 DATA = "data"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The material, and the searches."""
+
+    data: str = ""  # file or folder of JSON lines instead of those of the package, one file a hand
+    embedder: str = "bundled"  # what embeds the texts
+    k: int = 10  # hits of a search
 
 
 def items(name: str, data: str, file: str, check: Check) -> dict[str, list[Item]]:
@@ -54,3 +67,20 @@ def _items(text: str, where: str, check: Check) -> list[Item]:
             raise InvalidInput(f"{where}, line {i}: this is no item of the benchmark ({error!r}).") from error
         items.append(item)
     return items
+
+
+def told_to(space: Space, told: Sequence[Mapping[str, Any]], now: list[datetime], **options: Any) -> list[MemCube]:
+    """Add texts to a space at the times at which they were told, and set the clock to the day after; return the cubes."""
+    times = [_time(t["at"]) if t.get("at") else None for t in told]
+    now[0] = max((t for t in times if t), default=now[0])
+    cubes = []
+    for i, (text, at) in enumerate(zip(told, times, strict=True)):
+        given = {name: text[name] for name in ("speaker", "role", "session", "source") if name in text}
+        cubes.append(space.add(text["text"], at=at or now[0] + timedelta(minutes=i), **given, **options))
+    now[0] += timedelta(days=1)
+    return cubes
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -9,26 +9,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, items
+from mnemos.bench.text.hands import Item, Options, items
 from mnemos.space import SearchMethod, Space
 from mnemos.system import Mnemos
 
 METHODS: tuple[SearchMethod, ...] = ("hybrid", "words", "vectors")
-
-
-@dataclass(frozen=True)
-class Options:
-    """The histories, and the searches."""
-
-    data: str = ""  # file or folder of JSON lines, one file a hand; default: those of the package
-    embedder: str = "bundled"  # what embeds the texts
-    k: int = 10  # hits of a search
 
 
 def table(result: Result) -> Rows:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
-from mnemos.bench.text.hands import Item, items
+from mnemos.bench.text.hands import Item, Options, items, told_to
 from mnemos.cube import Hit, MemCube
 from mnemos.registry import Entry
 from mnemos.space import Space
@@ -35,15 +34,6 @@ KINDS = {  # what is measured of an item of each kind: True is good
     "others": ("untouched", "answer_first"),
     "repeat": ("found_on_its_day", "answer_first"),
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """The statements, and the searches."""
-
-    data: str = ""  # file or folder of JSON lines instead of those of the package, one file a hand
-    embedder: str = "bundled"  # what embeds the texts
-    k: int = 10  # hits of a search
 
 
 def table(result: Result) -> Rows:
@@ -102,14 +92,7 @@ def valid(item: Item) -> bool:
 
 def measure(space: Space, item: Item, now: list[datetime], k: int) -> dict[str, bool]:
     """Tell an empty space what an item tells, ask, and return whether each measure of its kind is met."""
-    told = item["told"]
-    times = [_time(t["at"]) if t.get("at") else None for t in told]
-    now[0] = max((t for t in times if t), default=now[0])
-    cubes = []
-    for i, (text, at) in enumerate(zip(told, times, strict=True)):
-        options = {name: text[name] for name in ("speaker", "role", "session", "source") if name in text}
-        cubes.append(space.add(text["text"], at=at or now[0] + timedelta(minutes=i), **options))
-    now[0] += timedelta(days=1)
+    cubes = told_to(space, item["told"], now)
     hits = space.search(item["question"], k)
     answer = cubes[item["answer"]]
     first = bool(hits) and hits[0].cube.id == answer.id
@@ -144,11 +127,6 @@ def _current(space: Space, cube: MemCube) -> bool:
     """Tell whether a memory is in sight and nothing that it states has ended."""
     ended = {f.cube for f in space.facts(include_ended=True) if f.valid_to is not None}
     return space.get(cube.id).state == "active" and cube.id not in ended
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _shares(kinds: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> dict[str, Any]:
