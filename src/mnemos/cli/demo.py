@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.cube import Hit
+from mnemos.errors import UnknownLanguage
 from mnemos.space import Space
 from mnemos.system import Mnemos
 
@@ -106,7 +108,14 @@ def play(keep: Path | None, embedder: str | None) -> Demo:
     An existing memory in `keep` is used as it is. Raises StoreError if `keep` cannot be written.
     """
     told, clock = story(), Clock()
-    with _root(keep) as root, Mnemos(root, embedder=embedder, clock=clock) as memory:
+    with (
+        warnings.catch_warnings(),
+        _root(keep) as root,
+        Mnemos(root, embedder=embedder, clock=clock) as memory,
+    ):
+        warnings.simplefilter(
+            "ignore", UnknownLanguage
+        )  # one question is in Japanese, to show that its words are found
         demo = Demo(told["about"], root, keep is not None, memory.embedder.name if memory.embedder else "words only")
         known = told["space"] in memory
         space = memory.space(told["space"])
