@@ -75,7 +75,8 @@ def put_first(
     """
     if hits and then.side == "during" and not then.event and filter.true_at is None and _is_of(hits[0], then, store):
         return hits  # told at the asked time, or speaks of it
-    group = _statements(then, store, about, stated_by(store, question, filter))
+    known = stated_by(store, question, filter)
+    group = _statements(then, store, about, known)
     if not group:
         return _begun_first(then, store, hits)
     keys, cubes = [key for key, _ in group], [hit.cube for _, hit in group]
@@ -85,7 +86,6 @@ def put_first(
     if then.event and then.side == "during" and then.event[0] in keys:
         own = keys.index(then.event[0])
         chances[own] = max(chances[own], min(TOLD_WITH, 4 * chances[own]))
-    known = stated_by(store, question, filter)
     chances = np.maximum(chances, [STATED if key in known else 0.0 for key in keys])
     weights = weigh(then, times, chances)
     for i, cube in enumerate(cubes):
