@@ -36,9 +36,14 @@ class TermPosting:
     talks: tuple[NDArray[np.int64], Floats]  # the talks that contain it, and what it adds to each
 
     @property
+    def positions(self) -> Ints:
+        """The cubes that contain it, (df,)."""
+        return self.parts[0][1]
+
+    @property
     def size(self) -> int:
-        """The number of positions it holds."""
-        return sum(len(where) for _, where, _ in self.parts) + len(self.talks[0])
+        """The number of positions it holds, and one for itself."""
+        return 1 + sum(len(where) for _, where, _ in self.parts) + len(self.talks[0])
 
 
 class TermCache:

@@ -19,6 +19,7 @@ from mnemos.index.lexical import idf
 from mnemos.index.terms import to_terms, words_of
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.query import Query
+from mnemos.text.recall.signals import term_posting
 
 Floats = NDArray[np.float32]
 SAMPLE = 128  # vectors that tell how far a cosine stands out
@@ -75,11 +76,11 @@ def evidence(corpus: Corpus, query: Query, question: str, positions: NDArray[np.
 
 
 def _of_question(corpus: Corpus, query: Query, question: str) -> list[Word]:
-    count, named = corpus.layout().count, {w for name in _NAME.findall(question) for w in words_of(name)}
+    layout, named = corpus.layout(), {w for name in _NAME.findall(question) for w in words_of(name)}
+    count = layout.count
     found = []
     for word, term in zip(query.content, to_terms(query.content), strict=True):
-        posting = corpus.words.posting(word)
-        positions = np.zeros(0, dtype=np.int32) if posting is None else np.sort(posting.positions)
+        positions = np.sort(term_posting(corpus, layout, word).positions)
         found.append(Word(term, idf(count + OTHERS, len(positions) + ONE), positions, word in named))
     return found
 

@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 Signals = dict[str, Floats]
 
 _ZERO = np.zeros(1, dtype=np.float32)
+_NOWHERE = Posting(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 ALL = 0.999  # share of a question that is all of it
 LONG = np.float32(np.log1p(40.0))  # the logarithm of the terms from which a message is long
 SIGNALS = (
@@ -225,23 +226,17 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
     total = talk_total = 1e-9
     unknown = 0.0
     for word in content:
-        cached = layout.terms.get(word)
-        if cached is None:
-            posting = corpus.words.posting(word)
-            if posting is None:
-                total += idf(layout.count, 0)
-                unknown += idf(layout.count, 0)
-                talk_total += idf(talks, 0)
-                continue
-            cached = _term_posting(corpus, layout, posting)
-            layout.terms.put(word, cached)
-        total += cached.weight
-        for reach, where, part in cached.parts[: len(reaches)]:
+        found_in = term_posting(corpus, layout, word)
+        total += found_in.weight
+        talk_total += found_in.talk_weight
+        if not len(found_in.positions):
+            unknown += found_in.weight
+            continue
+        for reach, where, part in found_in.parts[: len(reaches)]:
             np.add.at(scores[reach], where, part)  # faster than [where] +=, which reads and writes apart
-            np.add.at(covers[reach], where, np.float32(cached.weight))
-        of_talks, part = cached.talks
+            np.add.at(covers[reach], where, np.float32(found_in.weight))
+        of_talks, part = found_in.talks
         talk_scores[of_talks] += part
-        talk_total += cached.talk_weight
     found: Signals = {}
     for reach, suffix in zip(reaches, ("", "_near", "_around"), strict=False):
         found["bm25" + suffix] = scores[reach] / np.float32(total)
@@ -249,6 +244,15 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
     if not alone:
         found["session_bm25"] = _padded(talk_scores / np.float32(talk_total)).take(layout.talk)
     return Words(found, total, 1 - unknown / total)
+
+
+def term_posting(corpus: Corpus, layout: Layout, word: str) -> TermPosting:
+    """Return where a word is and what it adds to BM25, from the cache of the layout; one that no cube has is nowhere."""
+    found = layout.terms.get(word)
+    if found is None:
+        found = _term_posting(corpus, layout, corpus.words.posting(word) or _NOWHERE)
+        layout.terms.put(word, found)
+    return found
 
 
 def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
