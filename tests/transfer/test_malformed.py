@@ -4,7 +4,6 @@ import hashlib
 import json
 import zipfile
 from contextlib import suppress
-from itertools import islice, product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -121,25 +120,23 @@ def is_nothing(value):
     return value is None or value in ([], {})
 
 
-def every_third(pairs):
-    """Return every third pair of a path and an odd value: each path has some values, and each value some paths."""
-    return islice(pairs, 0, None, 3)
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_replaced_node_is_reported_or_refused_and_all_else_is_kept(name, tmp_path):
     document = DOCUMENTS[name]
     whole, problems = attempt(tmp_path / "whole", name, document)
     assert problems == []
-    for case, (path, odd) in enumerate(every_third(product(paths(document), ODD))):
-        outcome = attempt(tmp_path / str(case), name, replaced(document, path, odd))
-        if outcome is None or is_nothing(odd):
-            continue
-        texts, problems = outcome
-        assert len(texts) >= len(whole) or problems, (path, odd, texts)
+    case = 0
+    for path in paths(document):
+        for odd in ODD:
+            case += 1
+            outcome = attempt(tmp_path / str(case), name, replaced(document, path, odd))
+            if outcome is None or is_nothing(odd):
+                continue
+            texts, problems = outcome
+            assert len(texts) >= len(whole) or problems, (path, odd, texts)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(DOCUMENTS)), st.data())
 def test_several_replaced_nodes_never_crash(tmp_path_factory, name, data):
     document = DOCUMENTS[name]
@@ -173,10 +170,8 @@ def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_re
     with zipfile.ZipFile(archive) as file:
         manifest = json.loads(file.read("MANIFEST.json"))
         records = [json.loads(line) for line in file.read("cubes.jsonl").splitlines()]
-    some = every_third(product(paths(manifest), ODDER))
-    changes = [(replaced(manifest, path, odd), records) for path, odd in some]
-    some = every_third(product(filter(None, paths(records)), ODDER))
-    changes += [(manifest, replaced(records, path, odd)) for path, odd in some]
+    changes = [(replaced(manifest, p, odd), records) for p in paths(manifest) for odd in ODDER]
+    changes += [(manifest, r) for p in paths(records) if p for odd in ODDER for r in [replaced(records, p, odd)]]
     changes += [(manifest, records * 2), (manifest, b"[1, 2"), (manifest, b"\xff")]
     taken = 0
     with Mnemos(tmp_path / "root", embedder="none") as memory:
@@ -195,7 +190,7 @@ def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_re
     assert 0 < taken < len(changes)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_zip_with_changed_bytes_never_crashes(archive, space, data):
     raw = bytearray(archive.read_bytes())
@@ -207,7 +202,7 @@ def test_a_zip_with_changed_bytes_never_crashes(archive, space, data):
         import_path(space, changed)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=200) | st.text(max_size=100).map(str.encode),
     st.sampled_from(["x.json", "x.md", "x.txt", "x.zip"]),
