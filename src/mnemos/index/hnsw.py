@@ -15,7 +15,7 @@ import numpy as np
 from mnemos.distribution import install_command
 from mnemos.errors import IndexDamaged, MnemosError
 from mnemos.index import files
-from mnemos.index.base import Keys, Neighbours, Vectors, among, best, checked, checked_query
+from mnemos.index.base import Keys, Neighbours, Vectors, among, best, checked, checked_query, unit
 from mnemos.index.mapped import exact
 
 KIND = "hnsw"
@@ -73,9 +73,11 @@ class HnswIndex:
         here = [int(key) for key in np.asarray(keys, dtype=np.int64) if key >= 0 and int(key) in self._index]
         for key in here:
             self._index.remove(key)
-            other = self._index.search(np.ones(self.dimension, np.float32), 1).keys if len(self) else ()
-            left = self._index.get(int(other[0])) if len(other) else np.ones(self.dimension)
-            self._index.add(SPARE, np.asarray(left, dtype=np.float32))  # takes the slot that has become free
+            filler = (
+                self._nearest(unit(np.ones(self.dimension, np.float32)), 1).keys if len(self) else np.zeros(0, np.int64)
+            )
+            other = self._index.get(int(filler[0])) if len(filler) else np.ones(self.dimension)
+            self._index.add(SPARE, np.asarray(other, dtype=np.float32))  # takes the slot that has become free
             self._index.remove(SPARE)
         return len(here)
 
