@@ -7,17 +7,18 @@ import pytest
 psycopg = pytest.importorskip("psycopg")
 
 from mnemos.distribution import install_command
-from mnemos.errors import MnemosError, StoreError
+from mnemos.errors import InvalidInput, MnemosError, StoreError
 from mnemos.location import DatabaseUrl
 from mnemos.store import open as opening
 from mnemos.store.open import open_keys
+from mnemos.store.postgres.database import parse
 
 SECRET = "s3cr3t%40"
 
 
 def refusal(url):
     """Return what a root at a URL is refused with."""
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises((StoreError, InvalidInput)) as refused:
         open_keys(DatabaseUrl(url))
     shown = f"{refused.value}{refused.value.__cause__}{refused.value!r}"
     assert "s3cr3t" not in shown
@@ -45,6 +46,21 @@ def test_a_host_without_a_server():
 def test_a_url_that_the_client_cannot_read():
     assert "what follows the ?" in refusal(f"postgresql://u:{SECRET}@localhost/db?sslmod=require")
     assert "sslmode" in refusal(f"postgresql://u:{SECRET}@localhost/db?sslmode=hard")
+    assert "percent-encoded" in refusal("postgresql://u:s3cr3t%zz@localhost/db")
+    assert "pool=" in refusal(f"postgresql://u:{SECRET}@localhost/db?pool=many")
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("postgresql:///db?host=/tmp&pool=3", "postgresql:///db?host=/tmp"),
+        ("postgresql://u:a%23b@h/db?pool=3&options=-c%20a%3Db+c", "postgresql://u:a%23b@h/db?options=-c%20a%3Db+c"),
+        ("postgresql://u@h/db?blobs=/a%20b&role=r", "postgresql://u@h/db"),
+        ("postgresql://u:p?x@h/db", "postgresql://u:p?x@h/db"),
+    ],
+)
+def test_what_only_mnemos_reads_is_taken_out_of_a_url_and_all_else_left_as_it_is(url, plain):
+    assert parse(url).conninfo == plain
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch):

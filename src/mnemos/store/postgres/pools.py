@@ -1,4 +1,4 @@
-"""Connections to databases: one pool for each database and process, shared by everything that uses it."""
+"""Databases in use: one `Database`, with its pool of connections, for each URL and process."""
 
 from __future__ import annotations
 
@@ -6,50 +6,46 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
-from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from mnemos.errors import StoreError
 from mnemos.location import DatabaseUrl
-from mnemos.store.postgres.refused import of_connecting, of_statement
-
-MOST = 16  # connections of a process to a database, beside those of spaces at work
-IDLE = 300.0  # seconds after which an unused connection is closed
-CONNECT = 10  # seconds that connecting may take
-WAIT = 15.0  # seconds for which a caller waits for a connection
+from mnemos.store.postgres.database import Database, Db
+from mnemos.store.postgres.explain import of_postgres
 
 _lock = threading.Lock()
-_pools: dict[str, tuple[ConnectionPool[psycopg.Connection[Any]], int]] = {}  # by URL, with how many use it
+_databases: dict[tuple[str, bool], tuple[Database, int]] = {}  # by URL and `read_only`, with how many use it
 
 
 class Shared:
-    """A use of the pool of a database, until `close`. Raises StoreError, with the cause, when it cannot be reached."""
+    """A use of a database by this process, until `close`. Raises StoreError, with the cause, when it cannot be used."""
 
-    def __init__(self, where: DatabaseUrl) -> None:
+    def __init__(self, where: DatabaseUrl, *, read_only: bool = False) -> None:
         self.where = where
+        self._key = (where.url, read_only)
         self._closed = False
-        self._pool = _enter(where)
+        self.database = _enter(self._key)
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+    def connection(self) -> Iterator[Db]:
         """Lend a connection in autocommit mode that works; errors of the database come out as StoreError."""
         if self._closed:
-            raise StoreError(f"the connection to {self.where} was closed: open the root again.")
+            raise StoreError(f"{self.where} was closed: open it again.")
+        database, db = self.database, None
         try:
-            with self._pool.connection(WAIT) as db:
-                yield db
-        except (PoolTimeout, PoolClosed) as error:
-            check(self.where)
-            raise StoreError(
-                f"{self.where} has no connection free: all {MOST} of this process are in use. Try again later."
-            ) from error
+            db = _alive(database)
+            yield db
         except psycopg.Error as error:
-            raise of_statement(error, self.where) from error
+            database.noticed(error)
+            raise of_postgres(error, database.where) from error
+        finally:
+            if db is not None:
+                database.give_back(db)
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self) -> Iterator[Db]:
         """Lend a connection inside a transaction, which is durable when the block ends."""
         with self.connection() as db, db.transaction():
             yield db
@@ -58,54 +54,59 @@ class Shared:
         """End this use; the last one closes the connections. Closing twice is allowed."""
         if not self._closed:
             self._closed = True
-            _leave(self.where)
+            _leave(self._key)
 
 
-def check(where: DatabaseUrl) -> None:
-    """Connect once. Raises StoreError that says why that does not work."""
-    try:
-        psycopg.connect(where.url, connect_timeout=CONNECT).close()
-    except (psycopg.Error, UnicodeError) as error:
-        raise of_connecting(error, where) from None  # the cause may quote the URL
+def _alive(database: Database) -> Db:
+    """Take a connection that works; those that died while they were idle are replaced. Costs a round trip."""
+    for left in range(database.options.pool, -1, -1):
+        db = database.lease()
+        try:
+            ConnectionPool.check_connection(db)
+        except psycopg.OperationalError:
+            database.give_back(db)
+            if not left:
+                raise
+        except BaseException:
+            database.give_back(db)
+            raise
+        else:
+            return db
+    raise AssertionError("unreachable")
 
 
-def _enter(where: DatabaseUrl) -> ConnectionPool[psycopg.Connection[Any]]:
+def _enter(key: tuple[str, bool]) -> Database:
     with _lock:
-        if found := _pools.get(where.url):
-            _pools[where.url] = found[0], found[1] + 1
+        if found := _databases.get(key):
+            _databases[key] = found[0], found[1] + 1
             return found[0]
-    check(where)
-    pool = ConnectionPool(
-        where.url, min_size=0, max_size=MOST, max_idle=IDLE, timeout=WAIT, open=False, name="mnemos",
-        kwargs={"autocommit": True, "connect_timeout": CONNECT, "application_name": "mnemos"},
-        check=ConnectionPool.check_connection,
-    )  # fmt: skip
+    made = Database(key[0], read_only=key[1])
     with _lock:
-        shared, uses = _pools.setdefault(where.url, (pool, 0))
-        _pools[where.url] = shared, uses + 1
-        if shared is pool:
-            pool.open()
-    return shared
+        database, uses = _databases.setdefault(key, (made, 0))
+        _databases[key] = database, uses + 1
+    if database is not made:
+        made.close()
+    return database
 
 
-def _leave(where: DatabaseUrl) -> None:
+def _leave(key: tuple[str, bool]) -> None:
     with _lock:
-        found = _pools.get(where.url)
+        found = _databases.get(key)
         if found is None:  # of the parent of a forked process
             return
-        pool, uses = found
+        database, uses = found
         if uses > 1:
-            _pools[where.url] = pool, uses - 1
+            _databases[key] = database, uses - 1
             return
-        del _pools[where.url]
-    pool.close()
+        del _databases[key]
+    database.close()
 
 
 def _reset() -> None:
     """Forget everything in a forked child: connections and threads belong to its parent."""
     global _lock
     _lock = threading.Lock()
-    _pools.clear()
+    _databases.clear()
 
 
 if os.name != "nt":

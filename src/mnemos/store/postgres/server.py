@@ -1,6 +1,6 @@
 """What servers on one database share: API keys, answers, conversations of the proxy, rates of callers and a secret.
 
-The tables are in the schema `mnemos_server`. Each table here is a use of the process's pool of connections.
+The tables are made by `schema`. Each class here is a use of the process's pool of connections.
 """
 
 from __future__ import annotations
@@ -13,27 +13,10 @@ from mnemos.location import DatabaseUrl
 from mnemos.store.postgres.pools import Shared
 from mnemos.store.server import ChatRow, KeyRow
 
-SCHEMA = "mnemos_server"
-_LOCK = 0x6D6E656D  # advisory: one process at a time makes the tables
-_TABLES = f"""
-CREATE SCHEMA IF NOT EXISTS {SCHEMA};
-CREATE TABLE {SCHEMA}.keys (id text PRIMARY KEY, name text NOT NULL, salt bytea NOT NULL, hash bytea NOT NULL,
-  spaces text[] NOT NULL, rights text[] NOT NULL, made bigint NOT NULL, expires bigint, revoked bigint);
-CREATE TABLE {SCHEMA}.answers (name bytea PRIMARY KEY, body bytea NOT NULL, made double precision NOT NULL, cubes text);
-CREATE INDEX answers_made ON {SCHEMA}.answers (made);
-CREATE TABLE {SCHEMA}.chats (key text, root text, at double precision NOT NULL, done boolean NOT NULL,
-  n bigint GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (key, root));
-CREATE INDEX chats_at ON {SCHEMA}.chats (at);
-CREATE UNLOGGED TABLE {SCHEMA}.rates (caller text PRIMARY KEY, tokens double precision NOT NULL,
-  taken double precision NOT NULL, at timestamptz NOT NULL);
-CREATE TABLE {SCHEMA}.secrets (name text PRIMARY KEY, value bytea NOT NULL);
-CREATE TABLE {SCHEMA}.changes (name text PRIMARY KEY, n bigint NOT NULL);
-INSERT INTO {SCHEMA}.changes VALUES ('keys', 0);
-"""
-_BUMP = f"UPDATE {SCHEMA}.changes SET n = n + 1 WHERE name = 'keys'"
+_BUMP = "UPDATE mnemos.server_changes SET n = n + 1 WHERE name = 'keys'"
 _LEFT = "least(%(burst)s, r.tokens + extract(epoch FROM greatest(now(), r.at) - r.at) * %(rate)s)"
 _LEASE = f"""
-INSERT INTO {SCHEMA}.rates AS r VALUES (%(caller)s, %(burst)s - %(first)s, %(first)s, now())
+INSERT INTO mnemos.server_rates AS r VALUES (%(caller)s, %(burst)s - %(first)s, %(first)s, now())
 ON CONFLICT (caller) DO UPDATE SET
   taken = least(%(wanted)s, floor({_LEFT})), tokens = {_LEFT} - least(%(wanted)s, floor({_LEFT})), at = greatest(now(), r.at)
 RETURNING taken, tokens
@@ -42,35 +25,14 @@ _SWEEP = 1_000  # leases after which full buckets are removed
 
 
 class _Table:
-    """The database with the tables of this module, which are made if they do not exist. Raises StoreError."""
+    """A use of the database. Raises StoreError."""
 
     def __init__(self, where: DatabaseUrl) -> None:
         self._shared = Shared(where)
-        try:
-            with self._shared.transaction() as db:
-                if not _there(db):
-                    db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                    if not _there(db):
-                        db.execute(_TABLES)
-        except BaseException:
-            self._shared.close()
-            raise
 
     def close(self) -> None:
         """Release the database; closing twice is allowed."""
         self._shared.close()
-
-
-def _there(db: Any) -> bool:
-    """Tell whether the tables are there, by a query that sees what others have committed; to_regclass may not."""
-    return (
-        db.execute(
-            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s AND c.relname = 'changes'",
-            (SCHEMA,),
-        ).fetchone()
-        is not None
-    )
 
 
 class KeyTable(_Table):
@@ -82,10 +44,10 @@ class KeyTable(_Table):
         """Store a key; with `only_first` only if there has never been any. Return whether it was stored."""
         with self._shared.transaction() as db:
             db.execute(_BUMP)  # first: it makes others who add a key wait
-            if only_first and db.execute(f"SELECT 1 FROM {SCHEMA}.keys LIMIT 1").fetchone():
+            if only_first and db.execute("SELECT 1 FROM mnemos.server_keys LIMIT 1").fetchone():
                 return False
             db.execute(
-                f"INSERT INTO {SCHEMA}.keys VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO mnemos.server_keys VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 (row.id, row.name, row.salt, row.hash, list(row.spaces), list(row.rights), row.made, row.expires, row.revoked),
             )  # fmt: skip
         return True
@@ -93,26 +55,26 @@ class KeyTable(_Table):
     def find(self, key_id: str) -> KeyRow | None:
         """Return a key, expired and revoked ones too; None when there is no such id."""
         with self._shared.connection() as db:
-            row = db.execute(f"SELECT * FROM {SCHEMA}.keys WHERE id = %s", (key_id,)).fetchone()
+            row = db.execute("SELECT * FROM mnemos.server_keys WHERE id = %s", (key_id,)).fetchone()
         return None if row is None else _key(row)
 
     def all(self) -> list[KeyRow]:
         """Return all keys, oldest first."""
         with self._shared.connection() as db:
-            return [_key(row) for row in db.execute(f"SELECT * FROM {SCHEMA}.keys ORDER BY made, id")]
+            return [_key(row) for row in db.execute("SELECT * FROM mnemos.server_keys ORDER BY made, id")]
 
     def revoke(self, key_id: str, at: int) -> KeyRow | None:
         """Make a key invalid unless it is already; return it, or None when there is no such id."""
         with self._shared.transaction() as db:
             db.execute(_BUMP)
-            db.execute(f"UPDATE {SCHEMA}.keys SET revoked = %s WHERE id = %s AND revoked IS NULL", (at, key_id))
-            row = db.execute(f"SELECT * FROM {SCHEMA}.keys WHERE id = %s", (key_id,)).fetchone()
+            db.execute("UPDATE mnemos.server_keys SET revoked = %s WHERE id = %s AND revoked IS NULL", (at, key_id))
+            row = db.execute("SELECT * FROM mnemos.server_keys WHERE id = %s", (key_id,)).fetchone()
         return None if row is None else _key(row)
 
     def change_token(self) -> object:
         """Return a value that is equal as long as no key was added or revoked, by any process. Costs a round trip."""
         with self._shared.connection() as db:
-            return db.execute(f"SELECT n FROM {SCHEMA}.changes WHERE name = 'keys'").fetchone()
+            return db.execute("SELECT n FROM mnemos.server_changes WHERE name = 'keys'").fetchone()
 
 
 class AnswerTable(_Table):
@@ -121,23 +83,23 @@ class AnswerTable(_Table):
     def reserve(self, name: bytes, body: bytes, now: float, oldest: float) -> tuple[bytes, str | None] | None:
         """Reserve a name for a request and return None; or the (body, answer) stored under it, None for no answer yet."""
         with self._shared.transaction() as db:
-            db.execute(f"DELETE FROM {SCHEMA}.answers WHERE made < %s", (oldest,))
+            db.execute("DELETE FROM mnemos.server_answers WHERE made < %s", (oldest,))
             made = db.execute(
-                f"INSERT INTO {SCHEMA}.answers VALUES (%s, %s, %s, NULL) ON CONFLICT (name) DO NOTHING",
+                "INSERT INTO mnemos.server_answers VALUES (%s, %s, %s, NULL) ON CONFLICT (name) DO NOTHING",
                 (name, body, now),
             ).rowcount
             if made:
                 return None
-            row = db.execute(f"SELECT body, cubes FROM {SCHEMA}.answers WHERE name = %s", (name,)).fetchone()
+            row = db.execute("SELECT body, cubes FROM mnemos.server_answers WHERE name = %s", (name,)).fetchone()
         return None if row is None else (row[0], row[1])
 
     def finish(self, name: bytes, answer: str | None) -> None:
         """Store the answer under a reserved name; None frees the name."""
         with self._shared.connection() as db:
             if answer is None:
-                db.execute(f"DELETE FROM {SCHEMA}.answers WHERE name = %s", (name,))
+                db.execute("DELETE FROM mnemos.server_answers WHERE name = %s", (name,))
             else:
-                db.execute(f"UPDATE {SCHEMA}.answers SET cubes = %s WHERE name = %s", (answer, name))
+                db.execute("UPDATE mnemos.server_answers SET cubes = %s WHERE name = %s", (answer, name))
 
 
 class ChatTable(_Table):
@@ -147,7 +109,7 @@ class ChatTable(_Table):
         """Return the rows of some keys from `oldest` on, the newest first."""
         with self._shared.connection() as db:
             rows = db.execute(
-                f"SELECT key, root, at, done FROM {SCHEMA}.chats WHERE key = ANY(%s) AND at >= %s ORDER BY at DESC, n DESC",
+                "SELECT key, root, at, done FROM mnemos.server_chats WHERE key = ANY(%s) AND at >= %s ORDER BY at DESC, n DESC",
                 (list(keys), oldest),
             ).fetchall()
         return [ChatRow(*row) for row in rows]
@@ -156,10 +118,10 @@ class ChatTable(_Table):
         """Write rows, a later time and `done` over those of the same key and root; remove rows from before `oldest`."""
         ordered = sorted(rows, key=lambda row: (row.key, row.root))  # two writers lock them in one order
         with self._shared.transaction() as db:
-            db.execute(f"DELETE FROM {SCHEMA}.chats WHERE at < %s", (oldest,))
+            db.execute("DELETE FROM mnemos.server_chats WHERE at < %s", (oldest,))
             with db.cursor() as cursor:
                 cursor.executemany(
-                    f"INSERT INTO {SCHEMA}.chats AS c VALUES (%s, %s, %s, %s) ON CONFLICT (key, root) "
+                    "INSERT INTO mnemos.server_chats AS c VALUES (%s, %s, %s, %s) ON CONFLICT (key, root) "
                     "DO UPDATE SET at = greatest(c.at, excluded.at), done = c.done OR excluded.done",
                     [(row.key, row.root, row.at, row.done) for row in ordered],
                 )
@@ -183,7 +145,7 @@ class RateTable(_Table):
             self._leases += 1
             if self._leases % _SWEEP == 0:
                 db.execute(
-                    f"DELETE FROM {SCHEMA}.rates WHERE at < now() - make_interval(secs => %s)", (2 * burst / rate,)
+                    "DELETE FROM mnemos.server_rates WHERE at < now() - make_interval(secs => %s)", (2 * burst / rate,)
                 )
         return float(taken) if taken >= 1 else -float((1 - tokens) / rate)
 
@@ -194,9 +156,10 @@ def secret(where: DatabaseUrl, name: str) -> bytes:
     try:
         with table._shared.connection() as db:
             db.execute(
-                f"INSERT INTO {SCHEMA}.secrets VALUES (%s, %s) ON CONFLICT (name) DO NOTHING", (name, os.urandom(32))
+                "INSERT INTO mnemos.server_secrets VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
+                (name, os.urandom(32)),
             )
-            row = db.execute(f"SELECT value FROM {SCHEMA}.secrets WHERE name = %s", (name,)).fetchone()
+            row = db.execute("SELECT value FROM mnemos.server_secrets WHERE name = %s", (name,)).fetchone()
     finally:
         table.close()
     return bytes(row[0])  # type: ignore[index]
