@@ -2,13 +2,23 @@
 
 import pytest
 
-from tests.contracts.stores import ROOTS
+from mnemos.location import DatabaseUrl
+from mnemos.store.open import open_root
+from tests.contracts.stores import KINDS, T0
 
 
-@pytest.fixture(params=ROOTS)
-def root(request, tmp_path):
+@pytest.fixture(params=KINDS)
+def location(request, tmp_path):
+    """Where an installation of each kind is: a folder for this test alone, or a database."""
+    if request.param == "postgres":
+        return DatabaseUrl(request.getfixturevalue("postgres_url"))
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def root(tmp_path):
     """An empty root of each kind of store."""
-    return ROOTS[request.param](tmp_path)
+    return open_root(tmp_path / "root", "tester", lambda: T0)
 
 
 @pytest.fixture

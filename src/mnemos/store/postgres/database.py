@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from mnemos.errors import InvalidInput, StoreError
+from mnemos.location import masked
 from mnemos.store.postgres import schema
 from mnemos.store.postgres.adapt import adapt
-from mnemos.store.postgres.explain import POOLER, first_line, of_postgres, shown
+from mnemos.store.postgres.explain import POOLER, of_postgres, shown
 
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 10
@@ -40,15 +41,18 @@ def parse(url: str) -> Options:
 
     Raises InvalidInput.
     """
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    own = {key: value for key, value in pairs if key in ("pool", "prepare", "role", "blobs")}
-    rest = urlencode([pair for pair in pairs if pair[0] not in own])
-    plain = urlunsplit(parts._replace(query=rest))
+    before, _, query = url.rpartition("?") if "?" in url.rpartition("@")[2] else (url, "", "")
+    given = {part: part.partition("=")[::2] for part in query.split("&") if part}
+    own = {key: unquote(value) for key, value in given.values() if key in ("pool", "prepare", "role", "blobs")}
+    rest = "&".join(part for part, (key, _) in given.items() if key not in own)
+    plain = f"{before}?{rest}" if rest else before
     try:
         conninfo.conninfo_to_dict(plain)
-    except psycopg.Error as error:
-        raise InvalidInput(f"{shown(url)} is no URL of a Postgres database ({first_line(error)}).") from error
+    except psycopg.Error:
+        raise InvalidInput(
+            f"{masked(url)} is not a URL that Postgres' client can read. Check what follows the ?, and that special "
+            "characters of a name or password are percent-encoded."
+        ) from None  # its message may quote the password
     pool, prepare = own.get("pool", "16"), own.get("prepare", "on")
     if not (pool.isascii() and pool.isdigit() and 0 < int(pool) <= 10_000):
         raise InvalidInput(f"pool= of {shown(url)} is {pool!r}: give the number of connections, 1 or more.")

@@ -7,6 +7,7 @@ from psycopg import conninfo
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from mnemos.errors import Conflict, MnemosError, ReadOnly, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from mnemos.store.postgres.refused import cause_of
 
 WAIT_SECONDS = 60  # for another writer of the space, and for one statement
 POOLER = ("26000", "42P05", "08P01")  # a prepared statement that is missing or there already, a protocol in disorder
@@ -87,6 +88,8 @@ def of_postgres(error: psycopg.Error, where: str) -> MnemosError:
         return StoreBusy(f"{where}: all connections of this process are in use. Try again, or raise `pool=` in the URL")
     if isinstance(error, PoolClosed):
         return StoreError(f"{where} is closed. Open it again with Mnemos(URL).")
+    if not state and (refused := cause_of(str(error))):
+        return StoreError(f"{where} {refused}.")
     kind, cause = _KINDS.get(state) or _CLASSES.get(state[:2]) or (StoreError, "")
     if not cause and not state:
         cause = _CLASSES["08"][1] if "closed" in text or "lost" in text else (

@@ -123,7 +123,23 @@ CREATE INDEX set_aside_cube ON set_aside (space, cube);
 CREATE TABLE grants (member text COLLATE "C", space text COLLATE "C", PRIMARY KEY (member, space));
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1,)  # add at the end; each runs once, in order
+# What servers share, see `server`.
+_V2 = """
+CREATE TABLE server_keys (id text PRIMARY KEY, name text NOT NULL, salt bytea NOT NULL, hash bytea NOT NULL,
+  spaces text[] NOT NULL, rights text[] NOT NULL, made bigint NOT NULL, expires bigint, revoked bigint);
+CREATE TABLE server_answers (name bytea PRIMARY KEY, body bytea NOT NULL, made double precision NOT NULL, cubes text);
+CREATE INDEX server_answers_made ON server_answers (made);
+CREATE TABLE server_chats (key text, root text, at double precision NOT NULL, done boolean NOT NULL,
+  n bigint GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (key, root));
+CREATE INDEX server_chats_at ON server_chats (at);
+CREATE UNLOGGED TABLE server_rates (caller text PRIMARY KEY, tokens double precision NOT NULL,
+  taken double precision NOT NULL, at timestamptz NOT NULL);
+CREATE TABLE server_secrets (name text PRIMARY KEY, value bytea NOT NULL);
+CREATE TABLE server_changes (name text PRIMARY KEY, n bigint NOT NULL);
+INSERT INTO server_changes VALUES ('keys', 0);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2)  # add at the end; each runs once, in order
 VERSION = len(MIGRATIONS)
 SPACE_TABLES = (  # with a column `space`, which leads every key; `spaces` first
     "spaces", "meta", "cubes", "parents", "words", "dates", "models", "vectors", "gone", "erased", "facts", "readings",
@@ -174,7 +190,8 @@ def _one(db: Db, query: str, *values: Any) -> Any:
 
 def _version(db: Db, where: str) -> int:
     """Return how many migrations were run. Raises ForeignFile when the schema is somebody else's."""
-    if _one(db, "SELECT to_regclass('mnemos.migrations')") is not None:
+    there = "SELECT 1 FROM pg_tables WHERE schemaname = 'mnemos' AND tablename = 'migrations'"
+    if _one(db, there) is not None:  # to_regclass may not see what was committed while this waited for the lock
         version = int(_one(db, "SELECT coalesce(max(version), 0) FROM mnemos.migrations"))
         if version > VERSION:
             raise NewerFile(
