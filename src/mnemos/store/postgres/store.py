@@ -219,7 +219,7 @@ class PostgresStore:
         """Return the keys of the current versions that exist, in the order of the ids."""
         query = "SELECT id, n FROM cubes WHERE space = %s AND replaced IS NULL AND id = ANY(%s)"
         with self.connection.read() as db:
-            found = dict(db.execute(query, (self.space, list(ids))))
+            found: dict[str, int] = dict(db.execute(query, (self.space, list(ids))))
         return [found[i] for i in ids if i in found]
 
     def told(self, ids: Sequence[str]) -> dict[str, int]:
@@ -232,7 +232,7 @@ class PostgresStore:
         """Return the ids of the versions that exist, in the order of the keys."""
         query = "SELECT n, id FROM cubes WHERE space = %s AND n = ANY(%s::bigint[])"
         with self.connection.read() as db:
-            found = dict(db.execute(query, (self.space, list(keys))))
+            found: dict[int, str] = dict(db.execute(query, (self.space, list(keys))))
         return [found[n] for n in keys if n in found]
 
     def versions(self, cube_id: str) -> list[MemCube]:
