@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -74,6 +76,12 @@ class Folder:
     def exists(self, name: str) -> bool:
         """Tell whether there is a space of this name."""
         return self._file(name).exists()
+
+    def check(self) -> None:
+        """Write a file without a name, and look into the folder. Raises OSError."""
+        with tempfile.TemporaryFile(dir=self.path) as file, os.scandir(self.path):
+            file.write(b"\0")
+            file.flush()
 
     def inventory(self) -> list[StoredSpace]:
         """Return all files of spaces, in the order of their names. Reads one row of each file."""

@@ -18,12 +18,15 @@ from mnemos.store import base, checks, reserve
 from mnemos.store.blobs import Blobs
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
+from mnemos.store.rows import to_cubes, to_row
+from mnemos.store.sound import MOST
 from mnemos.store.sqlite import birth
 from mnemos.store.sqlite.audit import AuditTable
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.derived import DerivedCubes
 from mnemos.store.sqlite.facts import FactTable
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.inspect import Inspector
 from mnemos.store.sqlite.links import LinkTable
 from mnemos.store.sqlite.lives import LifeColumns
@@ -42,11 +45,8 @@ from mnemos.store.sqlite.rows import (
     next_seq,
     pages,
     select_in,
-    to_cubes,
-    to_row,
     to_sql,
 )
-from mnemos.store.sqlite.sound import MOST, fetch
 from mnemos.store.sqlite.vectors import VectorTable, put_vectors
 from mnemos.store.sqlite.words import index_rows, put_words, read_dates
 from mnemos.store.values import Changes, DateRow, Entry, Filter, Ints, OnErase

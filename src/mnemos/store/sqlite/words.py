@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from mnemos.store.hashes import text_hash
+from mnemos.store.rows import DATE_SHAPE, to_date
+from mnemos.store.sound import Row, Shape, in_time, read, tell
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import chunks, select_in
-from mnemos.store.sqlite.sound import Row, Shape, fetch, in_time, read, tell
 from mnemos.store.values import DateRow, IndexRow
 
 INDEX_ROWS = (
@@ -20,7 +22,6 @@ INDEX_ROWS = (
 )  # the sign keeps SQLite from reading all rows in their order to find the few that changed
 _INDEX = Shape("i s? s? s? s i s s? b? s i i?")
 _SPAN = Shape("i i i")
-_DATE = Shape("i i i s i i s i")
 _DATES = "SELECT n, start, stop, phrase, begin, end, granularity, relative FROM dates WHERE n IN ({}) ORDER BY begin"
 
 
@@ -36,15 +37,9 @@ def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[st
 def read_dates(db: sqlite3.Connection, keys: Sequence[int], space: str) -> dict[int, list[DateRow]]:
     """Return the dates that versions mention, in the order of the text; a key without dates is left out."""
     found: dict[int, list[DateRow]] = {}
-    for n, row in read(select_in(db, _DATES, keys), _DATE, _date, space, "date in row"):
+    for n, row in read(select_in(db, _DATES, keys), DATE_SHAPE, to_date, space, "date in row"):
         found.setdefault(n, []).append(row)
     return found
-
-
-def _date(row: Row) -> tuple[int, DateRow]:
-    n, start, end, phrase, first, last, granularity, relative = row
-    in_time(start, end)
-    return n, DateRow(start, end, phrase, first, last, granularity, bool(relative))
 
 
 def index_rows(
