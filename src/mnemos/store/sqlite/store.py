@@ -18,6 +18,7 @@ from mnemos.store import base, checks, reserve
 from mnemos.store.blobs import Blobs
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
+from mnemos.store.records import Records
 from mnemos.store.rows import to_cubes, to_row
 from mnemos.store.sound import MOST
 from mnemos.store.sqlite import birth
@@ -32,6 +33,7 @@ from mnemos.store.sqlite.links import LinkTable
 from mnemos.store.sqlite.lives import LifeColumns
 from mnemos.store.sqlite.meta import MetaTable, stats
 from mnemos.store.sqlite.queue import DecisionTable, QueueTable
+from mnemos.store.sqlite.records import RecordTables
 from mnemos.store.sqlite.readings import ReadingTable, put_readings
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
@@ -89,6 +91,7 @@ class SqliteStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db, space)
+        self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
     @property
