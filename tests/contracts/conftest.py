@@ -16,9 +16,28 @@ def location(request, tmp_path):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(location, tmp_path):
     """An empty root of each kind of store."""
-    return open_root(tmp_path / "root", "tester", lambda: T0)
+    if not isinstance(location, DatabaseUrl):
+        yield open_root(location, "tester", lambda: T0)
+        return
+    from mnemos.store.blobs import Blobs
+    from mnemos.store.postgres import spaces
+    from mnemos.store.postgres.database import Database
+    from mnemos.store.postgres.store import PostgresStore
+    from mnemos.store.postgres.vacuum import Vacuum
+
+    database = Database(location.url)
+    vacuum = Vacuum(database)
+
+    class Root:
+        def open(self, name):
+            spaces.make(database, name, 0)
+            blobs = Blobs(tmp_path / f"{name}.kv")
+            return PostgresStore(database, name, blobs, vacuum=vacuum, actor="tester", clock=lambda: T0)
+
+    yield Root()
+    database.close()
 
 
 @pytest.fixture
