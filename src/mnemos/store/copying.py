@@ -40,10 +40,10 @@ class Mark:
         store.meta.set(MARK, json.dumps({"of": self.of, "table": self.table, "position": self.position}))
 
 
-def digests_of(store: Store, progress: Progress = lambda done: None) -> Digests:
-    """Return the digests of everything in a space, at one moment."""
+def digests_of(store: Store, progress: Progress = lambda done: None, *, blobs: bool = True) -> Digests:
+    """Return the digests of everything in a space, at one moment; of payloads that are not text with `blobs`."""
     with store.transaction(write=False):
-        return digests(store.records, store.blobs, store.space, progress)
+        return digests(store.records, store.blobs if blobs else None, store.space, progress)
 
 
 def moved(store: Store) -> Digests | None:
@@ -55,7 +55,8 @@ def moved(store: Store) -> Digests | None:
 def copy(source: Store, target: Store, wanted: Digests, progress: Progress = lambda done: None) -> None:
     """Copy all that a space holds to an empty one, or go on with a copy of the same that was interrupted.
 
-    `wanted` are the digests of the source, which is read in the transaction of the caller. Raises StoreCorrupt when what
+    `wanted` are the digests of the source, which is read in the transaction of the caller; payloads that are not text are
+    copied if it has theirs. Raises StoreCorrupt when what
     was written is something else.
     """
     mark = Mark.read(target) or Mark(wanted)
@@ -68,9 +69,10 @@ def copy(source: Store, target: Store, wanted: Digests, progress: Progress = lam
                 following = (number + 1, None) if position is None else (number, position)
                 Mark(wanted, *following).write(target)
             progress(len(rows))
-    for name in sorted(source.blobs.ids()):
+    payloads = "blobs" in wanted
+    for name in sorted(source.blobs.ids()) if payloads else ():
         target.blobs.write(name, source.blobs.path(name).read_bytes())
-    found = digests_of(target, progress)
+    found = digests_of(target, progress, blobs=payloads)
     if found != wanted:
         wrong = [name for name in wanted if found[name] != wanted[name]]
         raise StoreCorrupt(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mnemos.distribution import install_command
-from mnemos.errors import MnemosError, StoreError
+from mnemos.errors import MnemosError
 from mnemos.location import DatabaseUrl, Location
 from mnemos.store.base import Store
 from mnemos.store.pool import Pool
@@ -86,7 +86,10 @@ def open_root(
     Raises StoreError.
     """
     if isinstance(where, DatabaseUrl):
-        raise StoreError(f"{where} is a database, and spaces are in a folder: give a folder.")
+        _check_installed()
+        from mnemos.store.postgres.root import DatabaseRoot
+
+        return DatabaseRoot(where, actor, clock, pool, read_only=read_only)
     from mnemos.store.sqlite.root import Folder
 
     return Folder(where, actor, clock, pool, read_only=read_only)

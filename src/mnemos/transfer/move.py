@@ -16,7 +16,7 @@ from mnemos.location import Location
 from mnemos.store import copying
 from mnemos.store.base import Store
 from mnemos.store.copying import Digests, Mark
-from mnemos.store.open import Root, open_answers, open_chats, open_keys, secret_of
+from mnemos.store.open import Root, open_keys
 
 Step = Callable[[str, int], None]  # takes what is done, and how many rows more of it
 

@@ -126,7 +126,7 @@ class Checks:
             found = db.execute(
                 "SELECT n, terms FROM words WHERE space = %s AND n = ANY(%s::bigint[])", (self._space, keys)
             )
-            words = dict(found)
+            words: dict[int, str] = dict(found)
             vectors = read_vectors(db, self._space, model, among, (keys,))
             dates = read_dates(db, self._space, keys)
         held = {n: v.astype("<f2").tobytes() for n, v in vectors.items()}
@@ -142,7 +142,7 @@ class Checks:
             found = db.execute(
                 "SELECT n, text FROM cubes WHERE space = %s AND n = ANY(%s::bigint[])", (self._space, keys)
             )
-            texts = dict(found)
+            texts: dict[int, str] = dict(found)
             put_words(db, self._space, ((n, texts[n], terms, dates) for n, terms, dates in rows if n in texts))
             db.execute(
                 "UPDATE cubes SET seq = %s WHERE space = %s AND n = ANY(%s::bigint[])",

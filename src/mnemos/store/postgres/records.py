@@ -74,7 +74,9 @@ class RecordTables:
                 return
             columns, values = table.columns, rows
             if table.name == "vectors":
-                dimensions = dict(db.execute("SELECT m, dimension FROM models WHERE space = %s", (self._space,)).fetchall())
+                dimensions: dict[int, int] = dict(
+                    db.execute("SELECT m, dimension FROM models WHERE space = %s", (self._space,)).fetchall()
+                )
                 columns, values = ("m", "n", "part", "vector"), list(_parts(rows, dimensions))
             names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
             many(

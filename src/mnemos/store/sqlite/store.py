@@ -33,8 +33,8 @@ from mnemos.store.sqlite.links import LinkTable
 from mnemos.store.sqlite.lives import LifeColumns
 from mnemos.store.sqlite.meta import MetaTable, stats
 from mnemos.store.sqlite.queue import DecisionTable, QueueTable
-from mnemos.store.sqlite.records import RecordTables
 from mnemos.store.sqlite.readings import ReadingTable, put_readings
+from mnemos.store.sqlite.records import RecordTables
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
 from mnemos.store.sqlite.removal import activations, family, remove, shrink
