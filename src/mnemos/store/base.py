@@ -34,7 +34,6 @@ from mnemos.store.values import (
     DerivedCube,
     Entry,
     Filter,
-    IndexRow,
     Ints,
     LifeRows,
     Member,
@@ -105,11 +104,11 @@ class Cubes(Protocol):
     def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
         """Return the keys of matching versions whose `text_hash` is one of these, in order. O(hashes + versions found)."""
 
-    def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`. O(rows changed)."""
+    def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
+        """Return what was written and what became unsearchable after sequence number `since`, by key. O(rows changed).
 
-    def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
-        """Return the versions that were current at `as_of`. O(N)."""
+        Versions that are replaced or archived are `gone`, or with `closed` rows like the others: all that `as_of` needs.
+        """
 
 
 class Vectors(Protocol):

@@ -50,15 +50,14 @@ from mnemos.store.sqlite.rows import (
     to_sql,
 )
 from mnemos.store.sqlite.vectors import VectorTable, put_vectors
-from mnemos.store.sqlite.words import INDEX_ROWS, index_rows, put_words, read_dates
-from mnemos.store.values import Changes, DateRow, Entry, Filter, IndexRow, Ints, OnErase
+from mnemos.store.sqlite.words import index_rows, put_words, read_dates
+from mnemos.store.values import Changes, DateRow, Entry, Filter, Ints, OnErase
 
 
 class SqliteStore:
     """Implements `Store` on one SQLite file in WAL mode, safe among threads and processes.
 
-    Costs for a space of N cubes: a write or a lookup by id O(log N); `keys` and `snapshot` O(N); `changes` O(rows
-    changed).
+    Costs for a space of N cubes: a write or a lookup by id O(log N); `keys` O(N); `changes` O(rows changed).
     """
 
     def __init__(
@@ -319,22 +318,15 @@ class SqliteStore:
             rows = (db.execute(query.format(marks(part)), (*part, *values)) for part in chunks(hashes))
             return sorted(r[0] for part in rows for r in part)
 
-    def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`."""
+    def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
+        """Return what was written and what became unsearchable after sequence number `since`; see `Cubes.changes`."""
         with self.connection.read() as db:
             seq = last_seq(db)
             if seq == since:
                 return Changes(seq, [], [])
-            rows, gone = index_rows(db, "cubes.seq > ?", [since], model, self.space)
+            rows, gone = index_rows(db, "cubes.seq > ?", [since], model, self.space, closed=closed)
             gone += [n for (n,) in fetch(db, "SELECT n FROM gone WHERE seq > ?", (since,)) if isinstance(n, int)]
         return Changes(seq, rows, gone)
-
-    def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
-        """Return the versions that were current at `as_of`."""
-        where = "learned <= ? AND (replaced IS NULL OR replaced > ?)"
-        query = INDEX_ROWS.replace("replaced IS NOT NULL OR state = 'archived'", "0")
-        with self.connection.read() as db:
-            return index_rows(db, where, [as_of, as_of], model, self.space, query)[0]
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models."""
