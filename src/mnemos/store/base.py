@@ -27,6 +27,7 @@ from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
 from mnemos.store.candidates import Candidates
 from mnemos.store.checks import Checks, Remains
+from mnemos.store.records import Records
 from mnemos.store.values import (
     Changes,
     DateRow,
@@ -349,6 +350,7 @@ class Store(Cubes, Protocol):
     meta: Meta
     remains: Remains
     checks: Checks
+    records: Records
     blobs: Blobs
     candidates: Candidates | None  # how a large space is searched; None: the store has no indexes for that
 

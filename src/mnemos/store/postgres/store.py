@@ -28,12 +28,15 @@ from mnemos.store.postgres.lives import LifeColumns
 from mnemos.store.postgres.meta import MetaTable, stats
 from mnemos.store.postgres.queue import DecisionTable, QueueTable, RejectionTable
 from mnemos.store.postgres.readings import ReadingTable, put_readings
+from mnemos.store.postgres.records import RecordTables
 from mnemos.store.postgres.remains import Remains
 from mnemos.store.postgres.removal import activations, family, remove
+from mnemos.store.postgres.resident import Resident
 from mnemos.store.postgres.rows import INSERT, SELECT, keys_where, last_seq, next_seq, pages
 from mnemos.store.postgres.vacuum import Vacuum
 from mnemos.store.postgres.vectors import VectorTable
 from mnemos.store.postgres.words import index_rows, many, put_vectors, put_words, read_dates
+from mnemos.store.records import Records
 from mnemos.store.rows import to_cubes, to_row
 from mnemos.store.values import Changes, DateRow, Entry, Filter, Ints, OnErase
 
@@ -54,10 +57,12 @@ class PostgresStore:
         vacuum: Vacuum,
         actor: str = "local",
         clock: Callable[[], datetime] = utc_now,
+        resident: Resident | None = None,
     ) -> None:
         self.space = space
         self.clock = clock
-        self.connection = db = Connection(database, space)
+        self._resident = resident or Resident(None)
+        self.connection = db = Connection(database, space, self._resident.touch)
         self.blobs = blobs
         self._vacuum = vacuum
         self.audit: base.Audit = AuditTable(db, clock, actor)
@@ -75,6 +80,7 @@ class PostgresStore:
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db)
         self.candidates: Candidates | None = None
+        self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
     @property
@@ -93,7 +99,8 @@ class PostgresStore:
         return self.connection.database.read_only
 
     def before_suspend(self, callback: Callable[[], bool]) -> None:
-        """Do nothing: a store has no file open, and nobody suspends it."""
+        """Call `callback` before a pool suspends the space; see `Store.before_suspend`."""
+        self._resident.before_suspend(callback)
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction; see `Store.transaction`."""
@@ -290,4 +297,5 @@ class PostgresStore:
         """Release the store. Further calls raise StoreError."""
         if not self.connection.ended and not self.connection.closed:
             self._vacuum.flush()
+        self._resident.leave()
         self.connection.close()

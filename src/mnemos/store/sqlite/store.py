@@ -19,6 +19,7 @@ from mnemos.store.blobs import Blobs
 from mnemos.store.candidates import Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
+from mnemos.store.records import Records
 from mnemos.store.rows import to_cubes, to_row
 from mnemos.store.sound import MOST
 from mnemos.store.sqlite import birth
@@ -34,6 +35,7 @@ from mnemos.store.sqlite.lives import LifeColumns
 from mnemos.store.sqlite.meta import MetaTable, stats
 from mnemos.store.sqlite.queue import DecisionTable, QueueTable
 from mnemos.store.sqlite.readings import ReadingTable, put_readings
+from mnemos.store.sqlite.records import RecordTables
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
 from mnemos.store.sqlite.removal import activations, family, remove, shrink
@@ -90,6 +92,7 @@ class SqliteStore:
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db, space)
         self.candidates: Candidates | None = None
+        self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
     @property
