@@ -272,9 +272,10 @@ class Mnemos:
         return found
 
     def close(self) -> None:
-        """Close all spaces."""
+        """Close all spaces, and the connections to a database."""
         for name in list(self._spaces):
             self.release(name)
+        self.stores.close()
 
     def __enter__(self) -> Mnemos:
         return self

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mnemos.distribution import install_command
-from mnemos.errors import MnemosError, StoreError
+from mnemos.errors import MnemosError
 from mnemos.location import DatabaseUrl, Location
 from mnemos.store.base import Store
 from mnemos.store.pool import Pool
@@ -32,6 +32,24 @@ class Root(Protocol):
 
     def check(self) -> None:
         """Check that the root can be read and written. Raises StoreError, or OSError of the disk."""
+
+    def receive(self, name: str) -> Store:
+        """Open the store of a space that is being copied here: made if there is none, and seen by nobody until `accept`.
+
+        Raises Conflict when there is a space of this name already.
+        """
+
+    def receiving(self, name: str) -> bool:
+        """Tell whether a copy of this name was begun and is not accepted."""
+
+    def accept(self, name: str) -> None:
+        """Make a space of what was received; its store is to be closed."""
+
+    def refuse(self, name: str) -> None:
+        """Remove what was received so far."""
+
+    def close(self) -> None:
+        """Release what the root itself holds; it is taken again when it is used."""
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it; no handle on it may be open in this process. Raises NotFound."""
@@ -68,7 +86,10 @@ def open_root(
     Raises StoreError.
     """
     if isinstance(where, DatabaseUrl):
-        raise StoreError(f"{where} is a database, and spaces are in a folder: give a folder.")
+        _check_installed()
+        from mnemos.store.postgres.root import DatabaseRoot
+
+        return DatabaseRoot(where, actor, clock, pool, read_only=read_only)
     from mnemos.store.sqlite.root import Folder
 
     return Folder(where, actor, clock, pool, read_only=read_only)

@@ -60,9 +60,10 @@ class Connection:
     what the one before has committed. A transaction for reading sees one state (REPEATABLE READ).
     """
 
-    def __init__(self, database: Database, space: str) -> None:
+    def __init__(self, database: Database, space: str, used: Callable[[], None] = lambda: None) -> None:
         self.database, self.space = database, space
         self.ended = False
+        self._used = used  # to call at each transaction
         self._key = lock_key(space)
         self._local = _Local()
         self._lock = threading.RLock()  # of `try_lock`
@@ -96,6 +97,7 @@ class Connection:
                 "default_transaction_read_only is on. Open the primary server for writing."
             )
         self._pid = os.getpid()
+        self._used()
 
     def _begun(self, write: bool) -> Db:
         """Return a connection inside a new transaction. One that died while it was idle is replaced."""

@@ -139,7 +139,9 @@ CREATE TABLE server_changes (name text PRIMARY KEY, n bigint NOT NULL);
 INSERT INTO server_changes VALUES ('keys', 0);
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)  # add at the end; each runs once, in order
+_V3 = 'CREATE TABLE arriving (space text COLLATE "C" PRIMARY KEY)'  # spaces that are being copied here, and not seen
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)  # add at the end; each runs once, in order
 VERSION = len(MIGRATIONS)
 SPACE_TABLES = (  # with a column `space`, which leads every key; `spaces` first
     "spaces", "meta", "cubes", "parents", "words", "dates", "models", "vectors", "gone", "erased", "facts", "readings",

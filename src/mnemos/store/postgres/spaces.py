@@ -5,7 +5,7 @@ from __future__ import annotations
 from mnemos.errors import NotFound
 from mnemos.store.names import file_stem
 from mnemos.store.postgres.connection import Connection
-from mnemos.store.postgres.database import Database
+from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.removal import TOUCHED
 from mnemos.store.postgres.schema import SPACE_TABLES
 from mnemos.store.postgres.vacuum import run
@@ -42,8 +42,15 @@ def remove(database: Database, name: str) -> None:
     if not exists(database, name):
         raise NotFound(f"there is no space {name!r} in {database.where}: `mnemos spaces` lists them.")
     with Connection(database, name).write() as db:
-        db.execute("SELECT set_config('mnemos.removing', %s, true)", (name,))
-        for table in reversed(SPACE_TABLES):
-            db.execute(f"DELETE FROM {table} WHERE space = %s", (name,))
+        clear(db, name)
+        db.execute("DELETE FROM spaces WHERE space = %s", (name,))
     with database.direct() as db:
         run(db, TOUCHED)
+
+
+def clear(db: Db, name: str) -> None:
+    """Remove everything in a space, its log too, in the transaction of the caller; the space stays."""
+    db.execute("SELECT set_config('mnemos.removing', %s, true)", (name,))
+    for table in reversed(SPACE_TABLES):
+        if table != "spaces":
+            db.execute(f"DELETE FROM {table} WHERE space = %s", (name,))
