@@ -106,10 +106,7 @@ class Cubes(Protocol):
         """Return the keys of matching versions whose `text_hash` is one of these, in order. O(hashes + versions found)."""
 
     def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`, by key. O(rows changed).
-
-        Versions that are replaced or archived are `gone`, or with `closed` rows like the others: all that `as_of` needs.
-        """
+        """Return what changed after number `since`, in O(rows changed): replaced and archived ones gone, or rows if `closed`."""
 
 
 class Vectors(Protocol):
