@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
@@ -141,17 +142,20 @@ def open_rates(root: Location) -> Rates | None:
     return RateTable(root)
 
 
-def secret_of(root: Location) -> bytes:
-    """Return the secret from which a root's message ids are derived; it is made on first use. Raises StoreError.
+def secret_of(root: Location, first: bytes | None = None) -> bytes:
+    """Return the secret from which a root's message ids are derived. Raises StoreError.
+
+    It is made on first use: `first`, or a random one.
 
     Without a secret, anybody could test guesses of an erased text against the ids in an archive.
     """
+    first = first or secrets.token_bytes(32)
     if isinstance(root, DatabaseUrl):
         _check_installed()
         from mnemos.store.postgres.server import secret
 
-        return secret(root, "chats")
-    return secret_in(root / SERVER / "chats.key")
+        return secret(root, "chats", first)
+    return secret_in(root / SERVER / "chats.key", first)
 
 
 def _check_installed() -> None:
