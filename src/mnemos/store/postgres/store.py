@@ -14,6 +14,7 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict
 from mnemos.store import base, checks
 from mnemos.store.blobs import Blobs
+from mnemos.store.candidates import Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.postgres.audit import AuditTable
 from mnemos.store.postgres.checks import Checks
@@ -37,13 +38,13 @@ from mnemos.store.postgres.vectors import VectorTable
 from mnemos.store.postgres.words import index_rows, many, put_vectors, put_words, read_dates
 from mnemos.store.records import Records
 from mnemos.store.rows import to_cubes, to_row
-from mnemos.store.values import Changes, DateRow, Entry, Filter, IndexRow, Ints, OnErase
+from mnemos.store.values import Changes, DateRow, Entry, Filter, Ints, OnErase
 
 
 class PostgresStore:
     """Implements `Store` on the tables of a database, safe among threads, processes and machines.
 
-    Costs for a space of N cubes: a write or a lookup by id O(log N) and a few messages to the server; `keys` and `snapshot`
+    Costs for a space of N cubes: a write or a lookup by id O(log N) and a few messages to the server; `keys`
     O(N); `changes` O(rows changed). The space has to exist: see `postgres.spaces`.
     """
 
@@ -78,6 +79,7 @@ class PostgresStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db)
+        self.candidates: Candidates | None = None
         self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
@@ -275,22 +277,16 @@ class PostgresStore:
             same = [n for (n,) in db.execute(query, (self.space, list(hashes)))]
             return keys_where(db, self.space, filter, " AND cubes.n = ANY(%s::bigint[])", (same,)) if same else []
 
-    def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`."""
+    def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
+        """Return what was written and what became unsearchable after sequence number `since`; see `Cubes.changes`."""
         with self.connection.read() as db:
             seq = last_seq(db, self.space)
             if seq == since:
                 return Changes(seq, [], [])
-            rows, gone = index_rows(db, self.space, "cubes.seq > %s", [since], model)
+            rows, gone = index_rows(db, self.space, "cubes.seq > %s", [since], model, closed=closed)
             query = "SELECT n FROM gone WHERE space = %s AND seq > %s"
             gone += [n for (n,) in db.execute(query, (self.space, since))]
         return Changes(seq, rows, gone)
-
-    def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
-        """Return the versions that were current at `as_of`."""
-        where = "learned <= %s AND (replaced IS NULL OR replaced > %s)"
-        with self.connection.read() as db:
-            return index_rows(db, self.space, where, [as_of, as_of], model, closed="false")[0]
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models."""

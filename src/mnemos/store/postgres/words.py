@@ -15,9 +15,8 @@ from mnemos.store.rows import DATE_SHAPE, to_date
 from mnemos.store.sound import read
 from mnemos.store.values import DateRow, IndexRow
 
-CLOSED = "replaced IS NOT NULL OR state = 'archived'"
 _ROWS = (
-    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, state = 'superseded', {closed} FROM cubes "
+    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, state, learned, replaced FROM cubes "
     "LEFT JOIN words ON words.space = cubes.space AND words.n = cubes.n "
     "WHERE cubes.space = %s AND form = 'text' AND {where} ORDER BY cubes.n"
 )
@@ -86,9 +85,9 @@ def read_vectors(
 
 
 def index_rows(
-    db: Db, space: str, where: str, values: Sequence[Any], model: int | None, closed: str = CLOSED
+    db: Db, space: str, where: str, values: Sequence[Any], model: int | None, *, closed: bool = False
 ) -> tuple[list[IndexRow], list[int]]:
-    """Return the versions that match a condition, and the keys of those that are not to be searched any longer."""
+    """Return the versions that match a condition, and unless `closed` the keys of those that are not searched."""
     bound = (space, *values)
     spans: dict[int, list[tuple[int, int]]] = {}
     for n, start, end in db.execute(_SPANS.format(where=where), bound):
@@ -96,14 +95,19 @@ def index_rows(
     vectors = read_vectors(db, space, model, where, values)
     rows: list[IndexRow] = []
     gone: list[int] = []
-    for row in db.execute(_ROWS.format(where=where, closed=closed), bound):
-        n, session, speaker, role, kind, at, text, terms, old, over = row
-        if over:
+    for row in db.execute(_ROWS.format(where=where), bound):
+        n, session, speaker, role, kind, at, text, terms, state, learned, replaced = row
+        if not closed and (replaced is not None or state == "archived"):
             gone.append(n)
             continue
         words = tuple(terms.split(" ")) if terms else ()
         dates = tuple(spans.get(n, ()))
-        rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, vectors.get(n), dates, bool(old)))
+        states = state == "superseded", state == "archived"
+        rows.append(
+            IndexRow(
+                n, session, speaker, role, kind, at, text, words, vectors.get(n), dates, *states, learned, replaced
+            )
+        )
     return rows, gone
 
 

@@ -16,6 +16,7 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, StoreFull
 from mnemos.store import base, checks, reserve
 from mnemos.store.blobs import Blobs
+from mnemos.store.candidates import Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
 from mnemos.store.records import Records
@@ -90,6 +91,7 @@ class SqliteStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db, space)
+        self.candidates: Candidates | None = None
         self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
