@@ -13,7 +13,8 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.cube import new_id
-from mnemos.errors import Conflict, StoreBusy
+from mnemos.errors import Conflict, StoreBusy, StoreError
+from mnemos.facts import Link
 from mnemos.location import DatabaseUrl, locate
 from mnemos.serve.keys import KeyStore
 from mnemos.store import copying, records
@@ -43,11 +44,11 @@ def folder(tmp_path, clock):
         changed = ana.add("The code is 17\0\x01.", speaker="Ben", source="mail:x@y.z")
         ana.update(changed.id, content="The code is 18.")
         ana.forget([ana.add("Forget me.").id])
-        ana.link(ana.cubes().items[0].id, changed.id, "about")
+        ana.store.links.put([Link(ana.cubes().items[0].id, changed.id, "co-recalled", 0.5)], 7)
         ana.pin(changed.id)
         ana.archive([ana.add("Old hat.").id])
         ana.consolidate()
-        ana.trust = {"mail:x@y.z": "trusted"}
+        ana.trust = {"mail:x@y.z": 2}
         ana.search("Where does Ana live?")
         ana.store.blobs.write(new_id(), b"keys and values" * 1000)
         for n in range(30):
@@ -92,7 +93,7 @@ def test_a_root_goes_to_a_database_and_comes_back_equal(folder, database, tmp_pa
         ana = memory.space("ana")
         assert ana.search("Where does Ana live?")[0].cube.text == "I moved to Faro in May."
         assert ana.doctor().healthy
-        assert ana.audit.verify().intact if hasattr(ana, "audit_log") else True
+        assert ana.verify_audit()[1] == []
         later = ana.add("A later one.", speaker="Ana")
         assert ana.get(later.id).text == "A later one."
 
@@ -104,7 +105,7 @@ def test_a_move_that_was_killed_goes_on_and_shows_nothing_unfinished(folder, dat
     def step(what, rows):
         if what.startswith("copying ana"):
             copied.append(rows)
-            if len(copied) % 9 == 0:
+            if len(copied) % 9 == 0 and runs < 6:
                 raise Stop
 
     while True:
@@ -119,7 +120,7 @@ def test_a_move_that_was_killed_goes_on_and_shows_nothing_unfinished(folder, dat
                     root.open("ana")
         else:
             break
-    assert runs > 3
+    assert runs == 6
     with opened(folder) as root, closing(root.open("ana")) as store:
         rows = sum(count for count, _ in copying.digests_of(store).values())
     assert sum(copied) <= 3 * rows, "it went on where it was, and compared at the end"
@@ -200,8 +201,6 @@ def test_the_command_survives_sigkill_and_hides_the_password(folder, postgres_se
 
 
 def test_a_source_that_is_not_there_is_told(database, tmp_path):
-    from mnemos.errors import StoreError
-
     with (
         pytest.raises(StoreError, match="no folder"),
         closing(open_root(Path(tmp_path / "nowhere"), "test", lambda: T0, read_only=True)),
