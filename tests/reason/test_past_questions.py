@@ -105,9 +105,5 @@ def test_states_are_told_from_what_happened():
         "Which vet did we go to",
     )
     assert all(map(asks_state, states))
-    assert not any(
-        map(
-            asks_state,
-            ("What did she do", "How did Ana feel", "What did they find", "What did he say", "Who is coming"),
-        )
-    )
+    events = ("What did she do", "How did Ana feel", "What did they find", "What did he say", "Who is coming")
+    assert not any(map(asks_state, events))
