@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.location import masked
 from mnemos.store.postgres import schema
-from mnemos.store.postgres.adapt import adapt
+from mnemos.store.postgres.adapt import adapt, adapt_text
 from mnemos.store.postgres.explain import POOLER, of_postgres, shown
 
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -89,6 +89,7 @@ class Database:
                 self.options.conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None,
                 client_encoding="UTF8", application_name="mnemos",
             ) as db:  # fmt: skip
+                adapt_text(db)
                 yield db
         except psycopg.Error as error:
             raise of_postgres(error, self.where) from error
