@@ -106,10 +106,7 @@ class Cubes(Protocol):
         """Return the keys of matching versions whose `text_hash` is one of these, in order. O(hashes + versions found)."""
 
     def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`, by key. O(rows changed).
-
-        Versions that are replaced or archived are `gone`, or with `closed` rows like the others: all that `as_of` needs.
-        """
+        """Return what changed after number `since`, in O(rows changed): replaced and archived ones gone, or rows if `closed`."""
 
 
 class Vectors(Protocol):
@@ -367,10 +364,7 @@ class Store(Cubes, Protocol):
         """True when the space was opened for reading only: every method that writes raises ReadOnly."""
 
     def before_suspend(self, callback: Callable[[], bool]) -> None:
-        """Call `callback` before a pool closes the file of an idle store; False prevents that.
-
-        It may use the store and must not wait for anything: another thread may wait for it.
-        """
+        """Call `callback`, which must wait for nothing, before a pool closes the file of an idle store; False prevents it."""
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.

@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.location import masked
 from mnemos.store.postgres import schema
-from mnemos.store.postgres.adapt import adapt
+from mnemos.store.postgres.adapt import adapt, adapt_text
 from mnemos.store.postgres.explain import POOLER, of_postgres, shown
 
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -78,9 +78,8 @@ class Database:
         with self.direct() as db:
             self.state = schema.prepare(db, self.where, read_only=read_only)
         self.read_only = read_only or self.state.read_only
-        self.path = ", ".join(
-            dict.fromkeys(("mnemos", self.state.vector_schema, "pg_temp"))
-        )  # where names are looked up
+        names = dict.fromkeys(("mnemos", self.state.vector_schema, "pg_temp"))
+        self.path = ", ".join(names)  # where names are looked up
 
     @contextmanager
     def direct(self) -> Iterator[Db]:
@@ -90,6 +89,7 @@ class Database:
                 self.options.conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None,
                 client_encoding="UTF8", application_name="mnemos",
             ) as db:  # fmt: skip
+                adapt_text(db)
                 yield db
         except psycopg.Error as error:
             raise of_postgres(error, self.where) from error
@@ -97,11 +97,14 @@ class Database:
     def lease(self) -> Db:
         """Take a connection out of the pool. Raises psycopg errors."""
         try:
-            return self._ready().getconn()
+            db = self._ready().getconn()
         except PoolTimeout:
             with self.direct():  # tells why, if the server is down
                 pass
             raise
+        if not self.prepare:
+            db.prepare_threshold = None
+        return db
 
     def give_back(self, db: Db) -> None:
         """Put a connection back; a broken one is replaced by another."""
@@ -110,12 +113,8 @@ class Database:
 
     def noticed(self, error: psycopg.Error) -> None:
         """Turn prepared statements off when an error shows that a pooler does not carry them."""
-        if error.sqlstate in POOLER and self.prepare:
+        if error.sqlstate in POOLER:
             self.prepare = False
-            with self._lock:
-                pool, self._pool = self._pool, None
-            if pool is not None:
-                pool.close()
 
     def _ready(self) -> ConnectionPool[Db]:
         if self.ended:

@@ -17,6 +17,7 @@ from mnemos.store.blobs import Blobs
 from mnemos.store.candidates import Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.postgres.audit import AuditTable
+from mnemos.store.postgres.candidates import IndexedCandidates
 from mnemos.store.postgres.checks import Checks
 from mnemos.store.postgres.connection import Connection, Token
 from mnemos.store.postgres.database import Database, Db
@@ -79,7 +80,7 @@ class PostgresStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db)
-        self.candidates: Candidates | None = None
+        self.candidates: Candidates | None = IndexedCandidates(db)
         self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
