@@ -389,6 +389,9 @@ class Store(Cubes, Protocol):
         It hears of this handle's erasures, in the thread that erased, without a lock of the store.
         """
 
+    def on_stale(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` soon after anybody has erased from the space, if the store can hear it; return what ends that."""
+
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models; "path" says where the space is stored."""
 
