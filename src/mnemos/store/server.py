@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+SERVER = "serve"  # the folder of a root for all of this; it cannot be the file of a space, which ends in .mnemos
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
@@ -24,6 +26,8 @@ class KeyRow:
 
 class Keys(Protocol):
     """The API keys of an installation, shared by threads and processes. Every method raises StoreError."""
+
+    remote: bool  # whether a call may wait for a network
 
     def add(self, row: KeyRow, *, only_first: bool = False) -> bool:
         """Store a key; with `only_first` only if there has never been any. Return whether it was stored."""
@@ -81,3 +85,16 @@ class Chats(Protocol):
 
     def close(self) -> None:
         """Release the rows."""
+
+
+class Rates(Protocol):
+    """The requests that callers may still make, shared by all servers of a root: a token bucket for each of them."""
+
+    def lease(self, caller: str, rate: float, burst: int, wanted: int) -> float:
+        """Take up to `wanted` whole tokens from a bucket, which gets `rate` a second and holds `burst`; return how many.
+
+        When there is none, return the negative number of seconds until there is one. Raises StoreError.
+        """
+
+    def close(self) -> None:
+        """Release the buckets."""
