@@ -5,8 +5,9 @@
 
 In a space of a few statements no word is rare and nothing stands out from the mean, so other weights are right there. The
 gate gives these experts nearly all where there are ten cubes or fewer, half at 32 and nothing from 200 on: what a fit of
-`recall` does for large spaces is not touched. Questions: small memories that people wrote, and sets in their `few` shape
-(see `recall_sets`). Each expert begins as what the model does on average there, and is drawn to that.
+`recall` does for large spaces is not touched. Questions: small memories that people wrote, with their vectors and with
+random ones, and sets in their `few` shape (see `recall_sets`). Each expert begins as what the model does on average there,
+and is drawn to that.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ def main() -> None:
         progress_bar("sets") as step,
     ):
         of_sets = sets(paths)
-        step.expect(len(of_sets) + len(hands()))
-        for variant, tasks in (("", hands()), ("few", of_sets)):
+        step.expect(len(of_sets) + 2 * len(hands()))
+        for variant, tasks in (("", hands()), ("noise", hands()), ("few", of_sets)):
             for name, task in tasks.items():
                 questions += [candidates(asked, rng) for asked in ask(name, task, memory, variant)]
                 step(1)
