@@ -80,6 +80,11 @@ class DatabaseRoot:
     def _database(self) -> Database:
         return self._enter().database
 
+    @property
+    def engine(self) -> str:
+        """Postgres, with its version."""
+        return f"Postgres {self._database.state.server.split()[0]}"
+
     def _blobs(self, name: str) -> Blobs:
         folder = self._database.options.blobs
         return Blobs(Path(folder).expanduser() / (file_stem(name) + KV)) if folder else _NoBlobs(self.where)
