@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from mnemos import Mnemos
 from mnemos.errors import MnemosError, StoreError
 from mnemos.facts import Decision, Link, Reading, Rejection
 from mnemos.store.postgres import security, spaces
@@ -201,7 +202,7 @@ def test_api_calls_as_another_spaces_role_find_no_space(tenants, tmp_path):
         reads = (
             lambda s: s.get(["a", "b"]), lambda s: s.by_key([1, 2, 3]), lambda s: s.versions("a"), lambda s: s.family(["a"]),
             lambda s: s.select(Filter(state=None)), lambda s: s.keys(Filter(state=None)).tolist(),
-            lambda s: s.changes(0, 1).rows, lambda s: s.snapshot(NOW + 9 * DAY, 1), lambda s: s.dates([1, 2]),
+            lambda s: s.changes(0, 1, closed=True).rows, lambda s: s.dates([1, 2]),
             lambda s: s.was_erased(["gone"]), lambda s: s.told(["a"]), lambda s: s.facts.find(ended=True),
             lambda s: s.facts.of([1]), lambda s: s.readings.find(), lambda s: s.links.find(), lambda s: s.links.implied("a"),
             lambda s: s.queue.pending(), lambda s: s.decisions.find(), lambda s: s.rejections.all(), lambda s: s.meta.get(SECRET),
@@ -222,6 +223,21 @@ def test_api_calls_as_another_spaces_role_find_no_space(tenants, tmp_path):
         for write in writes:
             with pytest.raises(MnemosError):
                 write(theirs)
+    assert rows_of(ana) == before
+
+
+def test_a_member_opens_its_own_spaces_and_no_other(tenants, postgres_url):
+    ana, _, url = tenants
+    before = rows_of(ana)
+    for opened_as in (url, f"{postgres_url}&role=bo_role"):
+        with Mnemos(opened_as, embedder="none") as memory:
+            assert memory.spaces() == ["bo"]
+            assert SECRET in [c.text for c in memory.space("bo").cubes()]
+            memory.space("bo").forget(ids=[memory.space("bo").add("tea is ready").id])
+            with pytest.raises(StoreError):
+                memory.space("ana")
+            with pytest.raises(MnemosError):
+                memory.remove("ana")
     assert rows_of(ana) == before
 
 
