@@ -33,7 +33,11 @@ FLOORS = (
     Floor(
         "interfaces", ("cli", "serve", "agents", "adapters", "bench"), "for people, programs, frameworks, measurements"
     ),
-    Floor("api", ("", "system", "space"), "what a user imports: `Mnemos` opens spaces, `Space` has the verbs"),
+    Floor(
+        "api",
+        ("", "bulk", "system", "space"),
+        "what a user imports: `Mnemos` opens spaces, `Space` has the verbs, `bulk` does one for many",
+    ),
     Floor(
         "services",
         ("inspect", "migrate", "transfer"),
@@ -44,7 +48,19 @@ FLOORS = (
     Floor("analysis", ("reason", "embed", "index"), "what a text says, what it means, which words it has"),
     Floor(
         "ground",
-        ("cube", "facts", "errors", "arguments", "config", "credentials", "distribution", "registry", "zones"),
+        (
+            "cube",
+            "facts",
+            "errors",
+            "arguments",
+            "config",
+            "credentials",
+            "distribution",
+            "location",
+            "registry",
+            "tasks",
+            "zones",
+        ),
         "data without behaviour, and names",
     ),
 )

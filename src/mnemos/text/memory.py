@@ -49,6 +49,7 @@ class TextMemory:
         self.view = CurrentView(store, name)
         self.recalls = Recalls(store)
         store.on_erase(self._on_erase)
+        store.on_stale(self.view.purge)
         self._last = EPOCH  # the latest time that `now` returned
         self._embedder = embedder
         self.use(system)
@@ -86,9 +87,9 @@ class TextMemory:
         return self.system.encode.encode(cubes, self.embedder, progress)
 
     def _on_erase(self, forms: Mapping[str, str]) -> None:
-        """Free the view: erased text must not stay in RAM."""
+        """Bring the view up to date: erased text must not stay in RAM."""
         if "text" in forms.values():
-            self.view.drop()
+            self.view.purge()
 
     def corpus(self) -> Corpus | None:
         """Return the cubes of the space as they are now, by position; None when it has none."""

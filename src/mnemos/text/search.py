@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_share, check_text
-from mnemos.cube import MICROSECOND, Hit, MemCube, SessionHit, from_micros, to_micros
+from mnemos.cube import MICROSECOND, Hit, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
@@ -24,6 +24,7 @@ from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
+from mnemos.text.recall.chain import Reader
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
@@ -34,8 +35,7 @@ from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
-from mnemos.text.recall.then import put_first, resolve
-from mnemos.text.recall.topic import Floats, likely
+from mnemos.text.recall.then import end_first, put_first, resolve, with_alike
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
@@ -86,7 +86,7 @@ def search(
         warn_if_early(memory.store, filter.as_of)
     judged = _judge(memory, question, query, hits[:k], past_view)
     if named is not None:  # what was so then was looked for by itself
-        judged = replace(judged, silent=False)
+        judged = replace(judged, silent=False, doubtful=False)
     if min_score is not None:
         judged = replace(judged, hits=[(key, hit) for key, hit in judged.hits if (hit.relevance or 0.0) >= min_score])
     if filter.as_of is None:
@@ -148,7 +148,8 @@ def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
 
 def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Past | None:
     """Return the past time that a search is about, given as `true_at` or named by the question."""
-    from mnemos.reason.past import Past, asks_state, past_of
+    from mnemos.reason.past import Past, past_of
+    from mnemos.reason.states import asks_state
 
     if filter.true_at is not None:
         moment = from_micros(filter.true_at)
@@ -168,19 +169,18 @@ def _then(
         found = _question(memory, text, LOOKED_AT, filter, asked, "hybrid")
         return _hits(memory, found, text, LOOKED_AT, filter, False, "hybrid")[1]
 
-    def judge(text: str, cubes: Sequence[MemCube]) -> Floats:
-        plain = without_speakers(text, memory.corpus())
-        return likely(plain, [cube.text for cube in cubes], bundled_vectors(memory, cubes))
-
+    reader = Reader(lambda text: without_speakers(text, memory.corpus()), lambda cubes: bundled_vectors(memory, cubes))
     # Not in one transaction: inside one the view would be read anew for each question.
-    if (then := resolve(past, memory.store, ask, judge)) is None:
+    if past.until:
+        return list(end_first(past, hits, ask))[:k]
+    if (then := resolve(past, memory.store, ask, reader)) is None:
         return hits
     corpus = memory.corpus()
     who = None if filter.speaker or corpus is None else corpus.named_speaker(past.rest)
     if who is not None:
         filter = replace(filter, speaker=who)
-    about = ask(past.rest, filter) or hits
-    return list(put_first(then, past.rest, memory.store, hits, about, filter, judge))[:k]
+    about = with_alike(then, past.rest, ask(past.rest, filter) or hits, lambda text: ask(text, filter), reader)
+    return list(put_first(then, past.rest, memory.store, hits, about, filter, reader))[:k]
 
 
 @contextmanager
@@ -245,11 +245,25 @@ def context(
     if count is not None and not callable(count):
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
     judged = search(memory, question, k, filters, asked_at, "hybrid", min_score)
-    found = [] if judged.silent and min_score is None else judged.hits
+    found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
     return pack(found, dates, tokens, count, key_of(memory.store), told)
+
+
+def _silent(memory: TextMemory, question: str, judged: Judgement) -> bool:
+    """Tell whether context shows nothing: by a closer look at the first hits, where they are short and it may matter."""
+    from mnemos.embed.minilm import MiniLM
+    from mnemos.text.recall.closer import FIRST, answered, silent_below, worth_it
+
+    texts = [hit.cube.text for _, hit in judged.hits[:FIRST]]
+    embedder, whole = memory.embedder, len(judged.evidence) == len(judged.hits)
+    if judged.doubtful and whole and isinstance(embedder, MiniLM) and worth_it(judged.confidence, texts):
+        with suppress(EmbedderError):
+            asked = clean(bounded(question))
+            return answered(asked, texts, judged.confidence, judged.evidence, embedder) < silent_below()
+    return judged.silent
 
 
 def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
