@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from mnemos.store.postgres.adapt import adapt, adapt_text
 from mnemos.store.postgres.explain import POOLER, of_postgres, shown
 from mnemos.store.postgres.notices import Notices
 
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())  # its errors are raised where they are met
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 10
 PREPARE_AFTER = 3  # executions of a query on one connection, from which the server keeps its plan
