@@ -115,8 +115,8 @@ class Vectors(Protocol):
     def model(self, name: str, revision: str, dimension: int) -> int:
         """Return the number of an embedding model; a new one gets the next number."""
 
-    def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
-        """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
+    def missing(self, model: int, *, after: int = 0, limit: int) -> list[tuple[int, str]]:
+        """Return (key, text) of current texts without a vector of this model, with a key above `after`, in order."""
 
     def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
         """Return the vectors, (D,) each, of those versions that have one of this model, by key."""
