@@ -35,7 +35,7 @@ class Options:
     mem0: Path | None = None  # a Python in which mem0ai is installed; without it only Mnemos is measured
     seconds: int = 300  # for which each system is measured
     slice: int = 30  # seconds of one turn
-    preload: int = 500  # memories of a space before the start
+    preload: int = 100  # memories of a space before the start
 
 
 class Workers:
@@ -52,11 +52,10 @@ class Workers:
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                 )  # fmt: skip
                 self.running[role].append(started)
-                if number == 0:  # makes the tables
+                if len(self.all) == 1:  # makes the tables
                     self._said(started)
-        for one in self.all:
-            if one not in [self.running["writer"][EACH * space] for space in range(SPACES)]:
-                self._said(one)
+        for one in self.all[1:]:
+            self._said(one)
 
     @property
     def all(self) -> list[subprocess.Popen[str]]:
