@@ -50,6 +50,8 @@ FLOORS = (
 )
 TEXT_VERBS = (
     "add",
+    "feedback",
+    "tune",
     "search",
     "erase",
     "read",
