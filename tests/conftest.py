@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.postgres_server", "tests.on_postgres"]  # fixtures: postgres_server, postgres_url
+
 FIXTURES = Path(__file__).parent / "fixtures"
 os.environ["MNEMOS_CONFIG"] = os.devnull  # the file of settings of whoever runs the tests has no say
 os.environ["MNEMOS_TIMEZONE"] = "UTC"  # nor has the zone of the machine

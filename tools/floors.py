@@ -44,7 +44,18 @@ FLOORS = (
     Floor("analysis", ("reason", "embed", "index"), "what a text says, what it means, which words it has"),
     Floor(
         "ground",
-        ("cube", "facts", "errors", "arguments", "config", "credentials", "distribution", "registry", "zones"),
+        (
+            "cube",
+            "facts",
+            "errors",
+            "arguments",
+            "config",
+            "credentials",
+            "distribution",
+            "location",
+            "registry",
+            "zones",
+        ),
         "data without behaviour, and names",
     ),
 )

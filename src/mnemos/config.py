@@ -15,12 +15,13 @@ from typing import Any
 
 from mnemos.credentials import SECRETS
 from mnemos.errors import InvalidInput
+from mnemos.location import is_url
 
 NAME = "mnemos.toml"
 DEFAULT = "default"
 SERVE = "serve"  # the table of the server's settings; `mnemos.serve.config` knows them
 GENERAL: Mapping[str, tuple[str | None, str]] = {
-    "root": (None, "Folder that holds the spaces."),
+    "root": (None, "Folder that holds the spaces, or the URL of a Postgres database."),
     "space": ("default", "The space that the commands use."),
     "embedder": ("bundled", "bundled, multilingual, none (words only), hashing, st:MODEL or openai:MODEL@URL."),
     "reasoner": ("rules", "rules, or openai:MODEL@URL: extracts facts and writes summaries."),
@@ -102,7 +103,8 @@ def general(given: Mapping[str, str | None], file: ConfigFile) -> dict[str, Sett
         elif value := os.environ.get(env):
             found[name] = Setting(name, value, f"environment {env}")
         elif value := file.general.get(name):
-            found[name] = Setting(name, str(file.resolve(Path(value))) if name == "root" else value, file.source)
+            folder = name == "root" and not is_url(value)
+            found[name] = Setting(name, str(file.resolve(Path(value))) if folder else value, file.source)
         else:
             found[name] = Setting(name, default, DEFAULT)
     return found

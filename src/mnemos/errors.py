@@ -54,6 +54,10 @@ class NewerFile(StoreError):
     """The file was written by a newer Mnemos than this one."""
 
 
+class IndexDamaged(MnemosError):
+    """The files of a vector index are missing, cut off or changed. No memory is lost: the index is made again from rows."""
+
+
 class EmbedderError(MnemosError):
     """A text could not be turned into a vector."""
 

@@ -1,4 +1,4 @@
-"""Mnemos: opens a root folder and its spaces."""
+"""Mnemos: opens a root and its spaces."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mnemos.arguments import check_count, check_text, check_texts
 from mnemos.cube import Hit, Hits, utc_now
 from mnemos.embed import Embedder, load
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreError
+from mnemos.location import DatabaseUrl, Location, locate
 from mnemos.reason import load_reasoner
 from mnemos.reason.base import Reasoner
 from mnemos.space import SearchMethod, Space
@@ -35,17 +36,20 @@ from mnemos.zones import LOCAL, check_zone
 RRF = 60  # the constant of reciprocal rank fusion (Cormack et al. 2009), used to fuse several spaces
 
 
-def default_root() -> Path:
-    """Return the folder used when no root is given: $MNEMOS_ROOT, or the user's data folder."""
+def default_root() -> Location:
+    """Return the root used when none is given: $MNEMOS_ROOT, or the user's data folder."""
     if root := os.environ.get("MNEMOS_ROOT"):
-        return Path(root).expanduser()
+        return locate(root)
     from platformdirs import user_data_path
 
     return user_data_path("mnemos", appauthor=False)
 
 
 class Mnemos:
-    """A root folder of spaces. Nothing to start, nothing to configure; a context manager.
+    """A root of spaces: a folder, with nothing to start and nothing to configure, or a database; a context manager.
+
+    `root` is the folder, or the URL of a Postgres database with pgvector, "postgresql://USER@HOST/DATABASE", which many
+    processes and machines may share; it needs the extra `postgres`. `Mnemos.root` shows no password.
 
     `embedder` is "bundled" (the default), "none" (words only), another spec of `mnemos.embed.load`, or an `Embedder`.
     `clock` returns the current time; tests and simulations pass their own. `reasoner` is "rules" (the default),
@@ -61,12 +65,13 @@ class Mnemos:
     A space that may not be written (a read-only disk, file or folder) is opened for reading, and all spaces with
     `read_only`: verbs that read work, those that write raise ReadOnly, and recalls are not counted.
 
-    Raises StoreError if the root cannot be created or is not a folder.
+    Raises StoreError if the root cannot be created or is not a folder, or the database cannot be used; InvalidInput for
+    a URL that is none.
     """
 
     def __init__(
         self,
-        root: str | os.PathLike[str] | None = None,
+        root: str | os.PathLike[str] | DatabaseUrl | None = None,
         *,
         embedder: str | Embedder | None = None,
         clock: Callable[[], datetime] | None = None,
@@ -76,7 +81,7 @@ class Mnemos:
         max_open: int | None = None,
         read_only: bool = False,
     ) -> None:
-        self.root = Path(root).expanduser() if root is not None else default_root()
+        self.root = locate(root) if root is not None else default_root()
         self.embedder = load(embedder)
         self.clock = clock or utc_now
         self.reasoner = load_reasoner(reasoner)
@@ -267,9 +272,10 @@ class Mnemos:
         return found
 
     def close(self) -> None:
-        """Close all spaces."""
+        """Close all spaces, and the connections to a database."""
         for name in list(self._spaces):
             self.release(name)
+        self.stores.close()
 
     def __enter__(self) -> Mnemos:
         return self

@@ -1,4 +1,4 @@
-"""The stores that the suites of this folder test, and rows to put into them. A new kind of store adds a line to ROOTS."""
+"""The stores that the suites of this folder test, and rows to put into them. A new kind of store adds a line to KINDS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from mnemos.cube import MemCube, to_micros
 from mnemos.facts import Fact, StoredFact
-from mnemos.store.open import open_root
 from mnemos.store.values import Entry
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -17,11 +16,7 @@ NOW = to_micros(T0)
 DAY = 86_400_000_000  # microseconds
 
 
-def sqlite(folder):
-    return open_root(folder / "root", "tester", lambda: T0)
-
-
-ROOTS = {"sqlite": sqlite}  # name -> what opens an empty root, given a folder for this test alone
+KINDS = ("sqlite", "postgres")
 
 
 def cube(id_, text="hello", day=0, **header):

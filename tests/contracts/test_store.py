@@ -74,8 +74,11 @@ def test_as_of_sees_the_version_believed_then(store):
     first = cube("a", "one", learned=T0 + timedelta(days=1))
     put(store, first)
     store.replace(entry(newer(first, "two", day=3)), None)
-    believed = {d: [r.text for r in store.snapshot(NOW + d * DAY, None)] for d in range(5)}
-    assert believed == {0: [], 1: ["one"], 2: ["one"], 3: ["two"], 4: ["two"]}
+    rows = store.changes(0, None, closed=True).rows
+    assert [(r.text, (r.learned - NOW) // DAY, r.replaced and (r.replaced - NOW) // DAY) for r in rows] == [
+        ("one", 1, 3),
+        ("two", 3, None),
+    ]
     assert [c.text for _, c in store.select(Filter(as_of=NOW + 2 * DAY))] == ["one"]
 
 
@@ -90,6 +93,13 @@ def test_changes_tell_a_reader_what_to_add_and_what_to_drop(store):
     later = store.changes(seen.seq, None)
     assert [(r.key, r.text) for r in later.rows] == [(4, "new")]
     assert sorted(later.gone) == [1, 2, 3]
+    every = store.changes(seen.seq, None, closed=True)
+    assert [(r.key, r.searched, r.archived) for r in every.rows] == [
+        (1, False, False),
+        (3, False, True),
+        (4, True, False),
+    ]
+    assert every.gone == [2]
 
 
 STEP = st.tuples(st.sampled_from(["add", "update", "erase", "archive", "restore"]), st.sampled_from("abcd"))

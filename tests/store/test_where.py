@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 from mnemos.store.open import open_root
-from mnemos.store.sqlite.where import _pieces
 from mnemos.store.values import Entry, Filter
-from mnemos.store.where import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, condition, matcher
+from mnemos.store.where import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, condition, matcher, pieces_of
 
 DATA = {
     "rating": 4, "price": 4.5, "big": 2**63 + 1, "city": "Porto", "tags": ["new", "red", 3], "done": True, "none": None,
@@ -215,7 +214,7 @@ def test_it_agrees_with_the_reference(where, data):
 @settings(max_examples=500)
 @given(st.dictionaries(FIELD, CONDITION, min_size=1, max_size=2), METADATA)
 def test_a_row_without_the_texts_looked_for_first_does_not_match(where, data):
-    if not all(piece in json.dumps(data) for piece in _pieces(where)):
+    if not all(piece in json.dumps(data) for piece in pieces_of(where)):
         assert not matcher(where)(data)
 
 
@@ -247,4 +246,4 @@ def test_any_text_is_a_field_and_a_value(key, value):
     data = json.loads(json.dumps({key: value}))
     if not key.startswith("$"):
         assert matcher({key: value})(data)
-        assert all(piece in json.dumps(data) for piece in _pieces({key: value}))
+        assert all(piece in json.dumps(data) for piece in pieces_of({key: value}))

@@ -18,6 +18,7 @@ from mnemos.cli.terminal import Terminal
 from mnemos.config import GENERAL, Setting
 from mnemos.credentials import SECRETS, secret_source
 from mnemos.errors import InvalidInput, MnemosError, StoreError
+from mnemos.location import masked
 from mnemos.system import default_root
 
 PASSWORD = re.compile(r"(?<=//)[^/@\s]*(?=@)")  # in an address such as https://name:password@host
@@ -87,6 +88,8 @@ def _shown(setting: Setting) -> Any:
     value = setting.value
     if setting.name == "root" and value is None:
         value = default_root()
+    if setting.name == "root":
+        return masked(str(value))
     if isinstance(value, (str, Path)):
         return PASSWORD.sub("…", str(value))
     return list(value) if isinstance(value, tuple) else value

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,12 +57,14 @@ def mcp(
 def _serve_http(t: Terminal, server: Any, memory: Mnemos, port: int) -> None:
     from mnemos.serve import mcp_http
     from mnemos.serve.keys import KeyStore
+    from mnemos.store.open import open_rates
 
     with closing(KeyStore.under(memory.root)) as keys:
         if (token := keys.first()) is not None:
             t.note("the first key, with all rights, is on standard output. It is shown only once")
             print(token, flush=True)
-        mcp_http.serve(server, keys, port)
+        with nullcontext() if (rates := open_rates(memory.root)) is None else closing(rates):
+            mcp_http.serve(server, keys, port, rates)
 
 
 @contextmanager

@@ -14,8 +14,12 @@ from mnemos.config import GENERAL, Setting, general, read_file
 from mnemos.text.recall.filters import Filters, Flag, Metadata, State, Time
 
 Root = Annotated[
-    Path | None,
-    typer.Option("--root", help="Folder that holds the spaces (env MNEMOS_ROOT; default: your data folder)."),
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="FOLDER|URL",
+        help="Folder that holds the spaces, or the URL of a Postgres database (env MNEMOS_ROOT; default: your data folder).",
+    ),
 ]
 SpaceName = Annotated[
     str | None, typer.Option("--space", "-s", help="The space to use (env MNEMOS_SPACE; default: default).")
@@ -105,7 +109,7 @@ FILTERS: Mapping[str, Any] = {name: _filter(name, kind) for name, kind in get_ty
 class CliSettings:
     """The common options of a command line; None for one that was not given."""
 
-    root: Path | None = None
+    root: str | None = None
     space: str | None = None
     embedder: str | None = None
     json: bool = False
@@ -127,8 +131,7 @@ class CliSettings:
     def in_force(self) -> CliSettings:
         """Return these settings, with those not given taken from the environment, the file and the defaults."""
         found = {name: setting.value for name, setting in self.sources().items()}
-        root = found.pop("root")
-        return replace(self, root=None if root is None else Path(root), **found)
+        return replace(self, **found)
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:

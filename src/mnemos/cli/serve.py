@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -197,7 +197,7 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
             head_seconds=s.head_seconds, body_seconds=s.body_seconds,
         )  # fmt: skip
         app = create_app(memory, store, limits)
-        with closing(app.state.idempotency):
+        with closing(app.state.idempotency), nullcontext() if app.state.rates is None else closing(app.state.rates):
             if s.upstream is not None:
                 add_proxy(app, memory, s.upstream, upstream_key)
             server = Server(app, s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mnemos.index.growing import Growing
 
 PARALLEL = 50_000  # rows from which a second core pays off
 AHEAD = 32  # queries whose scores are computed in advance, at most
@@ -24,6 +26,7 @@ class ExactIndex:
         self._rows = np.zeros((0, 0), dtype=np.float32)
         self._present = np.zeros(0, dtype=bool)
         self._parts = _NO_PARTS
+        self._grown: Any = ()  # the arrays of the parts, with room behind them
         self._size = 0
         self._changes = 0
         self._ahead: dict[bytes, tuple[int, NDArray[np.float32]]] = {}  # by query: the change count, and the scores
@@ -56,10 +59,37 @@ class ExactIndex:
         if where:
             self._rows[where] = _unit_rows([v if v.ndim == 1 else v[0] for v in vectors if v is not None])
             self._present[where] = True
-            self._parts = self._parts.plus(
-                (i, v[1:]) for i, v in enumerate(vectors, start) if v is not None and v.ndim > 1 and len(v) > 1
+            self._add_parts(
+                [(i, v[1:]) for i, v in enumerate(vectors, start) if v is not None and v.ndim > 1 and len(v) > 1]
             )
         self._changes += 1
+
+    def _add_parts(self, rows: Sequence[tuple[int, NDArray[np.float16]]]) -> None:
+        """Add the vectors of parts (P, D) of new rows."""
+        if not rows:
+            return
+        if not len(self._parts.owners):
+            none = np.zeros((0, self._rows.shape[1]), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64)
+            self._grown = Growing(none[0]), Growing(none[1]), Growing(none[2])
+        vectors, starts, owners = self._grown
+        ends = len(vectors.array) + np.cumsum([0, *(len(parts) for _, parts in rows)])
+        block = _unit_rows(np.concatenate([parts for _, parts in rows]))
+        self._parts = Parts(vectors.extend(block), starts.extend(ends[:-1]), owners.extend([row for row, _ in rows]))
+
+    def holds(self, row: int, vector: NDArray[np.float16] | None) -> bool:
+        """Tell whether a row has this vector, or none."""
+        if vector is None or not self._present[row]:
+            return vector is None and not self._present[row]
+        return np.array_equal(self._rows[row], _unit_rows([vector if vector.ndim == 1 else vector[0]])[0])
+
+    def purge(self, rows: NDArray[np.integer]) -> None:
+        """Overwrite the vectors of some rows, which keep their numbers and never match again."""
+        self._rows[rows] = 0
+        self._present[rows] = False
+        self._parts = self._parts.without(rows)
+        self._grown = tuple(Growing(part) for part in self._parts)
+        self._changes += 1
+        self._ahead.clear()
 
     def _grow(self, capacity: int, dimension: int) -> None:
         rows = np.zeros((capacity, dimension), dtype=np.float32)
@@ -116,18 +146,13 @@ class Parts(NamedTuple):
     starts: NDArray[np.int64]  # where the parts of each such text begin
     owners: NDArray[np.int64]  # its row, ascending
 
-    def plus(self, rows: Iterable[tuple[int, NDArray[np.float16]]]) -> Parts:
-        """Return these and the parts (P, D) of later rows."""
-        new = list(rows)
-        if not new:
+    def without(self, rows: NDArray[np.integer]) -> Parts:
+        """Return these without the parts of some rows."""
+        if not (out := np.isin(self.owners, rows)).any():
             return self
-        ends = len(self.vectors) + np.cumsum([0, *(len(vectors) for _, vectors in new)])
-        block = _unit_rows(np.concatenate([vectors for _, vectors in new]))
-        return Parts(
-            np.concatenate([self.vectors, block]) if len(self.vectors) else block,
-            np.concatenate([self.starts, ends[:-1]]),
-            np.concatenate([self.owners, [row for row, _ in new]]),
-        )
+        sizes = np.diff(np.append(self.starts, len(self.vectors)))
+        kept, left = np.repeat(~out, sizes), sizes[~out]
+        return Parts(self.vectors[kept], np.cumsum(left) - left, self.owners[~out])
 
     def blend(self, scores: NDArray[np.float32], query: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the scores (N,), with those of rows that have parts moved halfway to the best of them."""

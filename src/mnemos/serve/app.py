@@ -10,6 +10,7 @@ from mnemos.distribution import install_command
 from mnemos.errors import MnemosError
 from mnemos.serve.idempotency import IdempotencyStore
 from mnemos.serve.limits import ServerLimits
+from mnemos.store.open import open_rates
 from mnemos.system import Mnemos
 
 try:
@@ -90,10 +91,10 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
     app.state.limits = limits
     app.state.metrics = metrics
     app.state.stopping = False  # set during shutdown: /ready then answers 503
-    app.state.disk_check = DiskCheck(memory.root, keys)
+    app.state.disk_check = DiskCheck(memory.stores, keys)
     app.state.keys = keys
     app.state.page = static.load()
-    app.state.idempotency = IdempotencyStore(keys.path.with_name("answers.sqlite"), limits.replay_seconds)
+    app.state.idempotency = IdempotencyStore(memory.root, limits.replay_seconds)
     dispatcher = Dispatcher(limits.requests)
     error = {"model": models.ProblemShape, "description": "An error as application/problem+json."}
     for method, path, route, model in ROUTES:
@@ -123,7 +124,8 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.add_middleware(Guard, keys=keys, limits=limits, metrics=metrics)
+    app.state.rates = open_rates(memory.root)
+    app.add_middleware(Guard, keys=keys, limits=limits, metrics=metrics, rates=app.state.rates)
     return app
 
 

@@ -24,8 +24,8 @@ from mnemos.serve import chat_format, conversation
 from mnemos.serve.access import missing
 from mnemos.serve.chats import ChatBook, Place
 from mnemos.serve.conversation import Exchange, Field, Options
-from mnemos.serve.keys import FOLDER
 from mnemos.space import Space
+from mnemos.store.open import secret_of
 from mnemos.system import Mnemos
 from mnemos.text.encode.messages import MAX_BYTES
 
@@ -104,8 +104,8 @@ class ChatMemory:
     def __init__(self, memory: Mnemos, open_space: OpenSpace | None, patience: float) -> None:
         self.memory = memory
         self.patience = patience
-        self.secret = conversation.secret_of(memory.root)
-        self.book = ChatBook(memory.root / FOLDER / "chats.sqlite")
+        self.secret = secret_of(memory.root)
+        self.book = ChatBook(memory.root)
         self.recalls, self.writes = Limit(RECALLS), anyio.CapacityLimiter(WRITES)
         self._writing: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # of each space
         self.cooling: dict[str, float] = {}  # space -> time until which it is not searched

@@ -20,9 +20,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from mnemos.errors import StoreError
+from mnemos.location import Location
 from mnemos.serve.conversation import Exchange
 from mnemos.store.open import open_chats
 from mnemos.store.server import ChatRow
@@ -46,13 +46,13 @@ class Place:
 
 
 class ChatBook:
-    """The conversations of a proxy, in a file without texts, so that they outlast a restart."""
+    """The conversations of a proxy, stored without texts, so that they outlast a restart."""
 
-    def __init__(self, path: Path) -> None:
-        self._rows = open_chats(path)
+    def __init__(self, root: Location) -> None:
+        self._rows = open_chats(root)
 
     def place(self, exchange: Exchange, retried: bool, now: datetime) -> Place:
-        """Return the conversation of an exchange, a new one if none is known. Never raises for a file in trouble."""
+        """Return the conversation of an exchange, a new one if none is known. Never raises when they cannot be read."""
         at = now.timestamp()
         try:
             found = self._rows.find(exchange.keys, at - CONTINUED)
@@ -73,7 +73,7 @@ class ChatBook:
         self._rows.put(rows, at - CONTINUED)
 
     def close(self) -> None:
-        """Close the file."""
+        """Release the rows."""
         self._rows.close()
 
 

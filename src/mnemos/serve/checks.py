@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 import threading
 from concurrent.futures import Future
-from pathlib import Path
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -16,6 +13,7 @@ from mnemos import __version__
 from mnemos.errors import StoreError
 from mnemos.serve.keys import KeyStore
 from mnemos.serve.problems import Json
+from mnemos.store.open import Root
 
 SECONDS = 5.0  # that the check of the disk may take
 
@@ -23,7 +21,7 @@ SECONDS = 5.0  # that the check of the disk may take
 class DiskCheck:
     """Checks that the root can be written and the keys can be read, once at a time: whoever asks meanwhile waits for it."""
 
-    def __init__(self, root: Path, keys: KeyStore) -> None:
+    def __init__(self, root: Root, keys: KeyStore) -> None:
         self.root = root
         self.keys = keys
         self._lock = threading.Lock()
@@ -42,9 +40,7 @@ class DiskCheck:
 
     def _check(self, future: Future[None]) -> None:
         try:
-            with tempfile.TemporaryFile(dir=self.root) as file, os.scandir(self.root):
-                file.write(b"\0")
-                file.flush()
+            self.root.check()
             self.keys.check()
         except BaseException as error:  # whoever asked raises it
             future.set_exception(error)

@@ -5,20 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
-from mnemos.errors import InvalidInput, StoreError
+from mnemos.errors import InvalidInput
 from mnemos.serve.chat_format import text_of
-from mnemos.serve.keys import FOLDER
 from mnemos.space import Space
 from mnemos.text.encode.messages import MAX_NAME
 from mnemos.text.recall.context import cited, estimate_tokens, without
@@ -222,26 +217,6 @@ def store(space: Space, messages: Sequence[Mapping[str, Any]]) -> None:
     """Store the messages that are new; never those that were erased on purpose."""
     erased = space.store.was_erased([message["id"] for message in messages])
     space.add_many(message for message in messages if message["id"] not in erased)
-
-
-def secret_of(root: Path) -> bytes:
-    """Return the secret from which a root's message ids are derived; it is created on first use. Raises StoreError.
-
-    Without a secret, anybody could test guesses of an erased text against the ids in an archive.
-    """
-    path = root / FOLDER / "chats.key"
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            temporary.touch(mode=0o600)
-            temporary.write_bytes(secrets.token_bytes(32))
-            with suppress(FileExistsError):  # another process was first
-                os.link(temporary, path)
-            temporary.unlink()
-        return path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"cannot use {path} ({error.strerror}). Check that its folder is writable.") from error
 
 
 def _hash(secret: bytes, *parts: str | None) -> str:

@@ -25,7 +25,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def description() -> dict[str, Any]:
     """Return the OpenAPI description of a server; needs the extra `serve`."""
     with tempfile.TemporaryDirectory(prefix="mnemos-rest-") as root, Mnemos(root, embedder="none") as memory:
-        keys = KeyStore(memory.root / "serve" / "keys.sqlite")
+        keys = KeyStore.under(memory.root)
         try:
             found: dict[str, Any] = create_app(memory, keys).openapi()
         finally:

@@ -7,9 +7,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from mnemos.errors import Conflict
+from mnemos.location import Location
 from mnemos.store.open import open_answers
 
 
@@ -20,10 +20,10 @@ class IdempotencyStore:
     hash keyed with the seal of the client's key, which is never stored.
     """
 
-    def __init__(self, path: Path, replay_seconds: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, root: Location, replay_seconds: float, now: Callable[[], float] = time.time) -> None:
         self.replay_seconds = replay_seconds
         self.now = now
-        self._answers = open_answers(path)
+        self._answers = open_answers(root)
         self._lock = threading.Lock()
         self._running: set[bytes] = set()
 
@@ -41,7 +41,11 @@ class IdempotencyStore:
         if earlier != body:
             raise Conflict("this Idempotency-Key was used with a different body. Use a new key. Nothing was stored.")
         if answer is None:
-            state = "is still running" if name in self._running else "was interrupted. Check whether it was stored"
+            state = (
+                "is still running"
+                if name in self._running
+                else "runs in another process, or was interrupted. Check whether it was stored"
+            )
             raise Conflict(f"the first request with this Idempotency-Key {state}. This one stored nothing.")
         return [(str(cube), int(version)) for cube, version in json.loads(answer)]
 
@@ -52,7 +56,7 @@ class IdempotencyStore:
             self._running.discard(name)
 
     def close(self) -> None:
-        """Close the file."""
+        """Release the answers."""
         self._answers.close()
 
 

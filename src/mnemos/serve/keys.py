@@ -13,16 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any, Literal
 
 from mnemos.cube import from_micros, to_jsonable, to_micros, utc_now
 from mnemos.errors import InvalidInput, NotFound
+from mnemos.location import Location
 from mnemos.store.open import open_keys
-from mnemos.store.server import KeyRow
+from mnemos.store.server import KeyRow, Keys
 
 RIGHTS = ("read", "write", "erase", "admin")
-FOLDER = "serve"  # under the root; it cannot be the file of a space, which ends in .mnemos
 _TOKEN = re.compile(r"mnk_([a-z2-7]{8})_([A-Za-z0-9_-]{43})")
 
 
@@ -63,18 +62,18 @@ class Key:
 class KeyStore:
     """The keys of a root. It stores salted hashes of secrets; these have 256 random bits, so a fast hash is enough."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
-        self.path = path
-        self._keys = open_keys(path)
+    def __init__(self, keys: Keys, clock: Callable[[], datetime] = utc_now) -> None:
+        self._keys = keys
+        self.remote = keys.remote  # whether `find` may wait for a network
         self._lock = threading.RLock()
         self.clock = clock
         self._cache: dict[bytes, Key] = {}  # by a hash of the token, until a key changes
         self._cached_at: object = None  # the change token then
 
     @staticmethod
-    def under(root: Path, clock: Callable[[], datetime] = utc_now) -> KeyStore:
+    def under(root: Location, clock: Callable[[], datetime] = utc_now) -> KeyStore:
         """Return the keys of a root."""
-        return KeyStore(root / FOLDER / "keys.sqlite", clock)
+        return KeyStore(open_keys(root), clock)
 
     def first(self) -> str | None:
         """Create a key with all rights if there has never been a key, and return it; else None."""
@@ -143,7 +142,7 @@ class KeyStore:
         self._keys.find("")
 
     def close(self) -> None:
-        """Close the file."""
+        """Release the keys."""
         self._keys.close()
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mnemos.store.server import Rates
+
 DAY = 86_400.0  # seconds
 MAX_BUCKETS = 10_000  # the least recently used are dropped; a dropped bucket starts full again
+BATCH = 0.02  # share of a burst that a process takes from a shared bucket at a time
+FRESH = 1.0  # seconds for which it may use what it took
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -62,6 +67,43 @@ class RateLimiter:
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
         return wait
+
+
+class SharedLimiter:
+    """The same buckets for all servers of a root: each process takes `BATCH` tokens at a time from the shared bucket.
+
+    What it has taken is good for `FRESH` seconds, so the rate holds for all servers together, and a process may hold back
+    at most a batch. Safe for threads.
+    """
+
+    def __init__(self, rates: Rates, rate: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
+        self.rates, self.rate, self.burst, self.now = rates, rate, burst, now
+        self.batch = max(1, int(burst * BATCH))
+        self._taken: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller -> tokens, until when
+        self._lock = threading.Lock()
+
+    def take_taken(self, caller: str) -> bool:
+        """Use a token that this process has taken already; return whether there was one. Never waits for a network."""
+        with self._lock:
+            tokens, until = self._taken.get(caller, (0.0, 0.0))
+            if tokens < 1 or self.now() >= until:
+                return False
+            self._taken[caller] = (tokens - 1, until)
+            return True
+
+    def take(self, caller: str) -> int:
+        """Take a token; return 0, or the number of whole seconds until one is available. Raises StoreError."""
+        if self.take_taken(caller):
+            return 0
+        tokens = self.rates.lease(caller, self.rate, self.burst, self.batch)
+        if tokens < 0:
+            return max(1, math.ceil(-tokens))
+        with self._lock:
+            self._taken[caller] = (tokens - 1, self.now() + FRESH)
+            self._taken.move_to_end(caller)
+            if len(self._taken) > MAX_BUCKETS:
+                self._taken.popitem(last=False)
+        return 0
 
 
 class Room:

@@ -9,6 +9,7 @@ from mnemos.errors import MnemosError
 from mnemos.serve.caller import CALLER
 from mnemos.serve.keys import KeyStore
 from mnemos.serve.limits import ServerLimits
+from mnemos.store.server import Rates
 
 try:
     import uvicorn
@@ -34,21 +35,22 @@ class WithKey:
         await self.app(scope, receive, send)
 
 
-def make_app(server: Any, keys: KeyStore, limits: ServerLimits | None = None) -> ASGIApp:
+def make_app(server: Any, keys: KeyStore, limits: ServerLimits | None = None, rates: Rates | None = None) -> ASGIApp:
     """Return an app that serves an MCP server made with `keyed=True` at /mcp.
 
     Hosts other than the loopback, pages of other sites and requests without a valid key are refused. Each call is
     served on its own (no sessions), so that it has the rights of the key that it was sent with.
     """
-    return Guard(WithKey(server.streamable_http_app(stateless_http=True)), keys, limits or ServerLimits(), Metrics())
+    app = WithKey(server.streamable_http_app(stateless_http=True))
+    return Guard(app, keys, limits or ServerLimits(), Metrics(), rates)
 
 
-def serve(server: Any, keys: KeyStore, port: int) -> None:
+def serve(server: Any, keys: KeyStore, port: int, rates: Rates | None = None) -> None:
     """Serve http://127.0.0.1:PORT/mcp until a signal."""
     limits = ServerLimits()
     uvicorn.Server(
         uvicorn.Config(
-            make_app(server, keys, limits), host="127.0.0.1", port=port, log_level="warning",
+            make_app(server, keys, limits, rates), host="127.0.0.1", port=port, log_level="warning",
             timeout_graceful_shutdown=5, **uvicorn_options(limits),
         )
     ).run()  # fmt: skip

@@ -15,12 +15,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mnemos.errors import StoreError
 from mnemos.serve import logs, problems, static
 from mnemos.serve.bodies import LimitedBody, Seat, too_large
+from mnemos.serve.callers import Callers
 from mnemos.serve.chat_errors import is_chat
 from mnemos.serve.keys import Key, KeyStore
-from mnemos.serve.limits import RateLimiter, Room, ServerLimits
+from mnemos.serve.limits import Room, ServerLimits
 from mnemos.serve.metrics import Metrics
+from mnemos.store.server import Rates
 
 CHECKS = frozenset({"/health", "/ready"})  # of the server, answered however much it has to do
 OPEN_PATHS = CHECKS | {"/openapi.json"}  # need no key, like the page's files
@@ -49,12 +52,13 @@ class Guard:
     have a room of their own, since they mostly wait for the upstream.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyStore, limits: ServerLimits, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: KeyStore, limits: ServerLimits, metrics: Metrics, rates: Rates | None = None
+    ) -> None:
         self.app = app
-        self.keys = keys
         self.limits = limits
         self.metrics = metrics
-        self.limiter = RateLimiter(limits.rate, limits.burst)
+        self.callers = Callers(keys, limits, rates)
         self.room, self.chats = (Room(limits.requests, limits.requests_of_space, limits.held) for _ in range(2))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +103,7 @@ class Guard:
         """Serve a request; return a response to send if it failed, else None."""
         path = scope["path"]
         try:
-            headers = self._admit(scope, receive.max_size)
+            headers = await self._admit(scope, receive.max_size)
             if not is_open(path) and (receive.streamed or not _has_body(headers)):
                 receive.seat.take()  # others take it when their body has arrived
             await self.app(scope, receive, send)
@@ -107,11 +111,13 @@ class Guard:
             return problems.of_http(error, path)
         except ClientDisconnect:
             pass
+        except StoreError as error:
+            return problems.of_store(error, path)
         except Exception as error:
             return problems.of_defect(error, _route(scope), path)
         return None
 
-    def _admit(self, scope: Scope, max_size: int) -> Mapping[str, str]:
+    async def _admit(self, scope: Scope, max_size: int) -> Mapping[str, str]:
         """Return the headers of a request. Raises HTTPException for one that is refused, as for a body above `max_size`."""
         headers, path = _headers(scope), scope["path"]
         self._check_source(headers)
@@ -123,11 +129,11 @@ class Guard:
         address = (scope.get("client") or ("",))[0]
         if is_open(path):
             if path not in CHECKS:
-                self._check_rate(f"pages from {address}")
+                _refuse_for(await self.callers.count(f"pages from {address}"))
             return headers
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        key = self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
-        self._check_rate(f"refused from {address}" if key is None else key.id)
+        key, wait = await self.callers.identify(token.strip() if scheme.lower() == "bearer" else None, address)
+        _refuse_for(wait)
         if key is None:
             raise HTTPException(
                 401,
@@ -147,12 +153,6 @@ class Guard:
         if site not in ("none", "same-origin") or (origin is not None and _netloc(origin) != host.lower()):
             raise HTTPException(403, "requests from pages of other sites are not allowed.")
 
-    def _check_rate(self, caller: str) -> None:
-        if wait := self.limiter.take(caller):
-            raise HTTPException(
-                429, f"too many requests. Try again in {wait} seconds (see Retry-After).", {"Retry-After": str(wait)}
-            )
-
     def _limited(self, receive: Receive, path: str) -> LimitedBody:
         """Return what receives the body of a request to a path, within the limits of its route."""
         limits, chat, in_space = self.limits, is_chat(path), IN_SPACE.match(path)
@@ -160,6 +160,14 @@ class Guard:
         max_size = limits.import_body if streamed else limits.chat_body if chat else limits.body
         seat = Seat(self.chats if chat else self.room, in_space[1] if in_space else "")
         return LimitedBody(receive, max_size, limits.body_seconds, streamed, seat)
+
+
+def _refuse_for(wait: int) -> None:
+    """Raise HTTPException when a caller has to wait for some seconds."""
+    if wait:
+        raise HTTPException(
+            429, f"too many requests. Try again in {wait} seconds (see Retry-After).", {"Retry-After": str(wait)}
+        )
 
 
 def _headers(scope: Scope) -> dict[str, str]:

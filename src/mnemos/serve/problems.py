@@ -25,6 +25,7 @@ from mnemos.errors import (
     ReadOnly,
     ReasonerError,
     StoreBusy,
+    StoreError,
     StoreFull,
 )
 from mnemos.serve.chat_errors import failure, is_chat
@@ -84,6 +85,14 @@ def of_error(error: MnemosError, hidden: str = "") -> Problem:
     detail = str(error).replace(hidden, "(root)") if hidden else str(error)
     headers = {"Retry-After": "1"} if status == 503 else None
     return Problem(status, detail, type(error).__name__, headers)
+
+
+def of_store(error: StoreError, path: str) -> Response:
+    """Log that what the server stores for itself cannot be used, and return a response that names no place."""
+    log.error("the keys or rates cannot be used: %s", QUOTED.sub("(…)", str(error)))
+    detail = "the server cannot reach its store. Its log says why. Try again later."
+    headers = {"Retry-After": "5"}
+    return failure(503, detail, headers=headers) if is_chat(path) else Problem(503, detail, headers=headers)
 
 
 def of_http(error: HTTPException, path: str) -> Response:

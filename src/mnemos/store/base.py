@@ -25,7 +25,9 @@ from mnemos.cube import MemCube
 from mnemos.facts import Decision, Link, Reading, Rejection, StoredFact
 from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
+from mnemos.store.candidates import Candidates
 from mnemos.store.checks import Checks, Remains
+from mnemos.store.records import Records
 from mnemos.store.values import (
     Changes,
     DateRow,
@@ -33,7 +35,6 @@ from mnemos.store.values import (
     DerivedCube,
     Entry,
     Filter,
-    IndexRow,
     Ints,
     LifeRows,
     Member,
@@ -104,11 +105,8 @@ class Cubes(Protocol):
     def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
         """Return the keys of matching versions whose `text_hash` is one of these, in order. O(hashes + versions found)."""
 
-    def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`. O(rows changed)."""
-
-    def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
-        """Return the versions that were current at `as_of`. O(N)."""
+    def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
+        """Return what changed after number `since`, in O(rows changed): replaced and archived ones gone, or rows if `closed`."""
 
 
 class Vectors(Protocol):
@@ -349,7 +347,9 @@ class Store(Cubes, Protocol):
     meta: Meta
     remains: Remains
     checks: Checks
+    records: Records
     blobs: Blobs
+    candidates: Candidates | None  # how a large space is searched; None: the store has no indexes for that
 
     @property
     def closed(self) -> bool:
@@ -364,10 +364,7 @@ class Store(Cubes, Protocol):
         """True when the space was opened for reading only: every method that writes raises ReadOnly."""
 
     def before_suspend(self, callback: Callable[[], bool]) -> None:
-        """Call `callback` before a pool closes the file of an idle store; False prevents that.
-
-        It may use the store and must not wait for anything: another thread may wait for it.
-        """
+        """Call `callback`, which must wait for nothing, before a pool closes the file of an idle store; False prevents it."""
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from mnemos.distribution import install_command
+from mnemos.errors import MnemosError
+from mnemos.location import DatabaseUrl, Location
 from mnemos.store.base import Store
 from mnemos.store.pool import Pool
-from mnemos.store.server import Answers, Chats, Keys
+from mnemos.store.secret_file import secret_in
+from mnemos.store.server import SERVER, Answers, Chats, Keys, Rates
 from mnemos.store.values import Salvaged, StoredSpace
 
 
@@ -24,6 +30,27 @@ class Root(Protocol):
 
     def inventory(self) -> list[StoredSpace]:
         """Return what is stored under the root, what cannot be read as a space too."""
+
+    def check(self) -> None:
+        """Check that the root can be read and written. Raises StoreError, or OSError of the disk."""
+
+    def receive(self, name: str) -> Store:
+        """Open the store of a space that is being copied here: made if there is none, and seen by nobody until `accept`.
+
+        Raises Conflict when there is a space of this name already.
+        """
+
+    def receiving(self, name: str) -> bool:
+        """Tell whether a copy of this name was begun and is not accepted."""
+
+    def accept(self, name: str) -> None:
+        """Make a space of what was received; its store is to be closed."""
+
+    def refuse(self, name: str) -> None:
+        """Remove what was received so far."""
+
+    def close(self) -> None:
+        """Release what the root itself holds; it is taken again when it is used."""
 
     def remove(self, name: str) -> None:
         """Remove a space and everything in it; no handle on it may be open in this process. Raises NotFound."""
@@ -50,39 +77,94 @@ class Root(Protocol):
 
 
 def open_root(
-    where: Path, actor: str, clock: Callable[[], datetime], pool: Pool | None = None, *, read_only: bool = False
+    where: Location, actor: str, clock: Callable[[], datetime], pool: Pool | None = None, *, read_only: bool = False
 ) -> Root:
-    """Return the spaces in a folder, which is made if it does not exist; `pool` bounds how many are open.
+    """Return the spaces in a folder, which is made if it does not exist, or in a database; `pool` bounds how many are open.
 
     With `read_only` no file of a space is changed (SQLite may leave an empty log beside one in use), and a file that may
     not be written is opened so in any case.
 
     Raises StoreError.
     """
+    if isinstance(where, DatabaseUrl):
+        _check_installed()
+        from mnemos.store.postgres.root import DatabaseRoot
+
+        return DatabaseRoot(where, actor, clock, pool, read_only=read_only)
     from mnemos.store.sqlite.root import Folder
 
     return Folder(where, actor, clock, pool, read_only=read_only)
 
 
-def open_keys(path: Path) -> Keys:
-    """Return the API keys in a file, which is made if it does not exist. Raises StoreError."""
-    from mnemos.store.sqlite.keys import KeyTable
+def open_keys(root: Location) -> Keys:
+    """Return the API keys of a root. Raises StoreError."""
+    if isinstance(root, DatabaseUrl):
+        _check_installed()
+        from mnemos.store.postgres import server
 
-    return KeyTable(path)
+        return server.KeyTable(root)
+    from mnemos.store.sqlite import keys
 
-
-def open_answers(path: Path) -> Answers:
-    """Return the answers in a file, which is made if it does not exist. Raises StoreError."""
-    from mnemos.store.sqlite.answers import AnswerTable
-
-    return AnswerTable(path)
+    return keys.KeyTable(root / SERVER / "keys.sqlite")
 
 
-def open_chats(path: Path) -> Chats:
-    """Return the places in conversations in a file, which is made if it does not exist. Raises StoreError."""
-    from mnemos.store.sqlite.chats import ChatTable
+def open_answers(root: Location) -> Answers:
+    """Return the answers under an Idempotency-Key of a root. Raises StoreError."""
+    if isinstance(root, DatabaseUrl):
+        _check_installed()
+        from mnemos.store.postgres import server
 
-    return ChatTable(path)
+        return server.AnswerTable(root)
+    from mnemos.store.sqlite import answers
+
+    return answers.AnswerTable(root / SERVER / "answers.sqlite")
+
+
+def open_chats(root: Location) -> Chats:
+    """Return the places in conversations of a root. Raises StoreError."""
+    if isinstance(root, DatabaseUrl):
+        _check_installed()
+        from mnemos.store.postgres import server
+
+        return server.ChatTable(root)
+    from mnemos.store.sqlite import chats
+
+    return chats.ChatTable(root / SERVER / "chats.sqlite")
+
+
+def open_rates(root: Location) -> Rates | None:
+    """Return the rates of callers that all servers of a root share; None for a folder, where each process counts."""
+    if not isinstance(root, DatabaseUrl):
+        return None
+    _check_installed()
+    from mnemos.store.postgres.server import RateTable
+
+    return RateTable(root)
+
+
+def secret_of(root: Location, first: bytes | None = None) -> bytes:
+    """Return the secret from which a root's message ids are derived. Raises StoreError.
+
+    It is made on first use: `first`, or a random one.
+
+    Without a secret, anybody could test guesses of an erased text against the ids in an archive.
+    """
+    first = first or secrets.token_bytes(32)
+    if isinstance(root, DatabaseUrl):
+        _check_installed()
+        from mnemos.store.postgres.server import secret
+
+        return secret(root, "chats", first)
+    return secret_in(root / SERVER / "chats.key", first)
+
+
+def _check_installed() -> None:
+    """Raise MnemosError, which names the command, where the packages of a database are missing."""
+    missing = [name for name in ("pgvector", "psycopg", "psycopg_pool") if find_spec(name) is None]
+    if missing:
+        raise MnemosError(
+            f"a root in Postgres needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}: {install_command('postgres')}."
+        )
 
 
 def engines() -> dict[str, str]:

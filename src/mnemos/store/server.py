@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+SERVER = "serve"  # the folder of a root for all of this; it cannot be the file of a space, which ends in .mnemos
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
@@ -24,6 +26,8 @@ class KeyRow:
 
 class Keys(Protocol):
     """The API keys of an installation, shared by threads and processes. Every method raises StoreError."""
+
+    remote: bool  # whether a call may wait for a network
 
     def add(self, row: KeyRow, *, only_first: bool = False) -> bool:
         """Store a key; with `only_first` only if there has never been any. Return whether it was stored."""
@@ -76,8 +80,24 @@ class Chats(Protocol):
     def find(self, keys: Sequence[str], oldest: float) -> list[ChatRow]:
         """Return the rows of some keys from `oldest` on, the newest first."""
 
+    def all(self) -> list[ChatRow]:
+        """Return all rows, oldest first."""
+
     def put(self, rows: Sequence[ChatRow], oldest: float) -> None:
         """Write rows, a later time and `done` over those of the same key and root; remove rows from before `oldest`."""
 
     def close(self) -> None:
         """Release the rows."""
+
+
+class Rates(Protocol):
+    """The requests that callers may still make, shared by all servers of a root: a token bucket for each of them."""
+
+    def lease(self, caller: str, rate: float, burst: int, wanted: int) -> float:
+        """Take up to `wanted` whole tokens from a bucket, which gets `rate` a second and holds `burst`; return how many.
+
+        When there is none, return the negative number of seconds until there is one. Raises StoreError.
+        """
+
+    def close(self) -> None:
+        """Release the buckets."""

@@ -66,6 +66,14 @@ class IndexRow:
     vector: Vector
     dates: tuple[tuple[int, int], ...]
     superseded: bool = False
+    archived: bool = False
+    learned: int = 0  # when it was written
+    replaced: int | None = None  # when the next version was; None: it is the current one
+
+    @property
+    def searched(self) -> bool:
+        """True when a search of the present sees it."""
+        return self.replaced is None and not self.archived
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,9 @@ class Changes:
 
     seq: int
     rows: list[IndexRow]
-    gone: list[int]  # keys of versions that are no longer searched: erased, replaced or archived
+    gone: list[
+        int
+    ]  # keys of versions that no longer exist and, unless asked for as rows, of replaced and archived ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ What cannot be compared, such as a text and a number, does not match; nothing ra
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import ge, gt, le, lt
@@ -19,6 +20,7 @@ MAX_VALUES = 5_000  # in its lists and literals
 MAX_DEPTH = 16
 MAX_KEY = 1_000  # characters of a path
 MAX_BITS = 4_096  # of an integer
+PIECES = 8  # texts that are looked for first, at most
 MISSING: Any = object()  # the value of a field that is not there
 Test = Callable[[Any], bool]  # takes the value of a field, or MISSING
 Matcher = Callable[[Mapping[str, Any]], bool]
@@ -38,6 +40,18 @@ def matcher(where: Mapping[str, Any]) -> Matcher:
 def condition(wanted: Any) -> Test:
     """Compile what one field is compared with: a value, or a dict of operators. Raises InvalidInput."""
     return _Compiler().condition(wanted, 0)
+
+
+def pieces_of(where: Mapping[str, Any]) -> list[str]:
+    """Return texts that the JSON of a matching row has: names of fields, and whole strings. A quick test, before the function."""
+    found: list[str] = []
+    for key, wanted in where.items():
+        if key.startswith("$") or condition(wanted)(MISSING):
+            continue
+        found.append('"' + json.dumps(key.split(".")[0])[1:-1])
+        if isinstance(wanted, str):
+            found.append(json.dumps(wanted))
+    return found[:PIECES]
 
 
 class _Compiler:

@@ -92,9 +92,9 @@ class TextMemory:
         return self.tuning.retriever(self.system.retrieve, self.embedder)
 
     def _on_erase(self, forms: Mapping[str, str]) -> None:
-        """Free the view: erased text must not stay in RAM."""
+        """Bring the view up to date: erased text must not stay in RAM."""
         if "text" in forms.values():
-            self.view.drop()
+            self.view.purge()
 
     def corpus(self) -> Corpus | None:
         """Return the cubes of the space as they are now, by position; None when it has none."""

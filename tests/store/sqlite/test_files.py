@@ -24,7 +24,7 @@ OTHER_KEYS = """
 import sys
 from pathlib import Path
 from mnemos.serve.keys import KeyStore
-keys = KeyStore(Path(sys.argv[1]))
+keys = KeyStore.under(Path(sys.argv[1]))
 keys.add(sys.argv[2], spaces=["*"], rights=["read"])
 print(*sorted(key.name for key in keys.all()), sep="\\n")
 keys.close()
@@ -83,10 +83,10 @@ def test_what_two_processes_write_is_there_whatever_one_did_before(tmp_path, act
 
 
 def test_keys_made_by_two_processes_are_there_after_the_file_was_opened_twice(tmp_path):
-    path = tmp_path / "keys.sqlite"
-    keys = KeyStore(path)
+    path = tmp_path / "root"
+    keys = KeyStore.under(path)
     keys.add("first", spaces=["*"], rights=["read"])
-    again = KeyStore(path)
+    again = KeyStore.under(path)
     assert other(OTHER_KEYS, path, "second") == ["first", "second"]
     keys.add("third", spaces=["*"], rights=["read"])
     again.close()

@@ -156,7 +156,7 @@ def test_a_new_file_may_be_opened_by_many_at_once(tmp_path, kind):
     def open_(path, start):
         start.wait()
         try:
-            (Connection(path, "s") if kind == "space" else KeyStore(path)).close()
+            (Connection(path, "s") if kind == "space" else KeyStore.under(path)).close()
         except BaseException as error:
             failed.append(error)
 

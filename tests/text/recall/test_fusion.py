@@ -11,11 +11,12 @@ from mnemos import Mnemos
 from mnemos.index.terms import index_terms
 from mnemos.store.values import Changes, IndexRow
 from mnemos.text.recall.bm25 import Bm25
-from mnemos.text.recall.corpus import PAUSE, Corpus
+from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.cues import CUES
 from mnemos.text.recall.fusion import Model, fuse, model
 from mnemos.text.recall.hybrid import Hybrid
-from mnemos.text.recall.moments import DAY, NEAR, REACH, moments
+from mnemos.text.recall.layout import PAUSE
+from mnemos.text.recall.moments import DAY, NEAR, REACH, Moments
 from mnemos.text.recall.query import Query, make_query
 from mnemos.text.recall.signals import EITHER_WAY, SIGNALS, read, signals
 from mnemos.text.recall.snapshot import Snapshot
@@ -133,14 +134,14 @@ def test_a_session_is_several_talks_where_it_pauses():
     layout = corpus_of(rows).layout()
     assert layout.talk.tolist() == [0, 0, 1]
     assert layout.session_sizes.tolist() == [3]
-    assert layout.neighbours[1].tolist() == [1, 3, 3]
+    assert layout.neighbours[1].tolist() == [1, -1, -1]
 
 
 @given(st.lists(st.integers(0, 4 * DAY // NEAR).map(lambda i: i * NEAR // 2), min_size=1, max_size=12), st.data())
 def test_neighbours_in_time_are_the_next_ones_within_half_a_day(at, data):
     at, values = np.array(at), np.arange(1, len(at) + 1, dtype=np.float32)
     originals = np.array(data.draw(st.lists(st.booleans(), min_size=len(at), max_size=len(at))))
-    found = moments(at, originals)
+    found = Moments(at, originals)
     order = sorted(np.flatnonzero(originals).tolist(), key=lambda i: (at[i], i))
     for i in range(len(at)):
         near = []

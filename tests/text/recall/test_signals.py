@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from mnemos.index.lexical import idf
 from mnemos.store.values import IndexRow
-from mnemos.text.recall.corpus import WINDOWS, Corpus
+from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.fusion import model
+from mnemos.text.recall.layout import WINDOWS
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.signals import SIGNALS, signals, word_scores
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnemos.store.sqlite.rows import COLUMNS, SELECT, to_cube
-from mnemos.store.sqlite.sound import FIRST, LAST, MOST, UNREADABLE, Undecodable, decode, fetch
+from mnemos.store.rows import COLUMNS, to_cube
+from mnemos.store.sound import FIRST, LAST, MOST, UNREADABLE
+from mnemos.store.sqlite.fetch import Undecodable, decode, fetch
+from mnemos.store.sqlite.rows import SELECT
 from mnemos.store.values import AsideRow, DamagedRecord
 
 # The audit log can only be appended to: a damaged entry stays where it is, as evidence, and its own check tells of it.

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from mnemos.cube import to_micros
 from mnemos.store import audit
 from mnemos.store.audit import AuditEntry
+from mnemos.store.sound import MOST, Shape, read
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.sound import MOST, Shape, decode, fetch, read
+from mnemos.store.sqlite.fetch import decode, fetch
 
 LATEST = to_micros(datetime(9990, 1, 1, tzinfo=UTC))  # what is later was damaged
 _ENTRY = Shape("i i s s i b b")

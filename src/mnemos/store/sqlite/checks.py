@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from mnemos.store.rows import ROW_TABLES
+from mnemos.store.sound import MOST
 from mnemos.store.sqlite import aside, salvage
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.removal import mark_gone
-from mnemos.store.sqlite.rows import NEWEST, ROW_TABLES, SELECT, next_seq, pages, select_in
-from mnemos.store.sqlite.sound import MOST
+from mnemos.store.sqlite.rows import NEWEST, SELECT, next_seq, pages, select_in
 from mnemos.store.sqlite.words import put_words, read_dates
 from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged, Scanned
 

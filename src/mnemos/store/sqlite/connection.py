@@ -19,9 +19,9 @@ from mnemos.store.locks import try_lock
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite import birth, files
 from mnemos.store.sqlite.explain import BUSY_SECONDS, of_sqlite
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.readonly import ReadOnlyFile, connect, open_for_reading, writable
 from mnemos.store.sqlite.schema import VERSION, check
-from mnemos.store.sqlite.sound import fetch
 from mnemos.store.sqlite.where import offer
 
 _ticks = count(1)  # the time of the pool

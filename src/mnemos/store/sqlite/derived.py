@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mnemos.cube import from_micros
+from mnemos.store.rows import DERIVED_SHAPE, MEMBER_SHAPE, to_derived, to_member
+from mnemos.store.sound import read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import marks
-from mnemos.store.sqlite.sound import Row, Shape, fetch, read
 from mnemos.store.values import DERIVED, DerivedCube, Member
-
-_MEMBER = Shape("i s i s? i i")
-_DERIVED = Shape("s i i s s? i i s?")
 
 
 class DerivedCubes:
@@ -28,7 +26,7 @@ class DerivedCubes:
         )
         with self._connection.read() as db:
             rows = fetch(db, query, DERIVED)
-        return read(rows, _MEMBER, _member, self._connection.space, "cube", key=1)
+        return read(rows, MEMBER_SHAPE, to_member, self._connection.space, "cube", key=1)
 
     def existing(self) -> dict[str, DerivedCube]:
         """Return the current derived cubes by what they are of, in the order of time."""
@@ -40,7 +38,7 @@ class DerivedCubes:
         )
         with self._connection.read() as db:
             rows = fetch(db, query, DERIVED)
-        found = read(rows, _DERIVED, _derived, self._connection.space, "cube")
+        found = read(rows, DERIVED_SHAPE, to_derived, self._connection.space, "cube")
         return {cube.of: cube for cube in found}
 
     def parentless(self) -> list[str]:
@@ -60,15 +58,3 @@ class DerivedCubes:
                 "INSERT OR IGNORE INTO parents VALUES (?, ?)",
                 ((child, parent) for child, names in parents.items() for parent in names),
             )
-
-
-def _member(row: Row) -> Member:
-    member = Member(*row)
-    _ = member.when  # raises for a time that no calendar has
-    return member
-
-
-def _derived(row: Row) -> DerivedCube:
-    cube = DerivedCube(*row)
-    from_micros(cube.at, cube.offset)  # raises for a time that no calendar has
-    return cube

@@ -6,14 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mnemos.facts import Fact, StoredFact
+from mnemos.facts import StoredFact
+from mnemos.store.rows import FACT, FACT_SHAPE, TIMES, to_fact
+from mnemos.store.sound import read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import chunks, marks, select_in
-from mnemos.store.sqlite.sound import Shape, fetch, in_time, read
 
-FACT = "subject, attribute, value, exclusive, negated, begin, stop"
-TIMES = "since, until, ended, ended_by"
-_FACT = Shape("s i i s s s i i i i i i? i? s?")
 _SELECT = f"SELECT cubes.id, n, i, {FACT}, {TIMES} FROM facts JOIN cubes USING (n) WHERE "
 
 
@@ -68,7 +67,7 @@ class FactTable:
             return self._sound(select_in(db, query, keys))
 
     def _sound(self, rows: Sequence[tuple[Any, ...]]) -> list[StoredFact]:
-        return read(rows, _FACT, _stored, self._connection.space, "fact of cube")
+        return read(rows, FACT_SHAPE, to_fact, self._connection.space, "fact of cube")
 
     def end(self, fact: StoredFact, until: int, learned: int, by: str) -> None:
         """Close a fact: it was true until `until`, as learned at `learned` from the cube `by`."""
@@ -90,10 +89,3 @@ def copy_facts(db: sqlite3.Connection, old: int, new: int) -> None:
     """Copy the facts of one version to another."""
     names = f"i, {FACT}, {TIMES}"
     db.execute(f"INSERT INTO facts (n, {names}) SELECT ?, {names} FROM facts WHERE n = ?", (new, old))
-
-
-def _stored(row: Sequence[Any]) -> StoredFact:
-    cube, n, i, subject, attribute, value, exclusive, negated, start, end, since, until, ended, ended_by = row
-    in_time(since, until, ended)
-    fact = Fact(subject, attribute, value, bool(exclusive), bool(negated), start, end)
-    return StoredFact(cube, n, i, fact, since, until, ended, ended_by)

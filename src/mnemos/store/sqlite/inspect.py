@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from mnemos.cube import MemCube
 from mnemos.facts import Link
+from mnemos.store.sound import FIRST, LAST, Shape, read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.links import follows, parents, stored
 from mnemos.store.sqlite.meta import size_on_disk
 from mnemos.store.sqlite.rows import SELECT, pages, select_in, to_sql
-from mnemos.store.sqlite.sound import FIRST, LAST, Shape, fetch, read
 from mnemos.store.values import IMPLIED, Days, Filter, Sizes
 
 DAY = 86_400_000_000  # microseconds

@@ -19,6 +19,8 @@ _SCHEMA = (
 class KeyTable:
     """Implements `Keys`."""
 
+    remote = False
+
     def __init__(self, path: Path) -> None:
         self._file = PrivateFile(path, _SCHEMA)
 

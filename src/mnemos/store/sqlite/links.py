@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mnemos.facts import Link
+from mnemos.store.sound import Shape, read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import chunks, marks
-from mnemos.store.sqlite.sound import Shape, fetch, read
 
 _LINK = Shape("s s s r")
 _WEIGHTED = Shape("i i r")

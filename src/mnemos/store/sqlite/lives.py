@@ -11,11 +11,13 @@ import numpy as np
 
 from mnemos.errors import NotFound
 from mnemos.store.base import Audit
+from mnemos.store.rows import COLUMNS
+from mnemos.store.sound import Shape, read
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.facts import copy_facts
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.readings import copy_readings
-from mnemos.store.sqlite.rows import COLUMNS, marks, next_seq
-from mnemos.store.sqlite.sound import Shape, fetch, read
+from mnemos.store.sqlite.rows import marks, next_seq
 from mnemos.store.values import DERIVED, LifeRows
 
 _LIFE = Shape("i i i i r i i")

@@ -7,9 +7,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from mnemos.store.sound import FIRST, LAST, Shape, read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import marks
-from mnemos.store.sqlite.sound import FIRST, LAST, Shape, fetch, read
 from mnemos.store.values import DERIVED
 
 _VALUE = Shape("s")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from mnemos.cube import from_micros, to_micros
+from mnemos.cube import to_micros
 from mnemos.facts import Decision
+from mnemos.store.rows import DECISION_SHAPE, to_decision
+from mnemos.store.sound import Shape, read
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.sound import Row, Shape, fetch, read
+from mnemos.store.sqlite.fetch import fetch
 
 _PENDING = Shape("s i s")
-_DECISION = Shape("s i s s s s")
 
 
 class QueueTable:
@@ -64,9 +65,4 @@ class DecisionTable:
         where, values = ("WHERE cube = ?", [cube_id]) if cube_id else ("", [])
         with self._connection.read() as db:
             rows = fetch(db, f"SELECT * FROM decisions {where} ORDER BY rowid DESC LIMIT ?", (*values, limit))
-        return read(reversed(rows), _DECISION, _decision, self._connection.space, "decision about")
-
-
-def _decision(row: Row) -> Decision:
-    cube, made, action, reason, others, maker = row
-    return Decision(cube, from_micros(made), action, reason, tuple(map(str, json.loads(others))), maker)
+        return read(reversed(rows), DECISION_SHAPE, to_decision, self._connection.space, "decision about")

@@ -6,12 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from mnemos.facts import Reading
+from mnemos.store.rows import READING, READING_SHAPE, to_reading
+from mnemos.store.sound import Row, read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import marks, select_in
-from mnemos.store.sqlite.sound import MOST, Row, Shape, fetch, read
-
-COLUMNS = "n, begin, stop, whose, attribute, tense, negated, confidence"
-_READING = Shape("i i i s? s s i r")
 
 
 class ReadingTable:
@@ -24,7 +23,7 @@ class ReadingTable:
         """Return the readings of versions, in the order of the text."""
         found: dict[int, list[Reading]] = {}
         with self._connection.read() as db:
-            rows = select_in(db, f"SELECT {COLUMNS} FROM readings WHERE n IN ({{}}) ORDER BY n, begin", keys)
+            rows = select_in(db, f"SELECT {READING} FROM readings WHERE n IN ({{}}) ORDER BY n, begin", keys)
         for n, reading in self._sound(rows):
             found.setdefault(n, []).append(reading)
         return found
@@ -33,7 +32,7 @@ class ReadingTable:
         self, attributes: Sequence[str] | None = None, *, as_of: int | None = None, least: float = 0.0
     ) -> list[tuple[int, Reading]]:
         """Return (key, reading) of current, unarchived versions; see `Readings.find`."""
-        query = f"SELECT {COLUMNS} FROM readings JOIN cubes USING (n) WHERE confidence >= ? AND "
+        query = f"SELECT {READING} FROM readings JOIN cubes USING (n) WHERE confidence >= ? AND "
         values: list[float | int | str] = [least]
         if as_of is None:
             query += "replaced IS NULL AND state != 'archived'"
@@ -55,13 +54,13 @@ class ReadingTable:
                     put_readings(db, [(n, readings)])
 
     def _sound(self, rows: Sequence[Row]) -> list[tuple[int, Reading]]:
-        return read(rows, _READING, _reading, self._connection.space, "reading of row")
+        return read(rows, READING_SHAPE, to_reading, self._connection.space, "reading of row")
 
 
 def put_readings(db: sqlite3.Connection, rows: Iterable[tuple[int, Sequence[Reading]]]) -> None:
     """Write (key, readings) of versions that have none yet."""
     db.executemany(
-        f"INSERT OR IGNORE INTO readings ({COLUMNS}) VALUES ({marks(range(8))})",
+        f"INSERT OR IGNORE INTO readings ({READING}) VALUES ({marks(range(8))})",
         (
             (n, r.start, r.end, r.whose, r.attribute, r.tense, r.negated, r.confidence)
             for n, readings in rows
@@ -72,12 +71,5 @@ def put_readings(db: sqlite3.Connection, rows: Iterable[tuple[int, Sequence[Read
 
 def copy_readings(db: sqlite3.Connection, old: int, new: int) -> None:
     """Copy the readings of one version to another."""
-    names = COLUMNS.removeprefix("n, ")
+    names = READING.removeprefix("n, ")
     db.execute(f"INSERT INTO readings (n, {names}) SELECT ?, {names} FROM readings WHERE n = ?", (new, old))
-
-
-def _reading(row: Row) -> tuple[int, Reading]:
-    n, start, end, whose, attribute, tense, negated, confidence = row
-    if not 0 <= start < end < MOST:
-        raise ValueError(f"{start} to {end} is no part of a text")
-    return n, Reading(whose, attribute, start, end, tense, bool(negated), float(confidence))

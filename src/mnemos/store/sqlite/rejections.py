@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mnemos.facts import Rejection
+from mnemos.store.sound import Shape, read
 from mnemos.store.sqlite.connection import Connection
-from mnemos.store.sqlite.sound import Shape, fetch, read
+from mnemos.store.sqlite.fetch import fetch
 
 _SHAPE = Shape("b b i")
 

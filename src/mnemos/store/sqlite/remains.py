@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mnemos.store.rows import ROW_TABLES
 from mnemos.store.sqlite import files
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.removal import traces
-from mnemos.store.sqlite.rows import ROW_TABLES
 
 NEEDLE = 48  # bytes of a needle at most
 

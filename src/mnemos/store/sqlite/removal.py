@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from mnemos.store.hashes import id_hash
-from mnemos.store.sqlite.rows import ROW_TABLES, chunks, marks, select_in
-from mnemos.store.sqlite.sound import fetch
+from mnemos.store.rows import ROW_TABLES
+from mnemos.store.sqlite.fetch import fetch
+from mnemos.store.sqlite.rows import chunks, marks, select_in
 
 # (table, column) that name cubes by id.
 ID_TABLES = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -75,6 +77,12 @@ class Folder:
         """Tell whether there is a space of this name."""
         return self._file(name).exists()
 
+    def check(self) -> None:
+        """Write a file without a name, and look into the folder. Raises OSError."""
+        with tempfile.TemporaryFile(dir=self.path) as file, os.scandir(self.path):
+            file.write(b"\0")
+            file.flush()
+
     def inventory(self) -> list[StoredSpace]:
         """Return all files of spaces, in the order of their names. Reads one row of each file."""
         return self._inventory() if self._pool is None else self._pool.with_room(self._inventory)
@@ -106,6 +114,42 @@ class Folder:
             if part.exists():
                 shred(part)
         self._blobs(name).remove()
+
+    def _arriving(self, name: str) -> Path:
+        return self.path / f".{file_stem(name)}.moving"
+
+    def receive(self, name: str) -> SqliteStore:
+        """Open the store of a space that is being copied here, under a name that no space has."""
+        if self.exists(name):
+            raise Conflict(f"there is a space {name!r} under {self.path} already.")
+        path = self._arriving(name)
+        return SqliteStore(path, name, Blobs(path.with_name(path.name + KV)), actor=self._actor, clock=self._clock)
+
+    def receiving(self, name: str) -> bool:
+        """Tell whether a copy of this name was begun and is not accepted."""
+        return self._arriving(name).exists()
+
+    def accept(self, name: str) -> None:
+        """Give the file that was received, and its payloads, the name of a space. Raises OSError as StoreError."""
+        path, blobs = self._arriving(name), self._blobs(name)
+        try:
+            if (received := path.with_name(path.name + KV)).exists():
+                blobs.remove()
+                received.rename(blobs.folder)
+            path.rename(self._file(name))
+        except OSError as error:
+            raise of_system(error, path) from error
+
+    def refuse(self, name: str) -> None:
+        """Remove what was received so far."""
+        path = self._arriving(name)
+        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if part.exists():
+                shred(part)
+        Blobs(path.with_name(path.name + KV)).remove()
+
+    def close(self) -> None:
+        """Do nothing: a folder holds nothing."""
 
     def salvage(self, name: str) -> Salvaged:
         """Save what can be read of a space that cannot be opened; see `sqlite.salvage`."""

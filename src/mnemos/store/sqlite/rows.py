@@ -1,30 +1,22 @@
-"""Convert rows of the table `cubes` to MemCubes and back, and filters to SQL (all values bound, none formatted)."""
+"""Queries of the table `cubes`, and filters as SQL (all values bound, none formatted)."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from mnemos.cube import MemCube, from_micros, to_micros
-from mnemos.store.sqlite.sound import MOST, Shape, fetch, in_time, read
+from mnemos.cube import MemCube
+from mnemos.store.rows import COLUMNS, to_cubes
+from mnemos.store.sound import MOST
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.where import clauses_of
 from mnemos.store.values import DERIVED, Filter
 
-COLUMNS = (
-    "n, id, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced, "
-    "valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, zone"
-)
 INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 25)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id AND typeof(parent) = 'text')"
 SELECT = f"SELECT {COLUMNS}, {PARENTS} FROM cubes"
-ROW_TABLES = ("words", "vectors", "dates", "facts", "readings")  # stored beside a row of `cubes`, keyed by n
-_CUBE = Shape("i s i s s s s s? s? s? s? i i i i? i? i? r i i? s i i s? s")
-_FORMS = {"text", "activation", "parametric"}
-_STATES = {"active", "superseded", "archived"}
 NEWEST = (  # the number of the last transaction, as rows tell it
     "coalesce((SELECT max(seq) FROM (SELECT seq FROM cubes UNION ALL SELECT seq FROM gone) "
     f"WHERE typeof(seq) = 'integer' AND seq < {MOST}), 0)"
@@ -60,31 +52,6 @@ def next_seq(db: sqlite3.Connection) -> int:
     return int(db.execute(f"UPDATE counter SET seq = {_SEQ} + 1 RETURNING seq").fetchone()[0])
 
 
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
-
-
-def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
-
-
-def to_row(n: int, cube: MemCube, seq: int) -> tuple[Any, ...]:
-    """Return the values of one `INSERT`."""
-    offset = cube.at.utcoffset()
-    return (
-        n, cube.id, cube.version, cube.form, cube.kind, cube.state, cube.text, cube.session, cube.speaker,
-        cube.role, cube.source, to_micros(cube.at), int(offset.total_seconds()) if offset else 0,
-        to_micros(cube.learned), _micros(cube.replaced), _micros(cube.valid_from), _micros(cube.valid_to),
-        cube.strength, cube.recalls, _micros(cube.recalled_at), json.dumps(dict(cube.metadata)), cube.pinned, cube.layer,
-        cube.timezone, seq,
-    )  # fmt: skip
-
-
-def to_cubes(rows: Iterable[tuple[Any, ...]], space: str) -> list[tuple[int, MemCube]]:
-    """Return (key, cube) of rows of `SELECT`; damaged ones are skipped, with a warning."""
-    return read(rows, _CUBE, lambda row: to_cube(row, space), space, "cube", key=1)
-
-
 def pages(
     db: sqlite3.Connection, query: str, values: Sequence[Any], start: int, limit: int, space: str
 ) -> list[tuple[int, MemCube]]:
@@ -97,27 +64,6 @@ def pages(
             break
         start = rows[-1][0]
     return found[:limit]
-
-
-def to_cube(row: Sequence[Any], space: str) -> tuple[int, MemCube]:
-    """Return (key, cube) of one row of `SELECT`. Raises ValueError and the like for damaged values."""
-    (n, id_, version, form, kind, state, text, session, speaker, role, source, at, at_offset, learned, replaced,
-     valid_from, valid_to, strength, recalls, recalled_at, metadata, pinned, layer, zone, parents) = row  # fmt: skip
-    if (
-        form not in _FORMS
-        or state not in _STATES
-        or not isinstance(about := {} if metadata == "{}" else json.loads(metadata), dict)
-    ):
-        raise ValueError(f"form {form}, state {state}, metadata {metadata}")
-    in_time(recalled_at)
-    cube = MemCube(
-        id=id_, text=text, space=space, at=from_micros(at, at_offset), learned=from_micros(learned), form=form,
-        kind=kind, state=state, version=version, session=session, speaker=speaker, role=role, source=source,
-        parents=() if parents == "[]" else tuple(json.loads(parents)), replaced=_moment(replaced), valid_from=_moment(valid_from),
-        valid_to=_moment(valid_to), strength=strength, recalls=recalls, recalled_at=_moment(recalled_at),
-        metadata=about, pinned=bool(pinned), layer=layer, timezone=zone,
-    )  # fmt: skip
-    return n, cube
 
 
 def to_sql(filter: Filter) -> tuple[str, list[Any]]:

@@ -17,10 +17,11 @@ from typing import Any
 from mnemos.errors import MnemosError, StoreCorrupt
 from mnemos.store.causes import of_system
 from mnemos.store.names import free, stamp
+from mnemos.store.sound import MOST
 from mnemos.store.sqlite import aside, birth
 from mnemos.store.sqlite.explain import of_sqlite
+from mnemos.store.sqlite.fetch import decode
 from mnemos.store.sqlite.graft import graft
-from mnemos.store.sqlite.sound import MOST, decode
 from mnemos.store.values import Salvaged
 
 EVERY = (*aside.TABLES, "audit")

@@ -16,20 +16,26 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, StoreFull
 from mnemos.store import base, checks, reserve
 from mnemos.store.blobs import Blobs
+from mnemos.store.candidates import Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
+from mnemos.store.records import Records
+from mnemos.store.rows import to_cubes, to_row
+from mnemos.store.sound import MOST
 from mnemos.store.sqlite import birth
 from mnemos.store.sqlite.audit import AuditTable
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.derived import DerivedCubes
 from mnemos.store.sqlite.facts import FactTable
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.inspect import Inspector
 from mnemos.store.sqlite.links import LinkTable
 from mnemos.store.sqlite.lives import LifeColumns
 from mnemos.store.sqlite.meta import MetaTable, stats
 from mnemos.store.sqlite.queue import DecisionTable, QueueTable
 from mnemos.store.sqlite.readings import ReadingTable, put_readings
+from mnemos.store.sqlite.records import RecordTables
 from mnemos.store.sqlite.rejections import RejectionTable
 from mnemos.store.sqlite.remains import Remains
 from mnemos.store.sqlite.removal import activations, family, remove, shrink
@@ -42,21 +48,17 @@ from mnemos.store.sqlite.rows import (
     next_seq,
     pages,
     select_in,
-    to_cubes,
-    to_row,
     to_sql,
 )
-from mnemos.store.sqlite.sound import MOST, fetch
 from mnemos.store.sqlite.vectors import VectorTable, put_vectors
-from mnemos.store.sqlite.words import INDEX_ROWS, index_rows, put_words, read_dates
-from mnemos.store.values import Changes, DateRow, Entry, Filter, IndexRow, Ints, OnErase
+from mnemos.store.sqlite.words import index_rows, put_words, read_dates
+from mnemos.store.values import Changes, DateRow, Entry, Filter, Ints, OnErase
 
 
 class SqliteStore:
     """Implements `Store` on one SQLite file in WAL mode, safe among threads and processes.
 
-    Costs for a space of N cubes: a write or a lookup by id O(log N); `keys` and `snapshot` O(N); `changes` O(rows
-    changed).
+    Costs for a space of N cubes: a write or a lookup by id O(log N); `keys` O(N); `changes` O(rows changed).
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class SqliteStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db, space)
+        self.candidates: Candidates | None = None
+        self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 
     @property
@@ -316,22 +320,15 @@ class SqliteStore:
             rows = (db.execute(query.format(marks(part)), (*part, *values)) for part in chunks(hashes))
             return sorted(r[0] for part in rows for r in part)
 
-    def changes(self, since: int, model: int | None) -> Changes:
-        """Return what was written and what became unsearchable after sequence number `since`."""
+    def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
+        """Return what was written and what became unsearchable after sequence number `since`; see `Cubes.changes`."""
         with self.connection.read() as db:
             seq = last_seq(db)
             if seq == since:
                 return Changes(seq, [], [])
-            rows, gone = index_rows(db, "cubes.seq > ?", [since], model, self.space)
+            rows, gone = index_rows(db, "cubes.seq > ?", [since], model, self.space, closed=closed)
             gone += [n for (n,) in fetch(db, "SELECT n FROM gone WHERE seq > ?", (since,)) if isinstance(n, int)]
         return Changes(seq, rows, gone)
-
-    def snapshot(self, as_of: int, model: int | None) -> list[IndexRow]:
-        """Return the versions that were current at `as_of`."""
-        where = "learned <= ? AND (replaced IS NULL OR replaced > ?)"
-        query = INDEX_ROWS.replace("replaced IS NOT NULL OR state = 'archived'", "0")
-        with self.connection.read() as db:
-            return index_rows(db, where, [as_of, as_of], model, self.space, query)[0]
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models."""

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemos.store.sound import Shape, read
 from mnemos.store.sqlite.connection import Connection
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import next_seq, select_in
-from mnemos.store.sqlite.sound import Shape, fetch, read
 
 _TEXT = Shape("i s")
 

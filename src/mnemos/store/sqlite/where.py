@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from mnemos.store.where import MISSING, Matcher, condition, matcher
+from mnemos.store.where import Matcher, matcher, pieces_of
 
-PIECES = 8  # texts that are looked for first, at most
 _decode = json.JSONDecoder().raw_decode  # three times as fast as `json.loads` of bytes
 
 
@@ -26,7 +25,7 @@ def clauses_of(where: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     """
     if not where:
         return [], []
-    pieces = _pieces(where)[:PIECES]
+    pieces = pieces_of(where)
     clauses = ["instr(metadata, ?)"] * len(pieces) + ["where_matches(?, CAST(metadata AS BLOB))"]
     return clauses, [*pieces, json.dumps(dict(where), allow_nan=False)]
 
@@ -42,15 +41,3 @@ def _matches(where: str, metadata: bytes) -> bool:
 @lru_cache(maxsize=64)
 def _compiled(where: str) -> Matcher:
     return matcher(json.loads(where))
-
-
-def _pieces(where: Mapping[str, Any]) -> list[str]:
-    """Return texts that the JSON of a matching row has: names of fields, and whole strings."""
-    found: list[str] = []
-    for key, wanted in where.items():
-        if key.startswith("$") or condition(wanted)(MISSING):
-            continue
-        found.append('"' + json.dumps(key.split(".")[0])[1:-1])
-        if isinstance(wanted, str):
-            found.append(json.dumps(wanted))
-    return found

@@ -9,19 +9,19 @@ from dataclasses import replace
 import numpy as np
 
 from mnemos.store.hashes import text_hash
+from mnemos.store.rows import DATE_SHAPE, to_date
+from mnemos.store.sound import Row, Shape, in_time, read, tell
+from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import chunks, select_in
-from mnemos.store.sqlite.sound import Row, Shape, fetch, in_time, read, tell
 from mnemos.store.values import DateRow, IndexRow
 
 INDEX_ROWS = (
-    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state = 'superseded', "
-    "replaced IS NOT NULL OR state = 'archived' "
+    "SELECT cubes.n, session, speaker, role, kind, at, text, terms, vector, state, learned, replaced "
     "FROM cubes LEFT JOIN words ON words.n = cubes.n "
-    "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE form = 'text' AND {} ORDER BY cubes.n"
-)
-_INDEX = Shape("i s? s? s? s i s s? b? i i")
+    "LEFT JOIN vectors ON vectors.m = ? AND vectors.n = cubes.n WHERE form = 'text' AND {} ORDER BY +cubes.n"
+)  # the sign keeps SQLite from reading all rows in their order to find the few that changed
+_INDEX = Shape("i s? s? s? s i s s? b? s i i?")
 _SPAN = Shape("i i i")
-_DATE = Shape("i i i s i i s i")
 _DATES = "SELECT n, start, stop, phrase, begin, end, granularity, relative FROM dates WHERE n IN ({}) ORDER BY begin"
 
 
@@ -37,21 +37,15 @@ def put_words(db: sqlite3.Connection, rows: Iterable[tuple[int, str, Sequence[st
 def read_dates(db: sqlite3.Connection, keys: Sequence[int], space: str) -> dict[int, list[DateRow]]:
     """Return the dates that versions mention, in the order of the text; a key without dates is left out."""
     found: dict[int, list[DateRow]] = {}
-    for n, row in read(select_in(db, _DATES, keys), _DATE, _date, space, "date in row"):
+    for n, row in read(select_in(db, _DATES, keys), DATE_SHAPE, to_date, space, "date in row"):
         found.setdefault(n, []).append(row)
     return found
 
 
-def _date(row: Row) -> tuple[int, DateRow]:
-    n, start, end, phrase, first, last, granularity, relative = row
-    in_time(start, end)
-    return n, DateRow(start, end, phrase, first, last, granularity, bool(relative))
-
-
 def index_rows(
-    db: sqlite3.Connection, where: str, values: list[int], model: int | None, space: str, query: str = INDEX_ROWS
+    db: sqlite3.Connection, where: str, values: list[int], model: int | None, space: str, *, closed: bool = False
 ) -> tuple[list[IndexRow], list[int]]:
-    """Return the versions that match an SQL condition, and the keys of those that are not to be searched any longer.
+    """Return the versions that match an SQL condition, and unless `closed` the keys of those that are not searched.
 
     A damaged row is skipped; damaged terms or a damaged vector only leave a version without them. Both with a warning.
     """
@@ -63,14 +57,14 @@ def index_rows(
     rows: list[IndexRow] = []
     gone: list[int] = []
     bad: list[str] = []
-    for row in fetch(db, query.format(where), [-1 if model is None else model, *values]):
+    for row in fetch(db, INDEX_ROWS.format(where), [-1 if model is None else model, *values]):
         if not _INDEX.fits(row) or (row[8] is not None and not _whole(row[8], size)):
             bad.append(f"row {row[0]} has damaged terms, a damaged vector, or a value of the wrong type")
             row = _mended(row, size)
             if not _INDEX.fits(row):
                 continue
-        n, session, speaker, role, kind, at, text, terms, vector, old, closed = row
-        if closed:
+        n, session, speaker, role, kind, at, text, terms, vector, state, learned, replaced = row
+        if not closed and (replaced is not None or state == "archived"):
             gone.append(n)
             continue
         array = None if vector is None else np.frombuffer(vector, dtype="<f2")
@@ -78,7 +72,10 @@ def index_rows(
             array = array.reshape(-1, size // 2)
         words = tuple(terms.split(" ")) if terms else ()
         dates = tuple(spans.get(n, ()))
-        rows.append(IndexRow(n, session, speaker, role, kind, at, text, words, array, dates, bool(old)))
+        states = state == "superseded", state == "archived"
+        rows.append(
+            IndexRow(n, session, speaker, role, kind, at, text, words, array, dates, *states, learned, replaced)
+        )
     tell(space, bad)
     return _finite(rows, space), gone
 

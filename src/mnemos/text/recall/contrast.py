@@ -60,10 +60,10 @@ def of_words(words: Floats, coverage: Floats, weight: float, best: Ints, moments
     later, latest = np.zeros_like(words), np.zeros_like(words)
     if len(best):
         same = best[words[best] >= SAME * words[best[0]]]
-        order = np.argsort(np.argsort(moments.rank[same], kind="stable"), kind="stable")
+        order = np.argsort(moments.by_time(same), kind="stable")
         later[same] = (order + 1) / len(same) * most
         full = best[coverage[best] >= COVERED * most]
-        latest[full[np.argmax(moments.rank[full])]] = most
+        latest[full[moments.by_time(full)[-1]]] = most
     return {
         "matches": words * np.float32(weight / 4),
         "coverage_squared": coverage * coverage,

@@ -54,12 +54,12 @@ class Word:
 def evidence(corpus: Corpus, query: Query, question: str, positions: NDArray[np.int64]) -> Floats:
     """Return the features of the cubes at `positions`, best first, (k, F). O(k), and O(df) for each word."""
     layout, k = corpus.layout(), len(positions)
-    near = np.stack([layout.neighbours[d][positions] for d in AROUND])  # (4, k); N is none
+    near = np.stack([layout.neighbours[d][positions] for d in AROUND])  # (4, k); -1 is none
     found: dict[str, NDArray[np.floating] | float] = {
         "number": corpus.number[positions] * np.float32(query.asks_number),
         "length": layout.log_length[positions],
         "rank": np.log1p(np.arange(k)),
-        "size": float(np.log1p(layout.count)),
+        "size": float(np.log1p(corpus.count)),
         "english": float(is_english(words_of(question))),
         "asks when": float(query.asks_when),
         "is question": corpus.question[positions],
@@ -77,7 +77,7 @@ def evidence(corpus: Corpus, query: Query, question: str, positions: NDArray[np.
 
 def _of_question(corpus: Corpus, query: Query, question: str) -> list[Word]:
     layout, named = corpus.layout(), {w for name in _NAME.findall(question) for w in words_of(name)}
-    count = layout.count
+    count = corpus.count
     found = []
     for word, term in zip(query.content, to_terms(query.content), strict=True):
         positions = np.sort(term_posting(corpus, layout, word).positions)
@@ -130,13 +130,12 @@ def _vectors(
     """
     if query.vector is None or not corpus.vectors.present[positions].any():
         return {}
-    rows, n = corpus.vectors.rows, len(corpus)
-    vector = np.asarray(query.vector, dtype=np.float32)
-    step = max(1, n // SAMPLE)
-    others = np.vecdot(rows[::step][corpus.vectors.present[::step]], vector)
+    rows, vector = corpus.vectors.rows, np.asarray(query.vector, dtype=np.float32)
+    sample = np.flatnonzero(corpus.alive)[:: max(1, corpus.count // SAMPLE)]
+    others = np.vecdot(rows[sample[corpus.vectors.present[sample]]], vector)
     mean, spread = float(others.mean()), max(float(others.std()), 0.02)
     cosine = np.vecdot(rows[positions], vector)
-    beside = np.where(near < n, np.vecdot(rows[np.minimum(near, n - 1)], vector), -1).max(axis=0)
+    beside = np.where(near >= 0, np.vecdot(rows[near], vector), -1).max(axis=0)
     best = np.maximum(cosine, beside)
     top = np.sort(cosine)[::-1]
     return {

@@ -20,7 +20,7 @@ def without_speakers(question: str, corpus: Corpus | None) -> str:
     if corpus is None or not corpus.speakers:
         return question
     asked = frozenset(terms(question))
-    named = [name for name, own in zip(corpus.speakers, corpus.speaker_terms, strict=True) if own & asked]
+    named = [name for name, i in corpus.speakers.items() if corpus.speaker_terms[i] & asked]
     parts = {part for name in named for part in (name, *name.split()) if _is_name(part)}
     if not parts:
         return question

@@ -19,8 +19,10 @@ from mnemos.index.lexical import Posting, idf, saturate
 from mnemos.index.terms import to_terms
 from mnemos.text.recall.association import association
 from mnemos.text.recall.contrast import best_of, of_cosines, of_words, standing
-from mnemos.text.recall.corpus import WINDOWS, Corpus, Ints, Layout, TermPosting
+from mnemos.text.recall.corpus import Corpus, Ints
 from mnemos.text.recall.cues import cues
+from mnemos.text.recall.layout import WINDOWS, Layout
+from mnemos.text.recall.postings import TermPosting
 from mnemos.text.recall.query import Query
 
 Floats = NDArray[np.float32]
@@ -98,7 +100,7 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
     found["moment_best_bm25"], found["moment_bm25"] = layout.moments.near(found["words"])
     found["day_best_bm25"] = layout.moments.best_of_day(found["words"])
     best = best_of(found["words"], shown)
-    weight = plain.weight / max(idf(layout.count, 1), 1e-9)
+    weight = plain.weight / max(idf(corpus.count, 1), 1e-9)
     found |= of_words(found["words"], found["coverage"], weight, best, layout.moments)
     above = None
     if cosines is not None:
@@ -171,7 +173,7 @@ def _of_persons(corpus: Corpus, layout: Layout, named: Sequence[int]) -> tuple[F
     A person counts log2(1 / share): 1 for one of two who talk, 4 for one of sixteen. It counts as far as the cubes of the
     space say who speaks at all.
     """
-    spoken, n = max(int(((corpus.speaker >= 0) & corpus.alive).sum()), 1), max(layout.count, 1)
+    spoken, n = max(int(((corpus.speaker >= 0) & corpus.alive).sum()), 1), max(corpus.count, 1)
     says, part = np.zeros(len(corpus), dtype=np.float32), np.zeros(len(corpus), dtype=np.float32)
     for person in named:
         own = (corpus.speaker == person) & corpus.alive
@@ -209,8 +211,9 @@ def _with_names(around: Words, corpus: Corpus, layout: Layout, names: tuple[str,
 
 def _named_speakers(corpus: Corpus, query: Query) -> list[int]:
     """Return the speakers that the question names; none when it names all of them."""
-    named = [i for i, terms in enumerate(corpus.speaker_terms) if terms & query.terms]
-    return named if len(named) < len(corpus.speaker_terms) else []
+    speaking = corpus.speakers.values()
+    named = [i for i in speaking if corpus.speaker_terms[i] & query.terms]
+    return named if len(named) < len(speaking) else []
 
 
 def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, alone: bool = False) -> Words:
@@ -248,25 +251,25 @@ def _word_signals(corpus: Corpus, layout: Layout, content: tuple[str, ...], *, a
 
 def term_posting(corpus: Corpus, layout: Layout, word: str) -> TermPosting:
     """Return where a word is and what it adds to BM25, from the cache of the layout; one that no cube has is nowhere."""
-    found = layout.terms.get(word)
+    found = corpus.terms.get(word)
     if found is None:
         found = _term_posting(corpus, layout, corpus.words.posting(word) or _NOWHERE)
-        layout.terms.put(word, found)
+        corpus.terms.put(word, found)
     return found
 
 
 def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
     """Return what a term adds to the BM25 of cubes, their windows, and sessions. O(df)."""
-    if layout.count < len(corpus):
+    if corpus.count < len(corpus):
         posting = posting.only(corpus.alive)
-    weight = idf(layout.count, len(posting.positions))
+    weight = idf(corpus.count, len(posting.positions))
     parts = tuple(
         (reach, where, weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach]))
         for reach, where, counts in _in_windows(posting, layout, len(corpus))
     )
     talks = len(layout.talk_starts)
-    inside = layout.talk[posting.positions]
-    counts = np.bincount(inside, posting.counts, minlength=talks + 1)[:talks].astype(np.float32)
+    inside = layout.talk[posting.positions] + 1  # 0 is none
+    counts = np.bincount(inside, posting.counts, minlength=talks + 1)[1:].astype(np.float32)
     where = np.flatnonzero(counts)
     talk_weight, mean = idf(talks, len(where)), float(layout.talk_lengths.sum()) / max(talks, 1)
     part = talk_weight * saturate(counts[where], layout.talk_lengths[where], mean)
@@ -282,7 +285,7 @@ def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int,
     for reach, last in pairwise((0, *WINDOWS)):
         for d in (*range(-last, -reach), *range(reach + 1, last + 1)):
             places.append(layout.neighbours[d][posting.positions])
-            window[places[-1]] += posting.counts  # a position occurs at most once, except N, which means none
+            window[places[-1]] += posting.counts  # a position occurs at most once, except -1, which means none
         window[-1] = 0
         where = _nonzero(window, places)
         yield last, where, window[where]
@@ -291,9 +294,9 @@ def _in_windows(posting: Posting, layout: Layout, n: int) -> Iterator[tuple[int,
 def _nonzero(window: Floats, places: Sequence[Ints]) -> Ints:
     """Return the positions where a window is not 0: from few places by sorting them, from many by a scan."""
     if sum(map(len, places)) * 16 > len(window):
-        return np.flatnonzero(window).astype(np.int32)
+        return np.flatnonzero(window[:-1]).astype(np.int32)
     where = np.unique(np.concatenate(places))
-    return where[where < len(window) - 1]
+    return where[where >= 0]
 
 
 def _shift(values: Floats, layout: Layout, by: int) -> Floats:

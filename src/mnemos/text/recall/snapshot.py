@@ -41,13 +41,14 @@ class RankedSession:
 class Snapshot:
     """A corpus, complete up to a sequence number of the store, and rankings over it. Not safe for threads."""
 
-    def __init__(self) -> None:
-        self.corpus = Corpus()
+    def __init__(self, corpus: Corpus | None = None) -> None:
+        self.corpus = Corpus() if corpus is None else corpus
         self.seq = 0
         self.graph: Graph | None = None
+        self.complete = False  # whether the versions that were replaced or archived are there, too, as holes
 
     def __len__(self) -> int:
-        return int(self.corpus.alive.sum())
+        return self.corpus.count
 
     @property
     def without_vector(self) -> int:
@@ -59,18 +60,34 @@ class Snapshot:
         """Bytes in RAM."""
         return self.corpus.nbytes
 
+    def load(self, changes: Changes, *, complete: bool = False) -> None:
+        """Take up all versions of a space, or without `complete` those that are searched."""
+        self.corpus.add(changes.rows)
+        self.seq, self.complete = changes.seq, complete or not changes.gone
+
     def apply(self, changes: Changes) -> bool:
         """Apply the changes since `seq`; return False when everything has to be read again instead.
 
-        That is so when existing rows were recomputed (reindex, repair), or when most rows are holes.
+        That is so when vectors were computed again, when a version comes back that is not there, or when most rows are
+        holes. O(rows changed); what was erased is overwritten, 50 ms in a space of 100,000.
         """
         newest = int(self.corpus.keys[-1]) if len(self.corpus.keys) else 0
-        if any(row.key <= newest for row in changes.rows):
+        new = [row for row in changes.rows if row.key > newest]
+        revised = [row for row in changes.rows if row.key <= newest]
+        if not self.complete:
+            new = [row for row in new if row.searched]
+            there = self.corpus.positions_of(np.array([row.key for row in revised], dtype=np.int64)) >= 0
+            revised = [row for row, known in zip(revised, there, strict=True) if known or row.searched]
+        if not self.corpus.revise(revised):
             return False
-        self.corpus.add(changes.rows)
+        self.corpus.add(new)
         self.corpus.remove(changes.gone)
         self.seq = changes.seq
-        return len(self) >= len(self.corpus) // 2
+        return self.complete or len(self) >= len(self.corpus) // 2
+
+    def believed(self, as_of: int) -> Snapshot:
+        """Return the versions that were current at a moment, if this one is `complete`. Valid until the next change."""
+        return Snapshot(self.corpus.believed(as_of))
 
     def link(self, links: Sequence[tuple[int, int, float]]) -> None:
         """Set the links between keys along which scores spread. O(links), and O(terms) for those of rare words."""
@@ -89,8 +106,9 @@ class Snapshot:
         return allowed
 
     def default_mask(self, *, superseded: bool = False) -> Allow:
-        """Return the mask (N,) of cubes that are not derived and, unless asked for, not superseded; None for all."""
-        hidden = self.corpus.derived if superseded else self.corpus.derived | self.corpus.superseded
+        """Return the mask (N,) of cubes that are neither derived nor archived nor superseded; None for all."""
+        hidden = self.corpus.derived | self.corpus.archived
+        hidden = hidden if superseded else hidden | self.corpus.superseded
         return ~hidden if hidden.any() else None
 
     def rank(self, retriever: Retriever, query: Query, k: int, *, allow: Allow = None) -> list[Ranked]:

@@ -6,14 +6,15 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from mnemos.embed import Embedder
-from mnemos.errors import StaleVectors
+from mnemos.errors import StaleVectors, StoreError
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
 from mnemos.store.setting import stored_value
-from mnemos.store.values import Changes, Filter
+from mnemos.store.values import Filter
 from mnemos.text.base import Allow
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
@@ -23,6 +24,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 ANSWERS = 256  # in the cache
 LIGHT = 50_000  # cubes that are ranked in milliseconds
+PAST_BYTES = 100  # of a cube in the snapshot of an earlier moment, beside what it shares with the present one
+PAST_ROOM = 64_000_000  # bytes of such snapshots, at most, if there is more than one
 GROWTH = 1.05  # growth of the linked cubes from which links are reloaded
 Rank = Callable[[Snapshot, Query, Allow], list[R]]
 
@@ -38,6 +41,7 @@ class CurrentView:
         self._warned = False
         self._answers: dict[Any, list[Any]] = {}  # to questions about the whole space, until it changes
         self._of: tuple[int, Graph | None] = (-1, None)
+        self._past: dict[int, Snapshot] = {}  # of earlier moments, until the space changes
         self._linked = 0  # the newest key whose links are in the snapshot
         self._seen: tuple[Any, ...] = ()  # change token, model and embedder for which the snapshot was read
 
@@ -56,6 +60,17 @@ class CurrentView:
         with self._lock:
             self._snapshot = None
             self._answers.clear()
+            self._past.clear()
+
+    def purge(self) -> None:
+        """Remove from RAM what was erased."""
+        with self._lock:
+            if self._snapshot is None:
+                return
+            try:
+                self._present(*self._seen[1:])
+            except StoreError:
+                self.drop()
 
     def try_drop(self) -> bool:
         """Free the RAM unless a question is being answered; return whether it was freed."""
@@ -93,11 +108,19 @@ class CurrentView:
     ) -> list[R]:
         """Return the ranking of the current snapshot, or with `filter.as_of` of one of an earlier moment.
 
-        Costs O(rows changed since the last question); an earlier snapshot is read for this question, O(N). A question
+        Costs O(rows changed since the last question), and O(N) for the first question about an earlier moment. A question
         repeated while nothing has changed is answered from a cache; `kind` names the ranking in it.
         """
         with self._lock:
-            snapshot = self._present(model, embedder) if filter.as_of is None else self._past(filter.as_of, model)
+            snapshot = self._present(model, embedder)
+            if filter.as_of is not None:
+                past, now = self._believed(snapshot, filter.as_of, model), replace(filter, as_of=None)
+                allow = (
+                    past.default_mask(superseded=filter.superseded)
+                    if now.selects_all
+                    else past.mask(self._store.keys(filter))
+                )
+                return rank(past, question, allow)
             if not filter.selects_all:
                 return rank(snapshot, question, snapshot.mask(self._store.keys(filter)))
             if self._of[0] != snapshot.seq or self._of[1] is not snapshot.graph:
@@ -118,10 +141,11 @@ class CurrentView:
         if self._seen[:1] == (None,):  # read inside a transaction that may have been rolled back
             self._snapshot = None
             self._answers.clear()
-        snapshot = self._snapshot or Snapshot()
-        if not snapshot.apply(self._store.changes(snapshot.seq, model)):
+        self._past.clear()
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.apply(self._store.changes(snapshot.seq, model, closed=True)):
             snapshot = Snapshot()
-            snapshot.apply(self._store.changes(0, model))
+            snapshot.load(self._store.changes(0, model))
         self._snapshot, self._seen = snapshot, seen
         self._link(snapshot)
         if snapshot.without_vector and embedder is not None and not self._warned:
@@ -142,7 +166,15 @@ class CurrentView:
             snapshot.link(self._store.links.keys("similar"))
             self._linked = linked
 
-    def _past(self, as_of: int, model: int | None) -> Snapshot:
-        snapshot = Snapshot()
-        snapshot.apply(Changes(0, self._store.snapshot(as_of, model), []))
-        return snapshot
+    def _believed(self, snapshot: Snapshot, as_of: int, model: int | None) -> Snapshot:
+        """Return the snapshot of an earlier moment. The first time, versions that are no longer current are read."""
+        if not snapshot.complete:
+            self._snapshot = snapshot = Snapshot()
+            snapshot.load(self._store.changes(0, model, closed=True), complete=True)
+            self._link(snapshot)
+            self._past.clear()
+        found = self._past.pop(as_of, None) or snapshot.believed(as_of)
+        self._past[as_of] = found  # the last one is the one used last
+        while len(self._past) * PAST_BYTES * len(snapshot.corpus) > PAST_ROOM and len(self._past) > 1:
+            self._past.pop(next(iter(self._past)))
+        return found

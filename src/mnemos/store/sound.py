@@ -1,12 +1,11 @@
 """Damaged rows: how a reader recognises one, says so, and goes on with the others.
 
 A byte that flips on a disk can turn any value into any other: a number into text, text into bytes that are no UTF-8, a
-time into one that no calendar has. SQLite itself notices none of it.
+time into one that no calendar has. SQLite notices none of it; Postgres checks types, and no values.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -25,15 +24,14 @@ UNREADABLE = (
     IndexError,
 )  # what making an object of damaged values raises
 SHOWN = 3  # damaged rows that one warning names
-_TYPES: dict[str, tuple[type, ...]] = {"s": (str,), "i": (int,), "r": (float, int), "b": (bytes,)}
-
-
-class Undecodable(bytes):
-    """A text that is not UTF-8, as its bytes. Of a type of its own, so that it fits no column."""
+_TYPES: dict[str, tuple[type, ...]] = {"s": (str,), "i": (int,), "r": (float, int), "b": (bytes,), "p": (str, list)}
 
 
 class Shape:
-    """The types of the columns of a query: letters s, i, r and b (text, integer, real, blob), with `?` where None may be."""
+    """The types of the columns of a query: a letter each, with `?` where None may be.
+
+    s text, i integer, r real, b blob, p ids as JSON or as a list.
+    """
 
     def __init__(self, columns: str) -> None:
         self._columns = [_TYPES[c[0]] + ((type(None),) if c.endswith("?") else ()) for c in columns.split()]
@@ -48,28 +46,6 @@ class Shape:
         if sound:
             self._sound.add(types)
         return sound
-
-
-def fetch(db: sqlite3.Connection, query: str, values: Any = ()) -> list[Any]:
-    """Return the rows of a query; a text that is not UTF-8 comes as `Undecodable` instead of ending the query."""
-    try:
-        return db.execute(query, values).fetchall()
-    except sqlite3.OperationalError as error:
-        if "decode" not in str(error):
-            raise
-    db.text_factory = decode
-    try:
-        return db.execute(query, values).fetchall()
-    finally:
-        db.text_factory = str
-
-
-def decode(data: bytes) -> str | Undecodable:
-    """Return the text of UTF-8 bytes, or the bytes if they are none."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return Undecodable(data)
 
 
 def read(rows: Iterable[Row], shape: Shape, make: Callable[[Row], T], space: str, what: str, key: int = 0) -> list[T]:

@@ -1,0 +1,1 @@
+"""Benchmarks of vector indexes and codes: recall, bytes and time against exact search."""

@@ -1,0 +1,1 @@
+"""The store in a Postgres database, for many writers on several machines."""
