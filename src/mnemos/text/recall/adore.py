@@ -13,7 +13,6 @@ from mnemos.text.recall.star import DRHARD
     "adore",
     papers=(DRHARD,),
     baselines=("star", "random-negatives"),
-    unmeasured="`mnemos bench negatives` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class Adore:

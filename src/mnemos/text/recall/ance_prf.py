@@ -92,7 +92,6 @@ class FeedbackTower:
         ),
     ),
     baselines=("cosine", "rocchio"),
-    unmeasured="`mnemos bench prf` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class AncePrf:

@@ -25,7 +25,6 @@ from mnemos.text.recall.base import Draw, Ints
         ),
     ),
     baselines=("star",),
-    unmeasured="`mnemos bench negatives` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class AnceTele:

@@ -195,7 +195,7 @@ def _read(view: View, query: Query, rare: int) -> Words:
     sizes = np.array([len(w) for w in within], dtype=np.int64)
     texts = np.concatenate(within) if within else np.zeros(0, dtype=np.int64)
     order = np.argsort(texts, kind="stable")
-    most = max(idf(layout.count, 2), 1e-9)
+    most = max(idf(corpus.count, 2), 1e-9)
     return Words(
         np.array(weights),
         np.array(has).reshape(len(has), n),
@@ -204,5 +204,5 @@ def _read(view: View, query: Query, rare: int) -> Words:
         np.searchsorted(texts[order], np.arange(n + 1)),
         np.repeat(np.arange(len(within)), sizes)[order],
         within,
-        np.array([idf(layout.count, len(w)) / most for w in within]),
+        np.array([idf(corpus.count, len(w)) / most for w in within]),
     )

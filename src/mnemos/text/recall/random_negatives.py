@@ -11,7 +11,6 @@ from mnemos.text.recall.base import Draw, Ints
 @register(
     "random-negatives",
     papers=(Paper("Dense Passage Retrieval for Open-Domain Question Answering", "2004.04906"),),
-    unmeasured="`mnemos bench negatives` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class RandomNegatives:

@@ -29,14 +29,13 @@ from mnemos.text.recall.query import Query
         ),
     ),
     baselines=("cosine",),
-    unmeasured="`mnemos bench prf` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class Rocchio:
     """Rank by cosine, move the question towards the mean of the best k, and rank again: q' = alpha q + beta mean(top k).
 
-    Nothing is trained. It helps where the first ranking is mostly right, so with a small k, and harms where it is not: what
-    is asked drifts to what was found. Two passes over the vectors, O(N D) each.
+    Nothing is trained. It helps where a question is short and many texts answer it, and harms where one text does, the more the
+    larger k is: what is asked drifts to what was found. Two passes over the vectors, O(N D) each.
     """
 
     k: int = 3  # texts of the first ranking that count as relevant

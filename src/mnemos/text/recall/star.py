@@ -14,7 +14,6 @@ DRHARD = Paper("Optimizing Dense Retrieval Model Training with Hard Negatives", 
     "star",
     papers=(DRHARD,),
     baselines=("random-negatives",),
-    unmeasured="`mnemos bench negatives` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class Star:
