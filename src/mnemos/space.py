@@ -10,6 +10,7 @@ from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
+from mnemos.tasks.base import INLINE, Workers
 from mnemos.text import erase, revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
@@ -40,7 +41,6 @@ class Space:
 
     The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds the keys and values that
     models have computed of cubes, and `inspect` shows the space as a whole.
-
     Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it. Words and
     vectors are kept in RAM once searched (about 2.5 kB a cube), until others are used more (see `Mnemos`).
     """
@@ -361,11 +361,11 @@ class Space:
         """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""
         return stats(self.text)
 
-    def reindex(self, progress: Progress | None = None) -> int:
+    def reindex(self, progress: Progress | None = None, workers: Workers = INLINE) -> int:
         """Compute the vectors that are missing under the current embedder; see `text.upkeep.reindex`."""
         from mnemos.text.upkeep import reindex
 
-        return reindex(self.text, progress)
+        return reindex(self.text, progress, workers)
 
     def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
         """Check the file, and with `repair` recompute what is damaged from the rows; see `text.upkeep.doctor`."""

@@ -51,6 +51,7 @@ class TextMemory:
         self.recalls = Recalls(store)
         self.tuning = Installed(store)
         store.on_erase(self._on_erase)
+        store.on_stale(self.view.purge)
         self._last = EPOCH  # the latest time that `now` returned
         self._embedder = embedder
         self.use(system)

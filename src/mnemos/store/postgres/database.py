@@ -19,6 +19,7 @@ from mnemos.location import masked
 from mnemos.store.postgres import schema
 from mnemos.store.postgres.adapt import adapt, adapt_text
 from mnemos.store.postgres.explain import POOLER, of_postgres, shown
+from mnemos.store.postgres.notices import Notices
 
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 10
@@ -75,6 +76,7 @@ class Database:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self.ended = False
+        self.notices = Notices(self.direct, lambda: self.ended)
         with self.direct() as db:
             self.state = schema.prepare(db, self.where, read_only=read_only)
         self.read_only = read_only or self.state.read_only

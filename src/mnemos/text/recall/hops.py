@@ -66,7 +66,6 @@ class Words:
         ),
     ),
     baselines=("bm25",),
-    unmeasured="`mnemos bench hops` measures it; no result is kept yet",
 )
 @dataclass(frozen=True, slots=True)
 class Hops:
