@@ -97,7 +97,11 @@ class Setup:
 
 
 @register("tune", unmeasured="`mnemos bench tuning` measures it; no result is kept yet")
-def tune(memory: TextMemory, preview: bool = False, undo: bool = False) -> Tuned:
+def tune(
+    memory: TextMemory,
+    preview: bool = False,  # only say what it would do
+    undo: bool = False,  # erase what was installed instead
+) -> Tuned:
     """Fit a query head and factors of the fusion to a space's feedback, and install them if they are better (ours).
 
     Each question is ranked by a tuning that was fitted without it: nDCG@10 must be higher than as it is shipped, and so much
