@@ -29,6 +29,7 @@ COMPONENTS = {
     "pagerank": "the walk of `spread`",
     "lifelong": "hash functions of several views, which learn by batches of categories",
     "without-speakers": "a part of every search by vectors",
+    "tune": "a verb: it fits what `hybrid` ranks by",
 }
 
 
