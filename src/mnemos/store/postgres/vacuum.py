@@ -11,14 +11,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 
 import psycopg
 
+from mnemos.errors import StoreError
 from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.removal import TOUCHED
 
 SMALL = 32 * 1024 * 1024  # bytes of the tables together that are written anew
-PATIENCE = 2.0  # seconds that it waits for those who use the tables
+PATIENCE = 1.0  # seconds that it waits for those who use the tables
 SHARE = 20  # it takes a 20th of the time at most: the next run waits for 19 times as long as the last one took
 _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(('mnemos.' || t)::regclass)), 0)::bigint FROM unnest(%s::text[]) AS t"
@@ -49,7 +51,7 @@ class Vacuum:
         self.flush()
 
     def flush(self) -> None:
-        """Clean what waits for it."""
+        """Clean what waits for it. What cannot be cleaned now is, at the latest, by the server's autovacuum."""
         with self._lock:
             tables, self._waiting = sorted(self._waiting), set()
             if self._timer is not None:
@@ -58,7 +60,7 @@ class Vacuum:
         if not tables or self._database.ended:
             return
         start = time.monotonic()
-        with self._database.direct() as db:
+        with suppress(StoreError), self._database.direct() as db:  # the rows are gone: the commit was before
             run(db, tables)
         self._next = time.monotonic() + (SHARE - 1) * (time.monotonic() - start)
 
