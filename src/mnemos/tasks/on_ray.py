@@ -43,7 +43,6 @@ class RayWorkers:
     def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """Yield the results in the order in which they are finished; see `Workers.run`."""
         ray, most = _ray(), AHEAD * self.count
-        gone = (ray.exceptions.WorkerCrashedError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
         remote = ray.remote(num_cpus=1, max_retries=TRIES - 1)(function)
         waiting = iter(tasks)
         running: dict[Any, T] = {}
@@ -60,7 +59,7 @@ class RayWorkers:
                         result: R = ray.get(reference)
                     except ray.exceptions.RayTaskError as error:
                         raise _of_task(error.cause) from None
-                    except gone as error:
+                    except ray.exceptions.RayError as error:  # after Ray's own tries
                         raise lost(task) from error
                     yield result
         finally:

@@ -21,7 +21,9 @@ def opened(url, folder, *names, make=True, **options):
             spaces.make(database, name, 0)
         vacuum = Vacuum(database)
         yield [
-            PostgresStore(database, name, FileBlobs(folder / f"{name}.kv"), vacuum=vacuum, actor="tester", clock=lambda: T0)
+            PostgresStore(
+                database, name, FileBlobs(folder / f"{name}.kv"), vacuum=vacuum, actor="tester", clock=lambda: T0
+            )
             for name in names
         ]
     finally:
