@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from mnemos import Mnemos, Space
@@ -41,8 +42,8 @@ CHEAP = "hashing:256"
 class Options:
     """How much is embedded."""
 
-    cubes: int = 1_536  # cubes of a round of the timed runs, with the bundled embedder
-    rounds: int = 2  # rounds, in each of which every kind of workers has its turn
+    cubes: int = 1_024  # cubes of a round of the timed runs, with the bundled embedder
+    rounds: int = 6  # rounds, in each of which every kind of workers has its turn
     killed: int = 10_000  # cubes of the run in which a worker is killed
     workers: int = 2  # workers of each run but the first
     seed: int = 0  # seed of the texts
@@ -51,16 +52,31 @@ class Options:
 def table(result: Result) -> Rows:
     """Return the runs."""
     rows: Rows = [
-        ["workers", "cubes", "embedder", "start, s", "embedding, s", "cubes a second", "times one worker", "differs"]
+        [
+            "workers",
+            "cubes",
+            "embedder",
+            "start, s",
+            "embedding, s",
+            "cubes a second",
+            "times one process, median (range) of rounds",
+            "differs",
+        ]
     ]
-    base = result["runs"][0]["seconds"]
+    base = result["runs"][0]["rounds"]
     for run in result["runs"]:
         timed = run["embedder"] == result["runs"][0]["embedder"]
         rows.append([
             run["workers"], f"{run['cubes']:,}", run["embedder"], f"{run['start']:.1f}" if timed else "", f"{run['seconds']:.1f}",
-            f"{run['cubes'] / run['seconds']:,.0f}", f"{base / run['seconds']:.2f}" if timed else "", run["different"],
+            f"{run['cubes'] / run['seconds']:,.0f}", ratios(base, run["rounds"]) if timed else "", run["different"],
         ])  # fmt: skip
     return rows
+
+
+def ratios(base: list[float], rounds: list[float]) -> str:
+    """Return how many times as fast as the first kind of workers another was: each round against the same round."""
+    found = sorted(a / b for a, b in zip(base, rounds, strict=True))
+    return f"{median(found):.2f} ({found[0]:.2f} – {found[-1]:.2f})"
 
 
 def problem(result: Result) -> str | None:
