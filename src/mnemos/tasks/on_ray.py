@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import TracebackType
@@ -15,6 +16,7 @@ from mnemos.errors import MnemosError
 from mnemos.tasks.base import AHEAD, TRIES, R, T, lost
 
 LOCAL = "local"
+USAGE = "RAY_USAGE_STATS_ENABLED"  # what Ray would send to its makers; a Ray that is started here sends nothing
 
 
 class RayWorkers:
@@ -70,6 +72,7 @@ class RayWorkers:
         ray = _ray()
         if ray.is_initialized():
             return
+        os.environ.setdefault(USAGE, "0")
         more: dict[str, Any] = {"num_cpus": self._wanted, "include_dashboard": False} if self.address == LOCAL else {}
         try:
             ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR, **more)
