@@ -336,7 +336,7 @@ def _question(
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:
-    return BASELINES.get(method, memory.system.retrieve)
+    return BASELINES[method] if method in BASELINES else memory.retriever()
 
 
 def embedded_words(memory: TextMemory, query: str) -> str:
