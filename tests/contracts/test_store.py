@@ -267,6 +267,24 @@ def test_two_handles_see_each_other_and_their_change_tokens_tell(root, store):
     assert not store.closed
 
 
+def test_what_is_steady_in_a_block_is_current_before_and_after_it(root, store):
+    other = root.open("s")
+    store.meta.set("k", "old")
+    with store.steady():
+        assert store.meta.get("k") == "old"
+        put(other, cube("a"))
+        assert store.get(["a"]).keys() == {"a"}, "rows are read anew"
+        store.meta.set("k", "mine")
+        assert store.meta.get("k") == "mine", "a write of this thread ends it"
+    other.meta.set("k", "new")
+    with store.steady(), store.steady():
+        before = store.change_token()
+        assert store.meta.get("k") == "new"
+    put(other, cube("b"))
+    assert store.change_token() != before
+    other.close()
+
+
 def test_threads_share_one_store(store):
     def work(t):
         for i in range(25):

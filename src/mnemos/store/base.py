@@ -378,10 +378,10 @@ class Store(Cubes, Protocol):
         """Try to take the store without waiting; yield whether. While held, waiting for another process raises StoreBusy."""
 
     def change_token(self) -> object | None:
-        """Return a value that is equal as long as nothing was written, by this process or another. Costs one statement.
+        """Return a value that is equal as long as nobody wrote; None inside a transaction, whose writes may be rolled back."""
 
-        None inside a transaction: what that has written may still be rolled back.
-        """
+    def steady(self) -> AbstractContextManager[object]:
+        """Ask for the change token and values of `meta` once in this block, unless this thread writes. Rows are read anew."""
 
     def on_erase(self, callback: OnErase) -> Callable[[], None]:
         """Call `callback` with the form of each erased cube, by id, after each commit that erased; return what ends that.

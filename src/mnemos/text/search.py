@@ -59,6 +59,19 @@ def search(
     min_score: float | None = None,
 ) -> Judgement:
     """Return the hits with their row keys and relevance, best first; see `Space.search`."""
+    with memory.store.steady():
+        return _search(memory, query, k, filters, asked_at, method, min_score)
+
+
+def _search(
+    memory: TextMemory,
+    query: str,
+    k: int | None,
+    filters: Filters,
+    asked_at: Any,
+    method: SearchMethod,
+    min_score: float | None,
+) -> Judgement:
     check_share(min_score, "min_score")
     query = bounded(check_text(query, "query"))
     k = enough(query) if k is None else check_count(k, "k")

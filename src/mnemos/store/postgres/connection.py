@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -43,6 +44,14 @@ def lock_key(space: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
+@dataclass(slots=True)
+class Steady:
+    """What was current at the begin of a block: the change token, and the values of `meta` once one was asked for."""
+
+    token: Token | None
+    meta: dict[str, str] | None = None
+
+
 class _Local(threading.local):
     """What belongs to one thread."""
 
@@ -51,6 +60,7 @@ class _Local(threading.local):
         self.pid = 0
         self.reading = False
         self.impatient = False  # raise StoreBusy instead of waiting
+        self.steady: Steady | None = None  # what is taken for current in a block of `Connection.steady`
         self.after: list[Callable[[], None]] = []  # to call when it has been committed
 
 
@@ -69,6 +79,7 @@ class Connection:
         self._local = _Local()
         self._lock = threading.RLock()  # of `try_lock`
         self._pid = os.getpid()
+        self._kept: Steady | None = None  # the last one
 
     def read(self) -> Transaction:
         """Give a connection inside one read transaction: all queries see the same state."""
@@ -86,6 +97,8 @@ class Connection:
                 raise StoreError(f"space {self.space!r}: a write inside a transaction that was begun for reading only.")
             return local.db, False
         self._check(write)
+        if write:
+            local.steady = None
         local.db, local.pid, local.reading, local.after = self._begun(write), os.getpid(), not write, []
         return local.db, True
 
@@ -205,6 +218,8 @@ class Connection:
         """
         if self.in_transaction:
             return None
+        if self._local.steady is not None:
+            return self._local.steady.token
         if self.database.options.role is not None:
             rows = self.ask(_TOKEN, (self.space,))
         else:
@@ -214,6 +229,34 @@ class Connection:
             except psycopg.Error as error:
                 raise self.explain(error) from error
         return None if not rows else (rows[0][0], rows[0][1], rows[0][2])
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Take the change token, and the values of `meta`, for unchanged in this block, unless this thread writes.
+
+        The values are kept until the token changes, so that a search of a space to which nobody writes costs one message.
+        """
+        if self.in_transaction or self._local.steady is not None:
+            yield
+            return
+        token = self.change_token()
+        if self._kept is None or self._kept.token != token or token is None:
+            self._kept = Steady(token)
+        self._local.steady = self._kept
+        try:
+            yield
+        finally:
+            self._local.steady = None
+
+    def value(self, key: str) -> str | None:
+        """Return a value of `meta`, or None."""
+        steady = None if self.in_transaction else self._local.steady
+        if steady is None:
+            rows = self.ask("SELECT value FROM meta WHERE space = %s AND key = %s", (self.space, key))
+            return str(rows[0][0]) if rows else None
+        if steady.meta is None:
+            steady.meta = dict(self.ask("SELECT key, value FROM meta WHERE space = %s", (self.space,)))
+        return steady.meta.get(key)
 
     def ask(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the rows of one query: in the transaction of this thread, or else in one of its own and one message."""

@@ -19,8 +19,8 @@ class MetaTable:
 
     def get(self, key: str, default: str = "") -> str:
         """Return a value, or the default."""
-        rows = self._connection.ask("SELECT value FROM meta WHERE space = %s AND key = %s", (self._space, key))
-        return str(rows[0][0]) if rows else default
+        found = self._connection.value(key)
+        return default if found is None else found
 
     def set(self, key: str, value: str) -> None:
         """Store a value."""

@@ -117,6 +117,10 @@ class PostgresStore:
         """Return a value that changes with every write; None inside a transaction. Costs one statement."""
         return self.connection.change_token()
 
+    def steady(self) -> AbstractContextManager[object]:
+        """Ask for the change token and values of `meta` once in this block; see `Store.steady`."""
+        return self.connection.steady()
+
     # -- writing
 
     def insert(self, entries: Sequence[Entry], model: int | None) -> list[int]:

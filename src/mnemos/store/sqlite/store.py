@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -130,6 +130,10 @@ class SqliteStore:
     def change_token(self) -> tuple[int, int, int, int] | None:
         """Return a value that changes whenever the file does; None inside a transaction. Costs one statement."""
         return self.connection.change_token()
+
+    def steady(self) -> AbstractContextManager[object]:
+        """Do nothing: a value costs a few microseconds; see `Store.steady`."""
+        return nullcontext()
 
     # -- writing
 
