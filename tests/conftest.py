@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.postgres_server"]  # fixtures: postgres_server, postgres_url
+pytest_plugins = ["tests.postgres_server", "tests.on_postgres"]  # fixtures: postgres_server, postgres_url
 
 FIXTURES = Path(__file__).parent / "fixtures"
 os.environ["MNEMOS_CONFIG"] = os.devnull  # the file of settings of whoever runs the tests has no say

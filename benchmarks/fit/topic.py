@@ -1,32 +1,35 @@
 """Fit how likely a statement answers a question, whatever time it is of (`mnemos.text.recall.topic`).
 
-    python -m benchmarks.fit.topic --data FOLDER [FOLDER ...]
+    python -m benchmarks.fit.topic
 
-A folder has what a hand wrote: changes.jsonl (told, question, old, answer) and silence.jsonl (told, asked). The statements
-of `mnemos bench statements` that end others are added. Each statement is shown twice: among what was told with it, and with
-eight texts of other items whose questions are unlike. Logistic regression with an L2 penalty of 1, by Newton's method. First
-each set is left out, and the area under the curve on it is printed: the figures for unseen wording. Then all are fitted.
+What people wrote for the benchmarks `changes`, `silence` and `statements`, and the blocks of `benchmarks.fit.newest`, in the
+present and the past tense. Each statement is shown among what was told with it; those of `changes` and `statements` also
+with eight texts of other items. Logistic regression with an L2 penalty of 1, by Newton's method. First each set is left
+out, and the area under the curve on it is printed: the figures for unseen wording. Then all are fitted.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.fit.newest_pairs import blocks
 from mnemos.bench.text.hands import packaged
 from mnemos.bench.text.statements import valid
 from mnemos.embed.minilm import MiniLM
 from mnemos.text.recall.topic import FEATURES, features
 
 OUT = Path("src/mnemos/text/recall/topic.json")
-WEIGHTS = {"changes": 1.0, "statements": 0.3, "silence": 0.5}  # of a text of each set
-OTHERS, UNLIKE = 8, 0.35  # texts of other items, and the cosine of questions below which they are unlike
+CHANGES, REST = 1.0, 0.5  # weight of a text of `changes`, and of the others
+OTHERS = 8  # texts of other items
+MANY = "newest_many"  # blocks in other languages
 Floats = NDArray[np.float64]
 
 
@@ -40,36 +43,61 @@ class Group:
     states: list[int]
 
 
-def lines(path: Path) -> list[dict]:  # type: ignore[type-arg]
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def load(folders: list[Path]) -> list[Group]:
-    found = []
-    for folder in folders:
-        for item in lines(folder / "changes.jsonl"):
-            texts, right = [t["text"] for t in item["told"]], {item["answer"], item.get("old")}
-            found.append(Group("changes", item["question"], texts, [int(i in right) for i in range(len(texts))]))
-        for item in lines(folder / "silence.jsonl"):
-            for asked in item["asked"]:
-                states = [int(i in asked["answer"]) for i in range(len(item["told"]))]
-                found.append(Group("silence", asked["question"], item["told"], states))
+def load() -> Iterator[Group]:
+    """Yield the questions of the package and of the blocks."""
+    rng, every = random.Random(0), blocks()
+    for block in every:
+        alike = [b for b in every if b is not block and (b["name"] == MANY) == (block["name"] == MANY)]
+        for tense in range(2):
+            states = [block["="][tense % len(block["="])], *block["+"][tense : tense + 1]]
+            rest = rng.sample(block["-"], min(len(block["-"]), 3))
+            rest += [
+                text
+                for b in rng.sample(alike, 4)
+                for text in (rng.choice(b["="]), *rng.sample(b["+"], min(1, len(b["+"]))))
+            ]
+            question = rng.choice(block["?"])
+            yield Group(
+                block["name"],
+                in_past(question) if tense else question,
+                states + rest,
+                [1] * len(states) + [0] * len(rest),
+            )
+    for item in packaged("changes", lambda _: True)["hand_d"]:
+        right = {item["answer"], item.get("old")}
+        yield Group(
+            "changes",
+            item["question"],
+            [t["text"] for t in item["told"]],
+            [int(i in right) for i in range(len(item["told"]))],
+        )
+    for item in packaged("silence", lambda _: True)["hand_d"]:
+        for asked in item["asked"]:
+            yield Group(
+                "silence",
+                asked["question"],
+                item["told"],
+                [int(i in asked["answer"]) for i in range(len(item["told"]))],
+            )
     for items in packaged("statements", valid).values():
         for item in items:
             if item["kind"] == "end":
-                found.append(Group("statements", item["question"], [t["text"] for t in item["told"]], [1, 1]))
-    return found
+                yield Group("statements", item["question"], [t["text"] for t in item["told"]], [1, 1])
 
 
-def crowded(groups: list[Group], model: MiniLM) -> list[Group]:
-    """Return groups among texts of others, whose questions are unlike."""
-    rng = random.Random(0)
-    told = [g for g in groups if g.origin != "silence"]
-    vectors = model.embed([g.question for g in told])
+def in_past(question: str) -> str:
+    """Return a question in the present tense as it is asked of the past: "Where did I live?"."""
+    question = re.sub(r"\bdo\b(?= (?:i|we|you|they)\b)|\bdoes\b", "did", question, flags=re.IGNORECASE)
+    question = re.sub(r"\bam\b|\bis\b|(?<=who)'s|(?<=what)'s", "was", question, flags=re.IGNORECASE)
+    return re.sub(r"\bare\b", "were", question, flags=re.IGNORECASE)
+
+
+def crowded(groups: list[Group]) -> list[Group]:
+    """Return groups among texts of others."""
+    rng, told = random.Random(1), [g for g in groups if g.origin in ("changes", "statements")]
     made = []
-    for i, group in enumerate(told):
-        near = vectors @ vectors[i]
-        pool = [text for j, other in enumerate(told) if near[j] < UNLIKE for text in other.texts]
+    for group in told:
+        pool = [text for other in told if other is not group for text in other.texts]
         made.append(
             Group(group.origin, group.question, group.texts + rng.sample(pool, OTHERS), group.states + [0] * OTHERS)
         )
@@ -99,19 +127,16 @@ def area(y: Floats, score: Floats) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fit how likely a statement answers a question.")
-    parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="folders with changes.jsonl and silence.jsonl"
-    )
-    model, groups = MiniLM(), load(parser.parse_args().data)
-    groups += crowded(groups, model)
+    """Fit and write the weights."""
+    model, groups = MiniLM(), list(load())
+    groups += crowded(groups)
     texts = list(dict.fromkeys(text for g in groups for text in (g.question, *g.texts)))
     vectors = dict(zip(texts, model.embed(texts), strict=True))
     x = np.concatenate([features(g.question, g.texts, lambda t: np.array([vectors[one] for one in t])) for g in groups])
     y = np.concatenate([np.array(g.states, dtype=float) for g in groups])
     origin = np.array([g.origin for g in groups for _ in g.texts])
-    weight = np.array([WEIGHTS[name] for name in origin])
-    for name in WEIGHTS:
+    weight = np.where(origin == "changes", CHANGES, REST)
+    for name in sorted(set(origin)):
         out = origin == name
         w, b = fit(x[~out], y[~out], weight[~out])
         print(f"{name}, left out: {out.sum()} texts, area {area(y[out], x[out] @ w + b):.3f}")

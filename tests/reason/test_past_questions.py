@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mnemos.reason.dates import query_range
-from mnemos.reason.past import asks_state, past_of
+from mnemos.reason.past import past_of
+from mnemos.reason.states import asks_state
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -72,6 +73,27 @@ def test_other_questions_name_no_past_time(question):
     assert past(question) is None
 
 
+@pytest.mark.parametrize(
+    ("question", "order"),
+    [
+        ("What was my first car?", 0), ("What was the second place I worked?", 1), ("Who was my previous boss?", -2),
+        ("Which phone did I have before this one?", -2), ("What's my old number?", -2),
+    ],
+)  # fmt: skip
+def test_a_place_among_all_of_its_kind(question, order):
+    assert past(question).order == order
+
+
+def test_places_decades_ends_and_ages_of_others():
+    assert past("What did I earn at Novartis?").event == "Novartis"
+    assert past("What did the posters at the poetry reading say?") is None
+    assert f"{past('Where did Mum live in the sixties?').span[1]:%Y}" == "1970"
+    assert past("Until when did I live in Gdansk?").until
+    assert past("Who looked after Max when he was three?").who == "Max"
+    assert past("How did I get to work when I lived in Leeds?").lasting
+    assert past("What did I live on between the café and the grant?").event == "the grant"
+
+
 def test_states_are_told_from_what_happened():
     states = (
         "Where did I live",
@@ -79,6 +101,9 @@ def test_states_are_told_from_what_happened():
         "What did I do for a living",
         "Who owned the project",
         "Wo wohnte ich",
+        "Who did my taxes",
+        "Which vet did we go to",
     )
     assert all(map(asks_state, states))
-    assert not any(map(asks_state, ("What did she do", "How did Ana feel", "What did they find", "What did he say")))
+    events = ("What did she do", "How did Ana feel", "What did they find", "What did he say", "Who is coming")
+    assert not any(map(asks_state, events))

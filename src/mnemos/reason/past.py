@@ -12,45 +12,57 @@ from datetime import datetime
 from mnemos.reason.dates import find_dates
 from mnemos.reason.past_words import (
     AGES,
+    BETWEEN,
     BORN,
     CLAUSES,
     DAYS,
+    DECADE,
+    DECADES,
     HINT,
     MONTHS_ELSEWHERE,
+    ORDERS,
+    PLACE_OF,
+    PLACES,
     SEASONS_ELSEWHERE,
     SMALL,
     SPANS,
+    UNTIL_WHEN,
     YEARS,
     Side,
 )
+from mnemos.reason.states import asks_state
 
 _SHORTEST = 2  # letters of an event phrase
 _LONGEST = 120
 # An English question that asks for what was, or what is asked in other languages, of which this is not tested.
 _WAS = re.compile(
-    r"\b(?:was|were|wasn't|weren't|did|didn't|had|hadn't|used to|would|[a-z]{2,}ed|drove|went|kept|wore|ran|ate|drank"
+    r"\b(?:was|were|wasn't|weren't|did|could|didn't|had|hadn't|used to|would|[a-z]{2,}ed|drove|went|kept|wore|ran|ate|drank"
     r"|slept|taught|sold|built|paid|wrote|rode|spoke|held|led|met|sat|stood|took|got|made)\b",
     re.IGNORECASE,
 )
 _ENGLISH = re.compile(r"\b(?:what|which|where|who|whom|whose|how|why|did|was|were|had|is|does|do)\b", re.IGNORECASE)
 _INVERTED = re.compile(r"(?:did|was|were|is|are|am|do|does|will|would|can|could|has|have|had|should)\b", re.IGNORECASE)
 _IS = re.compile(r"\b(?:do|does|don't|doesn't|is|are|am|will|can|should)\b", re.IGNORECASE)
-_AFTER = re.compile(r"\bafter\b", re.IGNORECASE)
-_STATES = "|".join(
-    """live,work,drive,have,own,use,study,play,wear,weigh,earn,pay,rent,share,commute,date,speak,eat,drink,smoke,keep,listen,
-    run on,sell,belong,teach,train,bank,stay,cost,look after,manage,report,lead,coach,support,practise,practice,ride,host,do for,
-    read,need,take for,employ,fly with,look,identify,attend,major,sleep,swim,bike,cycle,cook,code,write in,bring,get to work,
-    get to school,go to school,go to uni,go to university,go to college,go to church,go to work""".replace(
-        "\n    ", ""
-    ).split(",")
+_WH_WAS = re.compile(r"\W*(?:(?:which|what|how|whose) [\w ]{2,20}?|\w+) (?:did|was|were|had)\b", re.IGNORECASE)
+_WHILE = (
+    "while",
+    "whilst",
+    "during",
+    "während",
+    "mientras",
+    "durante",
+    "enquanto",
+    "pendant",
+    "pendant que",
+    "mentre",
+    "пока",
 )
-_STATE = re.compile(
-    rf"\b(?:was|were|used to)\b|\b(?:did|had)\b.{{1,60}}\b(?:{_STATES})\b"
-    r"|\b(?:which|what) (?:school|college|university|church|gym|club|bank|doctor|dentist)\b.*\bgo\b"
-    r"|^\W*(?:who|which|what|how many|how much)\b(?!.*\b(?:did|has|have|is|does|do)\b).*"
-    r"\b(?:[a-z]{3,}ed|taught|led|ran|held|had|made|kept)\b",
+_LASTED = re.compile(
+    r"\b(?:worked|working|lived|living|was|were|stayed|studied|rented|served|belonged)\b.*\b(?:at|in|with|for|on)\b",
     re.IGNORECASE,
 )
+_DANGLING = re.compile(r"\b(?:at|in|for|to|with|of|on|from|like|before|so far|recently|soon)$", re.IGNORECASE)
+_AFTER = re.compile(r"\bafter\b", re.IGNORECASE)
 _OPEN = 2, 9_998  # years before and after which a span has no end
 _NOTHING = re.compile(  # no event: "after that", "when I was younger"
     r"(?:(?:i|he|she|we|they) (?:was|were) (?:young(?:er)?|little|small|old(?:er)?)"
@@ -68,16 +80,11 @@ class Past:
     event: str = ""  # as it is named: "the move to Ghent"
     side: Side = "during"  # where the time lies as seen from the event
     age: int | None = None  # in years
+    who: str = ""  # whose age, "" for the asker
+    order: int | None = None  # which of all there were: 0 is the first, -2 the one before the last
+    lasting: bool = False  # whether the event lasted, as "I was at Acme"
+    until: bool = False  # whether it is asked when the event was over
     apart: int = 0  # days between the event and the time: "two years before the operation"
-
-
-def asks_state(question: str) -> bool:
-    """Tell whether a question about the past asks for what was so for a while, rather than for what happened.
-
-    "Where did I live?" and "Who was my boss?" do, "What did she do?" and "How did he feel?" do not. Read in English;
-    of questions in other languages it is assumed.
-    """
-    return _STATE.search(question) is not None or _ENGLISH.search(question) is None
 
 
 def past_of(question: str, asked_at: datetime, span: tuple[datetime, datetime] | None) -> Past | None:
@@ -88,7 +95,58 @@ def past_of(question: str, asked_at: datetime, span: tuple[datetime, datetime] |
     """
     if span is None and HINT.search(question) is None:
         return None
-    return _age(question, asked_at) or _event(question, asked_at) or _dated(question, asked_at, span)
+    return (
+        _ordered(question)
+        or _age(question, asked_at)
+        or _event(question, asked_at)
+        or _dated(question, asked_at, span)
+        or _decade(question, asked_at)
+        or _place(question, asked_at)
+    )
+
+
+def _ordered(question: str) -> Past | None:
+    """Return the place of what is asked for among all of its kind: "my first car", "before this one"."""
+    if match := UNTIL_WHEN.match(question):
+        return Past(match["event"], event=match["event"], lasting=True, until=True)
+    for pattern in ORDERS:
+        if match := pattern.search(question):
+            word = match["n"].lower()
+            if word not in ("previous", "former", "old") and not _WAS.search(question):
+                continue
+            whole = match.group().lower().startswith("before")
+            rest = (
+                _without(question, match)
+                if whole
+                else f"{question[: match.start('n')]}{question[match.end('n') + 1 :]}"
+            )
+            return Past(rest, order=PLACE_OF.get(word, -2))
+    return None
+
+
+def _decade(question: str, asked_at: datetime) -> Past | None:
+    match = DECADE.search(question)
+    if match is None or not _WAS.search(question):
+        return None
+    start = decade_of(match, asked_at)
+    return Past(_without(question, match), span=(start, start.replace(year=start.year + 10)))
+
+
+def decade_of(match: re.Match[str], asked_at: datetime) -> datetime:
+    """Return the beginning of a decade: "the nineties" and "the 1990s" begin in 1990, "the noughties" in 2000."""
+    number = DECADES.get(match["d"].lower(), 0)
+    century = 2000 if number == 0 or match["c"] == "20" else 1900
+    return asked_at.replace(year=century + 10 * number, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _place(question: str, asked_at: datetime) -> Past | None:
+    """Return a place or a company that ends a question, as the time there."""
+    match = PLACES.search(question)
+    if match is None or not asks_state(question) or _DANGLING.search(match["event"]):
+        return None
+    if not _WH_WAS.match(question) or _IS.search(question) or _only_dated(match["event"], asked_at):
+        return None
+    return Past(_without(question, match), event=match["event"].strip(" .,"), lasting=True)
 
 
 def _age(question: str, asked_at: datetime) -> Past | None:
@@ -99,7 +157,7 @@ def _age(question: str, asked_at: datetime) -> Past | None:
             if number is not None and 0 < number < 120:
                 rest, born = _without(question, match), BORN.search(question)
                 if born is None:
-                    return Past(rest, age=number)
+                    return Past(rest, age=number, who=_whose(match.group(), question))
                 known = find_dates(f"in {born['when']}", asked_at)
                 if known:
                     first, last = known[0].start, known[0].end
@@ -107,11 +165,23 @@ def _age(question: str, asked_at: datetime) -> Past | None:
     return None
 
 
+def _whose(phrase: str, question: str) -> str:
+    """Return the name of whom an age is of; "" for the asker, and for "he" the only name of the question."""
+    if match := re.search(r"\bwhen (?!I\b|We\b)([A-Z][\w'-]+)", phrase):
+        return match[1]
+    if re.search(r"\b(?:he|she|they)\b", phrase, re.IGNORECASE):
+        names = set(re.findall(r"(?<!^)\b(?!I\b)[A-Z][\w-]+", question))
+        return names.pop() if len(names) == 1 else ""
+    return ""
+
+
 def _later(day: datetime, years: int) -> datetime:
     return day.replace(year=day.year + years, day=min(day.day, 28))
 
 
 def _event(question: str, asked_at: datetime) -> Past | None:
+    if (match := BETWEEN.search(question)) and _WAS.search(question) and not find_dates(match.group(), asked_at):
+        return Past(_without(question, match), event=match["event"], side="before")
     for side, pattern in CLAUSES:
         match = pattern.search(question)
         if match is None:
@@ -127,7 +197,8 @@ def _event(question: str, asked_at: datetime) -> Past | None:
             continue
         apart = SPANS.search(rest) if side != "during" else None
         if apart is None:
-            return Past(rest, event=event, side=side)
+            lasting = match["word"].lower() in _WHILE or _LASTED.search(event) is not None
+            return Past(rest, event=event, side=side, lasting=side == "during" and lasting)
         days = (SMALL.get(apart["n"].lower()) or int(apart["n"])) * DAYS[apart["unit"].lower()]
         return Past(SPANS.sub("", rest), event=event, apart=-days if side == "before" else days)
     return None

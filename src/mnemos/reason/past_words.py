@@ -91,9 +91,42 @@ CLAUSES: tuple[tuple[Side, re.Pattern[str]], ...] = (
     _ends_with("after", r"(?<=[dt][ae]n)\ssonra\s"),
 )
 
+# "What did I earn at Acme?", "Who was my doctor in Leeds?": the place stands for the time there.
+PLACES = re.compile(
+    r"(?<=\w\s)(?P<word>at|in)\s+(?P<event>(?:(?:my|our|the|his|her|their)\s)?[\w'’&.-]+(?:\s[\w'’&.-]+){0,3})\s*\?\s*$",
+    re.IGNORECASE,
+)
+BETWEEN = re.compile(r"\bbetween\s+(?P<first>[^?]{2,60}?)\s+and\s+(?P<event>[^?]{2,60}?)\s*\?\s*$", re.IGNORECASE)
+UNTIL_WHEN = re.compile(
+    r"^\W*(?:until|till|up to) when\s+(?:did|was|were|had)\s+(?P<event>[^?]{3,80}?)\s*\?\s*$", re.IGNORECASE
+)
+# "my first car", "my previous boss", "before this one"; the number is the place among all, from behind where it is negative
+ORDERS = _all(
+    r"\b(?:my|our|his|her|their|the|[^\W\d_]+['’]s)\s+(?:very\s)?(?P<n>first|second|third|fourth|original|previous|former)\b"
+    r"(?=\s(?:place|job|employer|company|boss|manager|car|bike|van|phone|laptop|computer|flat|apartment|house|home|address|city|town"
+    r"|school|college|uni\w*|team|coach|trainer|teacher|tutor|dog|cat|pet|boyfriend|girlfriend|partner|husband|wife|landlord"
+    r"|landlady|flatmate|roommate|doctor|dentist|therapist|bank|gym|club|band|instrument|sport|hobby|salary|rent|number|email"
+    r"|password|diet|medication|pill|course|major|degree|role|position|title|shift|desk|office|room|boat|garden|camera|editor"
+    r"|provider|insurer|nickname|name)s?\b)",
+    r"\b(?:my|our|his|her|their)\s+(?P<n>old)\b(?=\s(?:job|boss|address|phone|number|car|flat|house|school|email|bank|doctor"
+    r"|dentist|gym|landlord|manager|password|laptop|computer|team|employer|company|salary|rent|bike)\b)",
+    r"\bbefore (?P<n>this one|that one|the (?:current|present|new|one i have)\b[^?]{0,30}|my (?:current|present|new)\b[^?]{0,30}"
+    r"|now)(?=\W*$)",
+)
+PLACE_OF = {"first": 0, "original": 0, "second": 1, "third": 2, "fourth": 3}
+DECADES = {
+    word: number
+    for number, decade in enumerate(("twen", "thir", "for", "fif", "six", "seven", "eigh", "nine"), 2)
+    for word in (f"{decade}ties", f"{number}0s")
+}
+DECADE = re.compile(
+    r"\b(?:in|during|throughout|back in) the (?:early |late |mid[- ]?)?(?P<c>19|20|nineteen[- ])?['’]?(?P<d>" + "|".join(DECADES)
+    + r"|(?<=20)00s|noughties|two thousands|2000s)\b(?! of)", re.IGNORECASE,
+)  # fmt: skip
+
 # What a question with a past time in it has: a cheap test that spares most of them the patterns.
 HINT = re.compile(
-    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|aged?|at|by|önce|sonra)\s|\d|前|后|後|时|時|とき|頃|てから",
+    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|aged?|at|by|in|with|on|between|first|second|third|original|previous|former|old|önce|sonra)\s|\d|前|后|後|时|時|とき|頃|てから",
     re.IGNORECASE,
 )
 # A year in other languages, with the word before it: "en 2021", "im Sommer 2020", "em março de 2019", "в марте 2021 года"

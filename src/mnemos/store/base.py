@@ -365,10 +365,7 @@ class Store(Cubes, Protocol):
         """True when the space was opened for reading only: every method that writes raises ReadOnly."""
 
     def before_suspend(self, callback: Callable[[], bool]) -> None:
-        """Call `callback` before a pool closes the file of an idle store; False prevents that.
-
-        It may use the store and must not wait for anything: another thread may wait for it.
-        """
+        """Call `callback`, which must wait for nothing, before a pool closes the file of an idle store; False prevents it."""
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[object]:
         """Make what this thread does one transaction: all or nothing when writing, one consistent state when reading.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_share, check_text
-from mnemos.cube import MICROSECOND, Hit, MemCube, SessionHit, from_micros, to_micros
+from mnemos.cube import MICROSECOND, Hit, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
@@ -24,6 +24,7 @@ from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.alike import of_the_day
 from mnemos.text.recall.bm25 import Bm25
+from mnemos.text.recall.chain import Reader
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
@@ -34,8 +35,7 @@ from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
-from mnemos.text.recall.then import put_first, resolve
-from mnemos.text.recall.topic import Floats, likely
+from mnemos.text.recall.then import end_first, put_first, resolve, with_alike
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
@@ -149,7 +149,8 @@ def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
 
 def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Past | None:
     """Return the past time that a search is about, given as `true_at` or named by the question."""
-    from mnemos.reason.past import Past, asks_state, past_of
+    from mnemos.reason.past import Past, past_of
+    from mnemos.reason.states import asks_state
 
     if filter.true_at is not None:
         moment = from_micros(filter.true_at)
@@ -169,19 +170,18 @@ def _then(
         found = _question(memory, text, LOOKED_AT, filter, asked, "hybrid")
         return _hits(memory, found, text, LOOKED_AT, filter, False, "hybrid")[1]
 
-    def judge(text: str, cubes: Sequence[MemCube]) -> Floats:
-        plain = without_speakers(text, memory.corpus())
-        return likely(plain, [cube.text for cube in cubes], bundled_vectors(memory, cubes))
-
+    reader = Reader(lambda text: without_speakers(text, memory.corpus()), lambda cubes: bundled_vectors(memory, cubes))
     # Not in one transaction: inside one the view would be read anew for each question.
-    if (then := resolve(past, memory.store, ask, judge)) is None:
+    if past.until:
+        return list(end_first(past, hits, ask))[:k]
+    if (then := resolve(past, memory.store, ask, reader)) is None:
         return hits
     corpus = memory.corpus()
     who = None if filter.speaker or corpus is None else corpus.named_speaker(past.rest)
     if who is not None:
         filter = replace(filter, speaker=who)
-    about = ask(past.rest, filter) or hits
-    return list(put_first(then, past.rest, memory.store, hits, about, filter, judge))[:k]
+    about = with_alike(then, past.rest, ask(past.rest, filter) or hits, lambda text: ask(text, filter), reader)
+    return list(put_first(then, past.rest, memory.store, hits, about, filter, reader))[:k]
 
 
 @contextmanager

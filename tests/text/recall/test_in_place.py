@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mnemos.cube import MemCube, from_micros, to_micros
 from mnemos.embed.languages import fluency_of
 from mnemos.index.terms import index_terms
+from mnemos.store.open import open_root
 from mnemos.store.values import DateRow, Entry
 from mnemos.text.recall import moments
 from mnemos.text.recall.evidence import evidence
@@ -22,7 +23,6 @@ from mnemos.text.recall.query import make_query
 from mnemos.text.recall.signals import read
 from mnemos.text.recall.snapshot import Snapshot
 from mnemos.text.recall.view import CurrentView
-from tests.contracts.stores import ROOTS
 
 HOUR = 3_600_000_000
 T0 = 1_700_000_000_000_000
@@ -132,7 +132,7 @@ def assert_equal(kept, fresh):
 @given(STEPS, st.integers(2, 5))
 def test_a_view_changed_in_place_scores_as_one_made_from_the_rows(tmp_path_factory, imported, steps, often):
     moments.IMPORT, before = imported, moments.IMPORT
-    store = ROOTS["sqlite"](tmp_path_factory.mktemp("view")).open("s")
+    store = open_root(tmp_path_factory.mktemp("view"), "tester", lambda: from_micros(T0)).open("s")
     try:
         told = Told(store)
         view = CurrentView(store, "s")
@@ -167,7 +167,7 @@ def test_a_view_changed_in_place_scores_as_one_made_from_the_rows(tmp_path_facto
 
 
 def test_a_pause_that_a_turn_fills_makes_two_talks_one_and_its_removal_two_again(tmp_path):
-    store = ROOTS["sqlite"](tmp_path).open("s")
+    store = open_root(tmp_path, "tester", lambda: from_micros(T0)).open("s")
     told, view = Told(store), CurrentView(store, "s")
     for at in (T0, T0 + PAUSE + HOUR):
         told.do("add", 0, 0, "s", None, at)

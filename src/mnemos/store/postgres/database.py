@@ -78,9 +78,8 @@ class Database:
         with self.direct() as db:
             self.state = schema.prepare(db, self.where, read_only=read_only)
         self.read_only = read_only or self.state.read_only
-        self.path = ", ".join(
-            dict.fromkeys(("mnemos", self.state.vector_schema, "pg_temp"))
-        )  # where names are looked up
+        names = dict.fromkeys(("mnemos", self.state.vector_schema, "pg_temp"))
+        self.path = ", ".join(names)  # where names are looked up
 
     @contextmanager
     def direct(self) -> Iterator[Db]:
@@ -97,11 +96,14 @@ class Database:
     def lease(self) -> Db:
         """Take a connection out of the pool. Raises psycopg errors."""
         try:
-            return self._ready().getconn()
+            db = self._ready().getconn()
         except PoolTimeout:
             with self.direct():  # tells why, if the server is down
                 pass
             raise
+        if not self.prepare:
+            db.prepare_threshold = None
+        return db
 
     def give_back(self, db: Db) -> None:
         """Put a connection back; a broken one is replaced by another."""
@@ -110,12 +112,8 @@ class Database:
 
     def noticed(self, error: psycopg.Error) -> None:
         """Turn prepared statements off when an error shows that a pooler does not carry them."""
-        if error.sqlstate in POOLER and self.prepare:
+        if error.sqlstate in POOLER:
             self.prepare = False
-            with self._lock:
-                pool, self._pool = self._pool, None
-            if pool is not None:
-                pool.close()
 
     def _ready(self) -> ConnectionPool[Db]:
         if self.ended:

@@ -11,6 +11,7 @@ from mnemos.store.postgres.refused import cause_of
 
 WAIT_SECONDS = 60  # for another writer of the space, and for one statement
 POOLER = ("26000", "42P05", "08P01")  # a prepared statement that is missing or there already, a protocol in disorder
+_DAMAGED = "the database is damaged. Stop writing to it, copy its data directory, run pg_amcheck, and restore a backup"
 _KINDS: dict[str, tuple[type[MnemosError], str]] = {
     "23505": (Conflict, "a row of this key exists already. Read again and repeat the change"),
     "25006": (
@@ -43,14 +44,16 @@ _KINDS: dict[str, tuple[type[MnemosError], str]] = {
     "28P01": (StoreError, "the server refuses this password. Correct the URL, or set PGPASSWORD or a ~/.pgpass"),
     "28000": (StoreError, "the server refuses this user. Correct the URL, or allow the user in pg_hba.conf"),
     "54000": (StoreError, "a value is too large for Postgres. Nothing was stored. Split the text"),
+    "XX001": (StoreCorrupt, _DAMAGED),
+    "XX002": (StoreCorrupt, _DAMAGED),
     "22P05": (StoreError, "the database is not in UTF-8. Make one with ENCODING 'UTF8'"),
 }
 _CLASSES: dict[str, tuple[type[MnemosError], str]] = {
     "53": (StoreFull, "the server is out of memory or disk. Nothing of this write was stored. Make room and try again"),
     "58": (StoreError, "the disk of the server cannot be read or written. Nothing was stored. Check the disk"),
     "XX": (
-        StoreCorrupt,
-        "the database is damaged. Stop writing to it, copy its data directory, and restore a backup of the server",
+        StoreError,
+        "the server failed. Nothing of this write was stored. Look into its log",
     ),
     "57": (
         StoreError,

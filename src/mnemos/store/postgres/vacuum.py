@@ -18,6 +18,7 @@ from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.removal import TOUCHED
 
 SMALL = 32 * 1024 * 1024  # bytes of the tables together that are written anew
+PATIENCE = 2.0  # seconds that it waits for those who use the tables
 SHARE = 20  # it takes a 20th of the time at most: the next run waits for 19 times as long as the last one took
 _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(('mnemos.' || t)::regclass)), 0)::bigint FROM unnest(%s::text[]) AS t"
@@ -67,13 +68,18 @@ def run(db: Db, tables: Collection[str], *, full: bool = False) -> None:
     assert set(tables) <= {*TOUCHED}
     row = db.execute(_SIZE, (list(tables),)).fetchone()
     names = ", ".join(f"mnemos.{table}" for table in tables)
-    if full or (row is not None and row[0] <= SMALL):
-        db.execute(f"SET lock_timeout = '{'60s' if full else '2s'}'")
+    if full:
+        db.execute(f"VACUUM (FULL) {names}")
+        return
+    if row is not None and row[0] <= SMALL:
+        patience = threading.Timer(PATIENCE, db.cancel)  # not SET lock_timeout, which a pooler would leave to others
+        patience.start()
         try:
             db.execute(f"VACUUM (FULL) {names}")
-        except psycopg.errors.LockNotAvailable:
-            if full:
-                raise
+        except psycopg.errors.QueryCanceled:
+            pass
         else:
             return
+        finally:
+            patience.cancel()
     db.execute(f"VACUUM (INDEX_CLEANUP ON) {names}")

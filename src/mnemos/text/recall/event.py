@@ -13,16 +13,25 @@ from mnemos.cube import Hit, MemCube, from_micros, to_micros
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.past_words import Side
 from mnemos.store.base import Store
+from mnemos.text.recall.chain import Reader
 from mnemos.text.recall.held import EVER, Held, held
-from mnemos.text.recall.topic import Floats
+from mnemos.text.recall.judgement import OVER
+from mnemos.text.recall.telling import read_telling
 
 Search = Callable[[str], Sequence[tuple[int, Hit]]]
-Judge = Callable[[str, Sequence[MemCube]], Floats]
 CLEAR = 1.0  # of the probability and the share of words in common, from which a cube without a name is the event
 SURE = 1.5  # the same for an event of one word
+ALIKE, APART = 0.3, 0.05  # cosine of a cube that is the event, and how far behind the next one is
 HALF = 0.5  # share of the best one's that another cube of the event has
 DAY = 86_400_000_000
+LASTS = 45 * DAY  # how long what lasts is taken to, where its end is not told
+_GENERIC = frozenset(
+    terms("work worked working live lived living start started begin join joined get got be go went have had do did")
+)
 _MORE = 3  # content words by which a cube tells more than its event
+_ENDS = re.compile(
+    r"\b(?:last (?:day|shift|lesson|night)|gave back|handed (?:back|in)|returned the keys|until|till)\b", re.IGNORECASE
+)
 _YEAR = timedelta(days=366)
 _BORN = re.compile(
     r"\b(?:born|birthday|date of birth|geboren|geburtstag|naci[oó]|nací|cumpleaños|née?|anniversaire|nasci|aniversário|nat[oa]"
@@ -34,6 +43,9 @@ _AGED = re.compile(
     r"(?!\s?(?:%|km|kg|min|week|month|day|hour))",
     re.IGNORECASE,
 )
+_ARRIVED = re.compile(
+    r"\bborn\b(?!.{0,20}\b(?:in|on)\b)|geboren|est née?\b|nació|nasceu|è nat[oa]|родил", re.IGNORECASE
+)  # just now
 _BARE_YEAR = re.compile(r"\b(19\d\d|20[0-4]\d)\b")
 _SIDES = {"before": "before|prior to|until", "after": "after|following", "during": "while|when|during"}
 
@@ -49,48 +61,80 @@ class Event:
     bare: bool  # whether the cube tells nothing else
 
 
-def find_event(phrase: str, side: Side, store: Store, search: Search, judge: Judge) -> Event | None:
+def find_event(phrase: str, side: Side, lasting: bool, store: Store, search: Search, reader: Reader) -> Event | None:
     """Return the event that a phrase names; None unless a cube clearly is of it: with all its names, or very alike.
 
-    Where several cubes have its names it begins with the first of them ("Started at Acme") and ends with the last ("Quit
-    Acme"). Costs one search.
+    Where several cubes have its words, one that lasts ("I was at Acme") begins with the first of them ("Started at Acme") and
+    ends with the last ("Quit Acme"); an event of which no end is told lasts for `LASTS`. Costs one search.
     """
     found = search(phrase)
-    names = _names(phrase)
-    content = frozenset(terms(phrase)) - stop_terms()
-    near = judge(phrase, [hit.cube for _, hit in found]) if found else np.zeros(0)
-    chances = near + [len(content & _words(hit.cube.text)) / max(len(content), 1) for _, hit in found]
-    clear = {
-        key: (float(chance), hit.cube)
-        for (key, hit), chance in zip(found, chances, strict=True)
-        if (names <= _words(hit.cube.text) if names else chance >= (CLEAR if len(content) > 1 else SURE))
-    }
+    if not found:
+        return None
+    names, content = _names(phrase), (frozenset(terms(phrase)) - stop_terms() - _GENERIC) or frozenset(terms(phrase))
+    words = [_words(hit.cube.text) for _, hit in found]
+    near = reader.likely(phrase, [hit.cube for _, hit in found])
+    chances = near + [len(content & said) / max(len(content), 1) for said in words]
+    whole = [content <= said for said in words]
+    clear = [
+        i
+        for i, said in enumerate(words)
+        if (names <= said if names else chances[i] >= (CLEAR if len(content) > 1 else SURE) or (lasting and whole[i]))
+    ]
+    if not clear and (i := _alone(phrase, [hit.cube for _, hit in found], reader)) is not None:
+        clear = [i]
     if not clear:
         return None
-    dates = store.dates(list(clear))
-    times = {key: held(cube, dates.get(key, ())) for key, (_, cube) in clear.items()}
-    best = max(chance for chance, _ in clear.values())
-    likely = [key for key, (chance, _) in clear.items() if chance >= HALF * best]
-    key = (
-        min(likely, key=lambda k: _start(times[k], clear[k][1]))
-        if names and side != "after"
-        else max(likely, key=lambda k: clear[k][0])
-    )
-    start, time = _start(times[key], clear[key][1]), times[key]
-    end = time.end if time.end is not None and time.named else start + DAY
-    if names and side == "during":
-        end = max(end, *(_start(times[k], clear[k][1]) for k in likely))
-    return Event(key, clear[key][1], start, end, len(_words(clear[key][1].text) - stop_terms() - content) < _MORE)
+    dates = store.dates([key for key, _ in found])
+    times = [held(hit.cube, dates.get(key, ())) for key, hit in found]
+    starts = [_start(time, hit.cube) for time, (_, hit) in zip(times, found, strict=True)]
+    clear = [i for i in clear if whole[i]] or clear
+    best = max(chances[i] for i in clear)
+    likely = [i for i in clear if chances[i] >= HALF * best]
+    first = lasting or (bool(names) and side != "after")
+    i = min(likely, key=lambda i: starts[i]) if first else max(likely, key=lambda i: chances[i])
+    key, cube, time = found[i][0], found[i][1].cube, times[i]
+    end = time.end if time.end is not None and time.named else starts[i] + DAY
+    if first and side == "during":
+        end = max(end, *(starts[k] for k in likely))
+    if lasting and end <= starts[i] + DAY:
+        end = starts[i] + LASTS
+    return Event(key, cube, starts[i], end, len(words[i] - stop_terms() - content - _GENERIC) < _MORE)
+
+
+def find_end(phrase: str, found: Sequence[tuple[int, Hit]]) -> int | None:
+    """Return the place of the hit that tells that a phrase was over: the last with its words that tells of an end, else of
+    several the last. None where none does."""
+    content = _names(phrase) or (frozenset(terms(phrase)) - stop_terms() - _GENERIC)
+    having = [i for i, (_, hit) in enumerate(found) if content and content <= _words(hit.cube.text)]
+    over = [i for i in having if read_telling(found[i][1].cube.text).cues[OVER] or _ENDS.search(found[i][1].cube.text)]
+    if not over and len(having) < 2:
+        return None
+    return max(over or having, key=lambda i: found[i][1].cube.at)
+
+
+def _alone(phrase: str, cubes: Sequence[MemCube], reader: Reader) -> int | None:
+    """Return which cube is alike to a phrase, and no other one nearly as much; None where there is none."""
+    cosines = reader.cosines(phrase, cubes)
+    order = np.argsort(-cosines)
+    second = cosines[order[1]] if len(order) > 1 else 0.0
+    return int(order[0]) if cosines[order[0]] >= ALIKE and cosines[order[0]] - second >= APART else None
 
 
 def _start(time: Held, cube: MemCube) -> int:
     return to_micros(cube.at) if time.start == EVER else time.start
 
 
-def find_birth(age: int, store: Store, search: Search) -> tuple[int, int] | None:
-    """Return the year of life at an age, by a birthday or an age that a cube tells; None where none does."""
-    for key, hit in search("When was I born? My birthday, how old I am."):
+def find_birth(age: int, who: str, store: Store, search: Search) -> tuple[int, int] | None:
+    """Return the year of life at an age, by a birthday or an age that a cube tells; None where none does.
+
+    `who` is whose age it is, "" for the asker.
+    """
+    for key, hit in search(
+        f"When was {who} born? {who}'s birthday." if who else "When was I born? My birthday, how old I am."
+    ):
         cube = hit.cube
+        if who and not _names(who) <= _words(f"{cube.text} {cube.speaker or ''}"):
+            continue
         if _BORN.search(cube.text) and (born := _birthday(cube, [d.start for d in store.dates([key]).get(key, ())])):
             return _years_on(born, age)
         if match := _AGED.search(cube.text):
@@ -110,7 +154,9 @@ def _birthday(cube: MemCube, dates: Sequence[int]) -> datetime | None:
     if years:
         return years[0]
     match = _BARE_YEAR.search(cube.text)
-    return cube.at.replace(year=int(match[1]), month=1, day=1) if match else None
+    if match:
+        return cube.at.replace(year=int(match[1]), month=1, day=1)
+    return cube.at if _ARRIVED.search(cube.text) else None
 
 
 def _years_on(born: datetime, age: int) -> tuple[int, int]:

@@ -15,22 +15,23 @@ from mnemos.reason.past_words import Side
 from mnemos.reason.questions import asked
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
-from mnemos.text.recall.event import find_birth, find_event, says_so
-from mnemos.text.recall.held import EVER, Held, held
+from mnemos.text.recall.chain import Chain, Reader, held_at, placed
+from mnemos.text.recall.event import find_birth, find_end, find_event, says_so
+from mnemos.text.recall.held import held
 from mnemos.text.recall.topic import Floats
 
 Found = Sequence[tuple[int, Hit]]
 Search = Callable[[str], Found]  # hits of a question in the same space, best first, in any state
-Judge = Callable[[str, Sequence[MemCube]], Floats]  # how likely each cube answers a question, its time aside, (n,)
+DAY = 86_400_000_000
 LEAST = 0.25  # probability from which a statement is put first
 FLOOR = 0.03  # the same where the first hit hardly was so then
 TIMES = 5.0  # by how much it is likelier than the first hit there
-TOLD_WITH = (
-    0.6  # least probability of a cube that tells of the event, too: "moved to Malmö and started as a tram driver"
-)
-DAY = 86_400_000_000
+SURELY, NEARLY = 0.5, 0.2  # probability, and behind the best, from which a hit that is of the asked time stays first
+NARROW = 32 * DAY  # a span in which something was said, rather than was so
+ALIKE = 6  # hits of a statement's own words that are looked at
 STATED = 0.9  # probability that what the rules read as the asked fact states it
-OFTEN = 0.5  # share of what a statement counts of which the time is not known: "used to"
+OFTEN = 0.5  # share of what held at an event counts where what came after it is asked for
+SOON = 45 * DAY  # how long after an event what began with it is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +44,94 @@ class Then:
     event: tuple[int, MemCube] | None = None  # row key and cube
     phrase: str = ""  # as the question names the event
     bare: bool = False  # whether the cube of the event tells nothing else, as "Tim was born!"
+    order: int | None = None  # instead of a time, which of all of its kind: 0 is the first, -2 the one before the last
 
     @property
     def label(self) -> str:
         """What `why` says of it: "true in 2021-01-01 to 2021-12-31"."""
+        if self.order is not None:
+            return f"number {self.order + 1}" if self.order >= 0 else "the one before"
         first, last = (f"{from_micros(t):%Y-%m-%d}" for t in (self.start, max(self.start, self.end - 1)))
         return f"true {'in' if self.side == 'during' else self.side} {first}" + (f" to {last}" if last != first else "")
 
 
-def resolve(past: Past, store: Store, search: Search, judge: Judge) -> Then | None:
+def resolve(past: Past, store: Store, search: Search, reader: Reader) -> Then | None:
     """Return the time that a question names; None where its event or a birthday is not clearly found in the space."""
+    if past.order is not None:
+        return Then(0, 0, order=past.order)
     if past.span is not None:
         return Then(to_micros(past.span[0]), to_micros(past.span[1]), past.side)
     if past.age is not None:
-        found = find_birth(past.age, store, search)
+        found = find_birth(past.age, past.who, store, search)
         return None if found is None else Then(*found)
-    event = find_event(past.event, past.side, store, search, judge)
+    event = find_event(past.event, past.side, past.lasting, store, search, reader)
     if event is None:
         return None
     apart = past.apart * DAY
     return Then(event.start + apart, event.end + apart, past.side, (event.key, event.cube), past.event, event.bare)
 
 
+def end_first(past: Past, hits: Found, search: Search) -> Found:
+    """Return the hits, in front what tells that something was over: "Until when was I at Acme?". Costs one search."""
+    found = search(past.event)
+    i = find_end(past.event, found)
+    if i is None:
+        return hits
+    key, hit = found[i]
+    hit = dict(hits).get(key, hit)
+    why = {"over": max(hits[0][1].score if hits else 0.0, hit.score) - hit.score, **hit.why}
+    return [(key, replace(hit, score=sum(why.values()), why=why)), *(one for one in hits if one[0] != key)]
+
+
+def with_alike(then: Then, question: str, about: Found, search: Search, reader: Reader) -> Found:
+    """Return hits with those of what is like the likeliest of them, and like what its event was: "goodbye Ryanair, hello Aer
+    Lingus" has no word of the question where Aoife worked, but of "signed with Ryanair". Costs one or two searches."""
+    if not about:
+        return about
+    likely = reader.likely(question, [hit.cube for _, hit in about])
+    texts = [about[int(np.argmax(likely))][1].cube.text]
+    if then.event and then.side != "during" and not then.bare:
+        texts.append(then.event[1].text)
+    found = dict(about)
+    for text in texts:
+        for key, hit in search(text)[:ALIKE]:
+            found.setdefault(key, hit)
+    return list(found.items())
+
+
 def put_first(
-    then: Then, question: str, store: Store, hits: Found, about: Found, filter: Filter, judge: Judge
+    then: Then, question: str, store: Store, hits: Found, about: Found, filter: Filter, reader: Reader
 ) -> Found:
     """Return the hits, the statement in front that answers a `question` for what was so then.
 
     It is looked for among the hits of the question without its time, `about`, and the cubes that state what is asked as
     facts. Each counts by how likely it answers the question, if it had begun by then and nothing later of its kind had.
     """
-    if hits and then.side == "during" and not then.event and filter.true_at is None and _is_of(hits[0], then, store):
-        return hits  # told at the asked time, or speaks of it
     known = stated_by(store, question, filter)
-    group = _statements(then, store, about, known)
+    group = _statements(then, about, known)
     if not group:
         return _begun_first(then, store, hits)
     keys, cubes = [key for key, _ in group], [hit.cube for _, hit in group]
+    chances = np.maximum(reader.likely(question, cubes), [STATED if key in known else 0.0 for key in keys])
+    first = keys.index(hits[0][0]) if hits and hits[0][0] in keys else None
+    if (
+        first is not None
+        and filter.true_at is None
+        and _is_of(hits[0], then, store)
+        and (then.end - then.start <= NARROW or chances[first] >= max(SURELY, chances.max() - NEARLY))
+    ):
+        return hits  # told at the asked time, or speaks of it
     dates = store.dates(keys)
-    times = [held(cube, dates.get(key, ())) for key, cube in zip(keys, cubes, strict=True)]
-    chances = judge(question, cubes)
-    if then.event and then.side == "during" and then.event[0] in keys:
-        own = keys.index(then.event[0])
-        chances[own] = max(chances[own], min(TOLD_WITH, 4 * chances[own]))
-    chances = np.maximum(chances, [STATED if key in known else 0.0 for key in keys])
-    weights = weigh(then, times, chances)
-    for i, cube in enumerate(cubes):
-        if then.phrase and says_so(cube.text, then.phrase, then.side):
+    chain = reader.chain(
+        question, cubes, [held(cube, dates.get(key, ())) for key, cube in zip(keys, cubes, strict=True)], chances
+    )
+    weights = weigh(then, chain)
+    for i, (key, cube) in enumerate(group):
+        if then.event and key == then.event[0] and then.side != "during":
+            weights[i] = 0.0
+        elif then.phrase and says_so(cube.cube.text, then.phrase, then.side):
             weights[i] = max(weights[i], chances[i])
     i = int(np.argmax(weights))
-    first = keys.index(hits[0][0]) if hits and hits[0][0] in keys else None
     rival = weights[first] if first is not None else 0.0
     if weights[i] < LEAST and (weights[i] < FLOOR or weights[i] < TIMES * rival):
         return _begun_first(then, store, hits)
@@ -103,6 +142,8 @@ def put_first(
 
 
 def _is_of(hit: tuple[int, Hit], then: Then, store: Store) -> bool:
+    if then.side != "during" or then.event or then.order is not None:
+        return False
     key, cube = hit[0], hit[1].cube
     dates = store.dates([key]).get(key, ())
     return then.start <= to_micros(cube.at) < then.end or any(d.start < then.end and d.end > then.start for d in dates)
@@ -110,7 +151,7 @@ def _is_of(hit: tuple[int, Hit], then: Then, store: Store) -> bool:
 
 def _begun_first(then: Then, store: Store, hits: Found) -> Found:
     """Return the hits, the first one that had begun by the asked time in front: what began later was not so then."""
-    if then.side == "after" or not hits:
+    if then.side == "after" or then.order is not None or not hits:
         return hits
     dates = store.dates([key for key, _ in hits])
     last = then.start if then.side == "before" else max(then.end, then.start + 1)
@@ -121,66 +162,56 @@ def _begun_first(then: Then, store: Store, hits: Found) -> Found:
     return hits
 
 
-def weigh(then: Then, times: Sequence[Held], chances: Floats) -> Floats:
+def weigh(then: Then, chain: Chain) -> Floats:
     """Return how likely each of n statements is the one that was so then, (n,).
 
-    A statement counts from when it begins until the first later one that is of the same, by their chances; one that
-    names the time itself counts before those that do not. Over a span it is the mean. O(n^2).
+    Over a span it is the mean. Where nothing had begun at an event what begins within `SOON` after it counts: "Started at the
+    museum", and two weeks later "I cycle in along the river now". O(n^2) for each time at which one begins or ends.
     """
+    if then.order is not None:
+        return placed(chain, then.order)
     if then.side == "after":
-        return _following(then, times, chances)
+        return _following(then, chain)
     first = then.start - 1 if then.side == "before" else then.start
     last = first + 1 if then.side == "before" else max(then.end, first + 1)
-    edges = sorted({first, last, *(t for time in times for t in (time.start, time.end) if t and first < t < last)})
-    total = np.zeros(len(times))
+    found = _over(first, last, chain)
+    if then.side == "during" and then.event and found.max() < LEAST:
+        found = np.maximum(found, _over(first, last + SOON, chain))
+    return found
+
+
+def _over(first: int, last: int, chain: Chain) -> Floats:
+    """Return the mean of the probabilities over a span, (n,)."""
+    edges = sorted(
+        {first, last, *(t for time in chain.times for t in (time.start, time.end) if t and first < t < last)}
+    )
+    total = np.zeros(len(chain.times))
     for start, end in pairwise(edges):
-        total += _at(start, times, chances) * (end - start) / (last - first)
+        total += held_at(chain, start) * ((end - start) / (last - first))
     return total
 
 
-def _at(moment: int, times: Sequence[Held], chances: Floats) -> Floats:
-    """Return how likely each statement held at a moment, (n,)."""
-    begun = [t.start <= moment and (t.end is None or moment < t.end) for t in times]
-    sure = [b and t.named and t.end is not None for b, t in zip(begun, times, strict=True)]
-    over = float(np.prod([1 - c for c, s in zip(chances, sure, strict=True) if s]))
-    found = np.zeros(len(times))
-    for i, time in enumerate(times):
-        if not begun[i]:
-            continue
-        if sure[i]:
-            found[i] = chances[i]
-        elif time.start == EVER:
-            found[i] = chances[i] * OFTEN * over
-        else:
-            later = [chances[j] for j, t in enumerate(times) if time.start < t.start <= moment and not _closed(t)]
-            found[i] = chances[i] * float(np.prod([1 - c for c in later])) * over
-    return found
-
-
-def _following(then: Then, times: Sequence[Held], chances: Floats) -> Floats:
+def _following(then: Then, chain: Chain) -> Floats:
     """Return how likely each statement is the first one after a time, (n,), else the one that held at it."""
-    found = _at(then.end, times, chances) * OFTEN
-    for i, time in enumerate(times):
-        if time.start >= then.start:
-            between = [chances[j] for j, t in enumerate(times) if then.start <= t.start < time.start]
-            found[i] = chances[i] * float(np.prod([1 - c for c in between]))
+    found = held_at(chain, then.end) * OFTEN
+    start = np.array([time.start for time in chain.times])
+    for i in np.flatnonzero(start >= then.start):
+        between = chain.chances[(start >= then.start) & (start < start[i])]
+        found[i] = chain.chances[i] * float(np.prod(1 - between))
     return found
 
 
-def _closed(time: Held) -> bool:
-    return time.end is not None and time.named
-
-
-def _statements(then: Then, store: Store, about: Found, stated: Mapping[int, MemCube]) -> list[tuple[int, Hit]]:
+def _statements(then: Then, about: Found, stated: Mapping[int, MemCube]) -> list[tuple[int, Hit]]:
     """Return the hits by or about the person whom the best one is of, and the cubes that state the asked fact."""
-    event = then.event[0] if then.event and (then.side != "during" or then.bare) else None
-    rest = [one for one in about if one[0] != event]
-    who = rest[0][1].cube.speaker if rest else None
+    who = about[0][1].cube.speaker if about else None
     of_him = re.compile(rf"\b{re.escape(who)}\b") if who else None
-    found = {k: hit for k, hit in rest if hit.cube.speaker == who or (of_him and of_him.search(hit.cube.text))}
+    found = {k: hit for k, hit in about if hit.cube.speaker == who or (of_him and of_him.search(hit.cube.text))}
     for key, cube in stated.items():
-        if key != event:
-            found.setdefault(key, Hit(cube, 0.0, {}))
+        found.setdefault(key, Hit(cube, 0.0, {}))
+    if then.event and not then.bare:
+        found.setdefault(then.event[0], Hit(then.event[1], 0.0, {}))
+    elif then.event:
+        found.pop(then.event[0], None)
     return list(found.items())
 
 
