@@ -96,13 +96,11 @@ class MappedRows(ExactIndex):
         return bool(np.abs(self.take(np.array([row]))[0] - wanted).max() < CLOSE)
 
     def purge(self, rows: NDArray[np.integer]) -> None:
-        """Overwrite the vectors of some rows, in the file at once."""
+        """Overwrite the vectors of some rows; the next `save` writes it."""
         self._count(self.take(rows[self.present[rows]]), -1)
         old = rows[rows < len(self._old)]
         if len(old):
             self._old[old] = 0
-            if isinstance(self._old, np.memmap):
-                self._old.flush()
         self._new.array[rows[rows >= len(self._old)] - len(self._old)] = 0
         self.present[rows] = False
 
@@ -123,7 +121,7 @@ class MappedRows(ExactIndex):
 
     def open(self, folder: Path, number: int) -> None:
         """Memory-map what `save` wrote."""
-        self._old = np.load(folder / f"rows-{number:06}.npy", mmap_mode="r+", allow_pickle=False)
+        self._old = np.asarray(np.load(folder / f"rows-{number:06}.npy", mmap_mode="c", allow_pickle=False))
         self._new = Growing(np.zeros((0, self.dimension), dtype=np.float16))
         there, self.total, self.square = (
             np.load(folder / f"{name}-{number:06}.npy", allow_pickle=False) for name in ("there", "total", "square")

@@ -151,7 +151,7 @@ class MappedWords:
             path = folder / f"{name}-{number:06}.npy"
             mapped = name in ("positions", "counts")
             array = np.load(path, mmap_mode="c", allow_pickle=False) if mapped else np.load(path, allow_pickle=False)
-            setattr(self, f"_{name}", array)
+            setattr(self, f"_{name}", np.asarray(array))
 
 
 def hashed(term: str) -> np.uint64:

@@ -88,7 +88,7 @@ class TextMemory:
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Bring the view up to date: erased text must not stay in RAM."""
         if "text" in forms.values():
-            self.view.purge()
+            self.view.purge(self.model_key(), self.embedder)
 
     def corpus(self) -> Corpus | None:
         """Return the cubes of the space as they are now, by position; None when it has none."""

@@ -80,4 +80,4 @@ def stats(memory: TextMemory) -> dict[str, Any]:
     e, reasoner = memory.embedder, memory.reasoner
     found["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
     found["reasoner"] = (reasoner.stats() if isinstance(reasoner, Metered) else {}) | {"name": reasoner.name}
-    return found | {"index_bytes": memory.view.nbytes}
+    return found | {"index_bytes": memory.view.nbytes, "index": memory.view.about()}

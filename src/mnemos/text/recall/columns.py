@@ -48,9 +48,7 @@ def open(folder: Path, model: int | None) -> tuple[MappedCorpus, int]:
         corpus.mapped.open(folder, number)
         corpus.mapped.tags = frozenset(about["tags"])
         corpus.rows.open(folder, number)
-        read = {
-            name: np.load(folder / f"{name}-{number:06}.npy", allow_pickle=False) for name in corpus.columns()
-        }
+        read = {name: np.load(folder / f"{name}-{number:06}.npy", allow_pickle=False) for name in corpus.columns()}
         corpus.fill(read, json.loads((folder / f"names-{number:06}.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError) as error:
         raise IndexDamaged(f"{folder} cannot be read ({error}): make the index again from its rows.") from error

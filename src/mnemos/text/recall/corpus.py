@@ -204,6 +204,7 @@ class Corpus:
             return
         self._set_alive(positions, alive=False)
         self.replaced[positions] = self.learned[positions]  # nobody believed it at any time
+        self._session[positions] = self.speaker[positions] = -1
         self.words.purge(positions.tolist())
         self.vectors.purge(positions)
         spans = self.spans()
@@ -296,8 +297,13 @@ class Corpus:
         return {name: column.array for name, column in self._columns.items()} | {"spans": self._spans.array}
 
     def names(self) -> dict[str, Any]:
-        """Return the names of sessions, speakers and languages, in the order of their numbers, as JSON."""
-        return {"sessions": self.session_names, "speakers": list(self._speakers), "languages": list(self._languages)}
+        """Return the names of sessions, speakers and languages by number, as JSON; one that no cube has is None."""
+        sessions, speakers = ({*numbers.tolist()} for numbers in (self._session, self.speaker))
+        return {
+            "sessions": [name if i in sessions else None for i, name in enumerate(self.session_names)],
+            "speakers": [name if i in speakers else None for i, name in enumerate(self._speakers)],
+            "languages": list(self._languages),
+        }
 
     def fill(self, columns: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> None:
         """Take over rows whose words and vectors are there."""
@@ -308,10 +314,10 @@ class Corpus:
             setattr(self, name, self._columns[name].array)
         self._session, self._language = self._columns["session"].array, self._columns["language"].array
         self._spans.extend(columns["spans"])
-        for session in names["sessions"]:
-            self._session_number(session)
-        for speaker in names["speakers"]:
-            self._speaker_number(speaker)
+        for i, session in enumerate(names["sessions"]):
+            self._session_number(f"\0{i}" if session is None else session)
+        for i, speaker in enumerate(names["speakers"]):
+            self._speaker_number(f"\0{i}" if speaker is None else speaker)
         self._languages = {name: i for i, name in enumerate(names["languages"])}
         self._tally(np.flatnonzero(self.alive), 1)
 

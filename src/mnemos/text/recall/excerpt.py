@@ -32,7 +32,7 @@ class Excerpt(Corpus):
         self._whole = whole
         for name in COLUMNS:
             setattr(self, name, getattr(whole, name)[positions])
-        if query.vector is not None:
+        if whole.compares(query):
             self.vectors = ExactIndex.of(whole.vectors.take(positions), whole.vectors.present[positions])
         else:
             self.vectors.add([None] * len(positions))

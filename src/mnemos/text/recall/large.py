@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mnemos.errors import IndexDamaged
+from mnemos.index import files
 from mnemos.index.base import VectorIndex
 from mnemos.index.disk.spann import DiskIndex
 from mnemos.index.mapped_rows import MappedRows
@@ -20,7 +21,9 @@ from mnemos.text.recall.mapped import MappedCorpus
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Ranked, RankedSession, Snapshot
 
-LARGE = 150_000  # versions from which a space is searched by candidates: below, all cubes are scored in a tenth of a second
+LARGE = (
+    150_000  # versions from which a space is searched by candidates: below, all cubes are scored in a tenth of a second
+)
 PAGE = 10_000  # versions that are read at a time
 RECENT = 20_000  # cubes that are held in RAM before they are merged into the files, at least,
 SHARE = 0.05  # and as a share of those in files
@@ -40,7 +43,8 @@ class LargeSnapshot(Snapshot):
         super().__init__(corpus)
         self.corpus = corpus
         self.folder, self.model, self.complete = folder, model, True
-        self.written = False  # whether the files have this very state
+        self.generation = files.generation(folder)  # of the files
+        self._erased = False  # whether the files have what was erased
 
     @classmethod
     def make(cls, store: Store, model: int | None) -> LargeSnapshot:
@@ -71,7 +75,7 @@ class LargeSnapshot(Snapshot):
         columns.save(self.corpus, self.folder, self.seq, self.model)
         if self.corpus.near is not None:
             self.corpus.near.save(self.folder / NEAR)
-        self.written = True
+        self.generation, self._erased = files.generation(self.folder), False
 
     @classmethod
     def open(cls, folder: Path, model: int | None) -> LargeSnapshot:
@@ -84,12 +88,19 @@ class LargeSnapshot(Snapshot):
                 raise IndexDamaged(f"{folder / NEAR} has other vectors than {folder}: make the index again.")
         corpus.near = near
         snapshot = cls(corpus, folder, model)
-        snapshot.seq, snapshot.written = seq, True
+        snapshot.seq = seq
         return snapshot
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no other process has written the files since."""
+        return files.generation(self.folder) == self.generation
+
     def apply(self, changes: Changes) -> bool:
-        """Apply the changes since `seq`; what was erased is overwritten in the files at once."""
-        start = len(self.corpus)
+        """Apply the changes since `seq`. Call `settle` once they are committed."""
+        start, dimension = len(self.corpus), self.corpus.rows.dimension
+        if any(row.vector is not None and row.vector.shape[-1] != dimension for row in changes.rows):
+            return False
         if not super().apply(changes):
             return False
         new = start + np.flatnonzero(self.corpus.rows.present[start:])
@@ -100,9 +111,13 @@ class LargeSnapshot(Snapshot):
             if self.corpus.near is not None:
                 self.corpus.near.remove(gone[gone >= 0])
             self.corpus.forget()
-        if changes.gone or self.corpus.mapped.recent > max(RECENT, SHARE * start):
-            self.save()
+            self._erased |= bool((gone >= 0).any())
         return True
+
+    def settle(self) -> None:
+        """Write the files if something was erased, or if much was added: O(N) then."""
+        if self._erased or self.corpus.mapped.recent > max(RECENT, SHARE * len(self.corpus)):
+            self.save()
 
     def link(self, links: Sequence[tuple[int, int, float]]) -> None:
         """Do nothing: in a large space scores do not spread along links."""
@@ -129,7 +144,7 @@ class LargeSnapshot(Snapshot):
     def _excerpt(self, query: Query, allow: Allow) -> tuple[Excerpt, Allow]:
         corpus = self.corpus
         shown = corpus.alive if allow is None else corpus.alive & allow
-        positions = corpus.around(corpus.candidates(query, shown, allow is None and corpus.count == len(corpus)))
+        positions = corpus.around(corpus.candidates(query, shown))
         return Excerpt(corpus, positions, query), shown[positions]
 
     def _view(self, allow: Allow) -> View:
@@ -145,7 +160,7 @@ class Past(LargeSnapshot):
 
     def _excerpt(self, query: Query, allow: Allow) -> tuple[Excerpt, Allow]:
         corpus, shown = self.corpus, self._then if allow is None else self._then & allow
-        positions = corpus.around(corpus.candidates(query, shown, False))
+        positions = corpus.around(corpus.candidates(query, shown))
         part = Excerpt(corpus, positions, query)
         part.alive = self._then[positions]
         return part, shown[positions]

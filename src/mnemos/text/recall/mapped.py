@@ -19,7 +19,11 @@ from mnemos.text.recall.query import Query
 KEPT = 8_000_000  # positions of the facts of terms that are held: 12 bytes each
 COMMON = 0.02  # share of the cubes from which a word finds no candidates, if rarer ones do
 SLACK = 0.02  # growth of the corpus within which facts of terms and persons are not computed again
-BY_WORDS, BY_VECTORS, IN_TIME = 300, 200, 100  # candidates of each kind
+BY_WORDS, BY_VECTORS, IN_TIME, OF_SPEAKER = 200, 200, 100, 50  # candidates of each kind
+COMPARED = 4_000  # cubes whose vectors are compared with the question one by one
+FILTERED = 50  # nearest cubes that the index is asked for among a part of all
+WIDE = 0.3  # share of the cubes from which the index is asked for more instead, and the others are left out
+HALF = 0.5  # share of the cubes from which the sessions of a speaker are no selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +132,30 @@ class MappedCorpus(Corpus):
             self._persons[person] = len(self), found
         return found
 
-    def candidates(self, query: Query, shown: Bools, all_shown: bool) -> Longs:
-        """Return the positions of shown cubes that may answer, ascending: by words, by vectors, and of the asked time."""
-        found = [self._by_words(query, shown, BY_WORDS)]
-        allowed = None if all_shown else np.flatnonzero(shown)
-        if query.vector is not None and self.near is not None and len(self.near):
-            near = self.near.search(query.vector, BY_VECTORS, allowed).keys
-            found.append(near[shown[near]])
+    def candidates(self, query: Query, shown: Bools) -> Longs:
+        """Return the positions of shown cubes that may answer, ascending: by words, by vectors, by persons and the asked time."""
+        found = [self._by_words(query, shown, BY_WORDS), self._by_vectors(query, shown, BY_VECTORS)]
         if query.span is not None:
             found.append(self._in_time(query, shown))
+        found += [self._of_speaker(query, person, shown) for person in self.named(query)]
         return np.unique(np.concatenate(found)).astype(np.int64)
 
+    def _by_vectors(self, query: Query, shown: Bools, most: int) -> Longs:
+        """Return the shown cubes nearest to the question: of few all are compared, of some the index is asked for those."""
+        if query.vector is None or self.near is None or not self.compares(query):
+            return np.zeros(0, dtype=np.int64)
+        count = int(np.count_nonzero(shown))
+        if count <= COMPARED:
+            found = np.flatnonzero(shown & self.rows.present)
+            cosines = np.vecdot(self.rows.take(found), query.vector.astype(np.float32))
+            return found[np.argsort(-cosines, kind="stable")[:most]]
+        if count > WIDE * len(self):
+            found = self.near.search(query.vector, int(most * len(self) / count) + 1).keys
+            return found[shown[found]]
+        return self.near.search(query.vector, min(most, FILTERED), np.flatnonzero(shown)).keys
+
     def _by_words(self, query: Query, shown: Bools, most: int) -> Longs:
-        named = {term for i in self.speakers.values() for term in self.speaker_terms[i] & query.terms}
+        named = {term for person in self.named(query) for term in self.speaker_terms[person]}
         words = [w for w, term in zip(query.content, to_terms(query.content), strict=True) if term not in named]
         facts = [self.facts(word) for word in words or query.content]
         facts = [f for f in facts if f.documents]
@@ -164,20 +179,39 @@ class MappedCorpus(Corpus):
         order = np.argsort(-values[values > 0][first], kind="stable")[:most]
         return places[order].astype(np.int64)
 
+    def compares(self, query: Query) -> bool:
+        """Tell whether there are vectors that the question's can be compared with."""
+        return query.vector is not None and len(query.vector) == self.rows.dimension
+
+    def named(self, query: Query) -> list[int]:
+        """Return the speakers whom a question names; none when it names all of them."""
+        speaking = self.speakers.values()
+        found = [i for i in speaking if self.speaker_terms[i] & query.terms]
+        return found if len(found) < len(speaking) else []
+
+    def _of_speaker(self, query: Query, person: int, shown: Bools) -> Longs:
+        """Return the best of what a named person said, and of the sessions that he takes part in."""
+        own = (self.speaker == person) & shown
+        inside, share = self.sessions_of(person)
+        found = [self._best(query, own, OF_SPEAKER)]
+        if share < HALF:
+            found.append(self._best(query, inside[self.layout().session] & shown, OF_SPEAKER))
+        return np.concatenate(found)
+
+    def _best(self, query: Query, among: Bools, most: int) -> Longs:
+        """Return the best of some cubes by words and by vectors; all of few."""
+        found = np.flatnonzero(among)
+        if len(found) <= most:
+            return found
+        return np.concatenate([self._by_words(query, among, most), self._by_vectors(query, among, most)])
+
     def _in_time(self, query: Query, shown: Bools) -> Longs:
         """Return shown cubes that happened in the time that a question names, or speak of it: of many the best."""
         start, end = query.span or (0, 0)
         inside = (self.at >= start) & (self.at < end)
         dates = self.spans()
         inside[dates[(dates[:, 1] < end) & (dates[:, 2] > start), 0]] = True
-        inside &= shown
-        found = np.flatnonzero(inside)
-        if len(found) <= IN_TIME:
-            return found
-        best = [self._by_words(query, inside, IN_TIME)]
-        if query.vector is not None and self.near is not None and len(self.near):
-            best.append(self.near.search(query.vector, IN_TIME, found).keys)
-        return np.concatenate(best)
+        return self._best(query, inside & shown, IN_TIME)
 
     def around(self, positions: Longs) -> Longs:
         """Return ascending positions with those next to them, and what stands within reach of all these."""
