@@ -33,7 +33,11 @@ FLOORS = (
     Floor(
         "interfaces", ("cli", "serve", "agents", "adapters", "bench"), "for people, programs, frameworks, measurements"
     ),
-    Floor("api", ("", "system", "space"), "what a user imports: `Mnemos` opens spaces, `Space` has the verbs"),
+    Floor(
+        "api",
+        ("", "bulk", "system", "space"),
+        "what a user imports: `Mnemos` opens spaces, `Space` has the verbs, `bulk` does one for many",
+    ),
     Floor(
         "services",
         ("inspect", "migrate", "transfer"),
@@ -54,6 +58,7 @@ FLOORS = (
             "distribution",
             "location",
             "registry",
+            "tasks",
             "zones",
         ),
         "data without behaviour, and names",

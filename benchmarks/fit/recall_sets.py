@@ -6,7 +6,8 @@ A set is never seen in one shape only. Its variants show the gate what it has to
 - `mute`: the words of the question that its gold has are taken away;
 - `flat`: nobody speaks, and there are no sessions;
 - `mix`: sessions, speakers and times are given at random;
-- `one`: all haystacks in one space.
+- `one`: all haystacks in one space;
+- `few`: a small space for each question, of its gold and some of the others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from mnemos import Mnemos
 from mnemos.bench.text import beam, factconsolidation, lifebench, locomo, locomo_plus, qmsum, realmem, xquad
+from mnemos.bench.text.hands import Item, packaged
 from mnemos.bench.text.retrieval import only_splits
 from mnemos.bench.text.task import Haystack, Question, Task
 from mnemos.embed.languages import fluency_of
@@ -44,6 +46,7 @@ VARIANTS = {
     "locomo": ("one", "noise", "mute", "flat"), "lifebench-en": ("noise", "mute"), "factconsolidation": ("noise", "mix"),
     "xquad-en": ("noise", "mute"), "xquad-zh": ("mix",),
 }  # fmt: skip
+FEW = (2, 3, 4, 6, 9, 14, 20)  # other cubes of a `few` space
 DAY = 86_400_000_000
 
 
@@ -74,6 +77,35 @@ def sets(paths: Mapping[str, Path]) -> dict[str, Task]:
     return found
 
 
+def hands() -> dict[str, Task]:
+    """Return small memories that people wrote, one space each: what one hand told, where nothing ends; and what is asked.
+
+    Hand b stays out of the fits, so that it can say how they do.
+    """
+    told = [item for item in packaged("statements", bool)["hand_a"] if item["kind"] != "end"]
+    lists = packaged("silence", bool)["hand_d"]
+    return {"hand-a": _of_hand("hand-a", told), "hand-d": _of_hand("hand-d", lists)}
+
+
+def _of_hand(name: str, items: Sequence[Item]) -> Task:
+    haystacks = []
+    for item in items:
+        told = [text if isinstance(text, dict) else {"text": text} for text in item["told"]]
+        messages = [
+            {"id": f"{item['id']}-{i}", "at": f"2024-03-{1 + i:02}T10:00"}
+            | {part: text[part] for part in ("text", "at", "speaker", "role", "session", "source") if part in text}
+            for i, text in enumerate(told)
+        ]
+        asked = item.get("asked") or [{"question": item["question"], "answer": [item["answer"]]}]
+        questions = [
+            Question(f"{item['id']}/{i}", q["question"], {"told": gold}, name, "development", messages[-1]["at"])
+            for i, q in enumerate(asked)
+            if (gold := tuple(f"{item['id']}-{a}" for a in q["answer"]))
+        ]
+        haystacks.append(Haystack(item["id"], messages, questions))
+    return Task(name, {"told": "cubes"}, haystacks, {})
+
+
 def _by_language(task: Task) -> Iterator[tuple[str, Task]]:
     """Yield (label, task) by the language of texts and questions: "de", and "de-en" for a question to English texts."""
     for haystack in task.haystacks:
@@ -100,10 +132,13 @@ def ask(name: str, task: Task, memory: Mnemos, variant: str = "", seed: int = 0)
         corpus = Corpus()
         corpus.add(_changed(rows, variant, rng))
         prefix = haystack.name if whole else ""
-        place = {cube: i for i, cube in enumerate(ids)}
+        every_place = {cube: i for i, cube in enumerate(ids)}
         for question in questions:
-            asked = _query(question, corpus, memory, variant, rng)
             gold = next(iter(question.gold.values()))
+            place = every_place
+            if variant == "few":
+                corpus, place = _few(rows, {g: place[g] for g in gold if g in place}, rng)
+            asked = _query(question, corpus, memory, variant, rng)
             at = tuple(place[prefix + g] for g in gold if prefix + g in place)
             if variant == "mute":
                 asked = _muted(asked, [rows[i] for i in at])
@@ -155,6 +190,15 @@ def _changed(rows: Sequence[IndexRow], variant: str, rng: random.Random) -> list
             for r, p in zip(rows, places, strict=True)
         ]
     return list(rows)
+
+
+def _few(rows: Sequence[IndexRow], gold: Mapping[str, int], rng: random.Random) -> tuple[Corpus, dict[str, int]]:
+    """Return a small space of the gold and some other rows, and where the gold is in it."""
+    others = rng.sample(range(len(rows)), min(len(rows), rng.choice(FEW)))
+    kept = sorted({*others, *gold.values()})
+    corpus = Corpus()
+    corpus.add([replace(rows[i], key=key) for key, i in enumerate(kept, 1)])
+    return corpus, {name: kept.index(i) for name, i in gold.items()}
 
 
 def _query(question: Question, corpus: Corpus, memory: Mnemos, variant: str, rng: random.Random) -> Query:

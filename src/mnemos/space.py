@@ -10,6 +10,7 @@ from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
+from mnemos.tasks.base import INLINE, Workers
 from mnemos.text import erase, revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
@@ -87,8 +88,7 @@ class Space:
         offset or of `timezone` (default: the space's). The facts it states are compared with known ones (see
         `decisions`): it may supersede other cubes. It is stored whatever it resembles; only the same write again (the
         same id, or the same words, speaker, session and given time) returns the cube that is there. `reconcile=False`
-        only appends.
-        One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
+        only appends. One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
             "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone, "metadata": metadata,
@@ -361,11 +361,11 @@ class Space:
         """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""
         return stats(self.text)
 
-    def reindex(self, progress: Progress | None = None) -> int:
+    def reindex(self, progress: Progress | None = None, workers: Workers = INLINE) -> int:
         """Compute the vectors that are missing under the current embedder; see `text.upkeep.reindex`."""
         from mnemos.text.upkeep import reindex
 
-        return reindex(self.text, progress)
+        return reindex(self.text, progress, workers)
 
     def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
         """Check the file, and with `repair` recompute what is damaged from the rows; see `text.upkeep.doctor`."""

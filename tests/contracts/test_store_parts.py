@@ -24,6 +24,7 @@ def test_vectors_belong_to_their_model(store):
     assert {key: v.tolist() for key, v in store.vectors.of(old, [b, 99]).items()} == {b: [0, 1]}
     assert store.vectors.of(new, [a, b]) == {}
     assert store.vectors.missing(new, limit=9) == [(a, "hello"), (b, "hello")]
+    assert store.vectors.missing(new, after=a, limit=9) == [(b, "hello")]
     seq = store.changes(0, None).seq
     store.vectors.put(new, [(a, np.ones(3, np.float16)), (99, np.ones(3, np.float16))])
     assert [r.key for r in store.changes(seq, new).rows] == [a], "a reader learns of it"

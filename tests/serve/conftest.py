@@ -25,9 +25,9 @@ def received(there):
 
 
 class Process:
-    """`mnemos serve` on a free port, with its log read line by line; `key` has all rights."""
+    """`mnemos serve` on a free port, with its log read line by line; `key`, printed if none is given, has all rights."""
 
-    def __init__(self, root, *options, code=RUN, **env):
+    def __init__(self, root, *options, code=RUN, key=None, **env):
         command = [sys.executable, "-c", code, "serve", "--root", str(root), "--port", "0", "--embedder", "none"]
         self.process = subprocess.Popen(
             [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -39,7 +39,7 @@ class Process:
         self._reader.start()
         self.url = re.search(r"https?://[^\s\"]+", self.line("serving")).group()
         self.port = int(self.url.rsplit(":", 1)[1])
-        self.key = self.process.stdout.readline().strip()
+        self.key = key or self.process.stdout.readline().strip()
 
     def _read(self):
         for line in self.process.stderr:

@@ -21,6 +21,7 @@ from mnemos.cli import (
     lifecycle,
     mcp,
     models,
+    move,
     read,
     recall,
     serve,
@@ -115,6 +116,7 @@ app.command("import", rich_help_panel=UPKEEP)(upkeep.import_)
 app.command("export", rich_help_panel=UPKEEP)(upkeep.export)
 app.command("backup", rich_help_panel=UPKEEP)(upkeep.backup)
 app.command("restore", rich_help_panel=UPKEEP)(upkeep.restore)
+app.command("move", rich_help_panel=UPKEEP)(move.move)
 app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
 app.add_typer(models.app, name="models", rich_help_panel=UPKEEP)

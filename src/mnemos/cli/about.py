@@ -11,6 +11,8 @@ from mnemos.cli.command import command
 from mnemos.cli.escape import styled
 from mnemos.cli.render import columns, facts
 from mnemos.cli.terminal import Terminal
+from mnemos.errors import InvalidInput
+from mnemos.location import locate
 from mnemos.registry import Entry, Paper, all_entries, find
 
 
@@ -56,15 +58,23 @@ def methods(
 def demo(
     t: Terminal,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's memory in this folder.")
+        str | None,
+        typer.Option(
+            "--keep", metavar="FOLDER|URL", help="Keep the demo's memory in this folder or Postgres database."
+        ),
     ] = None,
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="Keep it in a Postgres that is started for the demo and ended after it.")
+    ] = False,
     svg: Annotated[Path | None, typer.Option("--svg", help="Also write the screen as an SVG picture.")] = None,
 ) -> None:
     """Store a small conversation and ask six questions about it."""
     from mnemos.cli.demo import play
     from mnemos.cli.demo_view import picture, show
 
-    result = play(keep, t.settings.embedder)
+    if postgres and keep is not None:
+        raise InvalidInput("--postgres starts a server for the demo, and --keep names a root. Leave one of them out.")
+    result = play(None if keep is None else locate(keep), t.settings.embedder, postgres=postgres)
     if t.json:
         t.say(result.to_dict())
     else:

@@ -19,9 +19,11 @@ from typer.core import TyperGroup
 
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
+from mnemos.cli.options import RayAddress, WorkerCount
 from mnemos.cli.parameters import parameters
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import Terminal
+from mnemos.tasks import load_workers
 
 if TYPE_CHECKING:
     from mnemos.bench.registry import Benchmark, Rows
@@ -77,6 +79,48 @@ def report(
         t.say({"changed": changed})
     else:
         t.out.print(styled(f"rendered: {', '.join(changed)}" if changed else "all pages are current"))
+
+
+@app.command()
+@command("json")
+def sweep(
+    t: Terminal,
+    name: Annotated[str, typer.Argument(help="The benchmark.")],
+    option: Annotated[str, typer.Argument(help="The option that is varied, such as seed.")],
+    values: Annotated[list[str], typer.Argument(metavar="VALUE...", help="Its values.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The folder of the results; those that are there are kept.")],
+    fixed: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Another option, the same in each run.")
+    ] = None,
+    workers: WorkerCount = None,
+    ray: RayAddress = None,
+) -> None:
+    """Run a benchmark with each of several values of an option. It can be stopped and started again."""
+    from mnemos.bench.sweep import run_all, trials
+
+    same = [f"--{pair}" for pair in fixed or ()]
+    key = option.replace("-", "_")
+    chosen = {value: _typed(name, [f"--{key.replace('_', '-')}={value}", *same]) for value in values}
+    done: list[str] = []
+    with load_workers(workers, ray) as helpers, t.progress(f"sweeping {name}", len(values)) as step:
+        for file in run_all(trials(name, key, chosen, out.absolute()), helpers):
+            done.append(str(file))
+            step(1)
+    if t.json:
+        t.say(sorted(done))
+    for path in sorted(done) if not t.json else ():
+        t.out.print(styled(path), soft_wrap=True)
+
+
+def _typed(name: str, given: list[str]) -> dict[str, Any]:
+    """Return the options of a benchmark that were typed as on its command line."""
+    from mnemos.bench.registry import get
+
+    found = get(name)
+    options = {option.name: option for option in _options(found)}
+    typed = command_of(found).make_context(name, given).params
+    return {key: options[key].read(value) for key, value in typed.items() if key in options and value is not None}
 
 
 def command_of(found: Benchmark) -> Any:

@@ -16,7 +16,9 @@ from typing import Any
 
 from mnemos.cube import Hit
 from mnemos.errors import UnknownLanguage
+from mnemos.location import Location
 from mnemos.space import Space
+from mnemos.store.open import temporary_database
 from mnemos.system import Mnemos
 
 
@@ -37,8 +39,9 @@ class Demo:
     """Results of a run of the demo."""
 
     about: str
-    root: Path
+    root: Location
     kept: bool
+    engine: str  # the database that holds it
     embedder: str
     messages: int = 0
     sessions: int = 0
@@ -60,6 +63,7 @@ class Demo:
                 for a in self.answers
             ],
             "prompt": self.prompt, "context": self.context, "root": str(self.root) if self.kept else None,
+            "engine": self.engine,
         }  # fmt: skip
 
 
@@ -102,21 +106,22 @@ def remember(space: Space, clock: Clock, told: Mapping[str, Any]) -> None:
             space.update(change["id"], content=change["content"], at=clock.now)
 
 
-def play(keep: Path | None, embedder: str | None) -> Demo:
-    """Store the conversation in a temporary root, or in `keep`, and ask the questions.
+def play(keep: Location | None, embedder: str | None, *, postgres: bool = False) -> Demo:
+    """Store the conversation in a temporary root, with `postgres` a temporary server, or in `keep`, and ask the questions.
 
-    An existing memory in `keep` is used as it is. Raises StoreError if `keep` cannot be written.
+    An existing memory in `keep` is used as it is. Raises StoreError if the root cannot be written.
     """
     told, clock = story(), Clock()
     with (
         warnings.catch_warnings(),
-        _root(keep) as root,
+        _root(keep, postgres) as root,
         Mnemos(root, embedder=embedder, clock=clock) as memory,
     ):
         warnings.simplefilter(
             "ignore", UnknownLanguage
         )  # one question is in Japanese, to show that its words are found
-        demo = Demo(told["about"], root, keep is not None, memory.embedder.name if memory.embedder else "words only")
+        name = memory.embedder.name if memory.embedder else "words only"
+        demo = Demo(told["about"], root, keep is not None, memory.stores.engine, name)
         known = told["space"] in memory
         space = memory.space(told["space"])
         start = time.perf_counter()
@@ -134,9 +139,13 @@ def play(keep: Path | None, embedder: str | None) -> Demo:
 
 
 @contextmanager
-def _root(keep: Path | None) -> Iterator[Path]:
+def _root(keep: Location | None, postgres: bool) -> Iterator[Location]:
     if keep is not None:
         yield keep
+        return
+    if postgres:
+        with temporary_database() as url:
+            yield url
         return
     with tempfile.TemporaryDirectory(prefix="mnemos-demo-") as folder:
         yield Path(folder)

@@ -28,7 +28,7 @@ def show(demo: Demo, out: Console) -> None:
     out.print(Text.assemble("  ", ("Mnemos", "bold magenta"), " remembers ", (demo.about, "bold"), "."))
     out.print(
         f"  {demo.messages} memories from {demo.sessions} conversations, stored and indexed in {demo.seconds:.2f} s "
-        f"on this machine:\n  no LLM, no network, no server."
+        f"on this machine:\n  no LLM, no network, {'no server' if demo.engine.startswith('SQLite') else demo.engine}."
     )
     for answer in demo.answers:
         title = Text(answer.question, "bold")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mnemos.bulk import Consolidate
+from mnemos.cli.bulk import AllSpaces, check, over_spaces
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
-from mnemos.cli.options import AsOf, CubeId, CubeIds, TrueAt, Zone, pairs
+from mnemos.cli.options import AsOf, CubeId, CubeIds, RayAddress, TrueAt, WorkerCount, Zone, pairs
 from mnemos.cli.render import columns
 from mnemos.cli.terminal import Terminal
 from mnemos.cube import to_jsonable
 from mnemos.errors import InvalidInput
+from mnemos.tasks import load_workers
+from mnemos.text.consolidate.report import Consolidation
 from mnemos.text.forget.policy import Policy
 
+MORE = "the limit was reached: run it again to continue"
 NUMBERS = ("min_retention", "cubes", "bytes", "days", "archived_cubes", "archived_bytes", "archived_days")
 
 
@@ -24,30 +29,61 @@ NUMBERS = ("min_retention", "cubes", "bytes", "days", "archived_cubes", "archive
 def consolidate(
     t: Terminal,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The most derived cubes to write in this run.")] = 2_000,
+    every: AllSpaces = False,
+    workers: WorkerCount = None,
+    ray: RayAddress = None,
 ) -> None:
     """Summarise sessions, days and weeks, write profiles, link, promote hot cubes and apply the policy."""
+    if every:
+        _consolidate_all(t, limit, workers, ray)
+        return
+    if workers is not None or ray is not None:
+        raise InvalidInput("--workers and --ray need --all-spaces: one space is consolidated by one process.")
     space = t.space()
     with t.progress(f"consolidating {space.name}") as step:
         done = space.consolidate(limit=limit, progress=step)
     if t.json:
-        t.say({**asdict(done), "ids_waiting": len(done.ids_waiting), "changed": done.changed})
+        t.say(_data(done))
         return
     if not done.changed:
         t.out.print("Nothing new to consolidate")
         return
     table = columns("what", "count")
-    for name, count in done.written.items():
-        table.add_row(f"{name} written", f"{count:,}")
-    counts = {
+    for name, count in _counts(done).items():
+        table.add_row(name, f"{count:,}")
+    t.out.print(table)
+    if done.more:
+        t.note(MORE)
+
+
+def _consolidate_all(t: Terminal, limit: int, workers: int | None, ray: str | None) -> None:
+    """Consolidate every space. Exit code 1 if there was a problem with one."""
+    with load_workers(workers, ray) as found:
+        done = over_spaces(t, Consolidate(limit), found, "consolidating")
+    results = [(each.name, each.result) for each in done if isinstance(each.result, Consolidation)]
+    if t.json:
+        t.say([{"space": name, **_data(result)} for name, result in results])
+    else:
+        for name, result in results:
+            counts = ", ".join(f"{count:,} {what}" for what, count in _counts(result).items())
+            t.out.print(styled(f"{name}: {counts or 'nothing new'}"), soft_wrap=True)
+        if any(result.more for _, result in results):
+            t.note(MORE)
+    check(done)
+
+
+def _data(done: Consolidation) -> dict[str, Any]:
+    return {**asdict(done), "ids_waiting": len(done.ids_waiting), "changed": done.changed}
+
+
+def _counts(done: Consolidation) -> dict[str, int]:
+    """Return what a run has changed, without what it has not."""
+    counts = {f"{name} written": count for name, count in done.written.items()}
+    more = {
         "removed": done.removed, "linked": done.linked, "judged again by the reasoner": done.reconsidered,
         "promoted": done.promoted, "archived": len(done.forgotten.archived), "erased": len(done.forgotten.erased),
     }  # fmt: skip
-    for name, count in counts.items():
-        if count:
-            table.add_row(name, f"{count:,}")
-    t.out.print(table)
-    if done.more:
-        t.note("the limit was reached: run it again to continue")
+    return counts | {what: count for what, count in more.items() if count}
 
 
 @command("root", "space", "json")

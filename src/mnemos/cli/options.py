@@ -71,6 +71,19 @@ Zone = Annotated[
     ),
 ]
 
+WorkerCount = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Spread the work over this many processes (with --ray: Ray workers)."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Spread the work over a Ray cluster: HOST:PORT, auto (the one that runs here) or local (starts one).",
+    ),
+]
+
 SHARED: Mapping[str, Any] = {
     "config": ConfigPath, "reasoner": ReasonerSpec, "root": Root, "space": SpaceName, "embedder": EmbedderSpec, "json": Json,
 }  # fmt: skip

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mnemos.bulk import Reindex, spread
+from mnemos.cli.bulk import AllSpaces, check, over_spaces
 from mnemos.cli.command import command
 from mnemos.cli.escape import styled
+from mnemos.cli.options import RayAddress, WorkerCount
 from mnemos.cli.terminal import Terminal
 from mnemos.errors import InvalidInput, StoreCorrupt, StoreError
+from mnemos.tasks import load_workers
 from mnemos.text.upkeep import Checkup, set_aside, told
 
 if TYPE_CHECKING:
@@ -36,13 +40,16 @@ def import_(
             "--timezone", metavar="ZONE", help="Whose clock times without an offset are on (default: the space's)."
         ),
     ] = None,
+    workers: WorkerCount = None,
+    ray: RayAddress = None,
 ) -> None:
     """Import chats, account exports, notes, or an archive of Mnemos. Importing again changes nothing."""
     from mnemos.transfer import import_path
     from mnemos.transfer.report import reasons
 
     space = t.space(create=True)
-    with t.progress(f"importing {path.name}") as step:
+    with load_workers(workers, ray) as helpers, t.progress(f"importing {path.name}") as step:
+        spread(space, helpers)
         report = import_path(
             space, path, format=format, restore_erased=restore_erased, timezone=timezone, progress=step
         )
@@ -179,17 +186,32 @@ def restore(
 
 
 @command()
-def reindex(t: Terminal) -> None:
+def reindex(
+    t: Terminal,
+    every: AllSpaces = False,
+    workers: WorkerCount = None,
+    ray: RayAddress = None,
+) -> None:
     """Compute the vectors that are missing under the current embedder. It can be stopped and started again."""
-    space = t.space()
-    with t.progress(f"reindexing {space.name}", _without_vector(space.stats())) as step:
-        done = space.reindex(step)
+    with load_workers(workers, ray) as found:
+        if every:
+            done = over_spaces(t, Reindex(), found, "reindexing")
+            computed = {each.name: each.result for each in done if not each.problem}
+        else:
+            space = t.space()
+            with t.progress(f"reindexing {space.name}", _without_vector(space.stats())) as step:
+                computed = {space.name: space.reindex(step, found)}
     if t.json:
-        t.say({"space": space.name, "computed": done})
-    else:
+        data = [{"space": name, "computed": number} for name, number in computed.items()]
+        t.say(data if every else data[0])
+    for name, number in computed.items() if not t.json else ():
         t.out.print(
-            styled(f"{done:,} vectors computed in {space.name}" if done else "nothing to do: no vector is missing")
+            styled(
+                f"{number:,} vectors computed in {name}" if number else f"{name}: nothing to do, no vector is missing"
+            )
         )
+    if every:
+        check(done)
 
 
 @command()

@@ -54,6 +54,10 @@ class OnnxEncoder:
         self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 8)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Tell how to make it in another process: by the place of the model, unless that is the default there."""
+        return _in_worker, (type(self), *(() if type(self)().folder == self.folder else (self.folder,)))  # type: ignore[call-arg]
+
     def clear_cache(self) -> None:
         """Empty the cache of single texts, so that a benchmark times new questions."""
         with self._lock:
@@ -169,6 +173,13 @@ class OnnxEncoder:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises types of its own, which are not public
             raise EmbedderError(f"{path} cannot be loaded ({error}). {self.remedy}.") from error
+
+
+def _in_worker(kind: type[Any], *folder: Path) -> Any:
+    """Return an encoder that uses one core: other workers use the others."""
+    encoder = kind(*folder)
+    encoder._threads = 1
+    return encoder
 
 
 def _forward(session: Any, windows: Sequence[Sequence[int]], *, tokens: bool) -> tuple[Vectors, States]:

@@ -37,6 +37,9 @@ class EndpointEmbedder:
         self.url = base_url.rstrip("/") + "/embeddings"
         self._dimension: int | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return EndpointEmbedder, (self.name, self.url.removesuffix("/embeddings"))
+
     @property
     def dimension(self) -> int:
         """The numbers of a vector; the endpoint is asked once."""

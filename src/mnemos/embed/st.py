@@ -26,6 +26,9 @@ class SentenceTransformerEmbedder:
         self.revision = revision
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return SentenceTransformerEmbedder, (self.name, self.revision)
+
     @cached_property
     def _model(self) -> Any:
         try:

@@ -115,8 +115,8 @@ class Vectors(Protocol):
     def model(self, name: str, revision: str, dimension: int) -> int:
         """Return the number of an embedding model; a new one gets the next number."""
 
-    def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
-        """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
+    def missing(self, model: int, *, after: int = 0, limit: int) -> list[tuple[int, str]]:
+        """Return (key, text) of current texts without a vector of this model, with a key above `after`, in order."""
 
     def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
         """Return the vectors, (D,) each, of those versions that have one of this model, by key."""
@@ -389,6 +389,9 @@ class Store(Cubes, Protocol):
 
         It hears of this handle's erasures, in the thread that erased, without a lock of the store.
         """
+
+    def on_stale(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` soon after anybody has erased from the space, if the store can hear it; return what ends that."""
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes and models; "path" says where the space is stored."""

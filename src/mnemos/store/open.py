@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +22,10 @@ from mnemos.store.values import Salvaged, StoredSpace
 
 class Root(Protocol):
     """The spaces of one installation."""
+
+    @property
+    def engine(self) -> str:
+        """The database behind the stores, with its version, for people."""
 
     def open(self, name: str) -> Store:
         """Open the store of a space; a new space is made. Raises StoreError, InvalidInput for a bad name."""
@@ -141,17 +147,20 @@ def open_rates(root: Location) -> Rates | None:
     return RateTable(root)
 
 
-def secret_of(root: Location) -> bytes:
-    """Return the secret from which a root's message ids are derived; it is made on first use. Raises StoreError.
+def secret_of(root: Location, first: bytes | None = None) -> bytes:
+    """Return the secret from which a root's message ids are derived. Raises StoreError.
+
+    It is made on first use: `first`, or a random one.
 
     Without a secret, anybody could test guesses of an erased text against the ids in an archive.
     """
+    first = first or secrets.token_bytes(32)
     if isinstance(root, DatabaseUrl):
         _check_installed()
         from mnemos.store.postgres.server import secret
 
-        return secret(root, "chats")
-    return secret_in(root / SERVER / "chats.key")
+        return secret(root, "chats", first)
+    return secret_in(root / SERVER / "chats.key", first)
 
 
 def _check_installed() -> None:
@@ -161,6 +170,19 @@ def _check_installed() -> None:
         raise MnemosError(
             f"a root in Postgres needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}: {install_command('postgres')}."
         )
+
+
+@contextmanager
+def temporary_database() -> Iterator[DatabaseUrl]:
+    """Start a Postgres of one's own and yield its URL; it ends, and all that it holds is gone, with the block or the process.
+
+    Raises StoreError where its programs are not installed, MnemosError where the packages of a database are missing.
+    """
+    _check_installed()
+    from mnemos.store.postgres.temporary import TemporaryServer
+
+    with TemporaryServer() as server:
+        yield DatabaseUrl(server.url())
 
 
 def engines() -> dict[str, str]:

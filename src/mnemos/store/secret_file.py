@@ -1,4 +1,4 @@
-"""A random secret in a file, made on first use."""
+"""A secret in a file, made on first use."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 
 from mnemos.errors import StoreError
 
-SIZE = 32  # bytes
 
+def secret_in(path: Path, first: bytes) -> bytes:
+    """Return the secret in a file; where there is none, it is made of `first`. Of several makers one wins.
 
-def secret_in(path: Path) -> bytes:
-    """Return the secret in a file, which is made if it does not exist; of several makers one wins. Raises StoreError."""
+    Raises StoreError.
+    """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             temporary.touch(mode=0o600)
-            temporary.write_bytes(secrets.token_bytes(SIZE))
+            temporary.write_bytes(first)
             with suppress(FileExistsError):  # another process was first
                 os.link(temporary, path)
             temporary.unlink()

@@ -80,6 +80,9 @@ class Chats(Protocol):
     def find(self, keys: Sequence[str], oldest: float) -> list[ChatRow]:
         """Return the rows of some keys from `oldest` on, the newest first."""
 
+    def all(self) -> list[ChatRow]:
+        """Return all rows, oldest first."""
+
     def put(self, rows: Sequence[ChatRow], oldest: float) -> None:
         """Write rows, a later time and `done` over those of the same key and root; remove rows from before `oldest`."""
 

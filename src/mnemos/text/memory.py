@@ -49,6 +49,7 @@ class TextMemory:
         self.view = CurrentView(store, name)
         self.recalls = Recalls(store)
         store.on_erase(self._on_erase)
+        store.on_stale(self.view.purge)
         self._last = EPOCH  # the latest time that `now` returned
         self._embedder = embedder
         self.use(system)

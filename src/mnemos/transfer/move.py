@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mnemos.errors import Conflict, StoreError
@@ -16,7 +17,8 @@ from mnemos.location import Location
 from mnemos.store import copying
 from mnemos.store.base import Store
 from mnemos.store.copying import Digests, Mark
-from mnemos.store.open import Root, open_keys
+from mnemos.store.open import Root, open_chats, open_keys, secret_of
+from mnemos.store.server import SERVER
 
 Step = Callable[[str, int], None]  # takes what is done, and how many rows more of it
 
@@ -103,15 +105,23 @@ def _move(source: Root, target: Root, name: str, known: Digests | None, step: St
 
 
 def move_server(source: Location, target: Location) -> int:
-    """Copy what servers have stored for themselves: keys, answers, conversations and their secret; return how many keys.
+    """Copy what servers keep for themselves: API keys, and the places in conversations of the proxy; return how many keys.
 
-    What the target has already stays. Raises Conflict when it has had a proxy of its own, whose secret differs.
+    What the target has stays. The conversations stay behind when its proxy has had some of its own, since they are known by
+    a secret; so do the answers under an Idempotency-Key, which are kept for a day.
     """
+    if isinstance(source, Path) and not (source / SERVER).is_dir():
+        return 0
     with closing(open_keys(source)) as ours, closing(open_keys(target)) as theirs:
         there = {row.id for row in theirs.all()}
         new = [row for row in ours.all() if row.id not in there]
         for row in new:
             theirs.add(row)
+    with closing(open_chats(source)) as chats:
+        places = chats.all()
+    if places and secret_of(target, first := secret_of(source)) == first:
+        with closing(open_chats(target)) as chats:
+            chats.put(places, 0.0)
     return len(new)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from mnemos import Mnemos
 from mnemos.errors import MnemosError, StoreError
 from mnemos.facts import Decision, Link, Reading, Rejection
 from mnemos.store.postgres import security, spaces
@@ -222,6 +223,21 @@ def test_api_calls_as_another_spaces_role_find_no_space(tenants, tmp_path):
         for write in writes:
             with pytest.raises(MnemosError):
                 write(theirs)
+    assert rows_of(ana) == before
+
+
+def test_a_member_opens_its_own_spaces_and_no_other(tenants, postgres_url):
+    ana, _, url = tenants
+    before = rows_of(ana)
+    for opened_as in (url, f"{postgres_url}&role=bo_role"):
+        with Mnemos(opened_as, embedder="none") as memory:
+            assert memory.spaces() == ["bo"]
+            assert SECRET in [c.text for c in memory.space("bo").cubes()]
+            memory.space("bo").forget(ids=[memory.space("bo").add("tea is ready").id])
+            with pytest.raises(StoreError):
+                memory.space("ana")
+            with pytest.raises(MnemosError):
+                memory.remove("ana")
     assert rows_of(ana) == before
 
 

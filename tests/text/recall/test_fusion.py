@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemos import Mnemos
+from mnemos.bench.text.hands import packaged
+from mnemos.embed.minilm import MiniLM
 from mnemos.index.terms import index_terms
 from mnemos.store.values import Changes, IndexRow
 from mnemos.text.recall.bm25 import Bm25
 from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.cues import CUES
 from mnemos.text.recall.fusion import Model, fuse, model
 from mnemos.text.recall.hybrid import Hybrid
@@ -103,6 +106,40 @@ def test_vectors_that_know_nothing_cost_nothing(seed):
     snapshot.apply(Changes(1, rows, []))
     questions = [make_query(q, v, MOMENT) for (_, q), v in zip(FACTS, noise[1], strict=True)]
     assert hits_first(snapshot, Hybrid(), questions) >= hits_first(snapshot, Bm25(), questions) == len(FACTS)
+
+
+@pytest.mark.parametrize("name", ["cubes", "cubes_words"])
+@given(cues=at_any)
+def test_what_was_fitted_for_small_spaces_counts_nothing_in_large_ones(name, cues):
+    fitted = model(name)
+    small = fitted.gate[:, 1 + fitted.cues.index("few")] > 0
+    assert small.any()
+    assert fitted.shares({**cues, "few": 32 / (32 + 1000)})[small].sum() < 0.05
+
+
+def test_of_a_few_statements_the_answer_comes_first_more_often_than_by_a_part():
+    told = [item for item in packaged("statements", bool)["hand_b"] if item["kind"] == "keep"]  # no fit has seen them
+    texts = [t["text"] for item in told for t in item["told"]]
+    vectors = iter(MiniLM().embed([*texts, *(item["question"] for item in told)]))
+    spaces = []
+    for item in told:
+        rows = [
+            row(n, index_terms(t["text"]), next(vectors).astype(np.float16), speaker=t["speaker"])
+            for n, t in enumerate(item["told"], 1)
+        ]
+        snapshot = Snapshot()
+        snapshot.apply(Changes(1, rows, []))
+        spaces.append(snapshot)
+    asked = [make_query(item["question"], next(vectors), MOMENT) for item in told]
+    found = {
+        type(method).__name__: sum(
+            [hit.key for hit in space.rank(method, query, 1)] == [item["answer"] + 1]
+            for space, query, item in zip(spaces, asked, told, strict=True)
+        )
+        for method in (Hybrid(), Bm25(), Cosine())
+    }
+    assert found["Hybrid"] >= max(found["Bm25"], found["Cosine"])
+    assert found["Hybrid"] >= 0.9 * len(told)
 
 
 def test_chinese_is_found_as_well_as_by_words_though_the_embedder_hardly_knows_it(tmp_path):

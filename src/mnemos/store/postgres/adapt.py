@@ -57,15 +57,19 @@ class _LoadBinary(_Load):
     format = Format.BINARY
 
 
+def adapt_text(connection: Connection[Any]) -> None:
+    """Teach a connection texts with NUL."""
+    for dumper in (_Binary, _Text, _Unknown):  # the last one is the first that is tried
+        connection.adapters.register_dumper(str, dumper)
+    for loader in (_Load, _LoadBinary):
+        connection.adapters.register_loader("text", loader)
+
+
 def adapt(connection: Connection[Any]) -> None:
-    """Teach a connection both. Raises ProgrammingError when the database has no pgvector. Costs a few queries."""
+    """Teach a connection texts and vectors. Raises ProgrammingError when the database has no pgvector. A few queries."""
     from pgvector.psycopg import register_vector
 
-    adapters = connection.adapters
-    for dumper in (_Binary, _Text, _Unknown):  # the last one is the first that is tried
-        adapters.register_dumper(str, dumper)
-    for loader in (_Load, _LoadBinary):
-        adapters.register_loader("text", loader)
+    adapt_text(connection)
     register_vector(connection)
     if connection.adapters.types.get("halfvec") is None:
         raise ProgrammingError("the type halfvec is missing: pgvector is older than 0.7")

@@ -38,9 +38,8 @@ class AuditTable:
     def latest(self) -> int | None:
         """Return when the last entry was made."""
         query = "SELECT made FROM audit WHERE space = %s ORDER BY i DESC LIMIT 1"
-        with self._connection.read() as db:
-            row = db.execute(query, (self._space,)).fetchone()
-        return None if row is None else int(row[0])
+        rows = self._connection.ask(query, (self._space,))
+        return int(rows[0][0]) if rows else None
 
     def entries(self, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """Return entries with an index above `after`, oldest first."""

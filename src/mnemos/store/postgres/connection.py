@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -32,8 +32,9 @@ _WRITE = (
     "SELECT pg_advisory_xact_lock(%s)"
 )
 _COUNT = "UPDATE spaces SET writes = writes + 1 WHERE space = %s RETURNING writes"
-_TOKEN = "SELECT made, seq, writes FROM spaces WHERE space = %s"
+_TOKEN = "SELECT made, seq, writes FROM mnemos.spaces WHERE space = %s"  # a table that has no rows of one space only
 Token = tuple[int, int, int]
+T = TypeVar("T")
 
 
 def lock_key(space: str) -> int:
@@ -204,17 +205,49 @@ class Connection:
         """
         if self.in_transaction:
             return None
-        self._check(write=False)
-        try:
-            db = self._begun(write=False)
+        if self.database.options.role is not None:
+            rows = self.ask(_TOKEN, (self.space,))
+        else:
+            self._check(write=False)
             try:
-                row = db.execute(_TOKEN, (self.space,)).fetchone()
-                db.execute("COMMIT")
-            finally:
-                self._undo(db)
+                rows = self._with_living(lambda db: db.execute(_TOKEN, (self.space,)).fetchall())
+            except psycopg.Error as error:
+                raise self.explain(error) from error
+        return None if not rows else (rows[0][0], rows[0][1], rows[0][2])
+
+    def ask(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of one query: in the transaction of this thread, or else in one of its own and one message."""
+        if self.in_transaction and self._local.db is not None:
+            return self._local.db.execute(query, values).fetchall()
+        self._check(write=False)
+        role = self.database.options.role
+        begin, bound = (_READ, []) if role is None else (f"{_READ}; {_ROLE}", [role])
+        at = begin.count(";") + 1  # of its results in those of the message
+
+        def run(db: Db) -> list[tuple[Any, ...]]:
+            with psycopg.ClientCursor(db) as cursor:
+                cursor.execute(f"{begin}; {query}; COMMIT", [self.space, self.database.path, *bound, *values])
+                for _ in range(at):
+                    cursor.nextset()
+                return cursor.fetchall()
+
+        try:
+            return self._with_living(run)
         except psycopg.Error as error:
             raise self.explain(error) from error
-        return None if row is None else (row[0], row[1], row[2])
+
+    def _with_living(self, act: Callable[[Db], T]) -> T:
+        """Return what `act` returns for a connection of the pool. One that died while it was idle is replaced."""
+        for left in range(self.database.options.pool, -1, -1):
+            db = self.database.lease()
+            try:
+                return act(db)
+            except psycopg.OperationalError:
+                if not db.closed or not left:
+                    raise
+            finally:
+                self._undo(db)
+        raise AssertionError("unreachable")
 
     @property
     def closed(self) -> bool:

@@ -17,8 +17,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from mnemos.errors import InvalidInput, StoreError
 from mnemos.location import masked
 from mnemos.store.postgres import schema
-from mnemos.store.postgres.adapt import adapt
+from mnemos.store.postgres.adapt import adapt, adapt_text
 from mnemos.store.postgres.explain import POOLER, of_postgres, shown
+from mnemos.store.postgres.notices import Notices
 
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 10
@@ -75,6 +76,7 @@ class Database:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self.ended = False
+        self.notices = Notices(self.direct, lambda: self.ended)
         with self.direct() as db:
             self.state = schema.prepare(db, self.where, read_only=read_only)
         self.read_only = read_only or self.state.read_only
@@ -89,6 +91,7 @@ class Database:
                 self.options.conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None,
                 client_encoding="UTF8", application_name="mnemos",
             ) as db:  # fmt: skip
+                adapt_text(db)
                 yield db
         except psycopg.Error as error:
             raise of_postgres(error, self.where) from error

@@ -19,9 +19,8 @@ class MetaTable:
 
     def get(self, key: str, default: str = "") -> str:
         """Return a value, or the default."""
-        with self._connection.read() as db:
-            row = db.execute("SELECT value FROM meta WHERE space = %s AND key = %s", (self._space, key)).fetchone()
-        return default if row is None else str(row[0])
+        rows = self._connection.ask("SELECT value FROM meta WHERE space = %s AND key = %s", (self._space, key))
+        return str(rows[0][0]) if rows else default
 
     def set(self, key: str, value: str) -> None:
         """Store a value."""

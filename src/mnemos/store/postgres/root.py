@@ -20,6 +20,7 @@ from mnemos.store.causes import of_system
 from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.postgres import spaces, vacuum
+from mnemos.store.postgres.connection import Connection
 from mnemos.store.postgres.database import Database
 from mnemos.store.postgres.pools import Shared
 from mnemos.store.postgres.removal import TOUCHED
@@ -79,6 +80,11 @@ class DatabaseRoot:
     def _database(self) -> Database:
         return self._enter().database
 
+    @property
+    def engine(self) -> str:
+        """Postgres, with its version."""
+        return f"Postgres {self._database.state.server.split()[0]}"
+
     def _blobs(self, name: str) -> Blobs:
         folder = self._database.options.blobs
         return Blobs(Path(folder).expanduser() / (file_stem(name) + KV)) if folder else _NoBlobs(self.where)
@@ -118,7 +124,7 @@ class DatabaseRoot:
 
     def inventory(self) -> list[StoredSpace]:
         """Return the spaces, in the order of their names; their sizes are shares of the tables. One query."""
-        with self._enter().connection() as db:
+        with Connection(self._database, "").read() as db:
             rows = db.execute(_SIZES, (list(SPACE_TABLES),)).fetchall()
         return [StoredSpace(name, f"{self._database.where}", int(size), "") for name, size in rows]
 

@@ -22,11 +22,13 @@ MEMBERS = "mnemos_member"  # the role that all members belong to
 _OWN = "space = ANY (ARRAY(SELECT g.space FROM mnemos.grants AS g WHERE g.member = current_user))"
 _SETUP = f"""
 GRANT USAGE ON SCHEMA mnemos TO {MEMBERS};
-GRANT SELECT ON mnemos.migrations, mnemos.grants TO {MEMBERS};
+GRANT SELECT ON mnemos.migrations, mnemos.grants, mnemos.arriving TO {MEMBERS};
 GRANT SELECT, INSERT, UPDATE (seq, last, writes) ON mnemos.spaces TO {MEMBERS};
 GRANT SELECT, INSERT ON mnemos.audit TO {MEMBERS};
 ALTER TABLE mnemos.grants ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON mnemos.grants TO {MEMBERS} USING (member = current_user);
+ALTER TABLE mnemos.arriving ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON mnemos.arriving TO {MEMBERS} USING ({_OWN});
 """
 
 

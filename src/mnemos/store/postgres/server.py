@@ -5,7 +5,6 @@ The tables are made by `schema`. Each class here is a use of the process's pool 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,6 +113,12 @@ class ChatTable(_Table):
             ).fetchall()
         return [ChatRow(*row) for row in rows]
 
+    def all(self) -> list[ChatRow]:
+        """Return all rows, oldest first."""
+        with self._shared.connection() as db:
+            rows = db.execute("SELECT key, root, at, done FROM mnemos.server_chats ORDER BY at, n").fetchall()
+        return [ChatRow(*row) for row in rows]
+
     def put(self, rows: Sequence[ChatRow], oldest: float) -> None:
         """Write rows, a later time and `done` over those of the same key and root; remove rows from before `oldest`."""
         ordered = sorted(rows, key=lambda row: (row.key, row.root))  # two writers lock them in one order
@@ -150,14 +155,14 @@ class RateTable(_Table):
         return float(taken) if taken >= 1 else -float((1 - tokens) / rate)
 
 
-def secret(where: DatabaseUrl, name: str) -> bytes:
-    """Return the secret of a name that all servers on a database share; it is made on first use. Raises StoreError."""
+def secret(where: DatabaseUrl, name: str, first: bytes) -> bytes:
+    """Return the secret of a name that all servers on a database share; where there is none, it becomes `first`."""
     table = _Table(where)
     try:
         with table._shared.connection() as db:
             db.execute(
                 "INSERT INTO mnemos.server_secrets VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
-                (name, os.urandom(32)),
+                (name, first),
             )
             row = db.execute("SELECT value FROM mnemos.server_secrets WHERE name = %s", (name,)).fetchone()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mnemos.errors import NotFound
 from mnemos.store.names import file_stem
+from mnemos.store.postgres import indexes
 from mnemos.store.postgres.connection import Connection
 from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.removal import TOUCHED
@@ -45,6 +46,7 @@ def remove(database: Database, name: str) -> None:
         clear(db, name)
         db.execute("DELETE FROM spaces WHERE space = %s", (name,))
     with database.direct() as db:
+        indexes.drop(db, name)
         run(db, TOUCHED)
 
 

@@ -18,8 +18,9 @@ from mnemos.store.candidates import Bulk, Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.postgres.audit import AuditTable
 from mnemos.store.postgres.bulk import BulkRows
+from mnemos.store.postgres.candidates import IndexedCandidates
 from mnemos.store.postgres.checks import Checks
-from mnemos.store.postgres.connection import Connection, Token
+from mnemos.store.postgres.connection import Connection, Token, lock_key
 from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.derived import DerivedCubes
 from mnemos.store.postgres.facts import FactTable
@@ -27,6 +28,7 @@ from mnemos.store.postgres.inspect import Inspector
 from mnemos.store.postgres.links import LinkTable
 from mnemos.store.postgres.lives import LifeColumns
 from mnemos.store.postgres.meta import MetaTable, stats
+from mnemos.store.postgres.notices import NOTIFY
 from mnemos.store.postgres.queue import DecisionTable, QueueTable, RejectionTable
 from mnemos.store.postgres.readings import ReadingTable, put_readings
 from mnemos.store.postgres.records import RecordTables
@@ -80,10 +82,11 @@ class PostgresStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db)
-        self.candidates: Candidates | None = None
         self.bulk: Bulk = BulkRows(db, space)
+        self.candidates: Candidates | None = IndexedCandidates(db)
         self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
+        self._stops: list[Callable[[], None]] = []  # of `on_stale`
 
     @property
     def closed(self) -> bool:
@@ -188,6 +191,7 @@ class PostgresStore:
             rows = db.execute("SELECT id, form FROM cubes WHERE space = %s AND id = ANY(%s)", (self.space, list(names)))
             forms = dict(rows)
         touched = remove(db, self.space, names, seq)
+        db.execute(NOTIFY, (str(lock_key(self.space)),))
         self.blobs.drop(names)  # before the commit: a crash may leave a row without its file, never the reverse
         self.connection.after_commit(partial(self._vacuum.clean, touched))
         for callback in self._on_erase:
@@ -197,6 +201,14 @@ class PostgresStore:
         """Call `callback` with the form of each erased cube, by id, after each commit that erased; return what ends that."""
         self._on_erase.append(callback)
         return partial(self._on_erase.remove, callback)
+
+    def on_stale(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` soon after anybody has erased from the space, until what is returned is called, or `close`."""
+        if not self.connection.database.prepare:  # a pooler: it would leave the listening to a stranger
+            return lambda: None
+        stop = self.connection.database.notices.listen(lock_key(self.space), callback)
+        self._stops.append(stop)
+        return stop
 
     def family(self, ids: Sequence[str]) -> list[str]:
         """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
@@ -300,4 +312,6 @@ class PostgresStore:
         if not self.connection.ended and not self.connection.closed:
             self._vacuum.flush()
         self._resident.leave()
+        for stop in self._stops:
+            stop()
         self.connection.close()

@@ -11,9 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 
 import psycopg
 
+from mnemos.errors import StoreError
 from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.removal import TOUCHED
 
@@ -49,7 +51,7 @@ class Vacuum:
         self.flush()
 
     def flush(self) -> None:
-        """Clean what waits for it."""
+        """Clean what waits for it. What cannot be cleaned now is, at the latest, by the server's autovacuum."""
         with self._lock:
             tables, self._waiting = sorted(self._waiting), set()
             if self._timer is not None:
@@ -58,7 +60,7 @@ class Vacuum:
         if not tables or self._database.ended:
             return
         start = time.monotonic()
-        with self._database.direct() as db:
+        with suppress(StoreError), self._database.direct() as db:  # the rows are gone: the commit was before
             run(db, tables)
         self._next = time.monotonic() + (SHARE - 1) * (time.monotonic() - start)
 

@@ -35,14 +35,14 @@ class VectorTable:
         assert row is not None
         return int(row[0])
 
-    def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
-        """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
+    def missing(self, model: int, *, after: int = 0, limit: int) -> list[tuple[int, str]]:
+        """Return (key, text) of current texts without a vector of this model, with a key above `after`, in order."""
         query = (
-            "SELECT n, text FROM cubes WHERE space = %s AND replaced IS NULL AND form = 'text' AND NOT EXISTS (SELECT 1 FROM "
-            "vectors AS v WHERE v.space = cubes.space AND v.m = %s AND v.n = cubes.n) ORDER BY n LIMIT %s"
+            "SELECT n, text FROM cubes WHERE space = %s AND n > %s AND replaced IS NULL AND form = 'text' AND NOT EXISTS "
+            "(SELECT 1 FROM vectors AS v WHERE v.space = cubes.space AND v.m = %s AND v.n = cubes.n) ORDER BY n LIMIT %s"
         )
         with self._connection.read() as db:
-            return [(n, text) for n, text in db.execute(query, (self._space, model, limit))]
+            return [(n, text) for n, text in db.execute(query, (self._space, after, model, limit))]
 
     def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
         """Return the vectors, (D,) each, of those versions that have one of this model, by key."""

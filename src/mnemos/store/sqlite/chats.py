@@ -29,6 +29,11 @@ class ChatTable:
         )
         return [ChatRow(key, root, at, bool(done)) for key, root, at, done in rows]
 
+    def all(self) -> list[ChatRow]:
+        """Return all rows, oldest first."""
+        rows = self._file.rows("SELECT key, root, at, done FROM chats ORDER BY at, rowid")
+        return [ChatRow(key, root, at, bool(done)) for key, root, at, done in rows]
+
     def put(self, rows: Sequence[ChatRow], oldest: float) -> None:
         """Write rows, a later time and `done` over those of the same key and root; remove rows from before `oldest`."""
         with self._file.write() as db:

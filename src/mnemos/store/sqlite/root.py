@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
@@ -50,6 +51,11 @@ class Folder:
             raise StoreError(f"cannot use {path} as the root: it is not a folder. Give a folder.") from error
         if not read_only:
             reserve.keep(path)
+
+    @property
+    def engine(self) -> str:
+        """SQLite, with its version."""
+        return f"SQLite {sqlite3.sqlite_version}"
 
     def _file(self, name: str) -> Path:
         return self.path / (file_stem(name) + SUFFIX)

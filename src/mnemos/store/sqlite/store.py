@@ -224,6 +224,10 @@ class SqliteStore:
         self._on_erase.append(callback)
         return partial(self._on_erase.remove, callback)
 
+    def on_stale(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Do nothing: a file tells nobody of what others do with it. Return what does nothing too."""
+        return lambda: None
+
     def family(self, ids: Sequence[str]) -> list[str]:
         """Return those of the ids that exist, and the ids of all cubes derived from them, in any number of steps."""
         with self.connection.read() as db:

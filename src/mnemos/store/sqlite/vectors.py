@@ -34,14 +34,14 @@ class VectorTable:
                 row = db.execute(find, key).fetchone()
         return int(row[0])
 
-    def missing(self, model: int, *, limit: int) -> list[tuple[int, str]]:
-        """Return (key, text) of current texts that have no vector of this model, in the order of keys."""
+    def missing(self, model: int, *, after: int = 0, limit: int) -> list[tuple[int, str]]:
+        """Return (key, text) of current texts without a vector of this model, with a key above `after`, in order."""
         query = (
-            "SELECT n, text FROM cubes WHERE replaced IS NULL AND form = 'text' "
-            "AND n NOT IN (SELECT n FROM vectors WHERE m = ?) ORDER BY n LIMIT ?"
+            "SELECT n, text FROM cubes WHERE n > ? AND replaced IS NULL AND form = 'text' "
+            "AND NOT EXISTS (SELECT 1 FROM vectors AS v WHERE v.m = ? AND v.n = cubes.n) ORDER BY n LIMIT ?"
         )
         with self._connection.read() as db:
-            rows = fetch(db, query, (model, limit))
+            rows = fetch(db, query, (after, model, limit))
         return read(rows, _TEXT, lambda r: (r[0], r[1]), self._connection.space, "row")
 
     def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:

@@ -17,10 +17,11 @@ from mnemos.text.recall.query import Query
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 HALF_LENGTH = 40.0  # terms of the median message at which brevity is one half
+SMALL = 32  # cubes at which `few` is one half
 TOP = 10  # hits that are compared
 CUES = (
     "brevity", "talks", "coverage_best", "words_gap", "words_known", "asks", "length", "turns_agree", "moments_agree",
-    "question_known", "texts_known", "cosine_peak", "cosine_of_words",
+    "few", "question_known", "texts_known", "cosine_peak", "cosine_of_words",
 )  # fmt: skip
 VECTOR_CUES = frozenset({"question_known", "texts_known", "cosine_peak", "cosine_of_words"})
 
@@ -43,7 +44,8 @@ def cues(
     `words_gap` is how far the best cube by words is ahead of the next nine. `turns_agree` and `moments_agree` say whether
     what stands near the best cubes, in their talk or in time, has words of the question too: then neighbours help.
     `cosine_of_words` says how near in meaning the best cubes by words are: near the mean, the vectors know nothing of
-    this language, or the words are the wrong ones.
+    this language, or the words are the wrong ones. `few` tells a space of some statements from a long history: with few
+    cubes a word is never rare, and nothing stands out from the mean.
     """
     words, top = found["words"], best[:TOP]
     values = {
@@ -56,6 +58,7 @@ def cues(
         "length": len(query.content) / (len(query.content) + 6),
         "turns_agree": _agree(corpus, np.maximum(found["bm25_before"], found["bm25_after"]), 2, words, top),
         "moments_agree": _agree(corpus, found["moment_best_bm25"], 6, words, top),
+        "few": 1 / (1 + corpus.count / SMALL),
     }
     if cosines is not None:
         values |= {
