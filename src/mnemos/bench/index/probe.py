@@ -44,7 +44,7 @@ def cost(index: DiskIndex, queries: Any, truth: Any, wanted: float) -> dict[str,
     """Return the megabytes a query that a recall takes: with pruning at its best reach, and with a fixed number of lists."""
     found = {}
     for reach in (*REACH, ALL):
-        rows = []
+        rows: list[tuple[float, float]] = []
         for most in MOST:
             row = searched(index, queries, truth, reach=reach, most=most)
             if rows and row["mb"] <= rows[-1][1]:

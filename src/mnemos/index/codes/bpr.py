@@ -40,9 +40,9 @@ class BPR:
     bytes: int = 48  # a vector
     steps: int = 400  # batches
     batch: int = 96  # queries a batch
-    rate: float = 3e-4  # of Adam
+    rate: float = 1e-4  # of Adam
     margin: float = 2.0  # of the loss of candidates, the paper's, in bits
-    heat: float = 12.0  # what multiplies a cosine in the ranking loss
+    heat: float = 25.0  # what multiplies a cosine in the ranking loss
     seed: int = 0  # of the batches
 
     def fit(self, vectors: Floats, questions: Floats | None = None) -> BitCoder:
@@ -68,7 +68,7 @@ class BPR:
         heat = np.float32(self.heat / np.sqrt(bits))
         ranks = ranking_gradient(heat * (real / length) @ p.T, batch.right) * heat  # (b, m)
         near = ranks.T @ (real / length)
-        products = q @ p.T
+        products: Floats = q @ p.T
         hinge = _margin_gradient(products, batch.right, self.margin) / bits
         d_q, d_p = hinge @ p, near + hinge.T @ q
         d_real, d_other = d_q * sharp * (1 - q**2), d_p * sharp * (1 - p**2)
@@ -82,6 +82,6 @@ def _margin_gradient(products: Floats, right: np.ndarray, margin: float) -> Floa
     least = products[np.arange(len(products)), worst]
     over = (~right & (products + margin > least[:, None])).astype(np.float32)
     over /= np.maximum((~right).sum(axis=1, keepdims=True), 1) * len(products)
-    gradient = over.copy()
+    gradient: Floats = over.copy()
     gradient[np.arange(len(products)), worst] -= over.sum(axis=1)
     return gradient

@@ -10,7 +10,7 @@ from mnemos.index.base import Floats
 from mnemos.index.codes.bits import BitCoder, bits_of, principal, rotation
 from mnemos.registry import Paper, register
 
-SAMPLE = 20_000  # vectors that the rotation is fitted to
+SAMPLE = 10_000  # vectors that the rotation is fitted to
 
 
 @register(

@@ -56,10 +56,11 @@ class JPQ:
             chosen = codes[batch.places]
             made = arrays["centroids"][each, chosen].reshape(len(chosen), -1)
             asked = batch.queries @ arrays["turn"]
-            ranks = ranking_gradient(np.float32(self.heat) * asked @ made.T, batch.right) * np.float32(self.heat)
+            logits: Floats = (self.heat * asked @ made.T).astype(np.float32)
+            ranks = ranking_gradient(logits, batch.right) * np.float32(self.heat)
             d_made = (ranks.T @ asked).reshape(len(chosen), parts, width)
-            d_centroids = np.zeros((parts * LEVELS, width), dtype=np.float32)
+            d_centroids: Floats = np.zeros((parts * LEVELS, width), dtype=np.float32)
             np.add.at(d_centroids, (each * LEVELS + chosen).ravel(), d_made.reshape(-1, width))
-            turned: Floats = batch.queries.T @ (ranks @ made)
+            turned: Floats = (batch.queries.T @ (ranks @ made)).astype(np.float32)
             adam.move(arrays, {"centroids": d_centroids.reshape(parts, LEVELS, width), "turn": turned})
         return ProductCoder(arrays["centroids"], coder.assign, arrays["turn"])

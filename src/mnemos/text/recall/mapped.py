@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnemos.index.base import VectorIndex
 from mnemos.index.lexical import Posting, idf, saturate
@@ -20,9 +21,10 @@ KEPT = 8_000_000  # positions of the facts of terms that are held: 12 bytes each
 COMMON = 0.02  # share of the cubes from which a word finds no candidates, if rarer ones do
 SLACK = 0.02  # growth of the corpus within which facts of terms and persons are not computed again
 BY_WORDS, BY_VECTORS, IN_TIME, OF_SPEAKER = 200, 200, 100, 50  # candidates of each kind
-COMPARED = 4_000  # cubes whose vectors are compared with the question one by one
-FILTERED = 50  # nearest cubes that the index is asked for among a part of all
-WIDE = 0.3  # share of the cubes from which the index is asked for more instead, and the others are left out
+NEAREST, MOST = 1_000, 4_000  # nearest cubes that the index is asked for; the same where a filter hides some of them
+FILTERED = 10  # nearest cubes that it is asked for among those that pass a filter, if fewer were found so
+COMPARED = 10_000  # cubes whose vectors are compared with the question one by one
+PERSONS = 16  # persons whom a question names, the rarest, whose words are looked for
 HALF = 0.5  # share of the cubes from which the sessions of a speaker are no selection
 
 
@@ -134,25 +136,45 @@ class MappedCorpus(Corpus):
 
     def candidates(self, query: Query, shown: Bools) -> Longs:
         """Return the positions of shown cubes that may answer, ascending: by words, by vectors, by persons and the asked time."""
-        found = [self._by_words(query, shown, BY_WORDS), self._by_vectors(query, shown, BY_VECTORS)]
+        near = self._near(query, shown)
+        found = [self._by_words(query, shown, BY_WORDS), near[:BY_VECTORS]]
         if query.span is not None:
-            found.append(self._in_time(query, shown))
-        found += [self._of_speaker(query, person, shown) for person in self.named(query)]
+            found.append(self._best(query, self._in_time(query) & shown, near, IN_TIME))
+        left = COMPARED
+        for person in sorted(self.named(query), key=lambda person: self.known().spoken[person])[:PERSONS]:
+            own = (self.speaker == person) & shown
+            found.append(self._best(query, own, near, OF_SPEAKER, left))
+            left = max(left - self.known().spoken[person], 0)
+            inside, share = self.sessions_of(person)
+            if share < HALF:
+                together = inside[self.layout().session] & shown
+                found.append(self._best(query, together, near, OF_SPEAKER, left))
+                left = max(left - int(share * self.count), 0)
         return np.unique(np.concatenate(found)).astype(np.int64)
 
-    def _by_vectors(self, query: Query, shown: Bools, most: int) -> Longs:
-        """Return the shown cubes nearest to the question: of few all are compared, of some the index is asked for those."""
+    def _near(self, query: Query, shown: Bools) -> Longs:
+        """Return the shown cubes nearest to the question, the nearest first: of few all are compared."""
         if query.vector is None or self.near is None or not self.compares(query):
             return np.zeros(0, dtype=np.int64)
         count = int(np.count_nonzero(shown))
         if count <= COMPARED:
-            found = np.flatnonzero(shown & self.rows.present)
-            cosines = np.vecdot(self.rows.take(found), query.vector.astype(np.float32))
-            return found[np.argsort(-cosines, kind="stable")[:most]]
-        if count > WIDE * len(self):
-            found = self.near.search(query.vector, int(most * len(self) / count) + 1).keys
-            return found[shown[found]]
-        return self.near.search(query.vector, min(most, FILTERED), np.flatnonzero(shown)).keys
+            return self._compared(query.vector, np.flatnonzero(shown & self.rows.present))
+        found = self.near.search(query.vector, min(int(NEAREST * len(self) / count), MOST)).keys
+        found = found[shown[found]]
+        return found if len(found) >= FILTERED else self.near.search(query.vector, FILTERED, np.flatnonzero(shown)).keys
+
+    def _compared(self, vector: NDArray[np.floating], positions: Longs) -> Longs:
+        cosines = np.vecdot(self.rows.take(positions), vector.astype(np.float32))
+        return positions[np.argsort(-cosines, kind="stable")]
+
+    def _best(self, query: Query, among: Bools, near: Longs, most: int, few: int = COMPARED) -> Longs:
+        """Return the best of some cubes by words and vectors: of `few` all are compared, else the nearest of all count."""
+        found = np.flatnonzero(among)
+        if len(found) <= most:
+            return found
+        if query.vector is not None and self.compares(query) and len(found) <= few:
+            near = self._compared(query.vector, found)
+        return np.concatenate([self._by_words(query, among, most), near[among[near]][:most]])
 
     def _by_words(self, query: Query, shown: Bools, most: int) -> Longs:
         named = {term for person in self.named(query) for term in self.speaker_terms[person]}
@@ -189,29 +211,13 @@ class MappedCorpus(Corpus):
         found = [i for i in speaking if self.speaker_terms[i] & query.terms]
         return found if len(found) < len(speaking) else []
 
-    def _of_speaker(self, query: Query, person: int, shown: Bools) -> Longs:
-        """Return the best of what a named person said, and of the sessions that he takes part in."""
-        own = (self.speaker == person) & shown
-        inside, share = self.sessions_of(person)
-        found = [self._best(query, own, OF_SPEAKER)]
-        if share < HALF:
-            found.append(self._best(query, inside[self.layout().session] & shown, OF_SPEAKER))
-        return np.concatenate(found)
-
-    def _best(self, query: Query, among: Bools, most: int) -> Longs:
-        """Return the best of some cubes by words and by vectors; all of few."""
-        found = np.flatnonzero(among)
-        if len(found) <= most:
-            return found
-        return np.concatenate([self._by_words(query, among, most), self._by_vectors(query, among, most)])
-
-    def _in_time(self, query: Query, shown: Bools) -> Longs:
-        """Return shown cubes that happened in the time that a question names, or speak of it: of many the best."""
+    def _in_time(self, query: Query) -> Bools:
+        """Return which cubes happened in the time that a question names, or speak of it, (N,)."""
         start, end = query.span or (0, 0)
         inside = (self.at >= start) & (self.at < end)
         dates = self.spans()
         inside[dates[(dates[:, 1] < end) & (dates[:, 2] > start), 0]] = True
-        return self._best(query, inside & shown, IN_TIME)
+        return inside
 
     def around(self, positions: Longs) -> Longs:
         """Return ascending positions with those next to them, and what stands within reach of all these."""
