@@ -66,6 +66,8 @@ FLOORS = (
 )
 TEXT_VERBS = (
     "add",
+    "feedback",
+    "tune",
     "search",
     "erase",
     "read",

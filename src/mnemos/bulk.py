@@ -27,12 +27,13 @@ class Opening:
     reasoner: str | None = None  # as `Mnemos` takes it
     timezone: str | None = None
     actor: str | None = None
+    blobs: str | None = None
 
     @staticmethod
     def of(memory: Mnemos, reasoner: str | None = None) -> Opening:
         """Return how to open the root of a memory again, with a reasoner that a spec names."""
         embedder = None if memory.embedder is None else Portable(memory.embedder)
-        return Opening(memory.root, embedder, reasoner, memory.timezone, memory.actor)
+        return Opening(memory.root, embedder, reasoner, memory.timezone, memory.actor, memory.blobs)
 
     def memory(self) -> Mnemos:
         """Open the root. Raises InvalidInput for a folder that is not on this machine, which is not made."""

@@ -15,6 +15,7 @@ from mnemos.text import erase, revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
 from mnemos.text.encode.messages import to_draft, to_drafts
+from mnemos.text.feedback import used
 from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
 from mnemos.text.read import cubes, facts, pick, stats
@@ -22,6 +23,7 @@ from mnemos.text.recall.facts import known_links
 from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
 from mnemos.text.search import context, search, search_sessions, withheld
+from mnemos.text.tune import Tuned, tune
 
 if TYPE_CHECKING:
     from mnemos.guard.erasure import Receipt
@@ -37,12 +39,10 @@ if TYPE_CHECKING:
 class Space:
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
-    The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds the keys and
-    values that models have computed of cubes, and `inspect` shows the space as a whole.
-
-    Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it.
-    A space that was closed because others were used more (see `Mnemos`) is opened again by its next verb. The words and
-    vectors of all cubes are kept in RAM once searched (about 2.5 kB a cube).
+    The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds the keys and values that
+    models have computed of cubes, and `inspect` shows the space as a whole.
+    Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it. Words and
+    vectors are kept in RAM once searched (about 2.5 kB a cube), until others are used more (see `Mnemos`).
     """
 
     # settings, stored in the space: assign to change them
@@ -85,10 +85,10 @@ class Space:
         """Store one text and return its cube; it is on disk when this returns.
 
         `at` is when it happened (default: now); relative dates in the text are resolved against it, on the clock of its
-        offset or of `timezone` (default: the space's). The facts it states are compared with known ones (see
-        `decisions`): it may supersede other cubes. It is stored whatever it resembles; only the same write again (the
-        same id, or the same words, speaker, session and given time) returns the cube that is there. `reconcile=False`
-        only appends. One embedding and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
+        offset or of `timezone` (default: the space's). The facts it states are compared with known ones (see `decisions`):
+        it may supersede other cubes. It is stored whatever it resembles; only the same write again (the same id, or the same
+        words, speaker, session and given time) returns the cube that is there. `reconcile=False` only appends. One embedding
+        and one commit, about 5 ms. Raises InvalidInput (nothing was stored) or StoreError.
         """
         message = {
             "content": content, "speaker": speaker, "session": session, "at": at, "timezone": timezone, "metadata": metadata,
@@ -101,10 +101,10 @@ class Space:
     ) -> list[MemCube]:
         """Store many messages in one transaction, all or none; return their cubes in order.
 
-        A message is a dict with `content` and any keyword of `add`, or has one of the shapes of chat APIs
-        (role/content/name/timestamp). A message that was stored already (see `add`) is not written
-        again: the stored cube is returned. `progress` is called with the number of texts embedded since its last call. Raises
-        InvalidInput, which names the message, or Conflict if an id has other content; nothing was stored then.
+        A message is a dict with `content` and any keyword of `add`, or has one of the shapes of chat APIs. One that was stored
+        already (see `add`) is not written again: the stored cube is returned. `progress` is called with the number of texts
+        embedded since its last call. Raises InvalidInput, which names the message, or Conflict if an id has other content;
+        nothing was stored then.
         """
         return add(self.text, to_drafts(messages, self.timezone), progress, reconcile)
 
@@ -129,9 +129,8 @@ class Space:
         successor (`hit.earlier`), or below it if it also says something else; with `include_superseded` it is a hit of its
         own (default: if the question asks for the past). The same words by the same speaker are one hit (`hit.also`).
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
-        "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened.
-
-        A query over 8,000 characters is read at both ends. Raises InvalidInput for an empty query and a wrong argument.
+        "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened. A query over 8,000
+        characters is read at both ends. Raises InvalidInput for an empty query and a wrong argument.
         """
         return search(self.text, query, k, filters, asked_at, method, min_score).found
 
@@ -161,16 +160,26 @@ class Space:
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
-        It is "" where almost surely nothing answers, unless `min_score` sets the least relevance of a hit.
-        The block is marked as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources
-        (see `trust`) are withheld if they look like orders to an agent, would do harm, or say what better sources do not.
-        `count` counts the tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
+        It is "" where almost surely nothing answers, unless `min_score` sets the least relevance of a hit. The block is marked
+        as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources (see `trust`) are
+        withheld if they look like orders to an agent, would do harm, or say what better sources do not. `count` counts the
+        tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
         """
         return context(self.text, question, tokens, k, filters, count, asked_at, min_score, quarantine)
 
     def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
         """Return the cubes that `context` would withhold for a question, or those of `found`: id -> reason."""
         return withheld(self.text, question, self.search(question, 40) if found is None else found)
+
+    # -- learn
+
+    def used(self, question: str, ids: Sequence[str]) -> MemCube:
+        """Note that these cubes answered a question: `tune` learns from it. It is erased with each of them. Raises NotFound."""
+        return used(self.text, question, ids)
+
+    def tune(self, *, preview: bool = False, undo: bool = False) -> Tuned:
+        """Fit search to what was `used`; install it if unseen questions are ranked better. `undo` erases it; see `text.tune`."""
+        return tune(self.text, check_flag(preview, "preview"), check_flag(undo, "undo"))
 
     # -- read
 
@@ -224,9 +233,8 @@ class Space:
     def update(self, cube_id: str, **changes: Any) -> MemCube:
         """Write the next version of a cube and return it; `history` keeps the earlier ones.
 
-        `changes` are any of content, at, session, speaker, role, source, kind, metadata (replaced as a whole),
-        valid_from, valid_to. Raises NotFound, InvalidInput if nothing would change, and Conflict if the cube was
-        updated concurrently.
+        `changes` are any of content, at, session, speaker, role, source, kind, metadata (replaced as a whole), valid_from,
+        valid_to. Raises NotFound, InvalidInput if nothing would change, and Conflict if it was updated concurrently.
         """
         return revise.update(self.text, check_text(cube_id, "cube_id"), changes)
 
@@ -235,10 +243,7 @@ class Space:
         return revise.rollback(self.text, check_text(cube_id, "cube_id"), check_count(version, "version"))
 
     def delete(self, cube_id: str) -> Sequence[str]:
-        """Erase a cube: all its versions, words and vectors, and every cube derived from it.
-
-        The bytes are overwritten in the file. Returns the ids erased. Raises NotFound.
-        """
+        """Erase a cube, all its versions, words and vectors, and what is derived from it; return the ids. Raises NotFound."""
         removed = self.store.erase([check_text(cube_id, "cube_id")])
         if not removed:
             raise NotFound(f"there is no cube {cube_id!r} in space {self.name!r}; nothing was removed.")
@@ -261,8 +266,7 @@ class Space:
     ) -> Preview:
         """Return the cubes that `forget` with the same arguments would erase; erases nothing.
 
-        Its `offers` are cubes near a `query` (other endings, spellings, order; who said it; facts about it; close in
-        meaning), each with a reason: `forget` erases those whose ids you give.
+        Its `offers` are cubes near a `query` (other endings, order; who said it; facts about it; meaning), each with a reason.
         """
         return erase.preview(self.text, ids, query, everything, filters)
 
@@ -277,8 +281,8 @@ class Space:
     def consolidate(self, *, limit: int | None = None, progress: Progress | None = None) -> Consolidation:
         """Summarise sessions, days and weeks, write profiles, link, promote hot cubes and apply the policy.
 
-        Run it nightly or whenever it is quiet; `limit` is the most derived cubes that it writes (default 2,000). It may
-        be killed at any time, and a second run with nothing new does nothing. See `text.consolidate.run`.
+        Run it nightly or when it is quiet; `limit` is the most derived cubes that it writes (default 2,000). It may be killed at
+        any time, and a second run with nothing new does nothing. See `text.consolidate.run`.
         """
         from mnemos.text.consolidate.run import LIMIT, consolidate
 
@@ -309,10 +313,7 @@ class Space:
         return self.store.audit.entries(after=check_count(after, "after", 0), limit=check_count(limit, "limit"))
 
     def verify_audit(self, head: str | None = None) -> tuple[int, list[str]]:
-        """Recompute the hash chain of the audit log; return the number of entries and what is wrong, normally nothing.
-
-        `head` is the `chain` of an earlier entry, which must still be there. About 300,000 entries a second.
-        """
+        """Recompute the chain of the audit log, with `head` in it; return the number of entries and what is wrong."""
         return self.store.audit.verify(check_optional(head, "head"))
 
     # -- other views and forms
@@ -326,7 +327,7 @@ class Space:
 
     @property
     def activations(self) -> PrefillCache:
-        """The keys and values that models have computed of this space's cubes, in RAM and on disk. Needs PyTorch."""
+        """The keys and values that models have computed of its cubes, in RAM and on disk. Needs PyTorch."""
         if self._activations is None:
             from mnemos.migrate.prefill import PrefillCache
 
@@ -346,9 +347,8 @@ class Space:
     ) -> Activated:
         """Return cubes as a prefix that a transformer has already read, without prefill if it was computed before.
 
-        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order
-        of the prompt. `render` turns a cube into text (default: a line of date, speaker and text). See
-        `migrate.prefill.PrefillCache.activate` for `mode`. Raises NotFound for an unknown id.
+        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order of the
+        prompt. `render` turns a cube into text. See `migrate.prefill.PrefillCache.activate` for `mode`. Raises NotFound.
         """
         from mnemos.migrate.pieces import render as to_line
 

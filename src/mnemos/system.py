@@ -65,6 +65,9 @@ class Mnemos:
     A space that may not be written (a read-only disk, file or folder) is opened for reading, and all spaces with
     `read_only`: verbs that read work, those that write raise ReadOnly, and recalls are not counted.
 
+    Payloads that are not text (keys and values, adapters) are beside the spaces, or below `blobs` (default: $MNEMOS_BLOBS), a
+    folder or a URL such as "s3://BUCKET/PREFIX" that fsspec opens; see the extra `buckets`.
+
     Raises StoreError if the root cannot be created or is not a folder, or the database cannot be used; InvalidInput for
     a URL that is none.
     """
@@ -80,6 +83,7 @@ class Mnemos:
         timezone: str | None = None,
         max_open: int | None = None,
         read_only: bool = False,
+        blobs: str | None = None,
     ) -> None:
         self.root = locate(root) if root is not None else default_root()
         self.embedder = load(embedder)
@@ -88,7 +92,8 @@ class Mnemos:
         self.actor = actor or os.environ.get("MNEMOS_ACTOR") or "local"
         self.timezone = check_zone(timezone or os.environ.get("MNEMOS_TIMEZONE") or LOCAL)
         self.pool = Pool(open_limit(max_open))
-        self.stores = open_root(self.root, self.actor, self.clock, self.pool, read_only=read_only)
+        self.blobs = blobs or os.environ.get("MNEMOS_BLOBS") or None
+        self.stores = open_root(self.root, self.actor, self.clock, self.pool, read_only=read_only, blobs=self.blobs)
         self._spaces: WeakValueDictionary[str, Space] = WeakValueDictionary()  # the pool holds those that are open
         self._systems: dict[str, System] = {}  # of spaces for which one was chosen
         self._opening: WeakValueDictionary[str, Any] = WeakValueDictionary()  # locks of names that are being opened

@@ -28,6 +28,7 @@ COMPONENTS = {
     "spread": "a part of the retriever `hybrid`",
     "pagerank": "the walk of `spread`",
     "without-speakers": "a part of every search by vectors",
+    "tune": "a verb: it fits what `hybrid` ranks by",
 }
 
 

@@ -8,12 +8,12 @@ import pytest
 from mnemos.cube import new_id
 from mnemos.errors import StoreFull
 from mnemos.store import blobs as module
-from mnemos.store.blobs import ABANDONED, Blobs
+from mnemos.store.blobs import ABANDONED, FileBlobs
 
 
 @pytest.fixture
 def blobs(tmp_path):
-    return Blobs(tmp_path / "ana.kv")
+    return FileBlobs(tmp_path / "ana.kv")
 
 
 def age(path):

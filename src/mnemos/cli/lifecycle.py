@@ -1,4 +1,4 @@
-"""Commands on the lifecycle of memories: consolidate, facts, rollback, pin, unpin, archive, unarchive, policy."""
+"""Commands on the lifecycle of memories: consolidate, used, tune, facts, rollback, pin, unpin, archive, unarchive, policy."""
 
 from __future__ import annotations
 
@@ -84,6 +84,34 @@ def _counts(done: Consolidation) -> dict[str, int]:
         "promoted": done.promoted, "archived": len(done.forgotten.archived), "erased": len(done.forgotten.erased),
     }  # fmt: skip
     return counts | {what: count for what, count in more.items() if count}
+
+
+@command()
+def used(
+    t: Terminal,
+    question: Annotated[str, typer.Argument(help="The question, as it was asked.")],
+    ids: CubeIds,
+) -> None:
+    """Note which cubes answered a question; `mnemos tune` learns from it. It is erased with each of them."""
+    noted = t.space().used(question, ids)
+    if t.json:
+        t.say(noted.to_dict())
+    else:
+        t.out.print(f"noted, with {len(noted.parents):,} cubes")
+
+
+@command()
+def tune(
+    t: Terminal,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what it would do; install nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Erase what was installed; what was noted stays.")] = False,
+) -> None:
+    """Fit the search of a space to its own use, and install it if questions that it has not seen are ranked better."""
+    done = t.space().tune(preview=preview, undo=undo)
+    if t.json:
+        t.say(asdict(done))
+    else:
+        t.out.print(styled(done.reason), soft_wrap=True)
 
 
 @command("root", "space", "json")

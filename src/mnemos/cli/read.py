@@ -95,4 +95,11 @@ def stats(t: Terminal) -> None:
     rows = {"space": numbers["space"]}
     rows |= {name: f"{numbers[name]:,}" for name in ("cubes", "versions", "sessions", "speakers", "archived")}
     rows |= {"first": numbers["first_at"], "last": numbers["last_at"], "size": size(numbers["bytes"])}
+    if numbers["feedback"]:
+        rows["questions with noted answers"] = f"{numbers['feedback']:,}"
+    if tuning := numbers["tuning"]:
+        use = "" if tuning["in_use"] else "; not in use, since it is for another embedder"
+        rows["tuned"] = (
+            f"nDCG@10 {tuning['before']:.3f} to {tuning['after']:.3f} on {tuning['questions']:,} questions{use}"
+        )
     t.out.print(facts({**rows, "vectors": "\n".join(models), "file": numbers["path"]}))

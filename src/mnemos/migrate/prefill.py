@@ -117,7 +117,8 @@ class PrefillCache:
             sources["ram"] += 1
             return held
         try:
-            segment = from_file(self.store.blobs.path(piece.id), piece.digest)
+            with self.store.blobs.local(piece.id) as path:
+                segment = from_file(path, piece.digest)
         except StoreCorrupt:  # missing or damaged: it is computed again
             self.store.erase([piece.id])
             return None

@@ -71,7 +71,8 @@ def copy(source: Store, target: Store, wanted: Digests, progress: Progress = lam
             progress(len(rows))
     payloads = "blobs" in wanted
     for name in sorted(source.blobs.ids()) if payloads else ():
-        target.blobs.write(name, source.blobs.path(name).read_bytes())
+        with source.blobs.local(name) as path:
+            target.blobs.write(name, path.read_bytes())
     found = digests_of(target, progress, blobs=payloads)
     if found != wanted:
         wrong = [name for name in wanted if found[name] != wanted[name]]

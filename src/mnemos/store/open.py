@@ -82,9 +82,18 @@ class Root(Protocol):
 
 
 def open_root(
-    where: Location, actor: str, clock: Callable[[], datetime], pool: Pool | None = None, *, read_only: bool = False
+    where: Location,
+    actor: str,
+    clock: Callable[[], datetime],
+    pool: Pool | None = None,
+    *,
+    read_only: bool = False,
+    blobs: str | None = None,
 ) -> Root:
     """Return the spaces in a folder, which is made if it does not exist, or in a database; `pool` bounds how many are open.
+
+    Payloads that are not text are in the folder or bucket `blobs`, see `buckets.open_blobs`; by default beside the spaces of
+    a folder, and where the URL of a database says.
 
     With `read_only` no file of a space is changed (SQLite may leave an empty log beside one in use), and a file that may
     not be written is opened so in any case.
@@ -95,10 +104,10 @@ def open_root(
         _check_installed()
         from mnemos.store.postgres.root import DatabaseRoot
 
-        return DatabaseRoot(where, actor, clock, pool, read_only=read_only)
+        return DatabaseRoot(where, actor, clock, pool, read_only=read_only, blobs=blobs)
     from mnemos.store.sqlite.root import Folder
 
-    return Folder(where, actor, clock, pool, read_only=read_only)
+    return Folder(where, actor, clock, pool, read_only=read_only, blobs=blobs)
 
 
 def open_keys(root: Location) -> Keys:

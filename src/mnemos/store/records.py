@@ -105,7 +105,7 @@ def digests(records: Records, blobs: Blobs | None, space: str, progress: Callabl
 
 
 def _file_hash(blobs: Blobs, name: str) -> bytes:
-    with blobs.path(name).open("rb") as file:
+    with blobs.local(name) as path, path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 

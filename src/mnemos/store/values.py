@@ -17,7 +17,8 @@ Vector = NDArray[np.float16] | None
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-DERIVED = ("episode", "summary", "profile", "reflection", "kv")  # kinds of cubes that are derived from others
+# Kinds of cubes that are derived from others.
+DERIVED = ("episode", "summary", "profile", "reflection", "kv", "feedback", "tuning")
 OnErase = Callable[[Mapping[str, str]], None]  # takes the forms of the erased cubes, by id
 IMPLIED = ("derived from", "follows", "same entity")  # kinds of links that follow from other rows and are not stored
 

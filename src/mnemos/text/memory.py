@@ -16,11 +16,12 @@ from mnemos.reason.rules import RuleReasoner
 from mnemos.store.base import Store
 from mnemos.store.setting import Setting
 from mnemos.store.values import Entry
-from mnemos.text.base import Law, System
+from mnemos.text.base import Law, Retriever, System
 from mnemos.text.consolidate.report import Forgotten
 from mnemos.text.forget.policy import Policy, apply_policy, policy_json
 from mnemos.text.forget.strengthen import Recalls
 from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.tuning import Installed
 from mnemos.text.recall.view import CurrentView
 from mnemos.zones import check_zone
 
@@ -48,6 +49,7 @@ class TextMemory:
         self.reasoner = reasoner or self.rules
         self.view = CurrentView(store, name)
         self.recalls = Recalls(store)
+        self.tuning = Installed(store)
         store.on_erase(self._on_erase)
         store.on_stale(self._purge)
         self._last = EPOCH  # the latest time that `now` returned
@@ -85,6 +87,10 @@ class TextMemory:
     def encode(self, cubes: Sequence[MemCube], progress: Progress | None = None) -> list[Entry]:
         """Return an entry for each cube, by the encoder of the system."""
         return self.system.encode.encode(cubes, self.embedder, progress)
+
+    def retriever(self) -> Retriever:
+        """Return the retriever of the system, as the space has tuned it."""
+        return self.tuning.retriever(self.system.retrieve, self.embedder)
 
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Bring the view up to date: erased text must not stay in RAM."""

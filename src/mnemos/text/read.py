@@ -11,10 +11,12 @@ from mnemos.errors import InvalidInput, NotFound
 from mnemos.facts import KnownFact
 from mnemos.reason.base import Metered
 from mnemos.text.encode.messages import moment
+from mnemos.text.feedback import OF_FEEDBACK
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.facts import known_facts
 from mnemos.text.recall.filters import Filters, Time, make_filter
+from mnemos.text.recall.tuning import model_of
 from mnemos.text.search import search
 from mnemos.zones import check_zone
 
@@ -80,4 +82,8 @@ def stats(memory: TextMemory) -> dict[str, Any]:
     e, reasoner = memory.embedder, memory.reasoner
     found["embedder"] = e and {"name": e.name, "revision": e.revision, "dimension": e.dimension}
     found["reasoner"] = (reasoner.stats() if isinstance(reasoner, Metered) else {}) | {"name": reasoner.name}
+    found |= {"feedback": len(memory.store.keys(OF_FEEDBACK)), "tuning": None}
+    if (tuning := memory.tuning.current()) is not None:
+        kinds = {"head": tuning.head is not None, "factors": dict(tuning.factors)}
+        found["tuning"] = dict(tuning.report) | kinds | {"in_use": tuning.model == model_of(memory.embedder)}
     return found | {"index_bytes": memory.view.nbytes, "index": memory.view.about()}

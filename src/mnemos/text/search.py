@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -86,7 +86,7 @@ def search(
         warn_if_early(memory.store, filter.as_of)
     judged = _judge(memory, question, query, hits[:k], past_view)
     if named is not None:  # what was so then was looked for by itself
-        judged = replace(judged, silent=False)
+        judged = replace(judged, silent=False, doubtful=False)
     if min_score is not None:
         judged = replace(judged, hits=[(key, hit) for key, hit in judged.hits if (hit.relevance or 0.0) >= min_score])
     if filter.as_of is None:
@@ -246,11 +246,25 @@ def context(
     if count is not None and not callable(count):
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
     judged = search(memory, question, k, filters, asked_at, "hybrid", min_score)
-    found = [] if judged.silent and min_score is None else judged.hits
+    found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
     if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
     return pack(found, dates, tokens, count, key_of(memory.store), told)
+
+
+def _silent(memory: TextMemory, question: str, judged: Judgement) -> bool:
+    """Tell whether context shows nothing: by a closer look at the first hits, where they are short and it may matter."""
+    from mnemos.embed.minilm import MiniLM
+    from mnemos.text.recall.closer import FIRST, answered, silent_below, worth_it
+
+    texts = [hit.cube.text for _, hit in judged.hits[:FIRST]]
+    embedder, whole = memory.embedder, len(judged.evidence) == len(judged.hits)
+    if judged.doubtful and whole and isinstance(embedder, MiniLM) and worth_it(judged.confidence, texts):
+        with suppress(EmbedderError):
+            asked = clean(bounded(question))
+            return answered(asked, texts, judged.confidence, judged.evidence, embedder) < silent_below()
+    return judged.silent
 
 
 def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
@@ -323,7 +337,7 @@ def _question(
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:
-    return BASELINES.get(method, memory.system.retrieve)
+    return BASELINES[method] if method in BASELINES else memory.retriever()
 
 
 def embedded_words(memory: TextMemory, query: str) -> str:

@@ -29,7 +29,7 @@ REINDEX_BATCH = 256
 PAGE = 1_000
 VALUES: Mapping[str, Callable[[str], object]] = {  # how each value of a space is read
     **{x.key: x.read for x in vars(TextMemory).values() if isinstance(x, Setting)},
-    "linked": int, "runs": read_runs, "lesson key": bytes.fromhex,
+    "linked": int, "tuning": int, "runs": read_runs, "lesson key": bytes.fromhex,
 }  # fmt: skip
 NAMED = 20  # damaged rows that a report names
 
@@ -123,8 +123,9 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
     spoken: Counter[str] = Counter()
     missing = after = 0
     while rows := store.checks.scan(model, after=after, limit=PAGE):
-        entries = memory.system.encode.encode([row.cube for row in rows], None)  # without vectors
-        for row, entry in zip(rows, entries, strict=True):
+        texts = [row for row in rows if row.cube.form == "text"]  # other forms are not searched
+        entries = memory.system.encode.encode([row.cube for row in texts], None)  # without vectors
+        for row, entry in zip(texts, entries, strict=True):
             if row.terms != " ".join(entry.terms) or row.dates != entry.dates:
                 wrong_words.append((row.key, entry.terms, entry.dates))
             if row.vector is None:
@@ -136,7 +137,7 @@ def doctor(memory: TextMemory, *, repair: bool = False, progress: Progress | Non
                 or not np.isfinite(np.frombuffer(row.vector, dtype="<f2")).all()
             ):
                 wrong_vectors.append(row.key)
-        spoken.update(main_language(row.cube.text) for row in rows if row.cube.replaced is None)
+        spoken.update(main_language(row.cube.text) for row in texts if row.cube.replaced is None)
         report.cubes += len(rows)
         after = rows[-1].key
         if progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from mnemos.store.blobs import Blobs
+from mnemos.store.blobs import FileBlobs
 from mnemos.store.postgres import spaces
 from mnemos.store.postgres.database import Database
 from mnemos.store.postgres.store import PostgresStore
@@ -21,7 +21,9 @@ def opened(url, folder, *names, make=True, **options):
             spaces.make(database, name, 0)
         vacuum = Vacuum(database)
         yield [
-            PostgresStore(database, name, Blobs(folder / f"{name}.kv"), vacuum=vacuum, actor="tester", clock=lambda: T0)
+            PostgresStore(
+                database, name, FileBlobs(folder / f"{name}.kv"), vacuum=vacuum, actor="tester", clock=lambda: T0
+            )
             for name in names
         ]
     finally:

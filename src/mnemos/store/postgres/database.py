@@ -34,7 +34,7 @@ class Options:
     pool: int = 16  # connections of this process at most
     prepare: bool = True  # prepared statements; off behind a pooler in transaction mode
     role: str | None = None  # the role that reads and writes, by SET LOCAL ROLE: see `security`
-    blobs: str | None = None  # the folder of payloads that are not text
+    blobs: str | None = None  # the folder or bucket of payloads that are not text
 
 
 def parse(url: str) -> Options:

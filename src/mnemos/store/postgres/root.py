@@ -15,7 +15,8 @@ from mnemos.errors import Conflict, InvalidInput, NotFound, ReadOnly, StoreBusy,
 from mnemos.location import DatabaseUrl
 from mnemos.store import copying
 from mnemos.store.base import Store
-from mnemos.store.blobs import Blobs
+from mnemos.store.blobs import Blobs, FileBlobs
+from mnemos.store.buckets import make_folder, open_blobs
 from mnemos.store.causes import of_system
 from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
@@ -29,7 +30,7 @@ from mnemos.store.postgres.schema import SPACE_TABLES
 from mnemos.store.postgres.store import PostgresStore
 from mnemos.store.postgres.vacuum import Vacuum
 from mnemos.store.sqlite.foreign import GUARDED
-from mnemos.store.sqlite.root import KV, Folder
+from mnemos.store.sqlite.root import Folder
 from mnemos.store.values import StoredSpace
 
 Release = Callable[[str], None]
@@ -43,8 +44,8 @@ _SIZES = (  # what all tables take up, shared among the spaces by the keys that 
 class DatabaseRoot:
     """Implements `Root` on a database, whose tables are made if they do not exist.
 
-    Raises StoreError when it cannot be used. Payloads that are not text are files in the folder that `blobs=` of the URL names;
-    every machine has to see that folder.
+    Raises StoreError when it cannot be used. Payloads that are not text are in the folder or bucket that `blobs` names, or
+    `blobs=` of the URL; every machine has to see it.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class DatabaseRoot:
         pool: Pool | None = None,
         *,
         read_only: bool = False,
+        blobs: str | None = None,
     ) -> None:
         self.where, self._actor, self._clock, self._pool, self._read_only = where, actor, clock, pool, read_only
+        self._blobs_given = blobs
         self._use: Shared | None = None
         self._vacuum: Vacuum | None = None
         self._enter()
@@ -66,15 +69,9 @@ class DatabaseRoot:
         if self._use is None:
             self._use = Shared(self.where, read_only=self._read_only)
             self._vacuum = Vacuum(self._use.database)
-            self._make_folder()
+            if (place := self._place) is not None and not self._read_only:
+                make_folder(place)
         return self._use
-
-    def _make_folder(self) -> None:
-        if (folder := self._database.options.blobs) and not self._read_only:
-            try:
-                Path(folder).expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise of_system(error, Path(folder)) from error
 
     @property
     def _database(self) -> Database:
@@ -85,9 +82,12 @@ class DatabaseRoot:
         """Postgres, with its version."""
         return f"Postgres {self._database.state.server.split()[0]}"
 
+    @property
+    def _place(self) -> str | None:
+        return self._blobs_given or self._database.options.blobs
+
     def _blobs(self, name: str) -> Blobs:
-        folder = self._database.options.blobs
-        return Blobs(Path(folder).expanduser() / (file_stem(name) + KV)) if folder else _NoBlobs(self.where)
+        return open_blobs(place, name) if (place := self._place) else _NoBlobs(self.where)
 
     def _store(self, name: str, pool: Pool | None = None) -> PostgresStore:
         database = self._database
@@ -244,7 +244,7 @@ class DatabaseRoot:
             self._use = None
 
 
-class _NoBlobs(Blobs):
+class _NoBlobs(FileBlobs):
     """The payloads of a space in a database whose URL names no folder for them: there are none."""
 
     def __init__(self, where: DatabaseUrl) -> None:
@@ -255,7 +255,7 @@ class _NoBlobs(Blobs):
         """Raise InvalidInput."""
         raise InvalidInput(
             f"{self._where} names no folder for payloads that are not text: add blobs=FOLDER to the URL, a folder that every "
-            "machine sees."
+            "machine sees, or blobs=s3://BUCKET/PREFIX."
         )
 
     def remove(self) -> None:

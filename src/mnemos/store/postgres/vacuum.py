@@ -20,7 +20,7 @@ from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.removal import TOUCHED
 
 SMALL = 32 * 1024 * 1024  # bytes of the tables together that are written anew
-PATIENCE = 2.0  # seconds that it waits for those who use the tables
+PATIENCE = 1.0  # seconds that it waits for those who use the tables
 SHARE = 20  # it takes a 20th of the time at most: the next run waits for 19 times as long as the last one took
 _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(('mnemos.' || t)::regclass)), 0)::bigint FROM unnest(%s::text[]) AS t"

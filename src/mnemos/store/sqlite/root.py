@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mnemos.errors import Conflict, InvalidInput, NotFound, OutOfFiles, ReadOnly, StoreError
 from mnemos.store import reserve
-from mnemos.store.blobs import Blobs, shred
+from mnemos.store.blobs import Blobs, FileBlobs, shred
+from mnemos.store.buckets import KV, make_folder, open_blobs
 from mnemos.store.causes import of_system
 from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
@@ -24,7 +25,6 @@ from mnemos.store.sqlite.salvage import rescue
 from mnemos.store.sqlite.store import SqliteStore
 from mnemos.store.values import Salvaged, StoredSpace
 
-KV = ".kv"  # the folder of the payloads that are not text
 Release = Callable[[str], None]
 
 
@@ -39,8 +39,10 @@ class Folder:
         pool: Pool | None = None,
         *,
         read_only: bool = False,
+        blobs: str | None = None,
     ) -> None:
         self.path, self._actor, self._clock, self._pool, self._read_only = path, actor, clock, pool, read_only
+        self._place = blobs  # of payloads that are not text; None: beside the spaces
         try:
             if read_only and not path.is_dir():
                 raise ReadOnly(f"there is no folder {path}, and a root that is opened read-only is not made.")
@@ -51,6 +53,8 @@ class Folder:
             raise StoreError(f"cannot use {path} as the root: it is not a folder. Give a folder.") from error
         if not read_only:
             reserve.keep(path)
+            if blobs is not None:
+                make_folder(blobs)
 
     @property
     def engine(self) -> str:
@@ -67,7 +71,7 @@ class Folder:
         return path
 
     def _blobs(self, name: str) -> Blobs:
-        return Blobs(self.path / (file_stem(name) + KV))
+        return open_blobs(str(self.path) if self._place is None else self._place, name)
 
     def open(self, name: str) -> SqliteStore:
         """Open the store of a space; a new space is made. Costs a file open."""
@@ -132,7 +136,7 @@ class Folder:
         if self.exists(name):
             raise Conflict(f"there is a space {name!r} under {self.path} already.")
         path = self._arriving(name)
-        return SqliteStore(path, name, Blobs(path.with_name(path.name + KV)), actor=self._actor, clock=self._clock)
+        return SqliteStore(path, name, FileBlobs(path.with_name(path.name + KV)), actor=self._actor, clock=self._clock)
 
     def receiving(self, name: str) -> bool:
         """Tell whether a copy of this name was begun and is not accepted."""
@@ -142,9 +146,11 @@ class Folder:
         """Give the file that was received, and its payloads, the name of a space. Raises OSError as StoreError."""
         path, blobs = self._arriving(name), self._blobs(name)
         try:
-            if (received := path.with_name(path.name + KV)).exists():
-                blobs.remove()
-                received.rename(blobs.folder)
+            received = FileBlobs(path.with_name(path.name + KV))
+            blobs.remove()
+            for payload in received.ids():
+                blobs.write(payload, received.path(payload).read_bytes())
+            received.remove()
             path.rename(self._file(name))
         except OSError as error:
             raise of_system(error, path) from error
@@ -155,7 +161,7 @@ class Folder:
         for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
             if part.exists():
                 shred(part)
-        Blobs(path.with_name(path.name + KV)).remove()
+        FileBlobs(path.with_name(path.name + KV)).remove()
 
     def close(self) -> None:
         """Do nothing: a folder holds nothing."""

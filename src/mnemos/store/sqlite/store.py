@@ -15,7 +15,7 @@ import numpy as np
 from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, StoreFull
 from mnemos.store import base, checks, reserve
-from mnemos.store.blobs import Blobs
+from mnemos.store.blobs import Blobs, FileBlobs
 from mnemos.store.candidates import Bulk, Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
@@ -77,7 +77,7 @@ class SqliteStore:
         self.space = space
         self.clock = clock
         self.connection = db = Connection(path, space, pool, read_only=read_only, keep_old=keep_old)
-        self.blobs = blobs or Blobs(path.with_suffix(".kv"))
+        self.blobs: Blobs = blobs or FileBlobs(path.with_suffix(".kv"))
         self.audit: base.Audit = AuditTable(db, clock, actor)
         self.vectors: base.Vectors = VectorTable(db)
         self.facts: base.Facts = FactTable(db)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnemos.registry import Paper, register
 from mnemos.text.base import Ranking, SessionRanking, View, Why
+from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.factors import apply
 from mnemos.text.recall.fusion import explain, fuse, model
 from mnemos.text.recall.query import Query
+from mnemos.text.recall.query_head import QueryHead
 from mnemos.text.recall.sessions import session_signals
 from mnemos.text.recall.signals import Read, read
 from mnemos.text.recall.spread import spread
@@ -31,11 +35,14 @@ class Hybrid:
 
     uses_vector: ClassVar[bool] = True
     links: bool = True  # whether the score spreads along the links that consolidation made
+    head: QueryHead | None = None  # maps the vector of the question, as `Space.tune` has learned it
+    factors: Mapping[str, float] = field(default_factory=dict)  # of groups of signals, from there too; 1 where none is
 
     def rank(self, view: View, query: Query) -> Ranking:
         """Return the ranking. By words alone, a cube with no word of the question nearby and no date is no answer."""
-        told, name = _read(view, query)
-        found, by = told.signals, model("cubes" + name).weights(told.cues)
+        told, name = self.read(view.corpus, query, view.shown)
+        found, shipped = told.signals, model("cubes" + name).weights(told.cues)
+        by = apply(shipped, self.factors)
         fused = fuse(found, by)
         if name:
             answers = found["coverage_around"] > 0
@@ -43,33 +50,40 @@ class Hybrid:
                 answers |= found["time"] > 0
             fused = np.where(answers, fused, np.float32(-np.inf))
         shown = view.visible(fused)
-        if not self.links or view.graph is None:
-            return Ranking(shown, lambda positions: explain(found, by, positions))
-        scores = spread(view.corpus, shown, view.graph)
+        linked = self.links and view.graph is not None
+        scores = spread(view.corpus, shown, view.graph) if linked and view.graph is not None else shown
 
         def why(positions: Sequence[int]) -> Why:
-            reasons = explain(found, by, positions)
+            reasons = explain(found, shipped, positions)
             for i, reason in zip(positions, reasons, strict=True):
-                reason["links"] = float(scores[i] - shown[i])
+                if self.tuned:
+                    reason["tuned"] = float(fused[i]) - sum(reason.values())
+                if linked:
+                    reason["links"] = float(scores[i] - shown[i])
             return reasons
 
         return Ranking(scores, why)
 
     def rank_sessions(self, view: View, query: Query) -> SessionRanking:
         """Return the ranking of sessions: by their best turns and by the session as a whole."""
-        told, name = _read(view, query)
+        told, name = self.read(view.corpus, query, view.shown)
         found = told.signals
-        scores = view.visible(fuse(found, model("cubes" + name).weights(told.cues)))
+        scores = view.visible(fuse(found, apply(model("cubes" + name).weights(told.cues), self.factors)))
         by = model("sessions" + name).weights(told.cues)
         of_sessions, best = session_signals(view.corpus, scores, found)
         totals = np.where(np.isfinite(of_sessions["best"]), fuse(of_sessions, by), -np.inf)
         return SessionRanking(totals, best, lambda sessions: explain(of_sessions, by, sessions))
 
+    @property
+    def tuned(self) -> bool:
+        """Whether it differs from the one that is shipped."""
+        return self.head is not None or bool(self.factors)
 
-def _read(view: View, query: Query) -> tuple[Read, str]:
-    """Return what was read and the ending of the model's name: without vectors other weights are right."""
-    corpus = view.corpus
-    without = int((corpus.alive & ~corpus.vectors.present).sum())
-    if query.vector is not None and 2 * without <= int(corpus.alive.sum()):
-        return read(corpus, query, view.shown), ""
-    return read(corpus, query.without_vector(), view.shown), "_words"
+    def read(self, corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> tuple[Read, str]:
+        """Return what was read and the ending of the model's name: without vectors other weights are right."""
+        without = int((corpus.alive & ~corpus.vectors.present).sum())
+        if query.vector is None or 2 * without > int(corpus.alive.sum()):
+            return read(corpus, query.without_vector(), shown), "_words"
+        if self.head is not None:
+            query = replace(query, vector=self.head(np.asarray(query.vector, dtype=np.float32)[None])[0])
+        return read(corpus, query, shown), ""

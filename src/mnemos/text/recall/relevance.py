@@ -4,8 +4,10 @@ Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fi
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
 A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
 `relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
-    shown = query.remarks or stated or names_all(summary(table)) or len(hits) < ENOUGH
-    silent = confidence < silent_below() and not shown and not replaces(query, hits)
+remark or a read fact answers, where a hit replaced a text with all words of the question, or where there are fewer than
+five hits; and, unless it looked closer, where a hit has all names of the question.
+
+Where a search is doubtful `context` looks closer at short hits, and decides by that: see `closer`.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class Judgement:
     answerable: bool
     silent: bool  # whether context shows nothing
     evidence: Floats  # (k, F) what this was judged by
+    doubtful: bool = False  # whether context may show nothing at all, if a closer look finds no answer
 
     @property
     def found(self) -> Hits:
@@ -97,9 +100,9 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     confidence = float(by["any"](summary(table)[None])[0])
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
-    shown = query.remarks or stated or names_all(summary(table)) or len(hits) < ENOUGH
-    silent = confidence < silent_below() and not shown and not replaces(query, hits)
-    return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table)
+    doubtful = not (query.remarks or stated or len(hits) < ENOUGH or replaces(query, hits))
+    silent = doubtful and confidence < silent_below() and not names_all(summary(table))
+    return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful)
 
 
 def names_all(best: Floats) -> bool:
