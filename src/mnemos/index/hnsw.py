@@ -45,9 +45,14 @@ class HnswIndex:
     found, with more asked for until enough are left; up to 2,000 allowed keys are compared one by one.
     """
 
-    def __init__(self, dimension: int, connectivity: int = 16, expansion: int = 128) -> None:
-        self.connectivity = connectivity  # links a vector, the paper's M
-        self.expansion = expansion  # candidates held while adding and searching, the paper's ef
+    def __init__(
+        self,
+        dimension: int,  # numbers a vector
+        connectivity: int = 16,  # links a vector, the paper's M
+        expansion: int = 128,  # candidates held while adding and searching, the paper's ef
+    ) -> None:
+        self.connectivity = connectivity
+        self.expansion = expansion
         self._index = _library().Index(
             ndim=dimension,
             metric="cos",

@@ -49,7 +49,10 @@ class MappedIndex:
     the allowed rows only. Ours; the scores are those of the rounded vectors, within .0005 of the given ones.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(
+        self,
+        dimension: int,  # numbers a vector
+    ) -> None:
         self._dimension = dimension
         self._segments: list[Segment] = []
 

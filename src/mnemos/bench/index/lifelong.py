@@ -32,9 +32,9 @@ WAYS: dict[str, Callable[[int, int], LifelongHash]] = {
 class Options:
     """The sizes, and how often it is repeated."""
 
-    categories: int = 20  # labels in all
+    categories: int = 10  # labels in all
     batches: int = 5  # in which they arrive
-    items: int = 60  # of a category, to learn
+    items: int = 30  # of a category, to learn
     asked: int = 20  # of a category, to ask with
     bits: int = 64  # of a code
     seeds: int = 3  # repetitions

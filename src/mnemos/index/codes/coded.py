@@ -35,9 +35,14 @@ class CodedIndex:
     100 reads of 2 D bytes; recall is that of the code among its first 100.
     """
 
-    def __init__(self, coder: Coder, dimension: int, depth: int = DEPTH) -> None:
-        self.coder = coder  # what encodes, already fitted
-        self.depth = depth  # candidates whose vectors are read, at least k
+    def __init__(
+        self,
+        coder: Coder,  # what encodes, already fitted
+        dimension: int,  # numbers a vector
+        depth: int = DEPTH,  # candidates whose vectors are read, at least k
+    ) -> None:
+        self.coder = coder
+        self.depth = depth
         self.exact = MappedIndex(dimension)
         self._keys = np.zeros(0, dtype=np.int64)
         self._codes = coder.encode(np.zeros((0, dimension), dtype=np.float32))

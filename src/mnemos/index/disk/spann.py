@@ -58,7 +58,11 @@ class DiskIndex:
     stand for distances, and what changed is in RAM until it is saved.
     """
 
-    def __init__(self, dimension: int, knobs: Knobs = Knobs()) -> None:
+    def __init__(
+        self,
+        dimension: int,  # numbers a vector
+        knobs: Knobs = Knobs(),  # sizes of lists, closure and pruning
+    ) -> None:
         self.knobs = knobs
         self.lists = Lists(dimension)
         self.centroids: Floats = np.zeros((0, dimension), dtype=np.float32)
