@@ -75,7 +75,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         views, labels, queries, asked = items(options, seed)
         of = labels.argmax(axis=1) * options.batches // options.categories
         for name, make in WAYS.items():
-            hashes, before, seconds = make(options.bits, seed), np.zeros((0, options.bits)), 0.0
+            hashes, before, seconds = make(options.bits, seed), np.zeros((0, options.bits), np.float32), 0.0
             for batch in range(options.batches):
                 before, here = hashes.codes.copy(), of == batch
                 start = time.process_time()
