@@ -345,6 +345,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
         Mnemos(tmp_path / "root")
 
 
+@pytest.mark.sqlite_only("it is about a folder")
 def test_a_root_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(StoreError, match="Give a folder"):

@@ -205,6 +205,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.sqlite_only("it is about the file that another process opens")
 def test_a_killed_run_leaves_a_sound_file_and_the_next_one_finishes(tmp_path, clock):
     with Mnemos(tmp_path / "plain", embedder="hashing", clock=clock) as memory:
         plain = memory.space("ana")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -21,8 +22,10 @@ from mnemos.store.postgres.adapt import adapt, adapt_text
 from mnemos.store.postgres.explain import POOLER, of_postgres, shown
 from mnemos.store.postgres.notices import Notices
 
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())  # its errors are raised where they are met
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 10
+RECONNECT_SECONDS = 2.0  # for which the pool itself tries again, ever more rarely; then the next call does, at once
 PREPARE_AFTER = 3  # executions of a query on one connection, from which the server keeps its plan
 
 
@@ -125,7 +128,8 @@ class Database:
             if self._pool is None or self._pid != os.getpid():  # connections do not cross a fork
                 self._pid = os.getpid()
                 self._pool = ConnectionPool(
-                    self.options.conninfo, min_size=0, max_size=self.options.pool, timeout=CONNECT_SECONDS, open=True,
+                    self.options.conninfo, min_size=0, max_size=self.options.pool, timeout=CONNECT_SECONDS,
+                    reconnect_timeout=RECONNECT_SECONDS, open=True,
                     num_workers=1, configure=adapt,
                     kwargs={
                         "autocommit": True, "connect_timeout": CONNECT_SECONDS, "client_encoding": "UTF8",

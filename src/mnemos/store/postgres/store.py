@@ -160,15 +160,16 @@ class PostgresStore:
                 f"a cube of this batch has an id that is already in space {self.space!r}. Use update() to change "
                 "it, or leave the id out to get a new one. Nothing of the batch was stored."
             )
-        put_words(db, self.space, ((n, e.cube.text, e.terms, e.dates) for n, e in numbered))
-        put_readings(db, self.space, ((n, e.readings) for n, e in numbered if e.readings))
-        many(
-            db,
-            "INSERT INTO parents (space, child, parent) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [(self.space, e.cube.id, p) for e in entries for p in e.cube.parents],
-        )
-        if model is not None:
-            put_vectors(db, self.space, model, ((n, e.vector) for n, e in numbered if e.vector is not None))
+        with db.pipeline():  # one wait for all
+            put_words(db, self.space, ((n, e.cube.text, e.terms, e.dates) for n, e in numbered))
+            put_readings(db, self.space, ((n, e.readings) for n, e in numbered if e.readings))
+            many(
+                db,
+                "INSERT INTO parents (space, child, parent) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                [(self.space, e.cube.id, p) for e in entries for p in e.cube.parents],
+            )
+            if model is not None:
+                put_vectors(db, self.space, model, ((n, e.vector) for n, e in numbered if e.vector is not None))
         return [n for n, _ in numbered]
 
     # -- erasing

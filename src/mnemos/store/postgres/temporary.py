@@ -75,6 +75,14 @@ class TemporaryServer:
         """Start the server, and wait until it takes connections."""
         self._run("pg_ctl", "-s", "-w", "-t", str(SECONDS), "-l", str(self.folder / "log"), "start")
 
+    def create(self, database: str) -> None:
+        """Make an empty database of this name."""
+        import psycopg
+        from psycopg.sql import SQL, Identifier
+
+        with psycopg.connect(self.url(), autocommit=True) as db:
+            db.execute(SQL("CREATE DATABASE {}").format(Identifier(database)))
+
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop the server; "immediate" is a crash: nothing is written any more, and the next start recovers."""
         self._run("pg_ctl", "-s", "-w", "-t", str(SECONDS), "-m", mode, "stop")

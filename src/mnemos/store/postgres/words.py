@@ -75,11 +75,17 @@ def read_vectors(
     db: Db, space: str, model: int | None, where: str, values: Sequence[Any]
 ) -> dict[int, NDArray[np.float16]]:
     """Return the vectors of versions that match a condition on `cubes`, by key: (D,), or (1 + parts, D) of a long text."""
-    if model is None:
-        return {}
+    return {} if model is None else _joined(_find_vectors(db, space, model, where, values))
+
+
+def _find_vectors(db: Db, space: str, model: int, where: str, values: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return db.execute(_VECTORS.format(where=where), (space, model, *values), binary=True)
+
+
+def _joined(rows: Iterable[tuple[Any, ...]]) -> dict[int, NDArray[np.float16]]:
+    """Return (key, vector) rows, those of the parts of a text together."""
     parts: dict[int, list[NDArray[np.float16]]] = {}
-    cursor = db.execute(_VECTORS.format(where=where), (space, model, *values), binary=True)
-    for n, vector in cursor:
+    for n, vector in rows:
         parts.setdefault(n, []).append(vector.to_numpy())
     return {n: v[0] if len(v) == 1 else np.stack(v) for n, v in parts.items()}
 
@@ -89,13 +95,17 @@ def index_rows(
 ) -> tuple[list[IndexRow], list[int]]:
     """Return the versions that match a condition, and unless `closed` the keys of those that are not searched."""
     bound = (space, *values)
+    with db.pipeline():  # one wait for all
+        dates_found = db.execute(_SPANS.format(where=where), bound)
+        vectors_found = None if model is None else _find_vectors(db, space, model, where, values)
+        rows_found = db.execute(_ROWS.format(where=where), bound)
     spans: dict[int, list[tuple[int, int]]] = {}
-    for n, start, end in db.execute(_SPANS.format(where=where), bound):
+    for n, start, end in dates_found:
         spans.setdefault(n, []).append((start, end))
-    vectors = read_vectors(db, space, model, where, values)
+    vectors = {} if vectors_found is None else _joined(vectors_found)
     rows: list[IndexRow] = []
     gone: list[int] = []
-    for row in db.execute(_ROWS.format(where=where), bound):
+    for row in rows_found:
         n, session, speaker, role, kind, at, text, terms, state, learned, replaced = row
         if not closed and (replaced is not None or state == "archived"):
             gone.append(n)
