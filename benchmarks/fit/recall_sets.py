@@ -7,7 +7,7 @@ A set is never seen in one shape only. Its variants show the gate what it has to
 - `flat`: nobody speaks, and there are no sessions;
 - `mix`: sessions, speakers and times are given at random;
 - `one`: all haystacks in one space;
-- `few`: a small space for each question, of its gold and some of the others.
+- `few`: a small space for each question: its gold and some of the others, or of what stands around it.
 """
 
 from __future__ import annotations
@@ -194,7 +194,11 @@ def _changed(rows: Sequence[IndexRow], variant: str, rng: random.Random) -> list
 
 def _few(rows: Sequence[IndexRow], gold: Mapping[str, int], rng: random.Random) -> tuple[Corpus, dict[str, int]]:
     """Return a small space of the gold and some other rows, and where the gold is in it."""
-    others = rng.sample(range(len(rows)), min(len(rows), rng.choice(FEW)))
+    many, inside = rng.choice(FEW), rng.choice(list(gold.values()) or [0])
+    others = rng.sample(range(len(rows)), min(len(rows), many))
+    if rng.random() < 0.5:  # a piece of the conversation
+        start = max(inside - rng.randint(0, many), 0)
+        others = [*range(start, min(start + many + 1, len(rows)))]
     kept = sorted({*others, *gold.values()})
     corpus = Corpus()
     corpus.add([replace(rows[i], key=key) for key, i in enumerate(kept, 1)])

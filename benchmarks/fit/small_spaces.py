@@ -35,7 +35,7 @@ from mnemos.text.recall.signals import EITHER_WAY, SIGNALS
 NEW, STEPS = 2, 200
 SLOPE, AHEAD = 12.0, 1.0  # of the gate: along `few`, and before all others at 32 cubes
 LEAN = 1.5  # how far the other cues may move it
-PULL = 5e-4  # towards the start, on weights in units of their signal's spread
+PULL = 2e-3  # towards the start, on weights in units of their signal's spread
 BY_HAND = frozenset({"association", "same"})  # weights that no fit changes
 Doubles = NDArray[np.float64]
 
@@ -74,7 +74,16 @@ def fit(model: Model, data: Batch, signals: Sequence[str], cues: Sequence[str]) 
     for row in start_gate:
         bounds += [(v, v) if i in (0, few) else (v - LEAN, v + LEAN) for i, v in enumerate(row)]
     x = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
-    return x[: NEW * s].reshape(NEW, s) / spread, x[NEW * s :].reshape(NEW, c)
+    new, rows = x[: NEW * s].reshape(NEW, s) / spread, x[NEW * s :].reshape(NEW, c)
+    before = _best(data, _softmax(logits) @ experts)
+    after = _best(data, _softmax(np.hstack([logits, data.cues @ rows.T])) @ np.vstack([experts, new]))
+    return new * (before / after), rows
+
+
+def _best(data: Batch, weights: Doubles) -> float:
+    """Return the mean of the best scores: hits of small and large spaces are to be of one scale."""
+    scores = np.matmul(data.tables, weights[:, :, None])[:, :, 0]
+    return float(np.where(data.there, scores, -np.inf).max(1).mean())
 
 
 def _aligned(model: Model, signals: Sequence[str], cues: Sequence[str]) -> tuple[Doubles, Doubles]:
