@@ -35,7 +35,6 @@ FIRST = 4  # times k that a filtered search asks for; each round asks for four t
         ),
     ),
     task="indexes",
-    unmeasured="`mnemos bench indexes` measures it; its result is not recorded yet",
     baselines=("exact",),
 )
 class HnswIndex:

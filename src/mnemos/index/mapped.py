@@ -41,7 +41,7 @@ class Segment(NamedTuple):
         return found
 
 
-@register("exact", task="indexes", unmeasured="`mnemos bench indexes` measures it; its result is not recorded yet")
+@register("exact", task="indexes")
 class MappedIndex:
     """Compares a query with every vector: float16 rows in memory-mapped files, or in RAM until they are saved.
 

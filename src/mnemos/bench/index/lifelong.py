@@ -75,7 +75,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         views, labels, queries, asked = items(options, seed)
         of = labels.argmax(axis=1) * options.batches // options.categories
         for name, make in WAYS.items():
-            hashes, before, seconds = make(options.bits, seed), np.zeros((0, options.bits), np.float32), 0.0
+            hashes, seconds = make(options.bits, seed), 0.0
+            before = hashes.codes
             for batch in range(options.batches):
                 before, here = hashes.codes.copy(), of == batch
                 start = time.process_time()

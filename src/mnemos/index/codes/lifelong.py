@@ -22,7 +22,6 @@ OLD = 512  # stored codes that a step looks at
     "lifelong",
     papers=(Paper("Deep Lifelong Cross-modal Hashing"),),
     task="lifelong",
-    unmeasured="`mnemos bench lifelong` measures it; its result is not recorded yet",
 )
 @dataclass
 class LifelongHash:

@@ -46,7 +46,6 @@ class Knobs:
         Paper("SPFresh: Incremental In-Place Update for Billion-Scale Vector Search", "2410.14452"),
     ),
     task="ann",
-    unmeasured="`mnemos bench ann` measures it; its result is not recorded yet",
     baselines=("exact",),
 )
 class DiskIndex:
