@@ -11,8 +11,9 @@ __all__ = ["INLINE", "WorkerLost", "Workers", "load_workers"]
 
 
 def load_workers(count: int | None = None, ray: str | None = None) -> Workers:
-    """Return `count` processes of this machine, workers of the Ray cluster at an address, or, without both, this process.
+    """Return `count` processes, workers of the Ray cluster at an address, or, without both, this process.
 
+    At most four processes a core are made.
     `ray` is "local" (a Ray on this machine for as long as the work takes), "auto" (the one that runs here) or HOST:PORT.
     A context manager; nothing is started before it is entered. Raises InvalidInput.
     """

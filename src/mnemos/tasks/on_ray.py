@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import TracebackType
@@ -15,6 +16,7 @@ from mnemos.errors import MnemosError
 from mnemos.tasks.base import AHEAD, TRIES, R, T, lost
 
 LOCAL = "local"
+USAGE = "RAY_USAGE_STATS_ENABLED"  # what Ray would send to its makers; a Ray that is started here sends nothing
 
 
 class RayWorkers:
@@ -43,7 +45,6 @@ class RayWorkers:
     def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """Yield the results in the order in which they are finished; see `Workers.run`."""
         ray, most = _ray(), AHEAD * self.count
-        gone = (ray.exceptions.WorkerCrashedError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
         remote = ray.remote(num_cpus=1, max_retries=TRIES - 1)(function)
         waiting = iter(tasks)
         running: dict[Any, T] = {}
@@ -60,7 +61,7 @@ class RayWorkers:
                         result: R = ray.get(reference)
                     except ray.exceptions.RayTaskError as error:
                         raise _of_task(error.cause) from None
-                    except gone as error:
+                    except ray.exceptions.RayError as error:  # after Ray's own tries
                         raise lost(task) from error
                     yield result
         finally:
@@ -71,6 +72,7 @@ class RayWorkers:
         ray = _ray()
         if ray.is_initialized():
             return
+        os.environ.setdefault(USAGE, "0")
         more: dict[str, Any] = {"num_cpus": self._wanted, "include_dashboard": False} if self.address == LOCAL else {}
         try:
             ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR, **more)
