@@ -27,6 +27,7 @@ COMPONENTS = {
     "sessions": "a part of the retriever `hybrid`",
     "spread": "a part of the retriever `hybrid`",
     "pagerank": "the walk of `spread`",
+    "lifelong": "hash functions of several views, which learn by batches of categories",
     "without-speakers": "a part of every search by vectors",
     "tune": "a verb: it fits what `hybrid` ranks by",
 }

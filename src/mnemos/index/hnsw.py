@@ -17,6 +17,7 @@ from mnemos.errors import IndexDamaged, MnemosError
 from mnemos.index import files
 from mnemos.index.base import Keys, Neighbours, Vectors, among, best, checked, checked_query, unit
 from mnemos.index.mapped import exact
+from mnemos.registry import Paper, register
 
 KIND = "hnsw"
 EXTRA = "ann"
@@ -25,6 +26,17 @@ FEW = 2_000  # allowed keys that are compared one by one
 FIRST = 4  # times k that a filtered search asks for; each round asks for four times as many
 
 
+@register(
+    "hnsw",
+    papers=(
+        Paper(
+            "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs",
+            "1603.09320",
+        ),
+    ),
+    task="indexes",
+    baselines=("exact",),
+)
 class HnswIndex:
     """Walks a graph of near neighbours: O(log N) comparisons a search, all vectors in RAM as float16.
 
@@ -32,9 +44,14 @@ class HnswIndex:
     found, with more asked for until enough are left; up to 2,000 allowed keys are compared one by one.
     """
 
-    def __init__(self, dimension: int, connectivity: int = 16, expansion: int = 128) -> None:
-        self.connectivity = connectivity  # links a vector, the paper's M
-        self.expansion = expansion  # candidates held while adding and searching, the paper's ef
+    def __init__(
+        self,
+        dimension: int,  # numbers a vector
+        connectivity: int = 16,  # links a vector, the paper's M
+        expansion: int = 128,  # candidates held while adding and searching, the paper's ef
+    ) -> None:
+        self.connectivity = connectivity
+        self.expansion = expansion
         self._index = _library().Index(
             ndim=dimension,
             metric="cos",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mnemos.errors import IndexDamaged
 from mnemos.index import files
-from mnemos.index.base import Floats, Keys, Neighbours, Vectors, among, best, checked, checked_query
+from mnemos.index.base import Floats, Keys, Neighbours, Vectors, best, checked, checked_query
+from mnemos.registry import register
 
 KIND = "exact"
 SEGMENT = 65_536  # rows a file: what a change writes again
@@ -20,23 +21,27 @@ BLOCK = 4_096  # rows that are turned into float32 at a time
 class Segment(NamedTuple):
     """Rows in a file, or in RAM where it has no name yet."""
 
-    keys: Keys  # (M,), -1 where one was removed
+    keys: Keys  # (M,), ascending
     rows: NDArray[np.float16]  # (M, D)
+    here: NDArray[np.bool_]  # (M,) False where a row was removed
     name: str = ""  # the stem of its files; none: not saved as it is
 
     def without(self, keys: Keys) -> tuple[Segment, int]:
-        """Return the segment with some keys removed, and how many it had. `keys` ascend."""
-        gone = among(self.keys, keys)
-        if not gone.any():
-            return self, 0
-        return Segment(np.where(gone, -1, self.keys), self.rows), int(gone.sum())
+        """Return the segment with some ascending keys removed, and how many it had."""
+        gone = self.here.copy()
+        gone[self.places(keys)] = False
+        count = int(self.here.sum() - gone.sum())
+        return (Segment(self.keys, self.rows, gone), count) if count else (self, 0)
 
-    def rewritten(self) -> Segment:
-        """Return what is left of it, in RAM."""
-        kept = self.keys >= 0
-        return Segment(self.keys[kept], np.asarray(self.rows)[kept])
+    def places(self, keys: Keys) -> NDArray[np.int64]:
+        """Return where those of some ascending keys are that are here. O(keys log M)."""
+        at = np.minimum(np.searchsorted(self.keys, keys), max(len(self.keys) - 1, 0))
+        at = at[self.keys[at] == keys] if len(self.keys) else at[:0]
+        found: NDArray[np.int64] = at[self.here[at]]
+        return found
 
 
+@register("exact", task="indexes")
 class MappedIndex:
     """Compares a query with every vector: float16 rows in memory-mapped files, or in RAM until they are saved.
 
@@ -44,12 +49,15 @@ class MappedIndex:
     the allowed rows only. Ours; the scores are those of the rounded vectors, within .0005 of the given ones.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(
+        self,
+        dimension: int,  # numbers a vector
+    ) -> None:
         self._dimension = dimension
         self._segments: list[Segment] = []
 
     def __len__(self) -> int:
-        return sum(int((s.keys >= 0).sum()) for s in self._segments)
+        return sum(int(s.here.sum()) for s in self._segments)
 
     @property
     def dimension(self) -> int:
@@ -59,29 +67,41 @@ class MappedIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held in RAM: the keys, and the rows that are not saved."""
-        return sum(s.keys.nbytes + (0 if isinstance(s.rows, np.memmap) else s.rows.nbytes) for s in self._segments)
+        return sum(
+            s.keys.nbytes + s.here.nbytes + (0 if isinstance(s.rows, np.memmap) else s.rows.nbytes)
+            for s in self._segments
+        )
 
     def keys(self) -> Keys:
         """Return all keys, ascending."""
-        every = np.concatenate([np.zeros(0, np.int64), *(s.keys for s in self._segments)])
-        return np.sort(every[every >= 0])
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *(s.keys[s.here] for s in self._segments)]))
+
+    def everything(self) -> tuple[Keys, Floats]:
+        """Return all keys, ascending, and their vectors (N, D)."""
+        rows = [np.zeros((0, self._dimension), np.float16), *(s.rows[s.here] for s in self._segments)]
+        keys = np.concatenate([np.zeros(0, np.int64), *(s.keys[s.here] for s in self._segments)])
+        order = np.argsort(keys)
+        return keys[order], np.concatenate(rows)[order].astype(np.float32)
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
         """Add vectors under keys; see `VectorIndex`."""
         keys, rows = checked(keys, vectors, self._dimension)
         self.remove(keys)
-        new = Segment(keys, rows.astype(np.float16))
+        halves = rows.astype(np.float16)
         if self._segments and not self._segments[-1].name and len(self._segments[-1].keys) + len(keys) <= SEGMENT:
             last = self._segments.pop()
-            new = Segment(np.concatenate([last.keys, new.keys]), np.concatenate([last.rows, new.rows]))
-        for start in range(0, len(new.keys), SEGMENT):
-            self._segments.append(Segment(new.keys[start : start + SEGMENT], new.rows[start : start + SEGMENT]))
+            keys = np.concatenate([last.keys[last.here], keys])
+            halves = np.concatenate([last.rows[last.here], halves])
+        order = np.argsort(keys)
+        for start in range(0, len(keys), SEGMENT):
+            some = order[start : start + SEGMENT]
+            self._segments.append(Segment(keys[some], halves[some], np.ones(len(some), dtype=bool)))
 
     def remove(self, keys: Keys) -> int:
         """Remove keys and return how many were there; the rows of a file are marked, and rewritten by `save`."""
         ordered, count = np.sort(np.asarray(keys, dtype=np.int64)), 0
         for number, segment in enumerate(self._segments):
-            self._segments[number], found = segment.without(ordered[ordered >= 0])
+            self._segments[number], found = segment.without(ordered)
             count += found
         return count
 
@@ -89,13 +109,13 @@ class MappedIndex:
         """Return the `k` nearest keys, exactly; see `VectorIndex`."""
         vector = checked_query(query, self._dimension)
         found: list[Neighbours] = []
-        for keys, rows, _ in list(self._segments):
-            where = np.flatnonzero(keys >= 0 if allowed is None else (keys >= 0) & among(keys, allowed))
+        for segment in list(self._segments):
+            where = np.flatnonzero(segment.here) if allowed is None else segment.places(allowed)
             for start in range(0, len(where), BLOCK):
                 at = where[start : start + BLOCK]
                 whole = at[-1] - at[0] == len(at) - 1  # a slice of a file is read without a copy
-                block = rows[at[0] : at[-1] + 1] if whole else rows[at]
-                found.append(best(keys[at], block.astype(np.float32) @ vector, k))
+                block = segment.rows[at[0] : at[-1] + 1] if whole else segment.rows[at]
+                found.append(best(segment.keys[at], block.astype(np.float32) @ vector, k))
         if not found:
             return Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32))
         return best(np.concatenate([f.keys for f in found]), np.concatenate([f.scores for f in found]), k)
@@ -109,9 +129,9 @@ class MappedIndex:
         for place, segment in enumerate(self._segments):
             stem = segment.name
             if not stem or f"{stem}.rows.npy" not in known:
-                stem, whole = f"{place:06}-{number:06}", segment.rewritten()
-                files.write_array(folder / f"{stem}.keys.npy", whole.keys)
-                files.write_array(folder / f"{stem}.rows.npy", whole.rows)
+                stem = f"{place:06}-{number:06}"
+                files.write_array(folder / f"{stem}.keys.npy", segment.keys[segment.here])
+                files.write_array(folder / f"{stem}.rows.npy", segment.rows[segment.here])
             names |= {f"{stem}.{part}.npy": known.get(f"{stem}.{part}.npy") for part in ("keys", "rows")}
         files.commit(folder, KIND, number, names, {"dimension": self._dimension})
         self._segments = MappedIndex.open(folder)._segments
@@ -126,7 +146,7 @@ class MappedIndex:
             keys, rows = (files.load(folder, saved, f"{stem}.{part}.npy") for part in ("keys", "rows"))
             if keys.ndim != 1 or rows.shape != (len(keys), index.dimension):
                 raise IndexDamaged(f"{folder / stem} has rows of shape {rows.shape}: make the index again.")
-            index._segments.append(Segment(np.array(keys), rows, stem))
+            index._segments.append(Segment(np.array(keys), rows, np.ones(len(keys), dtype=bool), stem))
         return index
 
 

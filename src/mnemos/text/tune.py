@@ -96,7 +96,7 @@ class Setup:
         return np.array(found)
 
 
-@register("tune", unmeasured="`mnemos bench tuning` measures it; no result is kept yet")
+@register("tune")
 def tune(
     memory: TextMemory,
     preview: bool = False,  # only say what it would do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -35,36 +36,41 @@ class Real(NamedTuple):
     questions: NDArray[np.float32]  # (Q, D)
     text_sets: NDArray[np.int64]  # (N,)
     question_sets: NDArray[np.int64]  # (Q,)
+    development: NDArray[np.bool_]  # (Q,) whether a question is of a half that things may be fitted on
 
 
 def real(data: Data, progress: Progress) -> Real:
     """Return the vectors; embeds for some minutes where the cache has none. Raises InvalidInput for a wrong file."""
     paths = {name: getattr(data, name) for name in SETS}
-    model = MiniLM()
-    sums = "-".join(checksum(path)[:8] for path in paths.values())
-    path = data.cache and data.cache / f"{model.revision}-{sums}.npz"
-    if path is not None and path.exists():
-        with np.load(path) as kept:
-            return Real(*(kept[name] for name in Real._fields))
     texts: dict[str, int] = {}
-    questions: dict[str, int] = {}
+    questions: dict[str, tuple[int, bool]] = {}
     for number, (name, load) in enumerate(SETS.items()):
         for haystack in load(paths[name]).haystacks:
             for message in haystack.messages:
                 texts.setdefault(message["content"], number)
             for question in haystack.questions:
-                questions.setdefault(question.text, number)
+                questions.setdefault(question.text, (number, question.split == "development"))
+    sets, development = zip(*questions.values(), strict=True)
+    vectors = _vectors(data, paths, list(texts), list(questions), progress)
+    return Real(*vectors, np.array(list(texts.values())), np.array(sets), np.array(development))
+
+
+def _vectors(
+    data: Data, paths: Mapping[str, Path], texts: list[str], questions: list[str], progress: Progress
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the vectors of texts and questions, from the cache where it has them."""
+    model = MiniLM()
+    sums = "-".join(checksum(path)[:8] for path in paths.values())
+    path = data.cache and data.cache / f"{model.revision}-{sums}.npz"
+    if path is not None and path.exists():
+        with np.load(path) as kept:
+            return kept["texts"], kept["questions"]
     progress.expect(len(texts) + len(questions))
-    found = Real(
-        _embed(model, list(texts), progress),
-        _embed(model, list(questions), progress),
-        np.array(list(texts.values())),
-        np.array(list(questions.values())),
-    )
+    made = _embed(model, texts, progress), _embed(model, questions, progress)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **found._asdict())
-    return found
+        np.savez(path, texts=made[0], questions=made[1])
+    return made
 
 
 def _embed(model: MiniLM, texts: list[str], progress: Progress) -> NDArray[np.float32]:
