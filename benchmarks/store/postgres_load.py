@@ -32,7 +32,7 @@ SCRIPT = Path(__file__).with_name("load_worker.py")
 class Options:
     """How long, and the interpreter that has mem0."""
 
-    mem0: Path | None = None  # a Python in which mem0ai is installed; without it only Mnemos is measured
+    mem0: Path  # a Python in which mem0ai is installed
     seconds: int = 300  # for which each system is measured
     slice: int = 30  # seconds of one turn
     preload: int = 100  # memories of a space before the start
@@ -120,7 +120,7 @@ def table(result: Result) -> Rows:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Let the systems take turns."""
-    systems = {"mnemos": Path(sys.executable)} | ({} if options.mem0 is None else {"mem0": options.mem0})
+    systems = {"mnemos": Path(sys.executable), "mem0": options.mem0}
     turns = max(1, options.seconds // options.slice)
     progress.expect(turns * len(systems))
     took: dict[str, dict[str, list[float]]] = {name: {"writer": [], "reader": []} for name in systems}
@@ -149,8 +149,6 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _version(python: Path | None) -> str | None:
-    if python is None:
-        return None
+def _version(python: Path) -> str:
     code = "import importlib.metadata as m; print(m.version('mem0ai'))"
     return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -42,8 +42,8 @@ CHEAP = "hashing:256"
 class Options:
     """How much is embedded."""
 
-    cubes: int = 1_024  # cubes of a round of the timed runs, with the bundled embedder
-    rounds: int = 6  # rounds, in each of which every kind of workers has its turn
+    cubes: int = 2_560  # cubes of a round of the timed runs, with the bundled embedder
+    rounds: int = 3  # rounds, in each of which every kind of workers has its turn
     killed: int = 10_000  # cubes of the run in which a worker is killed
     workers: int = 2  # workers of each run but the first
     seed: int = 0  # seed of the texts

@@ -34,6 +34,7 @@ def test_a_question_about_a_part_finds_the_text_also_after_it_is_opened_again(tm
         assert score(memory, "rhinoceros escaped") == pytest.approx(with_parts)
 
 
+@pytest.mark.sqlite_only("it damages the file")
 def test_reindex_computes_parts_and_doctor_finds_damage_in_one(tmp_path):
     with Mnemos(tmp_path, embedder="none") as memory:
         memory.space("s").add(LONG)

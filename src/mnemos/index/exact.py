@@ -31,6 +31,13 @@ class ExactIndex:
         self._changes = 0
         self._ahead: dict[bytes, tuple[int, NDArray[np.float32]]] = {}  # by query: the change count, and the scores
 
+    @classmethod
+    def of(cls, rows: NDArray[np.float32], present: NDArray[np.bool_]) -> ExactIndex:
+        """Return an index of unit vectors (N, D), where `present`."""
+        index = cls()
+        index._rows, index._present, index._size = rows, present, len(rows)
+        return index
+
     def __len__(self) -> int:
         return self._size
 
@@ -49,6 +56,11 @@ class ExactIndex:
         """The unit vectors, (N, D); zeros where a row has none."""
         return self._rows[: self._size]
 
+    def take(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return some of the unit vectors, (M, D)."""
+        found: NDArray[np.float32] = self._rows[rows]
+        return found
+
     def add(self, vectors: Sequence[NDArray[np.float16] | None]) -> None:
         """Append vectors of one dimension, (1 + parts, D) or (D,) each; the row of None never matches."""
         start, self._size = self._size, self._size + len(vectors)
@@ -57,7 +69,7 @@ class ExactIndex:
             self._grow(max(self._size, 2 * len(self._rows)) if start else self._size, dimension)
         where = [i for i, v in enumerate(vectors, start) if v is not None]
         if where:
-            self._rows[where] = _unit_rows([v if v.ndim == 1 else v[0] for v in vectors if v is not None])
+            self._rows[where] = unit_rows([v if v.ndim == 1 else v[0] for v in vectors if v is not None])
             self._present[where] = True
             self._add_parts(
                 [(i, v[1:]) for i, v in enumerate(vectors, start) if v is not None and v.ndim > 1 and len(v) > 1]
@@ -73,14 +85,14 @@ class ExactIndex:
             self._grown = Growing(none[0]), Growing(none[1]), Growing(none[2])
         vectors, starts, owners = self._grown
         ends = len(vectors.array) + np.cumsum([0, *(len(parts) for _, parts in rows)])
-        block = _unit_rows(np.concatenate([parts for _, parts in rows]))
+        block = unit_rows(np.concatenate([parts for _, parts in rows]))
         self._parts = Parts(vectors.extend(block), starts.extend(ends[:-1]), owners.extend([row for row, _ in rows]))
 
     def holds(self, row: int, vector: NDArray[np.float16] | None) -> bool:
         """Tell whether a row has this vector, or none."""
         if vector is None or not self._present[row]:
             return vector is None and not self._present[row]
-        return np.array_equal(self._rows[row], _unit_rows([vector if vector.ndim == 1 else vector[0]])[0])
+        return np.array_equal(self._rows[row], unit_rows([vector if vector.ndim == 1 else vector[0]])[0])
 
     def purge(self, rows: NDArray[np.integer]) -> None:
         """Overwrite the vectors of some rows, which keep their numbers and never match again."""
@@ -119,7 +131,7 @@ class ExactIndex:
             return np.zeros(self._size, dtype=np.float32)
         # not a BLAS product: its threads would occupy all cores and spin
         parts = self._parts  # before the rows, which may grow in between
-        scores: NDArray[np.float32] = np.vecdot(self.rows, _unit(query))
+        scores: NDArray[np.float32] = np.vecdot(self.rows, unit(query))
         return parts.blend(scores, query)
 
     def start(self, query: NDArray[np.floating]) -> Callable[[], NDArray[np.float32]]:
@@ -129,7 +141,7 @@ class ExactIndex:
             return lambda: scores
         found = np.empty(self._size, dtype=np.float32)
         # vecdot releases the interpreter lock
-        worker = Thread(target=np.vecdot, args=(self.rows, _unit(query)), kwargs={"out": found}, daemon=True)
+        worker = Thread(target=np.vecdot, args=(self.rows, unit(query)), kwargs={"out": found}, daemon=True)
         worker.start()
 
         def wait() -> NDArray[np.float32]:
@@ -157,7 +169,7 @@ class Parts(NamedTuple):
     def blend(self, scores: NDArray[np.float32], query: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the scores (N,), with those of rows that have parts moved halfway to the best of them."""
         if len(self.owners):
-            best = np.maximum.reduceat(np.vecdot(self.vectors, _unit(query)), self.starts)
+            best = np.maximum.reduceat(np.vecdot(self.vectors, unit(query)), self.starts)
             scores[self.owners] = (scores[self.owners] + best) / 2
         return scores
 
@@ -165,12 +177,14 @@ class Parts(NamedTuple):
 _NO_PARTS = Parts(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def _unit_rows(rows: Sequence[NDArray[np.float16]] | NDArray[np.float16]) -> NDArray[np.float32]:
+def unit_rows(rows: Sequence[NDArray[np.float16]] | NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return vectors (N, D) of length 1; zeros stay zeros."""
     block = np.asarray(rows, dtype=np.float32)
     scaled: NDArray[np.float32] = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-9)
     return scaled
 
 
-def _unit(query: NDArray[np.floating]) -> NDArray[np.float32]:
+def unit(query: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return a vector (D,) of length 1."""
     vector = np.asarray(query, dtype=np.float32)
     return vector / np.float32(max(float(np.linalg.norm(vector)), 1e-9))

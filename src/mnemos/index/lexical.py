@@ -6,9 +6,10 @@ import math
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,32 @@ class Posting:
         return Posting(self.positions[kept], self.counts[kept])
 
 
+class WordIndex(Protocol):
+    """An inverted index that only grows; documents are numbered from 0 as they are added."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in RAM."""
+
+    def add(self, documents: Iterable[Sequence[str]]) -> None:
+        """Append documents, each a sequence of terms and forms."""
+
+    def lengths(self, start: int = 0) -> Floats:
+        """Return the number of terms of each document from `start` on; forms do not count."""
+
+    def postings(self, most: int) -> Iterator[NDArray[np.int32]]:
+        """Yield the positions of terms that occur in 2 to `most` documents."""
+
+    def posting(self, word: str, alive: NDArray[np.bool_] | None = None) -> Posting | None:
+        """Return the documents that have a word, in any of its forms; None where none has it."""
+
+    def holds(self, document: int, terms: Sequence[str]) -> bool:
+        """Tell whether a document has exactly these terms and forms."""
+
+    def purge(self, documents: Sequence[int]) -> None:
+        """Forget all terms of some documents, which keep their numbers."""
+
+
 class LexicalIndex:
     """An inverted index that only grows; documents are numbered from 0 as they are added.
 
@@ -42,7 +69,7 @@ class LexicalIndex:
     """
 
     def __init__(self) -> None:
-        self._tags: frozenset[str] = frozenset()  # of the forms that there are
+        self.tags: frozenset[str] = frozenset()  # of the forms that there are
         self._compounds: dict[str, Compounds] = {}  # by tag, and under "" for scripts without spaces
         self._positions: dict[str, array[int]] = {}
         self._counts: dict[str, array[int]] = {}
@@ -86,7 +113,7 @@ class LexicalIndex:
         label, word = "", term
         if term.startswith(FORM):
             label, _, word = term[1:].partition(":")
-            self._tags |= {label}
+            self.tags |= {label}
         joined = term[:1] >= JOINED_FROM and is_joined(term)
         if joined or label in LANGUAGES:
             self._compounds.setdefault(label, Compounds(joined=joined)).add(word)
@@ -122,7 +149,7 @@ class LexicalIndex:
         for term in emptied:
             del self._positions[term], self._counts[term]
         if emptied:
-            self._tags, self._compounds = frozenset(), {}
+            self.tags, self._compounds = frozenset(), {}
             for term in self._positions:
                 self._note(term)
         for document in documents:
@@ -134,30 +161,29 @@ class LexicalIndex:
             if 2 <= len(positions) <= most and not term.startswith(FORM):
                 yield np.array(positions, dtype=np.int32)
 
-    def posting(self, word: str) -> Posting | None:
+    def every(self) -> Iterator[tuple[str, Posting]]:
+        """Yield each term or form with its posting."""
+        for term, positions in self._positions.items():
+            yield term, Posting(np.array(positions, np.int32), np.array(self._counts[term], np.float32))
+
+    def posting(self, word: str, alive: NDArray[np.bool_] | None = None) -> Posting | None:
         """Return the documents that have a word, in any of its forms; None where none has it. O(df).
 
-        Where only its beginning, a longer word with it or the parts of it occur, each counts half.
+        Where only its beginning, a longer word with it or the parts of it occur, each counts half. Parts are those of
+        words of documents that are `alive`, (N,).
         """
-        found_as = (key for key in forms(word, self._tags) if key in self._positions)
+        found_as = (key for key in forms(word, self.tags) if key in self._positions)
         keys = {key: HALF if key.startswith(CUT_FORM) else ONE for key in found_as}
-        for key in self._loose(word) if self._compounds else ():
+        for key in self._loose(word, alive) if self._compounds else ():
             keys.setdefault(key, HALF)
-        if not keys:
-            return None
-        found = [
-            (np.array(self._positions[k], np.int32), np.array(self._counts[k], np.float32) * keys[k]) for k in keys
-        ]
-        if len(found) == 1:
-            return Posting(*found[0])
-        places = np.unique(np.concatenate([positions for positions, _ in found]))
-        counts = np.zeros(len(places), dtype=np.float32)
-        for positions, some in found:
-            where = np.searchsorted(places, positions)
-            counts[where] = np.maximum(counts[where], some)
-        return Posting(places, counts)
+        return united(
+            [
+                Posting(np.array(self._positions[k], np.int32), np.array(self._counts[k], np.float32) * keys[k])
+                for k in keys
+            ]
+        )
 
-    def _loose(self, word: str) -> list[str]:
+    def _loose(self, word: str, alive: NDArray[np.bool_] | None) -> list[str]:
         """Return the terms and forms of words that a word is a part of, and of its own two parts."""
         found: list[str] = []
         joined = is_joined(word)
@@ -168,19 +194,32 @@ class LexicalIndex:
             head = "" if joined else f"{FORM}{label}:"
             found += [head + around for around in compounds.around(stem(word))]
             if len(word) >= compounds.long and head + stem(word) not in self._positions:
-                known = _With(head, self._positions)
+                known = _With(head, self._positions, alive)
                 found += [head + part for part in split(word, stem, known, compounds.part)]
         return found
 
 
 class _With:
-    """The words of an index whose keys begin with a head."""
+    """The words of documents that are alive, whose keys begin with a head."""
 
-    def __init__(self, head: str, keys: Container[str]) -> None:
-        self._head, self._keys = head, keys
+    def __init__(self, head: str, keys: Mapping[str, array[int]], alive: NDArray[np.bool_] | None) -> None:
+        self._head, self._keys, self._alive = head, keys, alive
 
     def __contains__(self, word: object) -> bool:
-        return f"{self._head}{word}" in self._keys
+        positions = self._keys.get(f"{self._head}{word}")
+        return positions is not None and (self._alive is None or bool(self._alive[np.array(positions)].any()))
+
+
+def united(found: Sequence[Posting]) -> Posting | None:
+    """Return one posting of several, with the largest count of each document; None of none."""
+    if len(found) <= 1:
+        return found[0] if found else None
+    places = np.unique(np.concatenate([posting.positions for posting in found]))
+    counts = np.zeros(len(places), dtype=np.float32)
+    for posting in found:
+        where = np.searchsorted(places, posting.positions)
+        counts[where] = np.maximum(counts[where], posting.counts)
+    return Posting(places, counts)
 
 
 def idf(documents: int, df: int) -> float:

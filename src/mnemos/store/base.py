@@ -25,7 +25,7 @@ from mnemos.cube import MemCube
 from mnemos.facts import Decision, Link, Reading, Rejection, StoredFact
 from mnemos.store.audit import AuditEntry
 from mnemos.store.blobs import Blobs
-from mnemos.store.candidates import Candidates
+from mnemos.store.candidates import Bulk, Candidates
 from mnemos.store.checks import Checks, Remains
 from mnemos.store.records import Records
 from mnemos.store.values import (
@@ -350,6 +350,7 @@ class Store(Cubes, Protocol):
     records: Records
     blobs: Blobs
     candidates: Candidates | None  # how a large space is searched; None: the store has no indexes for that
+    bulk: Bulk
 
     @property
     def closed(self) -> bool:

@@ -2,13 +2,14 @@
 
 A store that has indexes of words and vectors of its own finds some hundreds of versions that may answer; only these, and
 those that stand beside them, are read and scored as the cubes of a small space are. Where a store has none
-(`Store.candidates` is None), the text memory keeps indexes beside it.
+(`Store.candidates` is None), the text memory keeps indexes in `Bulk.folder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -55,3 +56,15 @@ class Candidates(Protocol):
 
     def frequencies(self, terms: Sequence[str]) -> Frequencies:
         """Return how common terms are. Must be fast: O(log N) a term."""
+
+
+class Bulk(Protocol):
+    """Reads a large space part by part."""
+
+    folder: Path | None  # on this machine, for indexes that can be made again; removed with the space. None: nowhere
+
+    def newest(self) -> int:
+        """Return the key of the newest version, or more; no space has more versions than that. O(1)."""
+
+    def between(self, first: int, last: int, model: int | None) -> list[IndexRow]:
+        """Return the versions with keys in [first, last), also those that are not current, in the order of keys."""

@@ -51,7 +51,7 @@ class TextMemory:
         self.recalls = Recalls(store)
         self.tuning = Installed(store)
         store.on_erase(self._on_erase)
-        store.on_stale(self.view.purge)
+        store.on_stale(self._purge)
         self._last = EPOCH  # the latest time that `now` returned
         self._embedder = embedder
         self.use(system)
@@ -95,7 +95,10 @@ class TextMemory:
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Bring the view up to date: erased text must not stay in RAM."""
         if "text" in forms.values():
-            self.view.purge()
+            self._purge()
+
+    def _purge(self) -> None:
+        self.view.purge(self.model_key(), self.embedder)
 
     def corpus(self) -> Corpus | None:
         """Return the cubes of the space as they are now, by position; None when it has none."""

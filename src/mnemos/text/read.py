@@ -86,4 +86,4 @@ def stats(memory: TextMemory) -> dict[str, Any]:
     if (tuning := memory.tuning.current()) is not None:
         kinds = {"head": tuning.head is not None, "factors": dict(tuning.factors)}
         found["tuning"] = dict(tuning.report) | kinds | {"in_use": tuning.model == model_of(memory.embedder)}
-    return found | {"index_bytes": memory.view.nbytes}
+    return found | {"index_bytes": memory.view.nbytes, "index": memory.view.about()}

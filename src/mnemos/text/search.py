@@ -113,10 +113,11 @@ def _judge(
     """Return the hits with their relevance, by the snapshot that was searched."""
     if not hits:
         return unknown(())
+    keys = [key for key, _ in hits]
     if past:
-        return judge(past[-1].corpus, question, query, hits)
+        return judge(past[-1].around(keys, question), question, query, hits)
     model, embedder = memory.model_key(), memory.embedder
-    return memory.view.read(lambda snapshot: judge(snapshot.corpus, question, query, hits), model, embedder)
+    return memory.view.read(lambda s: judge(s.around(keys, question), question, query, hits), model, embedder)
 
 
 def _hits(

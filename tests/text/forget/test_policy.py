@@ -129,6 +129,7 @@ def test_pinned_cubes_stay(space, clock):
         space.pin("nobody")
 
 
+@pytest.mark.sqlite_only("it reads the bytes of the file")
 def test_archived_cubes_over_their_budget_are_erased(space, clock):
     fill(space, clock)
     space.policy = Policy(law="fifo", cubes=5, archived_cubes=2)

@@ -26,7 +26,6 @@ SHARPNESS = 0.1  # how fast tanh becomes sign: beta = sqrt(1 + 0.1 step), the pa
         Paper("Efficient Passage Retrieval with Hashing for Open-domain Question Answering", "2106.00882"),
     ),
     task="codes",
-    unmeasured="`mnemos bench codes` measures it; its result is not recorded yet",
     baselines=("sign-pca", "itq"),
 )
 @dataclass(frozen=True, slots=True)

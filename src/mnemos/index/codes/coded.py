@@ -25,7 +25,6 @@ CODERS = {each.__name__: each for each in (BitCoder, ProductCoder, ScalarCoder)}
 @register(
     "coded",
     task="codes",
-    unmeasured="`mnemos bench codes` measures it; its result is not recorded yet",
     baselines=("exact",),
 )
 class CodedIndex:

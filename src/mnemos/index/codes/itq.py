@@ -21,7 +21,6 @@ SAMPLE = 10_000  # vectors that the rotation is fitted to
         ),
     ),
     task="codes",
-    unmeasured="`mnemos bench codes` measures it; its result is not recorded yet",
     baselines=("sign-pca", "sign-random"),
 )
 @dataclass(frozen=True, slots=True)

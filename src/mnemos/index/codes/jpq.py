@@ -25,7 +25,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="codes",
-    unmeasured="`mnemos bench codes` measures it; its result is not recorded yet",
     baselines=("pq", "sign-pca"),
 )
 @dataclass(frozen=True, slots=True)

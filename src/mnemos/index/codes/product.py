@@ -56,7 +56,6 @@ def _nearest(vectors: Floats, centroids: Floats) -> Bytes:
     "pq",
     papers=(Paper("Product Quantization for Nearest Neighbor Search"),),
     task="codes",
-    unmeasured="`mnemos bench codes` measures it; its result is not recorded yet",
     baselines=("sign-pca", "scalar"),
 )
 @dataclass(frozen=True, slots=True)

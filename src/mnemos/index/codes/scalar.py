@@ -35,7 +35,7 @@ class ScalarCoder:
         return {"low": self.low, "step": self.step}
 
 
-@register("scalar", task="codes", unmeasured="`mnemos bench codes` measures it; its result is not recorded yet")
+@register("scalar", task="codes")
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """Round each number to eight bits between the ends of its range: the textbook's code, a quarter of the bytes."""

@@ -9,7 +9,7 @@ from mnemos.index.codes.bits import BitCoder, bits_of, principal
 from mnemos.registry import register
 
 
-@register("sign-pca", task="codes", unmeasured="`mnemos bench codes` measures it; its result is not recorded yet")
+@register("sign-pca", task="codes")
 @dataclass(frozen=True, slots=True)
 class SignPCA:
     """Keep the signs in the principal directions: the textbook's baseline of learned hashing.

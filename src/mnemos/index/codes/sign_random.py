@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     "sign-random",
     papers=(Paper("Similarity Estimation Techniques from Rounding Algorithms"),),
     task="codes",
-    unmeasured="`mnemos bench codes` measures it; its result is not recorded yet",
 )
 @dataclass(frozen=True, slots=True)
 class SignRandom:

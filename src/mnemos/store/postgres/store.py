@@ -14,9 +14,10 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict
 from mnemos.store import base, checks
 from mnemos.store.blobs import Blobs
-from mnemos.store.candidates import Candidates
+from mnemos.store.candidates import Bulk, Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.postgres.audit import AuditTable
+from mnemos.store.postgres.bulk import BulkRows
 from mnemos.store.postgres.candidates import IndexedCandidates
 from mnemos.store.postgres.checks import Checks
 from mnemos.store.postgres.connection import Connection, Token, lock_key
@@ -81,6 +82,7 @@ class PostgresStore:
         self.meta: base.Meta = MetaTable(db)
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db)
+        self.bulk: Bulk = BulkRows(db, space)
         self.candidates: Candidates | None = IndexedCandidates(db)
         self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []

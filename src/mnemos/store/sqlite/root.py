@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from mnemos.store.causes import of_system
 from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.sqlite.backup import copy_to, name_in, restore_from
+from mnemos.store.sqlite.bulk import INDEX
 from mnemos.store.sqlite.connection import space_name
 from mnemos.store.sqlite.salvage import rescue
 from mnemos.store.sqlite.store import SqliteStore
@@ -124,6 +126,7 @@ class Folder:
             if part.exists():
                 shred(part)
         self._blobs(name).remove()
+        shutil.rmtree(path.with_suffix(INDEX), ignore_errors=True)
 
     def _arriving(self, name: str) -> Path:
         return self.path / f".{file_stem(name)}.moving"

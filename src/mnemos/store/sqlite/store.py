@@ -16,7 +16,7 @@ from mnemos.cube import MemCube, to_micros, utc_now
 from mnemos.errors import Conflict, StoreFull
 from mnemos.store import base, checks, reserve
 from mnemos.store.blobs import Blobs, FileBlobs
-from mnemos.store.candidates import Candidates
+from mnemos.store.candidates import Bulk, Candidates
 from mnemos.store.hashes import id_hash
 from mnemos.store.pool import Pool
 from mnemos.store.records import Records
@@ -24,6 +24,7 @@ from mnemos.store.rows import to_cubes, to_row
 from mnemos.store.sound import MOST
 from mnemos.store.sqlite import birth
 from mnemos.store.sqlite.audit import AuditTable
+from mnemos.store.sqlite.bulk import BulkRows
 from mnemos.store.sqlite.checks import Checks
 from mnemos.store.sqlite.connection import Connection
 from mnemos.store.sqlite.derived import DerivedCubes
@@ -92,6 +93,7 @@ class SqliteStore:
         self.remains: checks.Remains = Remains(db)
         self.checks: checks.Checks = Checks(db, space)
         self.candidates: Candidates | None = None
+        self.bulk: Bulk = BulkRows(db, space)
         self.records: Records = RecordTables(db)
         self._on_erase: list[OnErase] = []
 

@@ -54,5 +54,5 @@ def _stored(memory: TextMemory, cubes: Sequence[MemCube]) -> dict[str, Floats]:
     for name, key in zip(names, memory.store.keys_of(names), strict=True):
         at = int(np.searchsorted(corpus.keys, key))
         if at < len(corpus) and corpus.keys[at] == key and corpus.vectors.present[at]:
-            found[current[name].text] = corpus.vectors.rows[at]
+            found[current[name].text] = corpus.vectors.take(np.array([at]))[0]
     return found

@@ -41,10 +41,11 @@ def best_of(values: Floats, shown: NDArray[np.bool_], most: int = BEST) -> Ints:
     return found[np.lexsort((-found, -values[found]))][:most]
 
 
-def standing(cosine: Floats, shown: NDArray[np.bool_]) -> Standing:
-    """Return how far each cosine stands above the mean of the shown cubes."""
+def standing(cosine: Floats, shown: NDArray[np.bool_], of_all: tuple[float, float] | None = None) -> Standing:
+    """Return how far each cosine stands above the mean of the shown cubes, or the mean and deviation `of_all`."""
     among = cosine[shown]
     mean, spread = (among.mean(), among.std()) if len(among) else (np.float32(0), np.float32(1))
+    mean, spread = (mean, spread) if of_all is None else map(np.float32, of_all)
     z = ((cosine - mean) / (spread + np.float32(1e-6))).astype(np.float32)
     return Standing(z, best_of(cosine, shown))
 

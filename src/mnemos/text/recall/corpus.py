@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from mnemos.embed.languages import language_of_terms
 from mnemos.index.exact import ExactIndex
 from mnemos.index.growing import Growing
-from mnemos.index.lexical import LexicalIndex
+from mnemos.index.lexical import LexicalIndex, WordIndex
 from mnemos.index.terms import terms
 from mnemos.store.values import DERIVED, IndexRow
 from mnemos.text.recall.layout import Layout
@@ -29,6 +30,16 @@ MANY = 256  # changes at once from which the layout is made again instead of bei
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|once|twice|dozen|hundred|thousand)\b")
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What all cubes that are alive have in common."""
+
+    speakers: Mapping[str, int]  # their numbers by name
+    spoken: Sequence[int]  # cubes of each speaker, by number
+    languages: Mapping[str, int]  # cubes by language
+    roles: bool  # whether any cube was said by a user or an assistant
+
+
 class Corpus:
     """The cubes of a space by position, in the order of their keys. It grows by `add`; `remove` leaves holes.
 
@@ -36,9 +47,9 @@ class Corpus:
     grow in place, and the layout is changed where the new cubes are.
     """
 
-    def __init__(self) -> None:
-        self.words = LexicalIndex()
-        self.vectors = ExactIndex()
+    def __init__(self, words: WordIndex | None = None, vectors: ExactIndex | None = None) -> None:
+        self.words: WordIndex = LexicalIndex() if words is None else words
+        self.vectors = ExactIndex() if vectors is None else vectors
         self._columns: dict[str, Growing[Any]] = {}
         self.keys = self._column("keys", np.int64)
         self.alive = self._column("alive", np.bool_)
@@ -64,7 +75,10 @@ class Corpus:
         self.speaker_terms: list[frozenset[str]] = []
         self._languages: dict[str, int] = {}
         self._layout: Layout | None = None
-        self._known: tuple[dict[str, int], dict[str, int], bool] | None = None  # speakers, languages and roles
+        self._known: Known | None = None
+        self._spoken = np.zeros(0, dtype=np.int64)  # cubes that are alive by speaker,
+        self._said = np.zeros(0, dtype=np.int64)  # by language,
+        self._roles = 0  # and of users and assistants
         self.terms = TermCache()  # valid until a change
 
     def __len__(self) -> int:
@@ -73,28 +87,37 @@ class Corpus:
     @property
     def speakers(self) -> Mapping[str, int]:
         """The speakers of the cubes that are alive: their numbers by name, in the order of numbers."""
-        return self._facts()[0]
+        return self.known().speakers
 
     @property
     def has_roles(self) -> bool:
         """Whether any cube was said by a user or an assistant."""
-        return self._facts()[2]
+        return self.known().roles
 
     def fluency(self, of: Callable[[str], float]) -> float:
         """Return how well an embedder knows the languages of the texts, 0 to 1, from what it knows `of` each."""
-        counts = self._facts()[1]
+        counts = self.known().languages
         return sum(of(language) * count for language, count in counts.items()) / max(sum(counts.values()), 1)
 
-    def _facts(self) -> tuple[dict[str, int], dict[str, int], bool]:
+    def known(self) -> Known:
+        """Return who speaks in the cubes that are alive, in which languages and roles. O(N) after a change."""
         if self._known is None:
-            speaking = np.bincount(self.speaker[self.alive] + 1, minlength=len(self._speakers) + 1)[1:].tolist()
-            spoken = np.bincount(self._language[self.alive], minlength=len(self._languages)).tolist()
-            self._known = (
-                {name: i for name, i in self._speakers.items() if speaking[i]},
-                {name: spoken[i] for name, i in self._languages.items() if spoken[i]},
-                bool((self.user & self.alive).any() or (self.assistant & self.alive).any()),
+            spoken, languages = self._spoken.tolist(), self._said.tolist()
+            self._known = Known(
+                {name: i for name, i in self._speakers.items() if spoken[i]},
+                spoken,
+                {name: languages[i] for name, i in self._languages.items() if languages[i]},
+                self._roles > 0,
             )
         return self._known
+
+    def _tally(self, positions: Longs, by: int) -> None:
+        """Count cubes in or out of what is known."""
+        self._known, self.terms = None, TermCache()
+        self.count += by * len(positions)
+        self._spoken = _plus(self._spoken, self.speaker[positions], by, len(self._speakers))
+        self._said = _plus(self._said, self._language[positions], by, len(self._languages))
+        self._roles += by * int(np.count_nonzero(self.user[positions] | self.assistant[positions]))
 
     def named_speaker(self, question: str) -> str | None:
         """Return the one speaker whom a question names; None where it names none, several, or all there are."""
@@ -141,8 +164,7 @@ class Corpus:
 
     def _take_up(self, start: int) -> None:
         """Bring what is derived from the rows in step with those from `start` on."""
-        self.count += int(np.count_nonzero(self.alive[start:]))
-        self._known, self.terms = None, TermCache()
+        self._tally(start + np.flatnonzero(self.alive[start:]), 1)
         if self._layout is not None:
             new = (start + np.flatnonzero(self.alive[start:] & ~self.derived[start:])).tolist()
             self._layout.grow(self.at, self.words.lengths(start))
@@ -182,6 +204,7 @@ class Corpus:
             return
         self._set_alive(positions, alive=False)
         self.replaced[positions] = self.learned[positions]  # nobody believed it at any time
+        self._session[positions] = self.speaker[positions] = -1
         self.words.purge(positions.tolist())
         self.vectors.purge(positions)
         spans = self.spans()
@@ -192,8 +215,7 @@ class Corpus:
         if not len(positions):
             return
         self.alive[positions] = alive
-        self.count += len(positions) if alive else -len(positions)
-        self._known, self.terms = None, TermCache()
+        self._tally(positions, 1 if alive else -1)
         if self._layout is not None:
             turns = positions[~self.derived[positions]].tolist()
             change = self._layout.insert if alive else self._layout.remove
@@ -206,9 +228,30 @@ class Corpus:
         It shares everything but what is alive, so that it is valid until this one changes.
         """
         other, alive = copy.copy(self), (self.learned <= as_of) & (as_of < self.replaced)
-        other.alive, other.count = alive, int(np.count_nonzero(alive))
-        other._layout, other._known, other.terms = None, None, TermCache()
+        other.alive, other.count, other._roles, other._layout = alive, 0, 0, None
+        other._spoken, other._said = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        other._tally(np.flatnonzero(alive), 1)
         return other
+
+    def sessions_of(self, person: int) -> tuple[Bools, float]:
+        """Return in which sessions a speaker takes part, (S + 1,), the last for "none", and the share of cubes in them."""
+        session = self.layout().session
+        inside = np.zeros(len(self.session_names) + 1, dtype=bool)
+        inside[session[(self.speaker == person) & self.alive]] = True
+        inside[-1] = False
+        return inside, int(np.count_nonzero(inside[session])) / max(self.count, 1)
+
+    def mean(self, near: Floats, places: int) -> float:
+        """Return the mean, over the cubes that are alive, of what stands near each, (N,), in so many places."""
+        return float(near.mean() if self.count == len(self) else near[self.alive].mean())
+
+    def spread(self, query: NDArray[np.floating]) -> tuple[float, float] | None:
+        """Return mean and deviation of the cosines with all cubes, where this is an excerpt: its own would tell nothing."""
+        return None
+
+    def centre(self) -> Floats | None:
+        """Return the mean vector of all cubes, (D,), where this is an excerpt."""
+        return None
 
     def positions(self, keys: Longs) -> Longs:
         """Return the positions of those keys that exist, in the order of the keys."""
@@ -249,9 +292,46 @@ class Corpus:
             self.speaker_terms.append(frozenset(terms(name)))
         return self._speakers[name]
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return what is held of the rows beside words and vectors, by name: with `names` all that `fill` needs."""
+        return {name: column.array for name, column in self._columns.items()} | {"spans": self._spans.array}
+
+    def names(self) -> dict[str, Any]:
+        """Return the names of sessions, speakers and languages by number, as JSON; one that no cube has is None."""
+        sessions, speakers = ({*numbers.tolist()} for numbers in (self._session, self.speaker))
+        return {
+            "sessions": [name if i in sessions else None for i, name in enumerate(self.session_names)],
+            "speakers": [name if i in speakers else None for i, name in enumerate(self._speakers)],
+            "languages": list(self._languages),
+        }
+
+    def fill(self, columns: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> None:
+        """Take over rows whose words and vectors are there."""
+        for name, column in self._columns.items():
+            column.extend(columns[name])
+        for name in ("keys", "alive", "superseded", "archived", "derived", "at", "learned", "replaced", "speaker", "user",
+                     "assistant", "question", "number", "dated"):  # fmt: skip
+            setattr(self, name, self._columns[name].array)
+        self._session, self._language = self._columns["session"].array, self._columns["language"].array
+        self._spans.extend(columns["spans"])
+        for i, session in enumerate(names["sessions"]):
+            self._session_number(f"\0{i}" if session is None else session)
+        for i, speaker in enumerate(names["speakers"]):
+            self._speaker_number(f"\0{i}" if speaker is None else speaker)
+        self._languages = {name: i for i, name in enumerate(names["languages"])}
+        self._tally(np.flatnonzero(self.alive), 1)
+
     def _column(self, name: str, kind: type[T]) -> NDArray[T]:
         self._columns[name] = Growing(np.zeros(0, dtype=kind))
         return np.zeros(0, dtype=kind)
 
     def _extended(self, name: str, values: ArrayLike) -> NDArray[Any]:
         return self._columns[name].extend(values)
+
+
+def _plus(counts: Longs, numbers: Ints, by: int, most: int) -> Longs:
+    """Return counts, one for each of `most` numbers, with some numbers counted in or out; -1 is none."""
+    wider = np.zeros(most, dtype=np.int64)
+    wider[: len(counts)] = counts
+    found = numbers[numbers >= 0]
+    return wider + by * np.bincount(found, minlength=most)

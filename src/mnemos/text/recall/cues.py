@@ -56,8 +56,8 @@ def cues(
         "words_known": known,
         "asks": float(query.asks),
         "length": len(query.content) / (len(query.content) + 6),
-        "turns_agree": _agree(corpus, np.maximum(found["bm25_before"], found["bm25_after"]), words, top),
-        "moments_agree": _agree(corpus, found["moment_best_bm25"], words, top),
+        "turns_agree": _agree(corpus, np.maximum(found["bm25_before"], found["bm25_after"]), 2, words, top),
+        "moments_agree": _agree(corpus, found["moment_best_bm25"], 6, words, top),
         "few": 1 / (1 + corpus.count / SMALL),
     }
     if cosines is not None:
@@ -70,9 +70,8 @@ def cues(
     return values
 
 
-def _agree(corpus: Corpus, near: Floats, words: Floats, top: Ints) -> float:
+def _agree(corpus: Corpus, near: Floats, places: int, words: Floats, top: Ints) -> float:
     """Return how much more of the question stands near the best cubes than near any, relative to what they have."""
     if not len(top):
         return 0.0
-    every = near if corpus.count == len(corpus) else near[corpus.alive]
-    return min(max(float((near[top].mean() - every.mean()) / words[top].mean()), 0.0), 1.0)
+    return min(max(float((near[top].mean() - corpus.mean(near, places)) / words[top].mean()), 0.0), 1.0)

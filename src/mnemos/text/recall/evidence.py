@@ -133,7 +133,8 @@ def _vectors(
     rows, vector = corpus.vectors.rows, np.asarray(query.vector, dtype=np.float32)
     sample = np.flatnonzero(corpus.alive)[:: max(1, corpus.count // SAMPLE)]
     others = np.vecdot(rows[sample[corpus.vectors.present[sample]]], vector)
-    mean, spread = float(others.mean()), max(float(others.std()), 0.02)
+    mean, spread = corpus.spread(vector) or (float(others.mean()), float(others.std()))
+    spread = max(spread, 0.02)
     cosine = np.vecdot(rows[positions], vector)
     beside = np.where(near >= 0, np.vecdot(rows[near], vector), -1).max(axis=0)
     best = np.maximum(cosine, beside)

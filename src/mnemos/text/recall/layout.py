@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.index.growing import Growing
-from mnemos.text.recall.moments import NONE, Moments
+from mnemos.text.recall.moments import NONE, Moments, local
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -102,6 +103,25 @@ class Layout:
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         return len(self.session) * (4 * (2 * REACH + 2 * 3 + 9) + 1) + 4 * 3 * (len(self.talk_starts) + len(self._sums))
+
+    def part(self, positions: Longs) -> Layout:
+        """Return the layout of a few cubes, at ascending positions, with the lengths and means of all."""
+        part = copy.copy(self)
+        part._at = self._at[positions]
+        part._session = Growing(self.session[positions])
+        inside = np.flatnonzero(part.session >= 0)
+        part.by_session = inside[np.lexsort((inside, part._at[inside], part.session[inside]))].astype(np.int32)
+        numbers, talks = part.session[part.by_session], self.talk[positions][part.by_session]
+        part.session_starts, part.session_sizes = _runs(numbers[1:] != numbers[:-1], len(numbers))
+        part.talk_starts, part.talk_sizes = _runs(talks[1:] != talks[:-1], len(talks))
+        part._talk = Growing(np.full(len(positions), NONE, dtype=np.int32))
+        part.talk[part.by_session] = np.repeat(np.arange(len(part.talk_starts), dtype=np.int32), part.talk_sizes)
+        part.talk_lengths = self.talk_lengths[talks[part.talk_starts]]
+        part._neighbours = {d: Growing(local(a.array[positions], positions)) for d, a in self._neighbours.items()}
+        part._lengths = {reach: Growing(a.array[positions]) for reach, a in self._lengths.items()}
+        part._log_length, part._first = Growing(self.log_length[positions]), Growing(self.first[positions])
+        part.moments = self.moments.part(positions)
+        return part
 
     def grow(self, at: Longs, lengths: Floats) -> None:
         """Make room for cubes that were appended; `at` (N,) are the times of all, `lengths` the terms of the new ones."""

@@ -6,6 +6,7 @@ session with the others.
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left, bisect_right
 
 import numpy as np
@@ -89,6 +90,23 @@ class Moments:
         times = np.where(self._originals.array[positions], self._at[positions], np.iinfo(np.int64).min)
         order: NDArray[np.intp] = np.lexsort((positions, times))
         return order
+
+    def part(self, positions: Longs) -> Moments:
+        """Return the moments of a few cubes, at ascending positions; neighbours that are not among them are none."""
+        part = copy.copy(self)
+        part._at = self._at[positions]
+        part._originals = Growing(self._originals.array[positions])
+        timed = np.flatnonzero(self.day[positions] >= 0)
+        order = timed[np.argsort(part._at[timed], kind="stable")].astype(np.int32)
+        days = self.day[positions][order]
+        part._order, part._timeline = Growing(order), Growing(order)
+        starts = np.flatnonzero(np.r_[np.ones(min(len(days), 1), dtype=bool), days[1:] != days[:-1]])
+        part.day_starts = starts.astype(np.int32)
+        part._day = Growing(np.full(len(positions), NONE, dtype=np.int32))
+        sizes = np.diff(np.r_[part.day_starts, len(days)])
+        part.day[order] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        part._neighbours = [Growing(local(array[positions], positions)) for array in self.neighbours]
+        return part
 
     def grow(self, at: Longs) -> None:
         """Make room for cubes that were appended; `at` (N,) are the times of all."""
@@ -188,3 +206,9 @@ def _inserted(line: Growing[np.int32], place: int, p: int) -> Growing[np.int32]:
 def _index(line: Ints, within: range, p: int) -> int:
     """Return the place of a position in a line, or the one it would have, given where its time is."""
     return within.start + int(np.searchsorted(line[within.start : within.stop], p))
+
+
+def local(numbers: Ints, positions: Longs) -> Ints:
+    """Return the places that numbers have among ascending positions; -1 where they are not among them."""
+    found = np.minimum(np.searchsorted(positions, numbers), max(len(positions) - 1, 0))
+    return np.where((numbers >= 0) & (positions[found] == numbers), found, NONE).astype(np.int32)

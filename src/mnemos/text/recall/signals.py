@@ -103,13 +103,13 @@ def read(corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> Read:
     weight = plain.weight / max(idf(corpus.count, 1), 1e-9)
     found |= of_words(found["words"], found["coverage"], weight, best, layout.moments)
     above = None
-    if cosines is not None:
+    if cosines is not None and query.vector is not None:
         cosine = cosines()
-        above = standing(cosine, shown)
+        above = standing(cosine, shown, corpus.spread(query.vector))
         found |= _meanings(cosine, asked, layout) | of_cosines(above, found["words"])
     if cosines is not None and query.remarks and query.vector is not None:
         matched = float(found["coverage"].max(initial=0)) * len(content)
-        found["association"] = association(corpus.vectors, corpus.alive, found["cosine"], query.vector, matched)
+        found["association"] = association(corpus, found["cosine"], query.vector, matched)
     found["same"] = _same(corpus, query, (found["coverage"] > ALL) & (layout.lengths[0] == len(query.said)))
     found |= _circumstances(corpus, layout, query, named)
     return Read(found, cues(corpus, query, found, best, plain.known, above))
@@ -173,19 +173,18 @@ def _of_persons(corpus: Corpus, layout: Layout, named: Sequence[int]) -> tuple[F
     A person counts log2(1 / share): 1 for one of two who talk, 4 for one of sixteen. It counts as far as the cubes of the
     space say who speaks at all.
     """
-    spoken, n = max(int(((corpus.speaker >= 0) & corpus.alive).sum()), 1), max(corpus.count, 1)
+    by_speaker = corpus.known().spoken
+    spoken, n = max(sum(by_speaker), 1), max(corpus.count, 1)
     says, part = np.zeros(len(corpus), dtype=np.float32), np.zeros(len(corpus), dtype=np.float32)
     for person in named:
         own = (corpus.speaker == person) & corpus.alive
         if not own.any():
             continue
-        says[own] = max(-math.log2(int(own.sum()) / spoken) * min(spoken / n, 1.0), 0.0)
-        inside = np.zeros(len(corpus.session_names) + 1, dtype=bool)
-        inside[layout.session[own]] = True
-        inside[-1] = False  # those without a session
-        there = inside[layout.session]
-        if there.any():
-            np.maximum(part, there * np.float32(max(-math.log2(min(int(there.sum()) / n, 1.0)), 0.0)), out=part)
+        says[own] = max(-math.log2(by_speaker[person] / spoken) * min(spoken / n, 1.0), 0.0)
+        inside, share = corpus.sessions_of(person)
+        if share:
+            rare = np.float32(max(-math.log2(min(share, 1.0)), 0.0))
+            np.maximum(part, inside[layout.session] * rare, out=part)
     return says, part
 
 
@@ -253,9 +252,17 @@ def term_posting(corpus: Corpus, layout: Layout, word: str) -> TermPosting:
     """Return where a word is and what it adds to BM25, from the cache of the layout; one that no cube has is nowhere."""
     found = corpus.terms.get(word)
     if found is None:
-        found = _term_posting(corpus, layout, corpus.words.posting(word) or _NOWHERE)
+        found = _term_posting(corpus, layout, corpus.words.posting(word, corpus.alive) or _NOWHERE)
         corpus.terms.put(word, found)
     return found
+
+
+def parts_of(layout: Layout, posting: Posting, weight: float, n: int) -> tuple[tuple[int, Ints, Floats], ...]:
+    """Return what a term adds to the BM25 of cubes and their windows."""
+    return tuple(
+        (reach, where, weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach]))
+        for reach, where, counts in _in_windows(posting, layout, n)
+    )
 
 
 def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosting:
@@ -263,10 +270,7 @@ def _term_posting(corpus: Corpus, layout: Layout, posting: Posting) -> TermPosti
     if corpus.count < len(corpus):
         posting = posting.only(corpus.alive)
     weight = idf(corpus.count, len(posting.positions))
-    parts = tuple(
-        (reach, where, weight * saturate(counts, layout.lengths[reach][where], layout.mean_lengths[reach]))
-        for reach, where, counts in _in_windows(posting, layout, len(corpus))
-    )
+    parts = parts_of(layout, posting, weight, len(corpus))
     talks = len(layout.talk_starts)
     inside = layout.talk[posting.positions] + 1  # 0 is none
     counts = np.bincount(inside, posting.counts, minlength=talks + 1)[1:].astype(np.float32)

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mnemos.embed import Embedder
-from mnemos.errors import StaleVectors, StoreError
+from mnemos.errors import IndexDamaged, StaleVectors, StoreError
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
 from mnemos.store.setting import stored_value
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow
+from mnemos.text.recall import large
+from mnemos.text.recall.large import LargeSnapshot
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
 from mnemos.text.recall.spread import Graph
@@ -55,6 +57,23 @@ class CurrentView:
         """Bytes in RAM."""
         return 0 if self._snapshot is None else self._snapshot.nbytes
 
+    def about(self) -> dict[str, Any]:
+        """Return which index a search uses, and why."""
+        store, loaded = self._store, self._snapshot
+        newest, folder = store.bulk.newest(), store.bulk.folder
+        candidates = (
+            isinstance(loaded, LargeSnapshot) if loaded is not None else newest >= large.LARGE and folder is not None
+        )
+        sizes = f"{newest:,} versions, {large.LARGE:,} are the limit"
+        if candidates:
+            return {"kind": "candidates", "why": f"the space is large: {sizes}", "path": str(folder)}
+        if newest >= large.LARGE and folder is None:
+            return {
+                "kind": "exact",
+                "why": f"this store has no folder for an index, though the space is large: {sizes}",
+            }
+        return {"kind": "exact", "why": f"the space is small enough to score every cube: {sizes}"}
+
     def drop(self) -> None:
         """Free the RAM; the next question reads everything again."""
         with self._lock:
@@ -62,13 +81,14 @@ class CurrentView:
             self._answers.clear()
             self._past.clear()
 
-    def purge(self) -> None:
-        """Remove from RAM what was erased."""
+    def purge(self, model: int | None, embedder: Embedder | None) -> None:
+        """Remove from RAM, and from the files of an index, what was erased."""
         with self._lock:
-            if self._snapshot is None:
+            folder = self._store.bulk.folder
+            if self._snapshot is None and (folder is None or not folder.exists()):
                 return
             try:
-                self._present(*self._seen[1:])
+                self._present(*(self._seen[1:] or (model, embedder)))
             except StoreError:
                 self.drop()
 
@@ -143,9 +163,12 @@ class CurrentView:
             self._answers.clear()
         self._past.clear()
         snapshot = self._snapshot
+        if isinstance(snapshot, LargeSnapshot) and not snapshot.is_last:
+            snapshot = None  # another process wrote the files
         if snapshot is None or not snapshot.apply(self._store.changes(snapshot.seq, model, closed=True)):
-            snapshot = Snapshot()
-            snapshot.load(self._store.changes(0, model))
+            snapshot = self._read(model, again=snapshot is not None)
+        if isinstance(snapshot, LargeSnapshot) and stamp is not None:
+            snapshot.settle()
         self._snapshot, self._seen = snapshot, seen
         self._link(snapshot)
         if snapshot.without_vector and embedder is not None and not self._warned:
@@ -159,9 +182,27 @@ class CurrentView:
             )
         return snapshot
 
+    def _read(self, model: int | None, *, again: bool) -> Snapshot:
+        """Read the space: a large one from its index, which is made if it is missing, damaged, or to be made `again`."""
+        store = self._store
+        if store.bulk.folder is None or store.bulk.newest() < large.LARGE:
+            snapshot = Snapshot()
+            snapshot.load(store.changes(0, model))
+            return snapshot
+        if not again:
+            try:
+                found = LargeSnapshot.open(store.bulk.folder, model)
+                if found.apply(store.changes(found.seq, model, closed=True)):
+                    return found
+            except IndexDamaged:
+                pass
+        return LargeSnapshot.make(store, model)
+
     def _link(self, snapshot: Snapshot) -> None:
         """Reload links once consolidation has added enough of them to matter."""
         linked = stored_value(self._store, "linked", int) or 0
+        if isinstance(snapshot, LargeSnapshot):
+            return
         if linked and (snapshot.graph is None or linked > GROWTH * self._linked):
             snapshot.link(self._store.links.keys("similar"))
             self._linked = linked
