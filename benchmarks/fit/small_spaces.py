@@ -36,6 +36,7 @@ NEW, STEPS = 2, 200
 SLOPE, AHEAD = 12.0, 1.0  # of the gate: along `few`, and before all others at 32 cubes
 LEAN = 1.5  # how far the other cues may move it
 PULL = 2e-3  # towards the start, on weights in units of their signal's spread
+ITSELF = frozenset({"bm25", "coverage", "words", "matches", "coverage_squared", "cosine", "words_and_cosine"})
 BY_HAND = frozenset({"association", "same"})  # weights that no fit changes
 Doubles = NDArray[np.float64]
 
@@ -66,11 +67,7 @@ def fit(model: Model, data: Batch, signals: Sequence[str], cues: Sequence[str]) 
         gradient = np.r_[of_experts.ravel(), (of_logits.T @ data.cues).ravel()] + 2 * PULL * moved
         return value + PULL * float(moved @ moved), gradient
 
-    bounds: list[tuple[float | None, float | None]] = []
-    for row in start_experts:
-        for name, weight in zip(signals, row, strict=True):
-            free = (None, None) if name in EITHER_WAY else (0, None)
-            bounds.append((weight, weight) if name in BY_HAND else free)
+    bounds = [_bounds(name, weight) for row in start_experts for name, weight in zip(signals, row, strict=True)]
     for row in start_gate:
         bounds += [(v, v) if i in (0, few) else (v - LEAN, v + LEAN) for i, v in enumerate(row)]
     x = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
@@ -78,6 +75,20 @@ def fit(model: Model, data: Batch, signals: Sequence[str], cues: Sequence[str]) 
     before = _best(data, _softmax(logits) @ experts)
     after = _best(data, _softmax(np.hstack([logits, data.cues @ rows.T])) @ np.vstack([experts, new]))
     return new * (before / after), rows
+
+
+def _bounds(name: str, weight: float) -> tuple[float | None, float | None]:
+    """Return the bounds of a weight: what a text says itself may gain, what stands near it may lose.
+
+    In a small space everything stands near everything: the turn after "The marmalade cat sleeps" is no answer to "cat".
+    """
+    if name in BY_HAND:
+        return weight, weight
+    if name in ITSELF:
+        return weight, None
+    if name in EITHER_WAY:
+        return -abs(weight), abs(weight)
+    return 0, weight
 
 
 def _best(data: Batch, weights: Doubles) -> float:

@@ -18,12 +18,12 @@ ARGUMENTS = {
     "rollback": ["{id}", "1"], "consolidate": [], "policy": [], "pin": ["{id}"], "unpin": ["{id}"], "archive": ["{id}"],
     "unarchive": ["{id}"], "audit log": [], "audit verify": [], "spaces": [], "stats": [], "import": ["{notes}"],
     "export": ["{folder}/out.jsonl"], "backup": ["{folder}/b"], "restore": ["{backup}", "--as", "copy"],
-    "reindex": ["--embedder", "hashing:8"],
+    "reindex": ["--embedder", "hashing:8"], "used": ["Where do I live?", "{id}"],
     "timezone": [], "models list": [],
     "doctor": [], "config": [], "keys list": ["--json"], "keys add": ["name", "--space", "*", "--right", "read"], "methods": [],
 }  # fmt: skip
 # They need more than a line, or run on.
-HELP_ONLY = {"verify-erasure", "serve", "mcp", "demo", "keys revoke", "models build"}
+HELP_ONLY = {"verify-erasure", "tune", "move", "serve", "mcp", "demo", "keys revoke", "models build"}
 
 
 def leaves(command=None, name=""):

@@ -258,7 +258,7 @@ def test_an_async_client_does_the_same(served):
 
 def test_a_served_space_has_the_verbs_of_an_embedded_one():
     # what is about the process that holds the file, its RAM or its models
-    elsewhere = {"flush", "close", "reindex", "doctor", "quarantined", "activate", "verify"}
+    elsewhere = {"flush", "close", "reindex", "doctor", "quarantined", "activate", "verify", "tune"}
     verbs = {name for name, value in vars(Space).items() if callable(value) and not name.startswith("_")}
     for remote in (RemoteSpace, AsyncRemoteSpace):
         assert verbs - elsewhere - set(dir(remote)) == set()

@@ -32,7 +32,9 @@ CONFIGURATION = (HERE / "docs" / "reference" / "configuration.md").read_text(enc
 VARIABLES = {f"MNEMOS_{name.upper()}" for name in GENERAL} | {
     PREFIX + name.upper() for name in ServeSettings.model_fields
 }
-VARIABLES |= {"MNEMOS_MAX_OPEN"} | set(SECRETS) | {f"{name}_FILE" for name in SECRETS} | {"MNEMOS_CONFIG"}
+VARIABLES |= (
+    {"MNEMOS_MAX_OPEN", "MNEMOS_BLOBS"} | set(SECRETS) | {f"{name}_FILE" for name in SECRETS} | {"MNEMOS_CONFIG"}
+)
 
 
 def ask(server, path, body):

@@ -22,6 +22,7 @@ NOT_SERVED = {
     "flush": "the server does it",
     "reindex": "a long work of an operator: `mnemos reindex`",
     "secrets": "a setting of the owner of the file",
+    "tune": "a long work of an operator: `mnemos tune`",
     "trust": "a setting of the owner of the file",
 }
 NOT_SENT = {"count", "progress"}  # parameters that are functions

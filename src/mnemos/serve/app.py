@@ -65,6 +65,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{SPACE}/fading", page_routes.due_soon, page_models.FadingShape),
     ("GET", f"{SPACE}/forms", page_routes.forms, None),
     ("GET", f"{SPACE}/runs", page_routes.runs, None),
+    ("POST", f"{SPACE}/used", routes.used, models.Cube),
     ("POST", f"{CUBE}/pin", page_routes.pin, models.Cube),
     ("POST", f"{SPACE}/archive", page_routes.archive, None),
     ("POST", f"{SPACE}/apply-policy", page_routes.apply_policy, None),

@@ -175,6 +175,13 @@ class Quarantined(Strict):
     ids: list[str] | None = Field(None, max_length=10_000)
 
 
+class Used(Strict):
+    """A question, and the ids of the cubes that answered it."""
+
+    question: str = Field(min_length=1)
+    ids: list[str] = Field(min_length=1, max_length=10_000)
+
+
 class ReceiptShape(Strict):
     """The receipt of an erasure."""
 

@@ -307,6 +307,12 @@ def quarantined(access: SpaceAccess, body: models.Quarantined) -> Json:
         return Json({"withheld": dict(space.quarantined(body.question, _hits(space, body.ids)))})
 
 
+def used(access: SpaceAccess, body: models.Used) -> Json:
+    """Note that these cubes answered a question, so that the space can be tuned to it. Needs read and write."""
+    with access.open("read", "write") as space:
+        return Json(space.used(body.question, body.ids).to_dict())
+
+
 def _hits(space: Space, ids: Sequence[str] | None) -> list[Hit] | None:
     """Return cubes by id as hits, without those that were erased in the meantime."""
     if ids is None:

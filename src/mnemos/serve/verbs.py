@@ -154,6 +154,10 @@ class SpaceVerbs(ABC):
         return self._post("quarantined", lambda data: dict(data["withheld"]), question=question, ids=ids)
 
     @verb
+    def used(self, /, question: str, ids: Sequence[str]) -> ApiRequest[MemCube]:
+        return self._post("used", MemCube.from_dict, question=question, ids=check_texts(ids, "ids"))
+
+    @verb
     def verify(self, /, receipt: Receipt) -> ApiRequest[list[str]]:
         if not isinstance(receipt, Receipt):
             raise InvalidInput(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mnemos.errors import IndexDamaged
 from mnemos.index import files
-from mnemos.index.base import VectorIndex
+from mnemos.index.base import Floats, Keys, VectorIndex
 from mnemos.index.disk.spann import DiskIndex
 from mnemos.index.mapped_rows import MappedRows
 from mnemos.store.base import Store
@@ -21,9 +21,7 @@ from mnemos.text.recall.mapped import MappedCorpus
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Ranked, RankedSession, Snapshot
 
-LARGE = (
-    150_000  # versions from which a space is searched by candidates: below, all cubes are scored in a tenth of a second
-)
+LARGE = 150_000  # versions from which a space is searched by candidates: fewer are all scored in a tenth of a second
 PAGE = 10_000  # versions that are read at a time
 RECENT = 20_000  # cubes that are held in RAM before they are merged into the files, at least,
 SHARE = 0.05  # and as a share of those in files
@@ -176,7 +174,7 @@ def _near(rows: MappedRows, folder: Path) -> VectorIndex | None:
         return None
     there = np.flatnonzero(rows.present)
 
-    def chunks():  # type: ignore[no-untyped-def]
+    def chunks() -> Iterator[tuple[Keys, Floats]]:
         for start in range(0, len(there), PAGE):
             part = there[start : start + PAGE]
             yield part, rows.take(part)
