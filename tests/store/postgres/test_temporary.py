@@ -11,6 +11,8 @@ import pytest
 
 psycopg = pytest.importorskip("psycopg")
 psutil = pytest.importorskip("psutil")
+from mnemos.errors import StoreError
+from mnemos.store.postgres import temporary
 from mnemos.store.postgres.temporary import UNSAFE, TemporaryServer
 
 OWNER = """
@@ -29,7 +31,14 @@ def test_each_test_gets_a_database_with_pgvector(postgres_server, postgres_url):
         psycopg.connect(postgres_server.url(tcp=True, password="wrong"))
 
 
-def test_what_was_committed_outlives_a_crash_of_the_server():
+def test_programs_that_cannot_be_run_are_told(tmp_path, monkeypatch):
+    (tmp_path / "initdb").write_text("no program")
+    monkeypatch.setattr(temporary, "programs", lambda: tmp_path)
+    with pytest.raises(StoreError, match="cannot run initdb"):
+        TemporaryServer()
+
+
+def test_what_was_committed_outlives_a_crash_of_the_server(postgres_server):  # one can be had here
     with TemporaryServer() as server:
         with psycopg.connect(server.url(), autocommit=True) as db:
             db.execute("CREATE TABLE t (n int)")

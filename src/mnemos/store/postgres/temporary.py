@@ -125,11 +125,17 @@ class TemporaryServer:
     def _run(self, program: str, *arguments: str) -> None:
         """Run a program on the cluster. Its output goes to a file: the server inherits it, and a pipe would stay open."""
         with tempfile.TemporaryFile() as said:
-            done = subprocess.run(
-                [str(self._bin / program), "-D", str(self.folder / "data"), *arguments],
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=self.folder, timeout=2 * SECONDS,
-                check=False, user=self._user, group=self._group,
-            )  # fmt: skip
+            try:
+                done = subprocess.run(
+                    [str(self._bin / program), "-D", str(self.folder / "data"), *arguments],
+                    stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=self.folder, timeout=2 * SECONDS,
+                    check=False, user=self._user, group=self._group,
+                )  # fmt: skip
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise StoreError(
+                    f"the temporary Postgres cannot run {program} ({error}). It runs as {self._user or 'this user'}, since "
+                    "Postgres refuses root: its programs have to lie where that user may read them."
+                ) from error
             if done.returncode:
                 said.seek(0)
                 why = said.read().decode(errors="replace").strip()[-600:]
