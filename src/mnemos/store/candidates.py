@@ -66,5 +66,11 @@ class Bulk(Protocol):
     def newest(self) -> int:
         """Return the key of the newest version, or more; no space has more versions than that. O(1)."""
 
+    def count(self) -> int:
+        """Return the number of versions. O(N)."""
+
+    def next_key(self, first: int) -> int | None:
+        """Return the lowest key from `first` on, or None. O(log N)."""
+
     def between(self, first: int, last: int, model: int | None) -> list[IndexRow]:
         """Return the versions with keys in [first, last), also those that are not current, in the order of keys."""

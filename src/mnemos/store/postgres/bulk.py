@@ -24,6 +24,18 @@ class BulkRows:
             row = db.execute(query, (self._space,)).fetchone()
         return int(row[0]) if row else 0
 
+    def count(self) -> int:
+        """Return the number of versions."""
+        with self._connection.read() as db:
+            row = db.execute("SELECT count(*) FROM cubes WHERE space = %s", (self._space,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def next_key(self, first: int) -> int | None:
+        """Return the lowest key from `first` on, or None."""
+        with self._connection.read() as db:
+            row = db.execute("SELECT min(n) FROM cubes WHERE space = %s AND n >= %s", (self._space, first)).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
+
     def between(self, first: int, last: int, model: int | None) -> list[IndexRow]:
         """Return the versions with keys in [first, last)."""
         where = "cubes.n >= %s AND cubes.n < %s"

@@ -23,6 +23,17 @@ class BulkRows:
         with self._connection.read() as db:
             return int(db.execute("SELECT coalesce(max(n), 0) FROM cubes").fetchone()[0])
 
+    def count(self) -> int:
+        """Return the number of versions."""
+        with self._connection.read() as db:
+            return int(db.execute("SELECT count(*) FROM cubes").fetchone()[0])
+
+    def next_key(self, first: int) -> int | None:
+        """Return the lowest key from `first` on, or None."""
+        with self._connection.read() as db:
+            found: int | None = db.execute("SELECT min(n) FROM cubes WHERE n >= ?", (first,)).fetchone()[0]
+        return found
+
     def between(self, first: int, last: int, model: int | None) -> list[IndexRow]:
         """Return the versions with keys in [first, last)."""
         with self._connection.read() as db:

@@ -22,6 +22,7 @@ from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Ranked, RankedSession, Snapshot
 
 LARGE = 150_000  # versions from which a space is searched by candidates: fewer are all scored in a tenth of a second
+LAST = 2**63 - 1  # above all keys
 PAGE = 10_000  # versions that are read at a time
 RECENT = 20_000  # cubes that are held in RAM before they are merged into the files, at least,
 SHARE = 0.05  # and as a share of those in files
@@ -52,9 +53,10 @@ class LargeSnapshot(Snapshot):
             raise IndexDamaged("this store has no folder for an index.")
         with store.transaction(write=False):
             seq = store.changes(2**62, model).seq
-            newest, snapshot = store.bulk.newest(), None
-            for first in range(0, newest + 1, PAGE):
-                rows = store.bulk.between(first, first + PAGE, model)
+            snapshot, first = None, 0
+            while first < LAST and (found_at := store.bulk.next_key(first)) is not None:  # a damaged key may be huge
+                first = found_at + PAGE
+                rows = store.bulk.between(found_at, min(first, LAST), model)
                 if snapshot is None:
                     snapshot = cls(MappedCorpus(MappedRows(_dimension(rows)), None), folder, model)
                 snapshot.corpus.add(rows)

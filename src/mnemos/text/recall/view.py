@@ -185,7 +185,7 @@ class CurrentView:
     def _read(self, model: int | None, *, again: bool) -> Snapshot:
         """Read the space: a large one from its index, which is made if it is missing, damaged, or to be made `again`."""
         store = self._store
-        if store.bulk.folder is None or store.bulk.newest() < large.LARGE:
+        if store.bulk.folder is None or min(store.bulk.newest(), store.bulk.count()) < large.LARGE:
             snapshot = Snapshot()
             snapshot.load(store.changes(0, model))
             return snapshot
