@@ -57,6 +57,7 @@ def test_the_same_code_gets_the_same_from_a_server_as_embedded(client, embedded)
         )  # a tag of each space
         yield space.quarantined("What is the dog called?")
         yield space.quarantined("Rita", space.search("Rita", 3))
+        yield space.used("What is the dog called?", ["m2"])
         yield space.update("m2", content="My sister Rita has two dogs.", metadata={"n": 2.5})
         yield space.history("m2")
         yield space.rollback("m2", 1)

@@ -40,6 +40,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("POST", "/v1/spaces/{space}/forget", "erase"),
     ("POST", "/v1/spaces/{space}/verify", "read"),
     ("POST", "/v1/spaces/{space}/quarantined", "read"),
+    ("POST", "/v1/spaces/{space}/used", "write"),
     ("GET", "/v1/spaces/{space}/timeline", "read"),
     ("GET", "/v1/spaces/{space}/timezone", "read"),
     ("PUT", "/v1/spaces/{space}/timezone", "write"),
@@ -62,7 +63,7 @@ BODIES = {
     "cubes": {"content": "new"}, "search": {"query": "key"}, "context": {"question": "key"},
     "rollback": {"version": 1}, "forget": {"query": "stone", "preview": False}, "consolidate": {},
     "search_sessions": {"query": "key"}, "pin": {"on": True}, "archive": {"ids": ["x"]}, "apply-policy": {"preview": False},
-    "quarantined": {"question": "key"},
+    "quarantined": {"question": "key"}, "used": {"question": "key", "ids": ["x"]},
     "verify": {
         "space": "ana", "at": "2024-03-01", "chosen_by": "ids", "ids": [], "derived": 0, "versions": 0, "searched_for": 0,
         "searched_bytes": 0, "remains": [],
@@ -78,7 +79,11 @@ def ask(client, method, path, cube="x", space="ana", headers=None):
         return client.patch(url, json={"content": "changed"}, headers=headers)
     if method == "POST" and last == "import":
         return client.post(url, content=b"", headers=headers)
-    body = {"json": BODIES[last] | ({"ids": [cube]} if last == "archive" else {})} if method in ("POST", "PUT") else {}
+    body = (
+        {"json": BODIES[last] | ({"ids": [cube]} if last in ("archive", "used") else {})}
+        if method in ("POST", "PUT")
+        else {}
+    )
     return client.request(method, url, headers=headers, **body)
 
 

@@ -102,7 +102,8 @@ def test_unknown_query_parameters_are_refused_with_the_known_ones(client, path):
 @pytest.mark.parametrize(
     ("route", "body"),
     [("search", {"query": "a"}), ("context", {"question": "a"}), ("forget", {"ids": ["x"]}), ("consolidate", {}),
-     ("search_sessions", {"query": "a"}), ("archive", {"ids": []}), ("apply-policy", {}), ("quarantined", {"question": "a"})],
+     ("search_sessions", {"query": "a"}), ("archive", {"ids": []}), ("apply-policy", {}), ("quarantined", {"question": "a"}),
+     ("used", {"question": "a", "ids": ["x"]})],
 )  # fmt: skip
 def test_unknown_fields_of_bodies_are_refused(client, route, body):
     client.post("/v1/spaces/ana/cubes", json={"content": "a"})

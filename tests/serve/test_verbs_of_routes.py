@@ -31,6 +31,7 @@ VERBS = {
     ("POST", f"{SPACE}/forget"): (Space.forget, Space.forget_preview),
     ("POST", f"{SPACE}/verify"): Space.verify,
     ("POST", f"{SPACE}/quarantined"): Space.quarantined,
+    ("POST", f"{SPACE}/used"): Space.used,
     ("POST", f"{SPACE}/archive"): (Space.archive, Space.unarchive),
     ("POST", f"{SPACE}/consolidate"): Space.consolidate,
     ("POST", f"{SPACE}/apply-policy"): Space.apply_policy,

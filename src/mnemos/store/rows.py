@@ -27,6 +27,10 @@ MEMBER_SHAPE = Shape("i s i s? i i")
 DERIVED_SHAPE = Shape("s i i s s? i i s?")
 DECISION_SHAPE = Shape("s i s s s s")
 ROW_TABLES = ("words", "vectors", "dates", "facts", "readings")  # stored beside a row of `cubes`, keyed by n
+ID_TABLES = (  # (table, column) that name cubes by id
+    ("parents", "child"), ("parents", "parent"), ("links", "a"), ("links", "b"), ("decisions", "cube"), ("pending", "id"),
+    ("set_aside", "cube"),
+)  # fmt: skip
 _FORMS = {"text", "activation", "parametric"}
 _STATES = {"active", "superseded", "archived"}
 

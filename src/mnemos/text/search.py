@@ -60,51 +60,41 @@ def search(
 ) -> Judgement:
     """Return the hits with their row keys and relevance, best first; see `Space.search`."""
     with memory.store.steady():
-        return _search(memory, query, k, filters, asked_at, method, min_score)
-
-
-def _search(
-    memory: TextMemory,
-    query: str,
-    k: int | None,
-    filters: Filters,
-    asked_at: Any,
-    method: SearchMethod,
-    min_score: float | None,
-) -> Judgement:
-    check_share(min_score, "min_score")
-    query = bounded(check_text(query, "query"))
-    k = enough(query) if k is None else check_count(k, "k")
-    zone = zone_of(filters, memory.timezone)
-    filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
-    question = _question(memory, query, k, filter, asked, method)
-    if question.vector is not None:
-        hint(memory, query)
-    past = question.span is not None and question.span[1] <= to_micros(asked)
-    free = filters.get("include_superseded") is None
-    behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
-    named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
-    if free and (asks_about_past(query) or past or named):
-        filter, behind = replace(filter, superseded=True), False
-    want = pool(query, k) if method == "hybrid" else k
-    past_view: list[Snapshot] = []
-    while True:
-        ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
-        if len(hits) >= k or ranked < want:
-            break
-        want *= MORE
-    if named is not None:
-        hits = _then(memory, named, hits, k, filter, asked)
-    if not hits:
-        warn_if_early(memory.store, filter.as_of)
-    judged = _judge(memory, question, query, hits[:k], past_view)
-    if named is not None:  # what was so then was looked for by itself
-        judged = replace(judged, silent=False, doubtful=False)
-    if min_score is not None:
-        judged = replace(judged, hits=[(key, hit) for key, hit in judged.hits if (hit.relevance or 0.0) >= min_score])
-    if filter.as_of is None:
-        memory.recalled([hit.cube.id for _, hit in judged.hits[:STRENGTHENED]])
-    return judged
+        check_share(min_score, "min_score")
+        query = bounded(check_text(query, "query"))
+        k = enough(query) if k is None else check_count(k, "k")
+        zone = zone_of(filters, memory.timezone)
+        filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
+        question = _question(memory, query, k, filter, asked, method)
+        if question.vector is not None:
+            hint(memory, query)
+        past = question.span is not None and question.span[1] <= to_micros(asked)
+        free = filters.get("include_superseded") is None
+        behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
+        named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
+        if free and (asks_about_past(query) or past or named):
+            filter, behind = replace(filter, superseded=True), False
+        want = pool(query, k) if method == "hybrid" else k
+        past_view: list[Snapshot] = []
+        while True:
+            ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
+            if len(hits) >= k or ranked < want:
+                break
+            want *= MORE
+        if named is not None:
+            hits = _then(memory, named, hits, k, filter, asked)
+        if not hits:
+            warn_if_early(memory.store, filter.as_of)
+        judged = _judge(memory, question, query, hits[:k], past_view)
+        if named is not None:  # what was so then was looked for by itself
+            judged = replace(judged, silent=False, doubtful=False)
+        if min_score is not None:
+            judged = replace(
+                judged, hits=[(key, hit) for key, hit in judged.hits if (hit.relevance or 0.0) >= min_score]
+            )
+        if filter.as_of is None:
+            memory.recalled([hit.cube.id for _, hit in judged.hits[:STRENGTHENED]])
+        return judged
 
 
 def _judge(

@@ -169,7 +169,9 @@ def test_a_word_of_the_text_itself_always_finds_it(space):
 def test_the_work_of_a_long_question_is_bounded(tmp_path, monkeypatch):
     looked_up = []
     posting = LexicalIndex.posting
-    monkeypatch.setattr(LexicalIndex, "posting", lambda self, word: looked_up.append(word) or posting(self, word))
+    monkeypatch.setattr(
+        LexicalIndex, "posting", lambda self, word, *more: looked_up.append(word) or posting(self, word, *more)
+    )
     read = []
     words_of = module.words_of
     monkeypatch.setattr(module, "words_of", lambda text: read.append(len(text)) or words_of(text))

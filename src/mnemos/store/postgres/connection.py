@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,6 +21,7 @@ from mnemos.errors import ReadOnly, StoreError
 from mnemos.store.locks import try_lock
 from mnemos.store.postgres.database import Database, Db
 from mnemos.store.postgres.explain import WAIT_SECONDS, of_postgres
+from mnemos.store.transaction import Transaction
 
 _LIMIT = f"set_config('statement_timeout', '{WAIT_SECONDS}s', true)"
 _SET = f"SELECT set_config('mnemos.space', %s, true), set_config('search_path', %s, true), {_LIMIT}"
@@ -71,6 +71,8 @@ class Connection:
     what the one before has committed. A transaction for reading sees one state (REPEATABLE READ).
     """
 
+    failure = psycopg.Error
+
     def __init__(self, database: Database, space: str, used: Callable[[], None] = lambda: None) -> None:
         self.database, self.space = database, space
         self.ended = False
@@ -81,11 +83,11 @@ class Connection:
         self._pid = os.getpid()
         self._kept: Steady | None = None  # the last one
 
-    def read(self) -> Transaction:
+    def read(self) -> Transaction[Db, psycopg.Error]:
         """Give a connection inside one read transaction: all queries see the same state."""
         return Transaction(self, write=False)
 
-    def write(self) -> Transaction:
+    def write(self) -> Transaction[Db, psycopg.Error]:
         """Give a connection inside one write transaction: committed on exit, rolled back on any error."""
         return Transaction(self, write=True)
 
@@ -305,29 +307,3 @@ class Connection:
         """Return an error of Postgres as one that says what to do."""
         self.database.noticed(error)
         return of_postgres(error, self.database.where)
-
-
-class Transaction:
-    """A transaction of a space, as a context manager."""
-
-    __slots__ = ("_begun", "_connection", "_write")
-
-    def __init__(self, connection: Connection, *, write: bool) -> None:
-        self._connection, self._write, self._begun = connection, write, False
-
-    def __enter__(self) -> Db:
-        try:
-            db, self._begun = self._connection.begin(self._write)
-        except psycopg.Error as error:
-            raise self._connection.explain(error) from error
-        return db
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._connection.end(self._begun, commit=error is None)
-        except psycopg.Error as other:
-            raise self._connection.explain(other) from other
-        if isinstance(error, psycopg.Error):
-            raise self._connection.explain(error) from error

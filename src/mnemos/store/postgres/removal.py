@@ -8,18 +8,8 @@ from collections.abc import Sequence
 from mnemos.store.hashes import id_hash
 from mnemos.store.postgres.database import Db
 from mnemos.store.postgres.words import many
-from mnemos.store.rows import ROW_TABLES
+from mnemos.store.rows import ID_TABLES, ROW_TABLES
 
-# (table, column) that name cubes by id.
-ID_TABLES = (
-    ("parents", "child"),
-    ("parents", "parent"),
-    ("links", "a"),
-    ("links", "b"),
-    ("decisions", "cube"),
-    ("pending", "id"),
-    ("set_aside", "cube"),
-)
 TOUCHED = ("cubes", *ROW_TABLES, "parents", "links", "decisions", "pending", "set_aside")  # which VACUUM cleans then
 
 

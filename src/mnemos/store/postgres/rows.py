@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from mnemos.cube import MemCube
+from mnemos.store.conditions import conditions
 from mnemos.store.postgres.database import Db
 from mnemos.store.rows import COLUMNS, to_cubes
-from mnemos.store.values import DERIVED, Filter
+from mnemos.store.values import Filter
 from mnemos.store.where import Matcher, matcher, pieces_of
 
 PARENTS = (
@@ -39,36 +39,7 @@ def next_seq(db: Db, space: str, keys: int = 0) -> tuple[int, int]:
 
 def to_sql(filter: Filter) -> tuple[str, list[Any], Matcher | None]:
     """Return the conditions of a filter on `cubes` beside the space, their values, and a test of metadata for Python."""
-    clauses: list[str] = []
-    values: list[Any] = []
-    if filter.kind is None and not filter.derived and filter.state is not None:
-        clauses.append("kind != ALL(%s)")
-        values.append(list(DERIVED))
-    if filter.superseded and filter.state == "active":
-        clauses.append("state IN ('active', 'superseded')")
-        filter = replace(filter, state=None)
-    for column in ("session", "speaker", "role", "kind", "source", "state"):
-        wanted = getattr(filter, column)
-        if wanted is not None:
-            clauses.append(f"{column} = %s")
-            values.append(wanted)
-    if filter.as_of is None:
-        clauses.append("replaced IS NULL")
-    else:
-        clauses.append("learned <= %s AND (replaced IS NULL OR replaced > %s)")
-        values += [filter.as_of, filter.as_of]
-    if filter.true_at is not None:
-        begun = f"(valid_from IS NULL AND {_HAS_DATE.format('start <= %s')})"
-        clauses.append(f"(coalesce(valid_from, at) <= %s OR {begun}) AND (valid_to IS NULL OR valid_to > %s)")
-        values += [filter.true_at] * 3
-    if filter.since is not None or filter.until is not None:
-        since = -(2**63) if filter.since is None else filter.since
-        until = 2**63 - 1 if filter.until is None else filter.until
-        clauses.append("(at >= %s AND at < %s)")
-        values += [since, until]
-        if filter.mentioned:
-            clauses[-1] = f"({clauses[-1]} OR {_HAS_DATE.format('start < %s AND stop > %s')})"
-            values += [until, since]
+    clauses, values = conditions(filter, "%s", _HAS_DATE)
     if not filter.where:
         return " AND ".join(clauses), values, None
     pieces = pieces_of(filter.where)

@@ -7,20 +7,10 @@ import sqlite3
 from collections.abc import Sequence
 
 from mnemos.store.hashes import id_hash
-from mnemos.store.rows import ROW_TABLES
+from mnemos.store.rows import ID_TABLES, ROW_TABLES
 from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.rows import chunks, marks, select_in
 
-# (table, column) that name cubes by id.
-ID_TABLES = (
-    ("parents", "child"),
-    ("parents", "parent"),
-    ("links", "a"),
-    ("links", "b"),
-    ("decisions", "cube"),
-    ("pending", "id"),
-    ("set_aside", "cube"),
-)
 STEP = 64  # pages that are given back at once
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from mnemos.cube import MemCube
+from mnemos.store.conditions import conditions
 from mnemos.store.rows import COLUMNS, to_cubes
 from mnemos.store.sound import MOST
 from mnemos.store.sqlite.fetch import fetch
 from mnemos.store.sqlite.where import clauses_of
-from mnemos.store.values import DERIVED, Filter
+from mnemos.store.values import Filter
 
 INSERT = f"INSERT INTO cubes ({COLUMNS}, seq) VALUES ({', '.join('?' * 25)})"
 PARENTS = "(SELECT json_group_array(parent) FROM parents WHERE child = cubes.id AND typeof(parent) = 'text')"
@@ -22,6 +22,7 @@ NEWEST = (  # the number of the last transaction, as rows tell it
     f"WHERE typeof(seq) = 'integer' AND seq < {MOST}), 0)"
 )
 _SEQ = f"CASE WHEN typeof(seq) = 'integer' AND seq < {MOST} THEN seq ELSE {NEWEST} END"  # NEWEST is slow
+_HAS_DATE = "n IN (SELECT n FROM dates WHERE {})"
 _CHUNK = 500  # values that one query binds at most
 
 
@@ -68,37 +69,6 @@ def pages(
 
 def to_sql(filter: Filter) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a filter and its values. O(1); the query itself uses the indexes."""
-    clauses: list[str] = []
-    values: list[Any] = []
-    if filter.kind is None and not filter.derived and filter.state is not None:
-        clauses.append(f"kind NOT IN ({marks(DERIVED)})")
-        values += DERIVED
-    if filter.superseded and filter.state == "active":
-        clauses.append("state IN ('active', 'superseded')")
-        filter = replace(filter, state=None)
-    for column in ("session", "speaker", "role", "kind", "source", "state"):
-        wanted = getattr(filter, column)
-        if wanted is not None:
-            clauses.append(f"{column} = ?")
-            values.append(wanted)
-    if filter.as_of is None:
-        clauses.append("replaced IS NULL")
-    else:
-        clauses.append("learned <= ? AND (replaced IS NULL OR replaced > ?)")
-        values += [filter.as_of, filter.as_of]
-    if filter.true_at is not None:
-        clauses.append(
-            "(coalesce(valid_from, at) <= ? OR (valid_from IS NULL AND n IN (SELECT n FROM dates WHERE start <= ?))) "
-            "AND (valid_to IS NULL OR valid_to > ?)"
-        )
-        values += [filter.true_at] * 3
-    if filter.since is not None or filter.until is not None:
-        since = -(2**63) if filter.since is None else filter.since
-        until = 2**63 - 1 if filter.until is None else filter.until
-        clauses.append("(at >= ? AND at < ?)")
-        values += [since, until]
-        if filter.mentioned:
-            clauses[-1] = f"({clauses[-1]} OR n IN (SELECT n FROM dates WHERE start < ? AND stop > ?))"
-            values += [until, since]
+    clauses, values = conditions(filter, "?", _HAS_DATE)
     more, operands = clauses_of(filter.where)
     return " AND ".join([*clauses, *more]), [*values, *operands]
