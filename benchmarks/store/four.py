@@ -135,6 +135,7 @@ def torture(root: str, rounds: int, seed: int, crash: Callable[[], None] | None,
                 victim.kill()
                 tally.kills += 1
             if crash is not None:
+                _wait([w for w in writers if w.process.poll() is None], 2)  # what the killed had begun is over then
                 crash()
                 tally.crashes += 1
             for writer in writers:
@@ -174,6 +175,18 @@ def _judge(root: str, acknowledged: list[str], tally: Tally) -> None:
     tally.problems += [f"lost {i}" for i in lost[:5]] + [f"doubled {text}" for text in doubled[:5]]
 
 
+def _hold_a_write(url: str) -> None:
+    """Wait until a writer is in the middle of a transaction, which a lock of the table holds there."""
+    import psycopg
+
+    db = psycopg.connect(url)  # ends with the server
+    db.execute("LOCK TABLE mnemos.cubes IN ACCESS EXCLUSIVE MODE")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'mnemos.cubes'::regclass"
+    until = time.monotonic() + 60
+    while db.execute(waiting).fetchone() == (0,) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 def run_one(kind: str, rounds: int, seed: int, progress: Progress = SILENT) -> Tally:
     """Run the rounds on one kind of store."""
     with ExitStack() as stack:
@@ -183,6 +196,7 @@ def run_one(kind: str, rounds: int, seed: int, progress: Progress = SILENT) -> T
         server = stack.enter_context(TemporaryServer())
 
         def crash() -> None:
+            _hold_a_write(server.url())
             server.stop("immediate")
             server.start()
 
