@@ -49,6 +49,7 @@ class Opening:
             reasoner=self.reasoner,
             timezone=self.timezone,
             actor=self.actor,
+            blobs=self.blobs,
         )
 
 

@@ -100,6 +100,17 @@ def test_all_spaces_are_worked_on_by_workers_and_a_damaged_one_is_named(tmp_path
     assert "bo" in result.stderr
 
 
+def test_a_worker_opens_the_root_as_it_was_opened(tmp_path):
+    with Mnemos(
+        tmp_path / "root", embedder="hashing:8", timezone="Asia/Tokyo", actor="nightly", blobs=str(tmp_path / "blobs")
+    ) as memory:
+        opening = Opening.of(memory)
+    with opening.memory() as again:
+        for name in ("root", "timezone", "actor", "blobs"):
+            assert getattr(again, name) == getattr(memory, name)
+        assert (again.embedder.name, again.embedder.revision) == (memory.embedder.name, memory.embedder.revision)
+
+
 def test_what_cannot_be_spread_is_said(tmp_path):
     with pytest.raises(InvalidInput, match="finds no folder"):
         Opening(tmp_path / "elsewhere").memory()

@@ -56,8 +56,7 @@ def copy(source: Store, target: Store, wanted: Digests, progress: Progress = lam
     """Copy all that a space holds to an empty one, or go on with a copy of the same that was interrupted.
 
     `wanted` are the digests of the source, which is read in the transaction of the caller; payloads that are not text are
-    copied if it has theirs. Raises StoreCorrupt when what
-    was written is something else.
+    copied if it has theirs. Raises StoreCorrupt when what was written is something else.
     """
     mark = Mark.read(target) or Mark(wanted)
     for number in range(mark.table, len(TABLES)):

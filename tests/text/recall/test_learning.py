@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnemos.index.adam import Adam
 from mnemos.text.recall import factors
 from mnemos.text.recall.adore import Adore
 from mnemos.text.recall.ance_tele import AnceTele
 from mnemos.text.recall.base import Draw
-from mnemos.text.recall.learning import Adam, Fixed, Training, reciprocal_ranks, through_unit, train
+from mnemos.text.recall.learning import Fixed, Training, reciprocal_ranks, through_unit, train
 from mnemos.text.recall.query_head import HeadTower, QueryHead
 from mnemos.text.recall.signals import SIGNALS
 from mnemos.text.recall.star import Star

@@ -25,11 +25,12 @@ from mnemos.bench.text import paraphrases, scifact
 from mnemos.bench.text.kept import kept
 from mnemos.bench.text.paraphrases import BagOfWords, Paraphrases
 from mnemos.bench.text.prf import World, scores
+from mnemos.index.adam import Adam
 from mnemos.registry import Entry
 from mnemos.text.recall.adore import Adore
 from mnemos.text.recall.ance_tele import AnceTele
 from mnemos.text.recall.base import Floats, Ints, Negatives, Tower
-from mnemos.text.recall.learning import Adam, Fixed, Training, reciprocal_ranks, train
+from mnemos.text.recall.learning import Fixed, Training, reciprocal_ranks, train
 from mnemos.text.recall.query_head import HeadTower
 from mnemos.text.recall.random_negatives import RandomNegatives
 from mnemos.text.recall.star import Star

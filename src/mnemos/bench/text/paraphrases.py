@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnemos.index.adam import Adam
 from mnemos.text.recall.base import Floats, Ints
-from mnemos.text.recall.learning import Adam, through_unit
+from mnemos.text.recall.learning import through_unit
 
 IN_TEXT, ASKED, FILLERS = 5, 3, 3  # concepts of a text, concepts of a question, fillers of either
 

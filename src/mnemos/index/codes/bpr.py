@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnemos.index.adam import Adam
 from mnemos.index.base import Floats
 from mnemos.index.codes.bits import BitCoder
 from mnemos.index.codes.itq import ITQ
-from mnemos.index.codes.learning import Adam, Batch, batches, ranking_gradient
+from mnemos.index.codes.learning import Batch, batches, ranking_gradient
 from mnemos.registry import Paper, register
 
 SHARPNESS = 0.1  # how fast tanh becomes sign: beta = sqrt(1 + 0.1 step), the paper's
@@ -51,12 +52,11 @@ class BPR:
 
     def adapt(self, coder: BitCoder, vectors: Floats, questions: Floats | None = None) -> BitCoder:
         """Return a coder trained further on other vectors: how codes are brought to a new domain."""
-        arrays = {"axes": coder.axes.copy()}
-        adam, rng = Adam(self.rate), np.random.default_rng(self.seed)
+        axes, rng = Adam(coder.axes.copy(), self.rate), np.random.default_rng(self.seed)
         for step, batch in enumerate(batches(vectors, questions, self.steps, self.batch, rng)):
             sharp = np.float32(np.sqrt(1 + SHARPNESS * step))
-            adam.move(arrays, {"axes": self._gradient(arrays["axes"], coder.centre, batch, sharp)})
-        return BitCoder(arrays["axes"], coder.centre)
+            axes.step(self._gradient(axes.value, coder.centre, batch, sharp))
+        return BitCoder(axes.value, coder.centre)
 
     def _gradient(self, axes: Floats, centre: Floats, batch: Batch, sharp: np.float32) -> Floats:
         """Return the gradient by the directions (D, bits) of both losses."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnemos.index.adam import Adam
 from mnemos.index.base import Floats
-from mnemos.index.codes.learning import Adam, batches, ranking_gradient
+from mnemos.index.codes.learning import batches, ranking_gradient
 from mnemos.index.codes.product import LEVELS, PQ, ProductCoder
 from mnemos.registry import Paper, register
 
@@ -47,20 +48,21 @@ class JPQ:
 
     def adapt(self, coder: ProductCoder, vectors: Floats, questions: Floats | None = None) -> ProductCoder:
         """Return a coder trained further on other vectors; it chooses the same codes."""
-        arrays = {"centroids": coder.centroids.copy(), "turn": coder.turn.copy()}
-        adam, rng = Adam(self.rate), np.random.default_rng(self.seed)
+        centroids, turn = Adam(coder.centroids.copy(), self.rate), Adam(coder.turn.copy(), self.rate)
+        rng = np.random.default_rng(self.seed)
         codes = coder.encode(vectors)
         parts, _, width = coder.centroids.shape
         each = np.arange(parts)
         for batch in batches(vectors, questions, self.steps, self.batch, rng):
             chosen = codes[batch.places]
-            made = arrays["centroids"][each, chosen].reshape(len(chosen), -1)
-            asked = batch.queries @ arrays["turn"]
+            made = centroids.value[each, chosen].reshape(len(chosen), -1)
+            asked = batch.queries @ turn.value
             logits: Floats = (self.heat * asked @ made.T).astype(np.float32)
             ranks = ranking_gradient(logits, batch.right) * np.float32(self.heat)
             d_made = (ranks.T @ asked).reshape(len(chosen), parts, width)
             d_centroids: Floats = np.zeros((parts * LEVELS, width), dtype=np.float32)
             np.add.at(d_centroids, (each * LEVELS + chosen).ravel(), d_made.reshape(-1, width))
             turned: Floats = (batch.queries.T @ (ranks @ made)).astype(np.float32)
-            adam.move(arrays, {"centroids": d_centroids.reshape(parts, LEVELS, width), "turn": turned})
-        return ProductCoder(arrays["centroids"], coder.assign, arrays["turn"])
+            centroids.step(d_centroids.reshape(parts, LEVELS, width))
+            turn.step(turned)
+        return ProductCoder(centroids.value, coder.assign, turn.value)

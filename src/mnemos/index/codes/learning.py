@@ -1,4 +1,4 @@
-"""What codes that learn a ranking share: batches of queries with near and far vectors, and Adam.
+"""What codes that learn a ranking share: batches of queries with near and far vectors.
 
 `b` queries and `m` vectors a batch. The teacher is exact search: of each query its ten nearest vectors are the right ones,
 those from the 11th to the 100th are the hard wrong ones, and whatever else the batch holds are easy ones.
@@ -7,7 +7,6 @@ those from the 11th to the 100th are the hard wrong ones, and whatever else the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -27,26 +26,6 @@ class Batch(NamedTuple):
     vectors: Floats  # (m, D)
     right: NDArray[np.bool_]  # (b, m) among the ten nearest of the query
     places: NDArray[np.int64]  # (m,) of the vectors in what was fitted to
-
-
-@dataclass
-class Adam:
-    """Moves arrays against their gradients (Kingma and Ba, arXiv 1412.6980)."""
-
-    rate: float
-    step: int = 0
-    means: dict[str, Floats] = field(default_factory=dict)
-    squares: dict[str, Floats] = field(default_factory=dict)
-
-    def move(self, arrays: dict[str, Floats], gradients: dict[str, Floats]) -> None:
-        """Change the arrays in place."""
-        self.step += 1
-        for name, gradient in gradients.items():
-            mean = self.means.get(name, np.zeros_like(gradient)) * 0.9 + 0.1 * gradient
-            square = self.squares.get(name, np.zeros_like(gradient)) * 0.999 + 0.001 * gradient**2
-            self.means[name], self.squares[name] = mean, square
-            scaled = mean / (1 - 0.9**self.step) / (np.sqrt(square / (1 - 0.999**self.step)) + 1e-8)
-            arrays[name] -= np.float32(self.rate) * scaled.astype(np.float32)
 
 
 def batches(

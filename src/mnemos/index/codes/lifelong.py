@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mnemos.errors import InvalidInput
+from mnemos.index.adam import Adam
 from mnemos.index.base import Floats
-from mnemos.index.codes.learning import Adam
 from mnemos.registry import Paper, register
 
 OLD = 512  # stored codes that a step looks at
@@ -64,14 +64,15 @@ class LifelongHash:
             self.codes = np.zeros((0, self.bits), dtype=np.float32)
             self.labels = np.zeros((0, labels.shape[1]), dtype=np.float32)
         start = [m.copy() for m in self.maps]
-        arrays = {str(i): m for i, m in enumerate(self.maps)}
-        adam, rng = Adam(self.rate), np.random.default_rng((self.seed, len(self.codes)))
+        steps = [Adam(m, self.rate) for m in self.maps]  # changed in place
+        rng = np.random.default_rng((self.seed, len(self.codes)))
         for _ in range(self.steps):
             some = rng.permutation(len(self.codes))[:OLD]
             gradients = self._gradients(views, unit, some)
             for view, moment in enumerate(self.moments):
                 gradients[view] += self.anchor * (moment @ (self.maps[view] - start[view])) / max(len(self.codes), 1)
-            adam.move(arrays, {str(i): g for i, g in enumerate(gradients)})
+            for adam, gradient in zip(steps, gradients, strict=True):
+                adam.step(gradient)
         made = np.sign(sum(np.tanh(v @ m) for v, m in zip(views, self.maps, strict=True)) + 1e-9)
         self.codes = np.concatenate([self.codes, made.astype(np.float32)])
         self.labels = np.concatenate([self.labels, unit.astype(np.float32)])

@@ -2,8 +2,7 @@
 
 When a list is split, two centroids take the place of one. Only rows near it can have become wrong: those of the list itself
 that are nearer to a neighbouring centroid than to both new ones, and those of neighbouring lists that are nearer to a new
-one than to their own. They go to the nearest list, and stay in their own
-only where the rule of closure keeps them.
+one than to their own. They go to the nearest list, and stay in their own only where the rule of closure keeps them.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from mnemos.embed.base import unit_rows
+from mnemos.index.adam import Adam
 from mnemos.registry import Paper, register
 from mnemos.text.base import Ranking, View
 from mnemos.text.recall.base import Floats, Ints
 from mnemos.text.recall.cosine import Cosine
-from mnemos.text.recall.learning import Adam, through_unit
+from mnemos.text.recall.learning import through_unit
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.rocchio import best_of
 

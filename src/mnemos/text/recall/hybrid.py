@@ -50,15 +50,15 @@ class Hybrid:
                 answers |= found["time"] > 0
             fused = np.where(answers, fused, np.float32(-np.inf))
         shown = view.visible(fused)
-        linked = self.links and view.graph is not None
-        scores = spread(view.corpus, shown, view.graph) if linked and view.graph is not None else shown
+        graph = view.graph if self.links else None
+        scores = shown if graph is None else spread(view.corpus, shown, graph)
 
         def why(positions: Sequence[int]) -> Why:
             reasons = explain(found, shipped, positions)
             for i, reason in zip(positions, reasons, strict=True):
                 if self.tuned:
                     reason["tuned"] = float(fused[i]) - sum(reason.values())
-                if linked:
+                if graph is not None:
                     reason["links"] = float(scores[i] - shown[i])
             return reasons
 

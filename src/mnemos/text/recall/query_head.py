@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mnemos.embed.base import unit_rows
+from mnemos.index.adam import Adam
 from mnemos.text.recall.base import Floats, Ints
-from mnemos.text.recall.learning import Adam, through_unit
+from mnemos.text.recall.learning import through_unit
 
 
 @dataclass(frozen=True, slots=True)
