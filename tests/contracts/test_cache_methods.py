@@ -21,6 +21,7 @@ from mnemos.errors import InvalidInput
 PRESETS = all_presets()
 SHARE, PROMPT, MORE = 0.25, 64, (1, 3, 1)
 PADDING = 10
+OF_THE_MODEL = ("Setup", "XQuant", "Code", "Rotary")  # what stores refer to, which is not the cache's
 
 # -- promises that methods do not keep, and why
 
@@ -34,6 +35,7 @@ NOT_ALONE = {
     "mikv": "padding counts in the scale of its channels",
     "random-eviction": "draws by position, which padding moves",
     "subgen": "draws by position, which padding moves",
+    "transform-coding": "padding counts in what the entries vary by, and is among the first that stay",
     "windowkv": "its windows begin at the padding",
     "xquant": "refuses padding: it holds what layers read",
 }
@@ -123,7 +125,7 @@ def bytes_of(thing):
             waiting += one
         elif isinstance(one, dict):
             waiting += one.values()
-        elif type(one).__module__.startswith("mnemos.activation") and type(one).__name__ not in ("Setup", "XQuant"):
+        elif type(one).__module__.startswith("mnemos.activation") and type(one).__name__ not in OF_THE_MODEL:
             waiting += vars(one).values()
     return sum(held.values())
 

@@ -83,6 +83,7 @@ class Setup:
     model: Any
     transcript: Callable[[], Transcript]  # the tokens read, for factories that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # of all layers of a cache
+    heads: Tensor | None = None  # (n,): the key/value heads that it holds; None: all of the layer
 
 
 def counted(share: float, count: int) -> int:

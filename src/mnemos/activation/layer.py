@@ -322,7 +322,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             for count in counts.unique().tolist():
                 heads = (counts == count).nonzero()[:, 0]
                 own, part = view.of_heads(heads), rank.index_select(1, heads)
-                store = method.store(self.state.setup(self.index))
+                store = method.store(self.state.setup(self.index, heads))
                 store.replace(method.on_evict(own, method.keep(part, count), part))
                 self.groups.append(HeadGroup(heads, store))
         self._end_prefill()
