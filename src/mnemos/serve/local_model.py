@@ -24,6 +24,7 @@ from mnemos.activation.paged.engine import Engine
 from mnemos.activation.paged.evict import ScoredPages
 from mnemos.activation.paged.model import PagedModel
 from mnemos.activation.paged.thinking import ThinkTimes
+from mnemos.smollm2 import model_path
 
 MIB = 1 << 20
 PAGE = 16  # tokens
@@ -95,7 +96,8 @@ class LocalModel:
 def load(path: str, **options: Any) -> LocalModel:
     """Load a model and its tokenizer from a folder, or "smollm2", in float32 on a CPU. Uses no network and no code of it.
 
-    Raises InvalidInput for a folder without a model, or with one that cannot be served.
+    Raises InvalidInput for a folder without a model, or with one that cannot be served; ModelError where smollm2 was not
+    built.
     """
     folder = _folder(path)
     torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", 0)) or torch.get_num_threads()))
@@ -111,11 +113,7 @@ def load(path: str, **options: Any) -> LocalModel:
 
 
 def _folder(path: str) -> Path:
-    if path == NAMED:
-        from mnemos.activation.smollm2 import model_folder
-
-        return model_folder()
-    folder = Path(path).expanduser().resolve()
+    folder = Path(model_path(path)).expanduser().resolve()
     if not (folder / "config.json").is_file():
         raise InvalidInput(
             f"there is no model in {folder}: give a folder with config.json and safetensors, or {NAMED}."
