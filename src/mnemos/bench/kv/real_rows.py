@@ -12,7 +12,7 @@ from mnemos.activation import CacheMethod
 from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv.checkpoints import cache_root
 from mnemos.bench.kv.evaluate import Score, evaluate
-from mnemos.bench.kv.real import Options
+from mnemos.bench.kv.real_options import Options
 from mnemos.bench.kv.trials import TASKS, RealModel, Trial
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import near
