@@ -104,6 +104,20 @@ def watch_calls(module: Any) -> Callable[[], None]:
 
 
 @contextmanager
+def call_of(cache: Recorder) -> Iterator[None]:
+    """Read into a cache as a call of a model does: what attends in the block, in this thread, attends to it."""
+    cache.begin()
+    _THREAD.caches.append(cache)
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        _THREAD.caches.pop()
+        cache.end(failed)
+
+
+@contextmanager
 def calls_forgotten() -> Iterator[None]:
     """Forget, at the end of a block, the calls that an interrupt has cut off in it."""
     depth = len(_THREAD.caches)
