@@ -137,8 +137,9 @@ def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | N
     """
     from mnemos.serve.proxy import make_proxy
 
-    options = {"upstream_key": upstream_key, "open_space": _open_space, "in_place": in_place}
-    app.include_router(make_proxy(memory, upstream, **options))
+    app.include_router(
+        make_proxy(memory, upstream, upstream_key=upstream_key, open_space=_open_space, in_place=in_place)
+    )
 
 
 def add_model(app: FastAPI, memory: Mnemos, model: str, *, in_place: bool = True, **options: Any) -> None:
