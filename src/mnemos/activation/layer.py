@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
 from mnemos.activation.attention import attend, query_heads
-from mnemos.activation.base import EntryStore, Finishing, LayerView, NeedsHiddenStates, Stepwise
+from mnemos.activation.base import Budgeted, EntryStore, Finishing, LayerView, NeedsHiddenStates, Stepwise, Trimming
 from mnemos.activation.entries import Entries
 from mnemos.activation.plain import Plain
 from mnemos.activation.shared import CacheState, Pending
@@ -27,11 +27,15 @@ class HeadGroup:
     stepwise: Stepwise | None = field(init=False)  # the store as what it offers, looked up once
     finishing: Finishing | None = field(init=False)
     hidden: NeedsHiddenStates | None = field(init=False)
+    trimming: Trimming | None = field(init=False)
+    counting: Budgeted | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.stepwise = self.store if isinstance(self.store, Stepwise) else None
         self.finishing = self.store if isinstance(self.store, Finishing) else None
         self.hidden = self.store if isinstance(self.store, NeedsHiddenStates) else None
+        self.trimming = self.store if isinstance(self.store, Trimming) else None
+        self.counting = self.store if isinstance(self.store, Budgeted) else None
 
     def entries_of(self, all_heads: Entries) -> Entries:
         """Return the entries of these heads."""
@@ -250,8 +254,14 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         if entries.position_ids is None:
             return entries
         rank = torch.arange(self.tokens_read - len(entries), self.tokens_read, device=entries.position_ids.device)
-        moved = self.state.rotary().shift(entries.keys, rank - entries.position_ids)
-        return Entries(moved, entries.values, entries.position_ids, entries.valid, entries.bias)
+        by = rank - entries.position_ids
+        if bool((by == by[:1, :1]).all()):
+            by = by[0, 0]
+        gaps = (by != 0).flatten(end_dim=-2).any(0).nonzero() if by.dim() > 1 else by.nonzero()
+        count = int(gaps[-1]) + 1 if len(gaps) else 0  # what stands behind the last gap stays where it is
+        moved = self.state.rotary().shift(entries.keys[:, :, :count], by[..., :count])
+        keys = torch.cat((moved, entries.keys[:, :, count:]), 2)
+        return Entries(keys, entries.values, entries.position_ids, entries.valid, entries.bias)
 
     # -- eviction
 
@@ -273,16 +283,16 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             self.prompt = self.tokens_read
             self._evict_prompt(views)
             return
-        count = method.decode_count(self.tokens_read, self.prompt, self.steps)
+        count = method.decode_count(self.tokens_read, self.prompt, self.steps, views[0].entries)
         if count is not None:
             self._evict_to(views, count)
 
     def _evict_prompt(self, views: list[LayerView]) -> None:
         """Evict what the prompt's budget does not hold, or wait for the other layers to share it with."""
         method, view = self.state.method, views[0]
-        count = method.prompt_count(self.tokens_read, len(view.entries))
+        count = method.prompt_count(self.tokens_read, view.entries)
         if count is None:
-            most = method.decode_count(self.tokens_read, self.prompt, self.steps)
+            most = method.decode_count(self.tokens_read, self.prompt, self.steps, view.entries)
             if most is not None:
                 self._evict_to(views, most)
         elif method.allocation is not None:
@@ -295,11 +305,17 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         self._end_prefill()
 
     def _evict_to(self, views: list[LayerView], count: int) -> None:
-        """Evict what is beyond `count` entries; with separate budgets those of the prompt are not counted."""
+        """Evict what is beyond `count` entries, a block at a time; with separate budgets the prompt's are not counted."""
+        method = self.state.method
         for group, view in zip(self.groups, views, strict=True):
-            limit = count + view.entries.before(self.prompt) if self.state.method.separate_budgets else count
-            if len(view.entries) > limit:
-                self.evict_to(group, view, limit)
+            limit = count + view.entries.before(self.prompt) if method.separate_budgets else count
+            held = len(view.entries) if group.counting is None else group.counting.budgeted
+            if (over := held - limit) <= 0:
+                continue
+            if method.by_age and group.trimming is not None and view.entries.valid is None and limit > method.sinks:
+                group.trimming.trim(method.sinks, over)
+            else:
+                self.evict_to(group, view, limit - method.block(count, limit) + 1)
 
     def evict_to(self, group: HeadGroup, view: LayerView, count: int) -> None:
         """Evict all but the `count` entries of a group that rank highest."""

@@ -19,7 +19,7 @@ from mnemos.activation.entries import Entries
 from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput, StoreCorrupt
 
-VERSION = 1
+VERSION, PACKED_VERSION = 1, 2  # of what is held as it is, and in few bits: another layout since 2
 PARTS = ("codes", "scale", "low")
 AXES = {"keys": 2, "values": 3}  # keys per channel, values per token: KIVI, arXiv 2402.02750
 GROUP = 32  # numbers that share a scale
@@ -92,7 +92,8 @@ def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
                 packed = pack(tensor, bits, AXES[side], GROUP)
                 tensors |= {f"{name}.{part}": getattr(packed, part) for part in PARTS}
     first = segment.keys[0]
-    metadata = {"version": VERSION, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
+    version = PACKED_VERSION if bits else VERSION
+    metadata = {"version": version, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
              "shape": list(first.shape), "dtype": str(first.dtype).removeprefix("torch.")}  # fmt: skip
     return bytes(save(tensors, metadata={"mnemos": json.dumps(metadata)}))
 
@@ -105,7 +106,8 @@ def from_file(path: Path, digest: str) -> Segment:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("mnemos", "null"))
-            if not isinstance(metadata, dict) or metadata.get("version") != VERSION or metadata.get("digest") != digest:
+            known = isinstance(metadata, dict) and metadata.get("digest") == digest
+            if not known or metadata.get("version") != (PACKED_VERSION if metadata.get("bits") else VERSION):
                 raise StoreCorrupt(
                     f"{path.name} does not hold the keys and values that it is named after: delete it, "
                     "it is made again when needed."
