@@ -28,7 +28,6 @@ OF_THE_MODEL = ("Setup", "XQuant", "Code", "Rotary")  # what stores refer to, wh
 NOT_POSITIONS = {"subgen": "reads clusters of keys and samples of values, which stand for many positions"}
 NOT_ALONE = {
     "ems": "padding has a part in the means that bring its two kinds of attention to one scale",
-    "keydiff-kivi": "padding is rounded in groups with the rest",
     "kivi": "padding is rounded in groups with the rest",
     "kvmerger": "padding is merged first, and takes an entry of the budget",
     "lagkv": "refuses padding: it cuts the text into partitions",

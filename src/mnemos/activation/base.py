@@ -10,7 +10,7 @@ package:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -45,6 +45,7 @@ class LayerView:
     transcript: Transcript = field(default_factory=Transcript)  # the tokens read, for scores that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # what a method remembers of all layers
     softcap: float | None = None  # of the logits: Gemma 2
+    _mass: Tensor | None = field(default=None, init=False, repr=False)  # computed once for all who ask
 
     @property
     def queries(self) -> int:
@@ -61,8 +62,16 @@ class LayerView:
         return attention.weights(self.query, self.entries, self.start, self.scaling, self.window, last, self.softcap)
 
     def attention_mass(self) -> Tensor:
-        """Return the attention that each entry received in this call, over all queries, (B, H, G, T); O(q T D)."""
-        return attention.attention_mass(self.query, self.entries, self.start, self.scaling, self.window, self.softcap)
+        """Return the attention that each entry received in this call, over all queries, (B, H, G, T); O(q T D) once."""
+        if self._mass is None:
+            self._mass = attention.attention_mass(
+                self.query, self.entries, self.start, self.scaling, self.window, self.softcap
+            )
+        return self._mass
+
+    def weight_blocks(self) -> Iterator[tuple[int, int, int, Tensor]]:
+        """Yield the attention of all queries in blocks: row, head, first query, weights (G, n, t up to T)."""
+        return attention.weight_blocks(self.query, self.entries, self.start, self.scaling, self.window, self.softcap)
 
     def of_heads(self, heads: Tensor) -> LayerView:
         """Return the view of some key/value heads (n,), with their entries and queries."""
@@ -87,9 +96,9 @@ class Setup:
     heads: Tensor | None = None  # (n,): the key/value heads that it holds; None: all of the layer
 
 
-def counted(share: float, count: int) -> int:
-    """Return the entries that a share of `count` holds: never more than the share, but at least one."""
-    return max(1, int(share * count + 1e-6))  # a share such as 0.29 of 100 is 28.999... in binary
+def counted(entries: float) -> int:
+    """Return the whole entries of a number of them: never more, but at least one."""
+    return max(1, int(entries + 1e-6))  # 0.29 of 100 is 28.999... in binary
 
 
 # -- scores: which entries matter
@@ -163,6 +172,15 @@ class OnEvict(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """An eviction that remembers numbers of the entries that stay."""
+
+    def entry_bytes(self, entries: Entries) -> int:
+        """Return the bytes that it will add to each entry of a head, to keep a budget in bytes."""
+        ...
+
+
 # -- stores: how a layer holds its entries
 
 
@@ -215,6 +233,34 @@ class StoreFactory(Protocol):
 
     def __call__(self, setup: Setup) -> EntryStore:
         """Return an empty store. May raise InvalidInput for a model that it does not work with."""
+        ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A store factory whose entries do not take the bytes that they are read with."""
+
+    def entries_in(self, nbytes: float, entries: Entries) -> int:
+        """Return how many of the entries of a head are kept where it may hold `nbytes`; 0 or less: not even one."""
+        ...
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A store of which a budget does not count all entries."""
+
+    @property
+    def budgeted(self) -> int:
+        """Number of entries of a head that a budget counts."""
+        ...
+
+
+@runtime_checkable
+class Trimming(Protocol):
+    """A store that drops old entries without moving the others."""
+
+    def trim(self, sinks: int, count: int) -> None:
+        """Drop `count` entries behind the first `sinks`; what was read before is no longer valid."""
         ...
 
 

@@ -16,7 +16,7 @@ from mnemos.errors import InvalidInput
 from mnemos.serve.chat_format import text_of
 from mnemos.space import Space
 from mnemos.text.encode.messages import MAX_NAME
-from mnemos.text.recall.context import cited, estimate_tokens, without
+from mnemos.text.recall.context import costing_nothing, without
 
 Field = Literal["messages", "input"]  # chat completions, responses
 FIRST = ("system", "developer")
@@ -74,6 +74,7 @@ class Turn:
     chain: str
     role: str
     text: str
+    item: int = -1  # its index in the request, -1 for an answer that is no part of one
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Exchange:
         last_user: int | None = None
         continues = False
         start = chain = name(space, user, session, before)
-        for item in _items(data.get(field)):
+        for index, item in enumerate(_items(data.get(field))):
             role = _role(item)
             if role == "user":
                 last_user, continues = None, False  # a later one without text, such as an image, is not a question
@@ -119,7 +120,7 @@ class Exchange:
             chain = name(chain, role, text)
             if role == "user":
                 last_user = len(turns)
-            turns.append(Turn(chain, role, text))
+            turns.append(Turn(chain, role, text, index))
         return Exchange(space, session, start, tuple(turns), last_user, continues, before, chain, name)
 
     @property
@@ -208,7 +209,7 @@ def recall(space: Space, exchange: Exchange, root: str, tokens: int) -> str:
 
     block = space.context(
         exchange.question, tokens=tokens, k=MAX_HITS + min(len(in_prompt), MAX_REPEATED),
-        count=lambda text: 0 if cited(text) in in_prompt else estimate_tokens(text),
+        count=costing_nothing(in_prompt),
     )  # fmt: skip
     return without(block, in_prompt)
 
