@@ -160,11 +160,23 @@ class CodedPart:
     values: Tensor
     planes: Planes
 
-    def open(self) -> tuple[Tensor, Tensor]:
-        """Return keys and values, rounded, (B, H, n, D)."""
-        both = zip((self.keys, self.values), self.code.vectors(self.planes, self.keys.shape[1]), strict=True)
-        opened = [torch.cat((exact, rounded.to(exact.dtype)), 2) for exact, rounded in both]
-        return opened[0], opened[1]
+    def __len__(self) -> int:
+        return int(self.keys.shape[2]) + self.planes.count
+
+    @property
+    def is_full(self) -> bool:
+        """Return False: each part has bits of its own."""
+        return False
+
+    def joined(self, later: CodedPart) -> CodedPart:
+        """Raise InvalidInput: each part has bits of its own."""
+        raise InvalidInput("parts of a transform coding have bits of their own and cannot be joined.")
+
+    def open_into(self, keys: Tensor, values: Tensor) -> None:
+        """Write keys and values, rounded, into tensors (B, H, n, D)."""
+        first = self.keys.shape[2]
+        keys[:, :, :first], values[:, :, :first] = self.keys, self.values
+        keys[:, :, first:], values[:, :, first:] = self.code.vectors(self.planes, self.keys.shape[1])
 
     def rows(self, index: Tensor) -> CodedPart:
         """Return the part for some rows of the batch."""
@@ -232,4 +244,4 @@ class TransformStore(PackedStore):
         return min(float(MOST), max(LEAST, room / (-(-rest // 8) * 8)))
 
     def _turned(self, keys: Tensor, by: Tensor) -> Tensor:
-        return keys if self.rotary is None else self.rotary.shift(keys, by)
+        return keys if self.rotary is None else self.rotary.shift(keys, by.long())
