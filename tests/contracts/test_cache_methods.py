@@ -33,12 +33,16 @@ NOT_ALONE = {
     "lagkv": "refuses padding: it cuts the text into partitions",
     "mikv": "padding counts in the scale of its channels",
     "random-eviction": "draws by position, which padding moves",
+    "reconstruction": "refuses padding: it reads the text again",
     "subgen": "draws by position, which padding moves",
     "transform-coding": "padding counts in what the entries vary by, and is among the first that stay",
     "windowkv": "its windows begin at the padding",
     "xquant": "refuses padding: it holds what layers read",
 }
-NOT_IN_CHUNKS = {"think": "the last 32 queries choose its channels, and only those of the last chunk are at hand"}
+NOT_IN_CHUNKS = {
+    "expected-attention": "the queries of the last chunk stand for all",
+    "think": "the last 32 queries choose its channels, and only those of the last chunk are at hand",
+}
 NOT_BY_ROWS = {"random-eviction": "draws by row: a row that moves is drawn again"}
 NOT_BACK = {
     "subgen": "what was added to the estimates since stays there: it goes back to the text, not to all exact entries"

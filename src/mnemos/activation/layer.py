@@ -254,7 +254,8 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> LayerView:
         return LayerView(
             self.index, self.state.layers, asking, entries, start, self.tokens_read, scaling, window,
-            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory, self.softcap,
+            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory,
+            self.softcap, self.state.rotary,
         )  # fmt: skip
 
     def _after(self, views: list[LayerView], window: int | None, idle: bool) -> None:
