@@ -165,9 +165,9 @@ class ChatMemory:
             return chat.body, none
         with self._opened(chat, "read") as space:
             if self.in_place is not None:
-                shown = self.in_place.recall(space, exchange, place.root, options.tokens)
+                shown = self.in_place.recall(space, exchange, place.root, options.tokens, options.filters)
                 return (with_blocks(data, chat.field, exchange, shown), ok) if shown else (chat.body, none)
-            block = conversation.recall(space, exchange, place.root, options.tokens)
+            block = conversation.recall(space, exchange, place.root, options.tokens, options.filters)
         return (conversation.with_memory(data, chat.field, block), ok) if block else (chat.body, none)
 
     async def remember(self, chat: Chat, streamed: bool, response: bytes) -> None:
@@ -201,7 +201,7 @@ class ChatMemory:
         if place is None or not place.certain:  # its last answer may have been stored in the meantime
             place = self.book.place(exchange, options.retried, chat.at)
         now = self.memory.clock()
-        messages = exchange.to_store(place.root, answer, chat.at, now)
+        messages = exchange.to_store(place.root, answer, chat.at, now, options.timezone)
         with self._opened(chat, "write") as space:
             try:
                 answered = chat.answered or bool(answer)

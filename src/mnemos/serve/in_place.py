@@ -22,6 +22,7 @@ from mnemos.space import Space
 from mnemos.store.base import Store
 from mnemos.text.context import further, still_there
 from mnemos.text.recall.context import costing_nothing, without
+from mnemos.text.recall.filters import Filters
 
 CONVERSATIONS = 2_000  # whose blocks are kept
 Shown = OrderedDict[str, str]  # the place of a message of the user -> the block before it
@@ -37,7 +38,7 @@ class BlocksInPlace:
         self._heard: WeakSet[Store] = WeakSet()  # stores that say when something is erased
         self._lock = threading.Lock()
 
-    def recall(self, space: Space, exchange: Exchange, root: str, tokens: int) -> Shown:
+    def recall(self, space: Space, exchange: Exchange, root: str, tokens: int, filters: Filters) -> Shown:
         """Return the blocks of a request by the place of the message that each stands before."""
         self._listen(space)
         places = [turn.chain for turn in exchange.turns if turn.role == "user"]
@@ -53,7 +54,7 @@ class BlocksInPlace:
             k = MAX_HITS + min(len(in_prompt), MAX_REPEATED)
             count = costing_nothing(in_prompt)
             asked = (exchange.question, blocks, tokens, k)
-            found = further(space.text, *asked, {}, count, None, None, True, most=self.most)
+            found = further(space.text, *asked, filters, count, None, None, True, most=self.most)
             kept, new = found.kept, without(found.new, in_prompt) if found.new else ""
         shown = Shown((at, block) for at, block in zip(before, kept, strict=True) if block)
         if now is not None and new:
