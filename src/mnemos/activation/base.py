@@ -20,6 +20,12 @@ from mnemos.activation import attention
 from mnemos.activation.entries import Entries
 from mnemos.activation.rotary import Rotary
 from mnemos.activation.transcript import Transcript
+from mnemos.errors import InvalidInput
+
+
+def no_rotary() -> Rotary:
+    """Raise InvalidInput: a view that no cache has made knows no model."""
+    raise InvalidInput("this view knows no model: give it the rotation of one.")
 
 
 @dataclass
@@ -45,6 +51,7 @@ class LayerView:
     transcript: Transcript = field(default_factory=Transcript)  # the tokens read, for scores that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # what a method remembers of all layers
     softcap: float | None = None  # of the logits: Gemma 2
+    rotary: Callable[[], Rotary] = no_rotary  # raises InvalidInput for a model whose keys cannot be moved
     _mass: Tensor | None = field(default=None, init=False, repr=False)  # computed once for all who ask
 
     @property
@@ -93,6 +100,7 @@ class Setup:
     model: Any
     transcript: Callable[[], Transcript]  # the tokens read, for factories that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # of all layers of a cache
+    heads: Tensor | None = None  # (n,): the key/value heads that it holds; None: all of the layer
 
 
 def counted(entries: float) -> int:
@@ -132,6 +140,19 @@ class NeedsTokens(Protocol):
     """
 
     needs_tokens: ClassVar[bool]  # True
+
+
+@runtime_checkable
+class Rereading(Protocol):
+    """A score that lets the model read the prompt again before any of it is evicted. It is `NeedsTokens`, too."""
+
+    def reread(self, model: Any, tokens: Tensor, views: Sequence[LayerView]) -> None:
+        """Learn from a second reading of the tokens (B, T) of the prompt; `views` has one of each layer.
+
+        Called once, when the prompt's logits are known. May write to the memory of the views' entries, and to nothing
+        else. May raise InvalidInput for a batch that it cannot read.
+        """
+        ...
 
 
 # -- allocations: how many entries each layer and head keeps

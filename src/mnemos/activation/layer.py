@@ -254,7 +254,8 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> LayerView:
         return LayerView(
             self.index, self.state.layers, asking, entries, start, self.tokens_read, scaling, window,
-            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory, self.softcap,
+            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory,
+            self.softcap, self.state.rotary,
         )  # fmt: skip
 
     def _after(self, views: list[LayerView], window: int | None, idle: bool) -> None:
@@ -370,7 +371,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             for count in counts.unique().tolist():
                 heads = (counts == count).nonzero()[:, 0]
                 own, part = view.of_heads(heads), rank.index_select(1, heads)
-                store = method.store(self.state.setup(self.index))
+                store = method.store(self.state.setup(self.index, heads))
                 store.replace(method.on_evict(own, method.keep(part, count), part))
                 self.groups.append(HeadGroup(heads, store))
         self._end_prefill()
