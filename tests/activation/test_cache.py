@@ -309,7 +309,18 @@ def test_a_cache_that_is_not_attached_is_refused_and_the_model_is_restored(llama
     assert llama.config._attn_implementation == before
 
 
-@pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"interval": 0}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": 0.0},
+        {"prompt": 1.5},
+        {"prompt": True},
+        {"decode": True},
+        {"prompt": 0},
+        {"decode": 0},
+        {"interval": 0},
+    ],
+)
 def test_invalid_budgets_are_refused(given):
     with pytest.raises(InvalidInput):
         CacheMethod(**given)

@@ -117,7 +117,10 @@ def _otherwise(config: Any) -> str:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
-    """Return the padding alone, (B, tokens read): positions decide who sees whom, when attending."""
+    """Return the padding alone, (B, 1, 1, tokens read): positions decide who sees whom, when attending.
+
+    The cache keeps it: models may slice what they are given.
+    """
     cache = cache_of_call()
     if cache is None:
         name = _otherwise(kwargs["config"]) if "config" in kwargs else "sdpa"
@@ -128,8 +131,8 @@ def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> An
             "which is not supported: use the cache of transformers for it."
         )
     padding = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
-    cache.check_mask(padding)
-    return padding
+    cache.take_mask(padding)
+    return None if padding is None else padding[:, None, None]
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -152,10 +155,16 @@ def _forward(
     if unknown or kwargs.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         what = ", ".join(unknown) or "attention to later tokens"
         raise InvalidInput(f"this model's attention needs {what}, which is not supported.")
-    if attention_mask is not None and attention_mask.dim() != 2:
-        raise InvalidInput("give the attention mask as (batch, tokens): masks of other shapes are not supported.")
+    padding = layer.state.padding
+    if attention_mask is not None and (
+        padding is None or attention_mask.dtype != torch.bool or attention_mask.shape[1:3] != (1, 1)
+    ):
+        raise InvalidInput(
+            "this model, or the caller, has a mask of its own: give the attention mask as (batch, tokens); masks of other "
+            "shapes are not supported."
+        )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    valid = None if attention_mask is None else attention_mask[:, None]
+    valid = None if padding is None else padding[:, None]
     if marked is None:  # the model has made other keys of those that it gave
         output = layer.attend_expanded(query, Entries(key, value), valid, scaling, sliding_window, softcap)
     else:

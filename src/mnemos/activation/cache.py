@@ -134,8 +134,9 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         for layer in self.layers:
             layer.settle()
 
-    def check_mask(self, mask: Tensor | None) -> None:
-        """Raise InvalidInput for padding behind or between tokens, where a method would take it for what was read last."""
+    def take_mask(self, mask: Tensor | None) -> None:
+        """Take the padding of a call. Raises InvalidInput where a method would take it for what was read last."""
+        self.state.padding = mask
         method = self.method
         ranks = method.decode is not None or (method.prompt is not None and not any(la.prompt for la in self.layers))
         if mask is not None and ranks and not bool(mask[:, -1].all()):

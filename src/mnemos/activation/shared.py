@@ -40,6 +40,7 @@ class CacheState:
     memory: dict[str, Any] = field(default_factory=dict)  # what the method remembers of all layers
     waiting: list[Pending] = field(default_factory=list)
     given: Any = None  # the layer that was given keys in this call, and has not attended yet
+    padding: Tensor | None = None  # (B, tokens read) of the call that is going on, False for padding
     waits: bool = False  # whether what is to be evicted waits until the model has said that it will not go back
     shares_keys: bool = field(init=False)  # whether layers attend to the keys of others
     _start: int = 0  # tokens read before the call that is going on
@@ -91,11 +92,11 @@ class CacheState:
                 f"a call with this cache failed half-way (its layers have read {sorted(read)} tokens): `reset()` it, "
                 "or go on with a copy made before."
             )
-        self._thread, self._start, self.given = me, next(iter(read)), None
+        self._thread, self._start, self.given, self.padding = me, next(iter(read)), None, None
 
     def end(self) -> None:
         """End the call."""
-        self._thread = self.given = None
+        self._thread = self.given = self.padding = None
 
     def give(self, layer: Any) -> None:
         """Note that a layer was given keys, and has to attend next. Raises InvalidInput where that cannot be right."""
