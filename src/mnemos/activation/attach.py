@@ -6,6 +6,7 @@ A call without a cache of ours attends as the model did before: other threads, a
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -25,6 +26,8 @@ BACKEND = "mnemos"  # the name under which transformers knows our attention func
 REFUSED = ("s_aux", "sinks", "position_bias", "indices", "block_indices")
 
 _backends, _hooks, _calls = Installed(), Installed(), Installed()  # by configuration, by model, by model and base model
+_LOCK = threading.Lock()
+_taken: dict[int, str] = {}  # the function that `use_attention` lets a model attend by, by its configuration
 _before: dict[int, str] = {}  # how a model attends otherwise, by its configuration
 
 
@@ -32,10 +35,19 @@ _before: dict[int, str] = {}  # how a model attends otherwise, by its configurat
 def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[None]:
     """Let a model attend by a function, registered with transformers under `name`; afterwards it attends as before.
 
-    Raises InvalidInput for a model that does not support other attention functions.
+    Raises InvalidInput for a model that does not support other attention functions, or that is `attached` or attends by
+    another such function: who ended first would end the other's.
     """
     check_supported(model)
-    before = model.config._attn_implementation
+    key = id(model.config)
+    with _LOCK:
+        before = model.config._attn_implementation
+        if before == BACKEND or key in _taken:
+            raise InvalidInput(
+                f"this model attends through {_taken.get(key, before)!r} already, in this thread or another: end that first, "
+                "or load the model twice."
+            )
+        _taken[key] = name
     AttentionInterface.register(name, attention)
     AttentionMaskInterface.register(name, mask)
     try:
@@ -43,6 +55,7 @@ def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[
         yield
     finally:
         model.set_attn_implementation(before)
+        del _taken[key]
 
 
 def check_supported(model: Any) -> None:
