@@ -158,7 +158,7 @@ def _turns(model: Any) -> Cell:
     own, cache = DynamicCache(config=model.config), MemoryCache(model)
     said = [texts()[:1, :16]] * 2
     for turn in range(3):
-        more = {"max_new_tokens": 4, **GREEDY}
+        more = {"max_new_tokens": 4, "attention_mask": torch.ones_like(said[0]), **GREEDY}
         said[0] = model.generate(said[0], past_key_values=own, **more)
         with attached(model):
             said[1] = model.generate(said[1], past_key_values=cache, **more)
