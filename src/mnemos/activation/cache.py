@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Cache
 
+from mnemos.activation import saving
 from mnemos.activation.attach import attached, check_supported
 from mnemos.activation.base import Rereading
 from mnemos.activation.calls import Recorder
@@ -57,6 +59,48 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     def copy(self) -> MemoryCache:
         """Return an independent cache with the same content: a model changes the cache that it is given."""
         return copy.deepcopy(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise InvalidInput(
+            "a cache cannot be pickled, as it refers to its model: use save(path) and MemoryCache.load(path, model)."
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the cache into a file (safetensors), its method included, as it is: compressed, nothing rounded again.
+
+        What waits to be evicted is evicted first. Raises InvalidInput for a method or a store that cannot be written,
+        such as one with a function defined in place, or with a slow tier.
+        """
+        for layer in self.layers:
+            layer.settle()
+            layer.evict_deferred()
+        writer = saving.Writer(self.state)
+        layers = [
+            {name: writer.encode(value) for name, value in vars(layer).items() if name not in ("state", "deferred")}
+            for layer in self.layers
+        ]
+        shared = {name: writer.encode(getattr(self.state, name)) for name in ("method", "transcript", "waits")}
+        header = {"model": saving.shape_of(self.model), "layers": layers, "shared": shared}
+        header["memory"], header["objects"] = writer.encode(self.state.memory), writer.objects
+        saving.write(Path(path), header, writer.tensors)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any) -> MemoryCache:
+        """Read a cache that was saved, for the same model: it goes on as the one that was saved would.
+
+        Raises InvalidInput for a model of another kind or size, and StoreCorrupt for a file that is damaged.
+        """
+        header, tensors = saving.read_file(Path(path), next(model.parameters()).device)
+        if (known := saving.shape_of(model)) != header["model"]:
+            raise InvalidInput(f"the cache was made by another model, {header['model']}, not by {known}.")
+        cache = cls(model)
+        reader = saving.Reader(cache.state, tensors, header["objects"])
+        cache.state.memory.update(reader.decode(header["memory"]))  # in place: stores refer to it
+        for name, value in header["shared"].items():
+            setattr(cache.state, name, reader.decode(value))
+        for layer, state in zip(cache.layers, header["layers"], strict=True):
+            vars(layer).update({name: reader.decode(value) for name, value in state.items()})
+        return cache
 
     @property
     def model(self) -> Any:
