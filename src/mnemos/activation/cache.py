@@ -144,16 +144,20 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
         self.transcript.select_rows(beam_idx)
+        self.state.select_rows(beam_idx)
         super().reorder_cache(beam_idx)
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
         self.transcript.select_rows(indices)
+        self.state.select_rows(indices)
         super().batch_select_indices(indices)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row of the batch."""
         self.transcript.repeat_rows(repeats)
+        if self.state.known is not None:
+            self.state.known = self.state.known.repeat_interleave(repeats, 0)
         super().batch_repeat_interleave(repeats)
 
     def crop(self, tokens_to_remove: int) -> None:
@@ -179,8 +183,9 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         for layer in self.layers:
             layer.settle()
 
-    def check_mask(self, mask: Tensor | None) -> None:
-        """Raise InvalidInput for padding behind or between tokens, where a method would take it for what was read last."""
+    def take_mask(self, mask: Tensor | None) -> None:
+        """Take the padding of a call. Raises InvalidInput where a method would take it for what was read last."""
+        self.state.take_padding(mask)
         method = self.method
         ranks = method.decode is not None or (method.prompt is not None and not any(la.prompt for la in self.layers))
         if mask is not None and ranks and not bool(mask[:, -1].all()):
