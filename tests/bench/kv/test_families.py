@@ -8,7 +8,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from mnemos.activation.layer import CacheLayer
-from mnemos.bench.kv.families import Options, by_family, by_method, cells, problem, refusals
+from mnemos.bench.kv.families import by_family, by_method, cells, problem, refusals
+from mnemos.bench.kv.family_cells import Options
 from mnemos.bench.progress import SILENT
 from mnemos.errors import InvalidInput, NotFound
 

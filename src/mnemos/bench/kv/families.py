@@ -15,31 +15,14 @@ be refused with a reason: a wrong answer, or any other error, makes the benchmar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
+from mnemos.bench.kv.family_cells import Cell, Options
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 
 SIGNS = {"exact": "=", "near": "≈", "holds": "✓", "refused": "–", "wrong": "**wrong**", "failed": "**failed**"}
 BAD = ("wrong", "failed")
-
-
-class Cell(TypedDict, total=False):
-    """What was found of one combination."""
-
-    outcome: str  # one of `SIGNS`
-    error: float  # the largest difference of a logit, as a share of the largest logit
-    held: float  # bytes, as a share of a full cache's
-    why: str
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is combined."""
-
-    families: tuple[str, ...] = ()  # their names; none: all
-    methods: tuple[str, ...] = ()  # presets; none: all
 
 
 def cells(result: Result) -> Iterator[tuple[str, Cell]]:

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.plain import Drop, plain
 from mnemos.activation.presets import all_presets, get_preset
-from mnemos.bench.kv.families import Cell, Options
+from mnemos.bench.kv.family_cells import Cell, Options
 from mnemos.bench.kv.family_models import FAMILIES, VOCABULARY
 from mnemos.bench.progress import Progress
 from mnemos.errors import InvalidInput
