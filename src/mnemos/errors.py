@@ -58,7 +58,11 @@ class IndexDamaged(MnemosError):
     """The files of a vector index are missing, cut off or changed. No memory is lost: the index is made again from rows."""
 
 
-class EmbedderError(MnemosError):
+class ModelError(MnemosError):
+    """The files of a model cannot be built, read or written."""
+
+
+class EmbedderError(ModelError):
     """A text could not be turned into a vector."""
 
 

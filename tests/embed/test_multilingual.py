@@ -10,7 +10,8 @@ import e5_file
 import numpy as np
 import pytest
 
-from mnemos.embed import e5_build, load, models
+from mnemos import built_models
+from mnemos.embed import e5_build, load
 from mnemos.embed.e5_weights import read
 from mnemos.embed.multilingual import QUESTION, TEXT, MultilingualE5, centred
 from mnemos.embed.weights import WORDS
@@ -21,7 +22,7 @@ DATA, VALUES = e5_file.make()
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    monkeypatch.setattr(e5_build, "SHA256", models.sha256(DATA))
+    monkeypatch.setattr(e5_build, "SHA256", built_models.sha256(DATA))
     monkeypatch.setenv("MNEMOS_MODELS", str(tmp_path / "models"))
     path = tmp_path / "weights.bin"
     path.write_bytes(DATA)
@@ -131,7 +132,7 @@ def test_a_model_is_built_on_its_first_use_and_once(source, monkeypatch):
     record = json.loads((model.folder / "MODEL.json").read_text())
     assert (record["name"], record["licence"]) == (model.name, "MIT")
     assert "Permission is hereby granted" in (model.folder / "NOTICE").read_text()
-    assert models.damaged(model.folder) == []
+    assert built_models.damaged(model.folder) == []
     assert [p.name for p in model.folder.parent.iterdir()] == [model.folder.name]
 
 
@@ -156,12 +157,12 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch, tmp_path)
 
 def test_a_failure_leaves_nothing_half_built(tmp_path):
     with pytest.raises(ZeroDivisionError):
-        models.install(tmp_path / "model", lambda: {"a": bytes(1 // 0)}, {})
+        built_models.install(tmp_path / "model", lambda: {"a": bytes(1 // 0)}, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def _install(folder):
-    models.install(folder, lambda: time.sleep(0.2) or {"a": b"1" * 100_000}, {"name": "x"})
+    built_models.install(folder, lambda: time.sleep(0.2) or {"a": b"1" * 100_000}, {"name": "x"})
 
 
 def test_two_processes_that_build_at_once_both_find_the_model(tmp_path):
@@ -173,17 +174,17 @@ def test_two_processes_that_build_at_once_both_find_the_model(tmp_path):
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
-    assert models.damaged(tmp_path / "model") == []
+    assert built_models.damaged(tmp_path / "model") == []
 
 
 def test_damage_is_found_and_a_model_can_be_removed(tmp_path):
-    folder = models.install(tmp_path / "model", lambda: {"a": b"1", "b": b"2"}, {})
+    folder = built_models.install(tmp_path / "model", lambda: {"a": b"1", "b": b"2"}, {})
     (folder / "a").write_bytes(b"3")
     (folder / "b").unlink()
-    assert models.damaged(folder) == ["a", "b"]
-    models.remove(folder)
+    assert built_models.damaged(folder) == ["a", "b"]
+    built_models.remove(folder)
     assert list(tmp_path.iterdir()) == []
-    models.remove(folder)
+    built_models.remove(folder)
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
@@ -191,5 +192,5 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
         left = tmp_path / f".building-{name}"
         left.mkdir()
         os.utime(left, (time.time() - age * 86_400,) * 2)
-    models.install(tmp_path / "model", dict, {})
+    built_models.install(tmp_path / "model", dict, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == [".building-new", "model"]

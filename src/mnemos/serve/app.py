@@ -137,7 +137,19 @@ def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | N
     """
     from mnemos.serve.proxy import make_proxy
 
-    def open_space(request: Any, name: str, right: str) -> Any:
-        return Access(request.app.state.pool, request.state.key, name).open(right, create=right == "write")
+    app.include_router(make_proxy(memory, upstream, upstream_key=upstream_key, open_space=_open_space))
 
-    app.include_router(make_proxy(memory, upstream, upstream_key=upstream_key, open_space=open_space))
+
+def add_model(app: FastAPI, memory: Mnemos, model: str, **options: Any) -> None:
+    """Add the same routes, answered by a model that is loaded here: a folder, or "smollm2". Rights are as in `add_proxy`.
+
+    Raises InvalidInput for a folder without a model that can be served.
+    """
+    from mnemos.serve.local import make_local
+    from mnemos.serve.local_model import load
+
+    app.include_router(make_local(memory, load(model, **options), open_space=_open_space))
+
+
+def _open_space(request: Any, name: str, right: str) -> Any:
+    return Access(request.app.state.pool, request.state.key, name).open(right, create=right == "write")

@@ -60,6 +60,17 @@ class ServeSettings(BaseSettings):
         None, description="Also act as a proxy for this OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
         "its key is $MNEMOS_UPSTREAM_KEY.",
     )  # fmt: skip
+    model: str | None = Field(
+        None,
+        description="Also answer chats by a model that runs here: a folder that transformers can load, or smollm2.",
+    )
+    model_cache: int = Field(
+        1024, ge=1, le=1 << 24, description="MiB for the keys and values of the model, shared by all conversations."
+    )
+    model_keep: int | None = Field(
+        None, ge=64, description="Tokens that a conversation keeps of them at most; further pages are evicted. "
+        "Without it all are kept.",
+    )  # fmt: skip
     tls_cert: Path | None = Field(None, description="Serve TLS with this certificate (PEM, with its chain).")
     tls_key: Path | None = Field(None, description="The private key of the certificate (PEM, not encrypted).")
     log_format: Literal["text", "json"] = Field("text", description="Format of the log: text or json.")

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
-
 from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError
 
@@ -21,14 +19,15 @@ try:
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Send
 except ImportError as error:
     raise MnemosError(f"the proxy needs the packages fastapi and httpx: {install_command('serve')}.") from error
 
 from mnemos.serve import chat_format
 from mnemos.serve.chat_errors import INVALID, UPSTREAM, error_of, failure
-from mnemos.serve.chat_memory import EVENTS, MAX_STORED, Chat, ChatMemory, OpenSpace, log_error
+from mnemos.serve.chat_memory import EVENTS, Chat, ChatMemory, OpenSpace, log_error
 from mnemos.serve.conversation import Field, Options
+from mnemos.serve.relay import ChatCall
 from mnemos.system import Mnemos
 
 PATIENCE = 2.0  # seconds that a prompt waits for the memory
@@ -75,44 +74,18 @@ def _checked(upstream: str) -> httpx.URL:
     return url
 
 
-class Relay(Response):
+class Relay(ChatCall):
     """One call: recall, stream the upstream's response, store. If the client disconnects, cancel the upstream's call."""
 
     def __init__(self, proxy: Proxy, request: Request, path: str, chat: Chat | None) -> None:
-        super().__init__()
-        self.proxy, self.request, self.path, self.chat = proxy, request, path, chat
-        self.kind: str | None = None  # the media type of a successful response, once its headers have arrived
-        self.parts: list[bytes] = []  # of the response
-        self.size = 0
-        self.complete = False
+        super().__init__(proxy.memory, chat)
+        self.proxy, self.request, self.path = proxy, request, path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request."""
-        async with anyio.create_task_group() as group:
-
-            async def cancel_on_disconnect() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                group.cancel_scope.cancel()
-
-            group.start_soon(cancel_on_disconnect)
-            if (failed := await self._call(send)) is not None:
-                await failed(scope, receive, send)
-            group.cancel_scope.cancel()
-        if self.kind is not None and self.chat is not None and self.chat.options.mode == "read-write":
-            streamed = self.kind == EVENTS
-            # clients may disconnect after the last event, so a stream of events need not be complete
-            whole = self.size <= MAX_STORED and (self.complete or streamed)
-            self.chat.answered = self.complete
-            await self.proxy.memory.remember(self.chat, streamed, b"".join(self.parts) if whole else b"")
-
-    async def _call(self, send: Send) -> Response | None:
+    async def answer(self, send: Send) -> Response | None:
         """Call the upstream and stream its response; return an error response if there is none."""
         extra: dict[str, str] = {}
         try:
-            body = b""
-            if self.chat is not None:
-                body, extra["X-Mnemos-Memory"] = await self.proxy.memory.recall(self.chat)
+            body = await self.recalled(extra)
             request = self.proxy.upstream_request(self.request, self.path, body)
             response = await self.proxy.client.send(request, stream=True)
         except HTTPException as refused:
@@ -134,15 +107,11 @@ class Relay(Response):
 
     async def _stream(self, response: httpx.Response, send: Send, extra: Mapping[str, str]) -> None:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        self.kind = kind if response.is_success else None
         headers = chat_format.headers_down(response.headers.raw, extra)
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await self.start(send, response.status_code, headers, kind, response.is_success)
         try:
             async for chunk in response.aiter_bytes():
-                self.size += len(chunk)
-                if self.size <= MAX_STORED and self.chat is not None:
-                    self.parts.append(chunk)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await self.pass_on(send, chunk)
         except httpx.HTTPError as error:
             log_error(error, "the upstream broke off")
             if kind == EVENTS:
@@ -150,8 +119,7 @@ class Relay(Response):
                 event = b"\n\ndata: " + json.dumps(data).encode("ascii") + b"\n\n"
                 await send({"type": "http.response.body", "body": event, "more_body": True})
             return  # without ending the body, so that the reader notices
-        self.complete = True
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.finish(send)
 
 
 def make_proxy(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -124,6 +124,15 @@ class SequencePool(Protocol):
 
 
 @runtime_checkable
+class PagePolicy(Protocol):
+    """Chooses the pages that a sequence lets go of, so that it holds no more than a budget."""
+
+    def pages(self, pool: Any, name: str) -> list[int]:
+        """Return the indices of pages to give to `Pool.evict`, never the last one. Changes nothing."""
+        ...
+
+
+@runtime_checkable
 class Attention(Protocol):
     """Exact attention over given keys and values, in a form that can be merged with that over others."""
 
@@ -196,6 +205,7 @@ KINDS: dict[str, type] = {
     "lease": Lease,
     "swap": Swap,
     "sequence-pool": SequencePool,
+    "page-policy": PagePolicy,
     "attention": Attention,
     "reserved-memory": ReservedMemory,
 }

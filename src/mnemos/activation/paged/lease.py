@@ -110,6 +110,10 @@ class Continuum:
         self._tools.setdefault(tool, deque(maxlen=self.history)).append(seconds)
         self._all.append(seconds)
 
+    def durations(self, tool: str) -> tuple[float, ...]:
+        """Return the durations recorded of a tool, oldest first."""
+        return tuple(self._tools.get(tool, ()))
+
     def record_wait(self, seconds: float) -> None:
         """Record how long a request whose cache was evicted waited to be admitted."""
         self._waits.append(seconds)
@@ -159,6 +163,10 @@ class Pins(Generic[K]):
     def active(self, program: K, now: float) -> bool:
         """Return whether a program is pinned at `now`; it still is in the moment that its time ends."""
         return self._until.get(program, -math.inf) >= now
+
+    def soonest(self) -> K | None:
+        """Return the program whose pin ends first, None without pins."""
+        return min(self._until, key=self._until.__getitem__, default=None)
 
     def expired(self, now: float) -> list[K]:
         """Return the programs whose time ended before `now`, in the order in which they were pinned. O(pins)."""

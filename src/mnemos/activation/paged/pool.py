@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.paged.base import Lease, NoSwap, Ranking, Swap
+from mnemos.activation.paged.blocks import Blocks
 from mnemos.activation.paged.eviction import PrefixLru
 from mnemos.activation.paged.lease import Pins
 from mnemos.activation.paged.pages import Pages
 from mnemos.activation.paged.prefix import block_digests, root_digest
-from mnemos.activation.paged.softmax import Visibility, attend, merge
-from mnemos.activation.paged.table import Table, spans
+from mnemos.activation.paged.table import EVICTED, Table, wasted
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreFull
 from mnemos.registry import Paper, register
 
@@ -48,7 +48,6 @@ class Pool:
     no sequence. With a `swap`, a pool without space first swaps out the least recently used sequences; one that was
     swapped out returns when it is next used. With a `lease`, `pause` frees the sequence of a program that waits for a
     tool and pins its blocks: they are not evicted until the lease has expired, by the time that `expire` is given.
-    What a lease learns from, its caller records in the lease itself.
 
     Deviations from the paper: one pool on one device, not one on each of two; attention is torch's matmul over runs of
     blocks, not a kernel; a preempted sequence is swapped or refused, never recomputed by the pool.
@@ -74,9 +73,9 @@ class Pool:
             raise InvalidInput(f"a pool of {wrong}: expected 1 or more.")
         self.blocks, self.size = blocks, size
         self.swap: Swap = swap or NoSwap()
-        shape = (2, heads, blocks, size, width)  # heads before blocks: neighbouring blocks are one view (H, T, D)
-        self.layers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self.pages = Pages(blocks, eviction or PrefixLru())
+        self.tensors = Blocks(blocks, layers, heads, width, size, dtype, device)
+        self.layers = self.tensors.layers
+        self.pages = Pages(blocks, eviction or PrefixLru(), self.tensors.wipe)
         self.pins: Pins[str] = Pins(lease)
         self._pinned: dict[str, list[int]] = {}  # blocks that leases hold, by the name of the paused sequence
         self._tables: OrderedDict[str, Table] = OrderedDict()  # the least recently used first
@@ -86,7 +85,7 @@ class Pool:
     @property
     def nbytes(self) -> int:
         """Bytes of the whole pool."""
-        return sum(x.nbytes for x in self.layers)
+        return self.tensors.nbytes
 
     @property
     def free_blocks(self) -> int:
@@ -101,11 +100,7 @@ class Pool:
     @property
     def waste(self) -> float:
         """The share of the entries in the sequences' blocks that hold no token."""
-        filled: dict[int, int] = {}
-        for table in self._tables.values():
-            for i, block in enumerate(table.blocks or ()):
-                filled[block] = max(filled.get(block, 0), min(self.size, len(table.tokens) - i * self.size))
-        return 1 - sum(filled.values()) / (len(filled) * self.size) if filled else 0.0
+        return wasted(self._tables.values(), self.size)
 
     def __contains__(self, name: str) -> bool:
         return name in self._tables
@@ -115,7 +110,7 @@ class Pool:
         return len(self._table(name).tokens)
 
     def table(self, name: str) -> tuple[int, ...] | None:
-        """Return the physical blocks of a sequence, None while it is swapped out."""
+        """Return the physical blocks of a sequence, -1 for those evicted; None while it is swapped out."""
         blocks = self._table(name).blocks
         return None if blocks is None else tuple(blocks)
 
@@ -128,8 +123,7 @@ class Pool:
         same name ends: its program has returned. Raises Conflict where the name is taken.
         """
         self._check_new(name)
-        extra = dict(extra or {})
-        digests = block_digests(root_digest(extra), tokens[:-1], self.size)
+        digests = block_digests(root_digest(extra := dict(extra or {})), tokens[:-1], self.size)
         blocks = [self.pages.hold(block) for block in self.pages.find(digests)]
         self.pages.hit(blocks)
         self.unpin(name)
@@ -143,7 +137,7 @@ class Pool:
         if table.blocks is None:
             self.swap.drop(name)
         else:
-            self.pages.release(table.blocks)
+            self.pages.release(table.held)
         del self._tables[name]
 
     def fork(self, name: str, other: str) -> None:
@@ -155,9 +149,10 @@ class Pool:
         table = self._used(name)
         if not table.complete:
             raise InvalidInput(f"sequence {name!r} has grown but not every layer has written: fork it after `write`.")
-        blocks = [self.pages.hold(block) for block in table.blocks or ()]
-        copies = (dict(table.extra), list(table.tokens), blocks, list(table.written), list(table.digests))
-        self._tables[other] = Table(*copies)
+        for block in table.held:
+            self.pages.hold(block)
+        copies = (dict(table.extra), list(table.tokens), list(table.blocks or ()), list(table.written))
+        self._tables[other] = Table(*copies, list(table.digests), set(table.evicted))
 
     def can_grow(self, name: str, n: int) -> bool:
         """Return whether there is space for `n` more tokens without swapping another sequence out."""
@@ -176,8 +171,7 @@ class Pool:
         self._make_room(self._wanted(table, len(tokens)), name, blocks)
         if tokens and partial and self.pages.counts[blocks[-1]] > 1:
             fresh = self.pages.take()
-            for layer in self.layers:
-                layer[:, :, fresh] = layer[:, :, blocks[-1]]
+            self.tensors.copy(blocks[-1], fresh)
             self.pages.release([blocks[-1]])
             blocks[-1] = fresh
         elif tokens and partial:
@@ -194,9 +188,40 @@ class Pool:
             raise InvalidInput(f"sequence {name!r} has {len(table.tokens)} tokens and cannot be cut to {length}.")
         assert table.blocks is not None
         keep = -(-length // self.size)
-        self.pages.release(table.blocks[keep:])
+        if keep - 1 in table.evicted and length % self.size:
+            raise InvalidInput(f"sequence {name!r} cannot be cut to {length}: the block that ends there was evicted.")
+        self.pages.release([block for block in table.blocks[keep:] if block != EVICTED])
+        table.evicted = {i for i in table.evicted if i < keep}
         del table.blocks[keep:], table.tokens[length:], table.digests[length // self.size :]
         table.written = [min(n, length) for n in table.written]
+
+    def evict(self, name: str, pages: Sequence[int]) -> int:
+        """Let go of pages of a sequence, by their index in it, and return how many blocks became free.
+
+        Nothing reads them for this sequence from then on; its length and positions stay, and what they contain stays
+        findable until the space is needed. Raises InvalidInput for the last page.
+        """
+        table = self._used(name)
+        assert table.blocks is not None
+        last = len(table.blocks) - 1
+        if not table.complete or (pages and not 0 <= min(pages) <= max(pages) < last):
+            raise InvalidInput(f"pages {list(pages)} of {name!r}: give indices below {last}, once all is written.")
+        before, chosen = self.free_blocks, [i for i in dict.fromkeys(pages) if i not in table.evicted]
+        self.pages.release([table.blocks[i] for i in chosen])
+        for i in chosen:
+            table.blocks[i] = EVICTED
+        table.evicted.update(chosen)
+        return self.free_blocks - before
+
+    def forget(self, extra: Mapping[str, str]) -> int:
+        """Erase what was computed under these `extra` keys: unfindable at once, and overwritten when nobody holds it.
+
+        Returns how many cached blocks were erased. Open sequences go on with what they have; leases end.
+        """
+        for name in list(self._pinned):
+            self.unpin(name)
+        held = [block for table in self._tables.values() if table.extra == dict(extra) for block in table.held]
+        return self.pages.forget(root_digest(extra), held)
 
     # Leases
 
@@ -228,6 +253,12 @@ class Pool:
         self.pins.end(name)
         self.pages.release(self._pinned.pop(name, ()), used=False)
 
+    def unpin_next(self) -> bool:
+        """End the lease that ends first, before its time; return whether there was one."""
+        if (name := self.pins.soonest()) is not None:
+            self.unpin(name)
+        return name is not None
+
     # Keys and values
 
     def write(self, name: str, layer: int, keys: Tensor, values: Tensor) -> None:
@@ -241,43 +272,36 @@ class Pool:
         if start + n > len(table.tokens):
             raise InvalidInput(f"layer {layer} of {name!r} has space for {len(table.tokens) - start} entries, not {n}.")
         assert table.blocks is not None
-        first, shift = divmod(start, self.size)
-        at = torch.arange(shift, shift + n, device=store.device)
-        blocks = torch.tensor(table.blocks[first:], dtype=torch.long, device=store.device)[at // self.size]
-        store[0][:, blocks, at % self.size] = keys.to(store)
-        store[1][:, blocks, at % self.size] = values.to(store)
+        self.tensors.write(layer, self.tensors.slots(table.blocks, start, n), keys, values)
         table.written[layer] += n
         self._name_full_blocks(table, len(table.digests))
 
-    def read(self, name: str, layer: int) -> tuple[Tensor, Tensor]:
-        """Return copies of the keys and values (H, T, D) that a layer has written, in order."""
+    def slots(self, name: str, start: int, n: int) -> Tensor:
+        """Return where entries of a sequence are (see `Blocks.slots`): every layer writes there, then `mark_written`."""
+        return self.tensors.slots(self._used(name).blocks or (), start, n)
+
+    def mark_written(self, name: str) -> None:
+        """Record that every layer has written all that was grown."""
         table = self._used(name)
-        return self._gather(layer, table.blocks or [], table.written[layer])
+        table.written = [len(table.tokens)] * len(self.layers)
+        self._name_full_blocks(table, len(table.digests))
+
+    def read(self, name: str, layer: int) -> tuple[Tensor, Tensor]:
+        """Return copies of the keys and values (H, T, D) that a layer has written, in order, without evicted pages."""
+        table = self._used(name)
+        length = table.written[layer] - len(table.evicted) * self.size
+        return self.tensors.gather(layer, self.tensors.index(table.held), length)
 
     def attend(
         self, name: str, layer: int, query: Tensor, *, offset: int | None = None, scale: float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return (output (G*H, q, D), log-sum-exp (G*H, q)) of `query` (G*H, q, D) over what a layer has written.
-
-        With `offset`, query i is at position offset + i and sees no later one. Neighbouring blocks are read in place as
-        one run; scattered ones are gathered into copies of bounded size. The parts are merged by their log-sum-exps,
-        which equals attention over contiguous keys and values.
-        """
+        """Return (output (G*H, q, D), log-sum-exp (G*H, q)) of `query` (G*H, q, D), see `Blocks.attend`."""
         table = self._used(name)
         length = table.written[layer]
         blocks = (table.blocks or [])[: -(-length // self.size)]
         if not blocks:
             raise InvalidInput(f"sequence {name!r} holds nothing to attend to: call `grow` and `write` first.")
-        outputs, lses = [], []
-        for at, n, run in spans(blocks):
-            start, part = at * self.size, blocks[at : at + n]
-            keys, values = self._view(layer, part[0], n) if run else self._gather(layer, part, n * self.size)
-            keys, values = keys[:, : length - start], values[:, : length - start]
-            visible = Visibility(None if offset is None else offset - start)
-            output, lse = attend(query[None], keys[None], values[None], visible, scale)
-            outputs.append(output[0])
-            lses.append(lse[0])
-        return merge(outputs, lses)
+        return self.tensors.attend(layer, blocks, length, query, offset, scale)
 
     # Swapping
 
@@ -293,9 +317,8 @@ class Pool:
         if not table.complete:
             raise InvalidInput(f"sequence {name!r} has grown but not every layer has written: swap it after `write`.")
         before = self.free_blocks
-        index = torch.tensor(table.blocks, dtype=torch.long, device=self.layers[0].device)
-        self.swap.put(name, torch.stack([layer.index_select(2, index) for layer in self.layers]))
-        self.pages.release(table.blocks)
+        self.swap.put(name, self.tensors.save(table.held))
+        self.pages.release(table.held)
         table.blocks = None
         return self.free_blocks - before
 
@@ -305,18 +328,18 @@ class Pool:
         if table.blocks is not None:
             return
         saved = self.swap.take(name)
-        blocks = [self.pages.hold(block) for block in self.pages.find(table.digests)]
-        shared, total = len(blocks), -(-len(table.tokens) // self.size)
+        total = -(-len(table.tokens) // self.size)
+        findable = table.digests[: min(table.evicted, default=total)]
+        blocks = [self.pages.hold(block) for block in self.pages.find(findable)]
+        shared = len(blocks)
         try:
-            self._make_room(total - shared, name, blocks)
+            self._make_room(total - len(table.evicted) - shared, name, blocks)
         except StoreFull:
             self.pages.release(blocks)
             raise
-        blocks += [self.pages.take() for _ in range(total - shared)]
-        index = torch.tensor(blocks[shared:], dtype=torch.long, device=self.layers[0].device)
-        for layer, data in zip(self.layers, saved, strict=True):
-            layer.index_copy_(2, index, data[:, :, shared:].to(layer))
+        blocks += [EVICTED if i in table.evicted else self.pages.take() for i in range(shared, total)]
         table.blocks = blocks
+        self.tensors.load(table.held[shared:], saved[:, :, :, shared:])
         self.swap.drop(name)
         self._name_full_blocks(table, 0)
 
@@ -342,7 +365,7 @@ class Pool:
         """Return the blocks that `n` more tokens take, with the copy of a shared last block."""
         total, blocks = -(-(len(table.tokens) + n) // self.size), table.blocks
         if blocks is None:
-            return total
+            return total - len(table.evicted)
         copied = n > 0 and len(table.tokens) % self.size > 0 and self.pages.counts[blocks[-1]] > 1
         return total - len(blocks) + copied
 
@@ -353,7 +376,7 @@ class Pool:
         others = {key: table for key, table in self._tables.items() if key != name and table.blocks is not None}
         movable = [key for key, table in others.items() if table.complete] if self.swap.enabled else []
         fixed = set(own).union(*(table.blocks or () for key, table in others.items() if key not in movable))
-        fixed = fixed.union(*self._pinned.values())
+        fixed = fixed.union(*self._pinned.values()) - {EVICTED}
         if wanted > self.blocks - len(fixed):
             hint = "free a sequence" if self.swap.enabled else "free a sequence, or give the pool a swap"
             leased = ", or end a lease" if self._pinned else ""
@@ -370,17 +393,7 @@ class Pool:
         if full > known:
             parent = table.digests[-1] if known else root_digest(table.extra)
             table.digests += block_digests(parent, table.tokens[known * self.size : full * self.size], self.size)
-        pairs = zip(table.digests[since:], table.blocks[since:], strict=False)
-        for tokens, (digest, block) in enumerate(pairs, since + 1):
-            self.pages.name(block, digest, tokens * self.size)
-
-    def _view(self, layer: int, first: int, n: int) -> tuple[Tensor, Tensor]:
-        """Return keys and values (H, n * size, D) of neighbouring blocks, in place."""
-        keys, values = self.layers[layer][:, :, first : first + n].flatten(2, 3)
-        return keys, values
-
-    def _gather(self, layer: int, blocks: list[int], length: int) -> tuple[Tensor, Tensor]:
-        store = self.layers[layer]
-        index = torch.tensor(blocks, dtype=torch.long, device=store.device)
-        keys, values = store.index_select(2, index).flatten(2, 3)[:, :, :length]
-        return keys, values
+        for i in range(since, len(table.digests)):
+            if table.blocks[i] != EVICTED:
+                owner = root_digest(table.extra)
+                self.pages.name(table.blocks[i], table.digests[i], (i + 1) * self.size, owner)

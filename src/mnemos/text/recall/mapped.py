@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,11 +20,15 @@ from mnemos.text.recall.query import Query
 KEPT = 8_000_000  # positions of the facts of terms that are held: 12 bytes each
 COMMON = 0.02  # share of the cubes from which a word finds no candidates, if rarer ones do
 SLACK = 0.02  # growth of the corpus within which facts of terms and persons are not computed again
-BY_WORDS, BY_VECTORS, IN_TIME, OF_SPEAKER = 200, 200, 100, 50  # candidates of each kind
+BY_WORDS, BY_VECTORS, IN_TIME, OF_SPEAKER = 400, 400, 100, 100  # candidates of each kind
 NEAREST, MOST = 1_000, 4_000  # nearest cubes that the index is asked for; the same where a filter hides some of them
 FILTERED = 10  # nearest cubes that it is asked for among those that pass a filter, if fewer were found so
-COMPARED = 10_000  # cubes whose vectors are compared with the question one by one
+COMPARED = 10_000  # cubes whose vectors are compared with the question one by one,
+OF_PERSONS = 4_000  # and those of all the persons that it names
 PERSONS = 16  # persons whom a question names, the rarest, whose words are looked for
+Belongs = Callable[
+    [NDArray[np.integer] | slice], Bools
+]  # which of the cubes at some positions belong to a person or a time
 HALF = 0.5  # share of the cubes from which the sessions of a speaker are no selection
 
 
@@ -37,6 +41,27 @@ class TermFacts:
     saturated: Floats  # (df,) what its BM25 weight is multiplied by at each cube
     documents: int  # cubes that have it
     talks: int  # talks that have it
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """Cubes that have words of a question, each once, (M,), and what the words score there."""
+
+    places: Ints
+    scores: Floats
+
+    def only(self, chosen: Bools) -> Worded:
+        """Return some of them, by (M,)."""
+        return Worded(self.places[chosen], self.scores[chosen])
+
+    def best(self, most: int) -> Longs:
+        """Return the best positions, the best first, of equal ones the first. O(M)."""
+        found = self
+        if len(self.scores) > most:
+            found = self.only(
+                self.scores >= np.partition(self.scores, len(self.scores) - most)[len(self.scores) - most]
+            )
+        return found.places[np.lexsort((found.places, -found.scores))[:most]].astype(np.int64)
 
 
 class MappedCorpus(Corpus):
@@ -78,7 +103,14 @@ class MappedCorpus(Corpus):
     def _facts_of(self, word: str) -> TermFacts:
         posting = self.mapped.posting(word) or Posting(np.zeros(0, np.int32), np.zeros(0, np.float32))
         posting = posting.only(self.alive)
-        return self._made(posting, len(np.unique(self.layout().talk[posting.positions])))
+        return self._made(posting, self._talks(posting))
+
+    def _talks(self, posting: Posting) -> int:
+        """Return in how many talks a word is, O(df + T); what stands in none counts as one."""
+        layout = self.layout()
+        seen = np.zeros(len(layout.talk_starts) + 1, dtype=bool)
+        seen[layout.talk[posting.positions]] = True
+        return int(np.count_nonzero(seen))
 
     def _with_new(self, word: str, old: TermFacts) -> TermFacts:
         new = self.mapped.posting_since(word, old.count)
@@ -88,7 +120,7 @@ class MappedCorpus(Corpus):
             np.concatenate([old.posting.positions, new.positions]), np.concatenate([old.posting.counts, new.counts])
         )
         self._held += len(new.positions)
-        return self._made(joined, old.talks + len(np.unique(self.layout().talk[new.positions])), old.saturated)
+        return self._made(joined, old.talks + self._talks(new), old.saturated)
 
     def _made(self, posting: Posting, talks: int, known: Floats | None = None) -> TermFacts:
         layout = self.layout()
@@ -101,13 +133,12 @@ class MappedCorpus(Corpus):
     @contextmanager
     def counted(self, facts: TermFacts) -> Iterator[Floats]:
         """Yield how often each cube has a word, (N,), in an array that is used again afterwards. O(df)."""
-        if len(self._counts) < len(self):
-            self._counts = np.zeros(len(self) + len(self) // 8, dtype=np.float32)
-        self._counts[facts.posting.positions] = facts.posting.counts
+        counts = self._zeros()
+        counts[facts.posting.positions] = facts.posting.counts
         try:
-            yield self._counts
+            yield counts
         finally:
-            self._counts[facts.posting.positions] = 0
+            counts[facts.posting.positions] = 0
 
     def turns_of(self, talks: Ints) -> tuple[Ints, Longs]:
         """Return the turns of some talks, talk by talk, and where each talk begins among them."""
@@ -135,22 +166,41 @@ class MappedCorpus(Corpus):
         return found
 
     def candidates(self, query: Query, shown: Bools) -> Longs:
-        """Return the positions of shown cubes that may answer, ascending: by words, by vectors, by persons and the asked time."""
-        near = self._near(query, shown)
-        found = [self._by_words(query, shown, BY_WORDS), near[:BY_VECTORS]]
+        """Return the positions of shown cubes that may answer, ascending: by words, by vectors, by persons and the asked time.
+
+        Words are looked for once, O(df); what belongs to a person or a time is taken from what they found.
+        """
+        worded, near = self._worded(query, shown), self._near(query, shown)
+        found = [worded.best(BY_WORDS), near[:BY_VECTORS]]
+
+        def best(belongs: Belongs, count: int, most: int, few: int) -> Longs:
+            """Return the best of `count` cubes: of `few` all are compared with the question, else the nearest of all count."""
+            closest = near
+            if count <= max(few, most):
+                every = np.flatnonzero(belongs(slice(None)) & shown)
+                if len(every) <= most:
+                    return every
+                if query.vector is not None and self.compares(query):
+                    closest = self._compared(query.vector, every)
+            return np.concatenate([worded.only(belongs(worded.places)).best(most), closest[belongs(closest)][:most]])
+
         if query.span is not None:
-            found.append(self._best(query, self._in_time(query) & shown, near, IN_TIME))
-        left = COMPARED
+            inside = self._in_time(query)
+            found.append(best(inside.__getitem__, int(np.count_nonzero(inside & shown)), IN_TIME, COMPARED))
+        left = OF_PERSONS
         for person in sorted(self.named(query), key=lambda person: self.known().spoken[person])[:PERSONS]:
-            own = (self.speaker == person) & shown
-            found.append(self._best(query, own, near, OF_SPEAKER, left))
-            left = max(left - self.known().spoken[person], 0)
-            inside, share = self.sessions_of(person)
-            if share < HALF:
-                together = inside[self.layout().session] & shown
-                found.append(self._best(query, together, near, OF_SPEAKER, left))
-                left = max(left - int(share * self.count), 0)
+            for belongs, count in self._belonging(person):
+                found.append(best(belongs, count, OF_SPEAKER, left))
+                left = max(left - count, 0)
         return np.unique(np.concatenate(found)).astype(np.int64)
+
+    def _belonging(self, person: int) -> Iterator[tuple[Belongs, int]]:
+        """Yield what tells the cubes of a speaker, and those of sessions in which he takes part, with how many they are."""
+        yield (lambda at: self.speaker[at] == person), self.known().spoken[person]
+        inside, share = self.sessions_of(person)
+        if share < HALF:
+            session = self.layout().session
+            yield (lambda at: inside[session[at]]), int(share * self.count)
 
     def _near(self, query: Query, shown: Bools) -> Longs:
         """Return the shown cubes nearest to the question, the nearest first: of few all are compared."""
@@ -167,39 +217,32 @@ class MappedCorpus(Corpus):
         cosines = np.vecdot(self.rows.take(positions), vector.astype(np.float32))
         return positions[np.argsort(-cosines, kind="stable")]
 
-    def _best(self, query: Query, among: Bools, near: Longs, most: int, few: int = COMPARED) -> Longs:
-        """Return the best of some cubes by words and vectors: of `few` all are compared, else the nearest of all count."""
-        found = np.flatnonzero(among)
-        if len(found) <= most:
-            return found
-        if query.vector is not None and self.compares(query) and len(found) <= few:
-            near = self._compared(query.vector, found)
-        return np.concatenate([self._by_words(query, among, most), near[among[near]][:most]])
-
-    def _by_words(self, query: Query, shown: Bools, most: int) -> Longs:
+    def _worded(self, query: Query, shown: Bools) -> Worded:
+        """Return the shown cubes that have rare words of the question, other than names; or its two rarest. O(df)."""
         named = {term for person in self.named(query) for term in self.speaker_terms[person]}
         words = [w for w, term in zip(query.content, to_terms(query.content), strict=True) if term not in named]
         facts = [self.facts(word) for word in words or query.content]
         facts = [f for f in facts if f.documents]
         rare = [f for f in facts if f.documents <= COMMON * self.count]
         facts = rare or sorted(facts, key=lambda f: f.documents)[:2]
-        if not facts:
-            return np.zeros(0, dtype=np.int64)
+        summed = self._zeros()
+        for f in facts:
+            summed[f.posting.positions] += f.saturated * np.float32(idf(self.count, f.documents))
+        places, scores = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.float32)]
+        for f in facts:  # a cube with several words is taken with the first of them
+            at = f.posting.positions
+            score = summed[at]
+            summed[at] = 0
+            new = (score > 0) & shown[at]
+            places.append(at[new])
+            scores.append(score[new])
+        return Worded(np.concatenate(places), np.concatenate(scores))
+
+    def _zeros(self) -> Floats:
+        """Return an array of zeros, at least (N,), that is used again: whoever writes into it restores them."""
         if len(self._counts) < len(self):
             self._counts = np.zeros(len(self) + len(self) // 8, dtype=np.float32)
-        scores = self._counts
-        for f in facts:
-            scores[f.posting.positions] += f.saturated * np.float32(idf(self.count, f.documents))
-        places = np.concatenate([f.posting.positions for f in facts])
-        values = np.where(shown[places], scores[places], np.float32(0))
-        wide = most * len(facts)  # a cube is there once for each word that it has
-        if len(values) > wide:
-            best = np.argpartition(values, len(values) - wide)[len(values) - wide :]
-            places, values = places[best], values[best]
-        scores[np.concatenate([f.posting.positions for f in facts])] = 0
-        places, first = np.unique(places[values > 0], return_index=True)
-        order = np.argsort(-values[values > 0][first], kind="stable")[:most]
-        return places[order].astype(np.int64)
+        return self._counts
 
     def compares(self, query: Query) -> bool:
         """Tell whether there are vectors that the question's can be compared with."""

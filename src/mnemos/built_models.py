@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnemos.errors import EmbedderError
+from mnemos.errors import ModelError
 
 RECORD = "MODEL.json"
 ABANDONED = 24 * 3600.0  # seconds after which the unfinished folder of another process is removed
@@ -36,7 +36,7 @@ def install(folder: Path, make: Callable[[], Mapping[str, bytes]], record: Mappi
     """Write the files that `make` returns into a folder, with MODEL.json, and return the folder.
 
     The files are written beside the folder and take its name at the end: a crash leaves nothing half, and of two
-    processes that build at once one wins and the other uses what is there. Raises EmbedderError.
+    processes that build at once one wins and the other uses what is there. Raises ModelError.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -55,8 +55,8 @@ def install(folder: Path, make: Callable[[], Mapping[str, bytes]], record: Mappi
                 if not is_built(folder):  # else another process was faster
                     raise
     except OSError as error:
-        raise EmbedderError(
-            f"the model cannot be written to {folder} ({error}). Set MNEMOS_MODELS to a folder with 100 MB of room."
+        raise ModelError(
+            f"the model cannot be written to {folder} ({error}). Set MNEMOS_MODELS to a folder on a disk with room for it."
         ) from error
     return folder
 
@@ -72,14 +72,14 @@ def damaged(folder: Path) -> list[str]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a model. It vanishes under its name at once. Raises EmbedderError."""
+    """Remove a model. It vanishes under its name at once. Raises ModelError."""
     if not folder.exists():
         return
     try:
         with tempfile.TemporaryDirectory(prefix=".removing-", dir=folder.parent, ignore_cleanup_errors=True) as aside:
             folder.rename(Path(aside) / "model")
     except OSError as error:
-        raise EmbedderError(f"{folder} cannot be removed ({error}). Close the programs that use it.") from error
+        raise ModelError(f"{folder} cannot be removed ({error}). Close the programs that use it.") from error
 
 
 def sha256(data: bytes) -> str:
