@@ -58,7 +58,15 @@ class Options:
 
 def table(result: Result) -> Rows:
     """Return what is answered by share of tokens computed again."""
-    head = ["computed again", "facts answered", "LoCoMo, F1", "same answer", "log-likelihood", "first token, ms", "faster"]
+    head = [
+        "computed again",
+        "facts answered",
+        "LoCoMo, F1",
+        "same answer",
+        "log-likelihood",
+        "first token, ms",
+        "faster",
+    ]
     lines: Rows = [head]
     for name, row in result["ways"].items():
         f, m, ms = row["facts"], row["memories"], row.get("first_token_ms")
@@ -137,7 +145,10 @@ class Answer:
 
 def means(answers: Sequence[Answer]) -> dict[str, float]:
     """Return the means of some answers."""
-    return {name: round(fmean(float(getattr(a, name)) for a in answers), 4) for name in ("right", "f1", "same", "likelihood")}
+    return {
+        name: round(fmean(float(getattr(a, name)) for a in answers), 4)
+        for name in ("right", "f1", "same", "likelihood")
+    }
 
 
 def f1(said: str, reference: str) -> float:
@@ -167,7 +178,9 @@ class Reader:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
         bos = tokenizer.bos_token_id
-        return Reader(model, tokenizer, [bos] if bos is not None else tokenizer("\n", add_special_tokens=False)["input_ids"])
+        return Reader(
+            model, tokenizer, [bos] if bos is not None else tokenizer("\n", add_special_tokens=False)["input_ids"]
+        )
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a text."""
