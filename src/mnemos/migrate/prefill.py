@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import torch
 from mnemos.activation import MemoryCache, read
 from mnemos.activation.encode.segments import Segment, cut, fill, from_file, to_bytes
 from mnemos.activation.recall.blend import Blend
+from mnemos.activation.rotary import Rotary, checked_rotary
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
 from mnemos.migrate.base import RECOMPUTE, Activated, Mode, Render, tokenize
@@ -55,6 +57,7 @@ class PrefillCache:
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times used, and when last
     _segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)  # in RAM, the least recently used first
     _fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    _rotaries: weakref.WeakKeyDictionary[Any, Rotary] = field(default_factory=weakref.WeakKeyDictionary)  # by model
     _seen: object = None  # token of the store when every segment in RAM was known to exist
     _lock: threading.RLock = field(default_factory=threading.RLock)  # of the segments in RAM and their uses
 
@@ -93,7 +96,9 @@ class PrefillCache:
         ids = torch.tensor([tokens], device=next(model.parameters()).device)
         if mode == "block":
             asked = torch.tensor(tokenize(tokenizer, question), dtype=torch.long) if question else None
-            cache = blend.read(model, ids[0], segments, len(sink), asked)
+            if model not in self._rotaries:
+                self._rotaries[model] = checked_rotary(model)
+            cache = blend.read(model, ids[0], segments, len(sink), asked, self._rotaries[model])
         else:
             cache = MemoryCache(model)
             fill(cache, segments)

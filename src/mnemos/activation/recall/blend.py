@@ -99,17 +99,18 @@ class Blend:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def read(
-        self, model: Any, ids: Tensor, segments: Sequence[Segment], sink: int, question: Tensor | None = None
-    ) -> MemoryCache:
+        self, model: Any, ids: Tensor, segments: Sequence[Segment], sink: int, question: Tensor | None = None,
+        rotary: Rotary | None = None,
+    ) -> MemoryCache:  # fmt: skip
         """Return a cache that holds the tokens `ids` (T,): `sink` sink tokens and the texts, in the order of `segments`.
 
-        `question` (q,) chooses, and is not held. Raises InvalidInput for a model whose keys cannot be moved, and for
-        layers with a sliding window.
+        `question` (q,) chooses, and is not held; `rotary` saves checking how keys move. Raises InvalidInput for a
+        model whose keys cannot be moved, and for layers with a sliding window.
         """
         cache = MemoryCache(model)
         whole = segments[0]
         if len(segments) > 1:
-            whole = join([s.to(ids.device) for s in segments], sink, cache.rotary())
+            whole = join([s.to(ids.device) for s in segments], sink, rotary or cache.rotary())
             at = self.chosen(model, ids, whole, [len(s) - sink for s in segments], sink, question)
             if len(at):
                 blended = Blended(model, whole)

@@ -14,7 +14,7 @@ from torch import Tensor
 from mnemos.activation.base import Setup
 from mnemos.activation.recall.base import Search
 from mnemos.activation.recall.blocks import Blocks
-from mnemos.activation.recall.events import lengths
+from mnemos.activation.recall.events import ended
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -59,13 +59,7 @@ class SentenceKV(Blocks):
         """Return the lengths of the sentences that have ended, for each row."""
         tokens = setup.transcript().tokens
         assert tokens is not None
-        ids = tokens[:, first : first + keys.shape[2]]
-        over = torch.isin(ids, torch.tensor(self.ends, device=ids.device))
-        rows = [[0, *(int(t) + 1 for t in row.nonzero()[:, 0])] for row in over]
-        end = min(row[-1] for row in rows)
-        if end == 0:
-            end = keys.shape[2] // self.size * self.size
-        return [lengths([b for b in row if b < end] + [end], self.size) if end else [] for row in rows]
+        return ended(tokens[:, first : first + keys.shape[2]], self.ends, self.size)
 
     def summarise(self, keys: Tensor, seen: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean key of each sentence."""

@@ -46,10 +46,10 @@ class Options:
     locomo: Path  # LoCoMo's JSON file
     book: Path  # a book as a text file
     model: str = "smollm2"  # folder of a causal model as transformers saves it, or smollm2
-    contexts: int = 5  # of each kind
+    contexts: int = 4  # of each kind
     questions: int = 4  # of each context of LoCoMo
     texts: int = 12  # of each context of LoCoMo
-    facts: int = 8  # pieces of prose with a fact, of each context
+    facts: int = 6  # pieces of prose with a fact, of each context
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.3, 1.0)  # of the tokens, computed again
     timed: int = 24  # texts of the context that is timed
     development: bool = False  # the conversations on which anything may be chosen, not the others
@@ -119,7 +119,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         found: dict[str, dict[str, list[Answer]]] = {}
         for kind, contexts in kinds.items():
             for context in contexts:
-                for name, answers in reader.answers(context, options.shares, progress).items():
+                for name, answers in reader.answers(context, options.shares, kind == "memories", progress).items():
                     found.setdefault(name, {}).setdefault(kind, []).extend(answers)
         ways: dict[str, Any] = {name: {k: means(a) for k, a in of.items()} for name, of in found.items()}
         tokens, times = reader.times(timed, options.shares)
@@ -139,7 +139,7 @@ class Answer:
 
     right: bool  # the reference answer's tokens are the model's first choices
     f1: float  # of the words said
-    same: bool  # the same words are said
+    same: bool  # the same words are said, or chosen first for each token of the reference
     likelihood: float  # mean log-likelihood of the reference answer's tokens
 
 
@@ -194,7 +194,9 @@ class Reader:
 
         from mnemos.activation import MemoryCache, read
         from mnemos.activation.recall.blend import Blend, read_alone
+        from mnemos.activation.rotary import checked_rotary
 
+        rotary = checked_rotary(self.model)
         texts = [self.ids(text) for text in context.texts]
         ids = torch.tensor([*self.sink, *(t for text in texts for t in text)])
         segments = [read_alone(self.model, self.sink, text) for text in texts]
@@ -205,7 +207,7 @@ class Reader:
             return cache
 
         def blended(share: float, choose: Any = "question") -> Callable[[Tensor], MemoryCache]:
-            return lambda q: Blend(share, choose).read(self.model, ids, segments, len(self.sink), q)
+            return lambda q: Blend(share, choose).read(self.model, ids, segments, len(self.sink), q, rotary)
 
         ways = {TOGETHER: together} | {f"{100 * s:g} %": blended(s) for s in shares if s < 1}
         if alone:
@@ -214,28 +216,31 @@ class Reader:
             ways[NO_QUESTION] = blended(0.15, "deviation")
         return ids, ways
 
-    def answers(self, context: Context, shares: Sequence[float], progress: Progress) -> dict[str, list[Answer]]:
-        """Return the answers of every way, in the order of the questions."""
+    def answers(
+        self, context: Context, shares: Sequence[float], free: bool, progress: Progress
+    ) -> dict[str, list[Answer]]:
+        """Return the answers of every way, in the order of the questions; generated when `free`."""
         import torch
 
         found: dict[str, list[Answer]] = {}
         _, ways = self.ways(context, shares)
         whole = ways[TOGETHER](torch.empty(0))
         for ask, reference in context.asked:
-            question, answer = torch.tensor(self.ids(f"{ask}")), torch.tensor(self.ids(reference)[:SAID])
-            first = ""
+            question, answer = torch.tensor(self.ids(ask)), torch.tensor(self.ids(reference)[:SAID])
+            first: str | list[int] = ""
             for name, way in ways.items():
                 cache = whole.copy() if name == TOGETHER else way(question)
-                logprobs, said = self.said(cache, question, answer)
-                first = said if name == TOGETHER else first
+                logprobs, said = self.said(cache, question, answer, free)
+                says = said if free else logprobs.argmax(-1).tolist()
+                first = says if name == TOGETHER else first
                 right = bool((logprobs.argmax(-1) == answer).all())
                 likelihood = float(logprobs[torch.arange(len(answer)), answer].mean())
-                found.setdefault(name, []).append(Answer(right, f1(said, reference), said == first, likelihood))
+                found.setdefault(name, []).append(Answer(right, f1(said, reference), says == first, likelihood))
             progress(1)
         return found
 
-    def said(self, cache: MemoryCache, question: Tensor, answer: Tensor) -> tuple[Tensor, str]:
-        """Return the log-probabilities of the answer's tokens (a, V), and the line that the model says itself."""
+    def said(self, cache: MemoryCache, question: Tensor, answer: Tensor, free: bool) -> tuple[Tensor, str]:
+        """Return the log-probabilities of the answer's tokens (a, V), and the line that the model says when `free`."""
         import torch
 
         from mnemos.activation import attached
@@ -246,7 +251,7 @@ class Reader:
             logprobs = logits[len(question) - 1 : -1].log_softmax(-1)
             cache.crop(-len(answer))
             token = int(logprobs[0].argmax())
-            while len(tokens) < SAID and "\n" not in self.tokenizer.decode([token]):
+            while free and len(tokens) < SAID and "\n" not in self.tokenizer.decode([token]):
                 tokens.append(token)
                 token = int(self.model(torch.tensor([[token]]), past_key_values=cache).logits[0, -1].argmax())
         return logprobs, str(self.tokenizer.decode(tokens)).strip()
