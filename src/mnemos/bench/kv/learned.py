@@ -7,7 +7,7 @@
   on as long, and anchors alone.
 - `rewoven`: key-value pairs read two segments ago, by a frozen small model with states of several layers woven back
   (Reweave, after arXiv 2502.02046), of the last layer only, and without.
-- `explicit`: facts in prose in 12 references that a real model read once (Memory^3, arXiv 2407.01178): the five nearest
+- `explicit`: facts in prose in 10 references that a real model read once (Memory^3, arXiv 2407.01178): the five nearest
   as memories, quantised or not, against their texts pasted.
 - `roles`: budgets of layers by measured spread of their attention (ScaleKV, arXiv 2505.19602), evenly, as a pyramid, and
   with the roles shuffled: loss on the text that follows, real model, an eighth of the prompt.
@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Options:
     model: str = "smollm2"  # folder of a causal model as transformers saves it, or smollm2
     parts: tuple[str, ...] = ("streams", "routed", "rewoven", "explicit", "roles")  # what to measure
     seed: int = 0  # seed of the trainings and the texts
+    add_to: Path | None = None  # an earlier result of the same model and seed, whose other parts are kept
 
 
 def table(part: str, head: str) -> Table:
@@ -101,7 +103,9 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         "roles": lambda: learned_parts.roles(options.model, options.book, options.seed),
     }
     progress.expect(len(options.parts))
-    found = {}
+    found: dict[str, Any] = {}
+    if options.add_to is not None and options.add_to.exists():
+        found = json.loads(options.add_to.read_text(encoding="utf-8"))["parts"]
     with one_thread():
         for part in options.parts:
             found[part] = ways[part]()
