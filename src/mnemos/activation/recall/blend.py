@@ -108,6 +108,11 @@ class Blend:
         model whose keys cannot be moved, and for layers with a sliding window.
         """
         cache = MemoryCache(model)
+        if cache.expands_keys or cache.state.shares_keys:
+            raise InvalidInput(
+                f"{type(model).__name__} makes other keys of those that it caches, or shares them between layers: texts "
+                "that were read alone cannot be joined for it."
+            )
         whole = segments[0]
         if len(segments) > 1:
             whole = join([s.to(ids.device) for s in segments], sink, rotary or cache.rotary())
@@ -170,8 +175,13 @@ class BlendedLayer(CacheLayer):
     def attend(self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None) -> Tensor:
         """Put the entries of a call (1, H, n, D) in their places, and attend to all up to each query's position."""
         cache = self.cache
-        if window is not None:
-            raise InvalidInput("a layer with a sliding window does not hold all tokens: texts cannot be joined for it.")
+        if window is not None or self.softcap is not None:
+            what = (
+                "a sliding window does not hold all tokens"
+                if window is not None
+                else "soft caps attends in another way"
+            )
+            raise InvalidInput(f"a layer with {what}: texts that were read alone cannot be joined for it.")
         if self.index == cache.probe:
             cache.found = new
             raise Probed

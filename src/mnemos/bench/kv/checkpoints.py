@@ -28,9 +28,14 @@ class Trained:
     path: Path
 
 
+def cache_root() -> Path:
+    """Return the user's cache folder."""
+    return Path(os.environ.get("MNEMOS_CACHE") or user_cache_path("mnemos"))
+
+
 def folder(name: str, recipe: Sequence[Any], cache: Path | None = None) -> Path:
     """Return the folder of a model, which may not exist yet; `recipe` is ready for JSON."""
-    root = cache or Path(os.environ.get("MNEMOS_CACHE") or user_cache_path("mnemos"))
+    root = cache or cache_root()
     key = json.dumps(recipe, sort_keys=True)
     return root / "small" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 

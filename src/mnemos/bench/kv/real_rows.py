@@ -1,0 +1,82 @@
+"""The rows of `real`: all presets at all shares, and what they are compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mnemos.activation import CacheMethod
+from mnemos.activation.presets import Preset, all_presets
+from mnemos.bench.kv.checkpoints import cache_root
+from mnemos.bench.kv.evaluate import Score, evaluate
+from mnemos.bench.kv.real_options import Options
+from mnemos.bench.kv.trials import TASKS, RealModel, Trial
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import near
+from mnemos.errors import InvalidInput, NotFound
+
+
+def measure(options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the result of the options."""
+    presets = chosen_presets(options.methods)
+    folder = options.cache or cache_root() / "prefills"
+    model = RealModel.load(options.model, options.books, options.half, folder, options.dtype, options.length)
+    trials = model.trials(options.tasks or tuple(TASKS), options.limit)
+    progress.expect(len(presets) * len(options.shares) + 1)
+    result: dict[str, Any] = {
+        "model": Path(options.model).name, "dtype": options.dtype, "books": sorted(model.prose.books),
+        "half": options.half, "contexts": options.limit, "length": options.length, "shares": list(options.shares),
+        "full": {}, "methods": {},
+    }  # fmt: skip
+    if options.add_to is not None:
+        result = kept(options.add_to, result)
+    for task, score in evaluate(model, CacheMethod(), trials, 1.0).items():
+        result["full"][task] = cell(score)
+    progress(1)
+    for name, preset in presets.items():
+        row = result["methods"].setdefault(name, {})
+        for share in options.shares:
+            for task, score in found(model, preset, trials, share).items():
+                row.setdefault(task, {})[str(share)] = cell(score)
+            progress(1)
+    return result
+
+
+def chosen_presets(names: Sequence[str]) -> dict[str, Preset]:
+    """Return the presets of these names, or all. Raises NotFound for an unknown one."""
+    presets = all_presets()
+    for name in names:
+        if name not in presets:
+            raise NotFound(f"there is no cache method {name!r}: {near(name, presets)}")
+    return {name: presets[name] for name in names or presets}
+
+
+def kept(path: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Return an earlier result, whose cells are kept. Raises InvalidInput where it is of other contexts."""
+    before: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    same = ("model", "dtype", "books", "half", "contexts", "length")
+    if differing := [name for name in same if before.get(name) != result[name]]:
+        raise InvalidInput(f"{path} was measured with another {', '.join(differing)}: its cells cannot be kept.")
+    shares = sorted({*before["shares"], *result["shares"]}, reverse=True)
+    return {name: before[name] for name in ("command", *result)} | {"shares": shares}
+
+
+def found(model: RealModel, preset: Preset, trials: Sequence[Trial], share: float) -> dict[str, Score]:
+    """Return the scores of a preset at a share, by task; none where it cannot be that small, or evicts in no steps."""
+    scores: dict[str, Score] = {}
+    for stepwise in (False, True) if preset.phase == "decode" else (False,):
+        for task in dict.fromkeys(trial.task for trial in trials if trial.stepwise == stepwise):
+            with suppress(InvalidInput):
+                scores |= evaluate(model, preset.at_share, [trial for trial in trials if trial.task == task], share)
+    return scores
+
+
+def cell(score: Score) -> dict[str, Any]:
+    """Return a score as it is written to the result."""
+    return {
+        "mean": round(score.mean, 4), "error": round(score.error, 4), "held": round(score.held, 4),
+        "ms": round(1e3 * score.seconds), "exact": score.exact, "each": [round(each, 4) for each in score.each],
+    }  # fmt: skip
