@@ -19,8 +19,8 @@ def test_a_layer_that_attends_evenly_is_wide_and_one_that_attends_to_little_is_n
         layer.self_attn.q_proj.weight *= factor
     texts = list(torch.randint(3, 99, (2, 60), generator=torch.Generator().manual_seed(2)))
     spread = dispersion(model, texts)
-    assert spread[[0, 2]].min() > 0.8
-    assert spread[[1, 3]].max() < 0.5
+    assert spread[[0, 2]].min() > 0.6
+    assert spread[[1, 3]].max() < 0.4
     scale = ScaleKV.of(model, texts, refiner=0.25)
     assert scale == ScaleKV((0, 2), 0.25)
     cache = MemoryCache(model, scaled(0.25, scale, window=4))

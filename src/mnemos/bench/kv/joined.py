@@ -3,14 +3,16 @@
 A real model reads memories of LoCoMo (turns of one conversation, those with the evidence of the questions among them)
 and pieces of a book with a fact in each: together, and each alone behind a BOS token, joined in another order than they
 were read. Of the joined tokens a share is computed again, chosen for the question (`activation.recall.blend`). Reported
-are the questions answered, how often the model says the same as after reading all together, the mean log-likelihood of a
-reference answer's token, and the processor time to the first token of an answer, on one thread.
+are the questions answered, how often the model's first choices for the tokens of a reference answer are the same as after
+reading all together, the mean log-likelihood of such a token, and the processor time to the first token of an answer, on
+one thread.
 
 LoCoMo's answers are scored by the F1 of their words; a fact counts when the model's first choices are the answer.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 SAID = 8  # tokens of an answer
 TOGETHER, AS_BEFORE, NO_QUESTION = "read together", "no sink, nothing again", "15 %, no question"
-ROUNDS = 3  # of the times
+GENERATED = (TOGETHER, "0 %", "15 %", AS_BEFORE)  # ways whose own words are scored, too: that takes the most time
+ROUNDS = 2  # of the times
 
 
 @dataclass(frozen=True)
@@ -46,34 +49,31 @@ class Options:
     locomo: Path  # LoCoMo's JSON file
     book: Path  # a book as a text file
     model: str = "smollm2"  # folder of a causal model as transformers saves it, or smollm2
-    contexts: int = 4  # of each kind
+    contexts: int = 3  # of each kind
     questions: int = 4  # of each context of LoCoMo
-    texts: int = 12  # of each context of LoCoMo
+    texts: int = 10  # of each context of LoCoMo
     facts: int = 6  # pieces of prose with a fact, of each context
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.3, 1.0)  # of the tokens, computed again
     timed: int = 24  # texts of the context that is timed
     development: bool = False  # the conversations on which anything may be chosen, not the others
     seed: int = 0  # of the questions, facts and orders
+    parts: tuple[str, ...] = ("memories", "facts", "times")  # what to measure
+    add_to: Path | None = None  # an earlier result of the same options, whose other parts are kept
 
 
 def table(result: Result) -> Rows:
     """Return what is answered by share of tokens computed again."""
-    head = [
-        "computed again",
-        "facts answered",
-        "LoCoMo, F1",
-        "same answer",
-        "log-likelihood",
-        "first token, ms",
-        "faster",
-    ]
-    lines: Rows = [head]
+    facts, memories = ["facts answered", "as together"], ["LoCoMo, F1", "as together", "log-likelihood"]
+    lines: Rows = [["computed again", *facts, *memories, "first token, ms", "faster"]]
     for name, row in result["ways"].items():
-        f, m, ms = row["facts"], row["memories"], row.get("first_token_ms")
+        f, m, ms = row.get("facts"), row.get("memories"), row.get("first_token_ms")
+        cells = ["–", "–"] if f is None else [percent(f["right"]), percent(f["same"])]
+        if m is None:
+            cells += ["–", "–", "–"]
+        else:
+            cells += ["–" if m.get("f1") is None else f"{m['f1']:.3f}", percent(m["same"]), f"{m['likelihood']:.2f}"]
         faster = "–" if ms is None else f"{result['ways'][TOGETHER]['first_token_ms'] / ms:.1f} ×"
-        same = fmean((f["same"], m["same"]))
-        lines.append([name, percent(f["right"]), f"{m['f1']:.3f}", percent(same), f"{m['likelihood']:.2f}",
-                      "–" if ms is None else f"{ms:,.0f}", faster])  # fmt: skip
+        lines.append([name, *cells, "–" if ms is None else f"{ms:,.0f}", faster])
     return lines
 
 
@@ -113,19 +113,25 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         "facts": [joined_texts.facts(book, rng, options.facts) for _ in range(options.contexts)],
     }
     timed = joined_texts.memories(samples[0], rng, 1, options.timed)
-    progress.expect(sum(len(c.asked) for contexts in kinds.values() for c in contexts) + 1)
+    earlier = {} if options.add_to is None else json.loads(options.add_to.read_text(encoding="utf-8"))
+    ways: dict[str, Any] = earlier.get("ways", {})
+    tokens: int | None = earlier.get("timed_tokens")
+    chosen = {kind: contexts for kind, contexts in kinds.items() if kind in options.parts}
+    progress.expect(sum(len(c.asked) for contexts in chosen.values() for c in contexts) + ("times" in options.parts))
     with one_thread():
         reader = Reader.of(options)
-        found: dict[str, dict[str, list[Answer]]] = {}
-        for kind, contexts in kinds.items():
+        for kind, contexts in chosen.items():
+            found: dict[str, list[Answer]] = {}
             for context in contexts:
                 for name, answers in reader.answers(context, options.shares, kind == "memories", progress).items():
-                    found.setdefault(name, {}).setdefault(kind, []).extend(answers)
-        ways: dict[str, Any] = {name: {k: means(a) for k, a in of.items()} for name, of in found.items()}
-        tokens, times = reader.times(timed, options.shares)
-        progress(1)
-    for name, ms in times.items():
-        ways[name]["first_token_ms"] = round(ms, 1)
+                    found.setdefault(name, []).extend(answers)
+            for name, answers in found.items():
+                ways.setdefault(name, {})[kind] = means(answers)
+        if "times" in options.parts:
+            tokens, times = reader.times(timed, options.shares)
+            for name, ms in times.items():
+                ways.setdefault(name, {})["first_token_ms"] = round(ms, 1)
+            progress(1)
     return {
         "seed": options.seed, "model": Path(options.model).name, "contexts": options.contexts,
         "questions": {kind: sum(len(c.asked) for c in contexts) for kind, contexts in kinds.items()},
@@ -138,17 +144,15 @@ class Answer:
     """One answer beside the reference's, and beside what the model says after reading all together."""
 
     right: bool  # the reference answer's tokens are the model's first choices
-    f1: float  # of the words said
-    same: bool  # the same words are said, or chosen first for each token of the reference
+    f1: float | None  # of the words said; None: nothing was generated
+    same: bool  # the first choices for the tokens of the reference answer are the same
     likelihood: float  # mean log-likelihood of the reference answer's tokens
 
 
 def means(answers: Sequence[Answer]) -> dict[str, float]:
-    """Return the means of some answers."""
-    return {
-        name: round(fmean(float(getattr(a, name)) for a in answers), 4)
-        for name in ("right", "f1", "same", "likelihood")
-    }
+    """Return the means of some answers, of those figures that all of them have."""
+    names = ("right", "same", "likelihood", *(("f1",) if answers[0].f1 is not None else ()))
+    return {name: round(fmean(float(getattr(a, name)) for a in answers), 4) for name in names}
 
 
 def f1(said: str, reference: str) -> float:
@@ -227,15 +231,17 @@ class Reader:
         whole = ways[TOGETHER](torch.empty(0))
         for ask, reference in context.asked:
             question, answer = torch.tensor(self.ids(ask)), torch.tensor(self.ids(reference)[:SAID])
-            first: str | list[int] = ""
+            first: list[int] = []
             for name, way in ways.items():
                 cache = whole.copy() if name == TOGETHER else way(question)
-                logprobs, said = self.said(cache, question, answer, free)
-                says = said if free else logprobs.argmax(-1).tolist()
+                generated = free and name in GENERATED
+                logprobs, said = self.said(cache, question, answer, generated)
+                says = logprobs.argmax(-1).tolist()
                 first = says if name == TOGETHER else first
+                score = f1(said, reference) if generated else None
                 right = bool((logprobs.argmax(-1) == answer).all())
                 likelihood = float(logprobs[torch.arange(len(answer)), answer].mean())
-                found.setdefault(name, []).append(Answer(right, f1(said, reference), says == first, likelihood))
+                found.setdefault(name, []).append(Answer(right, score, says == first, likelihood))
             progress(1)
         return found
 

@@ -9,6 +9,8 @@
   (Reweave, after arXiv 2502.02046), of the last layer only, and without.
 - `explicit`: facts in prose in 10 references that a real model read once (Memory^3, arXiv 2407.01178): the five nearest
   as memories, quantised or not, against their texts pasted.
+- `instructions`: 24 instructions that WindowKV's classifier (arXiv 2503.17922) has not learned from, by the token
+  embeddings of the real model.
 - `roles`: budgets of layers by measured spread of their attention (ScaleKV, arXiv 2505.19602), evenly, as a pyramid, and
   with the roles shuffled: loss on the text that follows, real model, an eighth of the prompt.
 """
@@ -41,7 +43,7 @@ class Options:
 
     book: Path  # a book as a text file, for the real model
     model: str = "smollm2"  # folder of a causal model as transformers saves it, or smollm2
-    parts: tuple[str, ...] = ("streams", "routed", "rewoven", "explicit", "roles")  # what to measure
+    parts: tuple[str, ...] = ("streams", "routed", "rewoven", "explicit", "instructions", "roles")  # what to measure
     seed: int = 0  # seed of the trainings and the texts
     add_to: Path | None = None  # an earlier result of the same model and seed, whose other parts are kept
 
@@ -60,7 +62,7 @@ def table(part: str, head: str) -> Table:
 
 def cell(column: str, value: float) -> str:
     """Return a share in percent, and anything else as a number."""
-    shares = column in ("answered", "found", "found_of_short_scenes", "kept")
+    shares = column in ("answered", "right", "found", "found_of_short_scenes", "kept")
     return percent(value) if shares else f"{value:g}"
 
 
@@ -85,6 +87,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
         "kv-learned-routed": table("routed", "records in 64 tokens"),
         "kv-learned-rewoven": table("rewoven", "pairs two segments ago"),
         "kv-learned-explicit": table("explicit", "five memories"),
+        "kv-learned-instructions": table("instructions", "24 new instructions"),
         "kv-learned-roles": table("roles", "an eighth of a prompt"),
     },
     figure=figure,
@@ -100,6 +103,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         "routed": lambda: learned_parts.routing(options.seed),
         "rewoven": lambda: learned_parts.rewoven(options.seed),
         "explicit": lambda: learned_parts.explicit(options.model, options.book, options.seed),
+        "instructions": lambda: learned_parts.instructions(options.model),
         "roles": lambda: learned_parts.roles(options.model, options.book, options.seed),
     }
     progress.expect(len(options.parts))

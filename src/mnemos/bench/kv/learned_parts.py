@@ -21,6 +21,7 @@ from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.forget.pyramid import Pyramid
 from mnemos.activation.forget.scalekv import ScaleKV, scaled
 from mnemos.activation.forget.snapkv import SnapKV
+from mnemos.activation.forget.window_task import INSTRUCTIONS, TaskClassifier, WindowTask
 from mnemos.activation.recall.memory3 import AttentionReceived, Library
 from mnemos.activation.recall.moc import MoC, routed
 from mnemos.activation.recall.reweave import Reweave
@@ -177,8 +178,8 @@ def rewoven(seed: int) -> Rows:
     for name, kept in (("states of the last layer", (-1,)), ("states of all layers", tuple(range(layers)))):
         torch.manual_seed(seed)
         memory = Reweave(small, kept)
-        optimiser, rng = torch.optim.AdamW(memory.parameters(), 3e-3), tasks.generator(seed + 7)
-        for _ in range(2 * STEPS):
+        optimiser, rng = torch.optim.AdamW(memory.parameters(), 5e-3), tasks.generator(seed + 7)
+        for _ in range(5 * STEPS):
             loss = cross_entropy(*far_logits(memory, tasks.key_value(ROWS, 96, 6, rng), recall=True))
             optimiser.zero_grad()
             loss.backward()
@@ -262,6 +263,33 @@ def explicit(name: str, book: Path, seed: int, count: int = 10) -> Rows:
                 right += float(model(asking, past_key_values=cache, logits_to_keep=1).logits[0, -1].argmax() == answer)
         rows[way] = {"answered": right / count, "kept": kept}
     return {way: {key: round(value, 4) for key, value in row.items()} for way, row in rows.items()}
+
+
+NEW: dict[WindowTask, tuple[str, ...]] = {
+    "localise": (
+        "What is the capital of the region described?", "Who gave the keys to Tom?", "When was the bridge built?",
+        "Which file contains the error?", "Where did they park?", "What is the phone number of the clinic?",
+        "Find the sentence about the red bicycle.", "What is the password of Viktor?", "Whose birthday is in June?",
+        "Which line sets the timeout?", "At what time does the train leave?", "What did Maria buy on Tuesday?",
+    ),
+    "aggregate": (
+        "Summarize this chapter.", "How many times is rain mentioned?", "What is this text about as a whole?",
+        "Give a brief summary of the hearing.", "Which words occur most often?", "List all the topics of the talk.",
+        "Count how many reviews are positive.", "Write a summary of these emails.", "What are the main points?",
+        "Describe the general tone of the letters.", "Summarize what the team decided this week.",
+        "Give an overview of the changes.",
+    ),
+}  # fmt: skip
+
+
+def instructions(name: str) -> Rows:
+    """Return the share of new instructions that the classifier tells right, and by the more frequent answer."""
+    model, ids = real(name)
+    classify = TaskClassifier.fit(
+        model, {task: [torch.tensor(ids(text)) for text in texts] for task, texts in INSTRUCTIONS.items()}
+    )
+    told = [classify(torch.tensor(ids(text))) == task for task, texts in NEW.items() for text in texts]
+    return {"classifier": {"right": round(fmean(told), 4)}, "always the same": {"right": 0.5}}
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
