@@ -28,6 +28,7 @@ from mnemos.registry import Paper, register
             code="StargazerX0/ScaleKV",
         ),
     ),
+    unmeasured="`mnemos bench kv-learned --parts roles` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class ScaleKV:

@@ -55,7 +55,7 @@ class TaskClassifier:
         """Learn from instructions as ids (T,), by task; milliseconds. Raises InvalidInput without examples of both."""
         if not examples.get("localise") or not examples.get("aggregate"):
             raise InvalidInput("give examples of both tasks, 'localise' and 'aggregate'.")
-        texts = [ids for task in ("localise", "aggregate") for ids in examples[task]]  # type: ignore[index]
+        texts = [ids for task in ("localise", "aggregate") for ids in examples[task]]
         with torch.no_grad():
             vectors = torch.stack([text_vector(model, ids, embed) for ids in texts])
         wanted = torch.tensor([0.0] * len(examples["localise"]) + [1.0] * len(examples["aggregate"]))

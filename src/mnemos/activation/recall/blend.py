@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -15,7 +16,6 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d, scaled_dot_product_attention
 
 from mnemos.activation.attach import attached
-from mnemos.activation.base import counted
 from mnemos.activation.cache import MemoryCache, read
 from mnemos.activation.encode.segments import Segment, cut, fill
 from mnemos.activation.entries import Entries
@@ -45,18 +45,16 @@ def join(segments: Sequence[Segment], sink: int, rotary: Rotary) -> Segment:
 
     `sink` is the number of sink tokens that each begins with. Exact for the first text, and for the first layer.
     """
-    starts = [0]
-    for segment in segments[:-1]:
-        starts.append(starts[-1] + len(segment) - sink)
-    sides: tuple[list[Tensor], list[Tensor]] = [], []
-    for index in range(len(segments[0].keys)):
-        keys, values = [segments[0].keys[index]], [segments[0].values[index]]
-        for segment, start in zip(segments[1:], starts[1:], strict=True):
-            keys.append(rotary.shift(segment.keys[index][:, :, sink:], start))
-            values.append(segment.values[index][:, :, sink:])
-        sides[0].append(torch.cat(keys, 2))
-        sides[1].append(torch.cat(values, 2))
-    return Segment(segments[0].digest, *sides)
+    by, start = [torch.zeros(len(segments[0]), dtype=torch.long)], 0
+    for before, segment in pairwise(segments):
+        start += len(before) - sink
+        by.append(torch.full((len(segment) - sink,), start))
+    distance = torch.cat(by).to(segments[0].keys[0].device)
+    sides: list[list[Tensor]] = []
+    for side in ([s.keys for s in segments], [s.values for s in segments]):
+        parts = zip(*side, strict=True)  # of each layer
+        sides.append([torch.cat([first, *(t[:, :, sink:] for t in rest)], 2) for first, *rest in parts])
+    return Segment(segments[0].digest, [rotary.shift(keys, distance) for keys in sides[0]], sides[1])
 
 
 @register(
@@ -69,6 +67,7 @@ def join(segments: Sequence[Segment], sink: int, rotary: Rotary) -> Segment:
         ),
         Paper("EPIC: Efficient Position-Independent Caching for Serving Large Language Models", "2410.15332"),
     ),
+    unmeasured="`mnemos bench kv-joined` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class Blend:
@@ -130,7 +129,7 @@ class Blend:
     ) -> Tensor:
         """Return the positions to compute again, ascending; `lengths` are those of the texts, without the sink."""
         first = sink + lengths[0]  # what stands before has seen all that it will see
-        count = min(counted(self.share, len(ids)) if self.share else 0, len(ids) - first)
+        count = min(int(self.share * len(ids) + 1e-6), len(ids) - first)
         if count in (0, len(ids) - first):
             return torch.arange(len(ids) - count, len(ids), device=ids.device)
         if self.choose == "first":

@@ -2,9 +2,6 @@
 
 - `streams`: vectors in scenes of uneven length; which scenes are found in a memory of a ninth of the items, by a noisy
   copy of what the scene shows: MovieChat (arXiv 2307.16449) against the last items, every n-th, and a random sample.
-- `routed`: the small model of `train-models` trained on with routed attention (Mixture of Contexts, arXiv 2508.21058):
-  with `top` as it is, falling in training, and with chunks that end where records end; against full attention trained
-  on as long, and anchors alone.
 - `rewoven`: key-value pairs read two segments ago, by a frozen small model with states of several layers woven back
   (Reweave, after arXiv 2502.02046), of the last layer only, and without.
 - `explicit`: facts in prose in 10 references that a real model read once (Memory^3, arXiv 2407.01178): the five nearest
@@ -30,7 +27,6 @@ from mnemos.registry import Entry
 
 FIGURES = {  # method -> its part, its row, the rows it is compared with, and the column
     "moviechat": ("streams", "moviechat", ("last items", "every n-th", "random sample"), "found"),
-    "moc": ("routed", "top falls, chunks end with records", ("full attention", "anchors alone"), "answered"),
     "reweave": ("rewoven", "states of all layers", ("states of the last layer", "model alone"), "answered"),
     "memory3": ("explicit", "8 of each head, quantised", ("texts pasted", "nothing"), "answered"),
     "scalekv": ("roles", "by measured spread", ("evenly", "pyramid", "roles shuffled"), "loss"),
@@ -43,7 +39,7 @@ class Options:
 
     book: Path  # a book as a text file, for the real model
     model: str = "smollm2"  # folder of a causal model as transformers saves it, or smollm2
-    parts: tuple[str, ...] = ("streams", "routed", "rewoven", "explicit", "instructions", "roles")  # what to measure
+    parts: tuple[str, ...] = ("streams", "rewoven", "explicit", "instructions", "roles")  # what to measure
     seed: int = 0  # seed of the trainings and the texts
     add_to: Path | None = None  # an earlier result of the same model and seed, whose other parts are kept
 
@@ -80,11 +76,10 @@ def figure(result: Result, entry: Entry) -> Figure | None:
 
 @benchmark(
     "kv-learned",
-    help="Methods that are trained or calibrated: MoC, Reweave, Memory^3, ScaleKV; and MovieChat's memory of streams.",
+    help="Methods that are trained or calibrated: Reweave, Memory^3, ScaleKV; and MovieChat's memory of streams.",
     options=Options,
     tables={
         "kv-learned-streams": table("streams", "scenes of a stream"),
-        "kv-learned-routed": table("routed", "records in 64 tokens"),
         "kv-learned-rewoven": table("rewoven", "pairs two segments ago"),
         "kv-learned-explicit": table("explicit", "five memories"),
         "kv-learned-instructions": table("instructions", "24 new instructions"),
@@ -100,7 +95,6 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
     ways: dict[str, Callable[[], Any]] = {
         "streams": lambda: learned_parts.streams(options.seed),
-        "routed": lambda: learned_parts.routing(options.seed),
         "rewoven": lambda: learned_parts.rewoven(options.seed),
         "explicit": lambda: learned_parts.explicit(options.model, options.book, options.seed),
         "instructions": lambda: learned_parts.instructions(options.model),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,13 +21,10 @@ from mnemos.activation.forget.scalekv import ScaleKV, scaled
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.window_task import INSTRUCTIONS, TaskClassifier, WindowTask
 from mnemos.activation.recall.memory3 import AttentionReceived, Library
-from mnemos.activation.recall.moc import MoC, routed
 from mnemos.activation.recall.reweave import Reweave
-from mnemos.activation.recall.tiers import Tiers
 from mnemos.bench.kv import joined_texts, tasks
 from mnemos.bench.kv.tasks import Task
 from mnemos.bench.kv.tiny_models import train_tiny_model
-from mnemos.bench.kv.vocabulary import PERIOD
 
 Rows = dict[str, dict[str, float]]
 TEST = 91_000  # seed of what is asked: nothing was chosen on it
@@ -81,91 +76,6 @@ def scenes(generator: torch.Generator, count: int = 40, width: int = 64) -> tupl
     return centres, torch.arange(count).repeat_interleave(torch.tensor(lengths))
 
 
-# -- routed attention
-
-
-class Anchors(MoC):
-    """Attends to the sinks and the local window alone."""
-
-    def mask(self, query: Tensor, keys: Tensor, ids: Tensor | None = None) -> Tensor:
-        """Return what is seen without any chunk."""
-        count = keys.shape[2]
-        at = torch.arange(count)
-        near = (at[:, None] - at < self.local) | (at < self.sinks)
-        return (near & (at <= at[:, None])).expand(keys.shape[0], keys.shape[1], -1, -1)
-
-
-def routing(seed: int) -> Rows:
-    """Return the records answered after training on in several ways; `answered_untrained` is without that training."""
-    small = train_tiny_model("recall", seed).model
-    router = MoC(size=5, top=2, local=5, sinks=5, tiers=Tiers(16))
-    aligned = replace(router, ends=(PERIOD,))
-    ways: dict[str, tuple[MoC | None, int]] = {
-        "full attention": (None, 0),
-        "top as it is": (router, 0),
-        "top falls": (router, 10),
-        "top falls, chunks end with records": (aligned, 10),
-        "anchors alone": (Anchors(size=5, top=2, local=5, sinks=5, tiers=Tiers(16)), 0),
-    }
-    task = tasks.records(100, 64, 4, seed=TEST + seed)
-    rows: Rows = {}
-    for name, (moc, first) in ways.items():
-        before = answered(small, moc, task)
-        rows[name] = {"answered": answered(trained(small, moc, first, seed), moc, task), "answered_untrained": before}
-    return rows
-
-
-@contextmanager
-def attending(model: Any, moc: MoC | None) -> Iterator[None]:
-    """Let a model attend by a router, or as it does."""
-    if moc is None:
-        yield
-    else:
-        with routed(model, moc):
-            yield
-
-
-def trained(model: Any, moc: MoC | None, first: int, seed: int) -> Any:
-    """Return a copy of a model, trained on with a router whose `top` falls from `first`."""
-    copy = type(model)(model.config)
-    copy.load_state_dict(model.state_dict())
-    optimiser = torch.optim.AdamW(copy.parameters(), 1e-3)
-    rng = tasks.generator(seed + 5)
-    copy.train()
-    for step in range(STEPS):
-        for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * (1 - step / STEPS)
-        with attending(copy, moc if moc is None or not first else moc.at_step(step, STEPS, first)):
-            loss = sum(loss_in_turn(copy, make(ROWS, 64, 4, rng)) for make in (tasks.records, tasks.key_value))
-        optimiser.zero_grad()
-        assert isinstance(loss, Tensor)
-        loss.backward()
-        optimiser.step()
-    return copy.eval()
-
-
-def loss_in_turn(model: Any, task: Task) -> Tensor:
-    """Return the loss of the answers, asked in turn."""
-    turns, marks = task.turns()
-    ids = torch.cat((task.context, turns), 1)
-    marks = torch.cat((torch.zeros_like(task.context, dtype=torch.bool), marks), 1)
-    logits = model(ids, use_cache=False).logits[:, :-1]
-    value: Tensor = cross_entropy(logits[marks[:, 1:]], ids[:, 1:][marks[:, 1:]])
-    return value
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def answered(model: Any, moc: MoC | None, task: Task) -> float:
-    """Return the share of questions whose whole answer is the model's first choice, each asked alone."""
-    count = task.questions.shape[1]
-    context = task.context.repeat_interleave(count, 0)
-    ids = torch.cat((context, task.questions.flatten(0, 1), task.answers.flatten(0, 1)), 1)
-    size = task.answers.shape[2]
-    with attending(model, moc):
-        said = model(ids, use_cache=False).logits[:, -size - 1 : -1].argmax(-1)
-    return round(float((said == ids[:, -size:]).all(1).float().mean()), 4)
-
-
 # -- states woven back
 
 
@@ -178,8 +88,8 @@ def rewoven(seed: int) -> Rows:
     for name, kept in (("states of the last layer", (-1,)), ("states of all layers", tuple(range(layers)))):
         torch.manual_seed(seed)
         memory = Reweave(small, kept)
-        optimiser, rng = torch.optim.AdamW(memory.parameters(), 5e-3), tasks.generator(seed + 7)
-        for _ in range(5 * STEPS):
+        optimiser, rng = torch.optim.AdamW(memory.parameters(), 3e-3), tasks.generator(seed + 7)
+        for _ in range(2 * STEPS):
             loss = cross_entropy(*far_logits(memory, tasks.key_value(ROWS, 96, 6, rng), recall=True))
             optimiser.zero_grad()
             loss.backward()
