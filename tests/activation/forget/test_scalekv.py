@@ -7,8 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos.activation import MemoryCache, attached, read
+from mnemos.activation import CacheMethod, MemoryCache, attached, read
 from mnemos.activation.forget.scalekv import ScaleKV, dispersion, scaled
+from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.errors import InvalidInput
 
 
@@ -25,7 +26,12 @@ def test_a_layer_that_attends_evenly_is_wide_and_one_that_attends_to_little_is_n
     assert scale == ScaleKV((0, 2), 0.25)
     cache = MemoryCache(model, scaled(0.25, scale, window=4))
     read(model, texts[0][None], cache)
-    assert cache.held == [[24], [6], [24], [6]], "60 entries in all, a quarter of 240"
+    (wide, *_), (narrow, *_), *others = cache.held
+    assert others == [[wide], [narrow]]
+    assert 3 * narrow < wide < 4 * narrow + 1
+    even = MemoryCache(model, CacheMethod(SnapKV(window=4, kernel=5), prompt=0.25))
+    read(model, texts[0][None], even)
+    assert 2 * (wide + narrow) == sum(layer[0] for layer in even.held), "shared out, not more"
     with attached(model):
         assert model(torch.tensor([[5]]), past_key_values=cache).logits.isfinite().all()
 
