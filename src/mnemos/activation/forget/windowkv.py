@@ -40,7 +40,7 @@ class WindowKV:
 
     size: int = 8  # tokens of a window
     task: WindowTask = "localise"  # the mean of a window's better half, or of all
-    suffix: int = 32  # last queries that rank, which stay
+    suffix: int | None = None  # last queries that rank, which stay; None: as in SnapKV
     group: int = 1  # neighbouring layers that share the choice
     classifier: Callable[[Tensor], WindowTask] | None = None  # the last ids of a row (n,) -> its task; None: `task`
     instruction: int = 32  # last tokens that the classifier sees
@@ -51,7 +51,7 @@ class WindowKV:
         return self.classifier is not None
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.suffix < 1 or self.group < 1:
+        if self.size < 1 or (self.suffix is not None and self.suffix < 1) or self.group < 1:
             raise InvalidInput(f"size is {self.size}, suffix {self.suffix} and group {self.group}: give 1 or more.")
         if self.task not in get_args(WindowTask):
             raise InvalidInput(f"task is {self.task!r}: choose 'localise' or 'aggregate'.")
