@@ -34,8 +34,9 @@ class WindowKV:
     """Cuts the text into windows of `size` tokens, each ranked by the attention that the last queries give its tokens.
 
     All heads of a layer, and all layers of a group, hold what the group's first layer chose. Budgets of groups that
-    fall with depth are `Pyramid(group=...)`. The suffix stays; within a window the better tokens are evicted last. In
-    the paper a classifier chooses the `task`, here the caller does.
+    fall with depth are `Pyramid(group=...)`. The suffix stays; within a window the better tokens are evicted last. The
+    caller chooses the `task`, or a `classifier` does for each row, from the last tokens of the prompt, such as
+    `window_task.TaskClassifier`; entries are then evicted after the call, when its tokens are known.
     """
 
     size: int = 8  # tokens of a window
