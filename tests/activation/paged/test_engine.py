@@ -243,3 +243,19 @@ def test_a_conversation_is_pinned_as_long_as_its_users_have_taken(model):
     assert other.load("ana", "[1]") == 0
     with pytest.raises(InvalidInput, match="think times"):
         ThinkTimes().load("ana", "{")
+
+
+def test_one_that_cannot_be_admitted_fails_alone(model, monkeypatch):
+    with Engine(PagedModel(model, 64, size=4)) as engine:
+        opened = engine.pool.open
+
+        def fail_once(*arguments):
+            monkeypatch.setattr(engine.pool, "open", opened)
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(engine.pool, "open", fail_once)
+        bad = Ask(engine, PREFIX[:9], most=3)
+        assert bad.result() == []
+        assert bad.made.reason == "failed"
+        assert Ask(engine, PREFIX[:9], most=3).result() == generated(PREFIX[:9], 3)
+    assert is_empty(engine.pool)

@@ -197,7 +197,11 @@ class Engine:
                 return  # the next one finds what this one reads
             made = self._waiting[0]
             request = made.request
-            made.cached = self.pool.open(made.name, request.prompt, request.extra)
+            try:
+                made.cached = self.pool.open(made.name, request.prompt, request.extra)
+            except Exception as error:  # a defect: it alone is told, and does not stay in front of the others
+                self._end(made, "failed", error)
+                continue
             promised = sum(map(self._missing, self._running))
             while self.pool.free_blocks - promised < self._missing(made):
                 if not self.pool.unpin_next():
