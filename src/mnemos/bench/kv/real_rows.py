@@ -33,7 +33,8 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
     }  # fmt: skip
     if options.add_to is not None:
         result = kept(options.add_to, result)
-    for task, score in evaluate(model, CacheMethod(), trials, 1.0).items():
+    unmeasured = [trial for trial in trials if trial.task not in result["full"]]
+    for task, score in evaluate(model, CacheMethod(), unmeasured, 1.0).items():
         result["full"][task] = cell(score)
     progress(1)
     for name, preset in presets.items():
