@@ -7,9 +7,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import DynamicCache, MistralConfig, MistralForCausalLM
+from transformers import Cache, DynamicCache, MistralConfig, MistralForCausalLM
 
 from mnemos.activation import CacheMethod, MemoryCache, attached, read
+from mnemos.activation.base import LayerView
+from mnemos.activation.entries import Entries
+from mnemos.activation.forget.h2o import H2O
+from mnemos.activation.forget.knorm import KeyNorm
+from mnemos.activation.forget.sirllm import SirLLM
+from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.presets import get_preset
 from mnemos.errors import InvalidInput, NotFound
 
@@ -61,17 +67,21 @@ def test_a_padded_row_equals_the_row_alone_after_eviction(llama, ids):
     assert (both[:1, 30:] - alone[:, 20:]).abs().max() <= 1e-5
 
 
-def test_sliding_windows_equal_transformers_own(ids):
+@pytest.fixture(scope="module")
+def sliding():
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, sliding_window=8,
     )  # fmt: skip
-    model = MistralForCausalLM(config).eval()
-    expected = logits(model, ids, DynamicCache(config=model.config))
-    with attached(model):
-        cache = MemoryCache(model)
-        assert (logits(model, ids, cache) - expected).abs().max() <= 1e-5
+    return MistralForCausalLM(config).eval()
+
+
+def test_sliding_windows_equal_transformers_own(sliding, ids):
+    expected = logits(sliding, ids, DynamicCache(config=sliding.config))
+    with attached(sliding):
+        cache = MemoryCache(sliding)
+        assert (logits(sliding, ids, cache) - expected).abs().max() <= 1e-5
     assert cache.held == [[7]] * 2
 
 
@@ -146,17 +156,92 @@ def test_generate_equals_transformers_own(llama, ids, options):
     assert dropping.held == [[12]] * 3
 
 
-def test_assisted_decoding_equals_greedy_and_is_refused_where_it_cannot_go_back(llama, make_llama, ids):
+GOING_BACK = [
+    CacheMethod(), CacheMethod(prompt=9, sinks=2), CacheMethod(decode=9, sinks=2), CacheMethod(H2O(), prompt=9, decode=8),
+    CacheMethod(SirLLM(), prompt=12, decode=8), CacheMethod(SnapKV(), prompt=0.5, decode=0.5, interval=2),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(
+    not hasattr(Cache, "activate_past_recording"), reason="transformers 4 does not say that it goes back"
+)
+def test_assisted_decoding_equals_greedy_and_works_where_entries_are_evicted(llama, make_llama, ids):
     helper = make_llama(2, 1, 1, 32)
     more = {"max_new_tokens": 12, "pad_token_id": 0, "do_sample": False}
     expected = llama.generate(ids[:1], **more)
     with attached(llama):
-        found = llama.generate(ids[:1], past_key_values=MemoryCache(llama), assistant_model=helper, **more)
-        with pytest.raises((InvalidInput, ValueError)):
-            llama.generate(
-                ids[:1], past_key_values=MemoryCache(llama, CacheMethod(decode=10)), assistant_model=helper, **more
-            )
-    assert torch.equal(found, expected)
+        for method in GOING_BACK:
+            cache = MemoryCache(llama, method)
+            found = llama.generate(ids[:1], past_key_values=cache, assistant_model=helper, **more)
+            assert 40 < found.shape[1] <= 52
+            assert torch.equal(found, expected) or not method.keeps_all
+            if isinstance(method.decode, int):
+                assert cache.held == [[method.decode]] * 3
+
+
+@pytest.mark.parametrize("method", GOING_BACK, ids=range(len(GOING_BACK)))
+def test_what_is_cropped_away_after_a_call_was_never_read(llama, ids, method):
+    """A draft of which the last three tokens are rejected, in the prompt's call and in a later one."""
+    caches = [MemoryCache(llama, method) for _ in range(2)]
+    caches[0].activate_past_recording()
+    with attached(llama), torch.no_grad():
+        for first, count in ((0, 20), (20, 4), (24, 1)):
+            llama(torch.cat((ids[:, first : first + count], ids[:, :3]), 1), past_key_values=caches[0])
+            caches[0].crop(-3)
+            llama(ids[:, first : first + count], past_key_values=caches[1])
+            assert caches[0].held == caches[1].held
+        found, expected = (llama(ids[:, 25:30], past_key_values=cache).logits for cache in caches)
+    assert (found - expected).abs().max() <= 1e-5
+
+
+def test_a_cache_that_has_evicted_does_not_go_back(llama, ids):
+    cache = MemoryCache(llama, CacheMethod(decode=10))
+    with attached(llama):
+        llama(ids, past_key_values=cache)
+        with pytest.raises(InvalidInput, match="evicted"):
+            cache.crop(-3)
+    assert cache.tokens_read == 40
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_a_sliding_window_goes_back_as_if_it_had_not_read_or_is_refused(sliding, ids, recording):
+    cache, other = MemoryCache(sliding), MemoryCache(sliding)
+    with attached(sliding), torch.no_grad():
+        if recording:
+            cache.activate_past_recording()
+        sliding(ids[:, :25], past_key_values=cache)
+        if not recording:
+            with pytest.raises(InvalidInput, match="cannot go back"):
+                cache.crop(-5)
+            return
+        cache.crop(-5)
+        sliding(ids[:, :20], past_key_values=other)
+        found, expected = (sliding(ids[:, 20:30], past_key_values=c).logits for c in (cache, other))
+    assert (found - expected).abs().max() <= 1e-5
+
+
+def test_padding_is_never_recent_and_behind_a_text_it_is_refused(llama, ids):
+    mask = torch.ones(2, 30, dtype=torch.long)
+    mask[0, 20:] = 0
+    with attached(llama), pytest.raises(InvalidInput, match="pad on the left"):
+        llama(ids[:, :30], past_key_values=MemoryCache(llama, CacheMethod(prompt=8, recent=4)), attention_mask=mask)
+    entries = Entries(torch.zeros(1, 1, 6, 2), torch.zeros(1, 1, 6, 2))
+    entries.valid = torch.tensor([[[True, True, True, True, False, False]]])
+    view = LayerView(0, 1, torch.zeros(1, 1, 6, 2), entries, 0, 6, 1.0)
+    method = CacheMethod(KeyNorm(), prompt=2, recent=2)
+    assert method.keep(method.rank(view, 2), 2).tolist() == [[[2, 3]]]
+
+
+def test_turns_of_different_lengths_may_be_padded_between_texts(llama, ids):
+    """The second turn is padded on its left: row 0 has a hole, and is still what the row alone would be."""
+    mask = torch.ones(2, 32, dtype=torch.long)
+    mask[0, :6] = 0
+    mask[0, 20:24] = 0
+    with attached(llama):
+        both = logits(llama, ids[:, :32], MemoryCache(llama, CacheMethod(prompt=8, recent=4)), (20, 12), mask)
+        kept = torch.cat((ids[:1, 6:20], ids[:1, 24:32]), 1)
+        alone = logits(llama, kept, MemoryCache(llama, CacheMethod(prompt=8, recent=4)), (14, 8))
+    assert (both[:1, 24:] - alone[:, 14:]).abs().max() <= 1e-5
 
 
 def test_reading_in_chunks_equals_reading_at_once(llama, ids):

@@ -251,6 +251,12 @@ def test_an_async_client_does_the_same(served):
             assert await space.count() == 10
             assert (await space.search("number 7", 1))[0].cube.text == "number 7"
             assert "async" in await client.spaces()
+            await space.set_timezone("Asia/Tokyo")
+            assert await space.timezone() == "Asia/Tokyo"
+            with pytest.raises(InvalidInput, match="no time zone"):
+                await space.set_timezone("Tokyo")
+            await space.set_policy(replace(await space.policy(), days=400))
+            assert (await space.policy()).days == 400
             with pytest.raises(NotFound):
                 await space.get("nope")
 

@@ -1,51 +1,31 @@
-"""The attention backend: a model attends to a cache by a function in transformers' own registry, nothing is patched."""
+"""The attention backend: a model attends to a cache by a function in transformers' own registry, nothing is patched.
+
+A call without a cache of ours attends as the model did before: other threads, and other caches, notice nothing.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from mnemos.activation.attention import attend
+from mnemos.activation.calls import Installed, Recorder, cache_of_call, calls_forgotten, watch_calls
 from mnemos.activation.entries import Entries
-from mnemos.activation.models import attention_modules
+from mnemos.activation.models import attention_modules, decoder_of, is_causal
 from mnemos.errors import InvalidInput
 
 BACKEND = "mnemos"  # the name under which transformers knows our attention function
-REFUSED = ("softcap", "s_aux", "position_bias")
+REFUSED = ("s_aux", "sinks", "position_bias", "indices", "block_indices")
 
-
-class Recorder(ABC):
-    """A cache that records what a model reads and says, as its method asks for.
-
-    A base class, not a protocol: every call of a model asks which kind of cache it is given.
-    """
-
-    @property
-    @abstractmethod
-    def needs_tokens(self) -> bool:
-        """Whether tokens and logits are recorded."""
-
-    @property
-    @abstractmethod
-    def needs_hidden_states(self) -> bool:
-        """Whether a layer records what it reads."""
-
-    @abstractmethod
-    def record_tokens(self, ids: Tensor) -> None:
-        """Record the ids (B, q) of a call that begins."""
-
-    @abstractmethod
-    def record_logits(self, logits: Tensor | None) -> None:
-        """Record the logits (B, q or less, V) of a call that has ended."""
-
-    @abstractmethod
-    def record_hidden_states(self, layer: int, states: Tensor) -> None:
-        """Record what a layer reads in the call that it begins, (B, q, width)."""
+_backends, _hooks, _calls = Installed(), Installed(), Installed()  # by configuration, by model, by model and base model
+_before: dict[int, str] = {}  # how a model attends otherwise, by its configuration
 
 
 @contextmanager
@@ -54,11 +34,7 @@ def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[
 
     Raises InvalidInput for a model that does not support other attention functions.
     """
-    if not getattr(model, "_supports_attention_backend", False):
-        raise InvalidInput(
-            f"{type(model).__name__} does not support other attention functions, so it cannot use this cache: "
-            "use a model of transformers whose attention can be chosen."
-        )
+    check_supported(model)
     before = model.config._attn_implementation
     AttentionInterface.register(name, attention)
     AttentionMaskInterface.register(name, mask)
@@ -69,15 +45,52 @@ def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[
         model.set_attn_implementation(before)
 
 
+def check_supported(model: Any) -> None:
+    """Raise InvalidInput for a model that does not support other attention functions."""
+    if not getattr(model, "_supports_attention_backend", False):
+        raise InvalidInput(
+            f"{type(model).__name__} does not support other attention functions, so it cannot use this cache: "
+            "use a model of transformers whose attention can be chosen."
+        )
+
+
 @contextmanager
 def attached(model: Any) -> Iterator[Any]:
-    """Let a model attend through Mnemos; afterwards it attends as before. Contexts may be nested.
+    """Let a model attend through Mnemos; after the last such block it attends as before.
 
-    Raises InvalidInput for a model that does not support other attention functions.
+    Blocks may be nested, and threads may use one model at the same time, each with caches of its own. Raises
+    InvalidInput for a model that does not support other attention functions.
     """
-    if model.config._attn_implementation == BACKEND:
+    check_supported(model)
+    decoder = decoder_of(model)
+    with (
+        _backends.use(decoder.config, lambda: _switch(decoder)),
+        _calls.use(model.base_model, lambda: watch_calls(model.base_model)),
+        nullcontext() if model.base_model is model else _calls.use(model, lambda: watch_calls(model)),
+        _hooks.use(model, lambda: _record(model)),
+        calls_forgotten(),
+    ):
         yield model
-        return
+
+
+def _switch(decoder: Any) -> Callable[[], object]:
+    """Switch a decoder to our backend; return what switches it back."""
+    before, key = decoder.config._attn_implementation, id(decoder.config)
+    AttentionInterface.register(BACKEND, _forward)
+    AttentionMaskInterface.register(BACKEND, _mask)
+    _before[key] = before
+    decoder.set_attn_implementation(BACKEND)
+
+    def back() -> None:
+        if decoder.config._attn_implementation == BACKEND:  # otherwise somebody has chosen another since
+            decoder.set_attn_implementation(before)
+        del _before[key]
+
+    return back
+
+
+def _record(model: Any) -> Callable[[], object]:
+    """Record what a model reads and says for caches that ask for it; return what stops that."""
     hooks: list[Any] = []
     watched: list[Any] = []
 
@@ -88,41 +101,83 @@ def attached(model: Any) -> Iterator[Any]:
             layers = attention_modules(model).values()
             watched.extend(m.register_forward_pre_hook(_record_hidden_states, with_kwargs=True) for m in layers)
 
-    with use_attention(model, BACKEND, _forward, _mask):
-        try:
-            hooks.append(model.base_model.register_forward_pre_hook(watch, with_kwargs=True))
-            hooks.append(model.register_forward_pre_hook(_record_tokens, with_kwargs=True))
-            hooks.append(model.register_forward_hook(_record_logits, with_kwargs=True))
-            yield model
-        finally:
-            for hook in (*hooks, *watched):
-                hook.remove()
+    hooks.append(model.base_model.register_forward_pre_hook(watch, with_kwargs=True))
+    hooks.append(model.register_forward_pre_hook(_record_tokens, with_kwargs=True))
+    hooks.append(model.register_forward_hook(_record_logits, with_kwargs=True))
+    return lambda: [hook.remove() for hook in (*hooks, *watched)]
 
 
-def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+def _otherwise(config: Any) -> str:
+    """Return how a model attends without us."""
+    name = str(_before.get(id(config), config._attn_implementation))
+    if name == BACKEND:
+        raise InvalidInput("the model attends through Mnemos outside `with attached(model):`: attach it first.")
+    return name
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
     """Return the padding alone, (B, tokens read): positions decide who sees whom, when attending."""
-    return None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
+    cache = cache_of_call()
+    if cache is None:
+        name = _otherwise(kwargs["config"]) if "config" in kwargs else "sdpa"
+        return ALL_MASK_ATTENTION_FUNCTIONS[name](*args, attention_mask=attention_mask, **kwargs)
+    if not is_causal(kwargs.get("mask_function")):
+        raise InvalidInput(
+            "this call wants a mask that is neither causal nor a sliding window (an image, or packed texts?), "
+            "which is not supported: use the cache of transformers for it."
+        )
+    padding = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
+    cache.check_mask(padding)
+    return padding
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _forward(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None,
-    dropout: float = 0.0, sliding_window: int | None = None, **kwargs: Any,
-) -> tuple[Tensor, None]:  # fmt: skip
-    """Attend by queries (B, H*G, q, D) to the cache layer that the keys of this call are marked with."""
-    if unknown := [name for name in REFUSED if kwargs.get(name) is not None]:
-        raise InvalidInput(f"this model's attention needs {', '.join(unknown)}, which is not supported.")
+    dropout: float = 0.0, sliding_window: int | None = None, softcap: float | None = None, **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+    """Attend by queries (B, H*G, q, D) to the cache layer that the keys of this call were given to."""
+    cache, marked = cache_of_call(), getattr(key, "_mnemos_layer", None)
+    if cache is None and marked is None:
+        more = {"scaling": scaling, "sliding_window": sliding_window, "softcap": softcap} | kwargs
+        return _attended_otherwise(module, query, key, value, attention_mask, dropout, more)
+    layer = cache.given if cache is not None and marked is None else marked
+    if layer is None:
+        raise InvalidInput(
+            f"a layer of {type(module).__name__} attends to keys that it did not give to the cache, which is not supported: "
+            "use the cache of transformers for this model."
+        )
+    unknown = [name for name in REFUSED if kwargs.get(name) is not None]
+    if unknown or kwargs.get("is_causal") is False or getattr(module, "is_causal", True) is False:
+        what = ", ".join(unknown) or "attention to later tokens"
+        raise InvalidInput(f"this model's attention needs {what}, which is not supported.")
     if attention_mask is not None and attention_mask.dim() != 2:
         raise InvalidInput("give the attention mask as (batch, tokens): masks of other shapes are not supported.")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    new = Entries(key, value)
-    if attention_mask is not None:
-        new.valid = attention_mask[:, None, -key.shape[2] :].expand(key.shape[:3])
-    layer = getattr(key, "_mnemos_layer", None)  # no cache, or another one: there is no layer
-    if layer is None:
-        output = attend(query, new, 0, scaling, sliding_window, dropout)
+    valid = None if attention_mask is None else attention_mask[:, None]
+    if marked is None:  # the model has made other keys of those that it gave
+        output = layer.attend_expanded(query, Entries(key, value), valid, scaling, sliding_window, softcap)
     else:
-        output = layer.attend(module, query, new, scaling, sliding_window)
+        new = Entries(key, value)
+        if valid is not None:
+            new.valid = valid[:, :, -key.shape[2] :].expand(key.shape[:3])
+        output = layer.attend_to(module, query, new, scaling, sliding_window, softcap)
     return output.transpose(1, 2).contiguous(), None
+
+
+def _attended_otherwise(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, dropout: float, more: dict[str, Any]
+) -> tuple[Tensor, Tensor | None]:
+    """Attend as the model does without us."""
+    name = _otherwise(module.config)
+    eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    chosen = ALL_ATTENTION_FUNCTIONS.get(name, eager) if name != "eager" else eager
+    if chosen is None:
+        raise InvalidInput(f"{type(module).__name__} has no attention named {name!r}: choose 'sdpa' before attaching.")
+    given = {name: value for name, value in more.items() if value is not None}
+    output: tuple[Tensor, Tensor | None] = chosen(module, query, key, value, mask, dropout=dropout, **given)
+    return output
 
 
 def _record_tokens(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

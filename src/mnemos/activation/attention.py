@@ -38,9 +38,15 @@ def visible(entries: Entries, start: int, queries: int, window: int | None = Non
 
 
 def attend(
-    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, dropout: float = 0.0
-) -> Tensor:
-    """Return the attention output of queries (B, H*G, q, D) over entries, (B, H*G, q, D)."""
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, dropout: float = 0.0,
+    softcap: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Return the attention output of queries (B, H*G, q, D) over entries, (B, H*G, q, D).
+
+    With `softcap` logits x become c tanh(x / c) (Gemma 2, arXiv 2408.00118); that is computed without a fused kernel.
+    """
+    if softcap is not None:
+        return _attend_capped(query, entries, start, scaling, window, softcap)
     groups = query.shape[1] // entries.keys.shape[1]
     queries, keys, values = query.shape[2], entries.keys, entries.values
     mask = None
@@ -66,14 +72,32 @@ def attend(
     )
 
 
-def weights(
-    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, last: int | None = None
+def _attend_capped(
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None, softcap: float
 ) -> Tensor:
+    """Return `attend` with capped logits, `ROWS` queries at a time: O(T) memory."""
+    batch, outputs = query.shape[0], []
+    for first in range(0, query.shape[2], ROWS):
+        part = query[:, :, first : first + ROWS]
+        given = weights(part, entries, start + first, scaling, window, softcap=softcap).to(
+            query.dtype
+        )  # (B, H, G, n, T)
+        mixed = given @ entries.values[:, :, None]
+        outputs.append(mixed.reshape(batch, -1, part.shape[2], mixed.shape[-1]))
+    return torch.cat(outputs, 2)
+
+
+def weights(
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, last: int | None = None,
+    softcap: float | None = None,
+) -> Tensor:  # fmt: skip
     """Return the attention that entries get from the `last` queries (default: all), (B, H, G, n, T) in float32."""
     batch, heads = entries.keys.shape[:2]
     first = 0 if last is None else max(query.shape[2] - last, 0)
     asked = query[:, :, first:].reshape(batch, heads, -1, query.shape[2] - first, query.shape[3])
     logits = torch.einsum("bhgqd,bhtd->bhgqt", asked.float(), entries.keys.float()) * scaling
+    if softcap is not None:
+        logits = softcap * (logits / softcap).tanh()
     if entries.bias is not None:
         logits = logits + entries.bias[:, :, None, None, :]
     seen = visible(entries, start + first, query.shape[2] - first, window)
@@ -82,14 +106,18 @@ def weights(
     return logits.softmax(-1)
 
 
-def attention_mass(query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None) -> Tensor:
+def attention_mass(
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, softcap: float | None = None
+) -> Tensor:
     """Return the attention that each entry received in a call, summed over its queries, (B, H, G, T).
 
     O(q T D) time; `ROWS` queries at a time, so O(T) memory.
     """
     total: Tensor | None = None
     for first in range(0, query.shape[2], ROWS):
-        part = weights(query[:, :, first : first + ROWS], entries, start + first, scaling, window).sum(3)
+        part = weights(query[:, :, first : first + ROWS], entries, start + first, scaling, window, softcap=softcap).sum(
+            3
+        )
         total = part if total is None else total + part
     assert total is not None
     return total

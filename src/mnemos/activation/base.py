@@ -44,6 +44,7 @@ class LayerView:
     module: Any = None  # the model's attention module
     transcript: Transcript = field(default_factory=Transcript)  # the tokens read, for scores that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # what a method remembers of all layers
+    softcap: float | None = None  # of the logits: Gemma 2
 
     @property
     def queries(self) -> int:
@@ -57,11 +58,11 @@ class LayerView:
 
     def weights(self, last: int | None = None) -> Tensor:
         """Return the attention of the `last` queries (default: all of this call), (B, H, G, n, T); O(n T D)."""
-        return attention.weights(self.query, self.entries, self.start, self.scaling, self.window, last)
+        return attention.weights(self.query, self.entries, self.start, self.scaling, self.window, last, self.softcap)
 
     def attention_mass(self) -> Tensor:
         """Return the attention that each entry received in this call, over all queries, (B, H, G, T); O(q T D)."""
-        return attention.attention_mass(self.query, self.entries, self.start, self.scaling, self.window)
+        return attention.attention_mass(self.query, self.entries, self.start, self.scaling, self.window, self.softcap)
 
     def of_heads(self, heads: Tensor) -> LayerView:
         """Return the view of some key/value heads (n,), with their entries and queries."""

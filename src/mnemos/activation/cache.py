@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from mnemos.activation.attach import Recorder, attached
+from mnemos.activation.attach import attached, check_supported
+from mnemos.activation.calls import Recorder
+from mnemos.activation.latent import LatentLayer, check_held_whole
 from mnemos.activation.layer import CacheLayer
 from mnemos.activation.method import CacheMethod
+from mnemos.activation.models import caching_layers, expands_keys
 from mnemos.activation.rotary import Rotary
 from mnemos.activation.shared import CacheState
 from mnemos.activation.transcript import Transcript
 from mnemos.errors import InvalidInput
-
-SUPPORTED = {"full_attention", "sliding_attention"}  # kinds of layers
 
 
 class MemoryCache(Cache, Recorder):  # type: ignore[misc]
@@ -30,26 +31,25 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     """
 
     def __init__(self, model: Any, method: CacheMethod | None = None) -> None:
-        config = model.config.get_text_config(decoder=True)
-        kinds = set(getattr(config, "layer_types", None) or ()) - SUPPORTED
-        if kinds or getattr(config, "is_encoder_decoder", False):
-            what = ", ".join(sorted(kinds)) or "an encoder and a decoder"
-            raise InvalidInput(
-                f"this model has {what}: only decoders whose layers attend to keys and values are supported."
-            )
-        self.state = CacheState(model, method or CacheMethod(), int(config.num_hidden_layers))
+        check_supported(model)
+        self.state = CacheState(model, method or CacheMethod(), caching_layers(model))
+        self.expands_keys = expands_keys(model)
+        if self.expands_keys:
+            check_held_whole(self.state.method)
         super().__init__(layers=[])
         self.layers.extend(self.new_layer(i) for i in range(self.state.layers))
 
     def new_layer(self, index: int) -> CacheLayer:
         """Return an empty layer of this cache."""
-        return CacheLayer(self.state, index)
+        return LatentLayer(self.state, index) if self.expands_keys else CacheLayer(self.state, index)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryCache:
         new = object.__new__(type(self))
         memo[id(self)] = new
         for shared in (self.state.model, self.state.method, self.state._rotary):  # stores refer to them too
             memo[id(shared)] = shared
+        for view in (view for layer in self.layers for view in layer.views):
+            memo[id(view.module)] = view.module
         new.__dict__.update({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
         return new
 
@@ -111,7 +111,56 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         self.transcript.repeat_rows(repeats)
         super().batch_repeat_interleave(repeats)
 
-    # -- what the hooks of the attention backend call (`attach.Recorder`)
+    def crop(self, tokens_to_remove: int) -> None:
+        """Remove the last `-tokens_to_remove` tokens. Raises InvalidInput where entries have been evicted since."""
+        ends = {layer.check_crop(tokens_to_remove) for layer in self.layers}
+        self.transcript.crop(min(ends))
+        super().crop(tokens_to_remove)
+
+    def activate_past_recording(self) -> None:
+        """Let what is to be evicted after a call wait for the next `crop`, or for the next call (assisted decoding)."""
+        self.state.waits = True
+
+    # -- what the hooks of the attention backend call (`calls.Recorder`)
+
+    @property
+    def given(self) -> Any:
+        """The layer that was given keys in this call and has not attended yet; None: there is none."""
+        return self.state.given
+
+    def begin(self) -> None:
+        """Begin a call. Raises InvalidInput for a cache that another call uses, or that one has left half-way."""
+        self.state.begin({layer.tokens_read for layer in self.layers})
+        for layer in self.layers:
+            layer.settle()
+
+    def check_mask(self, mask: Tensor | None) -> None:
+        """Raise InvalidInput for padding behind or between tokens, where a method would take it for what was read last."""
+        method = self.method
+        ranks = method.decode is not None or (method.prompt is not None and not any(la.prompt for la in self.layers))
+        if mask is not None and ranks and not bool(mask[:, -1].all()):
+            raise InvalidInput(
+                "a row of this batch ends in padding: pad on the left (`tokenizer.padding_side = 'left'`), since this method "
+                "evicts by what was read last."
+            )
+        if mask is not None and method.reindex_positions and bool((mask[:, 1:] < mask[:, :-1]).any()):
+            raise InvalidInput("this method moves keys together, and cannot where padding stands between tokens.")
+
+    def end(self, failed: bool) -> None:
+        """End a call. Raises InvalidInput if a layer was not attended to."""
+        try:
+            if not failed:
+                self.state.check_attended()
+                if len(read := {layer.tokens_read for layer in self.layers}) > 1:
+                    raise InvalidInput(
+                        f"{type(self.model).__name__} did not give keys to all layers of the cache (they have read "
+                        f"{sorted(read)} tokens): this model is not supported."
+                    )
+        finally:
+            self.state.end()
+        if not failed and not self.state.waits:
+            for layer in self.layers:
+                layer.settle()
 
     @property
     def needs_tokens(self) -> bool:
@@ -130,9 +179,10 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     def record_logits(self, logits: Tensor | None) -> None:
         """Record the logits (B, q or less, V) of a call that has ended, and evict what waited for them."""
         if logits is not None and self.transcript.tokens is not None:
-            self.transcript.add_logits(logits)
-        for layer in self.layers:
-            layer.evict_deferred()
+            self.transcript.add_logits(logits, self.state.waits)
+        if not self.state.waits:
+            for layer in self.layers:
+                layer.evict_deferred()
 
     def record_hidden_states(self, layer: int, states: Tensor) -> None:
         """Record what a layer reads in the call that it begins, (B, q, width)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -10,32 +9,14 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
-from mnemos.activation.attention import attend, query_heads
-from mnemos.activation.base import EntryStore, Finishing, LayerView, NeedsHiddenStates, Stepwise
+from mnemos.activation.attention import attend
+from mnemos.activation.base import LayerView
 from mnemos.activation.entries import Entries
+from mnemos.activation.groups import HeadGroup, asking_of, together
 from mnemos.activation.plain import Plain
 from mnemos.activation.shared import CacheState, Pending
+from mnemos.activation.undo import Unsettled, cropped, end_of_crop
 from mnemos.errors import InvalidInput
-
-
-@dataclass
-class HeadGroup:
-    """Key/value heads that hold equally many entries, and their store."""
-
-    heads: Tensor | None  # (n,); None: all of them
-    store: EntryStore
-    stepwise: Stepwise | None = field(init=False)  # the store as what it offers, looked up once
-    finishing: Finishing | None = field(init=False)
-    hidden: NeedsHiddenStates | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.stepwise = self.store if isinstance(self.store, Stepwise) else None
-        self.finishing = self.store if isinstance(self.store, Finishing) else None
-        self.hidden = self.store if isinstance(self.store, NeedsHiddenStates) else None
-
-    def entries_of(self, all_heads: Entries) -> Entries:
-        """Return the entries of these heads."""
-        return all_heads if self.heads is None else all_heads.heads(self.heads)
 
 
 class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -64,6 +45,9 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             None  # what this layer reads in this call, (B, q, width), where a store wants it
         )
         self.deferred: list[LayerView] = []  # of a call whose eviction waits for its logits
+        self.unsettled: Unsettled | None = None  # a call after which nothing was evicted yet
+        self.window: int | None = None  # of a layer with sliding-window attention
+        self.softcap: float | None = None  # of the logits
         self.groups = [HeadGroup(None, self.state.method.store(self.state.setup(self.index)))]
         self.is_initialized = False
 
@@ -100,8 +84,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Return the new keys and values, marked as this layer's: the attention backend stores them."""
-        if self.index == 0:
-            self.state.check_attached()
+        self.state.give(self)
         self.is_initialized = True
         key_states._mnemos_layer = self
         return key_states, value_states
@@ -124,23 +107,33 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     @property
     def is_croppable(self) -> bool:
         """Whether `crop` can undo the last calls: nothing may have been evicted in them."""
-        return self.state.method.decode is None
+        return self.state.waits or self.state.method.decode is None
+
+    def check_crop(self, count: int) -> int:
+        """Return how many tokens are left when the last `-count` are removed; above 0, `count` is that number itself.
+
+        Raises InvalidInput where entries have been evicted since.
+        """
+        return end_of_crop(self, count)
 
     def crop(self, count: int) -> None:
         """Remove the last `-count` tokens, or (transformers 4) all after the first `count`.
 
-        Raises InvalidInput where entries have been evicted since.
+        What waited to be evicted is evicted then, as if what is removed had never been read. Raises InvalidInput where
+        entries have been evicted since.
         """
-        end = self.tokens_read + count if count <= 0 else min(count, self.tokens_read)
-        if end == self.tokens_read:
-            return
-        if not self.is_croppable or (end < self.prompt and self.state.method.prompt is not None):
-            raise InvalidInput(
-                "entries have been evicted since, so this cache cannot go back: use a method without `decode`."
-            )
-        for group in self.groups:
-            group.store.crop(end)
-        self.tokens_read = end
+        end = self.check_crop(count)
+        if end < self.tokens_read:
+            for group in self.groups:
+                group.store.crop(end)
+            waiting, self.tokens_read = self.unsettled, end
+            if waiting is not None and end <= waiting.start:
+                self.unsettled, self.steps = None, max(self.steps - 1, 0)
+            elif waiting is not None and waiting.views:
+                pairs = zip(waiting.views, self.groups, strict=True)
+                waiting.views = [cropped(view, group, end) for view, group in pairs]
+        self.settle()
+        self.evict_deferred()
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
@@ -159,6 +152,42 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
 
     # -- what the attention backend calls
 
+    def attend_to(
+        self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None, softcap: float | None = None
+    ) -> Tensor:
+        """Attend to what is held and the entries of a call, which are stored; or again, for a layer that shares them.
+
+        Raises InvalidInput for a layer that attends twice in a call otherwise.
+        """
+        state, self.window, self.softcap = self.state, window, softcap
+        if state.given is self:
+            state.given = None
+            return self.attend(module, query, new, scaling, window)
+        if self.unsettled is None or not state.shares_keys:
+            raise InvalidInput(f"layer {self.index} attends twice in one call, which is not supported.")
+        outputs = [
+            self._attended(
+                group, asking, group.store.read(asking, self.unsettled.start), self.unsettled.start, scaling, window
+            )
+            for group, asking in asking_of(self.groups, query, new.keys.shape[1])
+        ]
+        return together(self.groups, outputs, query)
+
+    def attend_expanded(
+        self,
+        query: Tensor,
+        made: Entries,
+        valid: Tensor | None,
+        scaling: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> Tensor:
+        """Raise InvalidInput: the model attends to other keys than those that it gave to the cache."""
+        raise InvalidInput(
+            f"{type(self.state.model).__name__} attends to other keys than those that it gives to the cache, which is not "
+            "supported: use the cache of transformers for this model."
+        )
+
     def attend(self, module: Any, query: Tensor, new: Entries, scaling: float, window: int | None) -> Tensor:
         """Store the entries of a call, attend to what is held, (B, H*G, q, D), then evict what is not to stay."""
         self.evict_deferred()
@@ -176,23 +205,30 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             self.prompt > 0 and self.state.method.idle_after_prompt
         )  # nothing is evicted: nothing has to be looked at
         views: list[LayerView] = []
-        output: Tensor | None = None
-        for group in self.groups:
-            heads = None if group.heads is None else query_heads(group.heads, query.shape[1] // new.keys.shape[1])
-            asking = query if heads is None else query.index_select(1, heads)
+        outputs: list[Tensor] = []
+        for group, asking in asking_of(self.groups, query, new.keys.shape[1]):
             entries = self._stored(group, asking, new, start, window)
             if not idle:
                 views.append(self._view(module, asking, entries, start, scaling, window))
-            part = self._attended(group, asking, entries, start, scaling, window)
-            if heads is None:
-                output = part
-            else:
-                output = query.new_empty(*query.shape[:3], part.shape[3]) if output is None else output
-                output.index_copy_(1, heads, part)
-        assert output is not None
+            outputs.append(self._attended(group, asking, entries, start, scaling, window))
         self.hidden_states = None
-        self._after(views, window, idle)
+        output = together(self.groups, outputs, query)
+        if self.state.waits or self.state.shares_keys:
+            self.unsettled = Unsettled(start, views, window, idle)
+        else:
+            self._after(views, window, idle)
         return output
+
+    def settle(self) -> None:
+        """Evict after a call for which that has waited."""
+        waiting, self.unsettled = self.unsettled, None
+        if waiting is not None:
+            self._after(waiting.views, waiting.window, waiting.idle)
+
+    @property
+    def views(self) -> list[LayerView]:
+        """The views of a call after which something has yet to be evicted."""
+        return self.deferred if self.unsettled is None else [*self.deferred, *self.unsettled.views]
 
     def _stored(self, group: HeadGroup, asking: Tensor, new: Entries, start: int, window: int | None) -> Entries:
         """Put the entries of a call into a group's store, and return what its queries attend to."""
@@ -210,7 +246,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> Tensor:
         if self.state.method.reindex_positions:
             entries = self._reindexed(entries)
-        output = attend(asking, entries, start, scaling, window)
+        output = attend(asking, entries, start, scaling, window, softcap=self.softcap)
         return output if group.finishing is None else group.finishing.finish(output)
 
     def _view(
@@ -218,7 +254,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> LayerView:
         return LayerView(
             self.index, self.state.layers, asking, entries, start, self.tokens_read, scaling, window,
-            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory,
+            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory, self.softcap,
         )  # fmt: skip
 
     def _after(self, views: list[LayerView], window: int | None, idle: bool) -> None:

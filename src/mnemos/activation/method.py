@@ -82,6 +82,11 @@ class CacheMethod:
         return self.evicts_after_call or (isinstance(self.store, NeedsTokens) and self.store.needs_tokens)
 
     @cached_property
+    def keeps_all(self) -> bool:
+        """Whether nothing is ever evicted."""
+        return self.prompt is None and self.decode is None
+
+    @cached_property
     def idle_after_prompt(self) -> bool:
         """Whether nothing is evicted, or observed, once the prompt has been read."""
         return self.decode is None and self.observer is None and not self.evicts_after_call
@@ -117,6 +122,8 @@ class CacheMethod:
         recent = int(self.recent * count) if isinstance(self.recent, float) else self.recent
         if recent:
             last = positions >= view.tokens_read - recent
+            if entries.valid is not None:  # padding is not recent, wherever it stands
+                last = entries.valid & (entries.valid.flip(2).cumsum(2).flip(2) <= recent)
             score = torch.where(last, top / 4 + positions * (top / 8 / max(view.tokens_read, 1)), score)
         if self.sinks:
             valid = torch.ones_like(positions) if entries.valid is None else entries.valid.long()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.activation.attach import BACKEND
 from mnemos.activation.base import Setup
 from mnemos.activation.method import CacheMethod
+from mnemos.activation.models import shares_keys
 from mnemos.activation.rotary import Rotary, checked_rotary
 from mnemos.activation.transcript import Transcript
 from mnemos.errors import InvalidInput
@@ -38,12 +39,22 @@ class CacheState:
     transcript: Transcript = field(default_factory=Transcript)
     memory: dict[str, Any] = field(default_factory=dict)  # what the method remembers of all layers
     waiting: list[Pending] = field(default_factory=list)
+    given: Any = None  # the layer that was given keys in this call, and has not attended yet
+    waits: bool = False  # whether what is to be evicted waits until the model has said that it will not go back
+    shares_keys: bool = field(init=False)  # whether layers attend to the keys of others
+    _start: int = 0  # tokens read before the call that is going on
+    _thread: int | None = None  # that makes it
     _rotary: Rotary | None = None
     _call: tuple[int, int, Any] = (0, 0, None)  # the call that `_positions` are of
     _positions: Tensor = field(default_factory=lambda: torch.empty(0))
 
+    def __post_init__(self) -> None:
+        self.shares_keys = shares_keys(self.model)
+
     def reset(self) -> None:
         """Forget what has been read."""
+        self.end()
+        self.waits = False
         self.transcript, self.memory, self.waiting = Transcript(), {}, []
 
     def setup(self, layer: int) -> Setup:
@@ -67,11 +78,43 @@ class CacheState:
             self._call, self._positions = key, torch.arange(start, end, dtype=torch.int32, device=device)
         return self._positions
 
-    def check_attached(self) -> None:
-        """Raise InvalidInput unless Mnemos' attention backend is active: otherwise nothing would ever be evicted."""
-        if self.model.config._attn_implementation != BACKEND:
+    def begin(self, read: set[int]) -> None:
+        """Begin a call, with the tokens that each layer has `read`.
+
+        Raises InvalidInput if another thread is in a call, or an earlier one has failed half-way.
+        """
+        me = threading.get_ident()
+        if self._thread not in (None, me):
+            raise InvalidInput("another thread reads into this cache right now: give each thread a cache of its own.")
+        if len(read) > 1:
             raise InvalidInput(
-                "the model does not attend through Mnemos: use the cache inside `with attached(model):`."
+                f"a call with this cache failed half-way (its layers have read {sorted(read)} tokens): `reset()` it, "
+                "or go on with a copy made before."
+            )
+        self._thread, self._start, self.given = me, next(iter(read)), None
+
+    def end(self) -> None:
+        """End the call."""
+        self._thread = self.given = None
+
+    def give(self, layer: Any) -> None:
+        """Note that a layer was given keys, and has to attend next. Raises InvalidInput where that cannot be right."""
+        if self._thread is None:
+            raise InvalidInput(
+                "the model does not attend through Mnemos: use the cache inside `with attached(model):`, and give it by "
+                "name, `past_key_values=`."
+            )
+        self.check_attended()
+        if layer.tokens_read != self._start:
+            raise InvalidInput(f"layer {layer.index} was given keys twice in one call, which is not supported.")
+        self.given = layer
+
+    def check_attended(self) -> None:
+        """Raise InvalidInput if a layer was given keys that it has not attended to: nothing of them would be held."""
+        if self.given is not None:
+            raise InvalidInput(
+                f"layer {self.given.index} gave keys to the cache and did not attend through Mnemos: was the model's "
+                "attention changed inside `attached`? If not, this model is not supported."
             )
 
     def allocate(self) -> None:

@@ -17,6 +17,7 @@ class Transcript:
         self.tokens: Tensor | None = None
         self.surprise: Tensor | None = None
         self._next: Tensor | None = None  # (B, V): logits of the token to come
+        self._last: Tensor | None = None  # (B, q, V): logits of the last call, where the model may go back in it
 
     def add_tokens(self, ids: Tensor, at: int) -> None:
         """Append the ids (B, q) of a call, which begin at position `at`; what stood there or later is removed."""
@@ -26,14 +27,24 @@ class Transcript:
         self.tokens = ids if self.tokens is None else torch.cat((self.tokens[:, :at], ids), 1)
         self.surprise = unknown if self.surprise is None else torch.cat((self.surprise[:, :at], unknown), 1)
 
-    def add_logits(self, logits: Tensor) -> None:
-        """Add the logits (B, q or less, V) of the last tokens of a call."""
+    def add_logits(self, logits: Tensor, may_go_back: bool = False) -> None:
+        """Add the logits (B, q or less, V) of the last tokens of a call; keep them if some of these may be removed."""
         assert self.tokens is not None
         assert self.surprise is not None
         last, count = self.tokens.shape[1], logits.shape[1] - 1
         if count:
             self.surprise[:, last - count :] = surprise(logits[:, :-1], self.tokens[:, last - count :])
         self._next = logits[:, -1]
+        self._last = logits if may_go_back else None
+
+    def crop(self, end: int) -> None:
+        """Remove the tokens from `end` on."""
+        if self.tokens is None or self.surprise is None or end >= self.tokens.shape[1]:
+            return
+        removed, known = self.tokens.shape[1] - end, self._last
+        self._next = known[:, -removed - 1] if known is not None and known.shape[1] > removed else None
+        self._last = None
+        self.tokens, self.surprise = self.tokens[:, :end], self.surprise[:, :end]
 
     def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""

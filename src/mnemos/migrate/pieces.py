@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
@@ -30,6 +27,7 @@ class Piece:
     tokens: list[int]
     digest: str  # of the model, the mode, the tokens, and in mode "exact" of the pieces before
     parents: tuple[str, ...]  # ids of the cubes that the keys and values depend on, its own last
+    before: str | None = None  # the id of the piece that it was read after
 
     @property
     def id(self) -> str:
@@ -56,29 +54,10 @@ def to_pieces(
         before = pieces[-1] if pieces and mode == "exact" else None
         key = [mode, model, bits, before and before.digest, cube.id, tokens]
         digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=32).hexdigest()
-        pieces.append(Piece(cube, tokens, digest, (*(before.parents if before else ()), cube.id)))
+        pieces.append(
+            Piece(cube, tokens, digest, (*(before.parents if before else ()), cube.id), before.id if before else None)
+        )
     return pieces
-
-
-@dataclass
-class Fingerprints:
-    """Digests of models: of the configuration and all weights, computed again only when a weight has changed."""
-
-    _known: weakref.WeakKeyDictionary[Any, tuple[int, str]] = field(default_factory=weakref.WeakKeyDictionary)
-
-    def of(self, model: Any) -> str:
-        """Return the digest of a model. O(parameters) when the model is new or changed."""
-        version = hash(tuple((p.data_ptr(), p._version) for p in model.parameters()))
-        known = self._known.get(model)
-        if known is None or known[0] != version:
-            digest = hashlib.blake2b(digest_size=32)
-            config = {name: value for name, value in model.config.to_dict().items() if not name.startswith("_")}
-            digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-            for name, weight in sorted(model.state_dict().items()):
-                digest.update(name.encode() + str(weight.dtype).encode())
-                digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-            known = self._known[model] = (version, digest.hexdigest())
-        return known[1]
 
 
 def check_model(model: Any) -> None:

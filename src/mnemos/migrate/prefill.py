@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from typing import Any
 import torch
 
 from mnemos.activation import MemoryCache, read
-from mnemos.activation.encode.segments import Segment, cut, fill, from_file, to_bytes
+from mnemos.activation.encode.segments import Segment, cut, fill, from_file, rounded, to_bytes
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
 from mnemos.migrate.base import Activated, Mode, Render
-from mnemos.migrate.pieces import Fingerprints, Piece, check_model, render, to_pieces
+from mnemos.migrate.fingerprints import Fingerprints
+from mnemos.migrate.pieces import Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 from mnemos.registry import Paper, register
 from mnemos.store.base import Store
@@ -41,15 +43,15 @@ ALL = 1_000_000  # KV cubes read at once
 class PrefillCache:
     """Keeps what models have computed of a space's cubes in two tiers, RAM and disk.
 
-    RAM holds the segments used last. The disk holds every segment until `prune` deletes those that the schedule does
-    not keep. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases
+    RAM holds the segments used last. The disk holds what the schedule keeps: what is over its bounds is deleted when
+    something is written. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases
     it.
     """
 
     store: Store  # of the cubes; keeps the segments beside them
     clock: Callable[[], datetime]  # tells the time
     ram: int = RAM  # bytes of segments in RAM at most
-    schedule: RetentionSchedule = field(default_factory=RetentionSchedule)  # decides what `prune` keeps on disk
+    schedule: RetentionSchedule = field(default_factory=RetentionSchedule)  # decides what is kept on disk
     bits: int | None = None  # of a number on disk: 8, 4 or 2 quantise; None keeps the model's type
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times used, and when last
     _segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)  # in RAM, the least recently used first
@@ -84,6 +86,8 @@ class PrefillCache:
         self._drop_erased()
         pieces = to_pieces(cubes, self._fingerprints.of(model), tokenizer, mode, render, self.bits)
         segments, sources = self._gather(pieces, model, mode)
+        if sources["prefill"]:
+            self.tend()
         cache = MemoryCache(model)
         fill(cache, _joined(segments, cache) if mode == "block" else segments)
         ids = torch.tensor([[t for piece in pieces for t in piece.tokens]], device=next(model.parameters()).device)
@@ -126,15 +130,21 @@ class PrefillCache:
         return segment
 
     def _read(self, pieces: Sequence[Piece], first: int, before: Sequence[Segment], model: Any) -> list[Segment]:
-        """Let the model read the pieces from index `first` on, after the segments `before`; store and return each."""
-        cache = MemoryCache(model)
-        if before:
-            fill(cache, before)
-        segments = []
+        """Let the model read the pieces from index `first` on, after the segments `before`; store and return each.
+
+        Where numbers are stored in few bits, each piece is read after what is stored of those before it: a prompt is
+        then the same from RAM, from disk, and when it is read.
+        """
+        cache, segments = MemoryCache(model), list[Segment]()
         for piece in pieces[first:]:
+            if not cache.tokens_read or self.bits is not None:
+                cache = MemoryCache(model)
+                if before or segments:
+                    fill(cache, [*before, *segments])
             start, at = time.perf_counter(), cache.tokens_read
             read(model, torch.tensor([piece.tokens], device=next(model.parameters()).device), cache)
             segment = cut(cache, at, cache.tokens_read, piece.digest).to(torch.device("cpu"))
+            segment = segment if self.bits is None else rounded(segment, self.bits)
             self._write(piece, segment, time.perf_counter() - start)
             segments.append(segment)
         return segments
@@ -142,8 +152,13 @@ class PrefillCache:
     def _write(self, piece: Piece, segment: Segment, seconds: float) -> None:
         """Write a segment and its cube to disk, unless a cube it was read from was erased or updated concurrently."""
         now = self.clock()
-        size = self.store.blobs.write(piece.id, to_bytes(segment, self.bits))
-        metadata = {"digest": piece.digest, "tokens": len(piece.tokens), "bytes": size, "seconds": seconds}
+        try:
+            size = self.store.blobs.write(piece.id, to_bytes(segment, self.bits))
+        except StoreError as error:
+            warnings.warn(f"keys and values are used, but were not written: {error}", RuntimeWarning, stacklevel=5)
+            return
+        metadata = {"digest": piece.digest, "tokens": len(piece.tokens), "bytes": size, "seconds": seconds,
+                    "before": piece.before}  # fmt: skip
         cube = MemCube(
             id=piece.id, text="", space=piece.cube.space, at=now, learned=now, form="activation", kind="kv",
             source="mnemos", parents=piece.parents, metadata=metadata,
@@ -226,9 +241,14 @@ class PrefillCache:
             SegmentStats(
                 cube.id, int(cube.metadata["bytes"]), float(cube.metadata["seconds"]), cube.recalls,
                 to_micros(cube.learned) / 1e6, to_micros(cube.recalled_at or cube.learned) / 1e6,
+                cube.metadata.get("before"), cube.parents[-1] if cube.parents else "",
             )
             for cube in self._stored()
         ]  # fmt: skip
+
+    def tend(self) -> list[str]:
+        """Prune where the disk holds more than the schedule allows; return the ids. O(segments) rows are read."""
+        return [] if self.schedule.fits(self.stats()) else self.prune()
 
     def prune(self) -> list[str]:
         """Erase the segments that the schedule does not keep from disk and RAM; return their ids."""

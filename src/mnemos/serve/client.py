@@ -50,11 +50,11 @@ class RemoteSpace(BlockingVerbs):
     @property
     def timezone(self) -> str:
         """Where naive times are told and days begin; assign an IANA name, an offset or "UTC" to change it."""
-        return self.client.send(ApiRequest("GET", f"{self.path}/timezone", lambda data: str(data["timezone"])))
+        return self.client.send(ApiRequest("GET", f"{self.path}/timezone", _zone))
 
     @timezone.setter
     def timezone(self, value: str) -> None:
-        self.client.send(ApiRequest("PUT", f"{self.path}/timezone", lambda _: None, {"timezone": value}))
+        self.client.send(ApiRequest("PUT", f"{self.path}/timezone", _zone, {"timezone": value}))
 
     @property
     def policy(self) -> Policy:
@@ -104,6 +104,22 @@ class AsyncRemoteSpace(AsyncVerbs):
         """Send a request and return its result."""
         return await self.client.send(build())
 
+    async def timezone(self) -> str:
+        """Return where naive times are told and days begin."""
+        return await self.client.send(ApiRequest("GET", f"{self.path}/timezone", _zone))
+
+    async def set_timezone(self, value: str) -> None:
+        """Say where naive times are told and days begin: an IANA name, an offset or "UTC". Raises InvalidInput."""
+        await self.client.send(ApiRequest("PUT", f"{self.path}/timezone", _zone, {"timezone": value}))
+
+    async def policy(self) -> Policy:
+        """Return which cubes are archived and erased, and by which law."""
+        return await self.client.send(ApiRequest("GET", f"{self.path}/policy", responses.policy))
+
+    async def set_policy(self, value: Policy) -> None:
+        """Change which cubes are archived and erased. Raises InvalidInput."""
+        await self.client.send(ApiRequest("PUT", f"{self.path}/policy", responses.policy, asdict(value)))
+
     async def cubes(self, *, limit: int = 100, cursor: int | None = None, **filters: Unpack[Filters]) -> AsyncPage:
         """Return current cubes in the order in which they were written: `async for cube in await space.cubes()`."""
         page = await self.client.send(self.page_request(limit=limit, cursor=cursor, **filters))
@@ -112,6 +128,10 @@ class AsyncRemoteSpace(AsyncVerbs):
     def dump(self) -> AsyncIterator[dict[str, Any]]:
         """Yield every cube with its versions while the response is being received; see `Space.dump`."""
         return self.client.stream(self.dump_request())
+
+
+def _zone(data: Any) -> str:
+    return str(data["timezone"])
 
 
 def _options(url: str, key: str, timeout: float, more: Mapping[str, Any]) -> dict[str, Any]:

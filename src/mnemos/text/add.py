@@ -30,11 +30,12 @@ def add(memory: TextMemory, drafts: Sequence[Draft], progress: Progress | None, 
     A draft with the id of a stored cube, or without an id but told at the same given time in the same words by the same
     speaker, was stored before: its cube is returned. Whatever else it resembles, it is stored.
     """
-    now, secrets, zone = memory.now(), memory.secrets, memory.timezone
-    told_at = now if now - memory.clock() < WRONG else memory.clock()
-    made = [redact_cube(_to_cube(draft, memory.name, now, told_at, zone), secrets) for draft in drafts]
-    known = memory.store.get([d.id for d in drafts if d.id is not None])
-    told = _told(memory, [c for c, d in zip(made, drafts, strict=True) if d.id is None and d.at is not None])
+    with memory.store.steady():
+        now, secrets, zone = memory.now(), memory.secrets, memory.timezone
+        told_at = now if now - memory.clock() < WRONG else memory.clock()
+        made = [redact_cube(_to_cube(draft, memory.name, now, told_at, zone), secrets) for draft in drafts]
+        known = memory.store.get([d.id for d in drafts if d.id is not None])
+        told = _told(memory, [c for c, d in zip(made, drafts, strict=True) if d.id is None and d.at is not None])
     cubes: list[MemCube] = []
     new: list[MemCube] = []
     again: list[MemCube] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mnemos.activation.entries import Entries
 from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput, StoreCorrupt
 
-VERSION = 1
+VERSION = 2
 PARTS = ("codes", "scale", "low")
 AXES = {"keys": 2, "values": 3}  # keys per channel, values per token: KIVI, arXiv 2402.02750
 GROUP = 32  # numbers that share a scale
@@ -77,12 +78,22 @@ def fill(cache: MemoryCache, segments: Sequence[Segment]) -> None:
         layer.is_initialized = True
 
 
+def rounded(segment: Segment, bits: int) -> Segment:
+    """Return a segment as it comes back from disk when it is written with `bits`."""
+
+    def back(tensors: list[Tensor], axis: int) -> list[Tensor]:
+        return [unpack(pack(t, bits, axis, GROUP)) for t in tensors]
+
+    return Segment(segment.digest, back(segment.keys, AXES["keys"]), back(segment.values, AXES["values"]))
+
+
 def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
     """Return a segment as safetensors, with `bits` (8, 4 or 2) quantised.
 
-    Keys are rounded per channel and values per token, as in KIVI.
+    Keys are rounded per channel and values per token, as in KIVI. A checksum covers everything.
     """
     tensors: dict[str, Tensor] = {}
+    shapes: dict[str, list[int]] = {}
     for index, (keys, values) in enumerate(zip(segment.keys, segment.values, strict=True)):
         for side, tensor in (("keys", keys), ("values", values)):
             name = f"{index}.{side}"
@@ -90,11 +101,22 @@ def to_bytes(segment: Segment, bits: int | None = None) -> bytes:
                 tensors[name] = tensor.contiguous()
             else:
                 packed = pack(tensor, bits, AXES[side], GROUP)
-                tensors |= {f"{name}.{part}": getattr(packed, part) for part in PARTS}
-    first = segment.keys[0]
+                tensors |= {f"{name}.{part}": getattr(packed, part).contiguous() for part in PARTS}
+                shapes[name] = list(tensor.shape)
     metadata = {"version": VERSION, "digest": segment.digest, "layers": len(segment.keys), "bits": bits,
-             "shape": list(first.shape), "dtype": str(first.dtype).removeprefix("torch.")}  # fmt: skip
+             "shapes": shapes, "dtype": str(segment.keys[0].dtype).removeprefix("torch.")}  # fmt: skip
+    metadata["checksum"] = _checksum(metadata, tensors)
     return bytes(save(tensors, metadata={"mnemos": json.dumps(metadata)}))
+
+
+def _checksum(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
+    """Return the CRC-32 of what a file says and holds. It finds damage, not forgery."""
+    said = {name: value for name, value in metadata.items() if name != "checksum"}
+    found = zlib.crc32(json.dumps(said, sort_keys=True).encode())
+    for name in sorted(tensors):
+        found = zlib.crc32(name.encode(), found)
+        found = zlib.crc32(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data, found)
+    return found
 
 
 def from_file(path: Path, digest: str) -> Segment:
@@ -110,19 +132,21 @@ def from_file(path: Path, digest: str) -> Segment:
                     f"{path.name} does not hold the keys and values that it is named after: delete it, "
                     "it is made again when needed."
                 )
-            sides: list[list[Tensor]] = []
-            for side in ("keys", "values"):
-                sides.append([_read(file, f"{index}.{side}", metadata) for index in range(int(metadata["layers"]))])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if _checksum(metadata, tensors) != metadata.get("checksum"):
+            raise StoreCorrupt(f"{path.name} is damaged: delete it, it is made again when needed.")
+        layers = range(int(metadata["layers"]))
+        keys, values = ([_side(tensors, f"{i}.{side}", metadata) for i in layers] for side in ("keys", "values"))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise StoreCorrupt(f"{path.name} cannot be read ({error}): delete it, it is made again when needed.") from error
-    return Segment(digest, *sides)
+    return Segment(digest, keys, values)
 
 
-def _read(file: Any, name: str, metadata: dict[str, Any]) -> Tensor:
+def _side(tensors: Mapping[str, Tensor], name: str, metadata: Mapping[str, Any]) -> Tensor:
     bits = metadata["bits"]
     if bits is None:
-        return file.get_tensor(name)
-    axis, shape = AXES[name.split(".")[1]], metadata["shape"]
-    codes, scale, low = (file.get_tensor(f"{name}.{part}") for part in PARTS)
+        return tensors[name]
+    axis, shape = AXES[name.split(".")[1]], metadata["shapes"][name]
+    codes, scale, low = (tensors[f"{name}.{part}"] for part in PARTS)
     dtype = getattr(torch, metadata["dtype"])
     return unpack(Packed(codes, scale, low, tuple(shape), dtype, bits, axis, min(GROUP, shape[axis])))

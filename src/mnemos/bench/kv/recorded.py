@@ -27,6 +27,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.attach import BACKEND
+from mnemos.activation.calls import call_of
 from mnemos.activation.entries import Entries
 from mnemos.activation.layer import CacheLayer
 from mnemos.activation.models import attention_modules
@@ -107,14 +108,23 @@ def replay(model: Any, prefill: Prefill, cache: MemoryCache) -> bool:
     changes what the model computes while it reads, the model reads the prompt into the cache.
     """
     with attached(model):
-        if _replayed(model, prefill, cache):
+        try:
+            with call_of(cache):
+                _replay(model, prefill, cache)
+            if cache.needs_tokens:
+                cache.record_logits(prefill.last)
             return True
-        cache.reset()
+        except _DiffersError:
+            cache.reset()
         model(prefill.ids, past_key_values=cache)
         return False
 
 
-def _replayed(model: Any, prefill: Prefill, cache: MemoryCache) -> bool:
+class _DiffersError(Exception):
+    """The method changes what the model computes while it reads."""
+
+
+def _replay(model: Any, prefill: Prefill, cache: MemoryCache) -> None:
     modules = {module.layer_idx: module for module in attention_modules(model).values()}
     if cache.needs_tokens:
         cache.record_tokens(prefill.ids)
@@ -128,10 +138,7 @@ def _replayed(model: Any, prefill: Prefill, cache: MemoryCache) -> bool:
         output, _ = attend(modules[index], layer["query"], key, value, None, scaling=scaling, sliding_window=window)
         sums = output.transpose(1, 2).float().sum(-1)
         if (sums - layer["sums"]).abs().max() > TOLERANCE * layer["sums"].abs().max().clamp_min(1e-3):
-            return False
-    if cache.needs_tokens:
-        cache.record_logits(prefill.last)
-    return True
+            raise _DiffersError
 
 
 # -- on the disk

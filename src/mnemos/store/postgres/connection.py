@@ -252,7 +252,7 @@ class Connection:
 
     def value(self, key: str) -> str | None:
         """Return a value of `meta`, or None."""
-        steady = None if self.in_transaction else self._local.steady
+        steady = self._local.steady  # None once this thread writes
         if steady is None:
             rows = self.ask("SELECT value FROM meta WHERE space = %s AND key = %s", (self.space, key))
             return str(rows[0][0]) if rows else None

@@ -64,6 +64,8 @@ class FactTable:
 
     def of(self, keys: Sequence[int]) -> list[StoredFact]:
         """Return what these versions state."""
+        if not keys:
+            return []
         query = _SELECT + "facts.n = ANY(%s::bigint[]) ORDER BY facts.n, i"
         with self._connection.read() as db:
             return self._sound(db.execute(query, (self._space, list(keys))).fetchall())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from pgvector import HalfVector
 
+from mnemos.store.postgres import statistics
 from mnemos.store.postgres.connection import Connection
 from mnemos.store.postgres.database import Db
 from mnemos.store.postgres.words import many
@@ -71,6 +73,7 @@ class RecordTables:
         with self._connection.write() as db:
             if table.name == "counters":
                 many(db, "UPDATE spaces SET seq = %s, last = %s WHERE space = %s", [(*rows[0], self._space)])
+                self._connection.after_commit(partial(statistics.refresh, self._connection, int(rows[0][1])))
                 return
             columns, values = table.columns, rows
             if table.name == "vectors":

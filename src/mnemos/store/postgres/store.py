@@ -16,6 +16,7 @@ from mnemos.store import base, checks
 from mnemos.store.blobs import Blobs
 from mnemos.store.candidates import Bulk, Candidates
 from mnemos.store.hashes import id_hash
+from mnemos.store.postgres import statistics
 from mnemos.store.postgres.audit import AuditTable
 from mnemos.store.postgres.bulk import BulkRows
 from mnemos.store.postgres.candidates import IndexedCandidates
@@ -134,6 +135,8 @@ class PostgresStore:
             self._close_previous(db, seq, entries)
             keys = self._insert(db, seq, first, entries, model)
             self.audit.append("add", [e.cube.id for e in entries])
+            if statistics.doubled(first - 1, keys[-1]):
+                self.connection.after_commit(partial(statistics.refresh, self.connection, keys[-1]))
         return keys
 
     def replace(self, entry: Entry, model: int | None) -> int:
@@ -222,6 +225,8 @@ class PostgresStore:
 
     def was_erased(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that were erased from this space at some time."""
+        if not ids:
+            return set()
         hashes = {id_hash(name): name for name in ids}
         with self.connection.read() as db:
             rows = db.execute(
@@ -233,18 +238,24 @@ class PostgresStore:
 
     def get(self, ids: Sequence[str]) -> dict[str, MemCube]:
         """Return the current versions that exist, by id."""
+        if not ids:
+            return {}
         with self.connection.read() as db:
             rows = db.execute(f"{SELECT} replaced IS NULL AND id = ANY(%s)", (self.space, list(ids))).fetchall()
         return {cube.id: cube for _, cube in to_cubes(rows, self.space)}
 
     def by_key(self, keys: Sequence[int]) -> dict[int, MemCube]:
         """Return the versions that exist, by key."""
+        if not keys:
+            return {}
         with self.connection.read() as db:
             rows = db.execute(f"{SELECT} n = ANY(%s::bigint[])", (self.space, list(keys))).fetchall()
         return dict(to_cubes(rows, self.space))
 
     def keys_of(self, ids: Sequence[str]) -> list[int]:
         """Return the keys of the current versions that exist, in the order of the ids."""
+        if not ids:
+            return []
         query = "SELECT id, n FROM cubes WHERE space = %s AND replaced IS NULL AND id = ANY(%s)"
         with self.connection.read() as db:
             found: dict[str, int] = dict(db.execute(query, (self.space, list(ids))))
@@ -252,12 +263,16 @@ class PostgresStore:
 
     def told(self, ids: Sequence[str]) -> dict[str, int]:
         """Return the key of the first version of each cube that exists: they grow in the order of telling."""
+        if not ids:
+            return {}
         query = "SELECT id, min(n) FROM cubes WHERE space = %s AND id = ANY(%s) GROUP BY id"
         with self.connection.read() as db:
             return dict(db.execute(query, (self.space, list(ids))))
 
     def ids_of(self, keys: Sequence[int]) -> list[str]:
         """Return the ids of the versions that exist, in the order of the keys."""
+        if not keys:
+            return []
         query = "SELECT n, id FROM cubes WHERE space = %s AND n = ANY(%s::bigint[])"
         with self.connection.read() as db:
             found: dict[int, str] = dict(db.execute(query, (self.space, list(keys))))
@@ -281,20 +296,25 @@ class PostgresStore:
 
     def matching(self, filter: Filter, keys: Sequence[int]) -> set[int]:
         """Return those of the keys whose versions match. O(keys)."""
+        if not keys:
+            return set()
         with self.connection.read() as db:
             return set(keys_where(db, self.space, filter, " AND cubes.n = ANY(%s::bigint[])", (list(keys),)))
 
     def dates(self, keys: Sequence[int]) -> dict[int, list[DateRow]]:
         """Return the dates that versions mention, in the order of the text."""
+        if not keys:
+            return {}
         with self.connection.read() as db:
             return read_dates(db, self.space, keys)
 
     def same_words(self, hashes: Sequence[int], filter: Filter) -> list[int]:
         """Return the keys of matching versions whose `text_hash` is one of these, in order."""
-        query = "SELECT n FROM words WHERE space = %s AND print = ANY(%s::bigint[])"
+        if not hashes:
+            return []
+        same = " AND cubes.n = ANY(ARRAY(SELECT n FROM words WHERE space = %s AND print = ANY(%s::bigint[])))"
         with self.connection.read() as db:
-            same = [n for (n,) in db.execute(query, (self.space, list(hashes)))]
-            return keys_where(db, self.space, filter, " AND cubes.n = ANY(%s::bigint[])", (same,)) if same else []
+            return keys_where(db, self.space, filter, same, (self.space, list(hashes)))
 
     def changes(self, since: int, model: int | None, *, closed: bool = False) -> Changes:
         """Return what was written and what became unsearchable after sequence number `since`; see `Cubes.changes`."""

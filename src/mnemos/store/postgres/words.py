@@ -20,14 +20,10 @@ _ROWS = (
     "LEFT JOIN words ON words.space = cubes.space AND words.n = cubes.n "
     "WHERE cubes.space = %s AND form = 'text' AND {where} ORDER BY cubes.n"
 )
-_SPANS = (
-    "SELECT dates.n, start, stop FROM dates JOIN cubes ON cubes.space = dates.space AND cubes.n = dates.n "
-    "WHERE dates.space = %s AND {where} ORDER BY dates.n, begin"
-)
-_VECTORS = (
-    "SELECT vectors.n, vector FROM vectors JOIN cubes ON cubes.space = vectors.space AND cubes.n = vectors.n "
-    "WHERE vectors.space = %s AND m = %s AND {where} ORDER BY vectors.n, part"
-)
+# The keys are found first: a planner without statistics of a new table would join by comparing all rows with all.
+_KEYS = "n = ANY(ARRAY(SELECT cubes.n FROM cubes WHERE cubes.space = %s AND {where}))"
+_SPANS = f"SELECT n, start, stop FROM dates WHERE space = %s AND {_KEYS} ORDER BY n, begin"
+_VECTORS = f"SELECT n, vector FROM vectors WHERE space = %s AND m = %s AND {_KEYS} ORDER BY n, part"
 _DATES = (
     "SELECT n, start, stop, phrase, begin, finish, granularity, relative FROM dates "
     "WHERE space = %s AND n = ANY(%s::bigint[]) ORDER BY begin"
@@ -79,7 +75,7 @@ def read_vectors(
 
 
 def _find_vectors(db: Db, space: str, model: int, where: str, values: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
-    return db.execute(_VECTORS.format(where=where), (space, model, *values), binary=True)
+    return db.execute(_VECTORS.format(where=where), (space, model, space, *values), binary=True)
 
 
 def _joined(rows: Iterable[tuple[Any, ...]]) -> dict[int, NDArray[np.float16]]:
@@ -96,7 +92,7 @@ def index_rows(
     """Return the versions that match a condition, and unless `closed` the keys of those that are not searched."""
     bound = (space, *values)
     with db.pipeline():  # one wait for all
-        dates_found = db.execute(_SPANS.format(where=where), bound)
+        dates_found = db.execute(_SPANS.format(where=where), (space, *bound))
         vectors_found = None if model is None else _find_vectors(db, space, model, where, values)
         rows_found = db.execute(_ROWS.format(where=where), bound)
     spans: dict[int, list[tuple[int, int]]] = {}
