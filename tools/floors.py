@@ -68,6 +68,7 @@ FLOORS = (
 )
 TEXT_VERBS = (
     "add",
+    "context",
     "feedback",
     "tune",
     "search",

@@ -14,6 +14,7 @@ from mnemos.tasks.base import INLINE, Workers
 from mnemos.text import erase, revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
+from mnemos.text.context import context, withheld
 from mnemos.text.encode.messages import to_draft, to_drafts
 from mnemos.text.feedback import used
 from mnemos.text.forget.policy import Policy, archive
@@ -22,7 +23,7 @@ from mnemos.text.read import cubes, facts, pick, stats
 from mnemos.text.recall.facts import known_links
 from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
-from mnemos.text.search import context, search, search_sessions, withheld
+from mnemos.text.search import search, search_sessions
 from mnemos.text.tune import Tuned, tune
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ if TYPE_CHECKING:
 class Space:
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
-    The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds the keys and values that
-    models have computed of cubes, and `inspect` shows the space as a whole.
-    Safe across threads and processes: a write is durable when it returns, and the next search of any process sees it. Words and
-    vectors are kept in RAM once searched (about 2.5 kB a cube), until others are used more (see `Mnemos`).
+    The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds keys and values, and
+    `inspect` shows the space as a whole. Safe across threads and processes: a write is durable when it returns, and the next
+    search of any process sees it. Once searched, about 2.5 kB a cube stay in RAM, until others are used more (see `Mnemos`).
     """
 
     # settings, stored in the space: assign to change them
@@ -64,8 +64,6 @@ class Space:
     def policy(self, value: Policy) -> None:
         self.flush()  # recalls so far count by the law under which they happened
         self.text.policy = value
-
-    # -- add
 
     def add(
         self,
@@ -156,16 +154,18 @@ class Space:
         asked_at: Time = None,
         min_score: float | None = None,
         quarantine: bool = True,
+        shown: str = "",
+        most: int | None = None,
         **filters: Unpack[Filters],
     ) -> str:
         """Return a block for a prompt: the best hits that fit into `tokens`, in time order, with ids to cite.
 
-        It is "" where almost surely nothing answers, unless `min_score` sets the least relevance of a hit. The block is marked
-        as data, and stored text cannot break out of it. With `quarantine`, cubes from untrusted sources (see `trust`) are
-        withheld if they look like orders to an agent, would do harm, or say what better sources do not. `count` counts the
-        tokens of a text (default: an estimate on the large side). Takes the filters of `search`.
+        "" where almost surely nothing answers, unless `min_score` sets the least relevance of a hit. It is marked as data, and
+        stored text cannot break out. `quarantine` withholds cubes of untrusted sources (see `trust`) that look like orders, do
+        harm, or say what better ones do not. `count` counts tokens (default: a high estimate). `shown`, what this returned
+        for the turn before, stays to the byte, and further blocks follow, so that a prefix cache hits; up to `most` tokens.
         """
-        return context(self.text, question, tokens, k, filters, count, asked_at, min_score, quarantine)
+        return context(self.text, question, tokens, k, filters, count, asked_at, min_score, quarantine, shown, most)
 
     def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
         """Return the cubes that `context` would withhold for a question, or those of `found`: id -> reason."""

@@ -97,7 +97,7 @@ def test_sinks_and_the_most_recent_stay_in_order(llama, ids):
 
 def test_evicted_entries_are_freed(llama, ids):
     with attached(llama):
-        full, small = MemoryCache(llama), MemoryCache(llama, CacheMethod(prompt=0.25))
+        full, small = MemoryCache(llama), MemoryCache(llama, CacheMethod(prompt=10))
         for cache in (full, small):
             llama(ids, past_key_values=cache)
     for layer in small.layers:

@@ -21,23 +21,28 @@ from mnemos.errors import InvalidInput
 PRESETS = all_presets()
 SHARE, PROMPT, MORE = 0.25, 64, (1, 3, 1)
 PADDING = 10
+OF_THE_MODEL = ("Setup", "XQuant", "Code", "Rotary")  # what stores refer to, which is not the cache's
 
 # -- promises that methods do not keep, and why
 
 NOT_POSITIONS = {"subgen": "reads clusters of keys and samples of values, which stand for many positions"}
 NOT_ALONE = {
     "ems": "padding has a part in the means that bring its two kinds of attention to one scale",
-    "keydiff-kivi": "padding is rounded in groups with the rest",
     "kivi": "padding is rounded in groups with the rest",
     "kvmerger": "padding is merged first, and takes an entry of the budget",
     "lagkv": "refuses padding: it cuts the text into partitions",
     "mikv": "padding counts in the scale of its channels",
     "random-eviction": "draws by position, which padding moves",
+    "reconstruction": "refuses padding: it reads the text again",
     "subgen": "draws by position, which padding moves",
+    "transform-coding": "padding counts in what the entries vary by, and is among the first that stay",
     "windowkv": "its windows begin at the padding",
     "xquant": "refuses padding: it holds what layers read",
 }
-NOT_IN_CHUNKS = {"think": "the last 32 queries choose its channels, and only those of the last chunk are at hand"}
+NOT_IN_CHUNKS = {
+    "expected-attention": "the queries of the last chunk stand for all",
+    "think": "the last 32 queries choose its channels, and only those of the last chunk are at hand",
+}
 NOT_BY_ROWS = {"random-eviction": "draws by row: a row that moves is drawn again"}
 NOT_BACK = {
     "subgen": "what was added to the estimates since stays there: it goes back to the text, not to all exact entries"
@@ -123,7 +128,7 @@ def bytes_of(thing):
             waiting += one
         elif isinstance(one, dict):
             waiting += one.values()
-        elif type(one).__module__.startswith("mnemos.activation") and type(one).__name__ not in ("Setup", "XQuant"):
+        elif type(one).__module__.startswith("mnemos.activation") and type(one).__name__ not in OF_THE_MODEL:
             waiting += vars(one).values()
     return sum(held.values())
 

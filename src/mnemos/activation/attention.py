@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from mnemos.activation.entries import Entries
 
-ROWS = 256  # queries whose weights are computed together where only their sum is needed
+ROWS = 256  # queries whose logits are capped together
+BLOCK = 2**18  # weights computed together where only their sum is needed: a megabyte, which a cache of a core holds
 
 
 def query_heads(heads: Tensor, groups: int) -> Tensor:
@@ -106,18 +110,49 @@ def weights(
     return logits.softmax(-1)
 
 
+def weight_blocks(
+    query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, softcap: float | None = None
+) -> Iterator[tuple[int, int, int, Tensor]]:
+    """Yield the attention of a long call in blocks that stay in the processor's cache: row, head, first query, weights.
+
+    The weights (G, n, t) are in float32; entries from t on are seen by none of the n queries. O(q T D) time, O(T) memory.
+    """
+    groups = query.shape[1] // entries.keys.shape[1]
+    whole = entries.position_ids is None and entries.valid is None and entries.bias is None and window is None
+    rows = max(16, BLOCK // (groups * len(entries)))
+    for b, h in product(*map(range, entries.keys.shape[:2])):
+        keys = (entries.keys[b, h].float() * scaling).T
+        asked = query[b, h * groups : (h + 1) * groups].float()
+        own = None if whole else entries.each(lambda t, b=b, h=h: t[b : b + 1, h : h + 1])  # type: ignore[misc]
+        for first in range(0, query.shape[2], rows):
+            count = min(rows, query.shape[2] - first)
+            end = start + first + count if entries.position_ids is None else len(entries)
+            logits = asked[:, first : first + count] @ keys[:, :end]
+            if softcap is not None:
+                logits = softcap * (logits / softcap).tanh()
+            if own is None:
+                ahead = torch.ones(count, count, dtype=torch.bool, device=keys.device).triu(1)
+                logits[..., start + first :].masked_fill_(ahead, float("-inf"))
+            else:
+                if own.bias is not None:
+                    logits += own.bias[0, 0, :end]
+                seen = visible(own, start + first, count, window)
+                if seen is not None:
+                    logits.masked_fill_(~seen[0, 0, :, :end], float("-inf"))
+            yield b, h, first, logits.softmax(-1)
+
+
 def attention_mass(
     query: Tensor, entries: Entries, start: int, scaling: float, window: int | None = None, softcap: float | None = None
 ) -> Tensor:
     """Return the attention that each entry received in a call, summed over its queries, (B, H, G, T).
 
-    O(q T D) time; `ROWS` queries at a time, so O(T) memory.
+    O(q T D) time, O(T) memory.
     """
-    total: Tensor | None = None
-    for first in range(0, query.shape[2], ROWS):
-        part = weights(query[:, :, first : first + ROWS], entries, start + first, scaling, window, softcap=softcap).sum(
-            3
-        )
-        total = part if total is None else total + part
-    assert total is not None
+    batch, heads = entries.keys.shape[:2]
+    if query.numel() // query.shape[3] * len(entries) <= BLOCK:
+        return weights(query, entries, start, scaling, window, softcap=softcap).sum(3)
+    total = torch.zeros(batch, heads, query.shape[1] // heads, len(entries), device=query.device)
+    for b, h, _, part in weight_blocks(query, entries, start, scaling, window, softcap):
+        total[b, h, :, : part.shape[2]] += part.sum(1)
     return total

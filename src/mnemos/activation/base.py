@@ -10,7 +10,7 @@ package:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -20,6 +20,12 @@ from mnemos.activation import attention
 from mnemos.activation.entries import Entries
 from mnemos.activation.rotary import Rotary
 from mnemos.activation.transcript import Transcript
+from mnemos.errors import InvalidInput
+
+
+def no_rotary() -> Rotary:
+    """Raise InvalidInput: a view that no cache has made knows no model."""
+    raise InvalidInput("this view knows no model: give it the rotation of one.")
 
 
 @dataclass
@@ -45,6 +51,8 @@ class LayerView:
     transcript: Transcript = field(default_factory=Transcript)  # the tokens read, for scores that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # what a method remembers of all layers
     softcap: float | None = None  # of the logits: Gemma 2
+    rotary: Callable[[], Rotary] = no_rotary  # raises InvalidInput for a model whose keys cannot be moved
+    _mass: Tensor | None = field(default=None, init=False, repr=False)  # computed once for all who ask
 
     @property
     def queries(self) -> int:
@@ -61,8 +69,16 @@ class LayerView:
         return attention.weights(self.query, self.entries, self.start, self.scaling, self.window, last, self.softcap)
 
     def attention_mass(self) -> Tensor:
-        """Return the attention that each entry received in this call, over all queries, (B, H, G, T); O(q T D)."""
-        return attention.attention_mass(self.query, self.entries, self.start, self.scaling, self.window, self.softcap)
+        """Return the attention that each entry received in this call, over all queries, (B, H, G, T); O(q T D) once."""
+        if self._mass is None:
+            self._mass = attention.attention_mass(
+                self.query, self.entries, self.start, self.scaling, self.window, self.softcap
+            )
+        return self._mass
+
+    def weight_blocks(self) -> Iterator[tuple[int, int, int, Tensor]]:
+        """Yield the attention of all queries in blocks: row, head, first query, weights (G, n, t up to T)."""
+        return attention.weight_blocks(self.query, self.entries, self.start, self.scaling, self.window, self.softcap)
 
     def of_heads(self, heads: Tensor) -> LayerView:
         """Return the view of some key/value heads (n,), with their entries and queries."""
@@ -84,11 +100,12 @@ class Setup:
     model: Any
     transcript: Callable[[], Transcript]  # the tokens read, for factories that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # of all layers of a cache
+    heads: Tensor | None = None  # (n,): the key/value heads that it holds; None: all of the layer
 
 
-def counted(share: float, count: int) -> int:
-    """Return the entries that a share of `count` holds: never more than the share, but at least one."""
-    return max(1, int(share * count + 1e-6))  # a share such as 0.29 of 100 is 28.999... in binary
+def counted(entries: float) -> int:
+    """Return the whole entries of a number of them: never more, but at least one."""
+    return max(1, int(entries + 1e-6))  # 0.29 of 100 is 28.999... in binary
 
 
 # -- scores: which entries matter
@@ -125,6 +142,19 @@ class NeedsTokens(Protocol):
     needs_tokens: ClassVar[bool]  # True
 
 
+@runtime_checkable
+class Rereading(Protocol):
+    """A score that lets the model read the prompt again before any of it is evicted. It is `NeedsTokens`, too."""
+
+    def reread(self, model: Any, tokens: Tensor, views: Sequence[LayerView]) -> None:
+        """Learn from a second reading of the tokens (B, T) of the prompt; `views` has one of each layer.
+
+        Called once, when the prompt's logits are known. May write to the memory of the views' entries, and to nothing
+        else. May raise InvalidInput for a batch that it cannot read.
+        """
+        ...
+
+
 # -- allocations: how many entries each layer and head keeps
 
 
@@ -159,6 +189,15 @@ class OnEvict(Protocol):
         `keep` (B, H, n) are the indices of the entries that stay, ascending; `score` (B, H, T) is the rank of all. What
         is not in the result is freed: return tensors of your own, never slices of the old ones.
         """
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An eviction that remembers numbers of the entries that stay."""
+
+    def entry_bytes(self, entries: Entries) -> int:
+        """Return the bytes that it will add to each entry of a head, to keep a budget in bytes."""
         ...
 
 
@@ -214,6 +253,34 @@ class StoreFactory(Protocol):
 
     def __call__(self, setup: Setup) -> EntryStore:
         """Return an empty store. May raise InvalidInput for a model that it does not work with."""
+        ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A store factory whose entries do not take the bytes that they are read with."""
+
+    def entries_in(self, nbytes: float, entries: Entries) -> int:
+        """Return how many of the entries of a head are kept where it may hold `nbytes`; 0 or less: not even one."""
+        ...
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A store of which a budget does not count all entries."""
+
+    @property
+    def budgeted(self) -> int:
+        """Number of entries of a head that a budget counts."""
+        ...
+
+
+@runtime_checkable
+class Trimming(Protocol):
+    """A store that drops old entries without moving the others."""
+
+    def trim(self, sinks: int, count: int) -> None:
+        """Drop `count` entries behind the first `sinks`; what was read before is no longer valid."""
         ...
 
 

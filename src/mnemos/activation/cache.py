@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import Cache
 
 from mnemos.activation.attach import attached, check_supported
+from mnemos.activation.base import Rereading
 from mnemos.activation.calls import Recorder
 from mnemos.activation.latent import LatentLayer, check_held_whole
 from mnemos.activation.layer import CacheLayer
@@ -181,8 +182,18 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         if logits is not None and self.transcript.tokens is not None:
             self.transcript.add_logits(logits, self.state.waits)
         if not self.state.waits:
+            self._reread()
             for layer in self.layers:
                 layer.evict_deferred()
+
+    def _reread(self) -> None:
+        """Let a score that asks for it read the prompt again, before any of it is evicted."""
+        score = self.method.score
+        if not isinstance(score, Rereading) or self.layers[0].prompt or self.state.reading_chunks:
+            return
+        if not all(layer.deferred for layer in self.layers):
+            raise InvalidInput("this model has layers with a sliding window: they cannot be read against again.")
+        score.reread(self.model, self.transcript.tokens, [layer.deferred[0] for layer in self.layers])
 
     def record_hidden_states(self, layer: int, states: Tensor) -> None:
         """Record what a layer reads in the call that it begins, (B, q, width)."""

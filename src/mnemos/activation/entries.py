@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -16,13 +17,26 @@ SPARE = 32  # room for a 32nd more is made when entries are appended: a token th
 ABSENT = {"valid": True, "bias": 0.0}  # the value of entries that do not say
 
 
+def take(tensor: Tensor, index: Tensor) -> Tensor:
+    """Return copies of the entries (B, H, T, ...) at index (B, H, n)."""
+    if tensor.dim() == index.dim():
+        return tensor.gather(2, index)
+    if tensor.requires_grad and torch.is_grad_enabled():
+        return tensor.gather(2, index[..., None].expand(*index.shape, tensor.shape[3]))
+    found = tensor.new_empty(*index.shape, tensor.shape[3])
+    for b, h in product(*map(range, index.shape[:2])):  # whole rows at once: three times as fast as `gather`
+        torch.index_select(tensor[b, h], 0, index[b, h], out=found[b, h])
+    return found
+
+
 @dataclass
 class Room:
     """Buffers longer than the entries in them, so that later entries can be written behind."""
 
     buffers: dict[str, Tensor]
     views: dict[str, Tensor]  # the tensors of the entries that wrote last
-    used: int  # how many entries are written
+    used: int  # where the entries end
+    first: int = 0  # where they begin: what stood before has been dropped
 
     @staticmethod
     def of(mine: dict[str, Tensor], its: dict[str, Tensor]) -> Room:
@@ -42,8 +56,8 @@ class Room:
         return (
             mine["keys"] is self.views["keys"]
             and mine["values"] is self.views["values"]
-            and mine["keys"].shape[2] == self.used
-            and end <= keys.shape[2]
+            and mine["keys"].shape[2] == self.used - self.first
+            and self.first + end <= keys.shape[2]
             # otherwise some have positions or padding, and some do not
             and mine.keys() == self.buffers.keys() >= its.keys()
             and all(t.dtype == self.buffers[name].dtype for name, t in its.items())
@@ -53,16 +67,29 @@ class Room:
 
     def write(self, mine: dict[str, Tensor], its: dict[str, Tensor], end: int) -> None:
         """Write the new entries, and what a method has replaced of the old ones: its memory of them."""
+        count = self.used - self.first
         for name, buffer in self.buffers.items():
             if mine[name] is not self.views.get(name):
-                buffer.narrow(2, 0, self.used).copy_(mine[name])
-            rest = buffer.narrow(2, self.used, end - self.used)
+                buffer.narrow(2, self.first, count).copy_(mine[name])
+            rest = buffer.narrow(2, self.used, end - count)
             if name in its:
                 rest.copy_(its[name])
             else:
                 rest.fill_(ABSENT.get(name, 0))
-        self.views = {name: buffer.narrow(2, 0, end) for name, buffer in self.buffers.items()}
-        self.used = end
+        self.used = self.first + end
+        self._view()
+
+    def trim(self, sinks: int, count: int) -> None:
+        """Drop `count` entries behind the first `sinks`: the sinks are written over the last of them."""
+        for buffer in self.buffers.values():
+            if sinks:
+                buffer.narrow(2, self.first + count, sinks).copy_(buffer.narrow(2, self.first, sinks).clone())
+        self.first += count
+        self._view()
+
+    def _view(self) -> None:
+        held = (self.first, self.used - self.first)
+        self.views = {name: buffer.narrow(2, *held) for name, buffer in self.buffers.items()}
 
 
 @dataclass
@@ -85,6 +112,17 @@ class Entries:
         """Bytes held, the room behind the entries included."""
         storages = [t.untyped_storage() for t in self.tensors().values()]
         return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of the key and the value of one entry of a head."""
+        return sum(int(t.shape[3]) * t.element_size() for t in (self.keys, self.values))
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of one entry of a head once others have been evicted: its position, and what is remembered, included."""
+        numbers = [t for name, t in self.tensors().items() if name not in ("keys", "values", "position_ids")]
+        return self.vector_bytes + 4 + sum(int(t.element_size()) for t in numbers)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name; those of `extra` as `extra.NAME`."""
@@ -129,15 +167,25 @@ class Entries:
     def gather(self, keep: Tensor) -> Entries:
         """Return copies of the entries at the indices `keep`, (B, H, n): the memory of the others can be freed."""
 
-        def taken(t: Tensor) -> Tensor:
-            if t.dim() == keep.dim():
-                return t.gather(2, keep)
-            index = keep.reshape(*keep.shape, *(1,) * (t.dim() - keep.dim())).expand(
-                *keep.shape, *t.shape[keep.dim() :]
-            )
-            return t.gather(2, index)
+        return self.numbered().each(lambda t: take(t, keep))
 
-        return self.numbered().each(taken)
+    def trimmed(self, sinks: int, count: int) -> Entries:
+        """Return the entries without `count` behind the first `sinks`, in place where there is room; O(sinks).
+
+        What shares the room, these entries included, is no longer valid.
+        """
+        entries, room = self.numbered(), self.room
+        mine = entries.tensors()
+        if (
+            room is None
+            or any(mine[name] is not view for name, view in room.views.items())
+            or len(mine) != len(room.views)
+        ):
+            return entries.each(lambda t: torch.cat((t[:, :, :sinks], t[:, :, sinks + count :]), 2))
+        room.trim(sinks, count)
+        trimmed = Entries.of(room.views)
+        trimmed.room = room
+        return trimmed
 
     def heads(self, index: Tensor) -> Entries:
         """Return the entries of some heads."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from mnemos.activation.attention import query_heads
-from mnemos.activation.base import EntryStore, Finishing, NeedsHiddenStates, Stepwise
+from mnemos.activation.base import Budgeted, EntryStore, Finishing, NeedsHiddenStates, Stepwise, Trimming
 from mnemos.activation.entries import Entries
 
 
@@ -21,11 +21,15 @@ class HeadGroup:
     stepwise: Stepwise | None = field(init=False)  # the store as what it offers, looked up once
     finishing: Finishing | None = field(init=False)
     hidden: NeedsHiddenStates | None = field(init=False)
+    trimming: Trimming | None = field(init=False)
+    counting: Budgeted | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.stepwise = self.store if isinstance(self.store, Stepwise) else None
         self.finishing = self.store if isinstance(self.store, Finishing) else None
         self.hidden = self.store if isinstance(self.store, NeedsHiddenStates) else None
+        self.trimming = self.store if isinstance(self.store, Trimming) else None
+        self.counting = self.store if isinstance(self.store, Budgeted) else None
 
     def entries_of(self, all_heads: Entries) -> Entries:
         """Return the entries of these heads."""

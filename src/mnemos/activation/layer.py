@@ -254,7 +254,8 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> LayerView:
         return LayerView(
             self.index, self.state.layers, asking, entries, start, self.tokens_read, scaling, window,
-            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory, self.softcap,
+            self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory,
+            self.softcap, self.state.rotary,
         )  # fmt: skip
 
     def _after(self, views: list[LayerView], window: int | None, idle: bool) -> None:
@@ -286,8 +287,14 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         if entries.position_ids is None:
             return entries
         rank = torch.arange(self.tokens_read - len(entries), self.tokens_read, device=entries.position_ids.device)
-        moved = self.state.rotary().shift(entries.keys, rank - entries.position_ids)
-        return Entries(moved, entries.values, entries.position_ids, entries.valid, entries.bias)
+        by = rank - entries.position_ids
+        if bool((by == by[:1, :1]).all()):
+            by = by[0, 0]
+        gaps = (by != 0).flatten(end_dim=-2).any(0).nonzero() if by.dim() > 1 else by.nonzero()
+        count = int(gaps[-1]) + 1 if len(gaps) else 0  # what stands behind the last gap stays where it is
+        moved = self.state.rotary().shift(entries.keys[:, :, :count], by[..., :count])
+        keys = torch.cat((moved, entries.keys[:, :, count:]), 2)
+        return Entries(keys, entries.values, entries.position_ids, entries.valid, entries.bias)
 
     # -- eviction
 
@@ -309,16 +316,16 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             self.prompt = self.tokens_read
             self._evict_prompt(views)
             return
-        count = method.decode_count(self.tokens_read, self.prompt, self.steps)
+        count = method.decode_count(self.tokens_read, self.prompt, self.steps, views[0].entries)
         if count is not None:
             self._evict_to(views, count)
 
     def _evict_prompt(self, views: list[LayerView]) -> None:
         """Evict what the prompt's budget does not hold, or wait for the other layers to share it with."""
         method, view = self.state.method, views[0]
-        count = method.prompt_count(self.tokens_read, len(view.entries))
+        count = method.prompt_count(self.tokens_read, view.entries)
         if count is None:
-            most = method.decode_count(self.tokens_read, self.prompt, self.steps)
+            most = method.decode_count(self.tokens_read, self.prompt, self.steps, view.entries)
             if most is not None:
                 self._evict_to(views, most)
         elif method.allocation is not None:
@@ -331,11 +338,17 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         self._end_prefill()
 
     def _evict_to(self, views: list[LayerView], count: int) -> None:
-        """Evict what is beyond `count` entries; with separate budgets those of the prompt are not counted."""
+        """Evict what is beyond `count` entries, a block at a time; with separate budgets the prompt's are not counted."""
+        method = self.state.method
         for group, view in zip(self.groups, views, strict=True):
-            limit = count + view.entries.before(self.prompt) if self.state.method.separate_budgets else count
-            if len(view.entries) > limit:
-                self.evict_to(group, view, limit)
+            limit = count + view.entries.before(self.prompt) if method.separate_budgets else count
+            held = len(view.entries) if group.counting is None else group.counting.budgeted
+            if (over := held - limit) <= 0:
+                continue
+            if method.by_age and group.trimming is not None and view.entries.valid is None and limit > method.sinks:
+                group.trimming.trim(method.sinks, over)
+            else:
+                self.evict_to(group, view, limit - method.block(count, limit) + 1)
 
     def evict_to(self, group: HeadGroup, view: LayerView, count: int) -> None:
         """Evict all but the `count` entries of a group that rank highest."""
@@ -358,7 +371,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             for count in counts.unique().tolist():
                 heads = (counts == count).nonzero()[:, 0]
                 own, part = view.of_heads(heads), rank.index_select(1, heads)
-                store = method.store(self.state.setup(self.index))
+                store = method.store(self.state.setup(self.index, heads))
                 store.replace(method.on_evict(own, method.keep(part, count), part))
                 self.groups.append(HeadGroup(heads, store))
         self._end_prefill()

@@ -21,10 +21,13 @@ from mnemos.activation.base import (
     NeedsTokens,
     Observer,
     OnEvict,
+    Remembering,
     Score,
+    Sized,
     StoreFactory,
     counted,
 )
+from mnemos.activation.entries import SPARE, Entries
 from mnemos.activation.plain import Drop, plain
 from mnemos.errors import InvalidInput
 
@@ -37,12 +40,13 @@ class CacheMethod:
     """
 
     score: Score | None = None  # which entries matter; None: the most recent
-    prompt: float | int | None = (
-        None  # what stays of a prompt: a share of its tokens (rounded down), or entries; None: all
-    )
-    # The most entries while generating: a number, a share of the tokens read, or a function of the calls since the prompt.
+    # What stays of a prompt: a share of the bytes that it takes without a method, positions and what a score remembers
+    # included, or entries; None and 1.0: all.
+    prompt: float | int | None = None
+    # The most while generating: entries, a share of the bytes of all tokens read, or entries as a function of the calls
+    # since the prompt.
     decode: float | int | Callable[[int], int] | None = None
-    interval: int = 1  # calls between two evictions while generating
+    interval: int | None = None  # entries evicted at a time while generating; None: a 32nd of the budget
     separate_budgets: bool = (
         False  # `decode` counts generated tokens only, and what stayed of the prompt is kept for good
     )
@@ -63,8 +67,8 @@ class CacheMethod:
                 )
             if isinstance(value, int) and value < 1:
                 raise InvalidInput(f"{name} is {value}: give 1 or more entries.")
-        if self.interval < 1:
-            raise InvalidInput(f"interval is {self.interval}: give 1 or more calls.")
+        if self.interval is not None and self.interval < 1:
+            raise InvalidInput(f"interval is {self.interval}: give 1 or more entries, or None.")
 
     @cached_property
     def observer(self) -> Observer | None:
@@ -91,22 +95,46 @@ class CacheMethod:
         """Whether nothing is evicted, or observed, once the prompt has been read."""
         return self.decode is None and self.observer is None and not self.evicts_after_call
 
-    def prompt_count(self, tokens_read: int, held: int) -> int | None:
-        """Return how many of the `held` entries of a prompt of `tokens_read` tokens stay; None: all."""
-        if self.prompt is None:
-            return None
-        return min(held, counted(self.prompt, tokens_read) if isinstance(self.prompt, float) else self.prompt)
+    @cached_property
+    def by_age(self) -> bool:
+        """Whether the oldest entries behind the sinks are evicted, and no others."""
+        return self.score is None and isinstance(self.on_evict, Drop) and not self.separate_budgets
 
-    def decode_count(self, tokens_read: int, prompt: int, steps: int) -> int | None:
+    def prompt_count(self, tokens_read: int, entries: Entries) -> int | None:
+        """Return how many of a prompt's entries stay, where `tokens_read` tokens have been read; None: all."""
+        if self.prompt is None or (isinstance(self.prompt, float) and self.prompt == 1):
+            return None
+        return min(len(entries), self._counted(self.prompt, tokens_read, entries))
+
+    def decode_count(self, tokens_read: int, prompt: int, steps: int, entries: Entries) -> int | None:
         """Return the most entries held after a call; None: any number.
 
         `tokens_read` tokens, `prompt` of them the prompt's, have been read, and `steps` calls came after it.
         """
-        if self.decode is None or (self.separate_budgets and not steps) or steps % self.interval:
+        if (
+            self.decode is None
+            or (isinstance(self.decode, float) and self.decode == 1)
+            or (self.separate_budgets and not steps)
+        ):
             return None
         if isinstance(self.decode, float):
-            return counted(self.decode, tokens_read - (prompt if self.separate_budgets else 0))
+            tokens = tokens_read - (prompt if self.separate_budgets else 0)
+            return self._counted(self.decode * SPARE / (SPARE + 1), tokens, entries)
         return self.decode if isinstance(self.decode, int) else self.decode(steps)
+
+    def _counted(self, budget: float | int, tokens: int, entries: Entries) -> int:
+        """Return the entries that fit into a budget: never more, but at least one."""
+        if isinstance(budget, int):
+            return budget
+        nbytes = budget * tokens * entries.vector_bytes
+        if isinstance(self.store, Sized):
+            return max(1, self.store.entries_in(nbytes, entries))
+        extra = self.on_evict.entry_bytes(entries) if isinstance(self.on_evict, Remembering) else 0
+        return counted(nbytes / (entries.entry_bytes + extra))
+
+    def block(self, count: int, held: int) -> int:
+        """Return how many of `held` entries are evicted at a time where a budget allows `count` of them."""
+        return min(count, self.interval or max(1, min(count // 4, held // 32)))
 
     def rank(self, view: LayerView, count: int) -> Tensor:
         """Return what decides which `count` entries stay, (B, H, T) in float32.
@@ -133,5 +161,8 @@ class CacheMethod:
         return score
 
     def keep(self, rank: Tensor, count: int) -> Tensor:
-        """Return the indices of the `count` entries that rank highest, ascending, (B, H, count)."""
-        return rank.topk(count, dim=2).indices.sort(2).values
+        """Return the indices of the `count` entries that rank highest, ascending, (B, H, count); O(T)."""
+        least = rank.shape[2] - count < count
+        found = rank.topk(rank.shape[2] - count if least else count, dim=2, largest=not least).indices
+        kept = torch.full(rank.shape, least, dtype=torch.bool, device=rank.device).scatter_(2, found, not least)
+        return kept.nonzero()[:, 2].view(*rank.shape[:2], count)

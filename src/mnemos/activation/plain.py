@@ -27,6 +27,11 @@ class Plain:
         """Hold these entries instead."""
         self.entries = entries
 
+    def trim(self, sinks: int, count: int) -> None:
+        """Drop `count` entries behind the first `sinks`; O(sinks)."""
+        assert self.entries is not None
+        self.entries = self.entries.trimmed(sinks, count)
+
     def select_rows(self, index: Tensor) -> None:
         """Keep some rows of the batch."""
         if self.entries is not None:

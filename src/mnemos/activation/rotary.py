@@ -12,6 +12,8 @@ from mnemos.errors import InvalidInput
 
 FIXED = ("default", "linear", "llama3", "yarn")  # kinds whose frequencies do not depend on the length of the text
 
+TABLE = 2**16  # distances whose cosines and sines are kept
+
 
 class Rotary:
     """The rotation of a model's keys. Rotating by `a` and then by `b` is rotating by `a + b`, so cached keys can move.
@@ -31,16 +33,30 @@ class Rotary:
                 "use a method that keeps positions as they are."
             )
         self.frequencies: Tensor = found[0]["inv_freq"].detach().float()  # (D/2,)
+        self.table: tuple[Tensor, Tensor] | None = None  # cosines and sines, (distances, D/2)
 
     def shift(self, keys: Tensor, by: Tensor | int) -> Tensor:
-        """Return keys (B, H, T, D) moved by `by` positions, (B, H, T) or a number. Exact up to rounding."""
-        distance = torch.as_tensor(by, device=keys.device, dtype=torch.float32)
-        angle = distance[..., None] * self.frequencies.to(keys.device)
-        cos, sin = angle.cos(), angle.sin()
+        """Return keys (B, H, T, D) moved by `by` positions: (B, H, T), (T,) or a number. Exact up to rounding."""
+        cos, sin = self.turns(torch.as_tensor(by, device=keys.device))
         half = self.frequencies.numel()
         x, y, rest = keys[..., :half].float(), keys[..., half : 2 * half].float(), keys[..., 2 * half :]
-        turned = torch.cat((x * cos - y * sin, y * cos + x * sin), -1).to(keys.dtype)
-        return torch.cat((turned, rest), -1) if rest.shape[-1] else turned
+        turned = [torch.addcmul(x * cos, y, sin, value=-1), torch.addcmul(y * cos, x, sin)]
+        return torch.cat([*(part.to(keys.dtype) for part in turned), rest], -1)
+
+    def turns(self, by: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines of the angles by which keys are turned, (..., D/2).
+
+        Taken from a table of the distances up to `TABLE`, made once for a model: O(TABLE D) bytes at most.
+        """
+        if by.is_floating_point() or not by.numel() or (far := int(by.abs().max())) >= TABLE:
+            angle = by.float()[..., None] * self.frequencies.to(by.device)
+            return angle.cos(), angle.sin()
+        if self.table is None or far >= len(self.table[0]) or self.table[0].device != by.device:
+            with torch.inference_mode(False):
+                angle = torch.arange(1 << far.bit_length(), device=by.device)[:, None] * self.frequencies.to(by.device)
+                self.table = angle.cos(), angle.sin()
+        cos, sin = (t[by.abs()] for t in self.table)
+        return cos, sin * by.sign()[..., None]
 
     def check(self, key: Tensor, moved: Tensor, by: int) -> None:
         """Raise InvalidInput unless `key` moved by `by` positions is `moved`, which the model computed there.

@@ -57,9 +57,9 @@ class CacheState:
         self.waits = False
         self.transcript, self.memory, self.waiting = Transcript(), {}, []
 
-    def setup(self, layer: int) -> Setup:
-        """Return what the store of a layer receives."""
-        return Setup(layer, self.layers, self.rotary, self.model, self.get_transcript, self.memory)
+    def setup(self, layer: int, heads: Tensor | None = None) -> Setup:
+        """Return what the store of a layer, or of some of its heads, receives."""
+        return Setup(layer, self.layers, self.rotary, self.model, self.get_transcript, self.memory, heads)
 
     def get_transcript(self) -> Transcript:
         """Return the transcript: another object after each `reset`."""

@@ -98,6 +98,14 @@ Upstream = Annotated[
         "http://127.0.0.1:11434/v1; its key is $MNEMOS_UPSTREAM_KEY.",
     ),
 ]
+InPlace = Annotated[
+    bool | None,
+    typer.Option(
+        "--in-place/--no-in-place",
+        help="Keep memories before the message for which they were recalled, so that a model's prefix cache "
+        "hits (by default for --model, not for --upstream).",
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -165,6 +173,7 @@ def serve(
     head_seconds: HeadSeconds = None,
     body_seconds: BodySeconds = None,
     upstream: Upstream = None,
+    in_place: InPlace = None,
     model: Model = None,
     model_cache: ModelCache = None,
     model_keep: ModelKeep = None,
@@ -178,7 +187,8 @@ def serve(
         "host": host, "port": port, "names": name or None, "allow_remote": allow_remote, "tls_cert": tls_cert,
         "tls_key": tls_key, "rate": rate, "max_body": max_body, "max_chat_body": max_chat_body,
         "max_requests": max_requests, "max_connections": max_connections, "head_seconds": head_seconds,
-        "body_seconds": body_seconds, "upstream": upstream, "model": model, "model_cache": model_cache, "model_keep": model_keep,
+        "body_seconds": body_seconds, "upstream": upstream, "in_place": in_place,
+        "model": model, "model_cache": model_cache, "model_keep": model_keep,
         "log_format": log_format, "log_level": log_level, "drain": drain, "grace": grace,
     }  # fmt: skip
     from mnemos.serve.config import read
@@ -228,9 +238,10 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
         app = create_app(memory, store, limits)
         with closing(app.state.idempotency), nullcontext() if app.state.rates is None else closing(app.state.rates):
             if s.upstream is not None:
-                add_proxy(app, memory, s.upstream, upstream_key)
+                add_proxy(app, memory, s.upstream, upstream_key, in_place=bool(s.in_place))
             if s.model is not None:
-                add_model(app, memory, s.model, cache_mib=s.model_cache, keep=s.model_keep)
+                in_place = s.in_place is not False
+                add_model(app, memory, s.model, in_place=in_place, cache_mib=s.model_cache, keep=s.model_keep)
             server = Server(app, s)
             if not _loopback(s.host) and s.tls_cert is None:
                 log.warning(

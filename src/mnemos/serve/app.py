@@ -130,17 +130,19 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
     return app
 
 
-def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | None) -> None:
+def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | None, *, in_place: bool = False) -> None:
     """Add the routes of the OpenAI-compatible proxy. Any valid key may chat; its rights limit what is recalled and stored.
 
     Raises InvalidInput if `upstream` is not an http(s) address.
     """
     from mnemos.serve.proxy import make_proxy
 
-    app.include_router(make_proxy(memory, upstream, upstream_key=upstream_key, open_space=_open_space))
+    app.include_router(
+        make_proxy(memory, upstream, upstream_key=upstream_key, open_space=_open_space, in_place=in_place)
+    )
 
 
-def add_model(app: FastAPI, memory: Mnemos, model: str, **options: Any) -> None:
+def add_model(app: FastAPI, memory: Mnemos, model: str, *, in_place: bool = True, **options: Any) -> None:
     """Add the same routes, answered by a model that is loaded here: a folder, or "smollm2". Rights are as in `add_proxy`.
 
     Raises InvalidInput for a folder without a model that can be served.
@@ -148,7 +150,7 @@ def add_model(app: FastAPI, memory: Mnemos, model: str, **options: Any) -> None:
     from mnemos.serve.local import make_local
     from mnemos.serve.local_model import load
 
-    app.include_router(make_local(memory, load(model, **options), open_space=_open_space))
+    app.include_router(make_local(memory, load(model, **options), open_space=_open_space, in_place=in_place))
 
 
 def _open_space(request: Any, name: str, right: str) -> Any:

@@ -24,6 +24,7 @@ from mnemos.serve import chat_format, conversation
 from mnemos.serve.access import missing
 from mnemos.serve.chats import ChatBook, Place
 from mnemos.serve.conversation import Exchange, Field, Options
+from mnemos.serve.in_place import BlocksInPlace, with_blocks
 from mnemos.space import Space
 from mnemos.store.open import secret_of
 from mnemos.system import Mnemos
@@ -101,11 +102,12 @@ class Limit:
 class ChatMemory:
     """What the memory does for chats: it recalls before the upstream is called, and stores afterwards."""
 
-    def __init__(self, memory: Mnemos, open_space: OpenSpace | None, patience: float) -> None:
+    def __init__(self, memory: Mnemos, open_space: OpenSpace | None, patience: float, in_place: bool = False) -> None:
         self.memory = memory
         self.patience = patience
         self.secret = secret_of(memory.root)
         self.book = ChatBook(memory.root)
+        self.in_place = BlocksInPlace() if in_place else None  # None: one block, after the instructions
         self.recalls, self.writes = Limit(RECALLS), anyio.CapacityLimiter(WRITES)
         self._writing: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # of each space
         self.cooling: dict[str, float] = {}  # space -> time until which it is not searched
@@ -162,7 +164,10 @@ class ChatMemory:
         if not exchange.question or not options.tokens:
             return chat.body, none
         with self._opened(chat, "read") as space:
-            block = conversation.recall(space, exchange, place.root, options.tokens)
+            if self.in_place is not None:
+                shown = self.in_place.recall(space, exchange, place.root, options.tokens, options.filters)
+                return (with_blocks(data, chat.field, exchange, shown), ok) if shown else (chat.body, none)
+            block = conversation.recall(space, exchange, place.root, options.tokens, options.filters)
         return (conversation.with_memory(data, chat.field, block), ok) if block else (chat.body, none)
 
     async def remember(self, chat: Chat, streamed: bool, response: bytes) -> None:
@@ -196,7 +201,7 @@ class ChatMemory:
         if place is None or not place.certain:  # its last answer may have been stored in the meantime
             place = self.book.place(exchange, options.retried, chat.at)
         now = self.memory.clock()
-        messages = exchange.to_store(place.root, answer, chat.at, now)
+        messages = exchange.to_store(place.root, answer, chat.at, now, options.timezone)
         with self._opened(chat, "write") as space:
             try:
                 answered = chat.answered or bool(answer)

@@ -60,6 +60,10 @@ class ServeSettings(BaseSettings):
         None, description="Also act as a proxy for this OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
         "its key is $MNEMOS_UPSTREAM_KEY.",
     )  # fmt: skip
+    in_place: bool | None = Field(
+        None, description="Keep memories before the message for which they were recalled, so that a model's prefix cache "
+        "hits (by default for --model, not for --upstream).",
+    )  # fmt: skip
     model: str | None = Field(
         None,
         description="Also answer chats by a model that runs here: a folder that transformers can load, or smollm2.",

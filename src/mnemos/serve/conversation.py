@@ -16,14 +16,16 @@ from mnemos.errors import InvalidInput
 from mnemos.serve.chat_format import text_of
 from mnemos.space import Space
 from mnemos.text.encode.messages import MAX_NAME
-from mnemos.text.recall.context import cited, estimate_tokens, without
+from mnemos.text.recall.context import costing_nothing, without
+from mnemos.text.recall.filters import Filters
+from mnemos.zones import check_zone
 
 Field = Literal["messages", "input"]  # chat completions, responses
 FIRST = ("system", "developer")
 USERS = ("user", "safety_identifier")  # fields that tell the users of one client apart
 SESSIONS = ("conversation_id", "session_id", "thread_id", "chat_id")  # keys in `metadata` that name a conversation
 MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
-HEADERS = ("x-mnemos-space", "x-mnemos-session", "x-mnemos-mode", "x-mnemos-tokens")
+HEADERS = ("x-mnemos-space", "x-mnemos-session", "x-mnemos-mode", "x-mnemos-tokens", "x-mnemos-timezone")
 MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
 MAX_HITS = 40  # that may be added to a prompt
 MAX_REPEATED = 200  # further hits to retrieve, since the prompt may already contain some
@@ -38,6 +40,12 @@ class Options:
     mode: str  # one of MODES
     tokens: int  # budget of what is recalled
     retried: bool  # whether the client says that it sends the request again
+    timezone: str | None  # of the user: where "today" begins and ends; None: that of the space
+
+    @property
+    def filters(self) -> Filters:
+        """What narrows or places the recall."""
+        return {} if self.timezone is None else {"timezone": self.timezone}
 
     @staticmethod
     def of(headers: Mapping[str, str], space: str, tokens: int) -> Options:
@@ -53,7 +61,10 @@ class Options:
             raise InvalidInput(f"X-Mnemos-Tokens must be a whole number from 0 to {MAX_TOKENS:,}.")
         session = _name(headers, "X-Mnemos-Session") or _name(headers, "X-OpenWebUI-Chat-Id")
         retried = headers.get("x-stainless-retry-count", "0").strip() not in ("", "0")
-        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given), retried)
+        zone = _name(headers, "X-Mnemos-Timezone")
+        if zone is not None:
+            zone = check_zone(zone, "X-Mnemos-Timezone")
+        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given), retried, zone)
 
 
 def _name(headers: Mapping[str, str], header: str) -> str | None:
@@ -74,6 +85,7 @@ class Turn:
     chain: str
     role: str
     text: str
+    item: int = -1  # its index in the request, -1 for an answer that is no part of one
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ class Exchange:
         last_user: int | None = None
         continues = False
         start = chain = name(space, user, session, before)
-        for item in _items(data.get(field)):
+        for index, item in enumerate(_items(data.get(field))):
             role = _role(item)
             if role == "user":
                 last_user, continues = None, False  # a later one without text, such as an image, is not a question
@@ -119,7 +131,7 @@ class Exchange:
             chain = name(chain, role, text)
             if role == "user":
                 last_user = len(turns)
-            turns.append(Turn(chain, role, text))
+            turns.append(Turn(chain, role, text, index))
         return Exchange(space, session, start, tuple(turns), last_user, continues, before, chain, name)
 
     @property
@@ -180,14 +192,23 @@ class Exchange:
         """Return the ids of the turns in the conversation with this root."""
         return [self.hash(root, turn.chain) for turn in self.turns]
 
-    def to_store(self, root: str, answer: str, asked: datetime, answered: datetime) -> list[dict[str, Any]]:
-        """Return the last user message and the answer as messages for `Space.add_many`."""
+    def to_store(
+        self, root: str, answer: str, asked: datetime, answered: datetime, timezone: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the last user message and the answer as messages for `Space.add_many`, told in a time zone."""
         turns = [] if self.last_user is None else [self.turns[self.last_user]]
         if answer:
             turns.append(Turn(self.hash(self.chain, "assistant", answer), "assistant", answer))
         at, session = {"user": asked, "assistant": answered}, self.session or f"chat-{root}"
         return [
-            {"id": self.hash(root, t.chain), "role": t.role, "content": t.text, "session": session, "at": at[t.role]}
+            {
+                "id": self.hash(root, t.chain),
+                "role": t.role,
+                "content": t.text,
+                "session": session,
+                "at": at[t.role],
+                "timezone": timezone,
+            }
             for t in turns
         ]
 
@@ -202,13 +223,12 @@ def with_memory(data: Mapping[str, Any], field: Field, block: str) -> bytes:
     return json.dumps({**data, field: items}, separators=(",", ":")).encode("ascii")
 
 
-def recall(space: Space, exchange: Exchange, root: str, tokens: int) -> str:
+def recall(space: Space, exchange: Exchange, root: str, tokens: int, filters: Filters) -> str:
     """Return the block for the prompt, or "". Memories that the prompt itself contains are left out and cost no budget."""
     in_prompt = set(exchange.ids(root))
-
     block = space.context(
         exchange.question, tokens=tokens, k=MAX_HITS + min(len(in_prompt), MAX_REPEATED),
-        count=lambda text: 0 if cited(text) in in_prompt else estimate_tokens(text),
+        count=costing_nothing(in_prompt), **filters,
     )  # fmt: skip
     return without(block, in_prompt)
 

@@ -207,12 +207,13 @@ def make_local(
     default_space: str = "default",
     open_space: OpenSpace | None = None,
     patience: float = PATIENCE,
+    in_place: bool = True,
 ) -> APIRouter:
     """Return the routes of OpenAI's API for a model: chat completions, completions, models. Its options are the proxy's.
 
     The model is closed with the app that has the routes; the caller closes the memory.
     """
-    chats = ChatMemory(memory, open_space, patience)
+    chats = ChatMemory(memory, open_space, patience, in_place)
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:

@@ -23,9 +23,11 @@ from mnemos.serve import caller
 from mnemos.space import Space
 from mnemos.store.audit import acting
 from mnemos.system import Mnemos
+from mnemos.text.context import without
 from mnemos.text.encode.messages import moment
+from mnemos.text.recall.context import costing_nothing
+from mnemos.text.recall.context import without as without_ids
 from mnemos.text.recall.many import enough
-from mnemos.text.search import without
 from mnemos.zones import check_zone
 
 try:
@@ -81,7 +83,11 @@ TrueAt = Annotated[
     str | None,
     Field(description="Only what was so at this ISO 8601 time, whenever it was told: for a question about then."),
 ]
+NO_CONTEXT = "Nothing was found that seems to answer this, or the budget is too small."
 Tokens = Annotated[int, Field(ge=1, le=100_000, description="Token budget of the block.")]
+Known = Annotated[
+    list[str] | None, Field(description="Ids of records that you were shown in this conversation: they are left out.")
+]
 Id = Annotated[str, Field(description="The id of the record.")]
 Ids = Annotated[list[str] | None, Field(description="The ids of the records.")]
 Words = Annotated[
@@ -176,14 +182,15 @@ class Tools:
         true_at: TrueAt = None,
         where: Where = None,
         timezone: Zone = None,
+        known: Known = None,
         space: InSpace = None,
     ) -> str:
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
+        there = set(known or ())
+        only = _given(true_at=true_at, where=where, timezone=timezone)
         with self._use(space) as opened:
-            return (
-                opened.context(question, tokens=tokens, **_given(true_at=true_at, where=where, timezone=timezone))
-                or "Nothing was found that seems to answer this, or the budget is too small."
-            )
+            block = opened.context(question, tokens=tokens, count=costing_nothing(there), **only)
+        return without_ids(block, there) or NO_CONTEXT
 
     def update(self, id: Id, text: Text, space: InSpace = None) -> Result:
         """Write a new version of a record that was wrong or is out of date. The earlier versions are kept."""

@@ -129,6 +129,8 @@ class Context(Question):
     tokens: Whole = Field(800, ge=0, le=10_000_000)
     min_score: Share | None = None
     quarantine: bool = True
+    shown: str = ""
+    most: Whole | None = Field(None, ge=0, le=10_000_000)
 
 
 @filtered

@@ -132,15 +132,17 @@ def make_proxy(
     open_space: OpenSpace | None = None,
     patience: float = PATIENCE,
     seconds: float = 600.0,
+    in_place: bool = False,
 ) -> APIRouter:
     """Return the routes of a proxy to `upstream`, such as http://127.0.0.1:11434/v1. The caller closes the memory.
 
     `open_space(request, name, right)` returns a space, or a context manager of one, that the request may read or write.
     If it raises, the chat continues without memory; an HTTPException becomes the response. By default every request may
     use every space. Without `upstream_key` the caller's key is passed on, unless it is a key of Mnemos. A prompt waits up
-    to `patience` seconds for the memory, and each step of the upstream may take `seconds`. Raises InvalidInput.
+    to `patience` seconds for the memory, and each step of the upstream may take `seconds`. With `in_place` memories stay
+    before the message for which they were recalled, so that the upstream's prefix cache hits. Raises InvalidInput.
     """
-    chats = ChatMemory(memory, open_space, patience)
+    chats = ChatMemory(memory, open_space, patience, in_place)
     try:
         proxy = Proxy(chats, upstream, upstream_key, seconds)
     except InvalidInput:

@@ -142,9 +142,11 @@ class SpaceVerbs(ABC):
         asked_at: Time = None,
         min_score: float | None = None,
         quarantine: bool = True,
+        shown: str = "",
+        most: int | None = None,
         **filters: Unpack[Filters],
     ) -> ApiRequest[str]:
-        own = {"asked_at": asked_at, "min_score": min_score, "quarantine": quarantine}
+        own = {"asked_at": asked_at, "min_score": min_score, "quarantine": quarantine, "shown": shown, "most": most}
         options = {"tokens": tokens, "k": k, **own, **filters}
         return self._post("context", lambda data: str(data["context"]), question=question, **options)
 

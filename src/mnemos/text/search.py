@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -230,46 +230,6 @@ def search_sessions(
     return [SessionHit(r.session, r.score, r.why, best[r.best].id) for r in ranked if r.best in best]
 
 
-def context(
-    memory: TextMemory,
-    question: str,
-    tokens: int,
-    k: int,
-    filters: Filters,
-    count: Callable[[str], int] | None,
-    asked_at: Any,
-    min_score: float | None,
-    quarantine: bool,
-) -> str:
-    """Return a block for a prompt; see `Space.context`."""
-    from mnemos.guard.key import key_of
-    from mnemos.text.recall.context import pack
-
-    check_count(tokens, "tokens", least=0)
-    if count is not None and not callable(count):
-        raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
-    judged = search(memory, question, k, filters, asked_at, "hybrid", min_score)
-    found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
-    if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
-        found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
-    dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
-    return pack(found, dates, tokens, count, key_of(memory.store), told)
-
-
-def _silent(memory: TextMemory, question: str, judged: Judgement) -> bool:
-    """Tell whether context shows nothing: by a closer look at the first hits, where they are short and it may matter."""
-    from mnemos.embed.minilm import MiniLM
-    from mnemos.text.recall.closer import FIRST, answered, silent_below, worth_it
-
-    texts = [hit.cube.text for _, hit in judged.hits[:FIRST]]
-    embedder, whole = memory.embedder, len(judged.evidence) == len(judged.hits)
-    if judged.doubtful and whole and isinstance(embedder, MiniLM) and worth_it(judged.confidence, texts):
-        with suppress(EmbedderError):
-            asked = clean(bounded(question))
-            return answered(asked, texts, judged.confidence, judged.evidence, embedder) < silent_below()
-    return judged.silent
-
-
 def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
     """Return the cubes closest to a text in meaning, best first; none is strengthened. Without an embedder none."""
     if memory.embedder is None or filter.state == "archived":
@@ -281,21 +241,6 @@ def nearest(memory: TextMemory, text: str, k: int, filter: Filter) -> list[Hit]:
     ranked = _ask(memory, rank, "cubes", text, k, filter, memory.clock(), "vectors", names=True)
     cubes = memory.store.by_key([r.key for r in ranked])
     return [Hit(cubes[r.key], r.score, r.why) for r in ranked if r.key in cubes]
-
-
-def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
-    """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
-    from mnemos.guard.quarantine import quarantined
-    from mnemos.text.recall.bundled import bundled_vectors
-
-    every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
-    vectors = bundled_vectors(memory, [hit.cube for hit in every])
-    return quarantined(memory.store, memory.trust, every, clean(bounded(question)), memory.clock(), vectors)
-
-
-def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
-    """Return a hit without those of the cubes behind it that may not be shown."""
-    return replace(hit, earlier=tuple(cube for cube in hit.earlier if cube.id not in bad))
 
 
 def _asked(memory: TextMemory, asked_at: Any, zone: str) -> datetime:

@@ -91,14 +91,14 @@ def test_eight_bits_for_all_answer_as_the_full_cache_does_with_beams(make_llama,
     model = make_llama(layers=2)
     more = {"max_new_tokens": 8, "num_beams": 2, "do_sample": False, "pad_token_id": 0}
     expected = model.generate(long_ids, **more)
-    method = CacheMethod(H2O(), prompt=0.2, decode=0.2, on_evict=Demote(), store=MiKV(8, 8))
+    method = CacheMethod(H2O(), prompt=10, decode=10, on_evict=Demote(), store=MiKV(8, 8))
     with attached(model):
         assert torch.equal(model.generate(long_ids, past_key_values=MemoryCache(model, method), **more), expected)
 
 
 def test_a_crop_removes_the_newest(make_llama, long_ids, read_in):
     model = make_llama(layers=2)
-    cache, _ = read_in(model, CacheMethod(KeyDiff(), prompt=0.3, on_evict=Demote(), store=MiKV(2)), long_ids, (40,))
+    cache, _ = read_in(model, CacheMethod(KeyDiff(), prompt=12, on_evict=Demote(), store=MiKV(2)), long_ids, (40,))
     other, before = cache.copy(), held(cache, 0)
     with torch.no_grad(), attached(model):
         model(long_ids[:, 40:], past_key_values=other)
@@ -126,7 +126,7 @@ def test_with_outliers_and_without_the_balancer_answers_are_lost(small_model, an
     model, task = tiny_models.with_outliers(small_model, 30), tasks.key_value(15, 64, seed=34)
     right = {
         balance: answered_and_held(
-            model, CacheMethod(KeyDiff(), prompt=0.1, on_evict=Demote(), store=MiKV(2, balance=balance)), task
+            model, CacheMethod(KeyDiff(), prompt=6, on_evict=Demote(), store=MiKV(2, balance=balance)), task
         )[0]
         for balance in (True, False)
     }

@@ -55,7 +55,7 @@ def test_facts_in_predictable_text_are_recalled_where_streaming_forgets(small_mo
     for name in ("sirllm", "streaming-llm", "sliding-window", "random-eviction"):
         cache = MemoryCache(small_model, get_preset(name).at_share(0.25))
         read(small_model, task.context, cache)
-        assert cache.held == [[16]] * 2
+        assert cache.held == [[15]] * 2
         cache.batch_repeat_interleave(4)
         with attached(small_model):
             right = ask(small_model, cache, task.questions.flatten(0, 1), task.answers.flatten(0, 1))

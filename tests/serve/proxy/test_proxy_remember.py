@@ -1,6 +1,7 @@
 """Chats through the proxy are stored exactly once."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -71,7 +72,22 @@ def test_modes(talk, upstream, mode):
     assert len(rows) == (3 if mode == "read-write" else 1)
 
 
+def test_the_zone_of_the_user_dates_what_is_told(talk, upstream):
+    talk.ask(
+        [{"role": "user", "content": "Today I saw a fox."}], extra_headers={"X-Mnemos-Timezone": "Pacific/Kiritimati"}
+    )
+    talk.stored(at_least=2)
+    told = {cube.role: cube for cube in talk.memory.space("default").cubes()}
+    assert {cube.timezone for cube in told.values()} == {"Pacific/Kiritimati"}
+    assert told["user"].at.utcoffset() == timedelta(hours=14)
+    talk.ask(
+        [{"role": "user", "content": "Did I see a fox?"}], extra_headers={"X-Mnemos-Timezone": "Pacific/Kiritimati"}
+    )
+    assert "+14:00" in upstream.memory[-1]
+
+
 @pytest.mark.parametrize("headers", [{"X-Mnemos-Mode": "readonly"}, {"X-Mnemos-Tokens": "-1"}, {"X-Mnemos-Tokens": "9" * 9},
+                                     {"X-Mnemos-Timezone": "Tokyo"},
                                      {"X-Mnemos-Space": "%ff"}, {"X-Mnemos-Session": "s" * 1001}])  # fmt: skip
 def test_what_is_mistyped_is_refused(talk, upstream, headers):
     with pytest.raises(openai.BadRequestError, match="X-Mnemos-") as caught:

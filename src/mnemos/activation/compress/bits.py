@@ -5,6 +5,7 @@ Dimension letters are those of `mnemos.activation.base`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,12 +28,13 @@ class Packed:
     """A tensor (B, H, T, D) in few bits: x = low + scale * code, with a scale and a low for each group of numbers.
 
     Groups lie along `axis`: with 2, tokens share a scale (per channel); with 3, channels share one (per token). The
-    last group may be shorter.
+    last group may be shorter. A byte holds numbers that stand 1 / (8 / bits) of a group apart, so that whole rows are
+    unpacked at once.
     """
 
-    codes: Tensor  # uint8, the numbers of a group side by side, 8 / bits in a byte
-    scale: Tensor  # (..., groups, 1) float16
-    low: Tensor  # (..., groups, 1) float16
+    codes: Tensor  # uint8; as the tensor with `axis` split into groups, and 8 / bits numbers of a group in a byte
+    scale: Tensor  # float16; the same, but one for a group
+    low: Tensor  # float16; likewise
     shape: tuple[int, ...]  # of the tensor
     dtype: torch.dtype  # of the tensor
     bits: int  # per number
@@ -47,33 +49,80 @@ class Packed:
     def __len__(self) -> int:
         return self.shape[2]
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more tokens can follow: no group is shorter than the others."""
+        return self.axis == 3 or self.shape[2] % self.group == 0
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Packed:
+        """Return codes, scales and lows changed alike: other rows of the batch, or (per token) other tokens."""
+        codes, scale, low = (change(t) for t in (self.codes, self.scale, self.low))
+        count = self.shape[2] if self.axis == 2 else codes.shape[2]
+        return replace(self, codes=codes, scale=scale, low=low, shape=(*codes.shape[:2], count, self.shape[3]))
+
     def rows(self, index: Tensor) -> Packed:
         """Return some rows of the batch, in that order."""
-        picked = [t.index_select(0, index.to(t.device)) for t in (self.codes, self.scale, self.low)]
-        return replace(self, codes=picked[0], scale=picked[1], low=picked[2], shape=(len(picked[0]), *self.shape[1:]))
+        return self.each(lambda t: t.index_select(0, index.to(t.device)))
+
+    def joined(self, other: Packed) -> Packed:
+        """Return these tokens followed by others of the same kind; these must be `is_full`. O(bytes)."""
+        pairs = ((self.codes, other.codes), (self.scale, other.scale), (self.low, other.low))
+        codes, scale, low = (torch.cat(pair, 2) for pair in pairs)
+        shape = (*self.shape[:2], self.shape[2] + other.shape[2], self.shape[3])
+        return replace(self, codes=codes, scale=scale, low=low, shape=shape)
+
+
+def packed_bits(bits: int, group: int) -> float:
+    """Return the bits of a number, its part of a scale and a low included."""
+    return bits + 32 / group
 
 
 def pack(tensor: Tensor, bits: int, axis: int, group: int = 32) -> Packed:
     """Return a tensor (B, H, T, D) in few bits. Raises InvalidInput for other widths than 1, 2, 4 and 8. O(size)."""
     check_bits(bits)
-    rows = tensor.float().movedim(axis, -1)
-    size = rows.shape[-1]
+    size, inside = tensor.shape[axis], axis + 1
     group = min(group, size)
+    rows = tensor.float()
     if missing := -size % group:  # the last number again: it changes neither the least nor the largest
-        rows = torch.cat((rows, rows[..., -1:].expand(*rows.shape[:-1], missing)), -1)
-    rows = rows.unflatten(-1, (-1, group))
-    low, high = rows.amin(-1, keepdim=True), rows.amax(-1, keepdim=True)
+        last = rows.narrow(axis, size - 1, 1)
+        rows = torch.cat((rows, last.expand(*rows.shape[:axis], missing, *rows.shape[axis + 1 :])), axis)
+    rows = rows.unflatten(axis, (-1, group))
+    low, high = rows.amin(inside, keepdim=True), rows.amax(inside, keepdim=True)
     low16 = low.half()
     scale16 = ((high - low16.float()) / (2**bits - 1)).clamp_min(2**-24).half()
     codes = ((rows - low16.float()) / scale16.float()).round().clamp(0, 2**bits - 1).to(torch.uint8)
-    return Packed(_into_bytes(codes, bits), scale16, low16, tuple(tensor.shape), tensor.dtype, bits, axis, group)
+    each = 8 // bits
+    if missing := -group % each:
+        codes = torch.nn.functional.pad(codes, ((0, 0) * (codes.dim() - 1 - inside)) + (0, missing))
+    parts = codes.unflatten(inside, (each, -1)).unbind(inside)
+    for i, part in enumerate(parts[1:], 1):
+        parts[0].bitwise_or_(part << i * bits)
+    return Packed(parts[0].clone(), scale16, low16, tuple(tensor.shape), tensor.dtype, bits, axis, group)
 
 
-def unpack(packed: Packed) -> Tensor:
-    """Return the tensor (B, H, T, D) that was packed, rounded. O(size)."""
-    codes = _from_bytes(packed.codes, packed.bits)[..., : packed.group]
-    rows = (packed.low.float() + packed.scale.float() * codes.float()).flatten(-2)
-    return rows[..., : packed.shape[packed.axis]].movedim(-1, packed.axis).to(packed.dtype)
+def unpack(packed: Packed, out: Tensor | None = None) -> Tensor:
+    """Return the tensor (B, H, T, D) that was packed, rounded, in `out` if it is given; O(size).
+
+    Four passes over the numbers, 1 to 2 ns each: the bits of a number are cut out of their bytes but not shifted, as a
+    scale divided by a power of two does the same.
+    """
+    axis, inside, bits, each = packed.axis, packed.axis + 1, packed.bits, 8 // packed.bits
+    padded = packed.codes.shape[inside] * each  # numbers of a group
+    split = (*packed.codes.shape[:inside], each, *packed.codes.shape[inside:])
+    fits = padded == packed.group and packed.codes.shape[axis] * padded == packed.shape[axis]
+    if fits and out is not None and out.dtype == torch.float32:
+        rows = out.unflatten(axis, (-1, each, packed.codes.shape[inside]))
+    else:
+        rows = packed.codes.new_empty(split, dtype=torch.float32)
+    scale, low = (t.float().unsqueeze(inside) for t in (packed.scale, packed.low))
+    for i, part in enumerate(rows.unbind(inside)):
+        part.copy_(packed.codes & (2**bits - 1 << i * bits) if each > 1 else packed.codes)
+    rows.mul_(torch.cat([scale * 2.0 ** (-i * bits) for i in range(each)], inside)).add_(low)
+    if fits and out is not None and out.dtype == torch.float32:
+        return out
+    whole = rows.flatten(inside, inside + 1).narrow(inside, 0, packed.group).flatten(axis, inside)
+    whole = whole.narrow(axis, 0, packed.shape[axis])
+    return whole.to(packed.dtype) if out is None else out.copy_(whole)
 
 
 def opened(held: Packed | Tensor) -> Tensor:
@@ -81,22 +130,23 @@ def opened(held: Packed | Tensor) -> Tensor:
     return held if isinstance(held, Tensor) else unpack(held)
 
 
+def open_into(held: Packed | Tensor, out: Tensor) -> None:
+    """Write a tensor, packed or not, into another."""
+    if isinstance(held, Tensor):
+        out.copy_(held)
+    else:
+        unpack(held, out)
+
+
 def rows_of(held: Packed | Tensor, index: Tensor) -> Packed | Tensor:
     """Return some rows of the batch of a tensor, packed or not."""
     return held.index_select(0, index.to(held.device)) if isinstance(held, Tensor) else held.rows(index)
 
 
-def _into_bytes(codes: Tensor, bits: int) -> Tensor:
-    """Put 8 / bits codes into each byte of the last axis."""
-    each = 8 // bits
-    if missing := -codes.shape[-1] % each:
-        codes = torch.nn.functional.pad(codes, (0, missing))
-    parts = codes.unflatten(-1, (-1, each))
-    shifts = torch.arange(each, device=codes.device, dtype=torch.uint8) * bits
-    return (parts << shifts).sum(-1, dtype=torch.uint8)
-
-
-def _from_bytes(codes: Tensor, bits: int) -> Tensor:
-    each = 8 // bits
-    shifts = torch.arange(each, device=codes.device, dtype=torch.uint8) * bits
-    return ((codes[..., None] >> shifts) & (2**bits - 1)).flatten(-2)
+def joined(one: Packed | Tensor, two: Packed | Tensor) -> Packed | Tensor:
+    """Return the tokens of one tensor followed by those of another, both packed or both not."""
+    if isinstance(one, Packed):
+        assert isinstance(two, Packed)
+        return one.joined(two)
+    assert isinstance(two, Tensor)
+    return torch.cat((one, two), 2)

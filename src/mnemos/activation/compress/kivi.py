@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from mnemos.activation.base import Setup
-from mnemos.activation.compress.bits import WIDTHS, Packed, check_bits, pack, unpack
+from mnemos.activation.compress.bits import WIDTHS, Packed, check_bits, pack, packed_bits, unpack
 from mnemos.activation.compress.packed_store import PackedStore
+from mnemos.activation.entries import Entries
 from mnemos.activation.forget.keydiff import KeyDiff
 from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 Axis = Literal["channel", "token"]
-# The cost of an entry at 4 bits, in 32nds of one in float32: a scale and a low in float16 for 32 numbers are one bit more, the
-# position of an entry where others were evicted is a quarter at most, and the rest is for groups that are not full.
-COST = 4 + 2
 
 
 @register(
@@ -46,6 +46,9 @@ class Kivi:
     values: Axis = "token"  # the axis along which values are rounded
     group: int = 32  # numbers that share a scale
     residual: int = 128  # newest entries that are not packed; they are packed a group at a time
+    share: float | None = (
+        None  # have the most bits, but `bits` at least, that fit into a share of the model's keys and values
+    )
 
     def __post_init__(self) -> None:
         check_bits(self.bits, self.value_bits or self.bits)
@@ -57,13 +60,40 @@ class Kivi:
             raise InvalidInput(f"axis is {unknown.pop()!r}: choose 'channel' or 'token'.")
 
     def __call__(self, setup: Setup) -> KiviStore:
-        """Return the store of a layer."""
-        return KiviStore(self)
+        """Return the store of a layer. Raises InvalidInput where not even one bit fits into the share."""
+        if self.share is None:
+            return KiviStore(self)
+        fitting = affordable_bits(self.share, setup.model.dtype, self.group)
+        if not fitting and self.bits == 1:
+            raise InvalidInput(
+                f"a share of {self.share} of {setup.model.dtype} is less than all entries take at 1 bit a number with its "
+                "scales: evict some entries too."
+            )
+        return KiviStore(replace(self, bits=max(fitting, self.bits), value_bits=None))
+
+    def entries_in(self, nbytes: float, entries: Entries) -> int:
+        """Return how many entries fit into bytes of a head: all, or as many as at `bits` with their positions."""
+        width = entries.keys.shape[3]
+        if self.share is not None and affordable_bits(self.share, entries.keys.dtype, self.group) >= self.bits:
+            return len(entries)
+        sides = ((self.keys, self.bits), (self.values, self.value_bits or self.bits))
+        count = min(len(entries), int(8 * nbytes / (self.bits * 2 * width)))
+        while count > 0 and sum(self._bytes(count, width, *side) for side in sides) + 4 * count > nbytes:
+            count -= 1
+        return count
+
+    def _bytes(self, count: int, width: int, axis: Axis, bits: int) -> int:
+        """Return the bytes of `count` vectors of a width, rounded along an axis."""
+        size, other = (count, width) if axis == "channel" else (width, count)
+        groups = ceil(size / self.group)
+        return groups * other * (ceil(ceil(size / groups) * bits / 8) + 4)
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Hold every entry in as many bits as the share of a float32 cache affords, without a residual."""
-        return CacheMethod(store=Kivi(affordable_bits(share), residual=0))
+        """Hold every entry in as many bits as the share affords, without a residual."""
+        if not affordable_bits(share, torch.float32, 32):
+            raise InvalidInput(f"a share of {share} is below 1 bit a number with its scales: evict some entries too.")
+        return CacheMethod(store=Kivi(1, residual=0, share=share))
 
 
 @dataclass
@@ -73,9 +103,22 @@ class PackedPair:
     keys: Packed
     values: Packed
 
-    def open(self) -> tuple[Tensor, Tensor]:
-        """Return both, rounded."""
-        return unpack(self.keys), unpack(self.values)
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no group of tokens is shorter than the others."""
+        return self.keys.is_full and self.values.is_full
+
+    def joined(self, later: PackedPair) -> PackedPair:
+        """Return these entries followed by later ones."""
+        return PackedPair(self.keys.joined(later.keys), self.values.joined(later.values))
+
+    def open_into(self, keys: Tensor, values: Tensor) -> None:
+        """Write both, rounded."""
+        unpack(self.keys, keys)
+        unpack(self.values, values)
 
     def rows(self, index: Tensor) -> PackedPair:
         """Return both for some rows of the batch."""
@@ -107,17 +150,10 @@ class KiviStore(PackedStore):
         return pack(tensor, bits, dim, -(-tensor.shape[dim] // groups))
 
 
-def affordable_bits(share: float) -> int:
-    """Return the most bits at which all entries fit into a share of a float32 cache.
-
-    Raises InvalidInput for a share below 1 bit a number.
-    """
-    fitting = [bits for bits in WIDTHS if (bits + 1) / 32 <= share]
-    if not fitting:
-        raise InvalidInput(
-            f"a share of {share} is less than all entries take at 1 bit a number with its scales: evict some entries too."
-        )
-    return max(fitting)
+def affordable_bits(share: float, dtype: torch.dtype, group: int) -> int:
+    """Return the most bits at which all numbers fit into a share of those of a type; 0 where none do."""
+    room = share * torch.finfo(dtype).bits
+    return max((bits for bits in WIDTHS if packed_bits(bits, group) <= room), default=0)
 
 
 @register("keydiff-kivi", task="key-value", baselines=("keydiff", "kivi"))
@@ -126,6 +162,4 @@ def keydiff_kivi(share: float) -> CacheMethod:
 
     The combination is ours.
     """
-    if share * 32 >= COST:
-        return CacheMethod(store=Kivi(affordable_bits(share), residual=0))
-    return CacheMethod(KeyDiff(), prompt=share * 32 / COST, store=Kivi(4, group=64, residual=0))
+    return CacheMethod(KeyDiff(), prompt=share, store=Kivi(4, residual=0, share=share))

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.base import LayerView, Setup
-from mnemos.activation.compress.bits import check_bits
+from mnemos.activation.compress.bits import check_bits, packed_bits
 from mnemos.activation.compress.mixed import MixedStore
+from mnemos.activation.compress.tier import GROUP
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
-
-SIDE = 1.9  # 32nds of an entry beside the codes: scale and low of 32 numbers, what is remembered of an entry, b
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,29 @@ class MiKV:
         """Return the store of a layer."""
         return MixedStore(self.low, self.high, self.balance)
 
+    def entries_in(self, nbytes: float, entries: Entries) -> int:
+        """Return how many entries of a head can be important where all together may take `nbytes`."""
+        low, high = self._bytes(entries, self.low), self._bytes(entries, self.high)
+        note = entries.entry_bytes - entries.vector_bytes - 4 + ("precise" not in entries.extra)  # no position
+        balance = 2 * entries.keys.shape[3] if self.balance else 0
+        left = nbytes - balance - len(entries) * (low + note)
+        if left < 0:
+            raise InvalidInput(
+                f"{nbytes / len(entries):.0f} bytes for an entry are less than {self.low} bits a number take with their "
+                f"scales and {note} bytes of notes: give a larger share, or evict some entries too."
+            )
+        return len(entries) if high <= low else min(len(entries), int(left / (high - low)))
+
+    @staticmethod
+    def _bytes(entries: Entries, bits: int | None) -> int:
+        if bits is None:
+            return entries.vector_bytes
+        widths = (entries.keys.shape[3], entries.values.shape[3])
+        return sum(-(-width * bits // 8) + 4 * -(-width // GROUP) for width in widths)
+
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Hold as many entries at 8 bits as the share of a float32 cache affords, the others at 2; rank by H2O."""
-        precise = (share * 32 - 2 - SIDE) / (8 - 2)
-        if precise <= 0:
+        """Hold as many entries at 8 bits as the share affords, the others at 2; rank by H2O."""
+        if share * 32 < packed_bits(2, GROUP):
             raise InvalidInput(f"a share of {share} is less than all entries take at 2 bits: evict some entries too.")
-        precise = min(1.0, precise)
-        return CacheMethod(
-            H2O(mean=True), prompt=precise, decode=precise, recent=0.5, on_evict=Demote(), store=MiKV(2, 8)
-        )
+        return CacheMethod(H2O(mean=True), prompt=share, decode=share, recent=0.5, on_evict=Demote(), store=MiKV(2, 8))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mnemos.activation.compress.packed_store import without_vectors
 from mnemos.activation.compress.tier import Tier
-from mnemos.activation.entries import Entries
+from mnemos.activation.entries import Entries, take
 from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 
@@ -23,6 +23,7 @@ class MixedStore(Plain):
         self.asked: Tensor | None = None  # max |q| of the prompt, (B, H, 1, D)
         self.balance: Tensor | None = None  # b, (B, H, 1, D)
         self.tiers: list[Tier] = []  # important entries, the others
+        self.width = 0  # D
 
     def put(self, new: Entries) -> None:
         """Append the entries of a call, as important ones."""
@@ -40,14 +41,21 @@ class MixedStore(Plain):
                 asked = query.abs().reshape(*entries.keys.shape[:2], -1, query.shape[3]).amax(2, keepdim=True)
                 self.asked = asked if self.asked is None else torch.maximum(self.asked, asked)
             return entries
-        precise = entries.extra["precise"]
-        order = (~precise).int().argsort(dim=2, stable=True).argsort(2)[..., None]  # where each stands in the tiers
-        both = [tier.open() for tier in self.tiers]
-        keys, values = (torch.cat([pair[i] for pair in both], 2) for i in (0, 1))
-        keys = keys.gather(2, order.expand(-1, -1, -1, keys.shape[3]))
-        values = values.gather(2, order.expand(-1, -1, -1, values.shape[3]))
-        keys = keys if self.balance is None else (keys / self.balance).to(keys.dtype)
-        return replace(entries, keys=keys, values=values)
+        size = (*entries.keys.shape[:3], self.width)
+        keys, values = (t.new_empty(size) for t in (entries.keys, entries.values))
+        end = 0
+        for tier in self.tiers:
+            first, end = end, end + len(tier)
+            tier.open_into(keys[:, :, first:end], values[:, :, first:end])
+        if self.balance is not None:
+            keys.div_(self.balance)
+        order = places(entries.extra["precise"])
+        return replace(entries, keys=take(keys, order), values=take(values, order))
+
+    @property
+    def budgeted(self) -> int:
+        """Number of important entries of a head: those that a budget counts."""
+        return len(self.tiers[0]) if self.tiers else self.held
 
     def replace(self, entries: Entries) -> None:
         """Take which entries are important from `entries`, and round those that no longer are."""
@@ -77,7 +85,7 @@ class MixedStore(Plain):
         if self.balanced:
             ratio = self.asked / entries.keys.abs().amax(2, keepdim=True).clamp_min(1e-9)
             self.balance = ratio.float().sqrt().clamp(1e-3, 1e3).half()
-        self.asked = None
+        self.asked, self.width = None, entries.keys.shape[3]
         everyone = torch.ones(entries.keys.shape[:3], dtype=torch.bool, device=entries.keys.device)
         precise = entries.extra.get("precise", everyone)
         self.entries = without_vectors(replace(entries, extra=entries.extra | {"precise": precise}))
@@ -115,5 +123,10 @@ class MixedStore(Plain):
 
 def indices_of(mask: Tensor) -> Tensor:
     """Return the indices at which a mask (B, H, T) is True, ascending, (B, H, n); every head must have n of them."""
-    count = int(mask[0, 0].sum()) if mask.numel() else 0
-    return (~mask).int().argsort(dim=2, stable=True)[:, :, :count]
+    return mask.nonzero()[:, 2].view(*mask.shape[:2], -1)
+
+
+def places(precise: Tensor) -> Tensor:
+    """Return where each entry (B, H, T) stands when the important ones come first, both in order."""
+    first = precise.cumsum(2)
+    return torch.where(precise, first - 1, first[:, :, -1:] + (~precise).cumsum(2) - 1)

@@ -18,8 +18,21 @@ SHORT = 2**15  # positions below this fit into two bytes
 class PackedPart(Protocol):
     """Keys and values of consecutive entries, in another form."""
 
-    def open(self) -> tuple[Tensor, Tensor]:
-        """Return keys and values, (B, H, n, D)."""
+    def __len__(self) -> int:
+        """Return the number of entries, n."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a part that was packed later can be `joined`."""
+        ...
+
+    def joined(self, later: Self) -> Self:
+        """Return one part of both; nothing is rounded again."""
+        ...
+
+    def open_into(self, keys: Tensor, values: Tensor) -> None:
+        """Write keys and values into tensors (B, H, n, D)."""
         ...
 
     def rows(self, index: Tensor) -> Self:
@@ -71,16 +84,24 @@ class PackedStore(ABC):
         self.keys, self.values = torch.cat((self.keys, new.keys), 2), torch.cat((self.values, new.values), 2)
 
     def _pack_oldest(self, count: int) -> None:
-        self.parts.append(self.pack(self.keys[:, :, :count], self.values[:, :, :count]))
+        part = self.pack(self.keys[:, :, :count], self.values[:, :, :count])
+        if self.parts and count == self.group and self.parts[-1].is_full:
+            self.parts[-1] = self.parts[-1].joined(part)
+        else:
+            self.parts.append(part)
         self.keys, self.values = self.keys[:, :, count:].clone(), self.values[:, :, count:].clone()
 
     def read(self, query: Tensor, start: int) -> Entries:
-        """Return all entries, the packed ones unpacked; O(T D)."""
+        """Return all entries, the packed ones unpacked until the layer has attended; O(T D)."""
         if self.frame is None:
             assert self.entries is not None
             return self.entries
-        opened = [part.open() for part in self.parts] + [(self.keys, self.values)]
-        keys, values = (torch.cat([pair[i] for pair in opened], 2) for i in (0, 1))
+        keys, values = (t.new_empty(*t.shape[:2], len(self.frame), t.shape[3]) for t in (self.keys, self.values))
+        end = 0
+        for part in self.parts:
+            first, end = end, end + len(part)
+            part.open_into(keys[:, :, first:end], values[:, :, first:end])
+        keys[:, :, end:], values[:, :, end:] = self.keys, self.values
         return replace(self.frame, keys=keys, values=values)
 
     def replace(self, entries: Entries) -> None:

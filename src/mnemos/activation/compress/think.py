@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.base import Setup
-from mnemos.activation.compress.bits import Packed, check_bits, opened, pack, rows_of
+from mnemos.activation.compress.bits import Packed, check_bits, joined, open_into, opened, pack, rows_of
 from mnemos.activation.compress.packed_store import PackedStore
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.snapkv import SnapKV
@@ -60,12 +60,25 @@ class ThinK:
         """Return the store of a layer."""
         return ThinkStore(self)
 
+    def width(self, width: int) -> int:
+        """Return the channels kept of D, rounded down, but at least one."""
+        return max(1, int((1 - self.ratio) * width + 1e-6))
+
+    def entries_in(self, nbytes: float, entries: Entries) -> int:
+        """Return how many entries fit into bytes of a head, their positions included."""
+        if self.bits is not None:
+            raise InvalidInput(
+                "a share of bytes says nothing of ThinK with bits: give the entries that stay as a number."
+            )
+        channels = self.width(entries.keys.shape[3]) + entries.values.shape[3]
+        return int(nbytes / (channels * entries.keys.element_size() + 4))
+
     @staticmethod
     def at_share(share: float) -> CacheMethod:
         """Evict by SnapKV and keep 60 % of the key channels; above a share of 0.8, leave out fewer channels only."""
         if share > 0.8:
             return CacheMethod(store=ThinK(ratio=2 * (1 - share), residual=0))
-        return CacheMethod(SnapKV(kernel=5), prompt=share / 0.8, store=ThinK(residual=0))
+        return CacheMethod(SnapKV(kernel=5), prompt=share, store=ThinK(residual=0))
 
 
 @dataclass
@@ -76,12 +89,25 @@ class NarrowPair:
     values: Packed | Tensor
     owner: ThinkStore  # knows which channels
 
-    def open(self) -> tuple[Tensor, Tensor]:
-        """Return keys, with zeros in the channels left out, and values."""
-        keys = opened(self.keys)
+    def __len__(self) -> int:
+        return int(self.keys.shape[2])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no group of tokens is shorter than the others."""
+        return not isinstance(self.keys, Packed) or self.keys.is_full
+
+    def joined(self, later: NarrowPair) -> NarrowPair:
+        """Return these entries followed by later ones."""
+        return NarrowPair(joined(self.keys, later.keys), joined(self.values, later.values), self.owner)
+
+    def open_into(self, keys: Tensor, values: Tensor) -> None:
+        """Write keys, with zeros in the channels left out, and values."""
         assert self.owner.channels is not None
-        index = self.owner.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)
-        return keys.new_zeros(*keys.shape[:3], self.owner.width).scatter_(3, index, keys), opened(self.values)
+        narrow = opened(self.keys)
+        chosen = torch.nn.functional.one_hot(self.owner.channels.long(), self.owner.width).to(narrow.dtype)
+        keys.copy_(narrow @ chosen)  # (B, H, n, C) by (B, H, C, D): faster than to scatter single numbers
+        open_into(self.values, values)
 
     def rows(self, index: Tensor) -> NarrowPair:
         """Return some rows of the batch."""
@@ -124,7 +150,7 @@ class ThinkStore(PackedStore):
         """Return the entries with the channels that are kept."""
         if self.channels is None:
             self.width = keys.shape[3]
-            count = max(1, round((1 - self.think.ratio) * self.width))
+            count = self.think.width(self.width)
             self.channels = self.importance(keys).topk(count, dim=2).indices.sort(2).values.to(torch.int16)
             self.asked = None
         index = self.channels.long()[:, :, None].expand(-1, -1, keys.shape[2], -1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from mnemos.activation.compress.bits import Packed, opened, pack, rows_of
+from mnemos.activation.compress.bits import Packed, joined, open_into, opened, pack, rows_of
+from mnemos.activation.entries import take
 
 GROUP = 32  # channels that share a scale
 
@@ -27,13 +27,21 @@ class Tier:
             return Tier(bits, keys, values)
         return Tier(bits, pack(keys, bits, 3, GROUP), pack(values, bits, 3, GROUP))
 
+    def __len__(self) -> int:
+        return int(self.keys.shape[2])
+
     def open(self) -> tuple[Tensor, Tensor]:
         """Return keys and values, (B, H, n, D)."""
         return opened(self.keys), opened(self.values)
 
+    def open_into(self, keys: Tensor, values: Tensor) -> None:
+        """Write keys and values into tensors (B, H, n, D)."""
+        open_into(self.keys, keys)
+        open_into(self.values, values)
+
     def joined(self, other: Tier) -> Tier:
         """Return these entries followed by others."""
-        return Tier(self.bits, _joined(self.keys, other.keys), _joined(self.values, other.values))
+        return Tier(self.bits, joined(self.keys, other.keys), joined(self.values, other.values))
 
     def taken(self, index: Tensor) -> Tier:
         """Return the entries at index (B, H, n)."""
@@ -49,24 +57,7 @@ class Tier:
         return int(self.keys.nbytes + self.values.nbytes)
 
 
-def _joined(one: Packed | Tensor, two: Packed | Tensor) -> Packed | Tensor:
-    if isinstance(one, Tensor) or isinstance(two, Tensor):
-        assert isinstance(one, Tensor)
-        assert isinstance(two, Tensor)
-        return torch.cat((one, two), 2)
-    pairs = ((one.codes, two.codes), (one.scale, two.scale), (one.low, two.low))
-    return _like(one, [torch.cat(pair, 2) for pair in pairs])
-
-
 def _taken(held: Packed | Tensor, index: Tensor) -> Packed | Tensor:
-    def pick(t: Tensor) -> Tensor:
-        return t.gather(2, index.reshape(*index.shape, *(1,) * (t.dim() - 3)).expand(*index.shape, *t.shape[3:]))
-
     if isinstance(held, Tensor):
-        return pick(held)
-    return _like(held, [pick(t) for t in (held.codes, held.scale, held.low)])
-
-
-def _like(packed: Packed, parts: list[Tensor]) -> Packed:
-    codes, scale, low = parts
-    return replace(packed, codes=codes, scale=scale, low=low, shape=(*codes.shape[:3], packed.shape[3]))
+        return take(held, index)
+    return held.each(lambda t: take(t.flatten(3), index).unflatten(3, t.shape[3:]))

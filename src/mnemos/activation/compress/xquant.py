@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.activation.base import Setup
-from mnemos.activation.compress.bits import WIDTHS, Packed, check_bits, opened, pack, rows_of
+from mnemos.activation.compress.bits import WIDTHS, Packed, check_bits, joined, open_into, pack, rows_of
 from mnemos.activation.compress.packed_store import without_vectors
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import CacheMethod
@@ -38,9 +38,11 @@ class XQuant:
     rounded per channel and per token: smaller where keys and values together are no wider than X (grouped heads). With
     `across` (XQuant-CL) layer l holds X_l - X'_{l-1} only, where X'_{l-1} is what the layers below sum up to.
 
-    Reading costs 4 T W H D operations a layer and call. All heads hold all tokens: nothing can be evicted, and padding
-    is refused. The factors of the weights are computed once for this object. On the small models X_l - X_{l-1} is
-    larger than X_l (they have two layers), and `across` answers less than the same bits without it.
+    Reading costs 4 T W H D operations a layer and call, 2 T W H D for a single token, whose values are computed after
+    attention: more than attention itself, so that a token takes several times as long as with a full cache. All heads
+    hold all tokens: nothing can be evicted, and padding is refused. The factors of the weights are computed once for
+    this object. On the small models X_l - X_{l-1} is larger than X_l (they have two layers), and `across` answers less
+    than the same bits without it.
     """
 
     bits: int | None = 4  # per number: 1, 2, 4 or 8; None: not rounded
@@ -98,6 +100,7 @@ class XQuantStore(Plain):
         self.newest: list[Tensor] = []  # X, or X U_k and X U_v, of what is not in parts, (B, 1, n, W)
         self.parts: list[list[Packed | Tensor]] = []
         self.done = False  # whether the prompt has been read
+        self.single = False  # whether what was read last has X for values
         width, both = self.module.k_proj.in_features, 2 * self.module.k_proj.out_features
         self.latent = (both <= width and not xquant.across) if xquant.latent is None else xquant.latent
         self.bits = xquant.early_bits if xquant.across and setup.layer < xquant.early else xquant.bits
@@ -148,6 +151,12 @@ class XQuantStore(Plain):
             part: list[Packed | Tensor] = [t.clone() for t in oldest]
         else:
             part = [pack(t, self.bits, axis, self._even(t.shape[axis])) for t, axis in zip(oldest, axes, strict=True)]
+        if (
+            self.parts
+            and count == self.xquant.group
+            and all(t.is_full for t in self.parts[-1] if isinstance(t, Packed))
+        ):
+            part = [joined(*pair) for pair in zip(self.parts.pop(), part, strict=True)]
         self.parts.append(part)
         self.newest = [t[:, :, count:].clone() for t in self.newest]
 
@@ -169,21 +178,44 @@ class XQuantStore(Plain):
     # -- reading
 
     def read(self, query: Tensor, start: int) -> Entries:
-        """Return all entries, computed again from X; O(T W H D)."""
+        """Return all entries, keys computed again from X, and values too unless a single query asks; O(T W H D).
+
+        For a single query values are X itself, the same for all heads: `finish` computes values of what was attended to.
+        """
         entries = super().read(query, start)
+        self.single = self.done and query.dim() > 2 and query.shape[2] == 1
         if not self.done:
             return entries
-        keys, values = self._computed(self.opened(), entries.positions())
+        streams = self.opened()
+        keys = self._keys(streams[0], torch.arange(streams[0].shape[2], device=streams[0].device))
+        values = streams[-1].expand(-1, self.heads, -1, -1) if self.single else self._values(streams[-1])
         return Entries(keys, values, entries.position_ids, entries.valid, entries.bias, entries.extra)
+
+    def finish(self, output: Tensor) -> Tensor:
+        """Return the attention output (B, H*G, 1, D), computed from that over X (B, H*G, 1, W)."""
+        if not self.single:
+            return output
+        weight = self._matrix(self.module.v_proj, output.dtype).unflatten(1, (self.heads, -1))  # (W, H, D)
+        groups = output.unflatten(1, (self.heads, -1)).squeeze(3)  # (B, H, G, W)
+        found = groups @ weight.transpose(0, 1)
+        if self.module.v_proj.bias is not None:
+            found = found + self.module.v_proj.bias.view(self.heads, 1, -1)
+        return found.flatten(1, 2).unsqueeze(2)
 
     def opened(self) -> list[Tensor]:
         """Return X, or X U_k and X U_v, rounded where they are, (B, 1, T, W) each."""
         if not self.parts:
             return self.newest
-        whole = [torch.cat([opened(t) for t in stream], 2) for stream in zip(*self.parts, strict=True)]
+        whole = [t.new_empty(*t.shape[:2], self.held, t.shape[3]) for t in self.newest]
+        end = 0
+        for part in self.parts:
+            first, end = end, end + part[0].shape[2]
+            for tensor, out in zip(part, whole, strict=True):
+                open_into(tensor, out[:, :, first:end])
         if self._below is not None:
-            whole[0] = whole[0] + self._below.summed()[:, :, : whole[0].shape[2]]
-        whole = [torch.cat(pair, 2) for pair in zip(whole, self.newest, strict=True)]
+            whole[0][:, :, :end] += self._below.summed()[:, :, :end]
+        for tensor, out in zip(self.newest, whole, strict=True):
+            out[:, :, end:] = tensor
         if self.xquant.across:
             self.setup.shared["xquant"] = (self.setup.layer, whole[0])
             if self.setup.layer == self.setup.layers - 1:
@@ -203,25 +235,30 @@ class XQuantStore(Plain):
     def _projections(self) -> tuple[nn.Linear, nn.Linear]:
         return self.module.k_proj, self.module.v_proj
 
-    def _computed(self, streams: list[Tensor], positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values, (B, H, T, D)."""
-        found = []
-        for i, projection in enumerate(self._projections()):
-            if self.latent:
-                x = streams[i] @ self.xquant.factor(projection)[1].to(streams[i].dtype)
-                x = x if projection.bias is None else x + projection.bias
-            else:
-                x = projection(streams[0])
-            found.append(x[:, 0].unflatten(-1, (self.heads, -1)))
+    def _matrix(self, projection: nn.Linear, dtype: torch.dtype) -> Tensor:
+        """Return what turns X, or X U, into keys or values before the bias, (W, H D)."""
+        return self.xquant.factor(projection)[1].to(dtype) if self.latent else projection.weight.T.to(dtype)
+
+    def _keys(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Return keys (B, H, T, D) of X, or X U_k, (B, 1, T, W)."""
+        keys = self._turned(x, self.module.k_proj)
         norm = dict(self.module.named_children()).get("k_norm")
-        keys = found[0] if norm is None else norm(found[0])
-        return self.setup.rotary().shift(keys.transpose(1, 2), positions), found[1].transpose(1, 2)
+        return self.setup.rotary().shift(keys if norm is None else norm(keys), positions)
+
+    def _values(self, x: Tensor) -> Tensor:
+        """Return values (B, H, T, D) of X, or X U_v, (B, 1, T, W)."""
+        return self._turned(x, self.module.v_proj)
+
+    def _turned(self, x: Tensor, projection: nn.Linear) -> Tensor:
+        found = x[:, 0] @ self._matrix(projection, x.dtype)
+        found = found if projection.bias is None else found + projection.bias
+        return found.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _check(self, x: Tensor, new: Entries) -> None:
         """Raise InvalidInput unless keys and values come out as the model makes them."""
         positions = torch.arange(x.shape[2], device=x.device)
         latent, self.latent = self.latent, False
-        computed = self._computed([x], positions)
+        computed = self._keys(x, positions), self._values(x)
         self.latent = latent
         for one, other in zip(computed, (new.keys, new.values), strict=True):
             if (one - other).abs().max() > 2e-2 * other.abs().max().clamp_min(1e-9):

@@ -61,6 +61,10 @@ class Merge:
         own = torch.full(keep.shape, math.e if self.weigh == "similarity" else 1.0, device=keep.device)
         return fold(entries, keep, evicted, into, weight * joins, own)
 
+    def entry_bytes(self, entries: Entries) -> int:
+        """Return the bytes of tau."""
+        return 4 if self.threshold == "ema" and "tau" not in entries.extra else 0
+
     def _joins(self, entries: Entries, evicted: Tensor, best: Tensor, score: Tensor) -> Tensor:
         """Return which of the evicted entries are merged, (B, H, e)."""
         valid = torch.isfinite(best)

@@ -59,11 +59,12 @@ class SubGen:
         """Return the store of a layer."""
         return SubGenStore(self, setup.layer)
 
-    def sizes(self, held: int) -> tuple[int, int, int | None]:
-        """Return recent entries, samples of values, and the most clusters, for a prompt with `held` entries."""
+    def sizes(self, entries: Entries) -> tuple[int, int, int | None]:
+        """Return recent entries, samples of values, and the most clusters, for a prompt; positions count as bytes."""
         if self.share is None:
             return self.recent, self.s, self.most
-        count = max(4, int(self.share * held))
+        each = entries.vector_bytes + 4
+        count = max(4, int((self.share * len(entries) * entries.vector_bytes - 8) / each))
         return count // 2, count // 4, max(1, (count - count // 2 - count // 4) * 2 // (self.t + 1))
 
     @staticmethod
@@ -99,7 +100,7 @@ class SubGenStore(Plain):
         entries = self.entries
         if entries is None or self.sketch is not None:
             return
-        self.recent, samples, self.most = self.subgen.sizes(len(entries))
+        self.recent, samples, self.most = self.subgen.sizes(entries)
         present = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
         norm = (entries.keys.norm(dim=-1) * present).sum(2) / present.sum(2).clamp_min(1)
         self.sketch = Sketch.empty(self.subgen.delta * norm, entries.keys, self.subgen.t, samples)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnemos.activation.attention import ROWS
 from mnemos.activation.base import LayerView
+from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
 from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
@@ -28,21 +28,36 @@ def track(view: LayerView, threshold: float | None, last: Tensor, gap: Tensor | 
     """
     positions = view.entries.positions()
     fresh = (last == 0) & (positions >= view.start)
-    last[fresh] = (positions[fresh] + 1).to(last.dtype)
-    for first in range(0, view.queries, ROWS):
-        part = view.part(first, ROWS)
-        weights = part.weights().amax(2)  # (B, H, n, T)
-        asking = torch.arange(part.start, part.start + part.queries, device=positions.device)
-        later = asking[:, None] > positions[:, :, None]
-        if view.entries.valid is not None:
-            later = later & view.entries.valid[:, :, None]
-        level = threshold if threshold is not None else 1 / (later.sum(-1, keepdim=True) + 1)
-        used = torch.where(later & (weights > level), asking[:, None] + 1.0, 0.0)  # (B, H, n, T)
-        latest = torch.cat((last[:, :, None], used), 2).cummax(2).values
-        if gap is not None:
-            gaps = torch.where(used > 0, used - latest[:, :, :-1], 0.0).amax(2)
-            gap.copy_(torch.maximum(gap, gaps))
-        last.copy_(latest[:, :, -1])
+    torch.where(fresh, (positions + 1).to(last.dtype), last, out=last)
+    for b, h, first, weights in view.weight_blocks():
+        strongest, asking = (
+            weights.amax(0),
+            torch.arange(first, first + weights.shape[1], device=last.device) + view.start,
+        )
+        used = noticed(view.entries, strongest, asking, threshold, (b, h))
+        recent = last[b, h, : used.shape[1]]
+        if gap is None:
+            torch.maximum(recent, torch.where(used, asking[:, None] + 1.0, 0.0).amax(0), out=recent)
+            continue
+        longest = gap[b, h, : used.shape[1]]
+        for now, row in zip((asking + 1.0).tolist(), used, strict=True):
+            torch.maximum(longest, (now - recent).mul_(row), out=longest)
+            recent.masked_fill_(row, now)
+
+
+def noticed(entries: Entries, weights: Tensor, asking: Tensor, threshold: float | None, at: tuple[int, int]) -> Tensor:
+    """Return which entries of a row and head got noticeable `weights` (n, t) from later queries at positions (n,)."""
+    if (
+        entries.position_ids is None and entries.valid is None
+    ):  # entry i stands at i: none but its own query is not later
+        used = weights > (1 / (asking[:, None] + 1) if threshold is None else threshold)
+        used.diagonal(int(asking[0])).fill_(False)
+        return used
+    end = weights.shape[1]
+    later = asking[:, None] > entries.positions()[at][:end]
+    if entries.valid is not None:
+        later &= entries.valid[at][:end]
+    return later & (weights > (1 / (later.sum(-1, keepdim=True) + 1) if threshold is None else threshold))
 
 
 @register(

@@ -76,9 +76,8 @@ def scope(
         )
 
     def grown(steps: int) -> int:
-        return min(capacity, recent + 1 + steps // delta)
+        paused = schedule == "discontinuous" and steps % delta
+        return min(capacity, recent + 1 + steps // delta) + (delta if paused else 0)
 
-    return CacheMethod(
-        Scope(first, recent=recent), prompt, decode=capacity if schedule == "slide" else grown,
-        interval=delta if schedule == "discontinuous" else 1, separate_budgets=True,
-    )  # fmt: skip
+    decode = capacity if schedule == "slide" else grown
+    return CacheMethod(Scope(first, recent=recent), prompt, decode=decode, interval=1, separate_budgets=True)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mnemos.bench import machine
 from mnemos.bench.cells import p50_p95
+from mnemos.bench.plots import BLUE, GREEN, VERMILION, new_figure, tidy
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import metrics
@@ -78,11 +79,31 @@ def table(result: Result) -> Rows:
     return lines
 
 
+def plot(result: Result, path: Path) -> Path:
+    """Draw the median and the 95th percentile of an add and a search by the number of cubes."""
+    figure = new_figure(6.5, 3.8)
+    axis = figure.subplots()
+    sizes = [row["cubes"] for row in result["sizes"]]
+    for name, label, colour in (
+        ("add", "add", GREEN), ("search", "search", BLUE), ("search_after_add", "search after an add", VERMILION),
+    ):  # fmt: skip
+        axis.plot(
+            sizes, [row[name]["p50_ms"] for row in result["sizes"]], color=colour, marker="o", markersize=4, label=label
+        )
+        axis.plot(sizes, [row[name]["p95_ms"] for row in result["sizes"]], color=colour, linestyle=":", linewidth=1)
+    axis.set(xlabel="cubes in the space", ylabel="ms, median (dots: 95th percentile)", xscale="log", yscale="log")
+    axis.legend(fontsize=9, frameon=False)
+    tidy(axis)
+    figure.savefig(str(path), dpi=150)
+    return path
+
+
 @benchmark(
     "scale",
     help="Time and memory by the number of cubes in one space.",
     options=Options,
     tables={"scale": table},
+    plot=plot,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the measurements at each size, in rising order."""
@@ -148,7 +169,7 @@ def main(root: str, size: int, adds: int, queries: int, seed: int) -> dict[str, 
         "search_after_add": metrics.latency_ms(next_search),
         "rss_mb": {"imported": round(before, 1), "loaded": round(loaded, 1), "at_end": round(machine.rss_mb(), 1)},
         "index_mb": round(space.stats()["index_bytes"] / 1e6, 1),
-        "file_mb": round(sum(f.stat().st_size for f in Path(root).iterdir()) / 1e6, 1),
+        "file_mb": round(sum(f.stat().st_size for f in Path(root).rglob("*") if f.is_file()) / 1e6, 1),
     }
 
 

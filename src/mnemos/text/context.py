@@ -1,0 +1,147 @@
+"""Context: what a search found as blocks for a prompt, and what may not be shown to an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from mnemos.arguments import check_count
+from mnemos.cube import Hit, MemCube
+from mnemos.errors import EmbedderError, InvalidInput
+from mnemos.text.encode.messages import clean
+from mnemos.text.memory import TextMemory
+from mnemos.text.recall.filters import Filters
+from mnemos.text.recall.further import Further
+from mnemos.text.recall.query import bounded
+from mnemos.text.recall.relevance import Judgement
+from mnemos.text.search import search
+
+NO_BOUND = 1 << 60  # tokens
+
+
+def context(
+    memory: TextMemory,
+    question: str,
+    tokens: int,
+    k: int,
+    filters: Filters,
+    count: Callable[[str], int] | None,
+    asked_at: Any,
+    min_score: float | None,
+    quarantine: bool,
+    shown: str = "",
+    most: int | None = None,
+) -> str:
+    """Return a block for a prompt; see `Space.context`."""
+    from mnemos.text.recall.context import blocks
+
+    options = (tokens, k, filters, count, asked_at, min_score, quarantine)
+    if not shown and most is None:
+        return _packed(memory, question, *options)
+    try:
+        there = blocks(shown)
+    except ValueError as error:
+        raise InvalidInput(f"shown is not what context returned for the turn before: {error}") from None
+    return further(memory, question, there, *options, most=most).text
+
+
+def further(
+    memory: TextMemory,
+    question: str,
+    shown: Sequence[str],
+    tokens: int,
+    k: int,
+    filters: Filters,
+    count: Callable[[str], int] | None,
+    asked_at: Any,
+    min_score: float | None,
+    quarantine: bool,
+    *,
+    most: int | None = None,
+) -> Further:
+    """Return the blocks that a prompt has already, as far as they hold, and a new one; see `text.recall.further`."""
+    from mnemos.text.recall.further import GROWTH
+
+    most = GROWTH * tokens if most is None else check_count(most, "most", least=0)
+    packed = _packed(memory, question, tokens, k, filters, count, asked_at, min_score, quarantine)
+    return _extended(memory, question, shown, packed, most, count, quarantine)
+
+
+def still_there(memory: TextMemory, question: str, shown: Sequence[str]) -> list[str]:
+    """Return the blocks that a prompt has already, without what no longer holds."""
+    return _extended(memory, question, shown, "", NO_BOUND, None, True).kept
+
+
+def _extended(
+    memory: TextMemory,
+    question: str,
+    shown: Sequence[str],
+    packed: str,
+    most: int,
+    count: Callable[[str], int] | None,
+    quarantine: bool,
+) -> Further:
+    from mnemos.guard.key import key_of
+    from mnemos.text.recall.further import further
+
+    def bad(cubes: Sequence[MemCube]) -> Collection[str]:
+        return withheld(memory, question, [Hit(cube, 0.0, {}) for cube in cubes]) if quarantine else ()
+
+    return further(memory.store, key_of(memory.store), shown, packed, most, withheld=bad, count=count)
+
+
+def _packed(
+    memory: TextMemory,
+    question: str,
+    tokens: int,
+    k: int,
+    filters: Filters,
+    count: Callable[[str], int] | None,
+    asked_at: Any,
+    min_score: float | None,
+    quarantine: bool,
+) -> str:
+    """Return the context of a question alone."""
+    from mnemos.guard.key import key_of
+    from mnemos.text.recall.context import pack
+
+    check_count(tokens, "tokens", least=0)
+    if count is not None and not callable(count):
+        raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
+    judged = search(memory, question, k, filters, asked_at, "hybrid", min_score)
+    found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
+    if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
+        found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
+    dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
+    return pack(found, dates, tokens, count, key_of(memory.store), told)
+
+
+def _silent(memory: TextMemory, question: str, judged: Judgement) -> bool:
+    """Tell whether context shows nothing: by a closer look at the first hits, where they are short and it may matter."""
+    from mnemos.embed.minilm import MiniLM
+    from mnemos.text.recall.closer import FIRST, answered, silent_below, worth_it
+
+    texts = [hit.cube.text for _, hit in judged.hits[:FIRST]]
+    embedder, whole = memory.embedder, len(judged.evidence) == len(judged.hits)
+    if judged.doubtful and whole and isinstance(embedder, MiniLM) and worth_it(judged.confidence, texts):
+        with suppress(EmbedderError):
+            asked = clean(bounded(question))
+            return answered(asked, texts, judged.confidence, judged.evidence, embedder) < silent_below()
+    return judged.silent
+
+
+def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:
+    """Return those of the cubes found, and of those behind them, that may not be shown to an agent: id -> reason."""
+    from mnemos.guard.quarantine import quarantined
+    from mnemos.text.recall.bundled import bundled_vectors
+
+    every = [*found, *(Hit(cube, 0.0, {}) for hit in found for cube in hit.earlier)]
+    vectors = bundled_vectors(memory, [hit.cube for hit in every])
+    return quarantined(memory.store, memory.trust, every, clean(bounded(question)), memory.clock(), vectors)
+
+
+def without(hit: Hit, bad: Mapping[str, str]) -> Hit:
+    """Return a hit without those of the cubes behind it that may not be shown."""
+    return replace(hit, earlier=tuple(cube for cube in hit.earlier if cube.id not in bad))
