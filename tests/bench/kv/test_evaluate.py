@@ -88,7 +88,7 @@ def test_every_task_is_measured_and_the_same_again(real):
     assert set(full) == {*tasks, "turns"}
     assert all(score.held == pytest.approx(1, abs=0.1) and score.exact for score in full.values())
     quarter = evaluate(real, "sliding-window", trials, 0.25)
-    assert all(score.held < 0.45 for score in quarter.values())  # positions are held beside so narrow keys
+    assert all(score.held < 0.55 for score in quarter.values())  # in steps a window has room to move
     with pytest.raises(InvalidInput, match="facts"):
         real.trials(("fact",), 1)
 
@@ -104,7 +104,7 @@ def test_a_known_question_stands_at_the_end_of_the_context(real):
 
 def test_the_halves_share_no_book(tmp_path):
     for name in "abcd":
-        (tmp_path / f"{name}.txt").write_text(f"In this long book {name} the sentence says something of note.\n\n" * 60)
+        (tmp_path / f"{name}.txt").write_text(f"In this long book {name} the sentence says something of note to its reader.\n\n" * 60)
     halves = [set(prose(tmp_path, half).books) for half in ("report", "development")]
     assert halves == [{"a.txt", "c.txt"}, {"b.txt", "d.txt"}]
     built_in = [set(prose(None, half).books) for half in ("report", "development")]
