@@ -232,6 +232,20 @@ def test_padding_is_never_recent_and_behind_a_text_it_is_refused(llama, ids):
     assert method.keep(method.rank(view, 2), 2).tolist() == [[[2, 3]]]
 
 
+def test_a_mask_that_hides_what_was_read_as_text_is_refused(llama, ids):
+    mask = torch.ones(2, 21, dtype=torch.long)
+    mask[0, 7] = 0
+    cache = MemoryCache(llama)
+    with attached(llama):
+        llama(ids[:, :20], past_key_values=cache)
+        with pytest.raises(InvalidInput, match="something else"):
+            llama(ids[:, 20:21], past_key_values=cache, attention_mask=mask)
+        cache = MemoryCache(llama)
+        llama(ids[:, :20], past_key_values=cache, attention_mask=mask[:, :20])
+        cache.reorder_cache(torch.tensor([1, 0]))
+        llama(ids[:, 20:21], past_key_values=cache, attention_mask=mask.flip(0))
+
+
 def test_turns_of_different_lengths_may_be_padded_between_texts(llama, ids):
     """The second turn is padded on its left: row 0 has a hole, and is still what the row alone would be."""
     mask = torch.ones(2, 32, dtype=torch.long)
@@ -309,7 +323,18 @@ def test_a_cache_that_is_not_attached_is_refused_and_the_model_is_restored(llama
     assert llama.config._attn_implementation == before
 
 
-@pytest.mark.parametrize("given", [{"prompt": 0.0}, {"prompt": 1.5}, {"prompt": 0}, {"decode": 0}, {"interval": 0}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": 0.0},
+        {"prompt": 1.5},
+        {"prompt": True},
+        {"decode": True},
+        {"prompt": 0},
+        {"decode": 0},
+        {"interval": 0},
+    ],
+)
 def test_invalid_budgets_are_refused(given):
     with pytest.raises(InvalidInput):
         CacheMethod(**given)

@@ -14,6 +14,7 @@ from transformers import DynamicCache
 from mnemos.activation import CacheMethod, MemoryCache, attached
 from mnemos.activation.attach import BACKEND
 from mnemos.activation.presets import get_preset
+from mnemos.activation.recall.moc import MoC, routed
 from mnemos.errors import InvalidInput
 
 CHUNKS = (20, 1, 8, 11)
@@ -89,6 +90,7 @@ def test_shared_keys_are_evicted_after_the_last_layer_has_attended_to_them(shari
         assert torch.isfinite(logits(sharing, ids[:, 20:], cache, (1, 19))).all()
 
 
+@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 gives the cache the keys that it makes")
 def test_latents_are_held_whole_or_refused(latent):
     for method in (CacheMethod(prompt=0.5), get_preset("kivi").at_share(0.5), get_preset("h2o").at_share(0.5)):
         with pytest.raises(InvalidInput, match="latents"):
@@ -171,6 +173,20 @@ def test_attachments_are_counted(llama, ids):
     assert llama.config._attn_implementation == before
     assert not llama._forward_hooks
     assert not llama.model._forward_pre_hooks
+
+
+def test_a_model_attends_by_one_function_of_ours_at_a_time(llama, ids):
+    moc = MoC(size=4, top=1, local=8, sinks=4)
+    with attached(llama), pytest.raises(InvalidInput, match="already"), routed(llama, moc):
+        pass
+    with routed(llama, moc):
+        with pytest.raises(InvalidInput, match="already"), routed(llama, moc):
+            pass
+        expected = llama(ids).logits
+        with attached(llama):
+            assert torch.equal(llama(ids).logits, expected), "a call without our cache attends as before"
+            llama(ids, past_key_values=(cache := MemoryCache(llama)))
+    assert cache.held == [[40]] * 3
 
 
 def test_threads_with_caches_of_their_own_get_the_answers_of_one_thread(make_llama, ids):

@@ -125,3 +125,16 @@ def test_a_window_holds_exactly_the_sinks_and_the_last_in_memory_that_does_not_g
             assert cache.nbytes <= full_bytes(model, 80 + SPARE + 1) + 4 * 4 * (80 + SPARE + 1)
             places.add(entries.keys.untyped_storage().data_ptr())
     assert len(places) < 12
+
+
+@pytest.mark.parametrize("method", [CacheMethod(prompt=256, decode=256, sinks=4), CacheMethod(H2O(), decode=256)])
+def test_a_stream_of_32_thousand_tokens_holds_what_a_budget_says_at_any_time(make_llama, method):
+    model = make_llama(heads=2, kv=1, layers=1, width=16)
+    ids = torch.randint(3, 99, (1, 2**15), generator=torch.Generator().manual_seed(1))
+    cache, most = MemoryCache(model, method), 0
+    with torch.no_grad(), attached(model):
+        for part in ids.split(1024, 1):
+            model(part, past_key_values=cache, logits_to_keep=1)
+            most = max(most, cache.nbytes)
+    assert cache.tokens_read == 2**15
+    assert most <= (256 + 1024 + SPARE) * (2 * 8 * 4 + 4 + 4) * 34 / 32  # a budget, a call, and the room behind

@@ -182,6 +182,7 @@ def test_the_disk_is_bounded_whatever_is_asked(model, space):
         assert {s.before for s in space.activations.stats()} - {None} <= space.store.blobs.ids(), "no prefix is missing"
     bound = space.store.blobs.nbytes // 2
     space.activations.schedule = RetentionSchedule(nbytes=bound)
+    assert space.activations.tend()
     for order in list(permutations(ids_of(space), 3))[::8]:
         space.activate(list(order), model, Letters())
         assert space.store.blobs.nbytes <= bound

@@ -6,6 +6,7 @@ A call without a cache of ours attends as the model did before: other threads, a
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -25,6 +26,8 @@ BACKEND = "mnemos"  # the name under which transformers knows our attention func
 REFUSED = ("s_aux", "sinks", "position_bias", "indices", "block_indices")
 
 _backends, _hooks, _calls = Installed(), Installed(), Installed()  # by configuration, by model, by model and base model
+_LOCK = threading.Lock()
+_taken: dict[int, str] = {}  # the function that `use_attention` lets a model attend by, by its configuration
 _before: dict[int, str] = {}  # how a model attends otherwise, by its configuration
 
 
@@ -32,10 +35,19 @@ _before: dict[int, str] = {}  # how a model attends otherwise, by its configurat
 def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[None]:
     """Let a model attend by a function, registered with transformers under `name`; afterwards it attends as before.
 
-    Raises InvalidInput for a model that does not support other attention functions.
+    Raises InvalidInput for a model that does not support other attention functions, or that is `attached` or attends by
+    another such function: who ended first would end the other's.
     """
     check_supported(model)
-    before = model.config._attn_implementation
+    key = id(model.config)
+    with _LOCK:
+        before = model.config._attn_implementation
+        if before == BACKEND or key in _taken:
+            raise InvalidInput(
+                f"this model attends through {_taken.get(key, before)!r} already, in this thread or another: end that first, "
+                "or load the model twice."
+            )
+        _taken[key] = name
     AttentionInterface.register(name, attention)
     AttentionMaskInterface.register(name, mask)
     try:
@@ -43,6 +55,7 @@ def use_attention(model: Any, name: str, attention: Any, mask: Any) -> Iterator[
         yield
     finally:
         model.set_attn_implementation(before)
+        del _taken[key]
 
 
 def check_supported(model: Any) -> None:
@@ -117,7 +130,10 @@ def _otherwise(config: Any) -> str:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
-    """Return the padding alone, (B, tokens read): positions decide who sees whom, when attending."""
+    """Return the padding alone, (B, 1, 1, tokens read): positions decide who sees whom, when attending.
+
+    The cache keeps it: models may slice what they are given.
+    """
     cache = cache_of_call()
     if cache is None:
         name = _otherwise(kwargs["config"]) if "config" in kwargs else "sdpa"
@@ -128,8 +144,8 @@ def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> An
             "which is not supported: use the cache of transformers for it."
         )
     padding = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
-    cache.check_mask(padding)
-    return padding
+    cache.take_mask(padding)
+    return None if padding is None else padding[:, None, None]
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -152,10 +168,16 @@ def _forward(
     if unknown or kwargs.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         what = ", ".join(unknown) or "attention to later tokens"
         raise InvalidInput(f"this model's attention needs {what}, which is not supported.")
-    if attention_mask is not None and attention_mask.dim() != 2:
-        raise InvalidInput("give the attention mask as (batch, tokens): masks of other shapes are not supported.")
+    padding = layer.state.padding
+    if attention_mask is not None and (
+        padding is None or attention_mask.dtype != torch.bool or attention_mask.shape[1:3] != (1, 1)
+    ):
+        raise InvalidInput(
+            "this model, or the caller, has a mask of its own: give the attention mask as (batch, tokens); masks of other "
+            "shapes are not supported."
+        )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    valid = None if attention_mask is None else attention_mask[:, None]
+    valid = None if padding is None else padding[:, None]
     if marked is None:  # the model has made other keys of those that it gave
         output = layer.attend_expanded(query, Entries(key, value), valid, scaling, sliding_window, softcap)
     else:

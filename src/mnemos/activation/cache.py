@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Cache
 
+from mnemos.activation import saving
 from mnemos.activation.attach import attached, check_supported
 from mnemos.activation.base import Rereading
 from mnemos.activation.calls import Recorder
@@ -58,6 +60,48 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         """Return an independent cache with the same content: a model changes the cache that it is given."""
         return copy.deepcopy(self)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise InvalidInput(
+            "a cache cannot be pickled, as it refers to its model: use save(path) and MemoryCache.load(path, model)."
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the cache into a file (safetensors), its method included, as it is: compressed, nothing rounded again.
+
+        What waits to be evicted is evicted first. Raises InvalidInput for a method or a store that cannot be written,
+        such as one with a function defined in place, or with a slow tier.
+        """
+        for layer in self.layers:
+            layer.settle()
+            layer.evict_deferred()
+        writer = saving.Writer(self.state)
+        layers = [
+            {name: writer.encode(value) for name, value in vars(layer).items() if name not in ("state", "deferred")}
+            for layer in self.layers
+        ]
+        shared = {name: writer.encode(getattr(self.state, name)) for name in ("method", "transcript", "waits")}
+        header = {"model": saving.shape_of(self.model), "layers": layers, "shared": shared}
+        header["memory"], header["objects"] = writer.encode(self.state.memory), writer.objects
+        saving.write(Path(path), header, writer.tensors)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any) -> MemoryCache:
+        """Read a cache that was saved, for the same model: it goes on as the one that was saved would.
+
+        Raises InvalidInput for a model of another kind or size, and StoreCorrupt for a file that is damaged.
+        """
+        header, tensors = saving.read_file(Path(path), next(model.parameters()).device)
+        if (known := saving.shape_of(model)) != header["model"]:
+            raise InvalidInput(f"the cache was made by another model, {header['model']}, not by {known}.")
+        cache = cls(model)
+        reader = saving.Reader(cache.state, tensors, header["objects"])
+        cache.state.memory.update(reader.decode(header["memory"]))  # in place: stores refer to it
+        for name, value in header["shared"].items():
+            setattr(cache.state, name, reader.decode(value))
+        for layer, state in zip(cache.layers, header["layers"], strict=True):
+            vars(layer).update({name: reader.decode(value) for name, value in state.items()})
+        return cache
+
     @property
     def model(self) -> Any:
         """The model that fills the cache."""
@@ -100,16 +144,20 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
         self.transcript.select_rows(beam_idx)
+        self.state.select_rows(beam_idx)
         super().reorder_cache(beam_idx)
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some rows of the batch, in that order."""
         self.transcript.select_rows(indices)
+        self.state.select_rows(indices)
         super().batch_select_indices(indices)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row of the batch."""
         self.transcript.repeat_rows(repeats)
+        if self.state.known is not None:
+            self.state.known = self.state.known.repeat_interleave(repeats, 0)
         super().batch_repeat_interleave(repeats)
 
     def crop(self, tokens_to_remove: int) -> None:
@@ -135,8 +183,9 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         for layer in self.layers:
             layer.settle()
 
-    def check_mask(self, mask: Tensor | None) -> None:
-        """Raise InvalidInput for padding behind or between tokens, where a method would take it for what was read last."""
+    def take_mask(self, mask: Tensor | None) -> None:
+        """Take the padding of a call. Raises InvalidInput where a method would take it for what was read last."""
+        self.state.take_padding(mask)
         method = self.method
         ranks = method.decode is not None or (method.prompt is not None and not any(la.prompt for la in self.layers))
         if mask is not None and ranks and not bool(mask[:, -1].all()):

@@ -37,8 +37,8 @@ class Recorder(ABC):
         """Begin a call. Raises InvalidInput for a cache that another call uses, or that one has left half-way."""
 
     @abstractmethod
-    def check_mask(self, mask: Tensor | None) -> None:
-        """Check the padding mask (B, tokens read) of a call. Raises InvalidInput for padding that a method misreads."""
+    def take_mask(self, mask: Tensor | None) -> None:
+        """Take the padding mask (B, tokens read) of a call. Raises InvalidInput for padding that a method misreads."""
 
     @abstractmethod
     def end(self, failed: bool) -> None:

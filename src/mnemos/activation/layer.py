@@ -165,12 +165,9 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
             return self.attend(module, query, new, scaling, window)
         if self.unsettled is None or not state.shares_keys:
             raise InvalidInput(f"layer {self.index} attends twice in one call, which is not supported.")
-        outputs = [
-            self._attended(
-                group, asking, group.store.read(asking, self.unsettled.start), self.unsettled.start, scaling, window
-            )
-            for group, asking in asking_of(self.groups, query, new.keys.shape[1])
-        ]
+        start = self.tokens_read - query.shape[2]  # the model may ask for the last tokens only
+        pairs = asking_of(self.groups, query, new.keys.shape[1])
+        outputs = [self._attended(g, q, g.store.read(q, start), start, scaling, window) for g, q in pairs]
         return together(self.groups, outputs, query)
 
     def attend_expanded(

@@ -61,6 +61,8 @@ class CacheMethod:
 
     def __post_init__(self) -> None:
         for name, value in (("prompt", self.prompt), ("decode", self.decode)):
+            if isinstance(value, bool):
+                raise InvalidInput(f"{name} is {value}: give a share, such as 0.25, or a number of entries.")
             if isinstance(value, float) and not 0 < value <= 1:
                 raise InvalidInput(
                     f"{name} is {value}: give a share above 0 and at most 1, or a whole number of entries."

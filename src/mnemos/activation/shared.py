@@ -40,6 +40,8 @@ class CacheState:
     memory: dict[str, Any] = field(default_factory=dict)  # what the method remembers of all layers
     waiting: list[Pending] = field(default_factory=list)
     given: Any = None  # the layer that was given keys in this call, and has not attended yet
+    padding: Tensor | None = None  # (B, tokens read) of the call that is going on, False for padding
+    known: Tensor | None = None  # the last `padding`: what is hidden of the tokens read
     waits: bool = False  # whether what is to be evicted waits until the model has said that it will not go back
     shares_keys: bool = field(init=False)  # whether layers attend to the keys of others
     _start: int = 0  # tokens read before the call that is going on
@@ -54,7 +56,7 @@ class CacheState:
     def reset(self) -> None:
         """Forget what has been read."""
         self.end()
-        self.waits = False
+        self.waits, self.known = False, None
         self.transcript, self.memory, self.waiting = Transcript(), {}, []
 
     def setup(self, layer: int, heads: Tensor | None = None) -> Setup:
@@ -91,11 +93,32 @@ class CacheState:
                 f"a call with this cache failed half-way (its layers have read {sorted(read)} tokens): `reset()` it, "
                 "or go on with a copy made before."
             )
-        self._thread, self._start, self.given = me, next(iter(read)), None
+        self._thread, self._start, self.given, self.padding = me, next(iter(read)), None, None
+
+    def take_padding(self, mask: Tensor | None) -> None:
+        """Take the padding of a call. Raises InvalidInput for a mask that says something else of tokens read before."""
+        self.padding = mask
+        if mask is None:
+            return
+        known, read = self.known, self._start
+        if known is None or known.shape[0] != mask.shape[0]:
+            known = mask.new_ones(mask.shape[0], 0) if read and known is None else mask[:, :read]
+        before = torch.nn.functional.pad(known[:, :read], (0, max(read - known.shape[1], 0)), value=True)
+        if mask.shape[1] >= read and not torch.equal(mask[:, :read], before):
+            raise InvalidInput(
+                "the attention mask says something else of tokens that the cache has read than it did then: mask a token from "
+                "the call on that reads it (`generate` without `attention_mask` hides every pad token that it finds)."
+            )
+        self.known = mask
+
+    def select_rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch, in that order."""
+        if self.known is not None:
+            self.known = self.known.index_select(0, index.to(self.known.device))
 
     def end(self) -> None:
         """End the call."""
-        self._thread = self.given = None
+        self._thread = self.given = self.padding = None
 
     def give(self, layer: Any) -> None:
         """Note that a layer was given keys, and has to attend next. Raises InvalidInput where that cannot be right."""

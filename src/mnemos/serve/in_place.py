@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakSet
 
@@ -31,7 +31,9 @@ Shown = OrderedDict[str, str]  # the place of a message of the user -> the block
 class BlocksInPlace:
     """The blocks of conversations, by space and conversation. Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_erase: Callable[[str], None] = lambda space: None) -> None:
+        self.on_erase = on_erase  # told the name of a space when something of it is gone
+        self.most: int | None = None  # tokens of all blocks of a conversation; None: that of `Space.context`
         self._shown: OrderedDict[tuple[str, str], Shown] = OrderedDict()
         self._heard: WeakSet[Store] = WeakSet()  # stores that say when something is erased
         self._lock = threading.Lock()
@@ -51,11 +53,14 @@ class BlocksInPlace:
             in_prompt = set(exchange.ids(root))
             k = MAX_HITS + min(len(in_prompt), MAX_REPEATED)
             count = costing_nothing(in_prompt)
-            found = further(space.text, exchange.question, blocks, tokens, k, filters, count, None, None, True)
+            asked = (exchange.question, blocks, tokens, k)
+            found = further(space.text, *asked, filters, count, None, None, True, most=self.most)
             kept, new = found.kept, without(found.new, in_prompt) if found.new else ""
         shown = Shown((at, block) for at, block in zip(before, kept, strict=True) if block)
         if now is not None and new:
             shown[now] = new
+        if kept != blocks:
+            self.on_erase(space.name)  # here or elsewhere
         with self._lock:
             self._shown[space.name, root] = shown
             self._shown.move_to_end((space.name, root))
@@ -68,6 +73,7 @@ class BlocksInPlace:
         with self._lock:
             for key in [key for key in self._shown if key[0] == name]:
                 del self._shown[key]
+        self.on_erase(name)
 
     def _listen(self, space: Space) -> None:
         with self._lock:

@@ -28,8 +28,10 @@ from mnemos.serve.conversation import Options
 from mnemos.serve.local_model import LocalModel
 from mnemos.serve.local_request import Asked, ChatAsked, TextAsked
 from mnemos.serve.local_text import TextStream
+from mnemos.serve.local_times import TimesOfSpaces
 from mnemos.serve.relay import ChatCall, ascii_headers
 from mnemos.system import Mnemos
+from mnemos.text.recall.further import GROWTH
 
 PATIENCE = 2.0  # seconds that a prompt waits for the memory
 MOST = 512  # tokens of an answer whose request does not say
@@ -40,9 +42,17 @@ Piece = tuple[str, str | None]  # text, and why it ended
 class LocalCall(ChatCall):
     """One call of the model: recall, generate, store. If the client disconnects, the generation is cancelled."""
 
-    def __init__(self, model: LocalModel, memory: ChatMemory, request: Request, chat: Chat | None, body: bytes) -> None:
+    def __init__(
+        self,
+        model: LocalModel,
+        memory: ChatMemory,
+        times: TimesOfSpaces,
+        request: Request,
+        chat: Chat | None,
+        body: bytes,
+    ) -> None:
         super().__init__(memory, chat)
-        self.model, self.request, self.given = model, request, body
+        self.model, self.times, self.request, self.given = model, times, request, body
         self.id = ("cmpl-" if chat is None else "chatcmpl-") + secrets.token_hex(12)
         self.object = "text_completion" if chat is None else "chat.completion"
         self.prompt_tokens = 0
@@ -60,7 +70,9 @@ class LocalCall(ChatCall):
             if self.chat is not None:
                 asked = local_request.read(kind, body)
             prompt = await anyio.to_thread.run_sync(self._prompt, asked)
-            pieces = self._generated(asked, prompt, extra.get("X-Mnemos-Memory"))
+            if (program := self._program(extra.get("X-Mnemos-Memory"))) is not None:
+                await anyio.to_thread.run_sync(self.times.load, self._space)
+            pieces = self._generated(asked, prompt, self._extra(extra.get("X-Mnemos-Memory")), program)
             first = await anext(pieces)
         except HTTPException as refused:
             return failure(refused.status_code, refused.detail, code="memory_refused", headers=extra)
@@ -85,7 +97,9 @@ class LocalCall(ChatCall):
             return self.model.prompt(local_request.messages_of(asked))
         return self.model.tokens(asked.prompt) if isinstance(asked.prompt, str) else list(asked.prompt)
 
-    async def _generated(self, asked: Asked, prompt: list[int], told: str | None) -> AsyncGenerator[Piece, None]:
+    async def _generated(
+        self, asked: Asked, prompt: list[int], extra: Mapping[str, str], program: str | None
+    ) -> AsyncGenerator[Piece, None]:
         """Yield pieces of text as the engine makes them, the last one with the reason of the end."""
         self.prompt_tokens = len(prompt)
         text = TextStream(self.model.decode, asked.stops)
@@ -101,7 +115,7 @@ class LocalCall(ChatCall):
 
         sampler = Sampler(_or(asked.temperature, 1.0), _or(asked.top_p, 1.0), asked.seed)
         most = asked.most or max(1, min(MOST, self.model.room - len(prompt)))
-        job = Job(prompt, most, sampler, self.model.ends, self._extra(told), self._program(told), self._space)
+        job = Job(prompt, most, sampler, self.model.ends, extra, program, self._space)
         self.made: Generation = self.model.engine.submit(job, on_token, lambda: tell(None))
         try:
             while (piece := await news.get()) is not None:
@@ -214,10 +228,15 @@ def make_local(
     The model is closed with the app that has the routes; the caller closes the memory.
     """
     chats = ChatMemory(memory, open_space, patience, in_place)
+    if chats.in_place is not None:
+        chats.in_place.on_erase = model.forget
+        chats.in_place.most = min(GROWTH * budget_tokens, model.room // 2)  # the rest is for the conversation
+    times = TimesOfSpaces(memory, model.engine)
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         yield
+        await anyio.to_thread.run_sync(times.save_all)
         await anyio.to_thread.run_sync(model.close)
         chats.book.close()
 
@@ -225,12 +244,13 @@ def make_local(
         async def call(request: Request) -> Response:
             body = await request.body()
             if not has_memory:
-                return LocalCall(model, chats, request, None, body)
+                return LocalCall(model, chats, times, request, None, body)
             try:
                 options = Options.of(request.headers, default_space, budget_tokens)
             except InvalidInput as error:
                 return failure(400, str(error), INVALID, "invalid_header")
-            return LocalCall(model, chats, request, Chat(request, options, "messages", body, memory.clock()), body)
+            chat = Chat(request, options, "messages", body, memory.clock())
+            return LocalCall(model, chats, times, request, chat, body)
 
         return call
 

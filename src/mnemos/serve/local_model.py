@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ except ImportError as error:
         f"a local model needs the packages torch and transformers: {install_command('serve,torch')}."
     ) from error
 
-from mnemos.activation.paged.engine import Engine
+from mnemos.activation.paged.engine import Busy, Engine
 from mnemos.activation.paged.evict import ScoredPages
 from mnemos.activation.paged.model import PagedModel
 from mnemos.activation.paged.thinking import ThinkTimes
@@ -54,6 +55,11 @@ class LocalModel:
         self.ends = _ends(model, tokenizer)
         self._specials = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._lock = threading.Lock()  # a tokenizer changes while it works
+
+    def forget(self, space: str) -> None:
+        """Erase what was computed of a space: something of it is gone, and its keys and values go with it."""
+        with suppress(Busy):
+            self.engine.call(lambda: self.engine.pool.forget({"space": space}))
 
     def close(self) -> None:
         """Cancel what is on its way, and let the model go."""

@@ -48,7 +48,7 @@ def test_planes_round_to_the_error_of_their_bits_and_take_no_more_than_them(coun
 
 def test_planes_of_a_batch_without_a_bit_read_as_zeros():
     planes = Planes.of(torch.randn(2, 3, 5), torch.zeros(3, dtype=torch.uint8))
-    assert torch.equal(planes.open().expand(2, -1, -1), torch.zeros(2, 3, 5))
+    assert torch.equal(planes.open(), torch.zeros(2, 3, 5))
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -109,12 +109,25 @@ def test_later_entries_wait_and_are_then_packed(llama, ids, read_in):
     method = CacheMethod(store=TransformCoding(6, group=16))
     cache, _ = read_in(llama, method, text, (40, *[1] * 40))
     store = cache.layers[0].groups[0].store
-    assert [part.planes.count for part in store.parts] == [36, 16, 16]
+    assert [part.planes.count for part in store.parts] == [39, 16, 16]
     assert store.keys.shape[2] == 8
     full, _ = read_in(llama, CacheMethod(), text, (40, *[1] * 40))
     assert (cache.layers[0].keys - full.layers[0].keys).abs().max() < 0.2 * full.layers[0].keys.abs().max()
     with pytest.raises(InvalidInput, match="packed together"):
         cache.crop(-20)
+
+
+def test_rows_that_are_equal_are_held_once(llama, long_ids):
+    cache = MemoryCache(llama, CacheMethod(store=TransformCoding(4)))
+    read(llama, long_ids, cache)
+    before, keys = cache.nbytes, cache.layers[1].keys.clone()
+    cache.batch_repeat_interleave(5)
+    assert cache.nbytes <= before + 3 * 10 * 8
+    assert torch.equal(cache.layers[1].keys, keys.repeat_interleave(5, 0))
+    cache.batch_select_indices(torch.tensor([9, 2]))
+    assert torch.equal(cache.layers[1].keys, keys[[1, 0]])
+    cache.batch_select_indices(torch.tensor([1]))
+    assert torch.equal(cache.layers[1].keys, keys[:1])
 
 
 def test_a_short_prompt_stays_as_it_is(llama, ids):

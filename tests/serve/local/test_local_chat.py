@@ -170,6 +170,45 @@ def test_conversations_of_different_spaces_share_no_pages(local):
     assert cached("ana") > 0
 
 
+def test_what_is_erased_leaves_the_prompts_and_the_pool(local):
+    local.memory.space("default").add(FACT, id="rita", speaker="Ana")
+    history = [{"role": "user", "content": QUESTION}]
+    first = said(local, history, extra_headers={})
+    history += [{"role": "assistant", "content": first.choices[0].message.content or "."}]
+    local.stored(at_least=2)
+    local.settled()
+    again = said(local, [*history, {"role": "user", "content": "And then?"}], extra_headers={})
+    assert again.usage.prompt_tokens_details.cached_tokens > 200  # the block and the question
+    pages, pool = local.engine.pool.pages, local.engine.pool
+    assert pages._digests
+    local.memory.space("default").forget(ids=["rita"])
+    assert not pages._digests
+    assert not any(layer.any() for layer in pool.layers)
+    seen, prompt = [], local.model.prompt
+    local.model.prompt = lambda messages: seen.append(messages) or prompt(messages)
+    last = said(local, [*history, {"role": "user", "content": "And then?"}], extra_headers={})
+    assert last.usage.prompt_tokens_details.cached_tokens == 0
+    assert FACT not in str(seen)
+
+
+def test_how_long_users_take_outlasts_a_restart(tmp_path, folder):
+    root = tmp_path / "root"
+    history = [{"role": "user", "content": "Hello."}]
+    with talking(root, folder) as local:
+        for i in range(3):
+            answer = said(local, history, extra_headers={"X-Mnemos-Session": "one"})
+            history += [
+                {"role": "assistant", "content": answer.choices[0].message.content or "."},
+                {"role": "user", "content": f"And {i}?"},
+            ]
+            local.settled()
+        assert local.model.times.count("default") == 2
+    with talking(root, folder) as local:
+        said(local, history, extra_headers={"X-Mnemos-Session": "one"})
+        assert local.model.times.count("default") == 2
+        assert len(local.model.times.lease.durations("default")) == 2
+
+
 def test_a_model_that_fails_is_an_error_and_the_next_call_is_served(local, monkeypatch):
     monkeypatch.setattr(local.engine.paged, "_logits", lambda *args: 1 / 0)
     with pytest.raises(openai.InternalServerError) as error:

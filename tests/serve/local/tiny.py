@@ -58,7 +58,7 @@ def talking(root, folder, options=None, **more):
     with Mnemos(root, embedder="none") as memory:
         model = load(str(folder), **{"cache_mib": 8} | (options or {}))
         app = FastAPI()
-        app.include_router(make_local(memory, model, **more))
+        app.include_router(make_local(memory, model, **{"patience": 60.0} | more))
         with serving(app, lifespan="on") as url:
             talk = Talk(memory, url)
             talk.model, talk.engine = model, model.engine

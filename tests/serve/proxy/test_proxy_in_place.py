@@ -19,7 +19,7 @@ QUESTIONS = ["Where does my sister Rita live?", "Where does my dog Bolt sleep?",
 @pytest.fixture
 def talk(memory, upstream):
     memory.space("default").add_many({"id": i, "content": text, "speaker": "Ana"} for i, text in STORIES.items())
-    with proxied(memory, upstream.url, in_place=True) as talk:
+    with proxied(memory, upstream.url, in_place=True, patience=60.0) as talk:
         talk.history = []
         yield talk
 

@@ -44,6 +44,7 @@ class Planes:
     step: Tensor  # (C,) in float16
     planes: list[Tensor]  # (B, channels with more than p bits, ceil(T / 8)) in uint8
     count: int  # T
+    batch: int  # B
 
     @staticmethod
     def of(numbers: Tensor, bits: Tensor) -> Planes:
@@ -58,12 +59,11 @@ class Planes:
             best = torch.minimum(error, best)
         codes = _codes(numbers, step, levels).to(torch.uint8)
         planes = [_packed((codes[:, bits > p] >> p) & 1) for p in range(int(bits.max()) if len(bits) else 0)]
-        return Planes(bits, step.half(), planes, numbers.shape[2])
+        return Planes(bits, step.half(), planes, numbers.shape[2], len(numbers))
 
     def open(self) -> Tensor:
         """Return the numbers, rounded, (B, C, T) in float32. O(size)."""
-        batch = self.planes[0].shape[0] if self.planes else 1
-        codes = torch.zeros(batch, len(self.bits), self.count, dtype=torch.uint8, device=self.bits.device)
+        codes = torch.zeros(self.batch, len(self.bits), self.count, dtype=torch.uint8, device=self.bits.device)
         for p, plane in enumerate(self.planes):
             which = (self.bits > p).nonzero()[:, 0]
             codes.index_add_(1, which, _unpacked(plane, self.count) << p)
@@ -71,7 +71,7 @@ class Planes:
 
     def rows(self, index: Tensor) -> Planes:
         """Return some rows of the batch, in that order."""
-        return replace(self, planes=[p.index_select(0, index.to(p.device)) for p in self.planes])
+        return replace(self, planes=[p.index_select(0, index.to(p.device)) for p in self.planes], batch=len(index))
 
     @property
     def nbytes(self) -> int:

@@ -34,7 +34,7 @@ LEAST = 0.25  # bits per number, where a share affords less
     task="key-value",
     baselines=("kivi", "xquant", "random-eviction", "sliding-window"),
     phase="decode",
-    unmeasured="measured on a pretrained model, where it has something to find: docs/how-to/compress-without-loss.md",
+    unmeasured="measured on a pretrained model, where it has something to find: docs/how-to/compress-a-real-model.md",
 )
 @dataclass(frozen=True)
 class TransformCoding:
@@ -42,7 +42,8 @@ class TransformCoding:
 
     Keys are turned back to position 0, and keys and values coded in the directions of the model's `spectrum`, in which
     they are uncorrelated and errors weigh alike. How much the entries at hand vary in each direction decides its bits,
-    from 0 to 8. The first `sinks` entries, whose keys are unlike all others, stay as they are. Later entries
+    from 0 to 8. The first `sinks` entries, whose keys are unlike all others, stay
+    as they are. Later entries
     are packed `group` at a time, with bits of their own.
 
     Deviations from the paper: each layer is coded apart; an error is weighed by the queries and by the weights that read
@@ -57,7 +58,7 @@ class TransformCoding:
 
     bits: float = 2.0  # per number, on average
     spectrum: Spectrum | None = None  # of the model; None: found by `find_spectrum` on random tokens
-    sinks: int = 4  # first entries that stay as they are
+    sinks: int = 1  # first entries that stay as they are; the paper keeps 4
     together: bool = True  # code the heads of a layer together; False: each alone, to read faster or evict by head
     residual: int = 0  # newest entries that are not packed; up to a group more wait to be
     group: int = 128  # later entries that are packed together
@@ -153,12 +154,13 @@ class Code:
 
 @dataclass(frozen=True)
 class CodedPart:
-    """Consecutive entries: the first as they are, the others coded."""
+    """Consecutive entries: the first as they are, the others coded. Equal rows (beams) are held once."""
 
     code: Code
-    keys: Tensor  # (B, H, s, D)
+    keys: Tensor  # (rows, H, s, D)
     values: Tensor
     planes: Planes
+    at: Tensor | None = None  # (B,): the row that holds each row of the batch; None: its own
 
     def __len__(self) -> int:
         return int(self.keys.shape[2]) + self.planes.count
@@ -174,19 +176,25 @@ class CodedPart:
 
     def open_into(self, keys: Tensor, values: Tensor) -> None:
         """Write keys and values, rounded, into tensors (B, H, n, D)."""
-        first = self.keys.shape[2]
-        keys[:, :, :first], values[:, :, :first] = self.keys, self.values
-        keys[:, :, first:], values[:, :, first:] = self.code.vectors(self.planes, self.keys.shape[1])
+        first, coded = self.keys.shape[2], self.code.vectors(self.planes, self.keys.shape[1])
+        for into, exact, rounded in zip((keys, values), (self.keys, self.values), coded, strict=True):
+            into[:, :, :first] = exact if self.at is None else exact.index_select(0, self.at)
+            into[:, :, first:] = rounded if self.at is None else rounded.index_select(0, self.at)
 
     def rows(self, index: Tensor) -> CodedPart:
         """Return the part for some rows of the batch."""
-        exact = [t.index_select(0, index.to(t.device)) for t in (self.keys, self.values)]
-        return CodedPart(self.code, exact[0], exact[1], self.planes.rows(index))
+        index = index.to(self.keys.device)
+        used, at = (index if self.at is None else self.at.index_select(0, index)).unique(return_inverse=True)
+        if len(used) == len(self.keys):
+            return replace(self, at=at)
+        exact = [t.index_select(0, used) for t in (self.keys, self.values)]
+        return CodedPart(self.code, exact[0], exact[1], self.planes.rows(used), at)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors but the code."""
-        return int(self.keys.nbytes + self.values.nbytes) + self.planes.nbytes
+        own = 0 if self.at is None else self.at.nbytes
+        return int(self.keys.nbytes + self.values.nbytes + own) + self.planes.nbytes
 
 
 class TransformStore(PackedStore):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,8 +34,7 @@ class Elastic:
 
     While generating nothing is scored: whatever stands `distance` before the end of what stayed of the prompt is
     evicted, so that the first and the latest stay. With `Merge("position", "mean")` what the prompt evicts is averaged
-    into the nearest entry that stays; the paper's code spares the sinks and the last token from that, here they take
-    part.
+    into the nearest entry that stays, but for the sinks and the last token, as in the paper's code.
 
     On the small models it answers less than without the averaging, and less than StreamingLLM.
     """
@@ -64,14 +63,27 @@ class Elastic:
     def at_share(share: float) -> CacheMethod:
         """Evict from the prompt by summed attention, averaging in what is evicted, then at a fixed offset."""
         return CacheMethod(
-            Elastic(), prompt=share, decode=share, sinks=1, recent=1, on_evict=PromptMerge("position", "mean")
+            Elastic(), prompt=share, decode=share, sinks=4, recent=1, on_evict=PromptMerge("position", "mean")
         )
 
 
 @dataclass(frozen=True)
 class PromptMerge(Merge):
-    """Merges what the prompt evicts; while generating, evicted entries are dropped."""
+    """Merges what the prompt evicts; while generating, evicted entries are dropped. Nothing is merged into the sinks."""
+
+    sinks: int = 4  # first entries that stay as they are; so does the last
 
     def __call__(self, view: LayerView, keep: Tensor, score: Tensor) -> Entries:
         """Return the entries that stay."""
-        return view.entries.gather(keep) if view.steps else super().__call__(view, keep, score)
+        plain = view.entries.gather(keep)
+        if view.steps:
+            return plain
+        merged = super().__call__(view, keep, score)
+        present = torch.ones_like(keep) if plain.valid is None else plain.valid.long()
+        spared = (present.cumsum(2) <= self.sinks) & (present > 0)
+        spared[:, :, -1] = True
+        keys, values = (
+            torch.where(spared[..., None], mine, its)
+            for mine, its in ((plain.keys, merged.keys), (plain.values, merged.values))
+        )
+        return replace(merged, keys=keys, values=values)

@@ -32,7 +32,7 @@ class GlobalLocal:
     """Ranks by local + global * mean(local) / mean(global): two kinds of attention, brought to the same scale.
 
     Global is what an entry received from each query that could see it, local what it received from the last `window`
-    queries (at most a 64th of the entries). Adding the two is ours, as are the share evicted and the threshold of the
+    queries. Adding the two is ours, as are the share evicted and the threshold of the
     preset. With `Merge(evict=..., threshold=...)` the lowest are evicted and the middle ones merged; its threshold is
     the paper's zero class, which takes in what is like no kept key and is thrown away.
 
@@ -40,7 +40,7 @@ class GlobalLocal:
     evicting all that does not stay answers as much.
     """
 
-    window: int = 32  # last queries
+    window: int | None = None  # last queries; None: as in SnapKV
     use: tuple[bool, bool] = (True, True)  # global, local: either half alone for comparisons
 
     def observe(self, view: LayerView) -> None:

@@ -54,7 +54,7 @@ class CompressKV:
     """
 
     heads: Tensor  # (L, H, G) booleans: `top_heads(semantic_scores(...))`, found once for a model
-    window: int = 32  # last queries that vote
+    window: int | None = None  # last queries that vote; None: as in SnapKV
     kernel: int = 7  # odd width of the pooling, as in SnapKV
 
     def __post_init__(self) -> None:

@@ -50,7 +50,7 @@ class LagKV:
             raise InvalidInput(f"lag is {self.lag}: give 2 or more tokens.")
 
     def __call__(self, view: LayerView) -> Tensor:
-        """Return the ranks, (B, H, T) from 0 to 2; O(T D)."""
+        """Return the ranks, (B, H, T) from 0 to 3; O(T D)."""
         entries = view.entries
         if entries.valid is not None:
             raise InvalidInput(
@@ -58,14 +58,14 @@ class LagKV:
             )
         count = len(entries) - self.sinks
         lag = min(self.lag, max(2, count // 4))
-        score = 1 + entries.positions() / max(view.tokens_read, 1)  # what always stays, the latest first
+        score = 1 + entries.positions() / max(view.tokens_read, 1)  # what always stays, the latest last to go
         parts = count // lag
+        score[:, :, : self.sinks] = 3  # under a tight budget, too: without them a pretrained model loses its footing
         if parts < 2:
             return score
         inside = slice(self.sinks, self.sinks + parts * lag)
         both = contrast(entries.keys[:, :, inside], lag) + contrast(entries.values[:, :, inside], lag)
         rank = both.argsort(-1).argsort(-1).float() / lag
-        score = score.clone()
         score[:, :, self.sinks : self.sinks + (parts - 1) * lag] = rank.flatten(2)
         return score
 

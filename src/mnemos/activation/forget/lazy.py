@@ -60,5 +60,5 @@ class LazyEviction:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Evict every four calls; a use is attention above the uniform share."""
-        return CacheMethod(LazyEviction(alpha=None), prompt=share, decode=share, interval=4, recent=0.25)
+        """Evict four at a time, but no sinks; a use is attention above the uniform share."""
+        return CacheMethod(LazyEviction(alpha=None), prompt=share, decode=share, interval=4, recent=0.25, sinks=4)

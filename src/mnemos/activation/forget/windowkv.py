@@ -38,11 +38,11 @@ class WindowKV:
 
     size: int = 8  # tokens of a window
     task: Literal["localise", "aggregate"] = "localise"  # the mean of a window's better half, or of all
-    suffix: int = 32  # last queries that rank, which stay
+    suffix: int | None = None  # last queries that rank, which stay; None: as in SnapKV
     group: int = 1  # neighbouring layers that share the choice
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.suffix < 1 or self.group < 1:
+        if self.size < 1 or (self.suffix is not None and self.suffix < 1) or self.group < 1:
             raise InvalidInput(f"size is {self.size}, suffix {self.suffix} and group {self.group}: give 1 or more.")
         if self.task not in ("localise", "aggregate"):
             raise InvalidInput(f"task is {self.task!r}: choose 'localise' or 'aggregate'.")

@@ -58,6 +58,8 @@ class PagedLayer(CacheLayerMixin):  # type: ignore[misc]
         """Return that there is no limit."""
         return -1
 
+    get_max_cache_shape = get_max_length  # its name before transformers 5
+
 
 class PagedModel:
     """A decoder whose keys and values live in a `Pool`.
@@ -168,7 +170,7 @@ def _forward(
     dropout: float = 0.0, sliding_window: int | None = None, **kwargs: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Attend by queries (B, H*G, q, D) to the pages of the layer that the keys are marked with."""
-    if unknown := [name for name in REFUSED if kwargs.get(name) is not None]:
+    if unknown := [name for name in (*REFUSED, "softcap") if kwargs.get(name) is not None]:
         raise InvalidInput(f"this model's attention needs {', '.join(unknown)}, which cannot be served in pages.")
     layer = getattr(key, "_mnemos_pages", None)
     if layer is None or layer.step is None:

@@ -8,7 +8,7 @@ the running engine, and outlast it (`dump`, `load`).
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 
 from mnemos.activation.paged.lease import Continuum
@@ -31,7 +31,8 @@ class ThinkTimes:
     def __init__(self, lease: Continuum | None = None) -> None:
         self.lease = lease or learned_lease()
         self._ended: OrderedDict[str, tuple[str, float, str, int]] = OrderedDict()  # by program
-        self.seen = 0  # times recorded
+        self._counts: Counter[str] = Counter()  # times recorded, by tool
+        self.seen = 0  # turns that arrived
 
     def ended(self, pool: Pool, name: str, program: str, tool: str, reload: float, now: float) -> None:
         """Free the sequence of a turn that has ended, pinned as long as the lease says."""
@@ -54,8 +55,12 @@ class ThinkTimes:
         pool.unpin(name)
         self._ended[program] = (tool, since, "", turns)
         if 0 <= now - since <= LONGEST:
-            self.lease.record_tool(tool, now - since)
+            self._record(tool, now - since)
             self.seen += 1
+
+    def count(self, tool: str) -> int:
+        """Return how many times of a tool were recorded since it was created, loaded ones included."""
+        return self._counts[tool]
 
     def dump(self, tool: str) -> str:
         """Return the times of a tool as JSON."""
@@ -71,5 +76,9 @@ class ThinkTimes:
         if self.lease.durations(tool):
             return 0
         for x in seconds:
-            self.lease.record_tool(tool, x)
+            self._record(tool, x)
         return len(seconds)
+
+    def _record(self, tool: str, seconds: float) -> None:
+        self.lease.record_tool(tool, seconds)
+        self._counts[tool] += 1

@@ -22,7 +22,7 @@ from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.task import checksum, read_json
 
 if TYPE_CHECKING:
-    from mnemos.activation.paged.engine import Engine, Generation
+    from mnemos.activation.paged.engine import Generation
     from mnemos.serve.local_model import LocalModel
 
 CACHE = 1024  # MiB
@@ -111,13 +111,14 @@ def _prompts(local: LocalModel, options: Options) -> list[list[int]]:
 class Waiter:
     """One generation, and its tokens."""
 
-    def __init__(self, engine: Engine, prompt: Sequence[int], tokens: int) -> None:
+    def __init__(self, local: LocalModel, prompt: Sequence[int], tokens: int) -> None:
         from mnemos.activation.paged.engine import Request
 
         self.tokens: list[int] = []
         self.held = 0  # blocks of the pool, at most
-        self.engine, self._done = engine, threading.Event()
-        self.made: Generation = engine.submit(Request(prompt, tokens), self._on_token, self._done.set)
+        self.engine, self._done = local.engine, threading.Event()
+        request = Request(prompt, tokens, ends=local.ends)
+        self.made: Generation = self.engine.submit(request, self._on_token, self._done.set)
 
     def _on_token(self, token: int) -> bool:
         self.tokens.append(token)
@@ -135,11 +136,11 @@ class Waiter:
 def _served(local: LocalModel, prompts: list[list[int]], tokens: int, progress: Progress) -> dict[str, Any]:
     pool, engine = local.engine.pool, local.engine
     block = pool.nbytes // pool.blocks
-    one_by_one = [Waiter(engine, prompt, tokens).wait() for prompt in prompts]
+    one_by_one = [Waiter(local, prompt, tokens).wait() for prompt in prompts]
     progress(1)
     engine.call(lambda: pool.forget({}))
     start = time.perf_counter()
-    at_once = [asked.wait() for asked in [Waiter(engine, prompt, tokens) for prompt in prompts]]
+    at_once = [asked.wait() for asked in [Waiter(local, prompt, tokens) for prompt in prompts]]
     seconds = time.perf_counter() - start
     progress(1)
     assert [a.tokens for a in at_once] == [a.tokens for a in one_by_one]

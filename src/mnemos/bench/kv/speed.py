@@ -3,6 +3,8 @@
 - `seam`: the cache through Mnemos without a method against transformers' DynamicCache: the largest difference of the
   logits, and the time to read a prompt and to decode.
 - `decode`: tokens a second behind a context of 8,192 tokens, with all of it and with an eighth of it held.
+- `methods`: what a token costs behind 2,048 and 4,096 tokens with each preset at a quarter, and what reading 4,096 costs,
+  against the full cache in the same run; with `--model` a token on that model too.
 - `reuse`: seconds until the first token of an answer about 2,000 tokens of cubes: prefilled, found in RAM, found on the
   disk; and whether the answers are the same.
 
@@ -16,9 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnemos.bench.kv.threads import one_thread
+from mnemos.bench.kv.token_cost import cost_table, reading_costs, token_costs
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 CONTEXT, EIGHTH = 8_192, 0.125
+CONTEXTS, SHARE, STEPS = (2_048, 4_096), 0.25, 32
+REAL = ("snapkv", "h2o", "sliding-window", "streaming-llm", "d2o", "kivi", "mikv", "xquant")  # one of each kind
 METHODS = ("snapkv", "keydiff", "h2o", "streaming-llm")
 
 
@@ -36,6 +42,7 @@ class Options:
     """Which random numbers."""
 
     seed: int = 0  # seed of the weights and the prompts
+    model: str = ""  # a folder of a model, or "smollm2": what a token costs on it (some ten minutes)
 
 
 def seam_table(result: Result) -> Rows:
@@ -60,6 +67,22 @@ def decode_table(result: Result) -> Rows:
     return lines
 
 
+def methods_table(result: Result) -> Rows:
+    """Return what a token costs with each preset at a quarter, on the small model of random weights."""
+    rows = result.get("methods")
+    return cost_table(rows, result["reading"]) if rows else [["not measured yet: `mnemos bench kv-speed`"]]
+
+
+def real_table(result: Result) -> Rows:
+    """Return what a token costs with each preset at a quarter, on a real model."""
+    real = result.get("real")
+    return (
+        cost_table(real["rows"])
+        if real
+        else [["not measured on a real model: `mnemos bench kv-speed --model smollm2`"]]
+    )
+
+
 def reuse_table(result: Result) -> Rows:
     """Return the time to the first token with KV cubes."""
     r = result["reuse"]
@@ -82,7 +105,13 @@ def figure(result: Result, entry: Entry) -> Figure | None:
     "kv-speed",
     help="Time that a cache through Mnemos costs and saves: its attention backend, an eighth held, KV cubes.",
     options=Options,
-    tables={"kv-seam": seam_table, "kv-decode": decode_table, "kv-reuse": reuse_table},
+    tables={
+        "kv-seam": seam_table,
+        "kv-decode": decode_table,
+        "kv-methods": methods_table,
+        "kv-methods-real": real_table,
+        "kv-reuse": reuse_table,
+    },
     figure=figure,
     extra="torch",
 )
@@ -90,7 +119,10 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Run all parts; see the module for what they are."""
     import torch
 
-    progress.expect(3)
+    from mnemos.activation.presets import all_presets
+
+    names = list(all_presets())
+    progress.expect(3 + 3 * len(names) + (2 * len(REAL) if options.model else 0))
     seed = options.seed
 
     parts: dict[str, Any] = {}
@@ -98,7 +130,24 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         for part in (seam, decode, reuse):
             parts[part.__name__] = part(seed)
             progress(1)
+        small, one = llama(seed), lambda: progress(1)
+        parts["methods"] = token_costs(small, CONTEXTS, SHARE, STEPS, seed, names, one)
+        parts["reading"] = reading_costs(small, CONTEXTS[-1], SHARE, seed, one)
+        if options.model:
+            real, name = load_model(options.model)
+            parts["real"] = {"model": name, "rows": token_costs(real, CONTEXTS, SHARE, STEPS, seed, REAL, one)}
     return {"seed": seed, "torch": torch.__version__, "rounds": ROUNDS, **parts}
+
+
+def load_model(model: str) -> tuple[Any, str]:
+    """Return a model of a folder, or SmolLM2 as `mnemos models build` makes it, in float32, and its name."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from mnemos.smollm2 import model_folder
+
+    folder = model_folder() if model == "smollm2" else Path(model)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), folder.name
 
 
 def llama(seed: int, layers: int = 4, hidden: int = 256, heads: int = 8, kv_heads: int = 4) -> Any:

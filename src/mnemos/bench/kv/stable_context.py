@@ -43,7 +43,7 @@ class Options:
     model: str = "smollm2"  # a folder with a tokenizer and a chat template, or smollm2
     turns: int = 50  # of a conversation
     tokens: int = 800  # of memories for a question
-    growth: int = 4  # times as many that all blocks of a conversation may have
+    growth: int = 8  # times as many that all blocks of a conversation may have
     report: bool = False  # the report half of LoCoMo, not the development half
     embedder: str = "bundled"  # what embeds the texts
 
