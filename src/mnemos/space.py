@@ -335,25 +335,23 @@ class Space:
         return self._activations
 
     def activate(
-        self,
-        what: str | Sequence[str | MemCube],
-        model: Any,
-        tokenizer: Any,
-        *,
-        mode: Mode = "exact",
-        k: int = 10,
-        render: Render | None = None,
+        self, what: str | Sequence[str | MemCube], model: Any, tokenizer: Any, *, mode: Mode = "exact",
+        recompute: float = 0.15, question: str | None = None, k: int = 10, render: Render | None = None,
         **filters: Unpack[Filters],
-    ) -> Activated:
+    ) -> Activated:  # fmt: skip
         """Return cubes as a prefix that a transformer has already read, without prefill if it was computed before.
 
         `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order of the
-        prompt. `render` turns a cube into text. See `migrate.prefill.PrefillCache.activate` for `mode`. Raises NotFound.
+        prompt. `render` turns a cube into text. With `mode="block"` cubes that were read alone are joined in any order, and the
+        share `recompute` of their tokens, chosen for the `question` (or query), is computed again; see
+        `migrate.prefill.PrefillCache.activate`. Raises NotFound.
         """
         from mnemos.migrate.pieces import render as to_line
 
-        picked = pick(self.text, what, k, filters)
-        return self.activations.activate(picked, model, tokenizer, mode=mode, render=render or to_line)
+        picked, asked = pick(self.text, what, k, filters), question or (what if isinstance(what, str) else None)
+        return self.activations.activate(
+            picked, model, tokenizer, mode=mode, render=render or to_line, recompute=recompute, question=asked
+        )
 
     # -- upkeep
 

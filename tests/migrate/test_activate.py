@@ -129,6 +129,28 @@ def test_blocks_are_read_once_and_joined_in_any_order(space):
     assert (joined.cache.layers[0].keys - expected).abs().max() <= 1e-5
 
 
+def test_joined_cubes_are_those_read_together_where_all_is_computed_again(model, space):
+    a, b, c = ids_of(space)
+    space.activate([a, b, c], model, Letters(), mode="block")
+    expected = plain(model, space, [c, a, b], **GREEDY)
+    joined = space.activate([c, a, b], model, Letters(), mode="block", recompute=1.0)
+    assert joined.sources == {"ram": 3, "disk": 0, "prefill": 0}
+    assert torch.equal(joined.generate(QUESTION, **GREEDY), expected)
+    full = space.activate([c, a, b], model, Letters()).cache.layers[2].values
+    wrong = [
+        float(
+            (
+                space.activate([c, a, b], model, Letters(), mode="block", recompute=r).cache.layers[2].values - full
+            ).norm()
+        )
+        for r in (0.0, 0.3, 0.6, 1.0)
+    ]
+    assert wrong == sorted(wrong, reverse=True)
+    assert wrong[-1] <= 1e-3 * wrong[0]
+    with pytest.raises(InvalidInput, match="from 0 to 1"):
+        space.activate([c, a, b], model, Letters(), mode="block", recompute=15)
+
+
 @pytest.mark.parametrize("way", ["delete", "update", "forget", "policy", "consolidate"])
 def test_it_goes_with_the_cube(model, space, way):
     a, b, c = ids_of(space)

@@ -79,8 +79,9 @@ def checked_rotary(model: Any) -> Rotary:
     rotary = Rotary(model)
     cache = DynamicCache()
     device = next(model.parameters()).device
+    token = model.config.get_text_config(decoder=True).vocab_size // 2  # not 0, which may be padding: its keys are 0
     with torch.no_grad():
-        model(torch.zeros(1, 8, dtype=torch.long, device=device), past_key_values=cache)
+        model(torch.full((1, 8), token, device=device), past_key_values=cache)
     keys = cache.layers[0].keys
     rotary.check(keys[:, :, :1], keys[:, :, 7:], 7)
     return rotary

@@ -18,6 +18,7 @@ from mnemos.cube import MemCube
 
 Mode = Literal["exact", "block"]
 Render = Callable[[MemCube], str]
+RECOMPUTE = 0.15  # of the tokens of joined cubes: CacheBlend's share (arXiv 2405.16444)
 
 
 @dataclass
@@ -58,12 +59,15 @@ class Activator(Protocol):
     """Turns cubes into a prefix for a model."""
 
     def activate(
-        self, cubes: Sequence[MemCube], model: Any, tokenizer: Any, *, mode: Mode = "exact", render: Render
-    ) -> Activated:
+        self, cubes: Sequence[MemCube], model: Any, tokenizer: Any, *, mode: Mode = "exact", render: Render,
+        recompute: float = RECOMPUTE, question: str | None = None,
+    ) -> Activated:  # fmt: skip
         """Return the cubes as a prefix, in the given order.
 
-        In mode "exact" each cube is read after those before it. In mode "block" each is read alone and the cubes are
-        joined with their positions moved. Raises InvalidInput without cubes, and for a model that cannot hold them.
+        In mode "exact" each cube is read after those before it. In mode "block" each is read alone, the cubes are
+        joined with their positions moved, and a share of their tokens, chosen for `question` where there is one, is
+        computed again. Raises InvalidInput without
+        cubes, and for a model that cannot hold them.
         """
         ...
 

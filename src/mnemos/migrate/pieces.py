@@ -27,6 +27,7 @@ class Piece:
     tokens: list[int]
     digest: str  # of the model, the mode, the tokens, and in mode "exact" of the pieces before
     parents: tuple[str, ...]  # ids of the cubes that the keys and values depend on, its own last
+    sink: tuple[int, ...] = ()  # tokens that are read, and kept, in front of it; in mode "block"
     before: str | None = None  # the id of the piece that it was read after
 
     @property
@@ -40,11 +41,12 @@ def to_pieces(
 ) -> list[Piece]:
     """Return the pieces of a prompt; `model` is its fingerprint, and `bits` how its keys and values are stored.
 
-    In mode "exact" the first piece starts with the tokenizer's BOS token, if it has one. Raises InvalidInput for a cube
-    without tokens.
+    In mode "exact" the first piece starts with the tokenizer's BOS token, if it has one. In mode "block" every piece has
+    it as its sink, or a line break where there is none. Raises InvalidInput for a cube without tokens.
     """
     pieces: list[Piece] = []
     bos = getattr(tokenizer, "bos_token_id", None)
+    sink = () if mode == "exact" else (bos,) if bos is not None else tuple(tokenize(tokenizer, "\n"))
     for cube in cubes:
         tokens = tokenize(tokenizer, render(cube))
         if mode == "exact" and not pieces and bos is not None:
@@ -52,11 +54,10 @@ def to_pieces(
         if not tokens:
             raise InvalidInput(f"cube {cube.id!r} has no tokens: leave it out, or give a `render` that returns text.")
         before = pieces[-1] if pieces and mode == "exact" else None
-        key = [mode, model, bits, before and before.digest, cube.id, tokens]
+        key = [mode, model, bits, before and before.digest, cube.id, sink, tokens]
         digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=32).hexdigest()
-        pieces.append(
-            Piece(cube, tokens, digest, (*(before.parents if before else ()), cube.id), before.id if before else None)
-        )
+        read_before = before.parents if before else ()
+        pieces.append(Piece(cube, tokens, digest, (*read_before, cube.id), sink, before.id if before else None))
     return pieces
 
 

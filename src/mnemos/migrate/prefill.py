@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ import torch
 
 from mnemos.activation import MemoryCache, read
 from mnemos.activation.encode.segments import Segment, cut, fill, from_file, rounded, to_bytes
+from mnemos.activation.recall.blend import Blend
+from mnemos.activation.rotary import Rotary, checked_rotary
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
-from mnemos.migrate.base import Activated, Mode, Render
+from mnemos.migrate.base import RECOMPUTE, Activated, Mode, Render, tokenize
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.pieces import Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
@@ -56,6 +59,7 @@ class PrefillCache:
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times used, and when last
     _segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)  # in RAM, the least recently used first
     _fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    _rotaries: weakref.WeakKeyDictionary[Any, Rotary] = field(default_factory=weakref.WeakKeyDictionary)  # by model
     _seen: object = None  # token of the store when every segment in RAM was known to exist
     _lock: threading.RLock = field(default_factory=threading.RLock)  # of the segments in RAM and their uses
 
@@ -67,15 +71,17 @@ class PrefillCache:
     # -- activate
 
     def activate(
-        self, cubes: Sequence[MemCube], model: Any, tokenizer: Any, *, mode: Mode = "exact", render: Render = render
-    ) -> Activated:
+        self, cubes: Sequence[MemCube], model: Any, tokenizer: Any, *, mode: Mode = "exact", render: Render = render,
+        recompute: float = RECOMPUTE, question: str | None = None,
+    ) -> Activated:  # fmt: skip
         """Return cubes, in this order, as a prefix that costs no prefill where it was computed before.
 
         In mode "exact" each cube is read after those before it: the longest prefix of cubes that was activated before
-        is reused, and the rest is read. In mode "block" each cube is read alone, once, and the cubes are joined in
-        any order with their positions moved; that is cheap to recombine and costs some accuracy, since no cube has
-        seen the others. Raises InvalidInput without cubes, for an unknown mode, and for a model whose layers do not
-        hold all tokens.
+        is reused, and the rest is read. In mode "block" each cube is read alone, once, behind a BOS token; the cubes
+        are joined in any order with their positions moved, and the share `recompute` of their tokens is computed again:
+        those that matter for `question`, else those that the other cubes change most (`activation.recall.blend`). 0 is
+        the fastest, and 1 as exact as reading all. Raises InvalidInput without cubes, for an unknown mode, and for a
+        model whose layers do not hold all tokens, or in mode "block" whose keys cannot be moved.
         """
         start = time.perf_counter()
         if mode not in ("exact", "block"):
@@ -83,14 +89,23 @@ class PrefillCache:
         if not cubes:
             raise InvalidInput("there is nothing to activate: no cube was given, or none was found.")
         check_model(model)
+        blend = Blend(recompute)
         self._drop_erased()
         pieces = to_pieces(cubes, self._fingerprints.of(model), tokenizer, mode, render, self.bits)
         segments, sources = self._gather(pieces, model, mode)
         if sources["prefill"]:
             self.tend()
-        cache = MemoryCache(model)
-        fill(cache, _joined(segments, cache) if mode == "block" else segments)
-        ids = torch.tensor([[t for piece in pieces for t in piece.tokens]], device=next(model.parameters()).device)
+        sink = pieces[0].sink
+        tokens = [*sink, *(t for piece in pieces for t in piece.tokens)]
+        ids = torch.tensor([tokens], device=next(model.parameters()).device)
+        if mode == "block":
+            asked = torch.tensor(tokenize(tokenizer, question), dtype=torch.long) if question else None
+            if model not in self._rotaries:
+                self._rotaries[model] = checked_rotary(model)
+            cache = blend.read(model, ids[0], segments, len(sink), asked, self._rotaries[model])
+        else:
+            cache = MemoryCache(model)
+            fill(cache, segments)
         self._count(pieces)
         seconds = time.perf_counter() - start
         return Activated(model, tokenizer, tuple(c.id for c in cubes), ids, cache, sources, seconds)
@@ -142,7 +157,7 @@ class PrefillCache:
                 if before or segments:
                     fill(cache, [*before, *segments])
             start, at = time.perf_counter(), cache.tokens_read
-            read(model, torch.tensor([piece.tokens], device=next(model.parameters()).device), cache)
+            read(model, torch.tensor([[*piece.sink, *piece.tokens]], device=next(model.parameters()).device), cache)
             segment = cut(cache, at, cache.tokens_read, piece.digest).to(torch.device("cpu"))
             segment = segment if self.bits is None else rounded(segment, self.bits)
             self._write(piece, segment, time.perf_counter() - start)
@@ -268,13 +283,3 @@ class PrefillCache:
 
     def _stored(self) -> list[MemCube]:
         return [cube for _, cube in self.store.select(Filter(kind="kv", state=None), limit=ALL)]
-
-
-def _joined(segments: Sequence[Segment], cache: MemoryCache) -> list[Segment]:
-    """Move segments that were each read from position 0 to positions one after another."""
-    moved, at = [], 0
-    for segment in segments:
-        keys = [cache.rotary().shift(k, at) for k in segment.keys] if at else segment.keys
-        moved.append(Segment(segment.digest, keys, segment.values))
-        at += len(segment)
-    return moved

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from mnemos.activation.forget.window_task import TaskClassifier
 from mnemos.activation.forget.windowkv import WindowKV
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.presets import get_preset
@@ -59,3 +60,33 @@ def test_facts_of_several_tokens_stay_whole(small_model, answered):
 def test_an_unknown_task_is_refused():
     with pytest.raises(InvalidInput):
         WindowKV(task="sum")
+
+
+def test_a_classifier_chooses_for_each_row(llama, ids, read_in, positions):
+    def by_first(row):
+        assert len(row) == 7
+        return "aggregate" if int(row[0]) == int(ids[1, 33]) else "localise"
+
+    def kept(**options):
+        return positions(read_in(llama, CacheMethod(WindowKV(size=4, **options), prompt=13), ids, (40,))[0])
+
+    mixed, local, whole = kept(classifier=by_first, instruction=7), kept(), kept(task="aggregate")
+    assert torch.equal(mixed[0], local[0])
+    assert torch.equal(mixed[1], whole[1])
+    assert not torch.equal(local, whole)
+
+
+def test_the_classifier_learns_what_tells_instructions_apart(llama):
+    """Tokens 10 to 19 stand in instructions of one task, 20 to 29 in those of the other, others in both."""
+    rng = torch.Generator().manual_seed(4)
+
+    def instructions(first, count):
+        own, other = (torch.randint(low, low + 10, (count, 4), generator=rng) for low in (first, 60))
+        return list(torch.cat((own, other), 1))
+
+    examples = {"localise": instructions(10, 20), "aggregate": instructions(20, 20)}
+    classify = TaskClassifier.fit(llama, examples)
+    for first, task in ((10, "localise"), (20, "aggregate")):
+        assert sum(classify(row) == task for row in instructions(first, 20)) >= 18
+    with pytest.raises(InvalidInput, match="both tasks"):
+        TaskClassifier.fit(llama, {"localise": examples["localise"]})

@@ -12,7 +12,7 @@ from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.recall.epicache import EpiCache, clustered, layer_counts
 from mnemos.bench.kv import tasks
 from mnemos.bench.kv.vocabulary import FILLERS, KEYS, SIZE, VALUES
-from mnemos.errors import InvalidInput
+from mnemos.errors import InvalidInput, StoreCorrupt
 
 
 def bag(ids):
@@ -62,6 +62,24 @@ def test_episodes_answer_more_than_one_cache_for_all_or_for_one_question(small_m
     assert own >= 0.85
     assert own > episodes(1, 8) + 0.1
     assert own > share(small_model, task, one_question) + 0.1
+
+
+@torch.no_grad()
+def test_caches_in_a_folder_answer_as_those_in_ram_and_a_damaged_one_is_refused(small_model, task, tmp_path):
+    in_ram, on_disk = (EpiCache(small_model, 16, 16, 4, embed=bag, sharpness=1.0, folder=f) for f in (None, tmp_path))
+    for memory in (in_ram, on_disk):
+        memory.read(task.context[0], windows(task.context[0]))
+    assert on_disk.nbytes == 0 < in_ram.nbytes
+    assert len(list(tmp_path.iterdir())) == 4
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 1.2 * in_ram.nbytes + 4 * 2000
+    with attached(small_model):
+        for question in task.questions[0]:
+            told = [small_model(question[None], past_key_values=m.ask(question)).logits for m in (in_ram, on_disk)]
+            assert torch.equal(*told)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreCorrupt, match="episode"):
+        on_disk.ask(task.questions[0, 0])
 
 
 @pytest.mark.parametrize(("budget", "block"), [(16, 16), (12, 8)])

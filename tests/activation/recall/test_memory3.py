@@ -99,6 +99,25 @@ def test_bytes_are_those_of_what_is_kept(library, small_model):
     assert cache.layers[1].nbytes >= 3 * 8 * 32 * 4 * 2
 
 
+def test_coded_memories_take_fewer_bytes_and_answer_as_much(small_model, facts):
+    library = Library(small_model, tokens=8, longest=32, nearest=3, layers=[1], score=KeyDiff(), embed=by_keys)
+    for ids, _, _ in facts[:10]:
+        library.add(ids)
+    plain, kept = sum(e.nbytes for m in library.memories for e in m.values()), library.entries(3, 1)
+    library.quantise(parts=8, levels=1, codes=64)
+    for ids, _, _ in facts[10:]:
+        library.add(ids)  # with the codebooks of before
+    assert sum(e.nbytes for m in library.memories[:10] for e in m.values()) == 10 * 8 * 2 * 8
+    assert plain / 15 > 10 * 8 * 2 * 8
+    assert (library.entries(3, 1).keys - kept.keys).norm() < 0.5 * kept.keys.norm()
+    right = sum(
+        int(library.read(torch.tensor([[BOS, int(key)]]), library.cache()).argmax() == value) for _, key, value in facts
+    )
+    assert right >= 9
+    with pytest.raises(InvalidInput, match="coded already"):
+        library.quantise()
+
+
 def test_a_reference_that_is_too_long_is_refused(library):
     with pytest.raises(InvalidInput, match="cut it into parts"):
         library.add(torch.ones(33, dtype=torch.long))

@@ -53,6 +53,32 @@ def test_the_store_fetches_what_the_mask_shows(model, ids):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("size", [4, 16])
+def test_chunks_that_end_at_tokens_are_those_of_the_store(model, ids, size):
+    router = MoC(size=size, top=2, local=5, sinks=3, tiers=Tiers(4), ends=(7, 11, 20, 33, 40))
+    text = ids[:1].clone()
+    text[:, [6, 9, 17, 18, 27]] = 11
+    chunks = router.chunks(text, (1, 37), "cpu")[0]
+    ended = torch.isin(text[0], torch.tensor(router.ends))
+    assert chunks[:3].tolist() == [-1] * 3
+    for t in range(4, 37):
+        full = int((chunks[:t] == chunks[t - 1]).sum()) == size
+        assert bool(chunks[t] > chunks[t - 1]) == (bool(ended[t - 1]) or full)
+    with routed(model, router):
+        expected = model(text, use_cache=False).logits
+    cache = MemoryCache(model, CacheMethod(store=router))
+    with attached(model):
+        found = model(text, past_key_values=cache).logits
+    assert (found - expected).abs().max() <= 1e-4
+
+
+def test_top_falls_in_the_first_half_of_a_training():
+    tops = [ROUTER.at_step(step, 100, 10).top for step in range(0, 101, 10)]
+    assert tops == [10, 8, 7, 5, 4, 2, 2, 2, 2, 2, 2]
+    assert ROUTER.at_step(0, 100, 1).top == ROUTER.top
+
+
+@torch.no_grad()
 def test_a_later_token_never_changes_an_earlier_one(model, ids):
     changed = ids.clone()
     changed[:, -1] = 5

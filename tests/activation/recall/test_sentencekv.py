@@ -100,3 +100,69 @@ def test_an_answer_is_the_same_after_rows_have_moved(cache, small_model, task):
 def test_a_method_without_ends_is_refused():
     with pytest.raises(InvalidInput, match="ends is empty"):
         SentenceKV()
+
+
+SEMANTIC = replace(SENTENCES, semantic=60, window=4)
+
+
+@torch.no_grad()
+def test_a_semantic_budget_keeps_what_the_last_queries_attend_to(small_model, task):
+    cache, all_held = (MemoryCache(small_model, CacheMethod(store=s)) for s in (SEMANTIC, SENTENCES))
+    for one in (cache, all_held):
+        read(small_model, torch.cat((task.context, task.questions[:, 0]), 1), one)
+    store, whole = cache.layers[0].groups[0].store, all_held.layers[0].groups[0].store
+    assert store.slow.count == 60 < whole.slow.count
+    assert cache.nbytes < all_held.nbytes
+    entries = all_held.layers[0].groups[0].store.read(torch.empty(0), 0)
+    positions = torch.arange(len(entries))
+    keys = cache.rotary().shift(entries.keys, -positions.expand(2, 1, -1))
+    kept = cache.rotary().shift(store.slow.split(store.slow.take(torch.arange(60).expand(2, 1, -1)))[0],
+                                -(1 + torch.arange(60)).expand(2, 1, -1))  # fmt: skip
+    for row in range(2):
+        distance = (kept[row, 0, :, None] - keys[row, 0]).abs().amax(2)
+        assert distance.amin(1).max() <= 1e-4, "what is kept was read"
+    assert store.sizes.sum(1).tolist() == [60, 60]
+
+
+@torch.no_grad()
+def test_a_semantic_budget_for_all_changes_nothing(small_model, task):
+    told = []
+    for semantic in (None, 200):
+        cache = MemoryCache(small_model, CacheMethod(store=replace(SENTENCES, semantic=semantic)))
+        read(small_model, task.context, cache)
+        with attached(small_model):
+            told.append(small_model(task.questions[:, 0], past_key_values=cache).logits)
+    assert torch.equal(*told)
+
+
+@torch.no_grad()
+def test_what_is_written_after_a_semantic_budget_follows_what_stayed(small_model, task):
+    """Sentences cut after the prompt stand where they are read: keys turned to position 0 are those of the full text."""
+    cache, full = MemoryCache(small_model, CacheMethod(store=SEMANTIC)), MemoryCache(small_model)
+    read(small_model, task.context, cache)
+    more = tasks.records(2, 70, 3, seed=61).context
+    with attached(small_model):
+        small_model(task.context, past_key_values=full)
+        for one in more.split(7, 1):
+            small_model(one, past_key_values=cache)
+            small_model(one, past_key_values=full)
+    store = cache.layers[0].groups[0].store
+    later = store.slow.count - 60
+    assert later > 20
+    own = store.slow.split(store.slow.take(torch.arange(60, 60 + later).expand(2, 1, -1)))[0]
+    moved = cache.rotary().shift(own, store.gone)
+    text = full.layers[0].keys[:, :, 1 + 60 + store.gone :][:, :, :later]
+    assert (moved - text).abs().max() <= 1e-4
+
+
+@torch.no_grad()
+def test_a_semantic_budget_still_answers(small_model, task):
+    known = torch.cat((task.context, task.questions[:, 0]), 1)
+    right = []
+    for method in (SEMANTIC, SENTENCES):
+        cache = MemoryCache(small_model, CacheMethod(store=method))
+        read(small_model, known, cache)
+        with attached(small_model):
+            logits = small_model(task.questions[:, 0], past_key_values=cache).logits
+        right.append(float((logits[:, -1].argmax(-1) == task.answers[:, 0, 0]).float().mean()))
+    assert right[0] >= right[1]

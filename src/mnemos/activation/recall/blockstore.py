@@ -155,8 +155,13 @@ class BlockStore(TieredStore):
         blocks = self.fast.fetch(self.slow, chosen.tolist(), self.starts, size, heads)
         keys, values = self.slow.split(blocks.flatten(2, 3))
         inside = torch.arange(size, device=query.device)
-        positions = (begin[..., None] + inside).flatten(2) + len(self.sinks or ())  # (B, U, k l)
-        valid = (inside < length[..., None]).flatten(2)
+        within = torch.minimum(
+            inside, (length - 1).clamp(min=0)[..., None]
+        )  # what is behind a block's end stands at no
+        positions = (begin[..., None] + within).flatten(2) + len(
+            self.sinks or ()
+        )  # later position: a query sees its own
+        valid = (inside < length[..., None]).flatten(2)  # (B, U, k l)
         full = bool(valid.all())
         shape = (batch, heads, keys.shape[2])
         return self._moved(Entries(keys, values, positions.int().expand(shape), None if full else valid.expand(shape)))

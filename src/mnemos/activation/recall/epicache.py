@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from mnemos.activation.attach import attached
 from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
+from mnemos.activation.encode.caches import from_file, to_file
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.method import CacheMethod
@@ -55,7 +57,7 @@ class EpiCache:
     `read` embeds windows of the conversation, groups them (k-means on cosine), and takes the `medoids` windows nearest
     to each centroid as the episode's patched prompt. After each `block` tokens the entries that this prompt attends to
     most stay, so no cache ever holds more than budget, block and prompt. `ask` returns the cache of the episode nearest
-    to a question. One conversation at a time.
+    to a question. One conversation at a time. With a `folder` the caches are files there, of which `ask` reads one.
     """
 
     model: Any  # of transformers
@@ -69,6 +71,7 @@ class EpiCache:
     )
     embed: Embed | None = None  # ids (T,) to a vector; None: the mean of the model's token embeddings
     seed: int = 0  # of the clusters
+    folder: Path | None = None  # where the caches of the episodes are written; None: they stay in RAM
     caches: list[MemoryCache] = field(default_factory=list, init=False)  # of the episodes
     centroids: Tensor | None = field(default=None, init=False)  # (E, width), of length 1
     counts: list[int] = field(default_factory=list, init=False)  # entries of each layer
@@ -92,7 +95,17 @@ class EpiCache:
                 needs = sensitivity(self.model, ids, self.block, self.sinks)
                 self.counts = layer_counts(needs, self.budget, self.sharpness, self.sinks)
             self.peak = 0
-            self.caches = [self._prefill(ids, torch.cat([windows[i] for i in sorted(own)])) for own in chosen]
+            self.caches = []
+            for number, own in enumerate(chosen):
+                cache = self._prefill(ids, torch.cat([windows[i] for i in sorted(own)]))
+                if self.folder is None:
+                    self.caches.append(cache)
+                else:
+                    to_file(cache, self._file(number))
+
+    def _file(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"episode-{number}.safetensors"
 
     def _prefill(self, ids: Tensor, prompt: Tensor) -> MemoryCache:
         peak = PeakAttention()
@@ -117,14 +130,20 @@ class EpiCache:
             store.replace(entries.gather(worth.topk(count, dim=2).indices.sort(2).values))
 
     def ask(self, question: Tensor) -> MemoryCache:
-        """Return a copy of the cache of the episode nearest to a question (q,). Raises InvalidInput before `read`."""
+        """Return a copy of the cache of the episode nearest to a question (q,).
+
+        Raises InvalidInput before `read`, and StoreCorrupt for a damaged file.
+        """
         if self.centroids is None:
             raise InvalidInput("no conversation has been read: call read() first.")
-        return self.caches[int((self.centroids @ text_vector(self.model, question, self.embed)).argmax())].copy()
+        number = int((self.centroids @ text_vector(self.model, question, self.embed)).argmax())
+        if self.folder is not None:
+            return from_file(self._file(number), self.model)
+        return self.caches[number].copy()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the caches of all episodes."""
+        """Bytes of RAM of the caches of all episodes."""
         return sum(cache.nbytes for cache in self.caches)
 
 

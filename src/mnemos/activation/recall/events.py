@@ -21,6 +21,15 @@ def lengths(ends: list[int], most: int) -> list[int]:
     return found
 
 
+def ended(ids: Tensor, ends: tuple[int, ...], size: int) -> list[list[int]]:
+    """Return for each row of ids (B, n) the lengths of the chunks that are complete, with one sum for all rows."""
+    over = torch.isin(ids, torch.tensor(ends, device=ids.device))
+    rows = [[0, *(int(t) + 1 for t in row.nonzero()[:, 0])] for row in over]
+    last = min(row[-1] for row in rows)
+    last = last or ids.shape[1] // size * size
+    return [lengths([b for b in row if b < last] + [last], size) if last else [] for row in rows]
+
+
 def surprising(surprise: Tensor, gamma: float, past: int) -> Tensor:
     """Return where surprise (B, T) is above mean + gamma · deviation of the up to `past` tokens before.
 

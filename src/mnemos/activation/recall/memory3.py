@@ -12,6 +12,7 @@ from torch import Tensor
 from mnemos.activation.attach import attached
 from mnemos.activation.base import LayerView, Score, Setup
 from mnemos.activation.cache import MemoryCache, read
+from mnemos.activation.compress.vq import Codebook
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.plain import Plain
@@ -61,6 +62,30 @@ def fronted(setup: Setup) -> FrontedStore:
     return FrontedStore()
 
 
+@dataclass
+class Coded:
+    """The entries of a reference in a layer, as codes."""
+
+    keys: Tensor  # (1, H, tokens, L, P) uint8
+    values: Tensor
+    dtype: torch.dtype
+
+    @staticmethod
+    def of(entries: Entries, books: tuple[Codebook, Codebook]) -> Coded:
+        """Return the codes of entries."""
+        return Coded(books[0].encode(entries.keys), books[1].encode(entries.values), entries.keys.dtype)
+
+    def decoded(self, books: tuple[Codebook, Codebook]) -> Entries:
+        """Return the entries that the codes stand for, at the position that all memories share."""
+        keys, values = books[0].decode(self.keys, self.dtype), books[1].decode(self.values, self.dtype)
+        return Entries(keys, values, torch.full(keys.shape[:3], -1, dtype=torch.int32, device=keys.device))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes."""
+        return int(self.keys.numel() + self.values.numel())
+
+
 @register(
     "memory3",
     papers=(Paper("Memory^3: Language Modeling with Explicit Memory", "2407.01178"),),
@@ -73,7 +98,10 @@ class Library:
     `nearest` memories of what was read last (by cosine of `embed`) in front of it. Memories share their positions: each
     was read at 0, 1, …, and the text begins where the longest one allowed would end (as in the paper).
 
-    Deviations: no vector quantisation; `layers` and `score` may be others than the paper's. A model has to be trained
+    `quantise` replaces what is kept by codes: for each layer a codebook of the keys and one of the values of all
+    references (the paper's vector quantisation, here by parts and residual levels, without a learned rotation).
+
+    Deviations: `layers` and `score` may be others than the paper's. A model has to be trained
     with memories (the paper's second stage): on the small model of `mnemos bench train-models`, which is not, the first
     half of the layers and the attention received recall nothing; its last layer and KeyDiff's score recall as well as
     the text pasted from 4 of 16 tokens on, an eighth of its keys and values, not a sixteenth.
@@ -87,7 +115,8 @@ class Library:
     layers: Sequence[int] | None = None  # those that hold memories; None: the first half
     score: Score = field(default_factory=AttentionReceived)  # which entries of a reference are kept
     embed: Embed | None = None  # ids (T,) to a vector; None: the mean of the model's token embeddings
-    memories: list[dict[int, Entries]] = field(default_factory=list, init=False)  # by layer, (1, H, tokens, D)
+    memories: list[dict[int, Entries | Coded]] = field(default_factory=list, init=False)  # by layer, (1, H, tokens, D)
+    books: dict[int, tuple[Codebook, Codebook]] = field(default_factory=dict, init=False)  # by layer, once quantised
     vectors: list[Tensor] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -103,13 +132,36 @@ class Library:
                 )
             cache = MemoryCache(self.model, CacheMethod(self.score, prompt=self.tokens))
             read(self.model, ids[None], cache)
-            kept = {}
+            kept: dict[int, Entries | Coded] = {}
             for layer in self.layers or ():
                 entries = cache.layers[layer].groups[0].store.read(torch.empty(0), 0)
                 keys = cache.rotary().shift(entries.keys, -self.longest)
-                kept[layer] = Entries(keys, entries.values, torch.full_like(entries.positions(), -1))
+                own = Entries(keys, entries.values, torch.full_like(entries.positions(), -1))
+                kept[layer] = Coded.of(own, self.books[layer]) if self.books else own
             self.memories.append(kept)
             self.vectors.append(text_vector(self.model, ids, self.embed))
+
+    def quantise(self, parts: int = 8, levels: int = 2, codes: int = 256, seed: int = 0) -> None:
+        """Replace keys and values by `parts` · `levels` bytes each, by codebooks of what is kept now.
+
+        References that are added later are coded with the same ones. Raises InvalidInput when there is none yet, or they
+        are coded already.
+        """
+        if not self.memories or self.books:
+            raise InvalidInput("the memories are coded already, or there is none: add references, then quantise once.")
+        for layer in self.memories[0]:
+            held = [m[layer] for m in self.memories]
+            entries = [e for e in held if isinstance(e, Entries)]
+            sides = ([e.keys for e in entries], [e.values for e in entries])
+            made = [Codebook.fit(torch.cat(s, 2).flatten(0, 2), parts, levels, codes, seed=seed) for s in sides]
+            self.books[layer] = made[0], made[1]
+            for memory, own in zip(self.memories, entries, strict=True):
+                memory[layer] = Coded.of(own, self.books[layer])
+
+    def entries(self, number: int, layer: int) -> Entries:
+        """Return what is kept of a reference in a layer, decoded."""
+        held = self.memories[number][layer]
+        return held if isinstance(held, Entries) else held.decoded(self.books[layer])
 
     def find(self, ids: Tensor) -> list[int]:
         """Return the memories nearest to a text (T,), the nearest last: it stands next to the text."""
@@ -128,10 +180,10 @@ class Library:
         for layer in self.layers or ():
             rows = []
             for numbers in found:
-                row = self.memories[numbers[0]][layer] if numbers else None
+                row = self.entries(numbers[0], layer) if numbers else None
                 for number in numbers[1:]:
                     assert row is not None
-                    row = row.joined(self.memories[number][layer])
+                    row = row.joined(self.entries(number, layer))
                 rows.append(row)
             parts = [row.tensors() for row in rows if row is not None]
             front = {name: torch.cat([p[name] for p in parts]) for name in parts[0]} if parts else None
@@ -149,6 +201,7 @@ class Library:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all memories and their vectors."""
+        """Bytes of all memories, their codebooks and their vectors."""
         vectors = sum(v.numel() * v.element_size() for v in self.vectors)
-        return int(vectors) + sum(entries.nbytes for kept in self.memories for entries in kept.values())
+        books = sum(book.nbytes for pair in self.books.values() for book in pair)
+        return int(vectors) + books + sum(entries.nbytes for kept in self.memories for entries in kept.values())

@@ -11,10 +11,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from mnemos.activation import attention
 from mnemos.activation.base import Setup
+from mnemos.activation.entries import Entries
 from mnemos.activation.recall.base import Search
 from mnemos.activation.recall.blocks import Blocks
-from mnemos.activation.recall.events import lengths
+from mnemos.activation.recall.blockstore import BlockStore
+from mnemos.activation.recall.events import ended
+from mnemos.activation.recall.tiers import FastTier, SlowTier
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -37,8 +41,11 @@ class SentenceKV(Blocks):
     key when a sentence begins to be written, by the queries since the one before began, loads them whole and keeps them
     until it ends; a sentence that no longer fits is left out, and `top` is the most of them.
 
-    Deviations: nothing of the prompt is evicted in advance (the paper's semantic budget), all of it is on the slow
-    tier; a prompt is read under the same budget, `step` tokens a choice; the fast tier holds copies of sentences.
+    With `semantic` only so many tokens of a prompt's sentences stay when it ends, those that its last `window` queries
+    attend to most (the paper's semantic budget, a multiple of `tokens`); the mean keys are those of what stays.
+
+    Deviations: all heads of a layer keep the same tokens of the prompt; it is read under the budget of `tokens`, `step`
+    at a time; the fast tier holds copies of sentences.
     """
 
     ends: tuple[int, ...] = ()  # token ids that end a sentence
@@ -47,6 +54,8 @@ class SentenceKV(Blocks):
     sinks: int = 32  # first entries that are always read
     step: int = 32  # queries of a prompt that choose together
     each_head: bool = True  # each key/value head chooses for itself
+    semantic: int | None = None  # tokens of a prompt's sentences that stay when it ends; None: all
+    window: int = 16  # last queries of a prompt that choose them
 
     needs_tokens: ClassVar[bool] = True
 
@@ -54,18 +63,18 @@ class SentenceKV(Blocks):
         super().__post_init__()
         if not self.ends:
             raise InvalidInput("ends is empty: give the token ids that end a sentence, such as those of . ! and ?")
+        if (self.semantic is not None and self.semantic < 1) or self.window < 1:
+            raise InvalidInput(f"semantic is {self.semantic} and window {self.window}: give 1 or more.")
+
+    def __call__(self, setup: Setup) -> BlockStore:
+        """Return the store of a layer."""
+        return BlockStore(self, setup) if self.semantic is None else SemanticStore(self, setup, self.semantic)
 
     def cut(self, keys: Tensor, first: int, setup: Setup) -> list[list[int]]:
         """Return the lengths of the sentences that have ended, for each row."""
         tokens = setup.transcript().tokens
         assert tokens is not None
-        ids = tokens[:, first : first + keys.shape[2]]
-        over = torch.isin(ids, torch.tensor(self.ends, device=ids.device))
-        rows = [[0, *(int(t) + 1 for t in row.nonzero()[:, 0])] for row in over]
-        end = min(row[-1] for row in rows)
-        if end == 0:
-            end = keys.shape[2] // self.size * self.size
-        return [lengths([b for b in row if b < end] + [end], self.size) if end else [] for row in rows]
+        return ended(tokens[:, first : first + keys.shape[2]], self.ends, self.size)
 
     def summarise(self, keys: Tensor, seen: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean key of each sentence."""
@@ -110,3 +119,65 @@ class SentenceKV(Blocks):
             room = room - sizes[:, :, i] * fits
             chosen[:, :, i] = torch.where(fits, chosen[:, :, i], -1)
         return chosen
+
+
+class SemanticStore(BlockStore):
+    """A store of sentences that lets go of the unimportant tokens of a prompt when it ends.
+
+    What stays of the sentences is moved together, right behind the sinks: `gone` tokens are missing before `first`.
+    """
+
+    def __init__(self, method: SentenceKV, setup: Setup, budget: int) -> None:
+        super().__init__(method, setup)
+        self.method, self.budget, self.gone = method, budget, 0
+        self.asked: Tensor | None = None  # (B, H*G, w, D), the last queries of the prompt, until it ends
+        self.prompt = True
+
+    def read(self, query: Tensor, start: int) -> Entries:
+        """Return what the queries attend to; the last ones of a prompt are remembered until it ends."""
+        if self.prompt and query.numel():
+            past = query if self.asked is None else torch.cat((self.asked, query), 2)
+            self.asked = past[:, :, -self.method.window :].detach()
+        return super().read(query, start)
+
+    def on_prefill_end(self) -> None:
+        """Keep `budget` tokens of the sentences, by the attention of the last queries to all that was read."""
+        asked, self.asked, self.prompt = self.asked, None, False
+        if asked is None or self.slow.count <= self.budget:
+            return
+        whole, sinks = self._all(), len(self.sinks or ())
+        received = attention.weights(asked, whole, len(whole) - asked.shape[2], self.scaling).sum((1, 2, 3))  # (B, T)
+        middle = received[:, sinks : sinks + self.slow.count]
+        keep = middle.topk(self.budget, dim=1).indices.sort(1).values  # (B, budget)
+        self._rebuild(keep)
+
+    def _rebuild(self, keep: Tensor) -> None:
+        """Hold of the sentences only the entries at `keep` (B, n) in the slow tier, as shorter sentences."""
+        heads, sinks, before = self.summaries.shape[1], len(self.sinks or ()), self.slow.count
+        taken = self.slow.take(keep[:, None].expand(-1, heads, -1)).to(keep.device)
+        keys, values = self.slow.split(taken)
+        inside = (keep[:, None] >= self.starts[..., None]) & (keep[:, None] < (self.starts + self.sizes)[..., None])
+        sizes = [[int(n) for n in row if n] for row in inside.sum(2)]
+        self.gone = before - keep.shape[1]
+        rank = torch.arange(keep.shape[1], device=keep.device).expand_as(keep)
+        keys = self.setup.rotary().shift(keys, (rank - keep)[:, None])
+        first, self.first = self.first, sinks + keep.shape[1]  # `_store` reads the positions of entries from it
+        self.slow = SlowTier(self.slow.folder)
+        self.fast = FastTier(self.blocks.tiers.room, self.blocks.tiers.eviction, self.blocks.tiers.decay)
+        self.starts = self.sizes = torch.empty(keep.shape[0], 0, dtype=torch.long, device=keep.device)
+        self.summaries = self.present = torch.empty(0)
+        super()._store(Entries(keys, values), sizes)
+        self.first, self.chosen, self.memory = first, None, {}
+
+    def _store(self, entries: Entries, sizes: list[list[int]]) -> None:
+        """Store sentences that end after the prompt, moved to where they follow those that stayed."""
+        if self.gone:
+            entries.keys = self.setup.rotary().shift(entries.keys, -self.gone)
+            self.first -= self.gone
+        super()._store(entries, sizes)
+        self.first += self.gone
+
+    def select_rows(self, index: Tensor) -> None:
+        """Keep some rows of the batch."""
+        super().select_rows(index)
+        self.asked = None if self.asked is None else self.asked[index.to(self.asked.device)]
