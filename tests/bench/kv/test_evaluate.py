@@ -104,7 +104,9 @@ def test_a_known_question_stands_at_the_end_of_the_context(real):
 
 def test_the_halves_share_no_book(tmp_path):
     for name in "abcd":
-        (tmp_path / f"{name}.txt").write_text(f"In this long book {name} the sentence says something of note to its reader.\n\n" * 60)
+        (tmp_path / f"{name}.txt").write_text(
+            f"In this long book {name} this sentence says something of note to us.\n\n" * 60
+        )
     halves = [set(prose(tmp_path, half).books) for half in ("report", "development")]
     assert halves == [{"a.txt", "c.txt"}, {"b.txt", "d.txt"}]
     built_in = [set(prose(None, half).books) for half in ("report", "development")]
