@@ -203,9 +203,10 @@ def _run(t: Terminal, found: Benchmark, out: Path | None, options: dict[str, Any
     if t.json:
         t.say(result)
         return
-    for name, rows in found.tables.items():
-        t.out.print(name, style="bold")
-        _table(t, rows(result))
+    for name, table in found.tables.items():
+        if rows := table(result):
+            t.out.print(name, style="bold")
+            _table(t, rows)
 
 
 def _table(t: Terminal, rows: Rows) -> None:

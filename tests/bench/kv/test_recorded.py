@@ -18,7 +18,7 @@ def model(request):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        vocab_size=99, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=99, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=256,
     )  # fmt: skip
     return transformers.LlamaForCausalLM(config).eval().requires_grad_(False).to(request.param)

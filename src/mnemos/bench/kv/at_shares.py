@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +24,6 @@ from mnemos.bench.kv.answers import ask
 from mnemos.bench.kv.tasks import Task
 from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.tiny_models import with_outliers
-from mnemos.bench.kv.vocabulary import SIZE
 from mnemos.bench.progress import SILENT, Progress
 from mnemos.bench.registry import near
 from mnemos.errors import InvalidInput, NotFound
@@ -67,19 +65,6 @@ def check_task(name: str, task: str) -> None:
     """Raise InvalidInput where a method is registered with a task that is not measured here."""
     if task not in TASKS:
         raise InvalidInput(f"{name} is registered with the unknown task {task!r}: {near(task, TASKS)}")
-
-
-def load_model(folder: Path) -> Any:
-    """Return the causal model that transformers saved in a folder; downloads nothing, runs none of its code."""
-    from transformers import AutoModelForCausalLM
-
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{folder} is not the folder of a causal model of transformers ({error}).") from error
-    if model.config.get_text_config(decoder=True).vocab_size < SIZE:
-        raise InvalidInput(f"the model in {folder} knows fewer than the {SIZE} tokens that the tasks use.")
-    return model.eval().requires_grad_(False)
 
 
 def calibrated(model: Any) -> dict[str, Preset]:

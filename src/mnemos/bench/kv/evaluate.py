@@ -28,7 +28,7 @@ from mnemos.bench.kv.threads import one_thread
 from mnemos.bench.kv.trials import KNOWN, TURNS, Ask, RealModel, Trial
 
 Method = str | CacheMethod | Callable[[float], CacheMethod]
-FIRST, STEP = 64, 16  # tokens read at once, then in each step, where a method evicts while it reads
+FIRST, STEP = 64, 32  # tokens read at once, then in each step, where a method evicts while it reads
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,10 @@ def scored(model: Any, cache: MemoryCache, trial: Trial) -> dict[str, float]:
     if trial.loss is not None:
         return {trial.task: loss(model, cache, trial.loss)}
     if trial.in_turn:
-        right = [answered(model, cache, [ask])[0] for ask in trial.asks]
+        if cache.method.decode is None:
+            right = answered_at_once(model, cache, trial.asks)
+        else:  # each question may evict
+            right = [answered(model, cache, [ask])[0] for ask in trial.asks]
         return {KNOWN: float(right[0]), TURNS: statistics.fmean(right[2:])}
     return {trial.task: statistics.fmean(answered(model, cache, trial.asks))}
 
@@ -157,6 +160,17 @@ def answered(model: Any, cache: MemoryCache, asks: Sequence[Ask]) -> list[bool]:
         else:
             found.append(said.argmax(-1).tolist() == list(ask.answer))
     return found
+
+
+def answered_at_once(model: Any, cache: MemoryCache, asks: Sequence[Ask]) -> list[bool]:
+    """Return which questions are answered, one after another: read in one call, where nothing is evicted in between."""
+    ids, ends = list[int](), []
+    for ask in asks:
+        ids += ask.question
+        ends.append(len(ids))
+        ids += ask.answer
+    said = model(torch.tensor([ids]), past_key_values=cache).logits[0].argmax(-1).tolist()
+    return [tuple(said[at - 1 : at - 1 + len(ask.answer)]) == ask.answer for at, ask in zip(ends, asks, strict=True)]
 
 
 def loss(model: Any, cache: MemoryCache, ids: Tensor) -> float:

@@ -16,14 +16,16 @@ empty where a method cannot be that small. Contexts come from another seed than 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mnemos.bench.cells import percent
 from mnemos.bench.kv import matrix_plot
+from mnemos.bench.kv.real import best
+from mnemos.bench.kv.real_options import Options as RealOptions
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.bench.registry import Figure, Result, Rows, Table, benchmark
 from mnemos.registry import Entry
 
 SHARE = "0.25"  # of a full cache: the share at which methods are compared
@@ -36,7 +38,8 @@ class Options:
 
     kind: str = "recall"  # small model: recall, heads or mha
     methods: tuple[str, ...] = ()  # cache methods to measure instead of all
-    model: Path | None = None  # folder of a causal model as transformers saves it, instead of a small one
+    model: str | None = None  # a real model instead, as `kv-real` measures it: smollm2, or a folder of transformers
+    books: Path | None = None  # folder of novels (*.txt) for a real model; without it Python's own reference
     contexts: int = 50  # contexts of a task
     shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125, 0.0625)  # shares of a full cache's bytes
     seed: int = 0  # seed of the training of the small model
@@ -99,6 +102,16 @@ def outlier_keys(result: Result) -> Rows:
     return lines
 
 
+def small(table: Table) -> Table:
+    """Return a table that has no rows in the result of a real model."""
+    return lambda result: [] if "full" in result else table(result)
+
+
+def of_a_real_model(result: Result) -> Rows:
+    """Return which methods lose least on each task of a real model; see `real`."""
+    return best(result) if "full" in result else []
+
+
 def _longest(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the shares of the method that was measured at most of them."""
     return max((list(cells) for cells in found.values()), key=len)
@@ -112,7 +125,7 @@ def _mean(cells: Mapping[str, Any]) -> float:
 def figure(result: Result, entry: Entry) -> Figure | None:
     """Return what a cache method answers on its own task with a quarter of a full cache, or the next larger share."""
     rows = result["methods"]
-    if entry.form != "activation" or entry.name not in rows:
+    if entry.form != "activation" or entry.name not in rows or "full" in result:
         return None
     task = rows[entry.name]["task"]
     cells = rows[entry.name]["tasks"].get(task, {})
@@ -130,32 +143,34 @@ def figure(result: Result, entry: Entry) -> Figure | None:
     help="Every cache method at equal bytes, on a small model that is trained once.",
     options=Options,
     tables={
-        **{f"kv-{task}": accuracy(task) for task in SHOWN},
-        "kv-in-turn": in_turn,
-        "kv-token-by-token": token_by_token,
-        "kv-beaten": beaten,
-        "kv-outliers": outlier_keys,
+        **{f"kv-{task}": small(accuracy(task)) for task in SHOWN},
+        "kv-in-turn": small(in_turn),
+        "kv-token-by-token": small(token_by_token),
+        "kv-beaten": small(beaten),
+        "kv-outliers": small(outlier_keys),
+        "kv-model": of_a_real_model,
     },
     plot=matrix_plot.plot,
     figure=figure,
     extra="torch",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
-    """Measure the presets (or those named) on all tasks, on a small model or on that in the folder `model`.
+    """Measure the presets (or those named) on all tasks, on a small model, or as `kv-real` does on a real one.
 
-    Another model reads the same token ids as random words: it has to find what followed a word before, as any model
-    with induction heads can. Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
+    Raises NotFound for an unknown preset, and InvalidInput for a model that cannot be read.
     """
-    from mnemos.bench.kv.at_shares import LENGTH, TEST_SEED, compare, load_model, outliers
+    if options.model is not None:
+        from mnemos.bench.kv.real_rows import measure
+
+        real = RealOptions(options.model, options.books, methods=options.methods)
+        return measure(real if options.shares == Options.shares else replace(real, shares=options.shares), progress)
+    from mnemos.bench.kv.at_shares import LENGTH, TEST_SEED, compare, outliers
     from mnemos.bench.kv.tiny_models import train_tiny_model
 
-    if options.model is None:
-        kind, model = options.kind, train_tiny_model(options.kind, options.seed).model
-    else:
-        kind, model = options.model.name, load_model(options.model)
+    model = train_tiny_model(options.kind, options.seed).model
     found = compare(model, options.methods, options.shares, options.contexts, progress)
-    if options.model is None:
-        found["outliers"] = outliers(model, options.contexts)
+    found["outliers"] = outliers(model, options.contexts)
     return {
-        "seed": options.seed, "test_seed": TEST_SEED, "contexts": options.contexts, "kind": kind, "length": LENGTH, **found,
+        "seed": options.seed, "test_seed": TEST_SEED, "contexts": options.contexts, "kind": options.kind,
+        "length": LENGTH, **found,
     }  # fmt: skip

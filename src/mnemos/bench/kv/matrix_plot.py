@@ -17,7 +17,7 @@ def plot(result: Result, path: Path) -> Path:
     The eight methods that answer most are drawn in colour and named, the controls dashed, the others grey. Raises
     MnemosError when matplotlib is not installed.
     """
-    methods = result["methods"]
+    methods = small(result)["methods"]
     names = [task for task in next(iter(methods.values()))["tasks"] if task not in ("in-turn", "decode")]
     figure = new_figure(5.2 * 3, 3.4 * -(-len(names) // 3))
     axes = figure.subplots(-(-len(names) // 3), 3, squeeze=False, sharex=True, sharey=True).flatten()
@@ -27,11 +27,30 @@ def plot(result: Result, path: Path) -> Path:
         axis.set_axis_off()
     figure.suptitle(
         f"Questions answered by cache methods, by the bytes they hold: {result['contexts']} contexts of "
-        f"{result['length']} tokens, small model {result['kind']!r}",
+        f"{result['length']} tokens, {result.get('model') or 'small model ' + result['kind']}",
         fontsize=12, x=0.01, ha="left",
     )  # fmt: skip
     figure.savefig(str(path), dpi=90)
     return path
+
+
+def small(result: Result) -> Result:
+    """Return the result of a real model as that of a small one is written: accuracy by task and share."""
+    if "full" not in result:
+        return result
+    tasks = [task for task in result["full"] if not task.startswith("loss")]
+    methods = {
+        name: {
+            "tasks": {
+                task: {
+                    share: {"accuracy": cell["mean"], "held": cell["held"]} for share, cell in row.get(task, {}).items()
+                }
+                for task in tasks
+            }
+        }
+        for name, row in result["methods"].items()
+    }
+    return {"methods": methods}
 
 
 def panel(axis: Any, task: str, found: dict[str, dict[str, Any]]) -> None:

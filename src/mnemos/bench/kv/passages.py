@@ -7,9 +7,12 @@ several questions over one context follow SCBench (arXiv 2412.10319).
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from mnemos.errors import InvalidInput
 
 NAMES = (
     "Alice", "Bruno", "Clara", "Dmitri", "Elena", "Felix", "Greta", "Hugo", "Irene", "Jonas", "Karin", "Leo", "Marta",
@@ -83,12 +86,72 @@ def facts(prose: Iterator[str], rng: random.Random, fits: Fits, count: int = 9) 
         answer = rng.choice(pool) if pool else str(rng.randrange(100, 1000))
         stated.append(says.format(name=name, answer=answer))
         asked.append(Question(ask.format(name=name), cue.format(name=name), f" {answer}"))
-    filler = fill(prose, " ".join(stated), fits)
-    places = sorted(rng.sample(range(1, len(filler)), count), reverse=True)
-    for place, fact in zip(places, stated, strict=True):
-        filler.insert(place, fact)
+    context = scattered(prose, rng, fits, stated)
     rng.shuffle(asked)
-    return Passage(" ".join(filler), tuple(asked))
+    return Passage(context, tuple(asked))
+
+
+def keys(prose: Iterator[str], rng: random.Random, fits: Fits, count: int = 4) -> Passage:
+    """Return facts of one kind, in whose questions only the name differs."""
+    says, ask, cue, pool = FACTS[rng.choice((0, 1, 5))]
+    names, answers = rng.sample(NAMES, count), rng.sample(pool, count)
+    stated = [says.format(name=name, answer=answer) for name, answer in zip(names, answers, strict=True)]
+    asked = [
+        Question(ask.format(name=name), cue.format(name=name), f" {answer}")
+        for name, answer in zip(names, answers, strict=True)
+    ]
+    return Passage(scattered(prose, rng, fits, stated), tuple(asked))
+
+
+def table(prose: Iterator[str], rng: random.Random, fits: Fits) -> Passage:
+    """Return a table of two people in the middle of a novel; a row is asked for by its name."""
+    columns = (
+        ("city", CITIES),
+        ("animal", ANIMALS),
+        ("work", TRADES),
+        ("colour", COLOURS),
+        ("dish", DISHES),
+        ("password", WORDS),
+    )
+    lines = ["| | {} | {} |".format(*rng.sample(NAMES, 2)), "| --- | --- | --- |"]
+    asked = []
+    for name, pool in rng.sample(columns, len(columns)):
+        answer = " {} | {} |".format(*rng.sample(pool, 2))
+        lines.append(f"| {name} |{answer}")
+        asked.append(Question("", f"| {name} |", answer))
+    rows = "\n".join(lines)
+    around = fill(prose, rows, fits)
+    half = len(around) // 2
+    return Passage(f"{' '.join(around[:half])}\n\n{rows}\n\n{' '.join(around[half:])}\n", tuple(asked))
+
+
+def code(prose: Iterator[str], rng: random.Random, fits: Fits) -> Passage:
+    """Return settings between the functions of a real program, from Python's own library."""
+    settings = (("MAX_USERS =", ()), ("TIMEOUT =", ()), ("PORT =", ()), ('COLOUR = "', COLOURS), ('CITY = "', CITIES),
+                ('ANIMAL = "', ANIMALS), ('PASSWORD = "', WORDS), ('DISH = "', DISHES))  # fmt: skip
+    lines, asked = [], []
+    for cue, pool in settings:
+        answer = rng.choice(pool) if pool else f" {rng.randrange(10, 1000)}"
+        lines.append(f'{cue}{answer}"' if pool else f"{cue}{answer}")
+        asked.append(Question("", cue, answer))
+    blocks = program()
+    at = rng.randrange(len(blocks))
+    filler = fill(iter([*blocks[at:], *blocks[:at]]), "\n\n".join(lines), fits)
+    for line in lines:
+        filler.insert(rng.randrange(len(filler) + 1), line)
+    return Passage("\n\n".join(filler) + "\n", tuple(asked))
+
+
+def program() -> list[str]:
+    """Return the blocks of some modules of Python's library."""
+    import fractions
+    import heapq
+    import shlex
+    import statistics
+    import textwrap
+
+    sources = (inspect.getsource(module) for module in (fractions, heapq, shlex, statistics, textwrap))
+    return [block for text in sources for block in text.split("\n\n") if 40 < len(block) < 700]
 
 
 LABELS = ("north", "south", "east")
@@ -113,6 +176,19 @@ def examples(prose: Iterator[str], rng: random.Random, fits: Fits) -> Passage:
     return Passage("\n".join(lines), tuple(asked))
 
 
+def scattered(prose: Iterator[str], rng: random.Random, fits: Fits, stated: Sequence[str]) -> str:
+    """Return statements at random places between the sentences of a book."""
+    filler = fill(prose, " ".join(stated), fits)
+    if len(filler) <= len(stated):
+        raise InvalidInput(
+            f"a context has no room for {len(stated)} facts between as many sentences: give a longer one."
+        )
+    places = sorted(rng.sample(range(1, len(filler)), len(stated)), reverse=True)
+    for place, fact in zip(places, stated, strict=True):
+        filler.insert(place, fact)
+    return " ".join(filler)
+
+
 def fill(prose: Iterator[str], rest: str, fits: Fits) -> list[str]:
     """Return as many sentences as fit beside a text."""
     found: list[str] = []
@@ -123,4 +199,4 @@ def fill(prose: Iterator[str], rest: str, fits: Fits) -> list[str]:
     return found
 
 
-MAKERS: dict[str, Maker] = {"facts": facts, "examples": examples}
+MAKERS: dict[str, Maker] = {"facts": facts, "keys": keys, "table": table, "code": code, "examples": examples}

@@ -17,7 +17,7 @@ class Options:
     methods: tuple[str, ...] = ()  # cache methods to measure instead of all
     tasks: tuple[str, ...] = ()  # tasks to measure instead of all
     shares: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625)  # shares of a full cache's bytes
-    limit: int = 6  # contexts of a task
+    limit: int = 4  # contexts of a task
     length: int = 512  # tokens of a context, at most
     dtype: str = "bfloat16"  # in which the model runs: bfloat16, float16 or float32
     cache: Path | None = None  # folder of recorded prefills, some 50 MB each (default: in the user's cache)

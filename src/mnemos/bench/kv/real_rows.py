@@ -13,10 +13,13 @@ from mnemos.activation.presets import Preset, all_presets
 from mnemos.bench.kv.checkpoints import cache_root
 from mnemos.bench.kv.evaluate import Score, evaluate
 from mnemos.bench.kv.real_options import Options
-from mnemos.bench.kv.trials import TASKS, RealModel, Trial
+from mnemos.bench.kv.trials import KNOWN, TASKS, RealModel, Trial
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import near
+from mnemos.bench.registry import RESULTS, near
 from mnemos.errors import InvalidInput, NotFound
+
+# the task here on which the claim of a paper is measured, by the one that a method is registered with
+TASK_OF_ROW = {"key-value": "facts", "topics": "facts", "key-value-known": KNOWN, "records-known": KNOWN}
 
 
 def measure(options: Options, progress: Progress) -> dict[str, Any]:
@@ -29,15 +32,17 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
     result: dict[str, Any] = {
         "model": Path(options.model).name, "dtype": options.dtype, "books": sorted(model.prose.books),
         "half": options.half, "contexts": options.limit, "length": options.length, "shares": list(options.shares),
-        "full": {}, "methods": {},
+        "full": {}, "methods": {}, "small": of_the_small_model(),
     }  # fmt: skip
     if options.add_to is not None:
         result = kept(options.add_to, result)
-    for task, score in evaluate(model, CacheMethod(), trials, 1.0).items():
+    unmeasured = [trial for trial in trials if trial.task not in result["full"]]
+    for task, score in evaluate(model, CacheMethod(), unmeasured, 1.0).items():
         result["full"][task] = cell(score)
     progress(1)
     for name, preset in presets.items():
         row = result["methods"].setdefault(name, {})
+        row["task"] = TASK_OF_ROW.get(preset.task, "facts")
         for share in options.shares:
             for task, score in found(model, preset, trials, share).items():
                 row.setdefault(task, {})[str(share)] = cell(score)
@@ -54,6 +59,23 @@ def chosen_presets(names: Sequence[str]) -> dict[str, Preset]:
     return {name: presets[name] for name in names or presets}
 
 
+def of_the_small_model(share: str = "0.25") -> dict[str, Any]:
+    """Return what the last result of `kv` says of each method at a share, by task, for comparison; {} without one."""
+    path = RESULTS / "kv" / "kv.json"
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text("utf-8"))["methods"]
+    shown = ("key-value", "key-value-known")
+    return {
+        name: {
+            task: {key: cells[share][key] for key in ("accuracy", "held")}
+            for task in shown
+            if share in (cells := row["tasks"][task])
+        }
+        for name, row in rows.items()
+    }
+
+
 def kept(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Return an earlier result, whose cells are kept. Raises InvalidInput where it is of other contexts."""
     before: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -61,7 +83,10 @@ def kept(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     if differing := [name for name in same if before.get(name) != result[name]]:
         raise InvalidInput(f"{path} was measured with another {', '.join(differing)}: its cells cannot be kept.")
     shares = sorted({*before["shares"], *result["shares"]}, reverse=True)
-    return {name: before[name] for name in ("command", *result)} | {"shares": shares}
+    return {name: before[name] for name in ("command", *result) if name != "small"} | {
+        "shares": shares,
+        "small": result["small"],
+    }
 
 
 def found(model: RealModel, preset: Preset, trials: Sequence[Trial], share: float) -> dict[str, Score]:
