@@ -10,6 +10,7 @@ from typing import Any
 
 from mnemos.activation import CacheMethod
 from mnemos.activation.presets import Preset, all_presets
+from mnemos.activation.recipes import for_documents
 from mnemos.bench.kv.checkpoints import cache_root
 from mnemos.bench.kv.evaluate import Score, evaluate
 from mnemos.bench.kv.real_options import Options
@@ -18,6 +19,7 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import RESULTS, near
 from mnemos.errors import InvalidInput, NotFound
 
+CODED = "transform-coding"  # the preset that is better with a spectrum of the model
 # the task here on which the claim of a paper is measured, by the one that a method is registered with
 TASK_OF_ROW = {"key-value": "facts", "topics": "facts", "key-value-known": KNOWN, "records-known": KNOWN}
 
@@ -44,7 +46,7 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
         row = result["methods"].setdefault(name, {})
         row["task"] = TASK_OF_ROW.get(preset.task, "facts")
         for share in options.shares:
-            for task, score in found(model, preset, trials, share).items():
+            for task, score in found(model, name, preset, trials, share).items():
                 row.setdefault(task, {})[str(share)] = cell(score)
             progress(1)
     return result
@@ -89,13 +91,17 @@ def kept(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def found(model: RealModel, preset: Preset, trials: Sequence[Trial], share: float) -> dict[str, Score]:
-    """Return the scores of a preset at a share, by task; none where it cannot be that small, or evicts in no steps."""
+def found(model: RealModel, name: str, preset: Preset, trials: Sequence[Trial], share: float) -> dict[str, Score]:
+    """Return the scores of a preset at a share, by task; none where it cannot be that small, or evicts in no steps.
+
+    Transform coding is given the spectrum of the model, as `recipes.for_documents` asks for.
+    """
     scores: dict[str, Score] = {}
+    method = (lambda share: for_documents(share, model.spectrum)) if name == CODED else preset.at_share
     for stepwise in (False, True) if preset.phase == "decode" else (False,):
         for task in dict.fromkeys(trial.task for trial in trials if trial.stepwise == stepwise):
             with suppress(InvalidInput):
-                scores |= evaluate(model, preset.at_share, [trial for trial in trials if trial.task == task], share)
+                scores |= evaluate(model, method, [trial for trial in trials if trial.task == task], share)
     return scores
 
 

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mnemos.activation import MemoryCache
+from mnemos.activation.compress.sample import SAMPLE
+from mnemos.activation.compress.spectrum import Spectrum, find_spectrum
 from mnemos.bench.kv.passages import MAKERS, Passage, Question, fill
 from mnemos.bench.kv.prose import Half, Prose, prose
 from mnemos.bench.kv.recorded import Prefill, prefill_of
@@ -108,6 +111,14 @@ class RealModel:
         with torch.no_grad():
             self.model(torch.zeros(1, 1, dtype=torch.long), past_key_values=cache)
         return sum(int(layer.keys.nbytes + layer.values.nbytes) for layer in cache.layers)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """What transform coding has to know of the model, found from the sample text that comes with Mnemos."""
+        ids = torch.tensor([self.tokens(SAMPLE)])
+        with torch.no_grad():
+            found: Spectrum = find_spectrum(self.model, ids, MemoryCache(self.model).rotary())
+        return found
 
     def full_bytes(self, tokens: int) -> int:
         """Bytes of a full cache."""
