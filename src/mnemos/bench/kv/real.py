@@ -126,6 +126,22 @@ def best(result: Result, count: int = 3) -> Rows:
     return lines
 
 
+def recommended(result: Result, name: str = "transform-coding") -> Rows:
+    """Return what the recommended method answers, and its share of what the full cache does, by task and bytes held."""
+    shares = [str(share) for share in result["shares"]]
+    lines: Rows = [["task", "full cache", *(f"{100 * float(share):g} % of the bytes" for share in shares)]]
+    for task in SHOWN:
+        row, full = result["methods"].get(name, {}).get(task), result["full"].get(task, {}).get("mean")
+        if not row or not full or task in LESS:
+            continue
+        cells = [row.get(share) for share in shares]
+        found = [
+            "–" if c is None else f"{c['mean']:.2f} ± {c['error']:.2f} ({c['mean'] / full:.2f} of it)" for c in cells
+        ]
+        lines.append([task, f"{full:.2f}", *found])
+    return lines
+
+
 def figure(result: Result, entry: Entry) -> Figure | None:
     """Return what a cache method answers on a real model with a quarter of a full cache."""
     row = result["methods"].get(entry.name, {}) if entry.form == "activation" else {}
@@ -144,6 +160,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
     tables={
         "kv-real-best": best,
         "kv-real-ahead": ahead,
+        "kv-real-recommended": recommended,
         "kv-real-small": beside_the_small,
         **{f"kv-real-{task}": scores(task) for task in SHOWN},
     },
