@@ -93,10 +93,9 @@ def test_an_unknown_method_and_one_whose_extra_is_missing_say_what_to_do(monkeyp
         assert result.exit_code == 1
         return json.loads(result.stderr)
 
-    assert answer("snapvk") == {
-        "error": "there is no method 'snapvk': did you mean snapkv, sign-pca, star?",
-        "type": "NotFound",
-    }
+    told = answer("snapvk")
+    assert told["type"] == "NotFound"
+    assert told["error"].startswith("there is no method 'snapvk': did you mean snapkv, ")
     monkeypatch.setattr(registry, "installed", lambda form: form == "text")
     assert answer("snapkv")["error"].endswith("'activation', which needs torch: pip install 'mnemos-os[torch]'")
 

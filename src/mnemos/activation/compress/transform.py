@@ -34,7 +34,6 @@ LEAST = 0.25  # bits per number, where a share affords less
     task="key-value",
     baselines=("kivi", "xquant", "random-eviction", "sliding-window"),
     phase="decode",
-    unmeasured="measured on a pretrained model, where it has something to find: docs/how-to/compress-a-real-model.md",
 )
 @dataclass(frozen=True)
 class TransformCoding:
