@@ -126,13 +126,14 @@ def test_what_cannot_be_computed_again_is_refused(make_llama, long_ids, read_in)
         MemoryCache(model, XQuant.at_share(0.02))
 
 
-def test_models_whose_queries_and_keys_are_normalised_are_computed_again_too(long_ids, read_in):
+@pytest.mark.parametrize("family", ["Qwen3", "Olmo2"])  # each head alone, and all heads together
+def test_models_whose_queries_and_keys_are_normalised_are_computed_again_too(long_ids, read_in, family):
     torch.manual_seed(0)
-    config = transformers.Qwen3Config(
+    config = getattr(transformers, f"{family}Config")(
         vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=16, max_position_embeddings=512,
+        num_key_value_heads=2, head_dim=16, max_position_embeddings=512, pad_token_id=0, eos_token_id=1, bos_token_id=1,
     )  # fmt: skip
-    model = transformers.Qwen3ForCausalLM(config).eval()
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     for layer in model.model.layers:
         layer.self_attn.k_norm.weight.data.uniform_(0.5, 2)
     _, expected = read_in(model, CacheMethod(), long_ids, SPLIT)

@@ -243,7 +243,11 @@ class XQuantStore(Plain):
         """Return keys (B, H, T, D) of X, or X U_k, (B, 1, T, W)."""
         keys = self._turned(x, self.module.k_proj)
         norm = dict(self.module.named_children()).get("k_norm")
-        return self.setup.rotary().shift(keys if norm is None else norm(keys), positions)
+        if norm is not None and norm.weight.numel() == keys.shape[1] * keys.shape[3]:  # of all heads together (OLMo 2)
+            keys = norm(keys.transpose(1, 2).flatten(2)).unflatten(2, (keys.shape[1], -1)).transpose(1, 2)
+        elif norm is not None:
+            keys = norm(keys)
+        return self.setup.rotary().shift(keys, positions)
 
     def _values(self, x: Tensor) -> Tensor:
         """Return values (B, H, T, D) of X, or X U_v, (B, 1, T, W)."""
