@@ -67,7 +67,6 @@ def join(segments: Sequence[Segment], sink: int, rotary: Rotary) -> Segment:
         ),
         Paper("EPIC: Efficient Position-Independent Caching for Serving Large Language Models", "2410.15332"),
     ),
-    unmeasured="`mnemos bench kv-joined` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class Blend:
