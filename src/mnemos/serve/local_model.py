@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from mnemos.distribution import install_command
@@ -15,7 +14,7 @@ from mnemos.errors import InvalidInput, MnemosError
 
 try:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers  # noqa: F401
 except ImportError as error:
     raise MnemosError(
         f"a local model needs the packages torch and transformers: {install_command('serve,torch')}."
@@ -25,11 +24,10 @@ from mnemos.activation.paged.engine import Busy, Engine
 from mnemos.activation.paged.evict import ScoredPages
 from mnemos.activation.paged.model import PagedModel
 from mnemos.activation.paged.thinking import ThinkTimes
-from mnemos.smollm2 import model_path
+from mnemos.activation.pretrained import NAMED, folder_of, load_decoder, load_tokenizer
 
 MIB = 1 << 20
 PAGE = 16  # tokens
-NAMED = "smollm2"  # the model that `mnemos models build` makes
 
 
 class LocalModel:
@@ -105,26 +103,11 @@ def load(path: str, **options: Any) -> LocalModel:
     Raises InvalidInput for a folder without a model, or with one that cannot be served; ModelError where smollm2 was not
     built.
     """
-    folder = _folder(path)
     torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", 0)) or torch.get_num_threads()))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    common = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        dtype = torch.float32 if device == "cpu" else "auto"
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **common)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **common)
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInput(f"{folder} holds no decoder that transformers can load ({error!s:.200}).") from error
-    return LocalModel(model.to(device), tokenizer, path if path == NAMED else folder.name, **options)
-
-
-def _folder(path: str) -> Path:
-    folder = Path(model_path(path)).expanduser().resolve()
-    if not (folder / "config.json").is_file():
-        raise InvalidInput(
-            f"there is no model in {folder}: give a folder with config.json and safetensors, or {NAMED}."
-        )
-    return folder
+    model = load_decoder(path, torch.float32 if device == "cpu" else "auto")
+    name = path if path == NAMED else folder_of(path).name
+    return LocalModel(model.to(device), load_tokenizer(path), name, **options)
 
 
 def _bytes_of_token(model: Any) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 from mnemos.activation.attach import attached
 from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
+from mnemos.activation.forget.probe import Probe
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.rotary import Rotary
 from mnemos.errors import InvalidInput
@@ -60,15 +61,12 @@ class Spectrum:
         return Spectrum(**{f.name: held[f.name].float() for f in fields(Spectrum)})
 
 
-class _Moments:
-    """Sums what a call shows of each layer; evicts nothing."""
+class _Moments(Probe):
+    """Sums what a call shows of each layer."""
 
     def __init__(self, rotary: Rotary | None) -> None:
         self.rotary = rotary
         self.found: dict[int, dict[str, Tensor]] = {}
-
-    def __call__(self, view: LayerView) -> Tensor:
-        return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
         """Record means and covariances of keys and values, and the second moments of queries, without rotation."""

@@ -11,18 +11,15 @@ from mnemos.activation.attach import attached
 from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
+from mnemos.activation.forget.probe import Probe
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-class MeanAttention:
-    """Records the attention that entries receive, averaged over queries and heads, as `given`; evicts nothing."""
-
-    def __call__(self, view: LayerView) -> Tensor:
-        """Return the positions: no budget asks for a rank."""
-        return view.entries.positions()
+class MeanAttention(Probe):
+    """Records the attention that entries receive, averaged over queries and heads, as `given`."""
 
     def observe(self, view: LayerView) -> None:
         """Record the attention, (B, T)."""

@@ -26,7 +26,7 @@ from mnemos.registry import Paper, register
     ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
-    unmeasured="on a pretrained model only, with those of `mnemos bench kv-real`: it takes queries for normal",
+    unmeasured="`mnemos bench kv-real` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class ExpectedAttention:

@@ -16,14 +16,23 @@ from mnemos.activation.method import CacheMethod
 from mnemos.activation.models import attention_modules
 
 
-class _Recorder:
-    """Records the views of a call; evicts nothing."""
+class Probe:
+    """A score that looks at calls and evicts nothing. Subclasses `observe` what they want to know."""
+
+    def __call__(self, view: LayerView) -> Tensor:
+        """Return the positions: no budget asks for a rank."""
+        return view.entries.positions()
+
+    def observe(self, view: LayerView) -> None:
+        """Record something of a call; see `Observer`."""
+        raise NotImplementedError
+
+
+class _Recorder(Probe):
+    """Records the views of a call."""
 
     def __init__(self) -> None:
         self.views: list[LayerView] = []
-
-    def __call__(self, view: LayerView) -> Tensor:
-        return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
         self.views.append(view)

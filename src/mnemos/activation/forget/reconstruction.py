@@ -14,6 +14,7 @@ from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.forget.probe import Probe
 from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
@@ -21,15 +22,12 @@ from mnemos.registry import Paper, register
 ROWS = 128  # queries whose attention is looked at together
 
 
-class _Strongest:
-    """Records the largest attention that the first `count` entries of each layer get; evicts nothing."""
+class _Strongest(Probe):
+    """Records the largest attention that the first `count` entries of each layer get."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.found: dict[int, Tensor] = {}
-
-    def __call__(self, view: LayerView) -> Tensor:
-        return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
         for first in range(0, view.queries, ROWS):
@@ -50,7 +48,7 @@ class _Strongest:
     ),
     task="key-value",
     baselines=("random-eviction", "sliding-window", "keydiff"),
-    unmeasured="on a pretrained model only, with those of `mnemos bench kv-real`: it reads the context again",
+    unmeasured="`mnemos bench kv-real` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class Reconstruction:

@@ -13,6 +13,7 @@ from mnemos.activation.attach import attached
 from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
 from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.forget.probe import Probe
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.method import CacheMethod
 from mnemos.errors import InvalidInput
@@ -65,16 +66,12 @@ class ScaleKV:
         return list(allocate(torch.stack(list(needs)), each * len(needs), 1, held).unbind(0))
 
 
-class Spread:
-    """Records how many entries hold most of the attention of the last queries of a call, by layer; evicts nothing."""
+class Spread(Probe):
+    """Records how many entries hold most of the attention of the last queries of a call, by layer."""
 
     def __init__(self, mass: float, queries: int) -> None:
         self.mass, self.queries = mass, queries
         self.found: dict[int, float] = {}
-
-    def __call__(self, view: LayerView) -> Tensor:
-        """Return the positions: no budget asks for a rank."""
-        return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
         """Count the fewest entries that hold `mass` of each query's attention, as a share of all."""

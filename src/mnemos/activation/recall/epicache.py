@@ -17,22 +17,19 @@ from mnemos.activation.cache import MemoryCache
 from mnemos.activation.encode.caches import from_file, to_file
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.budgets import allocate
+from mnemos.activation.forget.probe import Probe
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.recall.vectors import Embed, text_vector
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
 
-class PeakAttention:
-    """Records, while `on`, the largest attention that each entry receives from a call; evicts nothing."""
+class PeakAttention(Probe):
+    """Records, while `on`, the largest attention that each entry receives from a call."""
 
     def __init__(self) -> None:
         self.on = False
         self.got: dict[int, Tensor] = {}  # layer -> (B, H, T)
-
-    def __call__(self, view: LayerView) -> Tensor:
-        """Return the positions: no budget asks for a rank."""
-        return view.entries.positions()
 
     def observe(self, view: LayerView) -> None:
         """Take the maximum over queries and the heads of a group (eq. 2), without the queries' own entries."""

@@ -173,18 +173,12 @@ class Reader:
     @staticmethod
     def of(options: Options) -> Reader:
         """Return the model of the options."""
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from mnemos.activation.pretrained import load_decoder, load_tokenizer
 
-        from mnemos.smollm2 import model_path
-
-        path = model_path(options.model)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        tokenizer = load_tokenizer(options.model)
         bos = tokenizer.bos_token_id
-        return Reader(
-            model, tokenizer, [bos] if bos is not None else tokenizer("\n", add_special_tokens=False)["input_ids"]
-        )
+        sink = [bos] if bos is not None else tokenizer("\n", add_special_tokens=False)["input_ids"]
+        return Reader(load_decoder(options.model), tokenizer, sink)
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a text."""

@@ -20,6 +20,7 @@ from mnemos.activation.forget.pyramid import Pyramid
 from mnemos.activation.forget.scalekv import ScaleKV, scaled
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.forget.window_task import INSTRUCTIONS, TaskClassifier, WindowTask
+from mnemos.activation.pretrained import load_decoder, load_tokenizer
 from mnemos.activation.recall.memory3 import AttentionReceived, Library
 from mnemos.activation.recall.reweave import Reweave
 from mnemos.bench.kv import joined_texts, tasks
@@ -121,14 +122,8 @@ def far(memory: Reweave, task: Task, recall: bool) -> float:
 
 def real(name: str) -> tuple[Any, Callable[[str], list[int]]]:
     """Return a model and what makes tokens of texts."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from mnemos.smollm2 import model_path
-
-    path = model_path(name)
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-    return model, lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    tokenizer = load_tokenizer(name)
+    return load_decoder(name), lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

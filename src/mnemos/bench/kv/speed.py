@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnemos.bench.kv.threads import one_thread
@@ -134,20 +133,11 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         parts["methods"] = token_costs(small, CONTEXTS, SHARE, STEPS, seed, names, one)
         parts["reading"] = reading_costs(small, CONTEXTS[-1], SHARE, seed, one)
         if options.model:
-            real, name = load_model(options.model)
-            parts["real"] = {"model": name, "rows": token_costs(real, CONTEXTS, SHARE, STEPS, seed, REAL, one)}
+            from mnemos.activation.pretrained import folder_of, load_decoder
+
+            rows = token_costs(load_decoder(options.model), CONTEXTS, SHARE, STEPS, seed, REAL, one)
+            parts["real"] = {"model": folder_of(options.model).name, "rows": rows}
     return {"seed": seed, "torch": torch.__version__, "rounds": ROUNDS, **parts}
-
-
-def load_model(model: str) -> tuple[Any, str]:
-    """Return a model of a folder, or SmolLM2 as `mnemos models build` makes it, in float32, and its name."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from mnemos.smollm2 import model_folder
-
-    folder = model_folder() if model == "smollm2" else Path(model)
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), folder.name
 
 
 def llama(seed: int, layers: int = 4, hidden: int = 256, heads: int = 8, kv_heads: int = 4) -> Any:

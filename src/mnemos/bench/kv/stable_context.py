@@ -140,11 +140,9 @@ WAYS: dict[str, Callable[[Way, Space, str, Options], list[Message]]] = {
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Ask the questions of each conversation in all three ways."""
-    from transformers import AutoTokenizer
+    from mnemos.activation.pretrained import load_tokenizer
 
-    from mnemos.smollm2 import model_path
-
-    tokenizer = AutoTokenizer.from_pretrained(model_path(options.model), local_files_only=True)
+    tokenizer = load_tokenizer(options.model)
     samples = [
         haystack(sample)
         for sample in read_json(options.data, "locomo10.json")

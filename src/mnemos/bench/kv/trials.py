@@ -15,12 +15,12 @@ from torch import Tensor
 from mnemos.activation import MemoryCache
 from mnemos.activation.compress.sample import SAMPLE
 from mnemos.activation.compress.spectrum import Spectrum, find_spectrum
+from mnemos.activation.pretrained import folder_of, load_decoder, load_tokenizer
 from mnemos.bench.kv.passages import MAKERS, Passage, Question, fill
 from mnemos.bench.kv.prose import Half, Prose, prose
 from mnemos.bench.kv.recorded import Prefill, prefill_of
 from mnemos.bench.registry import near
 from mnemos.errors import InvalidInput
-from mnemos.smollm2 import model_path
 
 LENGTH = 512  # tokens of a context, at most
 NEXT = 96  # tokens whose loss is measured
@@ -87,20 +87,12 @@ class RealModel:
         Downloads nothing, and runs no code of the model's. Raises InvalidInput for a folder without a model, and ModelError where
         smollm2 has not been built.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        folder = Path(model_path(str(model)))
         if dtype not in DTYPES:
             raise InvalidInput(f"dtype is {dtype!r}: {near(dtype, DTYPES)}")
-        own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        try:
-            made = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), **own)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **own)
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{folder} has no causal model of transformers with a tokenizer ({error}).") from error
+        made, tokenizer, folder = load_decoder(model, getattr(torch, dtype)), load_tokenizer(model), folder_of(model)
         weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         name = f"{made.config.model_type} {weights} {dtype} {torch.__version__}"
-        return RealModel(name, made.eval().requires_grad_(False), tokenizer, prose(books, half), cache, length)
+        return RealModel(name, made.requires_grad_(False), tokenizer, prose(books, half), cache, length)
 
     @cached_property
     def token_bytes(self) -> int:
