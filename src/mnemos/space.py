@@ -14,7 +14,7 @@ from mnemos.tasks.base import INLINE, Workers
 from mnemos.text import erase, revise
 from mnemos.text.add import add
 from mnemos.text.consolidate.report import Forgotten
-from mnemos.text.context import context, withheld
+from mnemos.text.context import Packing, context, withheld
 from mnemos.text.encode.messages import to_draft, to_drafts
 from mnemos.text.feedback import used
 from mnemos.text.forget.policy import Policy, archive
@@ -165,7 +165,8 @@ class Space:
         harm, or say what better ones do not. `count` counts tokens (default: a high estimate). `shown`, what this returned
         for the turn before, stays to the byte, and further blocks follow, so that a prefix cache hits; up to `most` tokens.
         """
-        return context(self.text, question, tokens, k, filters, count, asked_at, min_score, quarantine, shown, most)
+        packing = Packing(tokens, k, filters, count, asked_at, min_score, quarantine)
+        return context(self.text, question, packing, shown, most)
 
     def quarantined(self, question: str, found: Sequence[Hit] | None = None) -> Mapping[str, str]:
         """Return the cubes that `context` would withhold for a question, or those of `found`: id -> reason."""

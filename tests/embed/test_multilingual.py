@@ -124,7 +124,7 @@ def test_a_long_text_has_vectors_of_its_parts_and_a_short_one_has_not(model, mon
 
 def test_a_model_is_built_on_its_first_use_and_once(source, monkeypatch):
     pytest.importorskip("onnx")
-    monkeypatch.setattr(e5_build, "_installed", source.read_bytes)
+    monkeypatch.setattr(e5_build.Wheel, "installed", lambda wheel: source)
     model = MultilingualE5()
     with ThreadPoolExecutor(3) as pool:
         first, *others = pool.map(lambda _: model.embed(["Rita"]), range(3))

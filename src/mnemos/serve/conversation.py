@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from mnemos.errors import InvalidInput
 from mnemos.serve.chat_format import text_of
 from mnemos.space import Space
+from mnemos.text.context import Packing, context
 from mnemos.text.encode.messages import MAX_NAME
 from mnemos.text.recall.context import costing_nothing, without
 from mnemos.text.recall.filters import Filters
@@ -226,11 +227,13 @@ def with_memory(data: Mapping[str, Any], field: Field, block: str) -> bytes:
 def recall(space: Space, exchange: Exchange, root: str, tokens: int, filters: Filters) -> str:
     """Return the block for the prompt, or "". Memories that the prompt itself contains are left out and cost no budget."""
     in_prompt = set(exchange.ids(root))
-    block = space.context(
-        exchange.question, tokens=tokens, k=MAX_HITS + min(len(in_prompt), MAX_REPEATED),
-        count=costing_nothing(in_prompt), **filters,
-    )  # fmt: skip
-    return without(block, in_prompt)
+    return without(context(space.text, exchange.question, packing_beside(in_prompt, tokens, filters)), in_prompt)
+
+
+def packing_beside(in_prompt: Collection[str], tokens: int, filters: Filters) -> Packing:
+    """Return how memories are found and packed beside a prompt that has some, by id, already: these cost no budget."""
+    k = MAX_HITS + min(len(in_prompt), MAX_REPEATED)
+    return Packing(tokens, k, filters, count=costing_nothing(in_prompt))
 
 
 def store(space: Space, messages: Sequence[Mapping[str, Any]]) -> None:

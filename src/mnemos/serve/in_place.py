@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakSet
 
-from mnemos.serve.conversation import MAX_HITS, MAX_REPEATED, Exchange, Field
+from mnemos.serve.conversation import Exchange, Field, packing_beside
 from mnemos.space import Space
 from mnemos.store.base import Store
 from mnemos.text.context import further, still_there
-from mnemos.text.recall.context import costing_nothing, without
+from mnemos.text.recall.context import without
 from mnemos.text.recall.filters import Filters
 
 CONVERSATIONS = 2_000  # whose blocks are kept
@@ -51,10 +51,8 @@ class BlocksInPlace:
             kept = still_there(space.text, exchange.question, blocks)
         else:
             in_prompt = set(exchange.ids(root))
-            k = MAX_HITS + min(len(in_prompt), MAX_REPEATED)
-            count = costing_nothing(in_prompt)
-            asked = (exchange.question, blocks, tokens, k)
-            found = further(space.text, *asked, filters, count, None, None, True, most=self.most)
+            packing = packing_beside(in_prompt, tokens, filters)
+            found = further(space.text, exchange.question, blocks, packing, most=self.most)
             kept, new = found.kept, without(found.new, in_prompt) if found.new else ""
         shown = Shown((at, block) for at, block in zip(before, kept, strict=True) if block)
         if now is not None and new:

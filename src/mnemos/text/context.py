@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from mnemos.arguments import check_count
 from mnemos.cube import Hit, MemCube
@@ -13,60 +13,51 @@ from mnemos.errors import EmbedderError, InvalidInput
 from mnemos.text.encode.messages import clean
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters
-from mnemos.text.recall.further import Further
 from mnemos.text.recall.query import bounded
 from mnemos.text.recall.relevance import Judgement
 from mnemos.text.search import search
 
+if TYPE_CHECKING:
+    from mnemos.text.recall.further import Further
+
 NO_BOUND = 1 << 60  # tokens
 
 
-def context(
-    memory: TextMemory,
-    question: str,
-    tokens: int,
-    k: int,
-    filters: Filters,
-    count: Callable[[str], int] | None,
-    asked_at: Any,
-    min_score: float | None,
-    quarantine: bool,
-    shown: str = "",
-    most: int | None = None,
-) -> str:
-    """Return a block for a prompt; see `Space.context`."""
+@dataclass(frozen=True)
+class Packing:
+    """How the context of a question is found and packed; see `Space.context`."""
+
+    tokens: int
+    k: int
+    filters: Filters
+    count: Callable[[str], int] | None = None
+    asked_at: Any = None
+    min_score: float | None = None
+    quarantine: bool = True
+
+
+def context(memory: TextMemory, question: str, packing: Packing, shown: str = "", most: int | None = None) -> str:
+    """Return a block for a prompt, or with `shown` all blocks; see `Space.context`."""
     from mnemos.text.recall.context import blocks
 
-    options = (tokens, k, filters, count, asked_at, min_score, quarantine)
     if not shown and most is None:
-        return _packed(memory, question, *options)
+        return _packed(memory, question, packing)
     try:
         there = blocks(shown)
     except ValueError as error:
         raise InvalidInput(f"shown is not what context returned for the turn before: {error}") from None
-    return further(memory, question, there, *options, most=most).text
+    return further(memory, question, there, packing, most=most).text
 
 
 def further(
-    memory: TextMemory,
-    question: str,
-    shown: Sequence[str],
-    tokens: int,
-    k: int,
-    filters: Filters,
-    count: Callable[[str], int] | None,
-    asked_at: Any,
-    min_score: float | None,
-    quarantine: bool,
-    *,
-    most: int | None = None,
+    memory: TextMemory, question: str, shown: Sequence[str], packing: Packing, *, most: int | None = None
 ) -> Further:
     """Return the blocks that a prompt has already, as far as they hold, and a new one; see `text.recall.further`."""
     from mnemos.text.recall.further import GROWTH
 
-    most = GROWTH * tokens if most is None else check_count(most, "most", least=0)
-    packed = _packed(memory, question, tokens, k, filters, count, asked_at, min_score, quarantine)
-    return _extended(memory, question, shown, packed, most, count, quarantine)
+    most = GROWTH * packing.tokens if most is None else check_count(most, "most", least=0)
+    packed = _packed(memory, question, packing)
+    return _extended(memory, question, shown, packed, most, packing.count, packing.quarantine)
 
 
 def still_there(memory: TextMemory, question: str, shown: Sequence[str]) -> list[str]:
@@ -92,27 +83,18 @@ def _extended(
     return further(memory.store, key_of(memory.store), shown, packed, most, withheld=bad, count=count)
 
 
-def _packed(
-    memory: TextMemory,
-    question: str,
-    tokens: int,
-    k: int,
-    filters: Filters,
-    count: Callable[[str], int] | None,
-    asked_at: Any,
-    min_score: float | None,
-    quarantine: bool,
-) -> str:
+def _packed(memory: TextMemory, question: str, packing: Packing) -> str:
     """Return the context of a question alone."""
     from mnemos.guard.key import key_of
     from mnemos.text.recall.context import pack
 
+    tokens, count, min_score = packing.tokens, packing.count, packing.min_score
     check_count(tokens, "tokens", least=0)
     if count is not None and not callable(count):
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
-    judged = search(memory, question, k, filters, asked_at, "hybrid", min_score)
+    judged = search(memory, question, packing.k, packing.filters, packing.asked_at, "hybrid", min_score)
     found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
-    if quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
+    if packing.quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])
     return pack(found, dates, tokens, count, key_of(memory.store), told)
