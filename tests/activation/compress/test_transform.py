@@ -78,6 +78,9 @@ def test_a_spectrum_is_saved_and_loaded(llama, long_ids, tmp_path):
     for one in (cache, full):
         read(llama, long_ids, one)
     assert (cache.layers[2].keys - full.layers[2].keys).abs().max() < 0.1 * full.layers[2].keys.abs().max()
+    (tmp_path / "cut").write_bytes((tmp_path / "s").read_bytes()[:-9])
+    with pytest.raises(InvalidInput, match="cut cannot be read"):
+        Spectrum.load(tmp_path / "cut")
 
 
 def error_of(model, ids, store):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -54,8 +55,11 @@ class Spectrum:
 
     @staticmethod
     def load(path: str | Path) -> Spectrum:
-        """Read it from a file. Raises InvalidInput for a file of something else."""
-        held = load_file(path)
+        """Read it from a file. Raises InvalidInput for a file that is damaged, or of something else."""
+        try:
+            held = load_file(path)
+        except (SafetensorError, ValueError) as error:
+            raise InvalidInput(f"{path} cannot be read ({error}): find the spectrum again.") from error
         if missing := {f.name for f in fields(Spectrum)} - held.keys():
             raise InvalidInput(f"{path} has no {sorted(missing)[0]}: give a file that Spectrum.save wrote.")
         return Spectrum(**{f.name: held[f.name].float() for f in fields(Spectrum)})

@@ -14,7 +14,6 @@ from torch.nn.functional import cosine_similarity, normalize
 from mnemos.activation.attach import attached
 from mnemos.activation.base import LayerView
 from mnemos.activation.cache import MemoryCache
-from mnemos.activation.encode.caches import from_file, to_file
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.probe import Probe
@@ -98,7 +97,7 @@ class EpiCache:
                 if self.folder is None:
                     self.caches.append(cache)
                 else:
-                    to_file(cache, self._file(number))
+                    cache.save(self._file(number))
 
     def _file(self, number: int) -> Path:
         assert self.folder is not None
@@ -117,6 +116,7 @@ class EpiCache:
                 cache.crop(-len(prompt))
                 for layer, count in zip(cache.layers, self.counts, strict=True):
                     self._evict(layer, peak.got[layer.index], count)
+        peak.got.clear()
         return cache
 
     def _evict(self, layer: Any, worth: Tensor, count: int) -> None:
@@ -135,7 +135,7 @@ class EpiCache:
             raise InvalidInput("no conversation has been read: call read() first.")
         number = int((self.centroids @ text_vector(self.model, question, self.embed)).argmax())
         if self.folder is not None:
-            return from_file(self._file(number), self.model)
+            return MemoryCache.load(self._file(number), self.model)
         return self.caches[number].copy()
 
     @property
