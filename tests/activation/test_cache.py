@@ -18,22 +18,7 @@ from mnemos.activation.forget.sirllm import SirLLM
 from mnemos.activation.forget.snapkv import SnapKV
 from mnemos.activation.presets import get_preset
 from mnemos.errors import InvalidInput, NotFound
-
-CHUNKS = (20, 1, 1, 8, 1, 9)
-
-
-@torch.no_grad()
-def logits(model, ids, cache, chunks=CHUNKS, mask=None):
-    found, at = [], 0
-    for size in chunks:
-        end = at + size
-        more = {}
-        if mask is not None:
-            positions = (mask[:, :end].cumsum(1) - 1).clamp(min=0)[:, at:end]
-            more = {"attention_mask": mask[:, :end], "position_ids": positions}
-        found.append(model(ids[:, at:end], past_key_values=cache, **more).logits)
-        at = end
-    return torch.cat(found, 1)
+from tests.activation.chunks import logits
 
 
 @pytest.mark.parametrize(("heads", "kv"), [(4, 4), (4, 2), (4, 1)])

@@ -16,21 +16,7 @@ from mnemos.activation.attach import BACKEND
 from mnemos.activation.presets import get_preset
 from mnemos.activation.recall.moc import MoC, routed
 from mnemos.errors import InvalidInput
-
-CHUNKS = (20, 1, 8, 11)
-
-
-@torch.no_grad()
-def logits(model, ids, cache, sizes=CHUNKS, mask=None):
-    found, at = [], 0
-    for size in sizes:
-        end, more = at + size, {}
-        if mask is not None:
-            positions = (mask[:, :end].cumsum(1) - 1).clamp(min=0)[:, at:end]
-            more = {"attention_mask": mask[:, :end], "position_ids": positions}
-        found.append(model(ids[:, at:end], past_key_values=cache, **more).logits)
-        at = end
-    return torch.cat(found, 1)
+from tests.activation.chunks import logits
 
 
 def make(name, **more):
