@@ -1,5 +1,6 @@
 """The MCP server in memory, through the SDK's own client: its tools, resources and errors."""
 
+import re
 import threading
 from functools import partial
 
@@ -100,6 +101,18 @@ async def test_timeline_and_facts(call):
     assert "Siemens" in {f["value"] for f in (await call("facts", subject="Ana"))["facts"]}
     assert (await call("facts", subject="nobody"))["facts"] == []
     await call.refused("not both", "timeline", subject="ana", question="what?")
+
+
+async def test_context_shows_what_an_agent_has_not_seen_however_much_that_is(call, memory):
+    space = memory.space("ana")
+    space.add_many({"id": f"m{i}", "content": f"Rita painted boat number {i}."} for i in range(60))
+    seen = []
+    while (block := await call("context", question="Which boats did Rita paint?", known=seen)).startswith("<memory-"):
+        fresh = re.findall(r"^\[(m\d+)\]", block, re.MULTILINE)
+        assert fresh
+        assert not set(fresh) & set(seen)
+        seen += fresh
+    assert sorted(seen) == sorted(f"m{i}" for i in range(60))
 
 
 async def test_forget_needs_the_token_of_a_preview(call, memory, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,7 @@ from mnemos.serve.chat_format import text_of
 from mnemos.space import Space
 from mnemos.text.context import Packing, context
 from mnemos.text.encode.messages import MAX_NAME
-from mnemos.text.recall.context import costing_nothing, without
+from mnemos.text.recall.context import without
 from mnemos.text.recall.filters import Filters
 from mnemos.zones import check_zone
 
@@ -28,8 +28,6 @@ SESSIONS = ("conversation_id", "session_id", "thread_id", "chat_id")  # keys in 
 MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
 HEADERS = ("x-mnemos-space", "x-mnemos-session", "x-mnemos-mode", "x-mnemos-tokens", "x-mnemos-timezone")
 MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
-MAX_HITS = 40  # that may be added to a prompt
-MAX_REPEATED = 200  # further hits to retrieve, since the prompt may already contain some
 
 
 @dataclass(frozen=True)
@@ -227,13 +225,7 @@ def with_memory(data: Mapping[str, Any], field: Field, block: str) -> bytes:
 def recall(space: Space, exchange: Exchange, root: str, tokens: int, filters: Filters) -> str:
     """Return the block for the prompt, or "". Memories that the prompt itself contains are left out and cost no budget."""
     in_prompt = set(exchange.ids(root))
-    return without(context(space.text, exchange.question, packing_beside(in_prompt, tokens, filters)), in_prompt)
-
-
-def packing_beside(in_prompt: Collection[str], tokens: int, filters: Filters) -> Packing:
-    """Return how memories are found and packed beside a prompt that has some, by id, already: these cost no budget."""
-    k = MAX_HITS + min(len(in_prompt), MAX_REPEATED)
-    return Packing(tokens, k, filters, count=costing_nothing(in_prompt))
+    return without(context(space.text, exchange.question, Packing.beside(in_prompt, tokens, filters)), in_prompt)
 
 
 def store(space: Space, messages: Sequence[Mapping[str, Any]]) -> None:

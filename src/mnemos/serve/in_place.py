@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakSet
 
-from mnemos.serve.conversation import Exchange, Field, packing_beside
+from mnemos.serve.conversation import Exchange, Field
 from mnemos.space import Space
 from mnemos.store.base import Store
-from mnemos.text.context import further, still_there
+from mnemos.text.context import Packing, further, still_there
 from mnemos.text.recall.context import without
 from mnemos.text.recall.filters import Filters
 
@@ -51,7 +51,7 @@ class BlocksInPlace:
             kept = still_there(space.text, exchange.question, blocks)
         else:
             in_prompt = set(exchange.ids(root))
-            packing = packing_beside(in_prompt, tokens, filters)
+            packing = Packing.beside(in_prompt, tokens, filters)
             found = further(space.text, exchange.question, blocks, packing, most=self.most)
             kept, new = found.kept, without(found.new, in_prompt) if found.new else ""
         shown = Shown((at, block) for at, block in zip(before, kept, strict=True) if block)

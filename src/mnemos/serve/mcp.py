@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
@@ -23,10 +23,10 @@ from mnemos.serve import caller
 from mnemos.space import Space
 from mnemos.store.audit import acting
 from mnemos.system import Mnemos
-from mnemos.text.context import without
+from mnemos.text.context import Packing, context, without
 from mnemos.text.encode.messages import moment
-from mnemos.text.recall.context import costing_nothing
 from mnemos.text.recall.context import without as without_ids
+from mnemos.text.recall.filters import Filters
 from mnemos.text.recall.many import enough
 from mnemos.zones import check_zone
 
@@ -187,10 +187,10 @@ class Tools:
     ) -> str:
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         there = set(known or ())
-        only = _given(true_at=true_at, where=where, timezone=timezone)
+        filters = cast(Filters, _given(true_at=true_at, where=where, timezone=timezone))
+        packing = Packing.beside(there, tokens, filters)
         with self._use(space) as opened:
-            block = opened.context(question, tokens=tokens, count=costing_nothing(there), **only)
-        return without_ids(block, there) or NO_CONTEXT
+            return without_ids(context(opened.text, question, packing), there) or NO_CONTEXT
 
     def update(self, id: Id, text: Text, space: InSpace = None) -> Result:
         """Write a new version of a record that was wrong or is out of date. The earlier versions are kept."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mnemos.text.recall.further import Further
 
 NO_BOUND = 1 << 60  # tokens
+MOST = 40  # hits for a block
+MOST_KNOWN = 200  # further hits, since a prompt may show some already
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,13 @@ class Packing:
     asked_at: Any = None
     min_score: float | None = None
     quarantine: bool = True
+
+    @staticmethod
+    def beside(known: Collection[str], tokens: int, filters: Filters) -> Packing:
+        """Return the packing for a prompt that shows some cubes, by id, already: their records cost no budget."""
+        from mnemos.text.recall.context import costing_nothing
+
+        return Packing(tokens, MOST + min(len(known), MOST_KNOWN), filters, costing_nothing(known))
 
 
 def context(memory: TextMemory, question: str, packing: Packing, shown: str = "", most: int | None = None) -> str:
