@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from mnemos.errors import InvalidInput
@@ -155,8 +156,8 @@ def _is_trained(name: str) -> bool:
 
 def _chain(layer: Any) -> list[Any]:
     """Return a layer and those that it computes from, down to the model's own."""
-    found = [layer]
-    while hasattr(found[-1], "base_layer"):
+    found: list[Any] = [layer]
+    while isinstance(found[-1], BaseTunerLayer):
         found.append(found[-1].base_layer)
     return found
 
