@@ -14,11 +14,13 @@ def decoder(family="llama", layers=2, seed=0):
     torch.manual_seed(seed)
     words = len(vocabulary())
     if family == "gpt2":
-        config = GPT2Config(vocab_size=words, n_embd=16, n_inner=32, n_layer=layers, n_head=2, n_positions=64)
+        config = GPT2Config(
+            vocab_size=words, n_embd=16, n_inner=32, n_layer=layers, n_head=2, n_positions=64, initializer_range=0.3
+        )
         return GPT2LMHeadModel(config).eval()
     config = LlamaConfig(
         vocab_size=words, hidden_size=16, intermediate_size=32, num_hidden_layers=layers, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=64,
+        num_key_value_heads=1, max_position_embeddings=64, initializer_range=0.3,
     )  # fmt: skip
     return LlamaForCausalLM(config).eval()
 

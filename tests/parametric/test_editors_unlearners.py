@@ -8,16 +8,26 @@ import torch
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.parametric.answers import answered
 from mnemos.parametric.base import Edit, Example
+from mnemos.parametric.forget.ssd import Ssd
+from mnemos.parametric.update.search import Search
 from mnemos.registry import all_entries, get
 from tests.parametric.small import TOKENIZER, WORLD, decoder, same, state
 
 ENTRIES = [e for kind in ("editor", "unlearner") for e in all_entries("parametric", kind=kind)]
-LESS = {"steps": 3, "count": 2}  # work of a method than by default
+# Less work than by default, and thresholds that a model which knows nothing passes.
+KNOBS = {
+    "steps": 3,
+    "count": 2,
+    "stop": -1.0,
+    "threshold": 1.0,
+    "like": Ssd(threshold=1.0),
+    "search": Search(steps=3, openings=2),
+}
 
 
 def make(entry):
     known = inspect.signature(entry.target).parameters
-    return entry.target(**{name: value for name, value in LESS.items() if name in known})
+    return entry.target(**{name: value for name, value in KNOBS.items() if name in known})
 
 
 def change(entry, model):

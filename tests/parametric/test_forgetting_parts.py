@@ -69,8 +69,8 @@ def test_curvature_of_one_token_is_that_of_its_gradient(family):
     hook = matrix.module.register_forward_pre_hook(lambda _, args: read.update(a=args[0][0].double()))
     model(input_ids=torch.tensor([[5]]))
     hook.remove()
-    size = float(read["a"].square().sum())
-    torch.testing.assert_close(2 * of_gradients * size, gradient @ gradient.T, rtol=1e-4, atol=1e-12)
+    size = read["a"].detach().square().sum()
+    torch.testing.assert_close(2 * of_gradients * size, gradient @ gradient.T, rtol=1e-3, atol=1e-6)
     assert (torch.linalg.eigvalsh(of_inputs)[:-2].abs() < 1e-9).all()  # two tokens: rank two
 
 
@@ -78,11 +78,14 @@ def test_all_of_the_curvature_keeps_the_weights_but_what_no_text_reads():
     model = decoder()
     before = state(model)
     keep = [Example("", fact.statement(t)) for fact in WORLD.facts for t in range(3)]
-    CurvatureEdit(mass=1.0).unlearn(model, TOKENIZER, [], keep)
-    moved = {name: float((tensor - before[name]).abs().max()) for name, tensor in model.state_dict().items()}
-    assert max(moved.values()) < 0.02
-    assert moved["model.layers.0.mlp.down_proj.weight"] > 0
-    assert moved["model.layers.0.self_attn.q_proj.weight"] == 0
+    moved = {}
+    for mass in (1.0, 0.5):
+        undo = CurvatureEdit(mass=mass).unlearn(model, TOKENIZER, [], keep)
+        moved[mass] = {name: float((t - before[name]).abs().max()) for name, t in model.state_dict().items()}
+        undo.undo()
+    assert max(moved[1.0].values()) < 0.02
+    assert moved[0.5]["model.layers.0.mlp.down_proj.weight"] > 0.1
+    assert moved[0.5]["model.layers.0.self_attn.q_proj.weight"] == 0
 
 
 def test_average_precision_is_that_of_the_ranking():
@@ -117,10 +120,10 @@ def test_auc_counts_pairs_and_is_a_half_where_nothing_tells():
 
 def test_a_model_that_was_trained_on_texts_gives_them_away():
     model, reference = decoder(), decoder()
-    members = [Example("", fact.statement()) for fact in WORLD.facts[:4]]
-    others = [Example("", fact.statement()) for fact in WORLD.facts[12:24]]
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(30):
+    members = [Example("", fact.statement()) for fact in WORLD.facts[0:12:4]]
+    others = [Example("", fact.statement()) for fact in WORLD.facts[12::4]]
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(40):
         for tokens, _ in (encode(TOKENIZER, example) for example in members):
             batch = torch.tensor([tokens])
             loss = nn.functional.cross_entropy(model(input_ids=batch).logits[0, :-1], batch[0, 1:])
@@ -133,4 +136,4 @@ def test_a_model_that_was_trained_on_texts_gives_them_away():
     texts = [example.answer for example in members]
     assert extract(model, TOKENIZER, texts, 4, 3).memorised == 1
     assert extract(reference, TOKENIZER, texts, 4, 3).mean < 0.5
-    assert extract(model, TOKENIZER, texts, 4, 99).scores == (None,) * 4
+    assert extract(model, TOKENIZER, texts, 4, 99).scores == (None,) * 3

@@ -82,6 +82,11 @@ def chosen_blocks(model: Any, layers: tuple[int, ...]) -> list[Block]:
     return [blocks[layer] for layer in layers] if layers else blocks
 
 
+def middle(model: Any) -> int:
+    """Return the layer in the middle of a model, the lower one of two; what it writes can still be read by others."""
+    return (len(feed_forward_blocks(model)) - 1) // 2
+
+
 @contextmanager
 def inputs_of(module: nn.Module, read: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
     """Call `read` with what a layer reads (B, T, in) in each call of the block; what it returns is read instead."""

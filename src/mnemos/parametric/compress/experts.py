@@ -52,6 +52,7 @@ class Merged:
     ),
     task="expert-merging",
     baselines=("round-to-nearest",),
+    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class MergeThenCompress:
@@ -83,7 +84,7 @@ class MergeThenCompress:
         """
         if not 1 <= count <= len(experts):
             raise InvalidInput(f"count is {count}: give 1 to {len(experts)}, the number of experts.")
-        leaders = used.float().argsort(descending=True, stable=True)[:count].tolist()
+        leaders = used.float().sort(descending=True, stable=True).indices[:count].tolist()
         profiles = torch.nn.functional.normalize(logits.float() - logits.float().mean(0), dim=0)
         alike = profiles.T @ profiles[:, leaders]
         group = alike.argmax(1)

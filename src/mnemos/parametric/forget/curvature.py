@@ -76,7 +76,7 @@ class CurvatureEdit:
 
 def top_mass(scores: Tensor, share: float) -> Tensor:
     """Return the fewest entries that hold a share of the sum of all, as a mask."""
-    order = scores.flatten().argsort(descending=True, stable=True)
+    order = scores.flatten().sort(descending=True, stable=True).indices
     below = scores.flatten()[order].cumsum(0) - scores.flatten()[order] < share * scores.sum()
     mask = torch.zeros_like(below)
     mask[order] = below

@@ -71,7 +71,7 @@ class RelationNeurons:
         fired = _activations(model, feed_forward_blocks(model), coded, self.batch)
         wanted = torch.arange(len(coded)) < len(prompts)
         scored = [average_precision(layer, wanted) for layer in fired]
-        flat = torch.cat(scored).argsort(descending=True, stable=True).tolist()
+        flat = torch.cat(scored).sort(descending=True, stable=True).indices.tolist()
         starts = [0]
         for layer in scored:
             starts.append(starts[-1] + len(layer))
@@ -87,8 +87,8 @@ def average_precision(scores: Tensor, wanted: Tensor) -> Tensor:
 
     Equal scores are ranked as badly as they can be: those that are not wanted come first.
     """
-    order = wanted.int().argsort(stable=True)
-    ranked = order[scores[order].argsort(0, descending=True, stable=True)]
+    order = wanted.int().sort(stable=True).indices
+    ranked = order[scores[order].sort(dim=0, descending=True, stable=True).indices]
     hits = wanted[ranked].double()
     precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1, dtype=torch.double)[:, None]
     return (precision * hits).sum(0) / wanted.sum()

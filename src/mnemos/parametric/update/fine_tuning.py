@@ -11,7 +11,7 @@ import torch
 from mnemos.parametric.answers import answer_loss, differentiable, encode
 from mnemos.parametric.base import Edit
 from mnemos.parametric.changes import Change, recorded
-from mnemos.parametric.feedforward import chosen_blocks
+from mnemos.parametric.feedforward import chosen_blocks, middle
 from mnemos.parametric.update.locate import as_example, place, targets
 from mnemos.registry import Paper, register
 
@@ -41,8 +41,7 @@ class ConstrainedFineTuning:
         for edit in edits:
             place(tokenizer, edit.prompt, edit.subject)
             targets(tokenizer, edit)
-        layer = len(chosen_blocks(model, ())) // 2 if self.layer is None else self.layer
-        (block,) = chosen_blocks(model, (layer,))
+        (block,) = chosen_blocks(model, (middle(model) if self.layer is None else self.layer,))
         batch = [encode(tokenizer, as_example(edit)) for edit in edits]
         name = block.down.name
         with recorded(model, [name]) as recording, differentiable(model, [name]) as weights:

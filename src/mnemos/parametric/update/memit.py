@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mnemos.parametric.base import Edit
 from mnemos.parametric.changes import Change, recorded
-from mnemos.parametric.feedforward import Block, chosen_blocks
+from mnemos.parametric.feedforward import Block, chosen_blocks, middle
 from mnemos.parametric.update.locate import (
     add_product,
     keys_of,
@@ -67,8 +67,8 @@ class Memit:
         plain = [place(tokenizer, edit.prompt, edit.subject) for edit in edits]
         for edit in edits:
             targets(tokenizer, edit)
-        middle = len(chosen_blocks(model, ())) // 2
-        blocks = chosen_blocks(model, self.layers or tuple(range(max(middle - 1, 0), middle + 1)))
+        last = middle(model)
+        blocks = chosen_blocks(model, self.layers or tuple(range(max(last - 1, 0), last + 1)))
         with recorded(model, [block.down.name for block in blocks]) as recording:
             if edits:
                 openings = sampled(model, tokenizer, self.search.openings, 6, self.seed) if self.search.openings else []

@@ -10,7 +10,7 @@ import torch
 
 from mnemos.parametric.base import Edit
 from mnemos.parametric.changes import Change, recorded
-from mnemos.parametric.feedforward import chosen_blocks
+from mnemos.parametric.feedforward import chosen_blocks, middle
 from mnemos.parametric.update.locate import (
     add_product,
     keys_of,
@@ -56,8 +56,7 @@ class Rome:
         for edit in edits:
             place(tokenizer, edit.prompt, edit.subject)
             targets(tokenizer, edit)
-        layer = len(chosen_blocks(model, ())) // 2 if self.layer is None else self.layer
-        (block,) = chosen_blocks(model, (layer,))
+        (block,) = chosen_blocks(model, (middle(model) if self.layer is None else self.layer,))
         openings = sampled(model, tokenizer, self.search.openings, 6, self.seed) if self.search.openings else []
         (moment,) = second_moments(model, [block], texts_of(model, tokenizer, self.texts, self.seed))
         moment += self.ridge * moment.diagonal().mean() * torch.eye(block.neurons, dtype=torch.double)
