@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mnemos.cube import MemCube
+from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.parametric.base import Example, Learned
 
 Check = Callable[[Sequence[MemCube]], Mapping[str, str]]  # returns which may not be used any longer, and why
@@ -50,6 +51,7 @@ class Attachment:
 
     loaded: list[Loaded]
     refused: dict[str, str]  # id of weights that are not attached -> why
+    model: str  # fingerprint of the model with nothing attached
     check: Check
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -119,16 +121,25 @@ class Holder:
             if hook is not None:
                 hook.remove()
 
+    @contextmanager
+    def detached(self, model: Any) -> Iterator[None]:
+        """Take off what is attached, for a block: a model is recognised, and weights are made for it, by its own layers."""
+        with self._changing:
+            for level in reversed(self.levels):
+                level.leave()
+            try:
+                yield
+            finally:
+                for level in self.levels:
+                    level.enter(model)
+
     def _look(self, model: Any) -> None:
         """Before the model computes: detach what may not be used any longer. One statement where nothing was written."""
         with self._changing:
-            if not any(level.check([each.cube for each in level.loaded]) for level in self.levels):
-                return
-            for level in reversed(self.levels):
-                level.leave()
-            for level in self.levels:
-                level.drop()
-                level.enter(model)
+            if any(level.check([each.cube for each in level.loaded]) for level in self.levels):
+                with self.detached(model):
+                    for level in self.levels:
+                        level.drop()
 
 
 _HOLDERS: weakref.WeakKeyDictionary[Any, Holder] = weakref.WeakKeyDictionary()  # by model
@@ -142,6 +153,13 @@ def holding(model: Any) -> Iterator[Holder]:
         holder = _HOLDERS.setdefault(model, Holder())
     with holder.lock:
         yield holder
+
+
+def state_of(model: Any, known: Fingerprints) -> tuple[str, tuple[str, ...]]:
+    """Return what a model computes depends on: its fingerprint, and the ids of the weights attached to it."""
+    holder = _HOLDERS.get(model)
+    levels = () if holder is None else tuple(holder.levels)
+    return (levels[0].model if levels else known.of(model)), attached_to(model)
 
 
 def attached_to(model: Any) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from mnemos.activation.recall.blend import Blend
 from mnemos.activation.rotary import Rotary, checked_rotary
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
-from mnemos.migrate.attachments import attached_to
+from mnemos.migrate.attachments import state_of
 from mnemos.migrate.base import RECOMPUTE, Activated, Mode, Render, tokenize
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.pieces import Piece, check_model, render, to_pieces
@@ -93,7 +93,7 @@ class PrefillCache:
         check_model(model)
         blend = Blend(recompute)
         self._drop_erased()
-        known, weights = self._fingerprints.of(model), attached_to(model)
+        known, weights = state_of(model, self._fingerprints)
         pieces = to_pieces(cubes, known, tokenizer, mode, render, self.bits, weights)
         segments, sources = self._gather(pieces, model, mode)
         if sources["prefill"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from mnemos.cube import Form, MemCube
@@ -27,6 +28,11 @@ def weight_cubes(store: Store, ids: Iterable[str] | None = None) -> list[MemCube
 def payload_ids(store: Store) -> set[str]:
     """Return the ids of the cubes whose payload is kept beside the rows: no other payload belongs to anybody."""
     return {cube.id for kind in WITH_PAYLOAD for _, cube in store.select(Filter(kind=kind, state=None), limit=ALL)}
+
+
+def digest_of(data: bytes) -> str:
+    """Return what a cube says of its payload, so that a damaged or exchanged one is noticed."""
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def stale(store: Store, cubes: Sequence[MemCube]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mnemos.errors import StoreCorrupt
+from mnemos.migrate.weight_cubes import digest_of
 from mnemos.parametric.base import Example
 
 VERSION = 1
@@ -38,11 +38,6 @@ class WeightFile:
         }  # fmt: skip
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         return bytes(save(tensors, metadata={NAME: json.dumps(header)}))
-
-
-def digest_of(data: bytes) -> str:
-    """Return what a cube says of its payload, so that a damaged or exchanged one is noticed."""
-    return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def read_weights(path: Path, digest: str) -> WeightFile:

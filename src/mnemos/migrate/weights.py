@@ -20,8 +20,8 @@ from mnemos.cube import MemCube, new_id, to_micros
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreError
 from mnemos.migrate.attachments import Attachment, Loaded, attached_to, holding
 from mnemos.migrate.fingerprints import Fingerprints
-from mnemos.migrate.weight_cubes import FORM, KIND, payload_ids, stale, weight_cubes, write
-from mnemos.migrate.weight_files import WeightFile, digest_of, read_weights
+from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
+from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
@@ -89,7 +89,8 @@ class Weights:
         warning. Where two answer one prompt differently, both are attached, and a warning names them.
         """
         with holding(model) as holder:
-            attachment = self._choose(model, [self.get(_id(cube)) for cube in cubes] or None)
+            with holder.detached(model):
+                attachment = self._choose(model, [self.get(_id(cube)) for cube in cubes] or None)
             self._warn(attachment)
             entered = list(attachment.loaded)
             try:
@@ -116,12 +117,14 @@ class Weights:
                     )
                 if cube.id in old:
                     raise Conflict(f"weights {cube.id} are stale: {old[cube.id]}.")
+                if named is None and cube.metadata.get("imported"):
+                    raise InvalidInput(f"weights {cube.id} came with an import: name them, or measure them here first.")
                 loaded.append(self._load(cube, model, known))
             except (Conflict, InvalidInput, StoreCorrupt) as error:
                 if named is not None:
                     raise
                 refused[cube.id] = str(error)
-        return Attachment(loaded, refused, check)
+        return Attachment(loaded, refused, known, check)
 
     def _load(self, cube: MemCube, model: Any, known: str) -> Loaded:
         """Return the weights of a cube for a model, from RAM or from disk."""
