@@ -156,10 +156,14 @@ def _is_trained(name: str) -> bool:
 
 def _chain(layer: Any) -> list[Any]:
     """Return a layer and those that it computes from, down to the model's own."""
-    found: list[Any] = [layer]
-    while isinstance(found[-1], BaseTunerLayer):
+    found = [layer]
+    while _is_of_peft(found[-1]):
         found.append(found[-1].base_layer)
     return found
+
+
+def _is_of_peft(layer: Any) -> bool:
+    return isinstance(layer, BaseTunerLayer)
 
 
 def _take_out(model: Any, name: str, layer: Any) -> None:
