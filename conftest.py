@@ -23,13 +23,21 @@ import textwrap
 import tomllib
 from pathlib import Path
 
+import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).parent
 SKIPPED = re.compile(r"<!-- (not run: .+|ci:\w+) -->\n[ \t]*$")
 OUTPUT = re.compile(r"\s*^[ \t]*```text\n(.*?)^[ \t]*```$", re.MULTILINE | re.DOTALL)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of pytest-xdist share the cores
 VARIABLES = {"NO_COLOR": "1", "COLUMNS": "120", "TERM": "dumb"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Return the workers of `-n auto`: more than cores, since many tests wait for a server, a browser or a process."""
+    return 3 * (os.cpu_count() or 2) // 2
 
 
 def setup(namespace):
