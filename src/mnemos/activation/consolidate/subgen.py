@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.base import Setup
-from mnemos.activation.consolidate.sketch import Sketch
+from mnemos.activation.consolidate.sketch import Draws, Sketch
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import CacheMethod
 from mnemos.activation.plain import Plain
@@ -35,10 +35,12 @@ class SubGen:
     k_ij). Numerator: s pairs are kept in proportion to |v|^2 (each is replaced with probability |v|^2 / mu, mu the sum
     so far): z = sum_j mu / (s |v_j|^2) exp(q k_j) v_j.
 
-    With `share` the sizes are those of that share of the prompt's entries: half recent, a quarter for each estimate. An
-    entry is added to the sketch when it is no longer recent, in O(M D); the draws depend on `seed`, layer, head and
-    position, not on the row. On the small model the estimates miss single facts: at the same bytes it answers less than
-    the most recent entries alone.
+    Nothing is sampled before more than `recent` + s entries have been read: until then all of them are exact.
+
+    With `share` the sizes are those of that share of the prompt's entries: half recent, a quarter for each estimate; a
+    share of 1 keeps everything as it is. An entry is added to the sketch when it is no longer recent, in O((M + s) D);
+    the draws depend on `seed`, layer, head and position, not on the row. On the small model the estimates miss single
+    facts: at the same bytes it answers less than the most recent entries alone.
     """
 
     delta: float = (
@@ -69,8 +71,13 @@ class SubGen:
 
     @staticmethod
     def at_share(share: float) -> CacheMethod:
-        """Hold the estimates in the bytes of this share of the prompt's entries."""
+        """Hold the estimates in the bytes of this share of the prompt's entries; with a share of 1, all entries."""
         return CacheMethod(store=SubGen(share=share))
+
+
+def _present(entries: Entries) -> Tensor:
+    """Return which entries are not padding, (B, H, T)."""
+    return torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
 
 
 class SubGenStore(Plain):
@@ -80,14 +87,15 @@ class SubGenStore(Plain):
         super().__init__()
         self.subgen, self.layer = subgen, layer
         self.sketch: Sketch | None = None
-        self.recent, self.most = subgen.recent, subgen.most
+        self.prompt = 0  # its entries; 0 while it is being read
+        self.recent, self.samples, self.most = subgen.recent, subgen.s, subgen.most
         self.tokens_read = self.moved = 0  # tokens read; entries that are no longer among the recent
         self.until = 0  # the position behind the last of the latter
 
     def put(self, new: Entries) -> None:
         """Append the entries of a call, after adding those that are no longer recent to the sketch."""
+        self._sample()
         if self.sketch is not None:
-            self._move(super().held - self.recent)
             positions = torch.arange(
                 self.tokens_read, self.tokens_read + len(new), dtype=torch.int32, device=new.keys.device
             )
@@ -97,30 +105,35 @@ class SubGenStore(Plain):
 
     def on_prefill_end(self) -> None:
         """Add what is left of the prompt to the sketch, but for the recent entries."""
-        entries = self.entries
-        if entries is None or self.sketch is not None:
-            return
-        self.recent, samples, self.most = self.subgen.sizes(entries)
-        present = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
-        norm = (entries.keys.norm(dim=-1) * present).sum(2) / present.sum(2).clamp_min(1)
-        self.sketch = Sketch.empty(self.subgen.delta * norm, entries.keys, self.subgen.t, samples)
-        self.entries = entries.numbered()
-        self._move(len(entries) - self.recent)
+        if self.entries is not None and not self.prompt:
+            self.prompt = len(self.entries)
+            self.recent, self.samples, self.most = self.subgen.sizes(self.entries)
+            self._sample()
 
-    def _move(self, count: int) -> None:
-        """Add the oldest `count` of the recent entries to the sketch."""
-        if count <= 0:
-            return
+    def _sample(self) -> None:
+        """Add what is no longer recent to the sketch, unless all entries fit into what it may hold."""
         entries = self.entries
-        assert entries is not None
-        assert self.sketch is not None
-        present = torch.ones_like(entries.positions(), dtype=torch.bool) if entries.valid is None else entries.valid
-        for i in range(count):
-            rng = torch.Generator().manual_seed((self.subgen.seed * 1009 + self.layer) * 2**32 + self.moved)
-            self.sketch.take(entries.keys[:, :, i], entries.values[:, :, i], present[:, :, i], self.most, rng)
-            self.moved += 1
-        self.until = int(entries.positions()[:, :, count - 1].max()) + 1
-        self.entries = entries.each(lambda t: t[:, :, count:].clone())
+        if entries is None or not self.prompt or self.subgen.share == 1:
+            return
+        if self.sketch is None:
+            if len(entries) <= self.recent + self.samples:
+                return
+            norm = (entries.keys.norm(dim=-1) * _present(entries))[:, :, : self.prompt].sum(2)
+            norm = norm / _present(entries)[:, :, : self.prompt].sum(2).clamp_min(1)
+            self.sketch = Sketch.empty(self.subgen.delta * norm, entries.keys, self.subgen.t, self.samples)
+            entries = self.entries = entries.numbered()
+        if (count := len(entries) - self.recent) > 0:
+            self._move(entries, self.sketch, count)
+
+    def _move(self, entries: Entries, sketch: Sketch, count: int) -> None:
+        """Add the oldest `count` of the recent entries to the sketch."""
+        old = entries.first(count)
+        sketch.add(
+            old.keys, old.values, _present(old), self.most, Draws(self.subgen.seed * 1009 + self.layer, self.moved)
+        )
+        self.moved += count
+        self.until = int(old.positions().max()) + 1
+        self.entries = entries.after(count)
 
     def read(self, query: Tensor, start: int) -> Entries:
         """Return numerator, normaliser and recent entries as one, values with a channel more: 1 in the normaliser.

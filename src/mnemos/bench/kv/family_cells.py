@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 
@@ -21,3 +22,4 @@ class Options:
 
     families: tuple[str, ...] = ()  # their names; none: all
     methods: tuple[str, ...] = ()  # presets; none: all
+    add_to: Path | None = None  # an earlier result, whose other families and methods are kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -224,9 +225,14 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
     if unknown := [name for name in names if name not in FAMILIES]:
         raise InvalidInput(f"there is no family {unknown[0]!r}: choose from {', '.join(FAMILIES)}.")
     progress.expect(len(names))
-    found = {}
+    found: dict[str, Any] = {}
+    if options.add_to is not None:
+        found = json.loads(options.add_to.read_text(encoding="utf-8"))["families"]
     for name in names:
+        earlier = found.get(name, {}).get("methods", {})
         found[name] = _family(name, methods)
+        if found[name]["methods"]:
+            found[name]["methods"] = earlier | found[name]["methods"]
         progress(1)
     return found
 
