@@ -28,7 +28,7 @@ class MemoryLayer(nn.Module):  # type: ignore[misc]
         self,
         width: int,  # D, of the hidden states
         n: int = 1024,  # half keys of a table; there are n * n slots
-        heads: int = 4,
+        heads: int = 4,  # each with its own half keys
         k: int = 32,  # slots of a head that take part in an answer
         key_width: int = 512,  # of a whole key
         gate: bool = True,  # Memory+

@@ -33,7 +33,7 @@ class ProductKeyMemory(nn.Module):  # type: ignore[misc]
         self,
         width: int,  # D, of the hidden states
         n: int = 512,  # half keys of a table; there are n * n slots
-        heads: int = 4,
+        heads: int = 4,  # each with its own half keys
         k: int = 32,  # slots of a head that take part in an answer
         key_width: int = 128,  # of a whole key
         norm: Literal["batch", "qk", "none"] = "batch",  # of the queries

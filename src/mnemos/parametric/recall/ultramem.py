@@ -42,7 +42,7 @@ class UltraMemory(nn.Module):  # type: ignore[misc]
         n: int = 512,  # keys of a table; there are n * n slots
         tables: int = 2,  # h, of rows and of columns; each pair is a head
         k: int = 16,  # slots of a head that take part in an answer
-        key_width: int = 64,
+        key_width: int = 64,  # of a row key or a column key
         rank: int = 2,  # r, of the scores
         value_width: int | None = None,  # of an expert's output and input; None is half of D
         experts: bool = True,  # PEER; without it a value is a vector that does not see the input
