@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mnemos.bench.parametric.fact_models import Shape, Texts, make_model
+from mnemos.bench.parametric.small_models import Shape, Texts, make_model
 from mnemos.errors import NotFound
 from mnemos.parametric.base import Example
 from mnemos.parametric.recall.bank import ColdBank, HierarchicalBank

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mnemos.bench.parametric.fact_models import Shape, Texts, make_model
+from mnemos.bench.parametric.small_models import Shape, Texts, make_model
 from mnemos.bench.parametric.facts import make_world
 from mnemos.errors import InvalidInput
 from mnemos.parametric.recall.beside import layers_at

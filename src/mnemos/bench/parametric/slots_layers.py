@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from mnemos.bench.parametric.fact_models import Block, Shape, Texts, make_model, recalled, statements, train
+from mnemos.bench.parametric.small_models import Block, Shape, Texts, make_model, recalled, statements, train
 from mnemos.bench.parametric.facts import World, make_world
 from mnemos.bench.parametric.spread import over_seeds
 from mnemos.parametric.recall.lookup import Values, usage
