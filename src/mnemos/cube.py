@@ -59,7 +59,7 @@ class MemCube:
     at: datetime  # when it happened, with the offset of its speaker's clock
     learned: datetime  # when this version was written
     form: Form = "text"
-    kind: str = "turn"  # turn, fact, note, episode, summary, profile, kv, ...
+    kind: str = "turn"  # turn, fact, note, episode, summary, profile, kv, carrier, ...
     state: State = "active"  # superseded: newer cubes replace all it states; archived: out of search, restorable
     version: int = 1
     session: str | None = None

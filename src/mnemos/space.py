@@ -10,6 +10,7 @@ from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
 from mnemos.errors import NotFound
 from mnemos.facts import Decision, KnownFact, Link
+from mnemos.forms import Forms
 from mnemos.tasks.base import INLINE, Workers
 from mnemos.text import erase, revise
 from mnemos.text.add import add
@@ -19,7 +20,7 @@ from mnemos.text.encode.messages import to_draft, to_drafts
 from mnemos.text.feedback import used
 from mnemos.text.forget.policy import Policy, archive
 from mnemos.text.memory import TextMemory
-from mnemos.text.read import cubes, facts, pick, stats
+from mnemos.text.read import cubes, facts, stats
 from mnemos.text.recall.facts import known_links
 from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
@@ -30,14 +31,12 @@ if TYPE_CHECKING:
     from mnemos.guard.erasure import Receipt
     from mnemos.guard.preview import Preview
     from mnemos.inspect.inspector import Inspector
-    from mnemos.migrate.base import Activated, Mode, Render
-    from mnemos.migrate.prefill import PrefillCache
     from mnemos.store.audit import AuditEntry
     from mnemos.text.consolidate.report import Consolidation
     from mnemos.text.upkeep import Checkup
 
 
-class Space:
+class Space(Forms):
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
     The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds keys and values, and
@@ -53,7 +52,6 @@ class Space:
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
         self.default_timezone = text.default_timezone
-        self._activations: PrefillCache | None = None
 
     @property
     def policy(self) -> Policy:
@@ -317,7 +315,7 @@ class Space:
         """Recompute the chain of the audit log, with `head` in it; return the number of entries and what is wrong."""
         return self.store.audit.verify(check_optional(head, "head"))
 
-    # -- other views and forms
+    # -- other views
 
     @property
     def inspect(self) -> Inspector:
@@ -325,34 +323,6 @@ class Space:
         from mnemos.inspect.inspector import Inspector
 
         return Inspector(self.text)
-
-    @property
-    def activations(self) -> PrefillCache:
-        """The keys and values that models have computed of its cubes, in RAM and on disk. Needs PyTorch."""
-        if self._activations is None:
-            from mnemos.migrate.prefill import PrefillCache
-
-            self._activations = PrefillCache(self.store, self.clock)
-        return self._activations
-
-    def activate(
-        self, what: str | Sequence[str | MemCube], model: Any, tokenizer: Any, *, mode: Mode = "exact",
-        recompute: float = 0.15, question: str | None = None, k: int = 10, render: Render | None = None,
-        **filters: Unpack[Filters],
-    ) -> Activated:  # fmt: skip
-        """Return cubes as a prefix that a transformer has already read, without prefill if it was computed before.
-
-        `what` is a query (its `k` best cubes, oldest first; takes the filters of `search`), or cubes or ids in the order of the
-        prompt. `render` turns a cube into text. With `mode="block"` cubes that were read alone are joined in any order, and the
-        share `recompute` of their tokens, chosen for the `question` (or query), is computed again; see
-        `migrate.prefill.PrefillCache.activate`. Raises NotFound.
-        """
-        from mnemos.migrate.pieces import render as to_line
-
-        picked, asked = pick(self.text, what, k, filters), question or (what if isinstance(what, str) else None)
-        return self.activations.activate(
-            picked, model, tokenizer, mode=mode, render=render or to_line, recompute=recompute, question=asked
-        )
 
     # -- upkeep
 
@@ -387,13 +357,12 @@ class Space:
 
     def flush(self) -> int:
         """Persist recall counts that are not yet on disk; return the number of cubes updated."""
-        return self.text.flush() + (0 if self._activations is None else self._activations.flush())
+        return self.text.flush() + self._flush_forms()
 
     def close(self) -> None:
         """Persist recall counts, close the file and free the memory of the index. Further verbs raise StoreError."""
         if not self.store.closed:
             self.text.rest()
-            if self._activations is not None:
-                self._activations.rest()
+            self._rest_forms()
         self.store.close()
         self.text.view.drop()

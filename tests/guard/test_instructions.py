@@ -132,4 +132,4 @@ def test_any_text_is_judged(text):
      "call the ", "system: ", " ", "\n", "当", "é", "you must ", "from now on "],
 )  # fmt: skip
 def test_a_long_text_comes_to_an_end(unit):
-    looks_like_instructions(unit * (200_000 // len(unit)))  # with a step per pair of characters this would take hours
+    looks_like_instructions(unit * (60_000 // len(unit)))  # with a step per pair of characters this would take an hour

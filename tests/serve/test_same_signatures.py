@@ -20,10 +20,12 @@ NOT_SERVED = {
     "close": "the client is closed, not its spaces",
     "doctor": "repairs a file: `mnemos doctor` on the server's machine",
     "flush": "the server does it",
+    "learn": "needs a model in this process",
     "reindex": "a long work of an operator: `mnemos reindex`",
     "secrets": "a setting of the owner of the file",
     "tune": "a long work of an operator: `mnemos tune`",
     "trust": "a setting of the owner of the file",
+    "weights": "needs a model in this process; `cubes(kind='carrier')` lists them, `delete` removes them",
 }
 NOT_SENT = {"count", "progress"}  # parameters that are functions
 ADDED = {"idempotency_key"}
@@ -31,7 +33,7 @@ ABRIDGED = {"graph", "due_soon", "strengths"}  # views of which the server sends
 
 
 def public(kind):
-    return {name for name in vars(kind) if not name.startswith("_")}
+    return {name for base in kind.__mro__ for name in vars(base) if not name.startswith("_")}
 
 
 def parameters(function):

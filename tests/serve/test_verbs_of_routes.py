@@ -8,6 +8,7 @@ from mnemos import Mnemos, Space
 from mnemos.inspect.inspector import Inspector
 from mnemos.serve.app import CUBE, ROUTES, SPACE
 from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
+from mnemos.transfer import import_path
 
 VERBS = {
     ("GET", "/v1/spaces"): Mnemos.spaces,
@@ -48,6 +49,7 @@ VERBS = {
     ("GET", f"{SPACE}/audit"): (Space.audit, Space.verify_audit),
     ("GET", f"{SPACE}/export"): Space.dump,
     ("POST", f"{SPACE}/import"): Space.restore,
+    ("POST", f"{SPACE}/import/file"): import_path,
 }
 # about the server itself: a process has no keys and no health of its own
 OF_THE_SERVER = {"/v1/vocabulary", "/health", "/ready", "/metrics", "/v1/key", "/v1/keys", "/v1/keys/{id}"}

@@ -37,9 +37,12 @@ class Piece:
 
 
 def to_pieces(
-    cubes: Sequence[MemCube], model: str, tokenizer: Any, mode: Mode, render: Render, bits: int | None
-) -> list[Piece]:
+    cubes: Sequence[MemCube], model: str, tokenizer: Any, mode: Mode, render: Render, bits: int | None,
+    weights: Sequence[str] = (),
+) -> list[Piece]:  # fmt: skip
     """Return the pieces of a prompt; `model` is its fingerprint, and `bits` how its keys and values are stored.
+
+    `weights` are the ids of what is attached to the model: its keys and values depend on that too.
 
     In mode "exact" the first piece starts with the tokenizer's BOS token, if it has one. In mode "block" every piece has
     it as its sink, or a line break where there is none. Raises InvalidInput for a cube without tokens.
@@ -54,9 +57,9 @@ def to_pieces(
         if not tokens:
             raise InvalidInput(f"cube {cube.id!r} has no tokens: leave it out, or give a `render` that returns text.")
         before = pieces[-1] if pieces and mode == "exact" else None
-        key = [mode, model, bits, before and before.digest, cube.id, sink, tokens]
+        key = [mode, model, *weights, bits, before and before.digest, cube.id, sink, tokens]
         digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=32).hexdigest()
-        read_before = before.parents if before else ()
+        read_before = before.parents if before else tuple(weights)
         pieces.append(Piece(cube, tokens, digest, (*read_before, cube.id), sink, before.id if before else None))
     return pieces
 

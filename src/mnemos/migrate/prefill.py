@@ -21,10 +21,12 @@ from mnemos.activation.recall.blend import Blend
 from mnemos.activation.rotary import Rotary, checked_rotary
 from mnemos.cube import MemCube, to_micros
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt, StoreError
+from mnemos.migrate.attachments import state_of
 from mnemos.migrate.base import RECOMPUTE, Activated, Mode, Render, tokenize
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.pieces import Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
+from mnemos.migrate.weight_cubes import payload_ids
 from mnemos.registry import Paper, register
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
@@ -48,7 +50,7 @@ class PrefillCache:
 
     RAM holds the segments used last. The disk holds what the schedule keeps: what is over its bounds is deleted when
     something is written. A segment is a KV cube derived from the cubes it was read from: erasing or updating one of them erases
-    it.
+    it. What a model computes with weights attached is derived from these too, and found only while they are attached.
     """
 
     store: Store  # of the cubes; keeps the segments beside them
@@ -64,7 +66,7 @@ class PrefillCache:
     _lock: threading.RLock = field(default_factory=threading.RLock)  # of the segments in RAM and their uses
 
     def __post_init__(self) -> None:
-        self.store.blobs.sweep({cube.id for cube in self._stored()})
+        self.store.blobs.sweep(payload_ids(self.store))
         self.store.on_erase(self._on_erase)
         self.store.before_suspend(self.rest)
 
@@ -91,7 +93,8 @@ class PrefillCache:
         check_model(model)
         blend = Blend(recompute)
         self._drop_erased()
-        pieces = to_pieces(cubes, self._fingerprints.of(model), tokenizer, mode, render, self.bits)
+        known, weights = state_of(model, self._fingerprints)
+        pieces = to_pieces(cubes, known, tokenizer, mode, render, self.bits, weights)
         segments, sources = self._gather(pieces, model, mode)
         if sources["prefill"]:
             self.tend()
@@ -173,7 +176,7 @@ class PrefillCache:
             warnings.warn(f"keys and values are used, but were not written: {error}", RuntimeWarning, stacklevel=5)
             return
         metadata = {"digest": piece.digest, "tokens": len(piece.tokens), "bytes": size, "seconds": seconds,
-                    "before": piece.before}  # fmt: skip
+                    "before": piece.before, "cube": piece.cube.id}  # fmt: skip
         cube = MemCube(
             id=piece.id, text="", space=piece.cube.space, at=now, learned=now, form="activation", kind="kv",
             source="mnemos", parents=piece.parents, metadata=metadata,
@@ -256,7 +259,7 @@ class PrefillCache:
             SegmentStats(
                 cube.id, int(cube.metadata["bytes"]), float(cube.metadata["seconds"]), cube.recalls,
                 to_micros(cube.learned) / 1e6, to_micros(cube.recalled_at or cube.learned) / 1e6,
-                cube.metadata.get("before"), cube.parents[-1] if cube.parents else "",
+                cube.metadata.get("before"), str(cube.metadata.get("cube", "")),
             )
             for cube in self._stored()
         ]  # fmt: skip

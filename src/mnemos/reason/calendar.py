@@ -44,18 +44,6 @@ NUMBERS = {
     )
 }
 NUMBERS |= {"a": 1, "an": 1, "couple of": 2, "a couple of": 2, "a couple": 2, "fifteen": 15, "twenty": 20, "thirty": 30}
-# Words of other languages: days from the anchor's day, and units from the anchor's.
-DAYS_ELSEWHERE = {
-    "昨天": -1, "昨日": -1, "昨晚": -1, "今天": 0, "今日": 0, "今晚": 0, "明天": 1, "明日": 1, "前天": -2, "后天": 2, "後天": 2,
-    "어제": -1, "오늘": 0, "내일": 1, "ayer": -1, "hoy": 0, "gestern": -1, "heute": 0, "aujourd'hui": 0, "demain": 1,
-    "ieri": -1, "oggi": 0, "domani": 1, "ontem": -1, "hoje": 0, "amanhã": 1,
-}  # fmt: skip
-UNITS_ELSEWHERE = {
-    "上周": ("week", -1), "上週": ("week", -1), "先週": ("week", -1), "下周": ("week", 1), "下週": ("week", 1),
-    "来週": ("week", 1), "本周": ("week", 0), "今週": ("week", 0), "上个月": ("month", -1), "上個月": ("month", -1),
-    "先月": ("month", -1), "下个月": ("month", 1), "来月": ("month", 1), "去年": ("year", -1), "昨年": ("year", -1),
-    "今年": ("year", 0), "明年": ("year", 1), "来年": ("year", 1), "지난주": ("week", -1), "작년": ("year", -1),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mnemos.reason.calendar import DAYS_ELSEWHERE, HOLIDAYS, MONTHS, NUMBERS, UNITS_ELSEWHERE, WEEKDAYS
+from mnemos.reason.calendar import HOLIDAYS, MONTHS, NUMBERS, WEEKDAYS
 from mnemos.reason.phrases import (
     Rule,
     ago,
@@ -26,7 +26,6 @@ from mnemos.reason.phrases import (
     unit_beside,
     weekday,
     weekday_of_week,
-    word_elsewhere,
     year_alone,
 )
 
@@ -47,13 +46,6 @@ IN_TIME = "in|since|during|by|until|till|from|before|after|of|for|early|mid|late
 
 def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
-
-
-# Only words of an alphabet have edges; 昨天 stands in the middle of a sentence.
-_ELSEWHERE = (
-    r"\b(?:" + "|".join(w for w in DAYS_ELSEWHERE if w.isascii()).replace("'", "['\u2019]") + r")\b|"
-    + "|".join(w for w in (*DAYS_ELSEWHERE, *UNITS_ELSEWHERE) if not w.isascii())
-)  # fmt: skip
 
 
 # Where two phrases overlap, the one that begins first wins, then the longer one.
@@ -124,12 +116,11 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_compile(rf"\b(?:(?P<which>last|next|this){_S})?(?P<name>{_HOLIDAY})\b(?:,?{_S}{_YEAR})?"), holiday),
     (_compile(r"(?:(?P<y>\d{4})\s?年)(?:\s?(?P<m>\d{1,2})\s?月)?(?:\s?(?P<d>\d{1,2})\s?[日号號])?"), cjk_date),
     (_compile(r"(?<![\d年])(?P<y>\Z\A)?(?P<m>\d{1,2})\s?月\s?(?P<d>\d{1,2})\s?[日号號]"), cjk_date),
-    (_compile(_ELSEWHERE), word_elsewhere),
     (_compile(r"(?<![\w.])\d{1,2}\.?\s{1,2}(?:de\s{1,2})?[^\W\d_]{3,12}\.?\s{1,2}(?:del?\s{1,2})?\d{4}\b"), other_language),
 )  # fmt: skip
 
 # Those that can match a text without a digit, and those that need the name of a month.
-_WORDS = (month_alone, near_day, ago, unit_beside, weekday, weekday_of_week, season_alone, holiday, word_elsewhere)
+_WORDS = (month_alone, near_day, ago, unit_beside, weekday, weekday_of_week, season_alone, holiday)
 _OF_MONTHS = (day_of_month, days_of_month, months_of_year, relative_weekday, month_of_year, month_alone)
 MONTH_HINTS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TABLES = {

@@ -7,13 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 
 from mnemos.reason.date_patterns import BY_TENSE, IN_TIME, MONTH_HINTS, rules_for, with_weekday
+from mnemos.reason.elsewhere import find_phrases, has_words
 from mnemos.reason.phrases import LANGUAGES, Rule, other_language
 
 MAX_MENTIONS = 64  # dates of one text; a text with more is a table, not a message
 MAX_TENSES = 2 * MAX_MENTIONS  # phrases of one text whose tense is asked for: 0.1 ms each
 MAX_CHARS = 50_000  # characters of one text that are read: a hostile one takes 2 us each
+MAX_WORDS = 16  # words of other languages around which a phrase is looked for: 10 us each
 MAX_FOREIGN = 8  # phrases of one text that dateparser is asked about: 0.5 ms each
 _LONGEST = 100  # characters of a phrase, at least: none is cut where reading ends
 _WHEN = re.compile(
@@ -26,7 +29,7 @@ _HINT = re.compile(
     r"\d|day\b|week|month|year|morning|noon|evening|tonight|night|tomorrow|summer|winter|spring|autumn|fall\b|decade"
     rf"|(?:last|next|this|{IN_TIME})[\s-]{{1,3}}(?:{'|'.join(MONTH_HINTS)})"
     r"|(?:on|last|next|this|past)\s{1,3}(?:mon|tue|wed|thu|fri|sat|sun)\b"
-    r"|halloween|christmas|[^\x00-\x7f]|ayer|hoy|gestern|heute|demain|ieri|oggi|domani|ontem|hoje|aujourd",
+    r"|halloween|christmas|[\u4e00-\u9fff]",
     re.IGNORECASE,
 )
 _FOLDED = re.compile("[\u017f\u212a\u0130\u0131]")  # they match s, k, i where case is ignored, and are other letters
@@ -63,10 +66,15 @@ def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     """
     last_start = len(text) if len(text) <= MAX_CHARS else MAX_CHARS - _LONGEST
     text = text[:MAX_CHARS]
-    if not _HINT.search(text):
-        return []
     today, odd = anchor.date(), _FOLDED.search(text) is not None
     found: list[DateMention] = []
+    if has_words(text):
+        mentions = (
+            _resolve(rule, m, anchor, today) for m, rule in find_phrases(text, MAX_WORDS) if m.start() < last_start
+        )
+        found += islice((mention for mention in mentions if mention is not None), MAX_MENTIONS)
+    if not found and not _HINT.search(text):
+        return []
     tried = 0
     for pattern, rule in rules_for(text):
         count = asked = 0

@@ -19,12 +19,10 @@ from functools import lru_cache
 
 from mnemos.reason.calendar import (
     DAY,
-    DAYS_ELSEWHERE,
     HOLIDAYS,
     MONTHS,
     NUMBERS,
     SEASONS,
-    UNITS_ELSEWHERE,
     WEEKDAYS,
     Span,
     closest,
@@ -310,17 +308,6 @@ def holiday(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:
     if which == "next":
         return day(date(anchor.year + (date(anchor.year, number, d) <= anchor), number, d)), True
     return _placed(number, d, anchor, m)
-
-
-def word_elsewhere(m: re.Match[str], anchor: date) -> tuple[Span, bool]:
-    """Handle "gestern" and "先週"."""
-    word = m[0].lower().replace("\u2019", "'")
-    if word in DAYS_ELSEWHERE:
-        return day(anchor + DAYS_ELSEWHERE[word] * DAY), True
-    unit, step = UNITS_ELSEWHERE[word]
-    if unit == "week":
-        return week(anchor + 7 * step * DAY), True
-    return (month(anchor.year, anchor.month + step) if unit == "month" else year(anchor.year + step)), True
 
 
 def cjk_date(m: re.Match[str], anchor: date) -> tuple[Span, bool] | None:

@@ -77,6 +77,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{SPACE}/audit", routes.audit, None),
     ("GET", f"{SPACE}/export", routes.export, None),
     ("POST", f"{SPACE}/import", routes.import_, None),
+    ("POST", f"{SPACE}/import/file", routes.import_file, None),
 )
 
 

@@ -32,7 +32,12 @@ OTHER_THREADS = 16  # for the other requests to one space
 EMBEDDING_THREADS = 4 * THREADS  # for their vectors: more than cores, so that no core waits for the event loop
 MAX_LENGTH, MAX_HITS = 4_000, 50  # characters of a question and hits, above which a search runs in a thread
 QUESTIONS = (routes.search, routes.search_sessions, routes.context)
-LONG = (routes.import_, routes.consolidate, routes.remove_space)  # hold up no other request to their space
+LONG = (
+    routes.import_,
+    routes.import_file,
+    routes.consolidate,
+    routes.remove_space,
+)  # hold up no other request to their space
 
 
 class Dispatcher:

@@ -1,10 +1,12 @@
-"""Reading an import line by line, while its body arrives."""
+"""Reading an import while its body arrives: line by line, or into a file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path, PurePath
 from typing import Any
+from zipfile import is_zipfile
 
 import anyio.from_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +14,7 @@ from starlette.requests import Request
 
 from mnemos.errors import InvalidInput
 from mnemos.serve.models import Cube
+from mnemos.transfer.source import open_zip
 
 
 class Record(BaseModel):
@@ -22,15 +25,49 @@ class Record(BaseModel):
     versions: list[Cube]
 
 
-def lines(request: Request, longest: int) -> Iterator[bytes]:
-    """Yield the lines of a body, of at most `longest` bytes, from a thread; the event loop receives the body."""
+def parts(request: Request) -> Iterator[bytes]:
+    """Yield a body as it arrives, from a thread; the event loop receives it."""
     stream = request.stream()
 
     async def more() -> bytes | None:
         return await anext(stream, None)
 
-    rest = bytearray()
     while (part := anyio.from_thread.run(more)) is not None:
+        yield part
+
+
+def into_file(request: Request, folder: Path, name: str, most: int) -> Path:
+    """Write a body into a file of a folder and return its path.
+
+    Raises InvalidInput for a name that is not a file's, and for more than `most` bytes, those in a zip unpacked.
+    """
+    if not name or PurePath(name).name != name or name[0] == "." or not name.isprintable() or len(name.encode()) > 200:
+        raise InvalidInput(
+            f"name is {name[:80]!r}: give the name of a file without its folder, such as 'conversations.json'."
+        )
+    path, size = folder / name, 0
+    with path.open("xb") as file:
+        for part in parts(request):
+            size += len(part)
+            _check_size(size, most)
+            file.write(part)
+    if is_zipfile(path):
+        with open_zip(path) as archive:
+            _check_size(sum(info.file_size for info in archive.infolist()), most)
+    return path
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise InvalidInput(
+            f"the file has more than {most:,} bytes, unpacked. Split it, or import it on the server with `mnemos import`."
+        )
+
+
+def lines(request: Request, longest: int) -> Iterator[bytes]:
+    """Yield the lines of a body, of at most `longest` bytes."""
+    rest = bytearray()
+    for part in parts(request):
         rest += part
         if b"\n" in part:
             *whole, last = bytes(rest).split(b"\n")

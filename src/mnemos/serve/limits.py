@@ -27,6 +27,7 @@ class ServerLimits:
     chat_body: int = 64 * 1024 * 1024  # bytes of a chat, which may contain pictures
     held: int = 1024 * 1024 * 1024  # bytes of all bodies that are in RAM, those of imports excepted
     import_body: int = 1024 * 1024 * 1024  # bytes of an import
+    import_file: int = 256 * 1024 * 1024  # bytes of a file that is imported, unpacked: all of it is held in RAM
     import_line: int = 64 * 1024 * 1024  # bytes of one line of an import
     rate: float = 500.0  # requests per second of a key, or of an address without a key
     burst: int = 1_000  # requests that may come at once

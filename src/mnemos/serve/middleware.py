@@ -29,7 +29,9 @@ CHECKS = frozenset({"/health", "/ready"})  # of the server, answered however muc
 OPEN_PATHS = CHECKS | {"/openapi.json"}  # need no key, like the page's files
 MAX_DIGITS = 15  # of a Content-Length
 DRAINED_DIGITS = 7  # a refused body is still read to its end if its Content-Length has at most this many digits
-IN_SPACE = re.compile(r"/v1/spaces/([^/]+)(/import\Z)?")  # the space, percent-encoded, and whether it is an import
+IN_SPACE = re.compile(
+    r"/v1/spaces/([^/]+)(/import(?:/file)?\Z)?"
+)  # the space, percent-encoded, and whether it is an import
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",

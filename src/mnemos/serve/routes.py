@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -24,6 +26,7 @@ from mnemos.serve.idempotency import IdempotencyStore, name_of
 from mnemos.serve.limits import ServerLimits
 from mnemos.serve.problems import Json
 from mnemos.space import Space
+from mnemos.transfer.importer import import_path
 
 BATCH = 100  # lines of an export in one part of the body
 
@@ -356,3 +359,27 @@ def import_(access: SpaceAccess, request: Request) -> Json:
     with access.open("read", "write", create=True) as space:
         added, skipped = space.restore(imports.records(imports.lines(request, limits.import_line)))
         return Json({"added": added, "skipped": skipped})
+
+
+def import_file(
+    access: SpaceAccess,
+    request: Request,
+    name: Annotated[str, Query(description="The name of the file, such as conversations.json; its end tells notes.")],
+    format: Annotated[str | None, Query(description="The format, if it cannot be recognised from the content.")] = None,
+    timezone: Annotated[
+        str | None, Query(description="Whose clock times without an offset are on (default: the space's).")
+    ] = None,
+) -> Json:
+    """Import a file: chats, an account's export, notes, a zip of them, or an archive. Again, it adds nothing.
+
+    The body is the file. What was erased from the space is not imported. Returns what was read, added, updated, left out,
+    and why. Needs read and write.
+    """
+    limits: ServerLimits = request.app.state.limits
+    with access.open("read", "write", create=True) as space, TemporaryDirectory() as folder:
+        try:
+            path = imports.into_file(request, Path(folder), name, limits.import_file)
+            report = import_path(space, path, format=format, timezone=timezone)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace(f"{folder}/", "")) from error
+        return Json(report.to_dict())

@@ -1,4 +1,4 @@
-"""Archive of a space: a zip with a manifest and one line of JSON a cube. Export and import lose nothing."""
+"""Archive of a space: a zip with a manifest, one line of JSON a cube, and its weights. Export and import lose nothing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from typing import Any
 
 from mnemos.distribution import upgrade_command
 from mnemos.errors import InvalidInput
+from mnemos.store.base import Store
 from mnemos.text.encode.archived import check_shape
-from mnemos.transfer.base import Exported, Progress
+from mnemos.transfer.base import Exported, Progress, Stored
 from mnemos.transfer.source import decode, dicts, open_zip, parse, parse_lines, read_member
+from mnemos.transfer.weights import member, payloads
 from mnemos.transfer.write import new_file
 
 FORMAT, VERSION = "mnemos-archive", 1
-MANIFEST, CUBES = "MANIFEST.json", "cubes.jsonl"
+MANIFEST, CUBES, WEIGHTS = "MANIFEST.json", "cubes.jsonl", "weights.jsonl"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same cubes give the same bytes
 
 
 def export_space(space: Exported, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
-    """Write every cube of a space with all its versions; return the number of cubes.
+    """Write every text of a space with all its versions, and its weights; return the number of cubes.
 
+    Keys and values are left out: they are computed again. A served space has no weights to give.
     The file appears complete or not at all, and only its owner can read it. Raises StoreError when it cannot be written,
     and InvalidInput when it exists and `overwrite` is not set, or is a link.
     """
@@ -37,12 +40,24 @@ def export_space(space: Exported, path: Path, *, overwrite: bool = False, progre
                 count += 1
                 if progress:
                     progress(1)
-        manifest = {
-            "format": FORMAT, "version": VERSION, "space": space.name, "cubes": count,
-            "sha256": {CUBES: digest.hexdigest()},
-        }  # fmt: skip
+        sums = {CUBES: digest.hexdigest()}
+        weights = _write_weights(archive, space.store) if isinstance(space, Stored) else b""
+        if weights:
+            archive.writestr(_member(WEIGHTS), weights)
+            sums[WEIGHTS] = hashlib.sha256(weights).hexdigest()
+        manifest = {"format": FORMAT, "version": VERSION, "space": space.name, "cubes": count, "sha256": sums}
+        count += weights.count(b"\n")
         archive.writestr(_member(MANIFEST), json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     return count
+
+
+def _write_weights(archive: zipfile.ZipFile, store: Store) -> bytes:
+    """Write the payloads of a space's weights; return a line of JSON for each."""
+    lines = b""
+    for cube, data in payloads(store):
+        archive.writestr(_member(member(cube.id)), data)
+        lines += _line(cube.to_dict(), (",", ":"))
+    return lines
 
 
 def export_jsonl(space: Exported, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:
@@ -90,10 +105,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
                 f"Upgrade Mnemos ({upgrade_command()}). Nothing was imported."
             )
         data = read_member(archive, CUBES, str(path))
-    if hashlib.sha256(data).hexdigest() != dicts(manifest, "sha256").get(CUBES):
-        raise InvalidInput(
-            f"{path}: the checksum of {CUBES} does not match: it was changed or damaged. Nothing was imported."
-        )
+    _check(path, CUBES, data, manifest)
     records = []
     for where, record in parse_lines(decode(data, CUBES), CUBES):
         check_shape(record, where)
@@ -102,6 +114,27 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
     if twice := [name for name, count in ids.items() if count > 1]:
         raise InvalidInput(f"{path} contains the cube {twice[0]!r} twice. Nothing was imported.")
     return records
+
+
+def read_weights(path: Path) -> list[dict[str, Any]]:
+    """Return the cubes of weights in an archive that `read_archive` has read; their payloads are read one at a time.
+
+    Raises InvalidInput where they were changed.
+    """
+    with open_zip(path) as archive:
+        if WEIGHTS not in archive.namelist():
+            return []
+        manifest = parse(decode(read_member(archive, MANIFEST, str(path)), MANIFEST), MANIFEST)
+        data = read_member(archive, WEIGHTS, str(path))
+    _check(path, WEIGHTS, data, manifest)
+    return [row for _, row in parse_lines(decode(data, WEIGHTS), WEIGHTS) if isinstance(row, dict)]
+
+
+def _check(path: Path, name: str, data: bytes, manifest: Any) -> None:
+    if hashlib.sha256(data).hexdigest() != dicts(manifest, "sha256").get(name):
+        raise InvalidInput(
+            f"{path}: the checksum of {name} does not match: it was changed or damaged. Nothing was imported."
+        )
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mnemos.cube import MemCube, Page
 from mnemos.store.base import Store
@@ -26,6 +26,16 @@ class Exported(Protocol):
 
     def cubes(self, *, limit: int) -> Page:
         """Return the current cubes in the order of writing, `limit` read at a time."""
+        ...
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """A space whose payloads can be read: one that this process has opened."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
         ...
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from mnemos.errors import InvalidInput
 from mnemos.transfer import benchmarks
-from mnemos.transfer.archive import is_archive, read_archive
+from mnemos.transfer.archive import is_archive, read_archive, read_weights
 from mnemos.transfer.base import ImportTarget, Progress
 from mnemos.transfer.detect import FORMATS, Source, one, passed, several
 from mnemos.transfer.inputs import Archives, members
 from mnemos.transfer.report import FileReport, ImportReport, Problem
+from mnemos.transfer.source import open_zip
 from mnemos.transfer.take import ERASED, Taking
 from mnemos.transfer.times import ZONE
+from mnemos.transfer.weights import restore_weights
 from mnemos.zones import check_zone
 
 
@@ -76,6 +78,7 @@ def _import(
 
 def _restore(space: ImportTarget, path: Path, restore_erased: bool, progress: Progress | None) -> ImportReport:
     records: list[dict[str, Any]] = read_archive(path)
+    weights = read_weights(path)
     file = FileReport(path.name, "archive", len(records))
     if not restore_erased:
         ids = [r["cube"]["id"] for r in records]
@@ -83,4 +86,7 @@ def _restore(space: ImportTarget, path: Path, restore_erased: bool, progress: Pr
         file.problems = [Problem(name, ERASED) for name in sorted(erased)]
         records = [r for r, name in zip(records, ids, strict=True) if name not in erased]
     file.added, file.skipped = space.restore(records, progress=progress)
+    if weights:
+        with open_zip(path) as archive:
+            restore_weights(space.store, archive, weights, file, restore_erased)
     return ImportReport("archive", [file])

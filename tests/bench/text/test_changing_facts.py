@@ -44,5 +44,6 @@ def test_hardly_anything_that_holds_is_ended(year, split):
     assert year["splits"][split]["falsely_ended_share"] <= 0.005
 
 
-def test_the_same_seed_gives_the_same_year(year):
-    assert facts.run(YEAR, SILENT) == year
+def test_the_same_seed_gives_the_same_year():
+    small = facts.Options(people=1, distractors=5, embedder="none")
+    assert facts.run(small, SILENT) == facts.run(small, SILENT)

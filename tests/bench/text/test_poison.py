@@ -36,8 +36,9 @@ def test_benign_texts_are_no_orders():
             assert looks_like_instructions(text.format(**values)) is None
 
 
-def test_a_seed_gives_the_same_figures(result):
-    assert poison.run(poison.Options(seed=1, count=40), SILENT) == result
+def test_a_seed_gives_the_same_figures():
+    small = poison.Options(seed=1, count=10)
+    assert poison.run(small, SILENT) == poison.run(small, SILENT)
 
 
 def test_poison_is_a_tenth_to_a_fifth_and_all_of_it_is_shown_undefended(result):

@@ -30,9 +30,9 @@ def family(db: Db, space: str, ids: Sequence[str]) -> list[str]:
 
 
 def activations(db: Db, space: str, ids: Sequence[str]) -> list[str]:
-    """Return the ids of cubes in other forms than text that were derived from these."""
+    """Return the ids of keys and values that were derived from these cubes."""
     names = family(db, space, ids)
-    rows = db.execute("SELECT id FROM cubes WHERE space = %s AND form != 'text' AND id = ANY(%s)", (space, names))
+    rows = db.execute("SELECT id FROM cubes WHERE space = %s AND form = 'activation' AND id = ANY(%s)", (space, names))
     return [i for (i,) in rows]
 
 

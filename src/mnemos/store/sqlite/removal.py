@@ -27,8 +27,10 @@ def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
 
 
 def activations(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids of cubes in other forms than text that were derived from these."""
-    return [r[0] for r in select_in(db, "SELECT id FROM cubes WHERE form != 'text' AND id IN ({})", family(db, ids))]
+    """Return the ids of keys and values that were derived from these cubes."""
+    return [
+        r[0] for r in select_in(db, "SELECT id FROM cubes WHERE form = 'activation' AND id IN ({})", family(db, ids))
+    ]
 
 
 def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:

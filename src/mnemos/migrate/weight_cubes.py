@@ -1,0 +1,84 @@
+"""Cubes whose payload is weights, as rows: which there are, and which may no longer be used, and why. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from mnemos.cube import Form, MemCube
+from mnemos.errors import Conflict, StoreError
+from mnemos.store.base import Store
+from mnemos.store.values import WITH_PAYLOAD, Entry, Filter
+
+KIND = "carrier"  # of a cube whose payload is weights
+FORM: Form = "parametric"
+ALL = 1_000_000  # cubes read at once
+
+
+def weight_cubes(store: Store, ids: Iterable[str] | None = None) -> list[MemCube]:
+    """Return the cubes that hold weights, or those of these ids, the one learned first first. O(weights).
+
+    `at` is when they were learned; a later version was measured again.
+    """
+    if ids is None:
+        found = [cube for _, cube in store.select(Filter(kind=KIND, state=None), limit=ALL)]
+    else:
+        found = list(store.get(list(ids)).values())
+    return sorted((c for c in found if c.form == FORM), key=lambda c: (c.at, c.id))
+
+
+def payload_ids(store: Store) -> set[str]:
+    """Return the ids of the cubes whose payload is kept beside the rows: no other payload belongs to anybody."""
+    return {cube.id for kind in WITH_PAYLOAD for _, cube in store.select(Filter(kind=kind, state=None), limit=ALL)}
+
+
+def digest_of(data: bytes) -> str:
+    """Return what a cube says of its payload, so that a damaged or exchanged one is noticed."""
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def stale(store: Store, cubes: Sequence[MemCube]) -> dict[str, str]:
+    """Return why weights may not be used, by id, for those that are stale: a cube that they were learned from changed.
+
+    Weights say what a text said when they were learned. So they are stale once it was updated, superseded or archived, and
+    fresh again when that is undone. One lookup of all parents.
+    """
+    parents = store.get(list(dict.fromkeys(p for cube in cubes for p in cube.parents)))
+    found: dict[str, str] = {}
+    for cube in cubes:
+        versions = cube.metadata.get("versions")
+        if not isinstance(versions, dict) or not versions or versions.keys() != set(cube.parents):
+            found[cube.id] = "it does not say which versions of its cubes it was learned from"
+            continue
+        reasons = (_changed(parents.get(p), p, version) for p, version in versions.items())
+        if reason := next((r for r in reasons if r), ""):
+            found[cube.id] = f"{reason} since it was learned: learn it again"
+    return found
+
+
+def _changed(cube: MemCube | None, name: str, version: object) -> str:
+    """Return what happened to a cube since this version; "" where nothing did."""
+    if cube is None:
+        return f"cube {name} was erased"
+    if cube.state in ("superseded", "archived"):
+        return f"cube {name} was {cube.state}"
+    return "" if cube.version == version else f"cube {name} was updated"
+
+
+def write(store: Store, cube: MemCube, data: bytes) -> None:
+    """Write the payload of a cube of weights, then the cube, in a transaction which makes sure that it is not stale.
+
+    So a process that is killed leaves either weights that are whole or none: a payload without a cube is never read, and is
+    removed by a later sweep. Raises Conflict for stale weights, and StoreError; nothing is stored then.
+    """
+    store.blobs.write(cube.id, data)
+    try:
+        with store.transaction():
+            if reason := stale(store, [cube]).get(cube.id):
+                raise Conflict(f"the weights were not kept: {reason}.")
+            store.insert([Entry(cube, ())], None)
+    except BaseException:
+        with contextlib.suppress(StoreError):
+            store.blobs.drop([cube.id])
+        raise

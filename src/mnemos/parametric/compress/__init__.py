@@ -1,0 +1,1 @@
+"""Making weights smaller: rounding, residual blocks, bit planes, merged experts."""

@@ -1,0 +1,1 @@
+"""Unlearning what a model's weights hold, and audits that tell what is left of it."""

@@ -1,0 +1,1 @@
+"""Changing what a model answers: facts located in its weights and edited."""
