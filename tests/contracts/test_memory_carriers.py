@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from mnemos.bench.parametric.small_models import Shape, Texts, make_model
 from mnemos.bench.parametric.facts import make_world, vocabulary
+from mnemos.bench.parametric.small_models import Shape, Texts, make_model
 from mnemos.errors import InvalidInput
 from mnemos.registry import all_entries
 

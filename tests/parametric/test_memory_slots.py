@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mnemos.bench.parametric.small_models import Shape, Texts, make_model
 from mnemos.bench.parametric.facts import make_world
+from mnemos.bench.parametric.small_models import Shape, Texts, make_model
 from mnemos.errors import InvalidInput
 from mnemos.parametric.recall.beside import layers_at
 from mnemos.parametric.recall.memory_slots import Addresses, MemorySlots

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from mnemos.bench.parametric.small_models import Block, Shape, Texts, make_model, recalled, statements, train
 from mnemos.bench.parametric.facts import World, make_world
+from mnemos.bench.parametric.small_models import Block, Shape, Texts, make_model, recalled, statements, train
 from mnemos.bench.parametric.spread import over_seeds
 from mnemos.parametric.recall.lookup import Values, usage
 from mnemos.parametric.recall.memory_layers import MemoryLayer

@@ -30,13 +30,13 @@ class DiscreteKeyValueBottleneck:
     def __init__(
         self,
         width: int,  # of the features
-        classes: int,
+        classes: int,  # labels are 0 to classes - 1
         heads: int = 256,  # C, random projections with their own keys
         keys: int = 64,  # K of each head
         key_width: int = 8,  # of a projection
         rate: float = 0.3,  # of a value for an example, as if it were alone in its batch
         decay: float = 0.2,  # of the averages of keys: how fast they move
-        seed: int = 0,
+        seed: int = 0,  # of projections and first keys
     ) -> None:
         made = torch.Generator().manual_seed(seed)
         self.rate, self.decay = rate, decay

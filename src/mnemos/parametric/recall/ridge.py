@@ -33,7 +33,7 @@ class RidgeHead:
     def __init__(
         self,
         width: int,  # of the features; a constant is added to them
-        classes: int,
+        classes: int,  # labels are 0 to classes - 1
         penalty: float = 1.0,  # of the weights' squares; not of the constant's
         bound: float = 1.0,  # of the features: 1 for embeddings of unit length
     ) -> None:
