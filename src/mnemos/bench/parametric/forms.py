@@ -26,7 +26,7 @@ from mnemos.errors import InvalidInput
 from mnemos.migrate.form_schedule import DISK, FORMS, FormCosts, FormSchedule
 
 COLOURS = {"text": ORANGE, "kv": BLUE, "weights": GREEN}
-SHOWN = "drifting"  # the kind of use of the picture
+SHOWN, PRICES = "drifting", ("as measured", "training / 100")  # the use and the prices of the picture
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
                 years.append(one_year(kind, seed, o, costs))
                 progress(1)
             rows.append({"prices": name, "kind": kind, **_summary(years)})
-            if kind == SHOWN and name == "as measured":
-                shown = years[0]["picture"]
+            if kind == SHOWN and name in PRICES:
+                shown[name] = years[0]["picture"]
     return {
         "seed": o.seed, "seeds": o.seeds, "memories": o.memories, "rate": o.rate, "costs": asdict(found.costs),
         "measured": found.about, "costs_from": "an earlier result" if o.costs else "measured by this run",
@@ -96,7 +96,7 @@ def one_year(kind: str, seed: int, o: Options, costs: FormCosts) -> dict[str, An
         "to best fixed": ours.total / best, "to oracle": ours.total / least,
         "held": {form: _share(ours, i) for i, form in enumerate(FORMS)},
         "picture": {
-            "kind": kind, "seed": seed, "forms": ["".join("-tkw"[v + 1] for v in row) for row in ours.forms[order].tolist()],
+            "kind": kind, "seed": seed, "oracle": round(least, 1), "forms": ["".join("-tkw"[v + 1] for v in row) for row in ours.forms[order].tolist()],
             "by_day": {name: [round(float(x), 3) for x in np.cumsum(ledger.by_day)] for name, ledger in ledgers.items()},
         },
     }  # fmt: skip
@@ -156,31 +156,30 @@ def costs_table(result: Result) -> Rows:
 
 def plot(result: Result, path: Path) -> Path:
     """Draw which memory was in which form on each day of a year, and what the year cost by each choice."""
-    shown = result["picture"]
-    figure = new_figure(9, 5.2)
-    forms, curves = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    matrix = np.array([["-tkw".index(c) - 1 for c in row] for row in shown["forms"]])
     from matplotlib.colors import ListedColormap
 
+    figure = new_figure(12, 5)
+    *panels, curves = figure.subplots(1, 3)
     colours = ListedColormap(["#ffffff", *(COLOURS[form] for form in FORMS)])
-    forms.imshow(matrix, aspect="auto", cmap=colours, vmin=-1, vmax=2, interpolation="nearest")
-    forms.set(
-        xlabel="day",
-        ylabel="memories, the most recalled first",
-        title=f"the form of every memory ({shown['kind']} use)",
-    )
-    for form in FORMS:
-        forms.plot([], [], "s", color=COLOURS[form], label=form)
-    forms.legend(loc="lower left", frameon=True)
+    for axis, name in zip(panels, PRICES, strict=True):
+        rows = [["-tkw".index(c) - 1 for c in row] for row in result["picture"][name]["forms"]]
+        axis.imshow(np.array(rows), aspect="auto", cmap=colours, vmin=-1, vmax=2, interpolation="nearest")
+        axis.set(xlabel="day", ylabel="memories, the most recalled first", title=f"the form of each ({name})")
+        for form in FORMS:
+            axis.plot([], [], "s", color=COLOURS[form], label=form)
+        axis.legend(loc="lower left", frameon=True)
+    shown = result["picture"][PRICES[0]]
     lines = {**{f"always {form}": COLOURS[form] for form in FORMS}, "schedule": VERMILION}
     for name, colour in lines.items():
         seconds = shown["by_day"][name]
-        curves.plot(
-            seconds, color=colour, linewidth=2.4 if name == "schedule" else 1.4, label=f"{name}: {seconds[-1]:,.0f} s"
-        )
-    row = next(r for r in result["years"] if r["kind"] == shown["kind"] and r["prices"] == "as measured")
-    curves.axhline(row["seconds"]["oracle"], color=GREY, linestyle="--", label="oracle, mean of the years")
-    curves.set(xlabel="day", ylabel="seconds of the machine so far", yscale="log", title="what it cost")
+        width = 2.4 if name == "schedule" else 1.4
+        curves.plot(seconds, color=colour, linewidth=width, label=f"{name}: {seconds[-1]:,.0f} s")
+    curves.axhline(
+        shown["oracle"], color=GREY, linestyle="--", label=f"oracle, the whole year: {shown['oracle']:,.0f} s"
+    )
+    curves.set(
+        xlabel="day", ylabel="seconds of the machine so far", yscale="log", title=f"what it cost ({shown['kind']} use)"
+    )
     curves.legend(frameon=False)
     tidy(curves)
     figure.savefig(path)
