@@ -96,8 +96,9 @@ def one_year(kind: str, seed: int, o: Options, costs: FormCosts) -> dict[str, An
         "to best fixed": ours.total / best, "to oracle": ours.total / least,
         "held": {form: _share(ours, i) for i, form in enumerate(FORMS)},
         "picture": {
-            "kind": kind, "seed": seed, "oracle": round(least, 1), "forms": ["".join("-tkw"[v + 1] for v in row) for row in ours.forms[order].tolist()],
-            "by_day": {name: [round(float(x), 3) for x in np.cumsum(ledger.by_day)] for name, ledger in ledgers.items()},
+            "kind": kind, "seed": seed, "oracle": round(least, 1),
+            "forms": ["".join("-tkw"[v + 1] for v in row) for row in ours.forms[order].tolist()],
+            "by_day": {name: np.cumsum(ledger.by_day).round(3).tolist() for name, ledger in ledgers.items()},
         },
     }  # fmt: skip
 
