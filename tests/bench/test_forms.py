@@ -14,7 +14,7 @@ def test_a_year_by_every_choice_and_where_its_costs_come_from(tmp_path, monkeypa
     costs = FormCosts(prefill=0.005, kv_bytes=46_080, load=2e-9, train=60, weight_bytes=1e6, attach=0.001)
     file = tmp_path / "costs.json"
     file.write_text(json.dumps({"costs": asdict(costs), "measured": {"model": "tiny"}}))
-    options = Options(costs=str(file), memories=4, seeds=1, rate=0.5)
+    options = Options(costs=file, memories=4, seeds=1, rate=0.5)
     result = run(options, SILENT)
     assert json.loads(json.dumps(result)) == run(options, SILENT), "the same seeds give the same years"
     assert result["costs"] == asdict(costs)

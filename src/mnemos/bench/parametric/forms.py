@@ -34,7 +34,7 @@ class Options:
     """What a year is made of, and where its costs come from."""
 
     model: str = "smollm2"  # measure the costs with this model: a folder, or smollm2
-    costs: str | None = None  # an earlier result, whose costs are used instead of measuring
+    costs: Path | None = None  # an earlier result, whose costs are used instead of measuring
     learn: bool = False  # measure training by learning texts; else a few steps are timed
     steps: int = 60  # of training a text, at most
     memories: int = 300  # of the year
@@ -56,7 +56,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     o = options
     if o.rate <= 0:
         raise InvalidInput(f"rate is {o.rate}: give recalls a day above 0.")
-    found = from_result(Path(o.costs)) if o.costs else measure(o.model, 4 if o.learn else 0, o.steps, DISK, progress)
+    found = from_result(o.costs) if o.costs else measure(o.model, 4 if o.learn else 0, o.steps, DISK, progress)
     prices = {
         "as measured": found.costs, "disk / 10": replace(found.costs, disk=found.costs.disk / 10),
         "disk x 10": replace(found.costs, disk=found.costs.disk * 10),
