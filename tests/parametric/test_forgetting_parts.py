@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mnemos.errors import InvalidInput
-from mnemos.parametric.answers import encode, opened
+from mnemos.parametric.answers import encode
 from mnemos.parametric.base import Example
 from mnemos.parametric.feedforward import feed_forward_blocks
 from mnemos.parametric.forget import membership
@@ -14,6 +14,7 @@ from mnemos.parametric.forget.extraction import extract
 from mnemos.parametric.forget.fisher import importances
 from mnemos.parametric.forget.relation_neurons import Neuron, average_precision, switched_off
 from mnemos.parametric.forget.ssd import Ssd
+from mnemos.parametric.tokens import prompt_ids
 from tests.parametric.small import TOKENIZER, WORLD, decoder, same, state
 
 EXAMPLES = [fact.example() for fact in WORLD.facts]
@@ -100,7 +101,7 @@ def test_a_neuron_that_is_switched_off_writes_nothing_and_is_back_afterwards(fam
     model, ablated = decoder(family), decoder(family)
     with torch.no_grad():
         feed_forward_blocks(ablated)[1].down.weight[:, 5] = 0
-    tokens = torch.tensor([opened(TOKENIZER, "Ana lives in")])
+    tokens = torch.tensor([prompt_ids(TOKENIZER, "Ana lives in")])
     full = model(input_ids=tokens).logits
     with switched_off(model, [Neuron(1, 5)]):
         torch.testing.assert_close(model(input_ids=tokens).logits, ablated(input_ids=tokens).logits)

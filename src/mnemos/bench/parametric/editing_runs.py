@@ -1,0 +1,159 @@
+"""What `mnemos bench editing` measures of a model and its editors."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from mnemos.bench.parametric.compressed_models import perplexity
+from mnemos.bench.parametric.fact_models import (
+    PASSAGES,
+    PEOPLE,
+    Family,
+    Knowledge,
+    general,
+    passages,
+    trained,
+    used_values,
+)
+from mnemos.bench.parametric.facts import make_tokenizer, make_world
+from mnemos.errors import InvalidInput
+from mnemos.parametric.answers import answered, greedy
+from mnemos.parametric.base import Edit, Editor, Example
+from mnemos.parametric.tokens import prompt_ids
+from mnemos.parametric.update.fine_tuning import ConstrainedFineTuning
+from mnemos.parametric.update.locate import as_example
+from mnemos.parametric.update.memit import Memit
+from mnemos.parametric.update.rome import Rome
+from mnemos.parametric.update.search import Search
+
+TOKENIZER = make_tokenizer()
+SEARCH = Search(essence="{}", clamp=4.0, decay=0.05, steps=40, rate=0.3)
+ALPHA = "memit (null: AlphaEdit)"
+TINY: Mapping[Family, Mapping[str, Editor]] = {
+    "llama": {
+        "constrained-fine-tuning": ConstrainedFineTuning(layer=0, bound=0.02, rate=2e-3),
+        "rome": Rome(layer=0, search=SEARCH),
+        "memit": Memit(layers=(0, 1), weight=1.0, search=SEARCH),
+        ALPHA: Memit(layers=(0, 1), null=1e-3, search=SEARCH),
+    },
+    "gpt2": {
+        "constrained-fine-tuning": ConstrainedFineTuning(layer=0, bound=0.02, rate=2e-3),
+        "rome": Rome(layer=0, search=SEARCH),
+        "memit": Memit(layers=(0, 1), weight=1.0, search=SEARCH),
+        ALPHA: Memit(layers=(0, 1), null=1e-3, search=SEARCH),
+    },
+}
+
+
+def measure(counts: Sequence[int], steps: int, seed: int, cache: Path | None) -> dict[str, Any]:
+    """Return the figures of one world."""
+    world = make_world(PEOPLE, values=16, seed=seed)
+    values, undone = used_values(world), True
+    found: dict[str, Any] = {}
+    for family, editors in TINY.items():
+        model = trained(Knowledge(world.facts, passages(PASSAGES, seed)), family, steps, seed, cache)
+        rng = random.Random(f"edits {seed}")
+        texts = tuple(
+            [f.statement(rng.randrange(3)) for f in rng.choices(world.facts, k=150)] + [general(rng) for _ in range(50)]
+        )
+        for count in counts:
+            chosen = rng.sample(world.facts, count)
+            edits = [f.edit(rng.choice([v for v in values[f.relation] if v != f.value])) for f in chosen]
+            asked = Asked(
+                [as_example(edit) for edit in edits],
+                [Example(f.prompt(t), edit.target) for f, edit in zip(chosen, edits, strict=True) for t in (1, 2)],
+                [f.prompt(t) for f in world.facts if f not in chosen for t in range(3)],
+                2,
+            )
+            for name, editor in editors.items():
+                used = replace(editor, texts=texts) if isinstance(editor, Rome | Memit) else editor
+                row, exact = edited(model, TOKENIZER, used, edits, asked)
+                found.setdefault(family, {}).setdefault(str(count), {})[name] = row
+                undone &= exact
+    return {"tiny": found, "undone": undone}
+
+
+class Asked:
+    """What a model is asked after all edits."""
+
+    def __init__(self, edited: list[Example], reworded: list[Example], others: list[str], tokens: int) -> None:
+        self.edited, self.reworded, self.others, self.tokens = edited, reworded, others, tokens
+
+    def rest(self, model: Any, tokenizer: Any) -> list[list[int]]:
+        """Return the first tokens that a model says to all other prompts."""
+        said: list[list[int]] = greedy(model, [prompt_ids(tokenizer, prompt) for prompt in self.others], self.tokens)
+        return said
+
+
+def edited(
+    model: Any, tokenizer: Any, editor: Editor, edits: Sequence[Edit], asked: Asked, windows: Any = None
+) -> tuple[dict[str, Any], bool]:
+    """Edit a model, ask it, and undo; returns the figures, and whether the undo was exact."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    said = asked.rest(model, tokenizer)
+    started = time.process_time()
+    change = editor.edit(model, tokenizer, edits)
+    seconds = time.process_time() - started
+    after = model.state_dict()
+    changed = [t for name, t in before.items() if not torch.equal(t, after[name])]
+    touched = sum(t.numel() * t.element_size() for t in changed)
+    row = {
+        "reliability": fmean(answered(model, tokenizer, asked.edited)),
+        "paraphrase": fmean(answered(model, tokenizer, asked.reworded)),
+        "locality": fmean(a == b for a, b in zip(said, asked.rest(model, tokenizer), strict=True)),
+        "seconds": seconds / len(edits),
+        "held": change.nbytes / max(touched, 1),
+    }
+    if windows is not None:
+        row["perplexity"] = perplexity(model, windows)
+    change.undo()
+    return row, all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def real(name: str, facts: Path, text: Path | None, count: int) -> dict[str, Any]:
+    """Return the figures of a real decoder. Raises InvalidInput for a file without facts."""
+    from mnemos.activation.pretrained import load_decoder, load_tokenizer
+
+    lines = [json.loads(line) for line in facts.read_text("utf-8").splitlines()]
+    chosen = [line for line in lines if line["subject"] in line["prompt"]][:count]
+    if not chosen:
+        raise InvalidInput(f"{facts.name} has no line whose subject is in its prompt: give CounterFact as JSON lines.")
+    model, tokenizer = load_decoder(name), load_tokenizer(name)
+    edits = [Edit(line["prompt"], line["subject"], line["target_new"]) for line in chosen]
+    reworded = [as_example(Edit(line["rephrase_prompt"], line["subject"], line["target_new"])) for line in chosen]
+    asked = Asked([as_example(e) for e in edits], reworded, [line["locality_prompt"] for line in chosen], 3)
+    prose = text.read_text("utf-8") if text is not None else ""
+    general = tuple(part for part in prose[:40_000].split("\n") if len(part) > 300)[:24]
+    windows = torch.tensor(tokenizer(prose[-8_000:])["input_ids"][:1024]).view(-1, 256) if text is not None else None
+    search, layers = Search(openings=1), len(model.model.layers)
+    low = layers // 6
+    editors: dict[str, Editor] = {
+        "constrained-fine-tuning": ConstrainedFineTuning(layer=low, bound=5e-3, rate=1e-3, steps=25),
+        "rome": Rome(layer=low, texts=general, search=search),
+        "memit": Memit(layers=(low - 2, low - 1, low), texts=general, search=search),
+        ALPHA: Memit(layers=(low - 2, low - 1, low), null=1e-2, texts=general, search=search),
+    }
+    found = {"not edited": _untouched(model, tokenizer, asked, windows)}
+    undone = True
+    for method, editor in editors.items():
+        found[method], exact = edited(model, tokenizer, editor, edits, asked, windows)
+        undone &= exact
+    return {"real": found, "undone": undone}
+
+
+def _untouched(model: Any, tokenizer: Any, asked: Asked, windows: Any) -> dict[str, Any]:
+    row = {
+        what: fmean(answered(model, tokenizer, examples))
+        for what, examples in (("reliability", asked.edited), ("paraphrase", asked.reworded))
+    }
+    more = {} if windows is None else {"perplexity": perplexity(model, windows)}
+    return {**row, "locality": 1.0, "seconds": 0.0, "held": 0.0, **more}
