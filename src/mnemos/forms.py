@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
-from mnemos.cube import MemCube
+from mnemos.cube import Hit, MemCube
 from mnemos.store.base import Store
+from mnemos.text.context import withheld
 from mnemos.text.memory import TextMemory
 from mnemos.text.read import pick
 from mnemos.text.recall.filters import Filters
 
 if TYPE_CHECKING:
     from mnemos.migrate.base import Activated, Mode, Render
+    from mnemos.migrate.gate import LearnReport
+    from mnemos.migrate.learning import Learning
     from mnemos.migrate.prefill import PrefillCache
     from mnemos.migrate.weights import Weights
+    from mnemos.parametric.base import Carrier
 
 
 class Forms:
@@ -63,6 +68,24 @@ class Forms:
 
             self._weights = Weights(self.store, self.clock)
         return self._weights
+
+    def learn(
+        self, what: str | Sequence[str | MemCube], model: Any, tokenizer: Any, *, into: str | Carrier = "adapter",
+        how: Learning | None = None, k: int = 10, **filters: Unpack[Filters],
+    ) -> LearnReport:  # fmt: skip
+        """Let a model learn cubes by heart, beside its own weights; keep what it learned if it breaks nothing.
+
+        `what` is a query (its `k` best cubes without those that a prompt would not show; takes the filters of `search`), or
+        cubes or ids. `into` is a carrier: `mnemos methods --form parametric` lists them. What a gate asks is in `how`
+        (`migrate.learning.Learning`). Takes seconds to minutes. The report says what was measured, and why weights were not
+        kept; the texts stay in any case. Raises NotFound, InvalidInput where nothing can be learned, and Conflict.
+        """
+        picked, left_out = pick(self.text, what, k, filters), dict[str, str]()
+        if isinstance(what, str):
+            left_out = dict(withheld(self.text, what, [Hit(cube, 0.0, {}) for cube in picked]))
+            picked = [cube for cube in picked if cube.id not in left_out]
+        report = self.weights.learn(picked, model, tokenizer, into, how)
+        return replace(report, left_out={**left_out, **report.left_out})
 
     def _flush_forms(self) -> int:
         """Persist the counts of use; return how many."""

@@ -98,3 +98,18 @@ def learn(space, model, cubes, seed: int = 0, examples=(), **knobs):
     """Keep random weights as if they had been learned from cubes."""
     carrier = LowRank(**knobs)
     return space.weights.keep(carrier.create(model, examples, None, seed), carrier, cubes, model, examples)
+
+
+class Letters:
+    """Bytes as tokens."""
+
+    bos_token_id = 1
+    eos_token_id = 2
+    pad_token_id = 0
+    all_special_ids = (0, 1, 2)
+
+    def __len__(self) -> int:
+        return 99
+
+    def __call__(self, text, add_special_tokens=True):
+        return {"input_ids": [1] * add_special_tokens + [3 + b % 96 for b in text.encode()]}

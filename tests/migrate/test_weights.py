@@ -17,14 +17,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mnemos import Mnemos
+from mnemos import Mnemos, registry
 from mnemos.cube import new_id
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreFull
 from mnemos.migrate.attachments import attached_to
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.parametric.base import Example
 from tests.migrate import low_rank
-from tests.migrate.low_rank import LowRank, learn, says, tiny
+from tests.migrate.low_rank import Letters, LowRank, learn, says, tiny
 
 
 @pytest.fixture(scope="module")
@@ -404,3 +404,37 @@ def test_what_cannot_be_kept_or_found_is_refused(model, space):
         with pytest.raises(NotFound):
             space.weights.remove(wrong)
     assert len(texts(space)) == 3
+
+
+CARRIERS = [entry.name for entry in registry.all_entries("parametric", kind="carrier")]
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+def test_every_carrier_is_kept_and_attached_inside_others_and_leaves_the_model_as_it_was(space, name):
+    model = tiny()
+    plain, first, asked = (
+        says(model),
+        Fingerprints().of(model),
+        [Example("Where?", " Faro", context="I moved to Faro.")],
+    )
+    around = learn(space, model, texts(space), seed=1)
+    carrier = registry.get(name, form="parametric", kind="carrier").target()
+    learned = carrier.create(model, asked, Letters())
+    with torch.no_grad():
+        for parameter in learned.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    with learned.attach(model):
+        expected = says(model)
+    cube = space.weights.keep(learned, carrier, texts(space), model, asked)
+    assert not torch.equal(expected, plain)
+    for _ in range(2):  # from disk, and from RAM
+        with space.weights.attached(model, cube):
+            assert torch.allclose(says(model), expected, atol=1e-5)
+        with space.weights.attached(model, around), space.weights.attached(model, cube):
+            both = says(model)
+        assert not torch.allclose(both, expected, atol=1e-3)
+        assert torch.equal(says(model), plain)
+    assert Fingerprints().of(model) == first
+    space.forget([texts(space)[0].id])
+    assert not space.weights._held
+    assert torch.equal(says(model), plain), "wiping what was learned touches nothing of the model"

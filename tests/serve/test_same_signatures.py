@@ -20,6 +20,7 @@ NOT_SERVED = {
     "close": "the client is closed, not its spaces",
     "doctor": "repairs a file: `mnemos doctor` on the server's machine",
     "flush": "the server does it",
+    "learn": "needs a model in this process",
     "reindex": "a long work of an operator: `mnemos reindex`",
     "secrets": "a setting of the owner of the file",
     "tune": "a long work of an operator: `mnemos tune`",

@@ -44,13 +44,14 @@ class LayerView:
     tokens_read: int  # those of this call included
     scaling: float  # of the logits
     window: int | None = None  # of a layer with sliding-window attention
-    prompt: int = 0  # tokens of the prompt; 0 while it is being read
+    prompt: int = 0  # tokens read when the last prompt ended; 0 while one is being read
     steps: int = 0  # calls since the prompt
     memory: dict[str, Any] = field(default_factory=dict)  # what a method remembers of this layer
     module: Any = None  # the model's attention module
     transcript: Transcript = field(default_factory=Transcript)  # the tokens read, for scores that are `NeedsTokens`
     shared: dict[str, Any] = field(default_factory=dict)  # what a method remembers of all layers
     softcap: float | None = None  # of the logits: Gemma 2
+    heads: Tensor | None = None  # (n,): the key/value heads that it shows; None: all of the layer
     rotary: Callable[[], Rotary] = no_rotary  # raises InvalidInput for a model whose keys cannot be moved
     _mass: Tensor | None = field(default=None, init=False, repr=False)  # computed once for all who ask
 
@@ -83,7 +84,8 @@ class LayerView:
     def of_heads(self, heads: Tensor) -> LayerView:
         """Return the view of some key/value heads (n,), with their entries and queries."""
         asking = attention.query_heads(heads, self.groups)
-        return replace(self, query=self.query.index_select(1, asking), entries=self.entries.heads(heads))
+        own = heads if self.heads is None else self.heads[heads]
+        return replace(self, query=self.query.index_select(1, asking), entries=self.entries.heads(heads), heads=own)
 
     def part(self, first: int, count: int) -> LayerView:
         """Return the view of `count` queries from `first` on, over the same entries."""
@@ -144,10 +146,12 @@ class NeedsTokens(Protocol):
 
 @runtime_checkable
 class Rereading(Protocol):
-    """A score that lets the model read the prompt again before any of it is evicted. It is `NeedsTokens`, too."""
+    """A score that lets the model read a prompt again before any of it is evicted. It is `NeedsTokens`, too."""
 
     def reread(self, model: Any, tokens: Tensor, views: Sequence[LayerView]) -> None:
-        """Learn from a second reading of the tokens (B, T) of the prompt; `views` has one of each layer.
+        """Learn from a second reading of the tokens (B, T) since the last prompt; `views` are those of all layers.
+
+        A layer whose heads hold different numbers of entries has several views.
 
         Called once, when the prompt's logits are known. May write to the memory of the views' entries, and to nothing
         else. May raise InvalidInput for a batch that it cannot read.
@@ -234,7 +238,10 @@ class EntryStore(Protocol):
         ...
 
     def on_prefill_end(self) -> None:
-        """The prompt has been read and evicted from: compress what is left, if that is what the store does."""
+        """A prompt has been read and evicted from: compress what is left, if that is what the store does.
+
+        Called again after each later prompt, where the method has a budget for prompts.
+        """
         ...
 
     @property
@@ -272,6 +279,15 @@ class Budgeted(Protocol):
     @property
     def budgeted(self) -> int:
         """Number of entries of a head that a budget counts."""
+        ...
+
+
+@runtime_checkable
+class Reopening(Protocol):
+    """A store that compresses a prompt, and can let entries of it be evicted later."""
+
+    def reopen(self) -> None:
+        """Hold all entries as they are read, until the next `on_prefill_end`: a later prompt has been read."""
         ...
 
 

@@ -28,7 +28,8 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
     """A cache of transformers that evicts by a `CacheMethod`. Use it inside `with attached(model):`.
 
     Pass it as `past_key_values` to the model or to `generate` (sampling and beams too; assisted decoding where nothing
-    is evicted while generating). Batches may be padded. The first call is the prompt; `read` reads one in chunks.
+    is evicted while generating). Batches may be padded. The first call is a prompt, and so is each later one of more than
+    `method.long_call` tokens; `read` reads one in chunks.
 
     Raises InvalidInput for models whose layers hold no keys and values.
     """
@@ -79,7 +80,9 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
             {name: writer.encode(value) for name, value in vars(layer).items() if name not in ("state", "deferred")}
             for layer in self.layers
         ]
-        shared = {name: writer.encode(getattr(self.state, name)) for name in ("method", "transcript", "waits")}
+        shared = {
+            name: writer.encode(getattr(self.state, name)) for name in ("method", "transcript", "waits", "allocated")
+        }
         header = {"model": saving.shape_of(self.model), "layers": layers, "shared": shared}
         header["memory"], header["objects"] = writer.encode(self.state.memory), writer.objects
         saving.write(Path(path), header, writer.tensors)
@@ -187,7 +190,10 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
         """Take the padding of a call. Raises InvalidInput where a method would take it for what was read last."""
         self.state.take_padding(mask)
         method = self.method
-        ranks = method.decode is not None or (method.prompt is not None and not any(la.prompt for la in self.layers))
+        prompt = not any(la.prompt for la in self.layers)
+        if mask is not None and not prompt:
+            prompt = self.state.begins_prompt(mask.shape[1] - self.tokens_read)
+        ranks = method.decode is not None or (method.prompt is not None and prompt)
         if mask is not None and ranks and not bool(mask[:, -1].all()):
             raise InvalidInput(
                 "a row of this batch ends in padding: pad on the left (`tokenizer.padding_side = 'left'`), since this method "
@@ -236,13 +242,15 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
                 layer.evict_deferred()
 
     def _reread(self) -> None:
-        """Let a score that asks for it read the prompt again, before any of it is evicted."""
+        """Let a score that asks for it read a prompt again, before any of it is evicted."""
         score = self.method.score
         if not isinstance(score, Rereading) or self.layers[0].prompt or self.state.reading_chunks:
             return
         if not all(layer.deferred for layer in self.layers):
             raise InvalidInput("this model has layers with a sliding window: they cannot be read against again.")
-        score.reread(self.model, self.transcript.tokens, [layer.deferred[0] for layer in self.layers])
+        assert self.transcript.tokens is not None
+        tokens = self.transcript.tokens[:, self.layers[0].compressed :]
+        score.reread(self.model, tokens, [view for layer in self.layers for view in layer.deferred])
 
     def record_hidden_states(self, layer: int, states: Tensor) -> None:
         """Record what a layer reads in the call that it begins, (B, q, width)."""
@@ -253,8 +261,8 @@ class MemoryCache(Cache, Recorder):  # type: ignore[misc]
 def read(model: Any, ids: Tensor, cache: MemoryCache, *, chunk: int | None = None, **options: Any) -> Tensor:
     """Read a prompt (B, T) into a cache, `chunk` tokens at a time, and return the logits of its last token, (B, V).
 
-    A method evicts what its prompt budget does not hold once all has been read; one with a `decode` budget holds at
-    most that budget and a chunk at any time. Raises InvalidInput for an empty prompt.
+    A method evicts what its prompt budget does not hold once all has been read, of a later document as of the first; one
+    with a `decode` budget holds at most that budget and a chunk at any time. Raises InvalidInput for an empty prompt.
     """
     if ids.shape[1] == 0:
         raise InvalidInput("the prompt has no tokens: give at least one.")

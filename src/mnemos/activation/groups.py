@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from mnemos.activation.attention import query_heads
-from mnemos.activation.base import Budgeted, EntryStore, Finishing, NeedsHiddenStates, Stepwise, Trimming
+from mnemos.activation.base import Budgeted, EntryStore, Finishing, NeedsHiddenStates, Reopening, Stepwise, Trimming
 from mnemos.activation.entries import Entries
 
 
@@ -18,11 +18,13 @@ class HeadGroup:
 
     heads: Tensor | None  # (n,); None: all of them
     store: EntryStore
+    portion: float = 1.0  # of the even budget of a prompt: what the allocation gave these heads
     stepwise: Stepwise | None = field(init=False)  # the store as what it offers, looked up once
     finishing: Finishing | None = field(init=False)
     hidden: NeedsHiddenStates | None = field(init=False)
     trimming: Trimming | None = field(init=False)
     counting: Budgeted | None = field(init=False)
+    reopening: Reopening | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.stepwise = self.store if isinstance(self.store, Stepwise) else None
@@ -30,6 +32,7 @@ class HeadGroup:
         self.hidden = self.store if isinstance(self.store, NeedsHiddenStates) else None
         self.trimming = self.store if isinstance(self.store, Trimming) else None
         self.counting = self.store if isinstance(self.store, Budgeted) else None
+        self.reopening = self.store if isinstance(self.store, Reopening) else None
 
     def entries_of(self, all_heads: Entries) -> Entries:
         """Return the entries of these heads."""

@@ -1,8 +1,7 @@
-"""One layer of a cache: what it holds, and when it evicts."""
+"""One layer of a cache: what it holds, and how it attends."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,14 +11,15 @@ from transformers.cache_utils import CacheLayerMixin
 from mnemos.activation.attention import attend
 from mnemos.activation.base import LayerView
 from mnemos.activation.entries import Entries
+from mnemos.activation.evicting import Evicting
 from mnemos.activation.groups import HeadGroup, asking_of, together
 from mnemos.activation.plain import Plain
-from mnemos.activation.shared import CacheState, Pending
+from mnemos.activation.shared import CacheState
 from mnemos.activation.undo import Unsettled, cropped, end_of_crop
 from mnemos.errors import InvalidInput
 
 
-class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
+class CacheLayer(Evicting, CacheLayerMixin):  # type: ignore[misc]
     """One layer of a `MemoryCache`.
 
     `tokens_read` counts the tokens read and `held` the entries in the cache: do not confuse them.
@@ -39,7 +39,8 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         self.tokens_read = 0
         self.batch = 0  # rows
         self.prompt = 0  # tokens of the prompt; 0 while it is being read
-        self.steps = 0  # calls since
+        self.compressed = 0  # tokens of the last prompt that a budget was applied to
+        self.steps = 0  # calls since the prompt
         self.memory: dict[str, Any] = {}
         self.hidden_states: Tensor | None = (
             None  # what this layer reads in this call, (B, q, width), where a store wants it
@@ -128,7 +129,7 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
                 group.store.crop(end)
             waiting, self.tokens_read = self.unsettled, end
             if waiting is not None and end <= waiting.start:
-                self.unsettled, self.steps = None, max(self.steps - 1, 0)
+                self.unsettled, (self.prompt, self.steps) = None, waiting.before
             elif waiting is not None and waiting.views:
                 pairs = zip(waiting.views, self.groups, strict=True)
                 waiting.views = [cropped(view, group, end) for view, group in pairs]
@@ -191,10 +192,12 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         stepwise = self.groups[0].stepwise
         if stepwise is not None and window is None and query.shape[2] > stepwise.step:
             return self._attend_in_parts(stepwise.step, module, query, new, scaling)
-        start = self.tokens_read
+        start, before = self.tokens_read, (self.prompt, self.steps)
         if window is not None and not start:
             self.groups = [HeadGroup(None, Plain())]
-        if self.prompt:
+        if self.prompt and self.state.begins_prompt(query.shape[2]):
+            self.prompt = self.steps = 0
+        elif self.prompt:
             self.steps += 1
         self.tokens_read += query.shape[2]
         self.batch = query.shape[0]
@@ -206,12 +209,12 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         for group, asking in asking_of(self.groups, query, new.keys.shape[1]):
             entries = self._stored(group, asking, new, start, window)
             if not idle:
-                views.append(self._view(module, asking, entries, start, scaling, window))
+                views.append(self._view(module, group, asking, entries, start, scaling, window))
             outputs.append(self._attended(group, asking, entries, start, scaling, window))
         self.hidden_states = None
         output = together(self.groups, outputs, query)
         if self.state.waits or self.state.shares_keys:
-            self.unsettled = Unsettled(start, views, window, idle)
+            self.unsettled = Unsettled(start, before, views, window, idle)
         else:
             self._after(views, window, idle)
         return output
@@ -247,12 +250,19 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         return output if group.finishing is None else group.finishing.finish(output)
 
     def _view(
-        self, module: Any, asking: Tensor, entries: Entries, start: int, scaling: float, window: int | None
+        self,
+        module: Any,
+        group: HeadGroup,
+        asking: Tensor,
+        entries: Entries,
+        start: int,
+        scaling: float,
+        window: int | None,
     ) -> LayerView:
         return LayerView(
             self.index, self.state.layers, asking, entries, start, self.tokens_read, scaling, window,
             self.prompt, self.steps, self.memory, module, self.state.transcript, self.state.memory,
-            self.softcap, self.state.rotary,
+            self.softcap, group.heads, self.state.rotary,
         )  # fmt: skip
 
     def _after(self, views: list[LayerView], window: int | None, idle: bool) -> None:
@@ -292,96 +302,3 @@ class CacheLayer(CacheLayerMixin):  # type: ignore[misc]
         moved = self.state.rotary().shift(entries.keys[:, :, :count], by[..., :count])
         keys = torch.cat((moved, entries.keys[:, :, count:]), 2)
         return Entries(keys, entries.values, entries.position_ids, entries.valid, entries.bias)
-
-    # -- eviction
-
-    def evict_deferred(self) -> None:
-        """Run an eviction that waited for the logits of its call: after the call, or when the next one begins."""
-        views, self.deferred = self.deferred, []
-        if views:
-            self.evict(views)
-            if self.index == self.state.layers - 1:
-                self.state.allocate()
-
-    def evict(self, views: list[LayerView]) -> None:
-        """Let the score learn from a call, then evict what the budgets do not hold; `views` has one view per group."""
-        method = self.state.method
-        if method.observer is not None:
-            for view in views:
-                method.observer.observe(view)
-        if not self.prompt and not self.state.reading_chunks:
-            self.prompt = self.tokens_read
-            self._evict_prompt(views)
-            return
-        count = method.decode_count(self.tokens_read, self.prompt, self.steps, views[0].entries)
-        if count is not None:
-            self._evict_to(views, count)
-
-    def _evict_prompt(self, views: list[LayerView]) -> None:
-        """Evict what the prompt's budget does not hold, or wait for the other layers to share it with."""
-        method, view = self.state.method, views[0]
-        count = method.prompt_count(self.tokens_read, view.entries)
-        if count is None:
-            most = method.decode_count(self.tokens_read, self.prompt, self.steps, view.entries)
-            if most is not None:
-                self._evict_to(views, most)
-        elif method.allocation is not None:
-            rank = method.rank(view, count)
-            need = method.allocation.need(view, rank)
-            self.state.waiting.append(Pending(need, count, len(view.entries), partial(self._keep, view, rank)))
-            return
-        else:
-            self.evict_to(self.groups[0], view, count)
-        self._end_prefill()
-
-    def _evict_to(self, views: list[LayerView], count: int) -> None:
-        """Evict what is beyond `count` entries, a block at a time; with separate budgets the prompt's are not counted."""
-        method = self.state.method
-        for group, view in zip(self.groups, views, strict=True):
-            limit = count + view.entries.before(self.prompt) if method.separate_budgets else count
-            held = len(view.entries) if group.counting is None else group.counting.budgeted
-            if (over := held - limit) <= 0:
-                continue
-            if method.by_age and group.trimming is not None and view.entries.valid is None and limit > method.sinks:
-                group.trimming.trim(method.sinks, over)
-            else:
-                self.evict_to(group, view, limit - method.block(count, limit) + 1)
-
-    def evict_to(self, group: HeadGroup, view: LayerView, count: int) -> None:
-        """Evict all but the `count` entries of a group that rank highest."""
-        method = self.state.method
-        if count >= len(view.entries):
-            return
-        view.entries = view.entries.numbered()
-        rank = method.rank(view, count)
-        group.store.replace(method.on_evict(view, method.keep(rank, count), rank))
-
-    def _keep(self, view: LayerView, rank: Tensor, counts: Tensor) -> None:
-        """Keep this layer's part of a shared budget: one number, or one for each head."""
-        method = self.state.method
-        view.entries = view.entries.numbered()
-        if counts.dim() == 0 or bool((counts == counts[0]).all()):
-            count = int(counts.flatten()[0])
-            self.groups[0].store.replace(method.on_evict(view, method.keep(rank, count), rank))
-        else:
-            self.groups = []
-            for count in counts.unique().tolist():
-                heads = (counts == count).nonzero()[:, 0]
-                own, part = view.of_heads(heads), rank.index_select(1, heads)
-                store = method.store(self.state.setup(self.index, heads))
-                store.replace(method.on_evict(own, method.keep(part, count), part))
-                self.groups.append(HeadGroup(heads, store))
-        self._end_prefill()
-
-    def _end_prefill(self) -> None:
-        for group in self.groups:
-            group.store.on_prefill_end()
-
-    def _slide(self, window: int) -> None:
-        """Hold what a sliding window can still show, whatever the method."""
-        for group in self.groups:
-            if group.store.held > window - 1 and isinstance(group.store, Plain):
-                entries = group.store.read(torch.empty(0), self.tokens_read)
-                size = entries.keys.shape
-                last = torch.arange(len(entries) - window + 1, len(entries), device=entries.keys.device)
-                group.store.replace(entries.gather(last.expand(size[0], size[1], -1)))

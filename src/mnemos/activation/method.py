@@ -46,6 +46,9 @@ class CacheMethod:
     # The most while generating: entries, a share of the bytes of all tokens read, or entries as a function of the calls
     # since the prompt.
     decode: float | int | Callable[[int], int] | None = None
+    # A call of more tokens than this after the prompt is a prompt again: all that is held, and what it read, are
+    # compressed together to the budget for all tokens read. None: what later calls read stays.
+    long_call: int | None = 128
     interval: int | None = None  # entries evicted at a time while generating; None: a 32nd of the budget
     separate_budgets: bool = (
         False  # `decode` counts generated tokens only, and what stayed of the prompt is kept for good
@@ -69,6 +72,8 @@ class CacheMethod:
                 )
             if isinstance(value, int) and value < 1:
                 raise InvalidInput(f"{name} is {value}: give 1 or more entries.")
+        if self.long_call is not None and self.long_call < 1:
+            raise InvalidInput(f"long_call is {self.long_call}: give 1 or more tokens, or None.")
         if self.interval is not None and self.interval < 1:
             raise InvalidInput(f"interval is {self.interval}: give 1 or more entries, or None.")
 
@@ -102,11 +107,16 @@ class CacheMethod:
         """Whether the oldest entries behind the sinks are evicted, and no others."""
         return self.score is None and isinstance(self.on_evict, Drop) and not self.separate_budgets
 
+    def is_prompt(self, queries: int) -> bool:
+        """Return whether a call of so many tokens after the prompt is a prompt again."""
+        has_budget = self.prompt is not None and not (isinstance(self.prompt, float) and self.prompt == 1)
+        return has_budget and self.long_call is not None and queries > self.long_call
+
     def prompt_count(self, tokens_read: int, entries: Entries) -> int | None:
-        """Return how many of a prompt's entries stay, where `tokens_read` tokens have been read; None: all."""
+        """Return how many entries stay after a prompt, where `tokens_read` tokens have been read; None: all."""
         if self.prompt is None or (isinstance(self.prompt, float) and self.prompt == 1):
             return None
-        return min(len(entries), self._counted(self.prompt, tokens_read, entries))
+        return self._counted(self.prompt, tokens_read, entries)
 
     def decode_count(self, tokens_read: int, prompt: int, steps: int, entries: Entries) -> int | None:
         """Return the most entries held after a call; None: any number.

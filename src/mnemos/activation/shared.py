@@ -42,6 +42,7 @@ class CacheState:
     given: Any = None  # the layer that was given keys in this call, and has not attended yet
     padding: Tensor | None = None  # (B, tokens read) of the call that is going on, False for padding
     known: Tensor | None = None  # the last `padding`: what is hidden of the tokens read
+    allocated: bool = False  # whether layers and heads have their portions of a prompt's budget
     waits: bool = False  # whether what is to be evicted waits until the model has said that it will not go back
     shares_keys: bool = field(init=False)  # whether layers attend to the keys of others
     _start: int = 0  # tokens read before the call that is going on
@@ -56,8 +57,12 @@ class CacheState:
     def reset(self) -> None:
         """Forget what has been read."""
         self.end()
-        self.waits, self.known = False, None
+        self.waits, self.allocated, self.known = False, False, None
         self.transcript, self.memory, self.waiting = Transcript(), {}, []
+
+    def begins_prompt(self, queries: int) -> bool:
+        """Return whether a call after the prompt begins another: it is long, or the first of several chunks."""
+        return self.method.is_prompt((self.method.long_call or 0) + 1 if self.reading_chunks else queries)
 
     def setup(self, layer: int, heads: Tensor | None = None) -> Setup:
         """Return what the store of a layer, or of some of its heads, receives."""
@@ -147,5 +152,6 @@ class CacheState:
             return
         assert self.method.allocation is not None
         counts = self.method.allocation.counts([w.need for w in waiting], waiting[0].each, waiting[0].held)
+        self.allocated = any(int(count.min()) < one.held for one, count in zip(waiting, counts, strict=True))
         for one, count in zip(waiting, counts, strict=True):
             one.keep(count)

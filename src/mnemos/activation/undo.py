@@ -16,6 +16,7 @@ class Unsettled:
     """A call after which nothing was evicted yet: other layers attend to these keys too, or the model may go back."""
 
     start: int  # tokens read before it
+    before: tuple[int, int]  # tokens of the prompt, and calls since, before it
     views: list[LayerView]
     window: int | None
     idle: bool
@@ -32,7 +33,7 @@ class Croppable(Protocol):
 
     state: CacheState
     tokens_read: int
-    prompt: int
+    compressed: int
     window: int | None
     unsettled: Unsettled | None
 
@@ -44,7 +45,7 @@ def end_of_crop(layer: Croppable, count: int) -> int:
     """
     read, method, waiting = layer.tokens_read, layer.state.method, layer.unsettled
     end = max(read + count, 0) if count <= 0 else min(count, read)
-    evicted = read if method.decode is not None else layer.prompt if method.prompt is not None else 0
+    evicted = read if method.decode is not None else layer.compressed
     if layer.window is not None and read >= layer.window:
         evicted = read
     if waiting is not None:

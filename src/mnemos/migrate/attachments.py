@@ -16,7 +16,8 @@ from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.migrate.fingerprints import Fingerprints
-from mnemos.parametric.base import Example, Learned
+from mnemos.migrate.weight_files import WeightFile
+from mnemos.parametric.base import Learned
 
 Check = Callable[[Sequence[MemCube]], Mapping[str, str]]  # returns which may not be used any longer, and why
 
@@ -27,12 +28,13 @@ class Loaded:
 
     cube: MemCube
     learned: Learned
-    examples: tuple[Example, ...]
+    file: WeightFile
 
     @property
     def answers(self) -> dict[str, str]:
         """What was learned, by prompt, without differences of case and space."""
-        plain = ((" ".join(e.prompt.split()).casefold(), " ".join(e.answer.split()).casefold()) for e in self.examples)
+        learned = self.file.examples
+        plain = ((" ".join(e.prompt.split()).casefold(), " ".join(e.answer.split()).casefold()) for e in learned)
         return {prompt: answer for prompt, answer in plain if prompt}
 
 
@@ -65,7 +67,7 @@ class Attachment:
         """Prompts that two of them answer differently. O(examples)."""
         known: dict[str, tuple[str, str]] = {}
         found: list[Contradiction] = []
-        for each in sorted(self.loaded, key=lambda x: x.cube.learned):
+        for each in sorted(self.loaded, key=lambda x: x.cube.at):
             for prompt, answer in each.answers.items():
                 if prompt in known and known[prompt][0] != answer:
                     found.append(Contradiction(prompt, known[prompt][1], each.cube.id))

@@ -17,12 +17,15 @@ ALL = 1_000_000  # cubes read at once
 
 
 def weight_cubes(store: Store, ids: Iterable[str] | None = None) -> list[MemCube]:
-    """Return the cubes that hold weights, or those of these ids, the one learned first first. O(weights)."""
+    """Return the cubes that hold weights, or those of these ids, the one learned first first. O(weights).
+
+    `at` is when they were learned; a later version was measured again.
+    """
     if ids is None:
         found = [cube for _, cube in store.select(Filter(kind=KIND, state=None), limit=ALL)]
     else:
         found = list(store.get(list(ids)).values())
-    return sorted((c for c in found if c.form == FORM), key=lambda c: (c.learned, c.id))
+    return sorted((c for c in found if c.form == FORM), key=lambda c: (c.at, c.id))
 
 
 def payload_ids(store: Store) -> set[str]:

@@ -28,13 +28,16 @@ class WeightFile:
     knobs: Mapping[str, Any]  # its fields
     model: str  # fingerprint of the model that it was learned for
     examples: tuple[Example, ...]  # what was learned, to measure it again
+    paraphrases: tuple[Example, ...]  # the same asked in other words
+    chat: bool  # whether it was learned, and is asked, by the tokenizer's template
     tensors: Mapping[str, Tensor]
 
     def to_bytes(self) -> bytes:
         """Return the file."""
         header = {
             "version": VERSION, "method": self.method, "knobs": dict(self.knobs), "model": self.model,
-            "examples": [asdict(example) for example in self.examples],
+            "examples": [asdict(e) for e in self.examples], "paraphrases": [asdict(e) for e in self.paraphrases],
+            "chat": self.chat,
         }  # fmt: skip
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         return bytes(save(tensors, metadata={NAME: json.dumps(header)}))
@@ -53,8 +56,9 @@ def read_weights(path: Path, digest: str) -> WeightFile:
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][NAME])
         if header["version"] != VERSION:
             raise StoreCorrupt(f"{path.name} was written by a newer Mnemos than this one: upgrade it.")
-        examples = tuple(Example(**example) for example in header["examples"])
-        return WeightFile(str(header["method"]), _tuples(header["knobs"]), str(header["model"]), examples, load(data))
+        examples, asked = (tuple(Example(**e) for e in header[name]) for name in ("examples", "paraphrases"))
+        of = str(header["method"]), _tuples(header["knobs"]), str(header["model"])
+        return WeightFile(*of, examples, asked, bool(header["chat"]), load(data))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise StoreCorrupt(f"the weights in {path.name} cannot be read ({error}): learn them again.") from error
 

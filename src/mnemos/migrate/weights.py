@@ -18,8 +18,11 @@ import torch
 from mnemos import registry
 from mnemos.cube import MemCube, new_id, to_micros
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreError
+from mnemos.migrate import learning
 from mnemos.migrate.attachments import Attachment, Loaded, attached_to, holding
 from mnemos.migrate.fingerprints import Fingerprints
+from mnemos.migrate.gate import Decision, LearnReport
+from mnemos.migrate.learning import Learning
 from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
 from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
@@ -130,7 +133,8 @@ class Weights:
         """Return the weights of a cube for a model, from RAM or from disk."""
         with self._lock:
             of, held = self._held.get(cube.id, (None, None))
-            if of is not None and held is not None and of() is model and held.cube.metadata == cube.metadata:
+            same = held is not None and held.cube.metadata.get("digest") == cube.metadata.get("digest")
+            if of is not None and held is not None and of() is model and same:
                 self._held.move_to_end(cube.id)
                 return held
         with self.store.blobs.local(cube.id) as path:
@@ -140,7 +144,7 @@ class Weights:
         carrier = _carrier(file.method, file.knobs)
         learned = carrier.load(model, file.tensors)
         learned.requires_grad_(False).eval()
-        loaded = Loaded(cube, learned, file.examples)
+        loaded = Loaded(cube, learned, file)
         self._hold(model, loaded)
         return loaded
 
@@ -176,11 +180,27 @@ class Weights:
                 f"{first.newer}). Update the text that is over, or attach one of them only.", RuntimeWarning, stacklevel=5,
             )  # fmt: skip
 
+    # -- learn
+
+    def learn(
+        self, cubes: Sequence[MemCube], model: Any, tokenizer: Any, into: str | Carrier = "adapter",
+        how: Learning | None = None,
+    ) -> LearnReport:  # fmt: skip
+        """Learn cubes by heart, and keep the weights if the gate lets them pass; see `migrate.learning.learn`."""
+        return learning.learn(self, cubes, model, tokenizer, into, how or Learning())
+
+    def measure(self, cube: str | MemCube, model: Any, tokenizer: Any, how: Learning | None = None) -> Decision:
+        """Ask again what weights know and broke, and write that to their cube; return what the gate says of it now.
+
+        They stay whatever it says: `remove` them if they are not wanted. Raises what `attached` does for a cube that is named.
+        """
+        return learning.measure_again(self, self.get(_id(cube)), model, tokenizer, how or Learning())
+
     # -- keep
 
     def keep(
-        self, learned: Learned, carrier: Carrier, cubes: Sequence[MemCube], model: Any,
-        examples: Sequence[Example] = (), about: Mapping[str, Any] | None = None,
+        self, learned: Learned, carrier: Carrier, cubes: Sequence[MemCube], model: Any, examples: Sequence[Example] = (),
+        *, paraphrases: Sequence[Example] = (), chat: bool = False, about: Mapping[str, Any] | None = None,
     ) -> MemCube:  # fmt: skip
         """Write weights that were learned from cubes, and return their cube; `about` is added to its metadata.
 
@@ -198,7 +218,8 @@ class Weights:
         if not cubes:
             raise InvalidInput("weights are kept with the cubes that they were learned from, and none was given.")
         knobs, known = asdict(carrier), self._fingerprints.of(model)  # type: ignore[call-overload]
-        data = WeightFile(method, knobs, known, tuple(examples), learned.tensors()).to_bytes()
+        of = method, knobs, known, tuple(examples), tuple(paraphrases), chat
+        data = WeightFile(*of, learned.tensors()).to_bytes()
         now, unique = self.clock(), {cube.id: cube for cube in cubes}
         metadata = {
             **(about or {}), "method": method, "knobs": knobs, "model": known, "architecture": type(model).__name__,

@@ -50,7 +50,7 @@ def newer_context_wins(model: Any, tokenizer: Any, examples: Sequence[Example], 
 
     Examples without a context, or with one that does not have their answer, are left out.
     """
-    return recall(model, tokenizer, conflicting(examples, seed))
+    return in_context(model, tokenizer, conflicting(examples, seed))
 
 
 def general_loss(model: Any, tokenizer: Any, texts: Sequence[str], length: int = 256) -> Measure:

@@ -142,3 +142,14 @@ def test_evicting_and_rounding_answers_more_than_either_at_the_same_bytes(small_
     assert held <= share
     assert both > answered_and_held(small_model, CacheMethod(KeyDiff(), prompt=share), task)[0]
     assert both >= (0.9 if share == 0.125 else answered_and_held(small_model, Kivi.at_share(share), task)[0])
+
+
+def test_a_prompt_of_uneven_groups_is_followed_by_whole_ones(make_llama, long_ids, read_in, entries_of):
+    model = make_llama(layers=2)
+    cache, logits = read_in(model, CacheMethod(store=Kivi(8, residual=0)), long_ids, (6, *[1] * 42))
+    uneven, _ = read_in(model, CacheMethod(store=Kivi(8, residual=0, group=16)), long_ids, (24, *[1] * 24))
+    full, expected = read_in(model, CacheMethod(), long_ids, (48,))
+    assert (logits - expected).abs().max() < 0.05 * expected.abs().max()
+    for one in (cache, uneven):
+        assert len(entries_of(one)) == 48
+        assert (entries_of(one).keys - entries_of(full).keys).abs().max() < 0.05 * entries_of(full).keys.abs().max()

@@ -49,10 +49,9 @@ class Packed:
     def __len__(self) -> int:
         return self.shape[2]
 
-    @property
-    def is_full(self) -> bool:
-        """Whether more tokens can follow: no group is shorter than the others."""
-        return self.axis == 3 or self.shape[2] % self.group == 0
+    def can_join(self, later: Packed) -> bool:
+        """Return whether later tokens can follow: groups are equally long, and none ends early."""
+        return self.group == later.group and (self.axis == 3 or self.shape[2] % self.group == 0)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Packed:
         """Return codes, scales and lows changed alike: other rows of the batch, or (per token) other tokens."""
@@ -65,7 +64,7 @@ class Packed:
         return self.each(lambda t: t.index_select(0, index.to(t.device)))
 
     def joined(self, other: Packed) -> Packed:
-        """Return these tokens followed by others of the same kind; these must be `is_full`. O(bytes)."""
+        """Return these tokens followed by others of the same kind; see `can_join`. O(bytes)."""
         pairs = ((self.codes, other.codes), (self.scale, other.scale), (self.low, other.low))
         codes, scale, low = (torch.cat(pair, 2) for pair in pairs)
         shape = (*self.shape[:2], self.shape[2] + other.shape[2], self.shape[3])
@@ -141,6 +140,11 @@ def open_into(held: Packed | Tensor, out: Tensor) -> None:
 def rows_of(held: Packed | Tensor, index: Tensor) -> Packed | Tensor:
     """Return some rows of the batch of a tensor, packed or not."""
     return held.index_select(0, index.to(held.device)) if isinstance(held, Tensor) else held.rows(index)
+
+
+def can_join(one: Packed | Tensor, two: Packed | Tensor) -> bool:
+    """Return whether two tensors, both packed or both not, can be `joined`."""
+    return not isinstance(one, Packed) or (isinstance(two, Packed) and one.can_join(two))
 
 
 def joined(one: Packed | Tensor, two: Packed | Tensor) -> Packed | Tensor:

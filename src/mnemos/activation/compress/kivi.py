@@ -106,10 +106,9 @@ class PackedPair:
     def __len__(self) -> int:
         return len(self.keys)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no group of tokens is shorter than the others."""
-        return self.keys.is_full and self.values.is_full
+    def can_join(self, later: PackedPair) -> bool:
+        """Return whether the groups of both have one length."""
+        return self.keys.can_join(later.keys) and self.values.can_join(later.values)
 
     def joined(self, later: PackedPair) -> PackedPair:
         """Return these entries followed by later ones."""

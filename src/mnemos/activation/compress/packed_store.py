@@ -22,9 +22,8 @@ class PackedPart(Protocol):
         """Return the number of entries, n."""
         ...
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a part that was packed later can be `joined`."""
+    def can_join(self, later: Self) -> bool:
+        """Return whether a part that was packed later can be `joined`."""
         ...
 
     def joined(self, later: Self) -> Self:
@@ -78,14 +77,17 @@ class PackedStore(ABC):
         if self.frame is None:
             self.entries = new.owned() if self.entries is None else self.entries.joined(new)
             return
-        while self.keys.shape[2] >= self.residual + self.group:
-            self._pack_oldest(self.group)
+        self._pack_groups()
         self.frame = self.frame.joined(without_vectors(new))
         self.keys, self.values = torch.cat((self.keys, new.keys), 2), torch.cat((self.values, new.values), 2)
 
+    def _pack_groups(self) -> None:
+        while self.keys.shape[2] >= self.residual + self.group:
+            self._pack_oldest(self.group)
+
     def _pack_oldest(self, count: int) -> None:
         part = self.pack(self.keys[:, :, :count], self.values[:, :, :count])
-        if self.parts and count == self.group and self.parts[-1].is_full:
+        if self.parts and self.parts[-1].can_join(part):
             self.parts[-1] = self.parts[-1].joined(part)
         else:
             self.parts.append(part)
@@ -104,6 +106,12 @@ class PackedStore(ABC):
         keys[:, :, end:], values[:, :, end:] = self.keys, self.values
         return replace(self.frame, keys=keys, values=values)
 
+    def reopen(self) -> None:
+        """Hold all entries unpacked until the prompt ends. What is packed again is rounded again."""
+        if self.frame is not None:
+            self.entries, self.frame, self.parts = self.read(torch.empty(0), 0), None, []
+            self.keys = self.values = torch.empty(0)
+
     def replace(self, entries: Entries) -> None:
         """Hold these entries instead. Raises InvalidInput once the prompt has been read."""
         if self.frame is not None:
@@ -114,8 +122,10 @@ class PackedStore(ABC):
         self.entries = entries
 
     def on_prefill_end(self) -> None:
-        """Pack what is left of the prompt."""
-        if self.entries is None or self.frame is not None:
+        """Pack what is left of the prompt; of a later one from which nothing was evicted, whole groups."""
+        if self.frame is not None:
+            self._pack_groups()
+        if self.entries is None:
             return
         entries, self.entries = self.entries, None
         self.frame, self.keys, self.values = without_vectors(entries), entries.keys, entries.values

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mnemos.activation.base import Setup
-from mnemos.activation.compress.bits import Packed, check_bits, joined, open_into, opened, pack, rows_of
+from mnemos.activation.compress.bits import Packed, can_join, check_bits, joined, open_into, opened, pack, rows_of
 from mnemos.activation.compress.packed_store import PackedStore
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.snapkv import SnapKV
@@ -92,10 +92,10 @@ class NarrowPair:
     def __len__(self) -> int:
         return int(self.keys.shape[2])
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no group of tokens is shorter than the others."""
-        return not isinstance(self.keys, Packed) or self.keys.is_full
+    def can_join(self, later: NarrowPair) -> bool:
+        """Return whether the groups of both have one length."""
+        pairs = ((self.keys, later.keys), (self.values, later.values))
+        return all(can_join(*pair) for pair in pairs)
 
     def joined(self, later: NarrowPair) -> NarrowPair:
         """Return these entries followed by later ones."""

@@ -164,8 +164,7 @@ class CodedPart:
     def __len__(self) -> int:
         return int(self.keys.shape[2]) + self.planes.count
 
-    @property
-    def is_full(self) -> bool:
+    def can_join(self, later: CodedPart) -> bool:
         """Return False: each part has bits of its own."""
         return False
 
@@ -220,12 +219,10 @@ class TransformStore(PackedStore):
 
     def on_prefill_end(self) -> None:
         """Pack what is left of the prompt."""
-        if self.entries is None or self.frame is not None:
-            return
-        entries = self.entries
-        if self.share is not None:
-            self.bits = self._affordable(self.share, len(entries), torch.finfo(entries.keys.dtype).bits)
-        self.entries = replace(entries, keys=self._turned(entries.keys, -entries.positions()))
+        if (entries := self.entries) is not None:
+            if self.share is not None:
+                self.bits = self._affordable(self.share, len(entries), torch.finfo(entries.keys.dtype).bits)
+            self.entries = replace(entries, keys=self._turned(entries.keys, -entries.positions()))
         super().on_prefill_end()
 
     def _pack_oldest(self, count: int) -> None:

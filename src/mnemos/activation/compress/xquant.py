@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.activation.base import Setup
-from mnemos.activation.compress.bits import WIDTHS, Packed, check_bits, joined, open_into, pack, rows_of
+from mnemos.activation.compress.bits import WIDTHS, Packed, can_join, check_bits, joined, open_into, pack, rows_of
 from mnemos.activation.compress.packed_store import without_vectors
 from mnemos.activation.entries import Entries
 from mnemos.activation.method import CacheMethod
@@ -151,11 +151,7 @@ class XQuantStore(Plain):
             part: list[Packed | Tensor] = [t.clone() for t in oldest]
         else:
             part = [pack(t, self.bits, axis, self._even(t.shape[axis])) for t, axis in zip(oldest, axes, strict=True)]
-        if (
-            self.parts
-            and count == self.xquant.group
-            and all(t.is_full for t in self.parts[-1] if isinstance(t, Packed))
-        ):
+        if self.parts and all(can_join(*pair) for pair in zip(self.parts[-1], part, strict=True)):
             part = [joined(*pair) for pair in zip(self.parts.pop(), part, strict=True)]
         self.parts.append(part)
         self.newest = [t[:, :, count:].clone() for t in self.newest]

@@ -15,7 +15,9 @@ from mnemos.activation.cache import MemoryCache
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.budgets import allocate
 from mnemos.activation.forget.probe import Probe
+from mnemos.activation.groups import HeadGroup
 from mnemos.activation.method import CacheMethod
+from mnemos.activation.plain import Plain
 from mnemos.errors import InvalidInput
 from mnemos.registry import Paper, register
 
@@ -23,18 +25,22 @@ ROWS = 128  # queries whose attention is looked at together
 
 
 class _Strongest(Probe):
-    """Records the largest attention that the first `count` entries of each layer get."""
+    """Records the largest attention that the entries of each view get, but for those that are read with it."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.found: dict[int, Tensor] = {}
+    def __init__(self, views: Sequence[LayerView]) -> None:
+        self.found: dict[tuple[int, int], Tensor] = {}
+        self.count = {_key(view): len(view.entries) for view in views}
 
     def observe(self, view: LayerView) -> None:
+        key = _key(view)
         for first in range(0, view.queries, ROWS):
             part = view.part(first, min(ROWS, view.queries - first))
-            best = part.weights()[..., : self.count].amax((2, 3))  # (B, H, T)
-            before = self.found.get(view.layer)
-            self.found[view.layer] = best if before is None else torch.maximum(before, best)
+            best = part.weights()[..., : self.count[key]].amax((2, 3))  # (B, H, T)
+            self.found[key] = torch.maximum(self.found.get(key, best), best)
+
+
+def _key(view: LayerView) -> tuple[int, int]:
+    return view.layer, 0 if view.heads is None else int(view.heads[0])
 
 
 @register(
@@ -56,6 +62,7 @@ class Reconstruction:
 
     To repeat a text is to look everything up in it, so no question has to be known. The second reading goes in parts of
     `chunk` tokens, each after `request`, against the whole cache, and leaves nothing in it: it costs one more prefill.
+    After a later prompt, what came since the last one is read again, and older entries keep what they got before.
     Budgets by head are those of `Overall`, as in the paper.
 
     Deviation: by default there is no request ("Repeat the previous context:"), since a cache knows no tokenizer; to see
@@ -69,23 +76,24 @@ class Reconstruction:
 
     def reread(self, model: Any, tokens: Tensor, views: Sequence[LayerView]) -> None:
         """Read the tokens (B, T) again, and remember what each entry got."""
-        count = len(views[0].entries)
         if any(view.entries.valid is not None for view in views):
             raise InvalidInput(
                 "reconstruction reads a text again and cannot read padding: read rows of one length together."
             )
-        strongest = _Strongest(count)
+        strongest = _Strongest(views)
         probe = MemoryCache(model, CacheMethod(strongest))
         with torch.no_grad(), attached(model):
             for part in tokens.split(self.chunk, dim=1):
-                for layer, view in zip(probe.layers, views, strict=True):
+                for layer in probe.layers:
                     layer.reset()
-                    layer.groups[0].store.replace(Entries(view.entries.keys, view.entries.values))
-                    layer.tokens_read, layer.prompt, layer.batch = view.tokens_read, view.tokens_read, len(tokens)
+                    own = [view for view in views if view.layer == layer.index]
+                    layer.groups = [HeadGroup(v.heads, Plain(Entries(v.entries.keys, v.entries.values))) for v in own]
+                    layer.tokens_read, layer.prompt, layer.batch = own[0].tokens_read, own[0].tokens_read, len(tokens)
                 asked = part if self.request is None else torch.cat((self.request.expand(len(part), -1), part), 1)
                 model.base_model(asked, past_key_values=probe)
         for view in views:
-            view.entries.memory("repeated").copy_(strongest.found[view.layer])
+            known = view.entries.memory("repeated")
+            torch.maximum(known, strongest.found[_key(view)], out=known)
 
     def __call__(self, view: LayerView) -> Tensor:
         """Return the scores, (B, H, T) from 0 to 1."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from mnemos.errors import InvalidInput
@@ -156,9 +157,13 @@ def _is_trained(name: str) -> bool:
 def _chain(layer: Any) -> list[Any]:
     """Return a layer and those that it computes from, down to the model's own."""
     found = [layer]
-    while hasattr(found[-1], "base_layer"):
+    while _is_of_peft(found[-1]):
         found.append(found[-1].base_layer)
     return found
+
+
+def _is_of_peft(layer: Any) -> bool:
+    return isinstance(layer, BaseTunerLayer)
 
 
 def _take_out(model: Any, name: str, layer: Any) -> None:

@@ -155,7 +155,11 @@ def prefilled(model: Any, ids: Sequence[int]) -> tuple[list[Tensor], list[Tensor
 
 def attention_layers(model: Any) -> list[Any]:
     """Return the attention layers of a model in their order."""
-    found = {m.layer_idx: m for m in model.modules() if hasattr(m, "layer_idx") and "Attention" in type(m).__name__}
+    found = {
+        m.layer_idx: m
+        for m in model.modules()
+        if "Attention" in type(m).__name__ and getattr(m, "layer_idx", None) is not None
+    }
     return [found[i] for i in sorted(found)]
 
 

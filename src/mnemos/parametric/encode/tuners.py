@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from mnemos.errors import InvalidInput
@@ -18,7 +19,7 @@ def targets_of(model: Any, wanted: tuple[str, ...]) -> list[str]:
 
     Raises InvalidInput for a model without such layers.
     """
-    if not isinstance(model, nn.Module) or not hasattr(model, "get_input_embeddings"):
+    if not isinstance(model, PreTrainedModel):
         raise InvalidInput(f"{type(model).__name__} is no model of transformers: load one with AutoModelForCausalLM.")
     if getattr(model, "peft_config", None):
         raise InvalidInput("the model has adapters of PEFT in it: take them out first (`unload()`).")
