@@ -78,7 +78,7 @@ def test_curvature_of_one_token_is_that_of_its_gradient(family):
 def test_all_of_the_curvature_keeps_the_weights_but_what_no_text_reads():
     model = decoder()
     before = state(model)
-    keep = [Example("", fact.statement(t)) for fact in WORLD.facts for t in range(3)]
+    keep = [Example("", fact.statement(t)) for fact in WORLD.facts[::4] for t in range(3)]
     moved = {}
     for mass in (1.0, 0.5):
         undo = CurvatureEdit(mass=mass).unlearn(model, TOKENIZER, [], keep)
@@ -123,8 +123,8 @@ def test_a_model_that_was_trained_on_texts_gives_them_away():
     model, reference = decoder(), decoder()
     members = [Example("", fact.statement()) for fact in WORLD.facts[0:12:4]]
     others = [Example("", fact.statement()) for fact in WORLD.facts[12::4]]
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(40):
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(25):
         for tokens, _ in (encode(TOKENIZER, example) for example in members):
             batch = torch.tensor([tokens])
             loss = nn.functional.cross_entropy(model(input_ids=batch).logits[0, :-1], batch[0, 1:])

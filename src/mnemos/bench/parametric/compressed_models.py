@@ -15,7 +15,6 @@ from torch import Tensor
 from mnemos.bench.parametric.fact_models import PASSAGES, PEOPLE, Knowledge, general, passages, trained
 from mnemos.bench.parametric.facts import make_tokenizer, make_world
 from mnemos.bench.parametric.unlearning_runs import PREFIX, SUFFIX, loss
-from mnemos.errors import InvalidInput
 from mnemos.parametric.answers import answered
 from mnemos.parametric.base import Compressed, Compressor, Example
 from mnemos.parametric.compress.bipolar import BipolarInt
@@ -126,35 +125,6 @@ def _carriers(seed: int, steps: int, cache: Path | None) -> dict[str, Any]:
                 "recall": fmean(answered(model, TOKENIZER, own)),
                 "others": fmean(answered(model, TOKENIZER, others)),
             }
-    return found
-
-
-def real(name: str, text: Path, tokens: int) -> dict[str, Any]:
-    """Return the perplexity of a real decoder, rounded and as a stack of the same bytes. Raises InvalidInput."""
-    from mnemos.activation.pretrained import load_decoder, load_tokenizer
-
-    if not text.is_file():
-        raise InvalidInput(f"{text.name} is not a file: give a file of text.")
-    model, tokenizer = load_decoder(name), load_tokenizer(name)
-    coded = torch.tensor(tokenizer(text.read_text("utf-8"))["input_ids"])
-    needed = tokens + 512
-    if len(coded) < needed:
-        raise InvalidInput(f"{text.name} has {len(coded)} tokens: {needed} are needed.")
-    read, calibration = coded[:tokens].view(-1, 256), coded[-512:].view(-1, 256)
-    names = linear_names(model)
-    originals = matrices(model, names)
-    numbers = sum(t.numel() for t in originals.values())
-    norms = activation_norms(model, names, [calibration])
-    found: dict[str, Any] = {"not compressed": {"bits": 32, "perplexity": perplexity(model, read)}}
-    budgets = {}
-    for bits in BITS:
-        budgets[bits] = set_compressed(model, originals, RoundToNearest(bits))
-        found[f"round-to-nearest {bits}"] = {"bits": 8 * budgets[bits] / numbers, "perplexity": perplexity(model, read)}
-    set_matrices(model, originals)
-    stack = stacked(model, None, norms, names, BitStack(blocks=4, rank=4))
-    for bits in BITS:
-        nbytes = stack.load_into(model, budgets[bits])
-        found[f"bitstack as rounding to {bits}"] = {"bits": 8 * nbytes / numbers, "perplexity": perplexity(model, read)}
     return found
 
 

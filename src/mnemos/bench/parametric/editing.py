@@ -3,8 +3,7 @@
 Tiny decoders like Llama and like GPT-2 know the facts of a made-up world by heart; some facts are changed to other values,
 all at once, and the model is asked after all of them, by greedy answers: the edited facts (reliability), the same in two
 other wordings (paraphrase), and all other facts, which are to be answered as before (locality, against the answers that the
-original gave). With `--model` and `--facts` a real decoder is edited with lines of CounterFact; locality is then that of its
-next three tokens on a prompt of another subject.
+original gave). `mnemos bench editing-real` does the same to a real decoder.
 
 Settings were chosen on the world of seed 100, which no result is of.
 """
@@ -32,10 +31,6 @@ class Options:
     counts: tuple[int, ...] = (1, 4, 16)  # facts edited at once
     seeds: tuple[int, ...] = (0, 1, 2)  # worlds, each with models of its own
     steps: int = 350  # of the training of a model
-    model: str | None = None  # a decoder: its folder, or smollm2
-    facts: Path | None = None  # lines of CounterFact as JSON
-    text: Path | None = None  # a file of text, for what editors need to know of text in general
-    edits: int = 8  # lines that are edited, all at once
     cache: Path | None = None  # folder of trained models; without it they are trained again
 
 
@@ -46,20 +41,12 @@ def tiny(result: Result) -> Rows:
         for count, rows in counts.items():
             for name, row in rows.items():
                 shares = [spread(row[what], 0, True) for what in WHAT]
-                lines.append([family, count, name, *shares, *_costs(row)])
+                lines.append([family, count, name, *shares, *costs(row)])
     return lines
 
 
-def real(result: Result) -> Rows:
-    """Return how editors fare on a real decoder."""
-    lines: Rows = [["editor", *WHAT, "perplexity of a text", "seconds an edit", "bytes to undo, of those changed"]]
-    for name, row in result.get("real", {}).items():
-        shares = [percent(fmean(row[what]), 0) for what in WHAT]
-        lines.append([name, *shares, f"{fmean(row['perplexity']):.2f}", *_costs(row)])
-    return lines
-
-
-def _costs(row: Result) -> list[str]:
+def costs(row: Result) -> list[str]:
+    """Return the cells of seconds and bytes."""
     return [f"{fmean(row['seconds']):.1f}", percent(fmean(row["held"]), 0)]
 
 
@@ -108,7 +95,7 @@ def plot(result: Result, path: Path) -> Path:
     "editing",
     help="Facts edited in weights: reliability, paraphrase and locality after all edits, by greedy answers.",
     options=Options,
-    tables={"editing": tiny, "editing-real": real},
+    tables={"editing": tiny},
     plot=plot,
     figure=figure,
     problem=problem,
@@ -119,14 +106,11 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     from mnemos.bench.kv.threads import one_thread
     from mnemos.bench.parametric import editing_runs
 
-    progress.expect(len(options.seeds) + (options.model is not None))
+    progress.expect(len(options.seeds))
     found: dict[str, Any] = {}
     with one_thread():
         for seed in options.seeds:
             append(found, editing_runs.measure(options.counts, options.steps, seed, options.cache))
-            progress(1)
-        if options.model is not None and options.facts is not None:
-            append(found, editing_runs.real(options.model, options.facts, options.text, options.edits))
             progress(1)
     undone = all(found.pop("undone"))
     model = "tiny decoders of 3 layers, width 64"

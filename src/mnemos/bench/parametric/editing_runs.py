@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,6 @@ from mnemos.bench.parametric.fact_models import (
     used_values,
 )
 from mnemos.bench.parametric.facts import make_tokenizer, make_world
-from mnemos.errors import InvalidInput
 from mnemos.parametric.answers import answered, greedy
 from mnemos.parametric.base import Edit, Editor, Example
 from mnemos.parametric.tokens import prompt_ids
@@ -117,43 +115,3 @@ def edited(
         row["perplexity"] = perplexity(model, windows)
     change.undo()
     return row, all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-
-
-def real(name: str, facts: Path, text: Path | None, count: int) -> dict[str, Any]:
-    """Return the figures of a real decoder. Raises InvalidInput for a file without facts."""
-    from mnemos.activation.pretrained import load_decoder, load_tokenizer
-
-    lines = [json.loads(line) for line in facts.read_text("utf-8").splitlines()]
-    chosen = [line for line in lines if line["subject"] in line["prompt"]][:count]
-    if not chosen:
-        raise InvalidInput(f"{facts.name} has no line whose subject is in its prompt: give CounterFact as JSON lines.")
-    model, tokenizer = load_decoder(name), load_tokenizer(name)
-    edits = [Edit(line["prompt"], line["subject"], line["target_new"]) for line in chosen]
-    reworded = [as_example(Edit(line["rephrase_prompt"], line["subject"], line["target_new"])) for line in chosen]
-    asked = Asked([as_example(e) for e in edits], reworded, [line["locality_prompt"] for line in chosen], 3)
-    prose = text.read_text("utf-8") if text is not None else ""
-    general = tuple(part for part in prose[:40_000].split("\n") if len(part) > 300)[:24]
-    windows = torch.tensor(tokenizer(prose[-8_000:])["input_ids"][:1024]).view(-1, 256) if text is not None else None
-    search, layers = Search(openings=1), len(model.model.layers)
-    low = layers // 6
-    editors: dict[str, Editor] = {
-        "constrained-fine-tuning": ConstrainedFineTuning(layer=low, bound=5e-3, rate=1e-3, steps=25),
-        "rome": Rome(layer=low, texts=general, search=search),
-        "memit": Memit(layers=(low - 2, low - 1, low), texts=general, search=search),
-        ALPHA: Memit(layers=(low - 2, low - 1, low), null=1e-2, texts=general, search=search),
-    }
-    found = {"not edited": _untouched(model, tokenizer, asked, windows)}
-    undone = True
-    for method, editor in editors.items():
-        found[method], exact = edited(model, tokenizer, editor, edits, asked, windows)
-        undone &= exact
-    return {"real": found, "undone": undone}
-
-
-def _untouched(model: Any, tokenizer: Any, asked: Asked, windows: Any) -> dict[str, Any]:
-    row = {
-        what: fmean(answered(model, tokenizer, examples))
-        for what, examples in (("reliability", asked.edited), ("paraphrase", asked.reworded))
-    }
-    more = {} if windows is None else {"perplexity": perplexity(model, windows)}
-    return {**row, "locality": 1.0, "seconds": 0.0, "held": 0.0, **more}

@@ -30,18 +30,18 @@ from mnemos.parametric.training import train
 
 TOKENIZER = make_tokenizer()
 PREFIX, SUFFIX = 8, 16  # tokens of a passage that are given and asked for
-MASSES = (0.95, 0.9, 0.8, 0.6)
+MASSES = (0.999, 0.99, 0.98, 0.95, 0.9)
 COUNTS = (4, 8, 16, 32, 64)
 SSD = Ssd(threshold=3.0, strength=1.0)
 METHODS: Mapping[str, Unlearner] = {
     "ssd": SSD,
     "ssd-batch": Ssd(threshold=3.0, strength=1.0, batch=16),
     "random-dampening": RandomDampening(SSD),
-    "gradient-ascent": GradientAscent(rate=1e-3, stop=0.1),
-    "gradient-difference": GradientAscent(rate=1e-3, stop=0.1, retain=1.0),
-    "npo": Npo(rate=1e-3, stop=0.1),
-    "simnpo": Npo(rate=1e-3, stop=0.1, simple=True, beta=2.5),
-    "curvature-edit": CurvatureEdit(mass=0.9),
+    "gradient-ascent": GradientAscent(rate=3e-4),
+    "gradient-difference": GradientAscent(rate=3e-4, retain=1.0),
+    "npo": Npo(rate=3e-4),
+    "simnpo": Npo(rate=3e-4, simple=True, beta=2.5),
+    "curvature-edit": CurvatureEdit(mass=0.99),
 }
 
 
@@ -166,7 +166,7 @@ def _recitation(model: Any, judge: Judge, texts: Sequence[str], world: World) ->
             ("truncated SVD", CurvatureEdit(mass, basis="singular")),
         ):
             change = edit.unlearn(model, TOKENIZER, [], judge.general)
-            found[f"{name} {mass:.0%}"] = figures()
+            found[f"{name} {mass:.1%}"] = figures()
             change.undo()
     return found
 

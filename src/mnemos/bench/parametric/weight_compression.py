@@ -3,7 +3,7 @@
 The matrices of tiny decoders that know a made-up world by heart are compressed by every method, and what is left is asked:
 facts, recited passages, loss. BitStack is loaded at the bytes that rounding takes, with and without its two parts (scaling
 by activations, blocks sorted over all matrices). Beside that: experts of a small mixture merged to fewer, and a carrier in
-few bits. With `--model` and `--text` a real decoder is compressed and reads a text.
+few bits. `mnemos bench weight-compression-real` does the same to a real decoder.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ class Options:
 
     seeds: tuple[int, ...] = (0, 1, 2)  # worlds, each with a model of its own
     steps: int = 350  # of the training of a model
-    model: str | None = None  # a decoder: its folder, or smollm2
-    text: Path | None = None  # a file of text that it reads
-    tokens: int = 2048  # of this text
     cache: Path | None = None  # folder of trained models; without it they are trained again
 
 
@@ -39,14 +36,6 @@ def small(result: Result) -> Rows:
         shares = [spread(row[what], 0, True) for what in ("facts", "recited")]
         lines.append([name, f"{fmean(row['bits']):.2f}", *shares, spread(row["general"], 3)])
     return lines
-
-
-def real(result: Result) -> Rows:
-    """Return the perplexity of a real decoder, by method and bytes."""
-    lines: Rows = [["method", "bits a number", "perplexity"]]
-    return lines + [
-        [name, f"{row['bits']:.2f}", f"{row['perplexity']:,.1f}"] for name, row in result.get("real", {}).items()
-    ]
 
 
 def experts(result: Result) -> Rows:
@@ -126,7 +115,6 @@ def plot(result: Result, path: Path) -> Path:
     options=Options,
     tables={
         "weight-compression": small,
-        "weight-compression-real": real,
         "weight-compression-experts": experts,
         "weight-compression-carriers": carriers,
     },
@@ -139,15 +127,12 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     from mnemos.bench.kv.threads import one_thread
     from mnemos.bench.parametric import compressed_models, merged_experts
 
-    progress.expect(len(options.seeds) + (options.model is not None))
+    progress.expect(len(options.seeds))
     found: dict[str, Any] = {}
     with one_thread():
         for seed in options.seeds:
             one = compressed_models.measure(options.steps, seed, options.cache)
             append(found, {**one, "experts": merged_experts.measure(seed)})
-            progress(1)
-        if options.model is not None and options.text is not None:
-            found["real"] = compressed_models.real(options.model, options.text, options.tokens)
             progress(1)
     return {
         "steps": options.steps,
