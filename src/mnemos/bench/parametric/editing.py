@@ -3,7 +3,9 @@
 Tiny decoders like Llama and like GPT-2 know the facts of a made-up world by heart; some facts are changed to other values,
 all at once, and the model is asked after all of them, by greedy answers: the edited facts (reliability), the same in two
 other wordings (paraphrase), and all other facts, which are to be answered as before (locality, against the answers that the
-original gave). `mnemos bench editing-real` does the same to a real decoder.
+original gave). Names are whole tokens here. ROME and MEMIT write at the last token of the prompt: at the subject, where
+their papers write, decoders of three layers cannot be moved, since they look facts up at the end. `mnemos bench
+editing-real` does the same to a real decoder.
 
 Settings were chosen on the world of seed 100, which no result is of.
 """
@@ -30,7 +32,7 @@ class Options:
 
     counts: tuple[int, ...] = (1, 4, 16)  # facts edited at once
     seeds: tuple[int, ...] = (0, 1, 2)  # worlds, each with models of its own
-    steps: int = 350  # of the training of a model
+    steps: int = 300  # of the training of a model
     cache: Path | None = None  # folder of trained models; without it they are trained again
 
 

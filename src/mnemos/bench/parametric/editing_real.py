@@ -75,8 +75,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     layers = tuple(range(max(layer - 2, 0), layer + 1))
     editors: dict[str, Editor] = {
         "constrained-fine-tuning": ConstrainedFineTuning(layer=layer, bound=5e-3, rate=1e-3, steps=40),
-        "rome": Rome(layer=layer, texts=texts, search=search),
-        "memit": Memit(layers, texts=texts, search=search),
+        "rome": Rome(layer=layer, texts=texts, search=search, ridge=0.1),
+        "memit": Memit(layers, texts=texts, search=search, ridge=0.1),
         ALPHA: Memit(layers, null=1e-2, texts=texts, search=search),
     }
     progress.expect(len(editors))

@@ -13,17 +13,8 @@ from typing import Any
 import torch
 
 from mnemos.bench.parametric.compressed_models import perplexity
-from mnemos.bench.parametric.fact_models import (
-    PASSAGES,
-    PEOPLE,
-    Family,
-    Knowledge,
-    general,
-    passages,
-    trained,
-    used_values,
-)
-from mnemos.bench.parametric.facts import make_tokenizer, make_world
+from mnemos.bench.parametric.fact_models import PEOPLE, Family, Knowledge, trained, used_values, whole_words
+from mnemos.bench.parametric.facts import make_world
 from mnemos.parametric.answers import answered, greedy
 from mnemos.parametric.base import Edit, Editor, Example
 from mnemos.parametric.tokens import prompt_ids
@@ -33,36 +24,26 @@ from mnemos.parametric.update.memit import Memit
 from mnemos.parametric.update.rome import Rome
 from mnemos.parametric.update.search import Search
 
-TOKENIZER = make_tokenizer()
-SEARCH = Search(essence="{}", clamp=4.0, decay=0.05, steps=40, rate=0.3)
+SEARCH = Search(where="prompt", essence="{}", decay=0.05, steps=25, openings=2)
 ALPHA = "memit (null: AlphaEdit)"
-TINY: Mapping[Family, Mapping[str, Editor]] = {
-    "llama": {
-        "constrained-fine-tuning": ConstrainedFineTuning(layer=0, bound=0.02, rate=2e-3),
-        "rome": Rome(layer=0, search=SEARCH),
-        "memit": Memit(layers=(0, 1), weight=1.0, search=SEARCH),
-        ALPHA: Memit(layers=(0, 1), null=1e-3, search=SEARCH),
-    },
-    "gpt2": {
-        "constrained-fine-tuning": ConstrainedFineTuning(layer=0, bound=0.02, rate=2e-3),
-        "rome": Rome(layer=0, search=SEARCH),
-        "memit": Memit(layers=(0, 1), weight=1.0, search=SEARCH),
-        ALPHA: Memit(layers=(0, 1), null=1e-3, search=SEARCH),
-    },
+EDITORS: Mapping[str, Editor] = {
+    "constrained-fine-tuning": ConstrainedFineTuning(layer=0, bound=0.02, rate=2e-3),
+    "rome": Rome(layer=1, search=SEARCH, ridge=0.1),
+    "memit": Memit(layers=(1, 2), weight=1.0, search=SEARCH, ridge=0.1),
+    ALPHA: Memit(layers=(1, 2), null=1e-3, search=SEARCH),
 }
 
 
 def measure(counts: Sequence[int], steps: int, seed: int, cache: Path | None) -> dict[str, Any]:
     """Return the figures of one world."""
     world = make_world(PEOPLE, values=16, seed=seed)
-    values, undone = used_values(world), True
+    values, tokenizer, undone = used_values(world), whole_words(world), True
     found: dict[str, Any] = {}
-    for family, editors in TINY.items():
-        model = trained(Knowledge(world.facts, passages(PASSAGES, seed)), family, steps, seed, cache)
+    families: tuple[Family, ...] = ("llama", "gpt2")
+    for family in families:
+        model = trained(Knowledge(world.facts, ()), family, steps, seed, cache, tokenizer)
         rng = random.Random(f"edits {seed}")
-        texts = tuple(
-            [f.statement(rng.randrange(3)) for f in rng.choices(world.facts, k=150)] + [general(rng) for _ in range(50)]
-        )
+        texts = tuple(fact.statement(rng.randrange(3)) for fact in rng.choices(world.facts, k=60))
         for count in counts:
             chosen = rng.sample(world.facts, count)
             edits = [f.edit(rng.choice([v for v in values[f.relation] if v != f.value])) for f in chosen]
@@ -70,11 +51,11 @@ def measure(counts: Sequence[int], steps: int, seed: int, cache: Path | None) ->
                 [as_example(edit) for edit in edits],
                 [Example(f.prompt(t), edit.target) for f, edit in zip(chosen, edits, strict=True) for t in (1, 2)],
                 [f.prompt(t) for f in world.facts if f not in chosen for t in range(3)],
-                2,
+                1,
             )
-            for name, editor in editors.items():
+            for name, editor in EDITORS.items():
                 used = replace(editor, texts=texts) if isinstance(editor, Rome | Memit) else editor
-                row, exact = edited(model, TOKENIZER, used, edits, asked)
+                row, exact = edited(model, tokenizer, used, edits, asked)
                 found.setdefault(family, {}).setdefault(str(count), {})[name] = row
                 undone &= exact
     return {"tiny": found, "undone": undone}

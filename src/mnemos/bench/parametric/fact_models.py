@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mnemos.bench.parametric.facts import SYLLABLES, Fact, World, make_tokenizer, vocabulary
+from mnemos.bench.parametric.facts import BOS, PAD, SYLLABLES, UNKNOWN, Fact, World, make_tokenizer, vocabulary
 
 Family = Literal["llama", "gpt2"]
 WIDTH, NEURONS, LAYERS, HEADS = 64, 256, 3, 4
@@ -56,12 +56,12 @@ def passages(count: int, seed: int) -> tuple[str, ...]:
     return tuple(" ".join(name(rng, 2) for _ in range(WORDS)) + " ." for _ in range(count))
 
 
-def new_model(family: Family, seed: int) -> Any:
-    """Return a decoder with random weights, which the seed makes the same."""
+def new_model(family: Family, seed: int, words: int | None = None) -> Any:
+    """Return a decoder of a vocabulary with random weights, which the seed makes the same."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-    words = len(vocabulary())
+    words = len(vocabulary()) if words is None else words
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if family == "gpt2":
@@ -78,7 +78,7 @@ def new_model(family: Family, seed: int) -> Any:
         return LlamaForCausalLM(config).eval()
 
 
-def train(model: Any, known: Knowledge, steps: int, seed: int) -> None:
+def train(model: Any, known: Knowledge, steps: int, seed: int, tokenizer: Any) -> None:
     """Train a model on what is to be known; the seed makes the same texts."""
     import torch
     from torch.nn import functional
@@ -86,7 +86,7 @@ def train(model: Any, known: Knowledge, steps: int, seed: int) -> None:
     from mnemos.parametric.answers import padded
     from mnemos.parametric.tokens import prompt_ids
 
-    tokenizer, rng = make_tokenizer(), random.Random(seed)
+    rng = random.Random(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
     model.train()
@@ -103,21 +103,24 @@ def train(model: Any, known: Knowledge, steps: int, seed: int) -> None:
     model.eval()
 
 
-def trained(known: Knowledge, family: Family, steps: int, seed: int, cache: Path | None = None) -> Any:
-    """Return a model that knows this; read from a folder where it was trained before."""
+def trained(
+    known: Knowledge, family: Family, steps: int, seed: int, cache: Path | None = None, tokenizer: Any = None
+) -> Any:
+    """Return a model that knows this, and reads by a tokenizer; from a folder where it was trained before."""
     from hashlib import blake2b
 
     from safetensors.torch import load_model, save_model
 
-    model = new_model(family, seed)
+    tokenizer = make_tokenizer() if tokenizer is None else tokenizer
+    model = new_model(family, seed, len(tokenizer))
     path = None
     if cache is not None:
         of = blake2b(repr((known, family, steps, seed)).encode(), digest_size=8).hexdigest()
-        path = cache / f"{family}-{seed}-{of}.safetensors"
+        path = cache / f"{family}-{len(tokenizer)}-{seed}-{of}.safetensors"
         if path.exists():
             load_model(model, str(path))
             return model
-    train(model, known, steps, seed)
+    train(model, known, steps, seed, tokenizer)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_model(model, str(path))
@@ -130,3 +133,20 @@ def used_values(world: World) -> dict[str, list[str]]:
     for fact in world.facts:
         found.setdefault(fact.relation, set()).add(fact.value)
     return {relation: sorted(values) for relation, values in found.items()}
+
+
+def whole_words(world: World) -> Any:
+    """Return a tokenizer of a world in which each name is one token.
+
+    Editors that write at the last token of a subject need one that stands for all of it; in decoders of few layers the last
+    syllable of a name does not.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    texts = [fact.statement(t) for fact in world.facts for t in range(3)]
+    words = dict.fromkeys([PAD, BOS, UNKNOWN, *" ".join(texts).split()])
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=made, pad_token=PAD, bos_token=BOS, unk_token=UNKNOWN)

@@ -35,7 +35,6 @@ ROWS = {  # what a method is called in the table
     "carrier": "carrier removed",
     "before": "nothing was done",
     "never": "never learned",
-    "never-other": "never learned, another seed",
 }
 
 

@@ -56,7 +56,6 @@ def measure(people: int, forgotten: int, steps: int, seed: int, cache: Path | No
     forget = [f for f in world.facts if f.subject in names]
     judge = Judge(world, forget, kept, full, never, seed)
     found = {"before": judge(full), "never": judge(never)}
-    found["never-other"] = judge(trained(Knowledge(kept, texts), "llama", steps, seed + 1000, cache))
     found["carrier"] = judge.carrier(seed)
     undone = True
     for name, method in METHODS.items():

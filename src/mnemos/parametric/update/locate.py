@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from mnemos.parametric.changes import Recording
 from mnemos.parametric.feedforward import Block, Matrix, inputs_of, outputs_of
 from mnemos.parametric.tokens import answer_ids, prompt_ids
 
+Where = Literal["subject", "prompt"]  # the last token of the subject, or of the prompt
 Hook = Callable[[Callable[[Tensor], Tensor | None]], AbstractContextManager[None]]
 
 
@@ -28,11 +29,14 @@ class Place:
     """A text with the place of a subject in it."""
 
     tokens: list[int]
-    at: int  # of the subject's last token
+    at: int  # where is written
 
 
-def place(tokenizer: Any, prompt: str, subject: str, before: Sequence[int] = ()) -> Place:
-    """Return a prompt's tokens behind others, and where its subject ends. Raises InvalidInput without the subject."""
+def place(tokenizer: Any, prompt: str, subject: str, before: Sequence[int] = (), where: Where = "subject") -> Place:
+    """Return a prompt's tokens behind others, and where its subject ends, or the prompt.
+
+    Raises InvalidInput where the subject is not in it.
+    """
     end = prompt.rfind(subject) + len(subject)
     if not subject or subject not in prompt:
         raise InvalidInput(f"the subject {subject!r} is not in the prompt {prompt!r}: name a part of the prompt.")
@@ -42,17 +46,18 @@ def place(tokenizer: Any, prompt: str, subject: str, before: Sequence[int] = ())
         (i for i, (a, b) in enumerate(zip(tokens, until, strict=False)) if a != b), min(len(until), len(tokens))
     )
     start = len(tokens) - len(answer_ids(tokenizer, prompt))
-    return Place([*tokens[:start], *before, *tokens[start:]], len(before) + max(same, 1) - 1)
+    last = len(tokens) if where == "prompt" else max(same, 1)
+    return Place([*tokens[:start], *before, *tokens[start:]], len(before) + last - 1)
 
 
-def places(tokenizer: Any, edit: Edit, openings: Sequence[Sequence[int]]) -> list[Place]:
+def places(tokenizer: Any, edit: Edit, openings: Sequence[Sequence[int]], where: Where) -> list[Place]:
     """Return the prompt of an edit, alone and behind each of some openings."""
-    return [place(tokenizer, edit.prompt, edit.subject, before) for before in ((), *openings)]
+    return [place(tokenizer, edit.prompt, edit.subject, before, where) for before in ((), *openings)]
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
 def read_at(model: Any, found: Sequence[Place], hooks: Sequence[Hook]) -> list[Tensor]:
-    """Return what each hook sees at the subjects' last tokens (B, width), from one call of the model."""
+    """Return what each hook sees at these places (B, width), from one call of the model."""
     seen: dict[int, Tensor] = {}
     tokens, _ = padded([(p.tokens, 0) for p in found], device_of(model))
     at = torch.tensor([p.at for p in found], device=tokens.device)
