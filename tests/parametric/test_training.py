@@ -85,7 +85,7 @@ def test_the_anchor_keeps_texts_as_they_were():
     moved = []
     for silent in (0.0, 30.0):
         learned = adapter(model)
-        aim = Objective(answers=1, distil=0, silent=silent, probes=Probes(0, 0, 0, 0, 0, 0))
+        aim = Objective(answers=1, distil=0, silent=silent, amid=0, probes=Probes(0, 0, 0, 0, 0, 0))
         train(model, TOKENIZER, learned, examples(), replace(QUICK, sure=1.0, steps=30, objective=aim), texts=TEXTS)
         before = measure.general_loss(model, TOKENIZER, TEXTS).value
         with learned.attach(model):
