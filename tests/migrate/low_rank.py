@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import BatchEncoding, LlamaConfig, LlamaForCausalLM
 
 from mnemos import registry
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.migrate import weights
+from mnemos.migrate import learning, weights
 from mnemos.parametric.base import Learned
 
 NAME = "low-rank"
@@ -75,6 +75,7 @@ class Known:
 def use(patch=setattr) -> None:
     """Let weights be of this carrier."""
     patch(weights, "registry", Known())
+    patch(learning, "registry", Known())
 
 
 def tiny(seed: int = 0) -> LlamaForCausalLM:
@@ -112,4 +113,4 @@ class Letters:
         return 99
 
     def __call__(self, text, add_special_tokens=True):
-        return {"input_ids": [1] * add_special_tokens + [3 + b % 96 for b in text.encode()]}
+        return BatchEncoding({"input_ids": [1] * add_special_tokens + [3 + b % 96 for b in text.encode()]})

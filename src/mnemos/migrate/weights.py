@@ -21,11 +21,14 @@ from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreE
 from mnemos.migrate import learning
 from mnemos.migrate.attachments import Attachment, Loaded, attached_to, holding
 from mnemos.migrate.fingerprints import Fingerprints
+from mnemos.migrate.form_plan import FormMove, Forms, moved_down, plan
+from mnemos.migrate.form_schedule import FormCosts, FormSchedule
 from mnemos.migrate.gate import Decision, LearnReport
 from mnemos.migrate.learning import Learning
 from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
 from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
+from mnemos.parametric.compress.carriers import rounded
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
 
@@ -45,6 +48,9 @@ class Weights:
     ram: int = RAM  # bytes of weights in RAM at most
     _held: OrderedDict[str, tuple[weakref.ref[Any], Loaded]] = field(default_factory=OrderedDict)  # least recent first
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times attached, and when last
+    _refused: set[tuple[str, int]] = field(
+        default_factory=set
+    )  # (id, version) of texts that the gate refused in `tend`
     _fingerprints: Fingerprints = field(default_factory=Fingerprints)
     _lock: threading.RLock = field(default_factory=threading.RLock)  # of what is held in RAM
 
@@ -196,13 +202,40 @@ class Weights:
         """
         return learning.measure_again(self, self.get(_id(cube)), model, tokenizer, how or Learning())
 
+    def tend(
+        self, model: Any, tokenizer: Any, costs: FormCosts, *, schedule: FormSchedule | None = None, preview: bool = True,
+        days: float | None = None, how: Learning | None = None, into: str | Carrier = "adapter",
+    ) -> Sequence[FormMove]:  # fmt: skip
+        """Move memories to the forms that cost least for their use, or with `preview` only say which, and why.
+
+        What is to become weights is learned, each text alone, and refused by the gate or not: what it refuses is not tried
+        again by this process until the text changes. What is no longer worth its weights, or keys and values, loses these.
+        To become keys and values nothing is done: they are kept when the text is next activated. `days` is the policy's.
+        """
+        moves = plan(
+            self.store, costs, schedule or FormSchedule(), self.clock(), days=days, refused=self._refused,
+            tokens=lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        )  # fmt: skip
+        if not preview:
+            forms = Forms.of(self.store)
+            wanted = {move.id: move.to for move in moves}
+            down = [*moved_down(forms.weights, wanted, "weights"), *moved_down(forms.kv, wanted, "text")]
+            self.store.erase(down)
+            for cube in self.store.get([move.id for move in moves if move.to == "weights"]).values():
+                if not self.learn([cube], model, tokenizer, into, how).promoted:
+                    self._refused.add((cube.id, cube.version))
+        return moves
+
     # -- keep
 
     def keep(
         self, learned: Learned, carrier: Carrier, cubes: Sequence[MemCube], model: Any, examples: Sequence[Example] = (),
         *, paraphrases: Sequence[Example] = (), chat: bool = False, about: Mapping[str, Any] | None = None,
+        bits: int | None = None,
     ) -> MemCube:  # fmt: skip
         """Write weights that were learned from cubes, and return their cube; `about` is added to its metadata.
+
+        With `bits` each number is rounded to as many, 1 to 8; what is attached later is then close to `learned`, not equal.
 
         The payload is written first, then the cube, in a transaction which makes sure that the cubes are still what was
         learned. So a process that is killed leaves either weights that are whole or none. Raises Conflict if a cube was
@@ -219,7 +252,8 @@ class Weights:
             raise InvalidInput("weights are kept with the cubes that they were learned from, and none was given.")
         knobs, known = asdict(carrier), self._fingerprints.of(model)  # type: ignore[call-overload]
         of = method, knobs, known, tuple(examples), tuple(paraphrases), chat
-        data = WeightFile(*of, learned.tensors()).to_bytes()
+        tensors = learned.tensors() if bits is None else rounded(learned.tensors(), bits)
+        data = WeightFile(*of, tensors).to_bytes()
         now, unique = self.clock(), {cube.id: cube for cube in cubes}
         metadata = {
             **(about or {}), "method": method, "knobs": knobs, "model": known, "architecture": type(model).__name__,

@@ -82,6 +82,25 @@ class KeyValueMemory(Protocol):
         ...
 
 
+@runtime_checkable
+class Head(Protocol):
+    """Answers embeddings with a label, and learns item after item without going back to earlier ones."""
+
+    nbytes: int  # of what has to be stored
+
+    def learn(self, features: Tensor, labels: Tensor) -> None:
+        """Learn items: features (m, D) and labels (m,). Raises InvalidInput for what does not fit."""
+        ...
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return the scores (m, classes) of features (m, D)."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what has to be stored, by name."""
+        ...
+
+
 # -- changes of the model itself, each with its way back
 
 
@@ -135,7 +154,10 @@ class Compressor(Protocol):
 class Compressed(Protocol):
     """A compressed matrix."""
 
-    nbytes: int
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds."""
+        ...
 
     def decompress(self) -> Tensor:
         """Return the matrix (out, in) as it is now."""
@@ -148,4 +170,5 @@ KINDS: dict[str, type] = {
     "unlearner": Unlearner,
     "compressor": Compressor,
     "key-value-memory": KeyValueMemory,
+    "head": Head,
 }
