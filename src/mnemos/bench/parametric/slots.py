@@ -72,6 +72,7 @@ class Options:
     seeds: int = 3  # worlds, models and orders
     mnist: Path | None = None  # mnist.npz with x_train, y_train, x_test, y_test, for heads
     clinc: Path | None = None  # folder of clinc150 with train.jsonl and test.jsonl, for heads
+    cells: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
     add_to: Path | None = None  # an earlier result with the same seeds, whose other parts are kept
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from torch.nn import functional
 
 from mnemos.bench.parametric.facts import Fact, World, make_world
 from mnemos.bench.parametric.small_models import Shape, Texts, make_model
-from mnemos.bench.parametric.spread import over_seeds
+from mnemos.bench.parametric.spread import kept, over_seeds
 from mnemos.parametric.base import Example
 from mnemos.parametric.recall.bank import BankWeights, ColdBank, HierarchicalBank
 
-PEOPLE, TOPICS, ZIPF = 640, 16, 0.8
-STEPS, ROWS, RATE = 700, 48, 3e-3
+PEOPLE, TOPICS, ZIPF = 320, 16, 0.7
+STEPS, ROWS, RATE = 400, 64, 3e-3
 OPENING = 9  # tokens of the sentence that opens a topic's documents
 BANK = HierarchicalBank(branching=4, depth=2, units=32, depths=(0.0, 1.0), opening=OPENING)
 SHARED = HierarchicalBank(branching=1, depth=1, units=64, depths=(0.0, 1.0), opening=OPENING)  # the units of one path
@@ -32,7 +33,7 @@ def measure(options: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, list[dict[str, float]]] = {}
     for seed in range(options.seeds):
         world = make_world(PEOPLE, ("home", "work"), values=128, topics=TOPICS, zipf=ZIPF, seed=seed)
-        for name, row in one(world, texts, seed).items():
+        for name, row in kept(options.cells, f"bank {seed}", partial(one, world, texts, seed)).items():
             found.setdefault(name, []).append(row)
     return {name: over_seeds(rows, ("bytes_loaded", "bytes_kept")) for name, rows in found.items()}
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 
 from mnemos.bench.parametric.facts import Fact, make_world
 from mnemos.bench.parametric.small_models import Shape, Texts, make_model, recalled, statements, train
-from mnemos.bench.parametric.spread import over_seeds
+from mnemos.bench.parametric.spread import kept, over_seeds
 from mnemos.parametric.base import Carrier, Learned
 from mnemos.parametric.encode.adapter import Adapter
 from mnemos.parametric.recall.memory_slots import MemorySlots
 from mnemos.parametric.training import Objective, Training
 from mnemos.parametric.training import train as learn
 
-OLD, NEW = 100, 20  # people, with two facts each
-STEPS = 700  # of the model, until it knows the old facts
-MOST = 400  # steps of what is beside it
+OLD, NEW = 60, 15  # people, with two facts each
+STEPS = 500  # of the model, until it knows the old facts
+MOST = 300  # steps of what is beside it
 WAYS: dict[str, tuple[Carrier, float, float]] = {  # carrier, rate, weight of silence elsewhere
     "memory slots": (MemorySlots(), 0.1, 0.0),
     "LoRA": (Adapter(rank=4), 1e-2, 0.0),
@@ -33,16 +34,23 @@ def measure(options: Any) -> dict[str, dict[str, Any]]:
     texts = Texts()
     found: dict[str, list[dict[str, float]]] = {}
     for seed in range(options.seeds):
-        old = make_world(OLD, ("home", "work"), seed=2 * seed)
-        new = make_world(NEW, ("home", "work"), seed=2 * seed + 1)
-        model = make_model(Shape(), seed)
-        train(model, statements(old, texts, 64, seed), STEPS)
-        model.requires_grad_(False)
-        for name, (carrier, rate, silent) in WAYS.items():
-            row = one(model, carrier, rate, silent, old.facts, new.facts, texts, seed)
+        for name, row in kept(options.cells, f"facts {seed}", partial(of_seed, texts, seed)).items():
             found.setdefault(name, []).append(row)
-        found.setdefault("memory slots, one item a person", []).append(items(model, old.facts, new.facts, texts, seed))
     return {name: over_seeds(rows, ("bytes_a_fact",)) for name, rows in found.items()}
+
+
+def of_seed(texts: Texts, seed: int) -> dict[str, dict[str, float]]:
+    """Return the figures of one model by the way that it was taught."""
+    old = make_world(OLD, ("home", "work"), seed=2 * seed)
+    new = make_world(NEW, ("home", "work"), seed=2 * seed + 1)
+    model = make_model(Shape(), seed)
+    train(model, statements(old, texts, 64, seed), STEPS)
+    model.requires_grad_(False)
+    rows = {
+        name: one(model, carrier, rate, silent, old.facts, new.facts, texts, seed)
+        for name, (carrier, rate, silent) in WAYS.items()
+    }
+    return rows | {"memory slots, one item a person": items(model, old.facts, new.facts, texts, seed)}
 
 
 def one(
