@@ -19,7 +19,7 @@ from mnemos.parametric.recall.memory_layers import MemoryLayer
 from mnemos.parametric.recall.product_keys import ProductKeyMemory
 from mnemos.parametric.recall.ultramem import UltraMemory
 
-PEOPLE, STEPS, ROWS = 500, 450, 64
+PEOPLE, STEPS, ROWS = 300, 300, 64
 SHAPE = Shape(width=64, inner=128, layers=2)
 
 
