@@ -125,6 +125,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
         "slots-heads": table("heads", "head"),
         "slots-mlp": table("mlp", "next to the model"),
     },
+    plot=lambda result, path: importlib.import_module(f"{__package__}.slots_plot").plot(result, path),
     figure=figure,
     extra="torch",
 )

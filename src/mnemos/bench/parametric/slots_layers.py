@@ -110,13 +110,11 @@ MODELS: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]] = {
     "8 experts, 2 read": lambda: (SHAPE, {1: Experts}),
     "product keys": lambda: (SHAPE, {1: keys()}),
     "product keys, queries not normed": lambda: (SHAPE, {1: keys("none")}),
-    "memory layer, 1,024 slots": lambda: (SHAPE, {1: layer(32)}),
     "memory layer": lambda: (SHAPE, {1: layer()}),
     "memory layer, 16,384 slots": lambda: (SHAPE, {1: layer(128)}),
     "memory layers, one pool": lambda: (SHAPE, shared()),
     "ultramem": lambda: (SHAPE, {0: ultra(), 1: ultra()}),
     "ultramem, values for experts": lambda: (SHAPE, {0: ultra(experts=False), 1: ultra(experts=False)}),
-    "ultramem in one block": lambda: (SHAPE, {1: ultra()}),
 }
 
 
