@@ -20,8 +20,8 @@ from mnemos.bench.parametric.spread import kept, over_seeds
 from mnemos.parametric.base import Example
 from mnemos.parametric.recall.bank import BankWeights, ColdBank, HierarchicalBank
 
-PEOPLE, TOPICS, ZIPF = 320, 16, 0.7
-STEPS, ROWS, RATE = 400, 64, 3e-3
+PEOPLE, TOPICS, ZIPF = 160, 16, 0.7
+STEPS, ROWS, RATE = 250, 48, 3e-3
 OPENING = 9  # tokens of the sentence that opens a topic's documents
 BANK = HierarchicalBank(branching=4, depth=2, units=32, depths=(0.0, 1.0), opening=OPENING)
 SHARED = HierarchicalBank(branching=1, depth=1, units=64, depths=(0.0, 1.0), opening=OPENING)  # the units of one path

@@ -18,11 +18,12 @@ from mnemos.parametric.recall.memory_slots import MemorySlots
 from mnemos.parametric.training import Objective, Training
 from mnemos.parametric.training import train as learn
 
-OLD, NEW = 60, 15  # people, with two facts each
-STEPS = 500  # of the model, until it knows the old facts
-MOST = 300  # steps of what is beside it
+OLD, NEW = 30, 8  # people, with two facts each
+STEPS = 250  # of the model, until it knows the old facts
+MOST = 120  # steps of what is beside it
+SLOTS = MemorySlots(background=32)
 WAYS: dict[str, tuple[Carrier, float]] = {  # carrier, and rate of Adam
-    "memory slots": (MemorySlots(), 0.1),
+    "memory slots": (SLOTS, 0.1),
     "LoRA": (Adapter(rank=4), 1e-2),
 }
 
@@ -42,7 +43,7 @@ def of_seed(texts: Texts, seed: int) -> dict[str, dict[str, float]]:
     old = make_world(OLD, ("home", "work"), seed=2 * seed)
     new = make_world(NEW, ("home", "work"), seed=2 * seed + 1)
     model = make_model(Shape(), seed)
-    train(model, statements(old, texts, 64, seed), STEPS)
+    train(model, statements(old, texts, 32, seed), STEPS)
     model.requires_grad_(False)
     rows = {
         name: one(model, carrier, rate, old.facts, new.facts, texts, seed) for name, (carrier, rate) in WAYS.items()
@@ -91,7 +92,7 @@ def items(model: Any, old: Sequence[Fact], new: Sequence[Fact], texts: Texts, se
         with ExitStack() as stack:
             for each in kept:
                 stack.enter_context(each.attach(model))
-            learned, took = taught(model, MemorySlots(), 0.1, facts, texts, seed)
+            learned, took = taught(model, SLOTS, 0.1, facts, texts, seed)
         kept.append(learned)
         steps += took
     gone = seed % len(people)
