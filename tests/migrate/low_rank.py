@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mnemos import registry
 from mnemos.errors import InvalidInput, NotFound
-from mnemos.migrate import weights
+from mnemos.migrate import learning, weights
 from mnemos.parametric.base import Learned
 
 NAME = "low-rank"
@@ -75,6 +75,7 @@ class Known:
 def use(patch=setattr) -> None:
     """Let weights be of this carrier."""
     patch(weights, "registry", Known())
+    patch(learning, "registry", Known())
 
 
 def tiny(seed: int = 0) -> LlamaForCausalLM:

@@ -63,6 +63,11 @@ def attend(
         seen = visible(entries, start, queries, window)
         mask = bias if seen is None else bias.masked_fill(~seen, float("-inf"))
         causal = False
+    if queries == 1 and values.shape[1] > 1 and values.stride(1) == 0:  # all heads share one copy of the values
+        batch, heads, _, width = query.shape
+        packed = query.reshape(batch, values.shape[1], groups, width) @ keys.transpose(2, 3) * scaling
+        given = (packed if mask is None else packed + _bias(mask, packed)).softmax(-1)
+        return (given.flatten(1, 2) @ values[:, 0]).unsqueeze(2)
     if groups > 1 and queries == 1:  # as many queries as the group has heads, over one copy of the keys
         batch, heads, _, width = query.shape
         packed = query.reshape(batch, heads // groups, groups, width)
@@ -74,6 +79,11 @@ def attend(
     return scaled_dot_product_attention(
         query, keys, values, mask, dropout, is_causal=causal, scale=scaling, enable_gqa=groups > 1 and mask is None
     )
+
+
+def _bias(mask: Tensor, like: Tensor) -> Tensor:
+    """Return a mask as what is added to logits."""
+    return mask if mask.dtype != torch.bool else torch.zeros_like(like).masked_fill_(~mask, float("-inf"))
 
 
 def _attend_capped(

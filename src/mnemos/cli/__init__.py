@@ -26,6 +26,7 @@ from mnemos.cli import (
     recall,
     serve,
     upkeep,
+    weights,
     write,
 )
 from mnemos.cli.options import CliSettings, ConfigPath, EmbedderSpec, Json, Root, SpaceName
@@ -121,6 +122,7 @@ app.command("restore", rich_help_panel=UPKEEP)(upkeep.restore)
 app.command("move", rich_help_panel=UPKEEP)(move.move)
 app.command("reindex", rich_help_panel=UPKEEP)(upkeep.reindex)
 app.command("doctor", rich_help_panel=UPKEEP)(upkeep.doctor)
+app.add_typer(weights.app, name="weights", rich_help_panel=LIFE)
 app.add_typer(models.app, name="models", rich_help_panel=UPKEEP)
 app.command("verify-erasure", rich_help_panel=UPKEEP)(erase.verify_erasure)
 app.command("serve", rich_help_panel=SERVE)(serve.serve)

@@ -9,6 +9,14 @@ from dataclasses import dataclass
 
 from mnemos.errors import InvalidInput
 
+DAY = 86_400.0  # seconds
+HOUR = 1 / 24  # of a day: a first hour says little about it
+
+
+def use_rate(uses: float, age: float, idle: float, half_life: float) -> float:
+    """Return the uses a day to expect of what has been used so often in `age` days, and last `idle` days ago."""
+    return uses / max(age, HOUR) * math.exp2(-max(idle, 0.0) / half_life)
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentStats:
@@ -47,9 +55,8 @@ class RetentionSchedule:
 
     def saving(self, segment: SegmentStats, now: float) -> float:
         """Return the seconds that a segment is expected to save in a day."""
-        age = max(now - segment.created, 3_600.0)  # a first hour says little about a day
-        idle = max(now - segment.used, 0.0)
-        return (segment.uses + 1) / age * 86_400.0 * math.exp2(-idle / self.half_life) * segment.seconds
+        age, idle = (now - segment.created) / DAY, (now - segment.used) / DAY
+        return use_rate(segment.uses + 1, age, idle, self.half_life / DAY) * segment.seconds
 
     def fits(self, segments: Sequence[SegmentStats]) -> bool:
         """Tell whether segments are within the bounds of bytes, and of segments of one cube."""

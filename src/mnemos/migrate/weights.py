@@ -21,6 +21,8 @@ from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreE
 from mnemos.migrate import learning
 from mnemos.migrate.attachments import Attachment, Loaded, attached_to, holding
 from mnemos.migrate.fingerprints import Fingerprints
+from mnemos.migrate.form_plan import FormMove, Forms, moved_down, plan
+from mnemos.migrate.form_schedule import FormCosts, FormSchedule
 from mnemos.migrate.gate import Decision, LearnReport
 from mnemos.migrate.learning import Learning
 from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
@@ -45,6 +47,9 @@ class Weights:
     ram: int = RAM  # bytes of weights in RAM at most
     _held: OrderedDict[str, tuple[weakref.ref[Any], Loaded]] = field(default_factory=OrderedDict)  # least recent first
     _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times attached, and when last
+    _refused: set[tuple[str, int]] = field(
+        default_factory=set
+    )  # (id, version) of texts that the gate refused in `tend`
     _fingerprints: Fingerprints = field(default_factory=Fingerprints)
     _lock: threading.RLock = field(default_factory=threading.RLock)  # of what is held in RAM
 
@@ -195,6 +200,30 @@ class Weights:
         They stay whatever it says: `remove` them if they are not wanted. Raises what `attached` does for a cube that is named.
         """
         return learning.measure_again(self, self.get(_id(cube)), model, tokenizer, how or Learning())
+
+    def tend(
+        self, model: Any, tokenizer: Any, costs: FormCosts, *, schedule: FormSchedule | None = None, preview: bool = True,
+        days: float | None = None, how: Learning | None = None, into: str | Carrier = "adapter",
+    ) -> Sequence[FormMove]:  # fmt: skip
+        """Move memories to the forms that cost least for their use, or with `preview` only say which, and why.
+
+        What is to become weights is learned, each text alone, and refused by the gate or not: what it refuses is not tried
+        again by this process until the text changes. What is no longer worth its weights, or keys and values, loses these.
+        To become keys and values nothing is done: they are kept when the text is next activated. `days` is the policy's.
+        """
+        moves = plan(
+            self.store, costs, schedule or FormSchedule(), self.clock(), days=days, refused=self._refused,
+            tokens=lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        )  # fmt: skip
+        if not preview:
+            forms = Forms.of(self.store)
+            wanted = {move.id: move.to for move in moves}
+            down = [*moved_down(forms.weights, wanted, "weights"), *moved_down(forms.kv, wanted, "text")]
+            self.store.erase(down)
+            for cube in self.store.get([move.id for move in moves if move.to == "weights"]).values():
+                if not self.learn([cube], model, tokenizer, into, how).promoted:
+                    self._refused.add((cube.id, cube.version))
+        return moves
 
     # -- keep
 

@@ -67,7 +67,7 @@ class Maker:
             parts = [_Parts.of(self.tokenizer, example) for example in self.examples]
             rows += self._neighbours(parts, knobs, words)
             conflicts = self._conflicts(parts, knobs.conflicts)
-        rows += windows(self.tokenizer, texts, 4 * knobs.length)
+        rows += windows(self.tokenizer, texts, knobs.length)
         asked = self._asked()
         made = [Probe(row, counted(row, asked)) for row in rows] + [
             Probe(row, (True,) * row.answer) for row in conflicts

@@ -41,7 +41,8 @@ class Objective:
 
     answers: float = 1.0  # weight of the answers themselves
     distil: float = 1.0  # weight of what the model expects where it reads the context
-    silent: float = 1.0  # weight of silence on the probes
+    silent: float = 2.0  # weight of silence on the probes
+    amid: float = 0.1  # share of examples that are asked after some other text, as in a conversation
     top: int = 20  # likeliest tokens that are stored of what the model expects
     probes: Probes = field(default_factory=Probes)
 
@@ -159,13 +160,17 @@ class _Run:
         aim = knobs.objective
         maker = Maker(model, tokenizer, examples, self.rng)
         self.probes: list[Probe] = maker.make(aim.probes, texts) if aim.silent else []
+        whole = [p.row for p in self.probes if all(p.counted) and p.row.answer == len(p.row.ids) - 1]
+        self.others = [
+            row.ids[1:] for row in whole if row.answer > 1
+        ]  # asks for nothing learned: examples are asked after it
         self._expected: dict[tuple[str, int], Expected] = {}
 
     def loss(self) -> Tensor:
         """Return the loss of a step."""
         aim = self.knobs.objective
         chosen = self._draw()
-        batch = padded([self.rows[i] for i in chosen], pad_of(self.tokenizer))
+        batch = padded([self._amid(self.rows[i]) for i in chosen], pad_of(self.tokenizer))
         probed = self.rng.sample(range(len(self.probes)), min(self.knobs.probed, len(self.probes)))
         readers = [i for i in chosen if self.read[i] is not None] if aim.distil else []
         self._expect("read", {i: self.read[i] for i in readers})
@@ -205,6 +210,13 @@ class _Run:
         order = self.rng.sample(range(len(self.rows)), len(self.rows))
         order.sort(key=lambda i: self.least[i] > self.knobs.sure)
         return order[: self.knobs.batch]
+
+    def _amid(self, row: Row) -> Row:
+        """Return a row as it is, or after the tokens of a probe."""
+        if not self.others or self.rng.random() >= self.knobs.objective.amid:
+            return row
+        first, rest = row.ids[:1], row.ids[1:]
+        return Row((*first, *self.rng.choice(self.others), *rest), row.answer)
 
     def _noise(self, probed: list[int]) -> Tensor:
         """Return how far the probes are from what they were, in nats a token counted."""

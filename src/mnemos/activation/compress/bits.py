@@ -102,25 +102,20 @@ def pack(tensor: Tensor, bits: int, axis: int, group: int = 32) -> Packed:
 def unpack(packed: Packed, out: Tensor | None = None) -> Tensor:
     """Return the tensor (B, H, T, D) that was packed, rounded, in `out` if it is given; O(size).
 
-    Four passes over the numbers, 1 to 2 ns each: the bits of a number are cut out of their bytes but not shifted, as a
-    scale divided by a power of two does the same.
+    The bits of a number are cut out of their bytes as bytes; then three passes over the numbers, a scale a group.
     """
     axis, inside, bits, each = packed.axis, packed.axis + 1, packed.bits, 8 // packed.bits
-    padded = packed.codes.shape[inside] * each  # numbers of a group
-    split = (*packed.codes.shape[:inside], each, *packed.codes.shape[inside:])
-    fits = padded == packed.group and packed.codes.shape[axis] * padded == packed.shape[axis]
-    if fits and out is not None and out.dtype == torch.float32:
-        rows = out.unflatten(axis, (-1, each, packed.codes.shape[inside]))
-    else:
-        rows = packed.codes.new_empty(split, dtype=torch.float32)
-    scale, low = (t.float().unsqueeze(inside) for t in (packed.scale, packed.low))
-    for i, part in enumerate(rows.unbind(inside)):
-        part.copy_(packed.codes & (2**bits - 1 << i * bits) if each > 1 else packed.codes)
-    rows.mul_(torch.cat([scale * 2.0 ** (-i * bits) for i in range(each)], inside)).add_(low)
-    if fits and out is not None and out.dtype == torch.float32:
+    codes = packed.codes
+    if each > 1:
+        parts = codes.new_empty(*codes.shape[:inside], each, *codes.shape[inside:])
+        for i, part in enumerate(parts.unbind(inside)):
+            torch.bitwise_and(codes if i == 0 else codes >> i * bits, 2**bits - 1, out=part)
+        codes = parts.flatten(inside, inside + 1).narrow(inside, 0, packed.group)
+    scale, low = packed.scale.float(), packed.low.float()
+    if out is not None and out.dtype == torch.float32 and codes.shape[axis] * packed.group == packed.shape[axis]:
+        out.unflatten(axis, (-1, packed.group)).copy_(codes).mul_(scale).add_(low)
         return out
-    whole = rows.flatten(inside, inside + 1).narrow(inside, 0, packed.group).flatten(axis, inside)
-    whole = whole.narrow(axis, 0, packed.shape[axis])
+    whole = codes.float().mul_(scale).add_(low).flatten(axis, inside).narrow(axis, 0, packed.shape[axis])
     return whole.to(packed.dtype) if out is None else out.copy_(whole)
 
 

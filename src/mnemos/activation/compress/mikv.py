@@ -10,6 +10,7 @@ from torch import Tensor
 from mnemos.activation.base import LayerView, Setup
 from mnemos.activation.compress.bits import check_bits, packed_bits
 from mnemos.activation.compress.mixed import MixedStore
+from mnemos.activation.compress.packed_store import SHORT
 from mnemos.activation.compress.tier import GROUP
 from mnemos.activation.entries import Entries
 from mnemos.activation.forget.h2o import H2O
@@ -74,7 +75,8 @@ class MiKV:
     def entries_in(self, nbytes: float, entries: Entries) -> int:
         """Return how many entries of a head can be important where all together may take `nbytes`."""
         low, high = self._bytes(entries, self.low), self._bytes(entries, self.high)
-        note = entries.entry_bytes - entries.vector_bytes - 4 + ("precise" not in entries.extra)  # no position
+        # its position, which `entry_bytes` counts, but not whether it is important: that follows from where it is held
+        note = entries.entry_bytes - entries.vector_bytes - ("precise" in entries.extra) - 2 * (len(entries) < SHORT)
         balance = 2 * entries.keys.shape[3] if self.balance else 0
         left = nbytes - balance - len(entries) * (low + note)
         if left < 0:

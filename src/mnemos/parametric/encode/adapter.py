@@ -42,8 +42,8 @@ class AdapterWeights(Learned):
                 made = PeftModel(model, config_of(model, knobs.tuner, knobs.rank, knobs.alpha, targets), NAME)
             except (ValueError, TypeError, AssertionError) as error:
                 raise InvalidInput(f"{knobs.tuner} does not fit {type(model).__name__}: {error}") from error
+            made.eval()
             layers = {name: model.get_submodule(name) for name in targets}
-        made.eval()
         object.__setattr__(self, "outside", (model, made, layers))  # no part of this module: the model is not stored
         trained = [p for layer in layers.values() for n, p in layer.named_parameters() if _is_trained(n)]
         self.weights = nn.ParameterList(dict.fromkeys(trained))
