@@ -77,7 +77,6 @@ def one(options: Any, seed: int) -> dict[str, dict[str, float]]:
             rows["ridge"]["off_after_deletion"] = deletion(data, classes, seed)
     for name, row in rows.items():
         row["written"] = 1 / 64 if name.startswith("bottleneck") else 1.0
-        row.setdefault("off_after_deletion", float("nan"))
     return rows
 
 
