@@ -83,7 +83,7 @@ def one(options: Any, seed: int) -> dict[str, dict[str, float]]:
 def heads(data: Data, classes: int, seed: int) -> dict[str, Any]:
     """Return the heads of one run; keys of the bottleneck are fitted to features without their labels."""
     width = data[0].shape[1]
-    bottleneck = DiscreteKeyValueBottleneck(width, classes, keys=64, rate=0.03, seed=seed)
+    bottleneck = DiscreteKeyValueBottleneck(width, classes, heads=128, keys=64, rate=0.03, seed=seed)
     bottleneck.fit_keys(data[0])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
