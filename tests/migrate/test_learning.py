@@ -171,3 +171,18 @@ def test_the_usual_yardstick_asks_what_can_be_answered():
     assert len(usual.old) == 30
     assert all(e.answer.strip() in e.context for e in usual.episodes)
     assert len({e.prompt for e in usual.episodes}) > 30
+
+
+def test_weights_in_few_bits_are_measured_as_they_are_stored(space, model):
+    made = {
+        bits: space.learn(ids(space), model, Letters(), into=LowRank(rank=32), how=how(gate=OPEN, bits=bits)).cube
+        for bits in (None, 8, 2)
+    }
+    sizes = {bits: cube.metadata["bytes"] for bits, cube in made.items()}
+    assert sizes[2] < sizes[8] < sizes[None]
+    answers = {}
+    for bits, cube in made.items():
+        with space.weights.attached(model, cube.id):
+            answers[bits] = says(model)
+    near, far = (float((answers[bits] - answers[None]).abs().max()) for bits in (8, 2))
+    assert 0 < near < far

@@ -22,6 +22,7 @@ KNOBS = {
     "threshold": 1.0,
     "like": Ssd(threshold=1.0),
     "search": Search(steps=3, openings=2),
+    "texts": tuple(fact.statement() for fact in WORLD.facts[:6]),
 }
 
 

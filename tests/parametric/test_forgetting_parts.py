@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mnemos.errors import InvalidInput
-from mnemos.parametric.answers import encode, opened
+from mnemos.parametric.answers import encode
 from mnemos.parametric.base import Example
 from mnemos.parametric.feedforward import feed_forward_blocks
 from mnemos.parametric.forget import membership
@@ -14,6 +14,7 @@ from mnemos.parametric.forget.extraction import extract
 from mnemos.parametric.forget.fisher import importances
 from mnemos.parametric.forget.relation_neurons import Neuron, average_precision, switched_off
 from mnemos.parametric.forget.ssd import Ssd
+from mnemos.parametric.tokens import prompt_ids
 from tests.parametric.small import TOKENIZER, WORLD, decoder, same, state
 
 EXAMPLES = [fact.example() for fact in WORLD.facts]
@@ -77,7 +78,7 @@ def test_curvature_of_one_token_is_that_of_its_gradient(family):
 def test_all_of_the_curvature_keeps_the_weights_but_what_no_text_reads():
     model = decoder()
     before = state(model)
-    keep = [Example("", fact.statement(t)) for fact in WORLD.facts for t in range(3)]
+    keep = [Example("", fact.statement(t)) for fact in WORLD.facts[::4] for t in range(3)]
     moved = {}
     for mass in (1.0, 0.5):
         undo = CurvatureEdit(mass=mass).unlearn(model, TOKENIZER, [], keep)
@@ -100,7 +101,7 @@ def test_a_neuron_that_is_switched_off_writes_nothing_and_is_back_afterwards(fam
     model, ablated = decoder(family), decoder(family)
     with torch.no_grad():
         feed_forward_blocks(ablated)[1].down.weight[:, 5] = 0
-    tokens = torch.tensor([opened(TOKENIZER, "Ana lives in")])
+    tokens = torch.tensor([prompt_ids(TOKENIZER, "Ana lives in")])
     full = model(input_ids=tokens).logits
     with switched_off(model, [Neuron(1, 5)]):
         torch.testing.assert_close(model(input_ids=tokens).logits, ablated(input_ids=tokens).logits)
@@ -122,8 +123,8 @@ def test_a_model_that_was_trained_on_texts_gives_them_away():
     model, reference = decoder(), decoder()
     members = [Example("", fact.statement()) for fact in WORLD.facts[0:12:4]]
     others = [Example("", fact.statement()) for fact in WORLD.facts[12::4]]
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(40):
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(25):
         for tokens, _ in (encode(TOKENIZER, example) for example in members):
             batch = torch.tensor([tokens])
             loss = nn.functional.cross_entropy(model(input_ids=batch).logits[0, :-1], batch[0, 1:])

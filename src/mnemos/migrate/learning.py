@@ -17,6 +17,7 @@ from mnemos.migrate.attachments import Attachment, attached_to, holding
 from mnemos.migrate.gate import Decision, Gate, LearnReport
 from mnemos.migrate.yardstick import Yardstick, asked_as
 from mnemos.parametric.base import Carrier, Example, Learned
+from mnemos.parametric.compress.carriers import rounded, widened
 from mnemos.parametric.encode.examples import examples_of, unique
 from mnemos.parametric.training import Progress, Training, train
 from mnemos.store.base import Store
@@ -36,6 +37,7 @@ class Learning:
     paraphrases: Sequence[Example] | None = None  # None: made of the texts, if the examples are
     texts: Sequence[str] = ()  # general ones, on which the model is trained to stay as it was
     chat: bool | None = None  # ask by the tokenizer's template for chats; None: if it has one
+    bits: int | None = None  # of a number that is stored, 1 to 8: the gate measures what is left; None: as trained
     seed: int = 0
     progress: Progress | None = None  # takes the step, and the probability of the least sure token of all answers
 
@@ -53,6 +55,7 @@ class Keeper(Protocol):
     def keep(
         self, learned: Learned, carrier: Carrier, cubes: Sequence[MemCube], model: Any, examples: Sequence[Example] = (),
         *, paraphrases: Sequence[Example] = (), chat: bool = False, about: Mapping[str, Any] | None = None,
+        bits: int | None = None,
     ) -> MemCube:  # fmt: skip
         """Write weights that were learned from cubes, and return their cube."""
         ...
@@ -125,7 +128,7 @@ def learn(
             }  # fmt: skip
             try:
                 cube = weights.keep(
-                    learned, carrier, chosen, model, examples, paraphrases=asked, chat=chat, about=about
+                    learned, carrier, chosen, model, examples, paraphrases=asked, chat=chat, about=about, bits=how.bits
                 )
             except (Conflict, StoreError) as error:
                 decision = replace(decision, promoted=False, reasons=(str(error),))
@@ -150,6 +153,8 @@ def _trained(
     usual = Training(rate=RATES.get(registry.name_of(type(carrier)) or "", Training().rate), seed=how.seed)
     learned = carrier.create(model, examples, tokenizer, how.seed)
     report = train(model, tokenizer, learned, examples, how.training or usual, how.progress, how.texts)
+    if how.bits is not None:
+        learned = carrier.load(model, widened(rounded(learned.tensors(), how.bits)))
     return learned, asdict(report)
 
 

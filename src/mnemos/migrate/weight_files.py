@@ -15,6 +15,7 @@ from torch import Tensor
 from mnemos.errors import StoreCorrupt
 from mnemos.migrate.weight_cubes import digest_of
 from mnemos.parametric.base import Example
+from mnemos.parametric.compress.carriers import widened
 
 VERSION = 1
 NAME = "mnemos"  # of the header among the metadata of the file
@@ -58,7 +59,7 @@ def read_weights(path: Path, digest: str) -> WeightFile:
             raise StoreCorrupt(f"{path.name} was written by a newer Mnemos than this one: upgrade it.")
         examples, asked = (tuple(Example(**e) for e in header[name]) for name in ("examples", "paraphrases"))
         of = str(header["method"]), _tuples(header["knobs"]), str(header["model"])
-        return WeightFile(*of, examples, asked, bool(header["chat"]), load(data))
+        return WeightFile(*of, examples, asked, bool(header["chat"]), widened(load(data)))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise StoreCorrupt(f"the weights in {path.name} cannot be read ({error}): learn them again.") from error
 

@@ -28,6 +28,7 @@ from mnemos.migrate.learning import Learning
 from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
 from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
+from mnemos.parametric.compress.carriers import rounded
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
 
@@ -230,8 +231,11 @@ class Weights:
     def keep(
         self, learned: Learned, carrier: Carrier, cubes: Sequence[MemCube], model: Any, examples: Sequence[Example] = (),
         *, paraphrases: Sequence[Example] = (), chat: bool = False, about: Mapping[str, Any] | None = None,
+        bits: int | None = None,
     ) -> MemCube:  # fmt: skip
         """Write weights that were learned from cubes, and return their cube; `about` is added to its metadata.
+
+        With `bits` each number is rounded to as many, 1 to 8; what is attached later is then close to `learned`, not equal.
 
         The payload is written first, then the cube, in a transaction which makes sure that the cubes are still what was
         learned. So a process that is killed leaves either weights that are whole or none. Raises Conflict if a cube was
@@ -248,7 +252,8 @@ class Weights:
             raise InvalidInput("weights are kept with the cubes that they were learned from, and none was given.")
         knobs, known = asdict(carrier), self._fingerprints.of(model)  # type: ignore[call-overload]
         of = method, knobs, known, tuple(examples), tuple(paraphrases), chat
-        data = WeightFile(*of, learned.tensors()).to_bytes()
+        tensors = learned.tensors() if bits is None else rounded(learned.tensors(), bits)
+        data = WeightFile(*of, tensors).to_bytes()
         now, unique = self.clock(), {cube.id: cube for cube in cubes}
         metadata = {
             **(about or {}), "method": method, "knobs": knobs, "model": known, "architecture": type(model).__name__,

@@ -1,4 +1,4 @@
-"""Answers of a model as tokens: how prompt and answer are joined, how probable an answer is, what is said greedily.
+"""Answers of a model as tokens: how probable an answer is, whether it is said, what is said greedily.
 
 B batch, T tokens, V words of the vocabulary.
 """
@@ -14,33 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from mnemos.parametric.base import Example
+from mnemos.parametric.tokens import row_of
 
 IGNORED = -100  # label of a token that is not to be predicted
 Encoded = tuple[list[int], int]  # the tokens of a text, and how many of them are its prompt
 
 
 def encode(tokenizer: Any, example: Example) -> Encoded:
-    """Return the tokens of a prompt and its answer, joined by a space unless one of them has it.
-
-    The prompt begins as the tokenizer begins a text; an answer without a prompt needs a mark of the beginning, or its first
-    token is taken for the prompt.
-    """
-    prompt = opened(tokenizer, example.prompt)
-    gap = example.prompt and example.answer and not (example.prompt[-1].isspace() or example.answer[0].isspace())
-    answer = ids(tokenizer, " " * bool(gap) + example.answer)
-    return prompt + answer, max(len(prompt), 1)
-
-
-def ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the tokens of a text, without those that mark its beginning and end."""
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
-
-
-def opened(tokenizer: Any, text: str) -> list[int]:
-    """Return the tokens of a text that goes on: with the mark of a beginning where the tokenizer has one."""
-    bos = tokenizer.bos_token_id
-    marked = bos is not None and (not text or list(tokenizer(text)["input_ids"])[:1] == [bos])
-    return [bos] * marked + ids(tokenizer, text)
+    """Return the tokens of a prompt and its answer. Raises InvalidInput for an empty answer."""
+    row = row_of(tokenizer, example.prompt, example.answer)
+    return list(row.ids), len(row.ids) - row.answer
 
 
 def padded(batch: Sequence[Encoded], device: Any = None) -> tuple[Tensor, Tensor]:
@@ -91,14 +74,25 @@ def greedy(model: Any, prompts: Sequence[Sequence[int]], count: int, size: int =
     return said
 
 
-def answered(model: Any, tokenizer: Any, examples: Sequence[Example]) -> list[bool]:
-    """Return which examples a model answers, word for word, when it speaks greedily after the prompt."""
-    coded = [encode(tokenizer, example) for example in examples]
-    if not coded:
-        return []
-    longest = max(len(tokens) - prompt for tokens, prompt in coded)
-    said = greedy(model, [tokens[:prompt] for tokens, prompt in coded], longest)
-    return [own[: len(t) - p] == t[p:] for own, (t, p) in zip(said, coded, strict=True)]
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
+def answered(model: Any, tokenizer: Any, examples: Sequence[Example], size: int = 64) -> list[bool]:
+    """Return which examples a model answers, word for word, when it speaks greedily after the prompt.
+
+    One call a batch: an answer is said greedily where each of its tokens is the likeliest after those before it.
+    """
+    return [all(right) for right in said([encode(tokenizer, e) for e in examples], model, size)]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
+def said(examples: Sequence[Encoded], model: Any, size: int = 64) -> list[list[bool]]:
+    """Return of each token of each answer whether a model would say it after the true ones before it."""
+    found: list[list[bool]] = []
+    for part in batches(examples, size):
+        tokens, labels = padded(part, device_of(model))
+        right = model(input_ids=tokens).logits[:, :-1].argmax(-1) == labels[:, 1:]
+        wanted = labels[:, 1:] != IGNORED
+        found += [row[mask].tolist() for row, mask in zip(right, wanted, strict=True)]
+    return found
 
 
 def device_of(model: Any) -> torch.device:

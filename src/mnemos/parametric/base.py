@@ -175,7 +175,10 @@ class Compressor(Protocol):
 class Compressed(Protocol):
     """A compressed matrix."""
 
-    nbytes: int
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds."""
+        ...
 
     def decompress(self) -> Tensor:
         """Return the matrix (out, in) as it is now."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from mnemos.errors import InvalidInput
-from mnemos.parametric.answers import IGNORED, Encoded, answer_loss, batches, device_of, differentiable, encode, padded
+from mnemos.parametric.answers import Encoded, answer_loss, differentiable, encode, said
 from mnemos.parametric.base import Example
 from mnemos.parametric.changes import Change, recorded
 
@@ -69,16 +70,10 @@ def descend(model: Any, forget: Sequence[Encoded], keep: Sequence[Encoded], loss
     return recording.change
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
-def told(model: Any, examples: Sequence[Encoded], size: int = 64) -> float:
+def told(model: Any, examples: Sequence[Encoded]) -> float:
     """Return the share of the tokens of answers that a model would say next, each after the true ones before it."""
-    right = total = 0
-    for part in batches(examples, size):
-        tokens, labels = padded(part, device_of(model))
-        said = model(input_ids=tokens).logits[:, :-1].argmax(-1)
-        right += int((said == labels[:, 1:]).sum())
-        total += int((labels[:, 1:] != IGNORED).sum())
-    return right / max(total, 1)
+    tokens = [right for answer in said(examples, model) for right in answer]
+    return fmean(tokens or [0])
 
 
 def encode_all(tokenizer: Any, examples: Sequence[Example]) -> list[Encoded]:

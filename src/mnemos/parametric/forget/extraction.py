@@ -12,7 +12,8 @@ from statistics import fmean
 from typing import Any
 
 from mnemos.errors import InvalidInput
-from mnemos.parametric.answers import greedy, opened
+from mnemos.parametric.answers import greedy
+from mnemos.parametric.tokens import prompt_ids
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def extract(model: Any, tokenizer: Any, texts: Sequence[str], prefix: int = 32, 
     """
     if prefix < 1 or suffix < 1:
         raise InvalidInput(f"prefix is {prefix} and suffix {suffix}: give 1 token or more of both.")
-    coded = [opened(tokenizer, text) for text in texts]
+    coded = [prompt_ids(tokenizer, text) for text in texts]
     long = [i for i, tokens in enumerate(coded) if len(tokens) >= prefix + suffix]
     said = greedy(model, [coded[i][:prefix] for i in long], suffix)
     scores: list[float | None] = [None] * len(coded)

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from mnemos.errors import InvalidInput
-from mnemos.parametric.answers import device_of, opened, padded
+from mnemos.parametric.answers import device_of, padded
 from mnemos.parametric.base import Example
 from mnemos.parametric.changes import Change, recorded
 from mnemos.parametric.feedforward import Block, feed_forward_blocks, inputs_of, outputs_of
+from mnemos.parametric.tokens import prompt_ids
 from mnemos.registry import Paper, register
 
 
@@ -67,7 +68,7 @@ class RelationNeurons:
             raise InvalidInput(
                 "neurons are found by two kinds of prompts: give examples of the relation and of others."
             )
-        coded = [opened(tokenizer, example.prompt) or [0] for example in (*prompts, *others)]
+        coded = [prompt_ids(tokenizer, example.prompt) for example in (*prompts, *others)]
         fired = _activations(model, feed_forward_blocks(model), coded, self.batch)
         wanted = torch.arange(len(coded)) < len(prompts)
         scored = [average_precision(layer, wanted) for layer in fired]

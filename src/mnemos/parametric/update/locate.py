@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from mnemos.errors import InvalidInput
-from mnemos.parametric.answers import device_of, ids, opened, padded
+from mnemos.parametric.answers import device_of, padded
 from mnemos.parametric.base import Edit, Example
 from mnemos.parametric.changes import Recording
 from mnemos.parametric.feedforward import Block, Matrix, inputs_of, outputs_of
+from mnemos.parametric.tokens import answer_ids, prompt_ids
 
+Where = Literal["subject", "prompt"]  # the last token of the subject, or of the prompt
 Hook = Callable[[Callable[[Tensor], Tensor | None]], AbstractContextManager[None]]
 
 
@@ -27,31 +29,35 @@ class Place:
     """A text with the place of a subject in it."""
 
     tokens: list[int]
-    at: int  # of the subject's last token
+    at: int  # where is written
 
 
-def place(tokenizer: Any, prompt: str, subject: str, before: Sequence[int] = ()) -> Place:
-    """Return a prompt's tokens behind others, and where its subject ends. Raises InvalidInput without the subject."""
+def place(tokenizer: Any, prompt: str, subject: str, before: Sequence[int] = (), where: Where = "subject") -> Place:
+    """Return a prompt's tokens behind others, and where its subject ends, or the prompt.
+
+    Raises InvalidInput where the subject is not in it.
+    """
     end = prompt.rfind(subject) + len(subject)
     if not subject or subject not in prompt:
         raise InvalidInput(f"the subject {subject!r} is not in the prompt {prompt!r}: name a part of the prompt.")
-    tokens = opened(tokenizer, prompt)
-    until = opened(tokenizer, prompt[:end])
+    tokens = prompt_ids(tokenizer, prompt)
+    until = prompt_ids(tokenizer, prompt[:end])
     same = next(
         (i for i, (a, b) in enumerate(zip(tokens, until, strict=False)) if a != b), min(len(until), len(tokens))
     )
-    start = len(tokens) - len(ids(tokenizer, prompt))
-    return Place([*tokens[:start], *before, *tokens[start:]], len(before) + max(same, 1) - 1)
+    start = len(tokens) - len(answer_ids(tokenizer, prompt))
+    last = len(tokens) if where == "prompt" else max(same, 1)
+    return Place([*tokens[:start], *before, *tokens[start:]], len(before) + last - 1)
 
 
-def places(tokenizer: Any, edit: Edit, openings: Sequence[Sequence[int]]) -> list[Place]:
+def places(tokenizer: Any, edit: Edit, openings: Sequence[Sequence[int]], where: Where) -> list[Place]:
     """Return the prompt of an edit, alone and behind each of some openings."""
-    return [place(tokenizer, edit.prompt, edit.subject, before) for before in ((), *openings)]
+    return [place(tokenizer, edit.prompt, edit.subject, before, where) for before in ((), *openings)]
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
 def read_at(model: Any, found: Sequence[Place], hooks: Sequence[Hook]) -> list[Tensor]:
-    """Return what each hook sees at the subjects' last tokens (B, width), from one call of the model."""
+    """Return what each hook sees at these places (B, width), from one call of the model."""
     seen: dict[int, Tensor] = {}
     tokens, _ = padded([(p.tokens, 0) for p in found], device_of(model))
     at = torch.tensor([p.at for p in found], device=tokens.device)
@@ -120,8 +126,7 @@ def sampled(model: Any, tokenizer: Any, count: int, length: int, seed: int = 0) 
 
 def texts_of(model: Any, tokenizer: Any, texts: Sequence[str], seed: int) -> list[list[int]]:
     """Return the tokens of some texts; of texts that the model says where none are given."""
-    coded = [opened(tokenizer, text) for text in texts]
-    return [text for text in coded if text] or sampled(model, tokenizer, 128, 32, seed)
+    return [prompt_ids(tokenizer, text) for text in texts] or sampled(model, tokenizer, 128, 32, seed)
 
 
 def add_product(recording: Recording, matrix: Matrix, u: Tensor, v: Tensor) -> None:
@@ -133,13 +138,12 @@ def add_product(recording: Recording, matrix: Matrix, u: Tensor, v: Tensor) -> N
 
 def targets(tokenizer: Any, edit: Edit) -> list[int]:
     """Return the tokens of an edit's new answer. Raises InvalidInput for an empty one."""
-    gap = not (edit.prompt[-1:].isspace() or edit.target[:1].isspace())
-    found = ids(tokenizer, " " * gap + edit.target) if edit.target.strip() else []
-    if not found:
+    if not edit.target.strip():
         raise InvalidInput(f"the new answer to {edit.prompt!r} is empty: give the words that are to be said.")
-    return found
+    return answer_ids(tokenizer, as_example(edit).answer)
 
 
 def as_example(edit: Edit) -> Example:
-    """Return an edit as an example to learn."""
-    return Example(edit.prompt, edit.target)
+    """Return an edit as an example to learn; a space is put between prompt and answer unless one of them has it."""
+    gap = not (edit.prompt[-1:].isspace() or edit.target[:1].isspace())
+    return Example(edit.prompt, " " * gap + edit.target)

@@ -13,6 +13,7 @@ from mnemos.parametric.base import Edit
 from mnemos.parametric.changes import Change, recorded
 from mnemos.parametric.feedforward import Block, chosen_blocks, middle
 from mnemos.parametric.update.locate import (
+    Where,
     add_product,
     keys_of,
     place,
@@ -60,11 +61,12 @@ class Memit:
     null: float | None = None  # AlphaEdit: eigenvalues of C that count as none, of the largest
     texts: tuple[str, ...] = ()  # text in general; none: what the model says by itself
     search: Search = SEARCH  # for what has to be added
+    ridge: float = 1e-3  # added to the diagonal of C, of its mean
     seed: int = 0  # of openings, and of what the model says
 
     def edit(self, model: Any, tokenizer: Any, edits: Sequence[Edit]) -> Change:
         """Change the model's weights in place; see `Editor`."""
-        plain = [place(tokenizer, edit.prompt, edit.subject) for edit in edits]
+        plain = [place(tokenizer, edit.prompt, edit.subject, (), self.search.where) for edit in edits]
         for edit in edits:
             targets(tokenizer, edit)
         last = middle(model)
@@ -80,14 +82,14 @@ class Memit:
                 for i, (block, moment) in enumerate(zip(blocks, moments, strict=True)):
                     (now,) = read_at(model, plain, [states_of(top)])
                     missing = (wanted - now).T / (len(blocks) - i)  # R (D, facts)
-                    rows = self._rows(_mean_keys(model, tokenizer, edits, openings, block), moment)
+                    rows = self._rows(_mean_keys(model, tokenizer, edits, openings, block, self.search.where), moment)
                     add_product(recording, block.down, missing, rows.to(missing.device))
         return recording.change
 
     def _rows(self, keys: Tensor, moment: Tensor) -> Tensor:
         """Return K^T (weight C + K K^T)^-1, or that in the null space (facts, N), of keys (facts, N)."""
         if self.null is None:
-            solved = torch.linalg.solve(self.weight * moment + keys.T @ keys + _tiny(moment), keys.T)
+            solved = torch.linalg.solve(self.weight * (moment + self.ridge * _mean(moment)) + keys.T @ keys, keys.T)
         else:
             values, vectors = torch.linalg.eigh(moment)
             free = vectors[:, values < self.null * values[-1]]
@@ -98,13 +100,13 @@ class Memit:
         return solved.T
 
 
-def _tiny(moment: Tensor) -> Tensor:
-    return 1e-6 * moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype)
+def _mean(moment: Tensor) -> Tensor:
+    return moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype)
 
 
 def _mean_keys(
-    model: Any, tokenizer: Any, edits: Sequence[Edit], openings: Sequence[Sequence[int]], block: Block
+    model: Any, tokenizer: Any, edits: Sequence[Edit], openings: Sequence[Sequence[int]], block: Block, where: Where
 ) -> Tensor:
     """Return the keys of facts (facts, N), on average over the openings, in double precision."""
-    found = [read_at(model, places(tokenizer, edit, openings), [keys_of(block)])[0].mean(0) for edit in edits]
+    found = [read_at(model, places(tokenizer, edit, openings, where), [keys_of(block)])[0].mean(0) for edit in edits]
     return torch.stack(found).double().cpu()

@@ -64,7 +64,7 @@ class Rome:
         with recorded(model, [block.down.name]) as recording:
             for edit in edits:
                 added = added_state(model, tokenizer, edit, block, openings, self.search)
-                (keys,) = read_at(model, places(tokenizer, edit, openings), [keys_of(block)])
+                (keys,) = read_at(model, places(tokenizer, edit, openings, self.search.where), [keys_of(block)])
                 key = keys.mean(0).double().cpu()
                 direction = torch.cholesky_solve(key[:, None], factor)[:, 0]
                 row = (direction / (key @ direction)).to(added.device)

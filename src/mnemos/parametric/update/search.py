@@ -13,7 +13,9 @@ from torch.nn import functional
 from mnemos.parametric.answers import device_of, differentiable, padded, token_losses
 from mnemos.parametric.base import Edit
 from mnemos.parametric.feedforward import Block, outputs_of
-from mnemos.parametric.update.locate import Place, place, places, read_at, states_of, targets
+from mnemos.parametric.update.locate import Place, Where, place, places, read_at, states_of, targets
+
+ENOUGH = 0.05  # loss at which the search stops
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,19 @@ class Search:
     clamp: float = 4.0  # largest size of what is added, of the size of the layer's state there
     openings: int = 4  # texts of the model that the prompt is also read behind
     essence: str = "{} is a"  # what is to stay as it was, of the subject
-    enough: float = 0.05  # loss at which the search stops
+    where: Where = "subject"  # whose last token is written at; shallow decoders look facts up at the prompt's
 
 
 def added_state(
     model: Any, tokenizer: Any, edit: Edit, block: Block, openings: Sequence[Sequence[int]], search: Search
 ) -> Tensor:
-    """Return what a block has to write beside what it writes at the subject's last token (D,).
+    """Return what a block has to write beside what it writes there (D,).
 
     Minimises -log p(target), averaged over the openings, the KL to the model as it was on `essence`, and the size.
     """
     answer = targets(tokenizer, edit)
-    found = places(tokenizer, edit, openings)
-    quiet = place(tokenizer, search.essence.format(edit.subject), edit.subject)
+    found = places(tokenizer, edit, openings, search.where)
+    quiet = place(tokenizer, search.essence.format(edit.subject), edit.subject, (), search.where)
     batch = [(p.tokens + answer, len(p.tokens)) for p in found]
     largest = search.clamp * float(read_at(model, found[:1], [states_of(block)])[0].norm())
     with differentiable(model, ()):
@@ -50,7 +52,7 @@ def added_state(
             with outputs_of(block.down.module, _adding(added, [p.at for p in found])):
                 losses, wanted = token_losses(model, batch)
             wrong = losses.sum() / wanted.sum()
-            if float(wrong.detach()) < search.enough:
+            if float(wrong.detach()) < ENOUGH:
                 break
             now = _next(model, quiet, block, added)
             moved = functional.kl_div(now, before, log_target=True, reduction="sum")
