@@ -32,7 +32,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Continual Learning via Sparse Memory Finetuning", "2510.15103"), PKM),
     task="facts beside a frozen model",
     baselines=(),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 @dataclass(frozen=True)
 class MemorySlots:
