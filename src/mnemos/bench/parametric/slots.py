@@ -95,7 +95,7 @@ def table(part: str, head: str) -> Table:
 
     def rows(result: Result) -> Rows:
         found = result["parts"].get(part, {})
-        columns = [c for c in next(iter(found.values()), {}) if not c.endswith("_sd")]
+        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
         lines: Rows = [[head, *(c.replace("_", " ") for c in columns)]]
         return lines + [[name, *(cell(column, row) for column in columns)] for name, row in found.items()]
 
