@@ -40,7 +40,7 @@ class MLPMemory(nn.Module):  # type: ignore[misc]
         width: int,  # D, of the hidden states
         vocabulary: int,  # V
         inner: int = 128,  # hidden units of a block
-        blocks: int = 2,
+        blocks: int = 2,  # one after the other, each added to its input
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
