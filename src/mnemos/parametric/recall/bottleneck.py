@@ -16,7 +16,6 @@ ROWS = 1024  # features compared with the keys at a time
     papers=(Paper("Discrete Key-Value Bottleneck", "2207.11240"),),
     task="classes one after the other",
     baselines=(),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class DiscreteKeyValueBottleneck:
     """Head over frozen features that snaps them to the nearest key in each of C random projections and averages values.

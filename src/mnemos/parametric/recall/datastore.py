@@ -19,7 +19,6 @@ ROWS = 256  # queries compared with all keys at a time
         Paper("Generalization through Memorization: Nearest Neighbor Language Models", "1911.00172", "urvashik/knnlm"),
     ),
     task="a private corpus",
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class Datastore:
     """Datastore of hidden states with the tokens that followed them; the nearest ones say what may follow.

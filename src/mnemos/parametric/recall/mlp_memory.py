@@ -26,7 +26,6 @@ DEPTH = 0.7  # of the layer whose output is read, as a share of the model's laye
     ),
     task="a private corpus",
     baselines=("knn-lm",),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class MLPMemory(nn.Module):  # type: ignore[misc]
     """MLP from hidden states to the next token, trained to say what the nearest neighbours of a datastore say.
