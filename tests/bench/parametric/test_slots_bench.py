@@ -48,7 +48,7 @@ def test_look_ups_equal_brute_force(monkeypatch):
 def test_a_memory_layer_costs_fewer_multiplications_than_the_block_it_replaces():
     costs = {}
     for name in ("feed-forward", "product keys", "memory layer", "ultramem"):
-        shape, blocks = slots_layers.MODELS[name]()
+        shape, blocks = (slots_layers.MODELS | slots_layers.VARIANTS)[name]()
         costs[name] = slots_layers.cost(make_model(shape, 0, blocks).eval())[0]
     block = 3 * 64 * 128  # of one layer, by hand
     assert costs["feed-forward"] == 2 * block

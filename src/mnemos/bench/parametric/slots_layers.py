@@ -107,10 +107,12 @@ def ultra(**knobs: Any) -> Block:
 MODELS: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]] = {
     "feed-forward": lambda: (SHAPE, {}),
     "deeper, as slow": lambda: (Shape(64, 128, 3), {}),
-    "8 experts, 2 read": lambda: (SHAPE, {1: Experts}),
     "product keys": lambda: (SHAPE, {1: keys()}),
     "product keys, queries not normed": lambda: (SHAPE, {1: keys("none")}),
     "memory layer": lambda: (SHAPE, {1: layer()}),
+}
+VARIANTS: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]] = {
+    "8 experts, 2 read": lambda: (SHAPE, {1: Experts}),
     "memory layer, 16,384 slots": lambda: (SHAPE, {1: layer(128)}),
     "memory layers, one pool": lambda: (SHAPE, shared()),
     "ultramem": lambda: (SHAPE, {0: ultra(), 1: ultra()}),
@@ -120,9 +122,14 @@ MODELS: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]] = {
 
 def measure(options: Any) -> dict[str, dict[str, Any]]:
     """Train each model on each world and return what it knows by heart and costs."""
+    return trained(options, MODELS)
+
+
+def trained(options: Any, models: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]]) -> dict[str, dict[str, Any]]:
+    """Return the figures of models by name."""
     texts = Texts()
     rows = {}
-    for name, recipe in MODELS.items():
+    for name, recipe in models.items():
         found = [
             kept(options.cells, f"layers {name} {seed}", partial(one, recipe, texts, seed))
             for seed in range(options.seeds)
