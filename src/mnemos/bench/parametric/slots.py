@@ -72,6 +72,7 @@ class Options:
     seeds: int = 3  # worlds, models and orders
     mnist: Path | None = None  # mnist.npz with x_train, y_train, x_test, y_test, for heads
     clinc: Path | None = None  # folder of clinc150 with train.jsonl and test.jsonl, for heads
+    cells: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
     add_to: Path | None = None  # an earlier result with the same seeds, whose other parts are kept
 
 
@@ -94,7 +95,7 @@ def table(part: str, head: str) -> Table:
 
     def rows(result: Result) -> Rows:
         found = result["parts"].get(part, {})
-        columns = [c for c in next(iter(found.values()), {}) if not c.endswith("_sd")]
+        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
         lines: Rows = [[head, *(c.replace("_", " ") for c in columns)]]
         return lines + [[name, *(cell(column, row) for column in columns)] for name, row in found.items()]
 
@@ -124,6 +125,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
         "slots-heads": table("heads", "head"),
         "slots-mlp": table("mlp", "next to the model"),
     },
+    plot=lambda result, path: importlib.import_module(f"{__package__}.slots_plot").plot(result, path),
     figure=figure,
     extra="torch",
 )
