@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import BatchEncoding, LlamaConfig, LlamaForCausalLM
 
 from mnemos import registry
 from mnemos.errors import InvalidInput, NotFound
@@ -113,4 +113,4 @@ class Letters:
         return 99
 
     def __call__(self, text, add_special_tokens=True):
-        return {"input_ids": [1] * add_special_tokens + [3 + b % 96 for b in text.encode()]}
+        return BatchEncoding({"input_ids": [1] * add_special_tokens + [3 + b % 96 for b in text.encode()]})

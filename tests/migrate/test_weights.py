@@ -195,6 +195,7 @@ def test_they_are_forgotten_with_each_of_their_texts(model, space):
         assert attachment.cubes == (one.id,)
 
 
+@pytest.mark.sqlite_only("another process opens the folder")
 def test_what_is_forgotten_while_it_is_attached_is_not_used_by_the_next_call(model, space):
     plain, kept = says(model), product(2)(model)
     a, b, _ = texts(space)
@@ -309,6 +310,7 @@ with Mnemos(root, embedder="none") as memory:
 """
 
 
+@pytest.mark.sqlite_only("another process opens the folder")
 @pytest.mark.parametrize("moment", ["in the file", "before the row", "in the transaction", "after it"])
 def test_a_process_killed_at_any_moment_leaves_whole_weights_or_none(model, space, memory, moment, tmp_path):
     cube, data = learn(space, model, texts(space)), tmp_path / "data"

@@ -1,11 +1,14 @@
 """What weights are trained for: answers by heart, the words of a reader, and silence everywhere else.
 
 The words of another model are stored as its k likeliest tokens and what is left for all others, k + 1 numbers instead
-of a vocabulary's. All losses are means over the tokens counted. B rows, m tokens, V vocabulary.
+of a vocabulary's. Of probes the tokens of the learned answers are stored as well: where a model expects nothing in
+particular, a memory would otherwise leak its answers into the rest, unseen. All losses are means over the tokens counted.
+B rows, m tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,11 +26,14 @@ class Expected:
     logs: Tensor  # (m, k + 1), of the tokens, then of all others together
 
     @classmethod
-    def of(cls, logits: Tensor, k: int) -> Expected:
-        """Return the k likeliest tokens of logits (m, V)."""
+    def of(cls, logits: Tensor, k: int, always: Sequence[int] = ()) -> Expected:
+        """Return the k likeliest tokens of logits (m, V), after those that are `always` stored."""
         logs = logits.log_softmax(-1)
-        top = logs.topk(min(k, logs.shape[-1]), -1)
-        return cls(top.indices, torch.cat([top.values, _rest(top.values)], -1))
+        fixed = torch.tensor(list(always), dtype=torch.long, device=logs.device).expand(len(logs), -1)
+        others = logs.scatter(-1, fixed, -torch.inf)
+        tokens = torch.cat([fixed, others.topk(min(k, logs.shape[-1] - fixed.shape[1]), -1).indices], -1)
+        values = logs.gather(-1, tokens)
+        return cls(tokens, torch.cat([values, _rest(values)], -1))
 
 
 def answer_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:

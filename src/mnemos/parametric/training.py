@@ -32,6 +32,8 @@ from mnemos.parametric.probes import Maker, Probe, Probes, batch_of
 from mnemos.parametric.tokens import Row, logits_of, pad_of, padded, row_of
 
 Progress = Callable[[int, float], None]  # step, and the probability of the least sure token of all answers
+SHORT = 4  # tokens of a short probe
+ANSWERS = 512  # different tokens of answers that are stored of every probe, at most
 WARM_UP, CHECK = 10, 10  # steps; how often it is looked whether all is learned
 
 
@@ -55,6 +57,7 @@ class Training:
     rate: float = 5e-3  # Adam's
     batch: int = 16  # examples of a step
     probed: int = 32  # probes of a step
+    brief: int = 0  # short probes of a step besides: cheap, and needed where many memories are to be attached at once
     sure: float = 0.5  # training stops when every token of the answers has more than this; 1: never before `steps`
     quiet: float = 0.02  # ... and when KL on the probes is below this, in nats a token
     seed: int = 0
@@ -155,11 +158,13 @@ class _Run:
         self.rng = random.Random(knobs.seed)
         self.rows = [row_of(tokenizer, e.prompt, e.answer) for e in examples]
         self.read = [row_of(tokenizer, e.context + e.prompt, e.answer) if e.context else None for e in examples]
+        self.said = sorted({token for row in self.rows for token in row.ids[-row.answer :]})[:ANSWERS]
         self.least = [0.0] * len(examples)
         self.silence = 0.0
         aim = knobs.objective
         maker = Maker(model, tokenizer, examples, self.rng)
         self.probes: list[Probe] = maker.make(aim.probes, texts) if aim.silent else []
+        self.short = [i for i, p in enumerate(self.probes) if len(p.row.ids) <= SHORT]
         whole = [p.row for p in self.probes if all(p.counted) and p.row.answer == len(p.row.ids) - 1]
         self.others = [
             row.ids[1:] for row in whole if row.answer > 1
@@ -172,9 +177,11 @@ class _Run:
         chosen = self._draw()
         batch = padded([self._amid(self.rows[i]) for i in chosen], pad_of(self.tokenizer))
         probed = self.rng.sample(range(len(self.probes)), min(self.knobs.probed, len(self.probes)))
+        brief = self.rng.sample(self.short, min(self.knobs.brief, len(self.short))) if self.knobs.brief else []
         readers = [i for i in chosen if self.read[i] is not None] if aim.distil else []
         self._expect("read", {i: self.read[i] for i in readers})
         self._expect("probe", {i: self.probes[i].row for i in probed})
+        self._expect("probe", {i: self.probes[i].row for i in brief})
         with self.learned.attach(self.model):
             logits = logits_of(self.model, batch)
             total = aim.answers * answer_loss(logits, batch.targets, batch.counted)
@@ -185,6 +192,8 @@ class _Run:
                 quiet = self._noise(probed)
                 self.silence = float(quiet.detach())
                 total = total + aim.silent * quiet
+            if brief:
+                total = total + aim.silent * self._noise(brief)
         for i, p in zip(chosen, probabilities(logits.detach(), batch.targets, batch.counted).tolist(), strict=True):
             self.least[i] = p
         return total
@@ -235,7 +244,8 @@ class _Run:
         batch = padded([row for _, row in new], pad_of(self.tokenizer))
         logits = logits_of(self.model, batch)
         for at, (i, row) in enumerate(new):
-            self._expected[kind, i] = Expected.of(logits[at][-row.answer :], self.knobs.objective.top)
+            always = self.said if kind == "probe" else ()
+            self._expected[kind, i] = Expected.of(logits[at][-row.answer :], self.knobs.objective.top, always)
 
     def _stored(self, kind: str, which: Sequence[int]) -> Expected:
         """Return what is stored of rows, one after another."""

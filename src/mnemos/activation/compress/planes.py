@@ -67,7 +67,8 @@ class Planes:
         for p, plane in enumerate(self.planes):
             which = (self.bits > p).nonzero()[:, 0]
             codes.index_add_(1, which, _unpacked(plane, self.count) << p)
-        return _rounded(codes.float(), self.step.float(), 2.0 ** self.bits.float() - 1)
+        half = (2.0 ** self.bits.float() - 1) / 2
+        return codes.float().sub_(half[:, None]).mul_(self.step.float()[:, None])
 
     def rows(self, index: Tensor) -> Planes:
         """Return some rows of the batch, in that order."""
@@ -99,4 +100,6 @@ def _packed(bits: Tensor) -> Tensor:
 
 def _unpacked(plane: Tensor, count: int) -> Tensor:
     places = torch.arange(8, dtype=torch.uint8, device=plane.device)
-    return ((plane[..., None] >> places) & 1).flatten(2)[..., :count]
+    byte = torch.arange(256, dtype=torch.uint8, device=plane.device)
+    eight = ((byte[:, None] >> places) & 1).view(torch.int64)[:, 0]  # the bits of each byte, as bytes of one number
+    return eight[plane.int()].view(torch.uint8)[..., :count]

@@ -57,7 +57,8 @@ def d2o(share: float) -> CacheMethod:
     is generated has a separate budget, as a layer's part of the prompt's would otherwise be lost with the next token.
 
     On the small models it answers more than the same eviction without merging where the question is not known (less
-    where it is), but less than random eviction, and no more than with even layers.
+    where it is), but less than random eviction, and no more than with even layers. On SmolLM2 dropping
+    answers as much with half of the bytes, and more with a quarter.
     """
     return CacheMethod(
         H2O(mean=True),

@@ -38,7 +38,7 @@ class Runs:
     pivot. Keys are merged as the cache holds them. Padding is merged with padding first. O(T D + T log T).
 
     On the small models it answers more than H2O where the question is not known (less where it is), and no more than
-    random eviction.
+    random eviction. On SmolLM2 dropping answers as much with half of the bytes, and more with a quarter.
     """
 
     exempt: float = 0.4  # share of the budget, the highest scores, that is merged with nothing

@@ -44,14 +44,15 @@ def persistence(weights: Tensor) -> float:
     return float((first & second).sum() / second.sum().clamp_min(1))
 
 
+PAPER = Paper(
+    "Scissorhands: Exploiting the Persistence of Importance Hypothesis for LLM KV Cache Compression at Test Time",
+    "2305.17118",
+)
+
+
 @register(
     "scissorhands",
-    papers=(
-        Paper(
-            "Scissorhands: Exploiting the Persistence of Importance Hypothesis for LLM KV Cache Compression at Test Time",
-            "2305.17118",
-        ),
-    ),
+    papers=(PAPER,),
     task="key-value-known",
     phase="decode",
     baselines=("random-eviction", "sliding-window"),

@@ -26,7 +26,7 @@ from mnemos.errors import InvalidInput
 from mnemos.migrate.form_schedule import DISK, FORMS, FormCosts, FormSchedule
 
 COLOURS = {"text": ORANGE, "kv": BLUE, "weights": GREEN}
-SHOWN = "drifting"  # the kind of use of the picture
+SHOWN, PRICES = "drifting", ("as measured", "training / 100")  # the use and the prices of the picture
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Options:
     """What a year is made of, and where its costs come from."""
 
     model: str = "smollm2"  # measure the costs with this model: a folder, or smollm2
-    costs: str | None = None  # an earlier result, whose costs are used instead of measuring
-    texts: int = 1  # texts learned to measure training
-    steps: int = 25  # of training a text at most
+    costs: Path | None = None  # an earlier result, whose costs are used instead of measuring
+    learn: bool = False  # measure training by learning texts; else a few steps are timed
+    steps: int = 60  # of training a text, at most
     memories: int = 300  # of the year
     rate: float = 0.1  # recalls a day of a memory, on average
     seed: int = 100  # first of the seeds
@@ -56,7 +56,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     o = options
     if o.rate <= 0:
         raise InvalidInput(f"rate is {o.rate}: give recalls a day above 0.")
-    found = from_result(Path(o.costs)) if o.costs else measure(o.model, o.texts, o.steps, DISK, progress)
+    found = from_result(o.costs) if o.costs else measure(o.model, 4 if o.learn else 0, o.steps, DISK, progress)
     prices = {
         "as measured": found.costs, "disk / 10": replace(found.costs, disk=found.costs.disk / 10),
         "disk x 10": replace(found.costs, disk=found.costs.disk * 10),
@@ -72,8 +72,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
                 years.append(one_year(kind, seed, o, costs))
                 progress(1)
             rows.append({"prices": name, "kind": kind, **_summary(years)})
-            if kind == SHOWN and name == "as measured":
-                shown = years[0]["picture"]
+            if kind == SHOWN and name in PRICES:
+                shown[name] = years[0]["picture"]
     return {
         "seed": o.seed, "seeds": o.seeds, "memories": o.memories, "rate": o.rate, "costs": asdict(found.costs),
         "measured": found.about, "costs_from": "an earlier result" if o.costs else "measured by this run",
@@ -96,8 +96,9 @@ def one_year(kind: str, seed: int, o: Options, costs: FormCosts) -> dict[str, An
         "to best fixed": ours.total / best, "to oracle": ours.total / least,
         "held": {form: _share(ours, i) for i, form in enumerate(FORMS)},
         "picture": {
-            "kind": kind, "seed": seed, "forms": ["".join("-tkw"[v + 1] for v in row) for row in ours.forms[order].tolist()],
-            "by_day": {name: [round(float(x), 3) for x in np.cumsum(ledger.by_day)] for name, ledger in ledgers.items()},
+            "kind": kind, "seed": seed, "oracle": round(least, 1),
+            "forms": ["".join("-tkw"[v + 1] for v in row) for row in ours.forms[order].tolist()],
+            "by_day": {name: np.cumsum(ledger.by_day).round(3).tolist() for name, ledger in ledgers.items()},
         },
     }  # fmt: skip
 
@@ -150,36 +151,36 @@ def costs_table(result: Result) -> Rows:
         ["trainings that the gate refuses", f"{c['failed']:.0%}"],
         ["a gigabyte for a day (assumed)", f"{c['disk']:.0f} s"],
         ["from", f"{result['measured'].get('model')}, {result['costs_from']}"],
+        ["assumed", result["measured"].get("assumed", "nothing")],
     ]
 
 
 def plot(result: Result, path: Path) -> Path:
     """Draw which memory was in which form on each day of a year, and what the year cost by each choice."""
-    shown = result["picture"]
-    figure = new_figure(9, 5.2)
-    forms, curves = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    matrix = np.array([["-tkw".index(c) - 1 for c in row] for row in shown["forms"]])
     from matplotlib.colors import ListedColormap
 
+    figure = new_figure(12, 5)
+    *panels, curves = figure.subplots(1, 3)
     colours = ListedColormap(["#ffffff", *(COLOURS[form] for form in FORMS)])
-    forms.imshow(matrix, aspect="auto", cmap=colours, vmin=-1, vmax=2, interpolation="nearest")
-    forms.set(
-        xlabel="day",
-        ylabel="memories, the most recalled first",
-        title=f"the form of every memory ({shown['kind']} use)",
-    )
-    for form in FORMS:
-        forms.plot([], [], "s", color=COLOURS[form], label=form)
-    forms.legend(loc="lower left", frameon=True)
+    for axis, name in zip(panels, PRICES, strict=True):
+        rows = [["-tkw".index(c) - 1 for c in row] for row in result["picture"][name]["forms"]]
+        axis.imshow(np.array(rows), aspect="auto", cmap=colours, vmin=-1, vmax=2, interpolation="nearest")
+        axis.set(xlabel="day", ylabel="memories, the most recalled first", title=f"the form of each ({name})")
+        for form in FORMS:
+            axis.plot([], [], "s", color=COLOURS[form], label=form)
+        axis.legend(loc="lower left", frameon=True)
+    shown = result["picture"][PRICES[0]]
     lines = {**{f"always {form}": COLOURS[form] for form in FORMS}, "schedule": VERMILION}
     for name, colour in lines.items():
         seconds = shown["by_day"][name]
-        curves.plot(
-            seconds, color=colour, linewidth=2.4 if name == "schedule" else 1.4, label=f"{name}: {seconds[-1]:,.0f} s"
-        )
-    row = next(r for r in result["years"] if r["kind"] == shown["kind"] and r["prices"] == "as measured")
-    curves.axhline(row["seconds"]["oracle"], color=GREY, linestyle="--", label="oracle, mean of the years")
-    curves.set(xlabel="day", ylabel="seconds of the machine so far", yscale="log", title="what it cost")
+        width = 2.4 if name == "schedule" else 1.4
+        curves.plot(seconds, color=colour, linewidth=width, label=f"{name}: {seconds[-1]:,.0f} s")
+    curves.axhline(
+        shown["oracle"], color=GREY, linestyle="--", label=f"oracle, the whole year: {shown['oracle']:,.0f} s"
+    )
+    curves.set(
+        xlabel="day", ylabel="seconds of the machine so far", yscale="log", title=f"what it cost ({shown['kind']} use)"
+    )
     curves.legend(frameon=False)
     tidy(curves)
     figure.savefig(path)
