@@ -86,7 +86,10 @@ class KeyValueMemory(Protocol):
 class Head(Protocol):
     """Answers embeddings with a label, and learns item after item without going back to earlier ones."""
 
-    nbytes: int  # of what has to be stored
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what has to be stored."""
+        ...
 
     def learn(self, features: Tensor, labels: Tensor) -> None:
         """Learn items: features (m, D) and labels (m,). Raises InvalidInput for what does not fit."""
@@ -94,6 +97,24 @@ class Head(Protocol):
 
     def scores(self, features: Tensor) -> Tensor:
         """Return the scores (m, classes) of features (m, D)."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what has to be stored, by name."""
+        ...
+
+
+@runtime_checkable
+class NextTokens(Protocol):
+    """Says what may follow a hidden state of a model; mixed with what the model says itself."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what has to be stored."""
+        ...
+
+    def log_probabilities(self, hidden: Tensor) -> Tensor:
+        """Return the logarithms of the next token's chances (m, V) for hidden states (m, D)."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:
@@ -171,4 +192,5 @@ KINDS: dict[str, type] = {
     "compressor": Compressor,
     "key-value-memory": KeyValueMemory,
     "head": Head,
+    "next-tokens": NextTokens,
 }

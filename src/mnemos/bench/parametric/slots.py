@@ -4,6 +4,7 @@
 - `layers`: small language models on a made-up world, each with another block in the place of a feed-forward block; facts
   known by heart after the same steps, at no more multiplications a token; how evenly slots are used with a norm of
   queries and without.
+- `variants`: the same for experts, UltraMem, and pools that are larger or shared.
 - `facts`: new facts beside a frozen model: `memory-slots` against LoRA, trained alike until every answer is sure; what
   falls elsewhere, and one item removed.
 - `bank`: rare and common facts of topics, with one path of the tree fetched, a wrong path, one shared block of the same
@@ -30,6 +31,7 @@ from mnemos.registry import Entry
 PARTS = {  # part -> its module in this package
     "product-keys": "slots_keys",
     "layers": "slots_layers",
+    "variants": "slots_variants",
     "facts": "slots_facts",
     "bank": "slots_bank",
     "heads": "slots_heads",
@@ -38,7 +40,7 @@ PARTS = {  # part -> its module in this package
 FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
     "product-keys": ("layers", "product keys", ("feed-forward", "deeper, as slow"), "known", "knows {} of the facts"),
     "memory-layers": ("layers", "memory layer", ("feed-forward", "product keys"), "known", "knows {} of the facts"),
-    "ultramem": ("layers", "ultramem", ("feed-forward", "8 experts, 2 read"), "known", "knows {} of the facts"),
+    "ultramem": ("variants", "ultramem", ("8 experts, 2 read",), "known", "knows {} of the facts"),
     "memory-slots": ("facts", "memory slots", ("LoRA",), "old_lost", "loses {} of the old facts"),
     "hierarchical-bank": ("bank", "own path", ("wrong path", "one shared block", "no bank"), "rare", "knows {} of rare facts"),
     "discrete-key-value-bottleneck": (
@@ -68,10 +70,11 @@ SHARES = (
 class Options:
     """Which parts, how often, on what data."""
 
-    parts: tuple[str, ...] = ("product-keys", "layers", "facts", "bank", "heads", "mlp")  # what to measure
+    parts: tuple[str, ...] = ("product-keys", "layers", "variants", "facts", "bank", "heads", "mlp")  # what to measure
     seeds: int = 3  # worlds, models and orders
     mnist: Path | None = None  # mnist.npz with x_train, y_train, x_test, y_test, for heads
     clinc: Path | None = None  # folder of clinc150 with train.jsonl and test.jsonl, for heads
+    cells: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
     add_to: Path | None = None  # an earlier result with the same seeds, whose other parts are kept
 
 
@@ -94,7 +97,7 @@ def table(part: str, head: str) -> Table:
 
     def rows(result: Result) -> Rows:
         found = result["parts"].get(part, {})
-        columns = [c for c in next(iter(found.values()), {}) if not c.endswith("_sd")]
+        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
         lines: Rows = [[head, *(c.replace("_", " ") for c in columns)]]
         return lines + [[name, *(cell(column, row) for column in columns)] for name, row in found.items()]
 
@@ -119,11 +122,13 @@ def figure(result: Result, entry: Entry) -> Figure | None:
     tables={
         "slots-product-keys": table("product-keys", "slots"),
         "slots-layers": table("layers", "block"),
+        "slots-variants": table("variants", "block"),
         "slots-facts": table("facts", "beside the model"),
         "slots-bank": table("bank", "fetched"),
         "slots-heads": table("heads", "head"),
         "slots-mlp": table("mlp", "next to the model"),
     },
+    plot=lambda result, path: importlib.import_module(f"{__package__}.slots_plot").plot(result, path),
     figure=figure,
     extra="torch",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,13 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mnemos.bench.parametric.facts import World, make_world
 from mnemos.bench.parametric.small_models import Block, Shape, Texts, make_model, recalled, statements, train
-from mnemos.bench.parametric.spread import over_seeds
+from mnemos.bench.parametric.spread import kept, over_seeds
 from mnemos.parametric.recall.lookup import Values, usage
 from mnemos.parametric.recall.memory_layers import MemoryLayer
 from mnemos.parametric.recall.product_keys import ProductKeyMemory
 from mnemos.parametric.recall.ultramem import UltraMemory
 
-PEOPLE, STEPS, ROWS = 800, 600, 64
+PEOPLE, STEPS, ROWS = 300, 300, 64
 SHAPE = Shape(width=64, inner=128, layers=2)
 
 
@@ -75,9 +76,9 @@ def keys(norm: Any = "batch", n: int = 64) -> Block:
     return lambda width: ProductKeyMemory(width, n, 2, 8, 32, norm)
 
 
-def layer(n: int = 64, gate: bool = True) -> Block:
+def layer(n: int = 64) -> Block:
     """Return a memory layer."""
-    return lambda width: MemoryLayer(width, n, 2, 8, 32, gate)
+    return lambda width: MemoryLayer(width, n, 2, 8, 32)
 
 
 def shared() -> dict[int, Block]:
@@ -106,31 +107,38 @@ def ultra(**knobs: Any) -> Block:
 MODELS: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]] = {
     "feed-forward": lambda: (SHAPE, {}),
     "deeper, as slow": lambda: (Shape(64, 128, 3), {}),
-    "8 experts, 2 read": lambda: (SHAPE, {1: Experts}),
     "product keys": lambda: (SHAPE, {1: keys()}),
     "product keys, queries not normed": lambda: (SHAPE, {1: keys("none")}),
-    "memory layer, 1,024 slots": lambda: (SHAPE, {1: layer(32)}),
     "memory layer": lambda: (SHAPE, {1: layer()}),
+}
+VARIANTS: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]] = {
+    "8 experts, 2 read": lambda: (SHAPE, {1: Experts}),
     "memory layer, 16,384 slots": lambda: (SHAPE, {1: layer(128)}),
-    "memory layer without a gate": lambda: (SHAPE, {1: layer(gate=False)}),
     "memory layers, one pool": lambda: (SHAPE, shared()),
     "ultramem": lambda: (SHAPE, {0: ultra(), 1: ultra()}),
     "ultramem, values for experts": lambda: (SHAPE, {0: ultra(experts=False), 1: ultra(experts=False)}),
-    "ultramem in one block": lambda: (SHAPE, {1: ultra()}),
 }
 
 
 def measure(options: Any) -> dict[str, dict[str, Any]]:
     """Train each model on each world and return what it knows by heart and costs."""
+    return trained(options, MODELS)
+
+
+def trained(options: Any, models: dict[str, Callable[[], tuple[Shape, dict[int, Block]]]]) -> dict[str, dict[str, Any]]:
+    """Return the figures of models by name."""
     texts = Texts()
     rows = {}
-    for name, recipe in MODELS.items():
-        found = [one(name, recipe, texts, seed) for seed in range(options.seeds)]
+    for name, recipe in models.items():
+        found = [
+            kept(options.cells, f"layers {name} {seed}", partial(one, recipe, texts, seed))
+            for seed in range(options.seeds)
+        ]
         rows[name] = over_seeds(found, ("MACs_a_token", "bytes_read_a_token", "parameters"))
     return rows
 
 
-def one(name: str, recipe: Callable[[], tuple[Shape, dict[int, Block]]], texts: Texts, seed: int) -> dict[str, float]:
+def one(recipe: Callable[[], tuple[Shape, dict[int, Block]]], texts: Texts, seed: int) -> dict[str, float]:
     """Train one model and return its figures."""
     world = make_world(PEOPLE, ("home", "work"), values=256, seed=seed)
     shape, blocks = recipe()

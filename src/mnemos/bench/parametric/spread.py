@@ -1,10 +1,29 @@
-"""Means and standard deviations over seeds."""
+"""Means and standard deviations over seeds, and cells that are kept, so that a long run can go on where it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
+
+
+def kept(folder: Path | None, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the cell of a name: read from a folder where it is there, else made and written there."""
+    if folder is None:
+        return make()
+    path = folder / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.json"
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    made = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(made), encoding="utf-8")
+    part.replace(path)
+    return made
 
 
 def over_seeds(rows: Sequence[Mapping[str, float]], constant: Sequence[str] = ()) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Result, Rows, benchmark
+from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.errors import InvalidInput
+from mnemos.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,28 @@ def perplexities(result: Result) -> Rows:
     return lines + [[name, f"{row['bits']:.2f}", f"{row['perplexity']:,.1f}"] for name, row in result["rows"].items()]
 
 
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return the perplexities of rounding and of BitStack at the bytes of 3 bits."""
+    rows = {name: row for name, row in result["rows"].items() if name.endswith(" 3")}
+    named = {kind: name for name in rows for kind in ("round-to-nearest", "bitstack") if name.startswith(kind)}
+    if (entry.form, entry.operation) != ("parametric", "compress") or entry.name not in named:
+        return None
+
+    def says(kind: str) -> str:
+        row = rows[named[kind]]
+        return f"{row['perplexity']:,.0f} in {row['bits']:.1f} bits a number"
+
+    full = f"{result['rows']['not compressed']['perplexity']:.0f}"
+    others = {"not compressed": full} | {kind: says(kind) for kind in entry.baselines if kind in named}
+    return Figure(f"reads a text at a perplexity of {says(entry.name)}", others)
+
+
 @benchmark(
     "weight-compression-real",
     help="A real decoder rounded, and as a stack of blocks of the same bytes: perplexity of a text.",
     options=Options,
     tables={"weight-compression-real": perplexities},
+    figure=figure,
     extra="torch",
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from mnemos.registry import Paper, register
     ),
     task="weight-compression",
     baselines=("round-to-nearest",),
-    unmeasured="its benchmark is being built",
+    unmeasured="no full run of `mnemos bench weight-compression` is kept yet",
 )
 @dataclass(frozen=True)
 class BipolarInt:

@@ -25,7 +25,6 @@ EXACT = 256  # rows or columns up to which all singular values are computed
     ),
     task="weight-compression",
     baselines=("round-to-nearest",),
-    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class BitStack:

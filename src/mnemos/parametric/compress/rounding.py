@@ -13,7 +13,7 @@ from mnemos.parametric.compress.planes import check_bits, pack, size_of, unpack
 from mnemos.registry import register
 
 
-@register("round-to-nearest", task="weight-compression", unmeasured="its benchmark is being built")
+@register("round-to-nearest", task="weight-compression")
 @dataclass(frozen=True)
 class RoundToNearest:
     """Rounds each number of a matrix to the nearest of 2^bits levels between the least and the largest of its group.

@@ -32,7 +32,6 @@ from mnemos.registry import Paper, register
     ),
     task="recitation",
     baselines=("random-dampening",),
-    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class CurvatureEdit:

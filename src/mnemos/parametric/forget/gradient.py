@@ -22,7 +22,6 @@ from mnemos.registry import Paper, register
         Paper("Continual Learning and Private Unlearning", "2203.12817"),
     ),
     task="unlearning",
-    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class GradientAscent:

@@ -29,7 +29,6 @@ from mnemos.registry import Paper, register
     ),
     task="unlearning",
     baselines=("gradient-ascent",),
-    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class Npo:

@@ -15,7 +15,7 @@ from mnemos.parametric.forget.ssd import Ssd
 from mnemos.registry import register
 
 
-@register("random-dampening", task="unlearning", unmeasured="its benchmark is being built")
+@register("random-dampening", task="unlearning")
 @dataclass(frozen=True)
 class RandomDampening:
     """Dampens as many weights of each tensor as SSD would, by the same factors, at random places: a baseline.

@@ -35,7 +35,6 @@ class Neuron(NamedTuple):
     ),
     task="relation-neurons",
     baselines=("random-dampening",),
-    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class RelationNeurons:

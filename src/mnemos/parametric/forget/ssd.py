@@ -27,7 +27,6 @@ from mnemos.registry import Paper, register
     ),
     task="unlearning",
     baselines=("random-dampening", "gradient-ascent"),
-    unmeasured="its benchmark is being built",
 )
 @dataclass(frozen=True)
 class Ssd:

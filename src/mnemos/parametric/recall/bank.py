@@ -57,12 +57,16 @@ class HierarchicalBank:
         if not examples:
             raise InvalidInput("there are no examples: the tree is grown from what they are about.")
         texts = dict.fromkeys(example.prompt or example.answer for example in examples)
-        about = torch.cat([_about(model, torch.tensor([tokenizer(t).input_ids]), None, self.opening) for t in texts])
+        read = [torch.tensor([tokenizer(text).input_ids], device=model.device) for text in texts]
+        about = torch.cat([_about(model, ids, None, self.opening) for ids in read])
         centres = grow(about, self.branching, self.depth, seed)
         layers, width = layers_at(model, self.depths), width_of(model)
         made = torch.Generator().manual_seed(seed)
         keys = [torch.randn(len(c), len(layers), self.units, width, generator=made) * width**-0.5 for c in centres]
-        return BankWeights(self, layers, centres, keys, [torch.zeros_like(k) for k in keys])
+        bank: BankWeights = BankWeights(self, layers, centres, keys, [torch.zeros_like(k) for k in keys]).to(
+            model.device
+        )
+        return bank
 
     def load(self, model: Any, tensors: Mapping[str, Tensor]) -> BankWeights:
         """Return the bank of `BankWeights.tensors`; raises InvalidInput where it does not fit model and knobs."""
@@ -76,7 +80,8 @@ class HierarchicalBank:
         parts = [
             [tensors[f"{part}{level}"] for level in range(self.depth)] for part in ("centres_", "keys.", "values.")
         ]
-        return BankWeights(self, layers, *parts)
+        bank: BankWeights = BankWeights(self, layers, *parts).to(model.device)
+        return bank
 
 
 class Routed(Beside):
@@ -96,7 +101,7 @@ class Routed(Beside):
 
     def route(self, model: Any, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the path (B, depth) of contexts (B, T): a node of each level, numbered within it; the last is the leaf."""
-        centres = [getattr(self, f"centres_{level}") for level in range(self.knobs.depth)]
+        centres = [getattr(self, f"centres_{level}").cpu() for level in range(self.knobs.depth)]
         return paths(_about(model, ids, mask, self.knobs.opening), centres, self.knobs.branching)
 
     @contextmanager
@@ -115,6 +120,7 @@ class Routed(Beside):
             raise InvalidInput(
                 "the model read no token ids: call it with input_ids, which say what a context is about."
             )
+        hidden = hidden.float()
         total = torch.zeros_like(hidden)
         for level in range(self.knobs.depth):
             keys, values = self.blocks(level, path[:, level])

@@ -16,7 +16,6 @@ ROWS = 1024  # features compared with the keys at a time
     papers=(Paper("Discrete Key-Value Bottleneck", "2207.11240"),),
     task="classes one after the other",
     baselines=(),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class DiscreteKeyValueBottleneck:
     """Head over frozen features that snaps them to the nearest key in each of C random projections and averages values.
@@ -56,11 +55,12 @@ class DiscreteKeyValueBottleneck:
         z = torch.einsum("md,hde->hme", features.float(), self.project)
         drawn = torch.stack([torch.randperm(len(features), generator=self._made)[:count] for _ in range(heads)])
         self.keys = z.gather(1, drawn[..., None].expand(-1, -1, z.shape[-1])).clone()
+        first = torch.arange(heads)[:, None] * count  # of a head, where all keys are in one row
         for _ in range(rounds):
-            nearest = torch.cdist(z, self.keys).argmin(-1)  # (C, m)
-            ones = torch.nn.functional.one_hot(nearest, count).to(z.dtype)  # (C, m, K)
-            size = ones.sum(1)
-            mean = torch.einsum("hmk,hme->hke", ones, z) / size.clamp_min(1)[..., None]
+            nearest = (torch.cdist(z, self.keys).argmin(-1) + first).flatten()  # (C * m,)
+            size = torch.bincount(nearest, minlength=heads * count).view(heads, count)
+            total = torch.zeros(heads * count, z.shape[-1]).index_add_(0, nearest, z.flatten(0, 1)).view_as(self.keys)
+            mean = total / size.clamp_min(1)[..., None]
             moved = self.keys + (1 - self.decay) * (mean - self.keys)
             self.keys = torch.where(size[..., None] > 0, moved, self.keys)
         self._fitted = True

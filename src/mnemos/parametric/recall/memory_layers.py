@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Memory Layers at Scale", "2412.09764", "facebookresearch/memory"),),
     task="closed-book facts",
     baselines=("product-keys",),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class MemoryLayer(nn.Module):  # type: ignore[misc]
     """Product keys with what helps at scale: normed queries and keys, a pool shared by layers, and an input gate.

@@ -32,7 +32,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Continual Learning via Sparse Memory Finetuning", "2510.15103"), PKM),
     task="facts beside a frozen model",
     baselines=(),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 @dataclass(frozen=True)
 class MemorySlots:
@@ -65,7 +64,10 @@ class MemorySlots:
         chosen, rows = [], self.slots * len(examples)
         for at in range(len(layers)):
             chosen.append(self._choose(address, at, [hidden[at] for hidden in asked], other[at], rows))
-        return Slots(layers, address, torch.stack(chosen), torch.zeros(len(layers), rows, width))
+        made: Slots = Slots(layers, address, torch.stack(chosen), torch.zeros(len(layers), rows, width)).to(
+            model.device
+        )
+        return made
 
     def load(self, model: Any, tensors: Mapping[str, Tensor]) -> Slots:
         """Return the slots of `Slots.tensors`; raises InvalidInput where they do not fit."""
@@ -75,7 +77,8 @@ class MemorySlots:
         check(tensors, of_keys | {"slots": (count, -1), "values": (count, tensors["slots"].shape[-1], width)})
         seed = int(tensors["address.seed"][0])
         address = Addresses(self, count, width, seed, tensors["address.mean"], tensors["address.spread"])
-        return Slots(layers, address, tensors["slots"], tensors["values"])
+        made: Slots = Slots(layers, address, tensors["slots"], tensors["values"]).to(model.device)
+        return made
 
     def _choose(self, address: Addresses, at: int, asked: Sequence[Tensor], other: Tensor, rows: int) -> Tensor:
         """Return the slots (rows,) of one layer, in order of their numbers; free places are -1."""
@@ -168,7 +171,7 @@ def _inputs(model: Any, layers: Sequence[int], ids: Tensor) -> list[Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    return [hidden.flatten(0, 1).float() for hidden in kept]
+    return [hidden.flatten(0, 1).float().cpu() for hidden in kept]
 
 
 def _answering(model: Any, layers: Sequence[int], example: Example, tokenizer: Any) -> list[Tensor]:

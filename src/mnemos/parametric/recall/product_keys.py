@@ -19,7 +19,6 @@ PKM = Paper("Large Memory Layers with Product Keys", "1907.05242", "facebookrese
     "product-keys",
     papers=(PKM,),
     task="closed-book facts",
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class ProductKeyMemory(nn.Module):  # type: ignore[misc]
     """Layer of n * n slots whose keys are all pairs of two tables of n half keys; the best k are found exactly.

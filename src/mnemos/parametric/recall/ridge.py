@@ -20,7 +20,6 @@ ROOM = 2**53  # integers up to this are exact in float64
     "ridge-head",
     task="intents of embedded texts",
     baselines=("discrete-key-value-bottleneck",),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class RidgeHead:
     """Ridge regression to one-hot labels, learned and unlearned item by item; a textbook's closed form.

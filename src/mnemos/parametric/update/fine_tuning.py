@@ -20,7 +20,7 @@ from mnemos.registry import Paper, register
     "constrained-fine-tuning",
     papers=(Paper("Modifying Memories in Transformer Models", "2012.00363"),),
     task="editing",
-    unmeasured="its benchmark is being built",
+    unmeasured="no full run of `mnemos bench editing` is kept yet",
 )
 @dataclass(frozen=True)
 class ConstrainedFineTuning:

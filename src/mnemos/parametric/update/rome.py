@@ -33,7 +33,7 @@ SEARCH = Search()
     papers=(Paper("Locating and Editing Factual Associations in GPT", "2202.05262", "kmeng01/rome"),),
     task="editing",
     baselines=("constrained-fine-tuning",),
-    unmeasured="its benchmark is being built",
+    unmeasured="no full run of `mnemos bench editing` is kept yet",
 )
 @dataclass(frozen=True)
 class Rome:
