@@ -119,7 +119,6 @@ class AdapterWeights(Learned):
         ),
     ),
     task="weights",
-    unmeasured="`mnemos bench weights` is to measure it",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Adapter:

@@ -93,7 +93,6 @@ class CartridgeWeights(Learned):
         ),
     ),
     task="weights",
-    unmeasured="`mnemos bench weights` is to measure it",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Cartridge:
