@@ -81,7 +81,7 @@ def loss_of(model: Any, ids: Tensor) -> Tensor:
 
 def train(model: Any, batches: Iterator[Tensor], steps: int, rate: float = 3e-3, value_rate: float = 3e-2) -> float:
     """Train a model in place with rates that fall to nothing; return the processor seconds a step."""
-    sparse = [p for m in model.modules() if isinstance(m, Values) and m.sparse for p in m.parameters()]
+    sparse = [p for m in model.modules() if isinstance(m, Values | nn.Embedding) and m.sparse for p in m.parameters()]
     sparse = list(dict.fromkeys(sparse))
     rest = [p for p in model.parameters() if p.requires_grad and all(p is not s for s in sparse)]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)]
