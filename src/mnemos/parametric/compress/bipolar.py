@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
     ),
     task="weight-compression",
     baselines=("round-to-nearest",),
-    unmeasured="no full run of `mnemos bench weight-compression` is kept yet",
 )
 @dataclass(frozen=True)
 class BipolarInt:

@@ -52,7 +52,6 @@ class Merged:
     ),
     task="expert-merging",
     baselines=("round-to-nearest",),
-    unmeasured="no full run of `mnemos bench weight-compression` is kept yet",
 )
 @dataclass(frozen=True)
 class MergeThenCompress:
