@@ -8,7 +8,8 @@ carrier that held the facts and is removed stands in the same table.
 Two methods forget no list. The curvature edit is to drop recitation and keep text in general, beside a truncated SVD of as
 many numbers. Relation neurons are found on some people and switched off for others, beside random ones.
 
-SSD's threshold and the rate of gradient ascent were chosen on the world of seed 100, which no result is of; NPO's rate was not chosen.
+SSD's threshold and the rate of gradient ascent were chosen on the world of seed 100, which no result is of; NPO's rate
+was not chosen.
 """
 
 from __future__ import annotations
