@@ -36,7 +36,6 @@ Blocks = tuple[Tensor, Tensor]  # K and V of one node for each context, (B, L, u
     papers=(Paper("Pretraining with hierarchical memories: separating long-tail and common knowledge", "2510.02375"),),
     task="facts of topics",
     baselines=(),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 @dataclass(frozen=True)
 class HierarchicalBank:

@@ -26,7 +26,6 @@ from mnemos.registry import Paper, register
     ),
     task="closed-book facts",
     baselines=("product-keys",),
-    unmeasured="`mnemos bench slots` measures it: no result is kept yet",
 )
 class UltraMemory(nn.Module):  # type: ignore[misc]
     """Layer of n * n one-unit experts in a grid, scored by a Tucker decomposition; h tables give h * h heads.
