@@ -155,8 +155,8 @@ def routes_of(document: dict[str, Any], world: World) -> list[Route]:
 def body_of(method: str, path: str, operation: Any, document: Any, world: World) -> bytes | None:
     """Return a valid body of a route, from its schema and known cases that the schema does not cover."""
     last = path.rsplit("/", 1)[-1]
-    if last == "import":
-        return b""
+    if last in ("import", "file"):
+        return b"" if last == "import" else b"A note."
     if path in PROXIED:
         said = [{"role": "user", "content": "What is the code word?"}]
         return json.dumps({"model": "m", "messages": said, "input": said}).encode() if method == "post" else None

@@ -39,8 +39,9 @@ class Route:
     body: bytes | None
 
     def target(self, space: str = "vault", id: str = "x") -> str:
-        """Return the path with its parameters filled in."""
-        return re.sub(r"\{\w+\}", id, self.path.replace("{space}", space))
+        """Return the path with its parameters filled in, and those of the query that it cannot do without."""
+        needed = "?name=note.txt" if self.path.endswith("/import/file") else ""
+        return re.sub(r"\{\w+\}", id, self.path.replace("{space}", space)) + needed
 
 
 @dataclass(frozen=True)

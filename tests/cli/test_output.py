@@ -20,10 +20,12 @@ ARGUMENTS = {
     "export": ["{folder}/out.jsonl"], "backup": ["{folder}/b"], "restore": ["{backup}", "--as", "copy"],
     "reindex": ["--embedder", "hashing:8"], "used": ["Where do I live?", "{id}"],
     "timezone": [], "models list": [],
+    "weights list": ["--json"],
     "doctor": [], "config": [], "keys list": ["--json"], "keys add": ["name", "--space", "*", "--right", "read"], "methods": [],
 }  # fmt: skip
 # They need more than a line, or run on.
-HELP_ONLY = {"verify-erasure", "tune", "move", "serve", "mcp", "demo", "keys revoke", "models build"}
+HELP_ONLY = {"verify-erasure", "tune", "move", "serve", "mcp", "demo", "keys revoke", "models build", "weights ask",
+             "weights learn", "weights measure", "weights plan", "weights remove", "weights show"}  # fmt: skip
 
 
 def leaves(command=None, name=""):

@@ -14,7 +14,7 @@ from mnemos import Mnemos
 from mnemos.migrate.form_schedule import FormCosts
 from tests.migrate import low_rank
 from tests.migrate.low_rank import Letters, LowRank, learn, tiny
-from tests.migrate.test_learning import OPEN, how
+from tests.migrate.test_weights_learning import OPEN, how
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 COSTS = FormCosts(prefill=0.005, kv_bytes=46_080, load=2e-9, train=60, weight_bytes=1e6, attach=0.001, behind=2e-4)

@@ -58,6 +58,7 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("GET", "/v1/spaces/{space}/audit", "admin"),
     ("GET", "/v1/spaces/{space}/export", "read"),
     ("POST", "/v1/spaces/{space}/import", "write"),
+    ("POST", "/v1/spaces/{space}/import/file", "write"),
 ]
 BODIES = {
     "cubes": {"content": "new"}, "search": {"query": "key"}, "context": {"question": "key"},
@@ -79,6 +80,8 @@ def ask(client, method, path, cube="x", space="ana", headers=None):
         return client.patch(url, json={"content": "changed"}, headers=headers)
     if method == "POST" and last == "import":
         return client.post(url, content=b"", headers=headers)
+    if last == "file":
+        return client.post(url, params={"name": "note.txt"}, content=b"A note.", headers=headers)
     body = (
         {"json": BODIES[last] | ({"ids": [cube]} if last in ("archive", "used") else {})}
         if method in ("POST", "PUT")

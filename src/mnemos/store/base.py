@@ -55,7 +55,7 @@ class Cubes(Protocol):
     def replace(self, entry: Entry, model: int | None) -> int:
         """Write the next version of a cube, close the current one at `entry.cube.learned`; return the new key.
 
-        Keys and values that were derived from it are erased; weights stay, stale (see `migrate.weight_cubes`).
+        Keys and values and tunings that were derived from it are erased; weights stay, stale (see `migrate.weight_cubes`).
         Raises Conflict when the version before this one is not the current one.
         """
 

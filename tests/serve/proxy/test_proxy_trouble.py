@@ -28,7 +28,8 @@ def test_trouble_with_the_memory_does_not_break_the_chat(memory, upstream, monke
 
     memory.space("default").add(FACT)
     if where != "open":
-        monkeypatch.setattr("mnemos.space.Space." + {"recall": "context", "store": "add_many"}[where], fail)
+        places = {"recall": "mnemos.serve.conversation.context", "store": "mnemos.space.Space.add_many"}
+        monkeypatch.setattr(places[where], fail)
     with (
         caplog.at_level(logging.INFO),
         proxied(memory, upstream.url, open_space=fail if where == "open" else None) as talk,

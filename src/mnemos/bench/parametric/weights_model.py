@@ -15,7 +15,7 @@ class Options:
     """How it is trained."""
 
     steps: int = 1500  # of 64 rows; a third as many follow
-    seed: int = 0
+    seed: int = 0  # of its weights and its texts
     weights: Path | None = None  # a file to write the weights to, in float16; without it nothing is kept
 
 

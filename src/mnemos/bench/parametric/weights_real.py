@@ -38,7 +38,7 @@ class Options:
     steps: int = 160  # of training, at most
     rank: int = 16  # of the adapter
     rate: float = 2e-3  # of training
-    seed: int = 0
+    seed: int = 0  # of the weights and the examples
 
 
 def table(result: Result) -> Rows:

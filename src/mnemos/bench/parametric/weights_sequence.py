@@ -16,7 +16,7 @@ class Options:
     """Sizes and seeds; the model is the small one that the package ships."""
 
     documents: tuple[int, ...] = (1, 5)  # learned one after another, of four facts each; at most 50
-    seeds: int = 3
+    seeds: int = 3  # of the models and the documents
 
 
 def table(result: Result) -> Rows:

@@ -20,7 +20,6 @@ from mnemos.registry import Paper, register
     "constrained-fine-tuning",
     papers=(Paper("Modifying Memories in Transformer Models", "2012.00363"),),
     task="editing",
-    unmeasured="no full run of `mnemos bench editing` is kept yet",
 )
 @dataclass(frozen=True)
 class ConstrainedFineTuning:

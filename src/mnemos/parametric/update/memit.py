@@ -43,7 +43,6 @@ SEARCH = Search(clamp=0.75)  # the paper's for GPT-J
     ),
     task="editing",
     baselines=("constrained-fine-tuning", "rome"),
-    unmeasured="no full run of `mnemos bench editing` is kept yet",
 )
 @dataclass(frozen=True)
 class Memit:

@@ -33,7 +33,6 @@ SEARCH = Search()
     papers=(Paper("Locating and Editing Factual Associations in GPT", "2202.05262", "kmeng01/rome"),),
     task="editing",
     baselines=("constrained-fine-tuning",),
-    unmeasured="no full run of `mnemos bench editing` is kept yet",
 )
 @dataclass(frozen=True)
 class Rome:

@@ -30,10 +30,9 @@ def family(db: Db, space: str, ids: Sequence[str]) -> list[str]:
 
 
 def activations(db: Db, space: str, ids: Sequence[str]) -> list[str]:
-    """Return the ids of keys and values that were derived from these cubes."""
-    names = family(db, space, ids)
-    rows = db.execute("SELECT id FROM cubes WHERE space = %s AND form = 'activation' AND id = ANY(%s)", (space, names))
-    return [i for (i,) in rows]
+    """Return the ids of what was computed from these cubes and is no text: keys and values, tunings, but no weights."""
+    sql = "SELECT id FROM cubes WHERE space = %s AND form != 'text' AND kind != 'carrier' AND id = ANY(%s)"
+    return [i for (i,) in db.execute(sql, (space, family(db, space, ids)))]
 
 
 def remove(db: Db, space: str, names: Sequence[str], seq: int) -> set[str]:

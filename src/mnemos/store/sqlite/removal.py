@@ -27,10 +27,9 @@ def family(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
 
 
 def activations(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids of keys and values that were derived from these cubes."""
-    return [
-        r[0] for r in select_in(db, "SELECT id FROM cubes WHERE form = 'activation' AND id IN ({})", family(db, ids))
-    ]
+    """Return the ids of what was computed from these cubes and is no text: keys and values, tunings, but no weights."""
+    sql = "SELECT id FROM cubes WHERE form != 'text' AND kind != 'carrier' AND id IN ({})"
+    return [r[0] for r in select_in(db, sql, family(db, ids))]
 
 
 def remove(db: sqlite3.Connection, names: Sequence[str], seq: int) -> int:
