@@ -26,7 +26,6 @@ from mnemos.registry import Paper, register
     ),
     task="key-value",
     baselines=("random-eviction", "sliding-window"),
-    unmeasured="`mnemos bench kv-real` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class ExpectedAttention:

@@ -54,7 +54,6 @@ def _key(view: LayerView) -> tuple[int, int]:
     ),
     task="key-value",
     baselines=("random-eviction", "sliding-window", "keydiff"),
-    unmeasured="`mnemos bench kv-real` measures it on a real model; no result of it is recorded yet",
 )
 @dataclass(frozen=True)
 class Reconstruction:
