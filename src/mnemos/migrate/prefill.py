@@ -26,6 +26,7 @@ from mnemos.migrate.base import RECOMPUTE, Activated, Mode, Render, tokenize
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.pieces import Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
+from mnemos.migrate.uses import Uses
 from mnemos.migrate.weight_cubes import payload_ids
 from mnemos.registry import Paper, register
 from mnemos.store.base import Store
@@ -58,14 +59,14 @@ class PrefillCache:
     ram: int = RAM  # bytes of segments in RAM at most
     schedule: RetentionSchedule = field(default_factory=RetentionSchedule)  # decides what is kept on disk
     bits: int | None = None  # of a number on disk: 8, 4 or 2 quantise; None keeps the model's type
-    _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times used, and when last
     _segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)  # in RAM, the least recently used first
     _fingerprints: Fingerprints = field(default_factory=Fingerprints)
     _rotaries: weakref.WeakKeyDictionary[Any, Rotary] = field(default_factory=weakref.WeakKeyDictionary)  # by model
     _seen: object = None  # token of the store when every segment in RAM was known to exist
-    _lock: threading.RLock = field(default_factory=threading.RLock)  # of the segments in RAM and their uses
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # of the segments in RAM
 
     def __post_init__(self) -> None:
+        self._uses = Uses(self.store, self.clock)
         self.store.blobs.sweep(payload_ids(self.store))
         self.store.on_erase(self._on_erase)
         self.store.before_suspend(self.rest)
@@ -109,7 +110,7 @@ class PrefillCache:
         else:
             cache = MemoryCache(model)
             fill(cache, segments)
-        self._count(pieces)
+        self._uses.count(piece.id for piece in pieces)
         seconds = time.perf_counter() - start
         return Activated(model, tokenizer, tuple(c.id for c in cubes), ids, cache, sources, seconds)
 
@@ -209,10 +210,10 @@ class PrefillCache:
 
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Drop the segments of erased cubes from RAM."""
+        self._uses.drop(forms)
         with self._lock:
             for cube_id in forms:
                 self._segments.pop(cube_id, None)
-                self._uses.pop(cube_id, None)
 
     def _drop_erased(self) -> None:
         """Drop from RAM the segments that another process has erased. One statement where nothing was written since."""
@@ -226,12 +227,6 @@ class PrefillCache:
         """Return those of the ids of KV cubes that do not exist."""
         names = list(dict.fromkeys(ids))
         return set() if len(self.store.keys_of(names)) == len(names) else set(names) - self.store.get(names).keys()
-
-    def _count(self, pieces: Sequence[Piece]) -> None:
-        now = to_micros(self.clock())
-        with self._lock:
-            for piece in pieces:
-                self._uses[piece.id] = (self._uses.get(piece.id, (0, 0))[0] + 1, now)
 
     @property
     def ram_bytes(self) -> int:
@@ -278,11 +273,7 @@ class PrefillCache:
 
     def flush(self) -> int:
         """Persist how often segments were used; return the number of segments. A killed process loses these counts."""
-        with self._lock:
-            uses, self._uses = self._uses, {}
-        if uses:
-            self.store.lives.count_uses((cube_id, times, last) for cube_id, (times, last) in uses.items())
-        return len(uses)
+        return self._uses.flush()
 
     def _stored(self) -> list[MemCube]:
         return [cube for _, cube in self.store.select(Filter(kind="kv", state=None), limit=ALL)]

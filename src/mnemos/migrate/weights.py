@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from mnemos import registry
-from mnemos.cube import MemCube, new_id, to_micros
+from mnemos.cube import MemCube, new_id
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreError
 from mnemos.migrate import learning
 from mnemos.migrate.attachments import Attachment, Loaded, attached_to, holding
@@ -25,6 +25,7 @@ from mnemos.migrate.form_plan import FormMove, Forms, moved_down, plan
 from mnemos.migrate.form_schedule import FormCosts, FormSchedule
 from mnemos.migrate.gate import Decision, LearnReport
 from mnemos.migrate.learning import Learning
+from mnemos.migrate.uses import Uses
 from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
 from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
@@ -47,7 +48,6 @@ class Weights:
     clock: Callable[[], datetime]  # tells the time
     ram: int = RAM  # bytes of weights in RAM at most
     _held: OrderedDict[str, tuple[weakref.ref[Any], Loaded]] = field(default_factory=OrderedDict)  # least recent first
-    _uses: dict[str, tuple[int, int]] = field(default_factory=dict)  # not yet persisted: times attached, and when last
     _refused: set[tuple[str, int]] = field(
         default_factory=set
     )  # (id, version) of texts that the gate refused in `tend`
@@ -55,6 +55,7 @@ class Weights:
     _lock: threading.RLock = field(default_factory=threading.RLock)  # of what is held in RAM
 
     def __post_init__(self) -> None:
+        self._uses = Uses(self.store, self.clock)
         if not self.store.read_only:
             self.store.blobs.sweep(payload_ids(self.store))
         self.store.on_erase(self._on_erase)
@@ -104,7 +105,7 @@ class Weights:
             entered = list(attachment.loaded)
             try:
                 with holder.attach(model, attachment):
-                    self._count(attachment.cubes)
+                    self._uses.count(attachment.cubes)
                     yield attachment
             finally:
                 self._wipe_erased(entered)
@@ -282,9 +283,9 @@ class Weights:
 
     def _on_erase(self, forms: Mapping[str, str]) -> None:
         """Forget erased weights: in RAM they become zeros, those that are attached when their block lets them go."""
+        self._uses.drop(forms)
         with self._lock:
             for cube_id in forms:
-                self._uses.pop(cube_id, None)
                 of, held = self._held.pop(cube_id, (None, None))
                 if of is None or held is None:
                     continue
@@ -329,19 +330,9 @@ class Weights:
 
     # -- use
 
-    def _count(self, ids: Sequence[str]) -> None:
-        now = to_micros(self.clock())
-        with self._lock:
-            for cube_id in ids:
-                self._uses[cube_id] = (self._uses.get(cube_id, (0, 0))[0] + 1, now)
-
     def flush(self) -> int:
         """Persist how often weights were attached; return the number of weights. A killed process loses these counts."""
-        with self._lock:
-            uses, self._uses = self._uses, {}
-        if uses:
-            self.store.lives.count_uses((cube_id, times, last) for cube_id, (times, last) in uses.items())
-        return len(uses)
+        return self._uses.flush()
 
 
 def _id(cube: str | MemCube) -> str:
