@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mnemos.reason.elsewhere import WORD, plain
+
 OUT = Path(__file__).parents[1] / "src" / "mnemos" / "reason" / "relative_words.json"
 LANGUAGES = (
     "es",
@@ -248,25 +250,13 @@ NUMBERS = {
     "ja": "一; 二; 三; 四; 五; 六; 七; 八; 九; 十",
     "ko": "한; 두; 세; 네; 다섯; 여섯; 일곱; 여덟; 아홉; 열",
 }
-WORD = re.compile(r"[^\s\d.,;:!?¿¡()\"'«»„“”‘’\[\]{}/\\|–—-]+")  # as reason.elsewhere has it
 SHORT_UNITS = {"an", "zi", "ay", "år", "ár"}
-
-
-def plain(text: str) -> str:
-    """Return a text in small letters, with plain spaces and apostrophes."""
-    return " ".join(unicodedata.normalize("NFC", text).lower().replace("\u2019", "'").split())
 
 
 def known(language: str) -> dict[str, Any]:
     """Return what dateparser knows of a language."""
-    name = language.replace("-", "_")
-    try:
-        return importlib.import_module(f"dateparser.data.date_translation_data.{name}").info
-    except ImportError:
-        path = Path(importlib.import_module("dateparser").__file__ or "").parent / "data" / "date_translation_data"
-        found: dict[str, Any] = {}
-        exec((path / f"{language}.py").read_text(encoding="utf-8"), found)  # a name with a hyphen cannot be imported
-        return found["info"]
+    found: dict[str, Any] = importlib.import_module(f"dateparser.data.date_translation_data.{language}").info
+    return found
 
 
 def phrases_of(language: str, info: dict[str, Any]) -> dict[str, tuple[str, int]]:

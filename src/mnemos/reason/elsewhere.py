@@ -22,7 +22,7 @@ from mnemos.reason.calendar import DAY, Span, day, month, week, year
 
 Found = tuple[re.Match[str], Callable[[re.Match[str], date], tuple[Span, bool] | None]]
 _AROUND = 60  # characters on both sides of a word in which its phrase is looked for
-_WORD = re.compile(r"[^\s\d.,;:!?¿¡()\"'«»„“”‘’\[\]{}/\\|–—-]+")
+WORD = re.compile(r"[^\s\d.,;:!?¿¡()\"'«»„“”‘’\[\]{}/\\|–—-]+")
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SPACE = r"[\s\xa0]{1,3}"
 # Words that are a day unless they stand behind some others; "morgen" is "tomorrow" only in small letters.
@@ -56,14 +56,14 @@ class Phrases:
     """Phrases that are looked for together: what each means, by its text, and those with a number."""
 
     pattern: re.Pattern[str] | None  # of those without a number
-    meanings: dict[str, Meaning]  # by text, as `_key` has it, without spaces
+    meanings: dict[str, Meaning]  # by text, as `plain` has it, without spaces
     counted: tuple[tuple[re.Pattern[str], Meaning, dict[str, int]], ...]  # the number is a group; the words of numbers
 
     def find(self, text: str, start: int = 0, end: int | None = None) -> Iterator[Found]:
         """Yield the phrases in a part of a text, with the rules that read them."""
         end = len(text) if end is None else end
         for m in self.pattern.finditer(text, start, end) if self.pattern else ():
-            meaning = self.meanings.get(_key(m[0]).replace(" ", ""))
+            meaning = self.meanings.get(plain(m[0]).replace(" ", ""))
             if meaning is not None and not _is_name(m):
                 yield m, partial(_read, meaning)
         for pattern, meaning, numbers in self.counted:
@@ -75,7 +75,7 @@ class Phrases:
 
 def has_words(text: str) -> bool:
     """Tell whether a text may have a phrase of another language; a microsecond for each three words."""
-    return not _words().isdisjoint(_WORD.findall(text.lower())) or _UNSPACED.search(text) is not None
+    return not _words().isdisjoint(WORD.findall(text.lower())) or _UNSPACED.search(text) is not None
 
 
 def find_phrases(text: str, most: int) -> Iterator[Found]:
@@ -84,7 +84,7 @@ def find_phrases(text: str, most: int) -> Iterator[Found]:
     `most` words are looked at. O(characters), and some us for each of these words.
     """
     known, looked_at = _words(), 0
-    for at in _WORD.finditer(text):
+    for at in WORD.finditer(text):
         word = at[0].lower()
         if word not in known:
             continue
@@ -165,7 +165,7 @@ def _phrases(word: str) -> Phrases:
         if kind == "count":
             counted[meaning, language].append(phrase)
         else:
-            meanings[_key(phrase).replace(" ", "")] = meaning
+            meanings[plain(phrase).replace(" ", "")] = meaning
     listed = sorted((p for p, kind, *_ in known if kind != "count"), key=len, reverse=True)
     pattern = "|".join(_pattern(p, word) for p in listed) if word else _by_first(listed)
     flags = re.IGNORECASE if word else re.NOFLAG
@@ -200,5 +200,6 @@ def _pattern(phrase: str, word: str) -> str:
     return rf"(?<!\w){inner}(?!\w)"
 
 
-def _key(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text in small letters, with plain spaces and apostrophes."""
     return " ".join(unicodedata.normalize("NFC", text).lower().replace("\u2019", "'").split())
