@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from mnemos.bench.cells import percent
-from mnemos.bench.parametric.unlearning import append, spread
+from mnemos.bench.parametric.by_seed import each_seed, spread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -105,15 +105,12 @@ def plot(result: Result, path: Path) -> Path:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Edit the models by every method."""
-    from mnemos.bench.kv.threads import one_thread
     from mnemos.bench.parametric import editing_runs
 
-    progress.expect(len(options.seeds))
-    found: dict[str, Any] = {}
-    with one_thread():
-        for seed in options.seeds:
-            append(found, editing_runs.measure(options.counts, options.steps, seed, options.cache))
-            progress(1)
+    def one(seed: int) -> dict[str, Any]:
+        return editing_runs.measure(options.counts, options.steps, seed, options.cache)
+
+    found = each_seed(options.seeds, one, progress)
     undone = all(found.pop("undone"))
     model = "tiny decoders of 3 layers, width 64"
     return {"counts": options.counts, "seeds": options.seeds, "small_model": model, "undone": undone, **found}

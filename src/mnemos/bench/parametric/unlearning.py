@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from mnemos.bench.cells import percent
+from mnemos.bench.parametric.by_seed import each_seed, spread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -48,13 +49,6 @@ class Options:
     steps: int = 350  # of the training of a model
     seeds: tuple[int, ...] = (0, 1, 2)  # worlds, each with models of its own
     cache: Path | None = None  # folder of trained models; without it they are trained again
-
-
-def spread(values: list[float], digits: int = 2, share: bool = False) -> str:
-    """Return a mean with the standard deviation over seeds."""
-    by, unit = (100, " %") if share else (1, "")
-    error = f" ± {by * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{by * fmean(values):.{digits}f}{error}{unit}"
 
 
 def unlearning(result: Result) -> Rows:
@@ -156,24 +150,12 @@ def plot(result: Result, path: Path) -> Path:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Train the models or find them, and measure every method on every world."""
-    from mnemos.bench.kv.threads import one_thread
     from mnemos.bench.parametric.unlearning_runs import measure
 
-    progress.expect(len(options.seeds))
-    found: dict[str, Any] = {}
-    with one_thread():
-        for seed in options.seeds:
-            append(found, measure(options.people, options.forgotten, options.steps, seed, options.cache))
-            progress(1)
+    def one(seed: int) -> dict[str, Any]:
+        return measure(options.people, options.forgotten, options.steps, seed, options.cache)
+
+    found = each_seed(options.seeds, one, progress)
     about = {"people": options.people, "forgotten": options.forgotten, "steps": options.steps, "seeds": options.seeds}
     undone = all(found.pop("undone"))
     return {**about, "model": "tiny decoder like Llama, 3 layers, width 64", "undone": undone, **found}
-
-
-def append(found: dict[str, Any], one: dict[str, Any]) -> None:
-    """Add the figures of a seed to the lists of all seeds, in place."""
-    for key, value in one.items():
-        if isinstance(value, dict):
-            append(found.setdefault(key, {}), value)
-        else:
-            found.setdefault(key, []).append(value)

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from mnemos.bench.cells import percent
-from mnemos.bench.parametric.unlearning import append, spread
+from mnemos.bench.parametric.by_seed import each_seed, spread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
@@ -124,16 +124,13 @@ def plot(result: Result, path: Path) -> Path:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Compress the models and ask what is left."""
-    from mnemos.bench.kv.threads import one_thread
     from mnemos.bench.parametric import compressed_models, merged_experts
 
-    progress.expect(len(options.seeds))
-    found: dict[str, Any] = {}
-    with one_thread():
-        for seed in options.seeds:
-            one = compressed_models.measure(options.steps, seed, options.cache)
-            append(found, {**one, "experts": merged_experts.measure(seed)})
-            progress(1)
+    def one(seed: int) -> dict[str, Any]:
+        found = compressed_models.measure(options.steps, seed, options.cache)
+        return {**found, "experts": merged_experts.measure(seed)}
+
+    found = each_seed(options.seeds, one, progress)
     return {
         "steps": options.steps,
         "seeds": options.seeds,
