@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from itertools import permutations
 
@@ -216,3 +217,17 @@ def test_a_prefix_is_kept_with_what_is_behind_it_or_not_at_all():
     same = [one("a", cube="x"), one("b", uses=1, cube="x"), one("c", uses=2, cube="x")]
     assert set(RetentionSchedule(each=2).keep(same, 7_200.0)) == {"b", "c"}
     assert not RetentionSchedule(each=2).fits(same)
+
+
+@pytest.mark.parametrize("form", ["activations", "weights"])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_what_a_crash_left_is_swept_but_not_by_a_reader(tmp_path, form, read_only):
+    with Mnemos(tmp_path, embedder="none") as memory:
+        space = memory.space("ana")
+        space.add("I live in Lisbon.")
+        space.store.blobs.write("a" * 16, b"left")
+        (path,) = [p for p in tmp_path.rglob("*") if p.is_file() and p.name.startswith("a" * 16)]
+    os.utime(path, (0, 0))
+    with Mnemos(tmp_path, embedder="none", read_only=read_only) as memory:
+        getattr(memory.space("ana"), form)
+        assert path.exists() == read_only

@@ -27,7 +27,7 @@ from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.pieces import Piece, check_model, render, to_pieces
 from mnemos.migrate.schedule import RetentionSchedule, SegmentStats
 from mnemos.migrate.uses import Uses
-from mnemos.migrate.weight_cubes import payload_ids
+from mnemos.migrate.weight_cubes import sweep
 from mnemos.registry import Paper, register
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
@@ -67,7 +67,7 @@ class PrefillCache:
 
     def __post_init__(self) -> None:
         self._uses = Uses(self.store, self.clock)
-        self.store.blobs.sweep(payload_ids(self.store))
+        sweep(self.store)
         self.store.on_erase(self._on_erase)
         self.store.before_suspend(self.rest)
 

@@ -28,9 +28,11 @@ def weight_cubes(store: Store, ids: Iterable[str] | None = None) -> list[MemCube
     return sorted((c for c in found if c.form == FORM), key=lambda c: (c.at, c.id))
 
 
-def payload_ids(store: Store) -> set[str]:
-    """Return the ids of the cubes whose payload is kept beside the rows: no other payload belongs to anybody."""
-    return {cube.id for kind in WITH_PAYLOAD for _, cube in store.select(Filter(kind=kind, state=None), limit=ALL)}
+def sweep(store: Store) -> None:
+    """Remove payloads of keys, values and weights without a row, which a crash left; none of a store that is only read."""
+    if not store.read_only:
+        kept = (store.select(Filter(kind=kind, state=None), limit=ALL) for kind in WITH_PAYLOAD)
+        store.blobs.sweep({cube.id for rows in kept for _, cube in rows})
 
 
 def digest_of(data: bytes) -> str:

@@ -26,7 +26,7 @@ from mnemos.migrate.form_schedule import FormCosts, FormSchedule
 from mnemos.migrate.gate import Decision, LearnReport
 from mnemos.migrate.learning import Learning
 from mnemos.migrate.uses import Uses
-from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, payload_ids, stale, weight_cubes, write
+from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, stale, sweep, weight_cubes, write
 from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
 from mnemos.parametric.compress.carriers import rounded
@@ -56,8 +56,7 @@ class Weights:
 
     def __post_init__(self) -> None:
         self._uses = Uses(self.store, self.clock)
-        if not self.store.read_only:
-            self.store.blobs.sweep(payload_ids(self.store))
+        sweep(self.store)
         self.store.on_erase(self._on_erase)
         self.store.before_suspend(self.rest)
 
