@@ -67,7 +67,7 @@ def test_from_a_search_over_a_hit_and_an_edit_to_a_preview_by_keyboard_alone(sit
 def test_the_keys_are_listed_and_a_dialogue_gives_the_focus_back(site, visit, reach):
     page = visit.open("s/reach", filled="search")
     page.keyboard.press("?")
-    assert page.get_by_role("dialog", name="Keyboard").is_visible()
+    page.get_by_role("dialog", name="Keyboard").wait_for()
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
     page.keyboard.press("n")
@@ -180,7 +180,7 @@ def test_the_colours_can_be_chosen_and_are_remembered(site, visit, reach):
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     press.click()  # light
     press.click()  # dark
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    page.wait_for_function("before => getComputedStyle(document.body).backgroundColor != before", arg=before)
     page.reload()
     visit.wait("search")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -192,7 +192,7 @@ def test_everything_that_can_be_used_has_a_name(site, visit, reach):
     for view in (*VIEWS, f"cube/{cube.id}", f"edit/{cube.id}"):
         visit.go(f"s/reach/{view}", view.split("/")[0])
         assert page.evaluate(NAMELESS) == [], view
-        assert page.locator("h1").count() == 1
+        visit.count("h1", 1)
         assert page.evaluate("document.title").endswith("· reach · Mnemos")
 
 
@@ -205,7 +205,7 @@ def test_the_focus_goes_to_the_heading_of_a_new_view_and_changes_are_told(site, 
     page.keyboard.press("End")
     page.wait_for_selector(".said >> text=memor")
     page.keyboard.press("Home")
-    assert page.locator(".histogram").get_attribute("aria-valuenow") == "0"
+    page.wait_for_selector('.histogram[aria-valuenow="0"]')
 
 
 def test_nothing_moves_for_those_who_want_it_still(site, visit, reach):
