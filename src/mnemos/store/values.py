@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 # Kinds of cubes that are derived from others.
-DERIVED = ("episode", "summary", "profile", "reflection", "kv", "carrier", "feedback", "tuning")
+DERIVED = ("episode", "summary", "profile", "reflection", "kv", "carrier", "feedback", "tuning", "answer")
 WITH_PAYLOAD = ("kv", "carrier")  # kinds of cubes whose payload is in `Store.blobs`
 OnErase = Callable[[Mapping[str, str]], None]  # takes the forms of the erased cubes, by id
 IMPLIED = ("derived from", "follows", "same entity")  # kinds of links that follow from other rows and are not stored
