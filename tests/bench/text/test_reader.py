@@ -1,5 +1,6 @@
 """Readers, and the stage that an answer failed at."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -91,9 +92,12 @@ def test_arms_show_nothing_everything_what_fits_what_is_found_and_the_evidence()
     ]
     with arms.told(Haystack("h", messages, []), "none") as space:
         shower = arms.Shower(space, "turn", k=1, window=12)
-        shown = {arm: [p.id for p in shower.show(arm, asking(gold=("a",)))] for arm in arms.ARMS if arm != "vectors"}
+        asked = replace(asking(gold=("a",)), text="Where do I train?")
+        shown = {
+            arm: [p.id for p in shower.show(arm, asked)] for arm in arms.ARMS if arm != "vectors"
+        }  # needs an embedder
     assert shown["nothing"] == []
     assert shown["everything"] == ["a", "b", "c"]
     assert shown["window"] == ["c"]
     assert shown["oracle"] == ["a"]
-    assert len(shown["words"]) == 1
+    assert shown["words"] == shown["mnemos"] == ["a"]

@@ -24,7 +24,7 @@ Kind = Literal["all", "latest", "in order"]
 PARTS: tuple[Part, ...] = ("date", "place", "person", "content")
 GROUPS = ("0", "1", "2", "3-5", "6+")  # matching events
 FIRST = date(2024, 1, 1)
-WRITTEN = datetime(2027, 1, 1, tzinfo=UTC)  # of the first chapter; a chapter an hour
+WRITTEN = datetime(2040, 1, 1, tzinfo=UTC)  # of the first chapter; a chapter an hour
 NAMES = ("Jackson", "Mila", "Hamza", "Ella", "Koa", "Ivy", "Bruno", "Leila", "Oskar", "Noemi", "Tariq", "Greta")
 SURNAMES = ("Ramos", "Berlin", "Avila", "Hooks", "Lindqvist", "Okafor", "Marsh", "Petrov", "Sato", "Quinn")
 PLACES = tuple(f"{a} {b}" for b in ("Hall", "Park", "Museum", "Pier", "Library") for a in (

@@ -76,11 +76,13 @@ def facts(rng: random.Random, each: int) -> list[Fact]:
 
 
 def _stated(rng: random.Random, attribute: Attribute, kind: Class, times: int) -> Fact:
-    values = rng.sample(attribute.values, min(max(times, 1), len(attribute.values)))
+    others = " ".join(value for a in ATTRIBUTES if a is not attribute for value in a.values).split()
+    known = [value for value in attribute.values if value not in others]  # no dog that is named as a firm is
+    values = rng.sample(known, min(max(times, 1), len(known)))
     template = rng.choice(attribute.first)
     told = tuple(("user", say(attribute, template, v, USER, PROJECTS[0], THINGS[0])) for v in values[:times])
     question = rng.choice(attribute.questions).format(s=USER, p=PROJECTS[0], x=THINGS[0])
-    return Fact(kind, question, told, Expected(tuple(values[-1:]) if times else (), attribute.values))
+    return Fact(kind, question, told, Expected(tuple(values[-1:]) if times else (), tuple(known)))
 
 
 def history(conversations: int, each: int, seed: int) -> Haystack:
