@@ -259,6 +259,40 @@ def test_the_audit_log_is_shown_newest_first_and_verified(site, visit):
     assert "entry 3" in page.locator("[data-verified]").inner_text()
 
 
+def chosen(name, content):
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": content.encode()}
+
+
+def test_a_file_is_imported_once_and_what_was_left_out_is_told(site, visit):
+    chats = [
+        {"role": "user", "content": "The <b>blue</b> door sticks in winter.", "timestamp": "2024-03-02T10:15:00Z"},
+        {"role": "user", "content": "The plumber comes on Fridays."},
+        {"role": "user"},
+    ]
+    page = visit.open("s/imported/add", filled="add")
+    page.get_by_role("link", name="Import a file").click()
+    visit.wait("import")
+    press = page.get_by_role("button", name="Import")
+    assert press.is_disabled()
+    page.get_by_label("File").set_input_files(chosen("chats <b>.json", json.dumps(chats)))
+    press.click()
+    report = page.locator("[data-report]")
+    report.get_by_text("chats <b>.json: 2 memories imported").wait_for()
+    told = " ".join(report.inner_text().split())
+    assert "3 entries of the format chats: 2 new." in told
+    assert "Left out 1 × no text" in told
+    assert {c.text for c in site.memory.space("imported").cubes()} == {chats[0]["content"], chats[1]["content"]}
+    press.click()
+    report.get_by_text("0 memories imported").wait_for()
+    assert "2 there already" in " ".join(report.inner_text().split())
+    page.get_by_label("File").set_input_files(chosen("broken.json", "{"))
+    press.click()
+    page.locator(".fault").wait_for()
+    visit.count("[data-report]", 0)
+    assert "broken.json" in page.locator(".fault").inner_text()
+    assert site.memory.space("imported").count() == 2
+
+
 def test_adding_stores_once_and_edits_make_versions_that_can_be_rolled_back(site, visit):
     space = site.fill("writes")
     page = visit.open("s/writes/add", filled="add")

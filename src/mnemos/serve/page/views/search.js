@@ -94,7 +94,8 @@ export function View({ space, params }) {
             loaded=${() => setListed(true)}
             empty=${html`<${Empty} title="This space is empty"><p>${
               may("write")
-                ? "Add the first memory with the button at the top, or press n."
+                ? html`Add the first memory with the button at the top, or press n.
+              Or <a href=${to(space, "import")}>import a file</a>: chats, exports, notes.`
                 : "It has no memories yet."
             }</p><//>`} />`
     }`;
