@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from mnemos.cube import MemCube, new_id
+from mnemos.store.values import Entry
 from tests.store.sqlite.raw import UNGUARD_AUDIT, damage
 
 
@@ -186,6 +188,23 @@ def test_more_can_be_shown_around_a_node(site, visit, ana):
     page.get_by_role("button", name="Show more around it").click()
     both = around | {n["id"] for n in site.ask("GET", f"/v1/spaces/ana/graph?around={other}&depth=1&limit=40")["nodes"]}
     visit.count(".node", len(both))
+
+
+def test_weights_are_named_by_what_they_are_and_not_edited(site, visit):
+    space = site.fill("learned")
+    parents = tuple(cube.id for cube in space.cubes(limit=2).items)
+    about = {"method": "adapter", "architecture": "LlamaForCausalLM", "bytes": 43_000}
+    header = {"form": "parametric", "kind": "carrier", "parents": parents, "metadata": about}
+    weights = MemCube(new_id(), "", "learned", site.now, site.now, **header)
+    space.store.insert([Entry(weights, ())], None)
+    page = visit.open(f"s/learned/cube/{weights.id}", filled="cube")
+    page.get_by_text("Weights that a model has learned (LlamaForCausalLM, adapter), of 2 memories; 43 kB.").wait_for()
+    page.get_by_role("button", name="Pin").wait_for()
+    assert page.get_by_role("link", name="Edit").count() == 0
+    visit.go(f"s/learned/cube/{parents[0]}", "cube")
+    page.get_by_role("link", name="(carrier)").wait_for()
+    visit.go(f"s/learned/graph/{weights.id}", "graph")
+    page.get_by_label("carrier: (carrier)").wait_for()
 
 
 def test_a_memory_shows_its_header_links_and_strength(site, visit, ana):
