@@ -43,12 +43,15 @@ def digest_of(data: bytes) -> str:
 def stale(store: Store, cubes: Sequence[MemCube]) -> dict[str, str]:
     """Return why weights may not be used, by id, for those that are stale: a cube that they were learned from changed.
 
-    Weights say what a text said when they were learned. So they are stale once it was updated, superseded or archived, and
-    fresh again when that is undone. One lookup of all parents.
+    Weights say what a text said when they were learned. So they are stale once it was updated, superseded or archived, or
+    they were archived themselves, and fresh again when that is undone. One lookup of all parents.
     """
     parents = store.get(list(dict.fromkeys(p for cube in cubes for p in cube.parents)))
     found: dict[str, str] = {}
     for cube in cubes:
+        if cube.state == "archived":
+            found[cube.id] = "it is archived: unarchive it to attach it again"
+            continue
         versions = cube.metadata.get("versions")
         if not isinstance(versions, dict) or not versions or versions.keys() != set(cube.parents):
             found[cube.id] = "it does not say which versions of its cubes it was learned from"
