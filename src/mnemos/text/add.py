@@ -14,9 +14,9 @@ from mnemos.facts import Decision
 from mnemos.guard.secrets import redact_cube
 from mnemos.store.hashes import text_hash
 from mnemos.store.values import Filter
-from mnemos.text.base import NoUpdater
 from mnemos.text.encode.messages import Draft
 from mnemos.text.memory import TextMemory
+from mnemos.text.null import NoUpdater
 from mnemos.zones import fixed, in_zone, load_zone, zone_name
 
 ANY = Filter(state=None)
