@@ -1,4 +1,4 @@
-"""MemoRAG finds by clues, and recency depends on the layer."""
+"""MemGAS weighs granularities by how sure they are, MemoRAG finds by clues, and recency depends on the layer."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,11 +9,41 @@ from mnemos import Mnemos
 from mnemos.cube import Hit
 from mnemos.store.values import Filter
 from mnemos.text.base import Asked, View
+from mnemos.text.recall.memgas import MemGas, unsureness
 from mnemos.text.recall.memorag import MemoRag
 from mnemos.text.recall.query import make_query
 from mnemos.text.recall.recency import LayeredRecency, layer_of
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def test_unsureness_is_zero_for_one_that_stands_out_and_one_for_all_alike():
+    assert unsureness(np.zeros(8), 1.0) == pytest.approx(1)
+    assert unsureness(np.array([50.0, 0, 0, 0]), 1.0) == pytest.approx(0, abs=1e-9)
+    assert unsureness(np.array([3.0]), 1.0) == 0
+
+
+def test_the_router_trusts_the_granularity_that_singles_out_a_session():
+    flat, peak = np.array([0.1, 0.0, -0.1]), np.array([4.0, -1.0, -1.0])
+    weights = MemGas().weights({"session": flat, "turn": peak, "summary": flat, "keywords": flat})
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["turn"] > 0.9
+    assert MemGas(mixing="uniform").weights({"session": flat, "turn": peak}) == {"session": 0.5, "turn": 0.5}
+    assert MemGas(mixing="turn").weights({"session": flat, "turn": peak}) == {"session": 0.0, "turn": 1.0}
+
+
+@pytest.mark.parametrize("associations", ["mixture", "nearest", "none"])
+def test_the_session_that_is_about_it_comes_first(tmp_path, associations):
+    talk = {"garden": ("the tomatoes need water", "slugs ate the beans"), "car": ("the brakes squeal", "the tyres are worn"),
+            "choir": ("the tenor was ill", "we sang in the church")}  # fmt: skip
+    with Mnemos(tmp_path, embedder="hashing:256") as memory:
+        space = memory.space("s", system="memgas")
+        space.add_many([{"content": text, "session": name} for name, texts in talk.items() for text in texts])
+        space.text.use(
+            space.text.system.__class__(**{**vars(space.text.system), "retrieve": MemGas(associations=associations)})
+        )
+        assert [h.session for h in space.search_sessions("what happened to the tomatoes and beans")][0] == "garden"
+        assert space.search("are the tyres worn", 1)[0].cube.text == "the tyres are worn"
 
 
 def test_a_clue_finds_what_shares_no_word_with_the_question(tmp_path):
