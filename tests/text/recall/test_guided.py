@@ -9,10 +9,10 @@ from mnemos import Mnemos
 from mnemos.cube import Hit
 from mnemos.store.values import Filter
 from mnemos.text.base import Asked, View
+from mnemos.text.recall.layers import LayeredRecency, layer_of
 from mnemos.text.recall.memgas import MemGas, unsureness
 from mnemos.text.recall.memorag import MemoRag
 from mnemos.text.recall.query import make_query
-from mnemos.text.recall.recency import LayeredRecency, layer_of
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

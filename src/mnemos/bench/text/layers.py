@@ -21,7 +21,7 @@ from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
 from mnemos.text.base import Floats, Histories, Ints
 from mnemos.text.forget.layered import Layered
-from mnemos.text.recall.recency import LayeredRecency
+from mnemos.text.recall.layers import LayeredRecency
 
 Ways = dict[str, tuple[float, Layered]]  # the weight of recency, and the law that says it
 LAYERS = "layers"

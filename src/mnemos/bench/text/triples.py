@@ -19,7 +19,7 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.registry import Entry
 from mnemos.system import Mnemos
-from mnemos.text.recall.triples import Triple, match
+from mnemos.text.recall.spelling import Triple, match
 
 SYSTEMS = ("memllm", "bm25", "mnemos")
 FORMS = ("as told", "typo", "short form")

@@ -8,7 +8,7 @@ from mnemos.registry import register
 from mnemos.text.base import System
 from mnemos.text.forget.apply import ApplyPolicy
 from mnemos.text.recall.bm25 import Bm25
-from mnemos.text.recall.triples import MEMLLM, PromoteTriples
+from mnemos.text.recall.spelling import MEMLLM, PromoteTriples
 from mnemos.text.system import DEFAULT
 
 

@@ -10,7 +10,7 @@ from mnemos.text.forget.apply import ApplyPolicy
 from mnemos.text.forget.layered import Layered
 from mnemos.text.forget.promotion import Promotion
 from mnemos.text.recall.cosine import Cosine
-from mnemos.text.recall.recency import TRADINGGPT, LayeredRecency
+from mnemos.text.recall.layers import TRADINGGPT, LayeredRecency
 from mnemos.text.system import DEFAULT
 from mnemos.text.update.append import Append
 

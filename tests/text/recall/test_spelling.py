@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemos import Mnemos
-from mnemos.text.recall.triples import Triple, match, similarity
+from mnemos.text.recall.spelling import Triple, match, similarity
 
 WORDS = st.text("abcdefgh ", min_size=1, max_size=12)
 
