@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from mnemos.cube import Form, MemCube
 from mnemos.errors import Conflict, StoreError
 from mnemos.store.base import Store
-from mnemos.store.values import WITH_PAYLOAD, Entry, Filter
+from mnemos.store.values import WEIGHTS, WITH_PAYLOAD, Entry, Filter
 
-KIND = "carrier"  # of a cube whose payload is weights
 FORM: Form = "parametric"
 ALL = 1_000_000  # cubes read at once
 
@@ -22,7 +21,7 @@ def weight_cubes(store: Store, ids: Iterable[str] | None = None) -> list[MemCube
     `at` is when they were learned; a later version was measured again.
     """
     if ids is None:
-        found = [cube for _, cube in store.select(Filter(kind=KIND, state=None), limit=ALL)]
+        found = [cube for _, cube in store.select(Filter(kind=WEIGHTS, state=None), limit=ALL)]
     else:
         found = list(store.get(list(ids)).values())
     return sorted((c for c in found if c.form == FORM), key=lambda c: (c.at, c.id))
