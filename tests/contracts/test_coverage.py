@@ -13,7 +13,7 @@ TESTS = Path(__file__).parents[1]
 CELLS = [(form, operation) for form in MEMORIES for operation in OPERATIONS]
 
 
-def tests_of(form, operation):
+def files_of(form, operation):
     """The test files of a room: those in the folder of its name, and those that name one of its modules."""
     in_its_room = (TESTS / form / operation).glob("test_*.py")
     named = re.compile(rf"\bmnemos\.{form}\.{operation}\b|\bmnemos\.{form} import .*\b{operation}\b")
@@ -28,7 +28,7 @@ def test_a_cell_has_methods_that_are_tested_or_a_reason_for_having_none(form, op
         assert UNSUPPORTED[form, operation].startswith("unsupported: ")
     else:
         assert methods, f"{form}/{operation} has no method: say why in UNSUPPORTED."
-        assert tests_of(form, operation)
+        assert files_of(form, operation)
 
 
 def test_every_operation_and_form_is_in_the_matrix_and_every_reason_is_of_one():
