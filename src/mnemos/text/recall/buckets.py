@@ -32,7 +32,7 @@ class Buckets:
     """
 
     uses_vector: ClassVar[bool] = True
-    buckets: int = 16
+    buckets: int = 16  # b of the paper, an even number
     least: int = 100  # memories that are compared, at least
     seed: int = 0  # of R
 
@@ -59,11 +59,12 @@ class Buckets:
 
     def rotation(self, dimension: int) -> NDArray[np.float32]:
         """Return R, (D, buckets / 2), the same for the same seed."""
-        return np.random.default_rng(self.seed).normal(size=(dimension, self.buckets // 2)).astype(np.float32)
+        return np.random.default_rng(self.seed).standard_normal((dimension, self.buckets // 2), dtype=np.float32)
 
     def hashes(self, rows: NDArray[np.float32], rotation: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the bucket of each row, (N,)."""
-        return np.argmax(_affinity(rows, rotation), axis=1).astype(np.int64)
+        nearest: NDArray[np.int64] = np.argmax(_affinity(rows, rotation), axis=1)
+        return nearest
 
 
 def _affinity(rows: NDArray[np.float32], rotation: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ class Latest:
     SCM calls it flash memory, MemoryOS its short term: a queue of fixed length.
     """
 
-    turns: int = 3
+    turns: int = 3  # that a prompt has
 
     def select(
         self, memory: Memory, text: str, hits: Sequence[tuple[int, Hit]], filter: Filter

@@ -34,7 +34,7 @@ class SegmentPages:
     """
 
     segments: int = 5  # m of the paper
-    raised: float = 0.15  # share of the segment's cosine that its pages get
+    raised: float = 0.4  # share of the segment's cosine that its pages get
 
     def rerank(
         self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int

@@ -38,7 +38,6 @@ _FOREIGN = re.compile(r"[^\x00-\x7f\u2010-\u20cf]")
 
 @register(
     "self-contained",
-    baselines=("no gate",),
     unmeasured="tests/text/systems/test_scm.py and test_caim.py check it within scm and caim",
     papers=(SCM, CAIM),
 )
