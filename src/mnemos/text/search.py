@@ -31,6 +31,7 @@ from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
+from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
@@ -61,7 +62,7 @@ def search(
     """Return the hits with their row keys and relevance, best first; see `Space.search`."""
     with memory.store.steady():
         check_share(min_score, "min_score")
-        query = bounded(check_text(query, "query"))
+        query = as_owner(bounded(check_text(query, "query")), memory.name, memory.corpus, memory.store.facts)
         k = enough(query) if k is None else check_count(k, "k")
         zone = zone_of(filters, memory.timezone)
         filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
@@ -218,6 +219,7 @@ def search_sessions(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
+    query = as_owner(bounded(check_text(query, "query")), memory.name, memory.corpus, memory.store.facts)
     zone = zone_of(filters, memory.timezone)
     asked = _asked(memory, asked_at, zone)
     filter = make_filter(zone, **filters)
@@ -291,7 +293,8 @@ def _retriever(memory: TextMemory, method: str) -> Retriever:
 def embedded_words(memory: TextMemory, query: str) -> str:
     """Return what the embedder is given of a question, by the last view of the space. Never waits."""
     snapshot = memory.view.snapshot
-    return without_speakers(clean(bounded(query)), None if snapshot is None else snapshot.corpus)
+    corpus = None if snapshot is None else snapshot.corpus
+    return without_speakers(clean(as_owner(bounded(query), memory.name, lambda: corpus, memory.store.facts)), corpus)
 
 
 def _embed(embedder: Embedder, query: str) -> NDArray[np.float32] | None:
