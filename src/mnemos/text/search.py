@@ -196,15 +196,11 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if (
-        memory.view.snapshot is None
-        or memory.recalls.due(memory.clock())
-        or not knows(memory.embedder, embedded_words(memory, query))
-    ):
+    if memory.view.snapshot is None or memory.recalls.due(memory.clock()):
         yield False
         return
     with memory.store.try_lock() as held:
-        if not held:
+        if not held or not knows(memory.embedder, embedded_words(memory, query)):
             yield False
             return
         with memory.view.try_lock(memory.model_key(), memory.embedder) as ready:
@@ -291,7 +287,7 @@ def _retriever(memory: TextMemory, method: str) -> Retriever:
 
 
 def embedded_words(memory: TextMemory, query: str) -> str:
-    """Return what the embedder is given of a question, by the last view of the space. Never waits."""
+    """Return what the embedder is given of a question, by the last view of the space. Waits only for the store."""
     snapshot = memory.view.snapshot
     corpus = None if snapshot is None else snapshot.corpus
     return without_speakers(clean(as_owner(bounded(query), memory.name, lambda: corpus, memory.store.facts)), corpus)
