@@ -17,6 +17,7 @@ from mnemos.cube import MICROSECOND, Hit, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
+from mnemos.store.base import Facts
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Asked, Retriever
 from mnemos.text.encode.messages import clean, moment
@@ -200,7 +201,7 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
         yield False
         return
     with memory.store.try_lock() as held:
-        if not held or not knows(memory.embedder, embedded_words(memory, query)):
+        if not held or not knows(memory.embedder, embedded_words(memory, query, memory.store.facts)):
             yield False
             return
         with memory.view.try_lock(memory.model_key(), memory.embedder) as ready:
@@ -286,11 +287,14 @@ def _retriever(memory: TextMemory, method: str) -> Retriever:
     return BASELINES[method] if method in BASELINES else memory.retriever()
 
 
-def embedded_words(memory: TextMemory, query: str) -> str:
-    """Return what the embedder is given of a question, by the last view of the space. Waits only for the store."""
+def embedded_words(memory: TextMemory, query: str, facts: Facts | None = None) -> str:
+    """Return what the embedder is given of a question, by the last view of the space. Waits for nothing but `facts`.
+
+    Without `facts` a name that the user has told (`as_owner`) stays in it.
+    """
     snapshot = memory.view.snapshot
     corpus = None if snapshot is None else snapshot.corpus
-    return without_speakers(clean(as_owner(bounded(query), memory.name, lambda: corpus, memory.store.facts)), corpus)
+    return without_speakers(clean(as_owner(bounded(query), memory.name, lambda: corpus, facts)), corpus)
 
 
 def _embed(embedder: Embedder, query: str) -> NDArray[np.float32] | None:

@@ -26,7 +26,7 @@ _FORMS = (
 )
 
 
-def as_owner(question: str, space: str, corpus: Callable[[], Corpus | None], facts: Facts) -> str:
+def as_owner(question: str, space: str, corpus: Callable[[], Corpus | None], facts: Facts | None) -> str:
     """Return a question about the owner of a space as he would ask it: "Where does Ana live?" as "Where do I live?".
 
     A space is the memory of one owner. Messages of the role "user" often have no speaker, and then nobody is called Ana,
@@ -42,7 +42,8 @@ def as_owner(question: str, space: str, corpus: Callable[[], Corpus | None], fac
     voices = np.unique(known.speaker[known.alive & ~known.assistant])  # -1: without a name
     if -1 not in voices:
         asked, user = [], user and len(voices) == 1
-    told = _words(" ".join(fact.fact.value for fact in facts.find([NAME]))) if asked else set()
+    names = facts.find([NAME]) if asked and facts is not None else ()
+    told = _words(" ".join(name.fact.value for name in names))
     mine = [w for w in asked if w.casefold() in told or (w.casefold() in _words(space) and not _is_said(known, w))]
     patterns = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in mine if not _is_a_speaker(known, name)]
     if user and not _is_said(known, "user") and not _is_a_speaker(known, "user"):
