@@ -41,6 +41,7 @@ class Options:
 
     parts: tuple[Part, ...] = get_args(Part)  # laws to measure
     seeds: tuple[int, ...] = (0, 1, 2)  # of data, weights and order
+    cache: Path | None = None  # folder where the figures of each seed are kept, so that a long run can go on
 
 
 def summary(result: Result) -> Rows:
@@ -55,7 +56,7 @@ def summary(result: Result) -> Rows:
 
 def claims(name: str, result: Result) -> Rows:
     """Return the claims of a law, whether each was seen, and the figures."""
-    found = result["parts"].get(name, {"claims": []})["claims"]
+    found = result["parts"].get(name, {"claims": [{"says": "not measured yet", "seen": "–", "figure": "–"}]})["claims"]
     return [["what the law says", "seen here", "figures"], *([c["says"], c["seen"], c["figure"]] for c in found)]
 
 
@@ -79,6 +80,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure the chosen laws, seed by seed."""
     from mnemos.bench.kv.threads import one_thread
     from mnemos.bench.parametric.by_seed import append
+    from mnemos.bench.parametric.spread import kept
 
     progress.expect(len(options.parts) * len(options.seeds))
     parts: dict[str, Any] = {}
@@ -86,17 +88,25 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         for name in options.parts:
             law = experiment(name)
             figures: dict[str, Any] = {}
-            started = time.process_time()
+            spent = 0.0
             for seed in options.seeds:
-                append(figures, _rounded(law.measure(seed)))
+                one = kept(options.cache, f"{name} {seed}", partial(_measured, law, seed))
+                append(figures, one["figures"])
+                spent += one["cpu_seconds"]
                 progress(1)
-            spent = round(time.process_time() - started, 1)
-            parts[name] = {"cpu_seconds": spent, "seeds": options.seeds, **law.report(figures), "figures": figures}
+            about = {"cpu_seconds": round(spent, 1), "seeds": options.seeds}
+            parts[name] = {**about, **law.report(figures), "figures": figures}
     return {"parts": parts}
 
 
 def _in_order(result: Result) -> dict[str, Any]:
     return {name: result["parts"][name] for name in PAPERS if name in result["parts"]}
+
+
+def _measured(law: Any, seed: int) -> dict[str, Any]:
+    started = time.process_time()
+    figures = _rounded(law.measure(seed))
+    return {"figures": figures, "cpu_seconds": time.process_time() - started}
 
 
 def experiment(name: str) -> Any:

@@ -11,19 +11,19 @@ from copy import deepcopy
 from math import sqrt
 from typing import Any
 
-from mnemos.bench.parametric.facts import make_tokenizer
+import torch
+
 from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
 from mnemos.bench.parametric.memorising.language import prose, rows, take
 from mnemos.bench.parametric.memorising.trainer import Trainer, reader
+from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.profiles import Profile, profile
-from mnemos.parametric.recognition import losses
 
 READ, BATCH = 200, 32  # steps of reading before, texts of a step
-CHECKPOINTS, EACH = 12, 5  # checkpoints after the start, and steps between two
+CHECKPOINTS, EACH = 10, 8  # checkpoints after the start, and steps between two
 GROUPS = (2, 4, 6, 8)  # whose texts are scored, and which the training is repeated without
 WIDTHS, RATES = (32, 64, 128), (1e-3, 3e-3, 1e-2)
 WIDTH, RATE = 64, 3e-3  # of the repeated trainings
-TOKENIZER = make_tokenizer()
 
 
 def measure(seed: int) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def measure(seed: int) -> dict[str, Any]:
     never = take(stream, 2 * BATCH * EACH)
     found: dict[str, Any] = {"width": {}, "rate": {}}
     for width in WIDTHS:
+        start = reader(width, seed, READ).model
         for rate in RATES if width == WIDTH else (RATE,):
-            start = reader(width, seed, READ).model
             states, scores = _run(start, rate, batches, never)
             of = profile({g: scores[g] for g in GROUPS}, scores[0])
             if width == WIDTH and rate == RATE:
@@ -133,9 +133,10 @@ def _texts(batches: Sequence[list[str]], g: int) -> list[str]:
     return [text for batch in batches[(g - 1) * EACH : g * EACH] for text in batch]
 
 
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
 def _score(model: Any, texts: Sequence[str]) -> float:
-    found = losses(model, TOKENIZER, texts)
-    return float(-sum(found) / len(found))
+    """Return the mean log-likelihood of the tokens of texts."""
+    return -float(loss_of(model, rows(texts)))
 
 
 def _row(values: Sequence[float]) -> dict[str, float]:

@@ -34,7 +34,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(loss)
+        return float(loss.detach())
 
     def run(self, batches: Iterable[Tensor]) -> None:
         """Train on batches."""
