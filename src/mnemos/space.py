@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mnemos.guard.preview import Preview
     from mnemos.inspect.inspector import Inspector
     from mnemos.store.audit import AuditEntry
+    from mnemos.text.answers import Answers
     from mnemos.text.consolidate.report import Consolidation
     from mnemos.text.upkeep import Checkup
 
@@ -48,6 +49,8 @@ class Space(Forms):
     trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
     timezone = TextMemory.timezone  # whose clock naive times and days are of: "Europe/Lisbon", "+05:30", "UTC", "local"
+
+    _answers: Answers | None = None
 
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
@@ -179,6 +182,15 @@ class Space(Forms):
     def tune(self, *, preview: bool = False, undo: bool = False) -> Tuned:
         """Fit search to what was `used`; install it if unseen questions are ranked better. `undo` erases it; see `text.tune`."""
         return tune(self.text, check_flag(preview, "preview"), check_flag(undo, "undo"))
+
+    @property
+    def answers(self) -> Answers:
+        """A cache of answers, by category, that forgets with the memories they were made of; see `text.answers.Answers`."""
+        if self._answers is None:
+            from mnemos.text.answers import Answers
+
+            self._answers = Answers(self.text)
+        return self._answers
 
     # -- read
 
