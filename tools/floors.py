@@ -68,6 +68,7 @@ FLOORS = (
 )
 TEXT_VERBS = (
     "add",
+    "agent",
     "context",
     "feedback",
     "tune",

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from mnemos.guard.preview import Preview
     from mnemos.inspect.inspector import Inspector
     from mnemos.store.audit import AuditEntry
+    from mnemos.text.agent.cases import Cases
+    from mnemos.text.agent.task import Task
+    from mnemos.text.agent.working import Working
+    from mnemos.text.compress.base import ContextPolicy, Merge
     from mnemos.text.consolidate.report import Consolidation
     from mnemos.text.upkeep import Checkup
 
@@ -314,6 +318,29 @@ class Space(Forms):
     def verify_audit(self, head: str | None = None) -> tuple[int, list[str]]:
         """Recompute the chain of the audit log, with `head` in it; return the number of entries and what is wrong."""
         return self.store.audit.verify(check_optional(head, "head"))
+
+    # -- agents
+
+    def task(self, name: str, *, agent: str | None = None) -> Task:
+        """Return the state of a task: steps with values, dependencies and a history; see `text.agent.task`."""
+        from mnemos.text.agent.task import Task
+
+        return Task(self.text, name, agent)
+
+    def cases(self, name: str = "cases", *, agent: str | None = None) -> Cases:
+        """Return a bank of cases with their outcomes, which learns what helps in which situation; see `text.agent.cases`."""
+        from mnemos.text.agent.cases import Cases
+
+        return Cases(self.text, name, agent)
+
+    def working(
+        self, name: str, *, tokens: int = 2_000, policy: str | ContextPolicy = "short-and-long-term",
+        agent: str | None = None, merge: Merge | None = None, count: Callable[[str], int] | None = None,
+    ) -> Working:  # fmt: skip
+        """Return the context of a long task, or of a session, that stays within `tokens`; see `text.agent.working`."""
+        from mnemos.text.agent.working import Working
+
+        return Working(self.text, name, tokens, policy, agent, merge, count)
 
     # -- other views
 
