@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
+from mnemos.agent_verbs import AgentVerbs
 from mnemos.arguments import check_count, check_flag, check_list, check_optional, check_text, check_texts
 from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
@@ -32,15 +33,12 @@ if TYPE_CHECKING:
     from mnemos.guard.preview import Preview
     from mnemos.inspect.inspector import Inspector
     from mnemos.store.audit import AuditEntry
-    from mnemos.text.agent.cases import Cases
-    from mnemos.text.agent.task import Task
-    from mnemos.text.agent.working import Working
-    from mnemos.text.compress.base import ContextPolicy, Merge
+    from mnemos.text.answers import Answers
     from mnemos.text.consolidate.report import Consolidation
     from mnemos.text.upkeep import Checkup
 
 
-class Space(Forms):
+class Space(Forms, AgentVerbs):
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
     The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds keys and values, and
@@ -52,6 +50,8 @@ class Space(Forms):
     trust = TextMemory.trust  # source (`fnmatch` pattern) -> 0 untrusted, 1 normal or 2 trusted
     secrets = TextMemory.secrets  # keys, tokens and card numbers in new texts: "redact", "refuse" or "keep"
     timezone = TextMemory.timezone  # whose clock naive times and days are of: "Europe/Lisbon", "+05:30", "UTC", "local"
+
+    _answers: Answers | None = None
 
     def __init__(self, text: TextMemory) -> None:
         self.text, self.name, self.store, self.clock = text, text.name, text.store, text.clock
@@ -183,6 +183,15 @@ class Space(Forms):
     def tune(self, *, preview: bool = False, undo: bool = False) -> Tuned:
         """Fit search to what was `used`; install it if unseen questions are ranked better. `undo` erases it; see `text.tune`."""
         return tune(self.text, check_flag(preview, "preview"), check_flag(undo, "undo"))
+
+    @property
+    def answers(self) -> Answers:
+        """A cache of answers, by category, that forgets with the memories they were made of; see `text.answers.Answers`."""
+        if self._answers is None:
+            from mnemos.text.answers import Answers
+
+            self._answers = Answers(self.text)
+        return self._answers
 
     # -- read
 
@@ -318,29 +327,6 @@ class Space(Forms):
     def verify_audit(self, head: str | None = None) -> tuple[int, list[str]]:
         """Recompute the chain of the audit log, with `head` in it; return the number of entries and what is wrong."""
         return self.store.audit.verify(check_optional(head, "head"))
-
-    # -- agents
-
-    def task(self, name: str, *, agent: str | None = None) -> Task:
-        """Return the state of a task: steps with values, dependencies and a history; see `text.agent.task`."""
-        from mnemos.text.agent.task import Task
-
-        return Task(self.text, name, agent)
-
-    def cases(self, name: str = "cases", *, agent: str | None = None) -> Cases:
-        """Return a bank of cases with their outcomes, which learns what helps in which situation; see `text.agent.cases`."""
-        from mnemos.text.agent.cases import Cases
-
-        return Cases(self.text, name, agent)
-
-    def working(
-        self, name: str, *, tokens: int = 2_000, policy: str | ContextPolicy = "short-and-long-term",
-        agent: str | None = None, merge: Merge | None = None, count: Callable[[str], int] | None = None,
-    ) -> Working:  # fmt: skip
-        """Return the context of a long task, or of a session, that stays within `tokens`; see `text.agent.working`."""
-        from mnemos.text.agent.working import Working
-
-        return Working(self.text, name, tokens, policy, agent, merge, count)
 
     # -- other views
 

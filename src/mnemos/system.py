@@ -211,9 +211,10 @@ class Mnemos:
         """Restore a space from a backup, under its own name or another one, and return it. The backup is checked first.
 
         A file from elsewhere may hold more than memories. Triggers, views and unknown tables are left out. So are the
-        settings `trust` and `secrets`, unless `settings` is set or the space that is replaced has the same; `policy` is
-        taken. A warning names what was left out, and a policy. Raises InvalidInput for a file that is no backup,
-        StoreCorrupt for a damaged one, and Conflict if a space of this name exists, unless `replace` is set.
+        settings `trust` and `secrets`, unless `settings` is set or the space that is replaced has the same, and the trust
+        in weights (they are attached by name only until they are measured), unless `settings` is set; `policy` is taken.
+        A warning names what was left out, and a policy. Raises InvalidInput for a file that is no backup, StoreCorrupt
+        for a damaged one, and Conflict if a space of this name exists, unless `replace` is set.
         """
         restored, left_out = self.stores.restore(
             Path(path), name=name, replace=replace, release=self.release, settings=settings

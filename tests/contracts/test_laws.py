@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemos.registry import all_entries
-from mnemos.text.base import Histories, Law, NoLaw
+from mnemos.text.base import Histories, Law
 from mnemos.text.forget.policy import Policy
+from mnemos.text.null import NoLaw
 
 ENTRIES = all_entries("text", kind="law")
 LAWS = {"null": NoLaw(), **{entry.name: entry.target() for entry in ENTRIES}}

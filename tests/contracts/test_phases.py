@@ -9,9 +9,10 @@ import pytest
 from mnemos import Mnemos
 from mnemos.registry import all_entries
 from mnemos.store.values import DERIVED
-from mnemos.text.base import NoPhase, Phase
+from mnemos.text.base import Phase
 from mnemos.text.consolidate.report import Budget
 from mnemos.text.forget.policy import Policy
+from mnemos.text.null import NoPhase
 from mnemos.text.system import DEFAULT
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)

@@ -29,6 +29,8 @@ COMPONENTS = {
     "pagerank": "the walk of `spread`",
     "lifelong": "hash functions of several views, which learn by batches of categories",
     "without-speakers": "a part of every search by vectors",
+    "semantic-cache": "the rules of a category of `Space.answers`",
+    "adaptive-threshold": "chooses the `min_score` of a search, or of forgetting, from outcomes",
     "tune": "a verb: it fits what `hybrid` ranks by",
 }
 

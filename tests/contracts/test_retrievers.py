@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mnemos.registry import all_entries
 from mnemos.store.values import Changes, IndexRow
-from mnemos.text.base import NoRetriever, Retriever, SessionRetriever, View
+from mnemos.text.base import Retriever, SessionRetriever, View
+from mnemos.text.null import NoRetriever
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
 

@@ -1,6 +1,7 @@
-"""What every encoder, reranker and updater keeps: `pytest tests/contracts/test_text_parts.py -k NAME` checks one."""
+"""What the small parts of a system keep: `pytest tests/contracts/test_text_parts.py -k NAME` checks one of them."""
 
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,8 @@ from mnemos.embed import load
 from mnemos.errors import Conflict, EmbedderError
 from mnemos.registry import all_entries
 from mnemos.store.values import Filter
-from mnemos.text.base import Asked, Encoder, NoEncoder, NoReranker, NoUpdater, Reranker, Updater
+from mnemos.text.base import Asked, Encoder, Gate, Reranker, Selector, Updater
+from mnemos.text.null import NoEncoder, NoGate, NoReranker, NoSelector, NoUpdater
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
@@ -21,7 +23,9 @@ def every(kind, null):
     return pytest.mark.parametrize("part", methods.values(), ids=methods.keys())
 
 
-encoders, rerankers, updaters = (
+gates, selectors, encoders, rerankers, updaters = (
+    every("gate", NoGate()),
+    every("selector", NoSelector()),
     every("encoder", NoEncoder()),
     every("reranker", NoReranker()),
     every("updater", NoUpdater()),
@@ -135,3 +139,58 @@ def test_a_revision_is_the_next_version_and_the_one_before_is_kept(part, space):
     with pytest.raises(Conflict):
         part.revise(memory, memory.encode([cube("I live in Braga.", speaker="Ana", version=2)])[0])
     assert space.get("c").text == "I live in Faro."
+
+
+@gates
+def test_a_gate_answers_yes_or_no_and_writes_nothing(part, space):
+    assert isinstance(part, Gate)
+    space.add("I live in Porto.", speaker="Ana", session="s")
+    dump = list(space.dump())
+    assert [part.needs(space.text, text) for text in ("Where do I live?", "What did Ana say about Porto?")] == [
+        True,
+        True,
+    ]
+    for text in ("?", "\u3042", "Thanks!", "word " * 2_000):
+        assert part.needs(space.text, text) is part.needs(space.text, text)
+    assert list(space.dump()) == dump
+
+
+@gates
+def test_a_gate_that_is_closed_shows_no_hits_and_a_search_does_not_ask_it(part, space):
+    space.add("I live in Porto.", speaker="Ana", session="s")
+    space.text.use(replace(space.text.system, gate=part))
+    assert bool(space.context("Thanks!", min_score=0.0)) is part.needs(space.text, "Thanks!")
+    assert [h.cube.text for h in space.search("Porto", k=1)] == ["I live in Porto."]
+
+
+@selectors
+@pytest.mark.parametrize("superseded", [False, True])
+def test_a_selector_shows_cubes_of_the_filter_once_and_writes_nothing(part, space, superseded):
+    assert isinstance(part, Selector)
+    for i in range(12):
+        space.add(f"On day {i} I planted leeks. " * (1 + 40 * (i % 2)), speaker="Ana", id=f"c{i}", session=f"s{i % 3}")
+    space.add("I live in Porto.", speaker="Ana", id="old", session="s0")
+    space.add("I live in Faro now.", speaker="Ana", id="new", session="s1")
+    space.consolidate()
+    dump = list(space.dump())
+    for filter in (Filter(superseded=superseded), Filter(session="s1", superseded=superseded)):
+        keys = {key for key, _ in space.store.select(filter)}
+        hits = [(key, hit) for key, hit in hits_of(space, "leeks") if key in keys]
+        for given in ([], hits[:3], hits):
+            found = part.select(space.text, "When did I plant leeks?", given, filter)
+            assert part.select(space.text, "When did I plant leeks?", given, filter) == found
+            assert len({key for key, _ in found}) == len(found)
+            derived = {h.cube.id for _, h in found if h.cube.parents}
+            shown = [key for key, h in found if h.cube.id not in derived]
+            assert space.store.matching(filter, shown) == set(shown)
+            assert not derived or filter.selects_all  # what was made of others has words that a filter hides
+    assert list(space.dump()) == dump
+
+
+@selectors
+def test_what_a_selector_shows_is_cited_and_can_be_forgotten(part, space):
+    space.add("I live in Porto.", speaker="Ana", id="home", session="s")
+    space.text.use(replace(space.text.system, select=part))
+    assert "Porto" in space.context("Where do I live?", min_score=0.0)
+    space.forget(["home"])
+    assert "Porto" not in space.context("Where do I live?", min_score=0.0)

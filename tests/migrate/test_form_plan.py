@@ -76,6 +76,11 @@ def test_it_is_learned_and_unlearned_as_planned_and_a_refusal_is_remembered(spac
     space.weights.tend(model, Letters(), COSTS, how=how(gate=OPEN), **options)
     assert [w.parents for w in space.weights.list()] == [(hot.id,)]
     assert space.weights.tend(model, Letters(), COSTS, **options) == []
+    [learned] = space.weights.list()
+    space.archive([learned.id])
+    assert [m.to for m in space.weights.tend(model, Letters(), COSTS, **options)] == ["kv"], "somebody put them away"
+    space.unarchive([learned.id])
+    assert space.weights.tend(model, Letters(), COSTS, **options) == []
     clock.now += timedelta(days=300)
     dear = replace(COSTS, weight_bytes=1e9)
     down = space.weights.tend(model, Letters(), dear, **options)

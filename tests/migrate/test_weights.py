@@ -178,6 +178,32 @@ def test_they_are_stale_when_a_text_changes_and_fresh_when_that_is_undone(model,
         assert not torch.equal(says(model), plain)
 
 
+def test_weights_that_are_archived_are_attached_again_when_they_are_brought_back(model, space):
+    cube, plain = learn(space, model, texts(space)), says(model)
+    with space.weights.attached(model):
+        learned = says(model)
+        space.archive([cube.id])
+        with warned("archived"):
+            assert torch.equal(says(model), plain)
+    with pytest.raises(Conflict, match="unarchive it"), space.weights.attached(model, cube):
+        pass
+    space.unarchive([cube.id])
+    with space.weights.attached(model):
+        assert torch.equal(says(model), learned)
+
+
+def test_weights_are_not_edited_like_a_text(model, space):
+    cube = space.get(learn(space, model, texts(space)).id)
+    for edit in (
+        lambda: space.update(cube.id, content="Anything else."),
+        lambda: space.update(cube.id, metadata={"model": "another"}),
+        lambda: space.rollback(cube.id, 1),
+    ):
+        with pytest.raises(InvalidInput, match="form 'parametric'"):
+            edit()
+    assert space.get(cube.id) == cube
+
+
 def test_they_are_forgotten_with_each_of_their_texts(model, space):
     a, b, c = texts(space)
     both, one = learn(space, model, [a, b]), learn(space, model, [c])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import pytest
 
@@ -11,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from mnemos import Mnemos
-from mnemos.errors import InvalidInput
+from mnemos.errors import InvalidInput, StoreCorrupt
 from mnemos.store.open import open_root
 from mnemos.transfer import export_space, import_path
 from mnemos.transfer.move import move
@@ -113,6 +115,62 @@ def test_damaged_weights_are_not_exported(memory, archive, tmp_path):
     space.store.blobs.path(space.weights.list()[0].id).write_bytes(b"nothing")
     with pytest.warns(RuntimeWarning, match="not exported"):
         assert export_space(space, tmp_path / "b.zip") == 3
+
+
+@pytest.fixture
+def backup(memory, model, tmp_path):
+    space = memory.space("ana")
+    space.add("I moved to Faro.", speaker="Ana")
+    learn(space, model, list(space.cubes()), seed=1)
+    return memory.backup("ana", tmp_path / "ana.backup")
+
+
+def said(space, model, *cubes):
+    with space.weights.attached(model, *cubes):
+        return says(model)
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_backup_has_them_and_they_are_trusted_if_it_is(memory, model, backup, tmp_path, replace):
+    plain, before = says(model), said(memory.space("ana"), model)
+    assert not torch.equal(plain, before)
+    where = memory if replace else Mnemos(tmp_path / "elsewhere", embedder="none")
+    with pytest.warns(UserWarning, match="1 weights were measured elsewhere"):
+        space = where.restore(backup, replace=replace)
+    [cube] = space.weights.list()
+    with pytest.warns(RuntimeWarning, match="came with an import"):
+        assert torch.equal(said(space, model), plain)
+    assert torch.equal(said(space, model, cube), before)
+    space = where.restore(backup, replace=True, settings=True)
+    assert torch.equal(said(space, model), before)
+    assert space.doctor().healthy
+    assert [p.name for p in tmp_path.rglob(".*restoring*")] == []
+    if not replace:
+        where.close()
+
+
+def test_a_backup_is_without_weights_that_were_erased_and_says_which_are_missing(memory, model, backup, tmp_path):
+    space = memory.space("ana")
+    [cube] = space.weights.list()
+    space.store.blobs.drop([cube.id])
+    with pytest.warns(RuntimeWarning, match=cube.id):
+        memory.backup("ana", tmp_path / "second")
+    space.weights.remove(cube)
+    bare = memory.restore(memory.backup("ana", tmp_path / "third"), name="bare")
+    assert bare.weights.list() == []
+    assert bare.store.blobs.ids() == set()
+
+
+def test_a_changed_backup_brings_no_payload_of_another_cube_and_no_changed_one(memory, model, backup):
+    [cube] = memory.space("ana").weights.list()
+    with closing(sqlite3.connect(backup)) as db:
+        db.execute("INSERT INTO payloads VALUES ('aaaaaaaaaaaaaaaa', x'00'), ('../../evil', x'00')")
+        db.execute("UPDATE payloads SET data = x'01' WHERE id = ?", (cube.id,))
+        db.commit()
+    space = memory.restore(backup, replace=True, settings=True)
+    assert space.store.blobs.ids() == {cube.id}
+    with pytest.raises(StoreCorrupt), space.weights.attached(model, cube.id):
+        pass
 
 
 @pytest.mark.sqlite_only("moves files")

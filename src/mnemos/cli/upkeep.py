@@ -165,7 +165,10 @@ def restore(
         ),
     ] = False,
     settings: Annotated[
-        bool, typer.Option("--settings", help="Also take whom the file trusts, and whether it keeps secrets.")
+        bool,
+        typer.Option(
+            "--settings", help="Also take whom the file trusts, whether it keeps secrets, and its weights as measured."
+        ),
     ] = False,
 ) -> None:
     """Restore a space from a backup, after checking the backup."""

@@ -43,14 +43,17 @@ class Forms:
     kv: dict[str, list[str]]
     uses: Counter[str]
     last: dict[str, datetime]
+    shelved: set[str]  # texts whose weights somebody has archived: they are not learned again
 
     @staticmethod
     def of(store: Store) -> Forms:
         """Return the forms of all texts. O(weights and keys and values)."""
-        found = Forms(defaultdict(list), defaultdict(list), Counter(), {})
+        found = Forms(defaultdict(list), defaultdict(list), Counter(), {}, set())
         learned = weight_cubes(store)
         old = stale(store, learned)
         for cube in learned:
+            if cube.state == "archived":
+                found.shelved.update(cube.parents)
             for parent in cube.parents if cube.id not in old else ():
                 found._note(found.weights, parent, cube)
         for _, cube in store.select(Filter(kind="kv", state=None), limit=ALL):
@@ -106,7 +109,7 @@ def _use(
     made = MemoryUse(
         tokens(cube.text), facts, cube.recalls + forms.uses[cube.id], max(age, idle), idle, cube.version - 1,
         settled if cube.version > 1 else math.inf, form, private=bool(cube.metadata.get("private")) or bool(scan(cube.text)),
-        refused=refused or untrusted,
+        refused=refused or untrusted or cube.id in forms.shelved,
     )  # fmt: skip
     return made if days is None or cube.pinned else replace(made, forget_in=max(days - idle, 0.0))
 

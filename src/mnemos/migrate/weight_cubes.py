@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from mnemos.cube import Form, MemCube
 from mnemos.errors import Conflict, StoreError
 from mnemos.store.base import Store
-from mnemos.store.values import WITH_PAYLOAD, Entry, Filter
+from mnemos.store.values import WEIGHTS, WITH_PAYLOAD, Entry, Filter
 
-KIND = "carrier"  # of a cube whose payload is weights
 FORM: Form = "parametric"
 ALL = 1_000_000  # cubes read at once
 
@@ -22,7 +21,7 @@ def weight_cubes(store: Store, ids: Iterable[str] | None = None) -> list[MemCube
     `at` is when they were learned; a later version was measured again.
     """
     if ids is None:
-        found = [cube for _, cube in store.select(Filter(kind=KIND, state=None), limit=ALL)]
+        found = [cube for _, cube in store.select(Filter(kind=WEIGHTS, state=None), limit=ALL)]
     else:
         found = list(store.get(list(ids)).values())
     return sorted((c for c in found if c.form == FORM), key=lambda c: (c.at, c.id))
@@ -43,12 +42,15 @@ def digest_of(data: bytes) -> str:
 def stale(store: Store, cubes: Sequence[MemCube]) -> dict[str, str]:
     """Return why weights may not be used, by id, for those that are stale: a cube that they were learned from changed.
 
-    Weights say what a text said when they were learned. So they are stale once it was updated, superseded or archived, and
-    fresh again when that is undone. One lookup of all parents.
+    Weights say what a text said when they were learned. So they are stale once it was updated, superseded or archived, or
+    they were archived themselves, and fresh again when that is undone. One lookup of all parents.
     """
     parents = store.get(list(dict.fromkeys(p for cube in cubes for p in cube.parents)))
     found: dict[str, str] = {}
     for cube in cubes:
+        if cube.state == "archived":
+            found[cube.id] = "it is archived: unarchive it to attach it again"
+            continue
         versions = cube.metadata.get("versions")
         if not isinstance(versions, dict) or not versions or versions.keys() != set(cube.parents):
             found[cube.id] = "it does not say which versions of its cubes it was learned from"

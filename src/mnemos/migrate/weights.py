@@ -26,12 +26,13 @@ from mnemos.migrate.form_schedule import FormCosts, FormSchedule
 from mnemos.migrate.gate import Decision, LearnReport
 from mnemos.migrate.learning import Learning
 from mnemos.migrate.uses import Uses
-from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, stale, sweep, weight_cubes, write
+from mnemos.migrate.weight_cubes import FORM, digest_of, stale, sweep, weight_cubes, write
 from mnemos.migrate.weight_files import WeightFile, read_weights
 from mnemos.parametric.base import Carrier, Example, Learned
 from mnemos.parametric.compress.carriers import rounded
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
+from mnemos.store.values import WEIGHTS
 
 RAM = 1 << 30  # bytes of weights that are kept in RAM between blocks
 
@@ -261,7 +262,7 @@ class Weights:
             "versions": {cube.id: cube.version for cube in unique.values()},
         }  # fmt: skip
         cube = MemCube(
-            id=new_id(), text="", space=self.store.space, at=now, learned=now, form=FORM, kind=KIND, source="mnemos",
+            id=new_id(), text="", space=self.store.space, at=now, learned=now, form=FORM, kind=WEIGHTS, source="mnemos",
             parents=tuple(unique), metadata=metadata,
         )  # fmt: skip
         write(self.store, cube, data)

@@ -7,14 +7,17 @@ rows. One that was killed goes on from there, if the space has not changed since
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mnemos.errors import StoreCorrupt
 from mnemos.store.base import Store
 from mnemos.store.records import TABLES, Digest, Position, digests, pages
+from mnemos.store.values import WEIGHTS, Filter
 
 MARK, DONE = "moving", "moved"  # in `meta` of the copy: how far it has got; what it was when it was finished
+ALL = 1_000_000  # cubes of weights read at once
 Digests = dict[str, Digest]
 Progress = Callable[[int], None]
 
@@ -82,6 +85,16 @@ def copy(source: Store, target: Store, wanted: Digests, progress: Progress = lam
     with target.transaction():
         target.meta.set(DONE, json.dumps(found))
         target.meta.set(MARK, "")
+
+
+def copy_weights(source: Store, target: Store) -> None:
+    """Copy the payloads of weights, as backups hold them; one that is missing is left out, with a warning."""
+    for _, cube in source.select(Filter(kind=WEIGHTS, state=None), limit=ALL):
+        try:
+            with source.blobs.local(cube.id) as path:
+                target.blobs.write(cube.id, path.read_bytes())
+        except StoreCorrupt as error:
+            warnings.warn(f"the copy is without weights {cube.id}: {error}", RuntimeWarning, stacklevel=2)
 
 
 def _read(data: dict[str, list[object]]) -> Digests:

@@ -1,4 +1,4 @@
-"""The contracts of text memory, each with a null implementation: encoder, retriever, reranker, updater, law, phase.
+"""The contracts of text memory: encoder, retriever, reranker, updater, law, phase, gate, selector; see `text.null`, too.
 
 A published memory system is a composition of these (`System`). A method satisfies one of them and registers itself with
 `@register`; it is then found by name, tested by tests/contracts and shown by `mnemos methods`.
@@ -223,6 +223,31 @@ class Phase(Protocol):
         """
 
 
+# -- context
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """Decides, before anything is searched, whether a prompt needs memory. `context` asks it; a search never does."""
+
+    def needs(self, memory: Memory, text: str) -> bool:
+        """Tell whether what a user says calls for memory. Reads the space, never writes; where it is not sure, True."""
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Chooses what `context` shows: the hits of a search, and what a prompt has in any case, as the latest turns."""
+
+    def select(
+        self, memory: Memory, text: str, hits: Sequence[tuple[int, Hit]], filter: Filter
+    ) -> list[tuple[int, Hit]]:
+        """Return (row key, hit), each cube once, the most important first: they are packed while there is room.
+
+        It may add cubes of the store that pass the filter, and show a hit with a shorter text. It reads, never writes;
+        `hits` are empty where the gate is closed.
+        """
+
+
 # -- the composition
 
 
@@ -236,6 +261,8 @@ class System:
     update: Updater  # what a new text does to the memories that exist
     law: Law  # what strengthens and forgets, unless the space has its own policy
     phases: tuple[Phase, ...]  # what `consolidate` does, in this order
+    gate: Gate  # whether a prompt needs memory
+    select: Selector  # what of it a prompt shows
 
 
 @runtime_checkable
@@ -303,78 +330,6 @@ class Memory(Protocol):
         """Archive and erase what the space's policy forgets now."""
 
 
-# -- null implementations: each satisfies its contract and does nothing
-
-
-@dataclass(frozen=True, slots=True)
-class NoEncoder:
-    """Computes nothing: neither words nor vectors find the text."""
-
-    def encode(
-        self, cubes: Sequence[MemCube], embedder: Embedder | None, progress: Progress | None = None
-    ) -> list[Entry]:
-        """Return an entry without terms, vector and dates for each cube."""
-        return [Entry(cube, ()) for cube in cubes]
-
-
-@dataclass(frozen=True, slots=True)
-class NoRetriever:
-    """Finds nothing."""
-
-    uses_vector: ClassVar[bool] = False
-
-    def rank(self, view: View, query: Query) -> Ranking:
-        """Return 0 for every cube that is shown, (N,): nothing speaks for any."""
-        scores = view.visible(np.zeros(len(view.shown), dtype=np.float32))
-        return Ranking(scores, lambda positions: [{} for _ in positions])
-
-
-@dataclass(frozen=True, slots=True)
-class NoReranker:
-    """Leaves the hits as they are."""
-
-    def rerank(
-        self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
-    ) -> list[tuple[int, Hit]]:
-        """Return the first `k` hits."""
-        return list(hits[:k])
-
-
-@dataclass(frozen=True, slots=True)
-class NoUpdater:
-    """Appends: new cubes change nothing about existing ones."""
-
-    def add(self, memory: Memory, entries: Sequence[Entry]) -> list[MemCube]:
-        """Store each entry."""
-        memory.store.insert(entries, memory.model_key())
-        return [entry.cube for entry in entries]
-
-    def revise(self, memory: Memory, entry: Entry) -> None:
-        """Store the next version."""
-        memory.store.replace(entry, memory.model_key())
-
-
-@dataclass(frozen=True, slots=True)
-class NoLaw:
-    """Forgets nothing: every memory is worth 1 at any time."""
-
-    def retention(self, histories: Histories, now: float) -> Floats:
-        """Return 1 for each memory, (N,)."""
-        return np.ones(len(histories))
-
-    def reinforce(self, histories: Histories, now: float) -> tuple[Floats, Ints]:
-        """Return (strength, tier) unchanged, both (N,)."""
-        return histories.strength, histories.tier
-
-
-@dataclass(frozen=True, slots=True)
-class NoPhase:
-    """Does nothing."""
-
-    def run(self, memory: Memory, budget: Budget) -> None:
-        """Return at once."""
-
-
 KINDS: dict[str, type] = {
     "law": Law,
     "retriever": Retriever,
@@ -382,5 +337,7 @@ KINDS: dict[str, type] = {
     "updater": Updater,
     "encoder": Encoder,
     "phase": Phase,
+    "gate": Gate,
+    "selector": Selector,
     "system": SystemMaker,
 }

@@ -20,6 +20,7 @@ VALIDITY = ("valid_from", "valid_to")
 def update(memory: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemCube:
     """Write the next version of a cube with these changes; see `Space.update`."""
     old = memory.get(cube_id)
+    _check_text(old)
     unknown = changes.keys() - {*FIELDS, *VALIDITY}
     if unknown:
         raise InvalidInput(f"update: unknown field {sorted(unknown)}. Use {', '.join((*FIELDS, *VALIDITY))}.")
@@ -41,6 +42,15 @@ def update(memory: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemC
     return put(memory, old, new)
 
 
+def _check_text(cube: MemCube) -> None:
+    """Raise InvalidInput for a cube of another form: its fields say what its payload is, and a payload has no versions."""
+    if cube.form != "text":
+        raise InvalidInput(
+            f"cube {cube.id!r} has the form {cube.form!r}, which is not edited: it is made of its parents. Change a "
+            "parent, and make it again; or remove it."
+        )
+
+
 def _check_validity(cube: MemCube) -> None:
     """Raise InvalidInput for a statement that would end before it begins."""
     if cube.valid_from is not None and cube.valid_to is not None and cube.valid_to < cube.valid_from:
@@ -57,6 +67,7 @@ def rollback(memory: TextMemory, cube_id: str, version: int) -> MemCube:
     if wanted is None:
         raise NotFound(f"cube {cube_id!r} has versions 1 to {len(versions)}, not {version}.")
     old = versions[-1]
+    _check_text(old)
     kept: dict[str, Any] = {
         name: getattr(old, name) for name in ("strength", "recalls", "recalled_at", "pinned", "layer", "parents")
     }

@@ -10,9 +10,10 @@ from typing import Any
 
 from mnemos.cube import MemCube
 from mnemos.errors import Conflict, InvalidInput, StoreCorrupt
-from mnemos.migrate.weight_cubes import FORM, KIND, digest_of, weight_cubes, write
+from mnemos.migrate.weight_cubes import FORM, digest_of, weight_cubes, write
 from mnemos.store.base import Store
 from mnemos.store.blobs import file_name
+from mnemos.store.values import WEIGHTS
 from mnemos.text.encode.archived import MAX_PARENTS, check_shape
 from mnemos.transfer.report import FileReport, Problem
 from mnemos.transfer.source import read_member
@@ -73,16 +74,16 @@ def restore_weights(
 
 def _cube(row: Mapping[str, Any], store: Store) -> MemCube:
     """Return a cube of weights as an archive has it. Raises InvalidInput for anything else."""
-    check_shape({"cube": {**row, "text": KIND}, "versions": []}, "weights")
+    check_shape({"cube": {**row, "text": WEIGHTS}, "versions": []}, "weights")
     try:
         cube = MemCube.from_dict({**row, "text": "", "space": store.space})
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InvalidInput(f"it is no cube of weights ({error})") from error
-    if cube.form != FORM or cube.kind != KIND or not 0 < len(cube.parents) <= MAX_PARENTS:
+    if cube.form != FORM or cube.kind != WEIGHTS or not 0 < len(cube.parents) <= MAX_PARENTS:
         raise InvalidInput("it is no cube of weights")
     about = {**json.loads(json.dumps(dict(cube.metadata))), "imported": True}
     now = store.clock()
     return MemCube(
-        id=cube.id, text="", space=store.space, at=min(cube.at, now), learned=min(cube.learned, now), form=FORM, kind=KIND,
+        id=cube.id, text="", space=store.space, at=min(cube.at, now), learned=min(cube.learned, now), form=FORM, kind=WEIGHTS,
         source="mnemos", parents=cube.parents, metadata=about,
     )  # fmt: skip

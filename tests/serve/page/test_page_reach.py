@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-VIEWS = ("timeline", "graph", "fading", "storage", "runs", "audit", "add", "forget")
+VIEWS = ("timeline", "graph", "fading", "storage", "runs", "audit", "add", "import", "forget")
 
 
 @pytest.fixture(scope="module")

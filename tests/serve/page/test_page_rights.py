@@ -51,6 +51,9 @@ def test_a_key_that_may_only_write_can_add(site, visit):
     page.get_by_role("button", name="Remember").click()
     page.wait_for_selector("text=1 memory stored")
     assert site.memory.space("inbox").cubes().items[0].text == "A note for later."
+    assert page.get_by_role("link", name="Import a file").count() == 0  # an import also reads
+    visit.go("s/inbox/import", "import")
+    page.wait_for_selector("text=An import needs the right read")
 
 
 def test_an_admin_makes_a_key_which_is_shown_once_and_revokes_it(site, visit):

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from mnemos.cube import MemCube, new_id
+from mnemos.store.values import Entry
 from tests.store.sqlite.raw import UNGUARD_AUDIT, damage
 
 
@@ -188,6 +190,23 @@ def test_more_can_be_shown_around_a_node(site, visit, ana):
     visit.count(".node", len(both))
 
 
+def test_weights_are_named_by_what_they_are_and_not_edited(site, visit):
+    space = site.fill("learned")
+    parents = tuple(cube.id for cube in space.cubes(limit=2).items)
+    about = {"method": "adapter", "architecture": "LlamaForCausalLM", "bytes": 43_000}
+    header = {"form": "parametric", "kind": "carrier", "parents": parents, "metadata": about}
+    weights = MemCube(new_id(), "", "learned", site.now, site.now, **header)
+    space.store.insert([Entry(weights, ())], None)
+    page = visit.open(f"s/learned/cube/{weights.id}", filled="cube")
+    page.get_by_text("Weights that a model has learned (LlamaForCausalLM, adapter), of 2 memories; 43 kB.").wait_for()
+    page.get_by_role("button", name="Pin").wait_for()
+    assert page.get_by_role("link", name="Edit").count() == 0
+    visit.go(f"s/learned/cube/{parents[0]}", "cube")
+    page.get_by_role("link", name="(carrier)").wait_for()
+    visit.go(f"s/learned/graph/{weights.id}", "graph")
+    page.get_by_label("carrier: (carrier)").wait_for()
+
+
 def test_a_memory_shows_its_header_links_and_strength(site, visit, ana):
     old = ana.cubes(state="superseded", include_superseded=True).items[0]
     page = visit.open(f"s/ana/cube/{old.id}", filled="cube")
@@ -257,6 +276,40 @@ def test_the_audit_log_is_shown_newest_first_and_verified(site, visit):
     page.get_by_role("button", name="Verify again").click()
     page.wait_for_selector("[data-verified=false]")
     assert "entry 3" in page.locator("[data-verified]").inner_text()
+
+
+def chosen(name, content):
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": content.encode()}
+
+
+def test_a_file_is_imported_once_and_what_was_left_out_is_told(site, visit):
+    chats = [
+        {"role": "user", "content": "The <b>blue</b> door sticks in winter.", "timestamp": "2024-03-02T10:15:00Z"},
+        {"role": "user", "content": "The plumber comes on Fridays."},
+        {"role": "user"},
+    ]
+    page = visit.open("s/imported/add", filled="add")
+    page.get_by_role("link", name="Import a file").click()
+    visit.wait("import")
+    press = page.get_by_role("button", name="Import")
+    assert press.is_disabled()
+    page.get_by_label("File").set_input_files(chosen("chats <b>.json", json.dumps(chats)))
+    press.click()
+    report = page.locator("[data-report]")
+    report.get_by_text("chats <b>.json: 2 memories imported").wait_for()
+    told = " ".join(report.inner_text().split())
+    assert "3 entries of the format chats: 2 new." in told
+    assert "Left out 1 × no text" in told
+    assert {c.text for c in site.memory.space("imported").cubes()} == {chats[0]["content"], chats[1]["content"]}
+    press.click()
+    report.get_by_text("0 memories imported").wait_for()
+    assert "2 there already" in " ".join(report.inner_text().split())
+    page.get_by_label("File").set_input_files(chosen("broken.json", "{"))
+    press.click()
+    page.locator(".fault").wait_for()
+    visit.count("[data-report]", 0)
+    assert "broken.json" in page.locator(".fault").inner_text()
+    assert site.memory.space("imported").count() == 2
 
 
 def test_adding_stores_once_and_edits_make_versions_that_can_be_rolled_back(site, visit):

@@ -17,6 +17,15 @@ Unit = Literal["cubes", "sessions"]  # what is ranked, by `Space.search` or by `
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a right answer says, for sets whose answers are read and not only found. No `answers`: nothing answers it."""
+
+    answers: tuple[str, ...] = ()  # any of them, in any case
+    choices: tuple[str, ...] = ()  # the values that a scripted reader chooses among
+    about: tuple[str, ...] = ()  # words that a passage must say, or its speaker be, to be about what is asked
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question: `gold` maps each granularity of the task to the ids that answer it; `filters` say what it may see."""
 
@@ -27,6 +36,7 @@ class Question:
     split: str
     asked_at: datetime | str | None = None
     filters: Filters = field(default_factory=Filters)
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ export function withQuery(path, values) {
 
 const json = (response) => response.json();
 
-/** Send a request; return the JSON of the response, or what `read` returns. Throws Fault, or AbortError after `signal`. */
+/** Send a request, a file as it is and all else as JSON; return the JSON of the response, or what `read` returns. Throws Fault, or AbortError after `signal`. */
 export async function call(method, path, { body, signal, headers, key, seconds = SECONDS, read = json } = {}) {
   const own = key ?? session.get().key;
   const limit = AbortSignal.timeout(seconds * 1000);
@@ -36,8 +36,9 @@ export async function call(method, path, { body, signal, headers, key, seconds =
     redirect: "error",
   };
   if (body !== undefined) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
+    const file = body instanceof Blob;
+    options.headers["Content-Type"] = file ? "application/octet-stream" : "application/json";
+    options.body = file ? body : JSON.stringify(body);
   }
   try {
     const response = await fetch(path, options);

@@ -23,6 +23,7 @@ const VIEWS = {
   keys: ["Keys", "admin", false, () => import("./views/keys.js")],
   cube: ["Memory", "read", true, () => import("./views/cube.js")],
   add: ["Add", "write", true, () => import("./views/write.js")],
+  import: ["Import", "write", true, () => import("./views/import.js")],
   edit: ["Edit", "write", true, () => import("./views/write.js")],
   forget: ["Forget", "read", true, () => import("./views/forget.js")],
 };

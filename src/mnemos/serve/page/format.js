@@ -38,6 +38,9 @@ export function figure(x) {
 /** Return the first `most` characters. */
 export const short = (text, most = 600) => (text.length > most ? `${text.slice(0, most)}…` : text);
 
+/** Return the first `most` characters of a memory's text; weights, keys and values have none, and are named by their kind. */
+export const titled = (cube, most) => short(cube.text, most) || `(${cube.kind})`;
+
 /** Return the value of a datetime-local field (local time) for a time; `fromField` is the inverse. */
 export function toField(iso) {
   if (!iso) return "";

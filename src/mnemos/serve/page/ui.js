@@ -1,5 +1,5 @@
 // Small components that the views share.
-import { bytes, minute, short } from "./format.js";
+import { bytes, minute, short, titled } from "./format.js";
 import { useSeconds } from "./hooks.js";
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { to } from "./route.js";
@@ -137,7 +137,7 @@ export const Marks = ({ cube }) => html`<div class="marks">
 
 /** A memory in a list: the whole row opens it. */
 export const Row = ({ space, cube, children }) => html`
-  <li class="cube"><a class="open" data-item href=${to(space, "cube", cube.id)}>${short(cube.text) || "(no text)"}</a>
+  <li class="cube"><a class="open" data-item href=${to(space, "cube", cube.id)}>${titled(cube)}</a>
     <${Marks} cube=${cube} />${children}
   </li>`;
 

@@ -156,6 +156,7 @@ class DatabaseRoot:
         with _folder(target.parent) as (folder, path), closing(self._store(name)) as store:
             with store.transaction(write=False), closing(folder.receive(name)) as copy:
                 copying.copy(store, copy, copying.digests_of(store, blobs=False))
+                copying.copy_weights(store, copy)
             folder.accept(name)
             made = folder.backup(name, path / f"backup{SUFFIX}")
             try:
@@ -201,6 +202,7 @@ class DatabaseRoot:
             with closing(self._store(name)) as store, source.transaction(write=False), store.connection.write() as db:
                 spaces.clear(db, name)
                 copying.copy(source, store, copying.digests_of(source, blobs=False))
+                copying.copy_weights(source, store)
         except BaseException:
             if not there:
                 spaces.remove(self._database, name)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mnemos.errors import InvalidInput, StoreCorrupt, StoreError
+from mnemos.store.blobs import Blobs, FileBlobs
 from mnemos.store.causes import of_system
-from mnemos.store.sqlite import files, foreign
+from mnemos.store.sqlite import carried, files, foreign
 from mnemos.store.sqlite.connection import space_name
 from mnemos.store.sqlite.explain import of_sqlite
 from mnemos.store.sqlite.store import SqliteStore
@@ -21,6 +22,7 @@ def copy_to(store: SqliteStore, path: Path) -> Path:
     """Write a copy of a space as it is at one moment; return the file. Others may read and write during that.
 
     The copy holds no free pages, and so nothing that was erased; it is whole, read back and checked when it has its name.
+    The payloads of weights are in it; keys and values are left out, since they are computed again.
     Raises InvalidInput when the file exists, StoreError when it cannot be written. Costs two passes over the space.
     """
     if path.exists():
@@ -34,6 +36,7 @@ def copy_to(store: SqliteStore, path: Path) -> Path:
                 db.execute("VACUUM INTO ?", (str(part),))
             except sqlite3.OperationalError as error:
                 raise of_sqlite(error, part) from error
+        carried.pack(part, store.blobs)
         _verify(part, store.space)
         part.replace(path)
     except OSError as error:
@@ -64,21 +67,27 @@ def _verify(path: Path, space: str) -> None:
 
 
 def restore_from(
-    path: Path, target: Path, found: str, wanted: str, make_room: Callable[[], None], *, settings: bool = False
-) -> list[str]:
+    path: Path, target: Path, blobs: Blobs, found: str, wanted: str, make_room: Callable[[], None], *, settings: bool = False
+) -> list[str]:  # fmt: skip
     """Copy a backup of the space `found` to `target` as the space `wanted`, after checking it; return what was left out.
 
+    The payloads of its weights go to `blobs`.
+
     Triggers, views and other objects that a space does not have are left out, and, unless `settings` is set, the settings
-    that let others in (`foreign.GUARDED`), where the space that is replaced has other ones. `make_room` is called when the
-    copy is sound and about to take its name. Raises StoreCorrupt for a damaged backup, and StoreError.
+    that let others in (`foreign.GUARDED`), where the space that is replaced has other ones, and the trust in weights
+    (`carried.unpack`). `make_room` is called when the copy is sound and about to take its name. Raises StoreCorrupt for a
+    damaged backup, and StoreError.
     """
     part = target.with_name(f".{target.name}.restoring")
+    payloads = FileBlobs(part.with_name(part.name + ".payloads"))
     kept = foreign.settings_of(target) if target.exists() else {}
     try:
         part.unlink(missing_ok=True)
+        payloads.remove()
         shutil.copyfile(path, part)
         part.chmod(0o600)
         left_out = foreign.disarm(part)
+        left_out += carried.unpack(part, payloads, trusted=settings)
         SqliteStore(part, found, keep_old=False).close()  # brings an older file up to date
         left_out += foreign.clean(part)
         store = SqliteStore(part, found)
@@ -94,11 +103,14 @@ def restore_from(
         finally:
             store.close()
         make_room()
+        for cube_id in sorted(payloads.ids()):  # before the rows: what has no row is never read
+            blobs.write(cube_id, payloads.path(cube_id).read_bytes())
         part.replace(target)
         return left_out
     except OSError as error:
         raise of_system(error, target) from error
     finally:
+        payloads.remove()
         for end in ("", "-wal", "-shm"):
             part.with_name(part.name + end).unlink(missing_ok=True)
 

@@ -208,4 +208,4 @@ class Folder:
                 release(wanted)
                 self.remove(wanted)
 
-        return wanted, restore_from(path, target, found, wanted, make_room, settings=settings)
+        return wanted, restore_from(path, target, self._blobs(wanted), found, wanted, make_room, settings=settings)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mnemos.registry import Paper, register
-from mnemos.text.base import NoUpdater, System
+from mnemos.text.base import System
 from mnemos.text.forget.apply import ApplyPolicy
+from mnemos.text.null import NoUpdater
 from mnemos.text.recall.cosine import Cosine
 from mnemos.text.system import DEFAULT
 

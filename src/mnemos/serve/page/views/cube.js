@@ -1,12 +1,12 @@
 // One memory: its text and header, versions, links, strength, and actions.
 import { call, inSpace, withQuery } from "../api.js";
 import { Curve } from "../curve.js";
-import { count, figure, short } from "../format.js";
+import { count, figure, many, short, titled } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
 import { html, useState } from "../lib.js";
 import { to } from "../route.js";
 import { may, say, useStore, wrote, writes } from "../state.js";
-import { Copy, Dialog, Empty, FaultBox, Icon, Loaded, Marks, Press, Title, When } from "../ui.js";
+import { Copy, Dialog, Empty, FaultBox, Icon, Loaded, Marks, Press, Size, Title, When } from "../ui.js";
 
 const SHOWN = 20_000; // characters of a text that are shown at first
 
@@ -23,7 +23,9 @@ export function View({ space, id }) {
         ? html`<${Empty} title="There is no such memory"><p>It was forgotten, or it was never in ${space}.</p><//>`
         : html`<${Loaded} of=${cube} what="the memory">${(it) => html`<div class="split">
           <div>
-            <section class="panel main"><${Text} text=${it.text} /><${Marks} cube=${it} /><${Acts} space=${space}
+            <section class="panel main">${
+              it.form === "text" ? html`<${Text} text=${it.text} />` : html`<${Payload} cube=${it} />`
+            }<${Marks} cube=${it} /><${Acts} space=${space}
               cube=${it} /></section>
             <${Versions} space=${space} cube=${it} key=${`v${it.version}`} />
             <${Linked} space=${space} id=${id} key=${`l${written}`} />
@@ -32,6 +34,15 @@ export function View({ space, id }) {
         </div>`}<//>`
     }`;
 }
+
+const PAYLOADS = { parametric: "Weights that a model has learned", activation: "Keys and values that a model has read" };
+
+/** What a memory of another form than text is: it is made of its parents, and not edited. */
+const Payload = ({ cube }) => html`<p><strong>${PAYLOADS[cube.form] ?? `The form ${cube.form}`}</strong>${
+  cube.metadata.architecture && ` (${cube.metadata.architecture}, ${cube.metadata.method})`
+}, of ${many(cube.parents.length, "memory", "memories")}${
+  cube.metadata.bytes && html`; <${Size} of=${cube.metadata.bytes} />`
+}. The links say of which. It is not edited: change a memory and make it again, or forget it.</p>`;
 
 /** The stored text; for a very long one the start, with a button for the rest. */
 export function Text({ text }) {
@@ -63,7 +74,7 @@ function Acts({ space, cube }) {
       ${
         may("write") &&
         html`
-        <a class="button" href=${to(space, "edit", cube.id)}><${Icon} name="edit" />Edit</a>
+        ${cube.form === "text" && html`<a class="button" href=${to(space, "edit", cube.id)}><${Icon} name="edit" />Edit</a>`}
         <${Press} icon="pin" pending=${pin.pending} onClick=${() => pin.run()}
           title="No policy archives or erases a pinned memory">${cube.pinned ? "Unpin" : "Pin"}<//>
         <${Press} icon="archive" pending=${shelve.pending} onClick=${() => shelve.run()}
@@ -177,7 +188,7 @@ function Linked({ space, id }) {
       return (
         other &&
         html`<li class="cube" key=${name}>
-        <a class="open" data-item href=${to(space, "cube", other.id)}>${short(other.text, 200)}</a>
+        <a class="open" data-item href=${to(space, "cube", other.id)}>${titled(other, 200)}</a>
         <div class="marks">${kinds.map((kind) => html`<span class="tag kind" data-link=${kind}>${kind}</span>`)}<${When}
           at=${other.at} />
           ${other.state !== "active" && html`<span class=${`tag ${other.state}`}>${other.state}</span>`}</div></li>`

@@ -1,6 +1,6 @@
 // What the policy would archive and erase next, and the policy itself.
 import { call, Fault, inSpace } from "../api.js";
-import { count, figure, memories, short } from "../format.js";
+import { count, figure, memories, titled } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
 import { html, useState } from "../lib.js";
 import { to } from "../route.js";
@@ -50,7 +50,7 @@ function Fates({ space, title, cubes, all = 0, note, always }) {
             (cube) => html`<li class="cube fate" key=${cube.id}>
       <span class="strength"><${Meter} share=${cube.strength / most} label=${`strength ${figure(cube.strength)}`} />
         <span data-strength=${cube.strength}>${figure(cube.strength)}</span></span>
-      <div><a class="open" data-item href=${to(space, "cube", cube.id)}>${short(cube.text, 200)}</a><${Marks}
+      <div><a class="open" data-item href=${to(space, "cube", cube.id)}>${titled(cube, 200)}</a><${Marks}
         cube=${cube} /></div></li>`,
           )}</ol>
       ${

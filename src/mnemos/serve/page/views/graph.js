@@ -1,6 +1,6 @@
 // The links between memories: click one to see it, centre on it, or show more around it.
 import { call, inSpace, withQuery } from "../api.js";
-import { figure, many, memories, short } from "../format.js";
+import { figure, many, memories, short, titled } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { settle } from "../layout.js";
@@ -229,14 +229,14 @@ function Drawing({ nodes, edges, places, centre, chosen, choose, space }) {
           .join(" ")}`}
         transform=${`translate(${place.x} ${place.y})`} tabindex="0" role="button"
         aria-pressed=${node.id === chosen} data-node=${node.id}
-        aria-label=${`${node.kind}${node.state === "active" ? "" : `, ${node.state}`}: ${node.text}`} onClick=${pick}
+        aria-label=${`${node.kind}${node.state === "active" ? "" : `, ${node.state}`}: ${titled(node)}`} onClick=${pick}
         onKeyDown=${(event) => {
           if (event.key === "Enter" || event.key === " ") {
             event.preventDefault();
             pick();
           }
         }}><${Shape} kind=${node.kind} size=${node.id === centre ? 11 : 8} />
-        <text x="14" y="4" class="name">${short(node.text, LABEL)}</text><title>${node.text}</title></g>`;
+        <text x="14" y="4" class="name">${titled(node, LABEL)}</text><title>${titled(node)}</title></g>`;
     })}
   </svg>
   <div class="zoom" role="group" aria-label="Size"><button class="plain" title="Larger"
@@ -248,7 +248,7 @@ function Drawing({ nodes, edges, places, centre, chosen, choose, space }) {
 /** The selected memory, and its links in words. */
 function Chosen({ space, node, cubes, edges, choose, expand, centre }) {
   const own = edges.filter((edge) => edge.source === node.id || edge.target === node.id);
-  return html`<section class="panel" data-chosen=${node.id}><p class="text">${node.text}</p>
+  return html`<section class="panel" data-chosen=${node.id}><p class="text">${titled(node)}</p>
     <div class="marks"><${When} at=${node.at} /><span
       class="tag">${short(node.kind, 40)}</span>${
         node.state !== "active" &&
@@ -272,7 +272,7 @@ function Chosen({ space, node, cubes, edges, choose, expand, centre }) {
       return (
         other &&
         html`<li><span class="tag">${out ? `${edge.kind} →` : `← ${edge.kind}`}</span> <button
-        class="link" onClick=${() => choose(other.id)}>${short(other.text, 90)}</button></li>`
+        class="link" onClick=${() => choose(other.id)}>${titled(other, 90)}</button></li>`
       );
     })}</ul></section>`;
 }

@@ -1,6 +1,6 @@
 // The first view: the search box, counts, and the newest memories; after a question, the hits and why they match.
 import { call, inSpace } from "../api.js";
-import { bytes, count, day, fromField, many, memories, short } from "../format.js";
+import { bytes, count, day, fromField, many, memories, titled } from "../format.js";
 import { useAction, useFilled, useLoad } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { Listed } from "../list.js";
@@ -94,7 +94,8 @@ export function View({ space, params }) {
             loaded=${() => setListed(true)}
             empty=${html`<${Empty} title="This space is empty"><p>${
               may("write")
-                ? "Add the first memory with the button at the top, or press n."
+                ? html`Add the first memory with the button at the top, or press n.
+              Or <a href=${to(space, "import")}>import a file</a>: chats, exports, notes.`
                 : "It has no memories yet."
             }</p><//>`} />`
     }`;
@@ -153,7 +154,7 @@ function Behind({ space, hit }) {
     cubes.length > 0 &&
     html`<details class="behind"><summary>${label}</summary><ol aria-label=${label}>
       ${cubes.map(
-        (cube) => html`<li key=${cube.id}><a href=${to(space, "cube", cube.id)}>${short(cube.text)}</a>
+        (cube) => html`<li key=${cube.id}><a href=${to(space, "cube", cube.id)}>${titled(cube)}</a>
         <${When} at=${cube.at} /></li>`,
       )}</ol></details>`;
   return html`${list(hit.also, `Said ${many(hit.also.length, "other time")}`)}

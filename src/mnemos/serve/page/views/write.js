@@ -121,6 +121,7 @@ export function Add({ space }) {
         disabled=${add.pending || !draft.content.trim()}>Remember<//>
         ${add.pending && html`<button type="button" class="link" onClick=${add.stop}>Stop waiting</button>`}
         <span class="dim">Secret keys and card numbers are redacted before anything is stored.</span></div>
+      ${may("read") && html`<p><a href=${to(space, "import")}>Import a file</a>: chats, exports, notes</p>`}
     </form>
     ${
       stored &&

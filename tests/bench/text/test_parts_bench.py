@@ -1,0 +1,64 @@
+"""The benchmarks of single parts: small runs show what their pages say."""
+
+import json
+
+import pytest
+
+from mnemos.bench.progress import SILENT
+from mnemos.bench.text import answer_cache, cognition
+
+
+@pytest.fixture(scope="module")
+def clinc(tmp_path_factory):
+    """A folder like that of CLINC150: two domains of three intents, ten questions each."""
+    root = tmp_path_factory.mktemp("clinc")
+    intents = {"bank": ["pay", "block", "open"], "chat": ["hello", "joke", "age"]}
+    (root / "domains.json").write_text(json.dumps(intents))
+    for half in ("train", "test"):
+        rows = [
+            {"text": f"please {intent} {word} for {half}", "label": intent}
+            for names in intents.values()
+            for intent in names
+            for word in ("it", "this", "that", "now", "today", "soon", "later", "once", "again", "here")
+        ]
+        for name, lines in (
+            (half, rows),
+            (f"oos_{half}", [{"text": f"strange {i}", "label": "oos"} for i in range(5)]),
+        ):
+            (root / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return root
+
+
+def test_rules_by_category_serve_more_than_one_threshold_within_the_share(clinc, monkeypatch):
+    monkeypatch.setattr(answer_cache, "THRESHOLDS", (0.6, 0.9, 0.98))
+    monkeypatch.setattr(answer_cache, "TIMES", (0.25, 30.0))
+    result = answer_cache.run(answer_cache.Options(clinc, seeds=1, room=400, embedder="hashing:256"), SILENT)
+    ours, one = result["ways"][answer_cache.OURS], result["ways"][answer_cache.ALL]
+    assert ours["right"] >= one["right"]
+    assert answer_cache.bad_share(ours) <= 0.03
+    assert set(result["categories"]) == {"bank", "chat", "out of scope", *answer_cache.TEMPLATES}
+    assert [len(row) for row in answer_cache.table(result)] == [5] * 6
+    assert len(answer_cache.categories(result)) == 9
+
+
+def test_an_answer_is_stale_once_what_it_says_has_changed():
+    asked = [a for a in answer_cache.made("test", 0) if a.category == "weather"]
+    versions = {}
+    for a in asked:
+        versions.setdefault(a.meaning, set()).add(a.answer)
+    assert max(map(len, versions.values())) > 3
+    things = {half: {a.meaning for a in answer_cache.made(half, 0)} for half in ("train", "test")}
+    assert not things["train"] & things["test"]
+
+
+def test_the_controller_beats_every_fixed_threshold_where_use_shifts():
+    rows = cognition.feedback([0], 2_000)
+    assert rows["adaptive"]["worth"] > 1.2 * max(row["worth"] for name, row in rows.items() if name != "adaptive")
+
+
+def test_whitened_keys_bring_back_what_values_as_keys_confuse():
+    rows = cognition.keys([0])
+    assert rows["0"]["value as key"] > 0.95
+    assert rows["0.9"]["whitened"] > 0.95
+    assert rows["0.9"]["value as key"] < 0.1
+    assert rows["0.9"]["pattern-separated"] > 0.25
