@@ -103,7 +103,8 @@ def train(
             "there are no examples to learn." if not examples else "the memory has nothing to be trained."
         )
     started = time.monotonic()
-    with frozen(model), torch.autocast(model.device.type, torch.bfloat16, enabled=knobs.half):
+    # what autocast keeps of weights would not follow their training
+    with frozen(model), torch.autocast(model.device.type, torch.bfloat16, enabled=knobs.half, cache_enabled=False):
         run = _Run(model, tokenizer, learned, list(examples), knobs, texts)
         optimiser = torch.optim.Adam(weights, lr=knobs.rate, betas=(0.9, 0.98))
         loss, done, step = math.nan, False, 0
