@@ -35,7 +35,7 @@ FLOORS = (
     ),
     Floor(
         "api",
-        ("", "bulk", "system", "space", "forms"),
+        ("", "agent_verbs", "bulk", "system", "space", "forms"),
         "what a user imports: `Mnemos` opens spaces, `Space` has the verbs, `bulk` does one for many",
     ),
     Floor(
@@ -68,6 +68,7 @@ FLOORS = (
 )
 TEXT_VERBS = (
     "add",
+    "agent",
     "context",
     "feedback",
     "tune",

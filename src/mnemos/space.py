@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
+from mnemos.agent_verbs import AgentVerbs
 from mnemos.arguments import check_count, check_flag, check_list, check_optional, check_text, check_texts
 from mnemos.cube import Hit, Hits, MemCube, Page, SessionHit
 from mnemos.embed.base import Progress
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from mnemos.text.upkeep import Checkup
 
 
-class Space(Forms):
+class Space(Forms, AgentVerbs):
     """The memory of one owner. Get one from `Mnemos.space(name)`.
 
     The methods are the daily verbs. `text` is the memory of texts that they work on, `activations` holds keys and values, and

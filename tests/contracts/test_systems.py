@@ -68,6 +68,30 @@ def test_what_is_added_is_found_changed_erased_and_there_after_a_restart(tmp_pat
         assert space.get("c2").version == 2
 
 
+def test_no_system_loses_a_text_that_it_was_told(tmp_path, clock, name):
+    """UPDATE, DELETE, NOOP, merging and pruning of papers take texts out of search; only `forget` erases one."""
+    told = [
+        "I live in Porto.", "I live in Porto.", "I moved to Faro.", "I live in Faro, Portugal.", "I do not live in Porto.",
+        *TALK, TALK[0], "Thanks!", "How are you?",
+    ]  # fmt: skip
+    with Mnemos(tmp_path, embedder="hashing", clock=clock) as memory:
+        space = memory.space("ana", system=name)
+        cubes = []
+        for i, text in enumerate(told):
+            clock.now = T0 + timedelta(days=i)
+            cubes.append(space.add(text, speaker="Ana", session=f"s{i // 3}"))
+            space.search("Where do I live?")
+        clock.now += timedelta(days=400)
+        for _ in range(3):
+            space.consolidate()
+        assert [space.get(c.id).text for c in cubes] == told
+        assert all({v.text for v in space.history(c.id)} == {text} for c, text in zip(cubes, told, strict=True))
+        gone = space.forget(query="Porto")
+        assert gone.verified
+        assert not any("Porto" in c.text for c in space.cubes(state="any", include_derived=True))
+        assert "Porto" not in space.context("Where did I live?", tokens=4_000)
+
+
 def test_the_system_of_an_open_space_is_remembered(tmp_path, clock, name):
     with Mnemos(tmp_path, embedder="hashing", clock=clock) as memory:
         space = memory.space("ana", system=name)

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mnemos.cli.measurements import Measurements
+from mnemos.cli.methods_coverage import coverage
 from mnemos.cli.parameters import parameters
 from mnemos.distribution import install_command
 from mnemos.errors import NotFound
@@ -60,6 +61,7 @@ def _index(grouped: dict[str, list[Entry]]) -> str:
     for name, entries in grouped.items():
         links = ", ".join(f"[{e.name}]({name}#{e.name})" for e in entries)
         lines.append(f"| {entries[0].form} | [{_title(name)}]({name}) | {links} |")
+    lines += coverage([entry for group in grouped.values() for entry in group])
     lines += ["", "## Contracts", "", "A method's kind is the contract that it satisfies; nobody declares it.", ""]
     return "\n".join([*lines, *_contracts([e for group in grouped.values() for e in group])]) + "\n"
 

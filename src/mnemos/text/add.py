@@ -15,6 +15,7 @@ from mnemos.guard.secrets import redact_cube
 from mnemos.store.hashes import text_hash
 from mnemos.store.values import Filter
 from mnemos.text.encode.messages import Draft
+from mnemos.text.encode.notes import KEY as NOTE
 from mnemos.text.memory import TextMemory
 from mnemos.text.null import NoUpdater
 from mnemos.zones import fixed, in_zone, load_zone, zone_name
@@ -73,7 +74,7 @@ def _told(memory: TextMemory, cubes: Sequence[MemCube]) -> dict[Told, MemCube]:
 
 def _mark(cube: MemCube) -> Told:
     """Return what a repeated write shares with the first one."""
-    about = json.dumps(dict(cube.metadata), sort_keys=True)
+    about = json.dumps({k: v for k, v in cube.metadata.items() if k != NOTE}, sort_keys=True)
     return cube.text, cube.speaker, cube.role, cube.session, cube.at, cube.kind, cube.source, about
 
 

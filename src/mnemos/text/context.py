@@ -13,6 +13,7 @@ from mnemos.errors import EmbedderError, InvalidInput
 from mnemos.text.encode.messages import clean
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
+from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import bounded
 from mnemos.text.recall.relevance import Judgement
 from mnemos.text.search import search
@@ -101,12 +102,14 @@ def _packed(memory: TextMemory, question: str, packing: Packing) -> str:
     check_count(tokens, "tokens", least=0)
     if count is not None and not callable(count):
         raise InvalidInput(f"count is {count!r:.60}, expected a function that returns the number of tokens of a text.")
+    question = as_owner(bounded(check_text(question, "question")), memory.name, memory.corpus, memory.store.facts)
     filter = make_filter(zone_of(packing.filters, memory.timezone), **packing.filters)
     found: list[tuple[int, Hit]] = []
-    if memory.system.gate.needs(memory, bounded(check_text(question, "query"))):
+    if memory.system.gate.needs(memory, question):
         judged = search(memory, question, packing.k, packing.filters, packing.asked_at, "hybrid", min_score)
         found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
-    found = memory.system.select.select(memory, question, found, filter)
+    for selector in memory.system.select:
+        found = selector.select(memory, question, found, filter)
     if packing.quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])

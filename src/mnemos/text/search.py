@@ -17,6 +17,7 @@ from mnemos.cube import MICROSECOND, Hit, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
+from mnemos.store.base import Facts
 from mnemos.store.values import Filter
 from mnemos.text.base import Allow, Asked, Retriever
 from mnemos.text.encode.messages import clean, moment
@@ -31,6 +32,7 @@ from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
+from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
@@ -61,7 +63,7 @@ def search(
     """Return the hits with their row keys and relevance, best first; see `Space.search`."""
     with memory.store.steady():
         check_share(min_score, "min_score")
-        query = bounded(check_text(query, "query"))
+        query = as_owner(bounded(check_text(query, "query")), memory.name, memory.corpus, memory.store.facts)
         k = enough(query) if k is None else check_count(k, "k")
         zone = zone_of(filters, memory.timezone)
         filter, asked = make_filter(zone, **filters), _asked(memory, asked_at, zone)
@@ -71,10 +73,11 @@ def search(
         past = question.span is not None and question.span[1] <= to_micros(asked)
         free = filters.get("include_superseded") is None
         behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
-        named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
+        reranked = method == "hybrid" and bool(memory.system.rerank)
+        named = _past_of(query, asked, question, filter) if reranked and not question.only_time else None
         if free and (asks_about_past(query) or past or named):
             filter, behind = replace(filter, superseded=True), False
-        want = pool(query, k) if method == "hybrid" else k
+        want = pool(query, k, everything=question.only_time) if method == "hybrid" else k
         past_view: list[Snapshot] = []
         while True:
             ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
@@ -139,7 +142,7 @@ def _hits(
         for reranker in rerankers:
             hits = reranker.rerank(memory.store, asked, hits, filter, k)
         span = question.span or (filter.since, filter.until)
-        hits = of_the_day(hits, span) if rerankers else hits
+        hits = of_the_day(hits, span, alone=question.only_time) if rerankers else hits
         return len(ranked), fold(memory.store, hits, filter, span)
 
 
@@ -195,15 +198,11 @@ def try_lock(memory: TextMemory, query: str) -> Iterator[bool]:
     The view is up to date and has at most 50,000 cubes, the vector of the question is known, and no recalls are to be
     written. Inside, what would have to wait for another process raises StoreBusy.
     """
-    if (
-        memory.view.snapshot is None
-        or memory.recalls.due(memory.clock())
-        or not knows(memory.embedder, embedded_words(memory, query))
-    ):
+    if memory.view.snapshot is None or memory.recalls.due(memory.clock()):
         yield False
         return
     with memory.store.try_lock() as held:
-        if not held:
+        if not held or not knows(memory.embedder, embedded_words(memory, query, memory.store.facts)):
             yield False
             return
         with memory.view.try_lock(memory.model_key(), memory.embedder) as ready:
@@ -218,6 +217,7 @@ def search_sessions(
     def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[RankedSession]:
         return snapshot.rank_sessions(_retriever(memory, method), question, k, allow=allow)
 
+    query = as_owner(bounded(check_text(query, "query")), memory.name, memory.corpus, memory.store.facts)
     zone = zone_of(filters, memory.timezone)
     asked = _asked(memory, asked_at, zone)
     filter = make_filter(zone, **filters)
@@ -288,10 +288,14 @@ def _retriever(memory: TextMemory, method: str) -> Retriever:
     return BASELINES[method] if method in BASELINES else memory.retriever()
 
 
-def embedded_words(memory: TextMemory, query: str) -> str:
-    """Return what the embedder is given of a question, by the last view of the space. Never waits."""
+def embedded_words(memory: TextMemory, query: str, facts: Facts | None = None) -> str:
+    """Return what the embedder is given of a question, by the last view of the space. Waits for nothing but `facts`.
+
+    Without `facts` a name that the user has told (`as_owner`) stays in it.
+    """
     snapshot = memory.view.snapshot
-    return without_speakers(clean(bounded(query)), None if snapshot is None else snapshot.corpus)
+    corpus = None if snapshot is None else snapshot.corpus
+    return without_speakers(clean(as_owner(bounded(query), memory.name, lambda: corpus, facts)), corpus)
 
 
 def _embed(embedder: Embedder, query: str) -> NDArray[np.float32] | None:

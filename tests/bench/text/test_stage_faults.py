@@ -46,7 +46,18 @@ def test_a_hallucinating_writer_shows_in_what_was_extracted(faults):
     assert after["answer_hallucinated"] > before["answer_hallucinated"]
 
 
+def test_every_fault_moves_the_own_score_of_its_stage_only_and_the_stages_predict_the_answers(faults):
+    for fault, stage in stage_faults.STAGE_OF.items():
+        for other, name in stage_faults.OWN.items():
+            moved = faults["none"][name] - faults[fault][name]
+            assert moved > 0.05 if other == stage else abs(moved) < 0.05, (fault, other, moved)
+        assert faults[fault]["answer_predicted"] == pytest.approx(faults[fault]["answer_correct"], abs=0.15)
+
+
 def test_the_scores_of_a_stage_add_up_to_one(faults):
     for scores in faults.values():
         for stage in ("update", "answer"):
-            assert sum(part(scores, stage).values()) == pytest.approx(1, abs=0.001)
+            shares = {
+                k: v for k, v in part(scores, stage).items() if k not in ("answer_given_state", "answer_predicted")
+            }
+            assert sum(shares.values()) == pytest.approx(1, abs=0.001)

@@ -5,18 +5,20 @@ Extraction: which gold facts of every message are found (recall), how many of th
 many planted false memories (hearsay, denials, suppositions) are not taken for facts (resistance). Update: of the
 changes whose new value was extracted, how many ended the old value (correct), left it current (omitted) or left the
 attribute with another value (wrong). Answer: is the current value of every attribute given (correct), another value of
-somebody (hallucinated), or none (omitted).
+somebody (hallucinated), or none (omitted). An answer can only be as good as what is stored, so the score of its own
+stage is `answer_given_state`: the share that is correct of the answers whose stored state is.
 
 A fault may be injected: "dropped updates" (no fact is ever ended), "hallucinating writer" (a fifth of the messages get
 a fact that they do not state), "weak retriever" (a third of the answers have nothing to answer from). Each must show
-in the score of its own stage and in the answer, and nowhere else.
+in the score of its own stage (`OWN`), in none of the other stages', and in the answers. What the three scores together
+predict of the answers is `answer_predicted`: extracted, nothing else taken for a fact, updated if it ever changed, found.
 """
 
 from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -34,6 +36,8 @@ from mnemos.system import Mnemos
 
 Fault = Literal["none", "dropped updates", "hallucinating writer", "weak retriever"]
 FAULTS: tuple[Fault, ...] = ("none", "dropped updates", "hallucinating writer", "weak retriever")
+OWN = {"extraction": "extraction_f1", "update": "update_correct", "answer": "answer_given_state"}
+STAGE_OF = {"dropped updates": "update", "hallucinating writer": "extraction", "weak retriever": "answer"}
 WEAK = 1 / 3  # share of answers that a weak retriever leaves empty
 INVENTED = 0.2  # share of messages to which a hallucinating writer adds a fact
 FALSE = (
@@ -110,11 +114,22 @@ def table(result: Result) -> Rows:
     return lines + [[fault, *(f"{row[name]:.3f}" for name in names)] for fault, row in faults.items()]
 
 
+def own(result: Result) -> Rows:
+    """Return how far each fault moves the own score of every stage, and the answers beside what the stages predict."""
+    faults = result["faults"]
+    lines: Rows = [["fault", "its stage", *OWN, "answers", "answers, as predicted"]]
+    for fault in (f for f in faults if f != "none"):
+        moved = [f"{faults[fault][name] - faults['none'][name]:+.3f}" for name in OWN.values()]
+        ends = [f"{faults[fault][name]:.3f}" for name in ("answer_correct", "answer_predicted")]
+        lines.append([fault, STAGE_OF[fault], *moved, *ends])
+    return lines
+
+
 @benchmark(
     "stage-faults",
     help="Extraction, update and answer scored apart, with faults injected into each.",
     options=Options,
-    tables={"stage-faults": table},
+    tables={"stage-faults": table, "stage-faults-own": own},
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the scores of every stage for each fault: flat numbers, shares between 0 and 1."""
@@ -140,7 +155,8 @@ def play(events: Sequence[Event], false: set[str], fault: Fault, embedder: str, 
         for event in events:
             now[0] = event.at
             told.append((space.add(event.text, speaker=event.speaker, session="s", reconcile=True).id, event))
-        return extraction(space, told, false) | update(space, told) | answers(space, told, fault, seed)
+        scores = extraction(space, told, false) | update(space, told) | answers(space, told, fault, seed)
+        return scores | {"answer_predicted": predicted(scores, told)}
 
 
 def extraction(space: Space, told: Sequence[tuple[str, Event]], false: set[str]) -> dict[str, float]:
@@ -202,12 +218,16 @@ def answers(space: Space, told: Sequence[tuple[str, Event]], fault: Fault, seed:
     """Ask for the current value of every attribute; the answer is what the facts found for the question agree on."""
     rng = random.Random(f"answers{seed}")
     current = {event.state.key: event.state for _, event in told if event.state is not None}
-    correct = hallucinated = 0
+    correct = hallucinated = given = stored = 0
     for state in current.values():
         values: set[str] = set()
         lost = rng.random() < WEAK and fault == "weak retriever"
         for subject, attribute in [] if lost else asked(state.question()):
             values |= {f.value.casefold() for f in space.facts(subject, attribute) if not f.negated}
+        subject, attribute = state.fact()
+        kept = {f.value.casefold() for f in space.facts(subject, attribute) if not f.negated}
+        stored += kept == {state.value.casefold()}
+        given += kept == values == {state.value.casefold()}
         correct += values == {state.value.casefold()}
         hallucinated += bool(values) and values != {state.value.casefold()}
     n = max(len(current), 1)
@@ -215,7 +235,17 @@ def answers(space: Space, told: Sequence[tuple[str, Event]], fault: Fault, seed:
         "answer_correct": round(correct / n, 4),
         "answer_hallucinated": round(hallucinated / n, 4),
         "answer_omitted": round((n - correct - hallucinated) / n, 4),
+        "answer_given_state": round(given / max(stored, 1), 4),
     }
+
+
+def predicted(scores: Mapping[str, float], told: Sequence[tuple[str, Event]]) -> float:
+    """Return the share of right answers that the stages' scores predict, as if they failed independently."""
+    last = {event.state.key: event.state.changes for _, event in told if event.state is not None}
+    changed = sum(n > 0 for n in last.values()) / max(len(last), 1)
+    read = scores["extraction_recall"] * scores["extraction_precision"]
+    updated = changed * scores["update_correct"] + 1 - changed
+    return round(read * updated * scores["answer_given_state"], 4)
 
 
 def _gold(state: State) -> tuple[str, str, str]:

@@ -1,0 +1,48 @@
+"""What a `Space` keeps for an agent at work: the state of a task, a context within a budget, cases with their outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mnemos.text.memory import TextMemory
+
+if TYPE_CHECKING:
+    from mnemos.text.agent.cases import Cases
+    from mnemos.text.agent.task import Task
+    from mnemos.text.agent.working import Working
+    from mnemos.text.compress.base import ContextPolicy, Merge
+
+
+class AgentVerbs:
+    """The verbs for a long task. What they keep is stored, erased, exported and backed up like everything in the space."""
+
+    text: TextMemory
+
+    def task(self, name: str, *, agent: str | None = None) -> Task:
+        """Return the state of a task: steps with values, dependencies and a history; see `text.agent.task`.
+
+        `agent` is who writes, where several do.
+        """
+        from mnemos.text.agent.task import Task
+
+        return Task(self.text, name, agent)
+
+    def working(
+        self, name: str, *, tokens: int = 2_000, policy: str | ContextPolicy = "short-and-long-term",
+        agent: str | None = None, merge: Merge | None = None, count: Callable[[str], int] | None = None,
+    ) -> Working:  # fmt: skip
+        """Return the context of a long task, or of a session, that stays within `tokens`; see `text.agent.working`.
+
+        `policy` says what stays and what is folded, by name or as an object (`mnemos methods` lists context policies);
+        `merge` writes the state instead of rules (an LLM: the state, new texts, the most tokens); `count` counts tokens.
+        """
+        from mnemos.text.agent.working import Working
+
+        return Working(self.text, name, tokens, policy, agent, merge, count)
+
+    def cases(self, name: str = "cases", *, agent: str | None = None) -> Cases:
+        """Return a bank of cases with their outcomes, which learns what helps in which situation; see `text.agent.cases`."""
+        from mnemos.text.agent.cases import Cases
+
+        return Cases(self.text, name, agent)

@@ -1,0 +1,1 @@
+"""Tasks that small networks are trained for, by what they have to remember."""

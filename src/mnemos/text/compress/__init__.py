@@ -1,0 +1,1 @@
+"""Compress: what of a long task stays in a prompt of bounded size."""
