@@ -109,7 +109,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             progress(1)
         weights = router(options.seed, embedder)
         progress(1)
-    return {"data": sources, "embedder": options.embedder, "sets": sets, "router": weights}
+    return {"sources": sources, "embedder": options.embedder, "sets": sets, "router": weights}
 
 
 def measure(task: Task, embedder: Any) -> dict[str, dict[str, Any]]:

@@ -90,7 +90,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             found[name] = [row for h in range(len(task.haystacks)) for row in of_haystack(memory, task, h)]
             progress(1)
     return {
-        "data": {"locomo": conversations.source, "locomo-plus": plus.source},
+        "sources": {"locomo": conversations.source, "locomo-plus": plus.source},
         "seeds": [options.seed + i for i in range(options.seeds)],
         "sets": {name: summary(rows) for name, rows in found.items()},
     }
