@@ -35,6 +35,8 @@ try:
     from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
     from mcp_types import ToolAnnotations
     from pydantic import Field
+
+    from mnemos.serve.mcp_agents import AgentTools
 except ImportError as error:
     raise MnemosError(f"the MCP server needs the package mcp, version 2: {install_command('mcp')}.") from error
 
@@ -387,7 +389,8 @@ def make_server(
     """Return an MCP server: `run("stdio")` it, or with `keyed` serve it with `mcp_http`. The caller closes the memory."""
     tools = Tools(memory, space, all_spaces, keyed)
     server = Server("mnemos", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
-    writes = (tools.remember, tools.update, tools.forget)
+    work = AgentTools(tools._use, DATA)
+    writes = (tools.remember, tools.update, tools.forget, work.task, work.cases)
     for tool in (*writes, tools.recall, tools.context, tools.timeline, tools.facts):
         erases = tool == tools.forget
         hints = ToolAnnotations(read_only_hint=tool not in writes, destructive_hint=erases, open_world_hint=False)

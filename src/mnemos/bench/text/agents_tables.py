@@ -103,7 +103,7 @@ def figure(result: Result, entry: Entry) -> Figure | None:
         own = ways["carry-over"]
         others = {name: percent(row["success"][0]) for name, row in ways.items() if name != "carry-over"}
         return Figure(
-            f"keeps registers right in {percent(own['success'][0])} of 100 steps, where it writes them down", others
+            f"keeps registers right in {percent(own['success'][0])} of 60 steps, where it writes them down", others
         )
     if entry.name == "context-edits":
         ways = result["edits"]["ways"]
