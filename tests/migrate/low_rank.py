@@ -42,6 +42,7 @@ class LowRankWeights(Learned):
 class LowRank:
     """Adds a product of two thin matrices to one layer."""
 
+    rate = 5e-3  # of training
     rank: int = 2
     layer: int = 0
     shape: tuple[int, ...] = (1, 2)  # JSON has no tuples

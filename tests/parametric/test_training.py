@@ -195,3 +195,33 @@ def test_probes_are_of_every_kind_and_the_same_for_a_seed():
     assert made[0] == made[1]
     assert all(any(probe.counted) and len(probe.counted) == probe.row.answer for probe in made[0])
     assert len(made[0]) > 15
+
+
+def test_a_reader_that_would_say_something_else_teaches_nothing():
+    model = sharp()
+    wrong = [replace(e, context="nothing of it. ") for e in examples()]
+    rows = [row_of(TOKENIZER, e.context + e.prompt, e.answer) for e in wrong]
+    assert not any(measure.said(model, TOKENIZER, rows))
+    right = [replace(e, answer=reader_says(model, e)) for e in wrong]
+    aim = Objective(answers=0.0, distil=1.0, silent=0.0)
+    for found, moved in ((wrong, False), (right, True)):
+        learned = adapter(model)
+        start = {name: tensor.clone() for name, tensor in learned.tensors().items()}
+        train(model, TOKENIZER, learned, found, Training(steps=2, batch=2, objective=aim))
+        assert any(not torch.equal(start[name], tensor) for name, tensor in learned.tensors().items()) is moved
+
+
+def reader_says(model, example):
+    """The token that a model says after an example's context and prompt, as a text that has this token alone."""
+    ids = row_of(TOKENIZER, example.context + example.prompt, example.answer).ids
+    with torch.no_grad():
+        logits = model(torch.tensor([ids[: -len(row_of(TOKENIZER, "", example.answer).ids) + 1]])).logits[0, -1]
+    return TOKENIZER.decode([int(logits.argmax())])
+
+
+def test_in_bfloat16_the_weights_of_the_memory_stay_in_float32():
+    model, learned = sharp(), adapter(sharp())
+    learned = adapter(model)
+    report = train(model, TOKENIZER, learned, examples(), replace(QUICK, steps=3, half=True))
+    assert report.steps == 3
+    assert {tensor.dtype for tensor in learned.tensors().values()} == {torch.float32}

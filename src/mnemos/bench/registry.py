@@ -56,6 +56,7 @@ class Benchmark:
     )
     extra: str | None = None  # of `pip install mnemos-os[EXTRA]`, which it needs to run
     command: str = "mnemos bench"  # what runs it, before its name
+    parts: bool = False  # whether its option `parts` chooses parts of its result; what is stored of others is kept
 
     def path(self, results: Path = RESULTS) -> Path:
         """Return the file of its last full result in a folder of results."""
@@ -75,6 +76,7 @@ def benchmark(
     figure: Callable[[Result, Entry], Figure | None] | None = None,
     problem: Callable[[Result], str | None] | None = None,
     extra: str | None = None,
+    parts: bool = False,
 ) -> Callable[[Run], Run]:
     """Register the decorated function; see `Benchmark` for the fields.
 
@@ -84,7 +86,7 @@ def benchmark(
     def add(run: Run) -> Run:
         package, _, family = run.__module__.rpartition(".")[0].rpartition(".")
         command = "mnemos bench" if package == PACKAGE else f"python -m {package}"
-        made = Benchmark(name, family, help, run, options, tables or {}, plot, figure, problem, extra, command)
+        made = Benchmark(name, family, help, run, options, tables or {}, plot, figure, problem, extra, command, parts)
         known = _BENCHMARKS.get(name)
         if known is not None and known.run.__module__ != run.__module__:
             raise ValueError(f"benchmark name {name!r} is taken by {known.run.__module__}: choose another name.")

@@ -21,10 +21,11 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
     """Run a benchmark with these options and return its result; see its data class of options.
 
     The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes
-    to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only. A
-    picture is drawn beside what is written, where the benchmark has one. Raises InvalidInput for an unknown name or
-    option, and MnemosError when a package that it needs is not installed, or when the result, which is written first,
-    has a problem.
+    to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only.
+    Chosen parts of a benchmark that has `parts` are no other measurement: they replace those that are stored, from a
+    `cache` or not. A picture is drawn beside what is written, where the benchmark has one. Raises InvalidInput for an
+    unknown name or option, and MnemosError when a package that it needs is not installed, or when the result, which is
+    written first, has a problem.
     """
     found = get(name)
     chosen = make_options(found, options)
@@ -39,8 +40,11 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
         how = install_command(found.extra) if found.extra else f"see {found.run.__module__}"
         raise MnemosError(f"{name} needs {error.name}: {how}.") from error
     result = header(found, given) | measured
-    if out is not None or all(field.default is MISSING for field in fields(chosen) if field.name in given):
-        path = write(result, Path(out) if out is not None else RESULTS / found.family)
+    chosen_parts = found.parts and {"parts"} <= set(given) <= {"parts", "cache"}
+    if out is not None or chosen_parts or all(f.default is MISSING for f in fields(chosen) if f.name in given):
+        place = file_of(found, Path(out) if out is not None else RESULTS / found.family)
+        result = with_stored(result, place) if chosen_parts else result
+        path = write(result, place)
         if found.plot is not None:
             found.plot(result, path.with_suffix(".png"))
     if found.problem is not None and (problem := found.problem(result)) is not None:
@@ -106,9 +110,20 @@ def command(found: Benchmark, given: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def write(result: Mapping[str, Any], out: Path) -> Path:
-    """Write a result to `out`: a `.json` file, or a folder (made when missing) that gets NAME.json."""
-    path = out if out.suffix == ".json" else out / f"{result['benchmark']}.json"
+def file_of(found: Benchmark, out: Path) -> Path:
+    """Return the file of a result: `out` where that is a `.json` file, else NAME.json in that folder."""
+    return out if out.suffix == ".json" else out / f"{found.name}.json"
+
+
+def with_stored(result: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a result of some parts with the parts that are stored in a file, and the command that measures all."""
+    stored = json.loads(path.read_text(encoding="utf-8"))["parts"] if path.exists() else {}
+    command = result["command"].partition(" --")[0]
+    return result | {"command": command, "parts": stored | result["parts"]}
+
+
+def write(result: Mapping[str, Any], path: Path) -> Path:
+    """Write a result to a file, whose folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -80,22 +80,24 @@ def learn_weights(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps at most.")] = 300,
     recall: Annotated[float, typer.Option("--recall", help="Share of it that has to be answered afterwards.")] = 0.9,
     paraphrase: Annotated[float, typer.Option("--paraphrase", help="... and asked in other words.")] = 0.75,
+    when_asked: Annotated[
+        bool, typer.Option("--when-asked", help="Attach them only to prompts that ask for what was learned.")
+    ] = False,
 ) -> None:
     """Let a model learn cubes by heart, and keep the weights if they break nothing. Exit code 1 if they are not kept."""
-    from dataclasses import replace
-
+    from mnemos import registry
     from mnemos.migrate.gate import Gate
-    from mnemos.migrate.learning import RATES, Learning
+    from mnemos.migrate.learning import Learning
     from mnemos.parametric.training import Training
 
     if bool(ids) == (query is not None):
         raise InvalidInput("give ids of cubes, or --query.")
     space = t.space()
     decoder, tokenizer = _load(model)
-    usual = Training(steps=steps)
-    training = replace(usual, rate=RATES.get(into, usual.rate))
+    training = Training(steps=steps, rate=registry.get(into, form="parametric", kind="carrier").target.rate)
     with t.progress("learning (training steps)", steps) as step:
-        how = Learning(Gate(recall=recall, paraphrase=paraphrase), training, progress=lambda *_: step(1))
+        gate = Gate(recall=recall, paraphrase=paraphrase)
+        how = Learning(gate, training, when_asked=when_asked, progress=lambda *_: step(1))
         report = space.learn(
             query if query is not None else list(ids or ()), decoder, tokenizer, into=into, how=how, k=k
         )
@@ -125,6 +127,9 @@ def ask_weights(
     ] = None,
     model: Model = MODEL,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens of the answer at most.")] = 48,
+    when_asked: Annotated[
+        bool, typer.Option("--when-asked", help="Attach only what has learned something that the question asks for.")
+    ] = False,
 ) -> None:
     """Ask a model with weights attached and nothing in its prompt but the question."""
     space = t.space()
@@ -134,7 +139,7 @@ def ask_weights(
         turns = [{"role": "user", "content": question}]
         text, special = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True), False
     asked = tokenizer(text, return_tensors="pt", add_special_tokens=special)
-    with space.weights.attached(decoder, *(ids or ())) as attachment:
+    with space.weights.attached(decoder, *(ids or ()), about=question if when_asked else None) as attachment:
         said = decoder.generate(**asked, max_new_tokens=tokens, do_sample=False, pad_token_id=tokenizer.eos_token_id)
     answer = tokenizer.decode(said[0, asked["input_ids"].shape[1] :], skip_special_tokens=True).strip()
     if t.json:

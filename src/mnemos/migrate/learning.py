@@ -13,8 +13,9 @@ from mnemos import registry
 from mnemos.cube import MemCube
 from mnemos.errors import Conflict, InvalidInput, StoreError
 from mnemos.guard.secrets import scan
+from mnemos.migrate.asked import measured_when_asked
 from mnemos.migrate.attachments import Attachment, attached_to, holding
-from mnemos.migrate.gate import Decision, Gate, LearnReport
+from mnemos.migrate.gate import Decision, Gate, LearnReport, Measures
 from mnemos.migrate.yardstick import Yardstick, asked_as
 from mnemos.parametric.base import Carrier, Example, Learned
 from mnemos.parametric.compress.carriers import rounded, widened
@@ -22,8 +23,6 @@ from mnemos.parametric.encode.examples import examples_of, unique
 from mnemos.parametric.training import Progress, Training, train
 from mnemos.store.base import Store
 from mnemos.store.values import Entry
-
-RATES = {"cartridge": 2e-2}  # of training, where a carrier's paper asks for another than the usual
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Learning:
     texts: Sequence[str] = ()  # general ones, on which the model is trained to stay as it was
     chat: bool | None = None  # ask by the tokenizer's template for chats; None: if it has one
     bits: int | None = None  # of a number that is stored, 1 to 8: the gate measures what is left; None: as trained
+    when_asked: bool = False  # attached only to prompts that ask for what was learned (`asked`), and measured so
     seed: int = 0
     progress: Progress | None = None  # takes the step, and the probability of the least sure token of all answers
 
@@ -118,13 +118,12 @@ def learn(
         yardstick = (how.yardstick or Yardstick.usual()).known(model, tokenizer)
         before = yardstick.measure(model, tokenizer, examples, asked, chat)
         learned, trained = _trained(carrier, model, tokenizer, asked_as(examples, tokenizer, chat), how)
-        with learned.attach(model):
-            after = yardstick.measure(model, tokenizer, examples, asked, chat)
+        after = _after(yardstick, learned, model, tokenizer, (examples, asked, chat), how.when_asked)
         decision, cube, seconds = how.gate.decide(before, after), None, time.monotonic() - start
         if decision.promoted:
             about = {
                 "measures": {"before": before, "after": after}, "gate": asdict(how.gate), "training": trained,
-                "unmeasured": list(decision.unmeasured), "seconds": seconds, "seed": how.seed,
+                "unmeasured": list(decision.unmeasured), "seconds": seconds, "seed": how.seed, "when_asked": how.when_asked,
             }  # fmt: skip
             try:
                 cube = weights.keep(
@@ -150,12 +149,23 @@ def _trained(
     carrier: Carrier, model: Any, tokenizer: Any, examples: Sequence[Example], how: Learning
 ) -> tuple[Learned, dict[str, Any]]:
     """Return new weights that were trained on examples, and what the training reports."""
-    usual = Training(rate=RATES.get(registry.name_of(type(carrier)) or "", Training().rate), seed=how.seed)
+    usual = Training(rate=carrier.rate, seed=how.seed)
     learned = carrier.create(model, examples, tokenizer, how.seed)
     report = train(model, tokenizer, learned, examples, how.training or usual, how.progress, how.texts)
     if how.bits is not None:
         learned = carrier.load(model, widened(rounded(learned.tensors(), how.bits)))
     return learned, asdict(report)
+
+
+def _after(
+    yardstick: Yardstick, learned: Learned, model: Any, tokenizer: Any,
+    asked: tuple[Sequence[Example], Sequence[Example], bool], when_asked: bool,
+) -> Measures:  # fmt: skip
+    """Return the measures of a model with weights: attached to every prompt, or to those that ask for them."""
+    if when_asked:
+        return measured_when_asked(yardstick, learned, model, tokenizer, *asked)
+    with learned.attach(model):
+        return yardstick.measure(model, tokenizer, *asked)
 
 
 def measure_again(weights: Keeper, cube: MemCube, model: Any, tokenizer: Any, how: Learning) -> Decision:
@@ -164,14 +174,13 @@ def measure_again(weights: Keeper, cube: MemCube, model: Any, tokenizer: Any, ho
         if attached_to(model):
             raise Conflict("weights are attached to the model: measure them outside the block.")
         with weights.attached(model, cube) as attachment:
-            file = attachment.loaded[0].file
+            file, learned = attachment.loaded[0].file, attachment.loaded[0].learned
         if not file.examples:
             raise InvalidInput(f"weights {cube.id} do not say what was learned: there is nothing to ask.")
         yardstick = (how.yardstick or Yardstick.usual()).known(model, tokenizer)
         asked = file.examples, file.paraphrases, file.chat
         before = yardstick.measure(model, tokenizer, *asked)
-        with weights.attached(model, cube):
-            after = yardstick.measure(model, tokenizer, *asked)
+        after = _after(yardstick, learned, model, tokenizer, asked, bool(cube.metadata.get("when_asked")))
     decision = how.gate.decide(before, after)
     about = {
         **cube.metadata, "measures": {"before": before, "after": after}, "gate": asdict(how.gate),

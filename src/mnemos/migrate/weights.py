@@ -19,6 +19,7 @@ from mnemos import registry
 from mnemos.cube import MemCube, new_id
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreError
 from mnemos.migrate import learning
+from mnemos.migrate.asked import Questions
 from mnemos.migrate.attachments import Attachment, Loaded, attached_to, holding
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.form_plan import FormMove, Forms, moved_down, plan
@@ -86,8 +87,12 @@ class Weights:
     # -- attach
 
     @contextmanager
-    def attached(self, model: Any, *cubes: str | MemCube) -> Iterator[Attachment]:
+    def attached(self, model: Any, *cubes: str | MemCube, about: str | None = None) -> Iterator[Attachment]:
         """Let a model answer with weights, for a block: with these, in this order, or with all that may be used.
+
+        With `about`, a prompt, only those are attached that learned what it asks for (`migrate.asked`): all others, and the model
+        where there are none, answer as if nothing had been learned. Weights that were learned to be attached so
+        (`Learning.when_asked`) are left out without it, unless they are named.
 
         Without `cubes` they are attached in the order in which they were learned, the newest last. What they add is summed.
         A block may be inside another one, of any space. Another thread that wants the same model waits until the block ends;
@@ -100,7 +105,7 @@ class Weights:
         """
         with holding(model) as holder:
             with holder.detached(model):
-                attachment = self._choose(model, [self.get(_id(cube)) for cube in cubes] or None)
+                attachment = self._choose(model, [self.get(_id(cube)) for cube in cubes] or None, about)
             self._warn(attachment)
             entered = list(attachment.loaded)
             try:
@@ -110,7 +115,7 @@ class Weights:
             finally:
                 self._wipe_erased(entered)
 
-    def _choose(self, model: Any, named: Sequence[MemCube] | None) -> Attachment:
+    def _choose(self, model: Any, named: Sequence[MemCube] | None, about: str | None) -> Attachment:
         """Return the weights to attach, loaded; raise for what is named and cannot be."""
         check = self._checker()
         self._drop_erased()
@@ -129,11 +134,18 @@ class Weights:
                     raise Conflict(f"weights {cube.id} are stale: {old[cube.id]}.")
                 if named is None and cube.metadata.get("imported"):
                     raise InvalidInput(f"weights {cube.id} came with an import: name them, or measure them here first.")
+                if named is None and about is None and cube.metadata.get("when_asked"):
+                    raise InvalidInput(
+                        f"weights {cube.id} are for prompts that ask for them: name the prompt (`about`)."
+                    )
                 loaded.append(self._load(cube, model, known))
             except (Conflict, InvalidInput, StoreCorrupt) as error:
                 if named is not None:
                     raise
                 refused[cube.id] = str(error)
+        if about is not None:
+            asked = Questions.of({each.cube.id: each.file.examples for each in loaded}).asked(about)
+            loaded = [each for each in loaded if each.cube.id in asked]
         return Attachment(loaded, refused, known, check)
 
     def _load(self, cube: MemCube, model: Any, known: str) -> Loaded:

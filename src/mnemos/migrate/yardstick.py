@@ -74,7 +74,9 @@ class Yardstick:
 
         With `chat` what was learned is asked by the tokenizer's template.
         """
-        found = {"recall": measure.recall(model, tokenizer, asked_as(learned, tokenizer, chat))}
+        found = {}
+        if learned:
+            found["recall"] = measure.recall(model, tokenizer, asked_as(learned, tokenizer, chat))
         if paraphrases:
             found["paraphrase"] = measure.recall(model, tokenizer, asked_as(paraphrases, tokenizer, chat))
         if self.old:

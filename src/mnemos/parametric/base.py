@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -56,6 +56,8 @@ class Learned(nn.Module):  # type: ignore[misc]  # torch is not read where types
 @runtime_checkable
 class Carrier(Protocol):
     """Makes weights beside a model. A frozen dataclass of knobs, which are stored beside the weights as JSON."""
+
+    rate: ClassVar[float]  # of Adam, with which its weights are trained if nothing else is said
 
     def create(self, model: Any, examples: Sequence[Example], tokenizer: Any, seed: int = 0) -> Learned:
         """Return new weights for a model. `examples` are what will be learned, for a start that depends on them.

@@ -60,6 +60,7 @@ class Training:
     brief: int = 0  # short probes of a step besides: cheap, and needed where many memories are to be attached at once
     sure: float = 0.5  # training stops when every token of the answers has more than this; 1: never before `steps`
     quiet: float = 0.02  # ... and when KL on the probes is below this, in nats a token
+    half: bool = False  # compute in bfloat16, the weights of the memory staying in float32: cheaper where there is AMX
     seed: int = 0
     objective: Objective = field(default_factory=Objective)
 
@@ -102,7 +103,7 @@ def train(
             "there are no examples to learn." if not examples else "the memory has nothing to be trained."
         )
     started = time.monotonic()
-    with frozen(model):
+    with frozen(model), torch.autocast(model.device.type, torch.bfloat16, enabled=knobs.half):
         run = _Run(model, tokenizer, learned, list(examples), knobs, texts)
         optimiser = torch.optim.Adam(weights, lr=knobs.rate, betas=(0.9, 0.98))
         loss, done, step = math.nan, False, 0
@@ -170,6 +171,7 @@ class _Run:
             row.ids[1:] for row in whole if row.answer > 1
         ]  # asks for nothing learned: examples are asked after it
         self._expected: dict[tuple[str, int], Expected] = {}
+        self._right: dict[int, Tensor] = {}  # where the model that reads would say the answer's token
 
     def loss(self) -> Tensor:
         """Return the loss of a step."""
@@ -187,7 +189,9 @@ class _Run:
             total = aim.answers * answer_loss(logits, batch.targets, batch.counted)
             if readers:
                 said = torch.cat([logits[chosen.index(i)][-self.rows[i].answer :] for i in readers])
-                total = total + aim.distil * divergence(self._stored("read", readers), said).mean()
+                right = torch.cat([self._right[i] for i in readers])
+                apart = divergence(self._stored("read", readers), said)
+                total = total + aim.distil * (apart * right).sum() / max(1, int(right.sum()))
             if probed:
                 quiet = self._noise(probed)
                 self.silence = float(quiet.detach())
@@ -215,10 +219,15 @@ class _Run:
         return min(self.least)
 
     def _draw(self) -> list[int]:
-        """Draw the examples of a step: the unsure ones first."""
+        """Draw the examples of a step: the unsure ones first, of twice as many those that are about as long as each other."""
         order = self.rng.sample(range(len(self.rows)), len(self.rows))
         order.sort(key=lambda i: self.least[i] > self.knobs.sure)
-        return order[: self.knobs.batch]
+        size = self.knobs.batch
+        pool = sorted(order[: 2 * size], key=lambda i: len(self.rows[i].ids))
+        if len(pool) <= size or len(self.rows[pool[0]].ids) == len(self.rows[pool[-1]].ids):
+            return order[:size]
+        at = self.rng.randrange(len(pool) - size + 1)
+        return pool[at : at + size]
 
     def _amid(self, row: Row) -> Row:
         """Return a row as it is, or after the tokens of a probe."""
@@ -245,6 +254,9 @@ class _Run:
         logits = logits_of(self.model, batch)
         for at, (i, row) in enumerate(new):
             always = self.said if kind == "probe" else ()
+            if kind == "read":
+                said = logits[at][-row.answer :].argmax(-1)
+                self._right[i] = said == torch.tensor(row.ids[-row.answer :], device=said.device)
             self._expected[kind, i] = Expected.of(logits[at][-row.answer :], self.knobs.objective.top, always)
 
     def _stored(self, kind: str, which: Sequence[int]) -> Expected:

@@ -82,15 +82,29 @@ def texts(seed: int) -> list[str]:
 
 def measures(model: Any, tokenizer: Any, examples: Sequence[Example]) -> dict[str, float]:
     """Return what a model knows of a document, and what is left of everything else."""
+    found = {name: measure.recall(model, tokenizer, asked).value for name, asked in questions(examples).items()}
+    return found | {"loss": measure.general_loss(model, tokenizer, general()).value}
+
+
+def questions(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Return what is asked about a document, by measure: each with all that is read in its prompt."""
     skill = [e for i in range(EPISODES) for e in tiny.document(8, SKILL_SEED + i)]
+
+    def reading(found: Sequence[Example]) -> list[Example]:
+        return [replace(e, prompt=e.context + e.prompt) for e in found]
+
     return {
-        "recall": measure.recall(model, tokenizer, examples).value,
-        "elsewhere": measure.recall(model, tokenizer, after_other_text(examples)).value,
-        "old": measure.recall(model, tokenizer, tiny.old_facts()).value,
-        "in context": measure.in_context(model, tokenizer, skill).value,
-        "context wins": measure.newer_context_wins(model, tokenizer, examples).value,
-        "loss": measure.general_loss(model, tokenizer, tiny.texts(TEXTS, TEXT_SEED)).value,
+        "recall": list(examples),
+        "elsewhere": after_other_text(examples),
+        "old": tiny.old_facts(),
+        "in context": reading(skill),
+        "context wins": reading(measure.conflicting(examples)),
     }
+
+
+def general() -> list[str]:
+    """Return general texts whose loss is measured."""
+    return tiny.texts(TEXTS, TEXT_SEED)
 
 
 def after_other_text(examples: Sequence[Example]) -> list[Example]:

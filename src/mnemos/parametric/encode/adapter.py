@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
@@ -128,6 +128,7 @@ class Adapter:
     are drawn again from PEFT's seed and not stored. The adapter is in float32 where the model has less.
     """
 
+    rate: ClassVar[float] = 5e-3
     tuner: Tuner = "lora"  # which of PEFT's
     rank: int = 4  # of the update; the size of a block of OFT and BOFT
     alpha: float = 8.0  # the update is multiplied by alpha / rank; rsLoRA: by alpha / sqrt(rank)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import safe_open
@@ -45,6 +45,7 @@ class HierarchicalBank:
     that open what was learned. Costs 2 * u * D numbers a node and layer, and depth * u more hidden units a token.
     """
 
+    rate: ClassVar[float] = 2e-2
     branching: int = 4  # children of a node
     depth: int = 2  # levels below the root, which has no block; there are branching ** depth leaves
     units: int = 16  # u, hidden units of a node in each layer

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class MemorySlots:
     that the model writes itself: they say how its hidden states spread, and what slots everything else uses.
     """
 
+    rate: ClassVar[float] = 0.1
     n: int = 512  # half keys of a table; there are n * n slots a layer
     heads: int = 2  # each with its own half keys
     k: int = 16  # slots of a head that take part in an answer

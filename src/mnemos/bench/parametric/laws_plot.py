@@ -1,0 +1,34 @@
+"""The pictures of `mnemos bench laws`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mnemos.bench.plots import PALETTE, new_figure, tidy
+from mnemos.bench.registry import Result
+
+MARKS = "osD^v<>P"
+
+
+def draw(part: Result, path: Path) -> Path:
+    """Draw the panels of a law to `path`: means over seeds, with a standard deviation; return the path.
+
+    Raises MnemosError when matplotlib is not installed.
+    """
+    panels = part["panels"]
+    figure = new_figure(5 * len(panels), 3.8)
+    for axis, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for i, (name, curve) in enumerate(panel["curves"].items()):
+            axis.errorbar(
+                curve["x"], curve["mean"], curve["sd"], color=PALETTE[i % len(PALETTE)], marker=MARKS[i % len(MARKS)],
+                ms=4, lw=1.4, elinewidth=0.8, capsize=2, label=name,
+            )  # fmt: skip
+        if panel["log"]:
+            axis.set_xscale("symlog", linthresh=1)
+        axis.set_title(panel["title"], fontsize=10, loc="left")
+        axis.set_xlabel(panel["x"])
+        axis.set_ylabel(panel["y"])
+        axis.legend(fontsize=7, frameon=False)
+        tidy(axis)
+    figure.savefig(str(path), dpi=80)
+    return path

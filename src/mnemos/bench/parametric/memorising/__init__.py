@@ -1,0 +1,1 @@
+"""Experiments on what weights memorise: one file a law, run by `mnemos bench laws`."""

@@ -1,0 +1,166 @@
+"""How facts are acquired while a model reads (arXiv 2406.11813): the jump at each exposure, and the decay after it.
+
+A model that has read prose reads on, and facts about people come by: once, in the same words every 40 steps, in other words
+every 40 steps, or at other intervals. The log-probability of each fact is asked after every few steps, in the words of the
+first exposure and in words that were never used.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from typing import Any
+
+import torch
+
+from mnemos.bench.parametric.fact_models import name
+from mnemos.bench.parametric.facts import Fact
+from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.parametric.memorising.language import coded, prose, rows, take
+from mnemos.bench.parametric.memorising.trainer import reader
+from mnemos.parametric.forgetting import line
+
+READ, STEPS, EVERY = 300, 640, 2  # steps of reading before and while facts come by; steps between two questions
+EACH = 12  # facts of a schedule
+SCHEDULES: Mapping[str, range] = {  # the steps at which facts are met
+    "once": range(2, 3), "same words": range(4, 400, 40), "other words": range(24, 400, 40),
+    "every 10": range(6, 400, 10), "every 160": range(16, 500, 160),
+}  # fmt: skip
+BATCHES = (16, 64)  # texts of a step besides
+WINDOW = 6  # steps after an exposure in which the jump is at its highest
+LAGS = (8, 16, 32, 64, 128, 220)  # steps after the last exposure, where the decay is fitted
+NEVER = 2  # the template that is never used
+
+
+def measure(seed: int) -> dict[str, Any]:
+    """Return the figures of one seed."""
+    rng = random.Random(f"acquisition {seed}")
+    facts = {of: [_fact(rng) for _ in range(EACH)] for of in SCHEDULES}
+    found: dict[str, Any] = {}
+    for batch in BATCHES:
+        trainer = reader(64, seed, READ)
+        asked = {f"{of} {t}": _Question(these, t) for of, these in facts.items() for t in (0, NEVER)}
+        traces: dict[str, list[list[float]]] = {of: [] for of in asked}
+        others = prose(f"others {seed}")
+        for step in range(STEPS + 1):
+            if step % EVERY == 0:
+                for of, question in asked.items():
+                    traces[of].append(question(trainer.model))
+            new = [text for of, these in facts.items() for text in _met(of, these, step)]
+            trainer.step(rows([*take(others, batch), *new]))
+        found[str(batch)] = {of: _read(of.rpartition(" ")[0], trace) for of, trace in traces.items()}
+    return found
+
+
+def report(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the paper says and what was seen."""
+    small = figures[str(BATCHES[0])]
+    jumps = {of: small[f"{of} 0"]["jump"] for of in ("once", "same words", "other words")}
+    seeds = range(len(small["once 0"]["jump"]))
+    fits = {of: [_decay(row, i) for i in seeds] for of, row in small.items()}
+    r2 = {of: [fits[f"{of} 0"][i].r2 for i in seeds] for of in ("same words", "other words")}
+    unseen = {of: _kept(small[f"{of} {NEVER}"]) for of in ("same words", "other words")}
+    batches = {batch: _kept(figures[str(batch)]["same words 0"]) for batch in BATCHES}
+    ends = [exp(min(-fit.start / fit.slope, 12.0)) if fit.slope < 0 else float(STEPS) for fit in fits["once 0"]]
+    gained = {of: small[f"{of} 0"]["gain"] for of in ("every 10", "same words", "every 160")}
+    claims = [
+        Claim(
+            "each exposure raises the log-probability of a fact at once",
+            verdict(min(mean(of) for of in jumps.values()) > 0.1),
+            f"jump in nats: {listed(jumps)}",
+        ),
+        Claim(
+            "afterwards what is left falls in a line with the logarithm of the steps",
+            verdict(min(mean(of) for of in r2.values()) > 0.9, max(mean(of) for of in r2.values()) > 0.9),
+            f"R²: {listed(r2)}",
+        ),
+        Claim(
+            "facts met in the same words are forgotten faster than those met in other words",
+            verdict(mean(unseen["same words"]) < mean(unseen["other words"]) - 0.05),
+            f"share left after {LAGS[-1]} steps, asked in words never used: {listed(unseen)}; in the words of the first "
+            f"exposure: {listed({of: _kept(small[f'{of} 0']) for of in unseen})}",
+        ),
+        Claim(
+            "a larger batch forgets more slowly",
+            verdict(mean(batches[BATCHES[1]]) > mean(batches[BATCHES[0]]) + 0.02),
+            f"share left after {LAGS[-1]} steps, by batch: {listed(batches)}; gain before: "
+            f"{listed({batch: figures[str(batch)]['same words 0']['peak'] for batch in BATCHES})}",
+        ),
+        Claim(
+            "what comes again more rarely than the decay ends is not learned",
+            verdict(mean(gained["every 160"]) < 0.25 * mean(gained["every 10"])),
+            f"the decay after one exposure would end after {said(ends, 0)} steps; gain before the last exposure, in nats: "
+            f"{listed(gained)}",
+        ),
+    ]
+    lines = {of: {at * EVERY: row for at, row in _trace(small[f"{of} 0"]).items()} for of in SCHEDULES}
+    lags = {
+        f"{of}, {words}": {int(lag): row for lag, row in small[f"{of} {t}"]["left"].items()}
+        for of in ("same words", "other words") for t, words in ((0, "as met"), (NEVER, "reworded"))
+    }  # fmt: skip
+    panels = [
+        Panel(f"batch {BATCHES[0]}", "step", "log-probability of a fact", lines),
+        Panel("after the last exposure", "steps", "share left", lags, log=True),
+    ]
+    return reported(claims, panels)
+
+
+class _Question:
+    """Asks how likely the values of facts are, in the words of a template."""
+
+    def __init__(self, facts: Sequence[Fact], template: int) -> None:
+        whole = [coded(f"{fact.prompt(template)} {fact.value}") for fact in facts]
+        begun = torch.tensor([len(coded(fact.prompt(template))) for fact in facts])
+        self.ids = rows([f"{fact.prompt(template)} {fact.value}" for fact in facts])
+        place = torch.arange(1, self.ids.shape[1])
+        ends = torch.tensor([len(ids) for ids in whole])
+        self.counted = (place >= begun[:, None]) & (place < ends[:, None])
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
+    def __call__(self, model: Any) -> list[float]:
+        """Return the log-probability of each value."""
+        likely = model(self.ids, use_cache=False).logits[:, :-1].log_softmax(-1)
+        own = likely.gather(-1, self.ids[:, 1:, None])[..., 0]
+        return [float(value) for value in (own * self.counted).sum(1)]
+
+
+def _fact(rng: random.Random) -> Fact:
+    return Fact(name(rng, 3), rng.choice(("home", "work", "dish", "pet")), name(rng, 2), 0, 0)
+
+
+def _met(of: str, facts: Sequence[Fact], step: int) -> list[str]:
+    """Return the texts that state facts at a step; a fact in other words takes turns with two templates."""
+    if step not in SCHEDULES[of]:
+        return []
+    return [fact.statement(SCHEDULES[of].index(step) % 2 if of == "other words" else 0) for fact in facts]
+
+
+def _read(of: str, trace: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Return what a trace of log-probabilities says, as means over facts."""
+    curve, met = [mean(values) for values in trace], SCHEDULES[of]
+    peaks = [max(curve[step // EVERY + 1 : (step + WINDOW) // EVERY + 1]) for step in met]
+    start, peak = curve[met[0] // EVERY], peaks[-1]
+    lags = [lag for lag in LAGS if met[-1] + lag <= STEPS]
+    return {
+        "jump": mean([high - curve[step // EVERY] for step, high in zip(met, peaks, strict=True)]),
+        "gain": curve[met[-1] // EVERY] - start,
+        "peak": peak - start,
+        "left": {str(lag): (curve[(met[-1] + lag) // EVERY] - start) / max(peak - start, 1e-6) for lag in lags},
+        "trace": {str(at): value for at, value in enumerate(curve) if at % 5 == 0},
+    }
+
+
+def _decay(row: Mapping[str, Any], seed: int) -> Any:
+    """Return the line of what is left by the logarithm of steps."""
+    left = row["left"]
+    return line([log(int(lag)) for lag in left], [of[seed] for of in left.values()])
+
+
+def _kept(row: Mapping[str, Any]) -> list[float]:
+    values: list[float] = row["left"][str(LAGS[-1])]
+    return values
+
+
+def _trace(row: Mapping[str, Any]) -> dict[int, list[float]]:
+    return {int(at): values for at, values in row["trace"].items()}

@@ -1,0 +1,127 @@
+"""Forgetting when an adapter is trained (arXiv 2401.05605): a line in the loss, a power law in weights and steps.
+
+A model that has read prose learns the facts of a small world by adapters of several ranks. After some numbers of steps its
+loss on the facts is measured, and the forgetting meter on prose that it has not read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from mnemos.bench.parametric.facts import Fact, make_tokenizer, make_world
+from mnemos.bench.parametric.memorising.claims import Claim, Panel, mean, reported, said, verdict
+from mnemos.bench.parametric.memorising.language import prose, rows, take
+from mnemos.bench.parametric.memorising.trainer import Trainer, reader
+from mnemos.bench.parametric.small_models import loss_of
+from mnemos.parametric.encode.adapter import Adapter
+from mnemos.parametric.forgetting import ForgettingMeter, line, power_law
+
+RANKS = (2, 4, 8, 16, 32)
+STEPS = (25, 50, 100, 200, 400)
+HELD_OUT = (8, 200)  # the cell that the power law is to predict
+PEOPLE, TOLD = 16, 128  # of the world, and texts about it in the manner of those that were read
+BATCH, READ, HELD = 16, 600, 96  # texts of a step; steps of reading before; texts of the meter
+
+
+def measure(seed: int) -> dict[str, Any]:
+    """Return the figures of one seed."""
+    model = reader(64, seed, READ).model
+    model.requires_grad_(False)
+    meter = ForgettingMeter(model, make_tokenizer(), take(prose(f"held {seed}"), HELD))
+    world = make_world(PEOPLE, values=16, seed=seed)
+    told = rows([_about(world.facts, seed, i) for i in range(TOLD)])
+    found: dict[str, Any] = {"at first": meter.forgotten(model).value, "loss before": _loss(model, told), "cells": {}}
+    for rank in RANKS:
+        learned = Adapter(rank=rank, alpha=2 * rank, targets=("all",)).create(model, (), None, seed)
+        trainer = Trainer(_Attached(model, learned), rate=5e-3)
+        rng = random.Random(f"forgetting {seed}")
+        numbers = sum(p.numel() for p in learned.parameters())
+        with learned.attach(model):
+            for step in range(1, STEPS[-1] + 1):
+                trainer.step(told[rng.sample(range(len(told)), BATCH)])
+                if step in STEPS:
+                    cell = {"loss": _loss(model, told), "forgotten": meter.forgotten(model).value, "numbers": numbers}
+                    found["cells"][f"{rank} {step}"] = cell
+    return found
+
+
+def report(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the paper says and what was seen."""
+    cells = {tuple(map(int, key.split())): row for key, row in figures["cells"].items()}
+    seeds = range(len(figures["at first"]))
+    fits = [
+        line([row["loss"][i] for row in cells.values()], [row["forgotten"][i] for row in cells.values()]) for i in seeds
+    ]
+    each = [
+        fmean(
+            line(*([cells[rank, step][of][i] for step in STEPS] for of in ("loss", "forgotten"))).r2 for rank in RANKS
+        )
+        for i in seeds
+    ]
+    errors = [_error(cells, i) for i in seeds]
+    early = {rank: cells[rank, STEPS[0]]["forgotten"] for rank in RANKS}
+    r2, slope = [fit.r2 for fit in fits], [fit.slope for fit in fits]
+    claims = [
+        Claim(
+            "forgetting is a falling line in the loss of fine-tuning (R² above .9)",
+            verdict(min(r2) > 0.9 and max(slope) < 0, mean(each) > 0.9 and max(slope) < 0),
+            f"R² {said(r2)} over all cells, {said(each)} within a rank; slope {said(slope)}",
+        ),
+        Claim(
+            "a shifted power law in trained weights and steps predicts a cell that it was not fitted on within 15 %",
+            verdict(max(errors) < 0.15, mean(errors) < 0.15),
+            f"rank {HELD_OUT[0]}, {HELD_OUT[1]} steps: off by {', '.join(f'{100 * e:.0f} %' for e in errors)}",
+        ),
+        Claim(
+            "neither fewer weights nor fewer steps avoid it",
+            verdict(mean(early[RANKS[0]]) > 10 * max(mean(figures["at first"]), 1e-4)),
+            f"rank {RANKS[0]} after {STEPS[0]} steps: {said(early[RANKS[0]], 3)} nats a token; nothing trained: "
+            f"{said(figures['at first'], 4)}",
+        ),
+    ]
+    lines = {
+        f"rank {rank}": {mean(cells[rank, step]["loss"]): cells[rank, step]["forgotten"] for step in STEPS}
+        for rank in RANKS
+    }
+    grown = {f"rank {rank}": {step: cells[rank, step]["forgotten"] for step in STEPS} for rank in RANKS}
+    y = "forgotten, nats a token"
+    return reported(
+        claims, [Panel("by loss", "loss of the facts", y, lines), Panel("by steps", "steps", y, grown, True)]
+    )
+
+
+def _about(facts: Sequence[Fact], seed: int, number: int) -> str:
+    rng = random.Random(f"told {seed} {number}")
+    who = rng.choice(facts).subject
+    return " ".join(f.statement(rng.randrange(3)) for f in rng.sample([f for f in facts if f.subject == who], 2))
+
+
+class _Attached(torch.nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
+    """A model whose only trained weights are those of an adapter that is attached."""
+
+    def __init__(self, model: Any, learned: Any) -> None:
+        super().__init__()
+        self.learned = learned
+        object.__setattr__(self, "model", model)
+
+    def forward(self, ids: Any, use_cache: bool = False) -> Any:
+        return self.model(ids, use_cache=use_cache)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
+def _loss(model: Any, ids: Any) -> float:
+    return float(loss_of(model, ids))
+
+
+def _error(cells: Mapping[Any, Any], seed: int) -> float:
+    """Return the relative error of a power law in the cell that it was not fitted on."""
+    others = [row for key, row in cells.items() if key != HELD_OUT]
+    steps = [key[1] for key in cells if key != HELD_OUT]
+    law = power_law([row["numbers"][seed] for row in others], steps, [row["forgotten"][seed] for row in others])
+    cell = cells[HELD_OUT]
+    return float(abs(law(cell["numbers"][seed], HELD_OUT[1]) / cell["forgotten"][seed] - 1))

@@ -1,0 +1,127 @@
+"""Recognition, recall and retention of what was read a few times (arXiv 2303.17557).
+
+A model that has read prose studies sentences, or strings of random words, a few times over; it is asked after each exposure,
+and again while it goes on reading other prose.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from mnemos.bench.parametric.facts import make_tokenizer
+from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.parametric.memorising.language import prose, rows, string, take, with_another_value
+from mnemos.bench.parametric.memorising.trainer import Trainer, reader
+from mnemos.parametric.recognition import recall, recognition
+
+ITEMS, BATCH = 32, 16  # texts that are studied, one a step; texts of a step of reading
+WIDTH, READ, RATE = 128, 400, 2e-3  # of the model; steps of reading before; of study
+CUE = 0.8  # share of a text that is given to recall the rest
+EXPOSURES = (0, 1, 2, 3, 5, 10, 20, 40)
+LATER = (0, 3, 10, 30, 100, 300)  # steps of other prose after the last exposure
+TOKENIZER = make_tokenizer()
+
+
+def measure(seed: int) -> dict[str, Any]:
+    """Return the figures of one seed."""
+    start = reader(WIDTH, seed, READ, BATCH)
+    rng = random.Random(f"recognition {seed}")
+    sentences = take(prose(f"study {seed}"), ITEMS)
+    kinds = {
+        "sentences": (sentences, take(prose(f"foils {seed}"), ITEMS)),
+        "near duplicates": (sentences, [with_another_value(text, rng) for text in sentences]),
+        "random strings": ([string(rng) for _ in range(ITEMS)], [string(rng) for _ in range(ITEMS)]),
+    }
+    found: dict[str, Any] = {"never learned": recall(start.model, TOKENIZER, kinds["sentences"][1], CUE).value}
+    for of, names in (("sentences", ("sentences", "near duplicates")), ("random strings", ("random strings",))):
+        asked = {name: kinds[name] for name in names}
+        found |= _study(deepcopy(start.model), kinds[of][0], asked, rng, seed)
+    return found
+
+
+def report(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the paper says and what was seen."""
+    text, near, noise = (figures[name] for name in ("sentences", "near duplicates", "random strings"))
+    met = {name: _numbers(figures[name]["exposed"], "recognition") for name in ("sentences", "near duplicates")}
+    recalled = _numbers(text["exposed"], "recall")
+    known, said_again = _numbers(text["later"], "recognition"), _numbers(text["later"], "recall")
+    first, rest = _fall(said_again, 0, 10) / 10, _fall(said_again, 10, LATER[-1]) / (LATER[-1] - 10)
+    kept = {name: _share(row["later"], "recall") for name, row in (("sentences", text), ("random strings", noise))}
+    lost = {"recognition": _fall(known, 0, LATER[-1]), "recall": _fall(said_again, 0, LATER[-1])}
+    claims = [
+        Claim(
+            "after one exposure almost every text is recognised",
+            verdict(mean(met["sentences"][1]) >= 0.95, mean(met["sentences"][1]) >= 0.75),
+            f"beside others, by exposures: {listed(met['sentences'])}; beside near duplicates: {listed(met['near duplicates'])}",
+        ),
+        Claim(
+            "after about three it is recalled almost perfectly",
+            verdict(mean(recalled[3]) >= 0.9, mean(recalled[EXPOSURES[-1]]) >= 0.9),
+            f"the last fifth said, by exposures: {listed(recalled)} (not learned: {said(figures['never learned'])})",
+        ),
+        Claim(
+            "recall falls steeply within the first ten updates on other text, and slowly afterwards",
+            verdict(first > 3 * max(rest, 0.0) and first > 0.01),
+            f"recall by updates: {listed(said_again)}",
+        ),
+        Claim(
+            "recognition falls much less than recall",
+            verdict(lost["recognition"] < 0.5 * lost["recall"]),
+            f"recognition by updates: {listed(known)}",
+        ),
+        Claim(
+            "sentences are retained better than random strings",
+            verdict(mean(kept["sentences"]) > mean(kept["random strings"])),
+            f"share of recall left after {LATER[-1]} updates: {listed(kept)}; random strings were recalled by "
+            f"{said(_numbers(noise['later'], 'recall')[0])} before",
+        ),
+    ]
+    panels = [
+        Panel(title, x, "share", {
+            f"{what}, {name}": _numbers(row[when], what)
+            for name, row in (("sentences", text), ("near duplicates", near), ("random strings", noise))
+            for what in (("recognition",) if name == "near duplicates" else ("recognition", "recall"))
+        }, log=when == "later")
+        for title, x, when in (("study", "exposures", "exposed"), ("retention", "updates on other prose", "later"))
+    ]  # fmt: skip
+    return reported(claims, panels)
+
+
+def _study(model: Any, texts: Sequence[str], asked: Mapping[str, Any], rng: random.Random, seed: int) -> dict[str, Any]:
+    """Let a model study texts and then read other prose; return what it knows at each time, by kind of foil."""
+    trainer = Trainer(model, RATE)
+    found: dict[str, Any] = {name: {"exposed": {}, "later": {}} for name in asked}
+
+    def ask(when: str, at: int) -> None:
+        for name, (own, foils) in asked.items():
+            known = recognition(model, TOKENIZER, list(zip(own, foils, strict=True))).value
+            found[name][when][str(at)] = {"recognition": known, "recall": recall(model, TOKENIZER, own, CUE).value}
+
+    for exposure in range(EXPOSURES[-1] + 1):
+        if exposure in EXPOSURES:
+            ask("exposed", exposure)
+        if exposure < EXPOSURES[-1]:
+            trainer.run(rows([text]) for text in rng.sample(texts, len(texts)))
+    others = prose(f"later {seed}")
+    for step in range(LATER[-1] + 1):
+        if step in LATER:
+            ask("later", step)
+        trainer.step(rows(take(others, BATCH)))
+    return found
+
+
+def _numbers(rows: Mapping[str, Any], what: str) -> dict[float, list[float]]:
+    return {int(at): row[what] for at, row in rows.items()}
+
+
+def _fall(values: Mapping[float, Sequence[float]], a: int, b: int) -> float:
+    return mean(values[a]) - mean(values[b])
+
+
+def _share(rows: Mapping[str, Any], what: str) -> list[float]:
+    """Return the share that is left at the end of what was there at first, by seed."""
+    first, last = rows[str(LATER[0])][what], rows[str(LATER[-1])][what]
+    return [b / a if a else 0.0 for a, b in zip(first, last, strict=True)]
