@@ -178,15 +178,9 @@ class Tools:
             return {"note": DATA, "answerable": hits.answerable, "hits": shown, **withheld}
 
     def context(
-        self,
-        question: Question,
-        tokens: Tokens = 800,
-        true_at: TrueAt = None,
-        where: Where = None,
-        timezone: Zone = None,
-        known: Known = None,
-        space: InSpace = None,
-    ) -> str:
+        self, question: Question, tokens: Tokens = 800, true_at: TrueAt = None, where: Where = None,
+        timezone: Zone = None, known: Known = None, space: InSpace = None,
+    ) -> str:  # fmt: skip
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         there = set(known or ())
         filters = cast(Filters, _given(true_at=true_at, where=where, timezone=timezone))
