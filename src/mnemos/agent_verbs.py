@@ -1,13 +1,14 @@
-"""What a `Space` keeps for an agent at work: the state of a task, a context within a budget, cases with their outcomes."""
+"""What a `Space` keeps for agents at work: the state of a task, a context within a budget, cases and beliefs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mnemos.text.memory import TextMemory
 
 if TYPE_CHECKING:
+    from mnemos.text.agent.beliefs import Beliefs
     from mnemos.text.agent.cases import Cases
     from mnemos.text.agent.task import Task
     from mnemos.text.agent.working import Working
@@ -46,3 +47,12 @@ class AgentVerbs:
         from mnemos.text.agent.cases import Cases
 
         return Cases(self.text, name, agent)
+
+    def beliefs(self, name: str, *, agent: str | None = None, sources: Sequence[str] = ()) -> Beliefs:
+        """Return what a team of agents learned from comparing its episodes; see `text.agent.beliefs`.
+
+        `sources` are those that this agent is concerned with; without them it is told all beliefs.
+        """
+        from mnemos.text.agent.beliefs import Beliefs
+
+        return Beliefs(self.text, name, agent, sources)

@@ -18,7 +18,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 # Kinds of cubes that are derived from others, or the state of an agent's work: a search finds them by `kind=` only.
-AGENT = ("task-step", "working-state", "working-note", "agent-case", "agent-belief", "agent-outcome", "agent-file")
+AGENT = (
+    "task-step", "working-state", "working-note", "agent-case", "agent-outcome", "agent-episode", "agent-belief", "agent-file",
+)  # fmt: skip
 DERIVED = ("episode", "summary", "profile", "reflection", "kv", "carrier", "feedback", "tuning", "answer", *AGENT)
 WEIGHTS = "carrier"  # the kind of cubes whose payload is weights: backups hold it, since it cannot be computed again for nothing
 WITH_PAYLOAD = ("kv", WEIGHTS)  # kinds of cubes whose payload is in `Store.blobs`

@@ -1,5 +1,5 @@
 """Procedures of agents: `mnemos bench procedures`. Concepts beside whole solutions, association beside one retrieval,
-and stored programs beside a simulator. No model: a blind search and a follower of facts stand for it.
+stored programs beside a simulator, and a team's beliefs beside none. No model: rules stand for it.
 """
 
 from __future__ import annotations
@@ -7,12 +7,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any, get_args
 
 from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
+from mnemos.bench.text import agents_beliefs as beliefs
 from mnemos.bench.text import agents_concepts as concepts
 from mnemos.bench.text import agents_machine as machine
 from mnemos.bench.text.agents_association import World, answered, retrieved_once
@@ -32,6 +34,9 @@ class Options:
     questions: int = 20  # questions about a graph
     expansions: int = 20  # nodes that a search may expand
     steps: int = 10_000  # steps of a Turing machine
+    episodes: int = 40  # episodes of a team
+    days: int = 60  # days of an episode
+    trading: int = 1_000  # days on which the risk trigger is tried
 
 
 def concept_table(result: Result) -> Rows:
@@ -62,19 +67,47 @@ def machine_table(result: Result) -> Rows:
     ]
 
 
+def belief_table(result: Result) -> Rows:
+    """Return the profit of a day over the episodes, in fifths, and the messages, by what analysts are told."""
+    return [
+        ["beliefs", "profit a day, first fifth", "second", "third", "fourth", "last", "± over seeds", "messages"],
+        *(
+            [name, *(f"{x:.3f}" for x in row["fifths"]), f"{row['last'][1]:.3f}", round(row["messages"])]
+            for name, row in result["beliefs"].items()
+        ),
+    ]
+
+
+def risk_table(result: Result) -> Rows:
+    """Return what the risk trigger does to profits and to the worst losses."""
+    return [
+        ["careful", "profit a day", "mean of the worst 5 % of days", "± over seeds", "careful days"],
+        *(
+            [
+                name,
+                f"{row['profit'][0]:.3f}",
+                f"{row['worst'][0]:.3f}",
+                f"{row['worst'][1]:.3f}",
+                percent(row["careful"]),
+            ]
+            for name, row in result["risk"].items()
+        ),
+    ]
+
+
 @benchmark(
     "procedures",
-    help="Concepts beside whole solutions, association beside one retrieval, stored programs beside a simulator.",
+    help="Concepts, association and stored programs beside what they replace, and a team's beliefs beside none.",
     options=Options,
     tables={
         "procedures-concepts": concept_table, "procedures-association": association_table,
-        "procedures-machine": machine_table,
+        "procedures-machine": machine_table, "procedures-beliefs": belief_table, "procedures-risk": risk_table,
     },
 )  # fmt: skip
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the shares of what is solved, as means over the seeds with their standard deviation."""
     o, seeds = options, range(options.seed, options.seed + options.seeds)
-    progress.expect(3)
+    progress.expect(4)
     with tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root, Mnemos(root, embedder="none") as memory:
         found: dict[str, Any] = {}
         for way in get_args(concepts.Memory):
@@ -92,8 +125,13 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             flipped += min(5, len(cells))
             noticed += machine.flips_noticed(space, "tape", seed, 5)
         progress(1)
+        team = _beliefs(memory, seeds, o)
+        progress(1)
     row = {"machines": o.seeds, "steps": o.steps, "wrong": wrong, "flipped": flipped, "noticed": noticed}
-    return {"seeds": list(seeds), "concepts": found, "association": association, "stored_programs": row}
+    return {
+        "seeds": list(seeds), "concepts": found, "association": association, "stored_programs": row, "beliefs": team,
+        "risk": _risk(seeds, o),
+    }  # fmt: skip
 
 
 def _association(memory: Mnemos, seeds: Sequence[int], o: Options) -> dict[str, list[float]]:
@@ -110,6 +148,35 @@ def _association(memory: Mnemos, seeds: Sequence[int], o: Options) -> dict[str, 
         for name, right in ways.items():
             shares.setdefault(name, []).append(fmean(right))
     return {name: _spread(values) for name, values in shares.items()}
+
+
+def _beliefs(memory: Mnemos, seeds: Sequence[int], o: Options) -> dict[str, Any]:
+    """Return what a team earns and sends, by what its analysts are told."""
+    ways: dict[str, beliefs.Spread] = {
+        "none": "none", "told to whom they concern": "own", "told to all": "all", "told to one at random": "random",
+    }  # fmt: skip
+    found = {}
+    for name, spread in ways.items():
+        runs = [beliefs.play(memory.space(f"team {spread} {s}"), spread, s, o.episodes, o.days) for s in seeds]
+        cut = [round(i * o.episodes / 5) for i in range(6)]
+        fifths = [[fmean(run.rewards[a:b]) for run in runs] for a, b in pairwise(cut)]
+        found[name] = {
+            "fifths": [round(fmean(x), 4) for x in fifths], "last": _spread(fifths[-1]),
+            "messages": fmean(run.messages for run in runs),
+        }  # fmt: skip
+    return found
+
+
+def _risk(seeds: Sequence[int], o: Options) -> dict[str, Any]:
+    """Return what the risk trigger does, and as many careful days at random."""
+    runs = [beliefs.risks(seed, o.trading) for seed in seeds]
+    return {
+        name: {
+            "profit": _spread([run[name][0] for run in runs]), "worst": _spread([run[name][1] for run in runs]),
+            "careful": fmean(run[name][2] for run in runs),
+        }
+        for name in runs[0]
+    }  # fmt: skip
 
 
 def _spread(values: Sequence[float]) -> list[float]:
