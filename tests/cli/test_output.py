@@ -20,7 +20,7 @@ ARGUMENTS = {
     "export": ["{folder}/out.jsonl"], "backup": ["{folder}/b"], "restore": ["{backup}", "--as", "copy"],
     "reindex": ["--embedder", "hashing:8"], "used": ["Where do I live?", "{id}"],
     "timezone": [], "models list": [],
-    "weights list": ["--json"],
+    "weights list": ["--json"], "task list": [], "task show": ["trip"], "task prompt": ["trip", "hotel"],
     "doctor": [], "config": [], "keys list": ["--json"], "keys add": ["name", "--space", "*", "--right", "read"], "methods": [],
 }  # fmt: skip
 # They need more than a line, or run on.
@@ -91,6 +91,7 @@ def root(tmp_path, monkeypatch):
         space = memory.space("default")
         cube = space.add("I live in Porto.")
         space.update(cube.id, content="I live in Porto now.")
+        space.task("trip").add("hotel", "Book a hotel", nights=3)
         backup = memory.backup("default", tmp_path / "backup")
     (tmp_path / "notes.md").write_text("A note about Porto.")
     (tmp_path / "folder").mkdir()

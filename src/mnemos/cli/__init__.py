@@ -25,6 +25,7 @@ from mnemos.cli import (
     read,
     recall,
     serve,
+    task,
     upkeep,
     weights,
     write,
@@ -112,6 +113,7 @@ app.command("pin", rich_help_panel=LIFE)(lifecycle.pin)
 app.command("unpin", rich_help_panel=LIFE)(lifecycle.unpin)
 app.command("archive", rich_help_panel=LIFE)(lifecycle.archive)
 app.command("unarchive", rich_help_panel=LIFE)(lifecycle.unarchive)
+app.add_typer(task.app, name="task", rich_help_panel=LIFE)
 app.add_typer(audit.app, name="audit", rich_help_panel=LIFE)
 app.command("spaces", rich_help_panel=UPKEEP)(read.spaces)
 app.command("stats", rich_help_panel=UPKEEP)(read.stats)

@@ -5,7 +5,7 @@ Every heuristic gets as many tokens as the learned policy's memory has in the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean, stdev
@@ -43,6 +43,7 @@ BETA, GAMMA = (
 GROUP = 8  # episodes of one stream, whose mean reward is the baseline
 RATE = 20.0  # of a step
 ALL = 10**9  # tokens: everything fits
+ROOMS = (0.2, 0.4, 1.0)  # shares of a stream that its memory may take in training
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Options:
 
     seed: int = 0  # seed of the first stream
     seeds: int = 5  # policies that are trained
-    streams: int = 2  # streams that each policy is asked about, of either length
+    streams: int = 2  # streams of either length that each policy is asked about
     training: int = 300  # development streams of each policy
     chunks: int = 80  # chunks of a stream
     longer: int = 10  # times as long are the long streams
@@ -108,7 +109,9 @@ def remember(policy: ContextPolicy, texts: Sequence[str], tokens: int) -> tuple[
     return "\n".join(item.text for item in items), sum(item.tokens for item in items)
 
 
-def train(seed: int, streams: int, chunks: int, *, beta: float = BETA, gamma: float = GAMMA) -> MemoryConstruction:
+def train(
+    seed: int, streams: int, chunks: int, *, rooms: Sequence[float] = ROOMS, beta: float = BETA, gamma: float = GAMMA
+) -> MemoryConstruction:
     """Return the policy that the gradient finds from weights of 0: whole episodes, rewards relative to those of the group."""
     rng = np.random.default_rng(seed)
     weights = np.zeros((len(STORES), len(FEATURES)))
@@ -116,7 +119,7 @@ def train(seed: int, streams: int, chunks: int, *, beta: float = BETA, gamma: fl
         stream = Stream.draw(1_000_000 + 10_000 * seed + number, chunks, report=False)
         items = [Item(str(i), text, estimate_tokens(text)) for i, text in enumerate(stream.texts)]
         known, whole = features(stream.texts), sum(item.tokens for item in items)
-        room = room_of(int(whole * rng.choice([0.2, 0.4, 1.0])))
+        room = room_of(int(whole * rng.choice(rooms)))
         scores = known @ weights.T
         chances = np.exp(scores - scores.max(axis=1, keepdims=True))
         chances /= chances.sum(axis=1, keepdims=True)
@@ -187,13 +190,16 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     progress.expect(o.seeds)
     for seed in range(o.seed, o.seed + o.seeds):
         learned = train(seed, o.training, o.chunks)
-        loose = train(seed, o.training, o.chunks, beta=0.0)
+        free = {
+            "trained without a room": train(seed, o.training, o.chunks, rooms=(1.0,)),
+            "trained without a room and the term for size": train(seed, o.training, o.chunks, rooms=(1.0,), beta=0.0),
+        }
         weights.append([list(row) for row in learned.weights])
         for place, chunks in enumerate(lengths):
             scores: dict[str, list[tuple[float, float]]] = {}
             for number in range(o.streams):
                 stream = Stream.draw(1_000 * seed + number, chunks, report=True)
-                for name, score in _scores(stream, learned, loose, seed).items():
+                for name, score in _scores(stream, learned, free, seed).items():
                     scores.setdefault(name, []).append(score)
             for name, rows in scores.items():
                 cells = found.setdefault(name, [{"right": [], "share": []}, {"right": [], "share": []}])
@@ -208,14 +214,14 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
 
 def _scores(
-    stream: Stream, learned: MemoryConstruction, loose: MemoryConstruction, seed: int
+    stream: Stream, learned: MemoryConstruction, others: Mapping[str, ContextPolicy], seed: int
 ) -> dict[str, tuple[float, float]]:
     """Return by policy the share of right answers and the share of the stream that its memory has."""
     whole = sum(map(estimate_tokens, stream.texts))
     free: dict[str, ContextPolicy] = {
         "memory-construction": learned,
         "memory-construction, as shipped": MemoryConstruction(),
-        "trained without compression": loose,
+        **others,
         "everything": KeepAll(),
     }
     memories = {name: remember(policy, stream.texts, ALL) for name, policy in free.items()}
