@@ -45,7 +45,7 @@ _ANCHOR = datetime(2025, 1, 1, tzinfo=UTC)  # which day a date names does not ma
 class MemoryConstruction:
     """Put each text into a core note, among facts, among events, or nowhere, as a learned policy says.
 
-    The core is a note of its own size, which outlives the rest; a fact replaces the one of the same name; events stay side by
+    The core is a note of its own size, which outlives the rest; facts replace those of the same names; events stay side by
     side. Once there is no room, the oldest facts and events leave. Deviation: the paper trains a model of 4 billion
     parameters, which writes the contents too; here a linear score of nine features chooses the store, trained by policy gradient
     with the paper's reward (`mnemos bench construction`), and texts stay as they were said.
@@ -60,8 +60,9 @@ class MemoryConstruction:
         steps = [item for item in items if not item.note and not item.pinned]
         if len(steps) < 2:
             return None
-        stores = dict(zip((item.id for item in steps[:-1]), self.choose([s.text for s in steps[:-1]]), strict=True))
-        return construct(items, stores, room, self.core)
+        chosen = zip(steps[:-1], self.choose([step.text for step in steps[:-1]]), strict=True)
+        stores = {s.id: "episodic" if (s.role, store) == ("tool", "core") else store for s, store in chosen}
+        return construct(items, stores, room, self.core)  # what a tool says is no standing order
 
     def choose(self, texts: Sequence[str]) -> list[str]:
         """Return the store of each text."""
@@ -71,14 +72,20 @@ class MemoryConstruction:
 
 def construct(items: Sequence[Item], stores: dict[str, str], room: Room, core: int) -> Fold | None:
     """Return what becomes of a context whose items go into these stores, by id; None where it stays as it is. O(items)."""
-    last = {key_of(item.text): item.id for item in items if stores.get(item.id) == "semantic"}
     kept, new = list[Item](), list[Item]()
-    for item in items:
+    said, said_by_tools = set[str](), set[str]()  # names that later items give values to
+    for item in reversed(items):
         store = stores.get(item.id)
         if store == "core":
             new.append(item)
-        elif store in (None, "episodic") or (store == "semantic" and last[key_of(item.text)] == item.id):
+        elif store in (None, "episodic") or (
+            store == "semantic" and not _names(item.text) <= (said | said_by_tools if item.role == "tool" else said)
+        ):
             kept.append(item)
+        if store == "semantic":  # a tool's result replaces no word of the user
+            (said_by_tools if item.role == "tool" else said).update(_names(item.text))
+    kept.reverse()
+    new.reverse()
     note = None
     if new:
         state = "\n".join(item.text for item in items if item.note and not item.pinned)
@@ -94,6 +101,12 @@ def construct(items: Sequence[Item], stores: dict[str, str], room: Room, core: i
             size -= item.tokens
     keep = tuple(item.id for item in kept if item.id not in leave)
     return None if note is None and len(keep) == len(items) else Fold(keep, note)
+
+
+@lru_cache(maxsize=8_192)
+def _names(text: str) -> frozenset[str]:
+    """Return what the sentences of a text give values to, or are, where they give none."""
+    return frozenset(key_of(sentence) for _, sentence in sentences(text))
 
 
 def features(texts: Sequence[str]) -> Floats:
