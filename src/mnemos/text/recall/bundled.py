@@ -22,7 +22,8 @@ def bundled_vectors(
 ) -> Callable[[Sequence[str]], Floats]:
     """Return a function that embeds texts, (n, 384): those of the cubes by what is stored, others at 3 ms for 20 words.
 
-    Of the others only the first `most` characters are read, or all. Where the bundled embedder fails the vectors are zeros, which say nothing for or against a text.
+    Of the others only the first `most` characters are read, or all. Where the bundled embedder fails the vectors are zeros,
+    which say nothing for or against a text.
     """
     embedder = memory.embedder if isinstance(memory.embedder, MiniLM) else _shared()
     stored = cache(lambda: _stored(memory, cubes) if embedder is memory.embedder else {})
