@@ -31,7 +31,7 @@ LATER = [i for i, token in enumerate(vocabulary()) if token.startswith("##")]
 TAG = vocabulary().index(".")  # stands before useful items where they have a tag; junk has none
 NAMES = float(len(FIRST) * len(LATER))
 WIDTH, WIDTHS, MANY = 16, (12, 16, 24), 200  # the model of most measurements; exposures
-FULL = 15  # parameters an item where a model is full
+FULL = 20  # parameters an item where a model is full, at 2 bits a parameter
 PARTS = (0.25, 0.5, 1.0, 2.0)  # of the items that fill the model
 EXPOSURES = (20, 60, 200, 600)
 BITS = (8, 6, 5, 4, 3)
@@ -76,7 +76,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Claim(
             "bits a parameter saturate as facts are added",
             verdict(levelled < 0.5, levelled < 0.8),
-            f"by facts, as a share of those that fill the model at 2.6 bits a parameter: {listed(items)}",
+            f"by facts, as a share of those that fill the model at 2 bits a parameter: {listed(items)}",
         ),
         Claim(
             "at a constant that does not depend on the size",

@@ -35,7 +35,11 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     sizes = {int(width): int(mean(n)) for width, n in figures["parameters"].items()}
     by_size = {sizes[width]: _over(whole[width], KINDS, TIMES[1:]) for width in whole}
     by_times = {n: _over(whole[WIDTHS[-1]], KINDS, (n,)) for n in TIMES}
-    kinds = {kind: _over(whole[WIDTHS[-1]], (kind,), TIMES[-1:]) for kind in KINDS}
+    guessed = {kind: _over(whole[WIDTHS[-1]], (kind,), TIMES[:1]) for kind in KINDS}
+    kinds = {
+        kind: [a - b for a, b in zip(_over(whole[WIDTHS[-1]], (kind,), TIMES[-1:]), guessed[kind], strict=True)]
+        for kind in KINDS
+    }
     tokens = {kind: _over(share[WIDTHS[-1]], (kind,), TIMES[-1:]) for kind in KINDS}
     unseen = {kind: _over(share[WIDTHS[-1]], (kind,), (0,)) for kind in KINDS}
     claims = [
@@ -48,7 +52,8 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Claim(
             "data that nothing tells are extracted more than code of equal duplication",
             verdict(mean(kinds["data"]) > mean(kinds["code"]) + 0.02, mean(kinds["data"]) > mean(kinds["code"]) - 0.02),
-            f"met {TIMES[-1]} times, said whole: {listed(kinds)}; share of tokens: {listed(tokens)} "
+            f"met {TIMES[-1]} times, said whole, less what is said of texts never met: {listed(kinds)}; share of "
+            f"tokens: {listed(tokens)} "
             f"(never met: {listed(unseen)})",
         ),
     ]
@@ -69,4 +74,4 @@ def _over(row: Mapping[str, list[float]], kinds: tuple[Any, ...], times: tuple[i
 
 def _rising(rows: Mapping[Any, list[float]]) -> Any:
     values = [mean(of) for of in rows.values()]
-    return verdict(all(a <= b for a, b in pairwise(values)) and values[-1] > values[0], values[-1] > values[0])
+    return verdict(all(a <= b + 0.05 for a, b in pairwise(values)) and values[-1] > values[0], values[-1] > values[0])
