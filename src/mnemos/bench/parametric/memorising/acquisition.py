@@ -22,13 +22,13 @@ from mnemos.bench.parametric.memorising.language import coded, prose, rows, take
 from mnemos.bench.parametric.memorising.trainer import Trainer, reader
 from mnemos.parametric.forgetting import Line, line
 
-WIDTH, READ, STEPS, EVERY = 128, 300, 640, 4  # steps of reading before, and while facts come by; between two questions
+WIDTH, READ, STEPS, EVERY = 96, 300, 640, 4  # steps of reading before, and while facts come by; between two questions
 EACH = 12  # facts of a schedule, each met EVERY steps after the one before
 SCHEDULES: Mapping[str, range] = {  # the steps at which the first fact is met
     "once": range(4, 5), "same words": range(8, 400, 40), "other words": range(12, 400, 40),
     "every 12": range(16, 400, 12), "every 160": range(20, 520, 160), "never": range(0),
 }  # fmt: skip
-BATCHES = (8, 32)  # texts of a step besides
+BATCHES = (8, 24)  # texts of a step besides
 WINDOW = 8  # steps after an exposure in which the jump is at its highest
 LAGS = (8, 16, 32, 64, 128, 200)  # steps after the last exposure, where the decay is fitted
 RATE = 3e-3  # of training
