@@ -104,3 +104,46 @@ def test_a_hit_keeps_its_relevance_as_json(space):
     hit = space.search(ASKED)[0]
     assert Hit.from_dict(hit.to_dict()) == hit
     assert Hits([hit], 0.5, True)[:1] == [hit]
+
+
+DIARY = [
+    "We painted the balcony.", "The trams were late.", "A long walk with the dog.", "Rita signed the lease.", "Soup again.",
+    "I read a novel, it rained.", "The flight to Oslo is on 12 March 2024.", "We fixed the bike.", "Guests for dinner.",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def diary(tmp_path_factory):
+    with Mnemos(tmp_path_factory.mktemp("diary"), timezone="UTC") as memory:
+        space = memory.space("diary")
+        for day, text in enumerate(DIARY, 1):
+            space.add(text, speaker="Ana", at=f"2024-01-{day:02}T18:00")
+        yield space
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("What happened on 4 January 2024?", "Rita signed the lease."),
+        ("What did I do on 8 January?", "We fixed the bike."),
+        ("What was going on on January 2nd, 2024?", "The trams were late."),
+        ("Anything on 12 March 2024?", "The flight to Oslo is on 12 March 2024."),
+        ("Was ist am 4. Januar 2024 passiert?", "Rita signed the lease."),
+        ("¿Qué pasó el 4 de enero de 2024?", "Rita signed the lease."),
+    ],
+)
+def test_a_question_about_a_day_is_answered_by_what_is_of_that_day(diary, question, text):
+    found = diary.search(question, 9, asked_at="2024-01-20")
+    assert found.answerable
+    assert found[0].cube.text == text
+    assert text in diary.context(question, asked_at="2024-01-20")
+
+
+def test_what_is_of_the_day_or_week_that_is_named_is_never_hidden(diary):
+    for question in (
+        "Whom did Ana meet on 9 January 2024?",
+        "Which sport did Ana take up in the week of 2 January 2024?",
+    ):
+        assert diary.context(question, asked_at="2024-01-20") != ""
+    assert not diary.search("What happened on 4 June 2021?", asked_at="2024-01-20").answerable
+    assert diary.context("What happened on 4 June 2021?", asked_at="2024-01-20") == ""

@@ -73,10 +73,11 @@ def search(
         past = question.span is not None and question.span[1] <= to_micros(asked)
         free = filters.get("include_superseded") is None
         behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
-        named = _past_of(query, asked, question, filter) if method == "hybrid" and memory.system.rerank else None
+        reranked = method == "hybrid" and bool(memory.system.rerank)
+        named = _past_of(query, asked, question, filter) if reranked and not question.only_time else None
         if free and (asks_about_past(query) or past or named):
             filter, behind = replace(filter, superseded=True), False
-        want = pool(query, k) if method == "hybrid" else k
+        want = pool(query, k, everything=question.only_time) if method == "hybrid" else k
         past_view: list[Snapshot] = []
         while True:
             ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
@@ -141,7 +142,7 @@ def _hits(
         for reranker in rerankers:
             hits = reranker.rerank(memory.store, asked, hits, filter, k)
         span = question.span or (filter.since, filter.until)
-        hits = of_the_day(hits, span) if rerankers else hits
+        hits = of_the_day(hits, span, alone=question.only_time) if rerankers else hits
         return len(ranked), fold(memory.store, hits, filter, span)
 
 

@@ -22,6 +22,7 @@ from mnemos.bench.cells import percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import metrics
+from mnemos.bench.text.conversations import USER
 from mnemos.bench.text.facts import CachedEmbedder
 from mnemos.bench.text.longmemeval import moment, sessions
 from mnemos.bench.text.longmemeval_made import entries
@@ -114,7 +115,7 @@ def measure(
         tempfile.TemporaryDirectory(prefix="mnemos-bench-") as root,
         Mnemos(root, embedder=embedder, timezone="UTC") as memory,
     ):
-        space = memory.space("history")
+        space = memory.space(USER)  # whose history it is
         space.add_many(documents(questions[0], keys), reconcile=False)
         for entry in questions:
             ask(space, entry, keys, methods, found, silent)

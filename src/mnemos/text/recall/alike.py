@@ -75,8 +75,13 @@ def _tells_of_himself(text: str) -> bool:
     return _SELF.search(text) is not None and not doubted(text, 0, len(text))
 
 
-def of_the_day(hits: Sequence[tuple[int, Hit]], span: Span) -> list[tuple[int, Hit]]:
-    """Return the hits, one of the asked time before a first one of another time that says much the same."""
+def of_the_day(hits: Sequence[tuple[int, Hit]], span: Span, *, alone: bool = False) -> list[tuple[int, Hit]]:
+    """Return the hits, one of the asked time before a first one of another time that says much the same.
+
+    With `alone`, where nothing but a time is asked for, all that are of it, or mention it, stand before the others.
+    """
+    if alone:
+        return sorted(hits, key=lambda hit: not ("time" in hit[1].why or within(hit[1].cube, span)))
     if len(hits) < 2 or within(hits[0][1].cube, span):
         return list(hits)
     first = _content(hits[0][1].cube.text)

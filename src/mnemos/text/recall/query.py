@@ -23,6 +23,14 @@ _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?
 _ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
 _ASKS = re.compile("[?\u037e\u061f\u1367\u2e2e\ua60f\ua6f7\uff1f]")
+_WHATEVER = """
+happen happened happening occur occurred go going went gone get got do doing done did be been event events activity activities
+thing things anything everything something note notes entry entries record records memory memories message messages say said
+tell told talk talked mention mentioned discuss discussed write wrote plan plans planned schedule scheduled day date time week
+month remember recall know learn learned passiert passierte geschah gemacht machte war los gesagt erzählt pasó hice hizo hicimos
+dije fait fis passé dit aconteceu fiz fez disse successo fatto detto
+"""
+_ANYTHING = frozenset(to_terms(_WHATEVER.split()))  # what is said by a question for whatever there was at a time
 READ = 8_000  # characters of a question that are read
 WORDS = 256  # content words of a question that are looked up
 
@@ -49,6 +57,7 @@ class Query:
     fluency: Callable[[str], float] = everywhere  # how well the embedder knows a language, 0 to 1
     remarks: bool = False  # it tells something instead of asking
     said: tuple[str, ...] = ()  # all its words
+    only_time: bool = False  # it asks for whatever there was in its time: "What happened on 4 May?"
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -56,7 +65,7 @@ class Query:
         vector = None if self.vector is None else self.vector.tobytes()
         return (
             self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
-            self.asks, self.language, self.remarks, self.said,
+            self.asks, self.language, self.remarks, self.said, self.only_time,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -81,7 +90,7 @@ def make_query(
 
     Of more than 256 content words the first and the last 128 count, so that ranking costs at most 256 postings.
     """
-    from mnemos.reason.dates import asks_when, query_range  # dateparser is slow to import
+    from mnemos.reason.dates import asks_when, find_dates, query_range  # dateparser is slow to import
 
     words = words_of(text)
     found: dict[str, str] = {}
@@ -94,6 +103,8 @@ def make_query(
     if len(said) > WORDS:
         said = dict([*list(said.items())[: WORDS // 2], *list(said.items())[-WORDS // 2 :]])
     span = query_range(text, asked_at)
+    dated = {w for m in find_dates(text, asked_at) for w in words_of(m.phrase)} if span is not None else set[str]()
+    rest = {term for term, word in said.items() if word not in dated}
     return Query(
         terms=frozenset(found),
         content=tuple(said.values()),
@@ -108,4 +119,5 @@ def make_query(
         fluency=fluency,
         remarks=set(spoken.values()) <= {"en"} and is_remark(text, words),
         said=tuple(words),
+        only_time=span is not None and rest <= _ANYTHING,
     )

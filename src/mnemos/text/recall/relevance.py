@@ -4,8 +4,9 @@ Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fi
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
 A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
 `relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
-remark or a read fact answers, where a hit replaced a text with all words of the question, or where there are fewer than
-five hits; and, unless it looked closer, where a hit has all names of the question.
+remark or a read fact answers, where a hit replaced a text with all words of the question, where one is of the day or week
+that is asked for, or where there are fewer than five hits; and, unless it looked closer, where a hit has all names of the
+question. "What happened on 4 May?" is answered by whatever is of that day.
 
 Where a search is doubtful `context` looks closer at short hits, and decides by that: see `closer`.
 """
@@ -27,9 +28,11 @@ from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
 from mnemos.text.recall.known import WHY as KNOWN
 from mnemos.text.recall.query import Query
+from mnemos.text.recall.signals import in_span
 
 ANSWERABLE = 0.5  # confidence from which an answer is more likely there than not
 ENOUGH = 5  # hits below which context shows all: so little costs nothing
+SHORT = 7 * 24 * 3_600_000_000  # microseconds: what was told in a time that is named so closely bears on the question
 SAID = 0.999  # share of the names of a question that are all of them
 FIRST = 10  # hits that are judged together: what is behind them tells nothing about the whole
 
@@ -98,9 +101,13 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     found = np.zeros(len(hits), dtype=np.float32)
     found[there] = by["hit"](table)
     confidence = float(by["any"](summary(table)[None])[0])
+    timely = query.span is not None and bool(in_span(corpus, query.span)[at[there[:FIRST]]].any())
+    if timely and query.only_time:
+        confidence = max(confidence, ANSWERABLE)
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
-    doubtful = not (query.remarks or stated or len(hits) < ENOUGH or replaces(query, hits))
+    timely &= query.span is not None and (query.only_time or query.span[1] - query.span[0] <= SHORT)
+    doubtful = not (query.remarks or stated or timely or len(hits) < ENOUGH or replaces(query, hits))
     silent = doubtful and confidence < silent_below() and not names_all(summary(table))
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful)
 

@@ -157,7 +157,7 @@ def _circumstances(corpus: Corpus, layout: Layout, query: Query, named: Sequence
     if query.asks_number:
         found["number"] = corpus.number
     if query.span is not None:
-        found["time"] = _in_span(corpus, query.span)
+        found["time"] = in_span(corpus, query.span)
     if corpus.has_roles:
         found["assistant"] = corpus.assistant.astype(np.float32)
         if query.says_i:
@@ -325,7 +325,7 @@ def _padded(values: Floats) -> Floats:
     return np.concatenate([values, _ZERO])
 
 
-def _in_span(corpus: Corpus, span: tuple[int, int]) -> Floats:
+def in_span(corpus: Corpus, span: tuple[int, int]) -> Floats:
     """Return 1 for the cubes that happened, or mention a date, within the time that the question names."""
     start, end = span
     inside = ((corpus.at >= start) & (corpus.at < end)).astype(np.float32)

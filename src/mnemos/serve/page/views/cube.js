@@ -35,10 +35,18 @@ export function View({ space, id }) {
     }`;
 }
 
-const PAYLOADS = { parametric: "Weights that a model has learned", activation: "Keys and values that a model has read" };
+const MADE = {
+  carrier: "Weights that a model has learned",
+  kv: "Keys and values that a model has read",
+  answer: "An answer that is kept to be given again",
+  feedback: "What was of use for a question",
+  tuning: "What search has learned",
+};
 
-/** What a memory of another form than text is: it is made of its parents, and not edited. */
-const Payload = ({ cube }) => html`<p><strong>${PAYLOADS[cube.form] ?? `The form ${cube.form}`}</strong>${
+/** What a memory that is not a text of somebody is: it is made of its parents, and not edited. */
+const Payload = ({ cube }) => html`${
+  cube.text && html`<${Text} text=${cube.text} />`
+}<p><strong>${MADE[cube.kind] ?? `Of the form ${cube.form}`}</strong>${
   cube.metadata.architecture && ` (${cube.metadata.architecture}, ${cube.metadata.method})`
 }, of ${many(cube.parents.length, "memory", "memories")}${
   cube.metadata.bytes && html`; <${Size} of=${cube.metadata.bytes} />`
