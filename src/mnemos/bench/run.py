@@ -23,9 +23,9 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
     The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes
     to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only.
     Chosen parts of a benchmark that has `parts` are no other measurement: they replace those that are stored, each with
-    its seeds, from a `cache` or not. A picture is drawn beside what is written, where the benchmark has one. Raises InvalidInput for an
-    unknown name or option, and MnemosError when a package that it needs is not installed, or when the result, which is
-    written first, has a problem.
+    its seeds, from a `cache` or not. A picture is drawn beside what is written, where the benchmark has one. Raises
+    InvalidInput for an unknown name or option, and MnemosError when a package that it needs is not installed, or when
+    the result, which is written first, has a problem.
     """
     found = get(name)
     chosen = make_options(found, options)
