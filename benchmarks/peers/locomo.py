@@ -1,7 +1,7 @@
-"""Mnemos beside mem0 and Chroma on the turns of LoCoMo: one durable add at a time, then the questions.
+"""Mnemos beside its peers on the turns of LoCoMo: one add at a time, then the questions.
 
-    pip install . -r benchmarks/peers/requirements.txt
-    python -m benchmarks peers-locomo --data locomo10.json
+    python -m benchmarks.peers.environments peers
+    python -m benchmarks peers-locomo --data locomo10.json --environments peers
 
 Every system runs in its own process, one after the other, with the same embedder, messages and questions (k = 10).
 """
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.systems import SYSTEMS
+from benchmarks.peers.environments import PINS, python
+from benchmarks.peers.systems import ENVIRONMENT, SYSTEMS
 from mnemos.bench import machine
 from mnemos.bench.cells import p50_p95
 from mnemos.bench.progress import Progress
@@ -78,6 +79,7 @@ class Options:
     data: Path  # locomo10.json
     systems: tuple[str, ...] = tuple(SYSTEMS)  # systems to compare
     limit: int | None = None  # use only the first N conversations
+    environments: Path | None = None  # the folder of `benchmarks.peers.environments`; without it all run in this Python
     speaker_in_text: bool = False  # store "Speaker: text" everywhere
 
 
@@ -92,7 +94,7 @@ def table(result: Result) -> Rows:
 
 @benchmark(
     "peers-locomo",
-    help="Mnemos beside mem0 and Chroma on the turns of LoCoMo.",
+    help="Mnemos beside mem0, Chroma, LangMem, Engrava and LlamaIndex on the turns of LoCoMo.",
     options=Options,
     tables={"peers": table},
 )
@@ -105,13 +107,15 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             raise InvalidInput(f"there is no system {name!r}: {near(name, SYSTEMS)}")
         arguments = (name, str(options.data.resolve()), options.limit, options.speaker_in_text)
         code = f"import json; from benchmarks.peers.locomo import measure; print(json.dumps(measure(*{arguments!r})))"
+        of = ENVIRONMENT.get(name)
+        executable = python(options.environments, of) if options.environments and of else sys.executable
         printed = subprocess.run(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+            [executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
         ).stdout
         results[name] = json.loads(printed.splitlines()[-1])
         progress(1)
     return {
         "data": source(locomo.load(options.data)),
-        "versions": {name: machine.installed(name) for name in ("mem0ai", "chromadb", "qdrant-client")},
+        "versions": [pin for pins in PINS.values() for pin in pins],
         "systems": results,
     }

@@ -161,6 +161,135 @@ class Mem0System:
         self.memory.vector_store.client.close()
 
 
+class LangMemSystem:
+    """LangMem's tools for memories on LangGraph's store in memory (nothing is on the disk); a namespace a conversation."""
+
+    def __init__(self, root: Path) -> None:
+        from langgraph.store.memory import InMemoryStore
+
+        model = embedder()
+
+        def embed(texts: list[str]) -> list[list[float]]:
+            return [vector.tolist() for vector in model.embed(texts)]
+
+        self.known: dict[str, dict[str, str]] = {}  # the message of each memory, by conversation
+        self.store = InMemoryStore(index={"embed": embed, "dims": model.dimension, "fields": ["content"]})
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One call of the tool that creates a memory."""
+        from langmem import create_manage_memory_tool
+
+        tool = create_manage_memory_tool(namespace=("memories", conversation), store=self.store)
+        said = str(tool.invoke({"content": message["content"], "action": "create"}))  # "created memory KEY"
+        self.known.setdefault(conversation, {})[said.rpartition(" ")[2]] = message["id"]
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One call of the tool that searches."""
+        found = self.store.search(("memories", conversation), query=question, limit=k)
+        return [self.known[conversation][item.key] for item in found]
+
+    def close(self) -> None:
+        """Nothing to do: it is in memory."""
+
+
+class EngravaSystem:
+    """Engrava: `remember` and `recall` on an SQLite file for each conversation, with its default weights."""
+
+    def __init__(self, root: Path) -> None:
+        import asyncio
+
+        self.loop, self.root = asyncio.new_event_loop(), root
+        self.stores: dict[str, Any] = {}
+
+    async def opened(self, conversation: str) -> Any:
+        """Return the store of a conversation."""
+        if conversation not in self.stores:
+            import aiosqlite
+            from engrava import CallbackProvider, SqliteEngravaCore
+
+            model = embedder()
+            connection = await aiosqlite.connect(self.root / f"{conversation}.db")
+            connection.row_factory = aiosqlite.Row
+            provider = CallbackProvider(lambda text: model.embed([text])[0].tolist(), model.dimension, "mnemos-bundled")
+            store = SqliteEngravaCore(connection, embedding_provider=provider)
+            await store.ensure_schema()
+            self.stores[conversation] = store, connection
+        return self.stores[conversation][0]
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One `remember`."""
+
+        async def write() -> None:
+            store = await self.opened(conversation)
+            await store.remember(message["content"], metadata={"message": message["id"], **header(message)})
+
+        self.loop.run_until_complete(write())
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One `recall`, and the thoughts that it names."""
+
+        async def read() -> list[str]:
+            store = await self.opened(conversation)
+            found = await store.recall(question, top_k=k)
+            thoughts = [await store.get_thought(name) for name, _ in found.results]
+            return [str(thought.metadata["message"]) for thought in thoughts if thought is not None]
+
+        return self.loop.run_until_complete(read())
+
+    def close(self) -> None:
+        """Close the files."""
+        for _, connection in self.stores.values():
+            self.loop.run_until_complete(connection.close())
+        self.loop.close()
+
+
+class LlamaIndexSystem:
+    """LlamaIndex: a `VectorStoreIndex` for each conversation over its simple store, which is in memory until persisted."""
+
+    def __init__(self, root: Path) -> None:
+        from llama_index.core.embeddings import BaseEmbedding
+
+        model = embedder()
+
+        class Bundled(BaseEmbedding):  # type: ignore[misc]
+            def _get_text_embedding(self, text: str) -> list[float]:
+                return model.embed([text])[0].tolist()
+
+            def _get_query_embedding(self, query: str) -> list[float]:
+                return model.embed([query])[0].tolist()
+
+            async def _aget_query_embedding(self, query: str) -> list[float]:
+                return self._get_query_embedding(query)
+
+        self.model, self.root = Bundled(), root
+        self.indexes: dict[str, Any] = {}
+
+    def index(self, conversation: str) -> Any:
+        """Return the index of a conversation."""
+        if conversation not in self.indexes:
+            from llama_index.core import VectorStoreIndex
+
+            self.indexes[conversation] = VectorStoreIndex([], embed_model=self.model)
+        return self.indexes[conversation]
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One `insert_nodes`."""
+        from llama_index.core.schema import TextNode
+
+        node = TextNode(id_=f"{conversation}/{message['id']}", text=message["content"])
+        self.index(conversation).insert_nodes([node])
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One `retrieve`."""
+        found = self.index(conversation).as_retriever(similarity_top_k=k).retrieve(question)
+        return [item.node.node_id.split("/", 1)[1] for item in found]
+
+    def close(self) -> None:
+        """Write the indexes, so that their size counts."""
+        for name, index in self.indexes.items():
+            index.storage_context.persist(str(self.root / name))
+
+
 def header(message: Message) -> dict[str, str]:
     """Return a message's speaker, session and time as the strings that every store's metadata can take."""
     return {name: str(message[name]) for name in ("speaker", "session", "at") if message.get(name) is not None}
@@ -179,4 +308,11 @@ SYSTEMS: dict[str, Callable[[Path], System]] = {
     "chroma: a collection per conversation": lambda root: ChromaSystem(root, split=True),
     "chroma: one collection": lambda root: ChromaSystem(root, split=False),
     "mem0 (infer=False)": Mem0System,
+    "langmem (in memory)": LangMemSystem,
+    "engrava": EngravaSystem,
+    "llama-index (in memory)": LlamaIndexSystem,
 }
+ENVIRONMENT = {  # the environment of each peer; the others run where Mnemos does
+    "chroma: a collection per conversation": "chroma", "chroma: one collection": "chroma", "mem0 (infer=False)": "mem0",
+    "langmem (in memory)": "langmem", "engrava": "engrava", "llama-index (in memory)": "llamaindex",
+}  # fmt: skip

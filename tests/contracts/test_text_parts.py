@@ -190,7 +190,7 @@ def test_a_selector_shows_cubes_of_the_filter_once_and_writes_nothing(part, spac
 @selectors
 def test_what_a_selector_shows_is_cited_and_can_be_forgotten(part, space):
     space.add("I live in Porto.", speaker="Ana", id="home", session="s")
-    space.text.use(replace(space.text.system, select=part))
+    space.text.use(replace(space.text.system, select=(part,)))
     assert "Porto" in space.context("Where do I live?", min_score=0.0)
     space.forget(["home"])
     assert "Porto" not in space.context("Where do I live?", min_score=0.0)

@@ -29,6 +29,7 @@ class ExactIndex:
         self._grown: Any = ()  # the arrays of the parts, with room behind them
         self._size = 0
         self._changes = 0
+        self._labels: dict[object, NDArray[np.int64]] = {}
         self._ahead: dict[bytes, tuple[int, NDArray[np.float32]]] = {}  # by query: the change count, and the scores
 
     @classmethod
@@ -60,6 +61,14 @@ class ExactIndex:
         """Return some of the unit vectors, (M, D)."""
         found: NDArray[np.float32] = self._rows[rows]
         return found
+
+    def labels(self, name: object, of: Callable[[NDArray[np.float32]], NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Return a label for each row, (N,), computed by `of` from rows (M, D) once for each row that is added."""
+        known = self._labels.get(name, np.zeros(0, dtype=np.int64))
+        if len(known) < self._size:
+            known = np.concatenate([known, of(self.rows[len(known) :])])
+            self._labels[name] = known
+        return known
 
     def add(self, vectors: Sequence[NDArray[np.float16] | None]) -> None:
         """Append vectors of one dimension, (1 + parts, D) or (D,) each; the row of None never matches."""

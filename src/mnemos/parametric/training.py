@@ -27,9 +27,10 @@ from torch import Tensor
 
 from mnemos.errors import InvalidInput, ModelError
 from mnemos.parametric.base import Example, Learned
+from mnemos.parametric.lower import Lower
 from mnemos.parametric.objectives import Expected, answer_loss, divergence, probabilities
 from mnemos.parametric.probes import Maker, Probe, Probes, batch_of
-from mnemos.parametric.tokens import Row, logits_of, pad_of, padded, row_of
+from mnemos.parametric.tokens import Row, pad_of, padded, row_of
 
 Progress = Callable[[int, float], None]  # step, and the probability of the least sure token of all answers
 SHORT = 4  # tokens of a short probe
@@ -60,6 +61,7 @@ class Training:
     brief: int = 0  # short probes of a step besides: cheap, and needed where many memories are to be attached at once
     sure: float = 0.5  # training stops when every token of the answers has more than this; 1: never before `steps`
     quiet: float = 0.02  # ... and when KL on the probes is below this, in nats a token
+    above: int = 0  # layers that are computed once for each row, as the memory acts above them alone
     half: bool = False  # compute in bfloat16, the weights of the memory staying in float32: cheaper where there is AMX
     seed: int = 0
     objective: Objective = field(default_factory=Objective)
@@ -103,7 +105,8 @@ def train(
             "there are no examples to learn." if not examples else "the memory has nothing to be trained."
         )
     started = time.monotonic()
-    with frozen(model), torch.autocast(model.device.type, torch.bfloat16, enabled=knobs.half):
+    # what autocast keeps of weights would not follow their training
+    with frozen(model), torch.autocast(model.device.type, torch.bfloat16, enabled=knobs.half, cache_enabled=False):
         run = _Run(model, tokenizer, learned, list(examples), knobs, texts)
         optimiser = torch.optim.Adam(weights, lr=knobs.rate, betas=(0.9, 0.98))
         loss, done, step = math.nan, False, 0
@@ -156,6 +159,7 @@ class _Run:
         texts: Sequence[str],
     ) -> None:
         self.model, self.tokenizer, self.learned, self.knobs = model, tokenizer, learned, knobs
+        self.lower = Lower(model, knobs.above).checked(learned)
         self.rng = random.Random(knobs.seed)
         self.rows = [row_of(tokenizer, e.prompt, e.answer) for e in examples]
         self.read = [row_of(tokenizer, e.context + e.prompt, e.answer) if e.context else None for e in examples]
@@ -185,7 +189,7 @@ class _Run:
         self._expect("probe", {i: self.probes[i].row for i in probed})
         self._expect("probe", {i: self.probes[i].row for i in brief})
         with self.learned.attach(self.model):
-            logits = logits_of(self.model, batch)
+            logits = self.lower.logits(batch)
             total = aim.answers * answer_loss(logits, batch.targets, batch.counted)
             if readers:
                 said = torch.cat([logits[chosen.index(i)][-self.rows[i].answer :] for i in readers])
@@ -214,7 +218,7 @@ class _Run:
         with self.learned.attach(self.model):
             for at in range(0, len(self.rows), size):
                 batch = padded(self.rows[at : at + size], pad_of(self.tokenizer))
-                found = probabilities(logits_of(self.model, batch), batch.targets, batch.counted)
+                found = probabilities(self.lower.logits(batch), batch.targets, batch.counted)
                 self.least[at : at + size] = found.tolist()
         return min(self.least)
 
@@ -239,7 +243,7 @@ class _Run:
     def _noise(self, probed: list[int]) -> Tensor:
         """Return how far the probes are from what they were, in nats a token counted."""
         batch = batch_of([self.probes[i] for i in probed], self.tokenizer)
-        logits = logits_of(self.model, batch)
+        logits = self.lower.logits(batch)
         said = torch.cat([logits[at][-self.probes[i].row.answer :] for at, i in enumerate(probed)])
         counts = torch.tensor([c for i in probed for c in self.probes[i].counted], device=said.device)
         return divergence(self._stored("probe", probed), said)[counts].mean()
@@ -251,7 +255,7 @@ class _Run:
         if not new:
             return
         batch = padded([row for _, row in new], pad_of(self.tokenizer))
-        logits = logits_of(self.model, batch)
+        logits = self.lower.logits(batch)
         for at, (i, row) in enumerate(new):
             always = self.said if kind == "probe" else ()
             if kind == "read":

@@ -262,7 +262,7 @@ class System:
     law: Law  # what strengthens and forgets, unless the space has its own policy
     phases: tuple[Phase, ...]  # what `consolidate` does, in this order
     gate: Gate  # whether a prompt needs memory
-    select: Selector  # what of it a prompt shows
+    select: tuple[Selector, ...]  # choose what of it a prompt shows, in this order
 
 
 @runtime_checkable

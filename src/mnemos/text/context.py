@@ -108,7 +108,8 @@ def _packed(memory: TextMemory, question: str, packing: Packing) -> str:
     if memory.system.gate.needs(memory, question):
         judged = search(memory, question, packing.k, packing.filters, packing.asked_at, "hybrid", min_score)
         found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
-    found = memory.system.select.select(memory, question, found, filter)
+    for selector in memory.system.select:
+        found = selector.select(memory, question, found, filter)
     if packing.quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
         found = [(row, without(hit, bad)) for row, hit in found if hit.cube.id not in bad]
     dates, told = memory.store.dates([row for row, _ in found]), memory.store.told([hit.cube.id for _, hit in found])

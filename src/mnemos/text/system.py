@@ -17,7 +17,7 @@ from mnemos.text.encode.entries import Entries
 from mnemos.text.forget.apply import ApplyPolicy
 from mnemos.text.forget.ebbinghaus import Ebbinghaus
 from mnemos.text.forget.promotion import Promotion
-from mnemos.text.null import NoGate, NoSelector
+from mnemos.text.null import NoGate
 from mnemos.text.recall.alike import PromoteOwn
 from mnemos.text.recall.current import PromoteCurrent
 from mnemos.text.recall.hybrid import Hybrid
@@ -36,7 +36,7 @@ DEFAULT = System(
         SecondPass(), SimilarLinks(), Episodes(), Summaries(), Profiles(), RemoveOrphans(), Promotion(), ApplyPolicy(),
     ),
     gate=NoGate(),
-    select=NoSelector(),
+    select=(),
 )  # fmt: skip
 
 

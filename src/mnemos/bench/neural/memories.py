@@ -24,7 +24,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
     def __init__(self, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
         self.cell = nn.GRU(inputs, width, batch_first=True)
-        self.out = nn.Linear(width, outputs)
+        self.out = head(width, width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, O)."""
@@ -39,7 +39,7 @@ class Remembering(nn.Module):  # type: ignore[misc]
         self.cell = nn.GRU(inputs, width, batch_first=True)
         self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(inputs, width), nn.Linear(inputs, width)
         self.slope = nn.Parameter(torch.tensor(0.1))  # how much older entries are worth less, a step
-        self.out = nn.Linear(2 * width, outputs)
+        self.out = head(2 * width, width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, O)."""
@@ -79,6 +79,11 @@ class Attending(nn.Module):  # type: ignore[misc]
             h = h + (scores.softmax(-1) @ parts[2]).transpose(1, 2).reshape(batch, steps, width)
             h = h + feed(h)
         return self.out(h)
+
+
+def head(inputs: int, width: int, outputs: int) -> nn.Module:
+    """Return what makes outputs of a state: one hidden layer, so that two parts of it can be compared."""
+    return nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, outputs))
 
 
 def causal(scores: Tensor, window: int | None = None) -> Tensor:

@@ -142,7 +142,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     for memory in options.memories:
         rows = []
         for seed in range(options.seeds):
-            model = build(_memory(memory), INPUTS, OUTPUTS, options.parameters, STEPS, seed)
+            model = build(named(memory), INPUTS, OUTPUTS, options.parameters, STEPS, seed)
             train(model, lambda step, seed=seed: drawn(step, options.batch, seed), options.steps)  # type: ignore[misc]
             rows.append(measure(model, options.trials, 10_000 + seed) | {"parameters": size(model)})
             progress(1)
@@ -155,7 +155,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _memory(name: str) -> Memory:
+def named(name: str) -> Memory:
+    """Return the kind of network of this name. Raises InvalidInput, with the nearest names."""
     from mnemos.bench.neural.memories import MEMORIES
     from mnemos.bench.registry import near
     from mnemos.errors import InvalidInput

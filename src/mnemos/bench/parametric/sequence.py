@@ -32,11 +32,12 @@ PROBES = Probes(random=600, neighbours=300, sampled=0, repeated=16)  # single na
 AIM = Objective(amid=0, silent=3, probes=PROBES)
 SEVERAL = replace(RECIPE, steps=160, rate=8e-3, probed=10, brief=128, sure=0.97, objective=AIM)
 PLAIN = replace(RECIPE, objective=Objective(answers=1, distil=0, silent=0))
-APART = replace(RECIPE, steps=100, batch=FACTS, objective=Objective(amid=0.5))
-WHEN_ASKED = "an adapter each, when asked"
+FEW = Probes(random=64, repeated=8, sampled=0, neighbours=16, episodes=32, conflicts=32, length=16)
+APART = replace(RECIPE, steps=60, rate=8e-3, batch=FACTS, probed=8, objective=Objective(amid=0.25, probes=FEW))
+WHEN_ASKED = "an adapter each when asked"
 EACH = {  # an adapter for each document: how it is trained, whether the earlier ones are attached then, and the most documents
     WHEN_ASKED: (APART, False, 50),
-    "an adapter each, no anchor, when asked": (PLAIN, False, 50),
+    "an adapter each when asked, no anchor": (PLAIN, False, 50),
     "an adapter each, silent on the model": (SEVERAL, False, 5),
     "an adapter each, silent on the earlier ones too": (SEVERAL, True, 50),
     "an adapter each, no anchor": (PLAIN, False, 50),
@@ -69,7 +70,7 @@ def run(
                 )
             made.append(learned)
             if (n := i + 1) in found:
-                answers = Answering(model, tokenizer, dict(enumerate(made)), docs[:n], name.endswith("when asked"))
+                answers = Answering(model, tokenizer, dict(enumerate(made)), docs[:n], "when asked" in name)
                 found[n][name] = answers.measures()
                 if n > 1:
                     found[n][name] |= removal(answers, seed, before)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mnemos.bench.parametric.means import MEASURES, cell, spread
 from mnemos.bench.parametric.weights_plot import plot_sequence
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
+from mnemos.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Options:
 
     documents: tuple[int, ...] = (1, 5)  # learned one after another, of four facts each; at most 50
     seeds: int = 3  # of the models and the documents
+    strategies: tuple[str, ...] = ()  # of how documents are learned, by name; none: all
+    add_to: Path | None = None  # a result: what it has of other strategies and numbers of documents is kept
 
 
 def table(result: Result) -> Rows:
@@ -57,9 +62,14 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     with one_thread():
         model, tokenizer = tiny.load()
         for seed in range(options.seeds):
-            runs.append(sequence.run(model, tokenizer, options.documents, seed))
+            runs.append(sequence.run(model, tokenizer, options.documents, seed, options.strategies))
             progress(1)
-    return {
-        "model": "tiny", "seeds": options.seeds, "chance": 1 / len(tiny.PLACES),
-        "sequence": {str(n): spread([found[n] for found in runs]) for n in options.documents},
-    }  # fmt: skip
+    rows = {str(n): spread([found[n] for found in runs]) for n in options.documents}
+    if options.add_to is not None:
+        before = json.loads(options.add_to.read_text(encoding="utf-8"))
+        if before["seeds"] != options.seeds:
+            raise InvalidInput(f"{options.add_to.name} is of {before['seeds']} seeds, and this of {options.seeds}.")
+        kept = before["sequence"]
+        every = sorted({*kept, *rows}, key=int)
+        rows = {n: {**kept.get(n, {}), **rows.get(n, {})} for n in every}
+    return {"model": "tiny", "seeds": options.seeds, "chance": 1 / len(tiny.PLACES), "sequence": rows}
