@@ -39,7 +39,7 @@ async def call(memory, request):
 
 async def test_tools_and_resources_are_listed_with_hints(call):
     tools = {tool.name: tool for tool in (await call.client.list_tools()).tools}
-    assert tools.keys() == READS | {"remember", "update", "forget"}
+    assert tools.keys() == READS | {"remember", "update", "forget", "task", "cases"}
     for name, tool in tools.items():
         assert tool.annotations.read_only_hint == (name in READS)
         assert tool.annotations.destructive_hint == (name == "forget")
@@ -68,6 +68,24 @@ async def test_what_is_remembered_is_recalled(call, memory):
     assert "last May. [2023-05-01 to 2023-05-31]" in await call("context", question="Where did Ana move?", tokens=300)
     assert "Nothing was found" in await call("context", question="Lisbon", tokens=1)
     assert memory.space("ana").count() == 2
+
+
+async def test_a_task_and_cases_outlive_the_conversation(call, memory):
+    await call("task", task="trip", do="add", step="dates", values={"start": "1 May"})
+    await call("task", task="trip", do="add", step="hotel", parent="dates", intent="Book a hotel", values={"nights": 3})
+    told = await call("task", task="trip", do="set", step="dates", values={"start": "2 May"}, agent="ben")
+    assert (told["stale"], "start = 2 May" in told["state"]) == (["hotel"], True)
+    assert (await call("task", task="trip", do="done", step="hotel", values={"nights": 2}))["stale"] == []
+    assert (await call("task", task="trip", do="revert", step="dates"))["stale"] == ["hotel"]
+    shown = await call("task", task="trip", step="hotel")
+    assert "start = 1 May" in shown["state"]
+    assert memory.space("ana").task("trip").state() == {"dates": {"start": "1 May"}, "hotel": {"nights": 2}}
+    await call.refused("needs a step", "task", task="trip", do="done")
+    made = await call("cases", situation="The printer is offline", plan="Restart the spooler", reward=1)
+    await call("cases", situation="The printer is offline", used=[made["id"]], reward=1)
+    found = await call("cases", situation="A printer is offline again")
+    assert "Restart the spooler" in found["cases"]
+    assert found["chances"][made["id"]] > 0.3
 
 
 async def test_decisions_versions_secrets_and_cuts_are_told(call):

@@ -13,14 +13,7 @@ from mnemos.registry import Entry
 MEMORIES = ("text", "activation", "parametric")
 OPERATIONS = ("encode", "recall", "update", "forget", "consolidate", "compress")
 UNSUPPORTED = {  # (form, operation) -> why there is no method, and what to use
-    (
-        "text",
-        "compress",
-    ): "unsupported: words are kept as said; repeats are shown as one hit, and gists are consolidation",
-    (
-        "activation",
-        "encode",
-    ): "unsupported: `migrate` prefills keys and values from cubes; readers of texts are in `recall`",
+    ("activation", "encode"): "unsupported: `migrate` prefills keys and values; readers of texts are in `recall`",
     ("activation", "update"): "unsupported: keys and values of a changed text are stale and are prefilled again",
     (
         "parametric",

@@ -35,6 +35,8 @@ try:
     from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
     from mcp_types import ToolAnnotations
     from pydantic import Field
+
+    from mnemos.serve.mcp_agents import AgentTools
 except ImportError as error:
     raise MnemosError(f"the MCP server needs the package mcp, version 2: {install_command('mcp')}.") from error
 
@@ -176,15 +178,9 @@ class Tools:
             return {"note": DATA, "answerable": hits.answerable, "hits": shown, **withheld}
 
     def context(
-        self,
-        question: Question,
-        tokens: Tokens = 800,
-        true_at: TrueAt = None,
-        where: Where = None,
-        timezone: Zone = None,
-        known: Known = None,
-        space: InSpace = None,
-    ) -> str:
+        self, question: Question, tokens: Tokens = 800, true_at: TrueAt = None, where: Where = None,
+        timezone: Zone = None, known: Known = None, space: InSpace = None,
+    ) -> str:  # fmt: skip
         """Return a block of the records that help to answer a question, with dates and ids to cite, within a budget."""
         there = set(known or ())
         filters = cast(Filters, _given(true_at=true_at, where=where, timezone=timezone))
@@ -387,7 +383,8 @@ def make_server(
     """Return an MCP server: `run("stdio")` it, or with `keyed` serve it with `mcp_http`. The caller closes the memory."""
     tools = Tools(memory, space, all_spaces, keyed)
     server = Server("mnemos", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
-    writes = (tools.remember, tools.update, tools.forget)
+    work = AgentTools(tools._use, DATA)
+    writes = (tools.remember, tools.update, tools.forget, work.task, work.cases)
     for tool in (*writes, tools.recall, tools.context, tools.timeline, tools.facts):
         erases = tool == tools.forget
         hints = ToolAnnotations(read_only_hint=tool not in writes, destructive_hint=erases, open_world_hint=False)

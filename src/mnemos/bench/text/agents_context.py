@@ -58,7 +58,7 @@ def opened(policy: ContextPolicy, tokens: int) -> Iterator[tuple[Space, Working,
 def step(context: Working, now: list[datetime], text: str, **more: Any) -> None:
     """Add what the agent saw or thought, a minute later."""
     now[0] += timedelta(minutes=1)
-    context.add(text, role="assistant", reconcile=False, **more)
+    context.add(text, reconcile=False, **more)
 
 
 def inspect_valves(policy: ContextPolicy, seed: int, steps: int, valves: int, tokens: int) -> Trial:

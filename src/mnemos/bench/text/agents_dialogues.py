@@ -2,8 +2,8 @@
 
 Five scenarios (trip, cart, form, recipe, meeting) fill steps, change values that others depend on, take changes back, and ask
 for values all along. Turns are as an agent's tool calls put them; no model reads them. What reads a transcript, the last
-turns or all of it, takes the value that was said last: it does not know what a revert brought back, nor what a change made
-doubtful. The truth is kept beside, by a dict and a list of earlier dicts.
+turns or all of it, takes the value that was said last; one more reader of all turns goes back where a change is taken
+back. The truth is kept beside, by a dict and a list of earlier dicts.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class Score:
 
     right: dict[str, list[bool]] = field(default_factory=dict)
     tokens: dict[str, list[int]] = field(default_factory=dict)
+    wrong: dict[str, list[int]] = field(default_factory=dict)  # values that are read and are not so, by turn
     stale_exact: list[bool] = field(default_factory=list)
 
 
@@ -140,12 +141,17 @@ def play(space: Space, name: str, seed: int, turns: int) -> Score:
             reached = set() if fresh else _reached(steps, turn.step)
             score.stale_exact.append(set(task.stale()) == (before - {turn.step}) | reached)
         state: dict[str, Any] = {step: past[-1] for step, past in truth.items()}
-        tree = task.state()
-        read = {"task tree": tree, "last turns": _read(said[-LAST:], steps), "all turns": _read(said, steps)}
-        prompts = {"task tree": task.prompt(turn.step), "last turns": _lines(said[-LAST:]), "all turns": _lines(said)}
+        short = said[-LAST:]
+        read = {
+            "task tree": task.state(), "last turns": _read(short, steps), "all turns": _read(said, steps),
+            "all turns, taken back too": _read(said, steps, taken_back=True),
+        }  # fmt: skip
+        prompts = {"task tree": task.prompt(turn.step), "last turns": _lines(short)}
         for memory, found in read.items():
             score.right.setdefault(memory, []).append(found == state)
-            score.tokens.setdefault(memory, []).append(estimate_tokens(prompts[memory]))
+            wrong = sum(state[step].get(slot) != v for step, slots in found.items() for slot, v in slots.items())
+            score.wrong.setdefault(memory, []).append(wrong)
+            score.tokens.setdefault(memory, []).append(estimate_tokens(prompts.get(memory) or _lines(said)))
     return score
 
 
@@ -160,13 +166,18 @@ def _do(task: Task, truth: dict[str, list[dict[str, str]]], turn: Turn) -> None:
         task.revert(turn.step, back.cube.version if back.cube else None)
 
 
-def _read(turns: list[Turn], steps: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the state that turns say: the last value of each slot. A revert names no value, so nothing can be read from it."""
-    found: dict[str, dict[str, str]] = {step: {} for step in steps}
+def _read(turns: list[Turn], steps: Mapping[str, Any], *, taken_back: bool = False) -> dict[str, dict[str, str]]:
+    """Return the state that turns say: the last value of each slot.
+
+    What takes a change back names no value: a reader learns it only if it keeps all earlier values in mind (`taken_back`).
+    """
+    found: dict[str, list[dict[str, str]]] = {step: [{}] for step in steps}
     for turn in turns:
         if turn.kind == "set":
-            found[turn.step][turn.slot] = turn.value
-    return found
+            found[turn.step].append({**found[turn.step][-1], turn.slot: turn.value})
+        elif turn.kind == "revert" and taken_back and len(found[turn.step]) > 1:
+            found[turn.step].pop()
+    return {step: past[-1] for step, past in found.items()}
 
 
 def _lines(turns: list[Turn]) -> str:

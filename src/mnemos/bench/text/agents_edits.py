@@ -34,7 +34,7 @@ class Episode:
 
 
 def train(
-    seed: int, worlds: int, steps: int, tokens: int, *, rate: float = 0.6, one_prefix: bool = False
+    seed: int, worlds: int, steps: int, tokens: int, *, rate: float = 6.0, one_prefix: bool = False
 ) -> ContextEdits:
     """Return the policy that REINFORCE finds on `worlds` development worlds, from weights of 0."""
     rng = np.random.default_rng(seed)

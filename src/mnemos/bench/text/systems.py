@@ -20,7 +20,7 @@ from typing import Any
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark, near
 from mnemos.bench.text import systems_tables as tables
-from mnemos.bench.text.systems_run import Measured, ask, full_context, leave_one_out, spaced, write
+from mnemos.bench.text.systems_run import Measured, ask, full_context, last_turns, leave_one_out, spaced, write
 from mnemos.bench.text.systems_sets import SETS, load
 from mnemos.bench.text.task import Task
 from mnemos.errors import InvalidInput
@@ -39,7 +39,7 @@ class Options:
     sets: tuple[str, ...] = tuple(SETS)  # sets to measure on; one whose data are not there is left out
     systems: tuple[str, ...] = ()  # systems to measure (default: all that are registered)
     limit: int = 1  # conversations of a set, the first ones
-    questions: int = 40  # of a conversation, at most, evenly spaced
+    questions: int = 30  # of a conversation, at most, evenly spaced
     without: bool = True  # whether Mnemos' own system is measured without one mechanism each
     embedder: str = "bundled"  # what embeds the texts
 
@@ -79,11 +79,13 @@ def _measure(
     """Return what each system, and ours without each mechanism, does on one set."""
     found = {name: Measured() for name in names}
     reduced = {name: Measured() for name in left}
-    whole = 0
+    whole, last = 0, list[float]()
+    [(granularity, unit), *_] = task.granularities.items()
     for haystack in task.haystacks:
         known: dict[Any, Entry] = {}
         questions = spaced(haystack.questions, options.questions)
         whole += full_context(haystack) * len(questions)
+        last += [last_turns(haystack, question, granularity, unit) for question in questions]
         for name in names:
             space = write(memory, haystack, name, load_system(name), known, found[name])
             ask(space, task, questions, True, found[name], step)
@@ -97,8 +99,9 @@ def _measure(
     return {
         "data": task.source
         | {"haystacks": len(task.haystacks), "messages": sum(len(h.messages) for h in task.haystacks)},
-        "granularity": next(iter(task.granularities)),
+        "granularity": granularity,
         "full_context": round(whole / max(asked, 1)),
+        "last_turns": round(sum(last) / max(asked, 1), 4),
         "systems": {name: measured.summary() for name, measured in found.items()},
         "without": {
             name: {k: v for k, v in m.summary().items() if k in ("recall@10", "first", "n")}

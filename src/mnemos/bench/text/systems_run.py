@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from mnemos.bench.progress import Progress
@@ -143,6 +144,19 @@ def spaced(questions: Sequence[Question], most: int) -> list[Question]:
 def full_context(haystack: Haystack) -> int:
     """Return the tokens of all messages: what a prompt without a memory would need."""
     return sum(estimate_tokens(str(message["content"])) for message in haystack.messages)
+
+
+def last_turns(haystack: Haystack, question: Question, granularity: str, unit: Unit) -> float:
+    """Return the share of the evidence in the last messages before a question that fit into a prompt: truncation."""
+    left, shown = TOKENS, []
+    for message in reversed(haystack.messages):
+        if isinstance(question.asked_at, datetime) and message["at"] > question.asked_at:
+            continue
+        left -= estimate_tokens(str(message["content"]))
+        if left < 0:
+            break
+        shown.append(str(message.get("session") if unit == "sessions" else message["id"]))
+    return metrics.fraction(shown, question.gold[granularity], len(shown))
 
 
 def leave_one_out(default: System) -> Mapping[str, System]:

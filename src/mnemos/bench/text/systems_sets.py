@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from mnemos.bench.text import beam, factconsolidation, lifebench, locomo, locomo_plus, qmsum, realmem
+from mnemos.bench.text import (
+    beam,
+    conversations,
+    factconsolidation,
+    lifebench,
+    locomo,
+    locomo_plus,
+    qmsum,
+    realmem,
+    timeline,
+)
 from mnemos.bench.text.facts import DAYS, START, WORLD, State, make
 from mnemos.bench.text.synthetic_people import PEOPLE
 from mnemos.bench.text.task import Haystack, Question, Task
@@ -51,6 +61,18 @@ def facts(data: Path) -> Task:
     return Task("facts", {"statement": "cubes"}, haystacks, {"generated": "mnemos.bench.text.facts", "worlds": WORLDS})
 
 
+def timelines(data: Path) -> Task:
+    """Return state questions over chat, tracker and commits (see `mnemos.bench.text.timeline`); `data` is unused."""
+    return timeline.task()
+
+
+def growth(data: Path) -> Task:
+    """Return a hundred conversations of a user with questions of five classes (see `conversations`); `data` is unused."""
+    task = conversations.task(seeds=WORLDS)
+    answered = [replace(h, questions=[q for q in h.questions if q.gold["turn"]]) for h in task.haystacks]
+    return replace(task, granularities={"turn": "cubes"}, haystacks=answered)
+
+
 SETS = {
     "locomo": Set("LoCoMo, report half", "locomo10.json", locomo.load, "report"),
     "realmem": Set("RealMem, development part", "realmem", realmem.load, "development"),
@@ -62,6 +84,8 @@ SETS = {
         "FactConsolidation", "factconsolidation/single_hop.json", factconsolidation.load, latest=True
     ),
     "facts": Set("Facts that change (generated)", "", facts, latest=True),
+    "timelines": Set("State over chat and tickets (generated)", "", timelines, latest=True),
+    "growth": Set("A hundred conversations (generated)", "", growth),
 }
 
 

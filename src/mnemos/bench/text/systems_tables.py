@@ -9,6 +9,7 @@ from typing import Any
 from mnemos.bench.cells import percent
 from mnemos.bench.plots import BLUE, GREY, VERMILION, new_figure, tidy
 from mnemos.bench.registry import Figure, Result, Rows, Table
+from mnemos.bench.text.systems_run import TOKENS
 from mnemos.bench.text.systems_sets import SETS
 from mnemos.registry import Entry
 
@@ -54,7 +55,8 @@ def of_set(name: str) -> Table:
                 ]
             )  # fmt: skip
         if part:
-            lines.append(["the whole conversation", "–", *["–"] * 4, f"{part['full_context']:,}", *["–"] * 7])
+            lines.append(["the last turns", "–", *["–"] * 3, f"{part['last_turns']:.3f}", f"{TOKENS:,}", *["–"] * 7])
+            lines.append(["the whole conversation", "–", *["–"] * 3, "1.000", f"{part['full_context']:,}", *["–"] * 7])
         return lines
 
     return rows

@@ -52,8 +52,8 @@ class Cases:
         self._memory = memory
         self._cases, self._outcomes = Shelf(memory, CASE, self.name), Shelf(memory, OUTCOME, self.name)
         self._known: dict[str, tuple[Case, frozenset[str], str]] = {}  # by id: the case, its words, its plan's mark
-        self._worth, self._seen, self._token = Worth(), 0, object()
-        self._rows: list[tuple[int, MemCube]] = []
+        self._worth, self._token = Worth(), object()
+        self._keys: list[int] = []  # of the rows that were read
 
     def add(
         self, situation: str, plan: str, *, reward: float | None = None, name: str | None = None,
@@ -136,16 +136,20 @@ class Cases:
 
     def _read(self) -> None:
         """Bring cases and what was learned up to date: what is new is learned, and after an erasure all is learned anew."""
-        token = self._memory.store.change_token()
+        store = self._memory.store
+        token = store.change_token()
         if token is not None and token == self._token:
             return
-        rows = [*_rows(self._memory, CASE, self.name), *_rows(self._memory, OUTCOME, self.name)]
-        rows.sort(key=lambda row: row[0])
-        if rows[: len(self._rows)] != self._rows:
-            self._known, self._worth, self._rows = {}, Worth(), []
-        for row in rows[len(self._rows) :]:
-            self._take(row[1])
-        self._rows, self._token = rows, token
+        filters = [Filter(kind=kind, session=self.name, superseded=True) for kind in (CASE, OUTCOME)]
+        with store.transaction(write=False):
+            keys = sorted(int(key) for filter in filters for key in store.keys(filter))
+            if keys[: len(self._keys)] != self._keys:
+                self._known, self._worth, self._keys = {}, Worth(), []
+            after = self._keys[-1] if self._keys else 0
+            rows = [row for filter in filters for row in _rows(self._memory, filter, after)]
+        for _, cube in sorted(rows, key=lambda row: row[0]):
+            self._take(cube)
+        self._keys, self._token = keys, token
 
     def _take(self, cube: MemCube) -> None:
         if cube.kind == CASE:
@@ -162,9 +166,8 @@ class Cases:
                 self._worth.learn(words, name, known, mark, case.reward, reward)
 
 
-def _rows(memory: TextMemory, kind: str, name: str) -> list[tuple[int, MemCube]]:
+def _rows(memory: TextMemory, filter: Filter, after: int) -> list[tuple[int, MemCube]]:
     found: list[tuple[int, MemCube]] = []
-    filter, after = Filter(kind=kind, session=name, superseded=True), 0
     while rows := memory.store.select(filter, after=after, limit=PAGE):
         after = rows[-1][0]
         found += rows

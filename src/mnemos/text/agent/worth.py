@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from mnemos.index.terms import stop_terms, terms
 
 RATE = 0.5  # of a step, before AdaGrad divides it
+REPLAYS = 6  # earlier outcomes that are learned again with each new one
 NEAR, WORKED = 3.0, 1.0  # weights of similarity and of a success before anything was learned
 BONUS = 0.15  # of a case that was never tried; it shrinks with the root of its outcomes
 BIAS = -2.0  # before anything was learned
@@ -38,6 +39,7 @@ class Worth:
     weights: dict[Feature, float] = field(default_factory=dict)
     squares: dict[Feature, float] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)  # outcomes by case
+    past: list[tuple[Sequence[tuple[Feature, float]], float]] = field(default_factory=list)  # what was learned from
 
     def plan_score(self, words: frozenset[str], plan: str) -> float:
         """Return what the words of a situation say for a plan, in log-odds."""
@@ -56,6 +58,15 @@ class Worth:
     ) -> None:
         """Move towards what came of it: an outcome from 0 (failed) to 1 (succeeded)."""
         features = [*_of_plan(words, plan), *(_of_case(words, case, known, reward) if case is not None else ())]
+        self.past.append((features, outcome))
+        count = len(self.past)
+        for i in range(min(REPLAYS, count - 1)):  # a fixed walk over the past: the same outcomes teach the same
+            self._step(*self.past[(count * 7919 + i * 104_729) % (count - 1)])
+        self._step(features, outcome)
+        if case is not None:
+            self.tries[case] = self.tries.get(case, 0) + 1
+
+    def _step(self, features: Sequence[tuple[Feature, float]], outcome: float) -> None:
         error = outcome - _sigmoid(self._score(features))
         for name, value in features:
             step = error * value
@@ -63,8 +74,6 @@ class Worth:
             if square:
                 before = self.weights.get(name, _START.get(name, 0.0))
                 self.weights[name] = before + RATE * step / math.sqrt(square + 1e-3)
-        if case is not None:
-            self.tries[case] = self.tries.get(case, 0) + 1
 
     def _score(self, features: Iterable[tuple[Feature, float]]) -> float:
         return sum(value * self.weights.get(name, _START.get(name, 0.0)) for name, value in features)

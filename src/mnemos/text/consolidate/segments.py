@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.cube import MemCube
 from mnemos.registry import register
 from mnemos.store.values import Member
 from mnemos.text.base import Memory
@@ -91,14 +90,16 @@ class Segments:
         at = corpus.positions_of(np.array([m.key for m in members], dtype=np.int64))
         found: list[_Segment] = []
         centres = np.zeros((0, corpus.vectors.rows.shape[1]), np.float32)
+        texts = memory.store.by_key([m.key for m in members])
         for member, place in zip(members, at.tolist(), strict=True):
-            if place < 0 or corpus.archived[place] or not corpus.vectors.present[place]:
+            cube = texts.get(member.key)
+            if cube is None or place < 0 or corpus.archived[place] or not corpus.vectors.present[place]:
                 continue
-            [cube] = memory.store.by_key([member.key]).values() or [None]
-            row, words = corpus.vectors.rows[place], _words(cube)
+            row, words = corpus.vectors.rows[place], set(content_words(cube.text))
             best, score = -1, self.join
-            for n, cosine in enumerate((centres @ row).tolist()):
-                f = cosine + self._jaccard(found[n], words) if cosine > self.join - 1 else 0.0
+            cosines = centres @ row
+            for n in np.flatnonzero(cosines > self.join - 1).tolist():  # no Jaccard is above 1
+                f = float(cosines[n]) + self._jaccard(found[n], words)
                 if f >= score and len(found[n].members) < PARENTS:
                     best, score = n, f
             if best < 0:
@@ -112,7 +113,3 @@ class Segments:
     def _jaccard(self, segment: _Segment, words: set[str]) -> float:
         own = {w for w, _ in segment.words.most_common(self.keywords)}
         return len(own & words) / max(len(own | words), 1)
-
-
-def _words(cube: MemCube | None) -> set[str]:
-    return set() if cube is None else set(content_words(cube.text))

@@ -40,23 +40,25 @@ class Thoughts:
         derived = store.derived.existing()
         texts: dict[int, str] = {}
         of_tag: dict[str, list[Member]] = {}
-        for member in store.derived.members():
-            cube = store.by_key([member.key]).get(member.key)
+        members = store.derived.members()
+        cubes = store.by_key([m.key for m in members])
+        for member in members:
+            cube = cubes.get(member.key)
             if cube is not None and cube.state == "active":
                 texts[member.key] = cube.text
                 for tag in tags_of(cube.text)[:1]:
                     of_tag.setdefault(tag, []).append(member)
-        for tag, members in sorted(of_tag.items()):
+        for tag, own in sorted(of_tag.items()):
             if budget.spent:
                 break
-            of, mark = f"tag:{tag}", fingerprint((m.id, m.version) for m in members)
+            of, mark = f"tag:{tag}", fingerprint((m.id, m.version) for m in own)
             existing = derived.get(of)
-            if len(members) < self.least or (existing is not None and existing.fingerprint == mark):
+            if len(own) < self.least or (existing is not None and existing.fingerprint == mark):
                 continue
-            lines, good = self._lines(memory, members, texts)
+            lines, good = self._lines(memory, own, texts)
             if lines:
                 text = "\n".join([f"What was said about {tag.replace('-', ' ')}:", *lines])
-                writer.put("summary", of, text, members, mark, existing, {"title": tag, "level": "tag"}, good=good)
+                writer.put("summary", of, text, own, mark, existing, {"title": tag, "level": "tag"}, good=good)
                 budget.done.count("thought")
         writer.flush()
 
