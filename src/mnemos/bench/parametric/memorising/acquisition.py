@@ -10,14 +10,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from math import exp, log
+from math import log
 from typing import Any
 
 import torch
 
 from mnemos.bench.parametric.fact_models import name
 from mnemos.bench.parametric.facts import Fact
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.parametric.memorising.claims import Claim, Panel, Seen, listed, mean, reported, said, verdict
 from mnemos.bench.parametric.memorising.language import coded, prose, rows, take
 from mnemos.bench.parametric.memorising.trainer import Trainer, reader
 from mnemos.parametric.forgetting import Line, line
@@ -32,6 +32,7 @@ BATCHES = (8, 24)  # texts of a step besides
 WINDOW = 8  # steps after an exposure in which the jump is at its highest
 LAGS = (8, 16, 32, 64, 128, 200)  # steps after the last exposure, where the decay is fitted
 RATE = 3e-3  # of training
+PLAIN = 0.3  # nats: a gain that stands out of the noise
 NEVER = 2  # the template that is never used
 
 
@@ -64,15 +65,14 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     seeds = range(len(small["once 0"]["jump"]))
     fits = {of: [_decay(row, i) for i in seeds] for of, row in small.items()}
     r2 = {of: [fits[f"{of} 0"][i].r2 for i in seeds] for of in ("same words", "other words")}
-    unseen = {of: _kept(small[f"{of} {NEVER}"]) for of in ("same words", "other words")}
-    batches = {batch: _kept(figures[str(batch)]["same words 0"]) for batch in BATCHES}
-    ends = [exp(min(-fit.start / fit.slope, 12.0)) if fit.slope < 0 else float(STEPS) for fit in fits["once 0"]]
+    unseen = {of: small[f"{of} {NEVER}"] for of in ("same words", "other words")}
+    batches = {f"batch {batch}": figures[str(batch)]["same words 0"] for batch in BATCHES}
     gained = {of: small[f"{of} 0"]["gain"] for of in ("every 12", "same words", "every 160")}
     claims = [
         Claim(
             "each exposure raises the log-probability of a fact at once",
-            verdict(min(mean(of) for of in jumps.values()) > 0.1),
-            f"mean jump in nats: {listed(jumps)}",
+            verdict(min(mean(of) for of in jumps.values()) > 0.3, min(mean(of) for of in jumps.values()) > 0.1),
+            f"mean jump in nats: {listed(jumps)} (the higher of two readings, to which noise adds)",
         ),
         Claim(
             "afterwards what is left falls in a line with the logarithm of the steps",
@@ -81,21 +81,18 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         ),
         Claim(
             "facts met in the same words are forgotten faster than those met in other words",
-            verdict(mean(unseen["same words"]) < mean(unseen["other words"]) - 0.05),
-            f"share left after {LAGS[-1]} steps, asked in words never used: {listed(unseen)}; in the words of the first "
-            f"exposure: {listed({of: _kept(small[f'{of} 0']) for of in unseen})}",
+            _slower(unseen["other words"], unseen["same words"]),
+            f"in words never used, {_nats(unseen)}",
         ),
         Claim(
             "a larger batch forgets more slowly",
-            verdict(mean(batches[BATCHES[1]]) > mean(batches[BATCHES[0]]) + 0.02),
-            f"share left after {LAGS[-1]} steps, by batch: {listed(batches)}; gain before: "
-            f"{listed({batch: figures[str(batch)]['same words 0']['peak'] for batch in BATCHES})}",
+            _slower(batches[f"batch {BATCHES[1]}"], batches[f"batch {BATCHES[0]}"]),
+            _nats(batches),
         ),
         Claim(
-            "what comes again more rarely than the decay ends is not learned",
-            verdict(mean(gained["every 160"]) < 0.25 * mean(gained["every 12"])),
-            f"the decay after one exposure would end after {said(ends, 0)} steps; gain before the last exposure, in nats: "
-            f"{listed(gained)}",
+            "what comes again too rarely is not learned",
+            verdict(mean(gained["every 160"]) < 0.25 * mean(gained["every 12"]) and mean(gained["every 12"]) > PLAIN),
+            f"gain before the last exposure, in nats: {listed(gained)}",
         ),
     ]
     lines = {of: _trace(small[f"{of} 0"]) for of in SCHEDULES if of != "never"}
@@ -170,9 +167,18 @@ def _decay(row: Mapping[str, Any], seed: int) -> Line:
     return line([log(int(lag)) for lag in left], [of[seed] for of in left.values()])
 
 
-def _kept(row: Mapping[str, Any]) -> list[float]:
-    """Return the share of the peak that is left after the last lag, by seed."""
-    return [a / max(b, 1e-6) for a, b in zip(row["left"][str(LAGS[-1])], row["peak"], strict=True)]
+def _slower(row: Mapping[str, Any], other: Mapping[str, Any]) -> Seen:
+    """Return whether a schedule keeps a larger share of its gain than another; no, where there was hardly a gain to keep."""
+    if min(mean(row["peak"]), mean(other["peak"])) < PLAIN:
+        return "no"
+    shares = [mean(of["left"][str(LAGS[-1])]) / mean(of["peak"]) for of in (row, other)]
+    return verdict(shares[0] > shares[1] + 0.05)
+
+
+def _nats(rows: Mapping[str, Any]) -> str:
+    """Return the gains of schedules after the last exposure and later."""
+    each = [f"{of}: {said(row['peak'])} and {said(row['left'][str(LAGS[-1])])}" for of, row in rows.items()]
+    return f"gain in nats after the last exposure, and {LAGS[-1]} steps later: {'; '.join(each)}"
 
 
 def _trace(row: Mapping[str, Any]) -> dict[int, list[float]]:
