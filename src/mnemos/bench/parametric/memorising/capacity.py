@@ -30,12 +30,12 @@ FIRST = [
 LATER = [i for i, token in enumerate(vocabulary()) if token.startswith("##")]
 TAG = vocabulary().index(".")  # stands before useful items where they have a tag; junk has none
 NAMES = float(len(FIRST) * len(LATER))
-WIDTH, WIDTHS, MANY = 16, (12, 16, 24), 100  # the model of most measurements; exposures
+WIDTH, WIDTHS, MANY = 16, (12, 16, 20), 100  # the model of most measurements; exposures
 FULL = 20  # parameters an item where a model is full, at 2 bits a parameter
 PARTS = (0.25, 0.5, 1.0, 2.0)  # of the items that fill the model
 EXPOSURES = (10, 30, 100, 300)
 BITS = (8, 6, 5, 4, 3)
-BATCH, RATE = 256, 1e-2
+BATCH, RATE = 64, 1e-2
 USEFUL = 60  # exposures of useful items among junk
 JUNK = 3  # times as many junk items as useful ones in a batch
 
