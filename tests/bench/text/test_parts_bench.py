@@ -7,7 +7,7 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.bench.progress import SILENT
-from mnemos.bench.text import answer_cache, cognition, layers, memorag, triples
+from mnemos.bench.text import answer_cache, cognition, hops, layers, memorag, structures, triples
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +92,18 @@ def test_triples_find_misspelt_names_and_a_change_leaves_the_others(monkeypatch)
         assert result["names"][form]["memllm"]["5"] >= 0.9
     assert result["names"]["as told"]["memllm"]["1"] == 1
     assert result["changed"]["memllm"] == {"new": 1, "kept": 1}
+
+
+def test_each_structure_says_of_which_texts_it_is_made_and_noise_hides_no_atomic_fact(tmp_path):
+    facts, _ = hops.base_of_facts(0, 40, 3)
+    texts = [(fact, None) for fact in facts[:200]]
+    for make in structures.MAKERS.values():
+        units = make(texts)
+        assert all(set(sources) <= set(range(len(texts))) for _, sources in units)
+    assert [sources for _, sources in structures.atomic(texts[:2])] == [(0,), (1,)]
+    assert structures.chunks(texts)[1][1] == (4, 5, 6, 7)
+    asked = [(text, {0}) for text, _ in texts[:1]]
+    with Mnemos(tmp_path, embedder="none") as memory:
+        found = structures.search(memory, "s", texts[:60], asked)
+    assert found["atomic facts"]["single"] == [1.0]
+    assert set(found) == set(structures.STRUCTURES)
