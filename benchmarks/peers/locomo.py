@@ -92,6 +92,25 @@ def table(result: Result) -> Rows:
     return lines
 
 
+@dataclass(frozen=True)
+class ShortOptions(Options):
+    """The data and the systems, on the first conversations only."""
+
+    systems: tuple[str, ...] = tuple(n for n in SYSTEMS if not n.endswith("one collection"))  # systems to compare
+    limit: int | None = 2  # use only the first N conversations
+
+
+@benchmark(
+    "peers-short",
+    help="Mnemos beside all peers on the turns of LoCoMo's first two conversations.",
+    options=ShortOptions,
+    tables={"peers-short": table},
+)
+def run_short(options: ShortOptions, progress: Progress) -> dict[str, Any]:
+    """Measure every system in turn, each in its own process."""
+    return run(options, progress)
+
+
 @benchmark(
     "peers-locomo",
     help="Mnemos beside mem0, Chroma, LangMem, Engrava and LlamaIndex on the turns of LoCoMo.",

@@ -16,6 +16,7 @@ from mnemos.serve.verbs import SpaceVerbs
 # what only a process that has the file can do, and why
 NOT_SERVED = {
     "activate": "needs a model in this process",
+    "answers": "an object of this process, in front of its model; its cubes are served as those of the kind answer",
     "activations": "needs a model in this process",
     "cases": "an object of this process; its cubes are served as those of the kinds agent-case and agent-outcome",
     "close": "the client is closed, not its spaces",

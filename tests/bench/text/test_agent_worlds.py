@@ -6,6 +6,7 @@ from mnemos import Mnemos
 from mnemos.bench.text import agents_context as worlds
 from mnemos.bench.text.agents_association import World, answered, retrieved_once
 from mnemos.bench.text.agents_cases import stream
+from mnemos.bench.text.agents_concepts import run, solved
 from mnemos.bench.text.agents_dialogues import SCENARIOS, play, script
 from mnemos.bench.text.agents_edits import train
 from mnemos.text.compress.base import KeepAll
@@ -67,3 +68,11 @@ def test_a_search_with_association_finds_what_a_question_does_not_name(memory):
     plain = answered(space, world, 20, associate=False, beta=0.0)
     assert sum(associated) > sum(plain)
     assert sum(associated) > sum(retrieved_once(space, world, 20))
+
+
+def test_concepts_solve_compositions_that_whole_solutions_do_not(memory):
+    assert run((("sort", 0), ("drop", 2), ("add", 1)), [3, 1, 2, 5]) == [4, 6]
+    solutions, concepts = (solved(memory.space(way), way, 0, 6)[6:12] for way in ("solutions", "concepts"))
+    assert sum(concepts) > sum(solutions)
+    names = {case.name for case in memory.space("concepts").cases("concepts 0").all()}
+    assert any("then" in name for name in names)

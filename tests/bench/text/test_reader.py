@@ -1,12 +1,17 @@
 """Readers, and the stage that an answer failed at."""
 
+import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mnemos.bench.text import arms
+from mnemos.bench.progress import SILENT
+from mnemos.bench.text import arms, growth
 from mnemos.bench.text.reader import (
+    PROTOCOL,
     ModelReader,
     Passage,
     ScriptedReader,
@@ -74,6 +79,51 @@ def test_a_reply_is_read_as_json_in_a_fence_or_as_it_is():
     assert spoken('{"answer": "Core Lab"}') == "Core Lab"
     assert spoken('```json\n{"answer": ""}\n```') == ""
     assert spoken("Core Lab\n") == "Core Lab"
+
+
+@pytest.fixture
+def endpoint():
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            message = {"role": "assistant", "content": '{"answer": "Core Lab"}'}
+            reply = json.dumps({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", seen
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_model_is_shown_dated_notes_in_their_order_and_its_answer_is_read(endpoint):
+    pytest.importorskip("openai")
+    url, seen = endpoint
+    shown = [said("b", 5, "Now I train at Core Lab."), said("a", 1, "I train at Pulse Club.")]
+    assert ModelReader(url, "tiny").answer(asking(), shown) == "Core Lab"
+    prompt = seen[0]["messages"][-1]["content"]
+    assert prompt.index("[2024-01-01 00:00] Ana: I train at Pulse Club.") < prompt.index("[2024-01-05 00:00] Ana: Now")
+    assert asking().text in prompt
+    options = growth.Options(sizes=(1,), each=1, users=1, arms=("oracle",), embedder="none", url=url, model="tiny")
+    result = growth.run(options, SILENT)
+    assert (result["reader"], result["protocol"]) == ("tiny", PROTOCOL)
+    assert (
+        result["sizes"]["1"]["oracle"]["abstention"]["retrieval"]
+        + result["sizes"]["1"]["oracle"]["abstention"]["reader"]
+        == 1
+    )
 
 
 def test_an_endpoint_that_does_not_answer_is_named():

@@ -52,6 +52,31 @@ def test_what_came_in_for_a_statement_is_first(memory, question, old, new):
     assert first(space, question) == new
 
 
+CHAT = [
+    "Finally got the keys for the new place on Elm Street.", "My mum turns 70 in October, we need to plan something.",
+    "She hates surprises, so maybe just a lunch at Da Mario.", "The vet said Biscuit needs to lose two kilos, so no more cheese.",
+    "Can't do dairy any more, doctor's orders.", "Locker code at the gym is 7731.", "Jonas owes me 60 euros for the concert.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("Tell me about Biscuit", "Biscuit"),
+        ("Remind me about Jonas?", "Jonas"),
+        ("who owes me money?", "Jonas"),
+        ("what's the combination for my gym locker?", "7731"),
+    ],
+)
+def test_what_is_far_from_the_question_is_not_put_first_for_being_its_askers_own(memory, question, word):
+    space = memory.space("chat")
+    if not space.count():
+        for i, text in enumerate(CHAT):
+            space.add(text, role="user", at=T0 + timedelta(hours=7 * i))
+            space.add("I'll keep that in mind.", role="assistant", at=T0 + timedelta(hours=7 * i, minutes=1))
+    assert word in first(space, question)
+
+
 @pytest.mark.parametrize(("question", "own", "remark"), REMARKS, ids=[r for _, _, r in REMARKS])
 def test_a_later_remark_is_not_first(memory, question, own, remark):
     space = memory.space(f"remark-{REMARKS.index((question, own, remark))}")

@@ -25,7 +25,6 @@ from mnemos.bench.text.agents_edits import RandomEdits, train
 from mnemos.system import Mnemos
 from mnemos.text.compress.base import ContextPolicy, KeepAll
 from mnemos.text.compress.carry_over import CarryOver
-from mnemos.text.compress.edits import ContextEdits
 from mnemos.text.compress.internal_state import InternalState, ShortAndLongTerm
 from mnemos.text.compress.window import PeriodicSummary, SlidingWindow
 
@@ -126,7 +125,6 @@ def _edits(seeds: Sequence[int], worlds: int) -> dict[str, Any]:
         "random edits": RandomEdits,
         "context-edits": lambda i: learned[i],
         "context-edits, trained as one prefix": lambda i: prefix[i],
-        "context-edits, as shipped": lambda i: ContextEdits(),
     }
     found = {
         name: _summary([find_for_goal(make(i), seed, size, tokens) for i, seed in enumerate(seeds)])

@@ -4,7 +4,7 @@ After ConvoMem (arXiv 2511.10523): six classes of questions over ever more conve
 scripted reader reads without fault whatever it is shown, so "everything" is the ceiling that a model's attention may
 fall short of, and costs its tokens; "window" is the newest 8,000 of them. Where the price of a prompt decides, the
 crossover is where the whole history costs more tokens than what a search shows; where quality decides, where a search
-first answers as many questions.
+first answers as many questions. `--url` and `--model` put a model in the reader's place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.arms import Arm, Shower, compare, pooled, told
 from mnemos.bench.text.conversations import CLASSES, history
 from mnemos.bench.text.facts import CachedEmbedder
-from mnemos.bench.text.reader import PROTOCOL, ScriptedReader
+from mnemos.bench.text.reader import PROTOCOL, STAGES, ModelReader, Reader, ScriptedReader
 from mnemos.embed import load
 
 SIZES = (1, 3, 10, 30, 100, 300)
@@ -41,6 +41,10 @@ class Options:
     window: int = 8_000  # tokens of the newest turns that "window" shows
     arms: tuple[Arm, ...] = SHOWN  # what is compared
     embedder: str = "bundled"  # what embeds the texts
+    url: str = (
+        ""  # an OpenAI-compatible endpoint that reads in place of the scripted reader, such as http://localhost:8000/v1
+    )
+    model: str = ""  # the model that reads there
 
 
 def table(result: Result) -> Rows:
@@ -52,6 +56,15 @@ def table(result: Result) -> Rows:
             cells = [percent(rows[kind]["right"], 0) if kind in rows else "–" for kind in (*CLASSES, "all")]
             cells.append(percent(rows["abstention"]["silent"], 0) if "abstention" in rows else "–")
             lines.append([size, arm, *cells, f"{rows['all']['tokens']:.0f}", f"{rows['all']['ms']:.1f}"])
+    return lines
+
+
+def stages(result: Result) -> Rows:
+    """Return what became of the answers over the longest history: right, or the stage that failed."""
+    size, arms = list(result["sizes"].items())[-1]
+    lines: Rows = [[f"shown, {size} conversations", *STAGES, "all evidence shown"]]
+    for arm, rows in arms.items():
+        lines.append([arm, *(percent(rows["all"][stage]) for stage in STAGES), percent(rows["all"]["evidence"])])
     return lines
 
 
@@ -96,14 +109,14 @@ def plot(result: Result, path: Path) -> Path:
     "growth",
     help="The whole history in the prompt against search, from 1 to 300 conversations: answers, tokens and time.",
     options=Options,
-    tables={"growth": table, "growth-crossover": crossovers},
+    tables={"growth": table, "growth-crossover": crossovers, "growth-stages": stages},
     plot=plot,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return shares by stage, tokens and time of every arm for each size and class."""
     model = load(options.embedder)
     embedder = CachedEmbedder(model) if model else "none"
-    reader = ScriptedReader()
+    reader: Reader = ModelReader(options.url, options.model) if options.url else ScriptedReader()
     progress.expect(len(options.sizes) * options.users)
     sizes: dict[str, Any] = {}
     for size in options.sizes:

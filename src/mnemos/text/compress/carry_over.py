@@ -11,7 +11,7 @@ from mnemos.text.compress.base import Count, Fold, Item, Room, newest
 
 @register(
     "carry-over",
-    unmeasured="tests/text/agent checks its claims; no benchmark runs it yet",
+    task="agents",
     baselines=("sliding-window",),
     papers=(Paper("The Markovian Thinker", "2510.06557", code="McGill-NLP/the-markovian-thinker"),),
 )

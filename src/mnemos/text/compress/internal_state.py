@@ -11,7 +11,7 @@ from mnemos.text.compress.base import Fold, Item, Room
 
 @register(
     "internal-state",
-    unmeasured="tests/text/agent checks its claims; no benchmark runs it yet",
+    task="agents",
     baselines=("sliding-window",),
     papers=(
         Paper(
@@ -47,7 +47,7 @@ class InternalState:
 
 @register(
     "short-and-long-term",
-    unmeasured="tests/text/agent checks its claims; no benchmark runs it yet",
+    task="agents",
     baselines=("sliding-window", "internal-state"),
     papers=(
         Paper(

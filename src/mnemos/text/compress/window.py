@@ -9,7 +9,7 @@ from mnemos.registry import register
 from mnemos.text.compress.base import Fold, Item, Room, newest
 
 
-@register("sliding-window", unmeasured="tests/text/agent checks its claims; no benchmark runs it yet")
+@register("sliding-window", task="agents")
 @dataclass(frozen=True, slots=True)
 class SlidingWindow:
     """Keep the newest items that fit, and fold nothing: the baseline."""
@@ -25,7 +25,7 @@ class SlidingWindow:
 
 @register(
     "periodic-summary",
-    unmeasured="tests/text/agent checks its claims; no benchmark runs it yet",
+    task="agents",
     baselines=("sliding-window",),
 )
 @dataclass(frozen=True, slots=True)
