@@ -105,7 +105,8 @@ def command(found: Benchmark, given: Mapping[str, Any]) -> str:
         if isinstance(value, bool):
             parts.append(f"--{'' if value else 'no-'}{key.replace('_', '-')}")
             continue
-        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(getattr(value, "name", value))
+        values = value if isinstance(value, list | tuple) else (value,)
+        text = ",".join(str(getattr(each, "name", each)) for each in values)
         parts.append(f"--{key.replace('_', '-')} {text}")
     return " ".join(parts)
 
