@@ -22,10 +22,10 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
 
     The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes
     to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only.
-    Chosen parts of a benchmark that has `parts` are no other measurement: they replace those that are stored, from a
-    `cache` or not. A picture is drawn beside what is written, where the benchmark has one. Raises InvalidInput for an
-    unknown name or option, and MnemosError when a package that it needs is not installed, or when the result, which is
-    written first, has a problem.
+    Chosen parts of a benchmark that has `parts` are no other measurement: they replace those that are stored, each with
+    its seeds, from a `cache` or not. A picture is drawn beside what is written, where the benchmark has one. Raises
+    InvalidInput for an unknown name or option, and MnemosError when a package that it needs is not installed, or when
+    the result, which is written first, has a problem.
     """
     found = get(name)
     chosen = make_options(found, options)
@@ -40,7 +40,7 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
         how = install_command(found.extra) if found.extra else f"see {found.run.__module__}"
         raise MnemosError(f"{name} needs {error.name}: {how}.") from error
     result = header(found, given) | measured
-    chosen_parts = found.parts and {"parts"} <= set(given) <= {"parts", "cache"}
+    chosen_parts = found.parts and {"parts"} <= set(given) <= {"parts", "seeds", "cache"}
     if out is not None or chosen_parts or all(f.default is MISSING for f in fields(chosen) if f.name in given):
         place = file_of(found, Path(out) if out is not None else RESULTS / found.family)
         result = with_stored(result, place) if chosen_parts else result
@@ -105,7 +105,8 @@ def command(found: Benchmark, given: Mapping[str, Any]) -> str:
         if isinstance(value, bool):
             parts.append(f"--{'' if value else 'no-'}{key.replace('_', '-')}")
             continue
-        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(getattr(value, "name", value))
+        values = value if isinstance(value, list | tuple) else (value,)
+        text = ",".join(str(getattr(each, "name", each)) for each in values)
         parts.append(f"--{key.replace('_', '-')} {text}")
     return " ".join(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mnemos.reason.patterns import NOUNS, SUBJECT, WHAT
+from mnemos.reason.patterns import NAME, NOUNS, RELATION, SUBJECT, WHAT
 from mnemos.reason.rules import subject_of
 from mnemos.reason.values import PET_NAMES, about, kind_of, tidy_attribute
 
@@ -29,10 +29,33 @@ _ASKED = tuple(
         (r"\bnumber\b.*\b(?:call|reach)\b|\bhow (?:can|do) i (?:call|reach|phone)\b", "phone"),
     )
 )
+_KIN = rf"(?:(?P<kin>{RELATION})\b(?!['\u2019]s)(?:,?\s(?P<kin_name>{NAME}))?|[a-z]+)"
+_OWNED = re.compile(rf"['\u2019]s?\s{_KIN}")
+_MINE = re.compile(rf"\s{_KIN}")
+_KIN_OF = re.compile(rf"\b(?P<kin>{RELATION}) of $", re.IGNORECASE)
 _ASKED_NOUN = re.compile(
     rf"\b(?:[Ww]hich|[Ww]hat)(?: kind of| type of)? "
     rf"(?P<noun>{'|'.join(NOUNS.values())}|[a-z]+)\b.*?(?P<best> best| most)?\s*\?*$"
 )
+
+
+def _whose(question: str, match: re.Match[str], subject: str) -> str:
+    """Return whom a question is about that names an owner: Ana, or "ana's sister"; "" for somebody or something else of hers.
+
+    "Where does Ana's sister live?" and "Where do my parents live?" do not ask for where Ana lives, or I.
+    """
+    if of := _KIN_OF.search(question, 0, match.start()):
+        return f"{subject}'s {of['kin'].lower()}"
+    owner = (
+        _OWNED.match(question, match.end())
+        if match["name"]
+        else _MINE.match(question, match.end())
+        if match["my"]
+        else None
+    )
+    if owner is None:
+        return subject
+    return str(owner["kin_name"] or f"{subject}'s {owner['kin']}").lower() if owner["kin"] else ""
 
 
 def asked(question: str, me: str = "user") -> list[tuple[str, str]]:
@@ -54,12 +77,14 @@ def asked(question: str, me: str = "user") -> list[tuple[str, str]]:
     for match in SUBJECT.finditer(question):
         subject = None if match["the"] else subject_of(match, me)
         if subject:
-            subjects.append(subject)
             owned = WHAT.match(question, match.end())
             if owned and (pet := owned["pet"]):
                 attributes.append(f"{PET_NAMES[pet]} name")
             elif owned and kind_of(owned["attribute"]):
                 attributes.append(tidy_attribute(owned["attribute"]))
+            elif not match["kin"]:
+                subject = _whose(question, match, subject)
+            subjects += [subject] if subject else []
     if (feel := _FEEL.search(question)) and (liked := about(feel["thing"])):
         attributes.append(f"feeling about {liked.lower()}")
     attributes += [attribute for words, attribute in _ASKED if words.search(question)]

@@ -37,6 +37,7 @@ from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.telling import READ
 from mnemos.text.recall.then import end_first, put_first, resolve, with_alike
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
@@ -176,7 +177,9 @@ def _then(
         found = _question(memory, text, LOOKED_AT, filter, asked, "hybrid")
         return _hits(memory, found, text, LOOKED_AT, filter, False, "hybrid")[1]
 
-    reader = Reader(lambda text: without_speakers(text, memory.corpus()), lambda cubes: bundled_vectors(memory, cubes))
+    reader = Reader(
+        lambda text: without_speakers(text, memory.corpus()), lambda cubes: bundled_vectors(memory, cubes, READ)
+    )
     # Not in one transaction: inside one the view would be read anew for each question.
     if past.until:
         return list(end_first(past, hits, ask))[:k]

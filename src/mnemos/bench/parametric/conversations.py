@@ -1,13 +1,14 @@
 """Facts told in LoCoMo's conversations, as examples: questions whose answer is said in one turn, in these words.
 
-Questions are asked in two ways that are learned and in one that is not: its frame and its question word are others. These
-are rewordings by rule, not by people.
+Questions are learned in several frames, whole and with words left out, and asked in one way that is not learned: its frame and
+its question word are others. These are rewordings by rule, not by people.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,16 @@ DEVELOPMENT = (
 )  # knobs are chosen on these; the others are reported
 ADVERSARIAL = 5  # LoCoMo's category of questions without an answer
 LONGEST = 6  # words of an answer
-LEARNED = ("Question: {}\nAnswer:", "Please tell me: {}\nAnswer:")
+INTERLEAVED = 30_000  # characters of the general text that is interleaved
+LEARNED = (
+    "Question: {}\nAnswer:",
+    "Please tell me: {}\nAnswer:",
+    "Q: {}\nA:",
+    "User: {}\nAssistant:",
+    "{}\n",
+    "I was asked: {} I said:",
+)
+LEFT_OUT = 0.25  # share of the words of a question
 HELD_OUT = "A friend wants to know: {}\nReply:"
 VERBS = frozenset(
     ("did", "does", "do", "is", "are", "was", "were", "has", "have", "had", "can", "will", "would", "might")
@@ -76,10 +86,30 @@ def question(example: Example) -> str:
     return example.prompt.removeprefix("Question: ").removesuffix("\nAnswer:")
 
 
-def learned(found: list[Example]) -> list[Example]:
-    """Return facts in all ways that are learned."""
-    asked = [(frame.format(question(e)), e) for e in found for frame in LEARNED]
-    return [Example(prompt, e.answer, e.source, e.family, e.context) for prompt, e in asked]
+def learned(found: list[Example], seed: int) -> list[Example]:
+    """Return facts in all ways that are learned: in every frame, whole and with a quarter of the words left out."""
+    rng = random.Random(seed)
+    made: dict[str, Example] = {}
+    for e in found:
+        for frame in LEARNED:
+            for asked in (question(e), fewer_words(question(e), rng)):
+                prompt = frame.format(asked)
+                made.setdefault(prompt, Example(prompt, e.answer, e.source, e.family, e.context))
+    return list(made.values())
+
+
+def fewer_words(asked: str, rng: random.Random) -> str:
+    """Return a question with some of its words."""
+    words = asked.rstrip("?").split()
+    return " ".join([word for word in words if rng.random() >= LEFT_OUT] or words) + "?"
+
+
+def general_sentences(text: str) -> list[str]:
+    """Return the sentences of a text of WikiText, without headings: they begin as prompts do."""
+    text = re.sub(r" @(.)@ ", r"\1", text[:INTERLEAVED])
+    lines = [line.strip() for line in text.splitlines()]
+    prose = [line for line in lines if len(line) > 40 and not line.startswith("=")]
+    return [sentence for line in prose for sentence in re.split(r"(?<=\.) ", line) if len(sentence) > 20]
 
 
 def held_out(found: list[Example]) -> list[Example]:

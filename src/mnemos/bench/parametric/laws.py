@@ -46,11 +46,13 @@ class Options:
 
 def summary(result: Result) -> Rows:
     """Return how many claims of each law were seen."""
-    rows: Rows = [["law", "paper", "claims", "seen", "partly", "not seen", "processor seconds"]]
+    rows: Rows = [["law", "paper", "seeds", "claims", "seen", "partly", "not seen", "processor seconds"]]
     for name, part in _in_order(result).items():
         seen = [claim["seen"] for claim in part["claims"]]
         counts = [seen.count(kind) for kind in ("yes", "partly", "no")]
-        rows.append([name, f"arXiv {PAPERS[name]}", len(seen), *counts, f"{part['cpu_seconds']:.0f}"])
+        rows.append(
+            [name, f"arXiv {PAPERS[name]}", len(part["seeds"]), len(seen), *counts, f"{part['cpu_seconds']:.0f}"]
+        )
     return rows
 
 

@@ -25,6 +25,8 @@ def draw(part: Result, path: Path) -> Path:
             )  # fmt: skip
         if panel["log"]:
             axis.set_xscale("symlog", linthresh=1)
+        if panel["ticks"]:
+            axis.set_xticks(range(len(panel["ticks"])), panel["ticks"])
         axis.set_title(panel["title"], fontsize=10, loc="left")
         axis.set_xlabel(panel["x"])
         axis.set_ylabel(panel["y"])

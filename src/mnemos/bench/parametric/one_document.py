@@ -112,6 +112,8 @@ def after_other_text(examples: Sequence[Example]) -> list[Example]:
     answers = {e.prompt for e in examples}
     rng = random.Random(0)
     names = [name for name in tiny.TOLD if tiny.asked(name) not in answers]
+    if len(names) < 4:  # all have been told of
+        names = list(tiny.OTHERS)
     before = tiny.told([(name, rng.choice(tiny.PLACES)) for name in rng.sample(names, 4)])
     return [replace(e, prompt=before + e.prompt) for e in examples]
 

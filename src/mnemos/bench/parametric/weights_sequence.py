@@ -11,7 +11,6 @@ from mnemos.bench.parametric.means import MEASURES, cell, spread
 from mnemos.bench.parametric.weights_plot import plot_sequence
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
-from mnemos.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,16 @@ class Options:
 def table(result: Result) -> Rows:
     """Return what is known of documents that were learned one after another, and what one leaves that is taken out."""
     found: Rows = [
-        ["documents", "strategy", *MEASURES, "first", "loss", "removed", "others unchanged", "bit-exact", "KB"]
+        ["documents", "strategy", "seeds", *MEASURES, "first", "loss", "removed", "others unchanged", "bit-exact", "KB"]
     ]
     for n, strategies in result["sequence"].items():
         for name, row in strategies.items():
             cells = [cell(row[measure]) for measure in (*MEASURES, "first")]
             out = [cell(row[m]) if m in row else "–" for m in ("removed", "unchanged", "bit-exact")]
-            found.append([n, name, *cells, f"{row['loss']['mean']:.3f}", *out, f"{row['bytes']['mean'] / 1e3:.0f}"])
+            seeds = row.get("seeds", result["seeds"])
+            found.append(
+                [n, name, seeds, *cells, f"{row['loss']['mean']:.3f}", *out, f"{row['bytes']['mean'] / 1e3:.0f}"]
+            )
     return found
 
 
@@ -64,12 +66,14 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         for seed in range(options.seeds):
             runs.append(sequence.run(model, tokenizer, options.documents, seed, options.strategies))
             progress(1)
-    rows = {str(n): spread([found[n] for found in runs]) for n in options.documents}
+    rows: dict[str, Any] = {str(n): spread([found[n] for found in runs]) for n in options.documents}
+    rows = {n: {name: {"seeds": options.seeds} | row for name, row in found.items()} for n, found in rows.items()}
     if options.add_to is not None:
         before = json.loads(options.add_to.read_text(encoding="utf-8"))
-        if before["seeds"] != options.seeds:
-            raise InvalidInput(f"{options.add_to.name} is of {before['seeds']} seeds, and this of {options.seeds}.")
-        kept = before["sequence"]
+        kept = {
+            n: {name: {"seeds": before["seeds"]} | row for name, row in found.items()}
+            for n, found in before["sequence"].items()
+        }
         every = sorted({*kept, *rows}, key=int)
         rows = {n: {**kept.get(n, {}), **rows.get(n, {})} for n in every}
     return {"model": "tiny", "seeds": options.seeds, "chance": 1 / len(tiny.PLACES), "sequence": rows}

@@ -17,10 +17,13 @@ from mnemos.text.memory import TextMemory
 Floats = NDArray[np.float32]
 
 
-def bundled_vectors(memory: TextMemory, cubes: Sequence[MemCube]) -> Callable[[Sequence[str]], Floats]:
-    """Return a function that embeds texts, (n, 384): those of the cubes by what is stored, others at 3 ms each.
+def bundled_vectors(
+    memory: TextMemory, cubes: Sequence[MemCube], most: int | None = None
+) -> Callable[[Sequence[str]], Floats]:
+    """Return a function that embeds texts, (n, 384): those of the cubes by what is stored, others at 3 ms for 20 words.
 
-    Where the bundled embedder fails the vectors are zeros, which say nothing for or against a text.
+    Of the others only the first `most` characters are read, or all. Where the bundled embedder fails the vectors are zeros,
+    which say nothing for or against a text.
     """
     embedder = memory.embedder if isinstance(memory.embedder, MiniLM) else _shared()
     stored = cache(lambda: _stored(memory, cubes) if embedder is memory.embedder else {})
@@ -33,7 +36,7 @@ def bundled_vectors(memory: TextMemory, cubes: Sequence[MemCube]) -> Callable[[S
             found[i] = known[texts[i]]
         if new:
             with suppress(EmbedderError):
-                found[new] = embedder.embed([texts[i] for i in new])
+                found[new] = embedder.embed([texts[i][:most] for i in new])
         return found
 
     return embed

@@ -11,6 +11,7 @@ from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.base import Asked
 from mnemos.text.recall.alike import answers_for_himself
+from mnemos.text.recall.newest import WHY as NEWEST
 from mnemos.text.update.voices import Standing, standing, stored_trust
 
 WHY = "known fact"
@@ -21,7 +22,8 @@ WHY = "known fact"
 class PromoteFact:
     """Put the cube that states what a question asks for in front (ours): "Where does Ana live?".
 
-    Costs 20 us where nothing is asked for that is a fact, and one lookup otherwise. A search for superseded cubes keeps
+    What was told after it and is judged to hold now (`PromoteNewest`) stays in front. Costs 20 us where nothing is asked for
+    that is a fact, and one lookup otherwise. A search for superseded cubes keeps
     its order.
     """
 
@@ -29,22 +31,29 @@ class PromoteFact:
         self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
-        first = hits[0][1].cube if hits else None
-        found = None if filter.superseded else find_statement(store, asked.text, filter, first)
-        return list(hits[:k]) if found is None else promote_fact(found, hits, k)
+        found = None if filter.superseded else find_statement(store, asked.text, filter, [hit.cube for _, hit in hits])
+        if found is None or (hits and _came_in_for(hits[0][1], found[1])):
+            return list(hits[:k])
+        return promote_fact(found, hits, k)
 
 
-def find_statement(store: Store, question: str, filter: Filter, first: MemCube | None) -> tuple[int, MemCube] | None:
+def _came_in_for(first: Hit, stated: MemCube) -> bool:
+    """Tell whether the first hit was judged to hold now and was told after a statement, in words that no rule reads."""
+    return NEWEST in first.why and first.cube.at > stated.at
+
+
+def find_statement(store: Store, question: str, filter: Filter, hits: Sequence[MemCube]) -> tuple[int, MemCube] | None:
     """Return the (row key, cube) that states what a question asks for, as the rules read both.
 
     It is the newest statement of the fact that holds now, or held as believed at `filter.as_of`; it must pass the
-    filter. What one says of himself counts before what others say of him, which does not count where the `first` hit
-    is his own answer; what an outside voice says never counts. None when the rules do not know what is asked, or nothing
-    states it. "I" is the only speaker, if there is one.
+    filter. What one says of himself counts before what others say of him, which does not count where the first of the
+    `hits` is his own answer; what an outside voice says never counts. None when the rules do not know what is asked, or
+    nothing states it. "I" is the speaker of the filter, or of all hits that are not an assistant's.
     """
     from mnemos.reason.questions import asked
 
-    pairs = asked(question, me=filter.speaker.lower() if filter.speaker else "user")
+    voices = {filter.speaker} if filter.speaker else {cube.speaker for cube in hits if cube.role != "assistant"}
+    pairs = asked(question, me=(voices.pop() or "user").lower() if len(voices) == 1 else "user")
     if not pairs:
         return None
     facts = [f for f in store.facts.find(pairs, as_of=filter.as_of) if not f.fact.negated]
@@ -53,7 +62,7 @@ def find_statement(store: Store, question: str, filter: Filter, first: MemCube |
     rows = store.by_key([f.key for f in facts])
     shown = store.matching(filter, list(rows))
     rules = stored_trust(store)
-    himself = (first.speaker or "").lower() if first and answers_for_himself(first, question) else ""
+    himself = (hits[0].speaker or "").lower() if hits and answers_for_himself(hits[0], question) else ""
     for pair in pairs:
         least = Standing.OWN if pair[0] == himself else Standing.CLAIM
         stating = [

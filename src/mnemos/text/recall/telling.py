@@ -24,7 +24,8 @@ _DID = re.compile(
 )
 
 _OF_NAMED = re.compile(
-    r"(?!(?:The|This|That|It|There|Here|What|He|She|Who|Where|Which|How|Let|New|Yes|As|Its)\b)[A-Z][a-z]+"
+    r"(?!(?:The|This|That|These|Those|It|There|Here|What|He|She|Who|Where|Which|How|Let|New|Yes|As|Its|My|Our|Your|His|Her|Their"
+    r"|Some|Many|Most|All|Both|No|Any)\b)[A-Z][a-z]+"
     r"(?:['\u2019]s\b|\s(?:is|has|was|got|had|will|says|said)\b|\s(?!(?:this|plus|was|is)\b)[a-z]+(?:s|ed)\b)"
 )
 

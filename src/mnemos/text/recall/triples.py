@@ -19,7 +19,7 @@ WHY = "triple"
 @register(
     "triples",
     baselines=("cosine",),
-    unmeasured="tests/text/systems/test_mem0.py checks it within mem0-graph",
+    unmeasured="tests/text/systems/test_mem0_system.py checks it within mem0-graph",
     papers=(
         Paper(
             "Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413", code="mem0ai/mem0"

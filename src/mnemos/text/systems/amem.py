@@ -15,9 +15,7 @@ from mnemos.text.system import DEFAULT
 from mnemos.text.update.evolve import Evolve
 
 
-@register(
-    "a-mem", baselines=("vectors",), papers=(AMEM,), unmeasured="tests/text/systems/test_amem.py checks its claims"
-)
+@register("a-mem", baselines=("vectors",), papers=(AMEM,))
 def amem() -> System:
     """Notes with keywords, tags and a context, found by the vector of all of them, and by the links of those found.
 

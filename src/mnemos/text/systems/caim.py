@@ -16,9 +16,7 @@ from mnemos.text.recall.tagged import Tagged
 from mnemos.text.system import DEFAULT
 
 
-@register(
-    "caim", baselines=("vectors",), papers=(CAIM,), unmeasured="tests/text/systems/test_caim.py checks its claims"
-)
+@register("caim", baselines=("vectors",), papers=(CAIM,))
 def caim() -> System:
     """Few hits, all with a tag of the question, of the asked time, and near; none where the controller sees no need.
 

@@ -21,7 +21,6 @@ from mnemos.text.system import DEFAULT
     "hema",
     baselines=("fifo", "random"),
     papers=(HEMA,),
-    unmeasured="tests/text/systems/test_hema.py checks its claims",
 )
 def hema() -> System:
     """A prompt has one summary of everything, what is near by its vector, and the latest turns.

@@ -24,7 +24,6 @@ MEM0 = Paper(
     "mem0",
     baselines=("append", "vectors"),
     papers=(MEM0,),
-    unmeasured="tests/text/systems/test_mem0.py checks its claims",
 )
 def mem0() -> System:
     """Memories found by their vectors, of which a repeated one is not kept in search and a contradicted one is superseded.
@@ -46,7 +45,6 @@ def mem0() -> System:
     "mem0-graph",
     baselines=("mem0",),
     papers=(MEM0,),
-    unmeasured="tests/text/systems/test_mem0.py checks its claims",
 )
 def mem0_graph() -> System:
     """Mem0 with its graph: triples with the time in which each holds, found by entity and by what a question asks for.

@@ -20,7 +20,6 @@ from mnemos.text.update.append import Append
 @register(
     "memorybank",
     baselines=("fifo", "random"),
-    unmeasured="tests/text/systems/test_memorybank.py checks its claims; the benchmarks do not run it yet",
     papers=(
         Paper(
             "MemoryBank: Enhancing Large Language Models with Long-Term Memory",

@@ -23,7 +23,6 @@ from mnemos.text.update.append import Append
     "memoryos",
     baselines=("vectors",),
     papers=(MEMORYOS,),
-    unmeasured="tests/text/systems/test_memoryos.py checks its claims",
 )
 def memoryos() -> System:
     """A prompt has the latest pages and those of the nearest segments; what is hot moves to the long term.

@@ -17,7 +17,7 @@ from mnemos.text.recall.shorten import Shorten
 from mnemos.text.system import DEFAULT
 
 
-@register("scm", baselines=("vectors",), papers=(SCM,), unmeasured="tests/text/systems/test_scm.py checks its claims")
+@register("scm", baselines=("vectors",), papers=(SCM,))
 def scm() -> System:
     """Turns ranked by recency and relevance; a prompt has the latest ones, and others only if it needs memory.
 

@@ -16,7 +16,7 @@ from mnemos.text.system import DEFAULT
 from mnemos.text.update.reconcile import Reconcile
 
 
-@register("tim", baselines=("vectors",), papers=(TIM,), unmeasured="tests/text/systems/test_tim.py checks its claims")
+@register("tim", baselines=("vectors",), papers=(TIM,))
 def tim() -> System:
     """Texts found in the hash bucket of the question, and the thought that answers it first.
 

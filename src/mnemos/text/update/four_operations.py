@@ -24,7 +24,7 @@ Pair = tuple[str, str]  # subject and attribute
 @register(
     "four-operations",
     baselines=("append",),
-    unmeasured="tests/text/systems/test_mem0.py checks it within mem0",
+    unmeasured="tests/text/systems/test_mem0_system.py checks it within mem0",
     papers=(
         Paper(
             "Mem0: Building Production-Ready AI Agents with Scalable Long-Term Memory", "2504.19413", code="mem0ai/mem0"

@@ -59,8 +59,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Claim(
             "both fall when the rest of the corpus grows fivefold",
             verdict(
-                min(mean(of) for of in list(diluted.values())[1:]) > 0
-                and mean(share["5 x corpus"][TIMES[-1]]) < mean(share["corpus"][TIMES[-1]]),
+                _less(diluted) and mean(share["5 x corpus"][TIMES[-1]]) < mean(share["corpus"][TIMES[-1]]),
                 mean(diluted[32]) > 0,
             ),
             f"AUC by times met: {listed(auc['5 x corpus'])}; tokens said of those met {TIMES[-1]} times: "
@@ -68,7 +67,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         ),
         Claim(
             "what was met early is less at risk than what was met late",
-            verdict(min(mean(of) for of in list(sooner.values())[1:]) > 0, mean(sooner[32]) > 0),
+            verdict(_less(sooner), mean(sooner[32]) > 0),
             f"AUC, early: {listed(auc['early'])}; late: {listed(auc['late'])}",
         ),
         Claim(
@@ -82,6 +81,12 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("extraction", "times met", "share of tokens said", share, log=True),
     ]
     return reported(claims, panels)
+
+
+def _less(differences: Mapping[int, list[float]]) -> bool:
+    """Tell whether the AUC is less for some, and more for none, of those met more than once; at 1 both may be the same."""
+    means = [mean(of) for n, of in differences.items() if n > 1]
+    return min(means) >= 0 and max(means) > 0.05
 
 
 def _by(row: Mapping[str, Any], of: str) -> dict[float, list[float]]:

@@ -30,13 +30,13 @@ FIRST = [
 LATER = [i for i, token in enumerate(vocabulary()) if token.startswith("##")]
 TAG = vocabulary().index(".")  # stands before useful items where they have a tag; junk has none
 NAMES = float(len(FIRST) * len(LATER))
-WIDTH, WIDTHS, MANY = 16, (12, 16, 24), 200  # the model of most measurements; exposures
-FULL = 15  # parameters an item where a model is full
+WIDTH, WIDTHS, MANY = 16, (12, 16, 20), 100  # the model of most measurements; exposures
+FULL = 20  # parameters an item where a model is full, at 2 bits a parameter
 PARTS = (0.25, 0.5, 1.0, 2.0)  # of the items that fill the model
-EXPOSURES = (20, 60, 200, 600)
+EXPOSURES = (10, 30, 100, 300)
 BITS = (8, 6, 5, 4, 3)
-BATCH, RATE = 256, 1e-2
-USEFUL = 100  # exposures of useful items among junk
+BATCH, RATE = 64, 1e-2
+USEFUL = 60  # exposures of useful items among junk
 JUNK = 3  # times as many junk items as useful ones in a batch
 
 
@@ -69,14 +69,14 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     by_size = [mean(of) for of in sizes.values()]
     grown = [mean(of) for of in items.values()]
     levelled = (grown[-1] - grown[-2]) / max(grown[-2] - grown[-3], 1e-6)  # 2 where they grow with the facts
-    share = [a / b for a, b in zip(met[60], met[600], strict=True)]
+    share = [a / b for a, b in zip(met[30], met[300], strict=True)]
     kept = {f"{n} bits": [a / b for a, b in zip(bits[str(n)], bits["32"], strict=True)] for n in BITS}
     won = mean(junk["junk, tagged"]) - mean(junk["junk"])
     claims = [
         Claim(
             "bits a parameter saturate as facts are added",
             verdict(levelled < 0.5, levelled < 0.8),
-            f"by facts, as a share of those that fill the model at 2.6 bits a parameter: {listed(items)}",
+            f"by facts, as a share of those that fill the model at 2 bits a parameter: {listed(items)}",
         ),
         Claim(
             "at a constant that does not depend on the size",
@@ -86,7 +86,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Claim(
             "a tenth of the exposures give about half",
             verdict(0.35 < mean(share) < 0.7),
-            f"by exposures: {listed(met)}; 60 give {said(share)} of 600 (the paper compares 100 and 1,000)",
+            f"by exposures: {listed(met)}; 30 give {said(share)} of 300 (the paper compares 100 and 1,000)",
         ),
         Claim(
             "int8 keeps it, fewer bits do not",

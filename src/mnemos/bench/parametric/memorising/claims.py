@@ -42,13 +42,14 @@ class Panel:
     y: str
     curves: Mapping[str, Mapping[Any, Sequence[float]]]  # the values of all seeds by x, by name
     log: bool = False  # of the x-axis
+    ticks: Sequence[str] = ()  # what 0, 1, ... of the x-axis stand for
 
 
 def reported(claims: Sequence[Claim], panels: Sequence[Panel]) -> dict[str, Any]:
     """Return claims and panels as they are stored."""
     drawn = [
         {
-            "title": panel.title, "x": panel.x, "y": panel.y, "log": panel.log,
+            "title": panel.title, "x": panel.x, "y": panel.y, "log": panel.log, "ticks": list(panel.ticks),
             "curves": {name: _curve(values) for name, values in panel.curves.items()},
         }
         for panel in panels

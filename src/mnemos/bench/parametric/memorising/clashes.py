@@ -74,9 +74,8 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
             listed(arbiter),
         ),
     ]
-    shown = Panel("what is shown", "0 contradiction, 1 support first, 2 support last", "memorisation ratio", {
-        "known before": dict(enumerate((alone, both["support first"], both["support last"])))
-    })  # fmt: skip
+    by_shown = {"known before": dict(enumerate((alone, *both.values())))}
+    shown = Panel("what is shown", "", "memorisation ratio", by_shown, ticks=("contradiction", *both))
     curves = {of: {int(n): row[of] for n, row in times.items()} for of in ("known", *ORDERS)}
     return reported(claims, [shown, Panel("by frequency", "times met", "ratio, and share known", curves, log=True)])
 

@@ -35,7 +35,12 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     sizes = {int(width): int(mean(n)) for width, n in figures["parameters"].items()}
     by_size = {sizes[width]: _over(whole[width], KINDS, TIMES[1:]) for width in whole}
     by_times = {n: _over(whole[WIDTHS[-1]], KINDS, (n,)) for n in TIMES}
-    kinds = {kind: _over(whole[WIDTHS[-1]], (kind,), TIMES[-1:]) for kind in KINDS}
+    met = {n: of for n, of in by_times.items() if n}  # what is said of those never met is guessed
+    guessed = {kind: _over(whole[WIDTHS[-1]], (kind,), TIMES[:1]) for kind in KINDS}
+    kinds = {
+        kind: [a - b for a, b in zip(_over(whole[WIDTHS[-1]], (kind,), TIMES[-1:]), guessed[kind], strict=True)]
+        for kind in KINDS
+    }
     tokens = {kind: _over(share[WIDTHS[-1]], (kind,), TIMES[-1:]) for kind in KINDS}
     unseen = {kind: _over(share[WIDTHS[-1]], (kind,), (0,)) for kind in KINDS}
     claims = [
@@ -44,11 +49,16 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
             _rising(by_size),
             f"said whole, by parameters: {listed(by_size)}",
         ),
-        Claim("it rises with duplication", _rising(by_times), f"said whole, by times met: {listed(by_times)}"),
+        Claim(
+            "it rises with duplication",
+            _rising(met),
+            f"said whole, by times met: {listed(by_times)} (those never met are guessed)",
+        ),
         Claim(
             "data that nothing tells are extracted more than code of equal duplication",
             verdict(mean(kinds["data"]) > mean(kinds["code"]) + 0.02, mean(kinds["data"]) > mean(kinds["code"]) - 0.02),
-            f"met {TIMES[-1]} times, said whole: {listed(kinds)}; share of tokens: {listed(tokens)} "
+            f"met {TIMES[-1]} times, said whole, less what is said of texts never met: {listed(kinds)}; share of "
+            f"tokens: {listed(tokens)} "
             f"(never met: {listed(unseen)})",
         ),
     ]
@@ -69,4 +79,4 @@ def _over(row: Mapping[str, list[float]], kinds: tuple[Any, ...], times: tuple[i
 
 def _rising(rows: Mapping[Any, list[float]]) -> Any:
     values = [mean(of) for of in rows.values()]
-    return verdict(all(a <= b for a, b in pairwise(values)) and values[-1] > values[0], values[-1] > values[0])
+    return verdict(all(a <= b + 0.05 for a, b in pairwise(values)) and values[-1] > values[0], values[-1] > values[0])

@@ -45,8 +45,8 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     claims = [
         Claim(
             "what is memorised rises with duplication",
-            verdict(mean(memorised[TIMES[-1]]) > mean(memorised[8]) >= mean(memorised[0])),
-            f"said whole, by times met: {listed(memorised)}",
+            verdict(mean(memorised[128]) > mean(memorised[32]) > mean(memorised[8])),
+            f"said whole, by times met: {listed(memorised)} (those never met are guessed)",
         ),
         Claim(
             "precision and recall of a forecast from a partial run rise with its age",

@@ -21,16 +21,16 @@ from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.encode.adapter import Adapter
 from mnemos.parametric.forgetting import ForgettingMeter, line, power_law
 
-RANKS = (2, 4, 8, 16, 32)
+RANKS = (1, 2, 4, 8, 16)
 STEPS = (25, 50, 100, 200, 400)
-HELD_OUT = (8, 200)  # the cell that the power law is to predict
+HELD_OUT = (4, 200)  # the cell that the power law is to predict
 PEOPLE, TOLD = 16, 128  # of the world, and texts about it in the manner of those that were read
-BATCH, READ, HELD = 16, 600, 96  # texts of a step; steps of reading before; texts of the meter
+WIDTH, BATCH, READ, HELD = 48, 32, 600, 96  # of the model; texts of a step; steps of reading before; texts of the meter
 
 
 def measure(seed: int) -> dict[str, Any]:
     """Return the figures of one seed."""
-    model = reader(64, seed, READ).model
+    model = reader(WIDTH, seed, READ).model
     model.requires_grad_(False)
     meter = ForgettingMeter(model, make_tokenizer(), take(prose(f"held {seed}"), HELD))
     world = make_world(PEOPLE, values=16, seed=seed)
@@ -38,7 +38,7 @@ def measure(seed: int) -> dict[str, Any]:
     found: dict[str, Any] = {"at first": meter.forgotten(model).value, "loss before": _loss(model, told), "cells": {}}
     for rank in RANKS:
         learned = Adapter(rank=rank, alpha=2 * rank, targets=("all",)).create(model, (), None, seed)
-        trainer = Trainer(_Attached(model, learned), rate=5e-3)
+        trainer = Trainer(_Attached(model, learned), rate=2e-3)
         rng = random.Random(f"forgetting {seed}")
         numbers = sum(p.numel() for p in learned.parameters())
         with learned.attach(model):
