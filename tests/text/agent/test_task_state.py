@@ -209,6 +209,7 @@ def test_several_agents_write_and_nothing_is_lost(memory, space):
     assert task.change == 48 + 1
 
 
+@pytest.mark.sqlite_only("another process opens the folder")
 def test_it_survives_a_process_that_is_killed(tmp_path):
     code = (
         "import os, sys; from mnemos import Mnemos; m = Mnemos(sys.argv[1], embedder='none'); t = m.space('a').task('t')\n"

@@ -109,8 +109,14 @@ def test_what_is_erased_leaves_the_context_with_the_notes_made_of_it(space, cloc
     assert all(f"Valve {i} pressure: {100 + i}" in prompt for i in range(5)), "what else the state had is folded anew"
     work(context, clock, 2)
     assert "4711" not in "".join(item.text for item in context.items())
+
+
+def test_a_session_is_erased_with_its_state_and_notes(space, clock):
+    context = space.working("job", tokens=900, policy="internal-state")
+    work(context, clock, 5)
     assert space.forget(session="job").verified
     assert context.items() == []
+    assert [c for kind in ("working-state", "working-note") for c in space.cubes(kind=kind)] == []
 
 
 def test_a_carry_over_keeps_exactly_the_last_tokens_of_a_chunk(space, clock):

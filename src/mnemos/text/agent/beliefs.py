@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnemos.arguments import check_number, check_optional, check_text, check_texts
+from mnemos.arguments import check_count, check_number, check_optional, check_text, check_texts
 from mnemos.cube import Hit, MemCube
 from mnemos.errors import InvalidInput
 from mnemos.guard.key import key_of
@@ -82,7 +82,7 @@ class Beliefs:
 
     def changed(self, since: int) -> list[Belief]:
         """Return the beliefs that concern this agent and changed after the episode `since`: what it has to be told."""
-        return [belief for belief in self.all() if belief.episode > check_number(since, "since")]
+        return [belief for belief in self.all() if belief.episode > check_count(since, "since", least=0)]
 
     def advice(self, source: str, cue: str) -> str | None:
         """Return the action that did best when a source said this; None where nothing is known."""
@@ -112,28 +112,31 @@ class Beliefs:
         store = self._memory.store
         token = store.change_token()
         if token is None or token != self._token:
-            with store.transaction(write=not store.read_only):
-                self._known, self._token = self._settle(), token
+            with store.transaction(write=False):
+                known, missing = self._compare()
+            if missing and not store.read_only:
+                with store.transaction():
+                    self._beliefs.write(self._compare()[1])  # another agent may have written them in the meantime
+                    known, _ = self._compare()
+            self._known, self._token = known, token
         return self._known
 
-    def _settle(self) -> list[Belief]:
+    def _compare(self) -> tuple[list[Belief], list[MemCube]]:
+        """Return the beliefs that the episodes teach and cubes say, and the cubes that are missing."""
         episodes = self._episodes.cubes()
         tables = [_table(cube) for cube in episodes]
-        found = leanings(tables)
         cubes = {(str(c.metadata["source"]), str(c.metadata["cue"])): c for c in self._beliefs.cubes()}
-        drafts = []
-        for key, leaning in found.items():
+        found, missing = list[Belief](), list[MemCube]()
+        for key, leaning in leanings(tables).items():
             number = int(episodes[leaning.change].metadata["number"])
             about = {"source": key[0], "cue": key[1], "keep": leaning.keep, "avoid": leaning.avoid, "episode": number}
             old = cubes.get(key)
-            if old is None or {name: old.metadata.get(name) for name in about} != about:
-                made_of = [cube for cube, table in zip(episodes, tables, strict=True) if key in table]
-                new = self._draft(about, made_of)
-                drafts.append(new if old is None else self._beliefs.next(old, new))
-        if drafts and not self._memory.store.read_only:
-            for cube in self._beliefs.write(drafts):
-                cubes[str(cube.metadata["source"]), str(cube.metadata["cue"])] = cube
-        return [_belief(cubes[key], leaning) for key, leaning in found.items() if key in cubes]
+            if old is not None and {name: old.metadata.get(name) for name in about} == about:
+                found.append(_belief(old, leaning))
+                continue
+            new = self._draft(about, [cube for cube, table in zip(episodes, tables, strict=True) if key in table])
+            missing.append(new if old is None else self._beliefs.next(old, new))
+        return found, missing
 
     def _draft(self, about: dict[str, Any], made_of: Sequence[MemCube]) -> MemCube:
         text = f"When {about['source']} says {about['cue']!r}: {about['keep']}, not {about['avoid']}."
