@@ -124,4 +124,4 @@ def test_an_empty_space_has_no_hits(retriever):
 
 
 def test_a_retriever_that_ranks_sessions_is_known_by_its_contract():
-    assert [name for name, r in RETRIEVERS.items() if isinstance(r, SessionRetriever)] == ["hybrid"]
+    assert [name for name, r in RETRIEVERS.items() if isinstance(r, SessionRetriever)] == ["hybrid", "memgas"]

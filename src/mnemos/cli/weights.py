@@ -85,16 +85,15 @@ def learn_weights(
     ] = False,
 ) -> None:
     """Let a model learn cubes by heart, and keep the weights if they break nothing. Exit code 1 if they are not kept."""
-    from mnemos import registry
     from mnemos.migrate.gate import Gate
-    from mnemos.migrate.learning import Learning
+    from mnemos.migrate.learning import Learning, carrier_of
     from mnemos.parametric.training import Training
 
     if bool(ids) == (query is not None):
         raise InvalidInput("give ids of cubes, or --query.")
     space = t.space()
     decoder, tokenizer = _load(model)
-    training = Training(steps=steps, rate=registry.get(into, form="parametric", kind="carrier").target.rate)
+    training = Training(steps=steps, rate=carrier_of(into).rate)
     with t.progress("learning (training steps)", steps) as step:
         gate = Gate(recall=recall, paraphrase=paraphrase)
         how = Learning(gate, training, when_asked=when_asked, progress=lambda *_: step(1))

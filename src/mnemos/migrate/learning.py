@@ -91,6 +91,14 @@ def examples_of_cubes(cubes: Sequence[MemCube], held_out: bool = False) -> list[
     )  # fmt: skip
 
 
+def carrier_of(into: str | Carrier) -> Carrier:
+    """Return a carrier by its name, with its usual knobs. Raises NotFound, with the nearest names."""
+    if not isinstance(into, str):
+        return into
+    made: Carrier = registry.get(into, form="parametric", kind="carrier").target()
+    return made
+
+
 def learn(
     weights: Keeper, cubes: Sequence[MemCube], model: Any, tokenizer: Any, into: str | Carrier, how: Learning
 ) -> LearnReport:
@@ -110,7 +118,7 @@ def learn(
     asked = how.paraphrases
     if asked is None:
         asked = examples_of_cubes(chosen, held_out=True) if how.examples is None else ()
-    carrier: Carrier = registry.get(into, form="parametric", kind="carrier").target() if isinstance(into, str) else into
+    carrier = carrier_of(into)
     chat = bool(getattr(tokenizer, "chat_template", None)) if how.chat is None else how.chat
     with holding(model):
         if attached_to(model):

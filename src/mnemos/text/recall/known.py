@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from mnemos.text.recall.newest import WHY as NEWEST
 from mnemos.text.update.voices import Standing, standing, stored_trust
 
 WHY = "known fact"
+_ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.IGNORECASE)
 
 
 @register("promote-fact")
@@ -22,9 +24,8 @@ WHY = "known fact"
 class PromoteFact:
     """Put the cube that states what a question asks for in front (ours): "Where does Ana live?".
 
-    What was told after it and is judged to hold now (`PromoteNewest`) stays in front. Costs 20 us where nothing is asked for
-    that is a fact, and one lookup otherwise. A search for superseded cubes keeps
-    its order.
+    What its asker told after it and is judged to hold now (`PromoteNewest`) stays in front. Costs 20 us where nothing is
+    asked for that is a fact, and one lookup otherwise. A search for superseded cubes keeps its order.
     """
 
     def rerank(
@@ -32,7 +33,7 @@ class PromoteFact:
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
         found = None if filter.superseded else find_statement(store, asked.text, filter, [hit.cube for _, hit in hits])
-        if found is None or (hits and _came_in_for(hits[0][1], found[1])):
+        if found is None or (hits and _ME.search(asked.text) and _came_in_for(hits[0][1], found[1])):
             return list(hits[:k])
         return promote_fact(found, hits, k)
 
