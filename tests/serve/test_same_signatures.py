@@ -18,6 +18,7 @@ NOT_SERVED = {
     "activate": "needs a model in this process",
     "answers": "an object of this process, in front of its model; its cubes are served as those of the kind answer",
     "activations": "needs a model in this process",
+    "beliefs": "an object of this process; its cubes are served as those of the kinds agent-episode and agent-belief",
     "cases": "an object of this process; its cubes are served as those of the kinds agent-case and agent-outcome",
     "close": "the client is closed, not its spaces",
     "doctor": "repairs a file: `mnemos doctor` on the server's machine",
