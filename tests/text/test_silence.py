@@ -1,5 +1,7 @@
 """Silence: where nothing that was told answers, a search says so and context is empty."""
 
+import warnings
+
 import pytest
 
 from mnemos import Hit, Hits, Mnemos
@@ -147,3 +149,12 @@ def test_what_is_of_the_day_or_week_that_is_named_is_never_hidden(diary):
         assert diary.context(question, asked_at="2024-01-20") != ""
     assert not diary.search("What happened on 4 June 2021?", asked_at="2024-01-20").answerable
     assert diary.context("What happened on 4 June 2021?", asked_at="2024-01-20") == ""
+
+
+@pytest.mark.parametrize(
+    "question", ["Was hat Rita unterschrieben?", "¿Qué reparamos?", "Où va le vol ?", "ボートの名前は何ですか"]
+)
+def test_a_question_in_another_language_is_never_met_with_silence(diary, question):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert diary.context(question, asked_at="2024-01-20") != ""

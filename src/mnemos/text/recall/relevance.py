@@ -5,8 +5,9 @@ answer in a space and on questions that have none there. Where there are no vect
 A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
 `relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
 remark or a read fact answers, where a hit replaced a text with all words of the question, where one is of the day or week
-that is asked for, or where there are fewer than five hits; and, unless it looked closer, where a hit has all names of the
-question. "What happened on 4 May?" is answered by whatever is of that day.
+that is asked for, where a question of another language finds English, or where there are fewer than five hits; and,
+unless it looked closer, where a hit has all names of the question. "What happened on 4 May?" is answered by whatever is of
+that day.
 
 Where a search is doubtful `context` looks closer at short hits, and decides by that: see `closer`.
 """
@@ -23,12 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.cube import Hit, Hits
-from mnemos.index.terms import terms, to_terms
+from mnemos.index.language import is_english
+from mnemos.index.terms import terms, to_terms, words_of
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
 from mnemos.text.recall.known import WHY as KNOWN
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.signals import in_span
+from mnemos.text.recall.telling import READ
 
 ANSWERABLE = 0.5  # confidence from which an answer is more likely there than not
 ENOUGH = 5  # hits below which context shows all: so little costs nothing
@@ -107,7 +110,8 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     rated = [(key, replace(hit, relevance=round(float(p), 4))) for (key, hit), p in zip(hits, found, strict=True)]
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
     timely &= query.span is not None and (query.only_time or query.span[1] - query.span[0] <= SHORT)
-    doubtful = not (query.remarks or stated or timely or len(hits) < ENOUGH or replaces(query, hits))
+    sure = query.remarks or stated or timely or replaces(query, hits)
+    doubtful = not (sure or len(hits) < ENOUGH or crosses(question, hits[0][1]))
     silent = doubtful and confidence < silent_below() and not names_all(summary(table))
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful)
 
@@ -115,6 +119,11 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
 def names_all(best: Floats) -> bool:
     """Tell whether a hit has all names of the question: it is about whom is asked for, so that it is shown in any case."""
     return bool(best[FEATURES.index("names")] > SAID)
+
+
+def crosses(question: str, first: Hit) -> bool:
+    """Tell whether a question is in another language than an English text: its words say nothing of what is there."""
+    return not is_english(words_of(question)) and is_english(words_of(first.cube.text[:READ]))
 
 
 def replaces(query: Query, hits: Sequence[tuple[int, Hit]]) -> bool:
