@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemos.registry import all_entries
@@ -12,6 +12,7 @@ from mnemos.text.base import Histories, Law
 from mnemos.text.forget.policy import Policy
 from mnemos.text.null import NoLaw
 
+FEW = settings(max_examples=40)  # of each method: there are many
 ENTRIES = all_entries("text", kind="law")
 LAWS = {"null": NoLaw(), **{entry.name: entry.target() for entry in ENTRIES}}
 DAY0 = 19_723.0  # 2024-01-01, in days since 1970
@@ -56,6 +57,7 @@ def test_it_is_a_law_and_a_frozen_data_class(law):
 
 
 @each
+@FEW
 @given(cases())
 def test_retentions_are_finite_deterministic_and_change_nothing(law, case):
     histories, now = case
@@ -69,6 +71,7 @@ def test_retentions_are_finite_deterministic_and_change_nothing(law, case):
 
 
 @each
+@FEW
 @given(cases())
 def test_being_recalled_gives_numbers_changes_nothing_and_never_lowers_a_retention(law, case):
     histories, now = case
@@ -88,6 +91,7 @@ def test_being_recalled_gives_numbers_changes_nothing_and_never_lowers_a_retenti
 
 
 @each
+@FEW
 @given(cases())
 def test_a_memory_is_judged_for_itself(law, case):
     histories, now = case

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemos.registry import all_entries
@@ -12,6 +12,7 @@ from mnemos.text.null import NoRetriever
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
 
+FEW = settings(max_examples=40)  # of each method: there are many
 RETRIEVERS = {"null": NoRetriever(), **{e.name: e.target() for e in all_entries("text", kind="retriever")}}
 WORDS = "abcdefg"
 D = 4
@@ -59,6 +60,7 @@ def test_it_is_a_retriever(retriever):
 
 
 @each
+@FEW
 @given(spaces())
 def test_every_cube_has_a_score_and_none_that_is_not_shown_has_a_finite_one(retriever, case):
     snapshot, query, mask = case
@@ -71,6 +73,7 @@ def test_every_cube_has_a_score_and_none_that_is_not_shown_has_a_finite_one(retr
 
 
 @each
+@FEW
 @given(spaces())
 def test_why_sums_to_the_score(retriever, case):
     snapshot, query, mask = case
@@ -81,6 +84,7 @@ def test_why_sums_to_the_score(retriever, case):
 
 
 @each
+@FEW
 @given(spaces())
 def test_it_changes_nothing_and_says_the_same_again(retriever, case):
     snapshot, query, mask = case
@@ -93,6 +97,7 @@ def test_it_changes_nothing_and_says_the_same_again(retriever, case):
 
 
 @each
+@FEW
 @given(spaces(), st.integers(1, 15))
 def test_hits_are_the_best_that_are_shown(retriever, case, k):
     snapshot, query, mask = case
@@ -105,6 +110,7 @@ def test_hits_are_the_best_that_are_shown(retriever, case, k):
 
 
 @each
+@FEW
 @given(spaces(), st.integers(1, 5))
 def test_sessions_are_those_of_cubes_that_are_shown(retriever, case, k):
     snapshot, query, mask = case
