@@ -29,7 +29,11 @@ _ASKED = tuple(
         (r"\bnumber\b.*\b(?:call|reach)\b|\bhow (?:can|do) i (?:call|reach|phone)\b", "phone"),
     )
 )
-_KIN = rf"(?:(?P<kin>{RELATION})\b(?!['\u2019]s)(?:,?\s(?P<kin_name>{NAME}))?|[a-z]+)"
+_OTHERS = (
+    "parents|grandparents|in-laws|children|kids|twins|siblings|sons|daughters|brothers|sisters|cousins|relatives|family|"
+    "friends|colleagues|coworkers|co-workers|neighbou?rs|students|team|band|class|company"
+)
+_KIN = rf"(?:(?P<kin>{RELATION})\b(?!['\u2019]s)(?:,?\s(?P<kin_name>{NAME}))?|(?:{_OTHERS}|(?:{RELATION})['\u2019]s)\b)"
 _OWNED = re.compile(rf"['\u2019]s?\s{_KIN}")
 _MINE = re.compile(rf"\s{_KIN}")
 _KIN_OF = re.compile(rf"\b(?P<kin>{RELATION}) of $", re.IGNORECASE)
