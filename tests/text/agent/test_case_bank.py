@@ -4,23 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mnemos import Mnemos
 from mnemos.bench.text.agents_cases import play
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.text.recall.context import estimate_tokens
 
 T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def memory(tmp_path, clock):
-    with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:
-        yield memory
-
-
-@pytest.fixture
-def space(memory):
-    return memory.space("ana")
 
 
 @pytest.fixture

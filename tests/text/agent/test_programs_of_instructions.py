@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mnemos import Mnemos
 from mnemos.errors import InvalidInput
 from mnemos.text.agent.program import Action, Program
 from mnemos.text.recall.context import estimate_tokens
@@ -14,12 +13,6 @@ T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
 MODULES = 8
 INSTRUCTIONS = [f"Write module m{i}.py." for i in range(MODULES)] + ["Write main.py, which adds up all modules."]
 FILLER = "# " + "a long comment on this module and on its history " * 12
-
-
-@pytest.fixture
-def space(tmp_path, clock):
-    with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:
-        yield memory.space("ana")
 
 
 class Executor:

@@ -4,18 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mnemos import Mnemos
 from mnemos.bench.text.agents_machine import errors, flips_noticed, simulate, stored_program, table
 from mnemos.errors import InvalidInput, NotFound, StoreError
 from mnemos.text.agent.machine import Machine
 
 T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def space(tmp_path, clock):
-    with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:
-        yield memory.space("ana")
 
 
 def test_a_stored_program_does_what_a_turing_machine_does(space):

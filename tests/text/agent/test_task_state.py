@@ -18,17 +18,6 @@ T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def memory(tmp_path, clock):
-    with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:
-        yield memory
-
-
-@pytest.fixture
-def space(memory):
-    return memory.space("ana")
-
-
-@pytest.fixture
 def trip(space):
     task = space.task("Porto", agent="planner")
     task.add("trip", "Plan the trip", city="Porto")

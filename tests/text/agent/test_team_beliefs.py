@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemos import Mnemos
 from mnemos.bench.text.agents_beliefs import play, risks
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.text.agent.critic import Decision, leanings, overlap, tally
@@ -14,12 +13,6 @@ from mnemos.text.agent.risk import is_risky, tail_mean
 from mnemos.text.recall.context import estimate_tokens
 
 T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def memory(tmp_path, clock):
-    with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:
-        yield memory
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mnemos import Mnemos
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.registry import all_entries
 from mnemos.text.compress.base import KeepAll
@@ -16,17 +15,6 @@ from mnemos.text.recall.context import estimate_tokens
 
 T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
 POLICIES = [entry.name for entry in all_entries("text", kind="context policy")]
-
-
-@pytest.fixture
-def memory(tmp_path, clock):
-    with Mnemos(tmp_path / "root", embedder="none", clock=clock) as memory:
-        yield memory
-
-
-@pytest.fixture
-def space(memory):
-    return memory.space("ana")
 
 
 def work(context, clock, steps, keys=6):
