@@ -22,10 +22,9 @@ from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.abilities_made import ABILITIES, MAYORS, TOWNS
 from mnemos.bench.text.arms import Arm, Shower, Tally, pooled, tokens, told
 from mnemos.bench.text.factconsolidation import words
-from mnemos.bench.text.facts import CachedEmbedder
+from mnemos.bench.text.facts import cached
 from mnemos.bench.text.reader import Passage, ScriptedReader, blame, concerns, mentioned, right
 from mnemos.bench.text.task import Expected, Haystack, Question, Task
-from mnemos.embed import load
 
 VERSIONS = "versions"
 ARMS = ("everything", "window", "words", "vectors", "mnemos", VERSIONS)
@@ -100,8 +99,7 @@ def table(result: Result) -> Rows:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return by arm and ability the shares of answers by stage, and of latest values that come first."""
-    model = load(options.embedder)
-    embedder = CachedEmbedder(model) if model else "none"
+    embedder = cached(options.embedder)
     haystacks = task(options.noise, options.seeds).haystacks
     progress.expect(len(haystacks))
     parts: dict[str, list[dict[str, dict[str, float]]]] = {arm: [] for arm in options.arms}

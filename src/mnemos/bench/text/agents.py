@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+from mnemos.bench.cells import mean_and_spread
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 from mnemos.bench.text import agents_tables as tables
@@ -140,7 +141,7 @@ def _dialogues(memory: Mnemos, seeds: Sequence[int], turns: int) -> dict[str, An
         scores = [play_dialogue(memory.space(f"{name} {seed}"), name, seed, turns) for seed in seeds]
         for way in scores[0].right:
             found.setdefault(way, {})[name] = {
-                "right": _spread([fmean(s.right[way]) for s in scores]),
+                "right": mean_and_spread([fmean(s.right[way]) for s in scores]),
                 "wrong_values": fmean(w for s in scores for w in s.wrong[way]),
                 "first_tokens": fmean(s.tokens[way][0] for s in scores),
                 "peak_tokens": max(max(s.tokens[way]) for s in scores),
@@ -157,7 +158,7 @@ def _cases(memory: Mnemos, seeds: Sequence[int], tasks: int) -> dict[str, Any]:
         runs = [play_cases(memory.space(f"cases {way} {k} {seed}"), way, seed, tasks, k) for seed in seeds]
         cut = [round(i * tasks / 5) for i in range(6)]
         found[f"{way}, k = {k}" if way != "none" else "none"] = {
-            "success": _spread([fmean(run) for run in runs]),
+            "success": mean_and_spread([fmean(run) for run in runs]),
             "fifths": [fmean(x for run in runs for x in run[a:b]) for a, b in pairwise(cut)],
         }
     return found
@@ -165,8 +166,8 @@ def _cases(memory: Mnemos, seeds: Sequence[int], tasks: int) -> dict[str, Any]:
 
 def _summary(trials: Sequence[Trial]) -> dict[str, Any]:
     return {
-        "success": _spread([fmean(t.right) for t in trials]),
-        "late": _spread([fmean(t.late) for t in trials if t.late]),
+        "success": mean_and_spread([fmean(t.right) for t in trials]),
+        "late": mean_and_spread([fmean(t.late) for t in trials if t.late]),
         "peak_tokens": max(max(t.tokens) for t in trials),
         "mean_tokens": fmean(n for t in trials for n in t.tokens),
     }
@@ -174,10 +175,3 @@ def _summary(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _by_step(rows: Sequence[Sequence[int]]) -> list[float]:
     return [round(fmean(column), 1) for column in zip(*rows, strict=True)]
-
-
-def _spread(values: Sequence[float]) -> list[float]:
-    """Return the mean and the standard deviation of a sample."""
-    if not values:
-        return [0.0, 0.0]
-    return [round(fmean(values), 4), round(stdev(values), 4) if len(values) > 1 else 0.0]

@@ -23,11 +23,11 @@ from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.arms import passage
 from mnemos.bench.text.card_gate import gated, gates
 from mnemos.bench.text.conversations import START, history
-from mnemos.bench.text.facts import CachedEmbedder
+from mnemos.bench.text.facts import cached
 from mnemos.bench.text.reader import Passage, ScriptedReader, mentioned, right
 from mnemos.bench.text.significance import compare_all
 from mnemos.bench.text.task import Expected, Haystack, Question
-from mnemos.embed import Embedder, load
+from mnemos.embed import Embedder
 from mnemos.space import Space
 from mnemos.system import Mnemos
 
@@ -93,8 +93,7 @@ def unsound(result: Result) -> str | None:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the card of all settings, their differences, the share that is replayed, and what the gate did."""
-    model = load(options.embedder)
-    embedder = CachedEmbedder(model) if model else "none"
+    embedder = cached(options.embedder)
     progress.expect(options.users)
     graded: dict[str, list[Graded]] = {setting: [] for setting in SETTINGS}
     replayed: list[bool] = []

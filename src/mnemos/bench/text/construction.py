@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.bench.cells import percent
+from mnemos.bench.cells import mean_and_spread, percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark
 from mnemos.bench.text.construction_streams import Stream
@@ -205,7 +205,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
                 cells[place]["share"].append(fmean(share for _, share in rows))
         progress(1)
     policies = {
-        name: [{"right": _spread(cell["right"]), "share": round(fmean(cell["share"]), 4)} for cell in cells]
+        name: [{"right": mean_and_spread(cell["right"]), "share": round(fmean(cell["share"]), 4)} for cell in cells]
         for name, cells in found.items()
     }
     return {"lengths": list(lengths), "policies": policies, "weights": weights}
@@ -235,8 +235,3 @@ def _scores(
     }
     memories |= {name: remember(policy, stream.texts, size) for name, policy in bound.items()}
     return {name: (fmean(stream.right(text)), tokens / whole) for name, (text, tokens) in memories.items()}
-
-
-def _spread(values: Sequence[float]) -> list[float]:
-    """Return the mean and the standard deviation of a sample."""
-    return [round(fmean(values), 4), round(stdev(values), 4) if len(values) > 1 else 0.0]

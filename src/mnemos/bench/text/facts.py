@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
@@ -136,6 +136,12 @@ class CachedEmbedder:
         return _once(self.questions, texts, partial(embed_questions, self.inner))
 
 
+def cached(spec: str) -> CachedEmbedder | Literal["none"]:
+    """Return the embedder of a spec, which computes each text once; "none" where there is none."""
+    inner = load(spec)
+    return "none" if inner is None else CachedEmbedder(inner)
+
+
 def _once(known: dict[str, Vectors], texts: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Vectors:
     import numpy as np
 
@@ -236,15 +242,14 @@ class Options:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return the shares that are right, by number of changes, for each split of the templates."""
     seed, people, k = options.seed, options.people, options.k
-    inner = load(options.embedder)
+    embedder = cached(options.embedder)
     progress.expect(len(options.splits) * -(-people // WORLD))
-    shared = None if inner is None else CachedEmbedder(inner)
     result: dict[str, Any] = {"seed": seed, "people": people, "k": k, "splits": {}}
     for split in options.splits:
         score = Score()
         for first in range(0, people, WORLD):
             world = PEOPLE[first : min(first + WORLD, people)]
-            live(make(seed, world, split, options.distractors), shared or "none", k, score)
+            live(make(seed, world, split, options.distractors), embedder, k, score)
             progress(1)
         result["splits"][split] = score.summary()
     return result

@@ -20,9 +20,8 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text.arms import Arm, Shower, compare, pooled, told
 from mnemos.bench.text.conversations import CLASSES, history
-from mnemos.bench.text.facts import CachedEmbedder
+from mnemos.bench.text.facts import cached
 from mnemos.bench.text.reader import PROTOCOL, STAGES, ModelReader, Reader, ScriptedReader
-from mnemos.embed import load
 
 SIZES = (1, 3, 10, 30, 100, 300)
 SHOWN: tuple[Arm, ...] = (
@@ -114,8 +113,7 @@ def plot(result: Result, path: Path) -> Path:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Return shares by stage, tokens and time of every arm for each size and class."""
-    model = load(options.embedder)
-    embedder = CachedEmbedder(model) if model else "none"
+    embedder = cached(options.embedder)
     reader: Reader = ModelReader(options.url, options.model) if options.url else ScriptedReader()
     progress.expect(len(options.sizes) * options.users)
     sizes: dict[str, Any] = {}

@@ -23,11 +23,11 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import metrics
 from mnemos.bench.text.conversations import USER
-from mnemos.bench.text.facts import CachedEmbedder
+from mnemos.bench.text.facts import cached
 from mnemos.bench.text.longmemeval import moment, sessions
 from mnemos.bench.text.longmemeval_made import entries
 from mnemos.bench.text.task import read_json
-from mnemos.embed import Embedder, load
+from mnemos.embed import Embedder
 from mnemos.reason.dates import query_range
 from mnemos.reason.rules import RuleReasoner
 from mnemos.space import SearchMethod, Space
@@ -86,8 +86,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         read: list[dict[str, Any]] = read_json(options.data, "a LongMemEval file")[: options.limit]
     else:
         read = json.loads(json.dumps(entries(options.users, options.sessions, options.each, options.seed)))
-    model = load(options.embedder)
-    embedder = CachedEmbedder(model) if model else "none"
+    embedder = cached(options.embedder)
     progress.expect(len(read) * len(KEYS))
     found: dict[str, list[tuple[str, float]]] = {}
     silent: dict[str, dict[bool, list[bool]]] = {keys: {True: [], False: []} for keys in KEYS}

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any, get_args
 
-from mnemos.bench.cells import percent
+from mnemos.bench.cells import mean_and_spread, percent
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
 from mnemos.bench.text import agents_beliefs as beliefs
@@ -113,7 +113,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         for way in get_args(concepts.Memory):
             runs = [concepts.solved(memory.space(f"{way} {s}"), way, s, o.each) for s in seeds]
             parts = [fmean(x for run in runs for x in run[i * o.each : (i + 1) * o.each]) for i in range(4)]
-            found[way] = {"parts": parts, "all": _spread([fmean(run) for run in runs])}
+            found[way] = {"parts": parts, "all": mean_and_spread([fmean(run) for run in runs])}
         progress(1)
         association = _association(memory, seeds, o)
         progress(1)
@@ -147,7 +147,7 @@ def _association(memory: Mnemos, seeds: Sequence[int], o: Options) -> dict[str, 
         }
         for name, right in ways.items():
             shares.setdefault(name, []).append(fmean(right))
-    return {name: _spread(values) for name, values in shares.items()}
+    return {name: mean_and_spread(values) for name, values in shares.items()}
 
 
 def _beliefs(memory: Mnemos, seeds: Sequence[int], o: Options) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _beliefs(memory: Mnemos, seeds: Sequence[int], o: Options) -> dict[str, Any]
         cut = [round(i * o.episodes / 5) for i in range(6)]
         fifths = [[fmean(run.rewards[a:b]) for run in runs] for a, b in pairwise(cut)]
         found[name] = {
-            "fifths": [round(fmean(x), 4) for x in fifths], "last": _spread(fifths[-1]),
+            "fifths": [round(fmean(x), 4) for x in fifths], "last": mean_and_spread(fifths[-1]),
             "messages": fmean(run.messages for run in runs),
         }  # fmt: skip
     return found
@@ -172,13 +172,8 @@ def _risk(seeds: Sequence[int], o: Options) -> dict[str, Any]:
     runs = [beliefs.risks(seed, o.trading) for seed in seeds]
     return {
         name: {
-            "profit": _spread([run[name][0] for run in runs]), "worst": _spread([run[name][1] for run in runs]),
+            "profit": mean_and_spread([run[name][0] for run in runs]), "worst": mean_and_spread([run[name][1] for run in runs]),
             "careful": fmean(run[name][2] for run in runs),
         }
         for name in runs[0]
     }  # fmt: skip
-
-
-def _spread(values: Sequence[float]) -> list[float]:
-    """Return the mean and the standard deviation of a sample."""
-    return [round(fmean(values), 4), round(stdev(values), 4) if len(values) > 1 else 0.0]
