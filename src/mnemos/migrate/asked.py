@@ -19,9 +19,8 @@ from mnemos.parametric.base import Example, Learned
 from mnemos.parametric.encode import templates
 from mnemos.reason.condense import sentences
 
-ENOUGH = (
-    2 / 3
-)  # of the words of a question, and more; chosen on LoCoMo's conv-26 30 41 42 43 and the first 400 questions of zsRE
+# Of the words of a question, and more; chosen on LoCoMo's conv-26 30 41 42 43 and the first 400 questions of zsRE.
+ENOUGH = 2 / 3
 LAST = 3  # sentences of a prompt that ask: a question, what leads to the answer, and one before them
 FRAME = "Question: Please tell me.\nAnswer:"  # words that say nothing of what is asked, like those of templates
 
@@ -34,9 +33,8 @@ class Questions:
 
     @classmethod
     def of(cls, learned: Mapping[str, Iterable[Example]]) -> Questions:
-        """Return the questions of examples by the id of the weights that learned them. About 10 us a question."""
-        words = {name: {content(e.prompt) for e in found} for name, found in learned.items()}
-        return cls({name: frozenset(found - {frozenset()}) for name, found in words.items()})
+        """Return the questions of examples by the id of the weights that learned them."""
+        return cls({name: questions_of(found) for name, found in learned.items()})
 
     def asked(self, prompt: str) -> tuple[str, ...]:
         """Return the ids of the weights that a prompt asks for, in their order. O(questions).
@@ -47,6 +45,11 @@ class Questions:
         """
         said = frozenset(terms(" ".join(sentence for _, sentence in sentences(prompt)[-LAST:])))
         return tuple(name for name, found in self.words.items() if any(len(q & said) > ENOUGH * len(q) for q in found))
+
+
+def questions_of(examples: Iterable[Example]) -> frozenset[frozenset[str]]:
+    """Return the words of each question of examples. About 10 us a question."""
+    return frozenset({content(example.prompt) for example in examples} - {frozenset()})
 
 
 def content(prompt: str) -> frozenset[str]:

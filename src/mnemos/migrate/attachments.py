@@ -12,9 +12,11 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mnemos.cube import MemCube
+from mnemos.migrate.asked import questions_of
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.weight_files import WeightFile
 from mnemos.parametric.base import Learned
@@ -22,13 +24,18 @@ from mnemos.parametric.base import Learned
 Check = Callable[[Sequence[MemCube]], Mapping[str, str]]  # returns which may not be used any longer, and why
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loaded:
     """The weights of a cube, ready for one model."""
 
     cube: MemCube
     learned: Learned
     file: WeightFile
+
+    @cached_property
+    def questions(self) -> frozenset[frozenset[str]]:
+        """The words of each question that was learned."""
+        return questions_of(self.file.examples)
 
     @property
     def answers(self) -> dict[str, str]:

@@ -144,7 +144,7 @@ class Weights:
                     raise
                 refused[cube.id] = str(error)
         if about is not None:
-            asked = Questions.of({each.cube.id: each.file.examples for each in loaded}).asked(about)
+            asked = Questions({each.cube.id: each.questions for each in loaded}).asked(about)
             loaded = [each for each in loaded if each.cube.id in asked]
         return Attachment(loaded, refused, known, check)
 
