@@ -120,12 +120,16 @@ def _resolve(rule: Rule, match: re.Match[str], anchor: datetime, today: date) ->
 
 
 def query_range(question: str, asked_at: datetime) -> tuple[datetime, datetime] | None:
-    """Return the time to which a question restricts itself, half-open, or None.
+    """Return the time to which a question restricts itself, half-open, or None; see `range_of`."""
+    return range_of(question, find_dates(question, asked_at))
+
+
+def range_of(question: str, mentions: Sequence[DateMention]) -> tuple[datetime, datetime] | None:
+    """Return the time to which a question with these dates restricts itself, half-open, or None.
 
     "before June" ends when June begins, "since March" begins with March, "after 2022" begins when 2022 is over, and
     several dates mean everything from the first to the last.
     """
-    mentions = find_dates(question, asked_at)
     if not mentions:
         return None
     first = min(mentions, key=lambda m: m.start)

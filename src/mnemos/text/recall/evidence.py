@@ -38,7 +38,7 @@ WORD_FEATURES = (
 )  # fmt: skip
 FEATURES = (*VECTOR_FEATURES, *WORD_FEATURES)
 ALIKE = 0.05  # difference of coverage between hits of which one is as good as the other
-_NAME = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][\w'-]+")
+NAME = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][\w'-]+")  # in a question: a capital that begins no sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def evidence(corpus: Corpus, query: Query, question: str, positions: NDArray[np.
 
 
 def _of_question(corpus: Corpus, query: Query, question: str) -> list[Word]:
-    layout, named = corpus.layout(), {w for name in _NAME.findall(question) for w in words_of(name)}
+    layout, named = corpus.layout(), {w for name in NAME.findall(question) for w in words_of(name)}
     count = corpus.count
     found = []
     for word, term in zip(query.content, to_terms(query.content), strict=True):

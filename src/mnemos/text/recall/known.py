@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,10 +12,10 @@ from mnemos.store.values import Filter
 from mnemos.text.base import Asked
 from mnemos.text.recall.alike import answers_for_himself
 from mnemos.text.recall.newest import WHY as NEWEST
+from mnemos.text.recall.query import ME
 from mnemos.text.update.voices import Standing, standing, stored_trust
 
 WHY = "known fact"
-_ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.IGNORECASE)
 
 
 @register("promote-fact")
@@ -33,7 +32,7 @@ class PromoteFact:
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
         found = None if filter.superseded else find_statement(store, asked.text, filter, [hit.cube for _, hit in hits])
-        if found is None or (hits and _ME.search(asked.text) and _came_in_for(hits[0][1], found[1])):
+        if found is None or (hits and ME.search(asked.text) and _came_in_for(hits[0][1], found[1])):
             return list(hits[:k])
         return promote_fact(found, hits, k)
 

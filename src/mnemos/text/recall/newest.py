@@ -14,6 +14,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.base import Asked
+from mnemos.text.recall.evidence import NAME
 from mnemos.text.recall.judgement import (
     SELF,
     Statement,
@@ -41,7 +42,6 @@ NEAR = 0.35  # of what the cosine adds to the first: the most that costs nothing
 SHORT = 30  # words of a text at most: what says more is about more
 _NAMED = "call|nam|marri|bas|locat|suppos|allow|relat|prefer|associat|interest|involv|engag|us|host|locat|ne|own"
 _REQUEST = re.compile(r"\b(?:tell|remind|show|give|help|send|read|find|get|let) me\b", re.IGNORECASE)  # not about "me"
-_NAME = re.compile(r"(?<!^)(?<![.?!]\s)\b[A-Z]\w+")
 _BACK = re.compile(
     r"\b(?:did|was|were|had|ago|when (?!is|are|do|does|will|can|'s|\u2019s|am)|(?:19|20)\d\d|would|might|could|said|"
     r"mentioned|used to|went|got|took|made|told|shared|gave|happened|inspired|"
@@ -174,7 +174,7 @@ def _judged(asked: Asked, q: Told, stated: Sequence[Statement], near: Sequence[f
     An older one is of something else if it is far from the question beside the first, lacks a name of the question that
     the first has, or is an assistant's.
     """
-    names = frozenset(terms(" ".join(_NAME.findall(asked.text))))
+    names = frozenset(terms(" ".join(NAME.findall(asked.text))))
     vector = asked.vector if all(s.vector is not None for s in stated) else None
 
     def weigh(first: int, other: int) -> float:

@@ -32,19 +32,20 @@ def as_owner(question: str, space: str, corpus: Callable[[], Corpus | None], fac
     A space is the memory of one owner. Messages of the role "user" often have no speaker, and then nobody is called Ana,
     while an agent asks for her by her name, or for "the user", who is also the only speaker. A name is the owner's if it
     begins with a capital and is what the user has called himself, or a word of the space's name that no text has; never
-    if a speaker has it. Every other question is returned as it is. Costs O(N) and a lookup of a fact where a name is asked
-    for.
+    if a speaker has it. Every other question is returned as it is. Costs a lookup of a fact where a name is asked for, and
+    O(N) where it may be the owner's.
     """
     asked = [w for w in dict.fromkeys(_WORD.findall(question)) if w[0].isupper() and not _terms(w) <= stop_terms()]
     user = _USER.search(question) is not None
+    names = facts.find([NAME]) if asked and facts is not None else ()
+    told, of_space = _words(" ".join(name.fact.value for name in names)), _words(space)
+    asked = [word for word in asked if word.casefold() in told | of_space]
     if not (asked or user) or (known := corpus()) is None:
         return question
     voices = np.unique(known.speaker[known.alive & ~known.assistant])  # -1: without a name
     if -1 not in voices:
         asked, user = [], user and len(voices) == 1
-    names = facts.find([NAME]) if asked and facts is not None else ()
-    told = _words(" ".join(name.fact.value for name in names))
-    mine = [w for w in asked if w.casefold() in told or (w.casefold() in _words(space) and not _is_said(known, w))]
+    mine = [word for word in asked if word.casefold() in told or not _is_said(known, word)]
     patterns = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in mine if not _is_a_speaker(known, name)]
     if user and not _is_said(known, "user") and not _is_a_speaker(known, "user"):
         patterns.append(_USER.pattern)

@@ -20,7 +20,7 @@ from mnemos.index.terms import stop_terms, to_terms, words_of
 from mnemos.text.recall.association import is_remark
 
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
-_ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
+ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
 _ASKS = re.compile("[?\u037e\u061f\u1367\u2e2e\ua60f\ua6f7\uff1f]")
 _WHATEVER = """
@@ -90,7 +90,7 @@ def make_query(
 
     Of more than 256 content words the first and the last 128 count, so that ranking costs at most 256 postings.
     """
-    from mnemos.reason.dates import asks_when, find_dates, query_range  # dateparser is slow to import
+    from mnemos.reason.dates import asks_when, find_dates, range_of  # dateparser is slow to import
 
     words = words_of(text)
     found: dict[str, str] = {}
@@ -102,8 +102,9 @@ def make_query(
     said = said or found  # "who am I?" has nothing else
     if len(said) > WORDS:
         said = dict([*list(said.items())[: WORDS // 2], *list(said.items())[-WORDS // 2 :]])
-    span = query_range(text, asked_at)
-    dated = {w for m in find_dates(text, asked_at) for w in words_of(m.phrase)} if span is not None else set[str]()
+    mentions = find_dates(text, asked_at)
+    span = range_of(text, mentions)
+    dated = {word for mention in mentions for word in words_of(mention.phrase)}
     rest = {term for term, word in said.items() if word not in dated}
     return Query(
         terms=frozenset(found),
@@ -112,7 +113,7 @@ def make_query(
         span=None if span is None else (to_micros(span[0]), to_micros(span[1])),
         asks_when=asks_when(text),
         asks_number=_MANY.search(text) is not None,
-        says_i=_ME.search(text) is not None,
+        says_i=ME.search(text) is not None,
         says_you=_YOU.search(text) is not None,
         asks=_ASKS.search(text) is not None,
         language=max(letters := spoken_in(words), key=lambda name: letters[name], default="en"),

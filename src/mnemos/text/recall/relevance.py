@@ -111,7 +111,7 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     stated = KNOWN in hits[0][1].why  # a fact that the rules read in the question and in the text
     timely &= query.span is not None and (query.only_time or query.span[1] - query.span[0] <= SHORT)
     sure = query.remarks or stated or timely or replaces(query, hits)
-    doubtful = not (sure or len(hits) < ENOUGH or crosses(question, hits[0][1]))
+    doubtful = not (sure or len(hits) < ENOUGH or crosses(table, hits[0][1]))
     silent = doubtful and confidence < silent_below() and not names_all(summary(table))
     return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful)
 
@@ -121,9 +121,9 @@ def names_all(best: Floats) -> bool:
     return bool(best[FEATURES.index("names")] > SAID)
 
 
-def crosses(question: str, first: Hit) -> bool:
+def crosses(table: Floats, first: Hit) -> bool:
     """Tell whether a question is in another language than an English text: its words say nothing of what is there."""
-    return not is_english(words_of(question)) and is_english(words_of(first.cube.text[:READ]))
+    return not table[0, FEATURES.index("english")] and is_english(words_of(first.cube.text[:READ]))
 
 
 def replaces(query: Query, hits: Sequence[tuple[int, Hit]]) -> bool:
