@@ -164,10 +164,14 @@ def body_of(method: str, path: str, operation: Any, document: Any, world: World)
         return None
     known: dict[str, Any] = {
         "cubes": {"content": "new"}, "{id}": {"content": "changed"}, "forget": {"query": "code word", "preview": False},
+        "tasks/{name}": {"do": "add", "step": "new"}, "working/{name}": {"do": "add", "text": "new"},
         "archive": {"ids": [world.vault_id]}, "keys": {"name": "mine", "spaces": ["*"], "rights": list(RIGHTS)},
     }  # fmt: skip
+    # ids of others where the example has words
+    named = {"outcome": {"cases": [world.vault_id]}, "answers": {"used": [world.vault_id]}}
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    return json.dumps(known.get(last, example(schema, document))).encode()
+    body = known.get(last, known.get("/".join(path.rsplit("/", 2)[-2:]), example(schema, document)))
+    return json.dumps(body | named.get(last, {})).encode()
 
 
 def example(schema: Any, document: Any) -> Any:
