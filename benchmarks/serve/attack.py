@@ -168,7 +168,8 @@ def body_of(method: str, path: str, operation: Any, document: Any, world: World)
         "archive": {"ids": [world.vault_id]}, "keys": {"name": "mine", "spaces": ["*"], "rights": list(RIGHTS)},
     }  # fmt: skip
     # ids of others where the example has words
-    named = {"outcome": {"cases": [world.vault_id]}, "answers": {"used": [world.vault_id]}}
+    theirs = [world.vault_id]
+    named = {"outcome": {"cases": theirs}, "answers": {"used": theirs}, "used": {"ids": theirs}}
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     body = known.get(last, known.get("/".join(path.rsplit("/", 2)[-2:]), example(schema, document)))
     return json.dumps(body | named.get(last, {})).encode()
@@ -222,7 +223,8 @@ def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
         id = json.loads(made.partition(b"\r\n\r\n")[2])["cubes"][0]["id"]
         if "/keys/" in route.path:
             id = keys.add("spare", spaces=["x"], rights=["read"])[1].id
-        found = statuses(send(world.port, message(route.method, route.target(space, id), world.admin, route.body)))
+        body = route.body and route.body.replace(world.vault_id.encode(), id.encode())
+        found = statuses(send(world.port, message(route.method, route.target(space, id), world.admin, body)))
         count += bool(found) and found[0] < 300
     return count
 
