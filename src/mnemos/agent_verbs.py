@@ -29,6 +29,12 @@ class AgentVerbs:
 
         return Task(self.text, name, agent)
 
+    def tasks(self) -> list[str]:
+        """Return the names of the tasks in the space, in the order in which they were begun. O(steps)."""
+        from mnemos.text.agent.task import names
+
+        return names(self.text)
+
     def working(
         self, name: str, *, tokens: int = 2_000, policy: str | ContextPolicy = "short-and-long-term",
         agent: str | None = None, merge: Merge | None = None, count: Callable[[str], int] | None = None,
