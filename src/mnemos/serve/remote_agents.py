@@ -271,17 +271,20 @@ class RemoteAnswers(Kept):
     def __init__(self, path: str, carry_out: CarryOut) -> None:
         super().__init__(f"{path}/answers", carry_out)
 
-    def put(self, question: str, answer: str, used: Sequence[str], category: str = DEFAULT) -> Any:
+    def put(self, question: str, answer: str, used: Sequence[str], category: str = DEFAULT, *, scope: str = "") -> Any:
         """Keep an answer and return its id; None where its category is off. Raises NotFound."""
         body = {"question": question, "answer": answer, "used": check_texts(used, "used"), "category": category}
+        body["scope"] = scope
         return self._post("", lambda data: data["id"], **body)
 
     def get(
-        self, question: str, category: str = DEFAULT, *, shown: Sequence[str] | None = None, load: float = 0.0
-    ) -> Any:
+        self, question: str, category: str = DEFAULT, *, shown: Sequence[str] | None = None, load: float = 0.0,
+        scope: str = "",
+    ) -> Any:  # fmt: skip
         """Return the answer to the most similar question of the category that still holds; None without one."""
         there = None if shown is None else check_texts(shown, "shown")
-        return self._post("/find", _answer, question=question, category=category, shown=there, load=load)
+        body = {"question": question, "category": category, "shown": there, "load": load, "scope": scope}
+        return self._post("/find", _answer, **body)
 
     def drop(self, category: str | None = None) -> Any:
         """Erase the answers of a category, or all; return how many."""
