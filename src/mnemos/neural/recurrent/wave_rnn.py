@@ -57,7 +57,8 @@ class WaveRNN(Cell):
             weight[:, 0] = torch.eye(self.rings, width) if self.rings <= width else weight[:, 0]
             nn.init.zeros_(self.enter.bias)
         else:
-            nn.init.uniform_(self.kernel, -1, 1).mul_((3 * self.rings) ** -0.5)
+            bound = (3 * self.rings) ** -0.5
+            nn.init.uniform_(self.kernel, -bound, bound)
 
     def init_state(self, batch: int) -> State:
         """Return zeros, (B, rings x places)."""
