@@ -13,8 +13,9 @@ from mnemos.arguments import check_texts
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 from mnemos.serve.requests import ApiRequest, given, path_segment, query_string
+from mnemos.text.agent.bank import Case
 from mnemos.text.agent.beliefs import Belief
-from mnemos.text.agent.cases import Case, How
+from mnemos.text.agent.cases import How
 from mnemos.text.agent.critic import Decision
 from mnemos.text.agent.nodes import Node, active_of, change_of, dependants, node_of, ready_of, stale_of, values_of
 from mnemos.text.agent.task import check_slots
