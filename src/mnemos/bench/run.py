@@ -16,6 +16,8 @@ from mnemos.bench.registry import RESULTS, Benchmark, get, near
 from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, UnknownLanguage
 
+OF_A_PART = ("seeds", "cache", "states")  # options that each stored part may have had of its own
+
 
 def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[str, Any]:
     """Run a benchmark with these options and return its result; see its data class of options.
@@ -23,9 +25,9 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
     The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes
     to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only.
     Chosen parts of a benchmark that has `parts` are no other measurement: they replace those that are stored, each with
-    its seeds, from a `cache` or not. A picture is drawn beside what is written, where the benchmark has one. Raises
-    InvalidInput for an unknown name or option, and MnemosError when a package that it needs is not installed, or when
-    the result, which is written first, has a problem.
+    its seeds (and `states`), from a `cache` or not. A picture is drawn beside what is written, where the benchmark has
+    one. Raises InvalidInput for an unknown name or option, and MnemosError when a package that it needs is not
+    installed, or when the result, which is written first, has a problem.
     """
     found = get(name)
     chosen = make_options(found, options)
@@ -40,7 +42,7 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
         how = install_command(found.extra) if found.extra else f"see {found.run.__module__}"
         raise MnemosError(f"{name} needs {error.name}: {how}.") from error
     result = header(found, given) | measured
-    chosen_parts = found.parts and {"parts"} <= set(given) <= {"parts", "seeds", "cache"}
+    chosen_parts = found.parts and {"parts"} <= set(given) <= {"parts", *OF_A_PART}
     if out is not None or chosen_parts or all(f.default is MISSING for f in fields(chosen) if f.name in given):
         place = file_of(found, Path(out) if out is not None else RESULTS / found.family)
         result = with_stored(result, place) if chosen_parts else result
