@@ -191,7 +191,8 @@ def _then(
         filter = replace(filter, speaker=who)
     found = ask(past.rest, filter)
     if past.span is not None and corpus is not None:
-        hits = list(begun(then, past.rest, memory.store, hits, found, weights_of(past.rest, corpus)))
+        weights = weights_of(make_query(past.rest, None, asked).content, corpus)
+        hits = list(begun(then, past.rest, memory.store, hits, found, weights))
     about = with_alike(then, past.rest, found or hits, lambda text: ask(text, filter), reader)
     return list(put_first(then, past.rest, memory.store, hits, about, filter, reader))[:k]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mnemos.cube import Hit, MemCube, from_micros, to_micros
 from mnemos.index.lexical import idf
-from mnemos.index.terms import stop_terms, terms, to_terms, words_of
+from mnemos.index.terms import terms, to_terms
 from mnemos.reason.past import Past
 from mnemos.reason.past_words import Side
 from mnemos.reason.questions import asked
@@ -110,12 +110,10 @@ def begun(then: Then, question: str, store: Store, hits: Found, about: Found, we
     return [*first.items(), *(one for one in hits if one[0] not in first)]
 
 
-def weights_of(question: str, corpus: Corpus) -> dict[str, float]:
-    """Return the terms of a question without function words, and the weight of each: its rarity in the space."""
-    words = words_of(question)
-    asked = {t: word for t, word in zip(to_terms(words), words, strict=True) if t not in stop_terms()}
-    found = {t: corpus.words.posting(word, corpus.alive) for t, word in asked.items()}
-    return {t: idf(corpus.count, 0 if p is None else len(p.positions)) for t, p in found.items()}
+def weights_of(words: Sequence[str], corpus: Corpus) -> dict[str, float]:
+    """Return the terms of the words of a question that the space has, and the weight of each: its rarity there."""
+    found = {t: corpus.words.posting(w, corpus.alive) for t, w in zip(to_terms(words), words, strict=True)}
+    return {t: idf(corpus.count, len(p.positions)) for t, p in found.items() if p is not None and len(p.positions)}
 
 
 def _said(cube: MemCube, weights: Mapping[str, float]) -> float:
