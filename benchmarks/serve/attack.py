@@ -164,10 +164,15 @@ def body_of(method: str, path: str, operation: Any, document: Any, world: World)
         return None
     known: dict[str, Any] = {
         "cubes": {"content": "new"}, "{id}": {"content": "changed"}, "forget": {"query": "code word", "preview": False},
+        "tasks/{name}": {"do": "add", "step": "new"}, "working/{name}": {"do": "add", "text": "new"},
         "archive": {"ids": [world.vault_id]}, "keys": {"name": "mine", "spaces": ["*"], "rights": list(RIGHTS)},
     }  # fmt: skip
+    # ids of others where the example has words
+    theirs = [world.vault_id]
+    named = {"outcome": {"cases": theirs}, "answers": {"used": theirs}, "used": {"ids": theirs}}
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    return json.dumps(known.get(last, example(schema, document))).encode()
+    body = known.get(last, known.get("/".join(path.rsplit("/", 2)[-2:]), example(schema, document)))
+    return json.dumps(body | named.get(last, {})).encode()
 
 
 def example(schema: Any, document: Any) -> Any:
@@ -218,7 +223,8 @@ def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
         id = json.loads(made.partition(b"\r\n\r\n")[2])["cubes"][0]["id"]
         if "/keys/" in route.path:
             id = keys.add("spare", spaces=["x"], rights=["read"])[1].id
-        found = statuses(send(world.port, message(route.method, route.target(space, id), world.admin, route.body)))
+        body = route.body and route.body.replace(world.vault_id.encode(), id.encode())
+        found = statuses(send(world.port, message(route.method, route.target(space, id), world.admin, body)))
         count += bool(found) and found[0] < 300
     return count
 

@@ -97,7 +97,7 @@ def operations(described):
 
 def send(app, make, method, path, operation):
     """Send one generated request; return the response."""
-    for name in ("space", "id"):
+    for name in ("space", "id", "name"):
         value = make.random.choice(["ana", "known"]) if make.random.random() < 0.8 else str(make.random.choice(ODD))
         path = path.replace(
             "{" + name + "}", to_query(value if name == "id" else value.replace("known", "ana")) or "%20"

@@ -10,29 +10,30 @@ from mnemos import Space
 from mnemos.errors import MnemosError
 from mnemos.inspect.inspector import Inspector
 from mnemos.serve.client import AsyncRemoteSpace, Client, RemoteSpace
+from mnemos.serve.remote_agents import RemoteAnswers, RemoteBeliefs, RemoteCases, RemoteTask, RemoteWorking
 from mnemos.serve.remote_inspector import RemoteInspector
 from mnemos.serve.verbs import SpaceVerbs
+from mnemos.text.agent.beliefs import Beliefs
+from mnemos.text.agent.cases import Cases
+from mnemos.text.agent.task import Task
+from mnemos.text.agent.working import Working
+from mnemos.text.answers import Answers
 
 # what only a process that has the file can do, and why
 NOT_SERVED = {
     "activate": "needs a model in this process",
-    "answers": "an object of this process, in front of its model; its cubes are served as those of the kind answer",
     "activations": "needs a model in this process",
-    "beliefs": "an object of this process; its cubes are served as those of the kinds agent-episode and agent-belief",
-    "cases": "an object of this process; its cubes are served as those of the kinds agent-case and agent-outcome",
     "close": "the client is closed, not its spaces",
     "doctor": "repairs a file: `mnemos doctor` on the server's machine",
     "flush": "the server does it",
     "learn": "needs a model in this process",
     "reindex": "a long work of an operator: `mnemos reindex`",
-    "task": "an object of this process; MCP's tool `task` serves it, its cubes are those of the kind task-step",
-    "working": "an object of this process; its cubes are served as those of its session",
     "secrets": "a setting of the owner of the file",
     "tune": "a long work of an operator: `mnemos tune`",
     "trust": "a setting of the owner of the file",
     "weights": "needs a model in this process; `cubes(kind='carrier')` lists them, `delete` removes them",
 }
-NOT_SENT = {"count", "progress"}  # parameters that are functions
+NOT_SENT = {"count", "merge", "progress", "snapshot"}  # parameters that are functions
 ADDED = {"idempotency_key"}
 ABRIDGED = {"graph", "due_soon", "strengths"}  # views of which the server sends an extract, for the page
 
@@ -69,6 +70,19 @@ def test_a_verb_takes_what_the_same_verb_of_a_space_takes(remote, name):
     assert {k: v for k, v in ours.items() if k not in ADDED} == {k: v for k, v in theirs.items() if k not in NOT_SENT}
 
 
+@pytest.mark.parametrize(
+    ("remote", "kind"),
+    [(RemoteTask, Task), (RemoteCases, Cases), (RemoteWorking, Working), (RemoteBeliefs, Beliefs), (RemoteAnswers, Answers)],
+)  # fmt: skip
+def test_what_agents_keep_has_the_methods_of_an_embedded_space(remote, kind):
+    assert public(kind) - public(remote) <= {"snapshot"}  # for who asks a model in this process
+    assert public(remote) - public(kind) <= {"set_categories"}  # a property cannot be awaited
+    for name in public(kind) & public(remote):
+        if callable(getattr(kind, name)):
+            ours, theirs = parameters(getattr(remote, name)), parameters(getattr(kind, name))
+            assert ours == {k: v for k, v in theirs.items() if k not in NOT_SENT}, name
+
+
 def test_views_take_what_those_of_a_space_take():
     assert public(Inspector) - public(RemoteInspector) == ABRIDGED
     for name in public(RemoteInspector):
@@ -82,7 +96,9 @@ def remote(served):
         yield client.space("sig")
 
 
-@pytest.mark.parametrize("name", sorted(public(SpaceVerbs) - {"carry_out", "page_request", "dump_request", "inspect"}))
+@pytest.mark.parametrize(
+    "name", sorted(public(SpaceVerbs) - {"carry_out", "page_request", "dump_request", "inspect", "answers"})
+)
 def test_unknown_arguments_are_refused(remote, name):
     with pytest.raises((TypeError, MnemosError)):
         getattr(remote, name)(no_such_argument=1)

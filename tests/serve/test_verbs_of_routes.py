@@ -8,6 +8,11 @@ from mnemos import Mnemos, Space
 from mnemos.inspect.inspector import Inspector
 from mnemos.serve.app import CUBE, ROUTES, SPACE
 from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
+from mnemos.text.agent.beliefs import Beliefs
+from mnemos.text.agent.cases import Cases
+from mnemos.text.agent.task import Task
+from mnemos.text.agent.working import Working
+from mnemos.text.answers import Answers
 from mnemos.transfer import import_path
 
 VERBS = {
@@ -50,6 +55,27 @@ VERBS = {
     ("GET", f"{SPACE}/export"): Space.dump,
     ("POST", f"{SPACE}/import"): Space.restore,
     ("POST", f"{SPACE}/import/file"): import_path,
+    ("GET", f"{SPACE}/tasks"): Space.tasks,
+    ("GET", f"{SPACE}/tasks/{{name}}"): (Space.task, Task.nodes),
+    ("POST", f"{SPACE}/tasks/{{name}}"): (Task.add, Task.set, Task.done, Task.drop, Task.revert, Task.rewind),
+    ("GET", f"{SPACE}/tasks/{{name}}/history"): Task.history,
+    ("GET", f"{SPACE}/tasks/{{name}}/prompt"): Task.prompt,
+    ("GET", f"{SPACE}/cases/{{name}}"): (Space.cases, Cases.all, Cases.get),
+    ("POST", f"{SPACE}/cases/{{name}}"): Cases.add,
+    ("POST", f"{SPACE}/cases/{{name}}/outcome"): Cases.outcome,
+    ("POST", f"{SPACE}/cases/{{name}}/find"): Cases.find,
+    ("POST", f"{SPACE}/cases/{{name}}/prompt"): Cases.prompt,
+    ("GET", f"{SPACE}/working/{{name}}"): (Space.working, Working.items),
+    ("POST", f"{SPACE}/working/{{name}}"): (Working.add, Working.pin, Working.fold, Working.drop, Working.bring),
+    ("POST", f"{SPACE}/working/{{name}}/prompt"): Working.prompt,
+    ("GET", f"{SPACE}/beliefs/{{name}}"): (Space.beliefs, Beliefs.all, Beliefs.changed),
+    ("POST", f"{SPACE}/beliefs/{{name}}"): Beliefs.learn,
+    ("POST", f"{SPACE}/beliefs/{{name}}/prompt"): Beliefs.prompt,
+    ("POST", f"{SPACE}/answers"): Answers.put,
+    ("POST", f"{SPACE}/answers/find"): Answers.get,
+    ("DELETE", f"{SPACE}/answers"): Answers.drop,
+    ("GET", f"{SPACE}/answers/categories"): Answers.rules,
+    ("PUT", f"{SPACE}/answers/categories"): Answers.rules,
 }
 # about the server itself: a process has no keys and no health of its own
 OF_THE_SERVER = {"/v1/vocabulary", "/health", "/ready", "/metrics", "/v1/key", "/v1/keys", "/v1/keys/{id}"}

@@ -84,8 +84,7 @@ def prompt_task(
 
 def _tasks(t: Terminal) -> dict[str, tuple[Task, Mapping[str, Node]]]:
     space = t.space()
-    names = dict.fromkeys(cube.session for cube in space.cubes(kind="task-step") if cube.session is not None)
-    tasks = {name: space.task(name) for name in names}
+    tasks = {name: space.task(name) for name in space.tasks()}
     return {name: (task, task.nodes()) for name, task in tasks.items()}
 
 

@@ -183,14 +183,18 @@ class Access:
         self.name = space
 
     @contextmanager
-    def open(self, right: str, *more: str, create: bool = False, exclusive: bool = False) -> Iterator[Space]:
+    def open(
+        self, right: str, *more: str, create: bool = False, exclusive: bool = False, audited: bool = False
+    ) -> Iterator[Space]:
         """Yield the space of the request if the key has all these rights in it. At least one right is required.
 
+        With `audited` a read may write what follows from the rows, in the name of the key.
         A space that the key may not read looks like one that does not exist. Raises NotFound and Forbidden.
         """
         self.check(right, *more)
         # reads are not audited, and a streamed response is produced in several contexts
-        actor = nullcontext() if (right, *more) == ("read",) else acting(f"key {self.key.id}")
+        reads = (right, *more) == ("read",) and not audited
+        actor = nullcontext() if reads else acting(f"key {self.key.id}")
         with self._pool.use(self.name, create=create, exclusive=exclusive) as space, actor:
             yield space
 

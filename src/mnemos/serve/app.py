@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     raise MnemosError(f"the server needs the packages fastapi and uvicorn: {install_command('serve')}.") from error
 
-from mnemos.serve import checks, key_routes, models, page_models, page_routes, problems, routes, static
+from mnemos.serve import agent_routes, checks, key_routes, models, page_models, page_routes, problems, routes, static
 from mnemos.serve.access import Access, Forbidden, SpacePool
 from mnemos.serve.checks import DiskCheck
 from mnemos.serve.dispatch import QUESTIONS, Direct, Dispatcher, Strict
@@ -78,6 +78,27 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], Any], ...] = (
     ("GET", f"{SPACE}/export", routes.export, None),
     ("POST", f"{SPACE}/import", routes.import_, None),
     ("POST", f"{SPACE}/import/file", routes.import_file, None),
+    ("GET", f"{SPACE}/tasks", agent_routes.tasks, None),
+    ("GET", f"{SPACE}/tasks/{{name}}", agent_routes.task, None),
+    ("POST", f"{SPACE}/tasks/{{name}}", agent_routes.change_task, None),
+    ("GET", f"{SPACE}/tasks/{{name}}/history", agent_routes.task_history, None),
+    ("GET", f"{SPACE}/tasks/{{name}}/prompt", agent_routes.task_prompt, None),
+    ("GET", f"{SPACE}/cases/{{name}}", agent_routes.cases, None),
+    ("POST", f"{SPACE}/cases/{{name}}", agent_routes.add_case, None),
+    ("POST", f"{SPACE}/cases/{{name}}/outcome", agent_routes.outcome, None),
+    ("POST", f"{SPACE}/cases/{{name}}/find", agent_routes.find_cases, None),
+    ("POST", f"{SPACE}/cases/{{name}}/prompt", agent_routes.cases_prompt, None),
+    ("GET", f"{SPACE}/working/{{name}}", agent_routes.working, None),
+    ("POST", f"{SPACE}/working/{{name}}", agent_routes.change_working, None),
+    ("POST", f"{SPACE}/working/{{name}}/prompt", agent_routes.working_prompt, None),
+    ("GET", f"{SPACE}/beliefs/{{name}}", agent_routes.beliefs, None),
+    ("POST", f"{SPACE}/beliefs/{{name}}", agent_routes.learn, None),
+    ("POST", f"{SPACE}/beliefs/{{name}}/prompt", agent_routes.beliefs_prompt, None),
+    ("POST", f"{SPACE}/answers", agent_routes.put_answer, None),
+    ("POST", f"{SPACE}/answers/find", agent_routes.find_answer, None),
+    ("DELETE", f"{SPACE}/answers", agent_routes.drop_answers, None),
+    ("GET", f"{SPACE}/answers/categories", agent_routes.categories, None),
+    ("PUT", f"{SPACE}/answers/categories", agent_routes.set_categories, None),
 )
 
 
@@ -131,15 +152,25 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
     return app
 
 
-def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | None, *, in_place: bool = False) -> None:
+def add_proxy(
+    app: FastAPI,
+    memory: Mnemos,
+    upstream: str,
+    upstream_key: str | None,
+    *,
+    in_place: bool = False,
+    answers: bool = False,
+) -> None:
     """Add the routes of the OpenAI-compatible proxy. Any valid key may chat; its rights limit what is recalled and stored.
 
-    Raises InvalidInput if `upstream` is not an http(s) address.
+    Raises InvalidInput if `upstream` is not an http(s) address, and for `answers` without an embedder.
     """
     from mnemos.serve.proxy import make_proxy
 
     app.include_router(
-        make_proxy(memory, upstream, upstream_key=upstream_key, open_space=_open_space, in_place=in_place)
+        make_proxy(
+            memory, upstream, upstream_key=upstream_key, open_space=_open_space, in_place=in_place, answers=answers
+        )
     )
 
 

@@ -65,6 +65,8 @@ class ApiRequest(Generic[T]):
             if response.is_success:
                 return self.read(data)
             kind, detail = str(data["type"]).removeprefix(ERROR_TYPE), str(data["detail"])
+        except MnemosError:  # what was asked for is not in the response
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise ServerError(
                 f"the response is not from a Mnemos server ({error}). Check the address.", response.status_code

@@ -17,6 +17,7 @@ from mnemos.facts import Decision, KnownFact, Link
 from mnemos.guard.erasure import Receipt
 from mnemos.guard.preview import Preview
 from mnemos.serve import responses
+from mnemos.serve.remote_agents import RemoteAnswers, RemoteBeliefs, RemoteCases, RemoteTask, RemoteWorking
 from mnemos.serve.remote_inspector import RemoteInspector
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
@@ -46,7 +47,7 @@ def verb(build: Callable[Concatenate[SpaceVerbs, P], ApiRequest[T]]) -> Verb[P, 
     def method(space: SpaceVerbs, /, *args: Any, **options: Any) -> Any:
         return space.carry_out(lambda: build(space, *args, **options))
 
-    method.__doc__ = vars(Space)[build.__name__].__doc__
+    method.__doc__ = getattr(Space, build.__name__).__doc__
     return cast("Verb[P, T]", method)
 
 
@@ -66,6 +67,29 @@ class SpaceVerbs(ABC):
         if name not in ("name", "path", "client") and not isinstance(getattr(type(self), name, None), property):
             raise AttributeError(f"a served space has no {name!r} to set. Set it where the memory is: Space.{name}.")
         super().__setattr__(name, value)
+
+    def task(self, name: str, *, agent: str | None = None) -> RemoteTask:
+        """Return the state of a task; see `Space.task`."""
+        return RemoteTask(self.path, self.carry_out, name, agent)
+
+    def working(
+        self, name: str, *, tokens: int = 2_000, policy: str = "short-and-long-term", agent: str | None = None
+    ) -> RemoteWorking:
+        """Return the context of a long task within `tokens`; see `Space.working`. A policy is given by name."""
+        return RemoteWorking(self.path, self.carry_out, name, tokens, policy, agent)
+
+    def cases(self, name: str = "cases", *, agent: str | None = None) -> RemoteCases:
+        """Return a bank of cases; see `Space.cases`."""
+        return RemoteCases(self.path, self.carry_out, name, agent)
+
+    def beliefs(self, name: str, *, agent: str | None = None, sources: Sequence[str] = ()) -> RemoteBeliefs:
+        """Return what a team of agents learned; see `Space.beliefs`."""
+        return RemoteBeliefs(self.path, self.carry_out, name, agent, sources)
+
+    @property
+    def answers(self) -> RemoteAnswers:
+        """The cache of answers; see `Space.answers`."""
+        return RemoteAnswers(self.path, self.carry_out)
 
     @property
     def inspect(self) -> RemoteInspector:
@@ -236,6 +260,10 @@ class SpaceVerbs(ABC):
     def links(self, /, cube_id: str | None = None, *, kind: str | None = None) -> ApiRequest[Sequence[Link]]:
         path = self.path if cube_id is None else self._cube(cube_id)
         return ApiRequest("GET", f"{path}/links", responses.links, query=given({"kind": kind}))
+
+    @verb
+    def tasks(self) -> ApiRequest[list[str]]:
+        return self._get("tasks", lambda data: list(data["tasks"]))
 
     @verb
     def count(self) -> ApiRequest[int]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mnemos.arguments import check_text
 from mnemos.cube import MemCube
-from mnemos.errors import InvalidInput
+from mnemos.errors import InvalidInput, NotFound
 
 STATUSES = ("open", "active", "done", "dropped")
 
@@ -62,6 +63,46 @@ class Node:
 
 
 Nodes = Mapping[str, Node]
+
+
+def values_of(nodes: Nodes) -> dict[str, dict[str, Any]]:
+    """Return the values of every step that was not dropped, by step and slot."""
+    return {n.name: dict(n.slots) for n in nodes.values() if n.status != "dropped"}
+
+
+def stale_of(nodes: Nodes) -> list[str]:
+    """Return the steps to check again."""
+    return [n.name for n in nodes.values() if n.stale and n.status != "dropped"]
+
+
+def ready_of(nodes: Nodes) -> list[str]:
+    """Return the open steps that are valid, and of which all that they need is done and valid."""
+
+    def settled(name: str) -> bool:
+        return name not in nodes or (nodes[name].status in ("done", "dropped") and not nodes[name].stale)
+
+    return [n.name for n in nodes.values() if n.status == "open" and not n.stale and all(map(settled, n.needs))]
+
+
+def change_of(nodes: Nodes) -> int:
+    """Return the number of the last change, 0 before the first."""
+    return max((node.change for node in nodes.values()), default=0)
+
+
+def active_of(nodes: Nodes, agent: str | None) -> str | None:
+    """Return the step that was started last, by an agent if one is named; None when none is."""
+    mine = [
+        n for n in nodes.values()
+        if n.status == "active" and (agent is None or n.cube is None or n.cube.speaker == agent)
+    ]  # fmt: skip
+    return max(mine, key=lambda n: n.change).name if mine else None
+
+
+def node_of(nodes: Nodes, task: str, name: str) -> Node:
+    """Return a step of a task. Raises NotFound, with the steps that exist."""
+    if (node := nodes.get(check_text(name, "name"))) is None:
+        raise NotFound(f"task {task!r} has no step {name!r}; it has {', '.join(nodes) or 'none yet'}.")
+    return node
 
 
 def shown(value: Any) -> str:

@@ -18,6 +18,15 @@ PAGE = 1_000
 ROLE = "assistant"  # of what an agent writes: it ends nothing that the user said
 
 
+def rows_of(memory: TextMemory, filter: Filter, after: int = 0) -> list[tuple[int, MemCube]]:
+    """Return the rows after a key that a filter lets through, by key. O(rows)."""
+    found: list[tuple[int, MemCube]] = []
+    while rows := memory.store.select(filter, after=after, limit=PAGE):
+        after = rows[-1][0]
+        found += rows
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """The cubes of a kind whose session is `name`: found by kind, erased, exported and backed up like all others."""
@@ -28,12 +37,7 @@ class Shelf:
 
     def cubes(self) -> list[MemCube]:
         """Return the current ones in the order of their last change. O(cubes of the session)."""
-        found: list[MemCube] = []
-        filter, after = Filter(kind=self.kind, session=self.name, superseded=True), 0
-        while rows := self.memory.store.select(filter, after=after, limit=PAGE):
-            after = rows[-1][0]
-            found += (cube for _, cube in rows)
-        return found
+        return [cube for _, cube in rows_of(self.memory, Filter(kind=self.kind, session=self.name, superseded=True))]
 
     def draft(
         self,

@@ -15,13 +15,35 @@ from typing import Any
 from mnemos.arguments import check_count, check_optional, check_text, check_texts
 from mnemos.errors import Conflict, InvalidInput, NotFound
 from mnemos.guard.trust import trust_of_source
-from mnemos.text.agent.nodes import Node, Nodes, ancestors, check_bases, dependants, needed
+from mnemos.store.values import Filter
+from mnemos.text.agent.nodes import (
+    Node,
+    Nodes,
+    active_of,
+    ancestors,
+    change_of,
+    check_bases,
+    dependants,
+    needed,
+    node_of,
+    ready_of,
+    stale_of,
+    values_of,
+)
 from mnemos.text.agent.prompt import Count, task_block
-from mnemos.text.agent.shelf import Shelf
+from mnemos.text.agent.shelf import Shelf, rows_of
 from mnemos.text.memory import TextMemory
 
 KIND = "task-step"  # of the cubes
 Change = Callable[[dict[str, Node]], Mapping[str, Node]]  # takes the steps, returns those to write
+
+
+def names(memory: TextMemory) -> list[str]:
+    """Return the names of all tasks, by when their first step was written."""
+    cubes = [cube for _, cube in rows_of(memory, Filter(kind=KIND, superseded=True))]
+    told = memory.store.told([cube.id for cube in cubes])
+    cubes.sort(key=lambda cube: told.get(cube.id, 0))
+    return list(dict.fromkeys(cube.session for cube in cubes if cube.session is not None))
 
 
 class Task:
@@ -47,7 +69,7 @@ class Task:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return the values of every step that was not dropped, by step and slot."""
-        return {n.name: dict(n.slots) for n in self._read().values() if n.status != "dropped"}
+        return values_of(self._read())
 
     def history(self, name: str) -> list[Node]:
         """Return all versions of a step, oldest first; `node.cube` says who wrote each, and when. Raises NotFound."""
@@ -62,29 +84,20 @@ class Task:
 
     def stale(self) -> list[str]:
         """Return the steps to check again: something that they depend on was revised since."""
-        return [n.name for n in self._read().values() if n.stale and n.status != "dropped"]
+        return stale_of(self._read())
 
     def ready(self) -> list[str]:
         """Return the open steps that can be worked on: they are valid, and all that they need is done and valid."""
-        nodes = self._read()
-
-        def settled(name: str) -> bool:
-            return name not in nodes or (nodes[name].status in ("done", "dropped") and not nodes[name].stale)
-
-        return [n.name for n in nodes.values() if n.status == "open" and not n.stale and all(map(settled, n.needs))]
+        return ready_of(self._read())
 
     @property
     def change(self) -> int:
         """The number of the last change, 0 before the first; `rewind` takes one."""
-        return max((node.change for node in self._read().values()), default=0)
+        return change_of(self._read())
 
     def active(self) -> str | None:
         """Return the step that was started last, by this agent if it has a name; None when none is."""
-        mine = [
-            n for n in self._read().values()
-            if n.status == "active" and (self.agent is None or n.cube is None or n.cube.speaker == self.agent)
-        ]  # fmt: skip
-        return max(mine, key=lambda n: n.change).name if mine else None
+        return active_of(self._read(), self.agent)
 
     # -- change
 
@@ -99,7 +112,7 @@ class Task:
         returns the step. Raises InvalidInput for a circle or an unknown step, and Conflict if it exists with other content.
         """
         parents = (parent,) if isinstance(parent, str) else tuple(check_texts(parent, "parent"))
-        given = _values(slots, values)
+        given = check_slots(slots, values)
         node = Node(
             _name(name), check_text(intent, "intent"), {k: v for k, v in given.items() if v is not None}, parents,
             tuple(check_texts(needs, "needs")), sources=_sources(given, source),
@@ -124,7 +137,7 @@ class Task:
         Where a value that was there, or the intent, is another one now, the steps that depend on it become stale: exactly
         those (`dependants`). What was there already changes nothing. Raises NotFound, and what `add` raises.
         """
-        given = _values(slots, values)
+        given = check_slots(slots, values)
 
         def change(nodes: dict[str, Node]) -> Mapping[str, Node]:
             old = self._node(nodes, name)
@@ -148,7 +161,7 @@ class Task:
 
     def done(self, name: str, slots: Mapping[str, Any] | None = None, **values: Any) -> Node:
         """Note that a step is done, and set values of it as `set` does; it counts as checked. Raises NotFound."""
-        return self._status(name, "done", _values(slots, values))
+        return self._status(name, "done", check_slots(slots, values))
 
     def confirm(self, name: str) -> Node:
         """Note that a stale step was checked and holds as it is. Raises NotFound."""
@@ -232,9 +245,7 @@ class Task:
         return {n.name: n for n in map(Node.of, sorted(cubes, key=lambda cube: told.get(cube.id, 0)))}
 
     def _node(self, nodes: Nodes, name: str) -> Node:
-        if (node := nodes.get(check_text(name, "name"))) is None:
-            raise NotFound(f"task {self.name!r} has no step {name!r}; it has {', '.join(nodes) or 'none yet'}.")
-        return node
+        return node_of(nodes, self.name, name)
 
     def _status(self, name: str, status: str, given: Mapping[str, Any] | None = None) -> Node:
         def change(nodes: dict[str, Node]) -> Mapping[str, Node]:
@@ -250,7 +261,7 @@ class Task:
         of = check_texts(of, "of")
         with self._memory.store.transaction():
             nodes = self._read()
-            number = 1 + max((node.change for node in nodes.values()), default=0)
+            number = 1 + change_of(nodes)
             drafts = []
             for node in change(dict(nodes)).values():
                 new = replace(node, change=number)
@@ -285,14 +296,15 @@ def _name(name: str) -> str:
     return name
 
 
-def _values(slots: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+def check_slots(slots: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return slots and keywords as JSON has them. Raises InvalidInput."""
     if slots is not None and not isinstance(slots, Mapping):
         raise InvalidInput(f"slots is {slots!r:.60}, expected a dict of values by name.")
     merged = {**(slots or {}), **values}
     check_texts(list(merged), "slots")
     try:
         made: dict[str, Any] = json.loads(json.dumps(merged, allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"slots cannot be written as JSON ({error}): use strings, numbers, lists and dicts."
         ) from error

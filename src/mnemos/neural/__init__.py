@@ -1,0 +1,1 @@
+"""Layers with a memory of their own, and a small model to put them in. Needs the extra mnemos[torch]."""
