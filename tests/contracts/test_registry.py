@@ -33,6 +33,7 @@ COMPONENTS = {
     "adaptive-threshold": "chooses the `min_score` of a search, or of forgetting, from outcomes",
     "tune": "a verb: it fits what `hybrid` ranks by",
     "hippo-legs": "a memory of one signal, which state space layers begin with",
+    "mimetic-initialisation": "sets the weights with which Mamba layers begin",
 }
 
 
