@@ -36,7 +36,6 @@ FIGURES = {
     "attention-as-an-rnn": Says("recall", "attention-as-an-rnn", ("attention",)),
     "causal-relation": Says("recall", "causal-relation, growing", ("attention", "causal-relation, linear")),
     "synaptic-resonance": Says("recall", "synaptic-resonance", ("attention",)),
-    "prefix-linear-attention": Says("recall", "prefix-linear-attention", ("linear-attention",)),
     "mixture-of-memories": Says("mixture", "4 memories, 2 a token", ("one of the same rule", "one as large as all")),
     "retention": Says(
         "speed", "retention, by blocks", ("retention, token by token", "attention"), "2,048 tokens", PASS
