@@ -32,6 +32,7 @@ class Attention(Mixer):
         if window is not None and window < 1:
             raise InvalidInput(f"window is {window}: give at least 1 token, or None for all.")
         self.heads, self.window = heads, window
+        self.empty = False  # whether a token may read nothing
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
@@ -61,8 +62,14 @@ class Attention(Mixer):
             seen = seen & (gap < self.window)
         seen = seen | (~real[..., None] & torch.eye(held.shape[1], dtype=torch.bool, device=x.device)[old:])
         q, keys_turned = (_turn(self.split(t), p) for t, p in ((q, place[:, old:]), (keys, place)))
-        y = F.scaled_dot_product_attention(q, keys_turned, self.split(values), attn_mask=seen[:, None])
+        y = self.read(q, keys_turned, self.split(values), seen[:, None])
         return self.out(y.transpose(1, 2).flatten(2)), self.kept(keys, values, held, state["keys"].dtype)
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+        """Return what queries read of the values that they see."""
+        if self.empty:  # a key and a value of zeros, which everybody sees
+            k, v, seen = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1)), F.pad(seen, (0, 1), value=True)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
 
     def kept(self, keys: Tensor, values: Tensor, held: Tensor, dtype: torch.dtype) -> State:
         """Return the state: the last real tokens of each sequence, at its right end."""
@@ -88,7 +95,8 @@ class Attention(Mixer):
             place = held.cumsum(1)
             scores = _turn(self.split(q), place[:, -1:]) @ _turn(self.split(keys), place).transpose(-1, -2)
             scores = (scores / (self.width // self.heads) ** 0.5).masked_fill(~held[:, None, None], float("-inf"))
-            read = scores.softmax(-1) @ self.split(values)
+            weights = F.pad(scores, (0, 1)).softmax(-1)[..., :-1] if self.empty else scores.softmax(-1)
+            read = weights @ self.split(values)
             out.append(self.out(read.transpose(1, 2).flatten(2))[:, 0])
             state = self.kept(keys, values, held, state["keys"].dtype)
         return torch.stack(out, 1), state
