@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mnemos.text.memory import TextMemory
 
 if TYPE_CHECKING:
+    from mnemos.text.agent.bank import Banks
     from mnemos.text.agent.beliefs import Beliefs
     from mnemos.text.agent.cases import Cases
     from mnemos.text.agent.task import Task
@@ -19,6 +20,7 @@ class AgentVerbs:
     """The verbs for a long task. What they keep is stored, erased, exported and backed up like everything in the space."""
 
     text: TextMemory
+    _banks: Banks | None = None
 
     def task(self, name: str, *, agent: str | None = None) -> Task:
         """Return the state of a task: steps with values, dependencies and a history; see `text.agent.task`.
@@ -52,7 +54,14 @@ class AgentVerbs:
         """Return a bank of cases with their outcomes, which learns what helps in which situation; see `text.agent.cases`."""
         from mnemos.text.agent.cases import Cases
 
-        return Cases(self.text, name, agent)
+        return Cases(self.text, self._learned_cases(), name, agent)
+
+    def _learned_cases(self) -> Banks:
+        if self._banks is None:
+            from mnemos.text.agent.bank import Banks
+
+            self._banks = Banks(self.text)
+        return self._banks
 
     def beliefs(self, name: str, *, agent: str | None = None, sources: Sequence[str] = ()) -> Beliefs:
         """Return what a team of agents learned from comparing its episodes; see `text.agent.beliefs`.

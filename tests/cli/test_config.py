@@ -32,6 +32,7 @@ VALUES = {  # of each setting of the server: in a file, in the environment, as a
     "body_seconds": (1, "2", "3.5", (1.0, 2.0, 3.5)),
     "upstream": ("http://a/v1", "http://b/v1", "http://c/v1", ("http://a/v1", "http://b/v1", "http://c/v1")),
     "in_place": (True, "false", None, (True, False, True)),
+    "answers": (True, "false", None, (True, False, True)),
     "model": ("a", "b", "c", ("a", "b", "c")),
     "model_cache": (1, "2", "3", (1, 2, 3)),
     "model_keep": (64, "65", "66", (64, 65, 66)),

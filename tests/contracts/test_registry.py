@@ -32,6 +32,7 @@ COMPONENTS = {
     "semantic-cache": "the rules of a category of `Space.answers`",
     "adaptive-threshold": "chooses the `min_score` of a search, or of forgetting, from outcomes",
     "tune": "a verb: it fits what `hybrid` ranks by",
+    "hippo-legs": "a memory of one signal, which state space layers begin with",
 }
 
 

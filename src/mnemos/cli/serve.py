@@ -106,6 +106,14 @@ InPlace = Annotated[
         "hits (by default for --model, not for --upstream).",
     ),
 ]
+Answers = Annotated[
+    bool | None,
+    typer.Option(
+        "--answers/--no-answers",
+        help="With --upstream: answer an opening question that was answered before from a cache, "
+        "until a memory that the answer was made of changes.",
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -174,6 +182,7 @@ def serve(
     body_seconds: BodySeconds = None,
     upstream: Upstream = None,
     in_place: InPlace = None,
+    answers: Answers = None,
     model: Model = None,
     model_cache: ModelCache = None,
     model_keep: ModelKeep = None,
@@ -188,6 +197,7 @@ def serve(
         "tls_key": tls_key, "rate": rate, "max_body": max_body, "max_chat_body": max_chat_body,
         "max_requests": max_requests, "max_connections": max_connections, "head_seconds": head_seconds,
         "body_seconds": body_seconds, "upstream": upstream, "in_place": in_place,
+        "answers": answers,
         "model": model, "model_cache": model_cache, "model_keep": model_keep,
         "log_format": log_format, "log_level": log_level, "drain": drain, "grace": grace,
     }  # fmt: skip
@@ -198,6 +208,8 @@ def serve(
     _refuse_bare(settings)
     if settings.upstream is not None and settings.model is not None:
         raise InvalidInput("chats are answered by an upstream or by a model: set --upstream or --model, not both.")
+    if settings.answers and settings.upstream is None:
+        raise InvalidInput("cached answers stand in front of an upstream: set --upstream, or leave out --answers.")
     upstream_key = secret("MNEMOS_UPSTREAM_KEY")
     with logging_to_stderr(settings.log_format, settings.log_level):
         _serve(t.settings, settings, upstream_key)
@@ -238,7 +250,7 @@ def _serve(general: CliSettings, s: ServeSettings, upstream_key: str | None) -> 
         app = create_app(memory, store, limits)
         with closing(app.state.idempotency), nullcontext() if app.state.rates is None else closing(app.state.rates):
             if s.upstream is not None:
-                add_proxy(app, memory, s.upstream, upstream_key, in_place=bool(s.in_place))
+                add_proxy(app, memory, s.upstream, upstream_key, in_place=bool(s.in_place), answers=s.answers)
             if s.model is not None:
                 in_place = s.in_place is not False
                 add_model(app, memory, s.model, in_place=in_place, cache_mib=s.model_cache, keep=s.model_keep)

@@ -17,6 +17,9 @@ MadeOf = Annotated[
     list[str], Field(max_length=10_000, description="Ids of cubes that it was made of: erased with each.")
 ]
 Source = Annotated[str | None, Field(description="Where it was read, if not from the user: a URL, 'tool:...'.")]
+Scope = Annotated[
+    str, Field(description="Answers of one scope are not served in another, such as those of two models.")
+]
 Find = Annotated[Whole, Field(ge=1, le=1_000)]
 
 STEP: Mapping[str, frozenset[str]] = {  # by `do`: the fields that a change of a step takes beside `do`, `step` and `agent`
@@ -169,6 +172,7 @@ class PutAnswer(Strict):
     answer: str
     used: Ids
     category: str = "default"
+    scope: Scope = ""
 
 
 class FindAnswer(Strict):
@@ -179,6 +183,7 @@ class FindAnswer(Strict):
     shown: Ids | None = Field(
         None, description="Ids of what a prompt would show now: an answer without one is not served."
     )
+    scope: Scope = ""
     load: float = Field(0.0, ge=0, le=1, description="Of the model behind: a busy one makes the rules less strict.")
 
 

@@ -152,15 +152,25 @@ def create_app(memory: Mnemos, keys: KeyStore, limits: ServerLimits | None = Non
     return app
 
 
-def add_proxy(app: FastAPI, memory: Mnemos, upstream: str, upstream_key: str | None, *, in_place: bool = False) -> None:
+def add_proxy(
+    app: FastAPI,
+    memory: Mnemos,
+    upstream: str,
+    upstream_key: str | None,
+    *,
+    in_place: bool = False,
+    answers: bool = False,
+) -> None:
     """Add the routes of the OpenAI-compatible proxy. Any valid key may chat; its rights limit what is recalled and stored.
 
-    Raises InvalidInput if `upstream` is not an http(s) address.
+    Raises InvalidInput if `upstream` is not an http(s) address, and for `answers` without an embedder.
     """
     from mnemos.serve.proxy import make_proxy
 
     app.include_router(
-        make_proxy(memory, upstream, upstream_key=upstream_key, open_space=_open_space, in_place=in_place)
+        make_proxy(
+            memory, upstream, upstream_key=upstream_key, open_space=_open_space, in_place=in_place, answers=answers
+        )
     )
 
 

@@ -20,8 +20,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from mnemos.errors import MnemosError
-from mnemos.serve import chat_format, conversation
+from mnemos.serve import chat_answers, chat_format, conversation
 from mnemos.serve.access import missing
+from mnemos.serve.chat_answers import Lookup
 from mnemos.serve.chats import ChatBook, Place
 from mnemos.serve.conversation import Exchange, Field, Options
 from mnemos.serve.in_place import BlocksInPlace, with_blocks
@@ -55,6 +56,8 @@ class Chat:
     exchange: Exchange | None = None
     place: Place | None = None
     answered: bool = False  # whether the client got the whole response
+    account: str = ""  # what the upstream tells callers apart by
+    lookup: Lookup | None = None  # what the cache of answers had for it
 
 
 class Limit:
@@ -102,11 +105,19 @@ class Limit:
 class ChatMemory:
     """What the memory does for chats: it recalls before the upstream is called, and stores afterwards."""
 
-    def __init__(self, memory: Mnemos, open_space: OpenSpace | None, patience: float, in_place: bool = False) -> None:
+    def __init__(
+        self,
+        memory: Mnemos,
+        open_space: OpenSpace | None,
+        patience: float,
+        in_place: bool = False,
+        answers: bool = False,
+    ) -> None:
         self.memory = memory
         self.patience = patience
         self.secret = secret_of(memory.root)
         self.book = ChatBook(memory.root)
+        self.answers = answers  # whether a question that was answered before gets that answer
         self.in_place = BlocksInPlace() if in_place else None  # None: one block, after the instructions
         self.recalls, self.writes = Limit(RECALLS), anyio.CapacityLimiter(WRITES)
         self._writing: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # of each space
@@ -166,9 +177,19 @@ class ChatMemory:
         with self._opened(chat, "read") as space:
             if self.in_place is not None:
                 shown = self.in_place.recall(space, exchange, place.root, options.tokens, options.filters)
+                self._look_up(space, chat, data, "\n".join(shown.values()))
                 return (with_blocks(data, chat.field, exchange, shown), ok) if shown else (chat.body, none)
             block = conversation.recall(space, exchange, place.root, options.tokens, options.filters)
+            self._look_up(space, chat, data, block)
         return (conversation.with_memory(data, chat.field, block), ok) if block else (chat.body, none)
+
+    def _look_up(self, space: Space, chat: Chat, data: Any, block: str) -> None:
+        """Ask the cache of answers. Only an opening message may have one; a history makes it another question."""
+        if self.answers and chat.field == "messages" and chat.exchange is not None and chat.exchange.opens:
+            try:
+                chat.lookup = chat_answers.look_up(space, data, chat.options, chat.account, block, chat.at, self.secret)
+            except MnemosError as error:  # such as an embedder that is down: the model answers
+                log_error(error, "the cached answers could not be asked")
 
     async def remember(self, chat: Chat, streamed: bool, response: bytes) -> None:
         """Store an exchange; `response` is the body, or empty if it was broken off or is too long."""
@@ -201,7 +222,9 @@ class ChatMemory:
         if place is None or not place.certain:  # its last answer may have been stored in the meantime
             place = self.book.place(exchange, options.retried, chat.at)
         now = self.memory.clock()
-        messages = exchange.to_store(place.root, answer, chat.at, now, options.timezone)
+        served = chat.lookup.answer if chat.lookup else None
+        more = chat_answers.repeats(served) if served else None
+        messages = exchange.to_store(place.root, answer, chat.at, now, options.timezone, more)
         with self._opened(chat, "write") as space:
             try:
                 answered = chat.answered or bool(answer)
@@ -209,6 +232,11 @@ class ChatMemory:
             except MnemosError as error:  # the next message starts another session
                 log_error(error, "the place of a chat was not recorded")
             conversation.store(space, messages)
+            if chat.lookup is not None and served is None and answer and chat_answers.is_final(streamed, response):
+                try:
+                    chat_answers.keep(space, chat.lookup, answer, [str(message["id"]) for message in messages])
+                except MnemosError as error:  # such as one of its memories that was erased in the meantime
+                    log_error(error, "an answer was not kept")
 
 
 def log_error(error: BaseException, what: str) -> None:

@@ -64,6 +64,10 @@ class ServeSettings(BaseSettings):
         None, description="Keep memories before the message for which they were recalled, so that a model's prefix cache "
         "hits (by default for --model, not for --upstream).",
     )  # fmt: skip
+    answers: bool = Field(
+        False, description="With --upstream: answer an opening question that was answered before from a cache, "
+        "until a memory that the answer was made of changes.",
+    )  # fmt: skip
     model: str | None = Field(
         None,
         description="Also answer chats by a model that runs here: a folder that transformers can load, or smollm2.",

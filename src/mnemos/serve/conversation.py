@@ -26,7 +26,9 @@ FIRST = ("system", "developer")
 USERS = ("user", "safety_identifier")  # fields that tell the users of one client apart
 SESSIONS = ("conversation_id", "session_id", "thread_id", "chat_id")  # keys in `metadata` that name a conversation
 MAX_QUESTION = 4_000  # characters: the end of a longer message is the question
-HEADERS = ("x-mnemos-space", "x-mnemos-session", "x-mnemos-mode", "x-mnemos-tokens", "x-mnemos-timezone")
+HEADERS = (
+    "x-mnemos-space", "x-mnemos-session", "x-mnemos-mode", "x-mnemos-tokens", "x-mnemos-timezone", "x-mnemos-answers",
+)  # fmt: skip
 MODES, MAX_TOKENS = ("off", "read", "read-write"), 1_000_000
 
 
@@ -40,6 +42,7 @@ class Options:
     tokens: int  # budget of what is recalled
     retried: bool  # whether the client says that it sends the request again
     timezone: str | None  # of the user: where "today" begins and ends; None: that of the space
+    answers: str | None = None  # the category of a cached answer, or "off"
 
     @property
     def filters(self) -> Filters:
@@ -63,7 +66,8 @@ class Options:
         zone = _name(headers, "X-Mnemos-Timezone")
         if zone is not None:
             zone = check_zone(zone, "X-Mnemos-Timezone")
-        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given), retried, zone)
+        answers = _name(headers, "X-Mnemos-Answers")
+        return Options(_name(headers, "X-Mnemos-Space") or space, session, mode, int(given), retried, zone, answers)
 
 
 def _name(headers: Mapping[str, str], header: str) -> str | None:
@@ -192,8 +196,9 @@ class Exchange:
         return [self.hash(root, turn.chain) for turn in self.turns]
 
     def to_store(
-        self, root: str, answer: str, asked: datetime, answered: datetime, timezone: str | None = None
-    ) -> list[dict[str, Any]]:
+        self, root: str, answer: str, asked: datetime, answered: datetime, timezone: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """Return the last user message and the answer as messages for `Space.add_many`, told in a time zone."""
         turns = [] if self.last_user is None else [self.turns[self.last_user]]
         if answer:
@@ -207,6 +212,7 @@ class Exchange:
                 "session": session,
                 "at": at[t.role],
                 "timezone": timezone,
+                "metadata": metadata,
             }
             for t in turns
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal, Protocol
 
@@ -92,8 +91,6 @@ class AgentTools:
                 return {"id": bank.add(situation, plan, reward=reward).id}
             if used:
                 return {"noted": list(used)}
-            return {"note": self._note, "cases": bank.prompt(situation, tokens=TOKENS), **_ids(bank.find(situation))}
-
-
-def _ids(cases: Sequence[Any]) -> Result:
-    return {"chances": {case.id: round(case.chance, 2) for case in cases}}
+            found = bank.find(situation)
+            chances = {case.id: round(case.chance, 2) for case in found}
+            return {"note": self._note, "cases": bank.block(found, tokens=TOKENS), "chances": chances}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from mnemos.distribution import install_command
@@ -23,14 +23,16 @@ try:
 except ImportError as error:
     raise MnemosError(f"the proxy needs the packages fastapi and httpx: {install_command('serve')}.") from error
 
-from mnemos.serve import chat_format
+from mnemos.serve import chat_answers, chat_format
 from mnemos.serve.chat_errors import INVALID, UPSTREAM, error_of, failure
 from mnemos.serve.chat_memory import EVENTS, Chat, ChatMemory, OpenSpace, log_error
 from mnemos.serve.conversation import Field, Options
-from mnemos.serve.relay import ChatCall
+from mnemos.serve.relay import ChatCall, ascii_headers
 from mnemos.system import Mnemos
+from mnemos.text.answers import Answer
 
 PATIENCE = 2.0  # seconds that a prompt waits for the memory
+ACCOUNT = ("authorization", "openai-organization", "openai-project")  # headers by which an upstream tells callers apart
 ROUTES: Mapping[str, Field | None] = {"/chat/completions": "messages", "/responses": "input", "/models": None}
 
 
@@ -86,6 +88,11 @@ class Relay(ChatCall):
         extra: dict[str, str] = {}
         try:
             body = await self.recalled(extra)
+            if self.chat is not None and (found := self.chat.lookup) is not None:
+                extra["X-Mnemos-Answer"] = "model" if found.answer is None else "cache"
+                if found.answer is not None:
+                    await self._again(send, found.answer, extra)
+                    return None
             request = self.proxy.upstream_request(self.request, self.path, body)
             response = await self.proxy.client.send(request, stream=True)
         except HTTPException as refused:
@@ -104,6 +111,18 @@ class Relay(ChatCall):
         finally:
             await response.aclose()
         return None
+
+    async def _again(self, send: Send, answer: Answer, extra: Mapping[str, str]) -> None:
+        """Send a cached answer, as the model would."""
+        assert self.chat is not None
+        data = json.loads(self.chat.body)
+        kind = EVENTS if data.get("stream") else "application/json"
+        body = chat_answers.response_of(data, answer, self.chat.at)
+        headers = {**extra, "Content-Type": kind, "Content-Length": str(len(body)), "X-Mnemos-Answer-Id": answer.id}
+        with suppress(OSError):  # the client has disconnected
+            await self.start(send, 200, ascii_headers(headers), kind, True)
+            await self.pass_on(send, body)
+            await self.finish(send)
 
     async def _stream(self, response: httpx.Response, send: Send, extra: Mapping[str, str]) -> None:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -133,6 +152,7 @@ def make_proxy(
     patience: float = PATIENCE,
     seconds: float = 600.0,
     in_place: bool = False,
+    answers: bool = False,
 ) -> APIRouter:
     """Return the routes of a proxy to `upstream`, such as http://127.0.0.1:11434/v1. The caller closes the memory.
 
@@ -140,9 +160,14 @@ def make_proxy(
     If it raises, the chat continues without memory; an HTTPException becomes the response. By default every request may
     use every space. Without `upstream_key` the caller's key is passed on, unless it is a key of Mnemos. A prompt waits up
     to `patience` seconds for the memory, and each step of the upstream may take `seconds`. With `in_place` memories stay
-    before the message for which they were recalled, so that the upstream's prefix cache hits. Raises InvalidInput.
+    before the message for which they were recalled, so that the upstream's prefix cache hits. With `answers` an opening
+    question that was answered before gets that answer (see `chat_answers`). Raises InvalidInput.
     """
-    chats = ChatMemory(memory, open_space, patience, in_place)
+    if answers and memory.embedder is None:
+        raise InvalidInput(
+            "cached answers need an embedder, which finds similar questions: serve with one, or without them."
+        )
+    chats = ChatMemory(memory, open_space, patience, in_place, answers)
     try:
         proxy = Proxy(chats, upstream, upstream_key, seconds)
     except InvalidInput:
@@ -155,9 +180,15 @@ def make_proxy(
                 return Relay(proxy, request, path, None)
             try:
                 options = Options.of(request.headers, default_space, budget_tokens)
+                if options.answers is not None and not answers:
+                    raise InvalidInput("X-Mnemos-Answers: this proxy caches none; start it with --answers.")
             except InvalidInput as error:
                 return failure(400, str(error), INVALID, "invalid_header")
-            return Relay(proxy, request, path, Chat(request, options, field, await request.body(), memory.clock()))
+            chat = Chat(request, options, field, await request.body(), memory.clock())
+            chat.account = json.dumps(
+                [request.url.query, *(request.headers.get(n) for n in (ACCOUNT[1:] if upstream_key else ACCOUNT))]
+            )
+            return Relay(proxy, request, path, chat)
 
         return relay
 

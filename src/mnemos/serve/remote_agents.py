@@ -13,8 +13,9 @@ from mnemos.arguments import check_texts
 from mnemos.cube import MemCube
 from mnemos.errors import InvalidInput
 from mnemos.serve.requests import ApiRequest, given, path_segment, query_string
+from mnemos.text.agent.bank import Case
 from mnemos.text.agent.beliefs import Belief
-from mnemos.text.agent.cases import Case, How
+from mnemos.text.agent.cases import How
 from mnemos.text.agent.critic import Decision
 from mnemos.text.agent.nodes import Node, active_of, change_of, dependants, node_of, ready_of, stale_of, values_of
 from mnemos.text.agent.task import check_slots
@@ -271,17 +272,20 @@ class RemoteAnswers(Kept):
     def __init__(self, path: str, carry_out: CarryOut) -> None:
         super().__init__(f"{path}/answers", carry_out)
 
-    def put(self, question: str, answer: str, used: Sequence[str], category: str = DEFAULT) -> Any:
+    def put(self, question: str, answer: str, used: Sequence[str], category: str = DEFAULT, *, scope: str = "") -> Any:
         """Keep an answer and return its id; None where its category is off. Raises NotFound."""
         body = {"question": question, "answer": answer, "used": check_texts(used, "used"), "category": category}
+        body["scope"] = scope
         return self._post("", lambda data: data["id"], **body)
 
     def get(
-        self, question: str, category: str = DEFAULT, *, shown: Sequence[str] | None = None, load: float = 0.0
-    ) -> Any:
+        self, question: str, category: str = DEFAULT, *, shown: Sequence[str] | None = None, load: float = 0.0,
+        scope: str = "",
+    ) -> Any:  # fmt: skip
         """Return the answer to the most similar question of the category that still holds; None without one."""
         there = None if shown is None else check_texts(shown, "shown")
-        return self._post("/find", _answer, question=question, category=category, shown=there, load=load)
+        body = {"question": question, "category": category, "shown": there, "load": load, "scope": scope}
+        return self._post("/find", _answer, **body)
 
     def drop(self, category: str | None = None) -> Any:
         """Erase the answers of a category, or all; return how many."""

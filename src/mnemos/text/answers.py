@@ -33,6 +33,7 @@ KIND = "answer"  # of the cubes
 OF_ANSWERS = Filter(kind=KIND, state=None)
 DEFAULT = "default"  # the category of what has none, and whose rules count for a category without its own
 LOOKED_AT = 5  # nearest questions of which the answers are checked
+SERVED = "answer"  # in the metadata of a turn: the id of the cached answer that was served in it
 Categories = Mapping[str, Category]
 
 
@@ -48,10 +49,19 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Memories as they were when they were read for an answer that is still to be made."""
+
+    at: int  # microseconds
+    states: Mapping[str, list[object]]  # by id
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     cube: MemCube
     question: str
     category: str
+    scope: str
 
 
 def _read(text: str) -> Categories:
@@ -82,11 +92,21 @@ class Answers:
         known = self.categories
         return known.get(category) or known.get(DEFAULT) or Category()
 
-    def put(self, question: str, answer: str, used: Sequence[str], category: str = DEFAULT) -> str | None:
+    def snapshot(self, used: Sequence[str]) -> Snapshot:
+        """Return memories as they are now, for `put` after a model was asked: one that changes meanwhile is noticed."""
+        found = self.store.get(check_texts(used, "used"))
+        return Snapshot(to_micros(self.memory.now()), {name: _state(cube) for name, cube in found.items()})
+
+    def put(
+        self, question: str, answer: str, used: Sequence[str], category: str = DEFAULT, *, scope: str = "",
+        snapshot: Snapshot | None = None,
+    ) -> str | None:  # fmt: skip
         """Keep an answer and return its id; None where its category is off. One embedding and one commit.
 
         `used` are the ids of the memories that it was made of, such as those that `context` cites: it is erased with each.
-        An answer to the same question in the category is replaced. Raises NotFound for an id that is not there.
+        An answer to the same question in the category is replaced. `scope` tells apart answers that are not each other's,
+        such as those of two models. With a `snapshot` an answer of which a memory has changed since is not kept. Raises
+        NotFound for an id that is not there.
         """
         rules, text = self.rules(check_text(category, "category")), _asked(question)
         answer, parents = clean(check_text(answer, "answer")), sorted(set(check_texts(used, "used")))
@@ -99,8 +119,11 @@ class Answers:
                 raise NotFound(
                     f"there is no cube {missing[0]!r} in space {self.memory.name!r}; the answer was not kept."
                 )
+            if snapshot is not None and self._changed(snapshot, found):
+                return None
             about = {
-                "category": category, "asked": len(text), "model": self._model(), "made of": [_state(found[p]) for p in parents],
+                "category": category, "scope": check_text(scope, "scope"), "asked": len(text), "model": self._model(),
+                "made of": [_state(found[p]) for p in parents],
                 "vector": base64.b64encode(vector.astype("<f2").tobytes()).decode("ascii"),
             }  # fmt: skip
             cube = MemCube(
@@ -109,20 +132,23 @@ class Answers:
             )  # fmt: skip
             if redact_cube(cube, self.memory.secrets).text != cube.text:
                 return None  # a secret is not kept, and without it the answer is another
-            gone = self._to_drop(category, text, rules, to_micros(now))
+            gone = self._to_drop(category, scope, text, rules, to_micros(now))
             if gone:
                 self.store.erase(gone)
             self.store.insert([Entry(cube, ())], None)
         return cube.id
 
     def get(
-        self, question: str, category: str = DEFAULT, *, shown: Sequence[str] | None = None, load: float = 0.0
-    ) -> Answer | None:
-        """Return the answer to the most similar question of the category that still holds; None without one.
+        self, question: str, category: str = DEFAULT, *, shown: Sequence[str] | None = None, load: float = 0.0,
+        scope: str = "",
+    ) -> Answer | None:  # fmt: skip
+        """Return the answer to the most similar question of the category and scope that still holds; None without one.
 
         `shown` are the ids of the memories that a prompt for this question would show now: an answer that was made without
-        one of them is not served. `load` of the model behind, 0 to 1, makes the rules less strict. Cost: one embedding and a
-        scan of the answers' vectors, about 5 ms for 1,000 answers.
+        one of them is not served, unless that one was a cached answer itself or its question (its metadata have the id of
+        that as `answer`) and says what this one was made with.
+        `load` of the model behind, 0 to 1, makes the rules less strict. Cost: one embedding and a scan of the answers'
+        vectors, about 5 ms for 1,000 answers.
         """
         rules, text, load = (
             self.rules(check_text(category, "category")),
@@ -130,7 +156,7 @@ class Answers:
             check_share(load, "load") or 0.0,
         )
         rows, matrix = self._refreshed()
-        keys = [key for key, row in enumerate(rows) if row.category == category]
+        keys = [key for key, row in enumerate(rows) if (row.category, row.scope) == (category, scope)]
         if not rules.on or not keys:
             return None
         similar, mine = matrix[keys] @ self._vector(text), particulars(text)
@@ -140,7 +166,7 @@ class Answers:
             if similarity < rules.least(load):
                 break
             young = now - to_micros(row.cube.learned) < rules.lasting(load) * DAY
-            fits = young and mine == particulars(row.question) and needed <= set(row.cube.parents)
+            fits = young and mine == particulars(row.question) and self._knows(row.cube, needed)
             if fits and self._holds(row.cube):
                 if not self.store.read_only:
                     self.store.lives.count_uses([(row.cube.id, 1, now)])
@@ -156,6 +182,24 @@ class Answers:
     def __len__(self) -> int:
         return len(self.store.keys(OF_ANSWERS))
 
+    def _knows(self, answer: MemCube, shown: set[str]) -> bool:
+        """Tell whether an answer was made of all these memories, but for those that repeat it, or what it was made of."""
+        more = self.store.get(sorted(shown - set(answer.parents)))
+        if not more:
+            return True
+        said = {(cube.role, cube.text) for cube in self.store.get(answer.parents).values()}
+        return all(
+            SERVED in cube.metadata and (cube.metadata[SERVED] == answer.id or (cube.role, cube.text) in said)
+            for cube in more.values()
+        )
+
+    def _changed(self, snapshot: Snapshot, now: Mapping[str, MemCube]) -> bool:
+        """Tell whether a memory has changed, or a fact that it states has ended, since it was read."""
+        if any(name not in now or _state(now[name]) != state for name, state in snapshot.states.items()):
+            return True
+        facts = self.store.facts.of(self.store.keys_of(sorted(snapshot.states)))
+        return any(fact.ended is not None and fact.ended >= snapshot.at for fact in facts)
+
     def _holds(self, answer: MemCube) -> bool:
         """Tell whether all that an answer was made of is as it was."""
         found = self.store.get(answer.parents)
@@ -169,13 +213,14 @@ class Answers:
         facts = self.store.facts.of(self.store.keys_of(answer.parents))
         return not any(fact.ended is not None and fact.ended >= since for fact in facts)
 
-    def _to_drop(self, category: str, question: str, rules: Category, now: int) -> list[str]:
+    def _to_drop(self, category: str, scope: str, question: str, rules: Category, now: int) -> list[str]:
         """Return the answers of a category that a new one displaces: to the same question, too old, or one too many."""
         mine = [row for row in self._refreshed()[0] if row.category == category]
         old = [
             row.cube.id
             for row in mine
-            if row.question == question or now - to_micros(row.cube.learned) >= rules.lasting(1.0) * DAY
+            if (row.scope, row.question) == (scope, question)
+            or now - to_micros(row.cube.learned) >= rules.lasting(1.0) * DAY
         ]
         rest = [row.cube.id for row in mine if row.cube.id not in old]
         if len(rest) < rules.most:
@@ -225,4 +270,5 @@ def _state(cube: MemCube) -> list[object]:
 
 
 def _row(cube: MemCube) -> _Row:
-    return _Row(cube, cube.text[: cube.metadata["asked"]], cube.metadata["category"])
+    about = cube.metadata
+    return _Row(cube, cube.text[: about["asked"]], about["category"], about.get("scope", ""))

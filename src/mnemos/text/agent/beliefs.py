@@ -6,6 +6,7 @@ the better one did becomes a belief in words, and each belief goes only to the a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -147,7 +148,8 @@ class Beliefs:
 def _checked(decision: Decision) -> Decision:
     for name in ("source", "cue", "action"):
         check_text(getattr(decision, name), name)
-    check_number(decision.reward, "reward")
+    if not math.isfinite(check_number(decision.reward, "reward")):
+        raise InvalidInput(f"reward is {decision.reward!r}, expected a finite number.")
     return decision
 
 
