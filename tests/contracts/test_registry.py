@@ -32,6 +32,16 @@ COMPONENTS = {
     "semantic-cache": "the rules of a category of `Space.answers`",
     "adaptive-threshold": "chooses the `min_score` of a search, or of forgetting, from outcomes",
     "tune": "a verb: it fits what `hybrid` ranks by",
+    "hopfield-layer": "reads one set with another, or pools it",
+    "resonator": "factors products, and keeps nothing",
+    "read-temperature": "chooses the temperature of a read",
+    "tensor-brain": "keeps triples with their instants, in embeddings that are trained",
+    "memo": "its question is one item of a fact, and its answer another",
+    "memformer": "reads segments, and returns slots",
+    "memory-replay": "trains what reads segments",
+    "gated-fusion": "a part of a model around a bank",
+    "dual-coding": "answers either code of an entry by the other",
+    "hierarchical-chunks": "reads stored states that are given",
     "hippo-legs": "a memory of one signal, which state space layers begin with",
 }
 

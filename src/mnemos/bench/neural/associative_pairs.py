@@ -136,7 +136,7 @@ def condensed(options: Any) -> dict[str, Row]:
             "likeliest h": grid[likely.index(max(likely))],
         }
 
-    sizes = ((500, 8), (5000, 8), (500, 16), (5000, 16), (5000, 32))
+    sizes = ((500, 8), (5000, 8), (500, 16), (5000, 16), (5000, 32), (5000, 64))
     return {
         f"n {n:,}, d {d}": seeded(options.seeds, lambda seed, n=n, d=d: run(n, d, seed), ("h_G", "h_CLT"))  # type: ignore[misc]
         for n, d in sizes
