@@ -43,6 +43,7 @@ COMPONENTS = {
     "dual-coding": "answers either code of an entry by the other",
     "hierarchical-chunks": "reads stored states that are given",
     "hippo-legs": "a memory of one signal, which state space layers begin with",
+    "mimetic-initialisation": "sets the weights with which Mamba layers begin",
 }
 
 

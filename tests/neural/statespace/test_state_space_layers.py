@@ -86,11 +86,17 @@ def test_the_selective_scan_has_the_gradients_of_the_recurrence(length, monkeypa
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
-def test_the_linear_scan_has_right_gradients(dtype):
+@pytest.mark.parametrize("small", [0, 1000])
+def test_the_linear_scan_has_right_gradients(dtype, small, monkeypatch):
+    monkeypatch.setattr("mnemos.neural.statespace.scan.SMALL", small)  # token by token, and by doubling
     rng = torch.Generator().manual_seed(0)
     a, b = (torch.randn(6, 2, 3, dtype=dtype, generator=rng).requires_grad_() for _ in range(2))
     h = torch.randn(2, 3, dtype=dtype, generator=rng).requires_grad_()
     assert torch.autograd.gradcheck(linear, (a, b, h))
+    wanted = h
+    for found, factor, added in zip(linear(a, b, h), a, b, strict=True):
+        wanted = factor * wanted + added
+        torch.testing.assert_close(found, wanted)
 
 
 def test_polarised_states_stay_and_go():

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 1 << 17  # numbers of a block's states
+SMALL = 1 << 10  # numbers of a token's state below which a step costs more than its arithmetic
 
 
 def selective(
@@ -83,19 +84,33 @@ def _states(x: Tensor, step: Tensor, A: Tensor, B: Tensor, h: Tensor) -> tuple[T
 class _Linear(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-        states, before = b.clone(), h
-        for factor, state in zip(a.unbind(0), states.unbind(0), strict=True):
-            state.addcmul_(factor, before)
-            before = state
+        states = b.clone()
+        states[0].addcmul_(a[0], h)
+        states = _recurrence(a, states)
         ctx.save_for_backward(a, states, h)
         return states
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, states, h = ctx.saved_tensors
-        back = dy.clone()
-        _adjoint(a.conj(), back, torch.zeros_like(h))
+        later = torch.cat([a[1:], torch.zeros_like(a[:1])]).conj()
+        back = _recurrence(later.flip(0), dy.flip(0)).flip(0)
         return back * torch.cat([h[None], states[:-1]]).conj(), back, a[0].conj() * back[0]
+
+
+def _recurrence(a: Tensor, b: Tensor) -> Tensor:
+    """Return h_t = a_t h_{t-1} + b_t in the place of b, h_0 = b_0: token by token, or by doubling where tokens are small."""
+    if a[0].numel() >= SMALL:
+        rows = b.unbind(0)
+        for factor, before, row in zip(a.unbind(0)[1:], rows, rows[1:], strict=False):
+            row.addcmul_(factor, before)
+        return b
+    reach = 1
+    while reach < len(b):
+        b = torch.cat([b[:reach], b[reach:] + a[reach:] * b[:-reach]])
+        a = torch.cat([a[:reach], a[reach:] * a[:-reach]])
+        reach *= 2
+    return b
 
 
 def _adjoint(a: Tensor, back: Tensor, last: Tensor) -> None:
