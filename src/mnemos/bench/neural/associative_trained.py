@@ -88,6 +88,11 @@ def triples(seed: int) -> tuple[Tensor, Tensor]:
     return torch.cat([picked, torch.arange(120).repeat_interleave(3)[:, None]], 1), held
 
 
+def ranks(x: Tensor) -> Tensor:
+    """Return the rank of each number; equal ones share theirs."""
+    return ((x[:, None] > x).sum(1) + (x[:, None] >= x).sum(1)).double() / 2
+
+
 def brain(options: Any) -> dict[str, Row]:
     """Return triples regenerated from their instants, agreement with frequencies without, and what is said of unseen triples."""
 
@@ -110,7 +115,7 @@ def brain(options: Any) -> dict[str, Row]:
         several = (counts > 0).sum(1) > 1
         often = (counts / counts.sum(1, keepdim=True))[several]
         both = (said[several][often > 0], often[often > 0])
-        correlation = float(torch.corrcoef(torch.stack([t.argsort().argsort().double() for t in both]))[0, 1])
+        correlation = float(torch.corrcoef(torch.stack([ranks(t) for t in both]))[0, 1])
         unseen = model.objects(held[:, 0], held[:, 1])
         place = (unseen > unseen.gather(1, held[:, 2:])).sum(1).double()
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from mnemos.neural.slots.merging import GatedFusion, MergedNeighbours
 
 
 def prototypes(options: Any) -> dict[str, Row]:
-    """Return the error of reads of a stream of 1,000 noisy sights of 40 places, some visited more often, by what 64 entries keep."""
+    """Return the error of reads of 1,000 noisy sights of 40 places, some visited more often, by what 64 entries keep."""
 
     def run(how: dict[str, Any], seed: int) -> dict[str, float]:
         places, values = (torch.randn(40, 16, generator=rng(seed + i)) for i in range(2))
@@ -43,14 +44,14 @@ def prototypes(options: Any) -> dict[str, Row]:
             "held": len(bank),
         }
 
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "used, averaged": {},
         "used, not averaged": {"average": False},
         "newest, averaged": {"by": "newest"},
         "newest, not averaged": {"by": "newest", "average": False},
         "random, not averaged": {"by": "random", "average": False},
     }
-    return {name: seeded(options.seeds, lambda seed, h=how: run(h, seed)) for name, how in ways.items()}  # type: ignore[misc, arg-type]
+    return {name: seeded(options.seeds, partial(run, how)) for name, how in ways.items()}
 
 
 WAIT, KINDS = 60, 8  # moments before the question, buttons
@@ -106,7 +107,7 @@ def moments(options: Any) -> dict[str, Row]:
 
     rows = [("merged", True), ("merged", False), ("oldest dropped", True), ("none", True)]
     return {
-        f"{bank}, {'gated' if gated else 'added'}": seeded(options.seeds, lambda seed, b=bank, g=gated: run(b, g, seed))  # type: ignore[misc]
+        f"{bank}, {'gated' if gated else 'added'}": seeded(options.seeds, partial(run, bank, gated))
         for bank, gated in rows
     }
 
@@ -159,9 +160,7 @@ def binding(options: Any) -> dict[str, Row]:
                 found[f"{number} things %"] = float((said == asked).double().mean())
         return found | {"parameters": size(model, how)}
 
-    return {
-        how: seeded(options.seeds, lambda seed, h=how: run(h, seed)) for how in ("dual coding", "fused key", "LSTM")
-    }  # type: ignore[misc]
+    return {how: seeded(options.seeds, partial(run, how)) for how in ("dual coding", "fused key", "LSTM")}
 
 
 def size(model: Heard, how: str) -> int:
@@ -223,14 +222,16 @@ def engrams(options: Any) -> dict[str, Row]:
         "least recently used": lambda: Queue(64, True),
         "first in, first out": lambda: Queue(64, False),
     }
-    return {name: seeded(options.seeds, lambda seed, m=make: run(m, seed)) for name, make in makers.items()}  # type: ignore[misc]
+    return {name: seeded(options.seeds, partial(run, make)) for name, make in makers.items()}
 
 
 def serial(options: Any) -> dict[str, Row]:
     """Return items of a list of 60 that Memoria still holds, by their place, and recalls that are followed by a neighbour's."""
 
     def run(seed: int) -> dict[str, float]:
-        held, near, far = torch.zeros(60), [], []
+        held = torch.zeros(60)
+        near: list[float] = []
+        far: list[float] = []
         for trial in range(30):
             bank = Memoria(16, 1, size=40, short=10, life=30.0, reward=12.0)
             items = torch.randn(60, 16, generator=rng(seed * 1000 + trial)) * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,14 +79,15 @@ def segments(options: Any) -> dict[str, Row]:
         with torch.no_grad():
             for fillers in (0, 2, 4):
                 state = model.core.init_state(400)
-                for tokens, _ in texts(400, fillers, rng(88 + seed)):
+                asked = texts(400, fillers, rng(88 + seed))
+                for tokens, _ in asked:
                     logits, state = model.logits(tokens, state)
-                right = logits.argmax(-1)[:, -PAIRS:] == targets[:, -PAIRS:]
+                right = logits.argmax(-1)[:, -PAIRS:] == asked[-1][1][:, -PAIRS:]
                 found[f"{fillers} segments between %"] = float(right.double().mean())
         return found | {"state": slots * WIDTH}
 
     rows = {"8 slots": (8, True), "8 slots, no forgetting": (8, False), "no slots": (0, True)}
-    return {name: seeded(options.seeds, lambda seed, r=r: run(*r, seed), ("state",)) for name, r in rows.items()}  # type: ignore[misc]
+    return {name: seeded(options.seeds, partial(run, *r), ("state",)) for name, r in rows.items()}
 
 
 def saved(run: Callable[[], Any]) -> float:
@@ -131,7 +133,7 @@ def replays(options: Any) -> dict[str, Row]:
         found["largest difference of gradients"] = float((gradients[0] - gradients[1]).abs().max())
         return found
 
-    return {f"{n} segments": seeded(options.seeds, lambda seed, n=n: run(n, seed)) for n in (2, 4, 8, 16)}  # type: ignore[misc]
+    return {f"{n} segments": seeded(options.seeds, partial(run, n)) for n in (2, 4, 8, 16)}
 
 
 MOVES, DANCE = 8, 4
@@ -207,6 +209,4 @@ def ballet(options: Any) -> dict[str, Row]:
         }[how]
         return found
 
-    return {
-        how: seeded(options.seeds, lambda seed, h=how: run(h, seed)) for how in ("chunks", "full attention", "LSTM")
-    }  # type: ignore[misc]
+    return {how: seeded(options.seeds, partial(run, how)) for how in ("chunks", "full attention", "LSTM")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ FACTS = 14
 def stories(count: int, support: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return facts (B, 14, W) as bags of words, questions, answers (B), and which facts support them (B, 14).
 
-    People go to places, the last one counts; things are in boxes, and boxes are with people. Support 1 asks where a person is, 2 where
-    a box is, 3 where a thing is.
+    People go to places, the last one counts; things are in boxes, and boxes are with people. Support 1 asks where a person
+    is, 2 where a box is, 3 where a thing is.
     """
     facts, question = torch.zeros(count, FACTS, WORDS), torch.zeros(count, WORDS)
     holders = torch.stack([torch.randperm(PEOPLE, generator=draw) for _ in range(count)])  # of boxes
@@ -66,7 +67,7 @@ def stories(count: int, support: int, draw: torch.Generator) -> tuple[Tensor, Te
 
 
 def story(options: Any) -> dict[str, Row]:
-    """Return answers that are right with one, two and three supporting facts, by hops, and how often the last look lands on one."""
+    """Return answers that are right with one, two and three supporting facts, by hops, and looks that land on one."""
     pools: dict[tuple[int, int], Any] = {}
 
     def run(hops: int, seed: int) -> dict[str, float]:
@@ -95,14 +96,14 @@ def story(options: Any) -> dict[str, Row]:
             found[f"looks on support, {support} %"] = float(landed.double().mean())
         return found
 
-    return {f"{h} hop{'s' if h > 1 else ''}": seeded(options.seeds, lambda seed, h=h: run(h, seed)) for h in (1, 2, 3)}  # type: ignore[misc]
+    return {f"{h} hop{'s' if h > 1 else ''}": seeded(options.seeds, partial(run, h)) for h in (1, 2, 3)}
 
 
 ITEM, CHAINS = 16, 4
 
 
 def chains(count: int, length: int, apart: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Return facts (B, N, 2 d) of pairs along 4 chains of random items, cues (B, d) and two choices (B, 2, d), the right one first."""
+    """Return facts (B, N, 2 d) of pairs along 4 chains of random items, cues (B, d), and choices (B, 2, d)."""
     items = F.normalize(torch.randn(count, CHAINS, length, ITEM, generator=draw), dim=-1) * ITEM**0.5
     pairs = torch.cat([items[:, :, :-1], items[:, :, 1:]], -1).flatten(1, 2)
     order = torch.rand(count, pairs.shape[1], generator=draw).argsort(1)
@@ -167,7 +168,8 @@ def paired(options: Any) -> dict[str, Row]:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-        return tested(model, seed)
+        found: dict[str, float] = tested(model, seed)
+        return found
 
     makers = {
         "MEMO": lambda: Memo(2 * ITEM, 2, heads=4, hops=5),
@@ -175,7 +177,7 @@ def paired(options: Any) -> dict[str, Row]:
         "memory network, 3 hops": lambda: Summed(3),
         "LSTM": Last,
     }
-    return {name: seeded(options.seeds, lambda seed, m=make: run(m, seed)) for name, make in makers.items()}  # type: ignore[misc]
+    return {name: seeded(options.seeds, partial(run, make)) for name, make in makers.items()}
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -199,11 +201,10 @@ class Compared(nn.Module):  # type: ignore[misc]
         inputs = channels + 3 * vectors
         width = {"relational memory": 32, "LSTM": 58, "GRU": 68}[how]
         self.enter = nn.Linear(inputs, width)
-        self.core = {
-            "relational memory": lambda: RelationalMemoryCore(width, vectors, 4),
-            "LSTM": lambda: nn.LSTM(width, width, batch_first=True),
-            "GRU": lambda: nn.GRU(width, width, batch_first=True),
-        }[how]()
+        if how == "relational memory":
+            self.core: nn.Module = RelationalMemoryCore(width, vectors, 4)
+        else:
+            self.core = (nn.LSTM if how == "LSTM" else nn.GRU)(width, width, batch_first=True)
         self.out = nn.Sequential(nn.Linear(width, 64), nn.GELU(), nn.Linear(64, vectors))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -213,7 +214,7 @@ class Compared(nn.Module):  # type: ignore[misc]
 
 
 def farthest(options: Any) -> dict[str, Row]:
-    """Return how often the n-th farthest of 4 vectors from the m-th is named, after the same steps and at about equal parameters."""
+    """Return how often the n-th farthest of 4 vectors from the m-th is named, at about equal parameters and steps."""
     vectors, channels = 4, 4
 
     def drawn(count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -244,6 +245,4 @@ def farthest(options: Any) -> dict[str, Row]:
             right = float((model(x).argmax(1) == y).double().mean())
         return {"right %": right, "parameters": sum(p.numel() for p in model.parameters())}
 
-    return {
-        how: seeded(options.seeds, lambda seed, h=how: run(h, seed)) for how in ("relational memory", "LSTM", "GRU")
-    }  # type: ignore[misc]
+    return {how: seeded(options.seeds, partial(run, how)) for how in ("relational memory", "LSTM", "GRU")}

@@ -27,7 +27,8 @@ class Thought(NamedTuple):
     "memo",
     papers=(Paper("MEMO: A Deep Network for Flexible Combination of Episodic Memories", "2001.10913"),),
     task="slot-readers",
-    baselines=("memory-network",),, unmeasured="its benchmark has no stored result yet"
+    baselines=("memory-network",),
+    unmeasured="its benchmark has no stored result yet",
 )
 class Memo(nn.Module):  # type: ignore[misc]
     """Answers over facts whose items stay separate, in a number of hops that a policy chooses (arXiv 2001.10913).
