@@ -36,7 +36,6 @@ COMPONENTS = {
     "resonator": "factors products, and keeps nothing",
     "read-temperature": "chooses the temperature of a read",
     "tensor-brain": "keeps triples with their instants, in embeddings that are trained",
-    "memo": "its question is one item of a fact, and its answer another",
     "memformer": "reads segments, and returns slots",
     "memory-replay": "trains what reads segments",
     "gated-fusion": "a part of a model around a bank",

@@ -32,8 +32,8 @@ def outliers(options: Any) -> dict[str, Row]:
         test = drawn(tested, 64, 7)
         seen: list[Tensor] = []
         hooks = [
-            one.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0].detach()))
-            for one in (block["mixer"] for block in model.stack.layers)
+            block["mixer"].out.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+            for block in model.stack.layers
         ]
         full = loss(model, test)
         for hook in hooks:

@@ -17,7 +17,12 @@ PAPER = Paper("Kernel Density Estimators in Large Dimensions", "2408.05807")
 
 
 @register("read-temperature", papers=(PAPER,), task="associative")
-def read_temperature(keys: Tensor, cues: Tensor | None = None, share: float = 0.5, most: int = 256) -> float:
+def read_temperature(
+    keys: Tensor,  # that are read, (n, d)
+    cues: Tensor | None = None,  # typical ones (m, d); None: the keys, each without itself
+    share: float = 0.5,  # of the weight's square sum that is called condensed
+    most: int = 256,  # cues that are looked at
+) -> float:
     """Return the inverse temperature at which a read of keys (n, d) is condensed: few keys hold most of the weight.
 
     `cues` are typical ones; without them keys are asked for their neighbours, themselves left out. Weights are softmax(beta x y),
