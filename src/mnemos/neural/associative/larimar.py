@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
         Paper("Larimar: Large Language Models with Episodic Memory Control", "2403.11901", "IBM/larimar"),
     ),
     task="associative",
-    unmeasured="its benchmark has no stored result yet",
 )
 class Larimar:
     """Keeps values under the addresses of their keys by least squares: M = W^+ Z, with W = Z_key M0^+.

@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     ),
     task="associative",
     baselines=("attention",),
-    unmeasured="its benchmark has no stored result yet",
 )
 class OutlierEfficientHopfield(Attention):
     """Softmax attention with a slot of energy 0 that holds nothing: Softmax_1(x)_i = exp(x_i) / (1 + sum_j exp(x_j)).
