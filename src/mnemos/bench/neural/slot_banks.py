@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch.nn import functional as F
 
 from mnemos.bench.neural.associative_patterns import rng
 from mnemos.bench.neural.parts import Row, seeded
-from mnemos.neural.slots.base import Bank
 from mnemos.neural.slots.consolidating import UsagePrototypes
 from mnemos.neural.slots.dual_coding import DualCoding
 from mnemos.neural.slots.memoria import Memoria
@@ -64,8 +62,10 @@ def moments(options: Any) -> dict[str, Row]:
         draw, looks = rng(seed), torch.randn(KINDS, 16, generator=rng(5))
         button, at = torch.randint(KINDS, (count,), generator=draw), torch.randint(WAIT - 10, (count,), generator=draw)
         frames = torch.randn(count, 1, 16, generator=draw) + 0.1 * torch.randn(count, WAIT, 16, generator=draw)
-        frames[torch.arange(count), at] += 2 * looks[button]
+        frames[torch.arange(count), at] += looks[button]
         return frames, button, at
+
+    held_by: dict[tuple[str, int], Tensor] = {}
 
     def banked(frames: Tensor, merge: bool) -> Tensor:
         """Return what is held of each episode, (B, 8, 16)."""
@@ -78,9 +78,11 @@ def moments(options: Any) -> dict[str, Row]:
 
     def run(bank: str, gated: bool, seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
-        frames, button, at = episode(1600, seed)
+        frames, button, at = episode(500, seed)
         last = frames[:, -1]
-        held = last[:, None] if bank == "none" else banked(frames, bank == "merged")
+        if (bank, seed) not in held_by:
+            held_by[bank, seed] = last[:, None] if bank == "none" else banked(frames, bank == "merged")
+        held = held_by[bank, seed]
         ask, fusion = nn.Linear(16, 16), GatedFusion(16, gated)
         head = nn.Sequential(nn.Linear(16, 64), nn.GELU(), nn.Linear(64, KINDS))
         optimiser = torch.optim.Adam([*ask.parameters(), *fusion.parameters(), *head.parameters()], 5e-3)
@@ -91,15 +93,15 @@ def moments(options: Any) -> dict[str, Row]:
             logits: Tensor = head(fusion(last[rows], torch.einsum("bn,bnd->bd", weights, apart)))
             return logits
 
-        for step in range(400):
-            chosen = torch.randint(1200, (64,), generator=rng(step))
+        for step in range(300):
+            chosen = torch.randint(350, (64,), generator=rng(step))
             loss = F.cross_entropy(answer(chosen), button[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         with torch.no_grad():
-            right = answer(torch.arange(1200, 1600)).argmax(1) == button[1200:]
-        early = at[1200:] < 25
+            right = answer(torch.arange(350, 500)).argmax(1) == button[350:]
+        early = at[350:] < 25
         return {
             "right %": float(right.double().mean()),
             "pressed 35 moments ago or more %": float(right[early].double().mean()),
@@ -167,62 +169,6 @@ def size(model: Heard, how: str) -> int:
     """Return the parameters that a model uses."""
     used = model.cell if how == "LSTM" else model.memory
     return sum(p.numel() for part in (used, model.out) for p in part.parameters())
-
-
-class Queue:
-    """A bank that drops the oldest, or the least recently read: the baselines of engrams."""
-
-    def __init__(self, size: int, by_use: bool) -> None:
-        self.size, self.by_use, self.keys, self.values = size, by_use, torch.zeros(0, 16), torch.zeros(0, 1)
-
-    def __len__(self) -> int:
-        """Return how many entries are held."""
-        return len(self.keys)
-
-    def write(self, keys: Tensor, values: Tensor) -> None:
-        """Append entries and drop the first ones."""
-        self.keys, self.values = (
-            torch.cat([self.keys, keys])[-self.size :],
-            torch.cat([self.values, values])[-self.size :],
-        )
-
-    def read(self, keys: Tensor) -> Tensor:
-        """Return the nearest value; by use, its entry goes to the end."""
-        at = torch.cdist(keys, self.keys).argmin(1)
-        found = self.values[at]
-        if self.by_use:
-            for i in at.tolist():
-                order = [*range(i), *range(i + 1, len(self)), i]
-                self.keys, self.values = self.keys[order], self.values[order]
-        return found
-
-
-def engrams(options: Any) -> dict[str, Row]:
-    """Return early items recalled after 600 others, by how often they were useful meanwhile, in banks of 64 entries."""
-
-    def run(make: Callable[[], Bank], seed: int) -> dict[str, float]:
-        bank, useful = make(), torch.randn(24, 16, generator=rng(seed)) * 2
-        names = torch.arange(24.0)[:, None]
-        bank.write(useful, names)
-        for step in range(600):
-            draw = rng(seed * 10_000 + step)
-            bank.write(torch.randn(1, 16, generator=draw) * 2, torch.full((1, 1), 1000.0 + step))
-            if step % 5 == 0:  # the first 8 are asked for often, the next 8 seldom, the others never
-                group = 0 if step % 25 else 8
-                bank.read(useful[group : group + 8][torch.randint(8, (1,), generator=draw)])
-        right = (bank.read(useful)[:, 0] - names[:, 0]).abs() < 0.5
-        return {
-            "asked for often %": float(right[:8].double().mean()),
-            "asked for seldom %": float(right[8:16].double().mean()),
-            "never asked for %": float(right[16:].double().mean()),
-        }
-
-    makers: dict[str, Callable[[], Bank]] = {
-        "Memoria": lambda: Memoria(16, 1, size=64, short=16, life=150.0, reward=120.0),
-        "least recently used": lambda: Queue(64, True),
-        "first in, first out": lambda: Queue(64, False),
-    }
-    return {name: seeded(options.seeds, partial(run, make)) for name, make in makers.items()}
 
 
 def serial(options: Any) -> dict[str, Row]:
