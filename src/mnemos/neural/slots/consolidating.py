@@ -20,7 +20,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class UsagePrototypes:
     """Holds new entries in a working memory and, when that is full, keeps the most used as prototypes of a long-term memory.

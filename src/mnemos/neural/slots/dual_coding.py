@@ -14,7 +14,6 @@ from mnemos.registry import Paper, register
     "dual-coding",
     papers=(Paper("Grounded Language Learning Fast and Slow", "2009.01719", "google-deepmind/dm_fast_mapping"),),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class DualCoding(nn.Module):  # type: ignore[misc]
     """Reads moments by the code that is asked and returns the other code of those nearest (arXiv 2009.01719).

@@ -94,7 +94,7 @@ class Memformer(nn.Module):  # type: ignore[misc]
 Step = Callable[[Any, Tensor], tuple[Tensor, Tensor]]  # a segment and a state -> its loss and the state after it
 
 
-@register("memory-replay", papers=PAPERS, task="slot-readers", unmeasured="its benchmark has no stored result yet")
+@register("memory-replay", papers=PAPERS, task="slot-readers")
 def replay(
     step: Step,  # reads a segment after a state, and returns its loss and the state after it
     segments: Sequence[Any],  # what `step` reads, in order

@@ -33,7 +33,6 @@ class Engram:
         ),
     ),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class Memoria:
     """Remembers engrams in a short-term queue and a long-term web of what was recalled together (arXiv 2310.03052).
