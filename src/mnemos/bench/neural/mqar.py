@@ -43,6 +43,11 @@ class Options:
         "gated-linear-attention",
         "delta-net",
         "gated-delta-net",
+        "mamba-2",
+        "mlstm",
+        "rwkv-7",
+        "based",
+        "lightnet",
     )  # members, as mqar_layers names them
     states: tuple[int, ...] = (256, 512, 1024, 2048, 4096)  # floats that the mixer may hold of one sequence
     rates: tuple[float, ...] = (0.003, 0.01)  # of which the best is taken

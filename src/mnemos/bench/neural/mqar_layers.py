@@ -26,10 +26,21 @@ def window(state: int) -> Layer:
     return "attention", {"window": max(2, 1 + state // (2 * WIDTH))}
 
 
+def based(state: int) -> Layer:
+    """Return Based with as many channels before its features as the state allows."""
+    key, value = {256: (2, 42), 512: (4, 33), 1024: (6, 36), 2048: (8, 45), 4096: (8, 90)}[state]
+    return "based", {"key": key, "value": value}
+
+
 MEMBERS: dict[str, Callable[[int], Layer]] = {
     "window attention": window,
     "linear-attention": matrix("linear-attention"),
     "gated-linear-attention": matrix("gated-linear-attention"),
     "delta-net": matrix("delta-net"),
     "gated-delta-net": matrix("gated-delta-net"),
+    "mamba-2": matrix("mamba-2"),
+    "mlstm": matrix("mlstm"),
+    "rwkv-7": matrix("rwkv-7"),
+    "based": based,
+    "lightnet": matrix("lightnet"),
 }

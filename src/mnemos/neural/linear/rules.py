@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 Additive = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # of q, k, v, decay, S
 CHUNK, FINE = 64, 16  # tokens of a chunk; of one where every key channel has a decay of its own
+BLOCK = 64  # chunks whose memories are computed together
 
 
 def additive_naive(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,13 +59,28 @@ def additive(
         inside = (q[..., :, None, :] * k[..., None, :, :] * causal(gap).exp()).sum(-1)
     else:
         inside = (q @ k.transpose(-1, -2)) * causal(total - total.transpose(-1, -2)).exp()
-    local, end = inside @ v, total[..., -1:, :]
-    asked, written = q * total.exp(), (k * (end - total).exp()).transpose(-1, -2) @ v
+    written = (k * (total[..., -1:, :] - total).exp()).transpose(-1, -2) @ v  # (B, H, N, K, V) by each chunk
+    local, asked, reads = inside @ v, q * total.exp(), []
+    for first in range(0, q.shape[2], BLOCK):
+        some = slice(first, first + BLOCK)
+        before, S = _memories(written[:, :, some], total[:, :, some, -1], S)
+        reads.append(local[:, :, some] + asked[:, :, some] @ before)
+    return torch.cat(reads, 2).flatten(2, 3)[:, :, :length], S
 
-    def one(S: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        return local[:, :, n] + asked[:, :, n] @ S, end[:, :, n].exp().transpose(-1, -2) * S + written[:, :, n]
 
-    return run(one, S, q.shape[2], length)
+def _memories(written: Tensor, decay: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the memory before each chunk (B, H, N, K, V) and after the last: a fading sum of what chunks wrote."""
+    ends = F.pad(decay.cumsum(2), (0, 0, 1, 0))  # (B, H, N + 1, 1 or K), that of the beginning too
+    by_channel = ends.transpose(-1, -2)
+    gap = by_channel[..., :, None] - by_channel[..., None, 1:]  # (B, H, 1 or K, N + 1, N)
+    later = torch.ones(gap.shape[-2:], dtype=torch.bool, device=gap.device).triu()
+    rows = written.unflatten(3, (decay.shape[-1], -1)).transpose(2, 3).flatten(4)  # (B, H, 1 or K, N, K V or V)
+    faded = gap.masked_fill(later, float("-inf")).exp() @ rows
+    found = (
+        faded.transpose(2, 3).unflatten(4, (-1, written.shape[-1])).flatten(3, 4)
+        + ends.exp()[..., None] * S[:, :, None]
+    )
+    return found[:, :, :-1], found[:, :, -1]
 
 
 def delta(
