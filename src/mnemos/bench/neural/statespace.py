@@ -56,7 +56,8 @@ FIGURES = {  # method -> part, row, rows that it is compared with, column, and w
         "reads what came 100 tokens ago with an error of {}",
     ),
     "stable-ssm": (
-        "polynomial", "best, 64 states", ("direct, 64 states", "exp, 64 states"), "error", "fits t^-1.1 with an error of {}",
+        "polynomial", "best, 64 states", ("direct, 64 states", "exp, 64 states"), "error with shaken weights",
+        "fits t^-1.1 with an error of {} after its weights are shaken",
     ),
     "mamba": ("recall", "mamba", ("s4d",), "right", "recalls {} of the values"),
     "mimetic-initialisation": ("recall", "mamba, mimetic", ("mamba",), "right", "recalls {} of the values after the same steps"),
