@@ -32,6 +32,8 @@ COMPONENTS = {
     "semantic-cache": "the rules of a category of `Space.answers`",
     "adaptive-threshold": "chooses the `min_score` of a search, or of forgetting, from outcomes",
     "tune": "a verb: it fits what `hybrid` ranks by",
+    "xlstm-time": "forecasts series",
+    "neighbourhood-caches": "reads events of a graph",
     "tree-lstm": "reads trees, where mixers read sequences",
     "temporally-rescaled-error": "a loss of sequences",
 }

@@ -60,10 +60,8 @@ OPTIONS: dict[str, tuple[Callable[..., Reservoir], Callable[[], Iterator[dict[st
     "deep residual, identity": (DeepResidualESN, lambda: _residual("identity", 2)),
     "deep residual, cyclic": (DeepResidualESN, lambda: _residual("cyclic", 2)),
     "deep residual, random": (DeepResidualESN, lambda: _residual("random", 2)),
-    "residual reservoir alone": (DeepResidualESN, lambda: _residual("cyclic", 1)),
     "linear ring alone": (Ring, lambda: ({**o, "read_memory": True} for o in _memory(1, UNITS - 1))),
     "residual reservoir memory": (ResidualReservoirMemory, lambda: _memory(UNITS // 2, UNITS // 2)),
-    "residual reservoir memory, h alone": (ResidualReservoirMemory, lambda: _memory(UNITS, UNITS, read_memory=False)),
 }
 ROWS = tuple(OPTIONS)
 

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from mnemos.neural.model import mixer
 
 HORIZON, FRAMES, WIDTH = 200, 4, 32
-ROWS = ("all is seen", "no memory", "last 4 frames", "tanh-rnn", "gru", "lstm", "lem")
+ROWS = ("all is seen", "no memory", "last 4 frames", "gru")
 LIMITS = torch.tensor([2.4, 0.2095])  # of positions and angles
 GAINS = torch.tensor([0.3, 0.6, 8.0, 2.0])  # of the controller that sees all
 

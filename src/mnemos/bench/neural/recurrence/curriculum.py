@@ -1,6 +1,6 @@
 """Parity of the last N bits, N growing as it is learned: a head for the present N alone, or one for each N so far.
 
-Networks have 64 units and 1,200 steps of 64 sequences; N grows by one when 98 % are right. `before` is what a network
+Networks have 64 units and 800 steps of 64 sequences; N grows by one when 98 % are right. `before` is what a network
 that ended at N says of N - 1 by the head that had learned it; tau is the mean of the time constants of units (1.5 at the
 start).
 """
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mnemos.neural.model import mixer
 from mnemos.neural.recurrent.leaky_rnn import LeakyRNN
 
-UNITS, STEPS, BATCH, MOST = 64, 1200, 64, 40
+UNITS, STEPS, BATCH, MOST = 64, 800, 64, 40
 ROWS = (
     "leaky-rnn, one head", "leaky-rnn, heads for all N", "gru, one head", "gru, heads for all N",
 )  # fmt: skip

@@ -16,7 +16,7 @@ from mnemos.neural.recurrent.homeostatic import HomeostaticReservoir
 
 UNITS, STEPS, LAGS, AHEAD = 100, 2000, 60, 20
 BALANCES = {"excitation dominates (+0.5)": 0.5, "balanced (0)": 0.0, "slightly inhibited (-0.2)": -0.2}
-ROWS = ("adapted", "adapted, one target", "drawn at random", "searched", *BALANCES)
+ROWS = ("adapted", "drawn at random", "searched", *BALANCES)
 GRID = tuple(each((-0.3, 0.1), (0.5, 1.5, 4.0)))
 TASKS = ("capacity", "NARMA-10", "Mackey-Glass")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from mnemos.neural.recurrent.probes import timescale
 
 UNITS, LAGS, STEPS, RATE, TAU = 64, 100, 2500, 2e-4, 20.0
-STARTS = {"W of radius 0.05": 0.05, "W of radius 0.2": 0.2, "W of radius 0.8": 0.8}
+STARTS = {"W of radius 0.2": 0.2, "W of radius 0.8": 0.8}
 ROWS = tuple(STARTS)
 
 

@@ -18,10 +18,9 @@ LAYERS: dict[str, tuple[Layer, float]] = {
     "wave-rnn": (("wave-rnn", {"rings": 4, "places": 64}), 3e-3),
     "wave-rnn, random start": (("wave-rnn", {"rings": 4, "places": 64, "start": "random"}), 3e-3),
     "identity rnn": (("tanh-rnn", {"hidden": 256, "start": "identity"}), 3e-4),
-    "tanh-rnn": (("tanh-rnn", {"hidden": 256}), 1e-3),
 }
 ROWS = tuple(LAYERS)
-DELAYS = (10, 30)
+DELAYS = (20,)
 
 
 def one(row: str, seed: int) -> dict[str, float]:
