@@ -35,7 +35,7 @@ FLOORS = (
     ),
     Floor(
         "api",
-        ("", "agent_verbs", "bulk", "system", "space", "forms"),
+        ("", "agent_tools", "agent_verbs", "bulk", "system", "space", "forms"),
         "what a user imports: `Mnemos` opens spaces, `Space` has the verbs, `bulk` does one for many",
     ),
     Floor(

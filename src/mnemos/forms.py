@@ -1,4 +1,4 @@
-"""The other forms of a space: keys and values, and weights. Nothing here imports PyTorch before it is used."""
+"""The other forms of a space: keys and values, states, and weights. Nothing here imports PyTorch before it is used."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from mnemos.migrate.gate import LearnReport
     from mnemos.migrate.learning import Learning
     from mnemos.migrate.prefill import PrefillCache
+    from mnemos.migrate.states import States
     from mnemos.migrate.weights import Weights
     from mnemos.parametric.base import Carrier
 
 
 class Forms:
-    """What a `Space` does with models. Both are made when they are first asked for."""
+    """What a `Space` does with models. Each is made when it is first asked for."""
 
     text: TextMemory
     store: Store
     clock: Callable[[], datetime]
     _activations: PrefillCache | None = None
     _weights: Weights | None = None
+    _states: States | None = None
 
     @property
     def activations(self) -> PrefillCache:
@@ -59,6 +61,15 @@ class Forms:
         return self.activations.activate(
             picked, model, tokenizer, mode=mode, render=render or to_line, recompute=recompute, question=asked
         )
+
+    @property
+    def states(self) -> States:
+        """What models with a memory of their own (`mnemos.neural`) remember of its cubes. Needs PyTorch."""
+        if self._states is None:
+            from mnemos.migrate.states import States
+
+            self._states = States(self.store, self.clock)
+        return self._states
 
     @property
     def weights(self) -> Weights:

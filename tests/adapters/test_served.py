@@ -75,6 +75,25 @@ def test_openai_agents_session(client):
     asyncio.run(run())
 
 
+def test_agent_tools(client):
+    pytest.importorskip("pydantic")
+    from mnemos.adapters.tools import tools_of
+
+    tools = {tool.name: tool.run for tool in tools_of(client.space("work"), "ben", None)}
+    assert tools["recall"](question="What is there?").startswith("error: there is no space")
+    assert "price = 80" in tools["task"](task="trip", do="add", step="hotel", values={"price": 80})
+    assert client.space("work").task("trip").get("hotel").cube.speaker == "ben"
+    tools["cases"](situation="The printer is offline", plan="Restart the spooler", reward=1)
+    assert "Restart the spooler" in tools["cases"](situation="A printer is offline")
+    tools["working"](name="chat", do="add", text="Find a hotel.", pin=True)
+    assert "items: " in tools["working"](name="chat", do="list")
+    same = {"source": "filings", "cue": "upgrade", "action": "buy", "reward": 1}
+    for action, reward in (("buy", -2), ("sell", 1)):
+        row = {"source": "news", "cue": "warning", "action": action, "reward": reward}
+        told = tools["beliefs"](team="fund", do="learn", decisions=[row, same])
+    assert "sell, not buy" in told
+
+
 def test_memory_tool(client):
     tool = MemoryTool(client.space("files"))
     path = "/memories/d/a.md"

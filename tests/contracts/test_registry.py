@@ -36,6 +36,8 @@ COMPONENTS = {
     "neighbourhood-caches": "reads events of a graph",
     "tree-lstm": "reads trees, where mixers read sequences",
     "temporally-rescaled-error": "a loss of sequences",
+    "hippo-legs": "a memory of one signal, which state space layers begin with",
+    "mimetic-initialisation": "sets the weights with which Mamba layers begin",
 }
 
 

@@ -14,6 +14,7 @@ from mcp import Client, MCPError
 from mnemos import Mnemos
 from mnemos.serve import mcp as module
 from mnemos.serve.mcp import make_server
+from mnemos.text.agent.cases import Cases
 from tests.serve.talk import Talk
 
 READS = {"recall", "context", "timeline", "facts"}
@@ -39,7 +40,7 @@ async def call(memory, request):
 
 async def test_tools_and_resources_are_listed_with_hints(call):
     tools = {tool.name: tool for tool in (await call.client.list_tools()).tools}
-    assert tools.keys() == READS | {"remember", "update", "forget", "task", "cases"}
+    assert tools.keys() == READS | {"remember", "update", "forget", "task", "cases", "working", "beliefs"}
     for name, tool in tools.items():
         assert tool.annotations.read_only_hint == (name in READS)
         assert tool.annotations.destructive_hint == (name == "forget")
@@ -85,7 +86,40 @@ async def test_a_task_and_cases_outlive_the_conversation(call, memory):
     await call("cases", situation="The printer is offline", used=[made["id"]], reward=1)
     found = await call("cases", situation="A printer is offline again")
     assert "Restart the spooler" in found["cases"]
-    assert found["chances"][made["id"]] > 0.3
+    assert made["id"] in found["cases"]
+
+
+async def test_a_working_context_and_beliefs_outlive_the_conversation(call, memory):
+    goal = await call(
+        "working", name="chat", do="add", text="Find a hotel in Porto.", role="user", pin=True, tokens=400
+    )
+    assert "Find a hotel" in goal["context"]
+    for n in range(12):
+        await call(
+            "working", name="chat", do="add", text=f"Hotel {n} costs {100 + n} a night.", source="tool:s", tokens=400
+        )
+    shown = await call("working", name="chat", question="What does hotel 3 cost?", tokens=400)
+    assert "Find a hotel" in shown["context"]
+    assert "costs 103" in shown["context"]
+    items = (await call("working", name="chat", do="list"))["items"]
+    assert [item["pinned"] for item in items].count(True) == 1
+    await call("working", name="chat", do="fold", text="All hotels cost more than 99.", tokens=400)
+    assert memory.space("ana").working("chat").state == "All hotels cost more than 99."
+    await call.refused("needs ids", "working", name="chat", do="drop")
+    same = {"source": "filings", "cue": "upgrade", "action": "buy", "reward": 1}
+    rows = [{"source": "news", "cue": "warning", "action": a, "reward": r} for a, r in (("buy", -2), ("sell", 1))]
+    assert (await call("beliefs", team="fund", do="learn", decisions=[rows[0], same]))["beliefs"] == ""
+    assert "sell, not buy" in (await call("beliefs", team="fund", do="learn", decisions=[rows[1], same]))["beliefs"]
+    assert (await call("beliefs", team="fund", sources=["filings"]))["beliefs"] == ""
+    await call.refused("decisions is empty", "beliefs", team="fund", do="learn")
+
+
+async def test_cases_are_ranked_once_a_call(call, monkeypatch):
+    await call("cases", situation="The printer is offline", plan="Restart the spooler", reward=1)
+    ranked, find = [], Cases.find
+    monkeypatch.setattr(Cases, "find", lambda self, *args, **more: (ranked.append(args), find(self, *args, **more))[1])
+    await call("cases", situation="The printer is offline")
+    assert len(ranked) == 1
 
 
 async def test_decisions_versions_secrets_and_cuts_are_told(call):

@@ -131,6 +131,13 @@ async def test_the_same_server_over_http_for_those_with_a_key(tmp_path):
                 assert len((await call("recall", question="wire"))["hits"]) == 1
                 await call.refused("lacks the right to write", "remember", text="no")
                 await call.refused("lacks the right to write", "update", id=made["id"], text="no")
+                await call.refused("lacks the right to write", "task", task="t", do="add", step="no")
+                await call.refused("lacks the right to write", "cases", situation="a", plan="no")
+                await call.refused("lacks the right to write", "working", name="w")  # it folds
+                await call.refused("lacks the right to write", "beliefs", team="b", do="learn", decisions=[])
+                assert (await call("working", name="w", do="list"))["items"] == []
+                assert (await call("beliefs", team="b"))["beliefs"] == (await call("task", task="t"))["state"] == ""
+                await call.refused("there is no space 'team'", "working", name="w", do="list", space="team")
                 seen = await call("forget", ids=[made["id"]])
                 await call.refused("lacks the right to erase", "forget", preview=False, confirm=seen["confirm"])
                 await call.refused("there is no space 'team'", "recall", question="team", space="team")

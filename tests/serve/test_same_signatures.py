@@ -75,7 +75,7 @@ def test_a_verb_takes_what_the_same_verb_of_a_space_takes(remote, name):
     [(RemoteTask, Task), (RemoteCases, Cases), (RemoteWorking, Working), (RemoteBeliefs, Beliefs), (RemoteAnswers, Answers)],
 )  # fmt: skip
 def test_what_agents_keep_has_the_methods_of_an_embedded_space(remote, kind):
-    assert public(kind) - public(remote) <= {"snapshot", "block"}  # for who works in this process
+    assert public(kind) - public(remote) <= {"snapshot"}  # for who asks a model in this process
     assert public(remote) - public(kind) <= {"set_categories"}  # a property cannot be awaited
     for name in public(kind) & public(remote):
         if callable(getattr(kind, name)):

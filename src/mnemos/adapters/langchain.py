@@ -1,8 +1,9 @@
-"""A LangChain retriever over a space."""
+"""A LangChain retriever over a space, and tools for its agents and those of LangGraph."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from mnemos.adapters.base import Quarantines
 from mnemos.cube import Hit
@@ -13,9 +14,13 @@ try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.tools import BaseTool, StructuredTool
     from pydantic import Field
 except ImportError as error:
     raise MnemosError(f"the retriever needs the package langchain-core: {install_command('langchain')}.") from error
+
+if TYPE_CHECKING:
+    from mnemos.agent_tools import AgentSpace
 
 
 class MnemosRetriever(BaseRetriever):
@@ -53,3 +58,19 @@ def to_document(hit: Hit) -> Document:
         "session": cube.session, "role": cube.role, "kind": cube.kind, "source": cube.source,
     }  # fmt: skip
     return Document(id=cube.id, page_content=cube.text, metadata={**cube.metadata, **header})
+
+
+def memory_tools(space: AgentSpace, *, agent: str | None = None, only: Collection[str] | None = None) -> list[BaseTool]:
+    """Return tools with which a model remembers, recalls, and keeps tasks, cases, a working context and beliefs.
+
+    `agent` names who writes, where several agents do; `only` chooses among the tools by name. For `bind_tools`,
+    `create_agent` and LangGraph's `ToolNode`. Raises InvalidInput for an unknown name.
+    """
+    from mnemos.adapters.tools import tools_of
+
+    return [
+        StructuredTool.from_function(
+            func=tool.run, coroutine=tool.arun, name=tool.name, description=tool.description, args_schema=tool.arguments
+        )
+        for tool in tools_of(space, agent, only)
+    ]

@@ -1,9 +1,10 @@
-"""A memory block for LlamaIndex's `Memory` over a space."""
+"""A memory block for LlamaIndex's `Memory` over a space, and tools for its agents."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from mnemos.adapters.base import role_of
 from mnemos.adapters.reading import context
@@ -14,10 +15,14 @@ try:
     from llama_index.core.bridge.pydantic import Field
     from llama_index.core.llms import ChatMessage
     from llama_index.core.memory import BaseMemoryBlock
+    from llama_index.core.tools import FunctionTool
 except ImportError as error:
     raise MnemosError(
         f"the memory block needs the package llama-index-core: {install_command('llamaindex')}."
     ) from error
+
+if TYPE_CHECKING:
+    from mnemos.agent_tools import AgentSpace
 
 
 class MnemosMemoryBlock(BaseMemoryBlock[str]):
@@ -51,3 +56,21 @@ class MnemosMemoryBlock(BaseMemoryBlock[str]):
         ]  # fmt: skip
         if drafts:
             await asyncio.to_thread(self.space.add_many, drafts)
+
+
+def memory_tools(
+    space: AgentSpace, *, agent: str | None = None, only: Collection[str] | None = None
+) -> list[FunctionTool]:
+    """Return tools with which a model remembers, recalls, and keeps tasks, cases, a working context and beliefs.
+
+    `agent` names who writes, where several agents do; `only` chooses among the tools by name. Raises InvalidInput for an
+    unknown name.
+    """
+    from mnemos.adapters.tools import tools_of
+
+    return [
+        FunctionTool.from_defaults(
+            fn=tool.run, async_fn=tool.arun, name=tool.name, description=tool.description, fn_schema=tool.arguments
+        )
+        for tool in tools_of(space, agent, only)
+    ]

@@ -1,12 +1,12 @@
-"""A session of the OpenAI Agents SDK in a space: the exact conversation, which is also memory like any other."""
+"""A session of the OpenAI Agents SDK in a space: the exact conversation, which is also memory like any other; and tools."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from mnemos.adapters.base import MemorySpace, role_of
 from mnemos.adapters.reading import context, cubes
@@ -15,11 +15,15 @@ from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, NotFound
 
 try:
+    from agents import FunctionTool
     from agents.items import TResponseInputItem
     from agents.memory import SessionABC, SessionSettings
     from agents.memory.session_settings import resolve_session_limit
 except ImportError as error:
     raise MnemosError(f"the session needs the package openai-agents: {install_command('openai-agents')}.") from error
+
+if TYPE_CHECKING:
+    from mnemos.agent_tools import AgentSpace
 
 MARK = {"by": "openai-agents"}  # in the metadata: distinguishes items from other cubes of the session
 TOOLS = ("mcp_call", "mcp_list_tools", "file_search_call", "web_search_call", "code_interpreter_call")  # with results
@@ -113,6 +117,26 @@ class MnemosSession(SessionABC):
             "source": f"tool:{kind}" if from_tool else None,
             "metadata": {**MARK, "item": dict(item)},
         }  # fmt: skip
+
+
+def memory_tools(
+    space: AgentSpace, *, agent: str | None = None, only: Collection[str] | None = None
+) -> list[FunctionTool]:
+    """Return tools with which a model remembers, recalls, and keeps tasks, cases, a working context and beliefs.
+
+    `agent` names who writes, where several agents do; `only` chooses among the tools by name. Values of a task are free, so
+    the schemas are not strict. Raises InvalidInput for an unknown name.
+    """
+    from mnemos.adapters.tools import Tool, tools_of
+
+    def made(tool: Tool) -> FunctionTool:
+        async def invoke(_: Any, arguments: str) -> str:
+            return await tool.arun_json(arguments)
+
+        schema = tool.arguments.model_json_schema()
+        return FunctionTool(tool.name, tool.description, schema, invoke, strict_json_schema=False)
+
+    return [made(tool) for tool in tools_of(space, agent, only)]
 
 
 def _text(content: Any) -> str:

@@ -8,7 +8,10 @@ gone on with like a layer's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -102,6 +105,22 @@ class FeedForward(nn.Module):  # type: ignore[misc]
         return added
 
 
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a language model is made of; stored beside its weights as JSON."""
+
+    vocabulary: int
+    width: int
+    mixers: tuple[str | tuple[str, Mapping[str, Any]], ...]
+    kernel: int
+    expand: float
+    tied: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return asdict(self)
+
+
 class LM(nn.Module):  # type: ignore[misc]
     """A language model: tokens to a stack of mixers to the logits of what may follow.
 
@@ -118,6 +137,8 @@ class LM(nn.Module):  # type: ignore[misc]
         tied: bool = True,  # whether the tokens that go in are those that come out
     ) -> None:
         super().__init__()
+        made = tuple(type(m).__qualname__ if isinstance(m, Mixer) else m for m in mixers)
+        self.config = Config(vocabulary, width, made, kernel, expand, tied)
         self.embed = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embed.weight, std=0.02 if tied else 1.0)
         self.stack, self.norm = Stack(width, mixers, kernel, expand), nn.RMSNorm(width)
@@ -137,6 +158,26 @@ class LM(nn.Module):  # type: ignore[misc]
     def state_size(self, length: int = 0) -> int:
         """Return the numbers that the state of one sequence holds after `length` tokens."""
         return self.stack.state_size(length)
+
+    def save(self, folder: Path) -> None:
+        """Write the configuration and the weights to a folder: JSON and safetensors, no pickle."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: p.detach().contiguous() for name, p in self.named_parameters()}  # tied ones once
+        save_file(weights | dict(self.named_buffers()), folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> LM:
+        """Read what `save` wrote. Raises NotFound for layers that are not registered: those that were given as objects."""
+        from safetensors.torch import load_file
+
+        given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        given["mixers"] = [m if isinstance(m, str) else tuple(m) for m in given["mixers"]]
+        model = cls(**given)
+        model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+        return model
 
     def generate(
         self, tokens: Tensor, count: int, state: State | None = None, temperature: float = 0.0,

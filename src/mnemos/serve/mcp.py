@@ -7,7 +7,7 @@ import inspect
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Annotated, Any, cast
@@ -36,7 +36,7 @@ try:
     from mcp_types import ToolAnnotations
     from pydantic import Field
 
-    from mnemos.serve.mcp_agents import AgentTools
+    from mnemos.serve.mcp_agents import agent_tools
 except ImportError as error:
     raise MnemosError(f"the MCP server needs the package mcp, version 2: {install_command('mcp')}.") from error
 
@@ -383,9 +383,11 @@ def make_server(
     """Return an MCP server: `run("stdio")` it, or with `keyed` serve it with `mcp_http`. The caller closes the memory."""
     tools = Tools(memory, space, all_spaces, keyed)
     server = Server("mnemos", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
-    work = AgentTools(tools._use, DATA)
-    writes = (tools.remember, tools.update, tools.forget, work.task, work.cases)
-    for tool in (*writes, tools.recall, tools.context, tools.timeline, tools.facts):
+    writes: tuple[Callable[..., Any], ...] = (
+        tools.remember, tools.update, tools.forget, *agent_tools(tools._use, DATA),
+    )  # fmt: skip
+    reads_too: tuple[Callable[..., Any], ...] = (*writes, tools.recall, tools.context, tools.timeline, tools.facts)
+    for tool in reads_too:
         erases = tool == tools.forget
         hints = ToolAnnotations(read_only_hint=tool not in writes, destructive_hint=erases, open_world_hint=False)
         structured = tool != tools.context  # its block is plain text

@@ -21,9 +21,22 @@ Bools = NDArray[np.bool_]
 AGENT = (
     "task-step", "working-state", "working-note", "agent-case", "agent-outcome", "agent-episode", "agent-belief", "agent-file",
 )  # fmt: skip
-DERIVED = ("episode", "summary", "profile", "reflection", "kv", "carrier", "feedback", "tuning", "answer", *AGENT)
+DERIVED = (
+    "episode",
+    "summary",
+    "profile",
+    "reflection",
+    "kv",
+    "carrier",
+    "state",
+    "feedback",
+    "tuning",
+    "answer",
+    *AGENT,
+)
 WEIGHTS = "carrier"  # the kind of cubes whose payload is weights: backups hold it, since it cannot be computed again for nothing
-WITH_PAYLOAD = ("kv", WEIGHTS)  # kinds of cubes whose payload is in `Store.blobs`
+STATES = "state"  # the kind of cubes whose payload is what a model with a memory of its own remembers
+WITH_PAYLOAD = ("kv", WEIGHTS, STATES)  # kinds of cubes whose payload is in `Store.blobs`
 OnErase = Callable[[Mapping[str, str]], None]  # takes the forms of the erased cubes, by id
 IMPLIED = ("derived from", "follows", "same entity")  # kinds of links that follow from other rows and are not stored
 

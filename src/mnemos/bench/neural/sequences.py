@@ -51,6 +51,14 @@ class Recall:
         targets.scatter_(1, places, last)
         return Batch(inputs, targets)
 
+    def first(self, batch: Batch) -> Tensor:
+        """Return what a key that is asked for held at first (N, L), where it was told again; UNASKED elsewhere."""
+        told = batch.inputs[:, : 2 * self.pairs]
+        same = batch.inputs[:, :, None] == told[:, None, ::2]  # (N, L, pairs)
+        value = (same * told[:, None, 1::2]).sum(-1)
+        asked = (batch.targets != UNASKED) & (value != batch.targets)
+        return torch.where(asked, value, UNASKED)
+
 
 @dataclass(frozen=True, slots=True)
 class Copying:

@@ -25,15 +25,17 @@ class Attention(Mixer):
         width: int,  # D, channels of a token
         heads: int = 1,  # that read beside each other
         window: int | None = None,  # tokens that are seen, this one among them; None: all
+        persistent: int = 0,  # P, learned keys and values that every token sees
     ) -> None:
         super().__init__(width)
         if heads < 1 or width % (2 * heads):
             raise InvalidInput(f"heads is {heads}: width / heads has to be an even number, and the width is {width}.")
         if window is not None and window < 1:
             raise InvalidInput(f"window is {window}: give at least 1 token, or None for all.")
-        self.heads, self.window = heads, window
+        self.heads, self.window, self.persistent = heads, window, persistent
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
+        self.always = nn.Parameter(torch.randn(2, heads, persistent, width // heads) * 0.02) if persistent else None
 
     def init_state(self, batch: int) -> State:
         """Return no tokens; `held` says of each held token whether it is one, as sequences may differ in length."""
@@ -48,6 +50,11 @@ class Attention(Mixer):
     def mix(self, x: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
         """Attend to what is held and to the tokens up to each."""
         q, k, v = self.to_qkv(x).chunk(3, -1)
+        return self.attend(q, k, v, state, mask)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
+        """Do the same with queries, keys and values (B, T, D)."""
+        x = k
         real = torch.ones_like(x[..., 0], dtype=torch.bool) if mask is None else mask
         old = state["keys"].shape[1]
         keys, values = (torch.cat([state[n].to(x.dtype), new], 1) for n, new in (("keys", k), ("values", v)))
@@ -60,9 +67,21 @@ class Attention(Mixer):
         if self.window is not None:
             seen = seen & (gap < self.window)
         seen = seen | (~real[..., None] & torch.eye(held.shape[1], dtype=torch.bool, device=x.device)[old:])
-        q, keys_turned = (_turn(self.split(t), p) for t, p in ((q, place[:, old:]), (keys, place)))
-        y = F.scaled_dot_product_attention(q, keys_turned, self.split(values), attn_mask=seen[:, None])
+        q, turned = self.split(q), _turn(self.split(keys), place)
+        if self.always is None:
+            asked = _turn(q, place[:, old:])
+            y = F.scaled_dot_product_attention(asked, turned, self.split(values), attn_mask=seen[:, None])
+        else:
+            y = self.read(q, place[:, old:], turned, self.split(values), seen[:, None])
         return self.out(y.transpose(1, 2).flatten(2)), self.kept(keys, values, held, state["keys"].dtype)
+
+    def read(self, q: Tensor, at: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> Tensor:
+        """Return (B, H, T, C) for queries at places (B, T), keys that are turned, and learned keys, which have no place."""
+        scores = (_turn(q, at) @ keys.transpose(-1, -2)).masked_fill(~seen, float("-inf"))
+        if self.always is not None:
+            scores = torch.cat([q @ self.always[0].to(q.dtype).transpose(-1, -2), scores], -1)
+            values = torch.cat([self.always[1].to(q.dtype).expand(len(q), -1, -1, -1), values], 2)
+        return (scores / q.shape[-1] ** 0.5).softmax(-1) @ values
 
     def kept(self, keys: Tensor, values: Tensor, held: Tensor, dtype: torch.dtype) -> State:
         """Return the state: the last real tokens of each sequence, at its right end."""
@@ -80,15 +99,18 @@ class Attention(Mixer):
 
     def naive(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Attend token by token, to a list of keys and values that grows."""
+        q, k, v = self.to_qkv(x).chunk(3, -1)
+        return self.attend_naive(q, k, v, state)
+
+    def attend_naive(self, q_all: Tensor, k_all: Tensor, v_all: Tensor, state: State) -> tuple[Tensor, State]:
+        """Do the same with queries, keys and values (B, T, D)."""
         out = []
-        for token in x.unbind(1):
-            q, k, v = self.to_qkv(token[:, None]).chunk(3, -1)
-            keys, values = (torch.cat([state[n].to(x.dtype), new], 1) for n, new in (("keys", k), ("values", v)))
+        for q, k, v in zip(*(t.split(1, 1) for t in (q_all, k_all, v_all)), strict=True):
+            keys, values = (torch.cat([state[n].to(k.dtype), new], 1) for n, new in (("keys", k), ("values", v)))
             held = F.pad(state["held"], (0, 1), value=True)
             place = held.cumsum(1)
-            scores = _turn(self.split(q), place[:, -1:]) @ _turn(self.split(keys), place).transpose(-1, -2)
-            scores = (scores / (self.width // self.heads) ** 0.5).masked_fill(~held[:, None, None], float("-inf"))
-            read = scores.softmax(-1) @ self.split(values)
+            turned, seen = _turn(self.split(keys), place), held[:, None, None]
+            read = self.read(self.split(q), place[:, -1:], turned, self.split(values), seen)
             out.append(self.out(read.transpose(1, 2).flatten(2))[:, 0])
             state = self.kept(keys, values, held, state["keys"].dtype)
         return torch.stack(out, 1), state

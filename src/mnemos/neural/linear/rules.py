@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Additive = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # of q, k, v, decay, S
 CHUNK, FINE = 64, 16  # tokens of a chunk; of one where every key channel has a decay of its own
+BLOCK = 64  # chunks whose memories are computed together
 
 
 def additive_naive(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,29 +52,44 @@ def additive(
 ) -> tuple[Tensor, Tensor]:
     """Return reads (B, H, T, V) and the memory after the last token, chunk by chunk."""
     by_channel = decay.shape[-1] > 1
-    length, (q, k, v, decay) = q.shape[2], _chunks(chunk or (FINE if by_channel else CHUNK), q, k, v, decay)
+    length, (q, k, v, decay) = q.shape[2], chunks(chunk or (FINE if by_channel else CHUNK), q, k, v, decay)
     total = decay.cumsum(3)  # (B, H, N, C, 1 or K)
     if by_channel:
         gap = total[..., :, None, :] - total[..., None, :, :]  # (B, H, N, C, C, K)
-        inside = (q[..., :, None, :] * k[..., None, :, :] * _causal(gap).exp()).sum(-1)
+        inside = (q[..., :, None, :] * k[..., None, :, :] * causal(gap).exp()).sum(-1)
     else:
-        inside = (q @ k.transpose(-1, -2)) * _causal(total - total.transpose(-1, -2)).exp()
-    local, end = inside @ v, total[..., -1:, :]
-    asked, written = q * total.exp(), (k * (end - total).exp()).transpose(-1, -2) @ v
+        inside = (q @ k.transpose(-1, -2)) * causal(total - total.transpose(-1, -2)).exp()
+    written = (k * (total[..., -1:, :] - total).exp()).transpose(-1, -2) @ v  # (B, H, N, K, V) by each chunk
+    local, asked, reads = inside @ v, q * total.exp(), []
+    for first in range(0, q.shape[2], BLOCK):
+        some = slice(first, first + BLOCK)
+        before, S = _memories(written[:, :, some], total[:, :, some, -1], S)
+        reads.append(local[:, :, some] + asked[:, :, some] @ before)
+    return torch.cat(reads, 2).flatten(2, 3)[:, :, :length], S
 
-    def one(S: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        return local[:, :, n] + asked[:, :, n] @ S, end[:, :, n].exp().transpose(-1, -2) * S + written[:, :, n]
 
-    return _run(one, S, q.shape[2], length)
+def _memories(written: Tensor, decay: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the memory before each chunk (B, H, N, K, V) and after the last: a fading sum of what chunks wrote."""
+    ends = F.pad(decay.cumsum(2), (0, 0, 1, 0))  # (B, H, N + 1, 1 or K), that of the beginning too
+    by_channel = ends.transpose(-1, -2)
+    gap = by_channel[..., :, None] - by_channel[..., None, 1:]  # (B, H, 1 or K, N + 1, N)
+    later = torch.ones(gap.shape[-2:], dtype=torch.bool, device=gap.device).triu()
+    rows = written.unflatten(3, (decay.shape[-1], -1)).transpose(2, 3).flatten(4)  # (B, H, 1 or K, N, K V or V)
+    faded = gap.masked_fill(later, float("-inf")).exp() @ rows
+    found = (
+        faded.transpose(2, 3).unflatten(4, (-1, written.shape[-1])).flatten(3, 4)
+        + ends.exp()[..., None] * S[:, :, None]
+    )
+    return found[:, :, :-1], found[:, :, -1]
 
 
 def delta(
     q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor, S: Tensor, chunk: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return reads (B, H, T, V) and the memory after the last token, chunk by chunk; decay (B, H, T, 1)."""
-    length, (q, k, v, decay, beta) = q.shape[2], _chunks(chunk or CHUNK, q, k, v, decay, beta)
+    length, (q, k, v, decay, beta) = q.shape[2], chunks(chunk or CHUNK, q, k, v, decay, beta)
     total = decay.cumsum(3)  # (B, H, N, C, 1)
-    fading = _causal(total - total.transpose(-1, -2)).exp()
+    fading = causal(total - total.transpose(-1, -2)).exp()
     met = (beta * k) @ k.transpose(-1, -2) * fading
     wanted = torch.cat([beta * v, beta * total.exp() * k], -1)
     solved = torch.linalg.solve_triangular(met.tril(-1), wanted, upper=False, unitriangular=True)
@@ -84,10 +101,10 @@ def delta(
         u = fresh[:, :, n] - known[:, :, n] @ S
         return asked[:, :, n] @ S + inside[:, :, n] @ u, end[:, :, n].exp() * S + kept[:, :, n] @ u
 
-    return _run(one, S, q.shape[2], length)
+    return run(one, S, q.shape[2], length)
 
 
-def _chunks(size: int, *tensors: Tensor) -> Iterator[Tensor]:
+def chunks(size: int, *tensors: Tensor) -> Iterator[Tensor]:
     """Cut (B, H, T, D) into (B, H, N, C, D); zeros are added behind, which change nothing."""
     length = tensors[0].shape[2]
     size = min(size, length)
@@ -96,18 +113,19 @@ def _chunks(size: int, *tensors: Tensor) -> Iterator[Tensor]:
         yield padded.unflatten(2, (-1, size))
 
 
-def _causal(gap: Tensor) -> Tensor:
+def causal(gap: Tensor) -> Tensor:
     """Return logarithms (B, H, N, C, C, ...) with -inf where a token would see a later one."""
     size = gap.shape[3]
     later = torch.ones(size, size, dtype=torch.bool, device=gap.device).triu(1)
     return gap.masked_fill(later.view(size, size, *(1,) * (gap.dim() - 5)), float("-inf"))
 
 
-def _run(
-    one: Callable[[Tensor, int], tuple[Tensor, Tensor]], S: Tensor, chunks: int, length: int
+def run(
+    one: Callable[[Tensor, int], tuple[Tensor, Tensor]], S: Tensor, count: int, length: int
 ) -> tuple[Tensor, Tensor]:
+    """Go through `count` chunks; `one` returns the reads of a chunk and the memory after it."""
     out = []
-    for n in range(chunks):
+    for n in range(count):
         y, S = one(S, n)
         out.append(y)
     return torch.cat(out, 2)[:, :, :length], S

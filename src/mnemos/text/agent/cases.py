@@ -109,14 +109,11 @@ class Cases:
         return [replace(case, chance=chance, similarity=near) for _, case, chance, near in found[:k]]
 
     def prompt(self, situation: str, k: int = 4, *, tokens: int = 800, count: Count | None = None) -> str:
-        """Return the cases that help best as a block for a prompt; see `find` and `block`."""
-        return self.block(self.find(situation, k), tokens=tokens, count=count)
-
-    def block(self, cases: Sequence[Case], *, tokens: int = 800, count: Count | None = None) -> str:
-        """Return cases that `find` returned as a block for a prompt, successes and failures told apart, marked as data.
+        """Return the cases that help best as a block for a prompt, successes and failures told apart, marked as data.
 
         What `Space.context` would withhold is withheld. "" where there is none.
         """
+        cases = self.find(situation, k)
         cubes = self._memory.store.get([case.id for case in cases])
         hits = [Hit(_shown(cubes[case.id], case), case.chance, {}) for case in cases if case.id in cubes]
         bad = withheld(self._memory, "", hits)
