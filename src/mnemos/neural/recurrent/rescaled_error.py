@@ -16,7 +16,6 @@ from mnemos.registry import Paper, register
     "temporally-rescaled-error",
     papers=(Paper("Improve Long-term Memory Learning Through Rescaling the Error Temporally", "2307.11462"),),
     task="recurrent",
-    unmeasured="its benchmark is not written yet",
 )
 def rescaled_error(
     outputs: Tensor,  # (B, T, ...)

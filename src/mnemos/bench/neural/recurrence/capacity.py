@@ -57,7 +57,6 @@ def _memory(size: int, memory: int, read_memory: bool = True) -> Iterator[dict[s
 OPTIONS: dict[str, tuple[Callable[..., Reservoir], Callable[[], Iterator[dict[str, Any]]]]] = {
     "echo state network": (EchoStateNetwork, lambda: _leaky(1)),
     "deep echo state network": (EchoStateNetwork, lambda: _leaky(2)),
-    "deep residual, identity": (DeepResidualESN, lambda: _residual("identity", 2)),
     "deep residual, cyclic": (DeepResidualESN, lambda: _residual("cyclic", 2)),
     "deep residual, random": (DeepResidualESN, lambda: _residual("random", 2)),
     "linear ring alone": (Ring, lambda: ({**o, "read_memory": True} for o in _memory(1, UNITS - 1))),
