@@ -22,6 +22,7 @@ PINS = {
     "langmem": ("langmem==0.0.30", "langgraph==1.2.22"),
     "engrava": ("engrava==0.7.2",),
     "llamaindex": ("llama-index-core==0.14.25",),
+    "mcp-memory-service": ("mcp-memory-service==12.4.0",),
 }
 
 

@@ -290,6 +290,71 @@ class LlamaIndexSystem:
             index.storage_context.persist(str(self.root / name))
 
 
+class MemoryServiceSystem:
+    """mcp-memory-service: its SQLite store with its hybrid search (words and vectors), a file for each conversation.
+
+    Its check for alike memories is off, as it is for whoever names a conversation: turns resemble each other.
+    """
+
+    def __init__(self, root: Path) -> None:
+        import asyncio
+
+        logging.disable(logging.WARNING)  # it logs a line an add
+        self.loop, self.root = asyncio.new_event_loop(), root
+        self.stores: dict[str, Any] = {}
+        self.known: dict[str, dict[str, str]] = {}  # the message of each content, by conversation
+
+    async def opened(self, conversation: str) -> Any:
+        """Return the store of a conversation."""
+        if conversation not in self.stores:
+            from mcp_memory_service.storage.sqlite_vec import SqliteVecMemoryStorage
+
+            model = embedder()
+
+            class Bundled:
+                embedding_dimension = model.dimension
+
+                def encode(self, texts: list[str], convert_to_numpy: bool = False, **more: Any) -> Any:
+                    return model.embed(list(texts))
+
+            class Store(SqliteVecMemoryStorage):  # type: ignore[misc]
+                async def _initialize_embedding_model(self) -> None:
+                    self.embedding_model, self.embedding_dimension = Bundled(), model.dimension
+
+            store = Store(str(self.root / f"{conversation}.db"))
+            await store.initialize()
+            self.stores[conversation] = store
+        return self.stores[conversation]
+
+    def add(self, conversation: str, message: Message) -> None:
+        """One `store`."""
+        self.loop.run_until_complete(self._add(conversation, message))
+
+    async def _add(self, conversation: str, message: Message) -> None:
+        from mcp_memory_service.models.memory import Memory
+        from mcp_memory_service.utils.hashing import generate_content_hash
+
+        name = generate_content_hash(message["content"])
+        self.known.setdefault(conversation, {}).setdefault(name, message["id"])
+        store = await self.opened(conversation)
+        await store.store(Memory(message["content"], name, metadata=header(message)), skip_semantic_dedup=True)
+
+    def search(self, conversation: str, question: str, k: int) -> list[str]:
+        """One `retrieve_hybrid`."""
+
+        async def read() -> Any:
+            return await (await self.opened(conversation)).retrieve_hybrid(question, k)
+
+        found = self.loop.run_until_complete(read())
+        return [self.known[conversation][hit.memory.content_hash] for hit in found]
+
+    def close(self) -> None:
+        """Close the files."""
+        for store in self.stores.values():
+            self.loop.run_until_complete(store.close())
+        self.loop.close()
+
+
 def header(message: Message) -> dict[str, str]:
     """Return a message's speaker, session and time as the strings that every store's metadata can take."""
     return {name: str(message[name]) for name in ("speaker", "session", "at") if message.get(name) is not None}
@@ -311,8 +376,10 @@ SYSTEMS: dict[str, Callable[[Path], System]] = {
     "langmem (in memory)": LangMemSystem,
     "engrava": EngravaSystem,
     "llama-index (in memory)": LlamaIndexSystem,
+    "mcp-memory-service (hybrid)": MemoryServiceSystem,
 }
 ENVIRONMENT = {  # the environment of each peer; the others run where Mnemos does
     "chroma: a collection per conversation": "chroma", "chroma: one collection": "chroma", "mem0 (infer=False)": "mem0",
     "langmem (in memory)": "langmem", "engrava": "engrava", "llama-index (in memory)": "llamaindex",
+    "mcp-memory-service (hybrid)": "mcp-memory-service",
 }  # fmt: skip

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mnemos.errors import InvalidInput
 from mnemos.reason.dates import find_dates
 from mnemos.serve.chat_format import TEXT_PARTS
 from mnemos.serve.conversation import FIRST, MAX_QUESTION, SESSIONS, Options
@@ -40,6 +41,12 @@ class Lookup:
     question: str
     snapshot: Snapshot  # of the memories that the prompt shows
     answer: Answer | None
+
+
+def check_header(options: Options, on: bool) -> None:
+    """Raise InvalidInput for a chat that names a category where no answers are cached."""
+    if options.answers not in (None, OFF) and not on:
+        raise InvalidInput("X-Mnemos-Answers: this server caches no answers; a proxy does with --answers.")
 
 
 def asked_alone(data: Any) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from mnemos.activation.paged.engine import Request as Job
 from mnemos.activation.paged.sampling import Sampler
 from mnemos.errors import InvalidInput
 from mnemos.serve import local_request
+from mnemos.serve.chat_answers import check_header
 from mnemos.serve.chat_errors import INVALID, error_of, failure
 from mnemos.serve.chat_memory import EVENTS, Chat, ChatMemory, OpenSpace, log_error
 from mnemos.serve.conversation import Options
@@ -247,6 +248,7 @@ def make_local(
                 return LocalCall(model, chats, times, request, None, body)
             try:
                 options = Options.of(request.headers, default_space, budget_tokens)
+                check_header(options, False)
             except InvalidInput as error:
                 return failure(400, str(error), INVALID, "invalid_header")
             chat = Chat(request, options, "messages", body, memory.clock())

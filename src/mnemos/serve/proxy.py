@@ -180,8 +180,7 @@ def make_proxy(
                 return Relay(proxy, request, path, None)
             try:
                 options = Options.of(request.headers, default_space, budget_tokens)
-                if options.answers is not None and not answers:
-                    raise InvalidInput("X-Mnemos-Answers: this proxy caches none; start it with --answers.")
+                chat_answers.check_header(options, answers)
             except InvalidInput as error:
                 return failure(400, str(error), INVALID, "invalid_header")
             chat = Chat(request, options, field, await request.body(), memory.clock())

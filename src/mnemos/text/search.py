@@ -38,7 +38,7 @@ from mnemos.text.recall.relevance import Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.telling import READ
-from mnemos.text.recall.then import end_first, put_first, resolve, with_alike
+from mnemos.text.recall.then import begun, end_first, put_first, resolve, weights_of, with_alike
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
@@ -189,7 +189,11 @@ def _then(
     who = None if filter.speaker or corpus is None else corpus.named_speaker(past.rest)
     if who is not None:
         filter = replace(filter, speaker=who)
-    about = with_alike(then, past.rest, ask(past.rest, filter) or hits, lambda text: ask(text, filter), reader)
+    found = ask(past.rest, filter)
+    if past.span is not None and corpus is not None:
+        weights = weights_of(make_query(past.rest, None, asked).content, corpus)
+        hits = list(begun(then, past.rest, memory.store, hits, found, weights))
+    about = with_alike(then, past.rest, found or hits, lambda text: ask(text, filter), reader)
     return list(put_first(then, past.rest, memory.store, hits, about, filter, reader))[:k]
 
 

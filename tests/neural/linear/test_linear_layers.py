@@ -46,6 +46,7 @@ OPTIONS = [
     Retention(8, 2, slowness=2),
     MixtureOfMemories(8, 3, 1, update="additive", shared=False),
     BoundedMemory(8, 2, window=None, ceiling=0.5),
+    BoundedMemory(8, 2, window=None, keep=0.9),
     BoundedMemory(8, window=5, keep=0.9, write=0.5),
     CausalRelation(8, "linear", inner=6),
     CausalRelation(8, "growing", "relu", inner=6),

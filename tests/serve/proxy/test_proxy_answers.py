@@ -89,6 +89,7 @@ def test_it_is_off_unless_it_is_asked_for(memory, upstream):
         assert [ask(talk), ask(talk)] == [(None, LISBON)] * 2
         with pytest.raises(Exception, match="--answers"):
             ask(talk, extra_headers={"X-Mnemos-Answers": "prices"})
+        assert ask(talk, extra_headers={"X-Mnemos-Answers": "off"})[0] is None
     with Mnemos(memory.root, embedder="none") as bare, pytest.raises(InvalidInput, match="embedder"):
         make_proxy(bare, upstream.url, answers=True)
 

@@ -65,6 +65,21 @@ def test_a_clue_finds_what_shares_no_word_with_the_question(tmp_path):
         assert MemoRag().rank(view, make_query("unheard", None, NOW)).scores.max() == 0
 
 
+def test_what_a_filter_hides_gives_no_clue(tmp_path):
+    filler = [f"nothing new about topic{i} and thing{i}" for i in range(40)]
+    with Mnemos(tmp_path, embedder="none") as memory:
+        space = memory.space("s")
+        texts = [*filler, "a lorry is our old crate", "we washed the crate which is a lorry", "the crate was sold"]
+        space.add_many([{"content": t} for t in texts], reconcile=False)
+        corpus, query = space.text.corpus(), make_query("lorry", None, NOW)
+        everything = MemoRag(common=0.2).rank(View(corpus, None, corpus.alive), query).scores
+        before = corpus.alive.copy()
+        before[-2] = False  # written later: only one of the texts that say both is left
+        seen = MemoRag(common=0.2).rank(View(corpus, None, before), query).scores
+        assert everything[-1] > 0 == seen[-1]
+        assert seen[-2] == -np.inf
+
+
 def test_a_price_ages_in_days_and_a_home_in_years(tmp_path):
     assert [layer_of(a) for a in ("price", "car", "live in", "favourite color")] == [0, 1, 2, 2]
     with Mnemos(tmp_path, embedder="none", clock=lambda: NOW) as memory:

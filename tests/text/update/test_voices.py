@@ -102,3 +102,12 @@ def test_an_edit_by_a_memory_tool_is_not_the_users_word(tmp_path):
             "I moved to Oslo.",
         }
         assert tool.search("Where do I live?", user_id="ana")["results"][0]["memory"] == "I live in Porto."
+
+
+def test_each_of_several_assistants_speaks_for_itself(tmp_path):
+    with Mnemos(tmp_path, embedder="none") as memory:
+        space = memory.space("team")
+        for n, (agent, town) in enumerate((("ben", "Porto"), ("eva", "Faro"), ("ben", "Braga"))):
+            space.add(f"I live in {town}.", role="assistant", speaker=agent, at=T0 + timedelta(days=n))
+        assert [(f.subject, f.value) for f in space.facts()] == [("assistant eva", "Faro"), ("assistant ben", "Braga")]
+        assert [c.text for c in space.cubes(state="any").items if c.state == "superseded"] == ["I live in Porto."]

@@ -33,6 +33,7 @@ class Attention(Mixer):
         if window is not None and window < 1:
             raise InvalidInput(f"window is {window}: give at least 1 token, or None for all.")
         self.heads, self.window, self.persistent = heads, window, persistent
+        self.empty = False  # whether a token may read nothing
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.always = nn.Parameter(torch.randn(2, heads, persistent, width // heads) * 0.02) if persistent else None
@@ -68,7 +69,7 @@ class Attention(Mixer):
             seen = seen & (gap < self.window)
         seen = seen | (~real[..., None] & torch.eye(held.shape[1], dtype=torch.bool, device=x.device)[old:])
         q, turned = self.split(q), _turn(self.split(keys), place)
-        if self.always is None:
+        if self.always is None and not self.empty:
             asked = _turn(q, place[:, old:])
             y = F.scaled_dot_product_attention(asked, turned, self.split(values), attn_mask=seen[:, None])
         else:
@@ -81,7 +82,10 @@ class Attention(Mixer):
         if self.always is not None:
             scores = torch.cat([q @ self.always[0].to(q.dtype).transpose(-1, -2), scores], -1)
             values = torch.cat([self.always[1].to(q.dtype).expand(len(q), -1, -1, -1), values], 2)
-        return (scores / q.shape[-1] ** 0.5).softmax(-1) @ values
+        scores = scores / q.shape[-1] ** 0.5
+        if self.empty:  # a key of energy 0 without a value
+            return F.pad(scores, (0, 1)).softmax(-1)[..., :-1] @ values
+        return scores.softmax(-1) @ values
 
     def kept(self, keys: Tensor, values: Tensor, held: Tensor, dtype: torch.dtype) -> State:
         """Return the state: the last real tokens of each sequence, at its right end."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mnemos.errors import InvalidInput
 from mnemos.neural.base import State
+from mnemos.neural.linear import rules
 from mnemos.neural.linear.mamba2 import Mamba2
 from mnemos.registry import Paper, register
 
@@ -21,7 +22,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="linear-layers",
-    unmeasured="its benchmark is not run yet",
     baselines=("mamba-2",),
 )
 class BoundedMemory(Mamba2):
@@ -66,8 +66,11 @@ class BoundedMemory(Mamba2):
 
     def mix(self, x: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
         """Read by a band of the last w tokens, or in a loop where there is a ceiling."""
-        if self.window is None:
+        if self.window is None and self.ceiling is not None:
             return self.looped(x, state, mask)
+        if self.window is None:
+            read, S = rules.additive(*self.said(x, state, mask), state["memory"])
+            return self.answer(read, x), {"memory": S}
         q, *new = self.said(x, state, mask)
         k, v, decay = (torch.cat([state[n], t], 2) for n, t in zip(("k", "v", "decay"), new, strict=True))
         total, T = decay.cumsum(2), x.shape[1]

@@ -17,7 +17,6 @@ CHUNK = 64
     "fast-and-forgetful-memory",
     papers=(Paper("Reinforcement Learning with Fast and Forgetful Memory", "2310.04128", "proroklab/ffm"),),
     task="linear-layers",
-    unmeasured="its benchmark is not run yet",
     baselines=("gru",),
 )
 class FastAndForgetfulMemory(Mixer):

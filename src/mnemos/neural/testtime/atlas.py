@@ -13,7 +13,6 @@ from mnemos.registry import Paper, register
     "atlas",
     papers=(Paper("ATLAS: Learning to Optimally Memorize the Context at Test Time", "2505.23735"),),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("titans", "linear-attention", "attention"),
 )
 class Atlas(Learner):

@@ -74,7 +74,6 @@ class Moneta(Learner):
     "yaad",
     papers=(PAPER,),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("delta-net", "titans"),
 )
 class Yaad(Learner):

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from mnemos.registry import Paper, register
 from mnemos.text.base import Ranking, SessionRanking, View, Why
 from mnemos.text.recall.corpus import Corpus
-from mnemos.text.recall.factors import apply
-from mnemos.text.recall.fusion import explain, fuse, model
+from mnemos.text.recall.factors import SHAPES, apply
+from mnemos.text.recall.fusion import Weights, explain, fuse, model
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.query_head import QueryHead
 from mnemos.text.recall.sessions import session_signals
 from mnemos.text.recall.signals import Read, read
 from mnemos.text.recall.spread import spread
+
+KNOWN = 0.3  # share of the weight of a question in words that the space has, from which the form of a text counts fully
 
 
 @register(
@@ -41,7 +43,7 @@ class Hybrid:
     def rank(self, view: View, query: Query) -> Ranking:
         """Return the ranking. By words alone, a cube with no word of the question nearby and no date is no answer."""
         told, name = self.read(view.corpus, query, view.shown)
-        found, shipped = told.signals, model("cubes" + name).weights(told.cues)
+        found, shipped = told.signals, _weights("cubes" + name, told)
         by = apply(shipped, self.factors)
         fused = fuse(found, by)
         if name:
@@ -68,7 +70,7 @@ class Hybrid:
         """Return the ranking of sessions: by their best turns and by the session as a whole."""
         told, name = self.read(view.corpus, query, view.shown)
         found = told.signals
-        scores = view.visible(fuse(found, apply(model("cubes" + name).weights(told.cues), self.factors)))
+        scores = view.visible(fuse(found, apply(_weights("cubes" + name, told), self.factors)))
         by = model("sessions" + name).weights(told.cues)
         of_sessions, best = session_signals(view.corpus, scores, found)
         totals = np.where(np.isfinite(of_sessions["best"]), fuse(of_sessions, by), -np.inf)
@@ -87,3 +89,13 @@ class Hybrid:
         if self.head is not None:
             query = replace(query, vector=self.head(np.asarray(query.vector, dtype=np.float32)[None])[0])
         return read(corpus, query, shown), ""
+
+
+def _weights(name: str, told: Read) -> Weights:
+    """Return the weights of a fitted model for a question; where hardly a word of it is known, less for the form of a text.
+
+    An opening or a long turn is evidence among turns that have words of the question, and says nothing of those without.
+    """
+    known = min(round(told.cues["words_known"], 6) / KNOWN, 1.0)
+    weights = model(name).weights(told.cues)
+    return weights if known == 1 else {s: w * known if s in SHAPES else w for s, w in weights.items()}

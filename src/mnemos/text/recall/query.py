@@ -22,6 +22,10 @@ from mnemos.text.recall.association import is_remark
 _MANY = re.compile(r"\bhow (?:many|much|often|old|long|far|big|tall)\b|\bwhat (?:number|percentage|amount)\b", re.I)
 ME = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
 _YOU = re.compile(r"\b(?:you|your|yours)\b", re.I)
+_PLANS = re.compile(
+    r"\b(?:should|could|can|shall|might|may) (?:i|we)\b|\b(?:suggest|recommend|advise|advice|ideas?|tips?)\b", re.I
+)
+_DID = re.compile(r"\b(?:did|have|has|had|was|were)\b", re.I)
 _ASKS = re.compile("[?\u037e\u061f\u1367\u2e2e\ua60f\ua6f7\uff1f]")
 _WHATEVER = """
 happen happened happening occur occurred go going went gone get got do doing done did be been event events activity activities
@@ -58,6 +62,7 @@ class Query:
     remarks: bool = False  # it tells something instead of asking
     said: tuple[str, ...] = ()  # all its words
     only_time: bool = False  # it asks for whatever there was in its time: "What happened on 4 May?"
+    plans: bool = False  # it asks what to do in its time, which is not over: what was told in that time is no answer
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -65,7 +70,7 @@ class Query:
         vector = None if self.vector is None else self.vector.tobytes()
         return (
             self.content, vector, self.span, self.asks_when, self.asks_number, self.says_i, self.says_you, self.terms,
-            self.asks, self.language, self.remarks, self.said, self.only_time,
+            self.asks, self.language, self.remarks, self.said, self.only_time, self.plans,
         )  # fmt: skip
 
     def without_vector(self) -> Query:
@@ -121,4 +126,5 @@ def make_query(
         remarks=set(spoken.values()) <= {"en"} and is_remark(text, words),
         said=tuple(words),
         only_time=span is not None and rest <= _ANYTHING,
+        plans=span is not None and span[1] > asked_at and _PLANS.search(text) is not None and not _DID.search(text),
     )

@@ -157,7 +157,7 @@ def _circumstances(corpus: Corpus, layout: Layout, query: Query, named: Sequence
     if query.asks_number:
         found["number"] = corpus.number
     if query.span is not None:
-        found["time"] = in_span(corpus, query.span)
+        found["time"] = in_span(corpus, query.span, told=not query.plans)
     if corpus.has_roles:
         found["assistant"] = corpus.assistant.astype(np.float32)
         if query.says_i:
@@ -325,10 +325,16 @@ def _padded(values: Floats) -> Floats:
     return np.concatenate([values, _ZERO])
 
 
-def in_span(corpus: Corpus, span: tuple[int, int]) -> Floats:
-    """Return 1 for the cubes that happened, or mention a date, within the time that the question names."""
+def in_span(corpus: Corpus, span: tuple[int, int], *, told: bool = True) -> Floats:
+    """Return how far each cube is of the time that the question names, (N,): 1 where it was told within it.
+
+    A date that it mentions counts by the share of it that lies within: "in spring" says little of 4 May. Without `told`
+    only these count.
+    """
     start, end = span
-    inside = ((corpus.at >= start) & (corpus.at < end)).astype(np.float32)
+    inside = ((corpus.at >= start) & (corpus.at < end) & told).astype(np.float32)
     dates = corpus.spans()
-    inside[dates[(dates[:, 1] < end) & (dates[:, 2] > start), 0]] = 1
+    dates = dates[(dates[:, 1] < end) & (dates[:, 2] > start)]
+    common = np.minimum(dates[:, 2], end) - np.maximum(dates[:, 1], start)
+    np.maximum.at(inside, dates[:, 0], (common / np.maximum(dates[:, 2] - dates[:, 1], 1)).astype(np.float32))
     return inside

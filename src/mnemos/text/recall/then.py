@@ -10,12 +10,15 @@ from itertools import pairwise
 import numpy as np
 
 from mnemos.cube import Hit, MemCube, from_micros, to_micros
+from mnemos.index.lexical import idf
+from mnemos.index.terms import terms, to_terms
 from mnemos.reason.past import Past
 from mnemos.reason.past_words import Side
 from mnemos.reason.questions import asked
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.chain import Chain, Reader, held_at, placed
+from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.event import find_birth, find_end, find_event, says_so
 from mnemos.text.recall.held import held
 from mnemos.text.recall.topic import Floats
@@ -30,6 +33,8 @@ SURELY, NEARLY = 0.5, 0.2  # probability, and behind the best, from which a hit 
 NARROW = 32 * DAY  # a span in which something was said, rather than was so
 ALIKE = 6  # hits of a statement's own words that are looked at
 STATED = 0.9  # probability that what the rules read as the asked fact states it
+MISSED = 0.25  # share of the words of a question, by weight, that tells what is about it from what is not
+_WHILE = re.compile(r"\b(?:while|when|during)\b", re.IGNORECASE)
 OFTEN = 0.5  # share of what held at an event counts where what came after it is asked for
 SOON = 45 * DAY  # how long after an event what began with it is told
 
@@ -81,6 +86,40 @@ def end_first(past: Past, hits: Found, search: Search) -> Found:
     hit = dict(hits).get(key, hit)
     why = {"over": max(hits[0][1].score if hits else 0.0, hit.score) - hit.score, **hit.why}
     return [(key, replace(hit, score=sum(why.values()), why=why)), *(one for one in hits if one[0] != key)]
+
+
+def begun(then: Then, question: str, store: Store, hits: Found, about: Found, weights: Mapping[str, float]) -> Found:
+    """Return the hits with those first that are `about` the question without its time and had begun by then, in their order.
+
+    A state lasts: what was so on a day was said before it as a rule, while what else was said on that day comes first by
+    the words and the time of the whole question. The hits stay as they are where something of that time has the words of the
+    question too: `weights` are those of its terms, of which the best that had begun has to have `MISSED` more. Nor do they
+    change for what was so during something else that happened then: "In May, while chatting with Bo, what did she like?"
+    """
+    if then.side == "after" or then.order is not None or _WHILE.search(question):
+        return hits
+    both = dict(about) | dict(hits)
+    dates, last = store.dates(list(both)), _last(then)
+    began = {key for key, hit in both.items() if held(hit.cube, dates.get(key, ())).start < last}
+    of_it = {key for key in both if _is_of((key, both[key]), then, store)}
+    said = {key: _said(both[key].cube, weights) for key in both}
+    best = max((said[key] for key, _ in about if key in began), default=0.0)
+    if best - max((said[key] for key in of_it), default=0.0) < MISSED:
+        return hits
+    first = {key: hit for key, hit in about if key in began}
+    return [*first.items(), *(one for one in hits if one[0] not in first)]
+
+
+def weights_of(words: Sequence[str], corpus: Corpus) -> dict[str, float]:
+    """Return the terms of the words of a question that the space has, and the weight of each: its rarity there."""
+    found = {t: corpus.words.posting(w, corpus.alive) for t, w in zip(to_terms(words), words, strict=True)}
+    return {t: idf(corpus.count, len(p.positions)) for t, p in found.items() if p is not None and len(p.positions)}
+
+
+def _said(cube: MemCube, weights: Mapping[str, float]) -> float:
+    """Return the share of the words of a question, by weight, that a cube or the name of its speaker has."""
+    found = set(terms(f"{cube.speaker or ''} {cube.text}"))
+    return sum(w for term, w in weights.items() if term in found) / max(sum(weights.values()), 1e-9)
 
 
 def with_alike(then: Then, question: str, about: Found, search: Search, reader: Reader) -> Found:
@@ -154,12 +193,16 @@ def _begun_first(then: Then, store: Store, hits: Found) -> Found:
     if then.side == "after" or then.order is not None or not hits:
         return hits
     dates = store.dates([key for key, _ in hits])
-    last = then.start if then.side == "before" else max(then.end, then.start + 1)
-    event = then.event[0] if then.event else None
+    last, event = _last(then), then.event[0] if then.event else None
     for i, (key, hit) in enumerate(hits):
         if key != event and held(hit.cube, dates.get(key, ())).start < last:
             return [hits[i], *hits[:i], *hits[i + 1 :]]
     return hits
+
+
+def _last(then: Then) -> int:
+    """Return the time by which what was so then had begun."""
+    return then.start if then.side == "before" else max(then.end, then.start + 1)
 
 
 def weigh(then: Then, chain: Chain) -> Floats:

@@ -39,10 +39,16 @@ def is_own(cube: MemCube, rules: Mapping[str, int]) -> bool:
 
 
 def narrator(cube: MemCube, rules: Mapping[str, int]) -> str | None:
-    """Return who says "I" in a cube: its speaker, an assistant, or the source. None stands for the user."""
+    """Return who says "I" in a cube: its speaker, an assistant, or the source. None stands for the user.
+
+    Of several assistants each is somebody: "assistant ben".
+    """
     if is_own(cube, rules):
         return cube.speaker
-    return cube.source or cube.role or cube.speaker
+    if cube.source or cube.role is None:
+        return cube.source or cube.speaker
+    several = cube.speaker is not None and cube.speaker.casefold() != cube.role.casefold()
+    return f"{cube.role} {cube.speaker}" if several else cube.role
 
 
 def standing(fact: Fact, cube: MemCube, rules: Mapping[str, int]) -> Standing:

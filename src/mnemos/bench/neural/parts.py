@@ -1,0 +1,85 @@
+"""Benchmarks in parts, each a module with `measure(options)`: how they run, and how their tables are written.
+
+A part returns rows by name, and a row its figures by column. Columns whose name ends with "%" are shares; `COLUMN_sd` is the
+standard deviation over seeds of COLUMN.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from mnemos.bench.parametric.spread import over_seeds
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, Rows, Table
+from mnemos.registry import Entry
+
+Row = dict[str, Any]
+Figures = Mapping[
+    str, tuple[str, str, Sequence[str], str, str]
+]  # method -> part, row, rows beside it, column, sentence
+
+
+class Options(Protocol):
+    """What the options of such a benchmark have."""
+
+    @property
+    def parts(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def seeds(self) -> int: ...  # noqa: D102
+
+
+def run_parts(options: Options, modules: Mapping[str, str], progress: Progress) -> dict[str, Any]:
+    """Measure the chosen parts on one thread."""
+    from mnemos.bench.kv.threads import one_thread
+
+    progress.expect(len(options.parts))
+    found: dict[str, Any] = {}
+    with one_thread():
+        for part in options.parts:
+            module, _, name = modules[part].partition(":")
+            found[part] = getattr(importlib.import_module(f"{__package__}.{module}"), name)(options)
+            progress(1)
+    return {"seeds": options.seeds, "parts": found}
+
+
+def seeded(seeds: int, run: Callable[[int], Mapping[str, float]], constant: Sequence[str] = ()) -> Row:
+    """Return the row of a run with each of the seeds 0, 1, ..."""
+    return over_seeds([run(seed) for seed in range(seeds)], constant)
+
+
+def cell(column: str, row: Mapping[str, Any]) -> str:
+    """Return a figure with its spread."""
+    value, spread = row.get(column), row.get(f"{column}_sd")
+    if value is None or isinstance(value, str):
+        return value or "–"
+    if column.endswith("%"):
+        return f"{100 * value:.1f}" if not spread or spread < 5e-4 else f"{100 * value:.1f} ± {100 * spread:.1f}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return text if not spread else f"{text} ± {spread:.2g}"
+
+
+def table(part: str, head: str) -> Table:
+    """Return the table of a part."""
+
+    def rows(result: Result) -> Rows:
+        found = result["parts"].get(part, {})
+        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
+        return [[head, *columns], *([name, *(cell(column, row) for column in columns)] for name, row in found.items())]
+
+    return rows
+
+
+def figure_of(figures: Figures, result: Result, entry: Entry) -> Figure | None:
+    """Return what a method of the form `neural` reaches beside what it is compared with."""
+    if entry.form != "neural" or entry.name not in figures:
+        return None
+    part, own, others, column, says = figures[entry.name]
+    rows = result["parts"].get(part, {})
+    if own not in rows:
+        return None
+    unit = " %" if column.endswith("%") else ""
+    return Figure(
+        says.format(cell(column, rows[own]) + unit), {o: cell(column, rows[o]) + unit for o in others if o in rows}
+    )

@@ -1,0 +1,78 @@
+"""Memories of slots against what their papers compare them with: `mnemos bench slot-readers`.
+
+- `stories`: answers over facts in one, two and three hops; `paired`: items that are apart in chains of pairs; `farthest`: vectors
+  that have to be compared with each other.
+- `segments`, `replays`: slots over segments, and what training by replay saves; `ballet`: dances after distractors.
+- `prototypes`, `moments`, `serial`: banks of a bounded size on streams; `binding`: new words after one hearing.
+
+A figure is a mean over seeds, with the standard deviation behind it. Steps and rates were fixed beforehand, not tuned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mnemos.bench.neural.parts import figure_of, run_parts, table
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+
+PARTS = {  # part -> module:function of this package
+    "stories": "slot_stories:story",
+    "paired": "slot_stories:paired",
+    "farthest": "slot_stories:farthest",
+    "segments": "slot_segments:segments",
+    "replays": "slot_segments:replays",
+    "ballet": "slot_segments:ballet",
+    "prototypes": "slot_banks:prototypes",
+    "moments": "slot_banks:moments",
+    "binding": "slot_banks:binding",
+    "serial": "slot_banks:serial",
+}
+HEADS = {
+    "stories": "memory network",
+    "paired": "model",
+    "farthest": "network",
+    "segments": "model",
+    "replays": "text",
+    "ballet": "model",
+    "prototypes": "what stays",
+    "moments": "bank, fusion",
+    "binding": "model",
+    "serial": "bank",
+}
+FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
+    "memory-network": ("stories", "3 hops", ("1 hop",), "2 supporting %", "answers {} of questions with two supporting facts"),
+    "memo": ("paired", "MEMO", ("memory network, 1 hop", "LSTM"), "2 apart %", "chooses {} of items two steps apart"),
+    "relational-memory-core": ("farthest", "relational memory", ("LSTM", "GRU"), "right %", "names {} of farthest vectors"),
+    "memformer": ("segments", "8 slots", ("no slots",), "2 segments between %", "recalls {} of values across two segments"),
+    "memory-replay": ("replays", "16 segments", (), "replay, KB", "saves {} KB for 16 segments"),
+    "hierarchical-chunks": ("ballet", "chunks", ("full attention", "LSTM"), "24 distractors %", "repeats {} of moves"),
+    "usage-prototypes": ("prototypes", "used, averaged", ("newest, not averaged",), "error", "reads with an error of {}"),
+    "merged-neighbours": ("moments", "merged, gated", ("oldest dropped, gated",), "right %", "remembers {} of buttons"),
+    "gated-fusion": ("moments", "merged, gated", ("merged, added",), "right %", "remembers {} of buttons"),
+    "dual-coding": ("binding", "dual coding", ("fused key", "LSTM"), "20 things %", "understands {} of words among 20 things"),
+    "memoria": ("serial", "Memoria", (), "last 6 held %", "holds {} of the last six items of a list of 60"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which parts, and how often."""
+
+    parts: tuple[str, ...] = tuple(PARTS)  # what to measure
+    seeds: int = 3  # worlds, models and streams
+
+
+@benchmark(
+    "slot-readers",
+    help="Readers in hops, slots over segments, and banks of a bounded size, beside their baselines.",
+    options=Options,
+    tables={f"slot-readers-{part}": table(part, head) for part, head in HEADS.items()},
+    figure=lambda result, entry: figure_of(FIGURES, result, entry),
+    extra="torch",
+    parts=True,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Measure each part; see the module."""
+    return run_parts(options, PARTS, progress)

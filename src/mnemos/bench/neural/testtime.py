@@ -1,0 +1,95 @@
+"""Layers that learn while they read, against what their papers compare them with: `mnemos bench testtime`.
+
+- `window`: keys and values further back than attention sees: Titans in its three wirings and Atlas beside the same window,
+  beside a layer of linear attention of about equal state, and beside both together.
+- `ablations`: Titans without momentum, and without forgetting, where pairs change.
+- `recall`: the instances of Miras, TTT and Lattice beside linear layers, at an equal matrix of state.
+- `outliers`: memories without a network around them: pairs one after the other, some of whose values are far too large;
+  the error on the others by the squared and by the Huber loss.
+- `capacity`: the same with as many pairs as are recalled: plain keys and products of channels at equal state.
+- `inner`: the same with keys that resemble each other and values with noise: windows of the Omega rule, and gradient steps
+  against orthogonal ones (Muon) at equal steps, each with its best step size, chosen on other draws.
+
+Networks (the first three parts) are one layer, 32 wide, trained on one thread with one rate that was fixed beforehand; a figure
+is a mean over seeds, with the standard deviation behind it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnemos.bench.neural.part_tables import Says, table
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Figure, Result, benchmark
+from mnemos.registry import Entry
+
+PARTS = ("window", "ablations", "recall", "outliers", "capacity", "inner")
+TRAINED, DIRECT = "testtime_trained", "testtime_direct"
+MODULES = {
+    "window": TRAINED,
+    "ablations": TRAINED,
+    "recall": TRAINED,
+    "outliers": DIRECT,
+    "capacity": DIRECT,
+    "inner": DIRECT,
+}
+LINEAR = ("linear-attention", "delta-net")
+FIGURES = {
+    "titans-hybrid": Says("window", "Titans, MAG", ("window", "linear-attention", "window and linear-attention")),
+    "titans": Says("recall", "titans", LINEAR),
+    "miras": Says("recall", "miras", LINEAR),
+    "moneta": Says("recall", "moneta", ("delta-net", "titans")),
+    "memora": Says("recall", "memora", ("delta-net", "titans")),
+    "ttt": Says("recall", "ttt", LINEAR),
+    "lattice": Says("recall", "lattice", ("linear-attention", "gated-linear-attention", "delta-net")),
+    "yaad": Says(
+        "outliers",
+        "Huber loss",
+        ("squared loss",),
+        "error, with outliers",
+        "misses {} of ordinary values beside outliers",
+    ),
+    "atlas": Says(
+        "capacity", "8 channels, products of two", ("8 channels",), "pairs", "recalls {} pairs of keys with 8 channels"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which parts, and how long networks are trained."""
+
+    parts: tuple[str, ...] = PARTS  # what to measure
+    steps: int = 200  # of training
+    rate: float = 0.01  # AdamW's
+    seeds: int = 3  # networks of each kind
+    cache: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what a layer reaches beside what it is compared with."""
+    return FIGURES[entry.name].figure(result) if entry.form == "neural" and entry.name in FIGURES else None
+
+
+@benchmark(
+    "testtime",
+    help="Layers that learn while they read: recall beyond a window, ablations, outliers, capacity, inner optimisers.",
+    options=Options,
+    tables={f"testtime-{part}": table(part, "memory") for part in PARTS},
+    figure=figure,
+    extra="torch",
+    parts=True,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Measure each part; see the module."""
+    from mnemos.bench.kv.threads import one_thread
+
+    found: dict[str, Any] = {}
+    with one_thread():
+        for part in options.parts:
+            found[part] = importlib.import_module(f"{__package__}.{MODULES[part]}").measure(part, options, progress)
+    chosen = {"steps": options.steps, "rate": options.rate, "seeds": options.seeds}
+    return {**chosen, "parts": {part: found[part] for part in PARTS if part in found}}

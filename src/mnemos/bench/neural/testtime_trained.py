@@ -1,0 +1,67 @@
+"""The parts of `mnemos bench testtime` that train networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mnemos.bench.neural.pair_models import rows
+from mnemos.bench.neural.pairs import Pairs
+from mnemos.bench.neural.testtime import Options
+from mnemos.bench.progress import Progress
+from mnemos.neural.model import Layer
+
+SMALL = {"key": 8, "value": 8}
+SEEN = 8  # inputs that attention sees
+WINDOW: Layer = ("attention", {"window": SEEN, "persistent": 4})
+LINEAR: Layer = ("linear-attention", {"key": 16, "value": 16})
+FAST: Layer = ("linear-attention", SMALL)
+
+
+def hybrid(wiring: str, memory: str = "titans") -> Sequence[Layer]:
+    """Return a layer with the window."""
+    size = {"key": 8, "value": 8} if memory == "titans" else {"key": 5, "value": 8}
+    return [("titans-hybrid", {"wiring": wiring, "window": SEEN, "memory": memory, **size})]
+
+
+MEMBERS: dict[str, dict[str, Sequence[Layer]]] = {
+    "window": {
+        "window": [WINDOW],
+        "linear-attention": [LINEAR],
+        "window and linear-attention": [WINDOW, LINEAR],
+        "Titans, MAC": hybrid("mac"),
+        "Titans, MAG": hybrid("mag"),
+        "Titans, MAL": hybrid("mal"),
+        "Atlas, MAG": hybrid("mag", "atlas"),
+    },
+    "ablations": {
+        "Titans": [("titans", {**SMALL, "chunk": 4})],
+        "without momentum": [("titans", {**SMALL, "chunk": 4, "momentum": False})],
+        "without forgetting": [("titans", {**SMALL, "chunk": 4, "forget": False})],
+    },
+    "recall": {
+        "linear-attention": [FAST],
+        "gated-linear-attention": [("gated-linear-attention", SMALL)],
+        "delta-net": [("delta-net", SMALL)],
+        "miras": [("miras", {**SMALL, "chunk": 4})],
+        "ttt": [("ttt", {**SMALL, "chunk": 4})],
+        "titans": [("titans", {**SMALL, "chunk": 4})],
+        "atlas": [("atlas", {"key": 4, "value": 8, "chunk": 4})],
+        "moneta": [("moneta", {**SMALL, "chunk": 4})],
+        "yaad": [("yaad", {**SMALL, "chunk": 4})],
+        "memora": [("memora", {**SMALL, "chunk": 4})],
+        "lattice": [("lattice", SMALL)],
+    },
+}
+TASKS = {
+    "window": Pairs(8, SEEN, 8, 8),
+    "ablations": Pairs(6, 0, 8, 8, changed=4),
+    "recall": Pairs(8, 0, 8, 8),
+}
+
+
+def measure(part: str, options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the rows of a part."""
+    progress.expect(len(MEMBERS[part]) * options.seeds)
+    task = TASKS[part]
+    return rows(MEMBERS[part], task, options.steps, options.rate, options.seeds, options.cache, progress)
