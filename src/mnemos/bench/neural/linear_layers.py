@@ -28,6 +28,11 @@ from mnemos.registry import Entry
 PARTS = ("recall", "changed", "mixture", "collapse", "speed")
 PASS = "takes {} ms to go forward and backward over 2,048 tokens"
 FIGURES = {
+    "attention": Says("recall", "attention", ()),
+    "linear-attention": Says("recall", "linear-attention", ("attention",)),
+    "gated-linear-attention": Says("recall", "gated-linear-attention", ("linear-attention",)),
+    "delta-net": Says("recall", "delta-net", ("linear-attention",)),
+    "gated-delta-net": Says("recall", "gated-delta-net", ("linear-attention", "gated-linear-attention")),
     "mamba-2": Says("recall", "mamba-2", ("linear-attention",)),
     "lightnet": Says("recall", "lightnet", ("linear-attention", "retention")),
     "based": Says("recall", "based", ("linear-attention", "attention", "mamba-2")),
@@ -36,7 +41,6 @@ FIGURES = {
     "attention-as-an-rnn": Says("recall", "attention-as-an-rnn", ("attention",)),
     "causal-relation": Says("recall", "causal-relation, growing", ("attention", "causal-relation, linear")),
     "synaptic-resonance": Says("recall", "synaptic-resonance", ("attention",)),
-    "prefix-linear-attention": Says("recall", "prefix-linear-attention", ("linear-attention",)),
     "mixture-of-memories": Says("mixture", "4 memories, 2 a token", ("one of the same rule", "one as large as all")),
     "retention": Says(
         "speed", "retention, by blocks", ("retention, token by token", "attention"), "2,048 tokens", PASS

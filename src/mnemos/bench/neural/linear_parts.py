@@ -36,7 +36,6 @@ MEMBERS: dict[str, dict[str, Sequence[Layer]]] = {
         **same("delta-net", "gated-delta-net", "rwkv-7"),
         "based": [("based", {"key": 2, "value": 8})],
         "bounded-memory": [("bounded-memory", {**SMALL, "window": 8})],
-        "prefix-linear-attention": [("prefix-linear-attention", SMALL)],
         "fast-and-forgetful-memory": [("fast-and-forgetful-memory", {"memory": 8})],
         "attention-as-an-rnn": ["attention-as-an-rnn"],
         "causal-relation, growing": ["causal-relation"],

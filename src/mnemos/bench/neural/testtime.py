@@ -38,7 +38,11 @@ MODULES = {
 }
 LINEAR = ("linear-attention", "delta-net")
 FIGURES = {
-    "titans-hybrid": Says("window", "Titans, MAG", ("window", "linear-attention", "window and linear-attention")),
+    "titans-hybrid": Says(
+        "window",
+        "Atlas, MAG",
+        ("Titans, MAG", "Titans, MAC", "Titans, MAL", "window", "linear-attention", "window and linear-attention"),
+    ),
     "titans": Says("recall", "titans", LINEAR),
     "miras": Says("recall", "miras", LINEAR),
     "moneta": Says("recall", "moneta", ("delta-net", "titans")),

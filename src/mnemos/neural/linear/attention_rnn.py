@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     "attention-as-an-rnn",
     papers=(Paper("Attention as an RNN", "2405.13956"),),
     task="linear-layers",
-    unmeasured="its benchmark is not run yet",
     baselines=("attention",),
 )
 class AttentionRNN(Mixer):

@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="mqar",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "attention", "mamba-2"),
 )
 class Based(LinearAttention):

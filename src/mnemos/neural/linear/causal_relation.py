@@ -26,7 +26,6 @@ CHUNK = 64  # tokens whose pairs are looked at together
         ),
     ),
     task="linear-layers",
-    unmeasured="its benchmark is not run yet",
     baselines=("attention",),
 )
 class CausalRelation(Mixer):

@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="mqar",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "retention"),
 )
 class LightNet(MatrixMemory):

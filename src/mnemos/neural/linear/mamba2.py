@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="mqar",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention",),
 )
 class Mamba2(MatrixMemory):

@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     "mixture-of-memories",
     papers=(Paper("MoM: Linear Sequence Modeling with Mixture-of-Memories", "2502.13685", "OpenSparseLLMs/MoM"),),
     task="linear-layers",
-    unmeasured="its benchmark is not run yet",
     baselines=("gated-delta-net", "gated-linear-attention"),
 )
 class MixtureOfMemories(GatedDeltaNet):

@@ -24,7 +24,6 @@ from mnemos.registry import Paper, register
         Paper("xLSTMTime : Long-term Time Series Forecasting With xLSTM", "2407.10240", "muslehal/xLSTMTime"),
     ),
     task="mqar",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention",),
 )
 class MLSTM(MatrixMemory):

@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="linear-layers",
-    unmeasured="its benchmark is not run yet",
     baselines=("attention",),
 )
 class SynapticResonance(Attention):

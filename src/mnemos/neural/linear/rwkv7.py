@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     "rwkv-7",
     papers=(Paper('RWKV-7 "Goose" with Expressive Dynamic State Evolution', "2503.14456", "BlinkDL/RWKV-LM"),),
     task="mqar",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "delta-net"),
 )
 class RWKV7(MatrixMemory):

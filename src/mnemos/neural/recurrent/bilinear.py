@@ -22,7 +22,6 @@ LONG = 512  # tokens from which on products of matrices pay, where H is small
     papers=(Paper("Revisiting Bi-Linear State Transitions in Recurrent Neural Networks", "2505.21749"),),
     task="recurrent",
     baselines=("lstm", "linear-attention"),
-    unmeasured="its benchmark is not written yet",
 )
 class BilinearRNN(Mixer):
     """Multiplies its state by a matrix that the token chooses, and adds nothing (arXiv 2505.21749).

@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
     ),
     task="recurrent",
     baselines=("echo-state-network",),
-    unmeasured="its benchmark is not written yet",
 )
 class DeepResidualESN(Reservoir):
     """Carries the units of each layer on by an orthogonal matrix, beside what is new (arXiv 2508.21172).

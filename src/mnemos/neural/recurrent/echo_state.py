@@ -13,7 +13,6 @@ from mnemos.registry import Paper, register
         Paper("Memory Capacity of Nonlinear Recurrent Networks: Is it Informative?", "2502.04832"),
     ),
     task="recurrent",
-    unmeasured="its benchmark is not written yet",
 )
 class EchoStateNetwork(DeepResidualESN):
     """Drives leaky random units that are never trained, and reads them by ridge regression (Jaeger, 2001).

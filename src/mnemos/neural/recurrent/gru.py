@@ -20,7 +20,6 @@ from mnemos.registry import Paper, register
     ),
     task="recurrent",
     baselines=("tanh-rnn",),
-    unmeasured="its benchmark is not written yet",
 )
 class GRU(Wrapped):
     """Moves its state towards a candidate, as far as its update gate lets it (arXiv 1406.1078).

@@ -16,9 +16,12 @@ from mnemos.registry import Paper, register
     "temporally-rescaled-error",
     papers=(Paper("Improve Long-term Memory Learning Through Rescaling the Error Temporally", "2307.11462"),),
     task="recurrent",
-    unmeasured="its benchmark is not written yet",
 )
-def rescaled_error(outputs: Tensor, targets: Tensor, power: float = 1.0) -> Tensor:
+def rescaled_error(
+    outputs: Tensor,  # (B, T, ...)
+    targets: Tensor,  # (B, T, ...)
+    power: float = 1.0,  # how fast weights grow over the steps; 0: not at all
+) -> Tensor:
     """Return the squared error of outputs (B, T, O) with weights that grow over the steps (arXiv 2307.11462).
 
     For y_t = sum_s rho(s) x_{t-s} an error with weights w_t weighs a mistake of rho at lag s by the sum of w from step s on:

@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Residual Reservoir Memory Networks", "2508.09925"),),
     task="recurrent",
     baselines=("echo-state-network",),
-    unmeasured="its benchmark is not written yet",
 )
 class ResidualReservoirMemory(Reservoir):
     """Keeps the past in a linear reservoir that turns it round a ring, and combines it in a nonlinear one (arXiv 2508.09925).

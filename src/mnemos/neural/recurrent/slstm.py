@@ -25,7 +25,6 @@ UNBEGUN = -1e30  # the stabiliser before the first token: whatever comes is larg
     ),
     task="recurrent",
     baselines=("lstm", "linear-attention"),
-    unmeasured="its benchmark is not written yet",
 )
 class SLSTM(Cell):
     """Weighs what it takes in by exponentials, and divides by their sum: it can outweigh all that it holds (arXiv 2405.04517).

@@ -135,7 +135,6 @@ def discretise(A: Tensor, B: Tensor, step: Tensor | float, alpha: float | None =
         Paper("HiPPO: Recurrent Memory with Optimal Polynomial Projections", "2008.07669", "HazyResearch/hippo-code"),
     ),
     task="reconstruction",
-    unmeasured="its benchmark is not here yet",
 )
 class OnlineLegS:
     """Compresses a signal as it comes into N coefficients of its whole history, whatever its length (arXiv 2008.07669).

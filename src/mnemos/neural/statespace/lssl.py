@@ -22,7 +22,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="delay",
-    unmeasured="its benchmark is not here yet",
 )
 class LSSL(TimeInvariant):
     """Drives N states a channel by x' = A x + B u, y = C x, with a step of its own for each channel (arXiv 2110.13985).

@@ -26,7 +26,6 @@ from mnemos.registry import Paper, register
     ),
     task="delay",
     baselines=("lssl",),
-    unmeasured="its benchmark is not here yet",
 )
 class S4D(TimeInvariant):
     """Drives N complex states a channel by its tokens, each decaying and turning at a rate of its own (arXiv 2206.11893).

@@ -17,7 +17,6 @@ from mnemos.registry import Paper, register
     ),
     task="polynomial-memory",
     baselines=("s4d",),
-    unmeasured="its benchmark is not here yet",
 )
 class StableSSM(S4D):
     """Holds each rate of decay as 1 / (w^2 + 1/2), so that gradients stay bounded near the border of stability (2311.14495).

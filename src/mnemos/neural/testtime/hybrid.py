@@ -22,7 +22,6 @@ from mnemos.registry import Paper, register
         Paper("ATLAS: Learning to Optimally Memorize the Context at Test Time", "2505.23735"),
     ),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("attention", "linear-attention"),
 )
 class TitansHybrid(Mixer):

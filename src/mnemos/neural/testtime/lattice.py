@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     "lattice",
     papers=(Paper("Lattice: Learning to Efficiently Compress the Memory", "2504.05646"),),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "gated-linear-attention", "delta-net"),
 )
 class Lattice(MatrixMemory):

@@ -18,7 +18,6 @@ PAPER = Paper(
     "miras",
     papers=(PAPER,),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "delta-net"),
 )
 class Miras(Learner):
@@ -53,7 +52,6 @@ class Miras(Learner):
     "moneta",
     papers=(PAPER,),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("delta-net", "titans"),
 )
 class Moneta(Learner):
@@ -95,7 +93,6 @@ class Yaad(Learner):
     "memora",
     papers=(PAPER,),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("delta-net", "titans"),
 )
 class Memora(Learner):

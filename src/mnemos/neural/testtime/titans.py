@@ -13,7 +13,6 @@ from mnemos.registry import Paper, register
     "titans",
     papers=(Paper("Titans: Learning to Memorize at Test Time", "2501.00663"),),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "attention", "ttt"),
 )
 class Titans(Learner):
@@ -52,7 +51,6 @@ TTT_PAPER = Paper(
     "ttt",
     papers=(TTT_PAPER,),
     task="testtime",
-    unmeasured="its benchmark is not run yet",
     baselines=("linear-attention", "delta-net"),
 )
 class TTT(Learner):
