@@ -27,7 +27,6 @@ PRIME = 2_654_435_761  # Knuth's multiplier
         ),
     ),
     task="recurrent",
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class NeighbourhoodCaches:
     """Keeps hash tables of the neighbours of each node, one and two hops away, and compares those of two nodes (2209.01084).

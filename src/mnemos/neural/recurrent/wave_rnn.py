@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
     ),
     task="recurrent",
     baselines=("tanh-rnn",),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class WaveRNN(Cell):
     """Moves its state one place along a ring at each token, so that the place of a trace tells its age (arXiv 2309.08045).

@@ -19,7 +19,7 @@ PAPERS = (
 )
 
 
-@register("merged-neighbours", papers=PAPERS, task="slot-readers", unmeasured="its benchmark has no stored result yet")
+@register("merged-neighbours", papers=PAPERS, task="slot-readers")
 class MergedNeighbours:
     """Keeps a stream of entries in order, and replaces the most alike adjacent pair by its mean when there is one too many.
 
@@ -78,7 +78,7 @@ class MergedNeighbours:
         return read
 
 
-@register("gated-fusion", papers=PAPERS, task="slot-readers", unmeasured="its benchmark has no stored result yet")
+@register("gated-fusion", papers=PAPERS, task="slot-readers")
 class GatedFusion(nn.Module):  # type: ignore[misc]
     """Fuses what is seen and what is remembered: g h + (1 - g) x with g = sigmoid(W [x; h]) (arXiv 2508.19236)."""
 
