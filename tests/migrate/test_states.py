@@ -81,6 +81,13 @@ def test_it_is_erased_with_what_it_read(ana, cubes, model):
     assert [cube.id for cube in ana.states.list()] == [other.id]
 
 
+def test_it_is_removed_by_its_id(ana, cubes, model):
+    state = ana.states.read(cubes, model, Letters())
+    assert ana.delete(state.id) == [state.id]
+    assert not ana.store.blobs.ids()
+    assert {cube.id for cube in ana.cubes()} == {cube.id for cube in cubes}
+
+
 def test_an_old_text_is_not_remembered(ana, cubes, model):
     state = ana.states.read(cubes, model, Letters())
     ana.update(cubes[0].id, content="I live in Porto.")

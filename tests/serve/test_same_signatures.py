@@ -31,6 +31,7 @@ NOT_SERVED = {
     "secrets": "a setting of the owner of the file",
     "tune": "a long work of an operator: `mnemos tune`",
     "trust": "a setting of the owner of the file",
+    "states": "needs a model in this process; `cubes(kind='state')` lists them, `delete` removes them",
     "weights": "needs a model in this process; `cubes(kind='carrier')` lists them, `delete` removes them",
 }
 NOT_SENT = {"count", "merge", "progress", "snapshot"}  # parameters that are functions

@@ -12,7 +12,7 @@ from mnemos.neural.recurrent.neighbour_caches import NeighbourhoodCaches
 
 def test_roomy_caches_hold_exactly_the_neighbours_and_what_two_nodes_share():
     rng, nodes = random.Random(0), 12
-    caches = NeighbourhoodCaches(nodes, (4096, 4096), span=1e9)
+    caches = NeighbourhoodCaches(nodes, (512, 512), span=1e9)
     one, two = [set() for _ in range(nodes)], [set() for _ in range(nodes)]
     for time in range(25):
         u, v = rng.sample(range(nodes), 2)

@@ -44,6 +44,8 @@ class TitansHybrid(Mixer):
         key: int | None = None,  # K, channels of a key of the memory
         value: int | None = None,  # V, channels of a value of the memory
         memory: Literal["titans", "atlas"] = "titans",  # which one learns
+        chunk: int = 16,  # C, tokens whose gradients are taken at the same memory
+        deep: bool = True,  # whether the memory of Titans is a network of two layers; else a matrix
     ) -> None:
         super().__init__(width)
         if wiring not in ("mac", "mag", "mal") or memory not in ("titans", "atlas"):
@@ -51,7 +53,9 @@ class TitansHybrid(Mixer):
                 f"wiring is {wiring!r}, memory {memory!r}: give 'mac', 'mag' or 'mal', 'titans' or 'atlas'."
             )
         self.wiring = wiring
-        self.learner = (Titans if memory == "titans" else Atlas)(width, 1, key, value)
+        titans = memory == "titans"
+        shape = "mlp" if deep else "matrix"
+        self.learner = Titans(width, 1, key, value, chunk, shape) if titans else Atlas(width, 1, key, value, chunk)
         self.attention = Attention(width, heads, 2 * window if wiring == "mac" else window, persistent)
         self.norm, self.gate = nn.RMSNorm(width), nn.Linear(width, width)
 
