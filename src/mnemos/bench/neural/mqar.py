@@ -61,10 +61,10 @@ class Options:
 
 def grid(result: Result) -> Rows:
     """Return accuracy by state."""
-    states = list(next(iter(result["parts"].values()))["accuracy"]) if result["parts"] else []
-    rows: Rows = [["layer", *(f"{int(s):,}" for s in states), "rate", "right by step, at 1,024"]]
+    states = held(result)
+    rows: Rows = [["layer", *(f"{s:,}" for s in states), "rate", "right by step, at 1,024"]]
     for name, part in result["parts"].items():
-        cells = (spread(part["accuracy"].get(s)) for s in states)
+        cells = (spread(part["accuracy"].get(str(s))) for s in states)
         rows.append([name, *cells, f"{part['rate']:g}", f"{part['steps'][0]:.0f} ± {part['steps'][1]:.0f}"])
     return rows
 
@@ -75,6 +75,11 @@ def changing(result: Result) -> Rows:
     for name, part in result["parts"].items():
         rows.append([name, spread(part["changed"]["last"]), spread(part["changed"]["first"])])
     return rows
+
+
+def held(result: Result) -> list[int]:
+    """Return the states at which any member was measured."""
+    return sorted({int(s) for part in result["parts"].values() for s in part["accuracy"]})
 
 
 def spread(pair: Sequence[float] | None) -> str:
@@ -103,11 +108,12 @@ def plot(result: Result, path: Path) -> Path:
     axis = drawing.subplots()
     marks = "os^vDPX*<>hp"
     for i, (name, part) in enumerate(result["parts"].items()):
-        states = [int(s) for s in part["accuracy"]]
+        sizes = [int(s) for s in part["accuracy"]]
         means, sds = zip(*part["accuracy"].values(), strict=True)
         colour = PALETTE[i % len(PALETTE)]
-        axis.errorbar(states, means, sds, label=name, color=colour, marker=marks[i % len(marks)], capsize=2)
+        axis.errorbar(sizes, means, sds, label=name, color=colour, marker=marks[i % len(marks)], capsize=2)
     axis.set_xscale("log", base=2)
+    states = held(result)
     axis.set_xticks(states, [f"{s:,}" for s in states])
     axis.set_ylim(0, 1.02)
     axis.set_xlabel("floats of state")

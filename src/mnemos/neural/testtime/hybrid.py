@@ -54,7 +54,7 @@ class TitansHybrid(Mixer):
             )
         self.wiring = wiring
         titans = memory == "titans"
-        shape = "mlp" if deep else "matrix"
+        shape: Literal["mlp", "matrix"] = "mlp" if deep else "matrix"
         self.learner = Titans(width, 1, key, value, chunk, shape) if titans else Atlas(width, 1, key, value, chunk)
         self.attention = Attention(width, heads, 2 * window if wiring == "mac" else window, persistent)
         self.norm, self.gate = nn.RMSNorm(width), nn.Linear(width, width)
