@@ -136,7 +136,7 @@ def test_a_replaced_node_is_reported_or_refused_and_all_else_is_kept(name, tmp_p
             assert len(texts) >= len(whole) or problems, (path, odd, texts)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(DOCUMENTS)), st.data())
 def test_several_replaced_nodes_never_crash(tmp_path_factory, name, data):
     document = DOCUMENTS[name]
@@ -190,7 +190,7 @@ def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_re
     assert 0 < taken < len(changes)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_zip_with_changed_bytes_never_crashes(archive, space, data):
     raw = bytearray(archive.read_bytes())
@@ -202,7 +202,7 @@ def test_a_zip_with_changed_bytes_never_crashes(archive, space, data):
         import_path(space, changed)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=200) | st.text(max_size=100).map(str.encode),
     st.sampled_from(["x.json", "x.md", "x.txt", "x.zip"]),
