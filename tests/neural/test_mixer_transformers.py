@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("transformers")
 
+from mnemos.errors import InvalidInput
 from mnemos.neural.model import LM
 from mnemos.neural.pretrained import MixerConfig, MixerForCausalLM, register_with_transformers
 
@@ -86,3 +87,11 @@ def test_a_saved_language_model_is_the_same(tokens, tmp_path):
     loaded = LM.load(tmp_path / "lm").eval()
     assert loaded.config == lm.config
     assert torch.equal(loaded(tokens)[0], lm(tokens)[0])
+
+
+def test_weights_of_another_configuration_are_refused(tmp_path):
+    LM(20, width=16, mixers=["delta-net"]).save(tmp_path / "one")
+    LM(20, width=16, mixers=["delta-net", "delta-net"]).save(tmp_path / "two")
+    (tmp_path / "two" / "model.safetensors").replace(tmp_path / "one" / "model.safetensors")
+    with pytest.raises(InvalidInput, match=r"not those of its config\.json"):
+        LM.load(tmp_path / "one")

@@ -16,7 +16,7 @@ from mnemos.bench.registry import RESULTS, Benchmark, get, near
 from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, UnknownLanguage
 
-OF_A_PART = ("seeds", "cache", "states")  # options that each stored part may have had of its own
+OF_A_PART = ("seeds", "cache", "states", "mnist")  # options that each stored part may have had of its own
 
 
 def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
     The result is also written to `out`, a `.json` file or a folder. Without `out` a run with the default options goes
     to `benchmarks/results/FAMILY/NAME.json`; one with other options, which is another measurement, is returned only.
     Chosen parts of a benchmark that has `parts` are no other measurement: they replace those that are stored, each with
-    its seeds (and `states`), from a `cache` or not. A picture is drawn beside what is written, where the benchmark has
+    its seeds, states and data, from a `cache` or not. A picture is drawn beside what is written, where the benchmark has
     one. Raises InvalidInput for an unknown name or option, and MnemosError when a package that it needs is not
     installed, or when the result, which is written first, has a problem.
     """

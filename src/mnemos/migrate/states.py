@@ -6,7 +6,6 @@ stored once, and gone on with in another process, instead of reading the texts a
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,15 +17,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from mnemos.cube import MemCube, new_id
-from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt, StoreError
+from mnemos.errors import Conflict, InvalidInput, NotFound, StoreCorrupt
 from mnemos.migrate.base import Render, tokenize
 from mnemos.migrate.fingerprints import Fingerprints
 from mnemos.migrate.pieces import render as to_line
-from mnemos.migrate.weight_cubes import ALL, digest_of, stale, sweep
+from mnemos.migrate.weight_cubes import ALL, digest_of, stale, sweep, write
 from mnemos.neural.base import State
 from mnemos.neural.model import LM
 from mnemos.store.base import Store
-from mnemos.store.values import STATES, Entry, Filter
+from mnemos.store.values import STATES, Filter
 
 
 @dataclass
@@ -80,16 +79,7 @@ class States:
             id=new_id(), text="", space=self.store.space, at=now, learned=now, form="activation", kind=STATES,
             source="mnemos", parents=tuple(unique), metadata=metadata,
         )  # fmt: skip
-        self.store.blobs.write(cube.id, data)
-        try:
-            with self.store.transaction():
-                if reason := stale(self.store, [cube]).get(cube.id):
-                    raise Conflict(f"the state was not kept: {reason}.")
-                self.store.insert([Entry(cube, ())], None)
-        except BaseException:
-            with contextlib.suppress(StoreError):
-                self.store.blobs.drop([cube.id])
-            raise
+        write(self.store, cube, data, "memories of the texts")
         return cube
 
     def load(self, cube: str | MemCube, model: LM) -> State:

@@ -70,17 +70,17 @@ def _changed(cube: MemCube | None, name: str, version: object) -> str:
     return "" if cube.version == version else f"cube {name} was updated"
 
 
-def write(store: Store, cube: MemCube, data: bytes) -> None:
-    """Write the payload of a cube of weights, then the cube, in a transaction which makes sure that it is not stale.
+def write(store: Store, cube: MemCube, data: bytes, what: str = "weights") -> None:
+    """Write the payload of a cube of weights (or what it is), then the cube; a transaction makes sure that it is fresh.
 
-    So a process that is killed leaves either weights that are whole or none: a payload without a cube is never read, and is
-    removed by a later sweep. Raises Conflict for stale weights, and StoreError; nothing is stored then.
+    So a process that is killed leaves either a payload that is whole or none: one without a cube is never read, and is
+    removed by a later sweep. Raises Conflict for what is stale, and StoreError; nothing is stored then.
     """
     store.blobs.write(cube.id, data)
     try:
         with store.transaction():
             if reason := stale(store, [cube]).get(cube.id):
-                raise Conflict(f"the weights were not kept: {reason}.")
+                raise Conflict(f"the {what} were not kept: {reason}.")
             store.insert([Entry(cube, ())], None)
     except BaseException:
         with contextlib.suppress(StoreError):

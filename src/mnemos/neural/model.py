@@ -170,13 +170,21 @@ class LM(nn.Module):  # type: ignore[misc]
 
     @classmethod
     def load(cls, folder: Path) -> LM:
-        """Read what `save` wrote. Raises NotFound for layers that are not registered: those that were given as objects."""
+        """Read what `save` wrote.
+
+        Raises NotFound for layers that are not registered (those that were given as objects), and InvalidInput where the
+        weights are not those of the configuration.
+        """
         from safetensors.torch import load_file
 
         given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         given["mixers"] = [m if isinstance(m, str) else tuple(m) for m in given["mixers"]]
         model = cls(**given)
-        model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+        weights = load_file(folder / "model.safetensors")
+        expected = dict(model.named_parameters()) | dict(model.named_buffers())
+        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
+            raise InvalidInput(f"the weights in {folder} are not those of its config.json: save the model again.")
+        model.load_state_dict(weights, strict=False)  # a tied head is not written twice
         return model
 
     def generate(

@@ -3,8 +3,8 @@
 import torch
 
 from mnemos.bench.neural import testtime_direct
+from mnemos.bench.neural.pair_tables import cell, table
 from mnemos.bench.neural.pairs import Pairs
-from mnemos.bench.neural.part_tables import cell, table
 from mnemos.neural.training import UNASKED
 
 

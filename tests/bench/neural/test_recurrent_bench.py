@@ -36,7 +36,7 @@ def test_a_result_says_of_a_method_what_its_part_found():
     assert found.text == "is right for 90.0 ± 1.0 % of expressions twice as deep as those of training"
     assert found.others == {"chain lstm": "30.0 %"}
     assert recurrent.figure(result, get("lem")) is None
-    assert recurrent.table("trees", result)[1] == ["tree-lstm", "90.0 ± 1.0 %"]
+    assert recurrent.table("trees", "trees")(result)[1] == ["tree-lstm", "90.0 ± 1.0 %"]
 
 
 def test_every_figure_is_of_a_row_that_is_measured():

@@ -15,15 +15,15 @@ deviation behind it.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnemos.bench.neural.part_tables import Says, table
+from mnemos.bench.neural import pair_tables
+from mnemos.bench.neural.pair_tables import Says
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, benchmark
-from mnemos.registry import Entry
+from mnemos.bench.registry import benchmark
 
 PARTS = ("recall", "changed", "mixture", "collapse", "speed")
 PASS = "takes {} ms to go forward and backward over 2,048 tokens"
@@ -63,27 +63,15 @@ class Options:
     cache: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
 
 
-def figure(result: Result, entry: Entry) -> Figure | None:
-    """Return what a layer reaches beside what it is compared with."""
-    return FIGURES[entry.name].figure(result) if entry.form == "neural" and entry.name in FIGURES else None
-
-
 @benchmark(
     "linear-layers",
     help="Layers with a matrix memory and their kin: recall, change, mixtures, collapse of the state, speed.",
     options=Options,
-    tables={f"linear-{part}": table(part, "layer") for part in PARTS},
-    figure=figure,
+    tables={f"linear-{part}": pair_tables.table(part, "layer") for part in PARTS},
+    figure=partial(pair_tables.figure_of, FIGURES),
     extra="torch",
     parts=True,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure each part; see the module."""
-    from mnemos.bench.kv.threads import one_thread
-
-    found: dict[str, Any] = {}
-    with one_thread():
-        for part in options.parts:
-            found[part] = importlib.import_module(f"{__package__}.linear_parts").measure(part, options, progress)
-    chosen = {"steps": options.steps, "rate": options.rate, "seeds": options.seeds}
-    return {**chosen, "parts": {part: found[part] for part in PARTS if part in found}}
+    return pair_tables.run_parts(options, dict.fromkeys(PARTS, "linear_parts"), progress)

@@ -10,15 +10,13 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from mnemos.bench import part_tables
 from mnemos.bench.parametric.spread import over_seeds
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Rows, Table
+from mnemos.bench.registry import Figure, Result, Table
 from mnemos.registry import Entry
 
 Row = dict[str, Any]
-Figures = Mapping[
-    str, tuple[str, str, Sequence[str], str, str]
-]  # method -> part, row, rows beside it, column, sentence
 
 
 class Options(Protocol):
@@ -50,36 +48,25 @@ def seeded(seeds: int, run: Callable[[int], Mapping[str, float]], constant: Sequ
 
 
 def cell(column: str, row: Mapping[str, Any]) -> str:
-    """Return a figure with its spread."""
+    """Return a figure with its spread, where that is not nothing."""
     value, spread = row.get(column), row.get(f"{column}_sd")
     if value is None or isinstance(value, str):
         return value or "–"
     if column.endswith("%"):
         return f"{100 * value:.1f}" if not spread or spread < 5e-4 else f"{100 * value:.1f} ± {100 * spread:.1f}"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return text if not spread else f"{text} ± {spread:.2g}"
+    return part_tables.cell(column, row if spread else {column: value})
+
+
+def with_unit(column: str, row: Mapping[str, Any]) -> str:
+    """Return a figure as a sentence says it."""
+    return cell(column, row) + (" %" if column.endswith("%") else "")
 
 
 def table(part: str, head: str) -> Table:
     """Return the table of a part."""
-
-    def rows(result: Result) -> Rows:
-        found = result["parts"].get(part, {})
-        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
-        return [[head, *columns], *([name, *(cell(column, row) for column in columns)] for name, row in found.items())]
-
-    return rows
+    return part_tables.table(part, head, cell)
 
 
-def figure_of(figures: Figures, result: Result, entry: Entry) -> Figure | None:
+def figure_of(figures: part_tables.Figures, result: Result, entry: Entry) -> Figure | None:
     """Return what a method of the form `neural` reaches beside what it is compared with."""
-    if entry.form != "neural" or entry.name not in figures:
-        return None
-    part, own, others, column, says = figures[entry.name]
-    rows = result["parts"].get(part, {})
-    if own not in rows:
-        return None
-    unit = " %" if column.endswith("%") else ""
-    return Figure(
-        says.format(cell(column, rows[own]) + unit), {o: cell(column, rows[o]) + unit for o in others if o in rows}
-    )
+    return part_tables.figure_of(figures, "neural", with_unit, result, entry)

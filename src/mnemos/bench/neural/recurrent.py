@@ -9,16 +9,15 @@ their options by a part of the data of its own, steps and rates of trained model
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from mnemos.bench import part_tables
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Rows, benchmark
-from mnemos.registry import Entry
+from mnemos.bench.registry import benchmark
 
 Part = Literal[
     "capacity", "scales", "homeostasis", "adding", "tracking", "waves", "delays", "curriculum", "kernels", "integration",
@@ -84,42 +83,16 @@ class Options:
     cache: Path | None = None  # folder where the figures of each row and seed are kept, so that a long run can go on
 
 
-def cell(column: str, row: Mapping[str, Any]) -> str:
-    """Return a figure with its spread."""
-    value = row.get(column)
-    if value is None:
-        return "–"
-    spread = row.get(f"{column}_sd")
-    if column.partition(" ")[0] in SHARES:
-        return f"{100 * value:.1f}{'' if spread is None else f' ± {100 * spread:.1f}'} %"
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return digits if spread is None else f"{digits} ± {spread:.2g}"
-
-
-def table(part: str, result: Result) -> Rows:
-    """Return the table of a part."""
-    found = result["parts"].get(part, {}).get("rows", {})
-    columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
-    head: Rows = [[part, *columns]]
-    return head + [[name, *(cell(column, row) for column in columns)] for name, row in found.items()]
-
-
-def figure(result: Result, entry: Entry) -> Figure | None:
-    """Return what a method reaches beside what it is compared with."""
-    if entry.form != "neural" or entry.name not in FIGURES:
-        return None
-    part, own, others, column, says = FIGURES[entry.name]
-    rows = result["parts"].get(part, {}).get("rows", {})
-    if own not in rows:
-        return None
-    return Figure(says.format(cell(column, rows[own])), {o: cell(column, rows[o]) for o in others if o in rows})
+cell = partial(part_tables.cell, shares=SHARES)
+table = partial(part_tables.table, write=cell)
+figure = partial(part_tables.figure_of, FIGURES, "neural", cell)
 
 
 @benchmark(
     "recurrent",
     help="Recurrent layers and reservoirs: memory capacity, state tracking, long delays, and what training does to them.",
     options=Options,
-    tables={f"recurrent-{part}": partial(table, part) for part in get_args(Part)},
+    tables={f"recurrent-{part}": table(part, part) for part in get_args(Part)},
     plot=lambda result, path: import_module("mnemos.bench.neural.recurrence.plot").plot(result, path),
     figure=figure,
     extra="torch",

@@ -20,15 +20,14 @@ behind it.
 from __future__ import annotations
 
 import importlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench import part_tables
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Rows, Table, benchmark
-from mnemos.registry import Entry
+from mnemos.bench.registry import benchmark
 
 PARTS = {  # part -> its module in this package, whose function has the part's name
     "reconstruction": "statespace_signals",
@@ -88,41 +87,11 @@ class Options:
     seeds: int = 3  # models of each cell
     mnist: Path | None = None  # mnist.npz with x_train, y_train, x_test, y_test, for digits
     cache: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
-    add_to: Path | None = None  # an earlier result with the same seeds, whose other parts are kept
 
 
-def cell(column: str, row: Mapping[str, Any]) -> str:
-    """Return a figure with its spread."""
-    value, spread = row.get(column), row.get(f"{column}_sd")
-    if value is None or isinstance(value, str):
-        return value or "–"
-    if column in SHARES:
-        return f"{100 * value:.1f}{'' if spread is None else f' ± {100 * spread:.1f}'} %"
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return digits if spread is None else f"{digits} ± {spread:.1g}"
-
-
-def table(part: str, head: str) -> Table:
-    """Return the table of a part."""
-
-    def rows(result: Result) -> Rows:
-        found = result["parts"].get(part, {})
-        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
-        lines: Rows = [[head, *columns]]
-        return lines + [[name, *(cell(column, row) for column in columns)] for name, row in found.items()]
-
-    return rows
-
-
-def figure(result: Result, entry: Entry) -> Figure | None:
-    """Return what a layer reaches beside what it is compared with."""
-    if entry.form != "neural" or entry.name not in FIGURES:
-        return None
-    part, own, others, column, says = FIGURES[entry.name]
-    rows = result["parts"].get(part, {})
-    if column not in rows.get(own, {}):
-        return None
-    return Figure(says.format(cell(column, rows[own])), {o: cell(column, rows[o]) for o in others if o in rows})
+cell = partial(part_tables.cell, shares=SHARES, error=1)
+table = partial(part_tables.table, write=cell)
+figure = partial(part_tables.figure_of, FIGURES, "neural", cell)
 
 
 @benchmark(
@@ -140,8 +109,6 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
 
     progress.expect(len(options.parts))
     found: dict[str, Any] = {}
-    if options.add_to is not None and options.add_to.exists():
-        found = json.loads(options.add_to.read_text(encoding="utf-8"))["parts"]
     with one_thread():
         for part in options.parts:
             module = importlib.import_module(f"{__package__}.{PARTS[part]}")

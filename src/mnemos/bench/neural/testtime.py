@@ -16,15 +16,15 @@ is a mean over seeds, with the standard deviation behind it.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnemos.bench.neural.part_tables import Says, table
+from mnemos.bench.neural import pair_tables
+from mnemos.bench.neural.pair_tables import Says
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, benchmark
-from mnemos.registry import Entry
+from mnemos.bench.registry import benchmark
 
 PARTS = ("window", "ablations", "recall", "outliers", "capacity", "inner")
 TRAINED, DIRECT = "testtime_trained", "testtime_direct"
@@ -73,27 +73,15 @@ class Options:
     cache: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
 
 
-def figure(result: Result, entry: Entry) -> Figure | None:
-    """Return what a layer reaches beside what it is compared with."""
-    return FIGURES[entry.name].figure(result) if entry.form == "neural" and entry.name in FIGURES else None
-
-
 @benchmark(
     "testtime",
     help="Layers that learn while they read: recall beyond a window, ablations, outliers, capacity, inner optimisers.",
     options=Options,
-    tables={f"testtime-{part}": table(part, "memory") for part in PARTS},
-    figure=figure,
+    tables={f"testtime-{part}": pair_tables.table(part, "memory") for part in PARTS},
+    figure=partial(pair_tables.figure_of, FIGURES),
     extra="torch",
     parts=True,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure each part; see the module."""
-    from mnemos.bench.kv.threads import one_thread
-
-    found: dict[str, Any] = {}
-    with one_thread():
-        for part in options.parts:
-            found[part] = importlib.import_module(f"{__package__}.{MODULES[part]}").measure(part, options, progress)
-    chosen = {"steps": options.steps, "rate": options.rate, "seeds": options.seeds}
-    return {**chosen, "parts": {part: found[part] for part in PARTS if part in found}}
+    return pair_tables.run_parts(options, MODULES, progress)

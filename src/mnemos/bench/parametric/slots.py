@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mnemos.bench import part_tables
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Rows, Table, benchmark
-from mnemos.registry import Entry
+from mnemos.bench.registry import benchmark
 
 PARTS = {  # part -> its module in this package
     "product-keys": "slots_keys",
@@ -78,41 +78,9 @@ class Options:
     add_to: Path | None = None  # an earlier result with the same seeds, whose other parts are kept
 
 
-def cell(column: str, row: Mapping[str, Any]) -> str:
-    """Return a figure with its spread."""
-    value = row.get(column)
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return value
-    spread = row.get(f"{column}_sd")
-    if column in SHARES:
-        return f"{100 * value:.1f}{'' if spread is None else f' ± {100 * spread:.1f}'} %"
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return digits if spread is None else f"{digits} ± {spread:.2g}"
-
-
-def table(part: str, head: str) -> Table:
-    """Return the table of a part."""
-
-    def rows(result: Result) -> Rows:
-        found = result["parts"].get(part, {})
-        columns = [c for c in dict.fromkeys(c for row in found.values() for c in row) if not c.endswith("_sd")]
-        lines: Rows = [[head, *(c.replace("_", " ") for c in columns)]]
-        return lines + [[name, *(cell(column, row) for column in columns)] for name, row in found.items()]
-
-    return rows
-
-
-def figure(result: Result, entry: Entry) -> Figure | None:
-    """Return what a method reaches beside what it is compared with."""
-    if entry.form != "parametric" or entry.name not in FIGURES:
-        return None
-    part, own, others, column, says = FIGURES[entry.name]
-    rows = result["parts"].get(part, {})
-    if own not in rows:
-        return None
-    return Figure(says.format(cell(column, rows[own])), {o: cell(column, rows[o]) for o in others if o in rows})
+cell = partial(part_tables.cell, shares=SHARES, digits=4)
+figure = partial(part_tables.figure_of, FIGURES, "parametric", cell)
+table = partial(part_tables.table, write=cell, space="_")
 
 
 @benchmark(
