@@ -44,6 +44,20 @@ class Cell(Mixer):
         """Return zeros."""
         return {"h": self.zeros(batch, self.hidden)}
 
+    def seen(self, state: State) -> Tensor:
+        """Return what is read of a state, (B, H)."""
+        return state[self.reads]
+
+    def features(self, x: Tensor, state: State | None = None, mask: Tensor | None = None) -> tuple[Tensor, State]:
+        """Return what is read after each token of x, (B, T, H), and the state after the last; padding is on the right."""
+        state = self.checked(state, len(x))
+        out = []
+        for t, drive in enumerate(self.drive(x).to(state[self.reads].dtype).unbind(1)):
+            after = self.advance(drive, state)
+            state = after if mask is None else chosen(mask[:, t], after, state)
+            out.append(self.seen(state))
+        return torch.stack(out, 1), state
+
     def read(self, h: Tensor) -> Tensor:
         """Return outputs (..., D) for what is read of the state, (..., H)."""
         y: Tensor = self.out(h)
@@ -51,20 +65,15 @@ class Cell(Mixer):
 
     def mix(self, x: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
         """Step through the tokens; padding leaves the state alone."""
-        steps = self.drive(x).to(state[self.reads].dtype).unbind(1)
-        out = []
-        for t, drive in enumerate(steps):
-            after = self.advance(drive, state)
-            state = after if mask is None else chosen(mask[:, t], after, state)
-            out.append(state[self.reads])
-        return self.read(torch.stack(out, 1).to(x.dtype)), state
+        features, state = self.features(x, state, mask)
+        return self.read(features.to(x.dtype)), state
 
     def naive(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Read token by token by the formula."""
         out = []
         for token in x.unbind(1):
             state = self.formula(token, state)
-            out.append(self.read(state[self.reads].to(x.dtype)))
+            out.append(self.read(self.seen(state).to(x.dtype)))
         return torch.stack(out, 1), state
 
 

@@ -9,65 +9,26 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from mnemos.errors import InvalidInput
-from mnemos.neural.base import Mixer, State
-from mnemos.neural.recurrent.cell import chosen
+from mnemos.neural.base import State
+from mnemos.neural.recurrent.cell import Cell
 from mnemos.neural.recurrent.ridge import ridge
 
 Skip = Literal["identity", "cyclic", "random"]
 
 
-class Reservoir(Mixer):
-    """A layer whose units are random features of the past: a subclass writes `drive`, `advance`, `formula`, `init_state`.
+class Reservoir(Cell):
+    """A cell whose units are random features of the past: a subclass writes `drive`, `advance`, `formula`, `init_state`.
 
     All weights but the readout are buffers: they are saved with it, and no gradient reaches them. As a layer of a trained
     stack the readout is trained like any other weight; `fit` sets it in one step instead.
     """
 
-    def __init__(self, width: int, features: int) -> None:
-        super().__init__(width)
-        self.out = nn.Linear(features, width)
-
-    def drive(self, x: Tensor) -> Tensor:
-        """Return what tokens x (B, T, D) give to their steps."""
-        raise NotImplementedError
-
-    def advance(self, drive: Tensor, state: State) -> State:
-        """Return the state after a step."""
-        raise NotImplementedError
-
-    def formula(self, x: Tensor, state: State) -> State:
-        """Return the state after a token (B, D), as the paper writes it."""
-        raise NotImplementedError
-
     def seen(self, state: State) -> Tensor:
         """Return the features (B, F) of a state."""
         return state["h"].flatten(1)
-
-    def features(self, x: Tensor, state: State | None = None, mask: Tensor | None = None) -> tuple[Tensor, State]:
-        """Return the features (B, T, F) after each token of x, and the state after the last; padding is on the right."""
-        state = self.checked(state, len(x))
-        out = []
-        for t, drive in enumerate(self.drive(x).to(next(iter(state.values())).dtype).unbind(1)):
-            after = self.advance(drive, state)
-            state = after if mask is None else chosen(mask[:, t], after, state)
-            out.append(self.seen(state))
-        return torch.stack(out, 1), state
-
-    def mix(self, x: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
-        """Read the features by the readout."""
-        features, state = self.features(x, state, mask)
-        return self.out(features.to(x.dtype)), state
-
-    def naive(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read token by token by the formula."""
-        out = []
-        for token in x.unbind(1):
-            state = self.formula(token, state)
-            out.append(self.out(self.seen(state).to(x.dtype)))
-        return torch.stack(out, 1), state
 
     def fit(self, x: Tensor, targets: Tensor, washout: int = 0, penalty: float = 1e-6) -> None:
         """Set the readout to the ridge regression of targets (B, T, D) on the features of x, from token `washout` on."""
