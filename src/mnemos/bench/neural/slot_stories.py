@@ -19,6 +19,7 @@ from mnemos.neural.slots.relational_memory import RelationalMemoryCore
 PEOPLE, PLACES, THINGS, BOXES = 4, 6, 4, 4
 WORDS = PEOPLE + PLACES + THINGS + BOXES + 3  # the last three: went, took, put
 FACTS = 14
+STORIES, STEPS = 6000, 2500  # of each kind, of which the last sixth is only asked; of training
 
 
 def stories(count: int, support: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -48,7 +49,7 @@ def stories(count: int, support: int, draw: torch.Generator) -> tuple[Tensor, Te
         said = [(int(p), place_of[2] + int(w), WORDS - 3) for p, w in zip(who[b], where[b], strict=True)]
         said += [(int(holders[b, x]), place_of[0] + x, WORDS - 2) for x in range(BOXES)]
         said += [(place_of[1] + t, place_of[0] + int(boxes[b, t]), WORDS - 1) for t in range(THINGS)]
-        at = {i: int(p) for p, i in enumerate(order[b])}
+        at = {int(i): place for place, i in enumerate(order[b])}
         for i, words in enumerate(said):
             facts[b, at[i], list(words)] = 1
         asked = int(torch.randint(4, (1,), generator=draw))
@@ -69,30 +70,32 @@ def stories(count: int, support: int, draw: torch.Generator) -> tuple[Tensor, Te
 def story(options: Any) -> dict[str, Row]:
     """Return answers that are right with one, two and three supporting facts, by hops, and looks that land on one."""
     pools: dict[tuple[int, int], Any] = {}
+    known = STORIES * 5 // 6
 
     def run(hops: int, seed: int) -> dict[str, float]:
         found = {}
         for support in (1, 2, 3):
             if (support, seed) not in pools:
-                pools[support, seed] = stories(6000, support, rng(seed))
+                pools[support, seed] = stories(STORIES, support, rng(seed))
             facts, question, answers, marks = pools[support, seed]
             torch.manual_seed(seed)
             net = MemoryNetwork(WORDS, 32, hops, places=FACTS)
-            steps, optimiser = 2500, torch.optim.Adam(net.parameters(), 1e-2)
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-            for step in range(steps):
+            optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+            for step in range(STEPS):
                 net.linear = step < 300  # linear start
-                chosen = torch.randint(5000, (64,), generator=rng(step + seed * 10**6))
+                chosen = torch.randint(known, (64,), generator=rng(step + seed * 10**6))
                 loss = F.cross_entropy(net(facts[chosen], question[chosen])[0], answers[chosen])
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
                 optimiser.step()
                 schedule.step()
+            net.linear = False
             with torch.no_grad():
-                said, looks = net(facts[5000:], question[5000:])
-            found[f"{support} supporting %"] = float((said.argmax(1) == answers[5000:]).double().mean())
-            landed = marks[5000:][torch.arange(1000)[:, None], looks.argmax(-1)]
+                said, looks = net(facts[known:], question[known:])
+            found[f"{support} supporting %"] = float((said.argmax(1) == answers[known:]).double().mean())
+            landed = marks[known:][torch.arange(STORIES - known)[:, None], looks.argmax(-1)]
             found[f"looks on support, {support} %"] = float(landed.double().mean())
         return found
 
