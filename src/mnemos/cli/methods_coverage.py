@@ -15,10 +15,6 @@ OPERATIONS = ("encode", "recall", "update", "forget", "consolidate", "compress")
 UNSUPPORTED = {  # (form, operation) -> why there is no method, and what to use
     ("activation", "encode"): "unsupported: `migrate` prefills keys and values; readers of texts are in `recall`",
     ("activation", "update"): "unsupported: keys and values of a changed text are stale and are prefilled again",
-    (
-        "parametric",
-        "consolidate",
-    ): "unsupported: no strategy of continual learning yet; `space.learn` replays what was learned",
 }
 
 

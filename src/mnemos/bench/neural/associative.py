@@ -17,7 +17,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from mnemos.bench.neural.parts import figure_of, run_parts, table
+from mnemos.bench.parts import figure_of, run_parts, table
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 
@@ -104,10 +104,10 @@ class Options:
     options=Options,
     tables={f"associative-{part}": table(part, head) for part, head in HEADS.items()},
     plot=lambda result, path: importlib.import_module(f"{__package__}.associative_plot").plot(result, path),
-    figure=lambda result, entry: figure_of(FIGURES, result, entry),
+    figure=lambda result, entry: figure_of(FIGURES, "neural", result, entry),
     extra="torch",
     parts=True,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure each part; see the module."""
-    return run_parts(options, PARTS, progress)
+    return run_parts(options, PARTS, __package__, progress)

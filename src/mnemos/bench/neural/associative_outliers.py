@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.model import LM
 from mnemos.neural.training import Batch, Recipe, cross_entropy, train
 

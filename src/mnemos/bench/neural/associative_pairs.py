@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mnemos.bench.neural.associative_patterns import rng
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.associative.kernel_regression import NoveltyGatedRegression
 from mnemos.neural.associative.resonator import Resonator, bind
 from mnemos.neural.associative.separate_keys import SeparateKeys

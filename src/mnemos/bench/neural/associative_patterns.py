@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.associative.ca3 import CA3
 from mnemos.neural.associative.cliques import ClusteredCliques
 from mnemos.neural.associative.hopfield import Hopfield

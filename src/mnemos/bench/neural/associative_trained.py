@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.bench.neural.associative_patterns import rng
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.associative.hopfield_layer import HopfieldLayer
 from mnemos.neural.associative.larimar import Larimar
 from mnemos.neural.associative.tensor_brain import TensorBrain

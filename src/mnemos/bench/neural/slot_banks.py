@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mnemos.bench.neural.associative_patterns import rng
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.slots.consolidating import UsagePrototypes
 from mnemos.neural.slots.dual_coding import DualCoding
 from mnemos.neural.slots.memoria import Memoria

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mnemos.bench.neural.parts import figure_of, run_parts, table
+from mnemos.bench.parts import figure_of, run_parts, table
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 
@@ -69,10 +69,10 @@ class Options:
     help="Readers in hops, slots over segments, and banks of a bounded size, beside their baselines.",
     options=Options,
     tables={f"slot-readers-{part}": table(part, head) for part, head in HEADS.items()},
-    figure=lambda result, entry: figure_of(FIGURES, result, entry),
+    figure=lambda result, entry: figure_of(FIGURES, "neural", result, entry),
     extra="torch",
     parts=True,
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure each part; see the module."""
-    return run_parts(options, PARTS, progress)
+    return run_parts(options, PARTS, __package__, progress)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mnemos.bench.neural.associative_patterns import rng
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.slots.chunk_memory import HierarchicalChunks
 from mnemos.neural.slots.memformer import Memformer, replay
 

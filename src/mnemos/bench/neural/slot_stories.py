@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mnemos.bench.neural.associative_patterns import rng
-from mnemos.bench.neural.parts import Row, seeded
+from mnemos.bench.parts import Row, seeded
 from mnemos.neural.slots.memo import Memo
 from mnemos.neural.slots.memory_network import MemoryNetwork
 from mnemos.neural.slots.relational_memory import RelationalMemoryCore

@@ -28,8 +28,8 @@ class Options(Protocol):
     def seeds(self) -> int: ...  # noqa: D102
 
 
-def run_parts(options: Options, modules: Mapping[str, str], progress: Progress) -> dict[str, Any]:
-    """Measure the chosen parts on one thread."""
+def run_parts(options: Options, modules: Mapping[str, str], package: str, progress: Progress) -> dict[str, Any]:
+    """Measure the chosen parts, "module" or "module:function" of a package, on one thread."""
     from mnemos.bench.kv.threads import one_thread
 
     progress.expect(len(options.parts))
@@ -37,7 +37,7 @@ def run_parts(options: Options, modules: Mapping[str, str], progress: Progress) 
     with one_thread():
         for part in options.parts:
             module, _, name = modules[part].partition(":")
-            found[part] = getattr(importlib.import_module(f"{__package__}.{module}"), name)(options)
+            found[part] = getattr(importlib.import_module(f"{package}.{module}"), name or "measure")(options)
             progress(1)
     return {"seeds": options.seeds, "parts": found}
 
@@ -67,6 +67,6 @@ def table(part: str, head: str) -> Table:
     return part_tables.table(part, head, cell)
 
 
-def figure_of(figures: part_tables.Figures, result: Result, entry: Entry) -> Figure | None:
-    """Return what a method of the form `neural` reaches beside what it is compared with."""
-    return part_tables.figure_of(figures, "neural", with_unit, result, entry)
+def figure_of(figures: part_tables.Figures, form: str, result: Result, entry: Entry) -> Figure | None:
+    """Return what a method of a form reaches beside what it is compared with."""
+    return part_tables.figure_of(figures, form, with_unit, result, entry)

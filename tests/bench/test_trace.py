@@ -2,8 +2,8 @@
 
 import pytest
 
-from mnemos.bench.parametric import continual, tiny
-from mnemos.bench.parametric.continual import Learner, Options
+from mnemos.bench.parametric import tiny, trace
+from mnemos.bench.parametric.trace import Learner, Options
 from mnemos.bench.progress import SILENT
 
 
@@ -12,7 +12,7 @@ def result():
     options = Options(
         tasks=2, facts=4, epochs=12, rate=2e-3, seeds=1, methods=("sequence", "replay", "datastore", "joint")
     )
-    return continual.run(options, SILENT)
+    return trace.run(options, SILENT)
 
 
 def test_a_datastore_forgets_nothing_changes_nothing_and_costs_next_to_nothing(result):
@@ -33,14 +33,14 @@ def test_compute_is_against_one_joint_training(result):
 
 def test_a_backward_pass_counts_two_forward_ones():
     learner = Learner(tiny.load()[0].requires_grad_(True))
-    continual.cost(learner, [(3, 300), (4, 301)])
+    trace.cost(learner, [(3, 300), (4, 301)])
     assert learner.compute == 3 * 8
-    continual.divergence(learner, learner.model, [(3, 300)])
+    trace.divergence(learner, learner.model, [(3, 300)])
     assert learner.compute == 3 * 8 + (2 + 2) * 4
 
 
 def test_tasks_are_of_names_that_the_model_does_not_know():
-    tasks = continual.drawn(Options(), 0)
+    tasks = trace.drawn(Options(), 0)
     names = [tiny.WORDS[name] for task in tasks for name, _ in task]
     assert [len(task) for task in tasks] == [12] * 8
     assert len(set(names)) == 96
