@@ -13,6 +13,7 @@ from mnemos.parametric.consolidate.base import Batch, Learning, Step, Strategy
 from mnemos.parametric.consolidate.importance import Fisher, fisher, sensitivity
 from mnemos.registry import Paper, register
 
+Anchored = tuple[dict[str, Tensor], dict[str, Tensor]]  # weights and importances, by name
 Importance = Literal["fisher", "sensitivity", "path", "equal"]
 
 
@@ -46,7 +47,7 @@ class Anchor(Strategy):
     each_task: bool = False  # one anchor a task, as in EWC's paper
     damping: float = 0.1  # of "path" (xi)
     only: str = ""  # hold the weights alone whose names contain this, such as "attn"
-    anchors: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = field(init=False, repr=False, default_factory=list)  # weights and importances
+    anchors: list[Anchored] = field(init=False, repr=False, default_factory=list)  # of tasks
     way: dict[str, Tensor] = field(
         init=False, repr=False, default_factory=dict
     )  # of "path": share in the fall of the loss
