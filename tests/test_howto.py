@@ -37,6 +37,7 @@ NAMES = {  # page: the form and name under which its method is registered
     "add-a-cache-method": ("activation", "vatp"),
     "add-a-law": ("text", "savings"),
     "add-a-retriever": ("text", "query-likelihood"),
+    "add-a-strategy": ("parametric", "asymmetric-replay"),
     "add-a-system": ("text", "verbatim"),
 }
 
