@@ -26,6 +26,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "environments": ("schedules:environments", "method"),
     "gap": ("gap", "angles: method"),
     "recurring": ("recurring", "method"),
+    "router": ("router", "what learns"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
