@@ -125,7 +125,7 @@ def labels(access: SpaceAccess, name: Name) -> Json:
 def learn_labels(access: SpaceAccess, name: Name, body: models.Examples) -> Json:
     """Teach a classifier labels of texts or cubes; return the cubes of the examples. Needs read and write."""
     with access.open("read", "write", create=True) as space:
-        told = [(space.get(e.cube) if e.text is None else e.text, e.label) for e in body.examples]
+        told = [(space.get(e.cube) if e.cube is not None else e.text or "", e.label) for e in body.examples]
         return Json({"examples": [cube.to_dict() for cube in space.labels(name).learn_many(told)]})
 
 
