@@ -45,10 +45,26 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "unequal": ("held_weights:unequal", "buffer"),
     "borders": ("held_weights:borders", "stream"),
     "overlaps": ("projections:overlaps", "pairs of tasks"),
+    "codes": ("codes", "what is rehearsed"),
+    "bags": ("codes:bags", "what is rehearsed"),
+    "domains": ("domains", "method"),
+    "rates": ("domains:schedules", "rate"),
+    "mixture": ("mixture", "method"),
+    "growth": ("growth", "bytes: method"),
+    "families": ("families", "family: method"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 _FIVE = "keeps {} of five tasks of digits"
-FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
+_TEN, _TEXTS = "knows {} of ten digits after five tasks", "loses {} nats a byte over three texts"
+Figure = tuple[str, str, tuple[str, ...], str, str]
+
+
+def _figures(part: str, column: str, says: str, rows: dict[str, tuple[str, ...]]) -> dict[str, Figure]:
+    """Return what the methods of a part are known by: a row of theirs, then those that it is compared with."""
+    return {method: (part, own, tuple(others), column, says) for method, (own, *others) in rows.items()}
+
+
+FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared with, column, and what the column says
     "plain": ("reproduce", "S-MNIST: plain", (), "accuracy %", _ALL),
     "replay": ("reproduce", "S-MNIST: replay, 500", ("S-MNIST: plain",), "accuracy %", _ALL),
     "dark-experience-replay": ("reproduce", "S-MNIST: DER++, 500", ("S-MNIST: replay, 500",), "accuracy %", _ALL),
@@ -91,6 +107,46 @@ FIGURES = {  # method -> part, row, rows that it is compared with, column, and w
         "unequal", "replay, 50 of unlike gradients (GSS)", ("replay, 50 at random",), "accuracy %", _ALL),
     "shape-search": (
         "crafted", "searched, at most 50% of its weights", ("usual, two layers of 100",), "accuracy %", _ALL),
+    **_figures("rehearsal", "accuracy %", _TEN, {
+        "greedy-balanced": ("greedy balanced (GDumb)", "replay"),
+        "refresh": ("replay, refresh", "replay", "replay, noise as large as refresh"),
+        "reptile": ("replay, Reptile", "replay"),
+        "relational-replay": ("replay, learned weights", "replay"),
+        "fast-slow-replay": ("replay, fast and slow", "replay"),
+    }),
+    **_figures("prone", "accuracy %", _TEN, {"forget-prone": ("FPF", "replay", "plain")}),
+    **_figures("views", "accuracy %", _TEN, {"view-batch-replay": ("4 views, 4 passes", "1 view, 16 passes")}),
+    **_figures("growth", "accuracy %", _TEN, {
+        "model-expansion": ("1300 kB: upper layers of each task (MEMO)", "1300 kB: replay", "1300 kB: all layers of each task"),
+    }),
+    **_figures("mixture", "in kinds %", _TEN, {"evolved-mixture": ("mixture, 50 a component", "replay of 350")}),
+    **_figures("gap", "dip %", "falls by {} while the next task begins", {
+        "slow-copy": ("0° 80° 160°: joint, slow copy", "0° 80° 160°: joint"),
+    }),
+    **_figures("ages", "accuracy %", "knows {} of ten permutations", {
+        "power-law-replay": ("replay, power 1", "replay of all samples alike", "EWC"),
+    }),
+    **_figures("collateral", "first after %", "keeps {} of the first six digits", {
+        "collateral-replay": ("4 a step, what gets lost", "4 a step, all alike"),
+    }),
+    **_figures("environments", "worst angle %", "knows {} at the worst angle", {
+        "quantile-replay": ("quantile 0.8, 100 held", "replay, 100 held", "A-GEM, 100 held"),
+    }),
+    **_figures("codes", "accuracy %", "knows {} of all digits", {
+        "latent-replay": ("codes of 20 bytes, no mixup, 2,200 images", "replay of 200 images"),
+    }),
+    **_figures("bags", "accuracy %", "knows {} of eight classes of bags", {
+        "breakup-replay": ("pieces, as many as in 16 bags", "replay of 16 bags"),
+    }),
+    **_figures("domains", "mean loss", _TEXTS, {
+        "general-replay": ("general samples, margin", "general samples, labels"),
+    }),
+    **_figures("rates", "mean loss", _TEXTS, {"learning-rate": ("infinite, annealed", "cosine, warmed up again")}),
+    **_figures("heads", "accuracy %", "knows {} of ten digits, class after class", {
+        "random-features-head": ("1,000 a class: random features, ridge", "1,000 a class: pixels, ridge"),
+        "neighbours-head": ("1,000 a class: nearest item", "1,000 a class: key-value bottleneck"),
+        "prototypes-head": ("1,000 a class: prototypes, shared covariance", "1,000 a class: network, EWC"),
+    }),
 }  # fmt: skip
 
 

@@ -22,7 +22,6 @@ from mnemos.registry import Paper, register
     ),
     task="stability gap",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class SlowCopy(Strategy):

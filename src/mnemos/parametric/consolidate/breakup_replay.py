@@ -27,7 +27,6 @@ from mnemos.registry import Paper, register
     ),
     task="bags in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 @dataclass
 class BreakupReplay(Replay):

@@ -38,7 +38,7 @@ def bregman(generator: Literal["square", "entropy"], p: Tensor, q: Tensor) -> Te
     papers=(Paper("A Unified and General Framework for Continual Learning", "2403.13249"),),
     task="classes in sequence",
     baselines=("replay", "dark-experience-replay", "anchor"),
-    unmeasured="its first run is under way",
+    unmeasured="it is replay, DER and EWC in one, as tests show, and is measured as these",
 )
 @dataclass
 class Unified(Strategy):

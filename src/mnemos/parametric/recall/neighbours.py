@@ -20,7 +20,6 @@ ROWS = 256  # questions compared with all items at a time
     papers=(Paper("Online Continual Learning Without the Storage Constraint", "2305.09253", "drimpossible/ACM"),),
     task="classes in sequence",
     baselines=("discrete-key-value-bottleneck",),
-    unmeasured="its first run is under way",
 )
 class NeighboursHead:
     """Votes of the k nearest items by cosine; learning is to store (ACM: adaptive continual memory).

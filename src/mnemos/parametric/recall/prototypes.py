@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     ),
     task="classes in sequence",
     baselines=("anchor",),
-    unmeasured="its first run is under way",
 )
 class PrototypesHead:
     """Answers with the class whose Gaussian gives an embedding the highest density times the class's frequency (ProtoCL).

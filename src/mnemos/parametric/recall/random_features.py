@@ -22,7 +22,6 @@ GRID, WEIGHTS = 2**11, 2**6  # steps a unit of x and of W: their products are th
     ),
     task="classes in sequence",
     baselines=("ridge-head",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 class RandomFeaturesHead:
     """Ridge regression over relu(x W), W random and never trained, x scaled to unit length.

@@ -17,6 +17,7 @@ from mnemos.parametric.consolidate.learner import CannotWork, Learner
 
 CHOSEN_ON = 100  # the seed that rates are chosen on
 RATES = (0.03, 0.1)
+RATE = (0.1,)  # of parts in which all rows learn at one rate
 Strategies = Strategy | tuple[Strategy, ...]
 Run = Callable[[Any, int], Mapping[str, float]]  # figures of a choice and a seed
 
@@ -58,7 +59,16 @@ def short(found: Lived) -> dict[str, float]:
     }
 
 
-def row_of(run: Run, seeds: int, choices: Sequence[Any] = RATES, name: str = "rate", by: str = "accuracy %") -> Row:
-    """Return the row of the choice that has the highest figure `by` on the seed that is not reported."""
-    best = choices[0] if len(choices) == 1 else max(choices, key=lambda choice: run(choice, CHOSEN_ON)[by])
+def row_of(
+    run: Run,
+    seeds: int,
+    choices: Sequence[Any] = RATES,
+    name: str = "rate",
+    by: str = "accuracy %",
+    lower: bool = False,
+) -> Row:
+    """Return the row of the choice whose figure `by` is best, the highest or the `lower`, on the seed that is not reported."""
+    best = choices[0]
+    if len(choices) > 1:
+        best = (min if lower else max)(choices, key=lambda choice: run(choice, CHOSEN_ON)[by])
     return {**seeded(seeds, lambda seed: run(best, seed)), name: best}

@@ -10,9 +10,8 @@ from mnemos.bench.parametric.learning.methods import Strategies, learner_of
 from mnemos.bench.parametric.learning.streams import Images, digits, recurring
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.base import Rivals
-from mnemos.parametric.consolidate.replay import Replay
 
-SIDE, TASKS, MARKS = 14, 400, (5, 50, 100, 200, 400)
+SIDE, TASKS, MARKS = 14, 300, (5, 50, 100, 300)
 SIZES = (SIDE**2, 100, 10)
 ROWS: dict[str, tuple[Strategies, Rivals, int, float, int]] = {  # and hidden units, momentum, digits a task
     "plain": ((), "all", 100, 0.0, 2),
@@ -20,7 +19,6 @@ ROWS: dict[str, tuple[Strategies, Rivals, int, float, int]] = {  # and hidden un
     "plain, 400 units": ((), "all", 400, 0.0, 2),
     "plain, 4 digits a task": ((), "all", 100, 0.0, 4),
     "plain, softmax over the batch's classes": ((), "batch", 100, 0.0, 2),
-    "replay of 200": (Replay(), "all", 100, 0.0, 2),
 }
 
 
