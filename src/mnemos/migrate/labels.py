@@ -26,7 +26,9 @@ from mnemos.text.agent.shelf import Shelf, rows_of
 from mnemos.text.memory import TextMemory
 
 KIND = "label"  # of the cubes
-FEATURES = 1000  # random ones: an example costs as many squared additions, new weights a third of their cube
+# Random features beside the vector itself: an example costs their number squared additions, new weights a third of its cube.
+# Chosen on CLINC150's validation questions and on held-out training texts of DBpedia, AG News and Yahoo answers.
+FEATURES, PENALTY, LINEAR = 1000, 1000.0, 30.0
 ROOM = 32  # labels for which there is room at first; doubled when it is full
 
 
@@ -66,7 +68,7 @@ class Labels:
     def predict(self, text: str, k: int = 3, *, least: float = 0.0) -> list[Label]:
         """Return the `k` likeliest labels of a text, best first; none whose score is below `least`.
 
-        With a `least` of about .3 a text that is like no example gets no label. Empty before anything was learned.
+        With a `least` of about .25 a text that is like no example gets no label. Empty before anything was learned.
         """
         return self.predict_many([text], k, least=least)[0]
 
@@ -161,7 +163,8 @@ class Labels:
             while room < len(places):
                 room *= 2
             learned, corrected = list(self._told.values()), []
-            self._head = RandomFeaturesHead(len(learned[0][1]) if learned else self._embedder.dimension, room, FEATURES)
+            width = len(learned[0][1]) if learned else self._embedder.dimension
+            self._head = RandomFeaturesHead(width, room, FEATURES, PENALTY, linear=LINEAR)
         for examples, change in ((learned, self._head.learn), (corrected, self._head.forget)):
             if examples:
                 x = torch.stack([vector for _, vector in examples])

@@ -24,7 +24,7 @@ GRID, WEIGHTS = 2**11, 2**6  # steps a unit of x and of W: their products are th
     baselines=("ridge-head",),
 )  # fmt: skip
 class RandomFeaturesHead:
-    """Ridge regression over relu(x W), W random and never trained, x scaled to unit length.
+    """Ridge regression over relu(x W), W random and never trained, x scaled to unit length; with `linear`, over x itself besides.
 
     The default for classes that come one after another: it stores no samples, its answer does not depend on the order in which
     items came, and an item that is taken out was never there, to the last bit (`RidgeHead`). An item costs features^2 additions;
@@ -38,10 +38,13 @@ class RandomFeaturesHead:
         features: int = 2500,  # random ones
         penalty: float = 1.0,  # of the squared weights of the readout
         seed: int = 0,  # of W
+        linear: float = 0.0,  # what x itself is multiplied by as a feature: it is held as little as penalty / linear^2
     ) -> None:
         made = torch.Generator().manual_seed(seed)
         self.project = (torch.randn(width, features, generator=made) * WEIGHTS).round() / WEIGHTS
-        self.readout = RidgeHead(features, classes, penalty, BOUND)
+        self.linear = linear
+        size = features + (width if linear else 0)
+        self.readout = RidgeHead(size, classes, penalty, max(BOUND, linear))
 
     def learn(self, features: Tensor, labels: Tensor) -> None:
         """Learn items: features (m, D), labels (m,)."""
@@ -56,10 +59,11 @@ class RandomFeaturesHead:
         return self.readout.scores(self.lifted(features))
 
     def lifted(self, features: Tensor) -> Tensor:
-        """Return the random features (m, features) of x (m, D)."""
+        """Return the features (m, features), or (m, D + features) with `linear`, of x (m, D)."""
         x = torch.nn.functional.normalize(features.float(), dim=-1)
         x = (x * GRID).round() / GRID  # or the last bits would depend on how many rows are multiplied at a time
-        return (x @ self.project).clamp(0, BOUND)
+        made = (x @ self.project).clamp(0, BOUND)
+        return torch.cat([x * self.linear, made], 1) if self.linear else made
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what has to be stored; `load` reads it."""
@@ -71,10 +75,10 @@ class RandomFeaturesHead:
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors().values())
 
     @classmethod
-    def load(cls, tensors: Mapping[str, Tensor], penalty: float = 1.0) -> RandomFeaturesHead:
+    def load(cls, tensors: Mapping[str, Tensor], penalty: float = 1.0, linear: float = 0.0) -> RandomFeaturesHead:
         """Return the head that `tensors` describe. Raises InvalidInput where they do not fit each other."""
         width, features = tensors["project"].shape
-        head = cls(width, tensors["moment"].shape[1], features, penalty)
+        head = cls(width, tensors["moment"].shape[1], features, penalty, linear=linear)
         head.project = tensors["project"].clone()
-        head.readout = RidgeHead.load(tensors, penalty, BOUND)
+        head.readout = RidgeHead.load(tensors, penalty, max(BOUND, linear))
         return head
