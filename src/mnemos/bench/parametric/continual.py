@@ -17,6 +17,12 @@ from mnemos.bench.registry import benchmark
 
 PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.learning; and the head of its table
     "reproduce": ("reproduce", "protocol"),
+    "own-weights": ("own_weights", "weights of each task"),
+    "pools": ("pools", "what is trained"),
+    "channels": ("channels", "what a task has for itself"),
+    "domains": ("domains", "method"),
+    "sparse": ("sparse_lives", "training"),
+    "events": ("events", "what is trained"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
