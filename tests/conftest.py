@@ -1,19 +1,36 @@
-"""What all tests share: a clock, two trained models, no file of settings, and no deadlines in hypothesis."""
+"""What all tests share: a clock, two trained models, no file of settings, examples of hypothesis, and little work on garbage."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from mnemos.store import reserve
+
 pytest_plugins = ["tests.postgres_server", "tests.on_postgres"]  # fixtures: postgres_server, postgres_url
 
 FIXTURES = Path(__file__).parent / "fixtures"
 os.environ["MNEMOS_CONFIG"] = os.devnull  # the file of settings of whoever runs the tests has no say
 os.environ["MNEMOS_TIMEZONE"] = "UTC"  # nor has the zone of the machine
+reserve.SIZE = 64 * 1024  # not 2 MB of drawn bytes for each of thousands of roots; test_full_disk has all of it
 
-settings.register_profile("mnemos", deadline=None)
+examples = int(os.environ.get("MNEMOS_EXAMPLES", "50"))  # of a property whose test says no number
+settings.register_profile("mnemos", deadline=None, max_examples=examples)
 settings.load_profile("mnemos")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage while tests are collected, and never again in what is there by then: with torch it takes a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 class Clock:

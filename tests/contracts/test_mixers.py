@@ -42,13 +42,13 @@ def gradients(layer, y, state):
     return torch.autograd.grad(loss, list(layer.parameters()), allow_unused=True, materialize_grads=True)
 
 
-@pytest.mark.parametrize("length", [1, 11, 70])
-def test_the_fast_form_is_the_formula(layer, length):
+def test_the_fast_form_is_the_formula(layer):
     begun = layer(tokens(length=3, seed=5))[1]
-    fast, after = layer(tokens(length=length), begun)
-    slow, wanted = layer.naive(tokens(length=length), begun)
-    torch.testing.assert_close(fast, slow, **CLOSE)
-    same(after, wanted)
+    for length in (1, 11, 70):
+        fast, after = layer(tokens(length=length), begun)
+        slow, wanted = layer.naive(tokens(length=length), begun)
+        torch.testing.assert_close(fast, slow, **CLOSE)
+        same(after, wanted)
 
 
 def test_its_gradients_are_those_of_the_formula(layer):
@@ -181,10 +181,10 @@ def test_memories_of_parts_make_the_memory_of_the_whole(layer):
     same(merged, layer(x)[1])
 
 
-@pytest.mark.parametrize("shape", [(2, 5, WIDTH + 1), (5, WIDTH), (2, 0, WIDTH)])
-def test_tokens_of_another_shape_are_refused(layer, shape):
-    with pytest.raises(InvalidInput, match="give"):
-        layer(torch.zeros(shape, dtype=torch.float64))
+def test_tokens_of_another_shape_are_refused(layer):
+    for shape in ((2, 5, WIDTH + 1), (5, WIDTH), (2, 0, WIDTH)):
+        with pytest.raises(InvalidInput, match="give"):
+            layer(torch.zeros(shape, dtype=torch.float64))
 
 
 def test_a_state_of_another_batch_is_refused(layer):

@@ -1,8 +1,11 @@
 """What every phase of a consolidation keeps: `pytest tests/contracts/test_phases.py -k NAME` checks one."""
 
-from contextlib import suppress
+import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -14,8 +17,10 @@ from mnemos.text.consolidate.report import Budget
 from mnemos.text.forget.policy import Policy
 from mnemos.text.null import NoPhase
 from mnemos.text.system import DEFAULT
+from tests.conftest import Clock
 
 T0 = datetime(2024, 1, 1, 9, tzinfo=UTC)
+AFTER = T0 + timedelta(days=40)  # when the phases run
 PHASES = {"null": NoPhase(), **{e.name: e.target() for e in all_entries("text", kind="phase")}}
 TOPICS = ("planted tomatoes in the garden", "cooked leeks in the kitchen", "had a meeting in the office")
 
@@ -29,15 +34,43 @@ def phase(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A folder with a space that holds a month of talk, some of it recalled: all phases find something to do in it."""
+    folder, clock = tmp_path_factory.mktemp("template"), Clock(T0)
+    with Mnemos(folder, embedder="hashing", clock=clock) as memory:
+        fill(memory.space("ana"), clock)
+    return folder
+
+
 @pytest.fixture
-def space(tmp_path, clock):
-    with Mnemos(tmp_path, embedder="hashing", clock=clock) as memory:
-        yield filled(memory, clock)
+def filled(template, tmp_path, clock):
+    """A function that opens a copy of the template."""
+
+    @contextmanager
+    def opened():
+        folder = Path(mkdtemp(dir=tmp_path))
+        shutil.copytree(template, folder, dirs_exist_ok=True)
+        clock.now = AFTER
+        with Mnemos(folder, embedder="hashing", clock=clock) as memory:
+            yield memory.space("ana")
+
+    return opened
 
 
-def filled(memory, clock):
-    """Return a space with a month of talk, some of it recalled, which all phases find something to do in."""
-    space = memory.space("ana")
+@pytest.fixture
+def space(filled):
+    with filled() as space:
+        yield space
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """What the phases that were run at once have come to, by phase: it is the same for every test."""
+    return {}
+
+
+def fill(space, clock):
     space.policy = Policy(law="ebbinghaus", constants={"days": 30.0}, cubes=60)
     for day in range(28):
         clock.now = T0 + timedelta(days=day)
@@ -51,8 +84,6 @@ def filled(memory, clock):
     for _ in range(9):
         space.text.recalled(["d0t0", "fact0"])
     space.flush()
-    clock.now = T0 + timedelta(days=40)
-    return space
 
 
 def run(space, phase, limit=2_000):
@@ -104,32 +135,32 @@ def test_originals_keep_their_words(space, phase):
     assert after == before  # this policy erases nothing
 
 
-def test_a_small_budget_comes_to_the_same_end(tmp_path, clock, phase):
-    ends = []
-    for name, limit in (("whole", 2_000), ("bit by bit", 3)):
-        with Mnemos(tmp_path / name, embedder="hashing", clock=clock) as memory:
-            space = filled(memory, clock)
-            for _ in range(100):
-                if not run(space, phase, limit).changed:
-                    break
-            ends.append(everything(space))
-    assert ends[0] == ends[1]
+def end_of(phase, whole, filled):
+    """Return what a phase comes to that is run at once."""
+    if phase not in whole:
+        with filled() as space:
+            run(space, phase)
+            whole[phase] = everything(space)
+    return whole[phase]
+
+
+def test_a_small_budget_comes_to_the_same_end(filled, whole, phase):
+    with filled() as space:
+        for _ in range(100):
+            if not run(space, phase, 3).changed:
+                break
+        assert everything(space) == end_of(phase, whole, filled)
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_one_that_is_killed_goes_on(tmp_path, clock, phase, monkeypatch, after):
-    ends = []
-    for name in ("whole", "killed"):
-        with Mnemos(tmp_path / name, embedder="hashing", clock=clock) as memory:
-            space = filled(memory, clock)
-            if name == "killed":
-                with monkeypatch.context() as patch:
-                    kill(patch, space.store, after)
-                    with suppress(Killed):
-                        run(space, phase)
-            run(space, phase)
-            ends.append(everything(space))
-    assert ends[0] == ends[1]
+def test_one_that_is_killed_goes_on(filled, whole, phase, monkeypatch, after):
+    with filled() as space:
+        with monkeypatch.context() as patch:
+            kill(patch, space.store, after)
+            with suppress(Killed):
+                run(space, phase)
+        run(space, phase)
+        assert everything(space) == end_of(phase, whole, filled)
 
 
 def kill(patch, store, after):

@@ -12,7 +12,7 @@ from mnemos.text.null import NoRetriever
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.snapshot import Snapshot
 
-FEW = settings(max_examples=40)  # of each method: there are many
+FEW = settings(max_examples=15)  # of each method, in each of the five tests: there are many
 RETRIEVERS = {"null": NoRetriever(), **{e.name: e.target() for e in all_entries("text", kind="retriever")}}
 WORDS = "abcdefg"
 D = 4

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import zipfile
 from contextlib import suppress
 
@@ -100,8 +101,18 @@ def write(folder, name, value):
     return folder / "file"
 
 
-def attempt(root, name, value):
-    """Return what a new space holds after an import, and its problems; None for a file that was refused."""
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A folder with an empty space: to copy it is several times as fast as to make one, and here are thousands."""
+    folder = tmp_path_factory.mktemp("empty")
+    with Mnemos(folder, embedder="none") as memory:
+        assert memory.space("s").count() == 0
+    return folder
+
+
+def attempt(empty, root, name, value):
+    """Return what an empty space holds after an import, and its problems; None for a file that was refused."""
+    shutil.copytree(empty, root / "space")
     with Mnemos(root / "space", embedder="none") as memory:
         space = memory.space("s")
         try:
@@ -121,15 +132,15 @@ def is_nothing(value):
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_replaced_node_is_reported_or_refused_and_all_else_is_kept(name, tmp_path):
+def test_a_replaced_node_is_reported_or_refused_and_all_else_is_kept(name, empty, tmp_path):
     document = DOCUMENTS[name]
-    whole, problems = attempt(tmp_path / "whole", name, document)
+    whole, problems = attempt(empty, tmp_path / "whole", name, document)
     assert problems == []
     case = 0
     for path in paths(document):
         for odd in ODD:
             case += 1
-            outcome = attempt(tmp_path / str(case), name, replaced(document, path, odd))
+            outcome = attempt(empty, tmp_path / str(case), name, replaced(document, path, odd))
             if outcome is None or is_nothing(odd):
                 continue
             texts, problems = outcome
@@ -138,12 +149,12 @@ def test_a_replaced_node_is_reported_or_refused_and_all_else_is_kept(name, tmp_p
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(DOCUMENTS)), st.data())
-def test_several_replaced_nodes_never_crash(tmp_path_factory, name, data):
+def test_several_replaced_nodes_never_crash(tmp_path_factory, empty, name, data):
     document = DOCUMENTS[name]
     for _ in range(data.draw(st.integers(1, 4))):
         path = data.draw(st.sampled_from(list(paths(document))))
         document = replaced(document, path, data.draw(st.sampled_from(ODDER) | st.just(document)))
-    attempt(tmp_path_factory.mktemp("m"), name, document)
+    attempt(empty, tmp_path_factory.mktemp("m"), name, document)
 
 
 @pytest.fixture
@@ -166,7 +177,7 @@ def rewrite(path, manifest, lines):
         file.writestr("cubes.jsonl", data)
 
 
-def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_read(archive, tmp_path):
+def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_read(archive, empty, tmp_path):
     with zipfile.ZipFile(archive) as file:
         manifest = json.loads(file.read("MANIFEST.json"))
         records = [json.loads(line) for line in file.read("cubes.jsonl").splitlines()]
@@ -174,10 +185,11 @@ def test_a_replaced_node_of_an_archive_is_refused_or_stored_so_that_it_can_be_re
     changes += [(manifest, r) for p in paths(records) if p for odd in ODDER for r in [replaced(records, p, odd)]]
     changes += [(manifest, records * 2), (manifest, b"[1, 2"), (manifest, b"\xff")]
     taken = 0
-    with Mnemos(tmp_path / "root", embedder="none") as memory:
-        for number, (head, lines) in enumerate(changes):
-            space = memory.space(f"s{number}")
-            rewrite(archive, head, lines)
+    for number, (head, lines) in enumerate(changes):
+        root = shutil.copytree(empty, tmp_path / str(number))
+        rewrite(archive, head, lines)
+        with Mnemos(root, embedder="none") as memory:
+            space = memory.space("s")
             try:
                 report = import_path(space, archive)
             except MnemosError:

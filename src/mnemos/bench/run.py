@@ -16,7 +16,7 @@ from mnemos.bench.registry import RESULTS, Benchmark, get, near
 from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, UnknownLanguage
 
-OF_A_PART = ("seeds", "cache", "states", "mnist")  # options that each stored part may have had of its own
+OF_A_PART = ("seeds", "cache", "states", "mnist", "data")  # options that each stored part may have had of its own
 
 
 def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from mnemos.neural.slots.consolidating import UsagePrototypes
 from mnemos.neural.slots.dual_coding import DualCoding
 from mnemos.neural.slots.memoria import Memoria
 from mnemos.neural.slots.merging import GatedFusion, MergedNeighbours
+from mnemos.neural.slots.place_memory import Allocator, PlaceMemory
 from mnemos.registry import all_entries
 
 
@@ -121,3 +122,36 @@ def test_chunks_read_all_are_attention_in_every_chunk_and_few_are_read_alone():
     assert stored.grad is None
     with pytest.raises(InvalidInput, match="multiple"):
         layer(query, stored[:, :10])
+
+
+@pytest.mark.parametrize(
+    ("drop", "stay"),
+    [("oldest", [2, 3, 4]), ("newest", [0, 1, 2]), ("most visited", [3, 4, 5]), ("least visited", [0, 2, 5])],
+)
+def test_a_full_memory_of_places_drops_what_its_strategy_says(drop, stay):
+    memory = PlaceMemory(2, 6, size=3, drop=drop)
+    rooms = torch.tensor([0, 1, 0, 2, 1, 0]) if drop != "oldest" else torch.tensor([0, 1, 0, 2, 1])
+    seen = torch.stack([rooms + 0.5, torch.full((len(rooms),), 0.5)], 1)
+    memory.write(seen, torch.eye(6)[: len(rooms)])
+    assert memory.times == stay
+    torch.testing.assert_close(memory.at(stay).argmax(1), torch.tensor(stay))
+
+
+def test_a_place_answers_with_what_was_seen_there_last_and_time_alone_with_the_newest():
+    seen = torch.tensor([[0.2, 0.0], [5.1, 0.0], [0.9, 0.0], [9.0, 0.0]])
+    for spatial, answers in ((True, [2, 1]), (False, [3, 3])):
+        memory = PlaceMemory(2, 4, spatial=spatial)
+        memory.write(seen, torch.eye(4))
+        assert memory.read(torch.tensor([[0.0, 0.0], [6.0, 0.0]])).argmax(1).tolist() == answers
+
+
+def test_an_allocator_learns_the_best_strategy_of_each_task():
+    worth = {("a", "x"): 0.9, ("a", "y"): 0.2, ("b", "x"): 0.3, ("b", "y"): 0.6}
+    allocator = Allocator(("x", "y"))
+    for episode in range(60):
+        task = "ab"[episode % 2]
+        chosen = allocator.choose(task)
+        allocator.learn(task, chosen, worth[task, chosen])
+    assert [allocator.choose(task, explore=False) for task in "ab"] == ["x", "y"]
+    with pytest.raises(InvalidInput, match="strategy 'z'"):
+        allocator.learn("a", "z", 1)

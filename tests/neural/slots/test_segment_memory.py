@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from mnemos.errors import InvalidInput
+from mnemos.neural.slots.hmt import HierarchicalSegments
+from mnemos.neural.slots.lm2 import LargeMemory
 from mnemos.neural.slots.memformer import Memformer, replay
 
 
@@ -85,3 +87,53 @@ def test_slots_carry_what_a_segment_said_and_keep_their_length():
     torch.testing.assert_close(first.norm(dim=-1), torch.ones(2, 3, dtype=torch.float64))
     with pytest.raises(InvalidInput, match="segment"):
         replay(step(model), [], state)
+
+
+def test_slots_of_lm2_are_kept_or_replaced_through_their_gates():
+    torch.manual_seed(0)
+    model = LargeMemory(8, slots=3).double()
+    x, slots = torch.randn(2, 6, 8, dtype=torch.float64), model.init_state(2)
+    torch.testing.assert_close(slots[0, :, :3], torch.eye(3, dtype=torch.float64))
+    with torch.no_grad():
+        model.gates.weight.zero_()
+        model.gates.bias.copy_(torch.tensor([60.0] * 8 + [-60.0] * 8))  # forget nothing, take nothing
+        torch.testing.assert_close(model(x, slots)[1], slots)
+        model.gates.bias.copy_(torch.tensor([-60.0] * 8 + [60.0] * 8))
+        after = model(x, slots)[1]
+        y = model.norms[2](model(x, slots)[0])
+        torch.testing.assert_close(after, model.attended(y, slots)[1].tanh())
+        model.gate.weight.zero_()
+        model.gate.bias.fill_(-60.0)  # nothing is read
+        torch.testing.assert_close(model(x, slots)[0], model(x, slots * 3)[0])
+
+
+def test_a_segment_takes_the_memory_it_asks_for_and_puts_one_into_the_queue():
+    torch.manual_seed(0)
+    model = HierarchicalSegments(8, memories=3, sensory=2).double()
+    segments, state = torch.randn(4, 2, 6, 8, dtype=torch.float64), model.init_state(2)
+    assert (model.weights(segments[0], state[:, :3]) == 0).all()
+    states = [state]
+    for segment in segments:
+        y, state = model(segment, state)
+        assert y.shape == segment.shape
+        states.append(state)
+    torch.testing.assert_close(states[4][:, :2], states[3][:, 1:3])
+    torch.testing.assert_close(states[4][:, 3:], segments[3][:, -2:])
+    assert (states[2][:, 0] == 0).all()
+    weights = model.weights(segments[2], states[2][:, :3])
+    assert (weights[:, 0] == 0).all()
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, dtype=torch.float64))
+    newest = HierarchicalSegments(8, memories=3, sensory=0, retrieve=False).double()
+    queue = torch.randn(2, 3, 8, dtype=torch.float64)
+    other = torch.cat([torch.randn(2, 2, 8, dtype=torch.float64), queue[:, 2:]], 1)
+    torch.testing.assert_close(newest(segments[0], queue)[0], newest(segments[0], other)[0])
+
+
+@pytest.mark.parametrize("made_of", [LargeMemory, Memformer, HierarchicalSegments])
+def test_later_tokens_of_a_segment_change_no_earlier_one(made_of):
+    torch.manual_seed(0)
+    model = made_of(8, 3).double()
+    x, state = torch.randn(2, 6, 8, dtype=torch.float64), model.init_state(2)
+    state = model(x.flip(1), state)[1]
+    later = torch.cat([x[:, :4], torch.randn(2, 2, 8, dtype=torch.float64)], 1)
+    torch.testing.assert_close(model(x, state)[0][:, :4], model(later, state)[0][:, :4])

@@ -187,7 +187,8 @@ def test_what_the_system_says_of_room_is_a_full_disk(code, tmp_path):
     assert isinstance(of_system(OSError(code, "no"), tmp_path), StoreFull)
 
 
-def test_the_reserve_is_kept_and_made_again(tmp_path):
+def test_the_reserve_is_kept_and_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(reserve, "SIZE", 2 * 1024 * 1024)
     with Mnemos(tmp_path, embedder="none"):
         assert (tmp_path / reserve.NAME).stat().st_size == reserve.SIZE
     assert reserve.release(tmp_path)

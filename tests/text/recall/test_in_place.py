@@ -129,7 +129,7 @@ def assert_equal(kept, fresh):
 
 
 @pytest.mark.parametrize("imported", [20, 3])
-@settings(deadline=None, max_examples=25, phases=[Phase.generate])
+@settings(deadline=None, max_examples=12, phases=[Phase.generate])
 @given(STEPS, st.integers(2, 5))
 def test_a_view_changed_in_place_scores_as_one_made_from_the_rows(tmp_path_factory, imported, steps, often):
     moments.IMPORT, before = imported, moments.IMPORT

@@ -2,8 +2,10 @@
 
 - `stories`: answers over facts in one, two and three hops; `paired`: items that are apart in chains of pairs; `farthest`: vectors
   that have to be compared with each other.
-- `segments`, `replays`: slots over segments, and what training by replay saves; `ballet`: dances after distractors.
-- `prototypes`, `moments`, `serial`: banks of a bounded size on streams; `binding`: new words after one hearing.
+- `segments`, `topics`, `replays`: slots over segments, memories that are asked for, and what training by replay saves;
+  `ballet`: dances after distractors.
+- `prototypes`, `moments`, `serial`: banks of a bounded size on streams; `binding`: new words after one hearing;
+  `places`: rooms of a walk, by what a full memory drops.
 
 A figure is a mean over seeds, with the standard deviation behind it. Steps and rates were fixed beforehand, not tuned.
 """
@@ -22,36 +24,48 @@ PARTS = {  # part -> module:function of this package
     "paired": "slot_stories:paired",
     "farthest": "slot_stories:farthest",
     "segments": "slot_segments:segments",
+    "topics": "slot_segments:topics",
     "replays": "slot_segments:replays",
     "ballet": "slot_segments:ballet",
     "prototypes": "slot_banks:prototypes",
     "moments": "slot_banks:moments",
     "binding": "slot_banks:binding",
     "serial": "slot_banks:serial",
+    "places": "slot_places:places",
 }
 HEADS = {
     "stories": "memory network",
     "paired": "model",
     "farthest": "network",
     "segments": "model",
+    "topics": "model",
     "replays": "text",
     "ballet": "model",
     "prototypes": "what stays",
     "moments": "bank, fusion",
     "binding": "model",
     "serial": "bank",
+    "places": "what is dropped",
 }
 FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
     "memory-network": ("stories", "3 hops", ("1 hop",), "2 supporting %", "answers {} of questions with two supporting facts"),
     "memo": ("paired", "MEMO", ("memory network, 1 hop", "LSTM"), "2 apart %", "chooses {} of items two steps apart"),
     "relational-memory-core": ("farthest", "relational memory", ("LSTM", "GRU"), "right %", "names {} of farthest vectors"),
     "memformer": ("segments", "8 slots", ("no slots",), "2 segments between %", "recalls {} of values across two segments"),
+    "lm2": ("segments", "LM2, 8 slots", ("8 slots", "one memory token", "no slots"), "2 segments between %",
+            "recalls {} of values across two segments"),
+    "hmt": ("topics", "retrieved memories", ("newest memory", "8 slots", "no memory"), "right %",
+            "predicts {} of words of a topic that comes back"),
     "memory-replay": ("replays", "16 segments", (), "replay, KB", "saves {} KB for 16 segments"),
     "hierarchical-chunks": ("ballet", "chunks", ("full attention", "LSTM"), "24 distractors %", "repeats {} of moves"),
     "usage-prototypes": ("prototypes", "used, averaged", ("newest, not averaged",), "error", "reads with an error of {}"),
     "merged-neighbours": ("moments", "merged, gated", ("oldest dropped, gated",), "right %", "remembers {} of buttons"),
     "gated-fusion": ("moments", "merged, gated", ("merged, added",), "right %", "remembers {} of buttons"),
     "dual-coding": ("binding", "dual coding", ("fused key", "LSTM"), "20 things %", "understands {} of words among 20 things"),
+    "place-memory": ("places", "most visited first", ("oldest first", "most visited first, read by time alone"),
+                     "last in a room %", "answers {} of what was last in a room"),
+    "memory-allocator": ("places", "learned", ("oldest first", "newest first", "most visited first", "least visited first"),
+                         "mean %", "answers {} over four tasks"),
     "memoria": ("serial", "Memoria", (), "last 6 held %", "holds {} of the last six items of a list of 60"),
 }  # fmt: skip
 

@@ -13,17 +13,20 @@ from torch.nn import functional as F
 from mnemos.bench.neural.associative_patterns import rng
 from mnemos.bench.parts import Row, seeded
 from mnemos.neural.slots.chunk_memory import HierarchicalChunks
+from mnemos.neural.slots.hmt import HierarchicalSegments
+from mnemos.neural.slots.lm2 import LargeMemory
 from mnemos.neural.slots.memformer import Memformer, replay
 
 WIDTH, PAIRS, LENGTH, VOCABULARY = 48, 4, 12, 40
+Texts = list[tuple[Tensor, Tensor]]  # segments of tokens (B, L) and targets (B, L)
 
 
 class Text(nn.Module):  # type: ignore[misc]
-    """Tokens to logits through a Memformer, segment by segment."""
+    """Tokens to logits through a layer that reads segments."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, core: nn.Module) -> None:
         super().__init__()
-        self.embed, self.core = nn.Embedding(VOCABULARY, WIDTH), Memformer(WIDTH, slots, 2, length=LENGTH)
+        self.embed, self.core = nn.Embedding(VOCABULARY, WIDTH), core
         self.out = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY))
 
     def step(self, segment: tuple[Tensor, Tensor], slots: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,7 +41,7 @@ class Text(nn.Module):  # type: ignore[misc]
         return self.out(x), slots
 
 
-def texts(count: int, fillers: int, draw: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+def texts(count: int, fillers: int, draw: torch.Generator) -> Texts:
     """Return segments: one with 4 pairs of a key below 8 and a value of 8 to 15, some of filler, one that asks for all keys."""
     keys = torch.rand(count, 8, generator=draw).argsort(1)[:, :PAIRS]
     values = 8 + torch.randint(8, (count, PAIRS), generator=draw)
@@ -54,27 +57,49 @@ def texts(count: int, fillers: int, draw: torch.Generator) -> list[tuple[Tensor,
     return [(first, none), *((filler(), none) for _ in range(fillers)), (last, targets)]
 
 
-def segments(options: Any) -> dict[str, Row]:
-    """Return values recalled across segments of filler, trained by replay, with slots, without forgetting, and without."""
+Propagate = Callable[[Any, Texts, Tensor], Any]  # adds the gradients of a text's losses to the weights
 
-    def run(slots: int, biased: bool, seed: int) -> dict[str, float]:
+
+def whole(step: Any, text: Texts, state: Tensor) -> Tensor:
+    """Add the gradients of the losses of all segments by back-propagation through the whole text; return their sum."""
+    total = torch.zeros(())
+    for segment in text:
+        loss, state = step(segment, state)
+        total = total + loss
+    total.backward()
+    return total.detach()
+
+
+def trained(
+    model: Text, draw: Callable[[int, torch.Generator], Texts], steps: int, seed: int, propagate: Propagate = replay
+) -> None:
+    """Train on texts with a rate that was fixed beforehand."""
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 4e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for step in range(steps):
+        optimiser.zero_grad()
+        text = draw(step, rng(step + 10**6 * seed))
+        propagate(model.step, text, model.core.init_state(len(text[0][0])))
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+
+
+def unforgetting(slots: int) -> Memformer:
+    """Return a Memformer whose slots do not fade."""
+    core = Memformer(WIDTH, slots, 2, length=LENGTH)
+    core.bias.data.zero_()
+    core.bias.requires_grad_(False)
+    return core
+
+
+def segments(options: Any) -> dict[str, Row]:
+    """Return values recalled across segments of filler, trained by replay, by what is carried from segment to segment."""
+
+    def run(make: Callable[[], nn.Module], seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
-        model = Text(slots)
-        if not biased:
-            model.core.bias.data.zero_()
-            model.core.bias.requires_grad_(False)
-        steps, optimiser = (
-            1200,
-            torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 4e-3, weight_decay=0.01),
-        )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        for step in range(steps):
-            draw = rng(step + 10**6 * seed)
-            optimiser.zero_grad()
-            replay(model.step, texts(48, step % 3, draw), model.core.init_state(48))
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
+        model = Text(make())
+        trained(model, lambda step, draw: texts(48, step % 3, draw), 1200, seed)
         found = {}
         with torch.no_grad():
             for fillers in (0, 2, 4):
@@ -84,10 +109,73 @@ def segments(options: Any) -> dict[str, Row]:
                     logits, state = model.logits(tokens, state)
                 right = logits.argmax(-1)[:, -PAIRS:] == asked[-1][1][:, -PAIRS:]
                 found[f"{fillers} segments between %"] = float(right.double().mean())
-        return found | {"state": slots * WIDTH}
+        size = sum(p.numel() for p in model.core.parameters())
+        return found | {"state": model.core.init_state(1).numel(), "parameters": size}
 
-    rows = {"8 slots": (8, True), "8 slots, no forgetting": (8, False), "no slots": (0, True)}
-    return {name: seeded(options.seeds, partial(run, *r), ("state",)) for name, r in rows.items()}
+    rows: dict[str, Callable[[], nn.Module]] = {
+        "8 slots": lambda: Memformer(WIDTH, 8, 2, length=LENGTH),
+        "8 slots, no forgetting": lambda: unforgetting(8),
+        "LM2, 8 slots": lambda: LargeMemory(WIDTH, 8, 2, length=LENGTH),
+        "one memory token": lambda: HierarchicalSegments(WIDTH, 1, 0, 2, LENGTH, retrieve=False),
+        "no slots": lambda: Memformer(WIDTH, 0, 2, length=LENGTH),
+    }
+    return {name: seeded(options.seeds, partial(run, make), ("state", "parameters")) for name, make in rows.items()}
+
+
+TOPICS, VISITS, FIRST = 3, 6, 3  # topics of a text, its segments, and tokens before what is to be predicted
+
+
+def visits(count: int, draw: torch.Generator) -> tuple[Texts, Tensor]:
+    """Return 6 segments of 6 tokens, each of one of 3 topics, and the topics (B, 6); a text draws 2 words for each topic.
+
+    A segment is the mark of its topic, below 3, filler, and the two words of its topic in this text, of 8 to 23, which are the
+    targets: they can be known only from an earlier segment of the topic.
+    """
+    words = 8 + torch.rand(count, TOPICS, 16, generator=draw).argsort(2)[..., :2]
+    topics = torch.cat([torch.rand(count, TOPICS, generator=draw).argsort(1) for _ in range(VISITS // TOPICS)], 1)
+    row, found = torch.arange(count), []
+    for topic in topics.T:
+        fill = torch.randint(24, VOCABULARY, (count, FIRST), generator=draw)
+        tokens = torch.cat([topic[:, None], fill, words[row, topic]], 1)
+        targets = torch.full_like(tokens, -100)
+        targets[:, FIRST:-1] = tokens[:, FIRST + 1 :]
+        found.append((tokens, targets))
+    return found, topics
+
+
+def topics(options: Any) -> dict[str, Row]:
+    """Return the loss on words of a topic that a text comes back to, by what is carried, and where retrieval looks."""
+
+    def run(make: Callable[[], nn.Module], seed: int) -> dict[str, float]:
+        torch.manual_seed(seed)
+        model = Text(make())
+        trained(model, lambda step, draw: visits(32, draw)[0], 800, seed, whole)
+        losses, right, looked = [], [], []
+        with torch.no_grad():
+            text, order = visits(400, rng(77 + seed))
+            state = model.core.init_state(400)
+            for n, (tokens, targets) in enumerate(text):
+                if n >= TOPICS and isinstance(model.core, HierarchicalSegments) and model.core.retrieve:
+                    weights = model.core.weights(model.embed(tokens), state[:, :VISITS])
+                    best = weights.argmax(1) - VISITS + n
+                    looked.append(order.gather(1, best.clamp_min(0)[:, None])[:, 0] == order[:, n])
+                logits, state = model.logits(tokens, state)
+                if n >= TOPICS:
+                    asked = slice(FIRST, -1)
+                    losses.append(F.cross_entropy(logits[:, asked].flatten(0, 1), targets[:, asked].flatten()))
+                    right.append((logits.argmax(-1) == targets)[:, asked].double().mean())
+        found = {"loss": float(torch.stack(losses).mean()), "right %": float(torch.stack(right).mean())}
+        if looked:
+            found["looks at the topic %"] = float(torch.cat(looked).double().mean())
+        return found | {"state": model.core.init_state(1).numel()}
+
+    rows: dict[str, Callable[[], nn.Module]] = {
+        "retrieved memories": lambda: HierarchicalSegments(WIDTH, VISITS, 2, 2, LENGTH),
+        "newest memory": lambda: HierarchicalSegments(WIDTH, 1, 2, 2, LENGTH, retrieve=False),
+        "8 slots": lambda: Memformer(WIDTH, 8, 2, length=LENGTH),
+        "no memory": lambda: Memformer(WIDTH, 0, 2, length=LENGTH),
+    }
+    return {name: seeded(options.seeds, partial(run, make), ("state",)) for name, make in rows.items()}
 
 
 def saved(run: Callable[[], Any]) -> float:
@@ -113,22 +201,13 @@ def replays(options: Any) -> dict[str, Row]:
 
     def run(count: int, seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
-        model, text = Text(8), texts(8, count - 2, rng(seed))
-
-        def whole() -> None:
-            state, total = model.core.init_state(8), torch.zeros(())
-            for segment in text:
-                loss, state = model.step(segment, state)
-                total = total + loss
-            total.backward()
+        model = Text(Memformer(WIDTH, 8, 2, length=LENGTH))
+        text = texts(8, count - 2, rng(seed))
 
         found, gradients = {}, []
-        for name, act in (
-            ("replay, KB", lambda: replay(model.step, text, model.core.init_state(8))),
-            ("whole text, KB", whole),
-        ):
+        for name, act in (("replay, KB", replay), ("whole text, KB", whole)):
             model.zero_grad()
-            found[name] = saved(act)
+            found[name] = saved(partial(act, model.step, text, model.core.init_state(8)))
             gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
         found["largest difference of gradients"] = float((gradients[0] - gradients[1]).abs().max())
         return found

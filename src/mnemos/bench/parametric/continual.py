@@ -17,6 +17,15 @@ from mnemos.bench.registry import benchmark
 
 PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.learning; and the head of its table
     "reproduce": ("reproduce", "protocol"),
+    "heads": ("heads", "images: head"),
+    "rehearsal": ("rehearsal", "method"),
+    "prone": ("rehearsal:prone", "method"),
+    "views": ("rehearsal:views", "views and passes"),
+    "ages": ("schedules:ages", "method"),
+    "collateral": ("schedules:collateral", "samples rehearsed"),
+    "environments": ("schedules:environments", "method"),
+    "gap": ("gap", "angles: method"),
+    "recurring": ("recurring", "method"),
     "own-weights": ("own_weights", "weights of each task"),
     "pools": ("pools", "what is trained"),
     "channels": ("channels", "what a task has for itself"),

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mnemos.errors import InvalidInput
+from mnemos.neural.slots.segment import SlotSegment
 from mnemos.registry import Paper, register
 
 PAPERS = (Paper("Memformer: A Memory-Augmented Transformer for Sequence Modeling", "2010.06891", "qywu/memformers"),)
 
 
 @register("memformer", papers=PAPERS, task="slot-readers", unmeasured="its benchmark has no stored result yet")
-class Memformer(nn.Module):  # type: ignore[misc]
+class Memformer(SlotSegment):
     """Reads a segment with slots before it, and rewrites each slot by attention to itself and the segment (arXiv 2010.06891).
 
     Tokens attend to earlier tokens of their segment and to the slots; a feed-forward layer; then each slot attends,
@@ -36,59 +37,20 @@ class Memformer(nn.Module):  # type: ignore[misc]
         temperature: float = 0.25,  # of what slots attend to
         length: int = 128,  # tokens of a segment, at most
     ) -> None:
-        super().__init__()
-        if width < 1 or slots < 0 or heads < 1 or width % heads or temperature <= 0 or length < 1:
-            raise InvalidInput(
-                f"width is {width}, slots {slots}, heads {heads}, temperature {temperature}: heads has to "
-                "divide the width."
-            )
-        self.width, self.slots, self.heads, self.temperature = width, slots, heads, temperature
-        self.place = nn.Parameter(torch.randn(length, width) * 0.1)
+        super().__init__(width, slots, heads, length)
+        if temperature <= 0:
+            raise InvalidInput(f"temperature is {temperature}: give a positive number.")
+        self.temperature = temperature
         self.begin, self.bias = nn.Parameter(torch.randn(slots, width)), nn.Parameter(torch.randn(slots, width) * 0.02)
-        self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.ask, self.read, self.join = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
-        self.feed = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-        self.write_q, self.write_kv = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
 
     def init_state(self, batch: int) -> Tensor:
         """Return the slots (B, N, D) before the first segment."""
         return F.normalize(self.begin, dim=-1).expand(batch, -1, -1)
 
-    def forward(self, x: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is made of a segment (B, L, D) after slots (B, N, D), and the slots after it."""
-        x = x + self.place[: x.shape[1]]
-        q, k, v = (self.split(t) for t in self.qkv(self.norms[0](x)).chunk(3, -1))
-        x = x + self.mix(self.joined(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
-        if self.slots:
-            k, v = (self.split(t) for t in self.read(slots).chunk(2, -1))
-            x = x + self.join(self.joined(F.scaled_dot_product_attention(self.split(self.ask(self.norms[1](x))), k, v)))
-        x = x + self.feed(x)
-        return x, self.write(self.norms[2](x), slots) if self.slots else slots
-
     def write(self, x: Tensor, slots: Tensor) -> Tensor:
         """Return the slots after a segment: each keeps itself or takes from the tokens, then fades a little."""
-        own = self.write_kv(slots).chunk(2, -1)
-        k, v = self.write_kv(x).chunk(2, -1)
-        q = self.write_q(slots)
-        scores = (
-            torch.cat([(q * own[0]).sum(-1, keepdim=True), q @ k.transpose(1, 2)], -1)
-            / self.width**0.5
-            / self.temperature
-        )
-        weights = scores.softmax(-1)
-        new = weights[..., :1] * slots + weights[..., 1:] @ v
-        return F.normalize(new + self.bias, dim=-1)
-
-    def split(self, x: Tensor) -> Tensor:
-        """Return (B, H, L, D / H) for (B, L, D)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-    def joined(self, x: Tensor) -> Tensor:
-        """Return (B, L, D) for (B, H, L, D / H)."""
-        return x.transpose(1, 2).flatten(2)
+        own, seen = self.attended(x, slots, self.temperature)
+        return F.normalize(own * slots + seen + self.bias, dim=-1)
 
 
 Step = Callable[[Any, Tensor], tuple[Tensor, Tensor]]  # a segment and a state -> its loss and the state after it

@@ -40,7 +40,7 @@ class Anchor(Strategy):
     """
 
     strength: float = 1.0  # of the penalty (lambda)
-    importance: Importance = "fisher"
+    importance: Importance = "fisher"  # what says how much a weight mattered
     fisher: Fisher = "exact"  # how it is estimated
     samples: int = 1024  # of the task, of which importance is estimated at its end
     decay: float = 1.0  # share of earlier importance that stays (gamma)
@@ -48,9 +48,7 @@ class Anchor(Strategy):
     damping: float = 0.1  # of "path" (xi)
     only: str = ""  # hold the weights alone whose names contain this, such as "attn"
     anchors: list[Anchored] = field(init=False, repr=False, default_factory=list)  # of tasks
-    way: dict[str, Tensor] = field(
-        init=False, repr=False, default_factory=dict
-    )  # of "path": share in the fall of the loss
+    way: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)  # shares in the fall of the loss
     before: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)  # weights before this step
     begin: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)  # weights at the start of the task
 

@@ -105,7 +105,7 @@ def _during(seen: Accuracies, task: int) -> list[Look]:
 def _moves(values: list[float], window: int) -> tuple[float, float]:
     """Return the largest fall and the largest rise between two values at most `window` apart."""
     pairs = [(a, b) for i, a in enumerate(values) for b in values[i + 1 : i + 1 + window]]
-    return max((a - b for a, b in pairs), default=0.0), max((b - a for a, b in pairs), default=0.0)
+    return max((a - b for a, b in pairs if a > b), default=0.0), max((b - a for a, b in pairs if b > a), default=0.0)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -50,7 +50,11 @@ class Replay(Strategy):
         old, new = len(step.batches[number].y), len(step.batch.y)
         part = new / (new + old) if self.share == "rows" else 1 / learning.tasks
         step.weight *= part
-        return (1 - part) * step.cost(number)
+        return (1 - part) * self.held_cost(learning, step, number)
+
+    def held_cost(self, learning: Learning, step: Step, number: int) -> Tensor:
+        """Return what the held samples, batch `number` of the step, cost."""
+        return step.cost(number)
 
     def after_step(self, learning: Learning, step: Step) -> None:
         """Show the new batch to the buffer."""

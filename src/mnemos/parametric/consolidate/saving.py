@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -87,10 +88,15 @@ def _header(learner: Learner) -> str:
 def _made(learner: Learner) -> list[Any]:
     """Return what a learner was made with, as JSON has it."""
     knobs = [
-        [type(s).__name__, {f.name: repr(getattr(s, f.name)) for f in fields(s) if f.init} if is_dataclass(s) else {}]
+        [type(s).__name__, {f.name: _knob(getattr(s, f.name)) for f in fields(s) if f.init} if is_dataclass(s) else {}]
         for s in learner.strategies
     ]
     return [learner.scenario, learner.rivals, type(learner.boundaries).__name__, knobs]
+
+
+def _knob(value: Any) -> str:
+    """Return a knob as text that is the same in every process."""
+    return f"{value.__module__}.{value.__qualname__}" if isinstance(value, FunctionType) else repr(value)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Streams of events whose law changes: prompts before a nearly frozen reader of the last events.
 
 Five regimes of a Hawkes process of three types (exponential kernels, own rates and excitations; thinning). A reader (a causal
-transformer over the last 12 events: type, and logarithm of the time since the one before) gives the next event's type and the mean
+transformer over the last 12 events: type, and logarithm of the time since the one before) gives the next type and the mean
 and deviation of the logarithm of its delay (a log-normal law), and was trained on a sixth regime. Each regime is learned once, in
 turn. Figures are means over all five after the last: log-likelihood an event, in nats, and the next type told right.
 """

@@ -1,0 +1,64 @@
+"""A method's life on a stream as a row: its figures over seeds, at the rate that is best on a seed that is not reported."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from mnemos.bench.parametric.learning.lives import Life, Lived, live, perceptron
+from mnemos.bench.parametric.learning.streams import Task
+from mnemos.bench.parts import Row, seeded
+from mnemos.parametric.consolidate.base import Rivals, Strategy
+from mnemos.parametric.consolidate.learner import CannotWork, Learner
+
+CHOSEN_ON = 100  # the seed that rates are chosen on
+RATES = (0.03, 0.1)
+Strategies = Strategy | tuple[Strategy, ...]
+Run = Callable[[Any, int], Mapping[str, float]]  # figures of a choice and a seed
+
+
+def learner_of(
+    strategies: Strategies, sizes: Sequence[int], rate: float, seed: int, rivals: Rivals = "all", momentum: float = 0.0
+) -> Learner:
+    """Return a learner of a perceptron under SGD; what cannot work is not warned of, since the row shows it."""
+    torch.manual_seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CannotWork)
+        return Learner(
+            perceptron(sizes, seed), strategies, rivals=rivals, seed=seed,
+            optimise=partial(torch.optim.SGD, lr=rate, momentum=momentum),
+        )  # fmt: skip
+
+
+def lived(
+    tasks: Sequence[Task],
+    strategies: Strategies,
+    sizes: Sequence[int],
+    rate: float,
+    seed: int,
+    life: Life | None = None,
+) -> Lived:
+    """Return a life of such a learner."""
+    return live(learner_of(strategies, sizes, rate, seed), tasks, life, seed)
+
+
+def short(found: Lived) -> dict[str, float]:
+    """Return the figures that most rows show."""
+    figures = found.figures()
+    return {
+        "accuracy %": figures["accuracy"],
+        "forgetting %": figures["forgetting"],
+        "just learned %": figures["learning"],
+        "kB held": figures["nbytes"] / 1000,
+        "seconds": figures["seconds"],
+    }
+
+
+def row_of(run: Run, seeds: int, choices: Sequence[Any] = RATES, name: str = "rate", by: str = "accuracy %") -> Row:
+    """Return the row of the choice that has the highest figure `by` on the seed that is not reported."""
+    best = choices[0] if len(choices) == 1 else max(choices, key=lambda choice: run(choice, CHOSEN_ON)[by])
+    return {**seeded(seeds, lambda seed: run(best, seed)), name: best}
