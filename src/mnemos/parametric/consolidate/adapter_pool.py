@@ -83,7 +83,7 @@ class AdapterPool(Strategy):
 
     find: Find = "refined"
     bottleneck: int = 8  # units of an adapter
-    merge: float = 0.0  # share of the earlier adapters' mean after every step (alpha)
+    merge: float = 0.1  # share of the earlier adapters' mean after every step (alpha)
     realign: int = 200  # steps of the head, and of the selector, on drawn features after a task; 0: none
     top: int = 1  # adapters that are pooled, of "selector"
     rounds: int = 5  # adapters that are tried at most, of "refined"

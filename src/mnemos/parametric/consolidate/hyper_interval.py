@@ -79,6 +79,7 @@ class HyperInterval(Hypernetwork):
 
     width: float = field(default=0.1, kw_only=True)  # of the region of embeddings, in each direction
     share: float = field(default=0.5, kw_only=True)  # of the worst case in the loss (kappa)
+    ramp: int = field(default=200, kw_only=True)  # steps in which the share grows from 0 to that
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,12 +104,13 @@ class HyperInterval(Hypernetwork):
 
     def loss(self, learning: Learning, step: Step) -> Tensor | None:
         """Return the share of the worst case."""
-        step.weight *= 1 - self.share
+        share = self.share * min(1.0, learning.steps / max(1, self.ramp))
+        step.weight *= 1 - share
         middle, half = self.regions.region(learning.task)
         low, high = (self.regions.cut(flat) for flat in (middle - half, middle + half))
         bounds = worst(made(learning).inner, low, high, step.batch.x)
         truth = nn.functional.one_hot(step.batch.y, bounds[0].shape[1]).bool()
-        return self.share * learning.cost(torch.where(truth, *bounds), step.batch)
+        return share * learning.cost(torch.where(truth, *bounds), step.batch)
 
     def apart(self, network: Weights, task: int) -> Tensor:
         """Return how far both bounds of an earlier task are from where they were."""

@@ -55,7 +55,9 @@ def windows(law: tuple[Tensor, Tensor, float], events: int, seed: int) -> tuple[
     """Return what is read, (N, PAST, TYPES + 1), and what follows, (N, 2): type, and logarithm of the delay."""
     generator = torch.Generator().manual_seed(seed)
     rates, excites, decay = law
-    excited, kinds, gaps, wait = torch.zeros(TYPES), [], [], 0.0
+    kinds: list[int] = []
+    gaps: list[float] = []
+    excited, wait = torch.zeros(TYPES), 0.0
     while len(kinds) < events + PAST:
         most = float((rates + excited).sum())
         delay = float(-torch.rand(1, generator=generator).clamp_min(1e-9).log() / most)

@@ -119,15 +119,15 @@ def numbers(learner: Learner) -> float:
         held = sum(p.numel() for part in (maker.network, maker.embeddings) for p in part.parameters())
     else:
         held += _of(maker)
-    return held / whole / TASKS
+    return float(held / whole / TASKS)
 
 
 def _of(maker: Maker) -> float:
     if isinstance(maker, Pieces):
         pools = sum(b.numel() for n, b in maker.named_buffers() if n.startswith("pool/"))
         places = sum(b.numel() / 4 for b in maker.places.buffers())
-        return pools + places + sum(p.numel() for p in maker.sizes.parameters())
-    return sum(p.numel() for n, p in maker.named_parameters() if not n.startswith("own."))
+        return float(pools + places + sum(p.numel() for p in maker.sizes.parameters()))
+    return float(sum(p.numel() for n, p in maker.named_parameters() if not n.startswith("own.")))
 
 
 def unnamed(learner: Learner, tasks: list[Task]) -> float:

@@ -29,7 +29,7 @@ from mnemos.parametric.consolidate.self_expansion import Grown, SelfExpansion
 
 LIFE = Life(batch=20, epochs=4)
 CODA = PromptPool("soft", size=4, grows=True, apart=0.1)
-MOS = AdapterPool("refined", merge=0.01)
+MOS = AdapterPool("refined")
 
 
 class Way(NamedTuple):
@@ -51,8 +51,8 @@ WAYS = {
     "one adapter": Way(AdapterPool(single=True)),
     "one adapter, 50 replayed (static ConPET)": Way(AdapterPool(single=True) + Replay(50, 10)),
     "adapters, refined (MOS)": Way(MOS),
-    "adapters, refined, not merged": Way(AdapterPool("refined")),
-    "adapters, matched once": Way(AdapterPool("matched", merge=0.01)),
+    "adapters, refined, not merged": Way(AdapterPool("refined", merge=0.0)),
+    "adapters, matched once": Way(AdapterPool("matched")),
     "adapters, selector (dynamic ConPET)": Way(AdapterPool("selector")),
     "adapters that come back: one a task": Way(AdapterPool("selector"), tasks="back"),
     "adapters that come back: self-expansion": Way(SelfExpansion(), tasks="back"),
