@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mnemos.cube import Hit, MemCube
+from mnemos.distribution import install_command
+from mnemos.errors import InvalidInput
+from mnemos.registry import installed
 from mnemos.store.base import Store
 from mnemos.text.context import withheld
 from mnemos.text.memory import TextMemory
@@ -17,6 +21,7 @@ from mnemos.text.recall.filters import Filters
 if TYPE_CHECKING:
     from mnemos.migrate.base import Activated, Mode, Render
     from mnemos.migrate.gate import LearnReport
+    from mnemos.migrate.labels import Labels
     from mnemos.migrate.learning import Learning
     from mnemos.migrate.prefill import PrefillCache
     from mnemos.migrate.states import States
@@ -33,6 +38,7 @@ class Forms:
     _activations: PrefillCache | None = None
     _weights: Weights | None = None
     _states: States | None = None
+    _labels: Mapping[str, Labels] = MappingProxyType({})
 
     @property
     def activations(self) -> PrefillCache:
@@ -70,6 +76,19 @@ class Forms:
 
             self._states = States(self.store, self.clock)
         return self._states
+
+    def labels(self, name: str = "labels") -> Labels:
+        """Return a classifier of texts that learns from every example and forgets what is erased; see `migrate.labels`.
+
+        Raises InvalidInput without PyTorch, and without an embedder.
+        """
+        if not installed("parametric"):
+            raise InvalidInput(f"a classifier of texts needs PyTorch: {install_command('torch')}.")
+        if name not in self._labels:
+            from mnemos.migrate.labels import Labels
+
+            self._labels = {**self._labels, name: Labels(self.text, name)}
+        return self._labels[name]
 
     @property
     def weights(self) -> Weights:

@@ -25,6 +25,11 @@ def steps(nodes):
     return [(n.name, n.intent, dict(n.slots), n.parents, n.needs, n.status, n.stale, n.change) for n in nodes]
 
 
+def step_id(space):
+    """The id of the only cube that a search finds."""
+    return space.search("hotel", k=1)[0].cube.id
+
+
 def work(space):
     """Use every method; yield what does not contain random ids."""
     task = space.task("porto", agent="ben")
@@ -45,6 +50,13 @@ def work(space):
     found = bank.find("The printer is offline", 2)
     yield [(c.situation, c.plan, c.name, c.parameters, c.chance, c.similarity) for c in found], len(bank.all())
     yield bank.get(first.id).plan, "Clean the head" in bank.prompt("blank"), bank.find("x", concepts=True)[0].plan
+    topics = space.labels("topics")
+    told = [("a red printer", "office"), (space.get(step_id(space)), "travel")]
+    yield (
+        [(c.text, c.kind, c.metadata["label"]) for c in topics.learn_many(told)],
+        topics.learn("The toner", "office").text,
+    )
+    yield topics.predict("the printer", 1), topics.predict_many(["toner", "hotel costs"], 2, least=0.1), topics.counts()
     context = space.working("chat", tokens=4_000, policy="sliding-window", agent="ben")
     goal = context.add("Find a hotel in Porto.", pin=True, role="user")
     context.bring([first.id])
@@ -117,6 +129,7 @@ def test_an_asynchronous_client_awaits_methods_and_properties(served):
     ("path", "body"),
     [("tasks/t", {"do": "add", "step": "login", "slots": {"deep": [{"key": TOKEN}]}, "intent": f"use {TOKEN}"}),
      ("cases/c", {"situation": f"log in with {TOKEN}", "plan": f"send {TOKEN}", "parameters": {"key": TOKEN}}),
+     ("labels/l", {"examples": [{"text": f"The key is {TOKEN}", "label": "b"}, {"text": "a", "label": TOKEN}]}),
      ("working/w", {"do": "add", "text": f"The key is {TOKEN}", "metadata": {"key": TOKEN}}),
      ("beliefs/b", {"decisions": [{"source": TOKEN, "cue": "a", "action": f"send {TOKEN}", "reward": 1}]}),
      ("answers", {"question": "What is the key?", "answer": TOKEN, "used": []})],
@@ -180,7 +193,9 @@ def test_what_belongs_to_a_name_is_erased_exported_and_isolated_like_all_cubes(s
      ("tasks/t", {"do": "rewind"}, "change"), ("tasks/t", {"do": "erase", "step": "a"}, "do"),
      ("tasks/t", {"do": "add", "step": " "}, "name"), ("tasks/t", {"do": "add", "step": "a", "x": 1}, "x"),
      ("cases/c", {"situation": "a"}, "plan"), ("cases/c", {"situation": "a", "plan": "b", "reward": 2}, "reward"),
-     ("cases/c/find", {"situation": "a", "k": 1_001}, "k"),
+     ("cases/c/find", {"situation": "a", "k": 1_001}, "k"), ("labels/l", {"examples": []}, "examples"),
+     ("labels/l", {"examples": [{"label": "b"}]}, "text"), ("labels/l", {"examples": [{"text": "a", "label": ""}]}, "label"),
+     ("labels/l/predict", {"texts": ["a"], "k": 0}, "k"),
      ("cases/c/outcome", {"situation": "a", "cases": [], "reward": 1}, "cases"),
      ("working/w", {"do": "add"}, "text"), ("working/w", {"do": "pin", "ids": ["a"], "text": "b"}, "text"),
      ("working/w", {"do": "fold", "ids": []}, "note"), ("working/w/prompt", {"tokens": 20}, "tokens"),

@@ -69,6 +69,9 @@ PATHS = [  # the routes, before any app is made; `test_all_routes_are_listed` ke
     ("POST", "/v1/spaces/{space}/cases/{name}/outcome", "write"),
     ("POST", "/v1/spaces/{space}/cases/{name}/find", "read"),
     ("POST", "/v1/spaces/{space}/cases/{name}/prompt", "read"),
+    ("GET", "/v1/spaces/{space}/labels/{name}", "read"),
+    ("POST", "/v1/spaces/{space}/labels/{name}", "write"),
+    ("POST", "/v1/spaces/{space}/labels/{name}/predict", "read"),
     ("GET", "/v1/spaces/{space}/working/{name}", "read"),
     ("POST", "/v1/spaces/{space}/working/{name}", "write"),
     ("POST", "/v1/spaces/{space}/working/{name}/prompt", "write"),
@@ -94,6 +97,7 @@ BODIES = {
     "tasks/{name}": {"do": "add", "step": "one"}, "cases/{name}": {"situation": "a", "plan": "b"},
     "outcome": {"situation": "a", "cases": ["x"], "reward": 1}, "find": {"situation": "a"},
     "cases/{name}/prompt": {"situation": "a"},
+    "labels/{name}": {"examples": [{"text": "a", "label": "b"}]}, "predict": {"texts": ["a"]},
     "working/{name}": {"do": "add", "text": "a"}, "working/{name}/prompt": {}, "beliefs/{name}/prompt": {},
     "beliefs/{name}": {"decisions": [{"source": "a", "cue": "b", "action": "c", "reward": 1}]},
     "answers": {"question": "key", "answer": "a", "used": ["x"]}, "answers/find": {"question": "key"},
@@ -101,8 +105,8 @@ BODIES = {
 }  # fmt: skip
 
 
-REFUSED = {  # right though they are: there is no earlier version, no such step, and no embedder to find alike questions
-    "cubes/{id}/rollback", "tasks/{name}/history", "answers",
+REFUSED = {  # right though they are: there is no earlier version, no such step, and no embedder for questions and labels
+    "cubes/{id}/rollback", "tasks/{name}/history", "answers", "labels/{name}", "labels/{name}/predict",
 }  # fmt: skip
 CUBES = {"archive": ["ids"], "used": ["ids"], "outcome": ["cases"], "answers": ["used"]}  # fields that take ids
 

@@ -9,9 +9,11 @@ pytest.importorskip("fastapi", reason="needs mnemos-os[serve]")
 from mnemos import Space
 from mnemos.errors import MnemosError
 from mnemos.inspect.inspector import Inspector
+from mnemos.migrate.labels import Labels
 from mnemos.serve.client import AsyncRemoteSpace, Client, RemoteSpace
 from mnemos.serve.remote_agents import RemoteAnswers, RemoteBeliefs, RemoteCases, RemoteTask, RemoteWorking
 from mnemos.serve.remote_inspector import RemoteInspector
+from mnemos.serve.remote_labels import RemoteLabels
 from mnemos.serve.verbs import SpaceVerbs
 from mnemos.text.agent.beliefs import Beliefs
 from mnemos.text.agent.cases import Cases
@@ -73,7 +75,8 @@ def test_a_verb_takes_what_the_same_verb_of_a_space_takes(remote, name):
 
 @pytest.mark.parametrize(
     ("remote", "kind"),
-    [(RemoteTask, Task), (RemoteCases, Cases), (RemoteWorking, Working), (RemoteBeliefs, Beliefs), (RemoteAnswers, Answers)],
+    [(RemoteTask, Task), (RemoteCases, Cases), (RemoteWorking, Working), (RemoteBeliefs, Beliefs), (RemoteAnswers, Answers),
+     (RemoteLabels, Labels)],
 )  # fmt: skip
 def test_what_agents_keep_has_the_methods_of_an_embedded_space(remote, kind):
     assert public(kind) - public(remote) <= {"snapshot"}  # for who asks a model in this process

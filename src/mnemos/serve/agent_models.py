@@ -101,6 +101,34 @@ class CasesPrompt(Strict):
     tokens: Tokens = 800
 
 
+class Example(Strict):
+    """A text, or a cube by its id, and its label."""
+
+    text: str | None = Field(None, min_length=1)
+    cube: str | None = Field(None, min_length=1)
+    label: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Example:
+        if (self.text is None) == (self.cube is None):
+            raise ValueError("give a text, or the id of a cube.")
+        return self
+
+
+class Examples(Strict):
+    """What a classifier is to learn, all or none."""
+
+    examples: list[Example] = Field(min_length=1, max_length=1_000)
+
+
+class Predict(Strict):
+    """Texts whose labels are sought."""
+
+    texts: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, max_length=1_000)
+    k: Find = 3
+    least: float = Field(0.0, description="The lowest score of a label that is returned.")
+
+
 class Window(Strict):
     """The budget of a working context, and the policy that folds it."""
 

@@ -113,6 +113,29 @@ def cases_prompt(access: SpaceAccess, name: Name, body: models.CasesPrompt) -> J
         return Json({"prompt": space.cases(name).prompt(**body.given())})
 
 
+# -- labels
+
+
+def labels(access: SpaceAccess, name: Name) -> Json:
+    """Return how many texts each label of a classifier has, the most common first."""
+    with access.open("read") as space:
+        return Json({"labels": space.labels(name).counts()})
+
+
+def learn_labels(access: SpaceAccess, name: Name, body: models.Examples) -> Json:
+    """Teach a classifier labels of texts or cubes; return the cubes of the examples. Needs read and write."""
+    with access.open("read", "write", create=True) as space:
+        told = [(space.get(e.cube) if e.cube is not None else e.text or "", e.label) for e in body.examples]
+        return Json({"examples": [cube.to_dict() for cube in space.labels(name).learn_many(told)]})
+
+
+def predict_labels(access: SpaceAccess, name: Name, body: models.Predict) -> Json:
+    """Return the likeliest labels of each text, best first, with their scores."""
+    with access.open("read") as space:
+        found = space.labels(name).predict_many(body.texts, body.k, least=body.least)
+        return Json({"labels": [to_rows(each) for each in found]})
+
+
 # -- working contexts
 
 

@@ -19,6 +19,7 @@ from mnemos.guard.preview import Preview
 from mnemos.serve import responses
 from mnemos.serve.remote_agents import RemoteAnswers, RemoteBeliefs, RemoteCases, RemoteTask, RemoteWorking
 from mnemos.serve.remote_inspector import RemoteInspector
+from mnemos.serve.remote_labels import RemoteLabels
 from mnemos.serve.requests import ApiRequest, Row, given, path_segment, query_string
 from mnemos.space import Space
 from mnemos.store.audit import AuditEntry
@@ -81,6 +82,10 @@ class SpaceVerbs(ABC):
     def cases(self, name: str = "cases", *, agent: str | None = None) -> RemoteCases:
         """Return a bank of cases; see `Space.cases`."""
         return RemoteCases(self.path, self.carry_out, name, agent)
+
+    def labels(self, name: str = "labels") -> RemoteLabels:
+        """Return a classifier of texts; see `Space.labels`."""
+        return RemoteLabels(self.path, self.carry_out, name)
 
     def beliefs(self, name: str, *, agent: str | None = None, sources: Sequence[str] = ()) -> RemoteBeliefs:
         """Return what a team of agents learned; see `Space.beliefs`."""

@@ -32,6 +32,7 @@ DERIVED = (
     "feedback",
     "tuning",
     "answer",
+    "label",
     *AGENT,
 )
 WEIGHTS = "carrier"  # the kind of cubes whose payload is weights: backups hold it, since it cannot be computed again for nothing

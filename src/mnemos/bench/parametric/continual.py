@@ -26,6 +26,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "environments": ("schedules:environments", "method"),
     "gap": ("gap", "angles: method"),
     "recurring": ("recurring", "method"),
+    "router": ("router", "what learns"),
     "own-weights": ("own_weights", "weights of each task"),
     "pools": ("pools", "what is trained"),
     "channels": ("channels", "what a task has for itself"),
@@ -35,6 +36,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
+    "plain": ("reproduce", "S-MNIST: plain", (), "accuracy %", _ALL),
     "replay": ("reproduce", "S-MNIST: replay, 500", ("S-MNIST: plain",), "accuracy %", _ALL),
     "dark-experience-replay": ("reproduce", "S-MNIST: DER++, 500", ("S-MNIST: replay, 500",), "accuracy %", _ALL),
     "averaged-gem": ("reproduce", "S-MNIST: A-GEM, 200", ("S-MNIST: plain",), "accuracy %", _ALL),
@@ -47,7 +49,7 @@ FIGURES = {  # method -> part, row, rows that it is compared with, column, and w
 class Options:
     """Which parts, on what data, how often."""
 
-    data: Path = Path("data")  # a folder with mnist/mnist.npz, text_cl/ and the like
+    data: Path  # a folder with mnist/mnist.npz, text_cl/ and the like
     parts: tuple[str, ...] = tuple(PARTS)  # what to measure
     seeds: int = 3  # models and streams
     slow_seeds: int = 1  # of protocols that take minutes a run

@@ -26,7 +26,6 @@ Importance = Literal["fisher", "sensitivity", "path", "equal"]
     ),
     task="tasks in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class Anchor(Strategy):

@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Dark Experience for General Continual Learning: a Strong, Simple Baseline", "2004.07211"),),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class DarkExperienceReplay(Strategy):

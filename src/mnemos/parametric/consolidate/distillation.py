@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Learning without Forgetting", "1606.09282"),),
     task="tasks in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class Distillation(Strategy):

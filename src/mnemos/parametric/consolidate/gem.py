@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Efficient Lifelong Learning with A-GEM", "1812.00420"),),
     task="classes in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class AveragedGEM(Strategy):

@@ -8,7 +8,7 @@ from mnemos.parametric.consolidate.base import Strategy
 from mnemos.registry import register
 
 
-@register("plain", task="classes in sequence", unmeasured="its first run is under way")
+@register("plain", task="classes in sequence")
 @dataclass
 class Plain(Strategy):
     """Learns every batch as it comes and holds nothing."""

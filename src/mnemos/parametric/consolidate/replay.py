@@ -17,7 +17,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("On Tiny Episodic Memories in Continual Learning", "1902.10486"),),
     task="classes in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class Replay(Strategy):
