@@ -122,13 +122,24 @@ def test_the_own_adapter_is_found_and_both_tasks_are_known(find):
     assert float((one.predict(X).argmax(-1) == IMAGES.test.y).float().mean()) > 0.5
 
 
-def test_a_task_that_comes_back_adds_no_adapter_and_another_does():
-    one = learn(learner(SelfExpansion(threshold=1.0)), TASKS[0], 0, epochs=20)
+def test_what_is_known_adds_no_adapter_and_what_is_further_does():
+    one = learn(learner(SelfExpansion()), TASKS[0], 0, epochs=20)
     assert one.model.counts == [1, 1]
-    learn(one, TASKS[0], 1, epochs=1)
-    assert one.model.counts == [1, 1]
-    learn(one, TASKS[1], 2, epochs=1)
-    assert one.model.counts == [2, 1]
+    known, other = TASKS[0].train, TASKS[1].train
+    with torch.no_grad():
+        far = []
+        for part in (known, other):
+            one.model(part.x)
+            far.append(float(one.model.descriptors[0][0].far(one.model.read[0]).mean()))
+    assert far[0] < far[1]
+    one.strategies[0].threshold = sum(far) / 2
+    one.observe(known.x, known.y, 1)
+    assert one.model.counts[0] == 1
+    before = one.model.adapters[0][0].up.clone()
+    for _ in range(3):
+        one.observe(other.x, other.y, 2)
+    assert one.model.counts[0] == 2
+    assert torch.equal(one.model.adapters[0][0].up, before)  # the earlier one is frozen
 
 
 def test_a_model_that_takes_no_prompts_is_refused():
