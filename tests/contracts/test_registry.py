@@ -49,6 +49,10 @@ COMPONENTS = {
     "dual-coding": "answers either code of an entry by the other",
     "hierarchical-chunks": "reads stored states that are given",
     "hippo-legs": "a memory of one signal, which state space layers begin with",
+    "elephant": "an activation, of which models are made",
+    "task-order": "chooses an order of tasks, by a closed form",
+    "shape-search": "chooses the layers of a model, before it learns",
+    "ideal-linear-learner": "solves regressions, where heads take labels",
     "mimetic-initialisation": "sets the weights with which Mamba layers begin",
 }
 

@@ -9,7 +9,6 @@ from torch import nn
 from mnemos.bench.parametric.learning.streams import glyphs, permuted
 from mnemos.errors import InvalidInput
 from mnemos.parametric.consolidate.corrections import Corrections
-from mnemos.parametric.consolidate.hyper_interval import HyperInterval, worst
 from mnemos.parametric.consolidate.hypernetwork import Hypernetwork
 from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.made import made, surprise
@@ -215,24 +214,6 @@ def test_knobs_that_say_nothing_are_refused():
     ):
         with pytest.raises(InvalidInput):
             make()
-
-
-def test_bounds_hold_for_all_weights_of_a_region_and_zero_is_in_all_regions():
-    one = learner(HyperInterval(chunk=128, hidden=8, width=0.4), optimise=partial(torch.optim.Adam, lr=3e-3))
-    for number in (0, 1):
-        learn(one, TASKS[number], number, epochs=1)
-    regions, x = one.strategies[0].regions, TASKS[0].test.x
-    assert all(float(regions.middle(t).detach().abs().max()) <= 0.2 for t in (0, 1))
-    middle, half = regions.region(0)
-    low, high = (regions.cut(flat.detach()) for flat in (middle - half, middle + half))
-    bounds = worst(one.model.inner, low, high, x)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(20):
-        e = regions.middle(0) + 0.2 * (torch.rand(8, generator=generator) * 2 - 1)
-        weights = regions.cut(regions.network(e).flatten())
-        assert all(bool((low[n] - 1e-5 <= w).all() and (w <= high[n] + 1e-5).all()) for n, w in weights.items())
-        said = torch.func.functional_call(one.model.inner, weights, (x,))
-        assert bool((bounds[0] - 1e-4 <= said).all() and (said <= bounds[1] + 1e-4).all())
 
 
 def test_sparse_training_uses_its_share_counts_its_work_and_leaves_easy_samples_out():

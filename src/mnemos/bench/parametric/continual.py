@@ -27,6 +27,24 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "gap": ("gap", "angles: method"),
     "recurring": ("recurring", "method"),
     "router": ("router", "what learns"),
+    "anchors": ("anchors", "weights are held"),
+    "projections": ("projections", "steps"),
+    "turned": ("projections:turned", "steps"),
+    "frozen": ("frozen", "map over frozen features"),
+    "distilled": ("distilled", "what is held"),
+    "centres": ("distilled:domains", "what is held"),
+    "relations": ("distilled:relations", "what is held"),
+    "classifiers": ("classifiers", "last layer"),
+    "activations": ("classifiers:activations", "last hidden layer"),
+    "names": ("classifiers:names", "last layer"),
+    "points": ("classifiers:points", "stream: what is held"),
+    "shapes": ("shapes", "hidden layers"),
+    "crafted": ("shapes:crafted", "shape"),
+    "held-attention": ("held_attention", "what is held"),
+    "held-weights": ("held_weights", "what is held"),
+    "unequal": ("held_weights:unequal", "buffer"),
+    "borders": ("held_weights:borders", "stream"),
+    "overlaps": ("projections:overlaps", "pairs of tasks"),
     "own-weights": ("own_weights", "weights of each task"),
     "pools": ("pools", "what is trained"),
     "channels": ("channels", "what a task has for itself"),
@@ -35,6 +53,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "events": ("events", "what is trained"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
+_FIVE = "keeps {} of five tasks of digits"
 FIGURES = {  # method -> part, row, rows that it is compared with, column, and what the column says
     "plain": ("reproduce", "S-MNIST: plain", (), "accuracy %", _ALL),
     "replay": ("reproduce", "S-MNIST: replay, 500", ("S-MNIST: plain",), "accuracy %", _ALL),
@@ -42,6 +61,42 @@ FIGURES = {  # method -> part, row, rows that it is compared with, column, and w
     "averaged-gem": ("reproduce", "S-MNIST: A-GEM, 200", ("S-MNIST: plain",), "accuracy %", _ALL),
     "anchor": ("reproduce", "Split-MNIST, task: EWC", ("Split-MNIST, task: plain",), "accuracy %", _WITHIN),
     "distillation": ("reproduce", "Split-MNIST, task: distillation (LwF)", ("Split-MNIST, task: plain",), "accuracy %", _WITHIN),
+    "orthogonal-projection": (
+        "projections", "orthogonal to inputs, by decomposition (GPM)",
+        ("plain", "EWC", "the same, by Oja's rule (HLOP)"), "accuracy %", _FIVE),
+    "gradient-projection": (
+        "turned", "PCA-OGD, 60 directions a task", ("plain, 50 hidden units", "OGD, 60 directions a task"), "accuracy %", _FIVE),
+    "orthogonal-subspace-fine-tuning": (
+        "turned", "singular directions held, by importance (OSFT)",
+        ("plain, four layers of 100", "singular directions held, equally"), "accuracy %", _FIVE),
+    "ideal-linear-learner": (
+        "frozen", "ideal learner, 30 directions a task", ("plain", "OGD, 30 directions a task"), "accuracy %", _ALL),
+    "feature-distillation": (
+        "distilled", "replay, 50, and features up to a map", ("replay, 50", "replay, 50, and features"), "accuracy %", _ALL),
+    "center-loss": ("centres", "centres", ("plain", "EWC"), "accuracy %", _FIVE),
+    "prototype-sample-relations": (
+        "relations", "contrast, prototypes and relations (PRD)",
+        ("plain", "logits held (LwF)", "contrast and prototypes"), "accuracy %", _WITHIN),
+    "energy-head": (
+        "classifiers", "energies, labels of the batch (EBM)",
+        ("softmax over all classes", "softmax over classes of the batch"), "accuracy %", _ALL),
+    "elephant": (
+        "activations", "elephant", ("ReLU", "tanh"), "error of the sine",
+        "leaves a squared error of {} on a sine met point by point"),
+    "fixed-targets": (
+        "names", "targets names, fixed (LingoCL); replay, 100",
+        ("targets learned; replay, 100", "targets random, fixed; replay, 100"), "accuracy %",
+        "knows {} of 50 intents after five tasks"),
+    "local-similarity-head": (
+        "points", "five classes, then one at a time: and ten points a class (PODNet)",
+        ("five classes, then one at a time: and logits held", "five classes, then one at a time: replay, 50"), "accuracy %",
+        "knows {} of all digits after six tasks"),
+    "key-weights": (
+        "held-weights", "the 2 % that moved most held (RegLoRA)", ("plain", "all weights held alike (L2)"), "accuracy %", _FIVE),
+    "gradient-diverse-replay": (
+        "unequal", "replay, 50 of unlike gradients (GSS)", ("replay, 50 at random",), "accuracy %", _ALL),
+    "shape-search": (
+        "crafted", "searched, at most 50% of its weights", ("usual, two layers of 100",), "accuracy %", _ALL),
 }  # fmt: skip
 
 

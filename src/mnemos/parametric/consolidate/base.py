@@ -108,6 +108,20 @@ class Learning:
                 return str(name)
         raise InvalidInput("the model has no classifier: give the learner one of its modules as `classifier`.")
 
+    def put(self, old: nn.Module, new: nn.Module) -> None:
+        """Put a module in another's place in the model and make a new optimiser. Raises InvalidInput if `old` is not in it."""
+        name = next((name for name, module in self.model.named_modules() if module is old), None)
+        if name is None:
+            raise InvalidInput(f"the model has no such {type(old).__name__}: give one of its modules.")
+        if name:
+            above, _, own = name.rpartition(".")
+            setattr(self.model.get_submodule(above), own, new)
+        else:
+            self.model = new
+        if self.classifier is old:
+            self.classifier = new
+        self.rebuild()
+
     def taking_part(self, logits: Tensor, tasks: Tensor, y: Tensor | None = None) -> Tensor:
         """Return logits in which classes that take no part are far below all others.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mnemos.parametric.consolidate.base import Learning, Step, Strategy
+from mnemos.parametric.consolidate.feature_distillation import Of, chosen
 from mnemos.registry import Paper, register
 
 
@@ -21,7 +22,7 @@ from mnemos.registry import Paper, register
 )
 @dataclass
 class Distillation(Strategy):
-    """Holds the model to what it said before the task, on the new samples (LwF); nothing is stored but a copy of the model.
+    """Holds the model to what it said before the task (LwF: on the new samples); nothing is stored but a copy of the model.
 
     strength * T^2 * KL of softmax(logits / T) over the classes of earlier tasks, task by task in the scenario "task". A step
     costs one more pass forward.
@@ -32,17 +33,20 @@ class Distillation(Strategy):
     share: Literal["added", "tasks"] = (
         "added"  # tasks: the new batch counts 1/t and this term 1 - 1/t (van de Ven 2022)
     )
+    of: Of = "new"  # samples: of the new batch, of those that strategies before this one add (replay), or all
 
     needs_tasks: ClassVar[bool] = True
     needs_previous: ClassVar[bool] = True
 
     def loss(self, learning: Learning, step: Step) -> Tensor | None:
         """Return how far the model is from what it said before."""
-        if learning.previous is None:
+        numbers = chosen(step, self.of)
+        if learning.previous is None or not numbers:
             return None
         with torch.no_grad():
-            before, _ = learning.read(step.batch.x, learning.previous)
-        terms = [self.apart(before[:, of], step.logits()[:, of]) for of in groups(learning)]
+            before, _ = learning.read(torch.cat([step.batches[n].x for n in numbers]), learning.previous)
+        now = torch.cat([step.logits(n) for n in numbers])
+        terms = [self.apart(before[:, of], now[:, of]) for of in groups(learning)]
         if not terms:
             return None
         part = 1 - 1 / learning.tasks if self.share == "tasks" else 1.0
