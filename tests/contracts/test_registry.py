@@ -43,6 +43,7 @@ COMPONENTS = {
     "memformer": "reads segments, and returns slots",
     "lm2": "reads segments, and returns slots",
     "hmt": "reads segments, and returns memories",
+    "far-reaching": "reads whole texts, group by group",
     "memory-allocator": "chooses what a memory drops",
     "memory-replay": "trains what reads segments",
     "gated-fusion": "a part of a model around a bank",

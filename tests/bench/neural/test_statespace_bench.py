@@ -48,8 +48,8 @@ def test_a_filtered_model_has_the_weights_of_the_other():
 
 def test_tables_and_figures_read_a_result():
     row = {"right": 0.5, "right_sd": 0.01, "earliest": 0.25}
-    result = {"seeds": 3, "parts": {"recall": {"mamba": row, "s4d": {"right": 0.1}}}}
-    rows = statespace.table("recall", "layer")(result)
+    result = {"seeds": 3, "parts": {"copying": {"mamba": row, "s4d": {"right": 0.1}}}}
+    rows = statespace.table("copying", "layer")(result)
     assert rows[0] == ["layer", "right", "earliest"]
     assert rows[1] == ["mamba", "50.0 ± 1.0 %", "25.0 %"]
     said = statespace.figure(result, get("mamba", form="neural"))

@@ -54,7 +54,7 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "wave-rnn": (
         "waves", "wave-rnn", ("identity rnn",), "right after 20", "copies {} of the symbols after 20 blanks",
     ),
-    "elm-neuron": ("delays", "elm-neuron", ("lstm", "gru"), "right", "matches {} after 150 tokens"),
+    "elm-neuron": ("delays", "elm-neuron", ("lstm", "gru"), "right", "adds two symbols right for {} after 150 tokens"),
     "leaky-rnn": (
         "curriculum", "leaky-rnn, heads for all N", ("leaky-rnn, one head",), "N reached",
         "learns the parity of the last {} bits with heads for all N",

@@ -3,7 +3,7 @@
 - `stories`: answers over facts in one, two and three hops; `paired`: items that are apart in chains of pairs; `farthest`: vectors
   that have to be compared with each other.
 - `segments`, `topics`, `replays`: slots over segments, memories that are asked for, and what training by replay saves;
-  `ballet`: dances after distractors.
+  `ballet`: dances after distractors; `groups`: symbols copied across groups of tokens.
 - `prototypes`, `moments`, `serial`: banks of a bounded size on streams; `binding`: new words after one hearing;
   `places`: rooms of a walk, by what a full memory drops.
 
@@ -25,6 +25,7 @@ PARTS = {  # part -> module:function of this package
     "farthest": "slot_stories:farthest",
     "segments": "slot_segments:segments",
     "topics": "slot_segments:topics",
+    "groups": "slot_groups:groups",
     "replays": "slot_segments:replays",
     "ballet": "slot_segments:ballet",
     "prototypes": "slot_banks:prototypes",
@@ -39,6 +40,7 @@ HEADS = {
     "farthest": "network",
     "segments": "model",
     "topics": "model",
+    "groups": "model",
     "replays": "text",
     "ballet": "model",
     "prototypes": "what stays",
@@ -56,6 +58,8 @@ FIGURES = {  # method -> part, row, rows that it is compared with, column, and w
             "recalls {} of values across two segments"),
     "hmt": ("topics", "retrieved memories", ("newest memory", "8 slots", "no memory"), "right %",
             "predicts {} of words of a topic that comes back"),
+    "far-reaching": ("groups", "groups with latents", ("groups without latents", "full attention"), "right %",
+                     "copies {} of symbols across groups"),
     "memory-replay": ("replays", "16 segments", (), "replay, KB", "saves {} KB for 16 segments"),
     "hierarchical-chunks": ("ballet", "chunks", ("full attention", "LSTM"), "24 distractors %", "repeats {} of moves"),
     "usage-prototypes": ("prototypes", "used, averaged", ("newest, not averaged",), "error", "reads with an error of {}"),

@@ -57,9 +57,6 @@ def texts(count: int, fillers: int, draw: torch.Generator) -> Texts:
     return [(first, none), *((filler(), none) for _ in range(fillers)), (last, targets)]
 
 
-Propagate = Callable[[Any, Texts, Tensor], Any]  # adds the gradients of a text's losses to the weights
-
-
 def whole(step: Any, text: Texts, state: Tensor) -> Tensor:
     """Add the gradients of the losses of all segments by back-propagation through the whole text; return their sum."""
     total = torch.zeros(())
@@ -70,16 +67,14 @@ def whole(step: Any, text: Texts, state: Tensor) -> Tensor:
     return total.detach()
 
 
-def trained(
-    model: Text, draw: Callable[[int, torch.Generator], Texts], steps: int, seed: int, propagate: Propagate = replay
-) -> None:
+def trained(model: Text, draw: Callable[[int, torch.Generator], Texts], steps: int, seed: int) -> None:
     """Train on texts with a rate that was fixed beforehand."""
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 4e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
         optimiser.zero_grad()
         text = draw(step, rng(step + 10**6 * seed))
-        propagate(model.step, text, model.core.init_state(len(text[0][0])))
+        whole(model.step, text, model.core.init_state(len(text[0][0])))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -94,7 +89,7 @@ def unforgetting(slots: int) -> Memformer:
 
 
 def segments(options: Any) -> dict[str, Row]:
-    """Return values recalled across segments of filler, trained by replay, by what is carried from segment to segment."""
+    """Return values recalled across segments of filler, by what is carried from segment to segment."""
 
     def run(make: Callable[[], nn.Module], seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
@@ -149,7 +144,7 @@ def topics(options: Any) -> dict[str, Row]:
     def run(make: Callable[[], nn.Module], seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
         model = Text(make())
-        trained(model, lambda step, draw: visits(32, draw)[0], 800, seed, whole)
+        trained(model, lambda step, draw: visits(32, draw)[0], 800, seed)
         losses, right, looked = [], [], []
         with torch.no_grad():
             text, order = visits(400, rng(77 + seed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,11 @@ def trained(
     recipe: Recipe,
     kernel: int = 0,
     ready: Ready | None = None,
+    width: int = WIDTH,
 ) -> LM:
     """Return a model that was trained on a task; `ready` is done to it before."""
     torch.manual_seed(seed)
-    model = LM(vocabulary, WIDTH, layers, kernel)
+    model = LM(vocabulary, width, layers, kernel)
     if ready is not None:
         ready(model)
     train(model, seeded(task, BATCH, seed), recipe)
@@ -112,40 +113,64 @@ def filtered(model: LM, layers: Sequence[Layer], task: Task, every: bool) -> LM:
 
 
 def stores(options: Options) -> dict[str, Any]:
-    """Return recall of pairs that lie beyond a window of 8, by what is kept of the tokens before."""
-    recipe, task = Recipe(steps=400, rate=0.005), Recall(48, PAIRS, VOCABULARY, power=1.0)
+    """Return recall of pairs that lie beyond a window of 8, by what is kept of the tokens before, after 200 or 400 steps."""
+    words = 32  # different tokens
+    task, longer = Recall(48, PAIRS, words, power=1.0), Recall(4 * 48, PAIRS, words, power=1.0)
     store = {"window": 8, "store": 8, "states": 4}
-    members: dict[str, list[Layer]] = {
-        "b-mojo": [("b-mojo", store)],
-        "b-mojo, store of 4": [("b-mojo", store | {"store": 4})],
-        "b-mojo, newest": [("b-mojo", store | {"choice": "newest"})],
-        "b-mojo, random": [("b-mojo", store | {"choice": "random"})],
-        "window and fading state": [("mamba", {"states": 4, "expand": 1}), ("attention", {"window": 16})],
-        "mamba": [("mamba", {"states": STATES})] * 2,
-        "mem-mamba": [("mem-mamba", {"states": STATES, "notes": 8})],
+    members: dict[str, tuple[list[Layer], int]] = {
+        "b-mojo": ([("b-mojo", store)], 200),
+        "b-mojo, store of 4": ([("b-mojo", store | {"store": 4})], 200),
+        "b-mojo, newest": ([("b-mojo", store | {"choice": "newest"})], 200),
+        "b-mojo, random": ([("b-mojo", store | {"choice": "random"})], 200),
+        "window and fading state": ([("mamba", {"states": 4, "expand": 1}), ("attention", {"window": 16})], 200),
+        "mamba": ([("mamba", {"states": STATES})] * 2, 400),
+        "mem-mamba": ([("mem-mamba", {"states": STATES, "notes": 8})], 400),
     }
 
-    def one(layers: Sequence[Layer], seed: int) -> dict[str, Any]:
-        model = trained(layers, task, VOCABULARY, seed, recipe, kernel=3)
-        longer = Recall(4 * 48, PAIRS, VOCABULARY, power=1.0)
-        return {"right": right(model, task), "4 times": right(model, longer, 128), "state": model.state_size(48)}
+    def one(member: tuple[list[Layer], int], seed: int) -> dict[str, Any]:
+        layers, steps = member
+        model = trained(layers, task, words, seed, Recipe(steps=steps, rate=0.01), kernel=3)
+        return {
+            "right": right(model, task),
+            "4 times": right(model, longer, 128),
+            "state": model.state_size(48),
+            "steps": steps,
+        }
 
     return table_of(options, "stores", members, one)
 
 
 def copying(options: Options) -> dict[str, Any]:
-    """Return the share of symbols that are said again in order, shown at once or among blanks."""
-    members: dict[str, list[Layer]] = {
-        "s4d": [("s4d", {"states": 16, "longest": 100.0})] * 2,
-        "mamba": [("mamba", {"states": STATES})] * 2,
+    """Return the share of 12 symbols that are said again in order after 250 steps, and of 24; one of six is chance."""
+    task, longer = Copying(0, 12, 6), Copying(0, 24, 6)
+    members: dict[str, tuple[list[Layer], Ready | None]] = {
+        "s4d": ([("s4d", {"states": 16, "longest": 100.0})] * 2, None),
+        "mamba": ([("mamba", {"states": 16})] * 2, None),
+        "mamba, mimetic": ([("mamba", {"states": 16})] * 2, mimetic),
     }
-    tasks = {"plain": Copying(24, 4, 6), "selective": Copying(24, 4, 6, selective=True)}
 
-    def one(layers: Sequence[Layer], seed: int) -> dict[str, Any]:
-        recipe = Recipe(steps=1000, rate=0.005, goal=0.995, check=100)
-        return {name: right(trained(layers, task, task.vocabulary, seed, recipe), task) for name, task in tasks.items()}
+    def one(member: tuple[list[Layer], Ready | None], seed: int) -> dict[str, Any]:
+        layers, ready = member
+        model = trained(layers, task, task.vocabulary, seed, Recipe(steps=250, rate=0.01), ready=ready)
+        return {"right": right(model, task), "twice": right(model, longer)}
 
     return table_of(options, "copying", members, one)
+
+
+def selective(options: Options) -> dict[str, Any]:
+    """Return the share of 8 symbols among 32 blanks that are said again in order; one of eight is chance."""
+    task = Copying(32, 8, 8, selective=True)
+    members: dict[str, Layer] = {
+        "s4d": ("s4d", {"states": 16, "longest": 100.0}),
+        "gated-delta-net": "gated-delta-net",
+    }
+
+    def one(layer: Layer, seed: int) -> dict[str, Any]:
+        recipe = Recipe(steps=1000, rate=0.005)
+        model = trained([layer] * 2, task, task.vocabulary, seed, recipe, kernel=3, width=64)
+        return {"right": right(model, task)}
+
+    return table_of(options, "selective", members, one)
 
 
 def parity(options: Options) -> dict[str, Any]:
@@ -172,13 +197,13 @@ def at_end(model: nn.Module, length: int) -> float:
 
 
 def table_of(
-    options: Options, part: str, members: dict[str, list[Layer]], one: Callable[[Sequence[Layer], int], dict[str, Any]]
+    options: Options, part: str, members: Mapping[str, Any], one: Callable[[Any, int], dict[str, Any]]
 ) -> dict[str, Any]:
     """Return a row for each member: means over seeds of what `one` returns, each cell kept."""
     found = {}
-    for name, layers in members.items():
+    for name, member in members.items():
         rows = [
-            kept(options.cache, f"{part} {name} {seed}", partial(one, layers, seed)) for seed in range(options.seeds)
+            kept(options.cache, f"{part} {name} {seed}", partial(one, member, seed)) for seed in range(options.seeds)
         ]
-        found[name] = over_seeds(rows, ("state",))
+        found[name] = over_seeds(rows, ("state", "steps"))
     return found

@@ -18,10 +18,10 @@ LINEAR: Layer = ("linear-attention", {"key": 16, "value": 16})
 FAST: Layer = ("linear-attention", SMALL)
 
 
-def hybrid(wiring: str, memory: str = "titans") -> Sequence[Layer]:
+def hybrid(wiring: str, memory: str = "titans", **options: float) -> Sequence[Layer]:
     """Return a layer with the window."""
     size = {"key": 8, "value": 8} if memory == "titans" else {"key": 5, "value": 8}
-    return [("titans-hybrid", {"wiring": wiring, "window": SEEN, "memory": memory, **size})]
+    return [("titans-hybrid", {"wiring": wiring, "window": SEEN, "memory": memory, **size, **options})]
 
 
 MEMBERS: dict[str, dict[str, Sequence[Layer]]] = {
@@ -32,6 +32,9 @@ MEMBERS: dict[str, dict[str, Sequence[Layer]]] = {
         "Titans, MAC": hybrid("mac"),
         "Titans, MAG": hybrid("mag"),
         "Titans, MAL": hybrid("mal"),
+        "Titans, MAG, longer steps": hybrid(
+            "mag", rate=0.3
+        ),  # of 0.1, 0.3, 1, 3 and 10, on seeds that are not reported
         "Atlas, MAG": hybrid("mag", "atlas"),
     },
     "ablations": {

@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
         Paper("Are Transformers Effective for Time Series Forecasting?", "2205.13504", "cure-lab/LTSF-Linear"),
     ),
     task="recurrent",
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class Forecaster(nn.Module):  # type: ignore[misc]
     """Forecasts a series from its trend, its season and what layers remember of its patches (arXiv 2407.10240).

@@ -15,7 +15,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Long Expressive Memory for Sequence Modeling", "2110.04744", "tk-rusch/LEM"),),
     task="recurrent",
     baselines=("lstm",),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class LEM(Cell):
     """Follows two coupled differential equations whose time scales the input sets (arXiv 2110.04744).

@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     ),
     task="recurrent",
     baselines=("tanh-rnn",),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class LSTM(Wrapped):
     """Keeps what its forget gate leaves and adds what its input gate lets in (Hochreiter and Schmidhuber, 1997).

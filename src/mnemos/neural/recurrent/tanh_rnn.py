@@ -20,7 +20,6 @@ from mnemos.registry import Paper, register
         Paper("A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", "1504.00941"),
     ),
     task="recurrent",
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class TanhRNN(Wrapped):
     """Takes the tanh of a linear map of token and state (Elman, 1990): its gradient vanishes with the lag.

@@ -40,7 +40,6 @@ class Trees:
     ),
     task="recurrent",
     baselines=("lstm",),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class TreeLSTM(nn.Module):  # type: ignore[misc]
     """Encodes binary trees from the leaves up; each child has a forget gate of its own (arXiv 1503.04881).

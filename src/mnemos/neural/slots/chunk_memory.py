@@ -21,7 +21,7 @@ from mnemos.registry import Paper, register
             "google-deepmind/deepmind-research",
         ),
     ),
-    task="slot-readers", unmeasured="its benchmark has no stored result yet",
+    task="slot-readers",
 )  # fmt: skip
 class HierarchicalChunks(nn.Module):  # type: ignore[misc]
     """Reads stored states by attention to summaries of chunks, and inside the `k` best ones (arXiv 2105.14039).

@@ -64,7 +64,8 @@ class Memo(nn.Module):  # type: ignore[misc]
         self.think = nn.Sequential(nn.Linear(2 * d, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
         self.out = nn.Linear(d, d)
         self.watch, self.halt = nn.GRUCell(2, 16), nn.Linear(16, 1)
-        self.sharp = nn.Parameter(torch.tensor(4.0))
+        nn.init.constant_(self.halt.bias, -2.0)  # a policy that stops at once never learns what a further hop is worth
+        self.sharp = nn.Parameter(torch.tensor(2.0))  # higher, attention begins on single facts, and learns nothing
         self.register_buffer("usual", torch.tensor(0.5))
 
     def thought(self, facts: Tensor, question: Tensor, mask: Tensor | None = None) -> Thought:

@@ -46,6 +46,7 @@ class TitansHybrid(Mixer):
         memory: Literal["titans", "atlas"] = "titans",  # which one learns
         chunk: int = 16,  # C, tokens whose gradients are taken at the same memory
         deep: bool = True,  # whether the memory of Titans is a network of two layers; else a matrix
+        rate: float | None = None,  # the longest step of the memory of Titans; see there
     ) -> None:
         super().__init__(width)
         if wiring not in ("mac", "mag", "mal") or memory not in ("titans", "atlas"):
@@ -55,7 +56,9 @@ class TitansHybrid(Mixer):
         self.wiring = wiring
         titans = memory == "titans"
         shape: Literal["mlp", "matrix"] = "mlp" if deep else "matrix"
-        self.learner = Titans(width, 1, key, value, chunk, shape) if titans else Atlas(width, 1, key, value, chunk)
+        self.learner = (
+            Titans(width, 1, key, value, chunk, shape, rate=rate) if titans else Atlas(width, 1, key, value, chunk)
+        )
         self.attention = Attention(width, heads, 2 * window if wiring == "mac" else window, persistent)
         self.norm, self.gate = nn.RMSNorm(width), nn.Linear(width, width)
 

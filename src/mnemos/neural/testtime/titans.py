@@ -35,9 +35,10 @@ class Titans(Learner):
         inner: int | None = None,  # channels inside an mlp; 2 K if nothing is said
         momentum: bool = True,  # whether surprise lasts; without, an ablation
         forget: bool = True,  # whether a token chooses how much is forgotten; without, an ablation
+        rate: float | None = None,  # the longest step; 1 for a matrix and 0.1 for an mlp if nothing is said
     ) -> None:
         rule = Rule(memory, optimiser="momentum" if momentum else "gradient", forget=forget)
-        super().__init__(width, rule, heads, key, value, chunk, inner)
+        super().__init__(width, rule, heads, key, value, chunk, inner, rate=rate)
 
 
 TTT_PAPER = Paper(

@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Energy-Based Models for Continual Learning", "2011.12216", "ShuangLI59/ebm-continual-learning"),),
     task="classes in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class EnergyHead(ReplacedHead):
