@@ -26,7 +26,6 @@ WAYS: dict[str, tuple[Strategy, ...]] = {
     "replay, 30": (Replay(30, 30),),
     "corrections": (Corrections(),),
     "corrections, replay 30": Corrections() + Replay(30, 30),
-    "corrections, MAS": Corrections() + Anchor(1.0, "sensitivity"),
 }
 
 
