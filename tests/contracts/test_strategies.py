@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from mnemos.bench.parametric.learning.backbones import Rows
 from mnemos.bench.parametric.learning.streams import glyphs, split
 from mnemos.errors import InvalidInput
 from mnemos.parametric.consolidate.learner import CannotWork, Learner
@@ -18,13 +19,20 @@ IMAGES = glyphs(classes=6, train=80, test=10)
 TASKS = split(IMAGES)
 
 
-def network(seed=0):
+RIDES = ("prompt-pool", "adapter-pool", "self-expansion")  # on a backbone
+
+
+def network(seed=0, name=""):
     torch.manual_seed(seed)
+    if name in RIDES:
+        return Rows(8, 8, 6, width=16)
     return nn.Sequential(nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 12), nn.ReLU(), nn.Linear(12, 6))
 
 
 def learner(name, seed=0):
-    return Learner(network(), STRATEGIES[name](), optimise=partial(torch.optim.SGD, lr=0.1, momentum=0.9), seed=seed)
+    return Learner(
+        network(name=name), STRATEGIES[name](), optimise=partial(torch.optim.SGD, lr=0.1, momentum=0.9), seed=seed
+    )
 
 
 def stream(batch=8):
@@ -75,7 +83,7 @@ def test_saved_in_the_middle_it_ends_with_the_same_bits(name, tmp_path):
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_knobs_are_not_changed_by_a_life(name):
     knobs = STRATEGIES[name]()
-    made = Learner(network(), knobs)
+    made = Learner(network(name=name), knobs)
     for x, y, task in list(stream())[:10]:
         made.observe(x, y, task)
     assert not knobs.tensors() or knobs.nbytes <= 8
@@ -93,7 +101,7 @@ def test_what_it_needs_and_is_not_given_is_said(name):
         assert made.observe(x, y) > 0
     if made.strategies[0].stores_samples:
         with pytest.raises(InvalidInput, match="rehearsal-free"):
-            Learner(network(), STRATEGIES[name](), rehearsal_free=True)
+            Learner(network(name=name), STRATEGIES[name](), rehearsal_free=True)
 
 
 def test_a_file_of_another_learner_is_refused(tmp_path):

@@ -52,6 +52,12 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "mixture": ("mixture", "method"),
     "growth": ("growth", "bytes: method"),
     "families": ("families", "family: method"),
+    "own-weights": ("own_weights", "weights of each task"),
+    "pools": ("pools", "what is trained"),
+    "channels": ("channels", "what a task has for itself"),
+    "spans": ("spans", "method"),
+    "sparse": ("sparse_lives", "training"),
+    "events": ("events", "what is trained"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 _FIVE = "keeps {} of five tasks of digits"
