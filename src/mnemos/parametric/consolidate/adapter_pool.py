@@ -81,7 +81,7 @@ class AdapterPool(Strategy):
     adapter, as static ConPET does beside `Replay`. The model is a `Backbone`.
     """
 
-    find: Find = "refined"
+    find: Find = "refined"  # who answers where no task is named
     bottleneck: int = 8  # units of an adapter
     merge: float = 0.1  # share of the earlier adapters' mean after every step (alpha)
     realign: int = 200  # steps of the head, and of the selector, on drawn features after a task; 0: none

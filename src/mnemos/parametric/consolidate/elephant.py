@@ -23,7 +23,11 @@ class Elephant(nn.Module):  # type: ignore[misc]
     so that every input has units in their band.
     """
 
-    def __init__(self, width: float = 0.1, power: float = 4.0) -> None:
+    def __init__(
+        self,
+        width: float = 0.1,  # of the band around 0 in which it is near 1 (a)
+        power: float = 4.0,  # how steep the flanks of the band are (d)
+    ) -> None:
         super().__init__()
         if width <= 0 or power <= 1:
             raise InvalidInput(f"width is {width} and power {power}: give a width above 0, and a power above 1.")

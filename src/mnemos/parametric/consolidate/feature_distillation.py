@@ -47,7 +47,7 @@ class FeatureDistillation(Strategy):
     """
 
     strength: float = 1.0  # weight of the term
-    keep: Kept = "values"
+    keep: Kept = "values"  # what is held of the features
     of: Of = "all"  # samples: of the new batch, of those that strategies before this one add, or all
     rate: float = 0.1  # of plain gradient descent on A
     a: Tensor | None = field(init=False, repr=False, default=None)  # A (D, D)

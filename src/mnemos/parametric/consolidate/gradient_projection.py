@@ -31,7 +31,7 @@ class GradientProjection(Strategy):
     Costs directions * weights numbers a task. To first order in the step, what is held of earlier tasks does not move.
     """
 
-    basis: Literal["principal", "samples"] = "principal"
+    basis: Literal["principal", "samples"] = "principal"  # which directions are held
     directions: int = 50  # added a task (d)
     samples: int = 200  # of a task whose gradients are looked at
     held: Tensor | None = field(init=False, repr=False, default=None)  # B (k, weights), orthonormal rows

@@ -121,7 +121,7 @@ class Hypernetwork(MakesWeights):
     """
 
     strength: float = 0.01  # weight of the term (beta)
-    kind: Kind = "chunks"
+    kind: Kind = "chunks"  # how the weights are written
     chunk: int = 1000  # weights that are written at once
     embedding: int = 8  # numbers of a task's embedding, and of a chunk's
     hidden: int = 24  # units of the network's layers

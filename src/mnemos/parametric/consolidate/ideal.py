@@ -29,7 +29,7 @@ class IdealLinear:
     def __init__(
         self,
         width: int,  # of the inputs (D)
-        outputs: int,
+        outputs: int,  # of the map
         directions: int | None = None,  # of a task that are held, its principal ones; None: all
         tolerance: float = 1e-6,  # a direction counts if it is this long beside the longest
     ) -> None:

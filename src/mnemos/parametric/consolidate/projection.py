@@ -38,7 +38,7 @@ class Projection(BoundedSteps):
     frozen features without forgetting by construction; with deep layers the earlier ones hold what the later ones read.
     """
 
-    basis: Basis = "svd"
+    basis: Basis = "svd"  # how the held directions are found
     energy: float = 0.97  # share of the squared length of what a layer read that U holds, of "svd"
     directions: int = 50  # of a task in each layer, of "hebbian"
     rate: float = 0.02  # eta of Oja's rule, for inputs of unit mean square length

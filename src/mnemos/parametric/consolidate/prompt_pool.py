@@ -99,12 +99,12 @@ class PromptPool(Strategy):
     positions by the attention of every block; in L2P they stand before the first block's input.
     """
 
-    select: Literal["hard", "soft"] = "hard"
+    select: Literal["hard", "soft"] = "hard"  # how prompts are chosen
     size: int = 10  # prompts of the pool; of each task if it grows (M)
     chosen: int = 3  # prompts that an input is read with, of "hard" (N)
     length: int = 2  # positions of a prompt (L)
     pull: float = 0.5  # weight of the distance of chosen keys (lambda), of "hard"
-    grows: bool = False
+    grows: bool = False  # new prompts for every task
     apart: float = 0.0  # weight of what is not orthogonal
     model: Prompted | None = field(init=False, repr=False, default=None)
 

@@ -25,10 +25,10 @@ def search(
     score: Callable[[Shape], float],
     weights: Callable[[Shape], int],
     limit: int,
-    tries: int = 30,
-    depths: Sequence[int] = (1, 2, 3),
-    widths: Sequence[int] = (16, 24, 32, 48, 64, 96, 128, 192, 256),
-    seed: int = 0,
+    tries: int = 30,  # shapes that are scored
+    depths: Sequence[int] = (1, 2, 3),  # hidden layers
+    widths: Sequence[int] = (16, 24, 32, 48, 64, 96, 128, 192, 256),  # units of a layer
+    seed: int = 0,  # of the draw
 ) -> Shape:
     """Return the shape with the highest score of those drawn at random with at most `limit` weights (ArchCraft).
 

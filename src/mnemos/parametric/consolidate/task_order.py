@@ -48,7 +48,12 @@ def expected_forgetting(truths: Tensor, features: int, samples: int, noise: floa
     task="an order of tasks",
     unmeasured="tests compare its closed form with simulated regressions",
 )
-def best_order(truths: Tensor, features: int, samples: int, worst: bool = False) -> list[int]:
+def best_order(
+    truths: Tensor,
+    features: int,
+    samples: int,
+    worst: bool = False,  # the most forgetting instead of the least
+) -> list[int]:
     """Return the order of tasks with the least expected forgetting, or the most: tasks unlike the others come early.
 
     truths (T, D) are estimates of each task's own weights, such as ridge regressions on each alone. All orders of up to 8

@@ -91,7 +91,7 @@ class WeightMasks(MasksWeights):
     answers drift: what a mask leaves out counts a little, and is not frozen.
     """
 
-    choose: Literal["top", "gates"] = "top"
+    choose: Literal["top", "gates"] = "top"  # what makes a mask
     density: float = 0.3  # share of each matrix (c), of "top"
     soft: float = 0.0  # weights outside a mask count a random number up to this (SoftNet); 0: nothing
     steep: float = 10.0  # of the sigmoid, of "gates"
