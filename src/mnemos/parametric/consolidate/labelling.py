@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from transformers import LlamaForCausalLM
 
 from mnemos.errors import InvalidInput
 from mnemos.parametric.base import Carrier
@@ -55,11 +56,10 @@ class Labelling(nn.Module):  # type: ignore[misc]
         super().__init__()
         if not labels or not all(labels) or not ending:
             raise InvalidInput("give at least one label with tokens, and an ending with tokens.")
-        inner: Any = getattr(model, "model", None)
-        if not all(hasattr(inner, name) for name in ("layers", "rotary_emb", "norm")):
+        if not isinstance(model, LlamaForCausalLM):
             raise InvalidInput(f"{type(model).__name__} has no layers as Llama's: give a model such as SmolLM2.")
-        if not 0 < layers <= len(inner.layers):
-            raise InvalidInput(f"layers is {layers}: give 1 to {len(inner.layers)}.")
+        if not 0 < layers <= model.config.num_hidden_layers:
+            raise InvalidInput(f"layers is {layers}: give 1 to {model.config.num_hidden_layers}.")
         self.learned = carrier.create(model, (), None, seed)
         head = model.get_output_embeddings().weight.detach()
         means = torch.stack([head[list(label)].float().mean(0) for label in labels])  # (C, W)
