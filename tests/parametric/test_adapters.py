@@ -11,7 +11,7 @@ from small import TOKENIZER, decoder, same, state
 from mnemos.errors import InvalidInput
 from mnemos.parametric.encode.adapter import Adapter
 
-TUNERS = ("lora", "rslora", "dora", "adalora", "vera", "oft", "boft", "ia3")
+TUNERS = ("lora", "rslora", "dora", "adalora", "vera", "oft", "boft", "ia3", "osf")
 SUMMED = ("lora", "rslora", "adalora", "vera")
 IDS = torch.tensor([[1, 5, 9, 14, 20, 7], [3, 3, 8, 11, 2, 30]])
 
@@ -39,11 +39,11 @@ def test_an_adapter_is_silent_at_birth_speaks_when_trained_and_leaves_no_bit(fam
     model = decoder(family)
     plain, before, modules = logits(model), state(model), list(model.modules())
     knobs = {"tuner": tuner, "targets": ("all",), "rank": 4}
-    if family == "gpt2" and tuner in ("oft", "boft"):
+    if family == "gpt2" and tuner in ("oft", "boft", "osf"):
         with pytest.raises(InvalidInput, match="does not fit"):
             Adapter(**knobs).create(model, (), TOKENIZER)
     else:
-        assert torch.allclose(logits(model, Adapter(**knobs).create(model, (), TOKENIZER)), plain, atol=1e-6)
+        assert torch.allclose(logits(model, Adapter(**knobs).create(model, (), TOKENIZER)), plain, atol=1e-5)
         trained = made(model, tuner=tuner)
         assert not torch.allclose(logits(model, trained), plain, atol=1e-4)
         again = Adapter(**knobs).load(model, trained.tensors())

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from mnemos.errors import InvalidInput
 
-Tuner = Literal["lora", "rslora", "dora", "adalora", "vera", "oft", "boft", "ia3"]
+Tuner = Literal["lora", "rslora", "dora", "adalora", "vera", "oft", "boft", "ia3", "osf"]
 SETS = ("ffn", "all")  # of layers, besides names
 
 
@@ -52,7 +52,8 @@ def shape_of(layer: Any) -> tuple[int, int]:
 def config_of(model: Any, tuner: Tuner, rank: int, alpha: float, targets: list[str]) -> Any:
     """Return PEFT's configuration of an adapter that changes nothing before it is trained.
 
-    `rank` is the size of the blocks of OFT and BOFT; IA3 has none.
+    `rank` is the size of the blocks of OFT and BOFT, and of OSF how many of the smallest singular directions are trained; IA3 has
+    none.
     """
     import peft
 
@@ -69,8 +70,13 @@ def config_of(model: Any, tuner: Tuner, rank: int, alpha: float, targets: list[s
         "vera": lambda: peft.VeraConfig(**common, r=rank, fan_in_fan_out=transposed, save_projection=False),
         "oft": lambda: peft.OFTConfig(**common, r=0, oft_block_size=rank, fan_in_fan_out=transposed),
         "boft": lambda: peft.BOFTConfig(**common, boft_block_size=rank, fan_in_fan_out=transposed),
+        "osf": lambda: peft.OSFConfig(
+            **common, rank_pattern={f"{n}$": max(0, min(shape_of(model.get_submodule(n))) - rank) for n in targets}
+        ),
         "ia3": lambda: peft.IA3Config(**common, feedforward_modules=targets, fan_in_fan_out=transposed),
     }
+    if tuner == "osf" and transposed:  # PEFT would leave them out, and say nothing
+        raise InvalidInput(f"osf does not fit {type(model).__name__}: its layers are transposed. Choose lora.")
     if tuner not in makers:
         raise InvalidInput(f"there is no tuner {tuner!r}: choose from {', '.join(makers)}.")
     return makers[tuner]()
