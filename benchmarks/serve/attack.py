@@ -71,7 +71,7 @@ def furnish(root: Path, port: int) -> World:
     """Create the spaces and the keys."""
     canaries = tuple(f"canary{secrets.token_hex(8)}" for _ in range(3))
     text, name, label = canaries
-    with Mnemos(root, embedder="none") as memory:
+    with Mnemos(root, embedder="hashing") as memory:
         vault = memory.space("vault")
         cube = vault.add(f"The code word is {text}.", speaker=text, session=text, metadata={"a": text}, source=text)
         vault.add(f"I live in {text}.", speaker="Ana")
@@ -95,7 +95,7 @@ def furnish(root: Path, port: int) -> World:
 
 def state_of(root: Path) -> tuple[Any, ...]:
     """Return everything that an attack could change: the vault, the names of spaces, and the keys."""
-    with Mnemos(root, embedder="none") as memory:
+    with Mnemos(root, embedder="hashing") as memory:
         dump = json.dumps(list(memory.space("vault").dump()), sort_keys=True)
         mine = [cube.id for cube in memory.space("mine").cubes().items]
         names = memory.spaces()
@@ -232,7 +232,7 @@ def answered(world: World, routes: Iterable[Route], keys: KeyStore) -> int:
 def measure(root: Path, *, thorough: bool = True) -> Report:
     """Attack a server of an empty root, and its proxy."""
     with echo() as (upstream, sent):
-        server = Served(root, "--embedder", "none", "--upstream", upstream)
+        server = Served(root, "--embedder", "hashing", "--upstream", upstream)
         world, report = furnish(root, server.port), Report()
         before = state_of(root)
         with server:

@@ -6,6 +6,7 @@ pytest.importorskip("fastapi")
 
 from mnemos import Mnemos, Space
 from mnemos.inspect.inspector import Inspector
+from mnemos.migrate.labels import Labels
 from mnemos.serve.app import CUBE, ROUTES, SPACE
 from mnemos.serve.client import AsyncRemoteSpace, RemoteSpace
 from mnemos.text.agent.beliefs import Beliefs
@@ -65,6 +66,9 @@ VERBS = {
     ("POST", f"{SPACE}/cases/{{name}}/outcome"): Cases.outcome,
     ("POST", f"{SPACE}/cases/{{name}}/find"): Cases.find,
     ("POST", f"{SPACE}/cases/{{name}}/prompt"): Cases.prompt,
+    ("GET", f"{SPACE}/labels/{{name}}"): (Space.labels, Labels.counts),
+    ("POST", f"{SPACE}/labels/{{name}}"): (Labels.learn, Labels.learn_many),
+    ("POST", f"{SPACE}/labels/{{name}}/predict"): (Labels.predict, Labels.predict_many),
     ("GET", f"{SPACE}/working/{{name}}"): (Space.working, Working.items),
     ("POST", f"{SPACE}/working/{{name}}"): (Working.add, Working.pin, Working.fold, Working.drop, Working.bring),
     ("POST", f"{SPACE}/working/{{name}}/prompt"): Working.prompt,

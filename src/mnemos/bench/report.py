@@ -82,8 +82,10 @@ def page(text: str, tables: Mapping[str, Benchmark], results: Path) -> str:
         result = shown[name]
         if result is None:
             table = f"Not measured yet: there is no `{tables[name].path(results).relative_to(results)}` in the results."
+        elif len(rows := tables[name].tables[name](result)) < 2:
+            table = "Not measured yet."
         else:
-            table = f"{markdown(tables[name].tables[name](result))}\n\n{source(result, said)}"
+            table = f"{markdown(rows)}\n\n{source(result, said)}"
         return f"{match[1]}{table}\n{match[3]}"
 
     return MARK.sub(rendered, text)

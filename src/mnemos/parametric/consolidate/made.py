@@ -103,8 +103,8 @@ class Made(nn.Module):  # type: ignore[misc]
 class MakesWeights(Strategy):
     """A strategy whose maker makes the weights of each task. Without a named task it serves the one that is surest of x."""
 
-    infer: Literal["entropy", "newest"] = field(default="entropy", kw_only=True)  # who answers where no task is named
-    # where no task is named: the one whose answer has the lowest entropy, sample by sample, or the newest
+    # who answers where no task is named: the weights whose answer has the lowest entropy, sample by sample, or the newest
+    infer: Literal["entropy", "newest"] = field(default="entropy", kw_only=True)
     model: Made | None = field(init=False, repr=False, default=None)  # the learner's, once it is made
 
     needs_tasks: ClassVar[bool] = True
