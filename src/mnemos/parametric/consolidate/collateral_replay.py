@@ -27,7 +27,6 @@ NEW = -1  # the bin of a sample of the current task
     ),
     task="tasks in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class CollateralReplay(Replay):

@@ -26,7 +26,6 @@ from mnemos.registry import Paper, register
     ),
     task="tasks in sequence",
     baselines=("replay", "slow-copy"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class FastSlowReplay(Replay):

@@ -20,7 +20,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Does Continual Learning Equally Forget All Parameters?", "2304.04158"),),
     task="classes in sequence",
     baselines=("replay", "plain"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class ForgetProne(Strategy):

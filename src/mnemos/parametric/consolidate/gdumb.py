@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("GDumb: A Simple Approach that Questions Our Progress in Continual Learning"),),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class GreedyBalanced(Strategy):

@@ -14,7 +14,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("The Ideal Continual Learner: An Agent That Never Forgets", "2305.00316"),),
     task="classes in sequence",
     baselines=("gradient-projection",),
-    unmeasured="its first run is under way",
 )
 class IdealLinear:
     """Keeps the set of all maps that fit every task so far: one of them, W, and the directions in which it may still move.

@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
     ),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class LatentReplay(Strategy):

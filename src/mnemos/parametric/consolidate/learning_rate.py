@@ -27,7 +27,6 @@ from mnemos.registry import Paper, register
     ),
     task="domains in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class LearningRate(Strategy):

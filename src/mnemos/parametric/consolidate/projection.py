@@ -24,7 +24,6 @@ Basis = Literal["svd", "hebbian", "recursive"]
     ),
     task="pixels permuted",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 @dataclass
 class Projection(BoundedSteps):

@@ -24,7 +24,6 @@ from mnemos.registry import Paper, register
     ),
     task="environments in sequence",
     baselines=("replay", "averaged-gem"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class QuantileReplay(Replay):

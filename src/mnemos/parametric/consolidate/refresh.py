@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("A Unified and General Framework for Continual Learning", "2403.13249", "joey-wang123/CL-refresh-learning"),),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 @dataclass
 class Refresh(Strategy):

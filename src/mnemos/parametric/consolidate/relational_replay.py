@@ -24,7 +24,6 @@ STATISTICS = 4  # that the relation network reads: mean loss and confidence, of 
     ),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class RelationalReplay(Replay):

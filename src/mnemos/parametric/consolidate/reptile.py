@@ -22,7 +22,6 @@ from mnemos.registry import Paper, register
     ),
     task="tasks in sequence",
     baselines=("plain", "replay"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class Reptile(Strategy):
