@@ -16,7 +16,6 @@ from mnemos.registry import Paper, register
     "memory-network",
     papers=(Paper("End-To-End Memory Networks", "1503.08895", "facebookarchive/MemNN"),),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class MemoryNetwork(nn.Module):  # type: ignore[misc]
     """Answers over facts in K hops: p = softmax(u (A x + T)^T), u <- u + p (C x + T'), answer = u W (arXiv 1503.08895).

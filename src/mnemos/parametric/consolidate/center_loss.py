@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Center Loss Regularization for Continual Learning", "2110.11314"),),
     task="images turned",
     baselines=("anchor", "plain"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class CenterLoss(Strategy):

@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
     ),
     task="classes in sequence, unequal",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class DiverseReplay(Replay):

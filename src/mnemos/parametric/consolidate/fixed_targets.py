@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Enhancing Visual Continual Learning with Language-Guided Supervision", "2403.16124"),),
     task="classes in sequence",
     baselines=("replay", "plain"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class FixedTargets(ReplacedHead):

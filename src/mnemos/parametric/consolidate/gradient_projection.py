@@ -20,7 +20,6 @@ from mnemos.registry import Paper, register
     ),
     task="images turned",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 @dataclass
 class GradientProjection(Strategy):

@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Prototype-Sample Relation Distillation: Towards Replay-Free Continual Learning", "2303.14771"),),
     task="tasks in sequence",
     baselines=("distillation", "plain"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class RelationDistillation(Strategy):

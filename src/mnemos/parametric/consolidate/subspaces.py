@@ -25,7 +25,6 @@ from mnemos.registry import Paper, register
     ),
     task="images turned",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 @dataclass
 class SingularSubspaces(BoundedSteps):
