@@ -71,6 +71,12 @@ def _figures(part: str, column: str, says: str, rows: dict[str, tuple[str, ...]]
 
 
 FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared with, column, and what the column says
+    "channel-reprogramming": (
+        "channels", "channels remapped", ("plain", "a head a task"), "accuracy %", "keeps {} of five angles of digits"),
+    "corrections": (
+        "spans", "corrections", ("plain", "replay, 30"), "error, span named", "is {} rad off where the span is named"),
+    "sparse-training": (
+        "sparse", "sparse 25 %", ("dense", "sparse 25 %, magnitude alone"), "accuracy %", "knows {} of ten digits"),
     "plain": ("reproduce", "S-MNIST: plain", (), "accuracy %", _ALL),
     "replay": ("reproduce", "S-MNIST: replay, 500", ("S-MNIST: plain",), "accuracy %", _ALL),
     "dark-experience-replay": ("reproduce", "S-MNIST: DER++, 500", ("S-MNIST: replay, 500",), "accuracy %", _ALL),

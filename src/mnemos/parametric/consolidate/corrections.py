@@ -45,7 +45,6 @@ class Corrected(nn.Module):  # type: ignore[misc]
     papers=(Paper("A multifidelity approach to continual learning for physical systems", "2304.03894"),),
     task="tasks in sequence",
     baselines=("plain", "anchor"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class Corrections(Strategy):

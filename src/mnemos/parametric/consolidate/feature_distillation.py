@@ -33,7 +33,6 @@ Of = Literal["new", "held", "all"]
     ),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its first run is under way",
 )  # fmt: skip
 @dataclass
 class FeatureDistillation(Strategy):

@@ -109,7 +109,7 @@ class Generated(Maker):
     ),
     task="tasks in sequence",
     baselines=("plain", "anchor"),
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class Hypernetwork(MakesWeights):

@@ -26,7 +26,6 @@ from mnemos.registry import Paper, register
     ),
     task="one class at a time",
     baselines=("distillation", "replay"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class LocalSimilarityHead(ReplacedHead):

@@ -18,7 +18,7 @@ from mnemos.registry import Paper, register
     papers=(Paper("Catastrophic Interference is Mitigated in Naturalistic Power-Law Learning Environments", "2401.10393"),),
     task="tasks in sequence",
     baselines=("replay", "anchor"),
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )  # fmt: skip
 @dataclass
 class PowerLawReplay(Replay):

@@ -87,7 +87,7 @@ class Prompted(nn.Module):  # type: ignore[misc]
     ),
     task="classes in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )  # fmt: skip
 @dataclass
 class PromptPool(Strategy):

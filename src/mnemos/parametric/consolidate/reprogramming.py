@@ -54,7 +54,6 @@ class Own(Maker):
     papers=(Paper("CLR: Channel-wise Lightweight Reprogramming for Continual Learning", "2307.11386"),),
     task="tasks in sequence",
     baselines=("plain",),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class ChannelReprogramming(MakesWeights):

@@ -93,7 +93,7 @@ class Grown(nn.Module):  # type: ignore[misc]
     papers=(Paper("Self-Expansion of Pre-trained Models with Mixture of Adapters for Continual Learning", "2403.18886"),),
     task="classes in sequence",
     baselines=("plain", "adapter-pool"),
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )  # fmt: skip
 @dataclass
 class SelfExpansion(Strategy):

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]  # units of the hidden layers
         Paper("Architecture Matters in Continual Learning", "2202.00275"),
     ),
     task="classes in sequence",
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )  # fmt: skip
 def search(
     score: Callable[[Shape], float],

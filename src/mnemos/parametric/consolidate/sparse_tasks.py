@@ -122,7 +122,7 @@ def densities(shapes: Mapping[str, torch.Size], density: float, spread: Spread) 
     ),
     task="tasks in sequence",
     baselines=("plain", "weight-masks"),
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )  # fmt: skip
 @dataclass
 class SparseTasks(MasksWeights):

@@ -17,7 +17,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("SparCL: Sparse Continual Learning on the Edge", "2209.09476"),),
     task="classes in sequence",
     baselines=("replay", "dark-experience-replay"),
-    unmeasured="its first run is under way",
 )
 @dataclass
 class SparseTraining(Strategy):

@@ -78,7 +78,7 @@ class Winners(Masks):
     ),
     task="tasks in sequence",
     baselines=("plain", "anchor"),
-    unmeasured="its first run is under way",
+    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class WeightMasks(MasksWeights):
