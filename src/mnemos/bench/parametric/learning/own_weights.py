@@ -1,7 +1,7 @@
 """Tasks with weights of their own: masks, factors, pieces, and networks that write weights; on permuted digits, the task named.
 
 Five tasks of digits of 14 x 14 pixels (100 images a class are learned, 40 asked), a perceptron of one hidden layer of 100 units,
-Adam; each method at a rate that was chosen on seed 100. "numbers" counts what a method holds for all tasks (bits as 1/32 of a
+Adam; each method at a rate that was fixed beforehand. "numbers" counts what a method holds for all tasks (bits as 1/32 of a
 number), as a share of five separate networks.
 """
 

@@ -2,7 +2,7 @@
 
 The backbone, a transformer of two blocks over the rows of 14 x 14 pixels, was trained on half of the digits turned by 90 and 270
 degrees (20 classes). The stream is the other half, upright: five tasks of two digits (100 images a class are learned, 40 asked).
-Softmax over the classes of the batch, Adam. Rates were chosen on seed 100. "adapter found" is how often the adapter that
+Softmax over the classes of the batch, Adam. Rates were fixed beforehand. "adapter found" is how often the adapter that
 answers is that of the image's own task.
 """
 
