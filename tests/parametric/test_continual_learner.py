@@ -1,5 +1,6 @@
 """The loop of continual learning: the order of hooks, tasks and boundaries, what takes part, and a process that is killed."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from mnemos.parametric.consolidate.boundaries import LossJump
 from mnemos.parametric.consolidate.buffer import Buffer
 from mnemos.parametric.consolidate.distillation import Distillation
 from mnemos.parametric.consolidate.gem import AveragedGEM
-from mnemos.parametric.consolidate.importance import fisher, powers, sensitivity
+from mnemos.parametric.consolidate.importance import fisher, sensitivity
 from mnemos.parametric.consolidate.learner import CannotWork, Learner
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.consolidate.saving import load, save
@@ -187,19 +188,29 @@ def test_fisher_of_the_mean_gradient_is_another_thing_and_drawn_labels_are_right
 
 
 def test_importance_by_layer_and_by_sample_agree():
-    torch.manual_seed(0)
-    plain = nn.Sequential(nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 3))
-    scaled = nn.Sequential(nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 3), nn.LayerNorm(3, elementwise_affine=True))
-    with torch.no_grad():
-        scaled[0].load_state_dict(plain[0].state_dict()), scaled[2].load_state_dict(plain[2].state_dict())
-    x = torch.randn(6, 9)
-    by_layer = sensitivity(Learner(plain), x)
-    learner = Learner(scaled, classifier=scaled[2])
-    learner.model[3] = nn.Identity()
-    learner.model.extra = nn.Parameter(torch.zeros(2))  # a weight that is in no layer
-    by_sample = powers(learner, x, lambda logits: [logits.square().sum(-1)], 1)
-    for name, value in by_layer.items():
-        torch.testing.assert_close(by_sample[name], value)
+    by_layer, x = net(), torch.rand(6, 64)
+    by_sample = copy.deepcopy(by_layer)
+    by_sample.extra = nn.Parameter(torch.zeros(2))  # a weight that is in no layer
+    found = sensitivity(Learner(by_sample), x)
+    assert not found.pop("extra").any()
+    for name, value in sensitivity(Learner(by_layer), x).items():
+        torch.testing.assert_close(found.pop(name), value)
+    assert not found
+
+
+def test_a_task_that_is_summed_up_knows_no_class_of_the_next():
+    @dataclass
+    class Seen(Strategy):
+        classes: list = field(default_factory=list)
+
+        def after_task(self, learning):
+            self.classes.append(learning.seen)
+
+    learner = Learner(net(), Seen())
+    for number, task in enumerate(TASKS):
+        learner.observe(task.train.x, task.train.y, number)
+    learner.end_task()
+    assert learner.strategies[0].classes == [[0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]
 
 
 @settings(deadline=None, max_examples=25)
@@ -270,7 +281,7 @@ def test_a_learner_killed_at_any_step_ends_with_the_same_bits(tmp_path):
 def test_strategies_keep_what_plain_training_loses():
     """The claims that do not need real data: on glyphs, in seconds, with the sizes of a small network."""
     images = glyphs(classes=6, train=120, test=40, seed=1)
-    tasks, life = split(images), Life(batch=8, epochs=2)
+    tasks = split(images)
 
     def end(*strategies, asked=False, **knobs):
         learner = Learner(perceptron([64, 32, 6], 0), strategies, optimise=partial(torch.optim.SGD, lr=0.1), **knobs)
@@ -279,7 +290,6 @@ def test_strategies_keep_what_plain_training_loses():
     plain, replayed = end(), end(Replay(60, 8))
     assert plain["accuracy"] < 0.4 < 0.7 < replayed["accuracy"]
     assert replayed["nbytes"] == 60 * (64 * 4 + 8 + 8) + 8
-    assert life.batch == 8
 
 
 def test_metrics_need_all_ends():

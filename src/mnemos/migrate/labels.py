@@ -77,11 +77,12 @@ class Labels:
         check_count(k, "k")
         check_number(least, "least")
         wanted = [check_text(text, "text") for text in texts]
+        asked = torch.from_numpy(np.asarray(self._embedder.embed(wanted), dtype=np.float32)) if wanted else None
         with self._lock:
             self._refresh()
-            if self._head is None or not self._counts or not wanted:
+            if self._head is None or not self._counts or asked is None:
                 return [[] for _ in wanted]
-            scores = self._head.scores(torch.from_numpy(np.asarray(self._embedder.embed(wanted), dtype=np.float32)))
+            scores = self._head.scores(asked)
             known = [i for i, name in enumerate(self._names) if self._counts[name]]
             names = [self._names[i] for i in known]
         best = scores[:, known].topk(min(k, len(known)), dim=1)

@@ -127,7 +127,7 @@ class Learning:
 
         In the scenario "task" those of the row's own task take part, else those that `rivals` names.
         """
-        if logits.dim() != 2:
+        if logits.dim() != 2 or (self.scenario != "task" and self.rivals == "all"):
             return logits
         keep = torch.ones_like(logits, dtype=torch.bool)
         if self.scenario == "task":

@@ -100,6 +100,7 @@ class Learner(Learning):
         if len(x) == 0 or len(x) != len(y):
             raise InvalidInput(f"x has {len(x)} samples and y {len(y)}: give as many of both, at least one.")
         self.begin_task(self._task_of(x, y, task))
+        self._meet(y)
         batch = Batch(x, y, torch.full((len(y),), self.task))
         if self.recent is not None:
             self.recent.see(*batch, generator=self.generator)
@@ -169,7 +170,7 @@ class Learner(Learning):
         return copies + sum(s.nbytes for s in self.strategies)
 
     def _task_of(self, x: Tensor, y: Tensor, task: int | None) -> int:
-        """Return the task of a batch, and remember its classes."""
+        """Return the task of a batch."""
         if task is None:
             new = self.task == NO_TASK
             if self.boundaries is not None:
@@ -181,10 +182,13 @@ class Learner(Learning):
                 raise InvalidInput(
                     f"{needy[0]} acts where one task ends: name the task in observe(x, y, task), or give the learner boundaries."
                 )
-        if y.dim() == 1 and not y.is_floating_point():
-            known = self.task_classes.setdefault(task, [])
-            known += sorted(set(y.unique().tolist()) - set(known))
         return task
+
+    def _meet(self, y: Tensor) -> None:
+        """Remember the classes of a batch; after the task before has ended, which must not know them."""
+        if y.dim() == 1 and not y.is_floating_point():
+            known = self.task_classes[self.task]
+            known += sorted(set(y.unique().tolist()) - set(known))
 
 
 def check(learner: Learner) -> None:

@@ -12,9 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.bench.parametric.learning.lives import Life
-from mnemos.bench.parametric.learning.streams import digits, permuted
-from mnemos.bench.parametric.learning.trials import Setting, Trial, beside, hidden
+from mnemos.bench.parametric.learning.trials import Trial, beside, five_permutations
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.base import Learning
@@ -35,10 +33,6 @@ class Shuffled(Anchor):
 
 def measure(options: Any) -> dict[str, Row]:
     """Return a row for each importance."""
-    images = digits(options.data, side=14).fewer(train=50, test=50)
-    setting = Setting(
-        lambda seed: permuted(images, 5, seed), hidden(images, 100), Life(batch=16, epochs=4), {"scenario": "domain"}
-    )
     trials = {
         "plain": Trial(),
         "all weights alike (L2)": Trial(lambda s: Anchor(s, "equal"), STRENGTHS),
@@ -47,4 +41,4 @@ def measure(options: Any) -> dict[str, Row]:
         "sensitivity (MAS, no labels)": Trial(lambda s: Anchor(s, "sensitivity", samples=200), STRENGTHS),
         "path (SI)": Trial(lambda s: Anchor(s, "path"), STRENGTHS),
     }
-    return beside(setting, trials, options.seeds)
+    return beside(five_permutations(options.data), trials, options.seeds)

@@ -6,20 +6,19 @@ eight vectors of which three say the class.
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mnemos.bench.parametric.learning.lives import live
-from mnemos.bench.parametric.learning.methods import RATE, Strategies, lived, row_of, short
+from mnemos.bench.parametric.learning.lives import Strategies, live, shown_to_fail
+from mnemos.bench.parametric.learning.methods import RATE, lived, row_of, short
 from mnemos.bench.parametric.learning.streams import Labelled, Task, digits, joint, split
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.breakup_replay import BreakupReplay
 from mnemos.parametric.consolidate.latent_replay import LatentReplay
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 
 SIDE = 14
@@ -74,8 +73,7 @@ class Pooled(nn.Module):  # type: ignore[misc]  # torch is not read where types 
 
 def _of_bags(strategies: Strategies, rate: float, seed: int) -> dict[str, float]:
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CannotWork)
+    with shown_to_fail():
         learner = Learner(Pooled(), strategies, optimise=partial(torch.optim.SGD, lr=rate), seed=seed)
     found = short(live(learner, made_bags(seed), seed=seed))
     for s in learner.strategies:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mnemos.bench.parametric.learning.methods import Strategies, row_of
+from mnemos.bench.parametric.learning.lives import Strategies
+from mnemos.bench.parametric.learning.methods import row_of
 from mnemos.bench.parts import Row
 from mnemos.errors import NotFound
 from mnemos.parametric.consolidate.average import SlowCopy

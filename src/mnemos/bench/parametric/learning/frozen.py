@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mnemos.bench.parametric.learning.lives import Life, batches
+from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Strategies, batches
 from mnemos.bench.parametric.learning.streams import Images, Labelled, Task, digits, split
-from mnemos.bench.parametric.learning.trials import CHOSEN_ON, Strategies
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.gradient_projection import GradientProjection
 from mnemos.parametric.consolidate.ideal import IdealLinear

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from mnemos.bench.parametric.learning.lives import Life
-from mnemos.bench.parametric.learning.methods import Strategies, lived
+from mnemos.bench.parametric.learning.lives import Life, Strategies
+from mnemos.bench.parametric.learning.methods import lived
 from mnemos.bench.parametric.learning.streams import Images, Task, digits, joint, rotated
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.average import SlowCopy

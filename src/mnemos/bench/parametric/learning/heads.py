@@ -7,20 +7,19 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, accuracy, live, live_head, perceptron
+from mnemos.bench.parametric.learning.lives import Life, accuracy, live, live_head, perceptron, shown_to_fail
 from mnemos.bench.parametric.learning.streams import Images, Labelled, Task, digits, split
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.base import Head
 from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.base import Strategy
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.recall.bottleneck import DiscreteKeyValueBottleneck
 from mnemos.parametric.recall.neighbours import NeighboursHead
@@ -117,8 +116,7 @@ def of_network(strategies: tuple[Strategy, ...], images: Images, seed: int) -> d
     torch.manual_seed(seed)
 
     def learner() -> Learner:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CannotWork)  # that it cannot is what the row shows
+        with shown_to_fail():
             return Learner(perceptron([images.side**2, 100, 10], seed), strategies, seed=seed)
 
     one, mixed = learner(), learner()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,9 +14,20 @@ from torch import Tensor, nn
 
 from mnemos.bench.parametric.learning.streams import Labelled, Task
 from mnemos.parametric.base import Head
-from mnemos.parametric.consolidate.base import NO_TASK
-from mnemos.parametric.consolidate.learner import Learner
+from mnemos.parametric.consolidate.base import NO_TASK, Strategy
+from mnemos.parametric.consolidate.learner import CannotWork, Learner
 from mnemos.parametric.consolidate.metrics import Accuracies, kept
+
+CHOSEN_ON = 100  # the seed that rates and knobs are chosen on
+Strategies = Strategy | tuple[Strategy, ...]
+
+
+@contextmanager
+def shown_to_fail() -> Iterator[None]:
+    """Let learners be made without a warning that they cannot work: that is what their rows show."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CannotWork)
+        yield
 
 
 @dataclass(frozen=True)

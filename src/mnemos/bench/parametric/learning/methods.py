@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, Lived, live, perceptron
+from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Lived, Strategies, live, perceptron, shown_to_fail
 from mnemos.bench.parametric.learning.streams import Task
 from mnemos.bench.parts import Row, seeded
-from mnemos.parametric.consolidate.base import Rivals, Strategy
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.base import Rivals
+from mnemos.parametric.consolidate.learner import Learner
 
-CHOSEN_ON = 100  # the seed that rates are chosen on
 RATES = (0.03, 0.1)
 RATE = (0.1,)  # of parts in which all rows learn at one rate
-Strategies = Strategy | tuple[Strategy, ...]
 Run = Callable[[Any, int], Mapping[str, float]]  # figures of a choice and a seed
 
 
@@ -27,8 +24,7 @@ def learner_of(
 ) -> Learner:
     """Return a learner of a perceptron under SGD; what cannot work is not warned of, since the row shows it."""
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CannotWork)
+    with shown_to_fail():
         return Learner(
             perceptron(sizes, seed), strategies, rivals=rivals, seed=seed,
             optimise=partial(torch.optim.SGD, lr=rate, momentum=momentum),

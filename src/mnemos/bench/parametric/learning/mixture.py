@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from mnemos.bench.parametric.learning.lives import Life, live
-from mnemos.bench.parametric.learning.methods import Strategies, learner_of
+from mnemos.bench.parametric.learning.lives import Life, Strategies, live
+from mnemos.bench.parametric.learning.methods import learner_of
 from mnemos.bench.parametric.learning.rehearsal import SIDE, SIZES
 from mnemos.bench.parametric.learning.streams import Images, digits, joint, split
 from mnemos.bench.parts import Row, seeded

@@ -8,20 +8,19 @@ number), as a share of five separate networks.
 from __future__ import annotations
 
 import heapq
-import warnings
 from collections import Counter
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, Lived, live, perceptron
+from mnemos.bench.parametric.learning.lives import Life, Lived, live, perceptron, shown_to_fail
 from mnemos.bench.parametric.learning.streams import Images, Task, digits, permuted
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.base import Strategy
 from mnemos.parametric.consolidate.hypernetwork import Generated, Hypernetwork
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.made import Made, Maker, surprise
 from mnemos.parametric.consolidate.masked import Masks
 from mnemos.parametric.consolidate.rank_updates import RankUpdates
@@ -95,8 +94,7 @@ def stream(images: Images, seed: int) -> list[Task]:
 def lived(tasks: Task | list[Task], way: Way, seed: int) -> tuple[Learner, Lived]:
     """Return a learner at the end of its life."""
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CannotWork)
+    with shown_to_fail():
         learner = Learner(
             perceptron([196, HIDDEN, 10], seed), way.strategies, scenario="task", seed=seed,
             optimise=partial(torch.optim.Adam, lr=way.rate),

@@ -9,7 +9,6 @@ answers is that of the image's own task.
 from __future__ import annotations
 
 import copy
-import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,12 +16,12 @@ import torch
 
 from mnemos.bench.parametric.learning.backbones import Rows, trained, turned_digits
 from mnemos.bench.parametric.learning.events import overlap
-from mnemos.bench.parametric.learning.lives import Life, live
+from mnemos.bench.parametric.learning.lives import Life, live, shown_to_fail
 from mnemos.bench.parametric.learning.streams import Images, Labelled, Task, digits, split
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.adapter_pool import AdapterPool
 from mnemos.parametric.consolidate.base import Composed, Strategy
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.prompt_pool import Prompted, PromptPool
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.consolidate.self_expansion import Grown, SelfExpansion
@@ -83,8 +82,7 @@ def coming_back(images: Images) -> list[Task]:
 def once(base: Rows, tasks: list[Task], way: Way, seed: int) -> dict[str, float]:
     """Return the figures of one life."""
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CannotWork)
+    with shown_to_fail():
         chosen = way.strategies if isinstance(way.strategies, tuple) else Composed((way.strategies,))
         model = copy.deepcopy(base)
         torch.nn.init.normal_(model.head.weight, std=0.1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mnemos.bench.parametric.learning.lives import Life, batches, perceptron
 from mnemos.bench.parametric.learning.streams import Task, digits, permuted, rotated, split
-from mnemos.bench.parametric.learning.trials import Setting, Trial, beside, hidden
+from mnemos.bench.parametric.learning.trials import Setting, Trial, beside, five_permutations, hidden
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.base import Batch
@@ -31,10 +31,6 @@ ANGLES = (0, 20, 40, 60, 80)
 
 def measure(options: Any) -> dict[str, Row]:
     """Return the rows of permuted digits: inputs of layers as the basis."""
-    images = digits(options.data, side=14).fewer(train=50, test=50)
-    setting = Setting(
-        lambda seed: permuted(images, 5, seed), hidden(images, 100), Life(batch=16, epochs=4), {"scenario": "domain"}
-    )
     trials = {
         "plain": Trial(),
         "EWC": Trial(lambda s: Anchor(s, samples=200), STRENGTHS),
@@ -42,7 +38,7 @@ def measure(options: Any) -> dict[str, Row]:
         "the same, by Oja's rule (HLOP)": Trial(lambda k: Projection("hebbian", directions=k), (10, 20, 30, 40)),
         "the same, recursive (OWM)": Trial(lambda d: Projection("recursive", damping=d), (1e-1, 1, 10, 100)),
     }
-    return beside(setting, trials, options.seeds)
+    return beside(five_permutations(options.data), trials, options.seeds)
 
 
 def turned(options: Any) -> dict[str, Row]:

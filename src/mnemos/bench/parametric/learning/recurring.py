@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from mnemos.bench.parametric.learning.lives import accuracy
-from mnemos.bench.parametric.learning.methods import Strategies, learner_of
+from mnemos.bench.parametric.learning.lives import Strategies, accuracy
+from mnemos.bench.parametric.learning.methods import learner_of
 from mnemos.bench.parametric.learning.streams import Images, digits, recurring
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.base import Rivals

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.bench.parametric.learning.lives import Life
-from mnemos.bench.parametric.learning.methods import RATE, Strategies, lived, row_of, short
+from mnemos.bench.parametric.learning.lives import Life, Strategies
+from mnemos.bench.parametric.learning.methods import RATE, lived, row_of, short
 from mnemos.bench.parametric.learning.streams import Images, digits, split
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.dark_experience import DarkExperienceReplay

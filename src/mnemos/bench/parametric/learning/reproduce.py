@@ -8,13 +8,12 @@ near as the published spread, or 2 points where that is smaller.
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, live, perceptron
+from mnemos.bench.parametric.learning.lives import Life, live, perceptron, shown_to_fail
 from mnemos.bench.parametric.learning.streams import Images, digits, joint, split
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.anchor import Anchor
@@ -22,7 +21,7 @@ from mnemos.parametric.consolidate.base import Strategy
 from mnemos.parametric.consolidate.dark_experience import DarkExperienceReplay
 from mnemos.parametric.consolidate.distillation import Distillation
 from mnemos.parametric.consolidate.gem import AveragedGEM
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 
 LEAST = 0.02  # how near is near enough, at least
@@ -101,8 +100,7 @@ def once(images: Images, want: Published, seed: int, scenario: str = "") -> dict
     torch.manual_seed(seed)
     slow, tasks = bool(scenario), split(images)
     optimise = partial(torch.optim.Adam, lr=want.rate) if slow else partial(torch.optim.SGD, lr=want.rate)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CannotWork)  # that it cannot is what the row shows
+    with shown_to_fail():
         learner = Learner(
             perceptron([images.side**2, 400, 400, 10] if slow else [images.side**2, 100, 100, 10], seed),
             want.strategies, optimise=optimise, seed=seed,

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, accuracy, live
-from mnemos.bench.parametric.learning.methods import RATE, Strategies, learner_of, lived, row_of
+from mnemos.bench.parametric.learning.lives import Life, Strategies, accuracy, live
+from mnemos.bench.parametric.learning.methods import RATE, learner_of, lived, row_of
 from mnemos.bench.parametric.learning.rehearsal import SIDE, SIZES
 from mnemos.bench.parametric.learning.streams import Images, digits, joint, permuted, rotated, split
 from mnemos.bench.parts import Row

@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from mnemos.bench.parametric.learning.lives import Life
+from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life
 from mnemos.bench.parametric.learning.streams import digits, rotated, split
-from mnemos.bench.parametric.learning.trials import CHOSEN_ON, Setting, Trial, beside, hidden, once
+from mnemos.bench.parametric.learning.trials import Setting, Trial, beside, hidden, once
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.consolidate.shape_search import search

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from mnemos.bench.parametric.learning.lives import Life, live, perceptron
-from mnemos.bench.parametric.learning.streams import Images, Task
+from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Strategies, live, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.streams import Images, Task, digits, permuted
 from mnemos.bench.parts import Row, seeded
 from mnemos.errors import ModelError
-from mnemos.parametric.consolidate.base import Strategy
-from mnemos.parametric.consolidate.learner import CannotWork, Learner
+from mnemos.parametric.consolidate.learner import Learner
 
-CHOSEN_ON = 100  # the seed by which knobs are chosen
-Strategies = Strategy | tuple[Strategy, ...]
 Columns = Callable[[Learner, Sequence[Task]], Mapping[str, float]]  # of a learner at the end of its life
 
 
@@ -89,8 +86,7 @@ def once(setting: Setting, trial: Trial, knob: Any, rate: float, seed: int) -> d
 def made(setting: Setting, trial: Trial, knob: Any, rate: float, seed: int) -> Learner:
     """Return a learner that has not learned yet."""
     torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CannotWork)  # that it cannot is what a row may show
+    with shown_to_fail():
         return Learner(
             (trial.model or setting.model)(seed),
             trial.strategies(knob),
@@ -98,6 +94,13 @@ def made(setting: Setting, trial: Trial, knob: Any, rate: float, seed: int) -> L
             seed=seed,
             **{**setting.with_, **trial.with_},
         )
+
+
+def five_permutations(data: Path) -> Setting:
+    """Return five permutations of the pixels of digits, the same labels in all: what anchors and projections are compared on."""
+    images = digits(data, side=14).fewer(train=50, test=50)
+    life = Life(batch=16, epochs=4)
+    return Setting(lambda seed: permuted(images, 5, seed), hidden(images, 100), life, {"scenario": "domain"})
 
 
 def hidden(images: Images, *units: int) -> Callable[[int], nn.Module]:
