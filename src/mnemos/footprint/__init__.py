@@ -1,0 +1,6 @@
+"""The bytes that a model needs while it trains and runs, and ways to need fewer. Needs the extra mnemos[torch]."""
+
+from mnemos.footprint.attach import attached
+from mnemos.footprint.base import Held, Offloader, Planner, Prediction, Rewriter, Saver, Usage
+
+__all__ = ["Held", "Offloader", "Planner", "Prediction", "Rewriter", "Saver", "Usage", "attached"]

@@ -1,0 +1,1 @@
+"""What autograd keeps of the forward pass, held in fewer bytes."""

@@ -1,0 +1,1 @@
+"""Bytes and seconds, predicted; and what to attach for a budget."""

@@ -1,0 +1,72 @@
+"""What every method of `footprint` owes: a model that it was attached to computes, learns, and is ordinary afterwards."""
+
+import gc
+
+import pytest
+import torch
+from torch import nn
+
+from mnemos.errors import Conflict, InvalidInput
+from mnemos.footprint import attached
+from mnemos.registry import all_entries
+
+SAVERS = {entry.name: entry.target for entry in all_entries("footprint", kind="saver")}
+
+
+def network():
+    torch.manual_seed(0)
+    layers = [nn.TransformerEncoderLayer(32, 2, 64, batch_first=True, dropout=0.0) for _ in range(2)]
+    return nn.Sequential(*layers, nn.Linear(32, 8))
+
+
+def gradients(model, *methods):
+    x = torch.randn(4, 16, 32, generator=torch.Generator().manual_seed(1))
+    model.zero_grad()
+    with attached(model, *methods, least=0) as usage:
+        model(x).square().mean().backward()
+    return [parameter.grad.clone() for parameter in model.parameters()], usage
+
+
+@pytest.mark.parametrize("name", SAVERS)
+def test_gradients_are_those_of_the_model_alone_or_point_the_same_way(name):
+    model = network()
+    (expected, _), (got, usage) = gradients(model), gradients(model, SAVERS[name]())
+    assert usage.peak_plain > 0
+    assert usage.peak_kept <= usage.peak_plain
+    if SAVERS[name].exact:
+        assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+    else:
+        a, b = (torch.cat([g.flatten() for g in of]) for of in (expected, got))
+        assert torch.cosine_similarity(a, b, dim=0) > 0.9
+
+
+@pytest.mark.parametrize("name", SAVERS)
+def test_nothing_is_kept_after_the_backward_pass_and_it_can_be_attached_again(name):
+    model, saver = network(), SAVERS[name]()
+    first, usage = gradients(model, saver)
+    gc.collect()
+    assert usage.kept == usage.plain == 0
+    again, _ = gradients(model, saver)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_a_storage_counts_once_however_many_views_of_it_are_kept():
+    weight = nn.Parameter(torch.ones(2, 8))
+    model = nn.ParameterList([weight])
+    x = torch.randn(4, 8)
+    with attached(model, SAVERS["in-memory"](), least=0) as usage:
+        y = x.clone()
+        (y @ weight.T).sum().backward(retain_graph=True)
+        loss = (y * y.t().t()).sum() + (y[1:] @ weight.T).sum()
+        loss.backward()
+    assert usage.peak_plain == y.nbytes
+
+
+def test_what_is_no_method_and_a_model_that_has_one_attached_are_refused():
+    model = network()
+    with pytest.raises(InvalidInput, match="no saver, rewriter or offloader"), attached(model, "disk"):
+        pass
+    with attached(model, SAVERS["in-memory"]()), pytest.raises(Conflict, match="already"), attached(model):
+        pass
+    with attached(model):
+        pass
