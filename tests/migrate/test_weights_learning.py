@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from mnemos import Mnemos
 from mnemos.errors import Conflict, InvalidInput, NotFound, StoreFull
 from mnemos.migrate.gate import Gate
-from mnemos.migrate.learning import Learning, unfit
+from mnemos.migrate.learning import Learning, _decided, unfit
 from mnemos.migrate.yardstick import Yardstick
 from mnemos.parametric.base import Example
 from mnemos.parametric.training import Objective, Training
@@ -62,6 +62,16 @@ def space(tmp_path, monkeypatch):
 
 def ids(space):
     return [cube.id for cube in space.cubes()]
+
+
+def test_refused_weights_that_were_too_small_say_so_and_kept_ones_do_not(space, model):
+    report = space.learn(ids(space), model, Letters(), how=how(gate=Gate(recall=1.0)))
+    assert 0 < report.training["filled"] < 1
+    assert not any("larger carrier" in reason for reason in report.decision.reasons)
+    full = {**report.training, "bits": 5000.0, "filled": 2.5}
+    refused = _decided(Gate(), GOOD, GOOD | {"recall": (0.5, 40)}, full)
+    assert refused.reasons[-1].startswith("5000 bits were to be learned, 250% of what these weights hold")
+    assert _decided(Gate(), GOOD, GOOD, full).reasons == ()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from mnemos.bench.parametric.facts import make_tokenizer
 from mnemos.errors import InvalidInput
+from mnemos.parametric.base import Example
 from mnemos.parametric.forget.extraction import Extraction, Risk, forecast, risks
 from mnemos.parametric.forgetting import ForgettingMeter, line, power_law
-from mnemos.parametric.knowledge import knowledge_bits
+from mnemos.parametric.knowledge import filled, knowledge_bits, missing_bits
 from mnemos.parametric.profiles import profile
 from mnemos.parametric.repeats import damage
 
@@ -140,6 +141,20 @@ def test_bits_are_those_of_a_list_known_by_heart_and_none_of_one_not_known():
         knowledge_bits(1, 2, 0, [2], [0, 0])
     with pytest.raises(InvalidInput, match="counts"):
         knowledge_bits(0, 2, 0, [2], [0])
+
+
+def test_missing_bits_are_the_surprise_of_each_answer_once_and_fill_weights_at_a_bit_a_parameter():
+    model = Constant(torch.zeros(len(TOKENIZER)))  # expects every token alike
+    examples = [
+        Example("Bafa lives in", "Koko"),
+        Example("the job of Mimi is", "Dude"),
+        Example("Bafa lives in", "Koko"),
+    ]
+    bits = missing_bits(model, TOKENIZER, examples)
+    assert bits == pytest.approx(4 * math.log2(len(TOKENIZER)), rel=1e-5)  # two answers of two tokens
+    assert (filled(100, 50), filled(100, 50, held=2.0)) == (2.0, 1.0)
+    with pytest.raises(InvalidInput, match="parameters 0"):
+        filled(1, 0)
 
 
 # -- extraction

@@ -20,6 +20,7 @@ from mnemos.migrate.yardstick import Yardstick, asked_as
 from mnemos.parametric.base import Carrier, Example, Learned
 from mnemos.parametric.compress.carriers import rounded, widened
 from mnemos.parametric.encode.examples import examples_of, unique
+from mnemos.parametric.knowledge import filled, missing_bits
 from mnemos.parametric.training import Progress, Training, train
 from mnemos.store.base import Store
 from mnemos.store.values import Entry
@@ -127,7 +128,7 @@ def learn(
         before = yardstick.measure(model, tokenizer, examples, asked, chat)
         learned, trained = _trained(carrier, model, tokenizer, asked_as(examples, tokenizer, chat), how)
         after = _after(yardstick, learned, model, tokenizer, (examples, asked, chat), how.when_asked)
-        decision, cube, seconds = how.gate.decide(before, after), None, time.monotonic() - start
+        decision, cube, seconds = _decided(how.gate, before, after, trained), None, time.monotonic() - start
         if decision.promoted:
             about = {
                 "measures": {"before": before, "after": after}, "gate": asdict(how.gate), "training": trained,
@@ -158,11 +159,23 @@ def _trained(
 ) -> tuple[Learned, dict[str, Any]]:
     """Return new weights that were trained on examples, and what the training reports."""
     usual = Training(rate=carrier.rate, seed=how.seed)
+    bits = missing_bits(model, tokenizer, examples)
     learned = carrier.create(model, examples, tokenizer, how.seed)
+    size = sum(p.numel() for p in learned.parameters() if p.requires_grad)
     report = train(model, tokenizer, learned, examples, how.training or usual, how.progress, how.texts)
     if how.bits is not None:
         learned = carrier.load(model, widened(rounded(learned.tensors(), how.bits)))
-    return learned, asdict(report)
+    return learned, asdict(report) | {"bits": round(bits, 1), "filled": round(filled(bits, max(size, 1)), 4)}
+
+
+def _decided(gate: Gate, before: Measures, after: Measures, trained: Mapping[str, Any]) -> Decision:
+    """Return what a gate decides; where it refuses weights that are too small for what was to be learned, it says so."""
+    decision = gate.decide(before, after)
+    if decision.promoted or trained["filled"] <= 1:
+        return decision
+    full = f"{trained['bits']:g} bits were to be learned, {trained['filled']:.0%} of what these weights hold"
+    small = f"{full}: take a larger carrier, or learn less at once"
+    return replace(decision, reasons=(*decision.reasons, small))
 
 
 def _after(

@@ -16,7 +16,7 @@ import torch
 from mnemos.bench.laws.claims import Claim, Panel, mean, reported, said, verdict
 from mnemos.bench.laws.fits import fit
 from mnemos.bench.laws.language import prose, rows, take
-from mnemos.bench.laws.trainer import Trainer, reader
+from mnemos.bench.laws.trainer import Attached, Trainer, reader
 from mnemos.bench.parametric.facts import Fact, make_tokenizer, make_world
 from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.encode.adapter import Adapter
@@ -41,11 +41,11 @@ def measure(seed: int) -> dict[str, Any]:
     model.requires_grad_(False)
     meter = ForgettingMeter(model, make_tokenizer(), take(prose(f"held {seed}"), HELD))
     world = make_world(PEOPLE, values=16, seed=seed)
-    told = rows([_about(world.facts, seed, i) for i in range(TOLD)])
+    told = rows([about(world.facts, seed, i) for i in range(TOLD)])
     found: dict[str, Any] = {"at first": meter.forgotten(model).value, "loss before": _loss(model, told), "cells": {}}
     for rank in RANKS:
         learned = Adapter(rank=rank, alpha=2 * rank, targets=("all",)).create(model, (), None, seed)
-        trainer = Trainer(_Attached(model, learned), rate=2e-3)
+        trainer = Trainer(Attached(model, learned), rate=2e-3)
         rng = random.Random(f"forgetting {seed}")
         numbers = sum(p.numel() for p in learned.parameters())
         with learned.attach(model):
@@ -102,22 +102,11 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     return reported(claims, panels, [steepest], MEANS)
 
 
-def _about(facts: Sequence[Fact], seed: int, number: int) -> str:
+def about(facts: Sequence[Fact], seed: int, number: int) -> str:
+    """Return a text that states two facts of a person."""
     rng = random.Random(f"told {seed} {number}")
     who = rng.choice(facts).subject
     return " ".join(f.statement(rng.randrange(3)) for f in rng.sample([f for f in facts if f.subject == who], 2))
-
-
-class _Attached(torch.nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
-    """A model whose only trained weights are those of an adapter that is attached."""
-
-    def __init__(self, model: Any, learned: Any) -> None:
-        super().__init__()
-        self.learned = learned
-        object.__setattr__(self, "model", model)
-
-    def forward(self, ids: Any, use_cache: bool = False) -> Any:
-        return self.model(ids, use_cache=use_cache)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked

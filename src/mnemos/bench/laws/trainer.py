@@ -20,16 +20,17 @@ WARM_UP = 20  # steps
 class Trainer:
     """A model with its optimiser."""
 
-    def __init__(self, model: Any, rate: float = 3e-3) -> None:
-        self.model, self.rate, self.steps = model, rate, 0
+    def __init__(self, model: Any, rate: float = 3e-3, counted: int = 0, decay: float = 0.01) -> None:
+        """Train `model`; of each row the last `counted` tokens are learned, all of them where it is 0."""
+        self.model, self.rate, self.steps, self.counted = model, rate, 0, counted
         self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=rate, betas=(0.9, 0.98), weight_decay=decay)
 
     def step(self, ids: Tensor) -> float:
         """Train on rows of tokens; return their loss before."""
         self.steps += 1
         self.optimizer.param_groups[0]["lr"] = self.rate * min(1.0, self.steps / WARM_UP)
-        loss = loss_of(self.model, ids)
+        loss = loss_of(self.model, ids, self.counted)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
@@ -40,6 +41,19 @@ class Trainer:
         """Train on batches."""
         for ids in batches:
             self.step(ids)
+
+
+class Attached(torch.nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
+    """A model whose only trained weights are those of an adapter that is attached."""
+
+    def __init__(self, model: Any, learned: Any) -> None:
+        super().__init__()
+        self.learned = learned
+        object.__setattr__(self, "model", model)
+
+    def forward(self, ids: Any, use_cache: bool = False) -> Any:
+        """Return what the model returns."""
+        return self.model(ids, use_cache=use_cache)
 
 
 def decoder(width: int, seed: int, layers: int = 2) -> Any:

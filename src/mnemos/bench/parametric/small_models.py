@@ -73,10 +73,11 @@ class Texts:
         return nn.utils.rnn.pad_sequence([torch.tensor(self.ids(t)) for t in texts], batch_first=True)
 
 
-def loss_of(model: Any, ids: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the next token, padding left out."""
-    logits = model(ids, use_cache=False).logits[:, :-1]
-    return functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=0)
+def loss_of(model: Any, ids: Tensor, counted: int = 0) -> Tensor:
+    """Return the mean cross-entropy of the next token, padding left out: of the last `counted` tokens, 0 for all."""
+    first = ids.shape[1] - 1 - counted if counted else 0
+    logits = model(ids, use_cache=False).logits[:, first:-1]
+    return functional.cross_entropy(logits.flatten(0, 1), ids[:, first + 1 :].flatten(), ignore_index=0)
 
 
 def train(model: Any, batches: Iterator[Tensor], steps: int, rate: float = 3e-3, value_rate: float = 3e-2) -> float:

@@ -1,0 +1,122 @@
+"""Retentive or forgetful (arXiv 2305.09144): batches of facts that are learned one after another, and what is left of each.
+
+A model that has read prose and one that has not learn six batches of facts about people; after each it is asked for all. A batch
+is stated in the same words again and again, or in three wordings by turns; its people are new, or (related) those of the first
+batch, of whom other things are told. The paper teaches BERT; its untrained models forget almost all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.language import rows
+from mnemos.bench.laws.questions import ask, offered
+from mnemos.bench.laws.trainer import Trainer, decoder, reader
+from mnemos.bench.parametric.fact_models import name
+from mnemos.bench.parametric.facts import RELATIONS, Fact
+from mnemos.parametric.retention import Retention, half_life
+
+PAPERS = ("2305.09144",)
+WIDTH, READ = 96, 400  # of the model, and the steps that it has read before
+BATCHES, EACH = 6, 16  # of facts, and facts of one
+ROWS, RATE = 16, 1e-3  # of learning a batch: statements of a step
+MOST, EVERY, LEARNED = 200, 10, 0.95  # a batch is learned until so much is recalled, which is asked every so many steps
+CHOICES = 4  # values that a question offers
+CONDITIONS = ("untrained", "same words", "other words", "related")
+
+
+def measure(seed: int) -> dict[str, Any]:
+    """Return the figures of one seed."""
+    read = reader(WIDTH, seed, READ).model
+    found: dict[str, Any] = {}
+    for condition in CONDITIONS:
+        rng = random.Random(f"retention {seed}")
+        batches = _batches(rng, related=condition == "related")
+        answers = [offered(batch, rng, CHOICES) for batch in batches]
+        model = decoder(WIDTH, seed) if condition == "untrained" else deepcopy(read)
+        said_by, chosen_by = [], []
+        for at, batch in enumerate(batches):
+            _learn(model, batch, rng, wordings=3 if condition == "other words" else 1)
+            asked = [ask(model, *of) for of in list(zip(batches, answers, strict=True))[: at + 1]]
+            said_by.append(tuple(each.recalled for each in asked))
+            chosen_by.append(tuple(each.chosen for each in asked))
+        for what, table in (("recalled", said_by), ("chosen", chosen_by)):
+            curve = Retention(tuple(table)).curve
+            found.setdefault(what, {})[condition] = {str(later): share for later, share in enumerate(curve)}
+    return found
+
+
+def report(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the paper says and what was seen."""
+    recalled, chosen = (
+        {of: {int(n): v for n, v in row.items()} for of, row in figures[what].items()}
+        for what in ("recalled", "chosen")
+    )
+    seeds = range(len(chosen["same words"][0]))
+    last = {of: row[BATCHES - 1] for of, row in chosen.items()}
+    kept = {of: mean(values) for of, values in last.items()}
+    first = {of: row[0] for of, row in recalled.items()}
+    claims = [
+        Claim(
+            "a model that has read forgets less than one that has not",
+            verdict(kept["same words"] > kept["untrained"] + 0.15, kept["same words"] > kept["untrained"] + 0.05),
+            f"right of {CHOICES} values, {BATCHES - 1} batches later: {listed(last)}; recalled at once: {listed(first)}",
+        ),
+        Claim(
+            "facts stated in several wordings are kept better than facts in the same words",
+            verdict(kept["other words"] > kept["same words"] + 0.05, kept["other words"] > kept["same words"]),
+            f"{listed({of: last[of] for of in ('same words', 'other words')})}",
+        ),
+        Claim(
+            "related facts interfere: they are kept worse than facts about new people",
+            verdict(kept["related"] < kept["same words"] - 0.05, kept["related"] < kept["same words"]),
+            f"{listed({of: last[of] for of in ('same words', 'related')})}",
+        ),
+    ]  # fmt: skip
+    panels = [
+        Panel("right of 4 values", "batches since", "share", chosen),
+        Panel("recalled", "batches since", "share", recalled),
+    ]
+    law = fit("exponential to a floor", chosen["same words"], panels[0].title, "same words")
+    halves = {
+        of: [half_life([row[n][i] - 1 / CHOICES for n in sorted(row)]) for i in seeds] for of, row in chosen.items()
+    }
+    means = (
+        "Batches that weights learn one after another fade, in batches to the half: "
+        + ", ".join(f"{of} {mean(values):.1f}" for of, values in halves.items())
+        + " (`retention.half_life`); state a fact in several wordings, and rehearse before the half-life."
+    )
+    return reported(claims, panels, [law], means)
+
+
+def _batches(rng: random.Random, related: bool) -> list[list[Fact]]:
+    """Return batches of facts: each of new people, or all of the same people."""
+    relations = list(RELATIONS)
+    people = [name(rng, 3) for _ in range(EACH)]
+    return [
+        [
+            Fact(
+                who if related else name(rng, 3),
+                relations[at] if related else rng.choice(relations),
+                name(rng, 2),
+                0,
+                0,
+            )
+            for who in people
+        ]
+        for at in range(BATCHES)
+    ]
+
+
+def _learn(model: Any, facts: Sequence[Fact], rng: random.Random, wordings: int) -> None:
+    """Train a model on statements of facts until it recalls them."""
+    trainer, own = Trainer(model, RATE), [[fact.value] for fact in facts]
+    for step in range(1, MOST + 1):
+        trainer.step(rows([fact.statement(rng.randrange(wordings)) for fact in rng.sample(facts, ROWS)]))
+        if step % EVERY == 0 and ask(model, facts, own).recalled >= LEARNED:
+            return

@@ -1,0 +1,179 @@
+"""Laws of language models: generators against their closed forms, and what is asked of models."""
+
+import random
+from itertools import islice, product
+from math import log
+
+import pytest
+import torch
+
+from mnemos.bench.laws import contamination, junk, leakage, population, puzzles, questions, ripple, truncation
+from mnemos.bench.laws.language import rows
+from mnemos.bench.parametric import tiny
+from mnemos.bench.parametric.facts import OPENING, UNKNOWN, Fact
+
+
+def test_every_puzzle_has_the_one_solution_that_the_generator_meant():
+    drawn = list(islice(puzzles.puzzles("a"), 300))
+    for puzzle in drawn:
+        right = [
+            kinds
+            for kinds in product((False, True), repeat=3)
+            if all(says.true(kinds) is kind for says, kind in zip(puzzle.said, kinds, strict=True))
+        ]
+        assert right == [puzzle.solution]
+    assert len({puzzle.solution for puzzle in drawn}) == 8
+    assert len({tuple(puzzles.coded(puzzle)) for puzzle in drawn}) == 300
+    assert {len(puzzles.coded(puzzle)) for puzzle in drawn} == {20}
+
+
+def test_a_statement_means_what_it_says():
+    says = puzzles.Says("one or both are knaves", 0, 2)
+    assert [says.true(kinds) for kinds in ((True, True, True), (True, True, False), (False, True, False))] == [
+        False,
+        True,
+        True,
+    ]
+    told = (
+        puzzles.Says("is a knave", 1, None),
+        puzzles.Says("are of a kind", 0, 1),
+        puzzles.Says("is a knight", 0, None),
+    )
+    assert puzzles.solutions(told) == [
+        (True, False, True)
+    ]  # A says B lies; B says A and B are alike; C says A is a knight
+    liar = (
+        puzzles.Says("is a knave", 1, None),
+        puzzles.Says("is a knave", 0, None),
+        puzzles.Says("are of two kinds", 0, 1),
+    )
+    assert puzzles.solutions(liar) == [(False, True, True), (True, False, True)]
+
+
+def test_changes_of_a_puzzle_change_one_statement_or_the_names_alone():
+    rng = random.Random(0)
+    for puzzle in islice(puzzles.puzzles("b"), 40):
+        other = puzzles.with_another_statement(puzzle, rng)
+        assert sum(a != b for a, b in zip(puzzle.said, other.said, strict=True)) == 1
+        assert (other.names, other.solution != puzzle.solution) == (puzzle.names, True)
+        renamed = puzzles.with_other_names(puzzle, rng)
+        assert (renamed.said, set(renamed.names) & set(puzzle.names)) == (puzzle.said, set())
+
+
+def test_the_entropy_of_a_key_falls_by_what_a_summary_tells():
+    total = sum(truncation.WEIGHTS)
+    whole = -sum(w / total * log(w / total) for w in truncation.WEIGHTS)
+    assert truncation.entropy(0) == pytest.approx(whole)
+    assert truncation.entropy(truncation.BITS) == 0
+    drawn = random.Random(0).choices(range(truncation.KEYS), truncation.WEIGHTS, k=20_000)
+    for told in (1, 2, 3):  # H(key) = H(summary) + H(key | summary)
+        counts = [0.0] * truncation.KEYS
+        for key in drawn:
+            counts[truncation._summary(key, told)] += 1 / len(drawn)
+        assert truncation.entropy(told) == pytest.approx(whole + sum(c * log(c) for c in counts if c), abs=0.03)
+
+
+def test_a_text_goes_on_from_its_key_and_a_window_shows_no_key():
+    after = random.Random(0).sample(range(truncation.KEYS), truncation.KEYS)
+    text = truncation._text(random.Random(1), after)
+    chain = [token - truncation.FIRST_KEY for token in text[-truncation.CHAIN - 1 :]]
+    assert chain[0] == text[1] - truncation.FIRST_KEY
+    assert [after[link] for link in chain[:-1]] == chain[1:]
+    cut = [truncation._cut(text, told) for told in truncation.BITS_TOLD]
+    assert {tuple(row[2:]) for row in cut} == {tuple(text[2:])}
+    assert len({row[1] for row in cut} | {text[1]}) == 1 + len(cut)
+    assert cut[0][1] == truncation._cut([*text[:1], truncation.FIRST_KEY, *text[2:]], 0)[1]  # whatever the key is
+
+
+def test_the_entropy_of_the_world_is_that_of_drawing_a_fact_and_a_wording(monkeypatch):
+    monkeypatch.setattr(population, "PEOPLE", 3)
+    monkeypatch.setattr(population, "VALUES", 4)
+    population.world.cache_clear()
+    try:
+        world = population.world(0)
+        texts = [fact.statement(t) for fact in world.facts for t in range(3)]
+        chances = [1 / (fact.rank + 1) / 3 for fact in world.facts for _ in range(3)]
+        total = sum(chances)
+        nats = -sum(c / total * log(c / total) for c in chances)
+        tokens = sum(c / total * (len(rows([text])[0]) - 1) for c, text in zip(chances, texts, strict=True))
+        assert population.entropy(0) == pytest.approx(nats / tokens)
+    finally:
+        population.world.cache_clear()
+
+
+def test_what_is_asked_of_a_model_is_its_answer_after_the_prompt():
+    fact = Fact("Bafade", "home", "Kodo", 0, 0)
+    answers = [["Kodo", "Lumi"]]
+    ids = rows([f"{fact.prompt()} {value}" for value in answers[0]])
+
+    class Says(torch.nn.Module):  # the next token of the first row, whatever it reads
+        def forward(self, read, use_cache):
+            logits = torch.zeros(*read.shape, 200)
+            logits[:, torch.arange(read.shape[1] - 1), ids[0, 1:]] = 5.0
+            return type("Out", (), {"logits": logits})
+
+    found = questions.ask(Says(), [fact], answers)
+    assert (found.recalled, found.chosen) == (1.0, 1.0)
+    likely = torch.tensor([5.0] + [0.0] * 199).log_softmax(0)
+    assert found.likely[0].tolist() == pytest.approx([2 * likely[0].item(), 2 * likely[1].item()])
+    assert [of[0] for of in questions.offered([fact], random.Random(0))] == ["Kodo"]
+
+
+def test_pruning_takes_the_least_weights_and_rounding_leaves_few_values():
+    model = torch.nn.Linear(8, 8)
+    pruned = population.pruned(model, 0.25)
+    zero = pruned.weight == 0
+    assert int(zero.sum()) == 16
+    assert model.weight[zero].abs().max() < model.weight[~zero].abs().min()
+    assert torch.equal(pruned.weight[~zero], model.weight[~zero])
+    assert max(len(row.unique()) for row in population.rounded(model, 2).weight) <= 4
+
+
+def test_planted_questions_are_met_as_often_as_planned():
+    rng = random.Random(0)
+    asked = {times: [questions.new_fact(rng) for _ in range(3)] for times in (4, 16, 0)}
+    met = [text for step in contamination._planted(asked, rng) for text in step]
+    for times, facts in asked.items():
+        assert [met.count(fact.statement()) for fact in facts] == [times] * 3
+
+
+def test_chronicles_tell_nothing_after_the_cutoff_and_leave_the_name_out_where_they_are_to():
+    rng = random.Random(0)
+    dates = [f"Ba{chr(97 + i)}" for i in range(leakage.DATES)]
+    series = {"Dodidu": [f"Ko{chr(97 + i)}" for i in range(leakage.DATES)]}
+    told = [leakage._chronicle(series, dates, rng) for _ in range(200)]
+    words = {word for text in told for word in text.split()}
+    assert words & set(dates) == set(dates[: leakage.CUTOFF])
+    assert words & set(series["Dodidu"]) == set(series["Dodidu"][: leakage.CUTOFF])
+    assert 0.15 < sum(UNKNOWN in text for text in told) / 200 < 0.35
+    assert 0.15 < sum(text.count(OPENING) == leakage.TOLD + 1 for text in told) / 200 < 0.35
+    asked = leakage._masked(series["Dodidu"], dates, 3, rng)
+    assert "Dodidu" not in asked
+    assert dates[3] in asked
+    assert series["Dodidu"][3] not in asked
+
+
+def test_junk_is_short_and_about_few_names_and_a_batch_has_its_share_of_it():
+    rng = random.Random(0)
+    slogans = [junk.slogan(rng) for _ in range(200)]
+    assert {len(slogan) for slogan in slogans} == {4, 7, 10}
+    names = {slogan[1] for slogan in slogans}
+    assert names <= {tiny.WORDS.index(name) for name in tiny.NAMES[: junk.POPULAR]}
+    batch = junk._batch(random.Random(1), 0.5)
+    tokens = (batch != 0).sum(1)
+    short = int(tokens[tokens <= 9].sum())
+    assert 0.4 < short / int(tokens.sum()) < 0.65
+
+
+def test_a_false_statement_is_about_another_region_and_rings_ask_for_what_is_true():
+    rng = random.Random(0)
+    graph = ripple._graph(rng)
+    assert sorted(graph.friend.values()) == sorted(graph.friend)
+    for who, home in graph.home.items():
+        assert graph.region[ripple._elsewhere(graph, who, rng)] != graph.region[home]
+        rings = ripple._rings(graph, who, rng)
+        assert tuple(rings) == ripple.RINGS
+        friend_of = next(person for person, friend in graph.friend.items() if friend == who)
+        assert rings["peripheral"][0].prompt == f"the best friend of {friend_of} lives in"
+        assert [of[0].answer for of in list(rings.values())[:3]] == [f" {home}", f" {graph.region[home]}", f" {home}"]
+        assert not any(f" {who} " in f" {example.prompt} " for example in rings["unrelated"])
