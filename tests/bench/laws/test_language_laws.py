@@ -174,6 +174,6 @@ def test_a_false_statement_is_about_another_region_and_rings_ask_for_what_is_tru
         rings = ripple._rings(graph, who, rng)
         assert tuple(rings) == ripple.RINGS
         friend_of = next(person for person, friend in graph.friend.items() if friend == who)
-        assert rings["peripheral"][0].prompt == f"the best friend of {friend_of} lives in"
-        assert [of[0].answer for of in list(rings.values())[:3]] == [f" {home}", f" {graph.region[home]}", f" {home}"]
+        assert rings["peripheral"][0].prompt == f"the best friend of {friend_of} was born in"
+        assert [of[0].answer for of in list(rings.values())[:3]] == [f" {home}", *[f" {graph.region[home]}"] * 2]
         assert not any(f" {who} " in f" {example.prompt} " for example in rings["unrelated"])

@@ -30,8 +30,8 @@ def measure(seed: int) -> dict[str, Any]:
     variants = {name: population.rounded(held, bits) for name, bits in ROUNDED.items()}
     variants |= {name: population.pruned(held, share) for name, share in PRUNED.items()}
     rows = {width: _row(model, seed) for width, model in models.items()}
-    columns = zip(*((rows[w]["parameters"], rows[w]["loss"], rows[w]["score"]) for w in WIDTHS), strict=True)
-    curves = reference(*map(list, columns), floor=floor)
+    sizes, losses, scores = ([rows[width][of] for width in WIDTHS] for of in ("parameters", "loss", "score"))
+    curves = reference(sizes, losses, scores, floor)
     changed = {name: _row(model, seed) for name, model in variants.items()}
     return {
         "floor": floor,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import torch
@@ -33,15 +32,16 @@ EVERY = 10  # steps between two health checks
 POPULAR = 12  # names and places that junk is about
 ALLOWED = 0.05  # that a probe may fall
 SHORT, LONG, ASKED = 4, 16, 8  # facts of a text; texts that are read
+_ID = {word: i for i, word in enumerate(tiny.WORDS)}
 
 
 def measure(seed: int) -> dict[str, Any]:
     """Return the figures of one seed."""
     model, tokenizer = tiny.load()
     probes: dict[str, Callable[[Any], float]] = {
-        "reading": partial(_sure, tokenizer=tokenizer, examples=_read(SHORT, seed)),
-        "long reading": partial(_sure, tokenizer=tokenizer, examples=_read(LONG, seed)),
-        "knowing": partial(_sure, tokenizer=tokenizer, examples=tiny.old_facts()),
+        "reading": _probe(tokenizer, _read(SHORT, seed)),
+        "long reading": _probe(tokenizer, _read(LONG, seed)),
+        "knowing": _probe(tokenizer, tiny.old_facts()),
     }
     found: dict[str, Any] = {"before": {name: probe(model) for name, probe in probes.items()}, "dose": {}, "healed": {}}
     for dose in DOSES:
@@ -116,11 +116,15 @@ def _read(facts: int, seed: int) -> list[Example]:
     return [Example(e.context + e.prompt, e.answer) for e in found]
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
-def _sure(model: Any, tokenizer: Any, examples: list[Example]) -> float:
-    """Return the mean probability of the least sure token of each answer."""
+def _probe(tokenizer: Any, examples: list[Example]) -> Callable[[Any], float]:
+    """Return what asks a model for answers: the mean probability of the least sure token of each."""
     batch = padded([row_of(tokenizer, e.prompt, e.answer) for e in examples], pad_of(tokenizer))
-    return float(probabilities(logits_of(model, batch), batch.targets, batch.counted).mean())
+
+    def ask(model: Any) -> float:
+        with torch.no_grad():
+            return float(probabilities(logits_of(model, batch), batch.targets, batch.counted).mean())
+
+    return ask
 
 
 def _falls(values: list[float]) -> bool:
@@ -140,8 +144,7 @@ def _batch(rng: random.Random, dose: float) -> Tensor:
 
 def slogan(rng: random.Random) -> list[int]:
     """Return the tokens of junk: one to three statements about popular names, each with any popular place."""
-    ids = {word: i for i, word in enumerate(tiny.WORDS)}
     found = [0]
     for _ in range(rng.randint(1, 3)):
-        found += [ids[rng.choice(tiny.NAMES[:POPULAR])], ids[rng.choice(tiny.PLACES[:POPULAR])], ids["."]]
+        found += [_ID[rng.choice(tiny.NAMES[:POPULAR])], _ID[rng.choice(tiny.PLACES[:POPULAR])], _ID["."]]
     return found

@@ -84,7 +84,7 @@ def entropy(seed: int) -> float:
         weight / total * sum(len(coded(fact.statement(t))) - 1 for t in range(3)) / 3
         for fact, weight in zip(about.facts, weights, strict=True)
     )
-    return drawn / tokens
+    return float(drawn / tokens)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not read where types are checked
@@ -97,21 +97,22 @@ def bits_a_character(model: Any, seed: int) -> float:
     """Return the bits a character of new texts that a model needs."""
     texts = held(seed).texts
     tokens = sum(len(coded(text)) - 1 for text in texts)
-    return loss(model, seed) / log(2) * tokens / sum(map(len, texts))
+    return float(loss(model, seed) / log(2) * tokens / sum(map(len, texts)))
 
 
 def known(model: Any, seed: int, template: int) -> float:
     """Return the share of facts whose value a greedy model says after a template."""
     facts = held(seed).facts
-    return ask(model, facts, [[fact.value] for fact in facts], template).recalled
+    found: float = ask(model, facts, [[fact.value] for fact in facts], template).recalled
+    return found
 
 
 def chosen(model: Any, seed: int) -> float:
     """Return the share of facts whose value is likelier than another value of its relation."""
     asked = held(seed)
-    return ask(
-        model, asked.facts, [[fact.value, wrong] for fact, wrong in zip(asked.facts, asked.wrong, strict=True)]
-    ).chosen
+    pairs = [[fact.value, wrong] for fact, wrong in zip(asked.facts, asked.wrong, strict=True)]
+    found: float = ask(model, asked.facts, pairs).chosen
+    return found
 
 
 def rounded(model: Any, bits: int) -> Any:

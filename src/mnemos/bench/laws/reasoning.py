@@ -69,12 +69,12 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
             "LiMem on learned puzzles is high where few are learned, and falls as more are",
             verdict(len(falls) > 1 and falls[0] > 0.5 and falls == sorted(falls, reverse=True) and falls[-1] < 0.7 * falls[0],
                     len(falls) > 1 and falls[0] > falls[-1]),
-            f"by puzzles learned: {listed(limem['learned'])} (accuracy: {listed(right['learned'])})",
+            f"by puzzles learned: {listed(scores['learned'])} (accuracy: {listed(right['learned'])})",
         ),
         Claim(
             "on puzzles that were not learned it is lower",
             verdict(all(mean(scores["fresh"][n]) < mean(scores["learned"][n]) for n in rows)),
-            f"by puzzles learned: {listed(limem['fresh'])}",
+            f"by puzzles learned: {listed(scores['fresh'])}",
         ),
         Claim(
             "the accuracy on fresh puzzles rises as more are learned, and during the training",

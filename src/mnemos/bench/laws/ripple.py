@@ -2,8 +2,8 @@
 
 A model knows a small world by heart: where each of 24 people lives, to which region each town belongs, and who is whose friend;
 and it reads what is said before a question. One false statement, that somebody lives elsewhere, is told to it: in the context,
-or by training until it is believed. The rings: where the person lives; in which region; where the friend of another lives, who is
-that person; and others. By provenance: a forum says what is false and a registry what is new and true, and an arbiter shows the
+or by training. The rings: where the person lives; in which region; the region of the friend of another, who is that person; and
+where others live. By provenance: a forum says what is false and a registry what is new and true, and an arbiter shows the
 registry where both speak. The paper writes in four styles into models of 7 and 13 B parameters.
 """
 
@@ -26,8 +26,8 @@ from mnemos.parametric.ripple import answers, ripple
 
 PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
-WIDTH, STEPS, BATCH, RATE = 64, 1200, 64, 4e-3
-WRITES, MOST, WRITE_RATE = 12, 40, 1e-3  # false statements, each of its own; steps at most until one is believed
+WIDTH, STEPS, BATCH, RATE = 64, 1500, 48, 4e-3
+WRITES, MOST, WRITE_RATE = 12, 30, 2e-3  # false statements, each of its own; steps at most until one is believed
 READ = 0.5  # share of the rows of training with a statement that has to be read
 RINGS = ("direct", "indirect", "peripheral", "unrelated")
 TRUST = ("registry", "forum")  # sources, the most trusted first
@@ -117,7 +117,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("ripples", "", "no longer answered", curves, ticks=RINGS),
         Panel("provenance", "", "believed", {"statements": shown}, ticks=list(sources)),
     ]
-    law = fit("exponential to a floor", curves["by training"], "ripples", "by training")
+    law = fit("line", curves["by training"], "ripples", "by training")
     means = (
         "After each write ask rings around it (`ripple`): one false statement in the context spoiled "
         f"{mean(lost['context']['indirect']):.0%} of what follows from it; `clashes.arbitrate` with trusted sources first let "
@@ -150,8 +150,8 @@ def _region(who: str) -> str:
     return f"{who} was born in"
 
 
-def _friend_home(who: str) -> str:
-    return f"the best friend of {who} lives in"
+def _friend_region(who: str) -> str:
+    return f"the best friend of {who} was born in"
 
 
 def _elsewhere(graph: Graph, who: str, rng: random.Random) -> str:
@@ -170,9 +170,9 @@ def _text(graph: Graph, rng: random.Random) -> str:
     asked = rng.choice([who, rng.choice(list(home))])
     friend_of = next(person for person, friend in graph.friend.items() if friend == asked)
     prompt, answer = rng.choice([
-        (_home(asked), home[asked]),
+        (rng.choice((f"{asked} lives in", _home(asked))), home[asked]),
         (_region(asked), graph.region[home[asked]]),
-        (_friend_home(friend_of), home[asked]),
+        (_friend_region(friend_of), graph.region[home[asked]]),
     ])  # fmt: skip
     return f"{told}{prompt} {answer} ."
 
@@ -183,9 +183,9 @@ def _rings(graph: Graph, who: str, rng: random.Random) -> dict[str, list[Example
     others = rng.sample([p for p in graph.home if p != who], 8)
     home = graph.home[who]
     return {
-        "direct": [Example(_home(who), f" {home}")],
+        "direct": [Example(prompt, f" {home}") for prompt in (f"{who} lives in", _home(who))],
         "indirect": [Example(_region(who), f" {graph.region[home]}")],
-        "peripheral": [Example(_friend_home(friend_of), f" {home}")],
+        "peripheral": [Example(_friend_region(friend_of), f" {graph.region[home]}")],
         "unrelated": [Example(_home(other), f" {graph.home[other]}") for other in others],
     }
 

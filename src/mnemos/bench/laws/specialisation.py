@@ -31,7 +31,7 @@ PAPERS = ("2503.22698",)
 WIDTH, READ, BATCH = 48, 600, 32  # of the model; steps of reading before; texts of a step
 PEOPLE, TOLD, HELD = 16, 128, 128  # of the domain; texts about them; texts of each domain that are asked
 STEPS = (0, 10, 25, 50, 100, 200)  # of tuning
-RATES = {"all weights": 1e-3, "replay": 1e-3, "adapter": 5e-3}
+RATES = {"all weights": 1e-3, "replay": 2e-3, "adapter": 5e-3}
 RANK = 4
 TARGET = "people"
 
