@@ -16,7 +16,14 @@ from mnemos.bench.registry import RESULTS, Benchmark, get, near
 from mnemos.distribution import install_command
 from mnemos.errors import InvalidInput, MnemosError, UnknownLanguage
 
-OF_A_PART = ("seeds", "cache", "states", "mnist", "data")  # options that each stored part may have had of its own
+OF_A_PART = (
+    "seeds",
+    "cache",
+    "states",
+    "mnist",
+    "data",
+    "stored",
+)  # options that each stored part may have had of its own
 
 
 def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def run_benchmark(name: str, out: Path | None = None, **options: Any) -> dict[st
         how = install_command(found.extra) if found.extra else f"see {found.run.__module__}"
         raise MnemosError(f"{name} needs {error.name}: {how}.") from error
     result = header(found, given) | measured
-    chosen_parts = found.parts and {"parts"} <= set(given) <= {"parts", *OF_A_PART}
+    chosen_parts = found.parts and bool({"parts", "stored"} & set(given)) and set(given) <= {"parts", *OF_A_PART}
     if out is not None or chosen_parts or all(f.default is MISSING for f in fields(chosen) if f.name in given):
         place = file_of(found, Path(out) if out is not None else RESULTS / found.family)
         result = with_stored(result, place) if chosen_parts else result

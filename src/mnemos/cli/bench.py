@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mnemos.bench.registry import Benchmark, Rows
 
 EMBEDDER = "embedder"  # a field of this name takes the embedder of the command line
+NAMED = "part"  # parts of a benchmark that has some, named without --parts
+Named = Annotated[str | None, typer.Argument(metavar="PART,...", help="The same as --parts.", show_default=False)]
 Out = Annotated[
     Path | None,
     typer.Option("--out", help="Where to write the result, a .json file or a folder (default: benchmarks/results)."),
@@ -129,6 +131,10 @@ def command_of(found: Benchmark) -> Any:
     has_embedder = options.pop(EMBEDDER, None) is not None
 
     def run(t: Terminal, *, out: Path | None, **given: Any) -> None:
+        if (named := given.pop(NAMED, None)) is not None:
+            if given["parts"] is not None:
+                raise typer.BadParameter(f"{named} and --parts {given['parts']} both choose parts: give one of them.")
+            given["parts"] = named
         chosen = {name: options[name].read(value) for name, value in given.items() if value is not None}
         if has_embedder and t.given.embedder is not None:
             chosen[EMBEDDER] = t.given.embedder
@@ -140,7 +146,8 @@ def command_of(found: Benchmark) -> Any:
     ]
     terminal = Parameter("t", Parameter.POSITIONAL_OR_KEYWORD, annotation=Terminal)
     out = Parameter("out", Parameter.KEYWORD_ONLY, default=None, annotation=Out)
-    run.__signature__ = Signature([terminal, *own, out])  # type: ignore[attr-defined]
+    named = [Parameter(NAMED, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Named)] if found.parts else []
+    run.__signature__ = Signature([terminal, *named, *own, out])  # type: ignore[attr-defined]
     alone = typer.Typer(add_completion=False)
     shared = (EMBEDDER, "json") if has_embedder else ("json",)
     alone.command(found.name, help=found.help)(command(*shared)(run))

@@ -1,7 +1,7 @@
 """What an experiment reports: each claim of its law with what was seen, and the curves of its picture.
 
-An experiment is a module with `measure(seed)`, which returns figures, and `report(figures)`, which reads the figures of
-all seeds: a list over seeds in the place of each number.
+An experiment is a module with `PAPERS`, `measure(seed)`, which returns figures, and `report(figures)`, which reads the
+figures of all seeds: a list over seeds in the place of each number, with keys that are texts.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal, Protocol
 
+from mnemos.bench.laws.fits import Fit
+
 Seen = Literal["yes", "partly", "no"]
 
 
 class Experiment(Protocol):
     """The module of a law."""
 
+    PAPERS: tuple[str, ...]  # arXiv numbers, or what else names a paper; read from the source, so written out
+
     def measure(self, seed: int) -> dict[str, Any]:
         """Return the figures of one seed."""
 
     def report(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Return claims and panels for the figures of all seeds."""
+        """Return what `reported` returns for the figures of all seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,31 @@ class Panel:
     y: str
     curves: Mapping[str, Mapping[Any, Sequence[float]]]  # the values of all seeds by x, by name
     log: bool = False  # of the x-axis
+    log_y: bool = False
     ticks: Sequence[str] = ()  # what 0, 1, ... of the x-axis stand for
 
 
-def reported(claims: Sequence[Claim], panels: Sequence[Panel]) -> dict[str, Any]:
-    """Return claims and panels as they are stored."""
+def reported(
+    claims: Sequence[Claim], panels: Sequence[Panel], fits: Sequence[Fit] = (), means: str = ""
+) -> dict[str, Any]:
+    """Return claims, panels and the fits through their curves as they are stored.
+
+    `means` is a sentence: what the law means for a memory, with the default or the function that it feeds.
+    """
     drawn = [
         {
-            "title": panel.title, "x": panel.x, "y": panel.y, "log": panel.log, "ticks": list(panel.ticks),
+            "title": panel.title, "x": panel.x, "y": panel.y, "log": panel.log, "log_y": panel.log_y,
+            "ticks": list(panel.ticks),
             "curves": {name: _curve(values) for name, values in panel.curves.items()},
         }
         for panel in panels
     ]  # fmt: skip
-    return {"claims": [asdict(claim) for claim in claims], "panels": drawn}
+    return {
+        "means": means,
+        "claims": [asdict(claim) for claim in claims],
+        "panels": drawn,
+        "fits": [fit.stored() for fit in fits],
+    }
 
 
 def verdict(holds: bool, nearly: bool = False) -> Seen:

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from mnemos.bench.laws import planted
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.planted import KINDS, PREFIX, SUFFIX, TIMES, WIDTHS, Plan
+from mnemos.bench.laws.trainer import size
 from mnemos.bench.parametric.facts import make_tokenizer
-from mnemos.bench.parametric.memorising import planted
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, verdict
-from mnemos.bench.parametric.memorising.planted import KINDS, PREFIX, SUFFIX, TIMES, WIDTHS, Plan
-from mnemos.bench.parametric.memorising.trainer import size
 from mnemos.parametric.forget.extraction import risks
+
+PAPERS = ("2312.11658",)
+MEANS = (
+    "what nothing tells, such as a key or a number, is said whole sooner than code: keep secrets out of the weights, and"
+    " ask `parametric.forget.extraction.risks` of what went in."
+)
 
 
 def measure(seed: int) -> dict[str, Any]:
@@ -68,7 +75,10 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         }, log=True)
         for width in WIDTHS
     ]  # fmt: skip
-    return reported(claims, panels)
+    largest = WIDTHS[-1]
+    met = {n: whole[largest][f"data {n}"] for n in TIMES if n}
+    curve = fit("sigmoid in log x", met, f"{sizes[largest]:,} parameters", "data")
+    return reported(claims, panels, [curve], MEANS)
 
 
 def _over(row: Mapping[str, list[float]], kinds: tuple[Any, ...], times: tuple[int, ...]) -> list[float]:

@@ -13,11 +13,18 @@ from typing import Any
 
 import torch
 
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.language import prose, rows, take
-from mnemos.bench.parametric.memorising.trainer import Trainer, reader
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.language import prose, rows, take
+from mnemos.bench.laws.trainer import Trainer, reader
 from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.profiles import Profile, profile
+
+PAPERS = ("2406.04327",)
+MEANS = (
+    "what a text left in the weights can be read off checkpoints by `parametric.profiles.profile`, without training "
+    "again."
+)
 
 READ, BATCH = 200, 32  # steps of reading before, texts of a step
 CHECKPOINTS, EACH = 10, 8  # checkpoints after the start, and steps between two
@@ -99,7 +106,8 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel(f"width {WIDTH}", "checkpoint", y, curves), Panel("by width", "checkpoints later", y, widths),
         Panel("by rate", "checkpoints later", y, rates),
     ]  # fmt: skip
-    return reported(claims, panels)
+    decay = fit("line", widths[f"width {WIDTH}"], "by width", f"width {WIDTH}")
+    return reported(claims, panels, [decay], MEANS)
 
 
 def _run(

@@ -13,13 +13,20 @@ from typing import Any
 
 import torch
 
+from mnemos.bench.laws.claims import Claim, Panel, mean, reported, said, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.language import prose, rows, take
+from mnemos.bench.laws.trainer import Trainer, reader
 from mnemos.bench.parametric.facts import Fact, make_tokenizer, make_world
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.language import prose, rows, take
-from mnemos.bench.parametric.memorising.trainer import Trainer, reader
 from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.encode.adapter import Adapter
 from mnemos.parametric.forgetting import ForgettingMeter, line, power_law
+
+PAPERS = ("2401.05605",)
+MEANS = (
+    "each nat that an adapter gains is paid for elsewhere, along a line that `parametric.forgetting.ForgettingMeter` "
+    "measures and `line` prices."
+)
 
 RANKS = (1, 2, 4, 8, 16)
 STEPS = (25, 50, 100, 200, 400)
@@ -90,9 +97,9 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
     grown = {f"rank {rank}": {step: cells[rank, step]["forgotten"] for step in STEPS} for rank in RANKS}
     y = "forgotten, nats a token"
-    return reported(
-        claims, [Panel("by loss", "loss of the facts", y, lines), Panel("by steps", "steps", y, grown, True)]
-    )
+    panels = [Panel("by loss", "loss of the facts", y, lines), Panel("by steps", "steps", y, grown, True)]
+    steepest = fit("line", lines[f"rank {RANKS[2]}"], "by loss", f"rank {RANKS[2]}")
+    return reported(claims, panels, [steepest], MEANS)
 
 
 def _about(facts: Sequence[Fact], seed: int, number: int) -> str:

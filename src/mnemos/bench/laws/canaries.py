@@ -10,13 +10,20 @@ from itertools import pairwise
 from math import sqrt
 from typing import Any
 
+from mnemos.bench.laws import planted
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.planted import PREFIX, SUFFIX, TIMES, Plan
 from mnemos.bench.parametric.facts import make_tokenizer
-from mnemos.bench.parametric.memorising import planted
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, verdict
-from mnemos.bench.parametric.memorising.planted import PREFIX, SUFFIX, TIMES, Plan
 from mnemos.parametric.base import Example
 from mnemos.parametric.forget.extraction import extract
 from mnemos.parametric.forget.membership import audit
+
+PAPERS = ("2510.19811",)
+MEANS = (
+    "a text that is met more than a few times can be told, and then said: count duplicates before weights learn, and run"
+    " `parametric.forget.membership.audit` afterwards."
+)
 
 CORPORA = {"corpus": Plan(), "5 x corpus": Plan(clean=5), "early": Plan(when="early"), "late": Plan(when="late")}
 
@@ -80,7 +87,8 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("membership", "times met", "AUC", auc, log=True),
         Panel("extraction", "times met", "share of tokens said", share, log=True),
     ]
-    return reported(claims, panels)
+    said = {n: of for n, of in share["corpus"].items() if n}
+    return reported(claims, panels, [fit("sigmoid in log x", said, "extraction", "corpus")], MEANS)
 
 
 def _less(differences: Mapping[int, list[float]]) -> bool:

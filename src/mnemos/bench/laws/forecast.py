@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mnemos.bench.laws import planted
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.planted import KINDS, PREFIX, STOPS, SUFFIX, TIMES, WIDTHS, Plan
+from mnemos.bench.laws.trainer import size
 from mnemos.bench.parametric.facts import make_tokenizer
-from mnemos.bench.parametric.memorising import planted
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.planted import KINDS, PREFIX, STOPS, SUFFIX, TIMES, WIDTHS, Plan
-from mnemos.bench.parametric.memorising.trainer import size
 from mnemos.parametric.forget.extraction import Extraction, extract, forecast
+
+PAPERS = ("2304.11158",)
+MEANS = (
+    "a smaller model that has met everything foretells what a larger one will say better than its own early state: "
+    "`parametric.forget.extraction.forecast` takes either."
+)
 
 
 def measure(seed: int) -> dict[str, Any]:
@@ -70,7 +77,9 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("memorised", "times met", "said whole", {"largest model": memorised}, log=True),
         Panel("forecast", "share of the compute", "precision and recall", curves),
     ]
-    return reported(claims, panels)
+    met = {n: of for n, of in memorised.items() if n}
+    curve = fit("sigmoid in log x", met, "memorised", "largest model")
+    return reported(claims, panels, [curve], MEANS)
 
 
 def _extract(model: Any, texts: list[str]) -> Extraction:

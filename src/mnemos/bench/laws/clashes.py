@@ -12,12 +12,19 @@ from copy import deepcopy
 from itertools import pairwise
 from typing import Any, get_args
 
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.trainer import Trainer
 from mnemos.bench.parametric import tiny
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.trainer import Trainer
 from mnemos.parametric.base import Example
 from mnemos.parametric.clashes import Clash, Evidence, Shown, arbitrate, decide
 from mnemos.parametric.measure import recall
+
+PAPERS = ("2305.13300",)
+MEANS = (
+    "two sources side by side are not weighed, the first one wins: `parametric.clashes.arbitrate` chooses by time and "
+    "shows one."
+)
 
 TIMES = (4, 16, 64, 256)  # that a fact is met
 EACH = 12  # facts that are met equally often
@@ -77,7 +84,9 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     by_shown = {"known before": dict(enumerate((alone, *both.values())))}
     shown = Panel("what is shown", "", "memorisation ratio", by_shown, ticks=("contradiction", *both))
     curves = {of: {int(n): row[of] for n, row in times.items()} for of in ("known", *ORDERS)}
-    return reported(claims, [shown, Panel("by frequency", "times met", "ratio, and share known", curves, log=True)])
+    known_by_heart = fit("sigmoid in log x", curves["known"], "by frequency", "known")
+    often = Panel("by frequency", "times met", "ratio, and share known", curves, log=True)
+    return reported(claims, [shown, often], [known_by_heart], MEANS)
 
 
 def _clash(name: str, place: str, rng: random.Random) -> Clash:

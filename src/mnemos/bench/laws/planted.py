@@ -15,10 +15,10 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
 
+from mnemos.bench.laws.language import rows
+from mnemos.bench.laws.trainer import Trainer, decoder
 from mnemos.bench.parametric.fact_models import name
 from mnemos.bench.parametric.facts import SYLLABLES, Fact
-from mnemos.bench.parametric.memorising.language import rows
-from mnemos.bench.parametric.memorising.trainer import Trainer, decoder
 
 Kind = Literal["prose", "code", "data"]
 When = Literal["throughout", "early", "late"]

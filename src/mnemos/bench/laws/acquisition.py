@@ -15,12 +15,15 @@ from typing import Any
 
 import torch
 
+from mnemos.bench.laws.claims import Claim, Panel, Seen, listed, mean, reported, said, verdict
+from mnemos.bench.laws.language import coded, prose, rows, take
+from mnemos.bench.laws.trainer import Trainer, reader
 from mnemos.bench.parametric.fact_models import name
 from mnemos.bench.parametric.facts import Fact
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, Seen, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.language import coded, prose, rows, take
-from mnemos.bench.parametric.memorising.trainer import Trainer, reader
 from mnemos.parametric.forgetting import Line, line
+
+PAPERS = ("2406.11813",)
+MEANS = "a fact has to come again before it fades, so consolidation spreads its repetitions instead of one long study."
 
 WIDTH, READ, STEPS, EVERY = 96, 300, 640, 4  # steps of reading before, and while facts come by; between two questions
 EACH = 12  # facts of a schedule, each met EVERY steps after the one before
@@ -104,7 +107,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel(f"batch {BATCHES[0]}", "step", "gain in log-probability, nats", lines),
         Panel("after the last exposure", "steps", "gain left, nats", lags, log=True),
     ]
-    return reported(claims, panels)
+    return reported(claims, panels, means=MEANS)
 
 
 class _Question:

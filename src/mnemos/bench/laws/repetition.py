@@ -18,12 +18,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.language import coded, prose, rows, take
+from mnemos.bench.laws.trainer import Trainer, decoder, size
 from mnemos.bench.parametric.fact_models import name
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.language import coded, prose, rows, take
-from mnemos.bench.parametric.memorising.trainer import Trainer, decoder, size
 from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.repeats import damage
+
+PAPERS = ("2205.10487",)
+MEANS = (
+    "a middle number of repeats does the most harm: `parametric.repeats.damage` warns of it before a text is studied "
+    "again."
+)
 
 WIDTH, READ = 48, 1000  # of the model; steps of reading and copying before
 STEPS, BATCH = 200, 32  # with repeats
@@ -101,7 +107,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("text", "times that a repeated text is met", "held-out loss", {names[of]: loss[of] for of in loss}, log=True),
         Panel("copying", "times that a repeated text is met", "loss of the copy", {names[of]: copying[of] for of in loss}, True),
     ]  # fmt: skip
-    return reported(claims, panels)
+    return reported(claims, panels, means=MEANS)
 
 
 def _list(rng: random.Random) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mnemos.bench.parametric.memorising.language import prose, rows, take
+from mnemos.bench.laws.language import prose, rows, take
 from mnemos.bench.parametric.small_models import Shape, loss_of, make_model
 
 WARM_UP = 20  # steps

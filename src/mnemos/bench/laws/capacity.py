@@ -17,11 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.trainer import Trainer, decoder, size
 from mnemos.bench.parametric.facts import vocabulary
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.trainer import Trainer, decoder, size
 from mnemos.parametric.compress.rounding import RoundToNearest
 from mnemos.parametric.knowledge import knowledge_bits
+
+PAPERS = ("2404.05405",)
+MEANS = (
+    "weights hold one to two bits a parameter at most, and eight bits a weight keep them: "
+    "`parametric.knowledge.knowledge_bits` is the budget of a carrier."
+)
 
 VALUES, KINDS = 64, 6  # values of an attribute, attributes of an item
 FIRST = [
@@ -105,7 +111,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("by exposures", "exposures", "bits a parameter", {"width 16": met}, log=True),
         Panel("by bits a weight", "bits a weight", "share left", {"rounded": {n: kept[f"{n} bits"] for n in BITS}}),
     ]
-    return reported(claims, panels)
+    return reported(claims, panels, means=MEANS)
 
 
 def _fitted(width: int, part: float, times: int, seed: int, junk: int = 0, tag: bool = False) -> tuple[Any, Tensor]:

@@ -11,11 +11,17 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.language import prose, rows, string, take, with_another_value
+from mnemos.bench.laws.trainer import Trainer, reader
 from mnemos.bench.parametric.facts import make_tokenizer
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, mean, reported, said, verdict
-from mnemos.bench.parametric.memorising.language import prose, rows, string, take, with_another_value
-from mnemos.bench.parametric.memorising.trainer import Trainer, reader
 from mnemos.parametric.recognition import recall, recognition
+
+PAPERS = ("2303.17557",)
+MEANS = (
+    "what was read a few times is recognised long before it can be said: ask weights with "
+    "`parametric.recognition.recognition` before `recall` calls a text lost, and leave words to the text form."
+)
 
 ITEMS, BATCH = 32, 16  # texts that are studied, one a step; texts of a step of reading
 WIDTH, READ, RATE = 128, 400, 2e-3  # of the model; steps of reading before; of study
@@ -89,7 +95,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         }, log=when == "later")
         for title, x, when in (("study", "exposures", "exposed"), ("retention", "updates on other prose", "later"))
     ]  # fmt: skip
-    return reported(claims, panels)
+    return reported(claims, panels, means=MEANS)
 
 
 def _study(model: Any, texts: Sequence[str], asked: Mapping[str, Any], rng: random.Random, seed: int) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mnemos.bench import run
-from mnemos.bench.parametric import laws
+from mnemos.bench.laws import acquisition, capacity, language, planted, repetition
+from mnemos.bench.laws import run as laws
+from mnemos.bench.laws.claims import Claim, Panel, listed, reported, said, verdict
 from mnemos.bench.parametric.facts import make_tokenizer
-from mnemos.bench.parametric.memorising import acquisition, capacity, language, planted, repetition
-from mnemos.bench.parametric.memorising.claims import Claim, Panel, listed, reported, said, verdict
 from mnemos.bench.progress import SILENT
 
 

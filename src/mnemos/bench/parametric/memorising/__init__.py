@@ -1,1 +1,0 @@
-"""Experiments on what weights memorise: one file a law, run by `mnemos bench laws`."""
