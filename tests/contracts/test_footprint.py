@@ -11,6 +11,7 @@ from mnemos.footprint import attached
 from mnemos.registry import all_entries
 
 SAVERS = {entry.name: entry.target for entry in all_entries("footprint", kind="saver")}
+REWRITERS = {entry.name: entry.target for entry in all_entries("footprint", kind="rewriter")}
 
 
 def network():
@@ -48,6 +49,21 @@ def test_nothing_is_kept_after_the_backward_pass_and_it_can_be_attached_again(na
     assert usage.kept == usage.plain == 0
     again, _ = gradients(model, saver)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("name", REWRITERS)
+def test_a_rewritten_model_has_the_gradients_of_its_own_or_near_ones_and_is_itself_afterwards(name):
+    model = network()
+    names = [(n, type(m)) for n, m in model.named_modules()]
+    keys = list(model.state_dict())
+    expected, _ = gradients(model)
+    got, _ = gradients(model, REWRITERS[name]())
+    if REWRITERS[name].exact:
+        assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+    assert [(n, type(m)) for n, m in model.named_modules()] == names
+    assert list(model.state_dict()) == keys
+    again, _ = gradients(model)
+    assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
 
 
 def test_a_storage_counts_once_however_many_views_of_it_are_kept():

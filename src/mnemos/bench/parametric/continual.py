@@ -153,6 +153,18 @@ FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared 
     **_figures("domains", "mean loss", _TEXTS, {
         "general-replay": ("general samples, margin", "general samples, labels"),
     }),
+    **_figures("own-weights", "accuracy %", "knows {} of five permutations, the task named", {
+        "rank-updates": ("rank updates", "rank updates, no choice of earlier terms", "separate networks"),
+        "weight-masks": ("masks by scores, 30 %", "EWC", "separate networks"),
+        "hypernetwork": ("hypernetwork, chunks", "plain", "EWC"),
+        "weight-search": ("pieces of a frozen pool", "separate networks", "EWC"),
+        "sparse-tasks": ("sparse tasks, grown at random", "sparse tasks, static", "separate networks"),
+    }),
+    **_figures("pools", "accuracy %", "knows {} of ten digits over a frozen backbone", {
+        "prompt-pool": ("prompts by nearest keys (L2P)", "all weights in sequence", "one prompt"),
+        "adapter-pool": ("adapters, selector (dynamic ConPET)", "one adapter", "all weights in sequence"),
+        "self-expansion": ("adapters that come back: self-expansion", "adapters that come back: one adapter"),
+    }),
     **_figures("rates", "mean loss", _TEXTS, {"learning-rate": ("infinite, annealed", "cosine, warmed up again")}),
     **_figures("heads", "accuracy %", "knows {} of ten digits, class after class", {
         "random-features-head": ("1,000 a class: random features, ridge", "1,000 a class: pixels, ridge"),

@@ -25,7 +25,6 @@ from mnemos.registry import Paper, register
     ),
     task="recurrent",
     baselines=("lstm", "gru"),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class ELMNeuron(Cell):
     """Holds memory units with fixed time constants from short to very long, written by a small network (arXiv 2306.16922).

@@ -16,7 +16,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Boosting Reservoir Computing with Brain-inspired Adaptive Dynamics", "2504.12480"),),
     task="recurrent",
     baselines=("echo-state-network",),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class HomeostaticReservoir(Reservoir):
     """Separates excitation from inhibition, and lets each unit scale the inhibition it gets to its target rate (2504.12480).

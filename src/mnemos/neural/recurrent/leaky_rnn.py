@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
     ),
     task="recurrent",
     baselines=("tanh-rnn",),
-    unmeasured="`mnemos bench recurrent` has a part for it, whose result is not stored yet",
 )
 class LeakyRNN(Cell):
     """Lets each unit keep a share of its own last value, set by a time constant that is trained (arXiv 2309.12927).

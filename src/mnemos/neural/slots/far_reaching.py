@@ -39,7 +39,6 @@ class Attend(nn.Module):  # type: ignore[misc]
     "far-reaching",
     papers=(Paper("FIT: Far-reaching Interleaved Transformers", "2305.12689"),),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class FarReaching(nn.Module):  # type: ignore[misc]
     """Interleaves attention inside groups of tokens with attention between the latents of all groups (arXiv 2305.12689).

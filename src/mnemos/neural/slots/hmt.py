@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class HierarchicalSegments(nn.Module):  # type: ignore[misc]
     """Reads a segment behind the memory that it retrieves, and adds one memory of it to a queue (arXiv 2405.06067).

@@ -17,7 +17,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("LM2: Large Memory Models", "2502.06049", "convergence-ai/lm2"),),
     task="slot-readers",
     baselines=("memformer",),
-    unmeasured="its benchmark has no stored result yet",
 )
 class LargeMemory(SlotSegment):
     """Adds what tokens read of slots through a gate, and rewrites the slots as an LSTM does its cell (arXiv 2502.06049).

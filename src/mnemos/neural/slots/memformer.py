@@ -19,7 +19,7 @@ from mnemos.registry import Paper, register
 PAPERS = (Paper("Memformer: A Memory-Augmented Transformer for Sequence Modeling", "2010.06891", "qywu/memformers"),)
 
 
-@register("memformer", papers=PAPERS, task="slot-readers", unmeasured="its benchmark has no stored result yet")
+@register("memformer", papers=PAPERS, task="slot-readers")
 class Memformer(SlotSegment):
     """Reads a segment with slots before it, and rewrites each slot by attention to itself and the segment (arXiv 2010.06891).
 

@@ -67,7 +67,6 @@ class Adapted(nn.Module):  # type: ignore[misc]
     ),
     task="classes in sequence",
     baselines=("plain", "prompt-pool"),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class AdapterPool(Strategy):

@@ -26,7 +26,6 @@ from mnemos.registry import Paper, register
     ),
     task="a general model learns tasks",
     baselines=("replay",),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class GeneralReplay(Strategy):

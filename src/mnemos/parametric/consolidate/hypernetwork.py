@@ -109,7 +109,6 @@ class Generated(Maker):
     ),
     task="tasks in sequence",
     baselines=("plain", "anchor"),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class Hypernetwork(MakesWeights):

@@ -86,8 +86,7 @@ class Prompted(nn.Module):  # type: ignore[misc]
         Paper("Prompt-augmented Temporal Point Process for Streaming Event Sequence", "2310.04993"),
     ),
     task="classes in sequence",
-    baselines=("plain",),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
+    baselines=("plain",)
 )  # fmt: skip
 @dataclass
 class PromptPool(Strategy):

@@ -75,7 +75,6 @@ class Ranks(Maker):
     papers=(Paper("Incremental Task Learning with Incremental Rank Updates", "2207.09074"),),
     task="tasks in sequence",
     baselines=("plain",),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class RankUpdates(MakesWeights):

@@ -92,8 +92,7 @@ class Grown(nn.Module):  # type: ignore[misc]
     "self-expansion",
     papers=(Paper("Self-Expansion of Pre-trained Models with Mixture of Adapters for Continual Learning", "2403.18886"),),
     task="classes in sequence",
-    baselines=("plain", "adapter-pool"),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
+    baselines=("plain", "adapter-pool")
 )  # fmt: skip
 @dataclass
 class SelfExpansion(Strategy):

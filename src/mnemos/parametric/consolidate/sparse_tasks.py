@@ -121,8 +121,7 @@ def densities(shapes: Mapping[str, torch.Size], density: float, spread: Spread) 
         Paper("Continual Learning with Dynamic Sparse Training: Exploring Algorithms for Effective Model Updates", "2308.14831"),
     ),
     task="tasks in sequence",
-    baselines=("plain", "weight-masks"),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
+    baselines=("plain", "weight-masks")
 )  # fmt: skip
 @dataclass
 class SparseTasks(MasksWeights):

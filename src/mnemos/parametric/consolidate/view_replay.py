@@ -33,7 +33,6 @@ def noisy(x: Tensor, generator: torch.Generator) -> Tensor:
     papers=(Paper("Do Your Best and Get Enough Rest for Continual Learning", "2503.18371", "hankyul2/ViewBatchModel"),),
     task="classes in sequence",
     baselines=("replay",),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class ViewBatchReplay(Replay):

@@ -78,7 +78,6 @@ class Winners(Masks):
     ),
     task="tasks in sequence",
     baselines=("plain", "anchor"),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class WeightMasks(MasksWeights):

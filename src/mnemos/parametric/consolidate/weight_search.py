@@ -97,7 +97,6 @@ def centres(points: Tensor, count: int, generator: torch.Generator, rounds: int 
     papers=(Paper("Neural Weight Search for Scalable Task Incremental Learning", "2211.13823"),),
     task="tasks in sequence",
     baselines=("plain",),
-    unmeasured="its part of `mnemos bench continual` was not run to its end yet",
 )
 @dataclass
 class WeightSearch(MakesWeights):

@@ -56,7 +56,7 @@ class Reader(nn.Module):  # type: ignore[misc]
         return logits
 
 
-def pretrained(images: Images, seed: int, steps: int = 300) -> Reader:
+def pretrained(images: Images, seed: int, steps: int = 600) -> Reader:
     """Return a reader that tells the digits 0 to 3 apart."""
     torch.manual_seed(seed)
     model, task = Reader(), split(images, 4)[0].train
@@ -71,14 +71,14 @@ def pretrained(images: Images, seed: int, steps: int = 300) -> Reader:
 
 def measure(options: Any) -> dict[str, Row]:
     """Return a row for each thing that is held."""
-    images = digits(options.data, side=SIDE).fewer(train=100, test=50)
+    images = digits(options.data, side=SIDE).fewer(train=400, test=100)
     begun = cache(partial(pretrained, images))
     setting = Setting(
         lambda _: split(images)[2:], lambda seed: copy.deepcopy(begun(seed)), Life(batch=16, epochs=2),
         {"rivals": "batch"}, optimiser=torch.optim.SGD,
     )  # fmt: skip
-    weights, outputs = (1e-3, 1e-2, 1e-1, 1.0), (0.1, 1.0, 10.0)
-    rates = (0.03,)
+    weights, outputs = (0.01, 0.1, 1.0, 10.0), (0.1, 1.0, 10.0)
+    rates = (0.03, 0.1)
     trials = {
         "plain": Trial(rates=rates),
         "all weights (L2)": Trial(lambda s: Anchor(s, "equal"), weights, rates),

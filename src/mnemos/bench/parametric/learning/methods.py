@@ -11,6 +11,7 @@ import torch
 from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Lived, Strategies, live, perceptron, shown_to_fail
 from mnemos.bench.parametric.learning.streams import Task
 from mnemos.bench.parts import Row, seeded
+from mnemos.errors import ModelError
 from mnemos.parametric.consolidate.base import Rivals
 from mnemos.parametric.consolidate.learner import Learner
 
@@ -63,8 +64,21 @@ def row_of(
     by: str = "accuracy %",
     lower: bool = False,
 ) -> Row:
-    """Return the row of the choice whose figure `by` is best, the highest or the `lower`, on the seed that is not reported."""
+    """Return the row of the choice whose figure `by` is best, the highest or the `lower`, on the seed that is not reported.
+
+    A choice with which learning does not hold there is not taken. Raises ModelError where none holds.
+    """
     best = choices[0]
     if len(choices) > 1:
-        best = (min if lower else max)(choices, key=lambda choice: run(choice, CHOSEN_ON)[by])
+        figures = {choice: held for choice in choices if (held := _held(run, choice)) is not None}
+        if not figures:
+            raise ModelError(f"learning holds with none of {', '.join(map(str, choices))}: offer smaller ones.")
+        best = (min if lower else max)(figures, key=lambda choice: figures[choice][by])
     return {**seeded(seeds, lambda seed: run(best, seed)), name: best}
+
+
+def _held(run: Run, choice: Any) -> Mapping[str, float] | None:
+    try:
+        return run(choice, CHOSEN_ON)
+    except ModelError:
+        return None

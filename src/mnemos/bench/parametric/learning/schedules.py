@@ -22,12 +22,12 @@ from mnemos.parametric.consolidate.replay import Replay
 
 AGES: dict[str, Strategies] = {
     "plain": (),
-    "EWC": Anchor(100),
     "replay of all samples alike": Replay(500, 20),
     "replay, tasks alike": PowerLawReplay(500, 20, exponent=0),
     "replay, power 1": PowerLawReplay(500, 20, exponent=1),
     "replay, exponential 1": PowerLawReplay(500, 20, law="exponential", exponent=1),
 }
+STRENGTHS = (1, 3, 10, 30, 100)  # of EWC
 SEEN, UNSEEN = (0, 30, 60, 90, 120), (15, 45, 75, 105)  # degrees
 
 
@@ -42,7 +42,9 @@ def ages(options: Any) -> dict[str, Row]:
         return {**after, "accuracy %": found.figures()["accuracy"], "forgetting %": found.figures()["forgetting"],
                 "first task %": ends[-1][0], "just learned %": found.figures()["learning"]}  # fmt: skip
 
-    return {name: row_of(partial(run, s), options.seeds, RATE) for name, s in AGES.items()}
+    found = {name: row_of(partial(run, s), options.seeds, RATE) for name, s in AGES.items()}
+    anchored = row_of(lambda strength, seed: run(Anchor(strength), *RATE, seed), options.seeds, STRENGTHS, "strength")
+    return found | {"EWC": anchored}
 
 
 def collateral(options: Any) -> dict[str, Row]:

@@ -1,0 +1,86 @@
+"""A file without a name that holds blocks of bytes: where savers and offloaders put what is not in memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 20  # bytes between two looks at the throttle
+
+
+class Container:
+    """A file in a folder that is gone when it is closed, or when the process ends however it ends.
+
+    A block takes as many bytes as it has, and a place that was freed goes to the next block of that size: training asks for the
+    same sizes in every step, so the file stays as small as what is in it at most. Threads may share a container.
+    """
+
+    def __init__(self, folder: Path | None = None, throttle: float | None = None, through: bool = False) -> None:
+        self.throttle = throttle  # bytes a second that are written, and read, at most
+        self.through = through  # whether blocks are taken out of the system's cache once they are on the disk
+        self.size = 0  # bytes of the file
+        self._file = tempfile.TemporaryFile(dir=folder, prefix="mnemos-footprint-")  # noqa: SIM115  (closed by close)
+        self._free: dict[int, list[int]] = {}
+        self._lock = threading.Lock()
+
+    def place(self, nbytes: int) -> int:
+        """Return the offset of a new block."""
+        with self._lock:
+            if freed := self._free.get(nbytes):
+                return freed.pop()
+            self.size += nbytes
+            return self.size - nbytes
+
+    def free(self, offset: int, nbytes: int) -> None:
+        """Let a place be used for another block."""
+        with self._lock:
+            self._free.setdefault(nbytes, []).append(offset)
+
+    def write(self, offset: int, tensor: Tensor) -> None:
+        """Write a contiguous tensor of the CPU to its place. Raises OSError where the disk is full."""
+        data, done = _bytes(tensor), 0
+        while done < len(data):
+            began = time.perf_counter()
+            count = os.pwrite(self._file.fileno(), data[done : done + BLOCK], offset + done)
+            self._wait(count, began)
+            done += count
+        if self.through:
+            os.fdatasync(self._file.fileno())
+            self._drop(offset, len(data))
+
+    def read(self, offset: int, into: Tensor) -> Tensor:
+        """Fill a contiguous tensor of the CPU with what was written at a place, and return it."""
+        data, done = _bytes(into), 0
+        while done < len(data):
+            began = time.perf_counter()
+            count = os.preadv(self._file.fileno(), [data[done : done + BLOCK]], offset + done)
+            if not count:
+                raise OSError(f"nothing is at {offset + done} of a container of {self.size} bytes: it was not written.")
+            self._wait(count, began)
+            done += count
+        if self.through:
+            self._drop(offset, len(data))
+        return into
+
+    def close(self) -> None:
+        """Give the file back to the system."""
+        self._file.close()
+
+    def _wait(self, count: int, began: float) -> None:
+        if self.throttle is not None:
+            time.sleep(max(0.0, count / self.throttle - (time.perf_counter() - began)))
+
+    def _drop(self, offset: int, nbytes: int) -> None:
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            os.posix_fadvise(self._file.fileno(), offset, nbytes, os.POSIX_FADV_DONTNEED)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """Return the memory of a contiguous tensor; nothing is copied."""
+    return memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())
