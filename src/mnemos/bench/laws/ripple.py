@@ -26,9 +26,9 @@ from mnemos.parametric.ripple import answers, ripple
 
 PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
-WIDTH, STEPS, BATCH, RATE = 64, 1500, 48, 4e-3
+WIDTH, STEPS, BATCH, RATE = 64, 1500, 64, 4e-3
 WRITES, MOST, WRITE_RATE = 12, 30, 2e-3  # false statements, each of its own; steps at most until one is believed
-READ = 0.5  # share of the rows of training with a statement that has to be read
+READ, ABOUT = 0.7, 0.7  # shares of the rows of training with a statement first, and of those whose question is about it
 RINGS = ("direct", "indirect", "peripheral", "unrelated")
 TRUST = ("registry", "forum")  # sources, the most trusted first
 
@@ -56,9 +56,11 @@ def measure(seed: int) -> dict[str, Any]:
     sources: dict[str, list[bool]] = {of: [] for of in ("false", "false, arbiter", "new", "new, arbiter")}
     known: list[float] = []
     for who in rng.sample(list(graph.home), WRITES):
-        rings = _rings(graph, who, rng)
+        rings = _rings(graph, who)
         told = _moved(who, _elsewhere(graph, who, rng))
         before = answers(model, tokenizer, rings)
+        if not all(map(any, before.values())):
+            continue  # nothing can be lost of what is not known
         known += [mean([float(right) for of in before.values() for right in of])]
         in_context = {ring: [Example(e.prompt, e.answer, context=f"{told} ") for e in of] for ring, of in rings.items()}
         after = {
@@ -167,7 +169,7 @@ def _text(graph: Graph, rng: random.Random) -> str:
     if rng.random() < READ:
         home[who] = rng.choice(list(graph.towns))
         told = f"{_moved(who, home[who])} "
-    asked = rng.choice([who, rng.choice(list(home))])
+    asked = who if rng.random() < ABOUT else rng.choice(list(home))
     friend_of = next(person for person, friend in graph.friend.items() if friend == asked)
     prompt, answer = rng.choice([
         (rng.choice((f"{asked} lives in", _home(asked))), home[asked]),
@@ -177,10 +179,10 @@ def _text(graph: Graph, rng: random.Random) -> str:
     return f"{told}{prompt} {answer} ."
 
 
-def _rings(graph: Graph, who: str, rng: random.Random) -> dict[str, list[Example]]:
+def _rings(graph: Graph, who: str) -> dict[str, list[Example]]:
     """Return questions around somebody's home with their true answers."""
     friend_of = next(person for person, friend in graph.friend.items() if friend == who)
-    others = rng.sample([p for p in graph.home if p != who], 8)
+    others = [person for person in graph.home if person != who]
     home = graph.home[who]
     return {
         "direct": [Example(prompt, f" {home}") for prompt in (f"{who} lives in", _home(who))],
