@@ -66,7 +66,11 @@ def find_months(text: str, most: int) -> Iterator[Found]:
     for pattern in (_VIETNAMESE, _DOTTED):
         for m in pattern.finditer(text):
             if m["d"] or m["y"]:
-                yield m, partial(_read, *(int(m[name]) if m[name] else None for name in ("y", "m", "d")))
+                yield m, partial(_read, _number(m["y"]), int(m["m"]), _number(m["d"]))
+
+
+def _number(digits: str | None) -> int | None:
+    return int(digits) if digits else None
 
 
 def _around(text: str, at: re.Match[str], number: int) -> Found | None:
