@@ -101,7 +101,7 @@ class _Layer(nn.Module):  # type: ignore[misc]
         program.items = plan(program.order, budget, self.of.chunk)
         peak = Memory(program.items).peak
         self.of.why += [f"{self.name}: {summary(item)}." for item in program.items if isinstance(item, Region)]
-        if peak > budget and self.of.chunk is None:
+        if peak > budget and self.of.budget is not None:  # a share of a layer is a wish, bytes are a limit
             warnings.warn(f"{self.name} makes {peak} bytes at once in slices, not {budget}: give more.", stacklevel=4)
         return program
 

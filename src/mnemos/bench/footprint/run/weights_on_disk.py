@@ -29,7 +29,7 @@ from mnemos.footprint.weights.neurons_on_disk import NeuronsOnDisk
 from mnemos.footprint.weights.paged_weights import PagedWeights
 from mnemos.footprint.weights.relu_feeds import find, recorded
 
-SHARE, PROMPT, TOKENS, TIMED, ROUNDS = 0.5, 32, 400, 40, 3
+SHARE, PROMPT, TOKENS, TIMED, ROUNDS = 0.5, 32, 150, 20, 3
 SLOW, COLD = Drive(bandwidth=1e8, latency=1e-4, threads=8), Drive(cold=True, threads=8)
 Method = PagedWeights | NeuronsOnDisk
 
