@@ -39,6 +39,7 @@ COMPONENTS = {
     "hopfield-layer": "reads one set with another, or pools it",
     "resonator": "factors products, and keeps nothing",
     "read-temperature": "chooses the temperature of a read",
+    "admission": "chooses how many items a memory takes",
     "tensor-brain": "keeps triples with their instants, in embeddings that are trained",
     "memformer": "reads segments, and returns slots",
     "lm2": "reads segments, and returns slots",

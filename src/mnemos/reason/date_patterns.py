@@ -51,6 +51,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 # Where two phrases overlap, the one that begins first wins, then the longer one.
 RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_compile(r"(?<![\w./-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d/-])"), iso_date),
+    (_compile(r"(?<![\w./-])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>(?:19|20)\d\d)(?![\w/-]|\.\d)"), iso_date),
     (_compile(r"(?<![\w./-])(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\w/-])"), slashed_date),
     (_compile(rf"\b(?P<mon>{_MONTH}){_S}(?:the{_S})?{_ORDINAL}(?!:)(?:,?{_S}(?:of{_S})?{_YEAR})?"), day_of_month),
     (_compile(rf"(?<![\w:.]){_ORDINAL}(?:{_S}of)?{_S}(?P<mon>{_MONTH})(?:,?{_S}{_YEAR})?"), day_of_month),
@@ -114,8 +115,8 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     ),
     (_compile(r"\b(?:the\s{1,3})(?P<y>(?:1[5-9]|20)\d0|[1-9]0)['\u2019]?s\b"), decade),
     (_compile(rf"\b(?:(?P<which>last|next|this){_S})?(?P<name>{_HOLIDAY})\b(?:,?{_S}{_YEAR})?"), holiday),
-    (_compile(r"(?:(?P<y>\d{4})\s?年)(?:\s?(?P<m>\d{1,2})\s?月)?(?:\s?(?P<d>\d{1,2})\s?[日号號])?"), cjk_date),
-    (_compile(r"(?<![\d年])(?P<y>\Z\A)?(?P<m>\d{1,2})\s?月\s?(?P<d>\d{1,2})\s?[日号號]"), cjk_date),
+    (_compile(r"(?:(?P<y>\d{4})\s?[年년])(?:\s?(?P<m>\d{1,2})\s?[月월])?(?:\s?(?P<d>\d{1,2})\s?[日号號일])?"), cjk_date),
+    (_compile(r"(?<![\d年])(?P<y>\Z\A)?(?P<m>\d{1,2})\s?[月월]\s?(?P<d>\d{1,2})\s?[日号號일]"), cjk_date),
     (_compile(r"(?<![\w.])\d{1,2}\.?\s{1,2}(?:de\s{1,2})?[^\W\d_]{3,12}\.?\s{1,2}(?:del?\s{1,2})?\d{4}\b"), other_language),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from itertools import islice
 
 from mnemos.reason.date_patterns import BY_TENSE, IN_TIME, MONTH_HINTS, rules_for, with_weekday
 from mnemos.reason.elsewhere import find_phrases, has_words
+from mnemos.reason.months import find_months, has_months
 from mnemos.reason.phrases import LANGUAGES, Rule, other_language
 
 MAX_MENTIONS = 64  # dates of one text; a text with more is a table, not a message
@@ -68,11 +69,11 @@ def find_dates(text: str, anchor: datetime) -> list[DateMention]:
     text = text[:MAX_CHARS]
     today, odd = anchor.date(), _FOLDED.search(text) is not None
     found: list[DateMention] = []
-    if has_words(text):
-        mentions = (
-            _resolve(rule, m, anchor, today) for m, rule in find_phrases(text, MAX_WORDS) if m.start() < last_start
-        )
-        found += islice((mention for mention in mentions if mention is not None), MAX_MENTIONS)
+    elsewhere = ((has_words, find_phrases), (has_months, find_months))
+    for has, find in elsewhere:
+        if has(text):
+            mentions = (_resolve(rule, m, anchor, today) for m, rule in find(text, MAX_WORDS) if m.start() < last_start)
+            found += islice((mention for mention in mentions if mention is not None), MAX_MENTIONS)
     if not found and not _HINT.search(text):
         return []
     tried = 0

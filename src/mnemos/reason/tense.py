@@ -1,7 +1,7 @@
 """Tense: whether the clause around a date speaks of the past or of the future, by its verbs and other cue words.
 
 "My flight is on Friday" means the coming one, "we met on Friday" the last one. Where the words do not show it, or show both,
-the answer is None, and the date stays unread: better unknown than wrong. English; Chinese and Japanese by their particles.
+the answer is None, and the date stays unread: better unknown than wrong. English; Chinese, Japanese, Korean by particles.
 """
 
 from __future__ import annotations
@@ -50,9 +50,15 @@ _PLACED = re.compile(  # what follows "is" in "is on Friday", "is early in June"
 )
 _TODAY = re.compile(r"\b(?:today\s+is|it['\u2019]?s|it\s+is|happy)\s*$", re.IGNORECASE)
 _IS = re.compile(r"['\u2019]s\s*$")
-_CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
-_CJK_PAST = re.compile(r"了|过|過|ました|でした|だった|った[。、！]?$|んだ[。、！]?$|いた[。、！]?$|した[。、！]?$")
-_CJK_FUTURE = re.compile(r"将|將|要|会|會|打算|计划|計劃|准备|準備|つもり|予定|でしょう|ます(?!か。?$)|はず|たい")
+_CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_CJK_PAST = re.compile(
+    r"了|过|過|ました|でした|だった|った[。、！]?$|んだ[。、！]?$|いた[。、！]?$|した[。、！]?$"
+    r"|[었았였했갔왔봤됐샀줬났렸졌](?:습|다|어|고|는|던|지|을|네|요|나|니|는데)"
+)
+_CJK_FUTURE = re.compile(
+    r"将|將|要|会|會|打算|计划|計劃|准备|準備|つもり|予定|でしょう|ます(?!か。?$)|はず|たい"
+    r"|겠|예정|계획|[갈할올볼될살줄날] (?:거|것)|[갈할올볼]게"
+)
 
 
 def tense_of(text: str, start: int, end: int) -> Tense | Literal["now"] | None:
