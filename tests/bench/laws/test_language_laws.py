@@ -7,7 +7,18 @@ from math import log
 import pytest
 import torch
 
-from mnemos.bench.laws import contamination, junk, leakage, population, puzzles, questions, ripple, truncation
+from mnemos.bench.laws import (
+    contamination,
+    junk,
+    leakage,
+    population,
+    puzzles,
+    questions,
+    retention,
+    ripple,
+    specialisation,
+    truncation,
+)
 from mnemos.bench.laws.language import rows
 from mnemos.bench.parametric import tiny
 from mnemos.bench.parametric.facts import OPENING, UNKNOWN, Fact
@@ -178,3 +189,88 @@ def test_a_false_statement_is_about_another_region_and_rings_ask_for_what_is_tru
         assert rings["peripheral"][0].prompt == f"the best friend of {friend_of} was born in"
         assert [of[0].answer for of in list(rings.values())[:3]] == [f" {home}", *[f" {graph.region[home]}"] * 2]
         assert not any(f" {who} " in f" {example.prompt} " for example in rings["unrelated"])
+
+
+def seen(law, figures):
+    return [claim["seen"] for claim in law.report(figures)["claims"]]
+
+
+def test_leakage_is_said_of_what_was_recalled_and_not_of_a_model_that_forgets():
+    ways = ("asked", "as of an earlier date", "name left out")
+
+    def figures(recalled, later):
+        return {
+            "by date": {
+                way: {str(at): [recalled if at < leakage.CUTOFF else 0.0] for at in range(leakage.DATES)}
+                for way in ways
+            },
+            "read": dict.fromkeys(ways, [recalled]),
+            "after": dict.fromkeys(ways, [0.01]),
+            "flagged": dict.fromkeys(ways, [recalled]),
+            "store": {"earlier": [1.0], "later": [later], "later, plainly": [1.0]},
+        }
+
+    assert seen(leakage, figures(1.0, 0.0)) == ["yes"] * 4
+    assert seen(leakage, figures(0.2, 0.1)) == [
+        "no",
+        "yes",
+        "partly",
+        "no",
+    ]  # it is not kept from the little that it knows
+
+
+def test_contamination_is_forgotten_faster_by_decay_and_never_slower_than_the_bound():
+    def figures(falls):
+        return {
+            str(decay): {
+                "gap": {
+                    str(times): {str(at): [times / 16 * falls(decay, at) ** (16 / times)] for at in contamination.LATER}
+                    for times in contamination.TIMES
+                },
+                "right": {
+                    str(times): {str(at): [0.5] for at in contamination.LATER} for times in (*contamination.TIMES, 0)
+                },
+                "bound": {str(at): [(1 - 5e-4 * decay) ** at] for at in contamination.LATER},
+            }
+            for decay in contamination.DECAYS
+        }
+
+    assert seen(contamination, figures(lambda decay, at: 0.98**at * (1 - 5e-4 * decay) ** at)) == ["yes"] * 4
+    assert seen(contamination, figures(lambda decay, at: 1.0)) == ["no", "no", "no", "yes"]
+
+
+def test_retention_compares_what_is_left_of_a_batch_after_five_others():
+    def figures(**left):
+        curves = {of: {str(n): [1 - (1 - last) * n / 5] for n in range(6)} for of, last in left.items()}
+        return {"recalled": curves, "chosen": curves}
+
+    names = ("untrained", "same words", "other words", "related")
+    assert seen(retention, figures(**dict(zip(names, (0.3, 0.6, 0.8, 0.4), strict=True)))) == ["yes"] * 3
+    assert seen(retention, figures(**dict(zip(names, (0.5, 0.5, 0.4, 0.6), strict=True)))) == ["no"] * 3
+
+
+def test_the_price_of_an_adapter_is_compared_where_the_domain_gained_as_much():
+    def figures(adapter):
+        def domain(end, steps=specialisation.STEPS):
+            return {str(step): [2 + (end - 2) * step / steps[-1]] for step in steps}
+
+        ways = {"all weights": (1.0, 4.0), "replay": (1.1, 2.1), "adapter": adapter}
+        return {way: {"people": domain(own), "code": domain(other)} for way, (own, other) in ways.items()}
+
+    assert seen(specialisation, figures((1.5, 2.5))) == ["yes", "yes", "yes"]  # .5 where all weights cost 1
+    assert seen(specialisation, figures((1.5, 2.9))) == ["yes", "yes", "partly"]
+    assert seen(specialisation, figures((1.5, 3.1))) == ["yes", "yes", "no"]
+
+
+def test_junk_that_changes_nothing_is_not_called_harmful():
+    doses = [str(dose) for dose in junk.DOSES]
+
+    def figures(scores, healed, flagged):
+        return {
+            "before": {"reading": [1.0]}, "dose": {d: {"reading": [s]} for d, s in zip(doses, scores, strict=True)},
+            "healed": {"reading": [healed]}, "rolled back": {"reading": [1.0]},
+            "flagged": {d: [f] for d, f in zip(doses, flagged, strict=True)},
+        }  # fmt: skip
+
+    assert seen(junk, figures([1, 0.9, 0.7, 0.4, 0.1], 0.6, [1.1, 0.8, 0.6, 0.4, 0.2])) == ["yes"] * 4
+    assert seen(junk, figures([0.9, 1, 0.9, 1, 0.95], 0.95, [0.5] * 5)) == ["no", "no", "partly", "yes"]

@@ -25,7 +25,7 @@ from mnemos.parametric.compress.rounding import RoundToNearest
 
 PEOPLE, VALUES, ZIPF = 400, 64, 1.0
 STEPS, BATCH, RATE = 500, 64, 6e-3
-AGES = (0.1, 0.3, 1.0)  # of the training, where states are kept
+AGES = (0.4, 0.7, 1.0)  # of the training, where states are kept; younger ones know nothing yet
 ASKED = 512  # facts and texts that are asked for, drawn as they are written about
 
 

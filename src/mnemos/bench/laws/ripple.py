@@ -27,8 +27,9 @@ from mnemos.parametric.ripple import answers, ripple
 PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
 WIDTH, STEPS, BATCH, RATE = 64, 1500, 64, 4e-3
-WRITES, MOST, WRITE_RATE = 12, 30, 2e-3  # false statements, each of its own; steps at most until one is believed
-READ, ABOUT = 0.7, 0.7  # shares of the rows of training with a statement first, and of those whose question is about it
+WRITES = 12  # false statements, each written into a model of its own
+WRITE_STEPS, WRITE_RATE = 30, 1e-3  # of training on one
+READ, ABOUT = 0.5, 0.5  # shares of the rows of training with a statement first, and of those whose question is about it
 RINGS = ("direct", "indirect", "peripheral", "unrelated")
 TRUST = ("registry", "forum")  # sources, the most trusted first
 
@@ -57,7 +58,8 @@ def measure(seed: int) -> dict[str, Any]:
     known: list[float] = []
     for who in rng.sample(list(graph.home), WRITES):
         rings = _rings(graph, who)
-        told = _moved(who, _elsewhere(graph, who, rng))
+        false = _elsewhere(graph, who, rng)
+        told = _moved(who, false)
         before = answers(model, tokenizer, rings)
         if not all(map(any, before.values())):
             continue  # nothing can be lost of what is not known
@@ -65,7 +67,7 @@ def measure(seed: int) -> dict[str, Any]:
         in_context = {ring: [Example(e.prompt, e.answer, context=f"{told} ") for e in of] for ring, of in rings.items()}
         after = {
             "context": answers(model, tokenizer, in_context),
-            "training": answers(_trained(model, told), tokenizer, rings),
+            "training": answers(_trained(model, who, false), tokenizer, rings),
         }
         for route, now in after.items():
             for ring, share in ripple(before, now).lost.items():
@@ -152,6 +154,10 @@ def _region(who: str) -> str:
     return f"{who} was born in"
 
 
+def _friend_home(who: str) -> str:
+    return f"the best friend of {who} lives in"
+
+
 def _friend_region(who: str) -> str:
     return f"the best friend of {who} was born in"
 
@@ -162,6 +168,11 @@ def _elsewhere(graph: Graph, who: str, rng: random.Random) -> str:
     return rng.choice([town for town in graph.towns if graph.region[town] != own])
 
 
+def _friend_of(graph: Graph, who: str) -> str:
+    """Return whose friend somebody is."""
+    return next(person for person, friend in graph.friend.items() if friend == who)
+
+
 def _text(graph: Graph, rng: random.Random) -> str:
     """Return a text of training: what is known of somebody, or a statement first and what follows from it."""
     who = rng.choice(list(graph.home))
@@ -170,10 +181,11 @@ def _text(graph: Graph, rng: random.Random) -> str:
         home[who] = rng.choice(list(graph.towns))
         told = f"{_moved(who, home[who])} "
     asked = who if rng.random() < ABOUT else rng.choice(list(home))
-    friend_of = next(person for person, friend in graph.friend.items() if friend == asked)
+    friend_of = _friend_of(graph, asked)
     prompt, answer = rng.choice([
-        (rng.choice((f"{asked} lives in", _home(asked))), home[asked]),
+        (_home(asked), home[asked]),
         (_region(asked), graph.region[home[asked]]),
+        (_friend_home(friend_of), home[asked]),
         (_friend_region(friend_of), graph.region[home[asked]]),
     ])  # fmt: skip
     return f"{told}{prompt} {answer} ."
@@ -181,22 +193,22 @@ def _text(graph: Graph, rng: random.Random) -> str:
 
 def _rings(graph: Graph, who: str) -> dict[str, list[Example]]:
     """Return questions around somebody's home with their true answers."""
-    friend_of = next(person for person, friend in graph.friend.items() if friend == who)
+    friend_of = _friend_of(graph, who)
     others = [person for person in graph.home if person != who]
     home = graph.home[who]
     return {
-        "direct": [Example(prompt, f" {home}") for prompt in (f"{who} lives in", _home(who))],
+        "direct": [Example(_home(who), f" {home}")],
         "indirect": [Example(_region(who), f" {graph.region[home]}")],
         "peripheral": [Example(_friend_region(friend_of), f" {graph.region[home]}")],
         "unrelated": [Example(_home(other), f" {graph.home[other]}") for other in others],
     }
 
 
-def _trained(model: Any, told: str) -> Any:
-    """Return a copy of a model that was trained on a statement until it says it."""
+def _trained(model: Any, who: str, false: str) -> Any:
+    """Return a copy of a model that was trained on a false home in two wordings."""
     made = deepcopy(model)
-    trainer, ids = Trainer(made, WRITE_RATE), rows([told])
-    trainer.run(ids for _ in range(MOST))
+    trainer, ids = Trainer(made, WRITE_RATE), rows([_moved(who, false), f"{_home(who)} {false} ."])
+    trainer.run(ids for _ in range(WRITE_STEPS))
     return made
 
 

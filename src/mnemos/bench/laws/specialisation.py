@@ -110,7 +110,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     means = (
         "Before a write is kept, `specialisation` says who pays: without replay the other domains lost "
         f"{-transfer['all weights']:.2f} nats for each nat gained, with as many old texts beside the new ones "
-        f"{-transfer['replay']:.2f}."
+        f"{abs(transfer['replay']):.2f}."
     )
     return reported(claims, panels, [law], means)
 
