@@ -53,6 +53,8 @@ COMPONENTS = {
     "hippo-legs": "a memory of one signal, which state space layers begin with",
     "elephant": "an activation, of which models are made",
     "chunked-loss": "a loss, where savers hold what any loss keeps",
+    "layer-sampling": "chooses what is trained, step by step",
+    "density": "adds to a loss what it sees of activations",
     "task-order": "chooses an order of tasks, by a closed form",
     "shape-search": "chooses the layers of a model, before it learns",
     "ideal-linear-learner": "solves regressions, where heads take labels",
