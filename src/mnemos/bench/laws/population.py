@@ -24,9 +24,9 @@ from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.compress.rounding import RoundToNearest
 
 PEOPLE, VALUES, ZIPF = 400, 64, 1.0
-STEPS, BATCH, RATE = 500, 64, 6e-3
+STEPS, BATCH, RATE = 1000, 48, 5e-3
 AGES = (0.4, 0.7, 1.0)  # of the training, where states are kept; younger ones know nothing yet
-ASKED = 512  # facts and texts that are asked for, drawn as they are written about
+ASKED = 2048  # facts and texts that are asked for, drawn as they are written about
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,12 @@ PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
 WIDTH, STEPS, BATCH, RATE = 64, 1500, 64, 4e-3
 WRITES = 12  # false statements, each written into a model of its own
-WRITE_STEPS, WRITE_RATE = 30, 1e-3  # of training on one
-READ, ABOUT = 0.5, 0.5  # shares of the rows of training with a statement first, and of those whose question is about it
+WRITE_STEPS, WRITE_RATE, BESIDE = 30, 1e-3, 8  # of training on one: steps, rate, other texts of a step, at most
+READ, ABOUT = (
+    0.6,
+    0.7,
+)  # shares of the rows of training with statements first, and of those whose question is about them
+MOVED = 3  # statements before a question, at most
 RINGS = ("direct", "indirect", "peripheral", "unrelated")
 TRUST = ("registry", "forum")  # sources, the most trusted first
 
@@ -67,7 +71,7 @@ def measure(seed: int) -> dict[str, Any]:
         in_context = {ring: [Example(e.prompt, e.answer, context=f"{told} ") for e in of] for ring, of in rings.items()}
         after = {
             "context": answers(model, tokenizer, in_context),
-            "training": answers(_trained(model, who, false), tokenizer, rings),
+            "training": answers(_trained(model, graph, who, false, rng), tokenizer, rings),
         }
         for route, now in after.items():
             for ring, share in ripple(before, now).lost.items():
@@ -174,13 +178,13 @@ def _friend_of(graph: Graph, who: str) -> str:
 
 
 def _text(graph: Graph, rng: random.Random) -> str:
-    """Return a text of training: what is known of somebody, or a statement first and what follows from it."""
-    who = rng.choice(list(graph.home))
+    """Return a text of training: what is known of somebody, or statements first and what follows from them."""
     home, told = dict(graph.home), ""
-    if rng.random() < READ:
+    moved = rng.sample(list(home), rng.randint(1, MOVED)) if rng.random() < READ else []
+    for who in moved:
         home[who] = rng.choice(list(graph.towns))
-        told = f"{_moved(who, home[who])} "
-    asked = who if rng.random() < ABOUT else rng.choice(list(home))
+        told += f"{_moved(who, home[who])} "
+    asked = rng.choice(moved) if moved and rng.random() < ABOUT else rng.choice(list(home))
     friend_of = _friend_of(graph, asked)
     prompt, answer = rng.choice([
         (_home(asked), home[asked]),
@@ -204,11 +208,15 @@ def _rings(graph: Graph, who: str) -> dict[str, list[Example]]:
     }
 
 
-def _trained(model: Any, who: str, false: str) -> Any:
-    """Return a copy of a model that was trained on a false home in two wordings."""
-    made = deepcopy(model)
-    trainer, ids = Trainer(made, WRITE_RATE), rows([_moved(who, false), f"{_home(who)} {false} ."])
-    trainer.run(ids for _ in range(WRITE_STEPS))
+def _trained(model: Any, graph: Graph, who: str, false: str, rng: random.Random) -> Any:
+    """Return a copy of a model that was trained on a false home in two wordings, with a few texts about others beside it."""
+    made, friend_of = deepcopy(model), _friend_of(graph, who)
+    trainer = Trainer(made, WRITE_RATE)
+    for _ in range(WRITE_STEPS):
+        others = [
+            text for text in (_text(graph, rng) for _ in range(BESIDE)) if not {who, friend_of} & set(text.split())
+        ]
+        trainer.step(rows([_moved(who, false), f"{_home(who)} {false} .", *others]))
     return made
 
 
