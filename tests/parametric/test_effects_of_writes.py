@@ -11,6 +11,7 @@ from mnemos.parametric.base import Example
 from mnemos.parametric.density import reference
 from mnemos.parametric.health import HealthCheck
 from mnemos.parametric.leakage import Dated, leakage
+from mnemos.parametric.limem import gauge, limem
 from mnemos.parametric.retention import Retention, half_life
 from mnemos.parametric.ripple import answers, ripple
 from mnemos.parametric.specialisation import specialisation
@@ -134,6 +135,21 @@ def test_a_statement_in_the_context_spoils_what_it_is_about_and_not_the_rest(sma
     ):
         with pytest.raises(InvalidInput):
             wrong()
+
+
+def test_limem_is_the_share_learned_by_heart_of_what_is_answered(small):
+    found = limem([True, True, True, False], [True, False, False, True])
+    assert (found.accuracy, found.kept, found.score) == pytest.approx((0.75, 1 / 3, 0.5))
+    assert limem([False], [True]).score == 0
+    with pytest.raises(InvalidInput, match="2 items and 1 changes"):
+        limem([True, False], [True])
+    known = [Example(tiny.asked(name), f" {place}") for name, place in list(tiny.KNOWN.items())[:4]]
+    moved = [Example(e.prompt, f" {tiny.PLACES[-1]}") for e in known]  # another answer, which nothing tells it
+    told = [
+        Example(e.prompt, e.answer, context=tiny.told([(name, e.answer.strip())]))
+        for name, e in zip(tiny.KNOWN, moved, strict=False)
+    ]
+    assert (gauge(*small, known, moved).score, gauge(*small, known, told).score) == (1.0, 0.0)
 
 
 def test_specialisation_says_what_the_target_gained_and_what_others_paid():
