@@ -1,0 +1,1 @@
+"""What running takes: the parts of `mnemos bench footprint-running`."""

@@ -1,0 +1,48 @@
+"""What running takes, with weights on disk, drafts, exits and chunks, and what is predicted: `mnemos bench footprint-running`.
+
+A part is a claim, a module of `mnemos.bench.footprint.run`; `--parts` chooses some. Bytes are measured: resident memory at its
+peak, in a process of its own, or what was read. Data is a folder with shakespeare/input.txt; models are trained once and kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnemos.bench.parts import figure_of, run_parts, table
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import benchmark
+
+PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; and the head of its table
+    "weights-on-disk": ("weights_on_disk", "half of the feed-forward bytes in memory"),
+}
+_NEURONS = ("layers, least recently used", "layers, the first pinned", "neurons, half of the room hot")
+FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says
+    "paged-weights": ("weights-on-disk", "layers, least recently used", (), "kB a token", "reads {} kB a token"),
+    "neurons-on-disk": ("weights-on-disk", "neurons, window of 5", _NEURONS, "kB a token", "reads {} kB a token"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which parts, on what data, how often."""
+
+    data: Path  # a folder with shakespeare/input.txt
+    parts: tuple[str, ...] = tuple(PARTS)  # what to measure
+    seeds: int = 3  # models and passages
+
+
+@benchmark(
+    "footprint-running",
+    help="What running takes: weights on disk, drafts of a small model, early exits, chunks, and predictions.",
+    options=Options,
+    tables={f"footprint-{part}": table(part, head) for part, (_, head) in PARTS.items()},
+    figure=lambda result, entry: figure_of(FIGURES, "footprint", result, entry),
+    extra="torch",
+    parts=True,
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the figures of the chosen parts."""
+    modules = {part: module for part, (module, _) in PARTS.items()}
+    return run_parts(options, modules, f"{__package__}.run", progress)

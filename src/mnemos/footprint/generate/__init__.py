@@ -1,0 +1,1 @@
+"""Generating with fewer layers that are loaded, or computed, a token."""
