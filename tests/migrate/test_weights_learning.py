@@ -105,6 +105,7 @@ def test_what_passes_is_kept_with_its_measures_and_attached(model, space):
     assert cube.metadata["bytes"] >= report.nbytes > 0
     assert set(cube.parents) == set(ids(space)) == set(report.learned)
     assert json.loads(json.dumps(report.to_dict()))["cube"] == cube.id
+    assert report.original_share == 1
     with space.weights.attached(model) as attachment:
         assert attachment.cubes == (cube.id,)
         with pytest.raises(Conflict, match="attached"):

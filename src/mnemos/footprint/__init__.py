@@ -2,5 +2,8 @@
 
 from mnemos.footprint.attach import attached
 from mnemos.footprint.base import Held, Offloader, Planner, Prediction, Rewriter, Saver, Usage
+from mnemos.footprint.plan.fit import Chosen, Fit, offload
 
-__all__ = ["Held", "Offloader", "Planner", "Prediction", "Rewriter", "Saver", "Usage", "attached"]
+__all__ = [
+    "Chosen", "Fit", "Held", "Offloader", "Planner", "Prediction", "Rewriter", "Saver", "Usage", "attached", "offload",
+]  # fmt: skip

@@ -6,6 +6,8 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -84,3 +86,62 @@ class Container:
 def _bytes(tensor: Tensor) -> memoryview:
     """Return the memory of a contiguous tensor; nothing is copied."""
     return memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())
+
+
+class Striped:
+    """Blocks whose bytes are spread over several containers, which are written and read at the same time."""
+
+    def __init__(self, containers: Sequence[Container]) -> None:
+        self.containers = containers
+        self._places: list[tuple[int, ...]] = []
+        self._threads = ThreadPoolExecutor(len(containers), thread_name_prefix="mnemos-stripe")
+
+    def place(self, nbytes: int) -> int:
+        """Return the number of a new block."""
+        sizes = [
+            len(part) for part in torch.empty(nbytes, dtype=torch.uint8, device="meta").chunk(len(self.containers))
+        ]
+        self._places.append(tuple(c.place(size) for c, size in zip(self.containers, sizes, strict=False)))
+        return len(self._places) - 1
+
+    def write(self, number: int, tensor: Tensor) -> None:
+        """Write a contiguous tensor of the CPU to its places."""
+        list(self._threads.map(lambda part: part[0].write(part[1], part[2]), self._parts(number, tensor)))
+
+    def read(self, number: int, into: Tensor) -> Tensor:
+        """Fill a contiguous tensor of the CPU with what was written, and return it."""
+        list(self._threads.map(lambda part: part[0].read(part[1], part[2]), self._parts(number, into)))
+        return into
+
+    def close(self) -> None:
+        """Give the files back to the system."""
+        self._threads.shutdown()
+        for container in self.containers:
+            container.close()
+
+    def _parts(self, number: int, tensor: Tensor) -> Iterable[tuple[Container, int, Tensor]]:
+        parts = tensor.detach().reshape(-1).view(torch.uint8).chunk(len(self.containers))
+        return zip(self.containers, self._places[number], parts, strict=False)
+
+
+class Buffers:
+    """Memory that is read into, again and again: slots of each size that is asked for, or slots of the largest size only."""
+
+    def __init__(self, exact: bool, largest: int) -> None:
+        self.exact, self.largest = exact, largest
+        self._spare: dict[int, list[Tensor]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, nbytes: int) -> Tensor:
+        """Return a slot of at least as many bytes."""
+        size = nbytes if self.exact else max(nbytes, self.largest)
+        with self._lock:
+            spare = self._spare.get(size)
+            return spare.pop() if spare else torch.empty(size, dtype=torch.uint8)
+
+    def give(self, buffer: Tensor) -> None:
+        """Let a slot be used again; of each size one is kept, or all where they have one size."""
+        with self._lock:
+            spare = self._spare.setdefault(buffer.nbytes, [])
+            if not spare or not self.exact:
+                spare.append(buffer)

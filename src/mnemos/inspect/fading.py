@@ -16,6 +16,7 @@ from mnemos.cube import MemCube, from_micros, to_micros
 from mnemos.errors import InvalidInput
 from mnemos.store.values import Ints
 from mnemos.text.base import DAY, Floats, Histories
+from mnemos.text.forget.long_tail import chances
 from mnemos.text.forget.policy import Policy, candidates_due
 from mnemos.text.memory import TextMemory
 
@@ -71,6 +72,7 @@ class DueSoon:
     next: list[tuple[MemCube, float]]
     archive_count: int  # of all, not only of those listed
     erase_count: int
+    recalls_given_up: float  # share of coming recalls that would ask for what is archived, by the counts (`long_tail`)
 
 
 def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
@@ -83,6 +85,7 @@ def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
     retention = _finite(memory.law.retention(due.active.histories, to_micros(memory.now()) / DAY))
     kept = due.active.free.copy()
     kept[due.archive] = False
+    asked = chances(due.active.histories.recalls)
     left = np.flatnonzero(kept)
     left = left[np.argpartition(retention[left], limit)[:limit]] if len(left) > limit else left
     left = left[np.lexsort((due.active.histories.created[left], retention[left]))]
@@ -94,7 +97,7 @@ def due_soon(memory: TextMemory, *, limit: int = 50) -> DueSoon:
 
     return DueSoon(
         memory.policy, first(due.archive_keys), first(due.erase_keys), first(due.active.keys[left]),
-        len(due.archive), len(due.erase),
+        len(due.archive), len(due.erase), float(asked[due.archive].sum()),
     )  # fmt: skip
 
 

@@ -95,6 +95,7 @@ class LearnReport:
     nbytes: int  # of the weights
     seconds: float  # of everything: examples, training, measures
     training: Mapping[str, Any]  # what the training reports
+    original_share: float  # of the cubes learned: those that were not derived. Derived texts lose rare facts first
 
     @property
     def promoted(self) -> bool:

@@ -128,6 +128,7 @@ class FadingShape(BaseModel):
     erase: list[Brief]
     next: list[Brief]
     counts: dict[str, int]
+    recalls_given_up: float  # share of coming recalls that would ask for what is archived
 
 
 class Point(BaseModel):

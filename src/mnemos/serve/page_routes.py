@@ -65,6 +65,7 @@ def due_soon(access: SpaceAccess, limit: Annotated[int, Query(ge=1, le=1_000)] =
             "law": found.policy.law, "policy": asdict(found.policy),
             "archive": _briefs(found.archive), "erase": _briefs(found.erase), "next": _briefs(found.next),
             "counts": {"archive": found.archive_count, "erase": found.erase_count},
+            "recalls_given_up": found.recalls_given_up,
         })  # fmt: skip
 
 

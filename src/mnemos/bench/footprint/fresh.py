@@ -9,8 +9,11 @@ from typing import Any
 
 
 def fresh(function: Callable[..., Any], *args: Any) -> Any:
-    """Return what a function of a module returns, called in a new process on one thread."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """Return what a function of a module returns, called in a new process on one thread, which has read libraries alone."""
+    context = get_context("forkserver")
+    # optimisers load torch._dynamo at their first step
+    context.set_forkserver_preload(["torch", "torch._dynamo", function.__module__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_alone, function, args).result()
 
 

@@ -23,9 +23,9 @@ class Letters:
         if not path.exists():
             raise NotFound(f"there is no {path}: put the plays (char-rnn's input.txt) there.")
         text = path.read_text(encoding="utf-8")
-        letters = sorted(set(text))
-        self.count = len(letters)
-        number = {letter: i for i, letter in enumerate(letters)}
+        self.alphabet = sorted(set(text))
+        self.count = len(self.alphabet)
+        number = {letter: i for i, letter in enumerate(self.alphabet)}
         ids = torch.tensor([number[letter] for letter in text])
         cut = round((1 - TESTED) * len(ids))
         self.trained, self.tested = ids[:cut], ids[cut:]

@@ -16,12 +16,20 @@ from mnemos.bench.registry import benchmark
 
 PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; and the head of its table
     "weights-on-disk": ("weights_on_disk", "half of the feed-forward bytes in memory"),
+    "drafts": ("drafts", "draft"),
+    "exits": ("exits", "tokens may leave"),
+    "chunks": ("chunks", "two layers, 4,096 tokens"),
 }
 _NEURONS = ("layers, least recently used", "layers, the first pinned", "neurons, half of the room hot")
 FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says
     "paged-weights": ("weights-on-disk", "layers, least recently used", (), "kB a token", "reads {} kB a token"),
     "neurons-on-disk": ("weights-on-disk", "neurons, window of 5", _NEURONS, "kB a token", "reads {} kB a token"),
-}
+    "token-tree": (
+        "drafts", "tree of 16", ("greedy", "chain of 16"), "layer loads a token", "loads {} layers a token of a model of four"),
+    "early-exit": (
+        "exits", "exits, read again", ("all layers", "exits, not repaired"), "right %", "tells {} of the next letters"),
+    "chunked": ("chunks", "budget 10 %", ("whole", "fixed slices of 64"), "peak MB", "takes {} MB at its peak"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,14 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.train
     "disk": ("disk", "what is done with activations"),
     "throttled": ("disk:throttled", "the disk"),
     "token-wise": ("disk:token_wise", "tokens kept on disk, the others computed again"),
+    "estimates": ("estimates", "what is kept"),
+    "fewer-dimensions": ("estimates:weights", "what is trained"),
+    "adapters": ("adapters", "what is trained, and kept"),
+    "layers": ("adapters:layers", "adapters that are trained"),
+    "density": ("adapters:density", "activation: training"),
+    "states": ("states", "states of Adam"),
+    "tiers": ("states:tiers", "on a disk of 120 MB/s"),
+    "sharded": ("sharded", "two processes"),
     "smollm2": ("smollm2", "an adapter beside SmolLM2"),
 }
 FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says

@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal, Protocol
 
 from mnemos.bench.laws.fits import Fit
+from mnemos.bench.registry import Figure
 
 Seen = Literal["yes", "partly", "no"]
 
@@ -51,11 +52,16 @@ class Panel:
 
 
 def reported(
-    claims: Sequence[Claim], panels: Sequence[Panel], fits: Sequence[Fit] = (), means: str = ""
+    claims: Sequence[Claim],
+    panels: Sequence[Panel],
+    fits: Sequence[Fit] = (),
+    means: str = "",
+    methods: Mapping[str, Figure] | None = None,
 ) -> dict[str, Any]:
     """Return claims, panels and the fits through their curves as they are stored.
 
-    `means` is a sentence: what the law means for a memory, with the default or the function that it feeds.
+    `means` is a sentence: what the law means for a memory, with the default or the function that it feeds. `methods` says
+    what was measured of registered methods, by "form/name".
     """
     drawn = [
         {
@@ -70,7 +76,7 @@ def reported(
         "claims": [asdict(claim) for claim in claims],
         "panels": drawn,
         "fits": [fit.stored() for fit in fits],
-    }
+    } | ({"methods": {name: figure._asdict() for name, figure in methods.items()}} if methods else {})
 
 
 def verdict(holds: bool, nearly: bool = False) -> Seen:

@@ -17,8 +17,9 @@ from typing import Any
 from mnemos.bench.laws.catalogue import experiment, laws, paper
 from mnemos.bench.laws.claims import Experiment
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import RESULTS, Result, Rows, benchmark, near
+from mnemos.bench.registry import RESULTS, Figure, Result, Rows, benchmark, near
 from mnemos.errors import InvalidInput
+from mnemos.registry import Entry
 
 STORED = RESULTS / "laws" / "laws.json"
 
@@ -51,13 +52,23 @@ def fits(result: Result) -> Rows:
         for fit in part.get("fits", ()):
             numbers = (f"{of} {v:.3g} ({low:.3g} to {high:.3g})" for of, (v, low, high) in fit["numbers"].items())
             rows.append([name, f"{fit['panel']}: {fit['curve']}", fit["says"], ", ".join(numbers), f"{fit['r2']:.3f}"])
-    return rows
+    return rows if len(rows) > 1 else []
 
 
 def claims(name: str, result: Result) -> Rows:
-    """Return the claims of a law, whether each was seen, and the figures."""
-    found = result["parts"].get(name, {"claims": [{"says": "not measured yet", "seen": "–", "figure": "–"}]})["claims"]
-    return [["what the law says", "seen here", "figures"], *([c["says"], c["seen"], c["figure"]] for c in found)]
+    """Return the claims of a law, whether each was seen, and the figures; nothing where it was not measured."""
+    if name not in result["parts"]:
+        return []
+    rows = ([c["says"], c["seen"], c["figure"]] for c in result["parts"][name]["claims"])
+    return [["what the law says", "seen here", "figures"], *rows]
+
+
+def figure(result: Result, entry: Entry) -> Figure | None:
+    """Return what the laws say of a method that one of them measures."""
+    for part in _in_order(result).values():
+        if found := part.get("methods", {}).get(f"{entry.form}/{entry.name}"):
+            return Figure(found["text"], found["others"])
+    return None
 
 
 def plot(result: Result, path: Path) -> Path:
@@ -73,6 +84,7 @@ def plot(result: Result, path: Path) -> Path:
     options=Options,
     tables={"laws": summary, "laws-fits": fits} | {f"laws-{name}": partial(claims, name) for name in laws()},
     plot=plot,
+    figure=figure,
     extra="torch",
     parts=True,
 )

@@ -143,25 +143,27 @@ def condensed(options: Any) -> dict[str, Row]:
     }
 
 
+def read_error(n: int, d: int, size: float, beta: float | None, seed: int) -> float:
+    """Return the error of reads of noisy cues, of n normal keys of a size, at the beta of the rule (None) or a fixed one."""
+    known = size * torch.randn(n, d, generator=rng(seed)).double()
+    total = 0.0
+    for noise in NOISES:
+        cues = known[:200] + noise * size * torch.randn(min(n, 200), d, generator=rng(seed + 1)).double()
+        at = read_temperature(known) if beta is None else beta
+        scores = at * (cues @ known.T - known.square().sum(-1) / 2)
+        read = scores.softmax(-1) @ known
+        total += float((read - known[:200]).square().mean()) / size**2
+    return total / len(NOISES)
+
+
 def temperature(options: Any) -> dict[str, Row]:
     """Return the error of reads of noisy cues, by how the temperature is chosen: a fixed one for all memories, or the rule."""
     memories = [(n, d, size) for n, d in ((64, 8), (1024, 16), (4096, 64)) for size in (0.5, 1.0, 2.0)]
 
-    def error(n: int, d: int, size: float, beta: float | None, seed: int) -> float:
-        known = size * torch.randn(n, d, generator=rng(seed)).double()
-        total = 0.0
-        for noise in NOISES:
-            cues = known[:200] + noise * size * torch.randn(min(n, 200), d, generator=rng(seed + 1)).double()
-            at = read_temperature(known) if beta is None else beta
-            scores = at * (cues @ known.T - known.square().sum(-1) / 2)
-            read = scores.softmax(-1) @ known
-            total += float((read - known[:200]).square().mean()) / size**2
-        return total / len(NOISES)
-
     def run(beta: float | None, seed: int) -> dict[str, float]:
         found: dict[str, float] = {}
         for n, d, size in memories:
-            found[f"n {n:,}, d {d}"] = found.get(f"n {n:,}, d {d}", 0.0) + error(n, d, size, beta, seed) / 3
+            found[f"n {n:,}, d {d}"] = found.get(f"n {n:,}, d {d}", 0.0) + read_error(n, d, size, beta, seed) / 3
         return found | {"mean": sum(found.values()) / len(found)}
 
     rules: dict[str, float | None] = {"the rule": None} | {f"beta {b:g}": b for b in (0.25, 0.5, 1, 2, 4, 8, 16, 1000)}

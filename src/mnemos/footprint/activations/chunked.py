@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
-from torch.utils.checkpoint import checkpoint
 
 from mnemos.errors import InvalidInput
 from mnemos.footprint.activations.chunk_flow import RESHAPES, SIZED, changes, name, shape, tensors
 from mnemos.footprint.activations.chunk_plan import Item, Memory, Region, plan, summary
+from mnemos.footprint.activations.recomputed import Wrapper, again, outermost
 from mnemos.registry import Paper, register
 
 
@@ -46,28 +45,27 @@ class Chunked:
     exact: ClassVar[bool] = False
     budget: int | None = None  # bytes of what a layer makes, at most
     share: float = 0.25  # of what it makes without: the budget where none is given
-    layers: str = (
-        r"[^0-9]*[0-9]+"  # names of the modules, as a regular expression: members of lists that are in no other
-    )
+    layers: str = r"(.*\.)?\d+"  # names of the modules, as a regular expression; by default the members of lists
     chunk: int | None = None  # size of all slices; None: by the budget
     why: list[str] = field(default_factory=list, init=False)  # what was chosen, a sentence for each region
 
     def replace(self, name: str, module: nn.Module) -> nn.Module | None:
         """Return a module that computes in slices, for those that `layers` names."""
-        return _Layer(self, name, module) if re.fullmatch(self.layers, name) else None
+        return _Layer(self, name, module) if outermost(self.layers, name) else None
 
     def restore(self, module: nn.Module) -> nn.Module:
         """Return the layer itself."""
         assert isinstance(module, _Layer)
-        return module.layer
+        return module.inner
 
 
-class _Layer(nn.Module):  # type: ignore[misc]
+class _Layer(Wrapper):
     """A layer in slices; a plan for each shape of what it is given."""
 
     def __init__(self, of: Chunked, name: str, layer: nn.Module) -> None:
-        super().__init__()
-        self.of, self.name, self.layer = of, name, layer
+        super().__init__(layer)
+        self.of, self.name = of, name
+        self.budget = 0  # bytes, of the last plan
         self.plans: dict[Any, Program] = {}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -86,7 +84,7 @@ class _Layer(nn.Module):  # type: ignore[misc]
         def call(*tensors: Tensor) -> Any:
             left = iter(tensors)
             args, kwargs = tree_unflatten([next(left) if isinstance(x, Tensor) else x for x in leaves], form)
-            found, into = tree_flatten(self.layer(*args, **kwargs))
+            found, into = tree_flatten(self.inner(*args, **kwargs))
             out_form.append(into)
             return found
 
@@ -97,7 +95,7 @@ class _Layer(nn.Module):  # type: ignore[misc]
                 f"{self.name} writes into its own tensors: leave it out of `layers`, it cannot run in slices."
             )
         whole = Memory(program.items).peak
-        budget = int(self.of.share * whole) if self.of.budget is None else self.of.budget
+        self.budget = budget = int(self.of.share * whole) if self.of.budget is None else self.of.budget
         program.items = plan(program.order, budget, self.of.chunk)
         peak = Memory(program.items).peak
         self.of.why += [f"{self.name}: {summary(item)}." for item in program.items if isinstance(item, Region)]
@@ -151,10 +149,7 @@ def _looped(region: Region, held: dict[Node, Any]) -> Tensor:
     inputs = region.inputs
     values = [held[node] for node in inputs]
     if torch.is_grad_enabled() and any(isinstance(v, Tensor) and v.requires_grad for v in values):
-        parts = [
-            checkpoint(_slice, region, start, inputs, *values, use_reentrant=False)
-            for start in range(0, region.size, region.chunk)
-        ]
+        parts = [again(_slice, region, start, inputs, *values) for start in range(0, region.size, region.chunk)]
         return torch.cat(parts, dim)
     out: Tensor | None = None
     for start in range(0, region.size, region.chunk):

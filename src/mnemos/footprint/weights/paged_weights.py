@@ -71,6 +71,10 @@ class PagedWeights:
             )  # without what is read once, before it computes
             yield self
 
+    def sizes(self, model: nn.Module) -> list[int]:
+        """Return the bytes of each layer that it would put on disk."""
+        return [sum(p.nbytes for p in _own(module, model)) for module in self._found(model)]
+
     def _hook(self, page: _Page, resident: OrderedDict[_Page, None]) -> Any:
         def before(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
             if torch.is_grad_enabled() and page.learns(given):
@@ -101,10 +105,9 @@ class _Page:
     """The weights of one module that no other module has, in a file."""
 
     def __init__(self, module: nn.Module, model: nn.Module, disk: Drive) -> None:
-        self.module, inside = module, set(module.modules())
-        shared = {id(p) for m in model.modules() if m not in inside for p in m.parameters(recurse=False)}
-        own = [p for p in module.parameters() if id(p) not in shared]
-        self.own = sorted(own, key=lambda p: -p.element_size())  # so that each begins at a multiple of its size
+        self.module = module
+        # the widest first, so that each begins at a multiple of its size
+        self.own = sorted(_own(module, model), key=lambda p: -p.element_size())
         self.shapes = [(p.shape, p.dtype, p.nbytes) for p in self.own]
         self.nbytes = sum(nbytes for *_, nbytes in self.shapes)
         self.file = RowFile(disk)
@@ -133,3 +136,10 @@ class _Page:
         """Tell whether a gradient would go through the module."""
         tensors = [t for t in given if isinstance(t, Tensor)]
         return any(t.requires_grad for t in (*self.own, *tensors))
+
+
+def _own(module: nn.Module, model: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a module that no module outside it has."""
+    inside = set(module.modules())
+    shared = {id(p) for m in model.modules() if m not in inside for p in m.parameters(recurse=False)}
+    return [p for p in module.parameters() if id(p) not in shared]
