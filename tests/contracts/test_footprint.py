@@ -5,6 +5,7 @@ import gc
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from mnemos.errors import Conflict, InvalidInput
 from mnemos.footprint import attached
@@ -99,6 +100,20 @@ def test_a_storage_counts_once_however_many_views_of_it_are_kept():
         loss = (y * y.t().t()).sum() + (y[1:] @ weight.T).sum()
         loss.backward()
     assert usage.peak_plain == y.nbytes
+
+
+@pytest.mark.parametrize("methods", [(), (SAVERS["in-memory"](),), (REWRITERS["recomputed"](),)])
+def test_a_graph_that_is_not_gone_back_through_is_let_go_with_its_outputs(methods):
+    model = nn.Sequential(nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh()))
+    x, held = torch.randn(600, 8), []
+    for layer in model[0]:
+        layer.register_forward_hook(lambda module, args, output: held.append(StorageWeakRef(output.untyped_storage())))
+    with attached(model, *methods, least=10**6):
+        model(x)
+        model(x).sum().backward()
+    gc.collect()
+    assert len(held) >= 8
+    assert all(reference.expired() for reference in held)
 
 
 def test_what_is_no_method_and_a_model_that_has_one_attached_are_refused():

@@ -132,10 +132,10 @@ class _Hooks:
 
     def pack(self, tensor: Tensor) -> Tensor | _View:
         if not self.savers or tensor.layout != torch.strided or tensor.nbytes < self.least:
-            return tensor
+            return tensor.detach()  # an output with its graph would hold itself until a backward pass
         storage = tensor.untyped_storage()
         if storage.data_ptr() in self.own:
-            return tensor
+            return tensor.detach()
         reference = StorageWeakRef(storage)
         key = reference.cdata, tensor._version
         of = self.known[key][1]() if key in self.known else None

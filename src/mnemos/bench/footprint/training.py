@@ -47,6 +47,7 @@ class Options:
     data: Path  # a folder with shakespeare/input.txt
     parts: tuple[str, ...] = tuple(PARTS)  # what to measure
     seeds: int = 3  # models and orders of text
+    cache: Path | None = None  # folder where rows that take minutes are kept, so that a long run can go on
 
 
 @benchmark(

@@ -124,7 +124,7 @@ def _computed(
         found[len(found)] = tensor.detach()
         if len(found) == count:
             raise _Enough
-        return tensor
+        return found[len(found) - 1]  # an output with its graph would hold itself, and with it all that was kept
 
     with torch.random.fork_rng(devices=[]), suppress(_Enough), torch.enable_grad():
         torch.set_rng_state(random)

@@ -8,6 +8,7 @@ Seconds are the processor's, as other work shares the machine. Losses are those 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 
 from mnemos.activation.pretrained import load_decoder, load_tokenizer
 from mnemos.bench.footprint.fresh import fresh
+from mnemos.bench.parametric.spread import kept
 from mnemos.bench.parts import Row
 from mnemos.footprint import attached
 from mnemos.footprint.activations.chunked_loss import chunked_cross_entropy
@@ -39,7 +41,10 @@ def measure(options: Any) -> dict[str, Row]:
         "the same, what goes into layers on disk": (True, (Recomputed(LAYERS), Disk())),
         "loss in chunks, activations on disk": (True, (Disk(),)),
     }
-    rows = {name: fresh(steps, options.data, *way) for name, way in ways.items()}
+    rows = {
+        name: kept(options.cache, f"smollm2 {name}", partial(fresh, steps, options.data, *way))
+        for name, way in ways.items()
+    }
     plain = rows[PLAIN]
     for row in rows.values():
         row["peak, of plain %"] = row["peak MB"] / plain["peak MB"]
