@@ -224,3 +224,16 @@ def test_in_bfloat16_the_weights_of_the_memory_stay_in_float32():
     learned = adapter(model)
     assert train(model, TOKENIZER, learned, examples(), replace(QUICK, half=True)).learned
     assert {tensor.dtype for tensor in learned.tensors().values()} == {torch.float32}
+
+
+def test_rows_at_once_change_what_is_in_memory_and_nothing_else():
+    def learned(at_once):
+        model = sharp()
+        own = adapter(model).double()
+        train(model.double(), TOKENIZER, own, examples(), replace(QUICK, steps=4, at_once=at_once, sure=1.0))
+        return own.tensors()
+
+    whole, single, some = learned(100), learned(1), learned(3)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(single[name], tensor, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(some[name], tensor, rtol=1e-5, atol=1e-7)

@@ -20,7 +20,7 @@ from mnemos.parametric.base import Example
 from mnemos.parametric.probes import windows
 from mnemos.parametric.tokens import Row, logits_of, pad_of, padded, row_of
 
-BATCH = 32  # rows that are asked at once
+BATCH = 16  # rows that are asked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def general_loss(model: Any, tokenizer: Any, texts: Sequence[str], length: int =
     """Return the mean cross-entropy of texts in nats a token, in windows of `length` tokens; n counts tokens."""
     total, n = 0.0, 0
     rows = windows(tokenizer, texts, length)
-    for at in range(0, len(rows), 4):
-        batch = padded(rows[at : at + 4], pad_of(tokenizer))
+    for row in rows:  # one at a time: its logits are large enough
+        batch = padded([row], pad_of(tokenizer))
         with torch.no_grad():
             logits = logits_of(model, batch)
         counted = batch.counted.to(logits.device)

@@ -61,13 +61,14 @@ class Training:
     brief: int = 0  # short probes of a step besides: cheap, and needed where many memories are to be attached at once
     sure: float = 0.5  # training stops when every token of the answers has more than this; 1: never before `steps`
     quiet: float = 0.02  # ... and when KL on the probes is below this, in nats a token
+    at_once: int = 4  # rows of a step that are in memory at once; their gradients are added, so nothing else changes
     above: int = 0  # layers that are computed once for each row, as the memory acts above them alone
     half: bool = False  # compute in bfloat16, the weights of the memory staying in float32: cheaper where there is AMX
     seed: int = 0
     objective: Objective = field(default_factory=Objective)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "probed"):
+        for name in ("steps", "batch", "probed", "at_once"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}: give at least 1.")
         if not self.rate > 0:
@@ -112,13 +113,11 @@ def train(
         loss, done, step = math.nan, False, 0
         for step in range(1, knobs.steps + 1):
             optimiser.param_groups[0]["lr"] = knobs.rate * min(1.0, step / WARM_UP)
-            total = run.loss()
-            loss = float(total.detach())
+            loss = run.step()
             if not math.isfinite(loss):
                 raise ModelError(
                     f"the loss of step {step} is {loss}: lower the rate ({knobs.rate}) or train in float32, and begin again."
                 )
-            total.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -177,11 +176,11 @@ class _Run:
         self._expected: dict[tuple[str, int], Expected] = {}
         self._right: dict[int, Tensor] = {}  # where the model that reads would say the answer's token
 
-    def loss(self) -> Tensor:
-        """Return the loss of a step."""
+    def step(self) -> float:
+        """Add the gradients of a step's loss to those of the weights; return the loss."""
         aim = self.knobs.objective
         chosen = self._draw()
-        batch = padded([self._amid(self.rows[i]) for i in chosen], pad_of(self.tokenizer))
+        rows = [self._amid(self.rows[i]) for i in chosen]
         probed = self.rng.sample(range(len(self.probes)), min(self.knobs.probed, len(self.probes)))
         brief = self.rng.sample(self.short, min(self.knobs.brief, len(self.short))) if self.knobs.brief else []
         readers = [i for i in chosen if self.read[i] is not None] if aim.distil else []
@@ -189,22 +188,39 @@ class _Run:
         self._expect("probe", {i: self.probes[i].row for i in probed})
         self._expect("probe", {i: self.probes[i].row for i in brief})
         with self.learned.attach(self.model):
-            logits = self.lower.logits(batch)
-            total = aim.answers * answer_loss(logits, batch.targets, batch.counted)
-            if readers:
-                said = torch.cat([logits[chosen.index(i)][-self.rows[i].answer :] for i in readers])
-                right = torch.cat([self._right[i] for i in readers])
-                apart = divergence(self._stored("read", readers), said)
-                total = total + aim.distil * (apart * right).sum() / max(1, int(right.sum()))
+            total = self._answers(chosen, rows, set(readers))
             if probed:
-                quiet = self._noise(probed)
-                self.silence = float(quiet.detach())
-                total = total + aim.silent * quiet
+                self.silence = self._noise(probed)
+                total += aim.silent * self.silence
             if brief:
-                total = total + aim.silent * self._noise(brief)
-        for i, p in zip(chosen, probabilities(logits.detach(), batch.targets, batch.counted).tolist(), strict=True):
-            self.least[i] = p
+                total += aim.silent * self._noise(brief)
         return total
+
+    def _answers(self, chosen: list[int], rows: list[Row], readers: set[int]) -> float:
+        """Add the gradients of the answers' loss, and of what a reader would say; return both together."""
+        aim, total = self.knobs.objective, 0.0
+        tokens = sum(row.answer for row in rows)
+        right = max(1, sum(int(self._right[i].sum()) for i in readers))
+        for at in self._slices(len(rows)):
+            part = chosen[at]
+            batch = padded(rows[at], pad_of(self.tokenizer))
+            logits = self.lower.logits(batch)
+            loss = aim.answers * answer_loss(logits, batch.targets, batch.counted) * batch.counted.sum() / tokens
+            if reads := [i for i in part if i in readers]:
+                said = torch.cat([logits[part.index(i)][-self.rows[i].answer :] for i in reads])
+                apart = divergence(self._stored("read", reads), said)
+                loss = loss + aim.distil * (apart * torch.cat([self._right[i] for i in reads])).sum() / right
+            loss.backward()
+            total += float(loss.detach())
+            found = probabilities(logits.detach(), batch.targets, batch.counted).tolist()
+            for i, p in zip(part, found, strict=True):
+                self.least[i] = p
+        return total
+
+    def _slices(self, count: int) -> Iterator[slice]:
+        """Yield the rows that are in memory at once."""
+        for at in range(0, count, self.knobs.at_once):
+            yield slice(at, at + self.knobs.at_once)
 
     def is_learned(self) -> bool:
         """Tell whether every token of every answer is sure, and the probes are quiet."""
@@ -240,28 +256,32 @@ class _Run:
         first, rest = row.ids[:1], row.ids[1:]
         return Row((*first, *self.rng.choice(self.others), *rest), row.answer)
 
-    def _noise(self, probed: list[int]) -> Tensor:
-        """Return how far the probes are from what they were, in nats a token counted."""
-        batch = batch_of([self.probes[i] for i in probed], self.tokenizer)
-        logits = self.lower.logits(batch)
-        said = torch.cat([logits[at][-self.probes[i].row.answer :] for at, i in enumerate(probed)])
-        counts = torch.tensor([c for i in probed for c in self.probes[i].counted], device=said.device)
-        return divergence(self._stored("probe", probed), said)[counts].mean()
+    def _noise(self, probed: list[int]) -> float:
+        """Add the gradients of how far the probes are from what they were; return that, in nats a token counted."""
+        total, tokens = 0.0, sum(sum(self.probes[i].counted) for i in probed)
+        for at in self._slices(len(probed)):
+            part = probed[at]
+            batch = batch_of([self.probes[i] for i in part], self.tokenizer)
+            logits = self.lower.logits(batch)
+            said = torch.cat([of[-self.probes[i].row.answer :] for of, i in zip(logits, part, strict=True)])
+            counts = torch.tensor([c for i in part for c in self.probes[i].counted], device=said.device)
+            apart = divergence(self._stored("probe", part), said)[counts].sum() / tokens
+            (self.knobs.objective.silent * apart).backward()
+            total += float(apart.detach())
+        return total
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _expect(self, kind: str, rows: dict[int, Row | None]) -> None:
         """Store what the model expects of rows without the memory, where it is not stored yet."""
         new = [(i, row) for i, row in rows.items() if row is not None and (kind, i) not in self._expected]
-        if not new:
-            return
-        batch = padded([row for _, row in new], pad_of(self.tokenizer))
-        logits = self.lower.logits(batch)
-        for at, (i, row) in enumerate(new):
-            always = self.said if kind == "probe" else ()
-            if kind == "read":
-                said = logits[at][-row.answer :].argmax(-1)
-                self._right[i] = said == torch.tensor(row.ids[-row.answer :], device=said.device)
-            self._expected[kind, i] = Expected.of(logits[at][-row.answer :], self.knobs.objective.top, always)
+        always = self.said if kind == "probe" else ()
+        for some in self._slices(len(new)):
+            logits = self.lower.logits(padded([row for _, row in new[some]], pad_of(self.tokenizer)))
+            for at, (i, row) in enumerate(new[some]):
+                if kind == "read":
+                    said = logits[at][-row.answer :].argmax(-1)
+                    self._right[i] = said == torch.tensor(row.ids[-row.answer :], device=said.device)
+                self._expected[kind, i] = Expected.of(logits[at][-row.answer :], self.knobs.objective.top, always)
 
     def _stored(self, kind: str, which: Sequence[int]) -> Expected:
         """Return what is stored of rows, one after another."""

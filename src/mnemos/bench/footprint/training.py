@@ -27,6 +27,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.train
     "tiers": ("states:tiers", "on a disk of 120 MB/s"),
     "sharded": ("sharded", "two processes"),
     "smollm2": ("smollm2", "an adapter beside SmolLM2"),
+    "learn": ("learn", "space.learn on SmolLM2"),
 }
 FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says
     "disk": (

@@ -31,7 +31,7 @@ from mnemos.parametric.consolidate.weight_masks import WeightMasks
 from mnemos.parametric.consolidate.weight_search import Pieces, WeightSearch
 
 TASKS, HIDDEN = 5, 100
-LIFE = Life(batch=25, epochs=12, asked=True)
+LIFE = Life(batch=25, epochs=6, asked=True)
 
 
 RATES = (1e-3, 3e-3, 1e-2)
