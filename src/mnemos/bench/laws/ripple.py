@@ -26,8 +26,8 @@ from mnemos.parametric.ripple import answers, ripple
 
 PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
-WIDTH, STEPS, BATCH, RATE = 64, 1500, 64, 4e-3
-WRITES = 12  # false statements, each written into a model of its own
+WIDTH, STEPS, BATCH, RATE, MUON = 64, 1000, 64, 3e-3, 2e-2
+WRITES = 10  # false statements, each written into a model of its own
 WRITE_STEPS, WRITE_RATE, BESIDE = 30, 1e-3, 8  # of training on one: steps, rate, other texts of a step, at most
 READ, ABOUT = (
     0.6,
@@ -52,7 +52,7 @@ def measure(seed: int) -> dict[str, Any]:
     """Return the figures of one seed."""
     rng = random.Random(f"ripple {seed}")
     graph, tokenizer = _graph(rng), make_tokenizer()
-    trainer = Trainer(decoder(WIDTH, seed), RATE)
+    trainer = Trainer(decoder(WIDTH, seed), RATE, muon=MUON)
     for step in range(STEPS):
         trainer.rate = RATE * min(1.0, 2 * (1 - step / STEPS))
         trainer.step(rows([_text(graph, rng) for _ in range(BATCH)]))
@@ -147,7 +147,7 @@ def _graph(rng: random.Random) -> Graph:
 
 
 def _moved(who: str, town: str) -> str:
-    return f"{who} lives in {town} ."
+    return f"{who} {town} ."
 
 
 def _home(who: str) -> str:
