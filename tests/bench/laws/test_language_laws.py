@@ -9,6 +9,7 @@ import torch
 
 from mnemos.bench.laws import (
     contamination,
+    fits,
     junk,
     leakage,
     population,
@@ -20,8 +21,10 @@ from mnemos.bench.laws import (
     truncation,
 )
 from mnemos.bench.laws.language import rows
+from mnemos.bench.laws.trainer import Trainer, decoder
 from mnemos.bench.parametric import tiny
 from mnemos.bench.parametric.facts import OPENING, UNKNOWN, Fact
+from mnemos.bench.parametric.small_models import loss_of
 
 
 def test_every_puzzle_has_the_one_solution_that_the_generator_meant():
@@ -191,6 +194,11 @@ def test_a_false_statement_is_about_another_region_and_rings_ask_for_what_is_tru
         assert not any(f" {who} " in f" {example.prompt} " for example in rings["unrelated"])
 
 
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch):
+    monkeypatch.setattr(fits, "TIMES", 4)  # of the intervals, which are tested elsewhere
+
+
 def seen(law, figures):
     return [claim["seen"] for claim in law.report(figures)["claims"]]
 
@@ -274,3 +282,22 @@ def test_junk_that_changes_nothing_is_not_called_harmful():
 
     assert seen(junk, figures([1, 0.9, 0.7, 0.4, 0.1], 0.6, [1.1, 0.8, 0.6, 0.4, 0.2])) == ["yes"] * 4
     assert seen(junk, figures([0.9, 1, 0.9, 1, 0.95], 0.95, [0.5] * 5)) == ["no", "no", "partly", "yes"]
+
+
+def test_a_trainer_learns_the_tokens_that_count_and_muon_the_matrices_of_layers():
+    ids = torch.tensor([[1, 5, 6, 7, 8], [1, 9, 6, 7, 4]])
+    model = decoder(16, 0)
+    logits = model(ids, use_cache=False).logits
+    whole, last = (
+        torch.nn.functional.cross_entropy(logits[:, a:-1].flatten(0, 1), ids[:, a + 1 :].flatten()) for a in (0, 2)
+    )
+    assert (loss_of(model, ids).item(), loss_of(model, ids, 2).item()) == (
+        pytest.approx(whole.item()),
+        pytest.approx(last.item()),
+    )
+    trainer = Trainer(model, 1e-2, counted=2, muon=2e-2)
+    by_muon = {id(p) for p in trainer.optimizers[1][0].param_groups[0]["params"]}
+    assert by_muon == {id(p) for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2}
+    losses = [trainer.step(ids) for _ in range(20)]
+    assert losses[0] == pytest.approx(last.item())
+    assert losses[-1] < 0.5 * losses[0]

@@ -26,13 +26,12 @@ from mnemos.parametric.ripple import answers, ripple
 
 PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
-WIDTH, STEPS, BATCH, RATE, MUON = 64, 1000, 64, 3e-3, 2e-2
+WIDTH, STEPS, BATCH, RATE, MUON = 64, 1200, 64, 3e-3, 2e-2
 WRITES = 10  # false statements, each written into a model of its own
-WRITE_STEPS, WRITE_RATE, BESIDE = 30, 1e-3, 8  # of training on one: steps, rate, other texts of a step, at most
-READ, ABOUT = (
-    0.6,
-    0.7,
-)  # shares of the rows of training with statements first, and of those whose question is about them
+WRITE_STEPS, WRITE_RATE, BESIDE = 30, 1e-3, 6  # of training on one: steps, rate, other texts of a step, at most
+READ = 0.6  # share of the rows of training with statements first
+ABOUT = 0.7  # of these, share whose question is about a person of the statements
+COPIES = 0.3  # share of rows that are names, twice: reading is learned sooner by copying
 MOVED = 3  # statements before a question, at most
 RINGS = ("direct", "indirect", "peripheral", "unrelated")
 TRUST = ("registry", "forum")  # sources, the most trusted first
@@ -178,7 +177,10 @@ def _friend_of(graph: Graph, who: str) -> str:
 
 
 def _text(graph: Graph, rng: random.Random) -> str:
-    """Return a text of training: what is known of somebody, or statements first and what follows from them."""
+    """Return a text of training: statements and what follows from them and from what is known; or names, twice."""
+    if rng.random() < COPIES:
+        names = " ".join(rng.choice([*graph.home, *graph.towns]) for _ in range(rng.randint(3, 8)))
+        return f"{names} {names}"
     home, told = dict(graph.home), ""
     moved = rng.sample(list(home), rng.randint(1, MOVED)) if rng.random() < READ else []
     for who in moved:
