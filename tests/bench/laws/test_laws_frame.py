@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mnemos.bench.laws import run
-from mnemos.bench.laws.catalogue import laws, paper
+from mnemos.bench.laws.catalogue import experiment, laws, paper
 from mnemos.bench.laws.claims import Claim, Panel, reported
 from mnemos.bench.laws.document import render
 from mnemos.bench.laws.fits import _KINDS, fit
@@ -76,7 +76,7 @@ def test_laws_are_found_by_their_papers_without_an_import_and_all_of_them_measur
     assert not {"run", "fits", "trainer", "claims"} & laws().keys()
     for name in laws():
         source = (Path(run.__file__).parent / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-        assert "\ndef measure(seed: int)" in source, name
+        assert "\ndef measure(seed: int" in source, name
         assert "\ndef report(figures: " in source, name
     assert (paper("2401.05605"), paper("Feldman 2020")) == ("arXiv 2401.05605", "Feldman 2020")
     with pytest.raises(InvalidInput, match="did you mean forgetting"):
@@ -135,3 +135,14 @@ def test_parts_are_named_without_a_flag_or_with_it_but_not_both(monkeypatch):
     assert refused.exit_code == 2
     assert "give one of" in " ".join(refused.output.split())
     assert run_it(app, ["bench", "weights", "forgetting"]).exit_code == 2  # it has no parts
+
+
+@pytest.mark.parametrize(
+    "name", ["snr", "long-tail", "model-collapse", "associative-capacity", "task-order", "schedules"]
+)
+def test_what_is_stored_is_what_the_report_says_of_the_stored_figures(name):
+    part = json.loads((ROOT / run.STORED).read_text(encoding="utf-8"))["parts"][name]
+    found = experiment(name).report(part["figures"])
+    assert found["claims"] == part["claims"]
+    assert found["means"] == part["means"]
+    assert [fit["numbers"].keys() for fit in found["fits"]] == [fit["numbers"].keys() for fit in part["fits"]]

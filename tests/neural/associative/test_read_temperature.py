@@ -2,8 +2,10 @@
 
 import math
 
+import pytest
 import torch
 
+from mnemos.neural.associative.hopfield import Hopfield
 from mnemos.neural.associative.outlier_efficient import OutlierEfficientHopfield
 from mnemos.neural.associative.resonator import Resonator, bind
 from mnemos.neural.associative.temperature import condensation, normal_sums, participation, read_temperature
@@ -70,3 +72,17 @@ def test_attention_that_may_read_nothing_divides_by_one_more():
     score = (q * k).sum(-1, keepdim=True) / 8**0.5
     torch.testing.assert_close(y[:, :1], layer.out(v * score.exp() / (1 + score.exp())))
     assert layer.state_size(4) == sum(t.numel() for t in state.values())
+
+
+def test_a_hopfield_network_without_a_beta_reads_by_the_rule_for_what_it_keeps():
+    rng = torch.Generator().manual_seed(3)
+    patterns = 0.5 * torch.randn(400, 16, generator=rng).double()
+    by_rule, fixed = (Hopfield(16, beta=beta) for beta in (None, 1.0))
+    assert by_rule.beta == 1.0
+    for net in (by_rule, fixed):
+        net.store(patterns[:200])
+        net.store(patterns[200:])
+    assert by_rule.beta == pytest.approx(read_temperature(patterns))
+    cues = patterns[:100] + 0.1 * torch.randn(100, 16, generator=rng).double()
+    errors = [float((net.recall(cues) - patterns[:100]).square().mean()) for net in (by_rule, fixed)]
+    assert errors[0] < 0.5 * errors[1]

@@ -23,7 +23,7 @@ from mnemos.neural.associative.temperature import condensation, normal_sums, par
 PAPERS = ("2408.05807",)
 MEANS = (
     "a read of many keys is an average above one bandwidth and the nearest key below it, so its temperature depends on the keys: "
-    "`neural.associative.temperature.read_temperature` finds it, and `Hopfield(beta=...)` takes it."
+    "`neural.associative.temperature.read_temperature` finds it, and `Hopfield(beta=None)` reads so."
 )
 SIZES = ((300, 16), (3000, 16), (3000, 32), (3000, 64), (3000, 128))
 GRID = tuple(1.06**i for i in range(-16, 17))  # bandwidths, in h_G

@@ -111,7 +111,9 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     ]
     curves: dict[str, Any] = {f"{s:g} features a sample": row for s, row in linear.items()}
     curves |= {f"form, {s:g}": {of: [expected(of, s)] for of in CHANGED} for s in (SPARE[0], SPARE[2], SPARE[-1])}
+    few = {"measured": linear[SPARE[0]], "form": {of: [expected(of, SPARE[0])] for of in CHANGED}}
     panels = [
+        Panel(f"{SPARE[0]:g} features a sample", "share of features turned", "forgotten", few),
         Panel("two regressions", "share of features turned", "forgotten", curves),
         Panel("networks", "share of pixels permuted", "forgotten", {"spare parameters": spare, "few to spare": full}),
     ]

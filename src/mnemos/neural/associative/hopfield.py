@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mnemos.errors import InvalidInput
 from mnemos.neural.associative.base import rows, signs
+from mnemos.neural.associative.temperature import read_temperature
 from mnemos.registry import Paper, register
 
 Energy = Literal["hebb", "polynomial", "softmax"]
@@ -47,23 +48,28 @@ class Hopfield:
         self,
         width: int,  # D, channels of a pattern
         energy: Energy = "softmax",  # which F
-        beta: float = 1.0,  # of softmax: small averages all patterns, large takes the nearest
+        beta: float
+        | None = 1.0,  # of softmax: small averages all, large takes the nearest; None: by `read_temperature`
         degree: int = 3,  # of polynomial
         empty: bool = False,  # of softmax: whether a cue may recall nothing
         steps: int = 1,  # of a recall
     ) -> None:
         if energy not in get_args(Energy):
             raise InvalidInput(f"there is no energy {energy!r}: choose from {', '.join(get_args(Energy))}.")
-        if width < 1 or steps < 1 or degree < 1 or beta <= 0:
+        if width < 1 or steps < 1 or degree < 1 or (beta is not None and beta <= 0):
             raise InvalidInput(
                 f"width is {width}, steps {steps}, degree {degree} and beta {beta}: give positive numbers."
             )
-        self.width, self.energy_name, self.beta, self.degree = width, energy, beta, degree
+        self.width, self.energy_name, self.degree = width, energy, degree
+        self.by_rule, self.beta = beta is None, 1.0 if beta is None else beta
         self.empty, self.steps, self.count = empty, steps, 0
         self.kept = torch.zeros(width, width) if energy == "hebb" else torch.zeros(0, width)  # W, or X
 
     def store(self, patterns: Tensor) -> None:
-        """Keep patterns (N, D); those of hebb and polynomial are of -1 and 1. Raises InvalidInput for others."""
+        """Keep patterns (N, D); those of hebb and polynomial are of -1 and 1. Raises InvalidInput for others.
+
+        Without a beta the temperature is chosen again for all that is kept, O(256 N D); its rule takes patterns of like length.
+        """
         new = rows(patterns, self.width, "patterns").to(torch.promote_types(patterns.dtype, torch.float32))
         if self.energy_name != "softmax":
             signs(new, "patterns")
@@ -72,6 +78,8 @@ class Hopfield:
         else:
             self.kept = torch.cat([self.kept.to(new.dtype), new])
         self.count += len(new)
+        if self.by_rule and self.energy_name == "softmax" and self.count > 1:
+            self.beta = read_temperature(self.kept)
 
     def recall(self, cues: Tensor) -> Tensor:
         """Return where `steps` steps lead from cues (M, D). Raises InvalidInput while nothing is stored."""

@@ -24,8 +24,8 @@ STARTS = {"W of radius 0.05": 0.05, "W of radius 0.2": 0.2}
 ROWS = tuple(STARTS)
 
 
-def one(row: str, seed: int) -> dict[str, float]:
-    """Return how the eigenvalue moves from a start."""
+def one(row: str, seed: int, trace: dict[int, tuple[float, float, float]] | None = None) -> dict[str, float]:
+    """Return how the eigenvalue moves from a start; `trace` gets it, the curve and the loss over the first, every 20 steps."""
     rng = torch.Generator().manual_seed(seed)
     radius = STARTS[row]
     W = (radius * torch.randn(UNITS, UNITS, generator=rng).double() / UNITS**0.5).requires_grad_(True)
@@ -45,6 +45,8 @@ def one(row: str, seed: int) -> dict[str, float]:
             largest = float(torch.linalg.eigvals(W.detach()).abs().max())
             if not detached and largest > 1.5 * radius:
                 detached = step
+            if trace is not None:
+                trace[step] = largest, curve.eigenvalue, float(loss.detach()) / first
             if detached and curve.eigenvalue > 2 * radius:
                 off = max(off, abs(largest - curve.eigenvalue) / curve.eigenvalue)
         with torch.no_grad():
