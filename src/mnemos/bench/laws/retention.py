@@ -90,7 +90,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     means = (
         "Batches that weights learn one after another fade, in batches to the half: "
         + ", ".join(f"{of} {mean(values):.1f}" for of, values in halves.items())
-        + " (`retention.half_life`); state a fact in several wordings, and rehearse before the half-life."
+        + " (`retention.half_life`): rehearse before that, and teach a model that knows other facts."
     )
     return reported(claims, panels, [law], means)
 
