@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.fits import fit
 from mnemos.bench.laws.trainer import Trainer, decoder, size
 from mnemos.bench.parametric.facts import vocabulary
 from mnemos.parametric.compress.rounding import RoundToNearest
@@ -111,7 +112,8 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("by exposures", "exposures", "bits a parameter", {"width 16": met}, log=True),
         Panel("by bits a weight", "bits a weight", "share left", {"rounded": {n: kept[f"{n} bits"] for n in BITS}}),
     ]
-    return reported(claims, panels, means=MEANS)
+    bits = fit("sigmoid", panels[2].curves["rounded"], panels[2].title, "rounded")
+    return reported(claims, panels, [bits], MEANS)
 
 
 def _fitted(width: int, part: float, times: int, seed: int, junk: int = 0, tag: bool = False) -> tuple[Any, Tensor]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
+from mnemos.bench.laws.fits import fit
 from mnemos.bench.laws.language import coded, prose, rows, take
 from mnemos.bench.laws.trainer import Trainer, decoder, size
 from mnemos.bench.parametric.fact_models import name
@@ -107,7 +108,17 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("text", "times that a repeated text is met", "held-out loss", {names[of]: loss[of] for of in loss}, log=True),
         Panel("copying", "times that a repeated text is met", "loss of the copy", {names[of]: copying[of] for of in loss}, True),
     ]  # fmt: skip
-    return reported(claims, panels, means=MEANS)
+    once = {of: next(iter(row.values())) for of, row in loss.items()}
+    worse = {
+        names[of]: {n: [a - b for a, b in zip(v, once[of], strict=True)] for n, v in row.items()}
+        for of, row in loss.items()
+    }
+    panels.append(
+        Panel("above texts met once", "times that a repeated text is met", "held-out loss, nats more", worse, log=True)
+    )
+    few = names[shares[0]]  # with more repeats there is a hump, which no curve of `fits` has
+    grows = fit("logarithm", worse[few], panels[-1].title, few)
+    return reported(claims, panels, [grows], MEANS)
 
 
 def _list(rng: random.Random) -> str:
