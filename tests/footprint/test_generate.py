@@ -83,12 +83,6 @@ def test_entries_that_stay_are_those_of_the_path():
     assert torch.equal(cache.layers[0].keys, read(model, PROMPT).layers[0].keys[:, :, [0, 1, 4]])
 
 
-def test_a_prompt_without_tokens_is_refused():
-    for prompt, count in ((PROMPT[:0], 3), (PROMPT[None], 3), (PROMPT, 0)):
-        with pytest.raises(InvalidInput, match="one row of tokens"):
-            TokenTree(decoder(0)).generate(decoder(0), prompt, count)
-
-
 def sure():
     """A model that is sure of some tokens after its first layer, of others after its third, and of some nowhere."""
     model = decoder(6, layers=4)

@@ -19,6 +19,9 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; 
     "drafts": ("drafts", "draft"),
     "exits": ("exits", "tokens may leave"),
     "chunks": ("chunks", "two layers, 4,096 tokens"),
+    "bytes": ("predictions", "kB"),
+    "seconds": ("predictions:seconds", "ms"),
+    "tiers": ("predictions:tiers", "tokens a second"),
 }
 _NEURONS = ("layers, least recently used", "layers, the first pinned", "neurons, half of the room hot")
 FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says
@@ -29,6 +32,10 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "early-exit": (
         "exits", "exits, read again", ("all layers", "exits, not repaired"), "right %", "tells {} of the next letters"),
     "chunked": ("chunks", "budget 10 %", ("whole", "fixed slices of 64"), "peak MB", "takes {} MB at its peak"),
+    "training-bytes": ("bytes", "training: weights, gradients, Adam", (), "off %", "is {} off what a training holds"),
+    "cache-bytes": ("bytes", "cache: MLA", (), "off %", "is {} off what a cache of latents takes"),
+    "roofline": ("seconds", "all tokens", (), "explained %", "explains {} of the spread of seconds a token"),
+    "tiers": ("tiers", "90 MB, 4 sequences", (), "off %", "is {} off the tokens a second of 4 sequences in 90 MB"),
 }  # fmt: skip
 
 
@@ -45,7 +52,7 @@ class Options:
     "footprint-running",
     help="What running takes: weights on disk, drafts of a small model, early exits, chunks, and predictions.",
     options=Options,
-    tables={f"footprint-{part}": table(part, head) for part, (_, head) in PARTS.items()},
+    tables={f"running-{part}": table(part, head) for part, (_, head) in PARTS.items()},
     figure=lambda result, entry: figure_of(FIGURES, "footprint", result, entry),
     extra="torch",
     parts=True,

@@ -47,8 +47,8 @@ class Fit:
     bytes are those of the model and of what it makes, without the process around it.
     """
 
-    model: nn.Module
-    ram: int | str  # bytes, or a number with a unit: "2GB", "512 MiB"
+    model: nn.Module  # that is to fit
+    ram: float | str  # bytes, or a number with a unit: "2GB", "512 MiB"
     batch: int = 1  # sequences of a step
     length: int = 512  # tokens of each
     learns: bool = True  # whether it is trained; otherwise it is read under no_grad
@@ -127,7 +127,7 @@ class Fit:
 
 @contextmanager
 def offload(
-    model: nn.Module, ram: int | str, *, optimiser: torch.optim.Optimizer | None = None, **knobs: Any
+    model: nn.Module, ram: float | str, *, optimiser: torch.optim.Optimizer | None = None, **knobs: Any
 ) -> Iterator[Chosen]:
     """Let a model train or run within some bytes inside the context; yield what was chosen, and why.
 
@@ -138,10 +138,10 @@ def offload(
         yield chosen
 
 
-def nbytes(size: int | str) -> int:
+def nbytes(size: float | str) -> int:
     """Return the bytes that a size says: a number, or one with a unit such as GB (10^9) or GiB (2^30)."""
-    if isinstance(size, int):
-        return size
+    if not isinstance(size, str):
+        return int(size)
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", size.upper())
     if found is None or found[2] not in UNITS:
         raise InvalidInput(f"{size!r} is no size: write one as '2GB' or '512 MiB'.")

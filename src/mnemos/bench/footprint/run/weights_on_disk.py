@@ -23,7 +23,7 @@ from mnemos.bench.footprint.shakespeare import LARGE, LENGTH, trained
 from mnemos.bench.parametric.spread import over_seeds
 from mnemos.bench.parts import Row
 from mnemos.footprint import attached
-from mnemos.footprint.weights.active_neurons import Bounded, LowRank
+from mnemos.footprint.weights.active_neurons import Bounded, Finder, LowRank, Predictor
 from mnemos.footprint.weights.files import Drive
 from mnemos.footprint.weights.neurons_on_disk import NeuronsOnDisk
 from mnemos.footprint.weights.paged_weights import PagedWeights
@@ -37,6 +37,7 @@ Method = PagedWeights | NeuronsOnDisk
 def ways(model: Any, inputs: dict[str, Tensor]) -> dict[str, Method]:
     """Return what is compared, by name."""
     layers = tuple(find(model))
+    guess = _Once(LowRank())
     neurons = NeuronsOnDisk(share=SHARE, predictor=Bounded(), inputs=inputs)
     return {
         "layers, least recently used": PagedWeights(share=SHARE, layers=layers),
@@ -46,9 +47,24 @@ def ways(model: Any, inputs: dict[str, Tensor]) -> dict[str, Method]:
         "neurons, window of 5, two reads each": replace(neurons, bundled=False),
         "neurons, least recently used": replace(neurons, window=None),
         "neurons, half of the room hot": replace(neurons, window=None, hot=0.5),
-        "neurons, window of 5, guessed": replace(neurons, predictor=LowRank()),
-        "neurons, half of the room hot, guessed": replace(neurons, window=None, hot=0.5, predictor=LowRank()),
+        "neurons, window of 5, guessed": replace(neurons, predictor=guess),
+        "neurons, half of the room hot, guessed": replace(neurons, window=None, hot=0.5, predictor=guess),
     }
+
+
+class _Once:
+    """A predictor that learns once for each layer, however often it is attached."""
+
+    def __init__(self, of: Predictor) -> None:
+        self.of = of
+        self.known: dict[float, Finder] = {}
+
+    def finder(self, weight: Tensor, bias: Tensor, inputs: Tensor | None) -> Finder:
+        """Return the finder of a layer."""
+        layer = float(weight.sum())
+        if layer not in self.known:
+            self.known[layer] = self.of.finder(weight, bias, inputs)
+        return self.known[layer]
 
 
 def measure(options: Options) -> dict[str, Row]:
