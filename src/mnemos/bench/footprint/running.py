@@ -20,6 +20,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; 
     "exits": ("exits", "tokens may leave"),
     "chunks": ("chunks", "two layers, 4,096 tokens"),
     "bytes": ("predictions", "kB"),
+    "latents": ("latents", "keys and values"),
     "seconds": ("predictions:seconds", "ms"),
     "tiers": ("predictions:tiers", "tokens a second"),
 }

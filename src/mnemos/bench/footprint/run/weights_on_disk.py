@@ -78,7 +78,7 @@ def measure(options: Options) -> dict[str, Row]:
         inputs = recorded(model, partial(model, given))
         plain = _Reading(model, ids)
         plain.run(None, TOKENS)
-        found.setdefault("in memory", []).append(plain.row({}))
+        found.setdefault("in memory", []).append({"tokens/s": _speed(model, ids, None), "loss": plain.loss})
         for name, method in ways(model, inputs).items():
             found.setdefault(name, []).append(_measured(model, ids, method, plain))
     return {name: over_seeds(rows) for name, rows in found.items()}
@@ -98,16 +98,22 @@ def _measured(model: Any, ids: Tensor, method: Method, plain: _Reading) -> dict[
         **hits,
     }
     for name, disk in (("tokens/s", SLOW), ("cold", COLD)):
-        speeds = []
-        for _ in range(ROUNDS):  # the fastest: the machine does other work, too
-            timed = _Reading(model, ids)
-            timed.run(replace(method, disk=disk), TIMED)
-            speeds.append(timed.speed)
-        row[name] = max(speeds)
-    return reading.row(row) | {
+        row[name] = _speed(model, ids, replace(method, disk=disk))
+    return row | {
+        "loss": reading.loss,
         "loss, more %": reading.loss / plain.loss - 1,
         "logits off by, 1e-6": 1e6 * float((reading.logits - plain.logits).abs().max()),
     }
+
+
+def _speed(model: Any, ids: Tensor, method: Method | None) -> float:
+    """Return the tokens a second of the fastest of some runs, as the machine does other work, too."""
+    reading = _Reading(model, ids)
+    speeds = []
+    for _ in range(ROUNDS):
+        reading.run(method, TIMED)
+        speeds.append(reading.speed)
+    return max(speeds)
 
 
 class _Reading:
@@ -136,7 +142,3 @@ class _Reading:
                 self.held = max(self.held, method.held)
         self.logits = torch.stack(said)
         self.loss = float(F.cross_entropy(self.logits, self.ids[PROMPT + 1 : PROMPT + count + 1]))
-
-    def row(self, more: dict[str, float]) -> dict[str, float]:
-        """Return what was measured."""
-        return {**more, "loss": self.loss} if more else {"tokens/s": self.speed, "loss": self.loss}
