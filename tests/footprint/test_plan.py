@@ -140,23 +140,29 @@ def test_sizes_are_read_as_they_are_written():
 
 def test_a_prompt_is_bound_by_computing_and_a_token_by_bytes():
     machine = Machine(flops=1e12, bandwidth=1e10)
-    shape = Shape(weights=10**8, layers=10, heads=8, kv_heads=8, head_width=64, calls=0)
-    line = Roofline(shape, machine, prompt=1000, moves=0)
+    shape = Shape(weights=10**8, layers=10, heads=8, kv_heads=8, head_width=64)
+    line = Roofline(shape, machine, prompt=1000, copied=0)
     prompt, why = line.passed(1000, 0)
-    assert prompt == pytest.approx((2 * 1000 * 10**8 + 4 * 1000 * 1000 * 10 * 512) / 1e12)
+    moving = (4 * 10**8 + 2 * 10 * 512 * 1000 * 4) / 1e10
+    assert prompt == pytest.approx((2 * 1000 * 10**8 + 4 * 1000 * 1000 * 10 * 512) / 1e12 + moving)
     assert "computing" in why
     token, why = line.passed(1, 999)
-    assert token == pytest.approx((4 * 10**8 + 2 * 10 * 512 * 1000 * 4) / 1e10)
+    assert token == pytest.approx((2 * 10**8 + 4 * 1000 * 10 * 512) / 1e12 + moving)
     assert "bytes" in why
-    quarter = Roofline(Shape(10**8, 10, 8, 2, 64, calls=0), machine, prompt=1000, moves=0)
+    quarter = Roofline(Shape(10**8, 10, 8, 2, 64), machine, prompt=1000, copied=0)
     assert quarter.cache(1000) * 4 == line.cache(1000)
-    assert Roofline(shape, machine, 1000, 2, moves=0).predict().seconds == pytest.approx(prompt + 2 * token, rel=1e-3)
+    assert Roofline(shape, machine, 1000, 2, copied=0).predict().seconds == pytest.approx(prompt + 2 * token, rel=1e-3)
 
 
 def test_a_machine_is_measured():
-    machine = Machine.measured(64, 16)
-    assert min(machine.flops, machine.bandwidth, machine.copies) > 1e6
-    assert machine.call > 0
+    machine = Machine.measured(width=64, rows=16)
+    assert min(machine.flops, machine.bandwidth, *(rate for _, rate in machine.copies)) > 1e6
+
+
+def test_copies_of_a_size_are_as_fast_as_those_of_its_neighbours():
+    machine = Machine(1.0, 8.0, ((1e2, 10.0), (1e4, 2.0)))
+    assert [machine.copying(size) for size in (1, 1e2, 1e3, 1e4, 1e9)] == pytest.approx([10, 10, 6, 2, 2])
+    assert Machine(1.0, 8.0).copying(5) == 4.0
 
 
 def test_more_sequences_spread_a_read_until_their_caches_take_the_room_of_layers():

@@ -20,6 +20,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; 
     "exits": ("exits", "tokens may leave"),
     "chunks": ("chunks", "two layers, 4,096 tokens"),
     "bytes": ("predictions", "kB"),
+    "budgets": ("budgets", "budget"),
     "latents": ("latents", "keys and values"),
     "seconds": ("predictions:seconds", "ms"),
     "tiers": ("predictions:tiers", "tokens a second"),
@@ -35,6 +36,7 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "chunked": ("chunks", "budget 10 %", ("whole", "fixed slices of 64"), "peak MB", "takes {} MB at its peak"),
     "training-bytes": ("bytes", "training: weights, gradients, Adam", (), "off %", "is {} off what a training holds"),
     "cache-bytes": ("bytes", "cache: MLA", (), "off %", "is {} off what a cache of latents takes"),
+    "fit": ("budgets", "half", ("as much as it takes",), "measured MB", "trains in {} MB within half of what it takes"),
     "roofline": ("seconds", "all tokens", (), "explained %", "explains {} of the spread of seconds a token"),
     "tiers": ("tiers", "90 MB, 4 sequences", (), "off %", "is {} off the tokens a second of 4 sequences in 90 MB"),
 }  # fmt: skip

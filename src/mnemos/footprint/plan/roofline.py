@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mnemos.footprint.base import Prediction
 from mnemos.registry import Paper, register
 
 ROUNDS = 3
+SIZES = (2**18, 2**20, 2**22, 2**24)  # bytes of tensors that are copied; caches hold the small ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +25,35 @@ class Machine:
 
     flops: float  # operations of products of large matrices
     bandwidth: float  # bytes of weights that products with one vector read
-    copies: float = 0.0  # bytes that are copied, read and written counted; 0: as `bandwidth`
-    call: float = 0.0  # seconds of a call of a layer that does next to nothing
+    copies: tuple[tuple[float, float], ...] = ()  # (bytes of a tensor, bytes a second at which it is copied), ascending
+    layer: float = 0.0  # seconds that a layer takes which computes next to nothing
 
     @classmethod
-    def measured(cls, width: int = 1024, rows: int = 256) -> Machine:
+    def measured(cls, layer: float = 0.0, width: int = 1024, rows: int = 256) -> Machine:
         """Return what this machine does now, with matrices of a width and products of some rows; takes about a second."""
         weights = [torch.randn(4 * width, width) for _ in range(8)]  # more than caches hold
-        many, one, small = torch.randn(rows, width), torch.randn(1, width), nn.Linear(8, 8)
-        size = sum(w.nbytes for w in weights)
+        many, one = torch.randn(rows, width), torch.randn(1, width)
         with torch.no_grad():
             gemm = _least(lambda: [many @ w.T for w in weights[:2]])
             gemv = _least(lambda: [one @ w.T for w in weights])
-            copy = _least(lambda: torch.cat([w[:-1] for w in weights]))
-            call = _least(lambda: [small(one[:, :8]) for _ in range(200)]) / 200
-        return cls(2 * rows * weights[0].numel() * 2 / gemm, size / gemv, 2 * size / copy, call)
+            copies = []
+            for size in SIZES:
+                parts = [w[: size // w[0].nbytes] for w in weights]
+                copies.append((float(size), len(parts) * size / _least(lambda: [torch.cat([p, one]) for p in parts])))  # noqa: B023
+        return cls(
+            2 * rows * weights[0].numel() * 2 / gemm, sum(w.nbytes for w in weights) / gemv, tuple(copies), layer
+        )
+
+    def copying(self, size: float) -> float:
+        """Return the bytes a second at which tensors of a size are copied: between those that were measured, by its logarithm."""
+        if not self.copies:
+            return self.bandwidth / 2
+        sizes, rates = zip(*self.copies, strict=True)
+        at = min(max(math.log(max(size, 1)), math.log(sizes[0])), math.log(sizes[-1]))
+        after = next(i for i, known in enumerate(sizes) if math.log(known) >= at)
+        before = max(0, after - 1)
+        share = 0.0 if after == before else (at - math.log(sizes[before])) / math.log(sizes[after] / sizes[before])
+        return float(rates[before] + share * (rates[after] - rates[before]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +66,6 @@ class Shape:
     kv_heads: int  # of keys and values
     head_width: int
     width: int = 4  # bytes of a number
-    calls: int = 30  # of operations, in each layer
 
     @classmethod
     def of(cls, model: Any) -> Shape:
@@ -76,10 +91,11 @@ class Shape:
 )
 @dataclass(frozen=True)
 class Roofline:
-    """Predict the seconds of a prompt and of the tokens after it: the slower of computing and moving bytes, for each.
+    """Predict the seconds of a prompt and of the tokens after it, and say whether computing or moving bytes binds each.
 
     A pass over n tokens does 2 n operations for each weight, and 4 n T for each number of a head's queries, with T entries in the
-    cache; it moves all weights, and the cache `moves` times. Says which of the two binds, and the operations a byte of each.
+    cache; it moves all weights and the cache once, and copies the cache `copied` times. The times of all are added, as little of
+    one is done during another on a processor; the larger one binds.
     """
 
     shape: Shape  # of the model
@@ -87,9 +103,7 @@ class Roofline:
     prompt: int = 512  # tokens that are read at once
     generated: int = 0  # tokens after it, one by one
     batch: int = 1  # sequences
-    moves: float = (
-        2.0  # times that a growing cache is copied a token, read and written: 2 of a DynamicCache, 0 of one in place
-    )
+    copied: float = 1.0  # times that a pass copies the cache: 1 of a DynamicCache, 0 of one that grows in place
 
     def predict(self) -> Prediction:
         """Return bytes of weights and cache, and the seconds of all."""
@@ -120,10 +134,11 @@ class Roofline:
         flops = 2 * rows * shape.weights + attention
         moved = shape.weights * shape.width + self.cache(entries)
         computing, moving = flops / machine.flops, moved / machine.bandwidth
-        copied = self.moves * self.cache(entries) / (machine.copies or machine.bandwidth)
+        cache = self.cache(entries)
+        copying = self.copied * cache / machine.copying(cache / (2 * shape.layers))
         binds = "computing" if computing > moving else "moving bytes"
-        fixed = shape.layers * shape.calls * machine.call
-        return max(computing, moving) + copied + fixed, f"{binds} binds, at {flops / moved:.2g} operations a byte"
+        seconds = computing + moving + copying + shape.layers * machine.layer
+        return seconds, f"{binds} binds, at {flops / moved:.2g} operations a byte"
 
 
 def _least(work: Callable[[], object]) -> float:
