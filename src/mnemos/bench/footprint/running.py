@@ -18,9 +18,9 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; 
     "weights-on-disk": ("weights_on_disk", "half of the feed-forward bytes in memory"),
     "drafts": ("drafts", "draft"),
     "exits": ("exits", "tokens may leave"),
-    "chunks": ("chunks", "two layers, 4,096 tokens"),
+    "chunks": ("chunks", "two layers, 3,072 tokens"),
     "bytes": ("predictions", "kB"),
-    "budgets": ("budgets", "budget"),
+    "budgets": ("budgets", "budget, of what is predicted without"),
     "latents": ("latents", "keys and values"),
     "seconds": ("predictions:seconds", "ms"),
     "tiers": ("predictions:tiers", "tokens a second"),
@@ -30,13 +30,14 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "paged-weights": ("weights-on-disk", "layers, least recently used", (), "kB a token", "reads {} kB a token"),
     "neurons-on-disk": ("weights-on-disk", "neurons, window of 5", _NEURONS, "kB a token", "reads {} kB a token"),
     "token-tree": (
-        "drafts", "tree of 16", ("greedy", "chain of 16"), "layer loads a token", "loads {} layers a token of a model of four"),
+        "drafts", "tree of 16, sharpened", ("greedy", "chain of 16", "tree of 16"), "layer loads a token",
+        "loads {} layers a token, of a model of four"),
     "early-exit": (
         "exits", "exits, read again", ("all layers", "exits, not repaired"), "right %", "tells {} of the next letters"),
     "chunked": ("chunks", "budget 10 %", ("whole", "fixed slices of 64"), "peak MB", "takes {} MB at its peak"),
     "training-bytes": ("bytes", "training: weights, gradients, Adam", (), "off %", "is {} off what a training holds"),
     "cache-bytes": ("bytes", "cache: MLA", (), "off %", "is {} off what a cache of latents takes"),
-    "fit": ("budgets", "half", ("as much as it takes",), "measured MB", "trains in {} MB within half of what it takes"),
+    "fit": ("budgets", "50 %", ("100 %",), "measured MB", "trains in {} MB where half of what it takes is allowed"),
     "roofline": ("seconds", "all tokens", (), "explained %", "explains {} of the spread of seconds a token"),
     "tiers": ("tiers", "90 MB, 4 sequences", (), "off %", "is {} off the tokens a second of 4 sequences in 90 MB"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ A node is a token behind its parent's; its confidence is the product of the smal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -45,21 +46,24 @@ class TokenTree:
     branches: int = 3  # children of a node at most; 1 is a chain
     threshold: float = 0.01  # confidence that a node has at least, at first
     adapt: bool = True  # change the threshold by what is accepted
+    temperature: float = 1.0  # of the small model's probabilities; below 1 a tree is deeper, and branches less
     exact: ClassVar[bool] = True
     accepted: list[int] = field(
         default_factory=list, init=False
     )  # tokens that each pass of the large model gave, in the last call
+    drafted: int = field(default=0, init=False)  # nodes of all trees of the last call
 
     def generate(self, model: Any, prompt: Tensor, count: int) -> Generated:
         """Return `count` tokens that follow a prompt (T), those of greedy decoding."""
         check(prompt, count)
-        self.accepted, threshold = [], self.threshold
+        self.accepted, self.drafted, threshold = [], 0, self.threshold
         tokens = prompt.tolist()
         with torch.no_grad():
             large, small = read(model, prompt[:-1]), read(self.draft, prompt[:-1])
             while len(tokens) < len(prompt) + count:
                 nodes = self._drafted(small, tokens, threshold)
                 path, more = _followed(model, large, tokens, nodes)
+                self.drafted += len(nodes)
                 new = [nodes[node].token for node in path] + [more]
                 if self.adapt:
                     deepest = len(path) == max((node.depth for node in nodes), default=0)
@@ -77,28 +81,22 @@ class TokenTree:
         unread = torch.tensor([tokens[cache.get_seq_length() :]])
         logits = self.draft(unread, past_key_values=cache, use_cache=True).logits[0, -1:]
         nodes: list[_Node] = []
-        read_nodes: list[int] = []  # in the order of the cache
         candidates = self._children(logits, [_Node(-1, -1, 0, 1.0)], [-1])
         while len(nodes) < self.size:
-            candidates = sorted((c for c in candidates if c.confidence >= threshold), key=lambda c: -c.confidence)
-            # half of the room at once, so that likely children have room before their parents' unlikely brothers
-            best = candidates[: max(1, (self.size - len(nodes)) // 2)]
-            if not best:
+            best = max(candidates, key=lambda node: node.confidence)
+            if best.confidence < threshold:
                 break
-            candidates = candidates[len(best) :]
-            first = len(nodes)
-            nodes += best
-            if len(nodes) >= self.size:
-                break
-            numbers = list(range(first, len(nodes)))
-            read_nodes += numbers
-            mask = _mask(nodes, numbers, read_nodes, base)
-            logits = _read_nodes(self.draft, cache, nodes, numbers, mask, base)
-            candidates += self._children(logits, best, numbers)
+            candidates.remove(best)
+            nodes.append(best)
+            if len(nodes) < self.size:
+                number = len(nodes) - 1
+                mask = _mask(nodes, [number], range(len(nodes)), base)
+                logits = _read_nodes(self.draft, cache, nodes, [number], mask, base)
+                candidates += self._children(logits, [best], [number])
         return nodes
 
     def _children(self, logits: Tensor, parents: list[_Node], numbers: list[int]) -> list[_Node]:
-        chances, tokens = logits.softmax(-1).topk(self.branches)
+        chances, tokens = (logits / self.temperature).softmax(-1).topk(self.branches)
         return [
             _Node(token, number, parent.depth + 1, parent.confidence * chance)
             for parent, number, row, known in zip(parents, numbers, chances.tolist(), tokens.tolist(), strict=True)
@@ -123,7 +121,7 @@ def _followed(model: Any, cache: Any, tokens: list[int], nodes: list[_Node]) -> 
     return path, said[at + 1]
 
 
-def _mask(nodes: list[_Node], numbers: list[int], columns: list[int], before: int) -> Tensor:
+def _mask(nodes: list[_Node], numbers: Sequence[int], columns: Sequence[int], before: int) -> Tensor:
     """Return what nodes (1, 1, q, before + columns) see: all text before, their ancestors, and themselves; bool."""
     place = {number: at for at, number in enumerate(columns)}
     seen = torch.zeros(len(numbers), before + len(columns), dtype=torch.bool)

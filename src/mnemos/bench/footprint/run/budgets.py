@@ -21,13 +21,13 @@ from mnemos.footprint import Fit, offload
 from mnemos.footprint.measure import taken
 
 ROWS, LENGTH = 16, 256
-SHARES = {"as much as it takes": 1.0, "half": 0.5, "a third": 0.34}
+SHARES = {"100 %": 1.0, "50 %": 0.5, "42 %": 0.42}
 
 
 def measure(options: Options) -> dict[str, Row]:
     """Return the rows of the part."""
     rows = {name: fresh(_step, options.data, share) for name, share in SHARES.items()}
-    plain = rows["as much as it takes"]["seconds"]
+    plain = rows["100 %"]["seconds"]
     return {name: row | {"time, of plain": row["seconds"] / plain} for name, row in rows.items()}
 
 

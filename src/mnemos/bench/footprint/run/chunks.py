@@ -1,4 +1,4 @@
-"""Two layers whose attention makes all scores at once, over 4,096 tokens: whole, in slices by a budget, and in fixed slices.
+"""Two layers whose attention makes all scores at once, over 3,072 tokens: whole, in slices by a budget, and in fixed slices.
 
 Peaks are of resident memory, beyond what is there before, each in a process of its own; the slowdown is by processor seconds,
 slices and whole in turns in one process, the least of two. `of the budget` is the peak by what was allowed.
@@ -18,7 +18,7 @@ from mnemos.footprint import attached
 from mnemos.footprint.activations.chunked import Chunked
 from mnemos.footprint.measure import taken
 
-LENGTH, WIDTH, HEADS, LAYERS, ROUNDS = 4096, 128, 4, 2, 2
+LENGTH, WIDTH, HEADS, LAYERS, ROUNDS = 3072, 128, 4, 2, 2
 WAYS: dict[str, dict[str, Any]] = {
     "whole": {},
     "budget 25 %": {"share": 0.25},
