@@ -30,7 +30,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     baselines=("in-memory",),
-    unmeasured="no result yet",
 )
 @dataclass
 class Chunked:

@@ -25,7 +25,6 @@ from mnemos.registry import Paper, register
         ),
     ),
     baselines=("greedy",),
-    unmeasured="no result yet",
 )
 @dataclass(frozen=True)
 class EarlyExit:

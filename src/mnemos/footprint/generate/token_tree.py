@@ -29,7 +29,6 @@ class _Node(NamedTuple):
     "token-tree",
     papers=(Paper("LLMCad: Fast and Scalable On-device Large Language Model Inference", "2309.04255"),),
     baselines=("greedy",),
-    unmeasured="no result yet",
 )
 @dataclass
 class TokenTree:

@@ -21,7 +21,6 @@ MOVED = {0: 2, 1: 2, 2: 2, 3: 3}  # times a model's size that each rank sends in
             code="microsoft/DeepSpeed",
         ),
     ),
-    unmeasured="no result yet",
 )
 @dataclass(frozen=True)
 class TrainingBytes:
@@ -66,7 +65,6 @@ class TrainingBytes:
         ),
         Paper("Challenges in Deploying Long-Context Transformers: A Theoretical Peak Performance Analysis", "2405.08944"),
     ),
-    unmeasured="no result yet",
 )  # fmt: skip
 @dataclass(frozen=True)
 class CacheBytes:

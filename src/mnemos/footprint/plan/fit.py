@@ -37,7 +37,7 @@ class Chosen:
     prediction: Prediction
 
 
-@register("fit", unmeasured="no result yet")
+@register("fit")
 @dataclass(frozen=True)
 class Fit:
     """Choose what to attach for a budget of bytes, the cheapest in time first; Mnemos' own.

@@ -87,7 +87,6 @@ class Shape:
             "Challenges in Deploying Long-Context Transformers: A Theoretical Peak Performance Analysis", "2405.08944"
         ),
     ),
-    unmeasured="no result yet",
 )
 @dataclass(frozen=True)
 class Roofline:

@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
             "2504.09345",
         ),
     ),
-    unmeasured="no result yet",
 )
 @dataclass(frozen=True)
 class Tiers:

@@ -29,7 +29,6 @@ ALWAYS = torch.iinfo(torch.int64).max  # when a neuron that stays was used last
         Paper("PowerInfer-2: Fast Large Language Model Inference on a Smartphone", "2406.06282"),
     ),
     baselines=("paged-weights",),
-    unmeasured="no result yet",
 )
 @dataclass
 class NeuronsOnDisk:

@@ -16,7 +16,7 @@ from mnemos.footprint.weights.files import Drive, Reads, RowFile
 from mnemos.registry import register
 
 
-@register("paged-weights", unmeasured="no result yet")
+@register("paged-weights")
 @dataclass
 class PagedWeights:
     """Keep whole layers on disk and read each when it computes; the least recently used make room. A baseline of the others.
