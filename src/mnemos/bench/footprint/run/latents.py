@@ -15,7 +15,7 @@ from mnemos.bench.parts import Row, seeded
 from mnemos.footprint.generate.base import read
 from mnemos.footprint.plan.bytes_of import CacheBytes
 
-RECIPE = Recipe(layers=2, width=64, inner=256, steps=250)
+RECIPE = Recipe(layers=2, width=64, inner=256, steps=200)
 LATENT, ROTATED = 24, 8  # as many numbers a token as one head has keys and values
 FORMS = {"MHA, 4 heads": 4, "GQA, 2 heads": 2, "MQA": 1, "MLA": 0}
 TESTED = 32
