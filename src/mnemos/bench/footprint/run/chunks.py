@@ -16,7 +16,7 @@ from mnemos.bench.footprint.running import Options
 from mnemos.bench.parts import Row
 from mnemos.footprint import attached
 from mnemos.footprint.activations.chunked import Chunked
-from mnemos.footprint.measure import taken
+from mnemos.footprint.measure import return_freed_memory, taken
 
 LENGTH, WIDTH, HEADS, LAYERS, ROUNDS = 3072, 128, 4, 2, 2
 WAYS: dict[str, dict[str, Any]] = {
@@ -58,6 +58,7 @@ def measure(options: Options) -> dict[str, Row]:
 
 
 def _taken(name: str) -> Row:
+    return_freed_memory()  # from the first block on: what the heap once had stays resident when it is used again
     torch.manual_seed(0)
     model = nn.Sequential(*(Block() for _ in range(LAYERS))).requires_grad_(False)
     x = torch.randn(1, LENGTH, WIDTH)

@@ -24,6 +24,7 @@ from mnemos.footprint import attached
 from mnemos.footprint.activations.in_memory import InMemory
 from mnemos.footprint.activations.recomputed import Recomputed
 from mnemos.footprint.generate.base import read
+from mnemos.footprint.measure import return_freed_memory
 from mnemos.footprint.plan.bytes_of import CacheBytes, TrainingBytes
 from mnemos.footprint.plan.kept import kept_bytes
 from mnemos.footprint.plan.roofline import Machine, Roofline, Shape
@@ -31,7 +32,7 @@ from mnemos.footprint.plan.tiers import Tiers
 from mnemos.footprint.weights.files import Drive
 from mnemos.footprint.weights.paged_weights import PagedWeights
 
-TOKENS, ROUNDS = 96, 3
+TOKENS, ROUNDS, WIDE = 96, 3, 768
 FORMS = {"MHA": 8, "GQA, 2 of 8 heads": 2, "MQA": 1}
 
 
@@ -121,11 +122,12 @@ def seconds(options: Options) -> dict[str, Row]:
     """Return the rows about prompts and tokens, in ms."""
     found: dict[str, list[dict[str, float]]] = {}
     predicted, measured = [], []
+    return_freed_memory()  # from here on each large tensor is new memory, as when it is measured what copying takes
     for _ in range(options.seeds):
         nothing = _token(decoder(4, 16, 2, 2), 16) / 4  # of a layer that is hardly wide
         for layers in (2, 4, 8):
-            model = decoder(layers, 768, 8)
-            machine, shape = Machine.measured(nothing), Shape.of(model)
+            model = decoder(layers, WIDE, 8)
+            machine, shape = Machine.measured(nothing, WIDE), Shape.of(model)
             for prompt in (128, 512):
                 ids = torch.zeros(1, prompt, dtype=torch.int64)
                 row = _row(1e3 * Roofline(shape, machine).passed(prompt, 0)[0], 1e3 * _least(partial(model, ids)))
