@@ -72,6 +72,9 @@ def test_what_does_not_fit_is_refused_and_an_exception_leaves_an_ordinary_optimi
     optimiser = torch.optim.Adam(model.parameters())
     with pytest.raises(InvalidInput, match="no optimiser"), attached(model, StatesOnDisk()):
         pass
+    elsewhere = torch.optim.Adam([nn.Parameter(torch.zeros(2, device="meta"))])
+    with pytest.raises(InvalidInput, match="not on the CPU"), attached(model, StatesOnDisk(), optimiser=elsewhere):
+        pass
     with attached(model, StatesOnDisk(), optimiser=optimiser), pytest.raises(InvalidInput, match="closure"):
         optimiser.step(lambda: 0.0)
     with pytest.raises(RuntimeError, match="stop"), attached(model, StatesOnDisk(), optimiser=optimiser):  # noqa: PT012

@@ -102,12 +102,12 @@ def test_rates_warm_up_stay_and_come_down_to_each_end():
 
 def test_a_time_scale_is_reported_as_measured():
     row = {
-        "off": [0.05], "detached": [700.0], "plateau": [720.0], "time scale at the end": [10.0], "second eigenvalue": [0.05],
+        "off": [0.05], "detached": [700.0], "plateau": [720.0], "time scale at the end": [10.0], "second eigenvalue": [0.01],
         "eigenvalue": {str(s): [0.1 + 0.8 / (1 + np.exp((1000 - s) / 100))] for s in range(0, 2000, 100)},
         "curve": {"0": [0.0], "100": [0.1]}, "loss": {"0": [1.0], "100": [0.5]},
     }  # fmt: skip
-    other = row | {"second eigenvalue": [0.2]}
-    good = time_scale.report(dict(zip(time_scale.ROWS, (row, other), strict=True)))
-    assert seen(good) == ["yes"] * 3
-    late = other | {"off": [1.1], "plateau": [1100.0], "second eigenvalue": [0.5]}
-    assert seen(time_scale.report(dict(zip(time_scale.ROWS, (row, late), strict=True)))) == ["no", "partly", "partly"]
+    large = row | {"off": [1.1], "second eigenvalue": [0.2]}
+    rows = dict(zip(time_scale.ROWS, (row, row | {"second eigenvalue": [0.05]}, large), strict=True))
+    assert seen(time_scale.report(rows)) == ["yes"] * 3
+    late = large | {"off": [0.05], "plateau": [1100.0], "second eigenvalue": [0.5]}
+    assert seen(time_scale.report(rows | {time_scale.ROWS[-1]: late})) == ["no", "partly", "partly"]

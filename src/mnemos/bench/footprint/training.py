@@ -29,14 +29,33 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.train
     "smollm2": ("smollm2", "an adapter beside SmolLM2"),
     "learn": ("learn", "space.learn on SmolLM2"),
 }
+_PEAK = "trains an adapter beside SmolLM2 with {} MB at its peak"
+_KEPT, _LOSS = "keeps {} of what autograd keeps", "reaches a loss of {} nats a letter"
+_SPOILT = "two layers spoilt: "
 FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says
-    "disk": (
-        "disk", "on disk", ("in memory", "computed again"), "peak, of plain %",
-        "trains with {} of the memory beyond weights"),
-    "recomputed": (
-        "disk", "computed again", ("in memory", "on disk"), "peak, of plain %", "trains with {} of the memory beyond weights"),
-    "token-wise": (
-        "token-wise", "50 %", ("0 %", "100 %"), "peak, of plain %", "trains with {} of the memory beyond weights"),
+    "chunked-loss": ("smollm2", "loss in chunks", ("in memory",), "peak MB", _PEAK),
+    "disk": ("smollm2", "loss in chunks, activations on disk", ("in memory", "loss in chunks"), "peak MB", _PEAK),
+    "recomputed": ("smollm2", "loss in chunks, layers computed again", ("in memory", "loss in chunks"), "peak MB", _PEAK),
+    "token-wise": ("token-wise", "50 %", ("0 %", "100 %"), "peak, of plain %", "trains with {} of the memory beyond weights"),
+    "quantised": ("adapters", "LoRA, 4 bits a number", ("LoRA",), "kept, of LoRA's %", _KEPT),
+    "approximate": ("adapters", "LoRA, derivatives of 4 bits", ("LoRA",), "kept, of LoRA's %", _KEPT),
+    "shared-norm": (
+        "estimates", "derivatives of 2 bits, shared norms", ("plain", "derivatives of 4 bits"), "kept, of plain %",
+        _KEPT + ", together with derivatives of 2 bits"),
+    "sampled": (
+        "estimates", "30 % of rows, sure and drawn", ("plain", "30 % of rows, alike"), "test loss",
+        _LOSS + " with 30 % of the rows"),
+    "projected": ("fewer-dimensions", "projected to a quarter", ("plain", "low rank 12"), "test loss", _LOSS),
+    "sparse-low-rank": ("fewer-dimensions", "low rank 8, 5 % single numbers", ("plain", "low rank 12"), "test loss", _LOSS),
+    "states-on-disk": ("states", "on disk", ("in memory",), "states in memory MB", "holds {} MB of Adam's states in memory"),
+    "sharded": (
+        "sharded", "states shared out", ("data-parallel (DDP)",), "states, first process kB",
+        "holds {} kB of states in each of two processes"),
+    "layer-sampling": (
+        "layers", _SPOILT + "two of six by their scores", (_SPOILT + "two of six at random", _SPOILT + "all layers"), "test loss",
+        _LOSS),
+    "density": (
+        "density", "ReLU: density loss, weight 1", ("ReLU: plain",), "density %", "leaves {} of feed-forward numbers not zero"),
 }  # fmt: skip
 
 
@@ -54,7 +73,7 @@ class Options:
     "footprint-training",
     help="What training takes: bytes at their peak, seconds and loss, with and without the methods of mnemos.footprint.",
     options=Options,
-    tables={f"footprint-{part}": table(part, head) for part, (_, head) in PARTS.items()},
+    tables={f"training-{part}": table(part, head) for part, (_, head) in PARTS.items()},
     figure=lambda result, entry: figure_of(FIGURES, "footprint", result, entry),
     extra="torch",
     parts=True,

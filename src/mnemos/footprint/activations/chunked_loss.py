@@ -21,7 +21,6 @@ UNASKED = -100  # a target that does not count
         Paper("Liger Kernel: Efficient Triton Kernels for LLM Training", "2410.10989", "linkedin/Liger-Kernel"),
         Paper("Cut Your Losses in Large-Vocabulary Language Models", "2411.09009", "apple/ml-cross-entropy"),
     ),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )
 def chunked_cross_entropy(
     hidden: Tensor,

@@ -45,7 +45,6 @@ class Traffic:
         Paper("MemAscend: System Memory Optimization for SSD-Offloaded LLM Fine-Tuning", "2505.23254"),
     ),
     baselines=("in-memory", "recomputed"),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class Disk:

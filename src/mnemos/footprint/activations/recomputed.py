@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     "recomputed",
     papers=(Paper("Training Deep Nets with Sublinear Memory Cost", "1604.06174"),),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )
 @dataclass
 class Recomputed:

@@ -69,6 +69,8 @@ class StatesOnDisk:
         """Keep the states of an optimiser on disk inside the context."""
         if optimiser is None:
             raise InvalidInput("there is no optimiser: give it to `attached(..., optimiser=...)`.")
+        if any(p.device.type != "cpu" for group in optimiser.param_groups for p in group["params"]):
+            raise InvalidInput("some parameters are not on the CPU: states are read from disk into its memory only.")
         before = optimiser.__dict__.get("step")
         run = _Run(self, optimiser)
         hooks = [parameter.register_post_accumulate_grad_hook(run.arrived) for parameter in run.groups]

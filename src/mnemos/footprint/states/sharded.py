@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
 @register(
     "sharded",
     papers=(Paper("ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", "1910.02054", "microsoft/DeepSpeed"),),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class Sharded:

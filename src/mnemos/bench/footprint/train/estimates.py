@@ -97,13 +97,14 @@ def once(letters: Letters, methods: Methods, seed: int, rate: float, steps: int 
 def beside(rows: dict[str, Row]) -> dict[str, Row]:
     """Return rows with what is kept, the time and the loss beside those of plain training."""
     plain = rows[PLAIN]
+    quick = plain["ms a step"]
     for row in rows.values():
         row["kept, of plain %"] = row["kept MB"] / plain["kept MB"]
         row["kept and states, of plain %"] = (1e3 * row["kept MB"] + row["states kB"]) / (
             1e3 * plain["kept MB"] + plain["states kB"]
         )
         row["loss, of plain"] = round(row["test loss"] / plain["test loss"], 4)
-        row["time, of plain"] = round(row["ms a step"] / plain["ms a step"], 3)
+        row["time, of plain"] = round(row["ms a step"] / quick, 3)
         del row["ms a step"]
         row.pop("ms a step_sd", None)
     return rows

@@ -24,10 +24,14 @@ STARTS = {"W of radius 0.05": 0.05, "W of radius 0.2": 0.2}
 ROWS = tuple(STARTS)
 
 
-def one(row: str, seed: int, trace: dict[int, tuple[float, float, float]] | None = None) -> dict[str, float]:
-    """Return how the eigenvalue moves from a start; `trace` gets it, the curve and the loss over the first, every 20 steps."""
+def one(row: str, seed: int) -> dict[str, float]:
+    """Return how the eigenvalue moves from a start."""
+    return moved(STARTS[row], seed)
+
+
+def moved(radius: float, seed: int, trace: dict[int, tuple[float, float, float]] | None = None) -> dict[str, float]:
+    """Return how the eigenvalue moves from a W of a radius; `trace` gets it, the curve and the loss, over the first, by step."""
     rng = torch.Generator().manual_seed(seed)
-    radius = STARTS[row]
     W = (radius * torch.randn(UNITS, UNITS, generator=rng).double() / UNITS**0.5).requires_grad_(True)
     u = 0.1 * torch.nn.functional.normalize(torch.randn(UNITS, generator=rng).double(), dim=0)
     weights = [W, u.requires_grad_(True), u.detach().clone().requires_grad_(True)]
