@@ -37,8 +37,8 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "disk": ("smollm2", "loss in chunks, activations on disk", ("in memory", "loss in chunks"), "peak MB", _PEAK),
     "recomputed": ("smollm2", "loss in chunks, layers computed again", ("in memory", "loss in chunks"), "peak MB", _PEAK),
     "token-wise": ("token-wise", "50 %", ("0 %", "100 %"), "peak, of plain %", "trains with {} of the memory beyond weights"),
-    "quantised": ("adapters", "LoRA, 4 bits a number", ("LoRA",), "kept, of LoRA's %", _KEPT),
-    "approximate": ("adapters", "LoRA, derivatives of 4 bits", ("LoRA",), "kept, of LoRA's %", _KEPT),
+    "quantised": ("estimates", "8 bits a number", ("plain",), "kept, of plain %", _KEPT),
+    "approximate": ("estimates", "derivatives of 4 bits", ("plain",), "kept, of plain %", _KEPT),
     "shared-norm": (
         "estimates", "derivatives of 2 bits, shared norms", ("plain", "derivatives of 4 bits"), "kept, of plain %",
         _KEPT + ", together with derivatives of 2 bits"),

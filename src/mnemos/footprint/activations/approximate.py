@@ -71,7 +71,6 @@ KNOWN = {  # of torch and of transformers, by the names of their classes
         Paper("S2A: A Unified Framework for Parameter and Memory Efficient Transfer Learning", "2503.08154"),
     ),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class Approximate:

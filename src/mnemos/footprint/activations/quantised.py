@@ -24,7 +24,6 @@ BITS = (2, 4, 8)
               "ucbrise/actnn"),
     ),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class Quantised:

@@ -24,7 +24,6 @@ How = Literal["winners", "drawn", "uniform"]
               "zirui-ray-liu/WTACRS"),
     ),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class Sampled:

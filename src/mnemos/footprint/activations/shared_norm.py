@@ -21,7 +21,6 @@ LEAST = 0.05  # of the gains, in size, that can be undone without loss of digits
               "yyyyychen/LowMemoryBP"),
     ),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class SharedNorm:

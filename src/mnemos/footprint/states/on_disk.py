@@ -42,7 +42,6 @@ class Moved:
         Paper("MemAscend: System Memory Optimization for SSD-Offloaded LLM Fine-Tuning", "2505.23254"),
         Paper("Analysis and Optimized CXL-Attached Memory Allocation for Long-Context LLM Fine-Tuning", "2507.03305"),
     ),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )
 @dataclass
 class StatesOnDisk:
