@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
         Paper("From PEFT to DEFT: Parameter Efficient Finetuning for Reducing Activation Density in Transformers", "2402.01911",
               "IBM/DEFT"),
     ),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class Density:

@@ -17,7 +17,6 @@ from mnemos.registry import Paper, register
     "projected",
     papers=(Paper("CompAct: Compressed Activations for Memory-Efficient LLM Training", "2410.15352"),),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )
 @dataclass
 class Projected:

@@ -17,7 +17,6 @@ from mnemos.registry import Paper, register
     "token-wise",
     papers=(Paper("Efficiently Training 7B LLM with 1 Million Sequence Length on 8 GPUs", "2407.12117"),),
     baselines=("recomputed", "in-memory"),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )
 @dataclass
 class TokenWise:

@@ -23,7 +23,6 @@ Layer = Sequence[nn.Module]  # the adapters of a layer: modules whose outputs ar
         Paper("Layer-wise Importance Matters: Less Memory for Better Performance in Parameter-efficient Fine-tuning of Large "
               "Language Models", "2410.11772", "Kaiseem/IST"),
     ),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class LayerSampling:

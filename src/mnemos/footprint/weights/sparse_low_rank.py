@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
               "andyjm3/SLTrain"),
     ),
     baselines=("in-memory",),
-    unmeasured="`mnemos bench footprint-training` measures it; its result is on its way",
 )  # fmt: skip
 @dataclass
 class SparseLowRank:
