@@ -55,7 +55,7 @@ def missing_bits(model: Any, tokenizer: Any, examples: Sequence[Example]) -> flo
         for prompt, answer in dict.fromkeys((e.prompt, e.answer) for e in examples)
     ]
     with torch.no_grad():
-        nats = sum(float(token_losses(model, part)[0].sum()) for part in batches(coded, 32))
+        nats = sum(float(token_losses(model, part)[0].sum()) for part in batches(coded, 4))
     return nats / log(2)
 
 

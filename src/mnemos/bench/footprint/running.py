@@ -21,6 +21,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.run; 
     "chunks": ("chunks", "two layers, 3,072 tokens"),
     "bytes": ("predictions", "kB"),
     "budgets": ("budgets", "budget, of what is predicted without"),
+    "latents": ("latents", "cache"),
     "seconds": ("predictions:seconds", "ms"),
     "tiers": ("predictions:tiers", "tokens a second"),
 }

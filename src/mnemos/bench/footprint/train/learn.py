@@ -19,7 +19,7 @@ from mnemos.migrate.learning import Learning
 from mnemos.parametric.training import Training
 from mnemos.system import Mnemos
 
-STEPS, AT_ONCE = 8, (32, 4)
+STEPS, AT_ONCE = 8, (32, 4, 1)
 PEOPLE = (
     ("Ana", "Porto", "baker"), ("Ivo", "Split", "pilot"), ("Mira", "Graz", "nurse"), ("Tom", "Cork", "cook"),
     ("Lea", "Bern", "judge"), ("Bo", "Umea", "smith"), ("Kai", "Kiel", "sailor"), ("Zoe", "Nice", "dancer"),
@@ -28,7 +28,7 @@ PEOPLE = (
 
 def measure(options: Any) -> dict[str, Row]:
     """Return a row for each number of rows."""
-    return {f"{rows} rows at once": fresh(learned, rows) for rows in AT_ONCE}
+    return {f"rows at once: {rows}": fresh(learned, rows) for rows in AT_ONCE}
 
 
 def learned(rows: int) -> Row:

@@ -1,24 +1,22 @@
 """Tasks with weights of their own: masks, factors, pieces, and networks that write weights; on permuted digits, the task named.
 
 Five tasks of digits of 14 x 14 pixels (100 images a class are learned, 40 asked), a perceptron of one hidden layer of 100 units,
-Adam; each method at the rate, EWC and the hypernetworks also at the strength, that is best on a seed that is not reported.
-"numbers" counts what a method holds for all tasks (bits as 1/32 of a number), as a share of five separate networks.
+Adam; each method at a rate that was fixed beforehand. "numbers" counts what a method holds for all tasks (bits as 1/32 of a
+number), as a share of five separate networks.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from mnemos.bench.parametric.learning.lives import Life, Lived, live, perceptron, shown_to_fail
-from mnemos.bench.parametric.learning.methods import row_of
 from mnemos.bench.parametric.learning.streams import Images, Task, digits, permuted
-from mnemos.bench.parts import Row
+from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.base import Strategy
 from mnemos.parametric.consolidate.hypernetwork import Generated, Hypernetwork
@@ -31,57 +29,53 @@ from mnemos.parametric.consolidate.weight_masks import WeightMasks
 from mnemos.parametric.consolidate.weight_search import Pieces, WeightSearch
 
 TASKS, HIDDEN = 5, 100
-LIFE = Life(batch=25, epochs=6, asked=True)
+LIFE = Life(batch=25, epochs=4, asked=True)
 
 
-RATES = (1e-3, 3e-3, 1e-2)
-STRENGTHS = {"EWC": (10.0, 100.0), "hypernetwork": (0.01, 0.1)}
-WAYS: dict[str, Callable[[float], tuple[Strategy, ...]]] = {  # of a strength
-    "plain": lambda _: (),
-    "EWC": lambda s: (Anchor(s),),
-    "rank updates": lambda _: (RankUpdates(11, 2),),
-    "rank updates, no choice of earlier terms": lambda _: (RankUpdates(11, 2, selects=False),),
-    "masks by scores, 10 %": lambda _: (WeightMasks(density=0.1),),
-    "masks by scores, 30 %": lambda _: (WeightMasks(density=0.3),),
-    "masks by scores, 100 %": lambda _: (WeightMasks(density=1.0),),
-    "masks by gates": lambda _: (WeightMasks("gates", pressure=1.0),),
-    "hypernetwork, chunks": lambda s: (Hypernetwork(s, hidden=24, chunk=500),),
-    "hypernetwork, chunks, nothing held": lambda _: (Hypernetwork(0.0, hidden=24, chunk=500),),
-    "hypernetwork, sequence": lambda s: (Hypernetwork(s, "sequence", hidden=20, chunk=500),),
-    "pieces of a frozen pool": lambda _: (WeightSearch(),),
-    "sparse tasks, static": lambda _: (SparseTasks(0.05, "none"),),
-    "sparse tasks, grown at random": lambda _: (SparseTasks(0.05, "random"),),
-    "sparse tasks, grown by gradient": lambda _: (SparseTasks(0.05, "gradient"),),
+class Way(NamedTuple):
+    """A strategy and the rate of its optimiser."""
+
+    strategies: tuple[Strategy, ...]
+    rate: float
+
+
+WAYS = {
+    "plain": Way((), 1e-3),
+    "EWC": Way((Anchor(1e3),), 1e-3),
+    "rank updates": Way((RankUpdates(11, 2),), 1e-2),
+    "rank updates, no choice of earlier terms": Way((RankUpdates(11, 2, selects=False),), 1e-2),
+    "masks by scores, 10 %": Way((WeightMasks(density=0.1),), 1e-2),
+    "masks by scores, 30 %": Way((WeightMasks(density=0.3),), 1e-2),
+    "masks by scores, 100 %": Way((WeightMasks(density=1.0),), 1e-2),
+    "masks by gates": Way((WeightMasks("gates", pressure=1.0),), 1e-2),
+    "hypernetwork, chunks": Way((Hypernetwork(0.01, hidden=24, chunk=500),), 1e-2),
+    "hypernetwork, chunks, nothing held": Way((Hypernetwork(0.0, hidden=24, chunk=500),), 1e-2),
+    "hypernetwork, sequence": Way((Hypernetwork(0.01, "sequence", hidden=20, chunk=500),), 1e-2),
+    "pieces of a frozen pool": Way((WeightSearch(),), 3e-3),
+    "sparse tasks, static": Way((SparseTasks(0.05, "none"),), 1e-2),
+    "sparse tasks, grown at random": Way((SparseTasks(0.05, "random"),), 1e-2),
+    "sparse tasks, grown by gradient": Way((SparseTasks(0.05, "gradient"),), 1e-2),
 }
 
 
 def measure(options: Any) -> dict[str, Row]:
     """Return accuracy and forgetting, what is held, and where no task is named, of each method."""
     images = digits(options.data, side=14).fewer(100, 40)
-    found = {"separate networks": row_of(partial(separate, images), options.seeds, RATES)}
-    for name, way in WAYS.items():
-        strengths = next(
-            (of for key, of in STRENGTHS.items() if name.startswith(key) and "nothing" not in name), (0.0,)
-        )
-        choices = [(rate, strength) for rate in RATES for strength in strengths]
-        found[name] = row_of(lambda chosen, seed: once(images, way(chosen[1]), chosen[0], seed), options.seeds, choices)  # noqa: B023
-        found[name]["rate"], strength = found[name]["rate"]
-        if len(strengths) > 1:
-            found[name]["strength"] = strength
-    return found
+    found = {"separate networks": seeded(options.seeds, lambda seed: separate(images, seed))}
+    return found | {name: seeded(options.seeds, partial(once, images, way)) for name, way in WAYS.items()}
 
 
-def separate(images: Images, rate: float, seed: int) -> dict[str, float]:
+def separate(images: Images, seed: int) -> dict[str, float]:
     """Return what one network for each task knows."""
-    learners = [lived(task, (), rate, seed)[1] for task in stream(images, seed)[:TASKS]]
+    learners = [lived(task, WAYS["plain"], seed)[1] for task in stream(images, seed)[:TASKS]]
     right = [life.accuracies.ends[-1].accuracies[0] for life in learners]
     return {"accuracy %": sum(right) / len(right), "forgetting %": 0.0, "numbers %": 1.0}
 
 
-def once(images: Images, strategies: tuple[Strategy, ...], rate: float, seed: int) -> dict[str, float]:
+def once(images: Images, way: Way, seed: int) -> dict[str, float]:
     """Return the figures of one life."""
     *tasks, unseen = stream(images, seed)
-    learner, life = lived(tasks, strategies, rate, seed)
+    learner, life = lived(tasks, way, seed)
     found = life.figures()
     row = {"accuracy %": found["accuracy"], "forgetting %": found["forgetting"], "numbers %": numbers(learner)}
     if isinstance(learner.model, Made) and not isinstance(learner.model.maker, Generated):
@@ -97,13 +91,13 @@ def stream(images: Images, seed: int) -> list[Task]:
     return permuted(images, TASKS + 1, seed)
 
 
-def lived(tasks: Task | list[Task], strategies: tuple[Strategy, ...], rate: float, seed: int) -> tuple[Learner, Lived]:
+def lived(tasks: Task | list[Task], way: Way, seed: int) -> tuple[Learner, Lived]:
     """Return a learner at the end of its life."""
     torch.manual_seed(seed)
     with shown_to_fail():
         learner = Learner(
-            perceptron([196, HIDDEN, 10], seed), strategies, scenario="task", seed=seed,
-            optimise=partial(torch.optim.Adam, lr=rate),
+            perceptron([196, HIDDEN, 10], seed), way.strategies, scenario="task", seed=seed,
+            optimise=partial(torch.optim.Adam, lr=way.rate),
         )  # fmt: skip
     return learner, live(learner, [tasks] if isinstance(tasks, Task) else tasks, LIFE, seed)
 
