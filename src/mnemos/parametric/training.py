@@ -61,7 +61,7 @@ class Training:
     brief: int = 0  # short probes of a step besides: cheap, and needed where many memories are to be attached at once
     sure: float = 0.5  # training stops when every token of the answers has more than this; 1: never before `steps`
     quiet: float = 0.02  # ... and when KL on the probes is below this, in nats a token
-    at_once: int = 4  # rows of a step that are in memory at once; their gradients are added, so nothing else changes
+    at_once: int = 2  # rows of a step that are in memory at once; their gradients are added, so nothing else changes
     above: int = 0  # layers that are computed once for each row, as the memory acts above them alone
     half: bool = False  # compute in bfloat16, the weights of the memory staying in float32: cheaper where there is AMX
     seed: int = 0
