@@ -19,7 +19,7 @@ from mnemos.migrate.learning import Learning
 from mnemos.parametric.training import Training
 from mnemos.system import Mnemos
 
-STEPS, AT_ONCE = 8, (32, 4, 2, 1)
+STEPS, AT_ONCE = 8, (4, 2, 1)
 PEOPLE = (
     ("Ana", "Porto", "baker"), ("Ivo", "Split", "pilot"), ("Mira", "Graz", "nurse"), ("Tom", "Cork", "cook"),
     ("Lea", "Bern", "judge"), ("Bo", "Umea", "smith"), ("Kai", "Kiel", "sailor"), ("Zoe", "Nice", "dancer"),
