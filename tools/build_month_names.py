@@ -1,7 +1,8 @@
 """Write src/mnemos/reason/month_names.json: the months of other languages, as they stand in a date.
 
-The names are those of dateparser (BSD-3-Clause), which has them from the Unicode CLDR. Abbreviations of three letters are left
-out, as words of other languages are written like them, and so is a name that is another month elsewhere.
+The names are those of dateparser (BSD-3-Clause), which has them from the Unicode CLDR. Abbreviations are left out, as words of
+other languages are written like them ("2 rugs" is no day of a Lithuanian September), and so is a name that is another month
+elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ FORMS = (  # as they stand behind "in", beyond those of dateparser
     "januárban februárban márciusban áprilisban májusban júniusban júliusban augusztusban szeptemberben októberben novemberben "
     "decemberben",
 )
-CUT = re.compile(r"[\d.()॰]")  # of an abbreviation
+CUT = re.compile(r"[\d.()॰]|^[ivx]+$")  # of an abbreviation, or a number of the Romans
+ABBREVIATED = 5  # letters of an abbreviation at most
 
 
 def table() -> dict[str, int]:
@@ -45,8 +47,11 @@ def table() -> dict[str, int]:
             continue
         info = importlib.import_module(f"dateparser.data.date_translation_data.{language}").info
         for number, month in enumerate(MONTHS, 1):
-            for name in map(plain, info.get(month, ())):
-                if (len(name) > 3 or name in SHORT) and not CUT.search(name) and " " not in name:
+            names = [plain(name) for name in info.get(month, ())]
+            for name in names:
+                short = len(name) <= ABBREVIATED and any(len(n) > len(name) and n.startswith(name) for n in names)
+                whole = len(name) > 3 and not short
+                if (whole or name in SHORT) and not CUT.search(name) and " " not in name:
                     found.setdefault(name, set()).add(number)
     for names in FORMS:
         for number, name in enumerate(names.split(), 1):

@@ -35,15 +35,22 @@ _VIETNAMESE = re.compile(
 _DOTTED = re.compile(
     r"\b(?:am|vom|zum|bis|ab|seit)\s{1,2}(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?!\d)(?P<y>\Z\A)?", re.IGNORECASE
 )
-_DIGIT = re.compile(r"\d")
+_DIGIT, _DIGITS = re.compile(r"\d"), re.compile(r"\d\.\d")
+# Months that are words elsewhere: only a day and a year together make them dates ("12 leden" are twelve members). The second
+# ones are words with a capital letter, which their own languages do not give them, or only there.
+_WORDS = frozenset({"leden", "mac", "machi", "marca", "ogo"})
+_NAMES = frozenset({"avril", "julie", "julio", "maja", "mars", "mart", "mayo", "nisan"})
 
 
 def has_months(text: str) -> bool:
     """Tell whether a text may have a date with a month of another language; a microsecond for each three words."""
-    return _DIGIT.search(text) is not None and (
-        not _names().keys().isdisjoint(WORD.findall(text.lower()))
-        or _VIETNAMESE.search(text) is not None
-        or _DOTTED.search(text) is not None
+    if _DIGIT.search(text) is None:
+        return False
+    lowered = text.lower()
+    return (
+        "tháng" in lowered
+        or not _names().keys().isdisjoint(WORD.findall(lowered))
+        or (_DIGITS.search(text) is not None and _DOTTED.search(text) is not None)
     )
 
 
@@ -85,7 +92,10 @@ def _around(text: str, at: re.Match[str], number: int) -> Found | None:
             return None
         d, y = int(later["d"]), earlier and int(earlier["y"])
         start, end = earlier.start() if earlier else at.start(), later.end()
-    if at[0].lower() in MONTHS:  # an English name, too: "6. April" is a date where something else says so
+    word = at[0].lower()
+    if (word in _WORDS or (word in _NAMES and at[0][0].isupper())) and (d is None or y is None):
+        return None
+    if word in MONTHS:  # an English name, too: "6. April" is a date where something else says so
         foreign = before is not None and (before["of"] or before["dot"] == ".")
         if not foreign or (y is None and not _CUE.search(text, max(0, start - 8), start)):
             return None
