@@ -35,6 +35,7 @@ from mnemos.parametric.tokens import Row, pad_of, padded, row_of
 Progress = Callable[[int, float], None]  # step, and the probability of the least sure token of all answers
 SHORT = 4  # tokens of a short probe
 ANSWERS = 512  # different tokens of answers that are stored of every probe, at most
+LOGITS = 1 << 22  # of all tokens of the rows that are in memory at once, where nothing else is said
 WARM_UP, CHECK = 10, 10  # steps; how often it is looked whether all is learned
 
 
@@ -61,7 +62,9 @@ class Training:
     brief: int = 0  # short probes of a step besides: cheap, and needed where many memories are to be attached at once
     sure: float = 0.5  # training stops when every token of the answers has more than this; 1: never before `steps`
     quiet: float = 0.02  # ... and when KL on the probes is below this, in nats a token
-    at_once: int = 2  # rows of a step that are in memory at once; their gradients are added, so nothing else changes
+    at_once: int | None = (
+        None  # rows that are in memory at once, their gradients added; None: few of a large model on a CPU
+    )
     above: int = 0  # layers that are computed once for each row, as the memory acts above them alone
     half: bool = False  # compute in bfloat16, the weights of the memory staying in float32: cheaper where there is AMX
     seed: int = 0
@@ -69,8 +72,9 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "probed", "at_once"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} is {getattr(self, name)}: give at least 1.")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidInput(f"{name} is {value}: give at least 1.")
         if not self.rate > 0:
             raise InvalidInput(f"rate is {self.rate}: give a positive number, such as 0.005.")
         if self.objective.answers == 0 and self.objective.distil == 0:
@@ -201,7 +205,7 @@ class _Run:
         aim, total = self.knobs.objective, 0.0
         tokens = sum(row.answer for row in rows)
         right = max(1, sum(int(self._right[i].sum()) for i in readers))
-        for at in self._slices(len(rows)):
+        for at in self._slices(rows):
             part = chosen[at]
             batch = padded(rows[at], pad_of(self.tokenizer))
             logits = self.lower.logits(batch)
@@ -217,10 +221,15 @@ class _Run:
                 self.least[i] = p
         return total
 
-    def _slices(self, count: int) -> Iterator[slice]:
+    def _slices(self, rows: Sequence[Row]) -> Iterator[slice]:
         """Yield the rows that are in memory at once."""
-        for at in range(0, count, self.knobs.at_once):
-            yield slice(at, at + self.knobs.at_once)
+        count = self.knobs.at_once
+        if count is None:  # on a processor few rows take no more time than many
+            longest = max((len(row.ids) for row in rows), default=1)
+            few = max(1, LOGITS // (longest * self.model.config.vocab_size))
+            count = few if self.model.device.type == "cpu" else max(1, len(rows))
+        for at in range(0, len(rows), count):
+            yield slice(at, at + count)
 
     def is_learned(self) -> bool:
         """Tell whether every token of every answer is sure, and the probes are quiet."""
@@ -259,7 +268,7 @@ class _Run:
     def _noise(self, probed: list[int]) -> float:
         """Add the gradients of how far the probes are from what they were; return that, in nats a token counted."""
         total, tokens = 0.0, sum(sum(self.probes[i].counted) for i in probed)
-        for at in self._slices(len(probed)):
+        for at in self._slices([self.probes[i].row for i in probed]):
             part = probed[at]
             batch = batch_of([self.probes[i] for i in part], self.tokenizer)
             logits = self.lower.logits(batch)
@@ -275,7 +284,7 @@ class _Run:
         """Store what the model expects of rows without the memory, where it is not stored yet."""
         new = [(i, row) for i, row in rows.items() if row is not None and (kind, i) not in self._expected]
         always = self.said if kind == "probe" else ()
-        for some in self._slices(len(new)):
+        for some in self._slices([row for _, row in new]):
             logits = self.lower.logits(padded([row for _, row in new[some]], pad_of(self.tokenizer)))
             for at, (i, row) in enumerate(new[some]):
                 if kind == "read":
