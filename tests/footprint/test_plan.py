@@ -178,3 +178,8 @@ def test_more_sequences_spread_a_read_until_their_caches_take_the_room_of_layers
     assert Tiers(100, 10, 1000, 1000, fixed=0.5).predict().seconds == 0.5
     with pytest.raises(InvalidInput, match="no room"):
         Tiers(100, 10, 50, 1000).predict()
+
+
+def test_a_model_that_does_not_read_tokens_is_refused_with_what_to_give():
+    with pytest.raises(InvalidInput, match=r"shape \(2, 4\).*Give `run`"):
+        Fit(nn.Sequential(nn.Linear(8, 8)), "1GB", batch=2, length=4).predict()

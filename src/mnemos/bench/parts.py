@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from mnemos.bench import part_tables
 from mnemos.bench.parametric.spread import over_seeds
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Table
+from mnemos.bench.registry import Figure, Result, Table, check_parts
 from mnemos.registry import Entry
 
 Row = dict[str, Any]
@@ -29,9 +29,13 @@ class Options(Protocol):
 
 
 def run_parts(options: Options, modules: Mapping[str, str], package: str, progress: Progress) -> dict[str, Any]:
-    """Measure the chosen parts, "module" or "module:function" of a package, on one thread."""
+    """Measure the chosen parts, "module" or "module:function" of a package, on one thread.
+
+    Raises InvalidInput for a part that there is not, before any is measured.
+    """
     from mnemos.bench.kv.threads import one_thread
 
+    check_parts(options.parts, modules)
     progress.expect(len(options.parts))
     found: dict[str, Any] = {}
     with one_thread():

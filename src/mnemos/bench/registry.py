@@ -138,6 +138,13 @@ def near(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     return f"did you mean {', '.join(close)}?" if close else f"choose from {', '.join(known)}."
 
 
+def check_parts(chosen: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -> None:
+    """Raise InvalidInput for a part of a benchmark that there is not: called before anything is measured."""
+    for part in chosen:
+        if part not in known:
+            raise InvalidInput(f"there is no part {part!r}: {near(part, known)}")
+
+
 def measured(results: Path = RESULTS) -> dict[tuple[str, str], list[str]]:
     """Return the benchmarks whose last result has a method, by (form, name) of the method."""
     found: dict[tuple[str, str], list[str]] = {}

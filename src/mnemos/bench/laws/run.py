@@ -17,7 +17,7 @@ from typing import Any
 from mnemos.bench.laws.catalogue import experiment, laws, paper
 from mnemos.bench.laws.claims import Experiment
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import RESULTS, Figure, Result, Rows, benchmark, near
+from mnemos.bench.registry import RESULTS, Figure, Result, Rows, benchmark, check_parts
 from mnemos.errors import InvalidInput
 from mnemos.registry import Entry
 
@@ -90,9 +90,7 @@ def plot(result: Result, path: Path) -> Path:
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure the chosen laws, seed by seed. Raises InvalidInput for an unknown one."""
-    for name in options.parts:
-        if name not in laws():
-            raise InvalidInput(f"there is no law {name!r}: {near(name, laws())}")
+    check_parts(options.parts, laws())
     progress.expect(len(options.parts) * len(options.seeds))
     return _reported(options) if options.stored else {"parts": _measured(options, progress)}
 

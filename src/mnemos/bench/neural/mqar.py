@@ -21,7 +21,7 @@ from mnemos.bench.cells import mean_and_spread
 from mnemos.bench.parametric.spread import kept
 from mnemos.bench.plots import GREY, PALETTE, new_figure, tidy
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Rows, benchmark
+from mnemos.bench.registry import Figure, Result, Rows, benchmark, check_parts
 from mnemos.registry import Entry
 
 if TYPE_CHECKING:
@@ -138,7 +138,9 @@ def plot(result: Result, path: Path) -> Path:
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure each member; see the module."""
     from mnemos.bench.kv.threads import one_thread
+    from mnemos.bench.neural.mqar_layers import MEMBERS
 
+    check_parts(options.parts, MEMBERS)
     progress.expect(len(options.parts) * (len(options.rates) + options.seeds * (len(options.states) + 1)))
     with one_thread():
         found = {name: member(name, options, progress) for name in options.parts}

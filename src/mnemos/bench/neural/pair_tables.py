@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from mnemos.bench import part_tables
 from mnemos.bench.progress import Progress
-from mnemos.bench.registry import Figure, Result, Table
+from mnemos.bench.registry import Figure, Result, Table, check_parts
 from mnemos.registry import Entry
 
 cell = partial(part_tables.cell, shares=("right", "changed", "unchanged", "error"))
@@ -42,6 +42,7 @@ def run_parts(options: Options, modules: Mapping[str, str], progress: Progress) 
     """Measure the chosen parts on one thread, each by `measure(part, options, progress)` of its module."""
     from mnemos.bench.kv.threads import one_thread
 
+    check_parts(options.parts, modules)
     found: dict[str, Any] = {}
     with one_thread():
         for part in options.parts:

@@ -20,13 +20,13 @@ behind it.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mnemos.bench import part_tables
+from mnemos.bench.parts import run_parts
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 
@@ -107,13 +107,4 @@ figure = partial(part_tables.figure_of, FIGURES, "neural", cell)
 )
 def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure each part; see the module."""
-    from mnemos.bench.kv.threads import one_thread
-
-    progress.expect(len(options.parts))
-    found: dict[str, Any] = {}
-    with one_thread():
-        for part in options.parts:
-            module = importlib.import_module(f"{__package__}.{PARTS[part]}")
-            found[part] = getattr(module, part)(options)
-            progress(1)
-    return {"seeds": options.seeds, "parts": {part: found[part] for part in PARTS if part in found}}
+    return run_parts(options, {part: f"{module}:{part}" for part, module in PARTS.items()}, __package__, progress)

@@ -116,7 +116,13 @@ class Fit:
 
     def _kept(self) -> Kept:
         ids = torch.zeros(self.batch, self.length, dtype=torch.int64)
-        return kept_bytes(self.model, ids, run=self.run)
+        try:
+            return kept_bytes(self.model, ids, run=self.run)
+        except (RuntimeError, TypeError, IndexError) as error:
+            raise InvalidInput(
+                f"the model cannot read token ids of shape ({self.batch}, {self.length}), by which activations are counted: "
+                f"{error} Give `run`, a function of the model and such ids up to the loss."
+            ) from error
 
     @staticmethod
     def _chosen(methods: tuple[Method, ...], fixed: dict[str, int], kept: int, largest: int, why: str) -> Chosen:
