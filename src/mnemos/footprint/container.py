@@ -46,7 +46,7 @@ class Container:
 
     def write(self, offset: int, tensor: Tensor) -> None:
         """Write a contiguous tensor of the CPU to its place. Raises OSError where the disk is full."""
-        data, done = _bytes(tensor), 0
+        data, done = memory_of(tensor), 0
         while done < len(data):
             began = time.perf_counter()
             count = os.pwrite(self._file.fileno(), data[done : done + BLOCK], offset + done)
@@ -54,11 +54,11 @@ class Container:
             done += count
         if self.through:
             os.fdatasync(self._file.fileno())
-            self._drop(offset, len(data))
+            drop_from_cache(self._file.fileno(), offset, len(data))
 
     def read(self, offset: int, into: Tensor) -> Tensor:
         """Fill a contiguous tensor of the CPU with what was written at a place, and return it."""
-        data, done = _bytes(into), 0
+        data, done = memory_of(into), 0
         while done < len(data):
             began = time.perf_counter()
             count = os.preadv(self._file.fileno(), [data[done : done + BLOCK]], offset + done)
@@ -67,7 +67,7 @@ class Container:
             self._wait(count, began)
             done += count
         if self.through:
-            self._drop(offset, len(data))
+            drop_from_cache(self._file.fileno(), offset, len(data))
         return into
 
     def close(self) -> None:
@@ -78,12 +78,14 @@ class Container:
         if self.throttle is not None:
             time.sleep(max(0.0, count / self.throttle - (time.perf_counter() - began)))
 
-    def _drop(self, offset: int, nbytes: int) -> None:
-        if hasattr(os, "posix_fadvise"):  # not on macOS
-            os.posix_fadvise(self._file.fileno(), offset, nbytes, os.POSIX_FADV_DONTNEED)
+
+def drop_from_cache(file: int, offset: int = 0, nbytes: int = 0) -> None:
+    """Let the system's cache not hold what was written or read of a file; of all of it, where nothing is said."""
+    if hasattr(os, "posix_fadvise"):  # not on macOS
+        os.posix_fadvise(file, offset, nbytes, os.POSIX_FADV_DONTNEED)
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def memory_of(tensor: Tensor) -> memoryview:
     """Return the memory of a contiguous tensor; nothing is copied."""
     return memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())
 

@@ -34,15 +34,20 @@ def taken(work: Callable[[], object]) -> Taken:
     if not RESET.exists():
         raise InvalidInput("this system does not tell the peak of resident memory: measure on Linux.")
     return_freed_memory()
-    RESET.write_text("5", encoding="ascii")  # the peak begins anew
+    forget_peak()
     before, clock, cpu = resident(), time.perf_counter(), time.process_time()
     work()
     seconds, spent = time.perf_counter() - clock, time.process_time() - cpu
     return Taken(max(0, resident(peak=True) - before), seconds, spent)
 
 
+def forget_peak() -> None:
+    """Let the peak of resident memory begin anew. Linux only."""
+    RESET.write_text("5", encoding="ascii")
+
+
 def resident(peak: bool = False) -> int:
-    """Return the bytes of this process that are in memory now, or at most since the last `taken` began. Linux only."""
+    """Return the bytes of this process that are in memory now, or at most since `forget_peak`. Linux only."""
     name = "VmHWM" if peak else "VmRSS"
     line = next(line for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024

@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -281,6 +280,7 @@ def peak(way: str, n: int, gradient: bool) -> None:
     import torch
 
     from mnemos.activation.paged.softmax import ChunkedAttention, Visibility, naive
+    from mnemos.footprint.measure import forget_peak, resident
 
     torch.set_num_threads(1)
     call: Callable[..., Any] = ChunkedAttention().attend if way == "chunked" else naive
@@ -293,17 +293,11 @@ def peak(way: str, n: int, gradient: bool) -> None:
             output.sum().backward()
 
     once(64)
-    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
-    before, started = _status("VmRSS"), time.process_time()
+    forget_peak()
+    before, started = resident(), time.process_time()
     once(n)
     seconds = time.process_time() - started
-    print(json.dumps({"peak_mb": round(_status("VmHWM") - before, 1), "seconds": round(seconds, 3)}))
-
-
-def _status(key: str) -> float:
-    """Return a line of /proc/self/status in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key + ":")) * 1024 / 1e6
+    print(json.dumps({"peak_mb": round((resident(peak=True) - before) / 1e6, 1), "seconds": round(seconds, 3)}))
 
 
 def virtual(seed: int, tokens: Sequence[int] = (1, 100, 1000, 10_000, 100_000)) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from math import cos, pi
 from typing import Any
 
@@ -19,9 +18,9 @@ from torch.nn import functional
 
 from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
 from mnemos.bench.laws.fits import fit
+from mnemos.bench.laws.population import rounded
 from mnemos.bench.laws.trainer import Trainer, decoder, size
 from mnemos.bench.parametric.facts import vocabulary
-from mnemos.parametric.compress.rounding import RoundToNearest
 from mnemos.parametric.knowledge import knowledge_bits
 
 PAPERS = ("2404.05405",)
@@ -56,7 +55,7 @@ def measure(seed: int) -> dict[str, Any]:
         if width == WIDTH:
             found["items"]["1.0"] = found["exposures"][str(MANY)] = _ratio(model, items)
             found["bits"] = {"32": _ratio(model, items)}
-            found["bits"] |= {str(bits): _ratio(_rounded(model, bits), items) for bits in BITS}
+            found["bits"] |= {str(bits): _ratio(rounded(model, bits), items) for bits in BITS}
     for part in PARTS:
         if part != 1.0:
             found["items"][str(part)] = _ratio(*_fitted(WIDTH, part, MANY, seed))
@@ -173,13 +172,3 @@ def _means(losses: Tensor) -> Sequence[float]:
     """Return the mean loss of names, and of each value."""
     each = losses.mean(0).tolist()
     return [each[0] + each[1], *each[2:]]
-
-
-def _rounded(model: Any, bits: int) -> Any:
-    """Return a copy of a model whose matrices are rounded to a number of bits."""
-    made, rounding = deepcopy(model), RoundToNearest(bits=bits)
-    with torch.no_grad():
-        for weight in made.parameters():
-            if weight.ndim == 2:
-                weight.copy_(rounding.compress(weight).decompress())
-    return made

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mnemos.neural.base import Mixer
 
-WIDTH, STATUS, RESET = 64, Path("/proc/self/status"), Path("/proc/self/clear_refs")
+WIDTH = 64
 
 
 @dataclass(frozen=True)
@@ -144,17 +144,13 @@ def timed(work: Callable[[], object]) -> float:
 
 def peak(work: Callable[[], object]) -> float | None:
     """Return the MiB that the process holds at most while something runs, above what it held before; None off Linux."""
+    from mnemos.footprint.measure import RESET, forget_peak, resident
+
     if not RESET.exists():
         return None
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what was freed before is not counted as free room
-    RESET.write_text("5", encoding="ascii")  # the peak begins anew
-    before = status("VmRSS")
+    forget_peak()
+    before = resident()
     work()
-    return (status("VmHWM") - before) / 1024
-
-
-def status(name: str) -> int:
-    """Return a figure of this process in KiB."""
-    line = next(line for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith(name))
-    return int(line.split()[1])
+    return (resident(peak=True) - before) / 2**20

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mnemos.errors import InvalidInput
 from mnemos.footprint.activations.quantised import packed, quantised, restored, unpacked
+from mnemos.footprint.wrapper import Wrapper, Wraps
 from mnemos.registry import Paper, register
 
 GROUP = 256  # derivatives that share a scale, where they have one
@@ -73,7 +74,7 @@ KNOWN = {  # of torch and of transformers, by the names of their classes
     baselines=("in-memory",),
 )  # fmt: skip
 @dataclass
-class Approximate:
+class Approximate(Wraps):
     """Computes GELU and SiLU as they are, and keeps their derivatives in 2 bits (ReGELU2, ReSiLU2) or 4 (S2A).
 
     With 2 bits a derivative is that of the nearest sum of three shifted ReLUs: one of four slopes, off by 0.55 at most and right
@@ -94,18 +95,13 @@ class Approximate:
             return None
         return Lean(module, plain, self.bits)
 
-    def restore(self, module: nn.Module) -> nn.Module:
-        """Return the activation itself."""
-        inner: nn.Module = module.inner
-        return inner
 
-
-class Lean(nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
+class Lean(Wrapper):
     """An activation and its derivative in few bits."""
 
     def __init__(self, inner: nn.Module, plain: Activation, bits: int) -> None:
-        super().__init__()
-        self.inner, self.plain, self.bits = inner, plain, bits
+        super().__init__(inner)
+        self.plain, self.bits = plain, bits
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the activation returns."""

@@ -16,7 +16,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from mnemos.errors import InvalidInput
 from mnemos.footprint.activations.chunk_flow import RESHAPES, SIZED, changes, name, shape, tensors
 from mnemos.footprint.activations.chunk_plan import Item, Memory, Region, plan, summary
-from mnemos.footprint.activations.recomputed import Wrapper, again, outermost
+from mnemos.footprint.activations.recomputed import again, outermost
+from mnemos.footprint.wrapper import Wrapper, Wraps
 from mnemos.registry import Paper, register
 
 
@@ -32,7 +33,7 @@ from mnemos.registry import Paper, register
     baselines=("in-memory",),
 )
 @dataclass
-class Chunked:
+class Chunked(Wraps):
     """Run the parts of a layer that need most memory slice by slice, in slices as large as a budget lets them be.
 
     A layer is traced once for each shape of its inputs, without computing. A dimension of an output is followed back through the
@@ -51,11 +52,6 @@ class Chunked:
     def replace(self, name: str, module: nn.Module) -> nn.Module | None:
         """Return a module that computes in slices, for those that `layers` names."""
         return _Layer(self, name, module) if outermost(self.layers, name) else None
-
-    def restore(self, module: nn.Module) -> nn.Module:
-        """Return the layer itself."""
-        assert isinstance(module, _Layer)
-        return module.inner
 
 
 class _Layer(Wrapper):

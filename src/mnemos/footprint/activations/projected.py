@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mnemos.errors import InvalidInput
+from mnemos.footprint.wrapper import seed_of
 from mnemos.registry import Paper, register
 
 
@@ -41,7 +42,7 @@ class Projected:
     def replace(self, name: str, module: nn.Module) -> nn.Module | None:
         """Return a layer in place of a linear one that is trained."""
         fits = type(module) is nn.Linear and module.weight.requires_grad and module.in_features >= self.least
-        return Lifted(module, self, sum(map(ord, name))) if fits else None
+        return Lifted(module, self, seed_of(name, self.seed)) if fits else None
 
     def restore(self, module: nn.Module) -> nn.Module:
         """Return the linear layer itself, with what was learned."""
@@ -54,10 +55,9 @@ class Projected:
 class Lifted(nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
     """A linear layer whose weight is fixed between two updates, and what is learned beside it, (outputs, r)."""
 
-    def __init__(self, inner: nn.Linear, knobs: Projected, number: int) -> None:
+    def __init__(self, inner: nn.Linear, knobs: Projected, seed: int) -> None:
         super().__init__()
-        self.inner, self.knobs, self.steps = inner, knobs, 0
-        self.first = 1_000_003 * knobs.seed + number
+        self.inner, self.knobs, self.seed, self.steps = inner, knobs, seed, 0
         rank = max(1, round(knobs.rank * inner.in_features))
         inner.weight.requires_grad_(False)
         self.learned = nn.Parameter(inner.weight.new_zeros(inner.out_features, rank))
@@ -71,7 +71,7 @@ class Lifted(nn.Module):  # type: ignore[misc]  # torch is not read where types 
     def projection(self) -> Tensor:
         """Return P (inputs, r), whose P P^T is the identity on average."""
         inputs, rank = self.inner.in_features, self.learned.shape[1]
-        generator = torch.Generator().manual_seed(self.first + 7919 * (self.steps // self.knobs.refresh))
+        generator = torch.Generator().manual_seed(self.seed + 7919 * (self.steps // self.knobs.refresh))
         return torch.randn(inputs, rank, generator=generator).to(self.learned) / rank**0.5
 
     @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.errors import ModelError
+from mnemos.footprint.wrapper import Wrapper, Wraps
 from mnemos.registry import Paper, register
 
 
@@ -21,7 +22,7 @@ from mnemos.registry import Paper, register
     baselines=("in-memory",),
 )
 @dataclass
-class Recomputed:
+class Recomputed(Wraps):
     """Keeps only what goes into a layer, and computes the layer again when its backward pass begins.
 
     Costs one more forward pass. What random numbers of the CPU drop is dropped again. What goes into the layers is still kept,
@@ -37,31 +38,12 @@ class Recomputed:
             return Again(module)
         return None
 
-    def restore(self, module: nn.Module) -> nn.Module:
-        """Return the module itself."""
-        inner: nn.Module = module.inner
-        return inner
-
 
 def outermost(pattern: str, name: str) -> bool:
     """Tell whether a module's name fits a regular expression, and no name of a module around it does."""
     parts = name.split(".")
     names = [".".join(parts[: end + 1]) for end in range(len(parts))]
     return next((n for n in names if re.fullmatch(pattern, n)), None) == name
-
-
-class Wrapper(nn.Module):  # type: ignore[misc]
-    """A module around another one, whose attributes are found in it."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("inner"), name)
 
 
 class Again(Wrapper):

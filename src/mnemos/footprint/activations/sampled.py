@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mnemos.errors import InvalidInput
+from mnemos.footprint.wrapper import Wrapper, Wraps
 from mnemos.registry import Paper, register
 
 How = Literal["winners", "drawn", "uniform"]
@@ -26,7 +27,7 @@ How = Literal["winners", "drawn", "uniform"]
     baselines=("in-memory",),
 )  # fmt: skip
 @dataclass
-class Sampled:
+class Sampled(Wraps):
     """Estimates the gradient of each trained linear weight, dW = dY^T X, from a share of the rows of X: no others are kept.
 
     A row counts by p ~ |x| |dy|. The likeliest rows are kept as they are, the rest is drawn and weighs 1 / p: right on average,
@@ -62,11 +63,6 @@ class Sampled:
         fits = type(module) is nn.Linear and module.weight.requires_grad
         return Rows(module, name, self) if fits else None
 
-    def restore(self, module: nn.Module) -> nn.Module:
-        """Return the linear layer itself."""
-        inner: nn.Module = module.inner
-        return inner
-
     def known(self, name: str, rows: int) -> tuple[Tensor, list[int] | None]:
         """Return the norms of gradients that the rows had, and their examples."""
         if self._examples is None or rows % len(self._examples):
@@ -99,12 +95,12 @@ class Sampled:
         return torch.cat([order[:sure], rest[drawn]]), torch.cat([torch.ones(sure), weights.float()])
 
 
-class Rows(nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
+class Rows(Wrapper):
     """A linear layer that keeps some of its rows."""
 
     def __init__(self, inner: nn.Linear, name: str, by: Sampled) -> None:
-        super().__init__()
-        self.inner, self.name = inner, name
+        super().__init__(inner)
+        self.name = name
         object.__setattr__(self, "by", by)
 
     def forward(self, x: Tensor) -> Tensor:

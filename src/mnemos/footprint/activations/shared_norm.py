@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mnemos.footprint.wrapper import Wrapper, Wraps
 from mnemos.registry import Paper, register
 
 LEAST = 0.05  # of the gains, in size, that can be undone without loss of digits
@@ -23,7 +24,7 @@ LEAST = 0.05  # of the gains, in size, that can be undone without loss of digits
     baselines=("in-memory",),
 )  # fmt: skip
 @dataclass
-class SharedNorm:
+class SharedNorm(Wraps):
     """Lets LayerNorm and RMSNorm keep one tensor together with the layer that follows, in place of two.
 
     The paper folds gain and bias into that layer, so that both keep the normed numbers; here they stay where they are and are
@@ -44,18 +45,13 @@ class SharedNorm:
             return None
         return Shared(module, centred, torch.finfo(weight.dtype).eps if eps is None else eps)
 
-    def restore(self, module: nn.Module) -> nn.Module:
-        """Return the norm itself."""
-        inner: nn.Module = module.inner
-        return inner
 
-
-class Shared(nn.Module):  # type: ignore[misc]  # torch is not read where types are checked
+class Shared(Wrapper):
     """A norm that keeps what it returns."""
 
     def __init__(self, inner: nn.Module, centred: bool, eps: float) -> None:
-        super().__init__()
-        self.inner, self.centred, self.eps = inner, centred, eps
+        super().__init__(inner)
+        self.centred, self.eps = centred, eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Return normed tokens (..., D)."""

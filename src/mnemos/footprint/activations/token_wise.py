@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.errors import InvalidInput
-from mnemos.footprint.activations.recomputed import Wrapper, again, outermost
+from mnemos.footprint.activations.recomputed import again, outermost
+from mnemos.footprint.wrapper import Wrapper, Wraps
 from mnemos.registry import Paper, register
 
 
@@ -19,7 +20,7 @@ from mnemos.registry import Paper, register
     baselines=("recomputed", "in-memory"),
 )
 @dataclass
-class TokenWise:
+class TokenWise(Wraps):
     """Keeps what feed-forward layers hold of the first tokens of each sequence, for savers, and computes the rest again.
 
     For layers that treat each token by itself. Gradients of weights are sums over both parts: equal to those of the plain layer
@@ -43,11 +44,6 @@ class TokenWise:
         """Wrap a layer whose name fits."""
         fits = outermost(self.layers, name) and any(True for _ in module.parameters())
         return Split(module, self.share) if fits else None
-
-    def restore(self, module: nn.Module) -> nn.Module:
-        """Return the layer itself."""
-        inner: nn.Module = module.inner
-        return inner
 
 
 class Split(Wrapper):

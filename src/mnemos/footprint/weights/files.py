@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from mnemos.errors import InvalidInput, StoreError
+from mnemos.footprint.container import drop_from_cache, memory_of
 
 
 @dataclass(slots=True)
@@ -24,6 +24,10 @@ class Reads:
     calls: int = 0
     nbytes: int = 0
     seconds: float = 0.0  # of waiting for it
+
+    def forget(self) -> None:
+        """Begin again: what is read once, before a model computes, does not count."""
+        self.calls, self.nbytes, self.seconds = 0, 0, 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,17 @@ class RowFile:
         rows = rows.detach().contiguous()
         self._row = rows[0].nbytes
         self._file.seek(0)
-        self._file.write(_bytes(rows))
+        self._file.write(memory_of(rows))
         self._file.flush()
         if self.disk.cold:
             os.fsync(self._file.fileno())
-            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            drop_from_cache(self._file.fileno())
 
     def read(self, numbers: Sequence[int], out: Tensor) -> None:
         """Read rows by their numbers, ascending, into the first rows of `out`; neighbours come in one call."""
         if not numbers:
             return
-        into, runs, begin = _bytes(out), [], 0
+        into, runs, begin = memory_of(out), [], 0
         for at in range(1, len(numbers) + 1):
             if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
                 runs.append(Run(numbers[begin] * self._row, into[begin * self._row : at * self._row]))
@@ -100,14 +104,12 @@ class RowFile:
         self._file.close()
 
     def _call(self, run: Run) -> None:
-        got = os.preadv(self._file.fileno(), [run.into], run.offset)
+        got = 0
+        while got < len(run.into) and (more := os.preadv(self._file.fileno(), [run.into[got:]], run.offset + got)):
+            got += more  # one call reads 2 GiB at most
         if got != len(run.into):
             raise StoreError(
                 f"{got} of {len(run.into)} bytes of weights could be read: was the file cut, or the disk removed?"
             )
         if self.disk.cold:
-            os.posix_fadvise(self._file.fileno(), run.offset, got, os.POSIX_FADV_DONTNEED)
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.view(torch.uint8).view(-1).numpy())
+            drop_from_cache(self._file.fileno(), run.offset, got)

@@ -118,7 +118,7 @@ class _Layer(nn.Module):  # type: ignore[misc]
         if of.hot and inputs is not None:
             often = (inputs @ first.weight.T + bias[0] > 0).sum(0)
             self._take(often.topk(min(int(of.hot * room), room - 1)).indices.sort().values, ALWAYS)
-        of.reads.calls, of.reads.nbytes, of.reads.seconds = 0, 0, 0.0  # without what is read once, before it computes
+        of.reads.forget()
         for module in self.weights:
             module.weight.data = torch.zeros((), dtype=module.weight.dtype).expand(module.weight.shape)
 

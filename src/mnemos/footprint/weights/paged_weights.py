@@ -64,11 +64,7 @@ class PagedWeights:
                 hook = page.module.register_forward_pre_hook(self._hook(page, resident), with_kwargs=True)
                 stack.callback(hook.remove)
             self._room = room
-            self.reads.calls, self.reads.nbytes, self.reads.seconds = (
-                0,
-                0,
-                0.0,
-            )  # without what is read once, before it computes
+            self.reads.forget()
             yield self
 
     def sizes(self, model: nn.Module) -> list[int]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mnemos.errors import InvalidInput
+from mnemos.footprint.wrapper import seed_of
 from mnemos.registry import Paper, register
 
 
@@ -48,7 +49,7 @@ class SparseLowRank:
     def replace(self, name: str, module: nn.Module) -> nn.Module | None:
         """Return a layer in place of a linear one that is trained and large enough."""
         fits = type(module) is nn.Linear and module.weight.requires_grad and min(module.weight.shape) >= self.least
-        return Sum(module, self, self.seed * 1_000_003 + sum(map(ord, name))) if fits else None
+        return Sum(module, self, seed_of(name, self.seed)) if fits else None
 
     def restore(self, module: nn.Module) -> nn.Module:
         """Return the linear layer with the weight that was learned."""
