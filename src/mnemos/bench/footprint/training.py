@@ -26,6 +26,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.train
     "states": ("states", "states of Adam"),
     "tiers": ("states:tiers", "on a disk of 120 MB/s"),
     "sharded": ("sharded", "two processes"),
+    "addresses": ("addresses", "a step of training"),
     "smollm2": ("smollm2", "an adapter beside SmolLM2"),
     "learn": ("learn", "space.learn on SmolLM2"),
 }
@@ -54,6 +55,9 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "layer-sampling": (
         "layers", _SPOILT + "two of six by their scores", (_SPOILT + "two of six at random", _SPOILT + "all layers"), "test loss",
         _LOSS),
+    "addresses": (
+        "addresses", "computed again", (), "planned, above it %",
+        "needs a block {} larger than what is held at once where layers are computed again"),
     "density": (
         "density", "ReLU: density loss, weight 1", ("ReLU: plain",), "density %", "leaves {} of feed-forward numbers not zero"),
 }  # fmt: skip
