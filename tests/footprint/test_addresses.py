@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from mnemos.errors import InvalidInput
 from mnemos.footprint.plan.addresses import ALIGNED, Addresses, Lifetime, first_fit, least, lifetimes
 
-DRAWN = st.lists(
-    st.builds(lambda n, first, long: Lifetime(n * ALIGNED, first, first + long), st.integers(1, 9), st.integers(0, 12), st.integers(0, 8)),
-    max_size=14,
-)  # fmt: skip
+DRAWN = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12), st.integers(0, 8)), max_size=14).map(
+    lambda drawn: [Lifetime(n * ALIGNED, first, first + long) for n, first, long in drawn]
+)
 
 
 def overlap(held, placement):
