@@ -25,6 +25,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.footprint.train
     "density": ("adapters:density", "activation: training"),
     "states": ("states", "states of Adam"),
     "tiers": ("states:tiers", "on a disk of 120 MB/s"),
+    "slots": ("states:slots", "states of 8,000 words and eight layers, six read ahead"),
     "sharded": ("sharded", "two processes"),
     "addresses": ("addresses", "a step of training"),
     "smollm2": ("smollm2", "an adapter beside SmolLM2"),

@@ -89,14 +89,15 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     if unknown := set(options.parts) - set(SIZES):
         raise InvalidInput(f"there is no size {sorted(unknown)[0]!r}: choose from {', '.join(SIZES)}.")
     progress.expect(len(options.parts) * len(options.tasks) * len(MODELS))
+    # all files are read before the first model is trained, so that a missing one costs nothing
+    sets = {(size, task): prepared(options.data / SIZES[size], task) for size in options.parts for task in options.tasks}
     found: dict[str, dict[str, Any]] = {}
     with one_thread():
         for size in options.parts:
             found[size] = {model: {} for model in MODELS}
             for task in options.tasks:
-                sets = prepared(options.data / SIZES[size], task)
                 for model in MODELS:
-                    row = seeded(options.seeds, partial(wrong, model, sets, options.steps))
+                    row = seeded(options.seeds, partial(wrong, model, sets[size, task], options.steps))
                     found[size][model] |= {key.replace("wrong", f"task {task} %"): value for key, value in row.items()}
                     progress(1)
             for row in found[size].values():

@@ -41,6 +41,8 @@ class Shown:
 SHOWN = (
     Shown("locomo", "LoCoMo, turns", "turn", "fraction@10", ("development", "report")),
     Shown("locomo", "LoCoMo, sessions", "session", "fraction@10", ("development", "report")),
+    Shown("realtalk", "REALTALK, turns", "turn", "fraction@10"),
+    Shown("realtalk", "REALTALK, sessions", "session", "fraction@10"),
     Shown("beam", "BEAM 100K", "message", "fraction@10", ("development", "report")),
     Shown("realmem", "RealMem, sessions", "session", "all@10"),
     Shown("realmem", "RealMem, sessions", "session", "ndcg@10"),

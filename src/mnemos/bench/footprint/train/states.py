@@ -26,6 +26,7 @@ MIB = 1 << 20
 SHAPE, ROWS, STEPS = Shape(width=192, layers=8, length=64), 4, 8
 PLAIN = "in memory"
 SLOW = 120e6  # bytes a second of a throttled disk
+WORDS = 8_000  # a row of an embedding each
 
 
 def measure(options: Any) -> dict[str, Row]:
@@ -62,19 +63,40 @@ def tiers(options: Any) -> dict[str, Row]:
     return {name: {column: row[column] for column in keep} for name, row in found.items()}
 
 
-def steps(data: Path, methods: tuple[Any, ...]) -> Row:
-    """Return what steps of Adam take."""
+def slots(options: Any) -> dict[str, Row]:
+    """Return what slots for states take in a decoder with as many words as others have: its embedding is its largest matrix."""
+    ways: dict[str, tuple[Any, ...]] = {
+        PLAIN: (),
+        "slots of each size, one file": (StatesOnDisk(ahead=6),),
+        "slots of the largest size, one file": (StatesOnDisk(ahead=6, pooled=False),),
+        "slots of the largest size, a file each": (StatesOnDisk(ahead=6, pooled=False, one_file=False),),
+    }
+    rows = {name: fresh(steps, options.data, methods, WORDS, 1) for name, methods in ways.items()}
+    worst = rows["slots of the largest size, a file each"]["peak MB"]
+    return {
+        name: {
+            "states in memory MB": row["states in memory MB"],
+            "peak MB": row["peak MB"],
+            "peak, of the last row's %": row["peak MB"] / worst,
+            "weights equal": str(row["sum"] == rows[PLAIN]["sum"]).lower(),
+        }
+        for name, row in rows.items()
+    }
+
+
+def steps(data: Path, methods: tuple[Any, ...], words: int = 0, rows: int = ROWS) -> Row:
+    """Return what steps of Adam take, by a decoder of letters, or of `words`, most of which do not come."""
     letters = Letters(data)
     torch.manual_seed(0)
-    model = Decoder(letters.count, SHAPE)
+    model = Decoder(words or letters.count, SHAPE)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    batches = [letters.batch(ROWS, SHAPE.length, step) for step in range(STEPS + 1)]
+    batches = [letters.batch(rows, SHAPE.length, step) for step in range(STEPS + 1)]
     seconds: list[float] = []
     updates: list[float] = []
 
-    def step(rows: torch.Tensor) -> None:
+    def step(batch: torch.Tensor) -> None:
         began = time.perf_counter()
-        loss_of(model, rows).backward()
+        loss_of(model, batch).backward()
         middle = time.perf_counter()
         optimiser.step()
         optimiser.zero_grad()
@@ -82,20 +104,19 @@ def steps(data: Path, methods: tuple[Any, ...]) -> Row:
         updates.append(time.perf_counter() - middle)
 
     def work() -> None:
-        with attached(model, *methods, optimiser=optimiser):
-            for rows in batches:
-                step(rows)
-            held.append(sum(t.nbytes for s in optimiser.state.values() for t in s.values()))
+        for batch in batches:
+            step(batch)
 
-    held: list[int] = []
     small = Decoder(
         letters.count, Shape(width=32, layers=1, heads=1)
     )  # what is loaded at the first use is no part of the peak
     loss_of(small, batches[0]).backward()
     torch.optim.Adam(small.parameters()).step()
-    peak = taken(work).peak
+    with attached(model, *methods, optimiser=optimiser):  # states come back into memory when it ends: not in the peak
+        peak = taken(work).peak
+        held = sum(t.nbytes for s in optimiser.state.values() for t in s.values())
     offloader = next((m for m in methods if isinstance(m, StatesOnDisk)), None)
-    in_memory = held[0] if offloader is None else offloader.moved.peak_in_memory
+    in_memory = held if offloader is None else offloader.moved.peak_in_memory
     return {
         "states in memory MB": round(in_memory / 1e6, 1),
         "peak MB": round(peak / 1e6, 1),
