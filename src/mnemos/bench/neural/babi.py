@@ -90,7 +90,9 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
         raise InvalidInput(f"there is no size {sorted(unknown)[0]!r}: choose from {', '.join(SIZES)}.")
     progress.expect(len(options.parts) * len(options.tasks) * len(MODELS))
     # all files are read before the first model is trained, so that a missing one costs nothing
-    sets = {(size, task): prepared(options.data / SIZES[size], task) for size in options.parts for task in options.tasks}
+    sets = {
+        (size, task): prepared(options.data / SIZES[size], task) for size in options.parts for task in options.tasks
+    }
     found: dict[str, dict[str, Any]] = {}
     with one_thread():
         for size in options.parts:
