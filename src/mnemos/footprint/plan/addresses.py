@@ -98,7 +98,9 @@ class Addresses:
     def predict(self) -> Prediction:
         """Return the bytes of the block, beside the bound and what first fit takes; no seconds."""
         placement = self.place()
-        told = f"{len(self.held)} tensors: {least(self.held)} bytes at least, {first_fit(self.held).nbytes} by first fit"
+        told = (
+            f"{len(self.held)} tensors: {least(self.held)} bytes at least, {first_fit(self.held).nbytes} by first fit"
+        )
         return Prediction(placement.nbytes, 0.0, {"block": placement.nbytes}, (told,))
 
     def _orders(self) -> list[Callable[[int], tuple[int, ...]]]:

@@ -22,13 +22,18 @@ from mnemos.footprint.plan.addresses import Addresses, first_fit, least, lifetim
 def measure(options: Any) -> dict[str, Row]:
     """Return the row of a plain step, of one whose layers are computed again, and of one that keeps 8 bits a number."""
     letters = Letters(options.data)
+    ways: dict[str, tuple[Any, ...]] = {PLAIN: (), "computed again": (Recomputed(),), "8 bits a number": (Quantised(),)}
     rows = {}
-    for name, methods in {PLAIN: (), "computed again": (Recomputed(),), "8 bits a number": (Quantised(),)}.items():
+    for name, methods in ways.items():
         torch.manual_seed(0)
         model = Decoder(letters.count, SHAPE)
         batch = letters.batch(ROWS, SHAPE.length, 0)
+
+        def step(model: Decoder = model, batch: torch.Tensor = batch) -> None:
+            loss_of(model, batch).backward()
+
         with attached(model, *methods):
-            held = lifetimes(lambda model=model, batch=batch: loss_of(model, batch).backward())
+            held = lifetimes(step)
         bound = least(held)
         rows[name] = {
             "tensors": len(held),
