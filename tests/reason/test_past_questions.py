@@ -107,3 +107,77 @@ def test_states_are_told_from_what_happened():
     assert all(map(asks_state, states))
     events = ("What did she do", "How did Ana feel", "What did they find", "What did he say", "Who is coming")
     assert not any(map(asks_state, events))
+
+
+@pytest.mark.parametrize(
+    ("question", "start", "end"),
+    [
+        ("¿Qué idioma estudiaba el otoño pasado?", "2024-09-01", "2024-12-01"),
+        ("Chi era il mio allenatore l'estate scorsa?", "2024-06-01", "2024-09-01"),
+        ("Welchen Sport habe ich letzten Winter gemacht?", "2024-12-01", "2025-03-01"),
+        ("Welke fiets had ik vorig voorjaar?", "2024-03-01", "2024-06-01"),
+        ("去年夏天我做什么运动?", "2024-06-01", "2024-09-01"),
+        ("Where did I work two summers ago?", "2023-06-01", "2023-09-01"),
+        ("Who was my boss the winter before last?", "2023-12-01", "2024-03-01"),
+        ("Where did I live the year before last?", "2023-01-01", "2024-01-01"),
+        ("Who was our boss at the end of 2020?", "2020-09-01", "2021-01-01"),
+        ("Wer leitete die Abteilung zu Beginn von 2020?", "2020-01-01", "2020-05-02"),
+        ("¿Qué idioma aprendía al principio de 2023?", "2023-01-01", "2023-05-02"),
+        ("Where did I live this time last year?", "2024-01-31", "2024-03-31"),
+        ("¿Dónde vivía hace un año?", "2023-11-02", "2024-06-29"),
+        ("Où est-ce que j'habitais dans les années 90 ?", "1990-01-01", "2000-01-01"),
+        ("Wo wohnte ich in den Neunzigern?", "1990-01-01", "2000-01-01"),
+        ("Где я жил в девяностых?", "1990-01-01", "2000-01-01"),
+    ],
+)
+def test_seasons_parts_of_years_and_decades_in_any_language(question, start, end):
+    assert [f"{t:%Y-%m-%d}" for t in past(question).span] == [start, end]
+
+
+def test_what_lies_before_a_season_of_another_language():
+    assert (past("¿Qué coche tenía antes del verano pasado?").side, past("Qué coche tengo ahora?")) == ("before", None)
+
+
+@pytest.mark.parametrize(
+    ("question", "age", "years"),
+    [
+        ("Wo habe ich mit zwanzig gelebt?", 20, 1), ("Dove vivevo a vent'anni?", 20, 1),
+        ("Où vivais-je à vingt-cinq ans ?", 25, 1),
+        ("¿Qué deporte practicaba a los dieciocho años?", 18, 1), ("二十五岁的时候我住在哪里?", 25, 1),
+        ("Where did I live in my late twenties?", 27, 3), ("What did I play as a child?", 4, 9),
+    ],
+)  # fmt: skip
+def test_ages_in_words_and_parts_of_a_life(question, age, years):
+    found = past(question)
+    assert (found.age, found.years) == (age, years)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Was habe ich mit drei Leuten gemacht?",
+        "Has John taken the test?",
+        "¿Dónde vivo con cinco amigos?",
+        "Who cooked the chicken?",
+    ],
+)
+def test_numbers_and_letters_that_name_no_time(question):
+    assert past(question) is None
+
+
+def test_a_participle_belongs_to_the_question_and_not_to_the_event():
+    found = past("Wo habe ich vor dem Umzug nach Blaubeuren gewohnt?")
+    assert (found.rest, found.event) == ("Wo habe ich gewohnt", "Umzug nach Blaubeuren")
+
+
+def test_things_ago_and_studies():
+    assert past("Which company was I with two jobs ago?").order == -3
+    assert (
+        past("What was the flat before last like?") is None or past("What was the flat before last like?").order == -3
+    )
+    assert past("Where did I live two years ago?").order is None
+    assert all(
+        past(q).lasting
+        for q in ("Where did I live as a student?", "Öğrenciyken nerede kalıyordum?", "学生の頃どこに住んでいましたか?")
+    )
+    assert past("What phone did I use during the 2020 lockdown?").named[0].year == 2020

@@ -73,6 +73,11 @@ class Phrases:
                 yield m, partial(_read_counted, meaning, count)
 
 
+def number_words(language: str) -> dict[str, int]:
+    """Return the numbers from one to ten by their words in a language."""
+    return dict(_source()["numbers"].get(language, {}))
+
+
 def has_words(text: str) -> bool:
     """Tell whether a text may have a phrase of another language; a microsecond for each three words."""
     return not _words().isdisjoint(WORD.findall(text.lower())) or _UNSPACED.search(text) is not None

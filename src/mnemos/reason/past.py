@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mnemos.reason.dates import find_dates
+from mnemos.reason.past_dates import dates_in, decade_elsewhere, narrowed, season_of, year_of
+from mnemos.reason.past_numbers import number_in
 from mnemos.reason.past_words import (
     AGES,
+    BEFORE_IT,
     BETWEEN,
     BORN,
     CLAUSES,
@@ -19,13 +22,15 @@ from mnemos.reason.past_words import (
     DECADE,
     DECADES,
     HINT,
-    MONTHS_ELSEWHERE,
+    LIFE,
+    LIVED,
     ORDERS,
     PLACE_OF,
     PLACES,
-    SEASONS_ELSEWHERE,
     SMALL,
     SPANS,
+    STUDENT,
+    THINGS_AGO,
     UNTIL_WHEN,
     YEARS,
     Side,
@@ -61,12 +66,27 @@ _LASTED = re.compile(
     r"\b(?:worked|working|lived|living|was|were|stayed|studied|rented|served|belonged)\b.*\b(?:at|in|with|for|on)\b",
     re.IGNORECASE,
 )
+_LASTED_ELSEWHERE = re.compile(
+    r"\b(?:war|arbeitete|wohnte|lebte|studierte|gearbeitet|gewohnt|gelebt|studiert|trabajaba|vivía|estaba|estudiaba|travaill(?:ais|ait)"
+    r"|viv(?:ais|ait)|habit(?:ais|ait)|étais|était|étudi(?:ais|ait)|lavorav[oa]|vivev[oa]|abitav[oa]|ero|stav[oa]|studiav[oa]|trabalhava"
+    r"|morava|vivia|estava|estudava|werkte|woonde|studeerde|zat|работал[аи]?|жил[аи]?|учил\w+|служил[аи]?|pracował\w*|mieszkał\w*"
+    r"|studiował\w*|jobbade|bodde|arbetade|studerade|çalış\w*|otur\w*|yaşar\w*)\b|上班|工作|住在|就职|上大学|读书|働い|勤め|住ん|通っ"
+    r"|다니|일하|일했|살",
+    re.IGNORECASE,
+)
+# German and Dutch put the participle of a main clause last: "Wo habe ich vor dem Umzug gewohnt?"
+_AUXILIARY = re.compile(
+    r"\b(?:habe|hast|hat|haben|habt|hatte[nt]?|hattest|bin|bist|ist|sind|war(?:en)?|wurde|heb|hebt|heeft|hebben|had|hadden|ben|bent|is|zijn)\b",
+    re.IGNORECASE,
+)
+_PARTICIPLE = re.compile(r"\s+((?:\w*ge\w+(?:t|en|d)|(?:be|ver|er|ent|zer)\w+(?:t|en|d)|studiert)(?: haben)?)$")
 _DANGLING = re.compile(r"\b(?:at|in|for|to|with|of|on|from|like|before|so far|recently|soon)$", re.IGNORECASE)
 _AFTER = re.compile(r"\bafter\b", re.IGNORECASE)
+_FIRST = datetime(2, 1, 1, tzinfo=UTC)
 _OPEN = 2, 9_998  # years before and after which a span has no end
 _NOTHING = re.compile(  # no event: "after that", "when I was younger"
     r"(?:(?:i|he|she|we|they) (?:was|were) (?:young(?:er)?|little|small|old(?:er)?)"
-    r"|that|this|then|it|now|him|her|them|me|us|work|all|long|noon|dark|hand)?$",
+    r"|last|that|this|then|it|now|him|her|them|me|us|work|all|long|noon|dark|hand)?$",
     re.IGNORECASE,
 )
 
@@ -84,6 +104,8 @@ class Past:
     order: int | None = None  # which of all there were: 0 is the first, -2 the one before the last
     lasting: bool = False  # whether the event lasted, as "I was at Acme"
     until: bool = False  # whether it is asked when the event was over
+    years: int = 1  # of the age: "in my twenties" are ten
+    named: tuple[datetime, datetime] | None = None  # the time that the name of the event has: "the 2020 lockdown"
     apart: int = 0  # days between the event and the time: "two years before the operation"
 
 
@@ -98,6 +120,7 @@ def past_of(question: str, asked_at: datetime, span: tuple[datetime, datetime] |
     return (
         _ordered(question)
         or _age(question, asked_at)
+        or _of_life(question)
         or _event(question, asked_at)
         or _dated(question, asked_at, span)
         or _decade(question, asked_at)
@@ -121,6 +144,11 @@ def _ordered(question: str) -> Past | None:
                 else f"{question[: match.start('n')]}{question[match.end('n') + 1 :]}"
             )
             return Past(rest, order=PLACE_OF.get(word, -2))
+    if match := THINGS_AGO.search(question):
+        back = SMALL.get(match["n"].lower()) or number_in(match["n"]) if match["n"] else 2
+        if back and _WAS.search(question):
+            rest = _without(question, match)
+            return Past(rest if match["n"] else f"{rest} {match['thing']}", order=-1 - back)
     return None
 
 
@@ -153,7 +181,7 @@ def _age(question: str, asked_at: datetime) -> Past | None:
     for pattern in AGES:
         if match := pattern.search(question):
             years = match["n"].lower()
-            number = SMALL.get(years) if not years.isdecimal() else int(years)
+            number = SMALL.get(years) or number_in(years)
             if number is not None and 0 < number < 120:
                 rest, born = _without(question, match), BORN.search(question)
                 if born is None:
@@ -162,6 +190,25 @@ def _age(question: str, asked_at: datetime) -> Past | None:
                 if known:
                     first, last = known[0].start, known[0].end
                     return Past(BORN.sub("", rest), span=(_later(first, number), _later(last, number + 1)))
+    return None
+
+
+def _of_life(question: str) -> Past | None:
+    """Return a part of a life: "in my late twenties", "as a child", "as a student"."""
+    if match := LIFE.search(question):
+        rest = _without(question, match)
+        if match["child"] or match["teen"]:
+            return Past(rest, age=4 if match["child"] else 13, years=9 if match["child"] else 7)
+        first = LIVED[(match["n"] or match["de"]).lower()]
+        part = (match["part"] or "").lower()
+        years = 7 if first < 20 else 10
+        third = years / 3
+        if part:
+            first += round(("early", "mid", "late").index(part) * third)
+            years = round(third)
+        return Past(rest, age=first, years=years, who=_whose(match.group(), question))
+    if match := STUDENT.search(question):
+        return Past(_without(question, match), event=match.group(), lasting=True)
     return None
 
 
@@ -195,13 +242,29 @@ def _event(question: str, asked_at: datetime) -> Past | None:
             continue
         if _only_dated(event, asked_at):
             continue
+        if match.end() == len(question) and _AUXILIARY.search(rest) and (verb := _PARTICIPLE.search(event)):
+            event, rest = event[: verb.start()], f"{rest} {verb[1]}"
         apart = SPANS.search(rest) if side != "during" else None
         if apart is None:
-            lasting = match["word"].lower() in _WHILE or _LASTED.search(event) is not None
-            return Past(rest, event=event, side=side, lasting=side == "during" and lasting)
+            lasted = _LASTED.search(event) or _LASTED_ELSEWHERE.search(event)
+            lasting = match["word"].lower() in _WHILE or lasted is not None
+            named = _named(event, asked_at)
+            return Past(rest, event=event, side=side, lasting=side == "during" and lasting, named=named)
         days = (SMALL.get(apart["n"].lower()) or int(apart["n"])) * DAYS[apart["unit"].lower()]
         return Past(SPANS.sub("", rest), event=event, apart=-days if side == "before" else days)
     return None
+
+
+def _named(event: str, asked_at: datetime) -> tuple[datetime, datetime] | None:
+    """Return the past time that an event has in its name."""
+    found = find_dates(f"in {event}", asked_at) or find_dates(event, asked_at)
+    if found:
+        span = found[0].start, found[0].end
+    elif (year := year_of(event, asked_at)) is not None:
+        span = year[0]
+    else:
+        return None
+    return span if span[1] <= asked_at else None
 
 
 def _only_dated(phrase: str, asked_at: datetime) -> bool:
@@ -210,40 +273,36 @@ def _only_dated(phrase: str, asked_at: datetime) -> bool:
     for mention in reversed(find_dates(left, asked_at)):
         left = left[: mention.span_start] + left[mention.span_end :]
     return (
-        re.sub(r"\b(?:in|the|end|start|beginning|of)\b", "", left).strip() == "" or YEARS.fullmatch(phrase) is not None
+        re.sub(r"\b(?:in|the|end|start|beginning|of)\b", "", left).strip() == ""
+        or YEARS.fullmatch(phrase) is not None
+        or season_of(phrase, asked_at) is not None
     )
 
 
 def _dated(question: str, asked_at: datetime, span: tuple[datetime, datetime] | None) -> Past | None:
-    phrases = [(m.span_start, m.span_end) for m in find_dates(question, asked_at)] if span else []
-    if span is None and (found := _elsewhere(question, asked_at)) is not None:
-        span, phrases = found
-    if span is None or span[0] >= asked_at:
+    phrases = dates_in(question, asked_at) if span else []
+    found = (
+        (span, phrases)
+        if span
+        else season_of(question, asked_at) or year_of(question, asked_at) or decade_elsewhere(question, asked_at)
+    )
+    if not found or found[0][0] >= asked_at:
         return None
+    if found[0][0].year > _OPEN[0] and found[0][1].year < _OPEN[1]:
+        found = narrowed(question, found, asked_at)
+    (start_of, end_of), phrases = found
+    if span is None and (before := BEFORE_IT.search(question[: phrases[0][0]])) is not None:
+        start_of, end_of = _FIRST, start_of
+        phrases = [(before.start(), phrases[0][1])]
     rest = question
     for start, end in reversed(phrases):
         rest = f"{rest[:start]} {rest[end:]}"
-    rest, (start_of, end_of) = " ".join(rest.split()), span
+    rest = " ".join(rest.split())
     if start_of.year <= _OPEN[0] and end_of <= asked_at:
         return Past(rest, span=(end_of, end_of), side="before")
     if end_of.year >= _OPEN[1] and _AFTER.search(question):
         return Past(rest, span=(start_of, start_of), side="after")
-    return Past(rest, span=span) if end_of <= asked_at and start_of.year > _OPEN[0] else None
-
-
-def _elsewhere(question: str, asked_at: datetime) -> tuple[tuple[datetime, datetime], list[tuple[int, int]]] | None:
-    """Return the year of a question, with the month or the season beside it, in the words of another language."""
-    match = YEARS.search(question)
-    if match is None:
-        return None
-    year, word = int(match["y"]), (match["word"] or "").lower()
-    first, months = next(
-        ((n, 1) for name, n in MONTHS_ELSEWHERE.items() if word.startswith(name)),
-        next(((n, 3) for name, n in SEASONS_ELSEWHERE.items() if word.startswith(name)), (1, 12)),
-    )
-    last = first - 1 + months
-    start = datetime(year, first, 1, tzinfo=asked_at.tzinfo)
-    return (start, datetime(year + last // 12, last % 12 + 1, 1, tzinfo=asked_at.tzinfo)), [match.span()]
+    return Past(rest, span=(start_of, end_of)) if end_of <= asked_at and start_of.year > _OPEN[0] else None
 
 
 def _without(question: str, match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ SMALL = NUMBERS | {
     "thirteen": 13, "fourteen": 14, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty-one": 21,
     "twenty-two": 22, "twenty-five": 25, "forty": 40, "fifty": 50, "sixty": 60,
 }  # fmt: skip
+_WORDS = r"(?P<n>\d{1,3}|[^\W\d_]{3,}(?:(?:-| y | e |-et-| et )[^\W\d_]{2,})?)"  # a number in any language
 _N = r"(?P<n>\d{1,3}|" + "|".join(sorted((w for w in SMALL if len(w) > 2), key=len, reverse=True)) + ")"
 
 
@@ -25,15 +26,50 @@ AGES = _all(
     r"(?! (?:months?|weeks?|days?))(?: years? old)?",
     rf"\b(?:at|by) (?:the )?age (?:of )?{_N}\b",
     rf"\baged {_N}\b",
-    rf"\bals (?:ich|er|sie|[a-zäöüß]+) {_N} (?:jahre alt )?(?:war|wurde)\b",
-    rf"\bmit {_N} jahren\b",
-    rf"\b(?:cuando (?:yo )?ten[ií]an? |a los |con ){_N} años\b",
-    rf"\b(?:quando (?:eu )?(?:tinha|avevo|aveva) |aos |com |a ){_N} (?:anos|anni)\b",
-    rf"\b(?:quand (?:j['’]|il |elle )avai[st] |[àa] (?:l['’][âa]ge de )?){_N} ans\b",
-    rf"\btoen (?:ik|hij|ze) {_N} (?:jaar )?was\b",
-    rf"когда (?:мне|ему|ей) было {_N}\b(?: лет)?",
-    rf"\bв {_N} лет\b",
-    rf"{_N}\s?(?:歳|岁|歲)(?:の)?(?:とき|時|的时候|時候|时|頃|ごろ|那年)",
+    rf"\bals (?:ich|er|sie|[a-zäöüß]+) {_WORDS} (?:jahre alt )?(?:war|wurde)\b",
+    rf"\bmit {_WORDS} (?:jahren?|lebensjahren)\b",
+    rf"\bmit {_WORDS}(?= \w+\W*$|\W*$)",
+    rf"\b(?:cuando (?:yo )?ten[ií]an? |a (?:los|mis|sus) |con ){_WORDS} años\b",
+    rf"\ba (?:los|mis) {_WORDS}(?=\W*$)",
+    rf"\b(?:quando (?:eu )?(?:tinha|avevo|aveva) |aos |com |a ){_WORDS}['’\s]\s?(?:anos|anni)\b",
+    rf"\b(?:quand (?:j['’]|il |elle )avai[st] |(?<!il y )[àa] (?:l['’][âa]ge de )?){_WORDS} ans\b",
+    rf"\btoen (?:ik|hij|ze) {_WORDS} (?:jaar )?was\b",
+    rf"\b(?:op|met) (?:mijn |zijn |haar )?{_WORDS}(?:e|ste)?(?=\W*$| \w+\W*$)",
+    rf"когда (?:мне|ему|ей) было {_WORDS}\b(?: лет)?",
+    rf"\bв {_WORDS} лет\b",
+    rf"\b(?:(?:kiedy|gdy) mia\w+|w wieku) {_WORDS} lat\b",
+    rf"\bnär (?:jag|han|hon) var {_WORDS}\b",
+    rf"\b{_WORDS} yaş\w*(?:ken|da|daydım)\b",
+    r"(?P<n>\d{1,3}|[一二三四五六七八九十]{1,3})\s?(?:歳|岁|歲)(?:の)?(?:とき|時|的?时候|的?時候|时|頃|ごろ|那年)",
+    r"(?P<n>\d{1,3})\s?살\s?(?:때|이었을)",
+    rf"\bat {_N}(?=\W*$|,)",
+)
+# "in my early twenties": a decade of a life, and which part of it
+LIFE = re.compile(
+    r"\b(?:back )?in (?:my|his|her|their) (?:(?P<part>early|mid|late)[\s-])?"
+    r"(?P<n>teens|twenties|thirties|forties|fifties|sixties)\b"
+    r"|\bin (?:meinen|seinen|ihren) (?P<de>zwanziger|dreißiger|vierziger|fünfziger|sechziger)n?\b"
+    r"|(?P<teen>\b(?:as a teen(?:ager)?|als (?:teenager|jugendlicher?)|de adolescente|quand j['’]étais ado|подростком)\b)"
+    r"|(?P<child>\b(?:as a (?:child|kid|boy|girl)|in (?:my|his|her) childhood|als kind|de (?:niñ[oa]|pequeñ[oa])"
+    r"|quand j['’]étais enfant|da bambin[oa]|em criança|в детстве|w dzieciństwie"
+    r"|çocukken|som barn)\b|小时候|小時候|子供の(?:頃|時|とき)|어렸을 때)",
+    re.IGNORECASE,
+)
+LIVED = {
+    "teens": 13, "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60,
+    "zwanziger": 20, "dreißiger": 30, "vierziger": 40, "fünfziger": 50, "sechziger": 60,
+}  # fmt: skip
+# "as a student", "da studente", "öğrenciyken": the time of what studies a space tells of
+STUDENT = re.compile(
+    r"(?:\b(?:(?:back )?(?:as an?|when (?:i|he|she|we) (?:was|were) (?:an? )?|as) (?:[a-z]+ )?"
+    r"(?:under(?:graduate|grad)|students?|freshman)"
+    r"|(?:during|in) (?:my|his|her|our) (?:student|uni|university|college)(?: days| years| time)?|at (?:uni|university|college)"
+    r"|(?:als|jako|som|como|cuando era|quando era|quando ero|de|da|comme|quand j['’]étais|quand (?:il|elle) était|en tant qu['’]"
+    r"|toen ik|когда (?:я )?был[аи]?)\s?(?:ich |noch |een? |un[ae]? )*"
+    r"(?:student\w*|estudiante|étudiante?|studente(?:ssa)?|estudante|студент\w*)(?: war| was)?"
+    r"|in meiner studienzeit|im studium|студентом|студенткой|öğrenciyken|üniversitedeyken|opiskelijana)\b"
+    r"|我?(?:上|读|念|是|当)?(?:大学|大學|学生)(?:の頃|の時|的?时候|的?時候|时代|時代|時|时)(?:に|は)?|대학(?:생)? 때)",
+    re.IGNORECASE,
 )
 
 BORN = re.compile(
@@ -55,23 +91,31 @@ def _clauses(side: Side, words: str) -> tuple[tuple[Side, re.Pattern[str]], ...]
     return tuple(
         (side, re.compile(pattern, re.IGNORECASE))
         for pattern in (
-            rf"^\W*{_BACK}(?P<word>{words})\s+{_IN_FRONT}",
-            rf"(?<=[\w,]\s){_BACK}(?P<word>\b(?:{words}))\s+{_AFTER_IT}",
+            rf"^\W*{_BACK}(?P<word>{words})(?:\s+|(?<=['’])){_IN_FRONT}",
+            rf"(?<=[\w,]\s){_BACK}(?P<word>\b(?:{words}))(?:\s+|(?<=['’])|(?<=\s)){_AFTER_IT}",
         )
     )
 
 
 _BEFORE = (
-    r"before|prior to|until|till|bevor|vor de[mr]|antes (?:de(?: que)?|d[oae])|avant (?:de|que|d['’]|le|la|les|mon|ma)"
-    r"|prima (?:di|che)|prima de[l]?l?[aoe'’]?|voordat|v[óo]{1,2}r de|до|перед тем,? как|перед|прежде чем"
+    r"before|prior to|until|till|bevor|vor (?:de[mr]|meine[mr]|unsere[mr]|(?=(?-i:[A-ZÄÖÜ])))|antes (?:del?(?: que)?|d[oae]s?)"
+    r"|avant (?:de|que|qu['’]|d['’]|le|la|les|mon|ma|l['’])|avant(?= (?-i:[A-Z]))|prima (?:di|che)|prima de[l]?l?[aoe'’]?"
+    r"|voordat|vóór|v[óo]{1,2}r (?:de|het|mijn|ons|onze|(?=(?-i:[A-Z])))|до|перед тем,? как|перед|прежде чем|zanim|przed|innan"
+    r"|før|ennen|până să|înainte (?:de|să)|mielőtt|pred|než|předtím,? než|sebelum|trước khi|trước"
+)
+BEFORE_IT = re.compile(
+    rf"\b(?:{_BEFORE})\s*(?:the|el|la|le|l['’]|il|lo|o|a|de[mnr]|das|die|het|een)?\s*$", re.IGNORECASE
 )
 _AFTER = (
-    r"after|following|nachdem|nach de[mr]|despu[ée]s de(?:l| que)?|depois (?:de(?: que)?|d[oae])|apr[èe]s(?: que)?|dopo(?: che)?"
-    r"|nadat|после(?: того,? как)?"
+    r"after|following|nachdem|nach (?:de[mr]|meine[mr]|unsere[mr])|despu[ée]s de(?:l| que)?|depois (?:del?(?: que)?|d[oae]s?)"
+    r"|apr[èe]s(?: que)?|dopo(?: che)?|nadat|после(?: того,? как)?|odkąd|efter(?: att)?|etter at|jälkeen|după ce|miután"
+    r"|poté,? co|setelah|sau khi"
 )
 _DURING = (
     r"when|while|whilst|during|at the time of|around the time of|by the time|als|während|cuando|mientras|durante|quando|enquanto"
-    r"|quand|lorsque?|pendant(?: que)?|mentre|toen|tijdens|когда|во время|пока"
+    r"|quand|lorsque?|lorsqu['’]|pendant(?: que)?|à l['’]époque où|au moment où|mentre|toen|tijdens|когда|во время|пока|kiedy"
+    r"|gdy|podczas|när|då|under tiden|da|mens|kun|când|amikor|když|ketika|waktu|saat|khi|bei meine[mr]|bei unsere[mr]|bei der"
+    r"|beim|en la época en que|na altura em que"
 )
 
 
@@ -87,7 +131,9 @@ CLAUSES: tuple[tuple[Side, re.Pattern[str]], ...] = (
     _ends_with("before", r"之前|以前|の前(?:に|は)?|る前(?:に|は)?|前(?:に|は|、)"),
     _ends_with("after", r"之后|之後|以后|以後|の後(?:に|は)?|た後(?:に|は)?|てから"),
     _ends_with("during", r"(?:的时候|的時候|的?那时|たとき|た時|の時|のとき|た頃|の頃)(?:に|は)?"),
-    _ends_with("before", r"(?<=[dt][ae]n)\sönce\s"),
+    _ends_with("during", r"을? 때(?:는|에)?\s|(?<=\w)(?:(?<=[ıiuüae]r)ken|(?<=y)ken|[dt][ıiuü]ğ[ıiuü]nda)[,\s]"),
+    _ends_with("before", r"(?<=[기한]) 전에(?:는)?\s|(?<=\w) 전에(?:는)?\s"),
+    _ends_with("before", r"(?<=[dt][ae]n)\sönce(?:\s|ki\s)"),
     _ends_with("after", r"(?<=[dt][ae]n)\ssonra\s"),
 )
 
@@ -113,6 +159,16 @@ ORDERS = _all(
     r"\bbefore (?P<n>this one|that one|the (?:current|present|new|one i have)\b[^?]{0,30}|my (?:current|present|new)\b[^?]{0,30}"
     r"|now)(?=\W*$)",
 )
+_TIMES = (
+    "year|month|week|day|hour|minute|second|decade|night|morning|evening|summer|winter|spring|autumn|fall|season|term"
+    "|semester"
+)
+# "two jobs ago", "the flat before last"; what is counted is no time
+THINGS_AGO = re.compile(
+    rf"\b(?P<n>two|three|four|five|\d) (?!(?:{_TIMES})s?\b)[\w'-]+s(?: \w+)? ago\b"
+    rf"|\bthe (?P<thing>(?!{_TIMES}|time|one)[\w'-]+(?: \w+)?) before last\b",
+    re.IGNORECASE,
+)
 PLACE_OF = {"first": 0, "original": 0, "second": 1, "third": 2, "fourth": 3}
 DECADES = {
     word: number
@@ -126,7 +182,11 @@ DECADE = re.compile(
 
 # What a question with a past time in it has: a cheap test that spares most of them the patterns.
 HINT = re.compile(
-    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|aged?|at|by|in|with|on|between|first|second|third|original|previous|former|old|önce|sonra)\s|\d|前|后|後|时|時|とき|頃|てから",
+    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|aged?|at|by|in|with|on|as|between|first|second|third|original|previous|former|old"
+    r"|önce|sonra|mit|a|con|com|à|aos|op|met|в|w|als|como|come|comme|da|jako|hace|fa|il|vor|letzte\w*|pasad[oa]|scors[oa]"
+    r"|derni[eè]re?|passad[oa]|vorig\w*|прошл\w+|zeszł\w+|geçen|förra|die|den|der|los|ann[ée]es|anni|anos|jaren)(?:\s|(?<=['’]))"
+    r"|derni[eè]re?\b|pasad[oa]\b|scors[oa]\b|passad[oa]\b|ago\b|before last|(?:[ıiuüae]r|y)ken\b|[dt][ıiuü]ğ[ıiuü]nda\b|\d"
+    r"|[前后後时時頃때]|とき|てから|年代",
     re.IGNORECASE,
 )
 # A year in other languages, with the word before it: "en 2021", "im Sommer 2020", "em março de 2019", "в марте 2021 года"
@@ -153,6 +213,8 @@ MONTHS_ELSEWHERE = {
 }  # fmt: skip
 SEASONS_ELSEWHERE = {
     "frühjahr": 3, "frühling": 3, "primavera": 3, "printemps": 3, "весн": 3, "lente": 3, "bahar": 3, "ilkbahar": 3,
+    "voorjaar": 3, "wiosn": 3, "vår": 3, "latem": 6, "lato": 6, "sommar": 6, "najaar": 9, "jesie": 9, "höst": 9, "zimą": 12,
+    "zimy": 12, "vinter": 12,
     "sommer": 6, "verano": 6, "verão": 6, "été": 6, "estate": 6, "лет": 6, "zomer": 6, "yaz": 6,
     "herbst": 9, "otoño": 9, "outono": 9, "automne": 9, "autunno": 9, "осен": 9, "herfst": 9, "sonbahar": 9,
     "winter": 12, "invierno": 12, "inverno": 12, "hiver": 12, "зим": 12, "kış": 12,

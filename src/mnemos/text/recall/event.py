@@ -11,7 +11,7 @@ import numpy as np
 
 from mnemos.cube import Hit, MemCube, from_micros, to_micros
 from mnemos.index.terms import stop_terms, terms
-from mnemos.reason.past_words import Side
+from mnemos.reason.past_words import STUDENT, Side
 from mnemos.store.base import Store
 from mnemos.text.recall.chain import Reader
 from mnemos.text.recall.held import EVER, Held, held
@@ -32,6 +32,25 @@ _MORE = 3  # content words by which a cube tells more than its event
 _ENDS = re.compile(
     r"\b(?:last (?:day|shift|lesson|night)|gave back|handed (?:back|in)|returned the keys|until|till)\b", re.IGNORECASE
 )
+MOST_OF_IT, SOME_OF_IT, AHEAD = 0.6, 0.4, 0.15  # shares of a phrase that one text has, and how far behind the next is
+FORMS, SHARED = 4, 0.55  # letters that forms of one word share, at least, and their share of the shorter one
+STUDIES = 4 * 365 * DAY
+_STUDYING = (
+    "student university college studies degree Studium Universität études université estudios universidad студент университет"
+    " 大学"
+)
+_STUDY = re.compile(
+    r"\b(?:students?|study|studie[sd]|studying|degree|universit\w*|uni|college|undergrad\w*|freshers?|bachelor\w*|studi[aeou]\w*"
+    r"|hochschule|étud\w+|fac|faculté|estudi\w+|carrera|facultad|facoltà|faculdade|universid\w+|opleiding|универ\w+|студен\w+"
+    r"|институт\w*|üniversite\w*|öğrenci\w*|fakülte\w*|yliopisto\w*|egyetem\w*)\b|大学|大學|学生|대학",
+    re.IGNORECASE,
+)
+_GRADUATED = re.compile(
+    r"\b(?:graduat\w+|finished|dropped out|abschluss|fertig|abgebrochen|licenci\w+|terminé|acabé|diplôm\w+|laurea\w*|formei"
+    r"|afgestudeerd|закончил\w*|окончил\w*|ukończ\w+|mezun\w*)\b|毕业|畢業|卒業|졸업",
+    re.IGNORECASE,
+)
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f]{2}")
 _YEAR = timedelta(days=366)
 _BORN = re.compile(
     r"\b(?:born|birthday|date of birth|geboren|geburtstag|naci[oó]|nací|cumpleaños|née?|anniversaire|nasci|aniversário|nat[oa]"
@@ -67,12 +86,14 @@ def find_event(phrase: str, side: Side, lasting: bool, store: Store, search: Sea
     Where several cubes have its words, one that lasts ("I was at Acme") begins with the first of them ("Started at Acme") and
     ends with the last ("Quit Acme"); an event of which no end is told lasts for `LASTS`. Costs one search.
     """
+    if STUDENT.fullmatch(phrase):
+        return _studies(store, search)
     found = search(phrase)
     if not found:
         return None
     names, content = _names(phrase), (frozenset(terms(phrase)) - stop_terms() - _GENERIC) or frozenset(terms(phrase))
     words = [_words(hit.cube.text) for _, hit in found]
-    near = reader.likely(phrase, [hit.cube for _, hit in found])
+    near = reader.likely(phrase, [hit.cube for _, hit in found]) if _LATIN.search(phrase) else np.zeros(len(found))
     chances = near + [len(content & said) / max(len(content), 1) for said in words]
     whole = [content <= said for said in words]
     clear = [
@@ -80,10 +101,13 @@ def find_event(phrase: str, side: Side, lasting: bool, store: Store, search: Sea
         for i, said in enumerate(words)
         if (names <= said if names else chances[i] >= (CLEAR if len(content) > 1 else SURE) or (lasting and whole[i]))
     ]
-    if not clear and (i := _alone(phrase, [hit.cube for _, hit in found], reader)) is not None:
-        clear = [i]
     if not clear:
-        return None
+        i = _rarest(content, words, MOST_OF_IT)
+        i = _alone(phrase, [hit.cube for _, hit in found], reader) if i is None else i
+        i = _rarest(content, words, SOME_OF_IT) if i is None else i
+        if i is None:
+            return None
+        clear = [i]
     dates = store.dates([key for key, _ in found])
     times = [held(hit.cube, dates.get(key, ())) for key, hit in found]
     starts = [_start(time, hit.cube) for time, (_, hit) in zip(times, found, strict=True)]
@@ -112,6 +136,46 @@ def find_end(phrase: str, found: Sequence[tuple[int, Hit]]) -> int | None:
     return max(over or having, key=lambda i: found[i][1].cube.at)
 
 
+def _studies(store: Store, search: Search) -> Event | None:
+    """Return the time of the studies that a space tells of, from the first statement on; None where it tells of none.
+
+    They last until one tells of their end, else for `STUDIES`.
+    """
+    found = [(key, hit.cube) for key, hit in search(_STUDYING) if _STUDY.search(hit.cube.text)]
+    if not found:
+        return None
+    dates = store.dates([key for key, _ in found])
+    times = {key: held(cube, dates.get(key, ())) for key, cube in found}
+    key, cube = min(found, key=lambda one: _start(times[one[0]], one[1]))
+    start, time = _start(times[key], cube), times[key]
+    ends = [_start(times[k], c) for k, c in found if _GRADUATED.search(c.text) and _start(times[k], c) > start]
+    end = time.end if time.named and time.end is not None else min([start + STUDIES, *ends])
+    more = [w for w in _words(cube.text) - stop_terms() - _GENERIC if not _STUDY.fullmatch(w)]
+    return Event(key, cube, start, end, len(more) < _MORE)
+
+
+def _rarest(content: frozenset[str], words: Sequence[frozenset[str]], least: float) -> int | None:
+    """Return which text alone has most of a phrase, its words weighed by how few of the texts have them; else None.
+
+    Words count as the same from their first letters on: "Übernahme" and "übernommen", "student" and "studies".
+    """
+    having = {term: [any(_same(term, said) for said in text) for text in words] for term in content}
+    weight = {term: 1 / sum(has) if any(has) else 1.0 for term, has in having.items()}
+    total = sum(weight.values())
+    shares = [sum(weight[term] for term in content if having[term][i]) / total for i in range(len(words))]
+    order = sorted(range(len(words)), key=lambda i: -shares[i])
+    ahead = len(order) == 1 or shares[order[0]] - shares[order[1]] >= AHEAD
+    return order[0] if shares[order[0]] >= least and ahead else None
+
+
+def _same(a: str, b: str) -> bool:
+    """Tell whether two words are the same, or begin with the same letters as forms of one word do."""
+    if a == b:
+        return True
+    shared = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return shared >= FORMS and shared >= SHARED * min(len(a), len(b))
+
+
 def _alone(phrase: str, cubes: Sequence[MemCube], reader: Reader) -> int | None:
     """Return which cube is alike to a phrase, and no other one nearly as much; None where there is none."""
     cosines = reader.cosines(phrase, cubes)
@@ -124,8 +188,8 @@ def _start(time: Held, cube: MemCube) -> int:
     return to_micros(cube.at) if time.start == EVER else time.start
 
 
-def find_birth(age: int, who: str, store: Store, search: Search) -> tuple[int, int] | None:
-    """Return the year of life at an age, by a birthday or an age that a cube tells; None where none does.
+def find_birth(age: int, years: int, who: str, store: Store, search: Search) -> tuple[int, int] | None:
+    """Return the `years` of life from an age on, by a birthday or an age that a cube tells; None where none does.
 
     `who` is whose age it is, "" for the asker.
     """
@@ -136,9 +200,9 @@ def find_birth(age: int, who: str, store: Store, search: Search) -> tuple[int, i
         if who and not _names(who) <= _words(f"{cube.text} {cube.speaker or ''}"):
             continue
         if _BORN.search(cube.text) and (born := _birthday(cube, [d.start for d in store.dates([key]).get(key, ())])):
-            return _years_on(born, age)
+            return _years_on(born, age, years)
         if match := _AGED.search(cube.text):
-            return _years_on(cube.at.replace(day=1, year=cube.at.year - int(match["n"])), age)
+            return _years_on(cube.at.replace(day=1, year=cube.at.year - int(match["n"])), age, years)
     return None
 
 
@@ -147,6 +211,12 @@ def says_so(text: str, phrase: str, side: Side) -> bool:
     names = _names(phrase)
     clauses = re.finditer(rf"\b(?:{_SIDES[side]})\b([^.;!?,]{{2,60}})", text, re.IGNORECASE)
     return bool(names) and any(names <= _words(clause[1]) for clause in clauses)
+
+
+def tells_of(text: str, phrase: str) -> bool:
+    """Tell whether a text has all names of a phrase: "Left Acme on Friday" tells of "I was at Acme"."""
+    names = _names(phrase)
+    return bool(names) and names <= _words(text)
 
 
 def _birthday(cube: MemCube, dates: Sequence[int]) -> datetime | None:
@@ -159,9 +229,9 @@ def _birthday(cube: MemCube, dates: Sequence[int]) -> datetime | None:
     return cube.at if _ARRIVED.search(cube.text) else None
 
 
-def _years_on(born: datetime, age: int) -> tuple[int, int]:
+def _years_on(born: datetime, age: int, years: int) -> tuple[int, int]:
     day = born.replace(day=min(born.day, 28))
-    return to_micros(day.replace(year=day.year + age)), to_micros(day.replace(year=day.year + age + 1))
+    return to_micros(day.replace(year=day.year + age)), to_micros(day.replace(year=day.year + age + years))
 
 
 def _words(text: str) -> frozenset[str]:

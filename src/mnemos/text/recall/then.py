@@ -19,7 +19,7 @@ from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.recall.chain import Chain, Reader, held_at, placed
 from mnemos.text.recall.corpus import Corpus
-from mnemos.text.recall.event import find_birth, find_end, find_event, says_so
+from mnemos.text.recall.event import find_birth, find_end, find_event, says_so, tells_of
 from mnemos.text.recall.held import held
 from mnemos.text.recall.topic import Floats
 
@@ -36,6 +36,7 @@ STATED = 0.9  # probability that what the rules read as the asked fact states it
 MISSED = 0.25  # share of the words of a question, by weight, that tells what is about it from what is not
 _WHILE = re.compile(r"\b(?:while|when|during)\b", re.IGNORECASE)
 OFTEN = 0.5  # share of what held at an event counts where what came after it is asked for
+ITSELF = 0.3  # what counts of a statement of an event where what was so at the event is asked for
 SOON = 45 * DAY  # how long after an event what began with it is told
 
 
@@ -67,11 +68,11 @@ def resolve(past: Past, store: Store, search: Search, reader: Reader) -> Then | 
     if past.span is not None:
         return Then(to_micros(past.span[0]), to_micros(past.span[1]), past.side)
     if past.age is not None:
-        found = find_birth(past.age, past.who, store, search)
+        found = find_birth(past.age, past.years, past.who, store, search)
         return None if found is None else Then(*found)
     event = find_event(past.event, past.side, past.lasting, store, search, reader)
-    if event is None:
-        return None
+    if event is None:  # "the 2020 lockdown" names its year
+        return None if past.named is None else Then(to_micros(past.named[0]), to_micros(past.named[1]), past.side)
     apart = past.apart * DAY
     return Then(event.start + apart, event.end + apart, past.side, (event.key, event.cube), past.event, event.bare)
 
@@ -166,8 +167,10 @@ def put_first(
     )
     weights = weigh(then, chain)
     for i, (key, cube) in enumerate(group):
-        if then.event and key == then.event[0] and then.side != "during":
-            weights[i] = 0.0
+        if then.event and key == then.event[0]:
+            weights[i] *= ITSELF if then.side == "during" else 0.0
+        elif then.side == "during" and then.phrase and tells_of(cube.cube.text, then.phrase):
+            weights[i] *= ITSELF
         elif then.phrase and says_so(cube.cube.text, then.phrase, then.side):
             weights[i] = max(weights[i], chances[i])
     i = int(np.argmax(weights))

@@ -1,0 +1,62 @@
+"""Past moments that a question names in several languages: the statement that held then is first."""
+
+from zlib import crc32
+
+import pytest
+
+from mnemos import Mnemos
+
+pytestmark = pytest.mark.filterwarnings("ignore::mnemos.errors.UnknownLanguage")
+SPORTS = [
+    ("我每周去游泳。", "2023-03-01"),
+    ("我现在改打羽毛球了。", "2023-07-01"),
+    ("我现在的运动是瑜伽。", "2023-12-01"),
+    ("我开始跑步了。", "2024-05-01"),
+]
+STUDIES = [
+    ("Ich habe mein Studium in Tübingen angefangen.", "2012-10-01"), ("Ich wohne in einer WG in der Altstadt.", "2012-10-15"),
+    ("Seit heute arbeite ich bei Kessler in Ulm.", "2016-05-01"),
+    ("Ich habe eine kleine Wohnung am Donauufer bezogen.", "2016-05-20"),
+    ("Wir sind in ein Reihenhaus nach Blaubeuren gezogen.", "2020-07-01"),
+]  # fmt: skip
+COACHES = [
+    ("Il mio allenatore è Sandro.", "2021-01-10"),
+    ("Adesso mi allena Giulia.", "2022-02-15"),
+    ("Il mio nuovo allenatore è Pietro.", "2023-03-01"),
+]
+PHONES = [
+    ("My phone is a Nokia with buttons.", "2018-01-10"),
+    ("Unwrapped a Pixel, that's my phone from now on.", "2019-12-25"),
+    ("Dropped the Pixel in the lake; using a Fairphone.", "2022-05-06"),
+    ("My phone's an iPhone now, work insisted.", "2024-09-15"),
+]  # fmt: skip
+TOWNS = [
+    ("Je suis né en 1982.", "2020-05-05"),
+    ("De 2000 à 2005 j'ai vécu à Lille.", "2020-05-05"),
+    ("Depuis 2014 je vis à Annecy.", "2020-05-06"),
+]
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
+    with Mnemos(tmp_path_factory.mktemp("past"), timezone="UTC") as memory:
+        yield memory
+
+
+@pytest.mark.parametrize(
+    ("told", "question", "asked_at", "answer"),
+    [
+        (SPORTS, "去年夏天我做什么运动?", "2024-09-01", 1),
+        (STUDIES, "Wo habe ich als Student gewohnt?", "2024-01-10", 1),
+        (STUDIES, "Wo wohnte ich, als ich bei Kessler war?", "2024-01-10", 3),
+        (COACHES, "Chi era il mio allenatore l'estate scorsa?", "2024-01-01", 2),
+        (PHONES, "What phone did I use during the 2020 lockdown?", "2025-02-02", 1),
+        (PHONES, "What phone did I have two phones ago?", "2025-02-02", 1),
+        (TOWNS, "Où vivais-je à vingt ans ?", "2023-01-10", 1),
+    ],
+)
+def test_what_was_so_then_is_first(memory, told, question, asked_at, answer):
+    space = memory.space(f"s{crc32(question.encode())}")
+    for text, day in told:
+        space.add(text, at=day)
+    assert space.search(question, 4, asked_at=asked_at)[0].cube.text == told[answer][0]
