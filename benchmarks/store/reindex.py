@@ -32,7 +32,7 @@ from mnemos.embed import load
 from mnemos.embed.portable import Portable
 from mnemos.store.values import Filter
 from mnemos.tasks import Workers, load_workers
-from mnemos.text.upkeep import Shard, embed_shard
+from mnemos.text.reindexing import Shard, embed_shard
 
 SPACE, BATCH = "reindex", 2_000
 CHEAP = "hashing:256"

@@ -68,9 +68,11 @@ class Consolidate:
 class Reindex:
     """Computes the vectors that are missing in a space; see `Space.reindex`."""
 
+    sample: int | None = None
+
     def __call__(self, space: Space) -> int:
         """Return the number of vectors."""
-        return space.reindex()
+        return space.reindex(sample=self.sample)
 
 
 Work = Callable[[Space], object]

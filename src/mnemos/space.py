@@ -343,11 +343,14 @@ class Space(Forms, AgentVerbs):
         """Return counts, sizes, the embedding models in the file, and the bytes held in RAM."""
         return stats(self.text)
 
-    def reindex(self, progress: Progress | None = None, workers: Workers = INLINE) -> int:
-        """Compute the vectors that are missing under the current embedder; see `text.upkeep.reindex`."""
-        from mnemos.text.upkeep import reindex
+    def reindex(self, progress: Progress | None = None, workers: Workers = INLINE, sample: int | None = None) -> int:
+        """Compute the vectors that are missing under the current embedder; see `text.reindexing.reindex`.
 
-        return reindex(self.text, progress, workers)
+        `sample=2000` embeds 2,000 texts only, and maps the vectors of the others from those of the embedder before.
+        """
+        from mnemos.text.reindexing import reindex
+
+        return reindex(self.text, progress, workers, sample)
 
     def doctor(self, *, repair: bool = False, progress: Progress | None = None) -> Checkup:
         """Check the file, and with `repair` recompute what is damaged from the rows; see `text.upkeep.doctor`."""

@@ -23,6 +23,8 @@ def test_vectors_belong_to_their_model(store):
     assert [r.vector for r in store.changes(0, new).rows] == [None, None]
     assert {key: v.tolist() for key, v in store.vectors.of(old, [b, 99]).items()} == {b: [0, 1]}
     assert store.vectors.of(new, [a, b]) == {}
+    store.vectors.put(old, [(b, np.array([[0, 1], [1, 0]], np.float16))])
+    assert {key: v.tolist() for key, v in store.vectors.of(old, [b]).items()} == {b: [0, 1]}, "the whole, not its parts"
     assert store.vectors.missing(new, limit=9) == [(a, "hello"), (b, "hello")]
     assert store.vectors.missing(new, after=a, limit=9) == [(b, "hello")]
     seq = store.changes(0, None).seq

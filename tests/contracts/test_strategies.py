@@ -26,7 +26,8 @@ def network(seed=0, name=""):
     torch.manual_seed(seed)
     if name in RIDES:
         return Rows(8, 8, 6, width=16)
-    return nn.Sequential(nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 12), nn.ReLU(), nn.Linear(12, 6))
+    last = nn.Identity() if name == "compatible-update" else nn.ReLU()  # its features are not cut off at 0
+    return nn.Sequential(nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 12), last, nn.Linear(12, 6))
 
 
 def learner(name, seed=0):

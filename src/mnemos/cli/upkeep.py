@@ -192,18 +192,26 @@ def restore(
 def reindex(
     t: Terminal,
     every: AllSpaces = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Embed only N texts, and map the vectors of the others from those of the embedder before: done at once, "
+            "searches a little worse. A later reindex without it computes them too.",
+        ),
+    ] = None,
     workers: WorkerCount = None,
     ray: RayAddress = None,
 ) -> None:
     """Compute the vectors that are missing under the current embedder. It can be stopped and started again."""
     with load_workers(workers, ray) as found:
         if every:
-            done = over_spaces(t, Reindex(), found, "reindexing")
+            done = over_spaces(t, Reindex(sample), found, "reindexing")
             computed = {each.name: each.result for each in done if not each.problem}
         else:
             space = t.space()
             with t.progress(f"reindexing {space.name}", _without_vector(space.stats())) as step:
-                computed = {space.name: space.reindex(step, found)}
+                computed = {space.name: space.reindex(step, found, sample)}
     if t.json:
         data = [{"space": name, "computed": number} for name, number in computed.items()]
         t.say(data if every else data[0])

@@ -4,89 +4,29 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnemos.cube import to_micros
 from mnemos.embed.base import Progress
-from mnemos.embed.portable import Portable
-from mnemos.errors import DamagedRow, InvalidInput, StoreCorrupt, StoreError
-from mnemos.facts import Reading
+from mnemos.errors import DamagedRow, StoreCorrupt, StoreError
 from mnemos.store.base import Store
 from mnemos.store.checks import Checks
 from mnemos.store.setting import Setting, stored_value
 from mnemos.store.values import AsideRow, DamagedRecord, DateRow, Salvaged
-from mnemos.tasks import INLINE, Workers
 from mnemos.text.consolidate.runs import read_runs
-from mnemos.text.encode.readings import embed_and_read
 from mnemos.text.languages import main_language, unknown_languages
 from mnemos.text.memory import TextMemory
+from mnemos.text.reindexing import MAPPED, read_mapped, reindex
 
-REINDEX_BATCH = 256
 PAGE = 1_000
 VALUES: Mapping[str, Callable[[str], object]] = {  # how each value of a space is read
     **{x.key: x.read for x in vars(TextMemory).values() if isinstance(x, Setting)},
-    "linked": int, "tuning": int, "runs": read_runs, "lesson key": bytes.fromhex,
+    "linked": int, "tuning": int, MAPPED: read_mapped, "runs": read_runs, "lesson key": bytes.fromhex,
 }  # fmt: skip
 NAMED = 20  # damaged rows that a report names
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Texts of one space that a worker embeds, by key."""
-
-    embedder: Portable
-    rows: Sequence[tuple[int, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """What a worker returns for a shard: as the owner of the space stores it."""
-
-    vectors: Sequence[tuple[int, NDArray[np.float16]]]
-    readings: Sequence[tuple[int, tuple[Reading, ...]]]
-
-
-def reindex(memory: TextMemory, progress: Progress | None = None, workers: Workers = INLINE) -> int:
-    """Compute the vectors that are missing for the space's embedder, and read those texts; return their number.
-
-    It works from the stored texts in shards, which `workers` embed and this process commits, each in a transaction of its own:
-    it can be stopped and started again, and a shard that is embedded twice changes nothing. At the end the vectors of
-    other models are deleted. Raises EmbedderError, WorkerLost, and InvalidInput without an embedder.
-    """
-    model = memory.model_key()
-    if memory.embedder is None or model is None:
-        raise InvalidInput("there is no embedder to reindex with. Open Mnemos with one, such as 'bundled'.")
-    done, before = 0, -1
-    while done > before:  # again: what another process wrote without a vector in the meantime
-        before = done
-        for found in workers.run(embed_shard, _shards(memory, model, Portable(memory.embedder))):
-            with memory.store.transaction():
-                memory.store.vectors.put(model, found.vectors)
-                memory.store.readings.put(found.readings)
-            done += len(found.vectors)
-            if progress:
-                progress(len(found.vectors))
-    memory.store.vectors.drop_others(model)
-    return done
-
-
-def _shards(memory: TextMemory, model: int, embedder: Portable) -> Iterator[Shard]:
-    after = 0
-    while rows := memory.store.vectors.missing(model, after=after, limit=REINDEX_BATCH):
-        yield Shard(embedder, rows)
-        after = rows[-1][0]
-
-
-def embed_shard(shard: Shard) -> Embedded:
-    """Embed and read the texts of a shard. Raises EmbedderError."""
-    keys = [key for key, _ in shard.rows]
-    vectors, readings = embed_and_read([text for _, text in shard.rows], shard.embedder.embedder)
-    halves = (vector.astype(np.float16) for vector in vectors)
-    return Embedded(list(zip(keys, halves, strict=True)), list(zip(keys, readings, strict=True)))
 
 
 @dataclass

@@ -58,6 +58,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "spans": ("spans", "method"),
     "sparse": ("sparse_lives", "training"),
     "events": ("events", "what is trained"),
+    "compatible": ("compatible", "stream: method"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 _FIVE = "keeps {} of five tasks of digits"
@@ -164,6 +165,9 @@ FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared 
         "prompt-pool": ("prompts by nearest keys (L2P)", "all weights in sequence", "one prompt"),
         "adapter-pool": ("adapters, selector (dynamic ConPET)", "one adapter", "all weights in sequence"),
         "self-expansion": ("adapters that come back: self-expansion", "adapters that come back: one adapter"),
+    }),
+    **_figures("compatible", "crossed %", "finds {} of new questions among vectors of older encoders", {
+        "compatible-update": ("new images: replay and compatible update", "new images: replay"),
     }),
     **_figures("rates", "mean loss", _TEXTS, {"learning-rate": ("infinite, annealed", "cosine, warmed up again")}),
     **_figures("heads", "accuracy %", "knows {} of ten digits, class after class", {

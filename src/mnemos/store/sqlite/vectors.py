@@ -46,7 +46,10 @@ class VectorTable:
 
     def of(self, model: int, keys: Sequence[int]) -> dict[int, NDArray[np.float32]]:
         """Return the vectors, (D,) each, of those versions that have one of this model, by key."""
-        query = f"SELECT n, vector FROM vectors WHERE m = {int(model)} AND n IN ({{}})"
+        query = (
+            "SELECT n, substr(vector, 1, 2 * dimension) FROM vectors JOIN models USING (m) "
+            f"WHERE m = {int(model)} AND n IN ({{}})"
+        )
         with self._connection.read() as db:
             rows = select_in(db, query, keys)
         return {n: np.frombuffer(v, dtype="<f2").astype(np.float32) for n, v in rows}
