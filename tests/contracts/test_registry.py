@@ -22,6 +22,7 @@ COMPONENTS = {
     "compounds": "a part of the word index",
     "dates": "a part of the encoder `entries`",
     "embed": "a part of the encoder `entries`",
+    "vector-map": "a part of `reindex`",
     "read": "a part of the encoder `entries`",
     "context": "packs hits for a prompt, whatever ranked them",
     "sessions": "a part of the retriever `hybrid`",
