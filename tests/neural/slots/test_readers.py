@@ -64,3 +64,12 @@ def test_thinking_stops_where_the_policy_says_and_learns_from_rewards():
     assert (memo.stopped(memo.thought(facts, question).stops) == 0).all()
     torch.testing.assert_close(answers, memo.thought(facts, question).answers[:, 0])
     assert weights.shape == (16, 4, 5)
+
+
+def test_an_untrained_hop_looks_at_the_facts_of_its_item():
+    torch.manual_seed(0)
+    memo = Memo(32, items=2, heads=4, hops=2)
+    items = torch.nn.functional.normalize(torch.randn(64, 9, 16), dim=-1) * 4
+    facts = torch.cat([torch.cat([items[:, i], items[:, i + 1]], -1)[:, None] for i in range(8)], 1)
+    thought = memo.thought(facts, items[:, 0])
+    assert (thought.weights[:, 0].argmax(1) == 0).float().mean() > 0.8  # only the first fact has this item

@@ -15,8 +15,7 @@ from mnemos.registry import Paper, register
 
 
 class Thought(NamedTuple):
-    """What MEMO thinks of a question hop by hop: answers (B, T, d), weights (B, T, N), and the chances to "
-    "stop (B, T)."""
+    """What MEMO thinks of a question hop by hop: answers (B, T, d), weights (B, T, N), and the chances to stop (B, T)."""
 
     answers: Tensor
     weights: Tensor
@@ -28,7 +27,6 @@ class Thought(NamedTuple):
     papers=(Paper("MEMO: A Deep Network for Flexible Combination of Episodic Memories", "2001.10913"),),
     task="slot-readers",
     baselines=("memory-network",),
-    unmeasured="its benchmark has no stored result yet",
 )
 class Memo(nn.Module):  # type: ignore[misc]
     """Answers over facts whose items stay separate, in a number of hops that a policy chooses (arXiv 2001.10913).
@@ -37,7 +35,7 @@ class Memo(nn.Module):  # type: ignore[misc]
     question on them, a residual, a layer norm and an MLP. A GRU watches the Bhattacharyya distance of successive
     attention maps and gives the chance to stop; `loss` trains it by REINFORCE with a price a hop. A hop costs O(B N H
     d). Departures: the question is one item and the answer is one; a moving mean of rewards is the baseline of
-    REINFORCE.
+    REINFORCE; maps begin as those of one code of items, see `spread`.
     """
 
     def __init__(
@@ -64,9 +62,26 @@ class Memo(nn.Module):  # type: ignore[misc]
         self.think = nn.Sequential(nn.Linear(2 * d, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
         self.out = nn.Linear(d, d)
         self.watch, self.halt = nn.GRUCell(2, 16), nn.Linear(16, 1)
+        self.spread()
         nn.init.constant_(self.halt.bias, -2.0)  # a policy that stops at once never learns what a further hop is worth
         self.sharp = nn.Parameter(torch.tensor(2.0))  # higher, attention begins on single facts, and learns nothing
         self.register_buffer("usual", torch.tensor(0.5))
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def spread(self) -> None:
+        """Let a hop begin as a look at the facts of an item, and read their items: one map for items, and its inverse.
+
+        From maps that know nothing of each other attention never gets off its flat start in thousands of steps.
+        """
+        for item in range(self.width // self.item):
+            own = slice(item * self.item, (item + 1) * self.item)
+            self.to_k.weight[:, own] = self.to_q.weight
+            self.to_v.weight[:, own] = self.to_q.weight
+        for layer in (self.to_q, self.to_k, self.to_v, self.join, self.out):
+            nn.init.zeros_(layer.bias)
+        self.join.weight.copy_(torch.linalg.pinv(self.to_q.weight))
+        nn.init.eye_(self.out.weight)
+        self.think[2].weight.mul_(0.1)
 
     def thought(self, facts: Tensor, question: Tensor, mask: Tensor | None = None) -> Thought:
         """Return all hops over facts (B, N, D) for a question (B, d)."""
@@ -108,8 +123,7 @@ class Memo(nn.Module):  # type: ignore[misc]
         return thought.answers[torch.arange(len(at)), at], thought.weights
 
     def stopped(self, stops: Tensor) -> Tensor:
-        """Return the hop (B) at which each question ends: the first whose chance to stop is above a half, or "
-        "the last."""
+        """Return the hop (B) at which each question ends: the first whose chance to stop is above a half, or the last."""
         ends = stops > 0.5
         ends[:, -1] = True
         return ends.int().argmax(1)
