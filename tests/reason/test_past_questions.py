@@ -181,3 +181,20 @@ def test_things_ago_and_studies():
         for q in ("Where did I live as a student?", "Öğrenciyken nerede kalıyordum?", "学生の頃どこに住んでいましたか?")
     )
     assert past("What phone did I use during the 2020 lockdown?").named[0].year == 2020
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "In welchen Bezirken gilt das Ticket?",  # -ken is a clause in Turkish only
+        "Welche Immunschwäche tritt beim Menschen auf?",
+        "Wie werden Zahlen bei der Kodierung geschrieben?",
+        "Für wen wird vor Ort gebaut?",
+        "Bir sayı p ile çarpıldığında norma ne olur?",  # what happens in general
+        "En erken saat kaçta buluşabiliriz?",  # "saat" is "when" in Indonesian, the hour in Turkish
+        "Da quanto tempo vivi a Roma?",  # "da" is "when" in Danish
+        "¿Qué ejército luchó en los treinta años de guerra?",  # no decade
+    ],
+)
+def test_words_that_mean_another_thing_name_no_past_time(question):
+    assert past(question) is None

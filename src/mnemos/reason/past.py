@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mnemos.index.language import languages
 from mnemos.reason.dates import find_dates
+from mnemos.reason.elsewhere import WORD
 from mnemos.reason.past_dates import dates_in, decade_elsewhere, narrowed, season_of, year_of
 from mnemos.reason.past_numbers import number_in
 from mnemos.reason.past_words import (
@@ -229,10 +231,12 @@ def _later(day: datetime, years: int) -> datetime:
 def _event(question: str, asked_at: datetime) -> Past | None:
     if (match := BETWEEN.search(question)) and _WAS.search(question) and not find_dates(match.group(), asked_at):
         return Past(_without(question, match), event=match["event"], side="before")
-    for side, pattern in CLAUSES:
-        match = pattern.search(question)
-        if match is None:
+    spoken = {"", *languages(WORD.findall(question.lower())).values()}
+    for clause in CLAUSES:
+        match = clause.pattern.search(question) if clause.language in spoken else None
+        if match is None or (clause.past is not None and not clause.past.search(question)):
             continue
+        side = clause.side
         event, rest = match["event"].strip(" ,.?!？。、，"), _without(question, match)
         if not _SHORTEST <= len(event) <= _LONGEST or _NOTHING.match(event) or not re.search(r"\w", rest):
             continue

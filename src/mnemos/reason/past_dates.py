@@ -54,7 +54,7 @@ _DECADE = re.compile(
     r"\b(?P<g>[a-zäöüß]{3,}zig|drei(?:ß|ss)ig)er(?:n|\s?jahren?)?\b"
     r"|(?:\b(?:in|en|im|dans|w|nos?|de|nei|i)\s+)?\b(?:(?:los|las|les|gli|negli|nos|os|de)\s+)?(?:a[ñn]os|ann[ée]es|anni|anos|jaren|lata\w*)\s+['’]?"
     r"(?P<c>19|20)?(?P<n>\d0|[^\W\d_]{4,}(?:-[^\W\d_]{3,}){0,2})\b"
-    r"|\b(?:en\s+)?(?:los|nos|negli)\s+(?P<m>\d0|[^\W\d_]{5,})\b"
+    r"|\b(?:en\s+)?(?:los|nos|negli)\s+(?P<m>\d0|[^\W\d_]{5,})\b(?!\s+(?:a[ñn]os|anos|anni)\b)"
     r"|\b(?P<c2>19|20)?(?P<r>\d0)(?:-?(?:х|е)(?:\s+год\w+)?|er(?:n|\s?jahren?)?|年代)|(?P<z>[二三四五六七八九]十)年代"
     r"|\b(?P<f>девяност|восьмидесят|семидесят|шестидесят)[ыо]\w+",
     re.IGNORECASE,

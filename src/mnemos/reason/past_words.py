@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from mnemos.reason.calendar import NUMBERS
@@ -86,10 +87,22 @@ _AFTER_IT = r"(?P<event>[^?？]+?)\s*[?？]?\s*$"  # the phrase ends the questio
 _IN_FRONT = r"(?P<event>[^,，、?？]+)[,，、]\s*"  # the phrase begins it and ends with a comma
 
 
-def _clauses(side: Side, words: str) -> tuple[tuple[Side, re.Pattern[str]], ...]:
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """How a question names an event: groups `word` and `event`, and the language that it has to be in; "" for any."""
+
+    side: Side
+    pattern: re.Pattern[str]
+    language: str = ""
+    past: re.Pattern[str] | None = (
+        None  # a verb in the past that the question must have, where the words mean more than a time
+    )
+
+
+def _clauses(side: Side, words: str, language: str = "", past: re.Pattern[str] | None = None) -> tuple[Clause, ...]:
     """Return the patterns of phrases that begin with these words, in front and at the end."""
     return tuple(
-        (side, re.compile(pattern, re.IGNORECASE))
+        Clause(side, re.compile(pattern, re.IGNORECASE), language, past)
         for pattern in (
             rf"^\W*{_BACK}(?P<word>{words})(?:\s+|(?<=['’])){_IN_FRONT}",
             rf"(?<=[\w,]\s){_BACK}(?P<word>\b(?:{words}))(?:\s+|(?<=['’])|(?<=\s)){_AFTER_IT}",
@@ -98,43 +111,73 @@ def _clauses(side: Side, words: str) -> tuple[tuple[Side, re.Pattern[str]], ...]
 
 
 _BEFORE = (
-    r"before|prior to|until|till|bevor|vor (?:de[mr]|meine[mr]|unsere[mr]|(?=(?-i:[A-ZÄÖÜ])))|antes (?:del?(?: que)?|d[oae]s?)"
+    r"before|prior to|until|till|bevor|vor (?:de[mr]|meine[mr]|unsere[mr]|(?!Ort\b|allem\b)(?=(?-i:[A-ZÄÖÜ])))"
+    r"|antes (?:del?(?: que)?|d[oae]s?)"
     r"|avant (?:de|que|qu['’]|d['’]|le|la|les|mon|ma|l['’])|avant(?= (?-i:[A-Z]))|prima (?:di|che)|prima de[l]?l?[aoe'’]?"
-    r"|voordat|vóór|v[óo]{1,2}r (?:de|het|mijn|ons|onze|(?=(?-i:[A-Z])))|до|перед тем,? как|перед|прежде чем|zanim|przed|innan"
-    r"|før|ennen|până să|înainte (?:de|să)|mielőtt|pred|než|předtím,? než|sebelum|trước khi|trước"
-)
-BEFORE_IT = re.compile(
-    rf"\b(?:{_BEFORE})\s*(?:the|el|la|le|l['’]|il|lo|o|a|de[mnr]|das|die|het|een)?\s*$", re.IGNORECASE
+    r"|voordat|vóór|v(?:oo|óó)r (?:de|het|mijn|ons|onze|(?=(?-i:[A-Z])))|до|перед тем,? как|перед|прежде чем"
 )
 _AFTER = (
     r"after|following|nachdem|nach (?:de[mr]|meine[mr]|unsere[mr])|despu[ée]s de(?:l| que)?|depois (?:del?(?: que)?|d[oae]s?)"
-    r"|apr[èe]s(?: que)?|dopo(?: che)?|nadat|после(?: того,? как)?|odkąd|efter(?: att)?|etter at|jälkeen|după ce|miután"
-    r"|poté,? co|setelah|sau khi"
+    r"|apr[èe]s(?: que)?|dopo(?: che)?|nadat|после(?: того,? как)?"
 )
 _DURING = (
     r"when|while|whilst|during|at the time of|around the time of|by the time|als|während|cuando|mientras|durante|quando|enquanto"
-    r"|quand|lorsque?|lorsqu['’]|pendant(?: que)?|à l['’]époque où|au moment où|mentre|toen|tijdens|когда|во время|пока|kiedy"
-    r"|gdy|podczas|när|då|under tiden|da|mens|kun|când|amikor|když|ketika|waktu|saat|khi|bei meine[mr]|bei unsere[mr]|bei der"
-    r"|beim|en la época en que|na altura em que"
+    r"|quand|lorsque?|lorsqu['’]|pendant(?: que)?|à l['’]époque où|au moment où|mentre|toen|tijdens|когда|во время|пока"
+    r"|en la época en que|na altura em que"
+)
+# Words that are others in other languages ("da", "saat", "kun"): read where the question is in the language, as `languages` tells
+_OF_LANGUAGE: dict[str, tuple[str, str, str]] = {  # before, after, during
+    "pl": ("zanim|przed", "odkąd|po tym,? jak", "kiedy|gdy|podczas"),
+    "sv": ("innan", "efter(?: att)?", "när|då|under tiden"),
+    "da": ("før|inden", "efter(?: at)?", "da|mens|når"),
+    "no": ("før", "etter(?: at)?", "da|mens|når"),
+    "fi": ("ennen(?: kuin)?", "sen jälkeen,? kun", "kun"),
+    "ro": ("până să|înainte (?:de|să)", "după ce", "când"),
+    "hu": ("mielőtt", "miután", "amikor"),
+    "cs": ("předtím,? než|než|před", "poté,? co", "když"),
+    "sk": ("predtým,? ako|skôr,? ako|pred", "potom,? ako", "keď"),
+    "id": ("sebelum", "setelah|sesudah", "ketika|waktu|saat"),
+    "vi": ("trước khi|trước", "sau khi", "khi"),
+}
+
+
+_OTHERS_BEFORE = "|".join(words[0] for words in _OF_LANGUAGE.values())
+_OTHERS = "|".join(said for words in _OF_LANGUAGE.values() for said in words)
+BEFORE_IT = re.compile(
+    rf"\b(?:{_BEFORE}|{_OTHERS_BEFORE})\s*(?:the|el|la|le|l['’]|il|lo|o|a|de[mnr]|das|die|het|een)?\s*$",
+    re.IGNORECASE,
 )
 
 
-def _ends_with(side: Side, words: str) -> tuple[Side, re.Pattern[str]]:
+def _ends_with(side: Side, words: str, language: str = "", past: re.Pattern[str] | None = None) -> Clause:
     """Return the pattern of a phrase in front that ends with one of these words."""
-    return side, re.compile(rf"^(?P<event>.+?)(?P<word>{words})[,，、]?\s*", re.IGNORECASE)
+    return Clause(side, re.compile(rf"^(?P<event>.+?)(?P<word>{words})[,，、]?\s*", re.IGNORECASE), language, past)
 
 
-CLAUSES: tuple[tuple[Side, re.Pattern[str]], ...] = (
+_GERMAN_PAST = re.compile(r"\b(?:habe?n?|hast|hat|habt|hatte\w*|bin|bist|war(?:en|st|t)?|wurden?)\b", re.IGNORECASE)
+_TURKISH_PAST = re.compile(r"\w(?:[dt][ıiuü](?!r)|m[ıiuü]ş)\w{0,4}\b(?=\W*$)", re.IGNORECASE)
+_SIDES: tuple[Side, ...] = ("before", "after", "during")
+CLAUSES: tuple[Clause, ...] = (
     *_clauses("before", _BEFORE),
     *_clauses("after", _AFTER),
     *_clauses("during", _DURING),
+    *_clauses("during", r"bei (?:meine[mr]|unsere[mr]|der)|beim", "de", _GERMAN_PAST),
+    *(
+        clause
+        for language, words in _OF_LANGUAGE.items()
+        for side, said in zip(_SIDES, words, strict=True)
+        for clause in _clauses(side, said, language)
+    ),
     _ends_with("before", r"之前|以前|の前(?:に|は)?|る前(?:に|は)?|前(?:に|は|、)"),
     _ends_with("after", r"之后|之後|以后|以後|の後(?:に|は)?|た後(?:に|は)?|てから"),
     _ends_with("during", r"(?:的时候|的時候|的?那时|たとき|た時|の時|のとき|た頃|の頃)(?:に|は)?"),
-    _ends_with("during", r"을? 때(?:는|에)?\s|(?<=\w)(?:(?<=[ıiuüae]r)ken|(?<=y)ken|[dt][ıiuü]ğ[ıiuü]nda)[,\s]"),
-    _ends_with("before", r"(?<=[기한]) 전에(?:는)?\s|(?<=\w) 전에(?:는)?\s"),
-    _ends_with("before", r"(?<=[dt][ae]n)\sönce(?:\s|ki\s)"),
-    _ends_with("after", r"(?<=[dt][ae]n)\ssonra\s"),
+    _ends_with("during", r"을? 때(?:는|에)?\s"),
+    _ends_with("before", r"(?<=\w) 전에(?:는)?\s"),
+    _ends_with(
+        "during", r"(?<=\w)(?:(?<!\ber)(?<=[ıiuüae]r)ken|(?<=y)ken|[dt][ıiuü]ğ[ıiuü]nda)[,\s]", "tr", _TURKISH_PAST
+    ),
+    _ends_with("before", r"(?<=[dt][ae]n)\sönce(?:\s|ki\s)", "tr"),
+    _ends_with("after", r"(?<=[dt][ae]n)\ssonra\s", "tr"),
 )
 
 # "What did I earn at Acme?", "Who was my doctor in Leeds?": the place stands for the time there.
@@ -182,7 +225,7 @@ DECADE = re.compile(
 
 # What a question with a past time in it has: a cheap test that spares most of them the patterns.
 HINT = re.compile(
-    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|aged?|at|by|in|with|on|as|between|first|second|third|original|previous|former|old"
+    rf"\b(?:{_BEFORE}|{_AFTER}|{_DURING}|{_OTHERS}|aged?|at|by|in|with|on|as|between|first|second|third|original|previous|former|old"
     r"|önce|sonra|mit|a|con|com|à|aos|op|met|в|w|als|como|come|comme|da|jako|hace|fa|il|vor|letzte\w*|pasad[oa]|scors[oa]"
     r"|derni[eè]re?|passad[oa]|vorig\w*|прошл\w+|zeszł\w+|geçen|förra|die|den|der|los|ann[ée]es|anni|anos|jaren)(?:\s|(?<=['’]))"
     r"|derni[eè]re?\b|pasad[oa]\b|scors[oa]\b|passad[oa]\b|ago\b|before last|(?:[ıiuüae]r|y)ken\b|[dt][ıiuü]ğ[ıiuü]nda\b|\d"
