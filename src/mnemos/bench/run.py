@@ -23,6 +23,7 @@ OF_A_PART = (
     "mnist",
     "data",
     "stored",
+    "repeat",
 )  # options that each stored part may have had of its own
 
 

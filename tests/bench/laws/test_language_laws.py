@@ -250,11 +250,38 @@ def test_contamination_is_forgotten_faster_by_decay_and_never_slower_than_the_bo
 def test_retention_compares_what_is_left_of_a_batch_after_five_others():
     def figures(**left):
         curves = {of: {str(n): [1 - (1 - last) * n / 5] for n in range(6)} for of, last in left.items()}
-        return {"recalled": curves, "chosen": curves}
+        return {"recalled": curves, "chosen": curves, "in any words": curves}
 
     names = ("untrained", "same words", "other words", "related")
     assert seen(retention, figures(**dict(zip(names, (0.3, 0.6, 0.8, 0.4), strict=True)))) == ["yes"] * 3
     assert seen(retention, figures(**dict(zip(names, (0.5, 0.5, 0.4, 0.6), strict=True)))) == ["no"] * 3
+
+
+def test_rings_of_a_false_statement_are_in_order_or_not():
+    rings = ripple.RINGS
+
+    def figures(name, unrelated=0.0):
+        lost = {"context": (1, 1, 0.5, 0.01), "training": (1, 0.2, 0, unrelated), "training its name": name}
+        sources = {"false": [1.0], "false, arbiter": [0.0], "new": [1.0], "new, arbiter": [1.0]}
+        by = {route: {ring: [float(v)] for ring, v in zip(rings, of, strict=True)} for route, of in lost.items()}
+        return {"known": [1.0], "lost": by, "sources": sources}
+
+    assert seen(ripple, figures((1, 0.7, 0, 0.04))) == ["yes"] * 4
+    assert seen(ripple, figures((1, 0.7, 0, 0), unrelated=0.2)) == ["partly", "partly", "yes", "yes"]
+    assert seen(ripple, figures((1, 0.3, 0.9, 0))) == ["partly", "yes", "yes", "yes"]
+
+
+def test_the_embedding_of_a_name_alone_is_trained():
+    graph = ripple._graph(random.Random(0))
+    model, who = decoder(16, 0), next(iter(graph.home))
+    made = ripple._named(model, who, next(iter(graph.region)))
+    changed = {
+        n for (n, a), b in zip(model.named_parameters(), made.parameters(), strict=True) if not torch.equal(a, b)
+    }
+    assert changed == {"model.embed_tokens.weight"}
+    row = rows([who])[0, 1]
+    same = (model.get_input_embeddings().weight == made.get_input_embeddings().weight).all(1)
+    assert same.tolist() == [at != row for at in range(len(same))]
 
 
 def test_the_price_of_an_adapter_is_compared_where_the_domain_gained_as_much():

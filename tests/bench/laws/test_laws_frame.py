@@ -106,6 +106,30 @@ def test_stored_figures_are_reported_again_without_measuring(tmp_path, monkeypat
     assert "slope 2 (2 to 2); R² 1.000" in page
 
 
+def test_a_law_is_repeated_on_other_seeds_and_keeps_its_figures(tmp_path, monkeypatch):
+    class Law:
+        def measure(self, seed):
+            return {"y": float(seed)}
+
+        def report(self, figures):
+            seen = "no" if min(figures["y"]) > 2 else "yes"
+            return reported([Claim("always", "yes", "1"), Claim("low", seen, "2")], [], means="it means")
+
+    monkeypatch.setattr(run, "experiment", lambda name: Law())
+    monkeypatch.setattr(run, "STORED", tmp_path / "laws.json")
+    about = {"date": "then", "mnemos": "0", "machine": {"cores": 1}}
+    first = run.run(run.Options(parts=("forgetting",)), SILENT)
+    run.STORED.write_text(json.dumps(about | first), encoding="utf-8")
+    with pytest.raises(InvalidInput, match="stored with seed 2: give other ones"):
+        run.run(run.Options(parts=("forgetting",), seeds=(2, 3), repeat=True), SILENT)
+    found = run.run(run.Options(parts=("forgetting", "snr"), seeds=(3, 4), repeat=True), SILENT)
+    again = {"repeated": {"seeds": (3, 4), "seen": ["yes", "no"]}}
+    assert json.dumps(found["parts"]) == json.dumps({"forgetting": first["parts"]["forgetting"] | again})
+    assert run.agreement(found["parts"]["forgetting"]) == "1 of 2 (3, 4)"
+    assert run.agreement(first["parts"]["forgetting"]) == "-"
+    assert "verdicts the same on other seeds: 1 of 2 (3, 4)" in render(found)
+
+
 def test_the_gallery_is_that_of_the_results_and_every_law_has_its_sentence_command_picture_and_place():
     results = ROOT / run.STORED
     stored = json.loads(results.read_text(encoding="utf-8"))

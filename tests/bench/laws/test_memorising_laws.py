@@ -70,7 +70,7 @@ def test_tables_say_what_was_seen_and_what_was_not():
         "seeds": [0, 1, 2],
     }
     result = {"parts": {"recognition": part}}
-    assert laws.summary(result)[1] == ["recognition", "arXiv 2303.17557", 3, 2, 1, 0, 1, "2"]
+    assert laws.summary(result)[1] == ["recognition", "arXiv 2303.17557", 3, 2, 1, 0, 1, "-", "2"]
     assert laws.claims("recognition", result)[1:] == [["s", "no", "0.1"], ["t", "yes", "1"]]
     assert laws.claims("clashes", result) == []
 
@@ -96,32 +96,56 @@ def test_a_share_of_a_training_is_repeats_each_as_often_as_the_others():
     assert {n for n in seen.values() if n > 1} == {16}
 
 
-def test_facts_come_by_as_scheduled_one_after_the_other():
+def test_the_entropy_of_prose_is_that_of_its_names_and_wordings():
+    texts = language.take(language.prose("entropy"), 2000)
+    tokens = sum(len(language.coded(text)) - 1 for text in texts) / len(texts)
+    nats = (
+        math.log(4 * 3) + 2 * math.log(3) + 7 * math.log(70)
+    )  # two of four relations, three wordings, seven syllables
+    assert repetition.entropy() == pytest.approx(nats / tokens, rel=0.01)
+
+
+def test_repeats_harm_what_is_above_the_entropy():
+    def figures(text, copies):
+        cells = zip(repetition.TIMES, text, copies, strict=True)
+        of = {str(n): {"loss": [t], "copying": [c], "warned": [float(n == 64)]} for n, t, c in cells}
+        return {str(share): of for share in repetition.SHARES}
+
+    found = repetition.report(figures((2.2, 2.2, 2.5, 2.4, 2.3), (0.01, 0.02, 0.05, 0.04, 0.03)))["claims"]
+    assert [claim["seen"] for claim in found] == ["yes", "yes", "yes"]
+    found = repetition.report(figures((2.2, 2.2, 2.5, 2.6, 2.7), (0.01, 0.01, 0.01, 0.01, 0.01)))["claims"]
+    assert [claim["seen"] for claim in found] == ["no", "no", "no"]
+
+
+def test_facts_come_by_in_the_same_words_or_in_others_by_turns():
     facts = [acquisition.Fact(who, "home", "Koko", 0, 0) for who in ("Bafade", "Dodidu")]
-    told = {step: text for step in range(700) for text in acquisition._met("other words", facts, step)}
-    first = [step for step, text in told.items() if "Bafade" in text]
-    assert first == [12 + 40 * i for i in range(10)]
-    assert [step for step, text in told.items() if "Dodidu" in text] == [step + acquisition.EVERY for step in first]
-    assert {told[step] for step in first} == {
-        facts[0].statement(0),
-        facts[0].statement(1),
-    }  # never the one that is asked
-    assert not any(acquisition._met("never", facts, step) for step in range(700))
+    told = {step: acquisition._met("other words", facts, [8, 16, 24], step) for step in range(30)}
+    assert {step for step, of in told.items() if of} == {8, 16, 24}
+    assert told[8] == told[24] == [fact.statement(0) for fact in facts]
+    assert told[16] == [fact.statement(1) for fact in facts]  # never the one that is asked
+    assert acquisition._met("same words", facts, [8, 16], 16) == told[8]
 
 
-def test_a_gain_is_read_at_each_fact_s_own_time_and_less_that_of_facts_never_met():
-    count = acquisition.EACH * len(acquisition.SCHEDULES)
-    trace = []
-    for at in range(0, acquisition.STEPS + 1, acquisition.EVERY):
-        drift = [0.01 * at] * count
-        for late in range(
-            acquisition.EACH
-        ):  # "once" is the first schedule: 2 nats at its exposure, of which a half is lost
-            since = at - acquisition.EVERY * late - acquisition.SCHEDULES["once"][0]
-            drift[late] += 2.0 if 0 < since <= 100 else 1.0 if since > 100 else 0.0
-        trace.append(drift)
-    found = acquisition._read("once", trace)
-    assert (found["jump"], found["peak"], found["left"]["64"], found["left"]["200"]) == pytest.approx((2, 2, 2, 1))
+def test_a_gain_is_less_that_of_facts_never_met(monkeypatch):
+    monkeypatch.setattr(acquisition, "EACH", 2)
+    monkeypatch.setattr(acquisition, "_Question", lambda facts, t: lambda model: next(asked))
+    trainer = SimpleNamespace(model=None, steps=0, step=lambda ids: None)
+    world = SimpleNamespace(values={"home": ["Koko"]}, sentences=lambda count, seed: ["x lives in Koko ."])
+    times = [0, 4, 12, 20]  # before anything, before the exposure, a window after it, a lag after it
+    drift = {0: 0.0, 4: 0.5, 12: 0.5, 20: 1.0}
+    asked = iter([[drift[at] + (2.0 if at > 4 else 0.0)] * 2 + [drift[at]] * 2 for at in times for _ in range(2)])
+    found = acquisition._gains(trainer, world, {"once": [4], "never": []}, 1, 0, (8, 16))
+    assert found == {f"once {t}": {0: 0, 4: 0, 12: 2, 20: 2} for t in (0, acquisition.NEVER)}
+
+
+def test_what_is_left_of_a_gain_is_read_and_where_its_line_ends():
+    met, gains = [0, 8], {0: 0.0, 8: 1.0, 16: 3.0} | {8 + lag: 4 - math.log(lag) / 2 for lag in acquisition.LAGS}
+    found = acquisition._read(met, gains)
+    assert found["before"] == {"0": 0.0, "1": 1.0}
+    assert found["jump"] == pytest.approx((1 + gains[16] - 1) / 2)
+    row = {"left": {lag: [v] for lag, v in found["left"].items()}, "peak": [found["peak"]]}
+    assert acquisition._decay(row, 0).r2 == pytest.approx(1)
+    assert acquisition._ends(row) == pytest.approx(math.exp(8))
 
 
 def test_a_model_that_knows_the_list_holds_all_of_its_bits():

@@ -136,6 +136,23 @@ def test_a_chain_of_lookups_never_learns_a_fact_again():
     assert errors[0] < 0.8 * errors[-1]
 
 
+def test_generations_of_lookups_know_what_the_branching_process_says(monkeypatch):
+    monkeypatch.setattr(model_collapse, "DRAWS", 60)
+    p = model_collapse._frequencies()
+    assert (model_collapse.branched(1), model_collapse.branched(2)) == (0.0, pytest.approx(np.exp(-1)))
+    errors = model_collapse._lookups(500, np.random.default_rng(0))
+    for n, error in enumerate(errors, 1):
+        assert error == pytest.approx(float((p * np.exp(-500 * (1 - model_collapse.branched(n)) * p)).sum()), rel=0.03)
+
+
+def test_originals_among_samples_are_all_that_is_learned_in_the_end():
+    rng, p = np.random.default_rng(0), model_collapse._frequencies()
+    floor = float((p * np.exp(-model_collapse.MET * p)).sum())
+    assert model_collapse._mixed(100_000, 0.0, rng) == pytest.approx(floor, rel=0.05)
+    alone = float((p * np.exp(-10_000 * p)).sum())
+    assert model_collapse._mixed(100_000, 0.1, rng) == pytest.approx(alone, rel=0.1)
+
+
 def test_bayes_predictor_counts_what_was_before():
     symbols = torch.tensor([[0, 1, 1, 0] + [0] * (bayes_predictor.TIME - 4)])
     expected, counts = bayes_predictor.exact(symbols, 2)

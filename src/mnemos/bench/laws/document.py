@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemos.bench.laws.catalogue import laws, paper
-from mnemos.bench.laws.run import STORED
+from mnemos.bench.laws.run import STORED, agreement
 from mnemos.bench.registry import Result
 
 INTRO = """\
@@ -34,6 +34,8 @@ def render(result: Result) -> str:
         lines += [*map(_curve, part.get("fits", ())), *([""] if part.get("fits") else [])]
         of = ", ".join(map(paper, laws()[name].papers))
         counts = f"{seen.count('yes')} of {len(seen)} claims seen, {seen.count('partly')} partly"
+        if part.get("repeated"):
+            counts += f"; verdicts the same on other seeds: {agreement(part)}"
         lines += [f"`mnemos bench laws {name}` · {part['cpu_seconds']:.0f} s of a processor · {of} · {counts}", ""]
     return "\n".join(lines)
 

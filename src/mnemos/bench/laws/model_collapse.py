@@ -1,7 +1,10 @@
 """What is lost when models learn what models say (arXiv 2402.07043): the tail, by generations, and an anchor against it.
 
 Facts have Zipf frequencies. A lookup knows the facts that it met among T; the next one learns from T that the last one says, each
-as often as that one met it. The paper's error is T^-c with c = 1 - 1 / b, and a floor of n T^-c after n generations.
+as often as that one met it. The paper's error is T^-c with c = 1 - 1 / b, and a floor of n T^-c after n generations, which is
+a bound: whether a fact comes through is a branching process, by which n generations know what one knows of T (1 - h) samples,
+with h = 0, then exp(h - 1) from generation to generation (about 2 T / (n + 1)). With a share of originals among more and more
+samples of a model that has met few, the paper's error stays on a floor first and then falls as that of the originals alone.
 Then a small network learns which keys come and which value belongs to each, and the next one learns from its samples, alone
 or with a share of the original texts in every generation: drawn at random, or those of the rarest facts. `mnemos bench
 summary-loss` measures the same of summaries of summaries.
@@ -10,6 +13,7 @@ summary-loss` measures the same of summaries of summaries.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -32,6 +36,11 @@ ARMS = {  # share of original texts in each later generation, and whether those 
     "30 %": (0.3, False),
     "10 %, rarest first": (0.1, True),
 }
+MET, MIXED = (
+    1000,
+    (300, 1000, 3000, 10_000, 30_000, 100_000, 300_000),
+)  # samples of the model that says the rest; of all
+SHARES = (0.0, 0.05, 0.1)  # of them that are originals
 KEYS, VALUES, TEXTS, LATER = 400, 40, 2000, 6  # of the network; samples of a generation; generations after the first
 WIDTH, STEPS, RATE = 48, 150, 0.02
 
@@ -43,7 +52,9 @@ def measure(seed: int) -> dict[str, Any]:
     for samples in SAMPLES:
         for n, error in enumerate(_lookups(samples, rng)):
             errors[f"{n}"][f"{samples}"] = error
-    return {"errors": errors, "network": {name: _networks(*arm, seed) for name, arm in ARMS.items()}}
+    mixed = {f"{share}": {f"{n}": _mixed(n, share, rng) for n in MIXED} for share in SHARES}
+    networks = {name: _networks(*arm, seed) for name, arm in ARMS.items()}
+    return {"errors": errors, "mixed": mixed, "network": networks}
 
 
 def report(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,13 +66,17 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     grown = {n + 1: row[AT] for n, row in errors.items()}
     by_generations = fit("power law", grown, f"{AT} samples", "error")
     slopes = [by_samples.value("exponent"), last.value("exponent")]
-    networks = {name: {of: {int(n): v for n, v in rows.items()} for of, rows in row.items()}
-                for name, row in figures["network"].items()}  # fmt: skip
-    alone, ends = networks["alone"], (0, LATER)
-    rare = [mean(v) for v in alone["rare"].values()]
-    lost = {name: mean(row["rare"][0]) - mean(row["rare"][LATER]) for name, row in networks.items()}
-    common = mean(alone["common"][0]) - mean(alone["common"][LATER])
-    said_of = ", ".join(f"{name}: {of:.2f}" for name, of in lost.items())
+    mixed = {float(share): {int(n): v for n, v in row.items()} for share, row in figures["mixed"].items()}
+    ends_of = {share: _ends(row) for share, row in mixed.items()}
+    branching = max(
+        abs(mean(row[n]) / float((p * np.exp(-n * (1 - branched(g + 1)) * p)).sum()) - 1)
+        for p in [_frequencies()] for g, row in errors.items() for n in SAMPLES
+    )  # fmt: skip
+    networks = {
+        name: {of: {int(n): v for n, v in rows.items()} for of, rows in row.items()}
+        for name, row in figures["network"].items()
+    }
+    alone = networks["alone"]
     claims = [
         Claim(
             f"the error of the first model falls as samples^-{c:.2f}, that of later ones too, from a higher floor",
@@ -73,6 +88,42 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
             verdict(0.8 < by_generations.value("exponent") < 1.2, by_generations.numbers["exponent"][1] > 0.1),
             f"as generations^{by_generations.said('exponent')}, {AT} samples: {listed(grown, 3)}; the paper's n T^-c is a bound",
         ),
+        Claim(
+            "n generations of T samples know what one knows of T (1 - h) samples, about 2 T / (n + 1) (ours), within 5 %",
+            verdict(branching < 0.05, branching < 0.1),
+            f"off by {branching:.1%} at most, of {len(SAMPLES)} numbers of samples and {GENERATIONS} generations",
+        ),
+        Claim(
+            f"with a tenth of originals the error leaves its floor, and falls again as samples^-{c:.2f}; without it stays",
+            verdict(abs(ends_of[0.1] / -c - 1) < 0.15 and abs(ends_of[0.0]) < 0.05,
+                    ends_of[0.1] < -0.15 and abs(ends_of[0.0]) < 0.05),
+            "exponent over the last two steps, by share of originals: "
+            + ", ".join(f"{share:.0%}: {of:.2f}" for share, of in ends_of.items()),
+        ),
+        *_of_networks(networks),
+    ]  # fmt: skip
+    shown = {f"generation {n}": errors[n] for n in (0, 1, 3, GENERATIONS - 1)}
+    panels = [
+        Panel("lookups", "samples", "probability of an unknown fact", shown, True, True),
+        Panel(f"{AT} samples", "generations", "probability of an unknown fact", {"error": grown}, True, True),
+        Panel(f"samples of a model that met {MET}", "samples", "probability of an unknown fact", {
+            f"{share:.0%} originals": row for share, row in mixed.items()
+        }, True, True),
+        Panel("networks", "generation", "known", {
+            "frequent, alone": alone["common"], **{f"rare, {name}": row["rare"] for name, row in networks.items()},
+        }),
+    ]  # fmt: skip
+    return reported(claims, panels, [by_samples, last, by_generations], MEANS)
+
+
+def _of_networks(networks: Mapping[str, Any]) -> list[Claim]:
+    """Return what was seen of networks that learn from each other."""
+    alone, ends = networks["alone"], (0, LATER)
+    rare = [mean(v) for v in alone["rare"].values()]
+    lost = {name: mean(row["rare"][0]) - mean(row["rare"][LATER]) for name, row in networks.items()}
+    common = mean(alone["common"][0]) - mean(alone["common"][LATER])
+    said_of = ", ".join(f"{name}: {of:.2f}" for name, of in lost.items())
+    return [
         Claim(
             "a network loses rare facts with every generation that learns from the last one, and keeps frequent ones",
             verdict(rare == sorted(rare, reverse=True) and lost["alone"] > 0.3 and common < 0.05,
@@ -91,21 +142,11 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
             f"{lost['10 %, rarest first']:.2f} of the rare facts are lost, {lost['alone']:.2f} without originals",
         ),
     ]  # fmt: skip
-    shown = {f"generation {n}": errors[n] for n in (0, 1, 3, GENERATIONS - 1)}
-    panels = [
-        Panel("lookups", "samples", "probability of an unknown fact", shown, True, True),
-        Panel(f"{AT} samples", "generations", "probability of an unknown fact", {"error": grown}, True, True),
-        Panel("networks", "generation", "known", {
-            "frequent, alone": alone["common"], **{f"rare, {name}": row["rare"] for name, row in networks.items()},
-        }),
-    ]  # fmt: skip
-    return reported(claims, panels, [by_samples, last, by_generations], MEANS)
 
 
 def _lookups(samples: int, rng: np.random.Generator) -> list[float]:
     """Return the probability of a fact that is not known, by generation."""
-    p = np.arange(1, FACTS + 1) ** -EXPONENT
-    p /= p.sum()
+    p = _frequencies()
     found = np.zeros(GENERATIONS)
     for _ in range(DRAWS):
         says = p
@@ -114,6 +155,36 @@ def _lookups(samples: int, rng: np.random.Generator) -> list[float]:
             found[n] += p[met == 0].sum() / DRAWS
             says = met / samples
     return [float(error) for error in found]
+
+
+def _ends(row: Mapping[int, Any]) -> float:
+    """Return the exponent of the error in the samples over the last two steps."""
+    low, high = list(row)[-3], list(row)[-1]
+    return log(mean(row[high]) / mean(row[low])) / log(high / low)
+
+
+def branched(generations: int) -> float:
+    """Return h: a fact that is met x times on the mean is known after so many generations with a chance of 1 - exp(x h - x)."""
+    h = 0.0
+    for _ in range(generations - 1):
+        h = exp(h - 1)
+    return h
+
+
+def _frequencies() -> Any:
+    p = np.arange(1, FACTS + 1) ** -EXPONENT
+    return p / p.sum()
+
+
+def _mixed(samples: int, share: float, rng: np.random.Generator) -> float:
+    """Return the probability of a fact that is not known from samples of a model, a share of them originals."""
+    p, found = _frequencies(), 0.0
+    own = round(share * samples)
+    for _ in range(DRAWS):
+        said = rng.multinomial(MET, p) / MET
+        met = rng.multinomial(own, p) + rng.multinomial(samples - own, said)
+        found += float(p[met == 0].sum()) / DRAWS
+    return found
 
 
 def _networks(share: float, is_rarest: bool, seed: int) -> dict[str, dict[str, float]]:

@@ -3,6 +3,9 @@
 A model that knows the facts of a world and one that knows nothing learn six batches of facts about other people; after each they
 are asked for all. A batch is stated in the same words again and again, or in three wordings by turns; its people are new, or
 (related) those of the first batch, of whom other things are told. The paper teaches BERT; its untrained models forget almost all.
+Facts of a batch are few, so that several rows of batches are learned; wordings are compared by what is right in any wording and
+relatedness by what is right in the words that were met, each in the mean over the batches since: five batches later little is
+left of anything, and what is worse or better is no longer seen. These measures were fixed on seed 100.
 """
 
 from __future__ import annotations
@@ -28,40 +31,36 @@ BATCHES, EACH = 6, 16  # of facts, and facts of one
 ROWS, RATE = 16, 1e-3  # of learning a batch: statements of a step
 MOST, EVERY, LEARNED = 200, 10, 0.95  # a batch is learned until so much is recalled, which is asked every so many steps
 CHOICES = 4  # values that a question offers
-CONDITIONS = ("untrained", "same words", "other words", "related")
+WORDINGS = 3  # templates of a relation
+CONDITIONS = {"untrained": 1, "same words": 3, "other words": 3, "related": 3}  # rows of batches that are learned
 
 
 def measure(seed: int) -> dict[str, Any]:
     """Return the figures of one seed."""
     read = population.grown(WIDTH, seed).model
-    found: dict[str, Any] = {}
-    for condition in CONDITIONS:
-        rng = random.Random(f"retention {seed}")
-        batches = _batches(rng, related=condition == "related")
-        answers = [_offered(batch, rng) for batch in batches]
-        model = decoder(WIDTH, seed) if condition == "untrained" else deepcopy(read)
-        said_by, chosen_by = [], []
-        for at, batch in enumerate(batches):
-            _learn(model, batch, rng, wordings=3 if condition == "other words" else 1)
-            asked = [ask(model, *of) for of in list(zip(batches, answers, strict=True))[: at + 1]]
-            said_by.append(tuple(each.recalled for each in asked))
-            chosen_by.append(tuple(each.chosen for each in asked))
-        for what, table in (("recalled", said_by), ("chosen", chosen_by)):
-            curve = Retention(tuple(table)).curve
-            found.setdefault(what, {})[condition] = {str(later): share for later, share in enumerate(curve)}
+    found: dict[str, Any] = {what: {} for what in ("recalled", "chosen", "in any words")}
+    for condition, count in CONDITIONS.items():
+        curves = [_curves(condition, read, f"{seed} {row}", seed) for row in range(count)]
+        for what in found:
+            by_batch = zip(*(curve[what] for curve in curves), strict=True)
+            found[what][condition] = {str(later): mean(shares) for later, shares in enumerate(by_batch)}
     return found
 
 
 def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the paper says and what was seen."""
-    recalled, chosen = (
+    recalled, chosen, any_words = (
         {of: {int(n): v for n, v in row.items()} for of, row in figures[what].items()}
-        for what in ("recalled", "chosen")
+        for what in ("recalled", "chosen", "in any words")
     )
     seeds = range(len(chosen["same words"][0]))
-    last = {of: row[BATCHES - 1] for of, row in chosen.items()}
+    last = {of: chosen[of][BATCHES - 1] for of in ("untrained", "same words")}
     kept = {of: mean(values) for of, values in last.items()}
     first = {of: row[0] for of, row in recalled.items()}
+    told = {of: _since(any_words[of]) for of in ("same words", "other words")}
+    about = {of: _since(chosen[of]) for of in ("same words", "related")}
+    varied = mean(told["other words"]) - mean(told["same words"])
+    harmed = mean(about["same words"]) - mean(about["related"])
     claims = [
         Claim(
             "a model that was trained on other facts before forgets less than one that was not",
@@ -70,20 +69,20 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         ),
         Claim(
             "facts stated in several wordings are kept better than facts in the same words",
-            verdict(kept["other words"] > kept["same words"] + 0.05, kept["other words"] > kept["same words"]),
-            f"{listed({of: last[of] for of in ('same words', 'other words')})}",
+            verdict(varied > 0.05, varied > 0),
+            f"right in any wording, mean over the batches since: {listed(told)}",
         ),
         Claim(
             "related facts interfere: they are kept worse than facts about new people",
-            verdict(kept["related"] < kept["same words"] - 0.05, kept["related"] < kept["same words"]),
-            f"{listed({of: last[of] for of in ('same words', 'related')})}",
+            verdict(harmed > 0.05, harmed > 0),
+            f"right in the words that were met, mean over the batches since: {listed(about)}",
         ),
     ]  # fmt: skip
     panels = [
         Panel("right of 4 values", "batches since", "share", chosen),
-        Panel("recalled", "batches since", "share", recalled),
+        Panel("right of 4, any wording", "batches since", "share", any_words),
     ]
-    law = fit("exponential to a floor", chosen["same words"], panels[0].title, "same words")
+    law = fit("line", chosen["same words"], panels[0].title, "same words")
     halves = {
         of: [half_life([row[n][i] - 1 / CHOICES for n in sorted(row)]) for i in seeds] for of, row in chosen.items()
     }
@@ -93,6 +92,28 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         + " (`retention.half_life`): rehearse before that, and teach a model that knows other facts."
     )
     return reported(claims, panels, [law], means)
+
+
+def _since(row: Mapping[int, Sequence[float]]) -> list[float]:
+    """Return the mean over the batches that came after, by seed."""
+    return [mean(of) for of in zip(*(row[n] for n in range(1, BATCHES)), strict=True)]
+
+
+def _curves(condition: str, read: Any, name: str, seed: int) -> dict[str, Sequence[float]]:
+    """Learn a row of batches, and return what is right of a batch by how many came after it, asked in several ways."""
+    rng = random.Random(f"retention {name}")
+    batches = _batches(rng, related=condition == "related")
+    answers = [_offered(batch, rng) for batch in batches]
+    model = decoder(WIDTH, seed) if condition == "untrained" else deepcopy(read)
+    tables: dict[str, list[tuple[float, ...]]] = {"recalled": [], "chosen": [], "in any words": []}
+    for at, batch in enumerate(batches):
+        _learn(model, batch, rng, wordings=WORDINGS if condition == "other words" else 1)
+        before = list(zip(batches, answers, strict=True))[: at + 1]
+        asked = [[ask(model, *of, template=t) for t in range(WORDINGS)] for of in before]
+        tables["recalled"].append(tuple(each[0].recalled for each in asked))
+        tables["chosen"].append(tuple(each[0].chosen for each in asked))
+        tables["in any words"].append(tuple(mean([one.chosen for one in each]) for each in asked))
+    return {what: Retention(tuple(table)).curve for what, table in tables.items()}
 
 
 def _batches(rng: random.Random, related: bool) -> list[list[Fact]]:
@@ -121,9 +142,9 @@ def _offered(batch: Sequence[Fact], rng: random.Random) -> list[list[str]]:
 
 
 def _learn(model: Any, facts: Sequence[Fact], rng: random.Random, wordings: int) -> None:
-    """Train a model on statements of facts until it recalls them."""
+    """Train a model on statements of facts until it recalls them in each wording."""
     trainer, own = Trainer(model, RATE), [[fact.value] for fact in facts]
     for step in range(1, MOST + 1):
         trainer.step(rows([fact.statement(rng.randrange(wordings)) for fact in rng.sample(facts, ROWS)]))
-        if step % EVERY == 0 and ask(model, facts, own).recalled >= LEARNED:
+        if step % EVERY == 0 and min(ask(model, facts, own, t).recalled for t in range(wordings)) >= LEARNED:
             return

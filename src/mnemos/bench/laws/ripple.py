@@ -2,9 +2,11 @@
 
 A model knows a small world by heart: where each of 24 people lives, to which region each town belongs, and who is whose friend;
 and it reads what is said before a question. One false statement, that somebody lives elsewhere, is told to it: in the context,
-or by training. The rings: where the person lives; in which region; the region of the friend of another, who is that person; and
-where others live. By provenance: a forum says what is false and a registry what is new and true, and an arbiter shows the
-registry where both speak. The paper writes in four styles into models of 7 and 13 B parameters.
+by training all weights, or by training the embedding of the name alone, which all that is asked of the person goes through. The
+rings: where the person lives; in which region; the region of the friend of another, who is that person; and where others live.
+By provenance: a forum says what is false and a registry what is new and true, and an arbiter shows the registry where both
+speak. The paper writes in four styles into models of 7 and 13 B parameters. That rings are in order is said where none loses
+more than the one before it, but for .05: here the friend's region is known by heart, and a write in weights leaves it alone.
 """
 
 from __future__ import annotations
@@ -13,13 +15,17 @@ import random
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
+
+import torch
 
 from mnemos.bench.laws.claims import Claim, Panel, listed, mean, reported, said, verdict
 from mnemos.bench.laws.fits import fit
 from mnemos.bench.laws.language import rows
 from mnemos.bench.laws.trainer import Trainer, decoder
 from mnemos.bench.parametric.facts import SYLLABLES, make_tokenizer
+from mnemos.bench.parametric.small_models import loss_of
 from mnemos.parametric.base import Example
 from mnemos.parametric.clashes import Evidence, arbitrate
 from mnemos.parametric.ripple import answers, ripple
@@ -27,12 +33,15 @@ from mnemos.parametric.ripple import answers, ripple
 PAPERS = ("2305.04812",)
 PEOPLE, TOWNS, REGIONS = 24, 12, 4
 WIDTH, STEPS, BATCH, RATE, MUON = 64, 1200, 64, 3e-3, 2e-2
-WRITES = 10  # false statements, each written into a model of its own
-WRITE_STEPS, WRITE_RATE, BESIDE = 30, 1e-3, 6  # of training on one: steps, rate, other texts of a step, at most
+WRITES = 16  # false statements, each written into a model of its own
+WRITE_STEPS, WRITE_RATE, BESIDE = 30, 1e-3, 30  # of training on one: steps, rate, other texts of a step, at most
+NAME_STEPS, NAME_RATE = 40, 1e-2  # of training the embedding of a name
 READ = 0.6  # share of the rows of training with statements first
-ABOUT = 0.7  # of these, share whose question is about a person of the statements
+ABOUT = 0.5  # of these, share whose question is about a person of the statements
 COPIES = 0.3  # share of rows that are names, twice: reading is learned sooner by copying
 MOVED = 3  # statements before a question, at most
+ROUTES = ("context", "training", "training its name")
+NEAR = 0.05  # of what is lost, that two rings may be out of order by, and that unrelated questions may lose
 RINGS = ("direct", "indirect", "peripheral", "unrelated")
 TRUST = ("registry", "forum")  # sources, the most trusted first
 
@@ -56,7 +65,7 @@ def measure(seed: int) -> dict[str, Any]:
         trainer.rate = RATE * min(1.0, 2 * (1 - step / STEPS))
         trainer.step(rows([_text(graph, rng) for _ in range(BATCH)]))
     model = trainer.model
-    lost: dict[str, dict[str, list[float]]] = {route: {ring: [] for ring in RINGS} for route in ("context", "training")}
+    lost: dict[str, dict[str, list[float]]] = {route: {ring: [] for ring in RINGS} for route in ROUTES}
     sources: dict[str, list[bool]] = {of: [] for of in ("false", "false, arbiter", "new", "new, arbiter")}
     known: list[float] = []
     for who in rng.sample(list(graph.home), WRITES):
@@ -71,6 +80,7 @@ def measure(seed: int) -> dict[str, Any]:
         after = {
             "context": answers(model, tokenizer, in_context),
             "training": answers(_trained(model, graph, who, false, rng), tokenizer, rings),
+            "training its name": answers(_named(model, who, false), tokenizer, rings),
         }
         for route, now in after.items():
             for ring, share in ripple(before, now).lost.items():
@@ -88,23 +98,26 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the paper says and what was seen."""
     lost, sources = figures["lost"], figures["sources"]
     by_route = {route: [mean(by[ring]) for ring in RINGS] for route, by in lost.items()}
-    fades = {route: of == sorted(of, reverse=True) and of[0] > of[-1] + 0.2 for route, of in by_route.items()}
+    fades = {
+        route: all(a >= b - NEAR for a, b in pairwise(of)) and of[0] > of[2] + 0.2 and of[0] > of[-1] + 0.2
+        for route, of in by_route.items()
+    }
     spread = {
         route: [mean(list(of)) for of in zip(*(by[r] for r in RINGS[:-1]), strict=True)] for route, by in lost.items()
     }
-    more = mean(spread["context"]) - mean(spread["training"])
+    more = mean(spread["context"]) - max(mean(spread[route]) for route in ROUTES[1:])
     believed = {name: mean(of) for name, of in sources.items()}
     let_through = believed["false, arbiter"]
     accepted = believed["new, arbiter"] >= believed["new"] - 0.02
     claims = [
         Claim(
-            "a false statement spoils direct questions most, then indirect, peripheral and unrelated ones, by either route",
+            "a false statement spoils direct questions most, then indirect, peripheral and unrelated ones, by each route",
             verdict(all(fades.values()), any(fades.values())),
             "; ".join(f"by {route}: {listed(by)}" for route, by in lost.items()) + f" (known before: {said(figures['known'])})",
         ),
         Claim(
             "unrelated questions stay as they were",
-            verdict(all(of[-1] < 0.05 for of in by_route.values()), any(of[-1] < 0.05 for of in by_route.values())),
+            verdict(all(of[-1] < NEAR for of in by_route.values()), any(of[-1] < NEAR for of in by_route.values())),
             ", ".join(f"by {route}: {said(by[RINGS[-1]])}" for route, by in lost.items()),
         ),
         Claim(
@@ -124,7 +137,7 @@ def report(figures: Mapping[str, Any]) -> dict[str, Any]:
         Panel("ripples", "", "no longer answered", curves, ticks=RINGS),
         Panel("provenance", "", "believed", {"statements": shown}, ticks=list(sources)),
     ]
-    law = fit("line", curves["by training"], "ripples", "by training")
+    law = fit("line", curves["by training its name"], "ripples", "by training its name")
     means = (
         "After each write ask rings around it (`ripple`): one false statement in the context spoiled "
         f"{mean(lost['context']['indirect']):.0%} of what follows from it; `clashes.arbitrate` with trusted sources first let "
@@ -219,6 +232,21 @@ def _trained(model: Any, graph: Graph, who: str, false: str, rng: random.Random)
             text for text in (_text(graph, rng) for _ in range(BESIDE)) if not {who, friend_of} & set(text.split())
         ]
         trainer.step(rows([_moved(who, false), f"{_home(who)} {false} .", *others]))
+    return made
+
+
+def _named(model: Any, who: str, false: str) -> Any:
+    """Return a copy of a model in which the embedding of a name alone was trained on a false home in two wordings."""
+    made, ids = deepcopy(model), rows([_moved(who, false), f"{_home(who)} {false} ."])
+    table = made.get_input_embeddings().weight
+    of = torch.zeros(len(table), 1)
+    of[rows([who])[0, 1]] = 1.0
+    optimizer = torch.optim.Adam([table], lr=NAME_RATE)
+    for _ in range(NAME_STEPS):
+        loss_of(made, ids).backward()
+        table.grad *= of
+        optimizer.step()
+        made.zero_grad(set_to_none=True)
     return made
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,28 @@ class Options:
     seeds: tuple[int, ...] = (0, 1, 2)  # of data, weights and order
     cache: Path | None = None  # folder where the figures of each seed are kept, so that a long run can go on
     stored: bool = False  # report on the figures that are stored, without measuring them again
+    repeat: bool = False  # keep the stored figures, and store beside them what the claims come to on these other seeds
 
 
 def summary(result: Result) -> Rows:
     """Return how many claims of each law were seen."""
-    rows: Rows = [["law", "paper", "seeds", "claims", "seen", "partly", "not seen", "processor seconds"]]
+    rows: Rows = [
+        ["law", "paper", "seeds", "claims", "seen", "partly", "not seen", "same on other seeds", "processor seconds"]
+    ]
     for name, part in _in_order(result).items():
         seen = [claim["seen"] for claim in part["claims"]]
         counts = [seen.count(kind) for kind in ("yes", "partly", "no")]
         of = ", ".join(map(paper, laws()[name].papers))
-        rows.append([name, of, len(part["seeds"]), len(seen), *counts, f"{part['cpu_seconds']:.0f}"])
+        rows.append([name, of, len(part["seeds"]), len(seen), *counts, agreement(part), f"{part['cpu_seconds']:.0f}"])
     return rows
+
+
+def agreement(part: Mapping[str, Any]) -> str:
+    """Return how many verdicts of a law are the same on the seeds that it was repeated on; a dash where it was not."""
+    if not (again := part.get("repeated")):
+        return "-"
+    same = sum(a["seen"] == b for a, b in zip(part["claims"], again["seen"], strict=True))
+    return f"{same} of {len(again['seen'])} ({', '.join(map(str, again['seeds']))})"
 
 
 def fits(result: Result) -> Rows:
@@ -92,6 +104,8 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     """Measure the chosen laws, seed by seed. Raises InvalidInput for an unknown one."""
     check_parts(options.parts, laws())
     progress.expect(len(options.parts) * len(options.seeds))
+    if options.repeat:
+        return _repeated(options, progress)
     return _reported(options) if options.stored else {"parts": _measured(options, progress)}
 
 
@@ -116,12 +130,31 @@ def _measured(options: Options, progress: Progress) -> dict[str, Any]:
     return parts
 
 
-def _reported(options: Options) -> dict[str, Any]:
-    """Return the stored result of the chosen laws, with what their figures say now; laws that are not stored are left out."""
+def _stored(options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the stored result, and of it the chosen laws; those that are not stored are left out."""
     if not STORED.exists():
         raise InvalidInput(f"there is no {STORED} here: run this in the folder of the repository.")
     result: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
-    parts = {name: result["parts"][name] for name in options.parts if name in result["parts"]}
+    return result, {name: result["parts"][name] for name in options.parts if name in result["parts"]}
+
+
+def _repeated(options: Options, progress: Progress) -> dict[str, Any]:
+    """Return the chosen laws as they are stored, with what their claims come to on other seeds."""
+    result, parts = _stored(options)
+    for name, part in parts.items():
+        if common := set(part["seeds"]) & set(options.seeds):
+            raise InvalidInput(f"{name} is stored with seed {min(common)}: give other ones, such as --seeds 3,4,5.")
+    for name, again in _measured(replace(options, parts=tuple(parts)), progress).items():
+        if len(again["claims"]) != len(parts[name]["claims"]):
+            raise InvalidInput(f"{name} is stored with other claims: measure it on the stored seeds first.")
+        seen = [claim["seen"] for claim in again["claims"]]
+        parts[name] = parts[name] | {"repeated": {"seeds": options.seeds, "seen": seen}}
+    return {of: result[of] for of in ("date", "mnemos", "machine")} | {"parts": parts}
+
+
+def _reported(options: Options) -> dict[str, Any]:
+    """Return the stored result of the chosen laws, with what their figures say now."""
+    result, parts = _stored(options)
     said = {name: part | experiment(name).report(part["figures"]) for name, part in parts.items()}
     return {of: result[of] for of in ("date", "mnemos", "machine")} | {"parts": said}
 
