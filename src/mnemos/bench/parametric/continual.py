@@ -59,6 +59,9 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "sparse": ("sparse_lives", "training"),
     "events": ("events", "what is trained"),
     "compatible": ("compatible", "stream: method"),
+    "specialists": ("specialists", "what is trained"),
+    "composition": ("composition", "order"),
+    "language": ("language", "what learns"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
 _FIVE = "keeps {} of five tasks of digits"

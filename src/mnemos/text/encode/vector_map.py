@@ -25,7 +25,6 @@ PENALTY = 1.0  # of the ridge regression, on vectors of length 1
         ),
     ),
     task="new questions, old vectors",
-    unmeasured="its benchmark, new-embedder, is being run",
 )
 @dataclass(frozen=True)
 class VectorMap:
