@@ -21,7 +21,6 @@ from mnemos.registry import Paper, register
     ),
     task="series",
     baselines=("s4d",),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 class Chimera(Mixer):
     """Carries one state along time and one across variates, each fed by the other (arXiv 2406.04320).

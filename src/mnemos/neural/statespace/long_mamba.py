@@ -24,7 +24,6 @@ from mnemos.registry import Paper, register
     ),
     task="longer",
     baselines=("mamba",),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 class LongMamba(Mamba):
     """Sets a channel's step to 0 where it is below the channel's threshold, so that its state passes unchanged (2504.16053).

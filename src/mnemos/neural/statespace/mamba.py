@@ -29,7 +29,6 @@ AT_ONCE = -1e30  # a rate at which a state is gone after any step but one of 0
     ),
     task="selective-copying",
     baselines=("s4d",),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 class Mamba(Mixer):
     """Lets each token choose how far the system steps, what it writes and what it reads: S6 (arXiv 2312.00752).

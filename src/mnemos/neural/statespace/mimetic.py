@@ -14,7 +14,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("Mimetic Initialization Helps State Space Models Learn to Recall", "2410.11135"),),
     task="copying",
     baselines=("mamba",),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 def mimetic(
     model: nn.Module,  # whose Mamba layers are initialised, or one such layer
