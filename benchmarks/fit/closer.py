@@ -3,10 +3,10 @@
     python -m benchmarks.fit.closer --locomo locomo10.json --root spaces
 
 The development half of LoCoMo and what people wrote for `mnemos bench silence`, with and without an answer, as in
-`benchmarks.fit.asked`; only searches whose first hits are short. Logistic regression with an L2 penalty of 1. First each set
-is left out, and what would be silenced below `silent` is printed. Then all are fitted. `silent` is the largest probability
-below which at most `MAY_LOSE` of the answered questions of LoCoMo, and of the hands, are, by models that
-were fitted without a fifth of it.
+`benchmarks.fit.asked`; and each of the hands' questions that has an answer once more where that was never told. Only searches
+whose first hits are short. Logistic regression with an L2 penalty of 1. First each set is left out, then a fifth, and what would
+be silenced below `silent`, or not be answerable, is printed. Then all are fitted. `silent` is the largest probability below which
+at most `MAY_LOSE` of the answered questions of LoCoMo, and of the hands, are, by models that were fitted without a fifth of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from benchmarks.fit.topic import area, fit
 from mnemos.embed.minilm import MiniLM
 from mnemos.system import Mnemos
 from mnemos.text.recall.closer import FEATURES, FIRST, features, worth_it
+from mnemos.text.recall.relevance import ANSWERABLE
 from mnemos.text.recall.topic import Floats
 from mnemos.text.search import search
 
@@ -41,6 +42,7 @@ class Look:
     features: Floats
     answered: bool | None
     looked: bool  # whether a closer look may change what is shown
+    hidden: bool  # whether what answers was taken away
 
 
 def looks(memory: Mnemos, plan: Plan, part: int, model: MiniLM) -> Iterator[Look]:
@@ -58,7 +60,19 @@ def looks(memory: Mnemos, plan: Plan, part: int, model: MiniLM) -> Iterator[Look
                 right = any(cube.id in gold for _, hit in found.hits for cube in (hit.cube, *hit.also))
                 row = features(question.text, texts, found.confidence, found.evidence, model)
                 looked = worth_it(found.confidence, texts)
-                yield Look(name, part % FOLDS, row, None if kind == "told" and not right else right, looked)
+                answered = None if kind == "told" and not right else right
+                yield Look(name, part % FOLDS, row, answered, looked, kind == "hidden")
+
+
+def without_answers(plan: Plan) -> Iterator[Plan]:
+    """Yield, for each question of a hand that has an answer, its memory without that answer."""
+    if plan.set != "hands":
+        return
+    for number, question in enumerate(plan.questions["told"]):
+        gold = set(gold_of(question))
+        rest = [message for message in plan.haystack.messages if message["id"] not in gold]
+        haystack = replace(plan.haystack, name=f"{plan.haystack.name} without {number}", messages=rest)
+        yield Plan(plan.set, haystack, {"hidden": [question]})
 
 
 def fitted(of: Sequence[Look]) -> tuple[Floats, float]:
@@ -86,7 +100,12 @@ def main() -> None:
     given, model = parser.parse_args(), MiniLM()
     with Mnemos(given.root, timezone="UTC") as memory:
         made = enumerate(plans({"locomo": given.locomo}))
-        found = [look for part, plan in made for look in looks(memory, plan, part, model)]
+        found = [
+            look
+            for part, plan in made
+            for each in (plan, *without_answers(plan))
+            for look in looks(memory, each, part, model)
+        ]
     told = [look for look in found if look.answered is not None]
     within = np.zeros(len(told))
     for fold in range(FOLDS):
@@ -98,14 +117,21 @@ def main() -> None:
     groups = [answered["locomo"], sum(answered[name] for name in sets if name != "locomo") > 0]
     silent = min(float(np.quantile(within[has], MAY_LOSE)) for has in groups)
     for name in sets:
-        out, has = np.array([look.set == name for look in told]), answered[name]
-        alone = judged([look for look in told if look.set == name], fitted([look for look in told if look.set != name]))
-        right = has[out]
-        print(
-            f"{name}: {out.sum()} searches; set left out: area {area(right.astype(float), alone):.3f}, silent "
-            f"{(alone[~right] < silent).mean():.2f} where nothing answers, {(alone[right] < silent).mean():.3f} where something "
-            f"does; a fifth left out: {(within[out & ~has] < silent).mean():.2f}, {(within[has] < silent).mean():.3f}"
+        out, has = np.array([look.set == name and not look.hidden for look in told]), answered[name]
+        alone = judged(
+            [look for look, is_out in zip(told, out, strict=True) if is_out],
+            fitted([look for look in told if look.set != name]),
         )
+        right = has[out]
+        parts = (("set", alone[~right], alone[right]), ("a fifth", within[out & ~has], within[has]))
+        limits = (("silent", silent), ("not answerable", ANSWERABLE))
+        shares = [
+            f"{word}, {what} left out: {(nothing < limit).mean():.2f} of those without an answer, "
+            f"{(some < limit).mean():.3f} with one"
+            for what, nothing, some in parts
+            for word, limit in limits
+        ]
+        print(f"{name}: {out.sum()} searches, area {area(right.astype(float), alone):.3f}; {'; '.join(shares)}")
     weights, bias = fitted(told)
     named = {name: round(float(w), 4) for name, w in zip(FEATURES, weights, strict=True)}
     OUT.write_text(

@@ -25,7 +25,7 @@ from mnemos.text.read import cubes, facts, stats
 from mnemos.text.recall.facts import known_links
 from mnemos.text.recall.filters import Filters, Time
 from mnemos.text.recall.snapshot import SearchMethod as SearchMethod
-from mnemos.text.search import search, search_sessions
+from mnemos.text.search import hits_of, search, search_sessions
 from mnemos.text.tune import Tuned, tune
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Space(Forms, AgentVerbs):
         "hybrid", or a baseline: "words" (BM25) or "vectors" (cosine). The best hits are strengthened. A query over 8,000
         characters is read at both ends. Raises InvalidInput for an empty query and a wrong argument.
         """
-        return search(self.text, query, k, filters, asked_at, method, min_score).found
+        return hits_of(self.text, search(self.text, query, k, filters, asked_at, method, min_score))
 
     def search_sessions(
         self,

@@ -269,7 +269,7 @@ class Hits(BaseModel):
 
     hits: list[Hit]
     confidence: float = Field(description="The probability that one of the hits answers.")
-    answerable: bool = Field(description="Whether that is high enough to rely on.")
+    answerable: bool = Field(description="Whether one of the hits seems to answer.")
 
 
 class ProblemShape(BaseModel):

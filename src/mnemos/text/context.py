@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mnemos.arguments import check_count, check_text
 from mnemos.cube import Hit, MemCube
-from mnemos.errors import EmbedderError, InvalidInput
+from mnemos.errors import InvalidInput
 from mnemos.text.encode.messages import clean
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
@@ -107,7 +106,7 @@ def _packed(memory: TextMemory, question: str, packing: Packing) -> str:
     found: list[tuple[int, Hit]] = []
     if memory.system.gate.needs(memory, question):
         judged = search(memory, question, packing.k, packing.filters, packing.asked_at, "hybrid", min_score)
-        found = [] if min_score is None and _silent(memory, question, judged) else judged.hits
+        found = [] if min_score is None and _silent(memory, judged) else judged.hits
     for selector in memory.system.select:
         found = selector.select(memory, question, found, filter)
     if packing.quarantine and (bad := withheld(memory, question, [hit for _, hit in found])):
@@ -116,18 +115,12 @@ def _packed(memory: TextMemory, question: str, packing: Packing) -> str:
     return pack(found, dates, tokens, count, key_of(memory.store), told)
 
 
-def _silent(memory: TextMemory, question: str, judged: Judgement) -> bool:
+def _silent(memory: TextMemory, judged: Judgement) -> bool:
     """Tell whether context shows nothing: by a closer look at the first hits, where they are short and it may matter."""
-    from mnemos.embed.minilm import MiniLM
-    from mnemos.text.recall.closer import FIRST, answered, silent_below, worth_it
+    from mnemos.text.recall.closer import look, silent_below
 
-    texts = [hit.cube.text for _, hit in judged.hits[:FIRST]]
-    embedder, whole = memory.embedder, len(judged.evidence) == len(judged.hits)
-    if judged.doubtful and whole and isinstance(embedder, MiniLM) and worth_it(judged.confidence, texts):
-        with suppress(EmbedderError):
-            asked = clean(bounded(question))
-            return answered(asked, texts, judged.confidence, judged.evidence, embedder) < silent_below()
-    return judged.silent
+    probability = look(judged, memory.embedder)
+    return judged.silent if probability is None else probability < silent_below()
 
 
 def withheld(memory: TextMemory, question: str, found: Sequence[Hit]) -> Mapping[str, str]:

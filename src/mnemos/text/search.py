@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.arguments import check_count, check_share, check_text
-from mnemos.cube import MICROSECOND, Hit, SessionHit, from_micros, to_micros
+from mnemos.cube import MICROSECOND, Hit, Hits, SessionHit, from_micros, to_micros
 from mnemos.embed.base import Embedder, embed_questions, knows
 from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
@@ -34,7 +34,7 @@ from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import Query, bounded, make_query
-from mnemos.text.recall.relevance import Judgement, judge, unknown
+from mnemos.text.recall.relevance import ANSWERABLE, Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.telling import READ
@@ -99,6 +99,19 @@ def search(
         if filter.as_of is None:
             memory.recalled([hit.cube.id for _, hit in judged.hits[:STRENGTHENED]])
         return judged
+
+
+def hits_of(memory: TextMemory, judged: Judgement) -> Hits:
+    """Return the hits as users see them. A closer look is taken when they are asked whether they answer."""
+    embedder = memory.embedder
+
+    def answerable() -> bool:
+        from mnemos.text.recall.closer import look
+
+        probability = look(judged, embedder)
+        return judged.answerable if probability is None else probability >= ANSWERABLE
+
+    return Hits((hit for _, hit in judged.hits), judged.confidence, answerable)
 
 
 def _judge(

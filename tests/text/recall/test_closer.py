@@ -1,10 +1,13 @@
 """A closer look: what has the name but not what is asked of it shows nothing, what answers is shown."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from mnemos import Mnemos
 from mnemos.embed.minilm import MiniLM
+from mnemos.text.recall import closer
 from mnemos.text.recall.closer import CLEAR, FEATURES, LONGEST, answered, features, worth_it
 from mnemos.text.recall.evidence import FEATURES as EVIDENCE
 
@@ -23,7 +26,7 @@ def space(tmp_path_factory):
         yield space
 
 
-@pytest.mark.parametrize("question", ["What is the name of my cat?", "How old is Noah?"])
+@pytest.mark.parametrize("question", ["What is the name of my cat?", "Where does Noah work?"])
 def test_what_is_only_near_is_not_shown(space, question):
     assert space.context(question) == ""
     assert space.context(question, min_score=0.0) != ""
@@ -35,6 +38,44 @@ def test_what_is_only_near_is_not_shown(space, question):
 )
 def test_what_answers_is_shown(space, question, answer):
     assert answer in space.context(question)
+
+
+@pytest.mark.parametrize("question", ["What is the name of my cat?", "How old is Noah?"])
+def test_what_is_only_near_is_not_answerable_whatever_min_score_leaves_out(space, question):
+    assert not space.search(question).answerable
+    assert not space.search(question, min_score=0.9).answerable
+
+
+def test_what_answers_is_answerable_in_any_copy_of_the_hits(space):
+    found = space.search("Who's my dentist?")
+    copied = pickle.loads(pickle.dumps(found))
+    assert (copied.answerable, copied.confidence, list(copied)) == (True, found.confidence, list(found))
+
+
+def test_nobody_looks_closer_before_it_is_asked(space, monkeypatch):
+    looked = []
+    monkeypatch.setattr(closer, "look", lambda judged, embedder: looked.append(judged.question))
+    found = space.search("How old is Noah?")
+    assert looked == []
+    assert [found.answerable, found.answerable] == [found.confidence >= 0.5] * 2
+    assert looked == ["How old is Noah?"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "question", "says", "not_says"),
+    [
+        ("when", "An welchem Tag habe ich Chor?", "Am Donnerstag singe ich im Chor.", "Ich singe im Chor."),
+        ("when", "¿Cuándo juego al pádel?", "Los jueves juego al pádel.", "Juego al pádel con Irene."),
+        ("count", "Quanti anni ha Zenzero?", "Zenzero ha tredici anni.", "Zenzero è un gatto rosso."),
+        ("count", "房租多少钱?", "房租是三千二。", "房租很贵。"),
+        ("when", "When is Julian back?", "My assistant Julian is off until the ninth.", "Julian is my assistant."),
+        ("name", "Wie heißt der Klempner?", "Der Klempner heißt Rui.", "der klempner war da"),
+    ],
+)
+def test_an_answer_of_the_kind_that_is_asked_for_is_seen_in_several_languages(kind, question, says, not_says):
+    assert closer._ASKS[kind].search(question)
+    assert closer._says(kind, question, says)
+    assert not closer._says(kind, question, not_says)
 
 
 def test_features_are_those_of_the_first_texts_and_finite():

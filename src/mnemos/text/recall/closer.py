@@ -11,69 +11,100 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.embed.base import TokenEmbedder, Tokens
+from mnemos.embed.base import Embedder, TokenEmbedder, Tokens
+from mnemos.errors import EmbedderError
 from mnemos.index.terms import stop_terms, terms
+from mnemos.reason.past_numbers import large_numbers
 from mnemos.text.recall.evidence import FEATURES as EVIDENCE
-from mnemos.text.recall.relevance import summary
+from mnemos.text.recall.relevance import LOOKED_AT, Judgement, summary
 from mnemos.text.recall.topic import likely
 
 FEATURES = (
-    "confidence", "aligned", "least aligned", "states", "aligned there", "least aligned there", "coverage there", "who",
-    "name", "when", "count", "where", "unknown", "unknown name", "has names", "words", "best coverage", "english",
-    "names, not aligned", "length",
+    "confidence", "aligned", "least aligned", "states", "who", "name", "when", "count", "where", "unknown", "unknown name",
+    "has names", "words", "best coverage", "english", "names, not aligned", "length",
 )  # fmt: skip
-FIRST = 3  # hits that are looked at
+FIRST = LOOKED_AT  # hits that are looked at
 LONGEST = 60  # words of each of them at most: what says more may answer in passing
 CLEAR = 0.8  # confidence from which nobody needs to look
 ALIGNED, ALIKE = 6.0, 3.0  # what alignment and cosine count beside the log-odds, to choose the likeliest text
 ODDS = 6.0  # log-odds at most
 Floats = NDArray[np.float64]
+_WORD = re.compile(r"[^\W\d_]{3,}")
 _NAMED = re.compile(r"\b[^\W\d_a-z]\w+")
 _NO_NAMES = (
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september"
     " october november december christmas easter mr mrs ms dr"
 )
+_WEEKDAYS = (  # the beginnings of their names
+    "montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonnabend|sonntag|lundi|mardi|mercredi|jeudi|vendredi|samedi"
+    "|dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo|lunedì|martedì|mercoledì|giovedì|venerdì|sabato"
+    "|domenica|segunda|terça|quarta|quinta|sexta|maandag|dinsdag|woensdag|donderdag|vrijdag|zaterdag|zondag"
+    "|понедельник|вторник|сред|четверг|пятниц|суббот|воскресень|poniedział|wtorek|środ|czwart|piąt|sobot|niedziel"
+    "|måndag|tisdag|onsdag|torsdag|fredag|lördag|söndag|pazartesi|salı|çarşamba|perşembe|cuma|cumartesi|pazar"
+)
 _NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|dozen"
-    r"|half)\b",
+    r"\d|[一二三四五六七八九十百千万两零]|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty"
+    r"|hundred|thousand|dozen|half|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|both|couple|twins|twice)\b",
     re.IGNORECASE,
 )
 _TIME = re.compile(
-    r"\d|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:january|february|march|april|may|june|july|august|september"
-    r"|october|november|december|morning|evening|noon|midnight|today|tomorrow|yesterday|week|month|year|spring|summer|autumn"
-    r"|winter|christmas|easter|daily|every)\b",
+    rf"[点時时月日年周曜朝晩夜午]|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:{_WEEKDAYS})\w{{0,2}}\b"
+    r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december|morning|evening|noon|midnight"
+    r"|today|tomorrow|yesterday|tonight|week|weekends?|month|year|spring|summer|autumn|winter|christmas|easter|daily|every|until|till"
+    r"|night|lunch|breakfast|dinner)\b",
     re.IGNORECASE,
 )
 _KINDS = {  # what a question asks for
-    "who": r"who|whose|whom|wer|wem|wen|qui[eé]n(?:es)?|qui|chi|quem|кто",
-    "name": r"names?|called|hei(?:ß|ss)(?:t|en)|se llaman?|s['\u2019]appelle|si chiama|se chama|зовут",
-    "when": r"when|what (?:time|day|date|year|month)|which day|birthday|wann|cu[aá]ndo|quand|quando|когда",
-    "count": r"how (?:many|much|old|long|tall|far|big|often)|number|price|cost|password|pin|wie (?:viele?|alt)|cu[aá]nt[oa]s?"
-    r"|combien|quant[oaie]|сколько",
-    "where": r"where|wo|wohin|d[oó]nde|où|onde|dove|где",
+    "who": r"who|whose|whom|wer|wem|wen|wessen|qui[eé]n(?:es)?|qui|chi|quem|wie is|кто|кого|кем|kto|vem|kim",
+    "name": r"names?|called|hei(?:ß|ss)(?:t|en)|se llaman?|s['\u2019]appelle|si chiama|se chama|heet|зовут|nazywa|heter",
+    "when": r"when|what (?:time|day|date|year|month)|which day|birthday|wann|welchem tag|wie ?viel uhr|cu[aá]ndo"
+    r"|qu[eé] (?:d[ií]a|hora)"
+    r"|quand|quel jour|quelle heure|quando|che giorno|che ora|que dia|que horas|wanneer|welke dag|hoe laat|когда|kiedy|när",
+    "count": r"how (?:many|much|old|long|tall|far|big|often)|number|price|cost|password|pin|wie (?:viele?|alt|hoch|teuer|lang)"
+    r"|cu[aá]nt[oa]s?|combien|quel âge|quant[oaie]s?|hoeveel|hoe (?:oud|hoog|duur|lang)|сколько|ile|kaç"
+    r"|hur (?:många|mycket|gammal)",
+    "where": r"where|wo|wohin|d[oó]nde|où|onde|dove|waar|где|gdzie|var|nerede",
 }
-_ASKS = {kind: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for kind, words in _KINDS.items()}
+_UNSPACED = {  # the same in Chinese and Japanese
+    "who": "谁|誰|だれ", "name": "叫什么|名字|名前", "when": "什么时候|哪天|几点|星期几|いつ|何時|何曜日",
+    "count": "多少|几岁|几个|いくら|何歳|いくつ", "where": "哪里|哪儿|どこ",
+}  # fmt: skip
+_ASKS = {kind: re.compile(rf"\b(?:{words})\b|{_UNSPACED[kind]}", re.IGNORECASE) for kind, words in _KINDS.items()}
 
 
 def _says(kind: str, question: str, text: str) -> bool:
     """Tell whether a text has what may be an answer of a kind: another name, a time, a number."""
     if kind in ("when", "count"):
-        return (_TIME if kind == "when" else _NUMBER).search(text) is not None
+        if _NUMBER.search(text) or (kind == "when" and _TIME.search(text)):
+            return True
+        return any(large_numbers().get(word.lower(), 0) > 1 for word in _WORD.findall(text))
     if kind == "name" and _ASKS["name"].search(text):
         return True
     asked = set(terms(question)) | stop_terms() | set(terms(_NO_NAMES))
     return any(not set(terms(name)) <= asked for name in _NAMED.findall(text))
 
 
+def look(judged: Judgement, embedder: Embedder | None) -> float | None:
+    """Return the probability that one of the first hits answers; None where a closer look is not worth it, or not possible."""
+    from mnemos.embed.minilm import MiniLM
+
+    if not judged.doubtful or not isinstance(embedder, MiniLM) or not worth_it(judged.confidence, judged.first):
+        return None
+    with suppress(EmbedderError):
+        return answered(judged.question, judged.first, judged.confidence, judged.evidence, embedder)
+    return None
+
+
 def worth_it(confidence: float, texts: Sequence[str]) -> bool:
     """Tell whether a closer look may change what is shown."""
-    return confidence < CLEAR and all(len(text.split()) <= LONGEST for text in texts[:FIRST])
+    return bool(texts) and confidence < CLEAR and all(len(text.split()) <= LONGEST for text in texts[:FIRST])
 
 
 def answered(
@@ -114,9 +145,8 @@ def features(
     of = {name: float(whole[EVIDENCE.index(name)]) for name in EVIDENCE}
     kinds = [bool(asks.search(question)) and not _says(kind, question, texts[i]) for kind, asks in _ASKS.items()]
     return np.array([
-        np.log(confidence / (1 - confidence)), aligned.max(), least.max(), odds[i], aligned[i], least[i],
-        table[i, EVIDENCE.index("coverage")], *kinds, of["unknown"], of["unknown name"], of["has names"], of["words"],
-        of["best coverage"], of["english"], of["names"] * (1 - least.max()),
+        np.log(confidence / (1 - confidence)), aligned.max(), least.max(), odds[i], *kinds, of["unknown"],
+        of["unknown name"], of["has names"], of["words"], of["best coverage"], of["english"], of["names"] * (1 - least.max()),
         np.log1p(np.mean([len(text.split()) for text in texts])),
     ])  # fmt: skip
 

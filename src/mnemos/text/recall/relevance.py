@@ -2,14 +2,14 @@
 
 Two logistic regressions over `evidence` (Platt, 1999), fitted by `benchmarks/fit/relevance.py` on questions that have an
 answer in a space and on questions that have none there. Where there are no vectors those fitted on words alone are used.
-A search is `answerable` where its confidence is one half or more. `context` shows nothing only below `silent` of
-`relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent where a
-remark or a read fact answers, where a hit replaced a text with all words of the question, where one is of the day or week
-that is asked for, where a question of another language finds English, or where there are fewer than five hits; and,
+A search is `answerable` where its confidence is one half or more, or as a closer look says. `context` shows nothing only below
+`silent` of `relevance.json`, which is lower: to lose evidence is worse than to show what does not help. It never is silent
+where a remark or a read fact answers, where a hit replaced a text with all words of the question, where one is of the day or
+week that is asked for, where a question of another language finds English, or where there are fewer than five hits; and,
 unless it looked closer, where a hit has all names of the question. "What happened on 4 May?" is answered by whatever is of
 that day.
 
-Where a search is doubtful `context` looks closer at short hits, and decides by that: see `closer`.
+Where a search is doubtful `context` and `answerable` look closer at short hits, and decide by that: see `closer`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemos.cube import Hit, Hits
+from mnemos.cube import Hit
 from mnemos.index.language import is_english
 from mnemos.index.terms import terms, to_terms, words_of
+from mnemos.text.encode.messages import clean
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
 from mnemos.text.recall.known import WHY as KNOWN
-from mnemos.text.recall.query import Query
+from mnemos.text.recall.query import Query, bounded
 from mnemos.text.recall.signals import in_span
 from mnemos.text.recall.telling import READ
 
@@ -37,6 +38,7 @@ ANSWERABLE = 0.5  # confidence from which an answer is more likely there than no
 ENOUGH = 5  # hits below which context shows all: so little costs nothing
 SHORT = 7 * 24 * 3_600_000_000  # microseconds: what was told in a time that is named so closely bears on the question
 SAID = 0.999  # share of the names of a question that are all of them
+LOOKED_AT = 3  # first hits that a closer look is taken at
 FIRST = 10  # hits that are judged together: what is behind them tells nothing about the whole
 
 
@@ -63,11 +65,10 @@ class Judgement:
     silent: bool  # whether context shows nothing
     evidence: Floats  # (k, F) what this was judged by
     doubtful: bool = False  # whether context may show nothing at all, if a closer look finds no answer
-
-    @property
-    def found(self) -> Hits:
-        """The hits as users see them."""
-        return Hits((hit for _, hit in self.hits), self.confidence, self.answerable)
+    question: str = ""
+    first: tuple[
+        str, ...
+    ] = ()  # the texts of the first hits, whatever was left out since; none where the evidence lacks some
 
 
 @cache
@@ -113,7 +114,10 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     sure = query.remarks or stated or timely or replaces(query, hits)
     doubtful = not (sure or len(hits) < ENOUGH or crosses(table, hits[0][1]))
     silent = doubtful and confidence < silent_below() and not names_all(summary(table))
-    return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful)
+    first = tuple(hit.cube.text for _, hit in hits[:LOOKED_AT]) if len(there) == len(hits) else ()
+    return Judgement(
+        rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful, clean(bounded(question)), first
+    )
 
 
 def names_all(best: Floats) -> bool:
