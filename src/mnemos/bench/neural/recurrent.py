@@ -21,12 +21,12 @@ from mnemos.bench.registry import benchmark
 
 Part = Literal[
     "capacity", "scales", "homeostasis", "adding", "tracking", "waves", "delays", "curriculum", "kernels", "integration",
-    "trees", "graphs", "forecasts", "control",
+    "trees", "graphs", "batches", "forecasts", "control", "worlds",
 ]  # fmt: skip
 DRAWS: dict[str, int] = {
     "homeostasis": 4
 }  # how often a seed is drawn again, where one draw is cheap and spreads are the claim
-SHARES = ("AP", "right", "parity", "modular", "words", "longer", "deeper", "before", "ahead", "r2")
+SHARES = ("AP", "right", "wrong", "parity", "modular", "words", "longer", "deeper", "before", "ahead", "r2")
 FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> part, row, others, column, what it says
     "echo-state-network": ("capacity", "echo state network", ("linear ring alone",), "capacity", "has a memory capacity of {}"),
     "deep-residual-esn": (
@@ -66,6 +66,10 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {  # method -> 
     "xlstm-time": ("forecasts", "xlstm-time, slstm", ("linear",), "MSE", "forecasts with an error of {}"),
     "neighbourhood-caches": (
         "graphs", "caches, 16 slots", ("one vector, 64 numbers",), "AP", "predicts links with an average precision of {}",
+    ),
+    "drift-corrected-states": (
+        "batches", "corrected and coherent, batches of 240", ("plain, batches of 240", "plain, batches of 60"), "AP",
+        "predicts links with an average precision of {} from batches of 240 events",
     ),
     "temporally-rescaled-error": (
         "kernels", "slow kernel, growing weights", ("slow kernel, equal weights",), "error at long lags",

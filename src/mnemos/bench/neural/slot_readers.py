@@ -3,7 +3,8 @@
 - `stories`: answers over facts in one, two and three hops; `paired`: items that are apart in chains of pairs; `farthest`: vectors
   that have to be compared with each other.
 - `segments`, `topics`, `replays`: slots over segments, memories that are asked for, and what training by replay saves;
-  `ballet`: dances after distractors; `groups`: symbols copied across groups of tokens.
+  `ballet`: dances after distractors; `groups`: symbols copied across groups of tokens; `woven`: new facts over a frozen
+  model; `compressed`: chunks that are restored from a few vectors.
 - `prototypes`, `moments`, `serial`: banks of a bounded size on streams; `binding`: new words after one hearing;
   `places`: rooms of a walk, by what a full memory drops.
 
@@ -26,6 +27,8 @@ PARTS = {  # part -> module:function of this package
     "segments": "slot_segments:segments",
     "topics": "slot_segments:topics",
     "groups": "slot_groups:groups",
+    "woven": "slot_woven:woven",
+    "compressed": "slot_chunks:compressed",
     "replays": "slot_segments:replays",
     "ballet": "slot_segments:ballet",
     "prototypes": "slot_banks:prototypes",
@@ -41,6 +44,8 @@ HEADS = {
     "segments": "model",
     "topics": "model",
     "groups": "model",
+    "woven": "model",
+    "compressed": "compressor",
     "replays": "text",
     "ballet": "model",
     "prototypes": "what stays",
@@ -60,6 +65,10 @@ FIGURES = {  # method -> part, row, rows that it is compared with, column, and w
             "predicts {} of words of a topic that comes back"),
     "far-reaching": ("groups", "groups with latents", ("groups without latents", "full attention"), "right %",
                      "copies {} of symbols across groups"),
+    "woven-memory": ("woven", "woven where asked", ("frozen", "woven at random", "adapter", "prefix"), "new %",
+                     "answers {} of new facts over a frozen model"),
+    "reversible-memory": ("compressed", "reversible, 2 vectors", ("one way, 2 vectors",), "restored %",
+                          "restores {} of words from 2 vectors"),
     "memory-replay": ("replays", "16 segments", (), "replay, KB", "saves {} KB for 16 segments"),
     "hierarchical-chunks": ("ballet", "chunks", ("full attention", "LSTM"), "24 distractors %", "repeats {} of moves"),
     "usage-prototypes": ("prototypes", "used, averaged", ("newest, not averaged",), "error", "reads with an error of {}"),
