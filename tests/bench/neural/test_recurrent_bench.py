@@ -8,6 +8,7 @@ import torch
 from mnemos.bench.neural import recurrent
 from mnemos.bench.neural.recurrence import (
     adding,
+    batches,
     capacity,
     control,
     curriculum,
@@ -18,6 +19,7 @@ from mnemos.bench.neural.recurrence import (
     tracking,
     trees,
     waves,
+    worlds,
 )
 from mnemos.bench.neural.recurrent import FIGURES
 from mnemos.registry import get
@@ -153,3 +155,20 @@ def test_a_network_says_the_parity_of_what_it_is_asked():
     model = curriculum.Heads("leaky-rnn")
     assert model(bits).shape == (8, curriculum.MOST)
     assert 0.3 < curriculum.right(model, 5, 0) < 0.7
+
+
+def test_a_room_of_the_second_round_is_the_one_a_lag_ago():
+    seen, ahead = worlds.walks(6, 8, RNG().manual_seed(0))
+    frames = seen[..., :-1].unflatten(2, (worlds.TILES, worlds.COLOURS)).argmax(-1)
+    assert (ahead[:, :7] == -100).all()  # nobody can foresee the first round
+    assert torch.equal(ahead[:, 7:], frames[:, :8])
+    assert torch.equal(frames[:, 1:][:, 7:], ahead[:, 7:14])
+
+
+def test_events_are_between_nodes_that_are_near_and_say_where(monkeypatch):
+    monkeypatch.setattr(batches, "EVENTS", 40)
+    data = batches.graph(0)
+    assert (data.nodes[:, 0] != data.nodes[:, 1]).all()
+    assert (data.said[:, 0] - data.said[:, 1]).abs().mean() < 0.1  # two places drawn alike are a third apart
+    again = batches.graph(0)
+    assert torch.equal(data.nodes, again.nodes)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mnemos.bench.neural import slot_stories
+from mnemos.bench.neural import slot_chunks, slot_stories, slot_woven
 from mnemos.bench.neural.associative_patterns import rng
 from mnemos.bench.neural.slot_stories import BOXES, FACTS, PEOPLE, PLACES, THINGS, WORDS, chains, stories
 from mnemos.neural.slots.memory_network import MemoryNetwork
@@ -85,3 +85,20 @@ def test_choices_of_a_model_are_counted():
     found = slot_stories.tested(Exact(16), 0)
     assert found["1 apart %"] == pytest.approx(1.0, abs=0.01)
     assert found["3 apart %"] < 0.7
+
+
+def test_questions_are_answered_by_their_facts_and_news_are_a_third():
+    facts = torch.randint(slot_woven.VALUES, (slot_woven.KINDS, slot_woven.KEYS), generator=rng(0))
+    tokens, answers = slot_woven.drawn(600, facts, rng(1), True)
+    kinds = tokens[:, 1] - slot_woven.KEYS - slot_woven.VALUES
+    assert torch.equal(answers - slot_woven.KEYS, facts[kinds, tokens[:, 0]])
+    assert 0.25 < float((tokens[:, 1] == slot_woven.NEW).float().mean()) < 0.42
+    assert not (slot_woven.drawn(600, facts, rng(1), False)[0][:, 1] == slot_woven.NEW).any()
+    assert int(tokens.max()) == slot_woven.EQUALS
+
+
+def test_both_chunks_of_a_text_are_of_its_few_words():
+    chunk, after = slot_chunks.chunks(20, rng(0))
+    assert chunk.shape == after.shape == (20, slot_chunks.LENGTH)
+    for words in torch.cat([chunk, after], 1).tolist():
+        assert len(set(words)) <= slot_chunks.OWN

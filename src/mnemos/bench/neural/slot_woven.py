@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -54,7 +55,8 @@ def based(facts: Tensor, seed: int) -> LM:
         return F.cross_entropy(model(tokens)[0][:, -1], answers)
 
     fitted(model.parameters(), loss, BASE, seed)
-    return model.requires_grad_(False)
+    model.requires_grad_(False)
+    return model
 
 
 def woven(options: Any) -> dict[str, Row]:
@@ -67,7 +69,7 @@ def woven(options: Any) -> dict[str, Row]:
         return made[seed][name]
 
     rows = ("frozen", "woven always", "woven where asked", "woven at random", "adapter", "prefix")
-    return {name: seeded(options.seeds, lambda seed, name=name: run(name, seed), ("parameters",)) for name in rows}
+    return {name: seeded(options.seeds, partial(run, name), ("parameters",)) for name in rows}
 
 
 def measured(seed: int) -> dict[str, dict[str, float]]:
@@ -117,12 +119,16 @@ def measured(seed: int) -> dict[str, dict[str, float]]:
             "adapter": (changed, 0.0, sum(p.numel() for p in adapter.parameters())),
             "prefix": (prefixed, 1.0, prefix.numel()),
         }
-        found, new = {}, tokens[:, 1] == NEW
-        for name, (read, used, count) in reads.items():
-            logits = read(tokens)
-            right = (logits.argmax(-1) == answers).double()
-            found[name] = {
-                "new %": float(right[new].mean()), "old %": float(right[~new].mean()), "all %": float(right.mean()),
-                "asked %": used, "loss on old": float(F.cross_entropy(logits[~new], answers[~new])), "parameters": count,
-            }  # fmt: skip
-    return found
+        return {
+            name: figures(reader(tokens), tokens[:, 1] == NEW, answers) | {"asked %": used, "parameters": count}
+            for name, (reader, used, count) in reads.items()
+        }
+
+
+def figures(logits: Tensor, new: Tensor, answers: Tensor) -> dict[str, float]:
+    """Return the shares of answers that are right, and the loss on the old ones."""
+    right = (logits.argmax(-1) == answers).double()
+    return {
+        "new %": float(right[new].mean()), "old %": float(right[~new].mean()), "all %": float(right.mean()),
+        "loss on old": float(F.cross_entropy(logits[~new], answers[~new])),
+    }  # fmt: skip

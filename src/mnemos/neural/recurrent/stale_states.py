@@ -30,6 +30,10 @@ class DriftCorrectedStates(nn.Module):  # type: ignore[misc]
     sums fade, as states are learned; a state that is read may be moved on to now by `predicted` too.
     """
 
+    time: Tensor  # seen of each group, fading, (G)
+    total: Tensor  # changes of states, (G, D)
+    squares: Tensor  # their squares, each by its time
+
     def __init__(
         self,
         groups: int,  # G: one for each node, or kinds of nodes

@@ -44,7 +44,6 @@ class Coupling(nn.Module):  # type: ignore[misc]
     "reversible-memory",
     papers=(Paper("R^3Mem: Bridging Memory Retention and Retrieval via Reversible Compression", "2502.15957"),),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class ReversibleMemory(nn.Module):  # type: ignore[misc]
     """Compresses a chunk into M vectors by couplings, and restores it by the same couplings backwards (arXiv 2502.15957).
