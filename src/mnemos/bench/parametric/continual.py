@@ -61,6 +61,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "compatible": ("compatible", "stream: method"),
     "specialists": ("specialists", "what is trained"),
     "composition": ("composition", "order"),
+    "routes": ("routes", "where facts are"),
     "language": ("language", "what learns"),
 }
 _ALL, _WITHIN = "knows {} of all digits after five tasks", "tells {} of digits within their task"
