@@ -38,7 +38,7 @@ from mnemos.text.recall.relevance import ANSWERABLE, Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.telling import READ
-from mnemos.text.recall.then import begun, end_first, put_first, resolve, weights_of, with_alike
+from mnemos.text.recall.then import begun, end_first, may_lead, put_first, resolve, weights_of, with_alike
 from mnemos.text.recall.view import Rank
 from mnemos.zones import in_zone, load_zone
 
@@ -203,11 +203,13 @@ def _then(
     if who is not None:
         filter = replace(filter, speaker=who)
     found = ask(past.rest, filter)
+    weights = weights_of(make_query(past.rest, None, asked).content, corpus) if corpus is not None else {}
+    ranked = hits
     if past.span is not None and corpus is not None:
-        weights = weights_of(make_query(past.rest, None, asked).content, corpus)
         hits = list(begun(then, past.rest, memory.store, hits, found, weights))
     about = with_alike(then, past.rest, found or hits, lambda text: ask(text, filter), reader)
-    return list(put_first(then, past.rest, memory.store, hits, about, filter, reader))[:k]
+    reordered = put_first(then, past.rest, memory.store, hits, about, filter, reader)
+    return list(reordered if may_lead(then, reordered, ranked, weights, memory.store) else ranked)[:k]
 
 
 @contextmanager

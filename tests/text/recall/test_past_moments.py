@@ -60,3 +60,27 @@ def test_what_was_so_then_is_first(memory, told, question, asked_at, answer):
     for text, day in told:
         space.add(text, at=day)
     assert space.search(question, 4, asked_at=asked_at)[0].cube.text == told[answer][0]
+
+
+PAGES = [
+    f"The {craft} of {town} were known for their {work}. They worked by the river, paid {coin} a year, and left when the {end} came."
+    for craft, work, end in (
+        ("weavers", "blue cloth", "flood"), ("coopers", "oak barrels", "war"), ("printers", "almanacs", "railway"),
+        ("tanners", "saddles", "plague"), ("millers", "rye flour", "drought"),
+    )
+    for town, coin in (("Arlen", "a groat"), ("Besk", "two pounds"), ("Corve", "a mark"), ("Dunmar", "six ducats"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("Which craftsmen made almanacs in Dunmar before the railway came?", 11),
+        ("What did the tanners of Besk pay when the plague came?", 13),
+        ("Who worked oak barrels in Corve during the war?", 6),
+    ],
+)
+def test_pages_that_nobody_told_are_ranked_by_their_words(memory, question, page):
+    space = memory.space(f"pages-{page}")
+    ids = [cube.id for cube in space.add_many([{"text": text, "at": "2020-01-01"} for text in PAGES])]
+    assert space.search(question)[0].cube.id == ids[page]

@@ -35,6 +35,7 @@ ALIKE = 6  # hits of a statement's own words that are looked at
 STATED = 0.9  # probability that what the rules read as the asked fact states it
 MISSED = 0.25  # share of the words of a question, by weight, that tells what is about it from what is not
 _WHILE = re.compile(r"\b(?:while|when|during)\b", re.IGNORECASE)
+LACKED = 4.0  # nats of a question's words that a text may lack and still come before one that has them
 OFTEN = 0.5  # share of what held at an event counts where what came after it is asked for
 ITSELF = 0.3  # what counts of a statement of an event where what was so at the event is asked for
 SOON = 45 * DAY  # how long after an event what began with it is told
@@ -115,6 +116,25 @@ def weights_of(words: Sequence[str], corpus: Corpus) -> dict[str, float]:
     """Return the terms of the words of a question that the space has, and the weight of each: its rarity there."""
     found = {t: corpus.words.posting(w, corpus.alive) for t, w in zip(to_terms(words), words, strict=True)}
     return {t: idf(corpus.count, len(p.positions)) for t, p in found.items() if p is not None and len(p.positions)}
+
+
+def may_lead(then: Then, reordered: Found, ranked: Found, weights: Mapping[str, float], store: Store) -> bool:
+    """Tell whether what is in front of reordered hits may come before the first of the ranking.
+
+    Not where both held at the same time: then time says nothing of them. Nor where it lacks `LACKED` of the words of the question
+    that the other has, each as rare as it is: a statement of a person shares a common word or none with its question, and a text
+    without its rare words speaks of something else.
+    """
+    if not reordered or not ranked or reordered[0][0] == ranked[0][0]:
+        return True
+    (a, first), (b, other) = reordered[0], ranked[0]
+    dates = store.dates([a, b])
+    if (then.event is None or then.event[0] != b) and held(first.cube, dates.get(a, ())) == held(
+        other.cube, dates.get(b, ())
+    ):
+        return False
+    lacked = _said(other.cube, weights) - _said(first.cube, weights)
+    return lacked * sum(weights.values()) < LACKED
 
 
 def _said(cube: MemCube, weights: Mapping[str, float]) -> float:
