@@ -18,7 +18,6 @@ from mnemos.registry import Paper, register
     "relational-memory-core",
     papers=(Paper("Relational recurrent neural networks", "1806.01822", "google-deepmind/sonnet"),),
     task="slot-readers",
-    unmeasured="its benchmark has no stored result yet",
 )
 class RelationalMemoryCore(Mixer):
     """Carries N slots that interact at each token: M~ = MHA(M, [M; x]), then an MLP, then a gate a slot (arXiv 1806.01822).
