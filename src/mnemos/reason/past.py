@@ -214,6 +214,19 @@ def _of_life(question: str) -> Past | None:
     return None
 
 
+def tells_of_life(text: str, question: str) -> bool:
+    """Tell whether a text itself speaks of the part of a life that a question is about: "As a student I lived in Dundee"."""
+    if STUDENT.search(question):
+        return STUDENT.search(text) is not None
+    asked, told = LIFE.search(question), LIFE.search(text)
+    return asked is not None and told is not None and _part_of(asked) == _part_of(told)
+
+
+def _part_of(match: re.Match[str]) -> tuple[str, str]:
+    kind = "child" if match["child"] else "teen" if match["teen"] else (match["n"] or match["de"]).lower()
+    return kind, (match["part"] or "").lower()
+
+
 def _whose(phrase: str, question: str) -> str:
     """Return the name of whom an age is of; "" for the asker, and for "he" the only name of the question."""
     if match := re.search(r"\bwhen (?!I\b|We\b)([A-Z][\w'-]+)", phrase):

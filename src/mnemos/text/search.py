@@ -86,7 +86,7 @@ def search(
                 break
             want *= MORE
         if named is not None:
-            hits = _then(memory, named, hits, k, filter, asked)
+            hits = _then(memory, query, named, hits, k, filter, asked)
         if not hits:
             warn_if_early(memory.store, filter.as_of)
         judged = _judge(memory, question, query, hits[:k], past_view)
@@ -181,10 +181,14 @@ def _past_of(query: str, asked: datetime, question: Query, filter: Filter) -> Pa
 
 
 def _then(
-    memory: TextMemory, past: Past, hits: list[tuple[int, Hit]], k: int, filter: Filter, asked: datetime
+    memory: TextMemory, query: str, past: Past, hits: list[tuple[int, Hit]], k: int, filter: Filter, asked: datetime
 ) -> list[tuple[int, Hit]]:
-    """Return the hits, what held at the asked time first; as they are where that time is not found."""
+    """Return the hits, what held at the asked time first; as they are where that time is not found, or the first tells of it."""
+    from mnemos.reason.past import tells_of_life
     from mnemos.text.recall.bundled import bundled_vectors
+
+    if hits and tells_of_life(hits[0][1].cube.text, query):
+        return hits
 
     def ask(text: str, filter: Filter = filter) -> list[tuple[int, Hit]]:
         found = _question(memory, text, LOOKED_AT, filter, asked, "hybrid")

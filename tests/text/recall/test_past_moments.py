@@ -63,7 +63,7 @@ def test_what_was_so_then_is_first(memory, told, question, asked_at, answer):
 
 
 PAGES = [
-    f"The {craft} of {town} were known for their {work}. They worked by the river, paid {coin} a year, and left when the {end} came."
+    f"The {craft} of {town} were known for their {work}. They lived by water, paid {coin} a year and left when the {end} came"
     for craft, work, end in (
         ("weavers", "blue cloth", "flood"), ("coopers", "oak barrels", "war"), ("printers", "almanacs", "railway"),
         ("tanners", "saddles", "plague"), ("millers", "rye flour", "drought"),
@@ -84,3 +84,19 @@ def test_pages_that_nobody_told_are_ranked_by_their_words(memory, question, page
     space = memory.space(f"pages-{page}")
     ids = [cube.id for cube in space.add_many([{"text": text, "at": "2020-01-01"} for text in PAGES])]
     assert space.search(question)[0].cube.id == ids[page]
+
+
+@pytest.mark.parametrize(
+    ("told", "question"),
+    [
+        ("When I lived in Dundee as a student we had no heating.", "Where did I live as a student?"),
+        ("As a kid I lived above my uncle's bakery in Riga.", "Where did I live as a child?"),
+        ("In my twenties I drove a Lada.", "What car did I drive in my twenties?"),
+    ],
+)
+def test_what_tells_of_a_part_of_life_itself_is_first(memory, told, question):
+    space = memory.space(f"life-{len(told)}")
+    space.add("I was born in 1980.", at="2024-01-05")
+    space.add("I live in Stirling and drive a Kia now.", at="2024-03-09")
+    there = space.add(told, at="2024-04-01")
+    assert space.search(question)[0].cube.id == there.id

@@ -23,7 +23,6 @@ from mnemos.registry import Paper, register
     ),
     task="mqar",
     baselines=("mamba", "attention"),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 class BMojo(Mixer):
     """Attends to the last tokens, to a store of surprising older ones, and to what a fading state says (arXiv 2407.06324).

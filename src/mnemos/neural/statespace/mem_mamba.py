@@ -19,7 +19,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("MemMamba: Rethinking Memory Patterns in State Space Model", "2510.03279"),),
     task="passkey",
     baselines=("mamba",),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 class MemMamba(Mixer):
     """Lets Mamba layers keep summaries of the tokens that score best, and attend to them where they forget (2510.03279).

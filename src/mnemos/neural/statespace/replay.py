@@ -16,7 +16,6 @@ from mnemos.registry import Paper, register
     papers=(Paper("SMR: State Memory Replay for Long Sequence Modeling", "2405.17534"),),
     task="resampled",
     baselines=("s4d",),
-    unmeasured="its part of `mnemos bench statespace` is there, and was not run yet",
 )
 class StateMemoryReplay(Mixer):
     """Adjusts the input of a state space layer by a few earlier inputs, so that it stands other sampling (arXiv 2405.17534).
