@@ -16,7 +16,7 @@ from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 from mnemos.bench.text import retrieval
 from mnemos.bench.text.locomo import CATEGORIES, evidence_ids, session_of
-from mnemos.bench.text.retrieval_tables import categories, quality, speed
+from mnemos.bench.text.retrieval_tables import categories, quality, speed, summary
 from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing, read_json
 from mnemos.errors import InvalidInput
 
@@ -68,6 +68,7 @@ def haystack(name: str, chat: Mapping[str, Any]) -> Haystack:
     help="Recall of the evidence in chats that people really had, by message and by session.",
     options=retrieval.Options,
     tables={
+        "realtalk-summary": summary("REALTALK"),
         "realtalk-turn": quality("turn"),
         "realtalk-turn-category": categories("turn"),
         "realtalk-session": quality("session"),
