@@ -17,9 +17,18 @@ from mnemos.text.recall.fusion import Weights, explain, fuse, model
 from mnemos.text.recall.query import Query
 from mnemos.text.recall.query_head import QueryHead
 from mnemos.text.recall.sessions import session_signals
-from mnemos.text.recall.signals import Read, read
+from mnemos.text.recall.signals import VECTOR_SIGNALS, Read, read
 from mnemos.text.recall.spread import spread
 
+CROSSED = 0.05  # share of a space's words in the language of a question, below which the question is from another one
+ACROSS = VECTOR_SIGNALS - {"words_and_cosine"} | {
+    "speaker",
+    "took_part",
+    "date",
+    "number",
+    "time",
+    "same",
+}  # what counts there
 KNOWN = 0.3  # share of the weight of a question in words that the space has, from which the form of a text counts fully
 
 
@@ -44,6 +53,8 @@ class Hybrid:
         """Return the ranking. By words alone, a cube with no word of the question nearby and no date is no answer."""
         told, name = self.read(view.corpus, query, view.shown)
         found, shipped = told.signals, _weights("cubes" + name, told)
+        if not name and crosses(view.corpus, query, told.cues["words_known"]):
+            shipped = {signal: w for signal, w in shipped.items() if signal in ACROSS}
         by = apply(shipped, self.factors)
         fused = fuse(found, by)
         if name:
@@ -89,6 +100,18 @@ class Hybrid:
         if self.head is not None:
             query = replace(query, vector=self.head(np.asarray(query.vector, dtype=np.float32)[None])[0])
         return read(corpus, query, shown), ""
+
+
+def crosses(corpus: Corpus, query: Query, known: float) -> bool:
+    """Tell whether a question is in a language that the embedder knows and the texts are not in.
+
+    `known` is the share of its words that the texts have.
+
+    What words it shares with the texts are then digits and names at best, and others that mean nothing there.
+    """
+    if known >= KNOWN or query.fluency(query.language) < 1:
+        return False
+    return corpus.fluency(lambda language: float(language == query.language)) < CROSSED
 
 
 def _weights(name: str, told: Read) -> Weights:

@@ -1,0 +1,64 @@
+"""A question in another language than the texts: an embedder that knows both decides, and not the words that both happen to have."""
+
+import numpy as np
+import pytest
+
+from mnemos import Mnemos
+
+TEXTS = [
+    "The logo of the broadcaster was called the dot in the campaign of that year.",
+    "The kitchen tap was repaired by a plumber from Leith.",
+    "Rain is expected over the northern hills until the evening.",
+    "The orchestra plays a symphony by a composer from Prague.",
+    "She planted tomatoes behind the garage in spring.",
+    "The museum lends the painting to a gallery in Oslo.",
+    "A ferry takes the workers over the river in the morning.",
+    "The committee met in room nine and voted on the budget.",
+    "His uncle keeps bees and sells the honey at the market.",
+    "The train to the coast leaves from the last platform.",
+    "Art, gift and rat: the art of the region is shown beside the old mill.",  # three words that mean something else in German
+    "The river froze in the winter in which the bridge was built.",
+]
+
+
+class Meaning:
+    """An embedder of two languages: a text is its place in TEXTS, a question is near the text that answers it."""
+
+    name, revision, dimension = "meaning", "1", len(TEXTS)
+    languages = frozenset({"en", "de"})
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def embed(self, texts, *, progress=None):
+        rows = np.full((len(texts), self.dimension), 0.2)
+        for row, text in zip(rows, texts, strict=True):
+            row[TEXTS.index(text) if text in TEXTS else self.answer] += 0.3
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Welche Art von Gewässer fror im kalten Halbjahr zu, als man die Querung errichtete?", 11),
+        ("Welcher Verwandte hält Insekten und verkauft ihren Ertrag, aber kein Gift?", 8),
+        ("Wer gab den Rat, Gemüse hinter dem Wagenschuppen zu setzen?", 4),
+    ],
+)
+def test_the_first_hit_is_that_of_the_vectors(tmp_path, question, answer):
+    with Mnemos(tmp_path, embedder=Meaning(answer), timezone="UTC") as memory:
+        space = memory.space("english")
+        ids = [cube.id for cube in space.add_many([{"text": text} for text in TEXTS])]
+        hits = space.search(question, 5)
+        assert hits[0].cube.id == ids[answer]
+        assert not {"words_rank", "bm25", "coverage"} & hits[0].why.keys()
+        assert sum(hits[0].why.values()) == pytest.approx(hits[0].score)
+
+
+def test_words_still_count_in_the_language_of_the_texts(tmp_path):
+    with Mnemos(tmp_path, embedder=Meaning(0), timezone="UTC") as memory:
+        space = memory.space("english")
+        ids = [cube.id for cube in space.add_many([{"text": text} for text in TEXTS])]
+        hits = space.search("Who keeps bees and sells honey?", 5)
+        assert ids[8] in [hit.cube.id for hit in hits[:2]]
+        assert any({"bm25", "words", "coverage"} & hit.why.keys() for hit in hits[:2])
