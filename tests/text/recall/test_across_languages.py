@@ -1,4 +1,4 @@
-"""A question in another language than the texts: an embedder that knows both decides, and not the words that both happen to have."""
+"""A question in another language than the texts: an embedder that knows both decides, not words that both happen to have."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ TEXTS = [
     "The committee met in room nine and voted on the budget.",
     "His uncle keeps bees and sells the honey at the market.",
     "The train to the coast leaves from the last platform.",
-    "Art, gift and rat: the art of the region is shown beside the old mill.",  # three words that mean something else in German
+    "Art, gift and rat: the art of the region is shown by the mill.",  # three words that are others in German
     "The river froze in the winter in which the bridge was built.",
 ]
 
