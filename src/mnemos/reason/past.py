@@ -115,7 +115,7 @@ def past_of(question: str, asked_at: datetime, span: tuple[datetime, datetime] |
     """Return the past time that a question names; None where it names none, or a time that is not over.
 
     `span` is the time to which the dates of the question restrict it (see `query_range`). An age comes before an event,
-    and an event before a date, which may belong to it. Costs 20 us.
+    and an event before a date, which may belong to it. Costs some 0.1 ms.
     """
     if span is None and HINT.search(question) is None:
         return None

@@ -30,7 +30,7 @@ from mnemos.text.recall.cosine import Cosine
 from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
-from mnemos.text.recall.hybrid import crosses
+from mnemos.text.recall.hybrid import from_elsewhere
 from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
 from mnemos.text.recall.owner import as_owner
@@ -209,7 +209,7 @@ def _then(
         filter = replace(filter, speaker=who)
     rest = make_query(past.rest, None, asked, fluency_of(memory.embedder))
     weights = weights_of(rest.content, corpus) if corpus is not None else {}
-    if corpus is not None and crosses(corpus, rest, len(weights) / max(len(rest.content), 1)):
+    if corpus is not None and from_elsewhere(corpus, rest, len(weights) / max(len(rest.content), 1)):
         return hits  # statements are not read in one language for a question in another
     found, ranked = ask(past.rest, filter), hits
     if past.span is not None and corpus is not None:

@@ -62,3 +62,13 @@ def test_words_still_count_in_the_language_of_the_texts(tmp_path):
         hits = space.search("Who keeps bees and sells honey?", 5)
         assert ids[8] in [hit.cube.id for hit in hits[:2]]
         assert any({"bm25", "words", "coverage"} & hit.why.keys() for hit in hits[:2])
+
+
+def test_sessions_are_ranked_by_it_too(tmp_path):
+    with Mnemos(tmp_path, embedder=Meaning(11), timezone="UTC") as memory:
+        space = memory.space("english")
+        space.add_many([{"text": text, "session": f"s{i}"} for i, text in enumerate(TEXTS)])
+        question = "Welche Art von Gewässer fror im kalten Halbjahr zu, als man die Querung errichtete?"
+        hits = space.search_sessions(question, 3)
+        assert hits[0].session == "s11"
+        assert not [name for hit in hits for name in hit.why if "bm25" in name]

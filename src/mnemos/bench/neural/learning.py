@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from mnemos.bench.neural.associative_patterns import rng
 from mnemos.bench.neural.sequences import Task, seeded
 from mnemos.neural.model import LM, Layer
 from mnemos.neural.training import Recipe, accuracy, train
@@ -58,3 +60,18 @@ def best_of(
         if cell["accuracy"] >= recipe.goal:
             break
     return max(found, key=lambda cell: cell["accuracy"])
+
+
+def fitted(
+    parameters: Iterable[Tensor], loss: Callable[[torch.Generator], Tensor], steps: int, seed: int, rate: float
+) -> None:
+    """Take steps on a loss of what it draws, another draw for each step and seed; the rate falls by a cosine."""
+    parameters = list(parameters)
+    optimiser = torch.optim.AdamW(parameters, rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for step in range(steps):
+        optimiser.zero_grad()
+        loss(rng(step + 10**6 * seed)).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mnemos.bench.neural.associative_patterns import rng
+from mnemos.bench.neural.learning import fitted
 from mnemos.bench.parts import Row, seeded
 from mnemos.neural.slots.reversible import ReversibleMemory
 from mnemos.neural.slots.segment import SlotSegment
@@ -62,16 +63,13 @@ def compressed(options: Any) -> dict[str, Row]:
     def run(slots: int, shared: bool, seed: int) -> dict[str, float]:
         torch.manual_seed(seed)
         model = Text(slots, shared)
-        optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
-        for step in range(STEPS):
-            chunk, after = chunks(BATCH, rng(step + 10**6 * seed))
+
+        def loss(draw: torch.Generator) -> Tensor:
+            chunk, after = chunks(BATCH, draw)
             told, cycle, follows, _ = model.losses(chunk, after)
-            optimiser.zero_grad()
-            (told + 0.1 * cycle + follows + model.next(after, torch.zeros(BATCH, slots, WIDTH))).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
+            return told + 0.1 * cycle + follows + model.next(after, torch.zeros(BATCH, slots, WIDTH))
+
+        fitted(model.parameters(), loss, STEPS, seed, RATE)
         with torch.no_grad():
             chunk, after = chunks(500, rng(77 + seed))
             _, _, follows, words = model.losses(chunk, after)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mnemos.bench.neural.associative_patterns import rng
+from mnemos.bench.neural.learning import fitted
 from mnemos.bench.parts import Row, seeded
 from mnemos.neural.model import LM
 from mnemos.neural.slots.woven import Adapted, WovenMemory
@@ -30,21 +31,6 @@ def drawn(count: int, facts: Tensor, draw: torch.Generator, news: bool) -> tuple
     return torch.stack([key, KEYS + VALUES + kind, torch.full_like(key, EQUALS)], 1), KEYS + facts[kind, key]
 
 
-def fitted(
-    parameters: Any, loss: Callable[[torch.Generator], Tensor], steps: int, seed: int, rate: float = RATE
-) -> None:
-    """Take steps of training with a cosine of the rate."""
-    parameters = list(parameters)
-    optimiser = torch.optim.AdamW(parameters, rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for step in range(steps):
-        optimiser.zero_grad()
-        loss(rng(step + 10**6 * seed)).backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        schedule.step()
-
-
 def based(facts: Tensor, seed: int) -> LM:
     """Return a frozen model that knows the facts of two kinds."""
     torch.manual_seed(seed)
@@ -54,7 +40,7 @@ def based(facts: Tensor, seed: int) -> LM:
         tokens, answers = drawn(BATCH, facts, draw, False)
         return F.cross_entropy(model(tokens)[0][:, -1], answers)
 
-    fitted(model.parameters(), loss, BASE, seed)
+    fitted(model.parameters(), loss, BASE, seed, RATE)
     model.requires_grad_(False)
     return model
 
@@ -102,9 +88,9 @@ def measured(seed: int) -> dict[str, dict[str, float]]:
 
     weaver = [*memory.weaver.parameters(), memory.queries, *memory.project.parameters()]
     for parameters, read in ((weaver, always), (adapter.parameters(), changed), ([prefix], prefixed)):
-        fitted(parameters, answered(read), WEAVE, seed)
+        fitted(parameters, answered(read), WEAVE, seed, RATE)
     trigger = [*memory.trigger.parameters(), *memory.head.parameters()]
-    fitted(trigger, lambda draw: memory.loss(*drawn(BATCH, facts, draw, True), draw), TRIGGER, seed)
+    fitted(trigger, lambda draw: memory.loss(*drawn(BATCH, facts, draw, True), draw), TRIGGER, seed, RATE)
     with torch.no_grad():
         tokens, answers = drawn(3000, facts, rng(99 + seed), True)
         asked = memory.asks(tokens) > 0

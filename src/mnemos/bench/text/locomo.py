@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,18 @@ def haystack(sample: Mapping[str, Any]) -> Haystack:
     name = sample["sample_id"]
     messages = locomo_turns(sample)
     split = "development" if name in DEVELOPMENT else "report"
-    questions = []
-    for number, item in enumerate(sample["qa"]):
+    return Haystack(name, messages, questions(name, sample["qa"], split, messages[-1]["at"]))
+
+
+def questions(name: str, items: Iterable[Mapping[str, Any]], split: str, asked_at: datetime) -> list[Question]:
+    """Return those of a conversation's questions that name evidence."""
+    found = []
+    for number, item in enumerate(items):
         if turns := evidence_ids(item.get("evidence") or ()):
             gold = {"turn": turns, "session": tuple(dict.fromkeys(session_of(t) for t in turns))}
             category = CATEGORIES[item["category"]]
-            questions.append(Question(f"{name}/{number}", item["question"], gold, category, split, messages[-1]["at"]))
-    return Haystack(name, messages, questions)
+            found.append(Question(f"{name}/{number}", item["question"], gold, category, split, asked_at))
+    return found
 
 
 @benchmark(

@@ -15,9 +15,9 @@ from typing import Any
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 from mnemos.bench.text import retrieval
-from mnemos.bench.text.locomo import CATEGORIES, evidence_ids, session_of
+from mnemos.bench.text.locomo import questions
 from mnemos.bench.text.retrieval_tables import categories, quality, speed, summary
-from mnemos.bench.text.task import Haystack, Question, Task, checksum, existing, read_json
+from mnemos.bench.text.task import Haystack, Task, checksum, existing, read_json
 from mnemos.errors import InvalidInput
 
 FIELDS = {"name", "session_1", "qa"}
@@ -52,15 +52,8 @@ def haystack(name: str, chat: Mapping[str, Any]) -> Haystack:
                 messages.append(
                     {"id": turn["dia_id"], "content": text, "speaker": turn["speaker"], "session": session, "at": at}
                 )
-    questions = []
-    for number, item in enumerate(chat["qa"]):
-        if turns := evidence_ids(item.get("evidence") or ()):
-            gold = {"turn": turns, "session": tuple(dict.fromkeys(session_of(t) for t in turns))}
-            kind = CATEGORIES[item["category"]]
-            questions.append(
-                Question(f"{name}/{number}", item["question"], gold, kind, "report", max(m["at"] for m in messages))
-            )
-    return Haystack(f"realtalk-{name}", messages, questions)
+    last = max(message["at"] for message in messages)
+    return Haystack(f"realtalk-{name}", messages, questions(name, chat["qa"], "report", last))
 
 
 @benchmark(

@@ -22,7 +22,9 @@ from mnemos.embed.base import Embedder, TokenEmbedder, Tokens
 from mnemos.errors import EmbedderError
 from mnemos.index.terms import stop_terms, terms
 from mnemos.reason.past_numbers import large_numbers
+from mnemos.text.encode.messages import clean
 from mnemos.text.recall.evidence import FEATURES as EVIDENCE
+from mnemos.text.recall.query import bounded
 from mnemos.text.recall.relevance import LOOKED_AT, Judgement, summary
 from mnemos.text.recall.topic import likely
 
@@ -98,7 +100,8 @@ def look(judged: Judgement, embedder: Embedder | None) -> float | None:
     if not judged.doubtful or not isinstance(embedder, MiniLM) or not worth_it(judged.confidence, judged.first):
         return None
     with suppress(EmbedderError):
-        return answered(judged.question, judged.first, judged.confidence, judged.evidence, embedder)
+        asked = clean(bounded(judged.question))
+        return answered(asked, judged.first, judged.confidence, judged.evidence, embedder)
     return None
 
 

@@ -21,14 +21,7 @@ from mnemos.text.recall.signals import VECTOR_SIGNALS, Read, read
 from mnemos.text.recall.spread import spread
 
 CROSSED = 0.05  # share of a space's words in the language of a question, below which the question is from another one
-ACROSS = VECTOR_SIGNALS - {"words_and_cosine"} | {
-    "speaker",
-    "took_part",
-    "date",
-    "number",
-    "time",
-    "same",
-}  # what counts there
+ACROSS = VECTOR_SIGNALS - {"words_and_cosine"} | {"speaker", "took_part", "date", "number", "time", "same"}  # fmt: skip
 KNOWN = 0.3  # share of the weight of a question in words that the space has, from which the form of a text counts fully
 
 
@@ -53,8 +46,6 @@ class Hybrid:
         """Return the ranking. By words alone, a cube with no word of the question nearby and no date is no answer."""
         told, name = self.read(view.corpus, query, view.shown)
         found, shipped = told.signals, _weights("cubes" + name, told)
-        if not name and crosses(view.corpus, query, told.cues["words_known"]):
-            shipped = {signal: w for signal, w in shipped.items() if signal in ACROSS}
         by = apply(shipped, self.factors)
         fused = fuse(found, by)
         if name:
@@ -93,21 +84,25 @@ class Hybrid:
         return self.head is not None or bool(self.factors)
 
     def read(self, corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> tuple[Read, str]:
-        """Return what was read and the ending of the model's name: without vectors other weights are right."""
+        """Return what was read and the ending of the model's name: without vectors other weights are right.
+
+        Of a question in another language than the texts only the signals that hold across languages are there.
+        """
         without = int((corpus.alive & ~corpus.vectors.present).sum())
         if query.vector is None or 2 * without > int(corpus.alive.sum()):
             return read(corpus, query.without_vector(), shown), "_words"
         if self.head is not None:
             query = replace(query, vector=self.head(np.asarray(query.vector, dtype=np.float32)[None])[0])
-        return read(corpus, query, shown), ""
+        told = read(corpus, query, shown)
+        if from_elsewhere(corpus, query, told.cues["words_known"]):
+            told = replace(told, signals={s: values for s, values in told.signals.items() if s in ACROSS})
+        return told, ""
 
 
-def crosses(corpus: Corpus, query: Query, known: float) -> bool:
+def from_elsewhere(corpus: Corpus, query: Query, known: float) -> bool:
     """Tell whether a question is in a language that the embedder knows and the texts are not in.
 
-    `known` is the share of its words that the texts have.
-
-    What words it shares with the texts are then digits and names at best, and others that mean nothing there.
+    `known` is the share of its words that the texts have: digits and names at best, and words that mean another thing there.
     """
     if known >= KNOWN or query.fluency(query.language) < 1:
         return False

@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 from mnemos.cube import Hit
 from mnemos.index.language import is_english
 from mnemos.index.terms import terms, to_terms, words_of
-from mnemos.text.encode.messages import clean
 from mnemos.text.recall.corpus import Corpus
 from mnemos.text.recall.evidence import FEATURES, WORD_FEATURES, Floats, evidence
 from mnemos.text.recall.known import WHY as KNOWN
-from mnemos.text.recall.query import Query, bounded
+from mnemos.text.recall.query import Query
 from mnemos.text.recall.signals import in_span
 from mnemos.text.recall.telling import READ
 
@@ -68,7 +67,7 @@ class Judgement:
     question: str = ""
     first: tuple[
         str, ...
-    ] = ()  # the texts of the first hits, whatever was left out since; none where the evidence lacks some
+    ] = ()  # the texts of the first hits, whatever was left out since; none where evidence lacks some
 
 
 @cache
@@ -115,9 +114,7 @@ def judge(corpus: Corpus, query: Query, question: str, hits: Sequence[tuple[int,
     doubtful = not (sure or len(hits) < ENOUGH or crosses(table, hits[0][1]))
     silent = doubtful and confidence < silent_below() and not names_all(summary(table))
     first = tuple(hit.cube.text for _, hit in hits[:LOOKED_AT]) if len(there) == len(hits) else ()
-    return Judgement(
-        rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful, clean(bounded(question)), first
-    )
+    return Judgement(rated, round(confidence, 4), confidence >= ANSWERABLE, silent, table, doubtful, question, first)
 
 
 def names_all(best: Floats) -> bool:
