@@ -195,8 +195,9 @@ def _then(
         found = _question(memory, text, LOOKED_AT, filter, asked, "hybrid")
         return _hits(memory, found, text, LOOKED_AT, filter, False, "hybrid")[1]
 
+    seen: dict[str, NDArray[np.float32]] = {}
     reader = Reader(
-        lambda text: without_speakers(text, memory.corpus()), lambda cubes: bundled_vectors(memory, cubes, READ)
+        lambda text: without_speakers(text, memory.corpus()), lambda cubes: bundled_vectors(memory, cubes, READ, seen)
     )
     # Not in one transaction: inside one the view would be read anew for each question.
     if past.until:

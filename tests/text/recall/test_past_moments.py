@@ -5,7 +5,9 @@ from zlib import crc32
 import pytest
 
 from mnemos import Mnemos
+from mnemos.embed.minilm import MiniLM
 
+MINILM_EMBED = MiniLM.embed
 pytestmark = pytest.mark.filterwarnings("ignore::mnemos.errors.UnknownLanguage")
 SPORTS = [
     ("我每周去游泳。", "2023-03-01"),
@@ -100,3 +102,20 @@ def test_what_tells_of_a_part_of_life_itself_is_first(memory, told, question):
     space.add("I live in Stirling and drive a Kia now.", at="2024-03-09")
     there = space.add(told, at="2024-04-01")
     assert space.search(question)[0].cube.id == there.id
+
+
+def test_a_text_is_read_once_for_a_question_in_a_space_of_another_embedder(tmp_path, monkeypatch):
+    embedded = []
+
+    def embed(self, texts):
+        embedded.extend(texts)
+        return MINILM_EMBED(self, texts)
+
+    with Mnemos(tmp_path, timezone="UTC", embedder="hashing") as memory:
+        space = memory.space("ana")
+        for text, day in PHONES:
+            space.add(text, at=day)
+        monkeypatch.setattr(MiniLM, "embed", embed)
+        hits = space.search("What phone did I use during the 2020 lockdown?", 4, asked_at="2025-02-02")
+    assert hits[0].cube.text == PHONES[1][0]
+    assert len(embedded) == len(set(embedded)) >= len(PHONES)

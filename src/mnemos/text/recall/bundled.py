@@ -18,25 +18,28 @@ Floats = NDArray[np.float32]
 
 
 def bundled_vectors(
-    memory: TextMemory, cubes: Sequence[MemCube], most: int | None = None
+    memory: TextMemory, cubes: Sequence[MemCube], most: int | None = None, seen: dict[str, Floats] | None = None
 ) -> Callable[[Sequence[str]], Floats]:
     """Return a function that embeds texts, (n, 384): those of the cubes by what is stored, others at 3 ms for 20 words.
 
-    Of the others only the first `most` characters are read, or all. Where the bundled embedder fails the vectors are zeros,
-    which say nothing for or against a text.
+    Of the others only the first `most` characters are read, or all; what is in `seen` is not embedded again, and what was
+    embedded is put there. Where the bundled embedder fails the vectors are zeros, which say nothing for or against a text.
     """
+    seen = {} if seen is None else seen
     embedder = memory.embedder if isinstance(memory.embedder, MiniLM) else _shared()
     stored = cache(lambda: _stored(memory, cubes) if embedder is memory.embedder else {})
 
     def embed(texts: Sequence[str]) -> Floats:
         known = stored()
-        found = np.zeros((len(texts), embedder.dimension), dtype=np.float32)
-        new = [i for i, text in enumerate(texts) if text not in known]
-        for i in set(range(len(texts))) - set(new):
-            found[i] = known[texts[i]]
+        new = [text for text in dict.fromkeys(texts) if text not in known and text not in seen]
         if new:
             with suppress(EmbedderError):
-                found[new] = embedder.embed([texts[i][:most] for i in new])
+                seen.update(zip(new, embedder.embed([text[:most] for text in new]), strict=True))
+        found = np.zeros((len(texts), embedder.dimension), dtype=np.float32)
+        for i, text in enumerate(texts):
+            vector = known.get(text, seen.get(text))
+            if vector is not None:
+                found[i] = vector
         return found
 
     return embed
