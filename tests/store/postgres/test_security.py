@@ -72,7 +72,7 @@ STATEMENTS = (
     "SELECT * FROM mnemos.server_answers",
     "CREATE EXTENSION plperlu; SELECT 1",
     "LOAD 'auto_explain'; SELECT 1",
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename != current_user AND pg_terminate_backend(pid)",
+    "SELECT 1 FROM pg_stat_activity WHERE CASE WHEN pid != pg_backend_pid() THEN pg_terminate_backend(pid) END",
     "SELECT pg_reload_conf()",
     "ALTER SYSTEM SET row_security = off; SELECT 1",
     "VACUUM FULL mnemos.migrations; SELECT 1 WHERE false",
