@@ -31,7 +31,9 @@ class Floor:
 FORMS = ("text", "activation", "parametric", "neural", "footprint")  # none imports another: only `migrate` knows two
 FLOORS = (
     Floor(
-        "interfaces", ("cli", "serve", "agents", "adapters", "bench"), "for people, programs, frameworks, measurements"
+        "interfaces",
+        ("cli", "serve", "agents", "adapters", "bench", "__main__"),
+        "for people, programs, frameworks, measurements",
     ),
     Floor(
         "api",

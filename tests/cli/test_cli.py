@@ -56,6 +56,18 @@ def test_what_is_added_is_found_shown_updated_and_deleted(run):
     assert data(run("list", "--json"))["items"] == []
 
 
+def test_an_empty_space_or_root_is_refused_and_not_the_default(run):
+    for option in ("--space", "--root"):
+        for arguments in ((option, "", "add", "for nobody"), ("add", "for nobody", option, " ")):
+            assert "empty" in run(*arguments, code=2).output
+    run("list", code=1)  # nothing was written
+
+
+def test_python_runs_the_module_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "mnemos", "--version"], capture_output=True, text=True, check=True)
+    assert "mnemos" in done.stdout.lower()
+
+
 def test_nothing_is_deleted_without_a_yes(run):
     cube = data(run("add", "keep me", "--json"))
     run("delete", cube["id"], code=1, input="n\n")

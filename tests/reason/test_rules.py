@@ -171,6 +171,7 @@ def test_what_no_rule_knows_is_not_asked_for():
         ("One. Two! Three?", ["One.", "Two!", "Three?"]),
         ("Dr. Lee came at 3.5 p.m. today. He left.", ["Dr. Lee came at 3.5 p.m. today.", "He left."]),
         ("a line\nanother line", ["a line", "another line"]),
+        ("It takes approx. Ten. Yes.", ["It takes approx. Ten.", "Yes."]),
         ("\u4f60\u597d\u3002\u518d\u89c1\u3002", ["\u4f60\u597d\u3002", "\u518d\u89c1\u3002"]),
         ("  \n ", []),
     ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput
 from mnemos.facts import Reading
+from mnemos.reason.read import words
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -131,3 +132,13 @@ def test_a_reading_is_what_the_store_gives_back(space):
     assert space.store.readings.of([key]) == {key: [reading]}
     assert space.store.readings.find(["job"], least=0.7) == [(key, reading)]
     assert space.store.readings.find(["job"], least=0.8) == space.store.readings.find(["car"]) == []
+
+
+def test_a_text_of_many_windows_is_laid_out_once_and_each_sentence_judged_once(space, monkeypatch):
+    calls = {"own_words": 0, "doubted": 0}
+    for name in calls:
+        real = getattr(words, name)
+        monkeypatch.setattr(words, name, lambda *a, n=name, r=real: (calls.__setitem__(n, calls[n] + 1), r(*a))[1])
+    space.add("I repair harps in a shed by the river. " * 200, speaker="Ana")
+    assert calls["own_words"] == 1
+    assert 0 < calls["doubted"] <= 200

@@ -13,16 +13,26 @@ import typer
 from mnemos.config import GENERAL, Setting, general, read_file
 from mnemos.text.recall.filters import Filters, Flag, Metadata, State, Time
 
+
+def _given(value: str | None) -> str | None:
+    """Refuse an option without a value, as an unset variable of a shell leaves it: it would mean the default."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is empty. Give a value, or leave the option out for the default.")
+    return value
+
+
 Root = Annotated[
     str | None,
     typer.Option(
         "--root",
         metavar="FOLDER|URL",
+        callback=_given,
         help="Folder that holds the spaces, or the URL of a Postgres database (env MNEMOS_ROOT; default: your data folder).",
     ),
 ]
 SpaceName = Annotated[
-    str | None, typer.Option("--space", "-s", help="The space to use (env MNEMOS_SPACE; default: default).")
+    str | None,
+    typer.Option("--space", "-s", callback=_given, help="The space to use (env MNEMOS_SPACE; default: default)."),
 ]
 EmbedderSpec = Annotated[
     str | None,

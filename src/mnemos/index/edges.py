@@ -22,9 +22,12 @@ _NO_SPACES += "\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 _UNSPACED = re.compile(f"[{_NO_SPACES}]")
 _KATAKANA = re.compile("[\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 _WORD = f"(?:(?![{_NO_SPACES}])\\w)"
+# Characters, at most: without a bound each place of a long run, such as base64, would be read to its end.
+_SCHEME = 40
+_MAILBOX = 64
 _ADDRESS = re.compile(
-    rf"(?:[a-zA-Z][a-zA-Z0-9+.-]*://|\bwww\.)(?:{_WORD}|[!#$%&'()*+,./:;=?@\[\]~-])+"
-    rf"|(?:{_WORD}|[.+%-])+@(?:{_WORD}|-)+(?:\.(?:{_WORD}|-)+)+"
+    rf"(?:[a-zA-Z][a-zA-Z0-9+.-]{{0,{_SCHEME}}}://|\bwww\.)(?:{_WORD}|[!#$%&'()*+,./:;=?@\[\]~-])+"
+    rf"|(?:{_WORD}|[.+%-]){{1,{_MAILBOX}}}@(?:{_WORD}|-)+(?:\.(?:{_WORD}|-)+)+"
 )
 _AFTER_ADDRESS = ".,;:!?'\")]}"  # ends the sentence, not the address
 _BEFORE_HOST = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]*://)?(?:www\.)?")

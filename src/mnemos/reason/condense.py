@@ -14,6 +14,7 @@ from mnemos.reason.values import PRONOUNS
 LONGEST = 4_000  # characters of a text that are read; a longer one is a document, not a statement
 SENTENCE_TERMS = 40  # terms of a sentence in a summary, at most
 _END = re.compile(r"(?<=[.!?])[\"'\u2019)]*\s+(?=[\"'(]?[A-Z0-9\u00c0-\u024f])|\n+|(?<=[\u3002\uff01\uff1f])")
+WIDEST = 12  # characters of an abbreviation and what is before it, at most
 _SHORT = re.compile(
     r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|St|Ste|Mt|Ft|Rev|Hon|Capt|Col|Gen|Sgt|Lt|vs|etc|e\.g|i\.e|cf|approx|ca|Inc|Ltd|Bros|Jr|Sr|No|Nr|"
     r"Dept|Univ|[A-Z])\.$"
@@ -26,7 +27,7 @@ def sentences(text: str) -> list[tuple[int, str]]:
     start = 0
     for match in [*_END.finditer(text), None]:
         end = len(text) if match is None else match.start()
-        if match is not None and _SHORT.search(text[start:end]):
+        if match is not None and _SHORT.search(text[max(start, end - WIDEST) : end]):
             continue
         if piece := text[start:end].strip():
             found.append((text.index(piece, start), piece))

@@ -46,6 +46,12 @@ def test_what_is_only_near_is_not_answerable_whatever_min_score_leaves_out(space
     assert not space.search(question, min_score=0.9).answerable
 
 
+@pytest.mark.parametrize("question", ["\x00", "\ufffd\x01", "\u200b"])
+def test_a_question_of_which_the_model_sees_nothing_is_no_error(space, question):
+    assert space.search(question).answerable in (True, False)
+    assert isinstance(space.context(question), str)
+
+
 def test_what_answers_is_answerable_in_any_copy_of_the_hits(space):
     found = space.search("Who's my dentist?")
     copied = pickle.loads(pickle.dumps(found))

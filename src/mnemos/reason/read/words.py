@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,22 +59,50 @@ class Words:
     sentence: NDArray[np.int64]  # (W,)
 
 
-def words_of(text: str, tokens: Tokens) -> Words | None:
-    """Return the words of the part of a text that the tokens cover; None where it has none. O(characters)."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is the same for all windows of a text: its words, its sentences, and what of it is its author's."""
+
+    spans: NDArray[np.int64]  # (W, 2) characters of each word, in order
+    parts: list[tuple[int, str]]  # where each sentence starts, and its words
+    own: str  # the text with spaces for what is only quoted
+    judged: dict[int, tuple[bool, bool]] = field(
+        default_factory=dict
+    )  # sentence -> asked, unsure; filled when asked for
+
+    def judge(self, at: int) -> tuple[bool, bool]:
+        """Tell of a sentence whether it asks or supposes, and whether it is not asserted."""
+        if at not in self.judged:
+            sentence = self.parts[at][1]
+            asked = sentence.rstrip("\"')").endswith("?") or _SUPPOSED.search(sentence) is not None
+            self.judged[at] = asked, doubted(sentence, 0, len(sentence))
+        return self.judged[at]
+
+
+def layout_of(text: str) -> Layout:
+    """Return the layout of a text. O(characters)."""
+    return Layout(np.array(_spans(text), dtype=np.int64).reshape(-1, 2), sentences(text), own_words(text))
+
+
+def words_of(text: str, tokens: Tokens, layout: Layout | None = None) -> Words | None:
+    """Return the words of the part of a text that the tokens cover; None where it has none.
+
+    O(characters), or O(tokens) with the `layout` of the text: give it for a text of many windows.
+    """
     if not len(tokens.spans):
         return None
-    first, last = int(tokens.spans[0, 0]), int(tokens.spans[-1, 1])
-    spans = [span for span in _spans(text) if span[0] >= first and span[1] <= last]
-    if not spans:
+    layout = layout or layout_of(text)
+    begin = np.searchsorted(layout.spans[:, 0], tokens.spans[0, 0])
+    places = layout.spans[begin : np.searchsorted(layout.spans[:, 1], tokens.spans[-1, 1], side="right")]
+    if not len(places):
         return None
-    places = np.array(spans, dtype=np.int64)
     owner = np.searchsorted(places[:, 0], tokens.spans[:, 0], side="right") - 1
     owner = np.maximum(owner, 0)
-    sums = np.zeros((len(spans), tokens.states.shape[1]), dtype=np.float32)
+    sums = np.zeros((len(places), tokens.states.shape[1]), dtype=np.float32)
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     counts = np.diff(np.append(starts, len(owner)))
     sums[owner[starts]] = np.add.reduceat(tokens.states, starts, axis=0) / counts[:, None]
-    cues, sentence = _cues(text, spans)
+    cues, sentence = _cues(text, places, layout)
     return Words(places, sums, cues, sentence)
 
 
@@ -88,29 +116,22 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _cues(text: str, spans: list[tuple[int, int]]) -> tuple[Floats, NDArray[np.int64]]:
+def _cues(text: str, places: NDArray[np.int64], layout: Layout) -> tuple[Floats, NDArray[np.int64]]:
     """Return the cues of each word: its look, the lists that it is in, and what its sentence is."""
-    cues = np.zeros((len(spans), CUES), dtype=np.float32)
-    numbers = np.zeros(len(spans), dtype=np.int64)
-    parts = sentences(text)
-    own = own_words(text)
-    asked = [piece.rstrip("\"')").endswith("?") for _, piece in parts]
-    asked = [a or _SUPPOSED.search(piece) is not None for a, (_, piece) in zip(asked, parts, strict=True)]
-    unsure = [doubted(piece, 0, len(piece)) for _, piece in parts]
-    at, begins = 0, -1
-    for i, (start, end) in enumerate(spans):
-        while at + 1 < len(parts) and parts[at + 1][0] <= start:
-            at += 1
-        numbers[i] = at
-        word, row = text[start:end], cues[i]
+    cues = np.zeros((len(places), CUES), dtype=np.float32)
+    parts = layout.parts
+    numbers = np.searchsorted([start for start, _ in parts], places[:, 0], side="right") - 1
+    numbers = np.maximum(numbers, 0).astype(np.int64)
+    begins = -1
+    for (start, end), at, row in zip(places.tolist(), numbers.tolist(), cues, strict=True):
+        word = text[start:end]
         row[0] = word[0].isupper()
         row[1] = any(c.isdigit() for c in word)
         row[2] = not word[0].isalnum()
         row[3] = at != begins
         begins = at
-        if parts:
-            row[4], row[5] = asked[at], unsure[at]
-        row[6] = own[start:end].isspace()
+        row[4:6] = layout.judge(at) if parts else 0
+        row[6] = layout.own[start:end].isspace()
         row[7] = word[0] > "\u024f"  # a script of which the model knows little
         lower = word.lower().replace("\u2019", "'")
         for j, known in enumerate(_SETS, 8):

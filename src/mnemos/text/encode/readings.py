@@ -8,6 +8,7 @@ from mnemos.embed.base import Embedder, Progress, TokenEmbedder, Tokens, Vectors
 from mnemos.facts import Reading
 from mnemos.reason.read.attributes import Attributes, attributes
 from mnemos.reason.read.reading import joined, read
+from mnemos.reason.read.words import Layout, layout_of
 from mnemos.registry import register
 
 Described = tuple[tuple[str, str], ...]
@@ -35,8 +36,13 @@ def embed_and_read(
         return embed_parts(embedder, texts, progress), [() for _ in texts]
     near = extended(embedder, more) if more else attributes()
 
+    laid_out: dict[int, Layout] = {}  # of the last text alone: the windows of one follow each other
+
     def take(i: int, tokens: Tokens) -> None:
-        found[i] = joined(found[i], read(texts[i], tokens, near))
+        if i not in laid_out:
+            laid_out.clear()
+            laid_out[i] = layout_of(texts[i])
+        found[i] = joined(found[i], read(texts[i], tokens, near, layout=laid_out[i]))
 
     vectors = embedder.embed_tokens(texts, take, progress=progress)
     return list(vectors), [tuple(sorted(readings, key=lambda r: r.start)) for readings in found]

@@ -136,6 +136,7 @@ def features(
     vectors = embedder.embed_tokens([question, *texts], lambda i, tokens: parts.setdefault(i, tokens) and None).astype(
         np.float64
     )
+    parts = {i: tokens if len(tokens.spans) else _nothing(tokens) for i, tokens in parts.items()}
     asked = _content(question, parts[0])
     states = _unit(parts[0].states)[asked]
     best = np.stack([(states @ _unit(parts[i + 1].states).T).max(1) for i in range(len(texts))])  # (n, Q)
@@ -152,6 +153,11 @@ def features(
         of["unknown name"], of["has names"], of["words"], of["best coverage"], of["english"], of["names"] * (1 - least.max()),
         np.log1p(np.mean([len(text.split()) for text in texts])),
     ])  # fmt: skip
+
+
+def _nothing(tokens: Tokens) -> Tokens:
+    """Return what stands for a text of which the model sees nothing, such as control characters: it is like no other."""
+    return Tokens(np.zeros((1, 2), dtype=np.int64), np.zeros((1, tokens.states.shape[1]), dtype=tokens.states.dtype))
 
 
 def _content(text: str, tokens: Tokens) -> NDArray[np.bool_]:
