@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,19 @@ from mnemos.errors import InvalidInput
 from mnemos.transfer import benchmarks, chats
 from mnemos.transfer.inputs import Member
 from mnemos.transfer.notes import SUFFIXES, note
-from mnemos.transfer.products import chatgpt, claude, gemini, librechat, mcp_memory, mem0, mnemos_jsonl, openwebui
+from mnemos.transfer.products import (
+    chatgpt,
+    claude,
+    gemini,
+    librechat,
+    mcp_memory,
+    mem0,
+    mnemos_jsonl,
+    openwebui,
+    slack,
+    telegram,
+    whatsapp,
+)
 from mnemos.transfer.report import FileReport, Problem
 from mnemos.transfer.source import Read, Refused, decode, read_values, stable_id
 
@@ -25,15 +37,20 @@ JSON_FORMATS: list[tuple[str, Callable[[Any], bool], Reader]] = [
     ("librechat", librechat.is_librechat, librechat.librechat),
     ("open-webui", openwebui.is_openwebui, openwebui.openwebui),
     ("gemini", gemini.is_gemini, gemini.gemini),
+    ("telegram", telegram.is_telegram, telegram.telegram),
+    ("slack", slack.is_slack, slack.slack),
     ("locomo", benchmarks.is_locomo, benchmarks.locomo),
     ("mem0", mem0.is_mem0, mem0.mem0),
     ("mcp-memory", mcp_memory.is_mcp_memory, mcp_memory.mcp_memory),
     ("jsonl", mnemos_jsonl.is_jsonl, mnemos_jsonl.jsonl),
     ("chats", chats.is_chats, chats.chats),
 ]
-FORMATS = tuple(dict.fromkeys(["archive", *(name for name, _, _ in JSON_FORMATS), "beam", "markdown", "text"]))
+FORMATS = tuple(
+    dict.fromkeys(["archive", *(name for name, _, _ in JSON_FORMATS), "beam", "whatsapp", "markdown", "text"])
+)
 JSON_SUFFIXES, HTML_SUFFIXES = (".json", ".jsonl", ".ndjson"), (".html", ".htm")
 NOTES = ("markdown", "text")
+TEXTS = (*NOTES, "whatsapp")
 BESIDE = "beside an export, not a part of it; import it by itself"
 
 
@@ -47,10 +64,9 @@ class Source:
 
 def one(member: Member, path: Path, format: str | None) -> Source:
     """Return what a single file holds. Raises InvalidInput when it is damaged or of no known format."""
-    if format in NOTES or (format is None and member.suffix in SUFFIXES):
-        return _note(
-            member, path.parent, "text" if member.suffix == ".txt" else "markdown", lambda n: (path.parent / n).exists()
-        )
+    if format in TEXTS or (format is None and member.suffix in SUFFIXES):
+        shown = format or ("text" if member.suffix == ".txt" else "markdown")
+        return _text(member, path.parent, shown, format, lambda n: (path.parent / n).exists())
     data = member.read()
     if (
         _is_html(data)
@@ -77,11 +93,12 @@ def several(found: list[Member], path: Path, format: str | None) -> list[Source]
     loose: list[Source] = []  # chats of no particular product
     others: list[FileReport] = []
     notes = [m for m in found if m.suffix in SUFFIXES]
-    for member in found if format not in NOTES else []:
+    names = slack.people(found)
+    for member in found if format not in TEXTS else []:
         if member.suffix in SUFFIXES:
             continue
         try:
-            source = _source(member, format)
+            source = _source(member, format, names)
         except Refused:
             raise
         except InvalidInput as error:
@@ -96,9 +113,9 @@ def several(found: list[Member], path: Path, format: str | None) -> list[Source]
     others += [passed(source.file.name, BESIDE) for source in loose]
     if sources:
         others += [passed(member.name, BESIDE) for member in notes]
-    elif format in (None, *NOTES):
-        names = {m.name for m in notes}
-        sources = [s for m in notes if (s := _try_note(m, path, names, others)) is not None]
+    elif format in (None, *TEXTS):
+        beside = {m.name for m in notes}
+        sources = [s for m in notes if (s := _try_text(m, path, format, beside, others)) is not None]
     if not sources:
         problem = next((p.what for file in others for p in file.problems), "")
         wanted = f"no {format}" if format else "no .md or .txt file, no chat of BEAM and no export that is known"
@@ -106,8 +123,8 @@ def several(found: list[Member], path: Path, format: str | None) -> list[Source]
     return sources + [Source(file, []) for file in others]
 
 
-def _source(member: Member, format: str | None) -> Source | None:
-    """Return what a file holds; None when it is of no known format."""
+def _source(member: Member, format: str | None, people: Mapping[str, str]) -> Source | None:
+    """Return what a file holds; None when it is of no known format. `people` are those of a workspace of Slack."""
     if member.suffix in HTML_SUFFIXES and format in (None, "gemini"):
         text = decode(member.read(), member.name)
         if gemini.is_gemini_html(text):
@@ -116,6 +133,8 @@ def _source(member: Member, format: str | None) -> Source | None:
         return None
     value, torn = read_values(member.read(), member.name, member.name)
     name, reader, value = _match(value, format)
+    if reader is slack.slack:
+        return Source(FileReport(member.name, name), [*torn, *slack.slack(value, member.name, people)])
     return None if reader is None else Source(FileReport(member.name, name), [*torn, *reader(value, member.name)])
 
 
@@ -124,11 +143,13 @@ def passed(name: str, why: str) -> FileReport:
     return FileReport(name, read=1, left_out=[Problem(name, why)])
 
 
-def _try_note(member: Member, path: Path, names: set[str], others: list[FileReport]) -> Source | None:
-    """Return a note of a folder or a zip; one that cannot be read costs that file only."""
-    exists: Callable[[str], bool] = (lambda n: (path / n).exists()) if path.is_dir() else names.__contains__
+def _try_text(
+    member: Member, path: Path, format: str | None, beside: set[str], others: list[FileReport]
+) -> Source | None:
+    """Return a note or a chat of a folder or a zip; one that cannot be read costs that file only."""
+    exists: Callable[[str], bool] = (lambda n: (path / n).exists()) if path.is_dir() else beside.__contains__
     try:
-        return _note(member, path, "markdown", exists)
+        return _text(member, path, "markdown", format, exists)
     except InvalidInput as error:
         if isinstance(error, Refused):
             raise
@@ -136,11 +157,18 @@ def _try_note(member: Member, path: Path, names: set[str], others: list[FileRepo
         return None
 
 
-def _note(member: Member, root: Path, format: str, exists: Callable[[str], bool]) -> Source:
+def _text(member: Member, root: Path, shown: str, format: str | None, exists: Callable[[str], bool]) -> Source:
+    """Return a chat of WhatsApp, or a note, whose format is `shown`."""
     text = decode(member.read(), member.name)
+    if format not in NOTES and member.suffix == ".txt" and whatsapp.is_whatsapp(text):
+        return Source(FileReport(member.name, "whatsapp"), whatsapp.whatsapp(text, member.name))
+    if format == "whatsapp":
+        raise InvalidInput(
+            f"{member.name} is no chat of WhatsApp: it does not begin with a time. Nothing was imported."
+        )
     place = member.path.resolve() if member.path else f"{root.resolve()}/{member.name}"
     file = stable_id("file", place)
-    return Source(FileReport(member.name, format), [note(text, member.name, member.changed, file, exists)])
+    return Source(FileReport(member.name, shown), [note(text, member.name, member.changed, file, exists)])
 
 
 def _is_html(data: bytes) -> bool:
