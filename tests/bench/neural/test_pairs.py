@@ -1,10 +1,14 @@
 """The task of pairs, and what memories do with them without a network around them."""
 
+import pytest
 import torch
 
-from mnemos.bench.neural import testtime_direct
+from mnemos.bench.neural import pair_models, testtime_direct
 from mnemos.bench.neural.pair_tables import cell, table
 from mnemos.bench.neural.pairs import Pairs
+from mnemos.bench.neural.testtime_trained import MEMBERS, TASKS
+from mnemos.bench.progress import SILENT
+from mnemos.neural.model import Stack
 from mnemos.neural.training import UNASKED
 
 
@@ -62,3 +66,29 @@ def test_cells_of_tables():
     assert cell("right", {}) == "–"
     result = {"parts": {"recall": {"delta-net": {"right": 1.0, "right_sd": 0.0}}}}
     assert table("recall", "layer")(result) == [["layer", "right"], ["delta-net", "100.0 ± 0.0 %"]]
+
+
+def test_a_rate_is_chosen_on_a_seed_that_is_not_reported(monkeypatch):
+    asked = []
+
+    def right(layers, task, steps, rate, seed):
+        asked.append((rate, seed))
+        return {"right": {0.01: 0.5, 0.02: 0.7}[rate] - seed / 1000, "state": 1, "weights": 1, "seconds": 0.0}
+
+    monkeypatch.setattr(pair_models, "cell", right)
+    found = pair_models.rows({"a": ["delta-net"]}, TASKS["equal"], 1, (0.01, 0.02), 2, None, SILENT)
+    assert asked == [(0.01, 99), (0.02, 99), (0.02, 0), (0.02, 1)]
+    assert found["a"]["rate"] == 0.02
+    assert found["a"]["right"] == pytest.approx(0.6995)
+    found = pair_models.rows({"a": ["delta-net"]}, TASKS["equal"], 1, (0.01,), 2, None, SILENT)
+    assert asked[4:] == [(0.01, 0), (0.01, 1)]
+    assert "rate" not in found["a"]
+
+
+@pytest.mark.parametrize("part", ["equal", "changing"])
+def test_layers_hold_as_many_numbers_but_the_window_and_what_has_no_momentum(part):
+    length = TASKS[part](1, torch.Generator()).inputs.shape[1]
+    for name, layers in MEMBERS[part].items():
+        size = Stack(pair_models.WIDTH, layers, 0, 0).state_size(length)
+        wanted = {"window": 195, "Titans, no momentum": 480}.get(name, 960)
+        assert size == pytest.approx(wanted, rel=0.015), name

@@ -58,7 +58,7 @@ def measure(part: str, options: Options, progress: Progress) -> dict[str, Any]:
     if part in MEMBERS:
         progress.expect(len(MEMBERS[part]) * options.seeds)
         task = TASKS[part]
-        return rows(MEMBERS[part], task, options.steps, options.rate, options.seeds, options.cache, progress)
+        return rows(MEMBERS[part], task, options.steps, [options.rate], options.seeds, options.cache, progress)
     if part == "speed":
         return speed()
     by_seed = [collapse(seed) for seed in range(options.seeds)]

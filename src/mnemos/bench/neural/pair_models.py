@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mnemos.neural.model import Layer, Network
 from mnemos.neural.training import Recipe, accuracy, train
 
 BATCH, WIDTH = 32, 32
+CHOSEN_ON = 99  # the seed on which rates are chosen
 
 
 def cell(layers: Sequence[Layer], task: Pairs, steps: int, rate: float, seed: int) -> dict[str, Any]:
@@ -36,16 +38,22 @@ def cell(layers: Sequence[Layer], task: Pairs, steps: int, rate: float, seed: in
 
 
 def rows(
-    members: Mapping[str, Sequence[Layer]], task: Pairs, steps: int, rate: float, seeds: int, cache: Path | None,
-    progress: Progress,
+    members: Mapping[str, Sequence[Layer]], task: Pairs, steps: int, rates: Sequence[float], seeds: int,
+    cache: Path | None, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a row for each member: means over seeds and their spread."""
+    """Return a row for each member: means over seeds and their spread; of several rates the best on a seed apart."""
+
+    def at(name: str, rate: float, seed: int) -> dict[str, Any]:
+        key = f"{name} {members[name]} {task} {steps} {rate} {seed}"
+        found = kept(cache, key, partial(cell, members[name], task, steps, rate, seed))
+        progress(1)
+        return found
+
     found = {}
-    for name, layers in members.items():
-        cells = []
-        for seed in range(seeds):
-            key = f"{name} {layers} {task} {steps} {rate} {seed}"
-            cells.append(kept(cache, key, lambda layers=layers, seed=seed: cell(layers, task, steps, rate, seed)))  # type: ignore[misc]
-            progress(1)
+    for name in members:
+        best = rates[0] if len(rates) == 1 else max(rates, key=lambda r: at(name, r, CHOSEN_ON)["right"])
+        cells = [at(name, best, seed) for seed in range(seeds)]
         found[name] = over_seeds(cells, ("state", "weights", "seconds"))
+        if len(rates) > 1:
+            found[name]["rate"] = best
     return found

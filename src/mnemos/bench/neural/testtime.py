@@ -2,6 +2,8 @@
 
 - `window`: keys and values further back than attention sees: Titans in its three wirings and Atlas beside the same window,
   beside a layer of linear attention of about equal state, and beside both together.
+- `equal`, `changing`: Titans beside a window, and alone, where every layer but the window holds as many numbers of state;
+  pairs as they are, and pairs of which most are shown again with another value. Rates are chosen for each layer.
 - `ablations`: Titans without momentum, and without forgetting, where pairs change.
 - `recall`: the instances of Miras, TTT and Lattice beside linear layers, at an equal matrix of state.
 - `outliers`: memories without a network around them: pairs one after the other, some of whose values are far too large;
@@ -10,8 +12,8 @@
 - `inner`: the same with keys that resemble each other and values with noise: windows of the Omega rule, and gradient steps
   against orthogonal ones (Muon) at equal steps, each with its best step size, chosen on other draws.
 
-Networks (the first three parts) are one layer, 32 wide, trained on one thread with one rate that was fixed beforehand; a figure
-is a mean over seeds, with the standard deviation behind it.
+Networks (`window` to `recall`) are one layer, 32 wide, trained on one thread, where nothing else is said with one rate that was
+fixed beforehand; a figure is a mean over seeds, with the standard deviation behind it.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from mnemos.bench.neural.pair_tables import Says
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import benchmark
 
-PARTS = ("window", "ablations", "recall", "outliers", "capacity", "inner")
+PARTS = ("window", "equal", "changing", "ablations", "recall", "outliers", "capacity", "inner")
 TRAINED, DIRECT = "testtime_trained", "testtime_direct"
 MODULES = {
     "window": TRAINED,
+    "equal": TRAINED,
+    "changing": TRAINED,
     "ablations": TRAINED,
     "recall": TRAINED,
     "outliers": DIRECT,
