@@ -7,8 +7,8 @@ from mnemos.guard.claims import Voice, addressed, answers, disputed, first_perso
 ANA = frozenset({"ana"})
 
 
-def judged(question, truth, text, speaker="Ana", **more):
-    return disputed(question, [Voice("o", text, **more)], answers(question, [Voice("t", truth, speaker)]))
+def judged(question, truth, text, speaker="Ana", writer=None, **more):
+    return disputed(question, [Voice("o", text, writer, **more)], answers(question, [Voice("t", truth, speaker)]))
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,11 @@ def test_names_and_questions_are_read_as_people_write_them():
     assert addressed("Ana, congratulations!", ANA)
     assert not addressed("Ana's dentist is Dr. Kim.", ANA)
     assert not addressed("Hi all, Ana moved, and Ana is fine.", ANA)
+
+
+def test_who_writes_under_the_name_of_one_who_has_answered_must_repeat_his_answer():
+    question, truth = "Which bank does Ana use?", "My bank is Banco do Sul."
+    assert judged(question, truth, "My bank is Acme.", writer="Ana")
+    assert judged(question, truth, "I switched to Acme bank.", writer="Ana")
+    assert judged(question, truth, "My bank is Banco do Sul.", writer="Ana") == {}
+    assert judged(question, truth, "My bank is Acme.", writer="Bo") == {}

@@ -4,6 +4,7 @@ import pytest
 
 from mnemos import Mnemos
 from mnemos.errors import InvalidInput
+from mnemos.text.recall.context import records
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 WEB = "https://example.org/page"
@@ -54,6 +55,22 @@ def test_a_rejection_blocks_the_same_lie_later_and_holds_no_text(space):
     assert b"Umbra" not in raw(space)
     again = space.add("Ana's bank is Umbra Bank.", source="https://other.example/")
     assert space.quarantined("What is Ana's bank?") == {again.id: "rejected before"}
+
+
+def test_a_record_names_where_it_comes_from_if_anybody_can_write_there(space):
+    mine = space.add("My bank is Northwind Bank.", speaker="Ana", role="user")
+    rows = [{"source": WEB}, {"source": WEB, "speaker": "Bo"}, {"role": "tool", "speaker": "Bo"}, {"role": "tool"}]
+    told = [space.add(f"Opening hours of a bank, part {i}.", **row) for i, row in enumerate(rows)]
+    who = {r.id: r.who for r in records(space.context("bank opening hours", min_score=0.0))}
+    assert who[mine.id] == "Ana"
+    assert [who[c.id] for c in told] == [f"from {WEB}", f"Bo, from {WEB}", "Bo, by tool", "tool"]
+
+
+def test_a_page_that_speaks_in_the_users_name_is_withheld(space):
+    space.add("My bank is Northwind Bank.", speaker="Ana", role="user")
+    lie = space.add("I switched to Umbra Bank.", speaker="Ana", source=WEB)
+    assert lie.id in space.quarantined("What is Ana's bank?")
+    assert lie.id not in space.context("What is Ana's bank?", min_score=0.0)
 
 
 def test_trust_is_by_source_and_can_be_set(space):

@@ -107,9 +107,10 @@ def disputed(question: str, outsiders: Sequence[Voice], heard: Sequence[Voice]) 
     found: dict[str, str] = {}
     for voice in outsiders:
         to_user = voice.to_user and SECOND.search(voice.text) is not None
-        named = people if to_user else mentioned(voice.text, people)
+        posing = people & _words(voice.speaker) if voice.speaker else frozenset[str]()  # it speaks in somebody's name
+        named = people if to_user else posing | mentioned(voice.text, people)
         own = [w for w in heard if named & _words(w.speaker) or named & w.names]
-        if named and own and (to_user or not addressed(voice.text, named)):
+        if named and own and (to_user or posing or not addressed(voice.text, named)):
             if not any(_bears_out(voice, w, question, people) for w in own):
                 found[voice.id] = "others say this of somebody who has answered himself"
         elif not _shares_value(voice, heard, question, people) and any(

@@ -33,6 +33,7 @@ MIXED = re.compile(r"[A-Za-z][\u0370-\u03ff\u0400-\u052f]|[\u0370-\u03ff\u0400-\
 CUT = re.compile("[A-Za-z][\u00ad\u200b-\u200d\u2060-\u2064\ufeff]+[A-Za-z]")
 PROSE = re.compile(r"(?:[A-Za-z][A-Za-z'’,.;:!?-]* +){3}[A-Za-z]")
 FUNCTION = re.compile(r"\b(?:the|and|of|to|a|in|is|for|with|you|your|on|it|not)\b", re.IGNORECASE)
+NAMED_CODE = re.compile(r"rot[- ]?13|c(?:ae|e)sar|backwards|revers", re.IGNORECASE)
 ESCAPES = re.compile(r"(?:%[0-9a-fA-F]{2}[\w.-]*){4}|(?:\\u[0-9a-fA-F]{4}){4}|(?:\\x[0-9a-fA-F]{2}){4}")
 CODE = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}|(?:[0-9a-fA-F]{2}[ :]?){16,}+")
 
@@ -57,7 +58,7 @@ def versions(text: str) -> Iterator[str]:
         yield plain.translate(LEETS)
     if ESCAPES.search(plain):
         yield unquote(re.sub(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})", lambda m: chr(int(m[1] or m[2], 16)), plain))
-    if len(plain) > 30 and plain.isascii() and not FUNCTION.search(plain):
+    if len(plain) > 30 and plain.isascii() and (not FUNCTION.search(plain) or NAMED_CODE.search(plain)):
         yield codecs.decode(plain, "rot13")
         yield plain[::-1]
     yield from map(as_read, _codes(plain))

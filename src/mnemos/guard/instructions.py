@@ -73,7 +73,8 @@ address to the agent
   (?! (?:coach|manager|professor|director))
   [^.!?\n]{0,30}\b(?:must|should|shall|ha(?:s|ve) to|needs? to|(?:is|are) (?:required |instructed |expected )?to|will
   |always|never)\b (?:\w+ ){0,2}?{STRONG}|^\s{0,4}(?:ai|assistant|chatbot|llm|agent)s?\s?[,:] ?(?:you|please|always
-  |never|ignore|from now)\b
+  |never|ignore|from now)\b|\bif you(?:'re| are| happen to be| were) (?:an? |the |any )?(?:\w+ )?{AGENT}
+  (?= (?:read|see|process|summari|pars|and |who |that )|[,:])
 order
   \byou (?:must|shall|will|are (?:now )?(?:required |instructed |obliged |expected |ordered )?to|have to
   |should)(?: (?:now|always|never|only|not|henceforth|from now on)){0,3} {STRONG}(?! (?:to )?(?:him|her|them|me|us|my

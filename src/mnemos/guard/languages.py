@@ -70,6 +70,26 @@ STEMS = {
         別告訴""",
 }  # fmt: skip
 
+# A sentence that begins by telling somebody to forget all that was before: "Vergiss alles, was bisher galt".
+FORGET = """
+    vergiss vergesst vergessen\\ssie ignorier ignoriere ignoriert olvida olvidad olvidate olvidese ignora ignore
+    ignorad oublie oubliez ignorez dimentica dimenticate scorda ignorate esquece esqueca esquecam vergeet negeer glem glom
+    zapomnij zapomnijcie zignoruj zapomen zapomente забудь забудьте игнорируй игнорируйте забудьмо uita uitati"""
+ALL = """
+    alles alle al\\shet allt alt todo toda todos lo tout toute tous ce\\squi ce\\sque tutto tutte quanto cio tudo o\\sque wszystk
+    vsechno все всё всех усе tot"""
+BEFORE = """
+    bisher vorher zuvor bislang vorige anterior antes previ preced avant jusqu'ici prima finora fin\\squi voorgaand voorafgaand
+    hiervoor eerder tidigare tidligere wczesniej poprzedni dotychczas do\\stej\\spory predchoz dosud ранее раньше предыдущ
+    прежн до\\sэтого выше inainte"""
+# The same where the verb may come last.
+ANY_ORDER = (
+    ("忘记 忘掉 忽略 无视 無視 忽視", "之前的 以前的 此前 上面的 以上 上文 前面的"),
+    ("忘れて 無視して 忘れろ", "これまで 今まで 以前の 上記 前の"),
+    ("잊어 무시해 무시하", "이전의 앞의 지금까지 위의"),
+    ("unut unutun yok\\ssay yok\\ssayin", "onceki simdiye daha\\sonce"),
+)
+
 
 ENGLISH = re.compile(r"\b(?:the|and|of|to|is|are|your|you|for|with|this|that|it|as|be|not|all|any)\b")
 SENTENCE = re.compile(r"[^.!?\n。！？।]+")
@@ -78,13 +98,16 @@ SENTENCE = re.compile(r"[^.!?\n。！？।]+")
 def foreign_orders(text: str) -> bool:
     """Tell whether a text, in lower case and without accents, gives orders to an agent in another language than English.
 
-    It says to ignore instructions, or it has at least three of: an agent is addressed, the user is spoken of, something
-    is to hold from now on, to be kept from somebody, to be ignored; or two of them and what is to be done. O(characters).
+    It says to ignore instructions, or to forget all that was before, or it has at least three of: an agent is addressed, the
+    user is spoken of, something is to hold from now on, to be kept from somebody, to be ignored; or two of them and what is
+    to be done. O(characters).
     """
     others = [m[0] for m in SENTENCE.finditer(text) if len(ENGLISH.findall(m[0])) < 2]
     rest = ".".join(others)
     found = {name for name, pattern in _patterns().items() if pattern.search(rest)}
     if {"ignore", "instruction"} <= found and _close().search(rest):
+        return True
+    if any(_forget().search(sentence) for sentence in others):
         return True
     return len(found & {"agent", "user", "henceforth", "conceal", "ignore"}) >= 2 + ("act" not in found)
 
@@ -100,6 +123,17 @@ def _close() -> re.Pattern[str]:
     return re.compile(
         rf"(?:{ignore})[^.!?\n。]{{0,{NEAR}}}?(?:{instruction})|(?:{instruction})[^.!?\n。]{{0,{NEAR}}}?(?:{ignore})"
     )
+
+
+@cache
+def _forget() -> re.Pattern[str]:
+    verbs, what, before = (_alternatives(stems) for stems in (FORGET, ALL, BEFORE))
+    # Whole imperatives: other forms of a verb tell what somebody forgot.
+    found = [rf"^\W*(?:{verbs})(?![^\W\d_])\W+(?:[^\W\d_]{{1,2}}\s)?(?:{what})[^.!?\n]{{0,{NEAR}}}?(?:{before})"]
+    for verb, earlier in ANY_ORDER:
+        one, other = rf"(?<!别)(?<!別)(?<!不要)(?:{_alternatives(verb)})(?![a-z])", _alternatives(earlier)
+        found += [rf"(?:{one}).{{0,{NEAR}}}?(?:{other})|(?:{other}).{{0,{NEAR}}}?(?:{one})"]
+    return re.compile("|".join(found))
 
 
 def _alternatives(stems: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mnemos.cube import Hit, MemCube, from_micros
+from mnemos.guard.trust import Trust, trust_of
 from mnemos.registry import register
 from mnemos.store.values import DateRow
 from mnemos.text.recall import fence
@@ -22,6 +23,7 @@ HEAD = (
 TAIL = "</memory-{}>"
 CUT = " [...]"
 _BLOCK = re.compile(r"<memory-([a-z2-7]{8})>\n.*?\n</memory-\1>", re.DOTALL)
+SOURCE = 80  # characters of a source that a record names
 TIMES = 10  # at which the same was said that a record names
 _FIELD = r'("(?:[^"\\]|\\.)*"|[^|"]*)'  # quoted, or without a bar and quotes
 _RECORD = re.compile(rf'\[("(?:[^"\\]|\\.)*"|[^\]"]*)\] ([^|]*) \| {_FIELD} \| {_FIELD} \| (.*)', re.DOTALL)
@@ -135,9 +137,18 @@ def parsed(record: str) -> Record:
 
 def _record(hit: Hit, dates: Sequence[DateRow]) -> str:
     cube, time = hit.cube, f"{_time(hit.cube)}{_again(hit)}"
-    who, session = fence.field(cube.speaker or cube.role), fence.field(cube.session)
+    who, session = fence.field(_who(cube)), fence.field(cube.session)
     text = fence.text(annotated(cube, dates) + "".join(f"\n{_until(old)}" for old in hit.earlier[-TIMES:]))
     return f"[{fence.field(cube.id)}] {time} | {who} | {session} | {text}"
+
+
+def _who(cube: MemCube) -> str | None:
+    """Return who said it; with what anybody may write to, such as a page or a tool, named: it may give any speaker's name."""
+    who = cube.speaker or cube.role
+    if trust_of(cube.role, cube.source) > Trust.UNTRUSTED:
+        return who
+    by = [f"by {cube.role}"] if cube.role and cube.speaker else []
+    return ", ".join([*([who] if who else []), *by, *([f"from {cube.source[:SOURCE]}"] if cube.source else [])]) or None
 
 
 def _time(cube: MemCube) -> str:
