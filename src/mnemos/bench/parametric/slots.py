@@ -5,6 +5,7 @@
   known by heart after the same steps, at no more multiplications a token; how evenly slots are used with a norm of
   queries and without.
 - `variants`: the same for experts, UltraMem, and pools that are larger or shared.
+- `staged`: a Mamba whose product keys are switched on after it has read for a while, from the first step on, or never.
 - `facts`: new facts beside a frozen model: `memory-slots` against LoRA, trained alike until every answer is sure; what
   falls elsewhere, and one item removed.
 - `bank`: rare and common facts of topics, with one path of the tree fetched, a wrong path, one shared block of the same
@@ -32,6 +33,7 @@ PARTS = {  # part -> its module in this package
     "product-keys": "slots_keys",
     "layers": "slots_layers",
     "variants": "slots_variants",
+    "staged": "slots_staged",
     "facts": "slots_facts",
     "bank": "slots_bank",
     "heads": "slots_heads",
@@ -70,7 +72,16 @@ SHARES = (
 class Options:
     """Which parts, how often, on what data."""
 
-    parts: tuple[str, ...] = ("product-keys", "layers", "variants", "facts", "bank", "heads", "mlp")  # what to measure
+    parts: tuple[str, ...] = (
+        "product-keys",
+        "layers",
+        "variants",
+        "staged",
+        "facts",
+        "bank",
+        "heads",
+        "mlp",
+    )  # what to measure
     seeds: int = 3  # worlds, models and orders
     mnist: Path | None = None  # mnist.npz with x_train, y_train, x_test, y_test, for heads
     clinc: Path | None = None  # folder of clinc150 with train.jsonl and test.jsonl, for heads
@@ -91,6 +102,7 @@ table = partial(part_tables.table, write=cell, space="_")
         "slots-product-keys": table("product-keys", "slots"),
         "slots-layers": table("layers", "block"),
         "slots-variants": table("variants", "block"),
+        "slots-staged": table("staged", "model"),
         "slots-facts": table("facts", "beside the model"),
         "slots-bank": table("bank", "fetched"),
         "slots-heads": table("heads", "head"),

@@ -13,11 +13,15 @@ from mnemos.parametric.recall.lookup import Values, best_sums
 from mnemos.registry import Paper, register
 
 PKM = Paper("Large Memory Layers with Product Keys", "1907.05242", "facebookresearch/XLM")
+HYDRA = Paper(
+    "Hydra: A 1.6B-Parameter State-Space Language Model with Sparse Attention, Mixture-of-Experts, and Memory",
+    "2508.15099",
+)
 
 
 @register(
     "product-keys",
-    papers=(PKM,),
+    papers=(PKM, HYDRA),
     task="closed-book facts",
 )
 class ProductKeyMemory(nn.Module):  # type: ignore[misc]
