@@ -50,6 +50,10 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "domains": ("domains", "method"),
     "rates": ("domains:schedules", "rate"),
     "mixture": ("mixture", "method"),
+    "intervals": ("interval_lives", "what is learned"),
+    "instructions": ("instructions", "what is learned"),
+    "kernels": ("kernels", "what answers"),
+    "named-kernels": ("kernels:named", "what answers"),
     "growth": ("growth", "bytes: method"),
     "families": ("families", "family: method"),
     "own-weights": ("own_weights", "weights of each task"),
@@ -133,6 +137,12 @@ FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared 
     }),
     **_figures("prone", "accuracy %", _TEN, {"forget-prone": ("FPF", "replay", "plain")}),
     **_figures("views", "accuracy %", _TEN, {"view-batch-replay": ("4 views, 4 passes", "1 view, 16 passes")}),
+    **_figures("intervals", "corner %", "keeps {} of earlier tasks at the worst corner of their boxes of weights", {
+        "hyper-interval": ("hypernetwork of boxes", "hypernetwork"),
+    }),
+    **_figures("kernels", "accuracy %", _TEN, {
+        "generative-kernel": ("kernel, 50 generated a class", "replay, 10 a class", "kernel, 10 stored a class"),
+    }),
     **_figures("growth", "accuracy %", _TEN, {
         "model-expansion": ("1300 kB: upper layers of each task (MEMO)", "1300 kB: replay", "1300 kB: all layers of each task"),
     }),

@@ -64,8 +64,7 @@ class Generated(Maker):
         chunks, self.embedding = -(-self.count // knobs.chunk), knobs.embedding
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-            kind = Chunks if knobs.kind == "chunks" else Sequence
-            self.network = kind(chunks, knobs.chunk, knobs.embedding, knobs.hidden)
+            self.network = knobs.writer()(chunks, knobs.chunk, knobs.embedding, knobs.hidden)
             last = self.network.layers[-1] if isinstance(self.network, Chunks) else self.network.layers
             nn.init.normal_(last.weight, std=knobs.hidden**-0.5 * (1.0 if knobs.kind == "chunks" else 3.0))
         self.before = copy.deepcopy(self.network)  # as it was when the task began
@@ -130,6 +129,10 @@ class Hypernetwork(MakesWeights):
     def __post_init__(self) -> None:
         if min(self.chunk, self.embedding, self.hidden) < 1:
             raise InvalidInput("chunk, embedding and hidden are sizes: give at least 1.")
+
+    def writer(self) -> type[Chunks | Sequence]:
+        """Return what writes."""
+        return Chunks if self.kind == "chunks" else Sequence
 
     def maker(self, inner: nn.Module, generator: torch.Generator) -> Generated:
         """Return the network that writes."""
