@@ -62,6 +62,7 @@ class GeneratedBoxes(Generated):
     ),
     task="tasks in sequence",
     baselines=("hypernetwork",),
+    unmeasured="`mnemos bench continual --parts intervals` is being run",
 )  # fmt: skip
 @dataclass
 class HyperInterval(Hypernetwork):
