@@ -50,6 +50,7 @@ def test_what_came_in_for_a_statement_is_first(memory, question, old, new):
     space = memory.space(f"changed-{CHANGED.index((question, old, new))}")
     told(space, old, "The post was late again.", new, "It rained the whole weekend.")
     assert first(space, question) == new
+    assert [hit.cube.text for hit in space.search(question, 1)] == [new]  # one hit is the first of more
 
 
 CHAT = [

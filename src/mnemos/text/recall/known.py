@@ -11,6 +11,7 @@ from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.base import Asked
 from mnemos.text.recall.alike import answers_for_himself
+from mnemos.text.recall.corrections import puts_right
 from mnemos.text.recall.newest import WHY as NEWEST
 from mnemos.text.recall.query import ME
 from mnemos.text.update.voices import Standing, standing, stored_trust
@@ -32,14 +33,19 @@ class PromoteFact:
     ) -> list[tuple[int, Hit]]:
         """Return at most `k` hits, the statement first, at the score of the best hit or its own."""
         found = None if filter.superseded else find_statement(store, asked.text, filter, [hit.cube for _, hit in hits])
-        if found is None or (hits and ME.search(asked.text) and _came_in_for(hits[0][1], found[1])):
+        if found is None or (hits and _came_in_for(hits[0][1], found[1], asked.text)):
             return list(hits[:k])
         return promote_fact(found, hits, k)
 
 
-def _came_in_for(first: Hit, stated: MemCube) -> bool:
-    """Tell whether the first hit was judged to hold now and was told after a statement, in words that no rule reads."""
-    return NEWEST in first.why and first.cube.at > stated.at
+def _came_in_for(first: Hit, stated: MemCube, question: str) -> bool:
+    """Tell whether the first hit was judged to hold now, in words that no rule reads, and was told after a statement.
+
+    Of somebody else than the asker only a correction counts.
+    """
+    if NEWEST not in first.why or first.cube.at < stated.at or first.cube.id == stated.id:
+        return False
+    return puts_right(stated.text, first.cube.text) or (first.cube.at > stated.at and ME.search(question) is not None)
 
 
 def find_statement(store: Store, question: str, filter: Filter, hits: Sequence[MemCube]) -> tuple[int, MemCube] | None:

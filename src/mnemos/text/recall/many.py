@@ -24,9 +24,9 @@ def enough(question: str, usual: int = USUAL) -> int:
     return usual * TIMES if asks_many(question) else usual
 
 
-def pool(question: str, k: int, *, everything: bool = False) -> int:
-    """Return how many cubes are ranked for `k` hits: more where a question asks for many, or `everything`, up to 100."""
-    return max(k, min(k * POOL, MOST)) if everything or asks_many(question) else k
+def pool(question: str, k: int, *, everything: bool = False, least: int = 1) -> int:
+    """Return how many cubes are ranked for `k` hits: `least`, more where it asks for many, or `everything`, up to 100."""
+    return max(k, least, min(k * POOL, MOST)) if everything or asks_many(question) else max(k, least)
 
 
 @register(

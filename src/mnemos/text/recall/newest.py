@@ -14,6 +14,7 @@ from mnemos.registry import register
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.base import Asked
+from mnemos.text.recall.corrections import corrected
 from mnemos.text.recall.evidence import NAME
 from mnemos.text.recall.judgement import (
     SELF,
@@ -58,16 +59,19 @@ class PromoteNewest:
 
     "Corsa's gone, we drive a Volvo now" comes before "the corsa passed its MOT", although no rule reads either; a later
     "my sister bought a Volvo" does not. Of numbered facts in the same words the last told counts. What it came before is
-    the next hit. Only questions in the present tense are judged; a search for superseded cubes keeps its order. Costs
-    50 us for each of the first six hits, and a lookup of their vectors.
+    the next hit. A correction right after what it corrects ("No, I meant 9:40") comes before that. Else only questions in
+    the present tense are judged; a search for superseded cubes keeps its order. Costs 50 us for each of the first six hits,
+    and a lookup of their vectors.
     """
 
     def rerank(
         self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int
     ) -> list[tuple[int, Hit]]:
         """Return the first `k` hits, the one that holds now in front at the score of the best."""
-        top, now = hits[:LOOKED_AT], asks_now(asked.text)
         past = filter.superseded or filter.true_at is not None
+        if not past and len(hits) > 1 and (place := corrected(store, hits)):
+            return in_front(hits, place)[:k]
+        top, now = hits[:LOOKED_AT], asks_now(asked.text)
         if past or len(top) < 2 or not (now or top[0][1].cube.speaker is None):
             return list(hits[:k])
         if len(top[0][1].cube.text.split()) > SHORT:
