@@ -21,6 +21,7 @@ CHANGED = [  # none of these is in what the judgement was fitted on
     ("Which bike do I ride?", "I ride a blue Peugeot racer.", "The Peugeot got stolen, so I bought a Brompton instead."),
     ("Who is my dentist?", "Dr Okafor does my teeth.", "Switched dentists, I see Dr Lindqvist now."),
     ("What do I drink at breakfast?", "I have cocoa at breakfast.", "No more cocoa for me, it's ginger tea at breakfast now."),
+    ("¿Dónde vivo?", "Vivo en Sevilla.", "Me he mudado a Bilbao."),
     ("¿Dónde trabajo?", "Trabajo en una floristería.", "Dejé la floristería, ahora trabajo en un museo."),
 ]  # fmt: skip
 REMARKS = [
@@ -51,6 +52,22 @@ def test_what_came_in_for_a_statement_is_first(memory, question, old, new):
     told(space, old, "The post was late again.", new, "It rained the whole weekend.")
     assert first(space, question) == new
     assert [hit.cube.text for hit in space.search(question, 1)] == [new]  # one hit is the first of more
+
+
+def test_what_came_in_for_a_statement_does_not_give_way_to_what_others_did_before(memory):
+    space = memory.space("came-in")
+    new = "Crete is off, we booked Malta instead."
+    told(
+        space,
+        "We're going to Crete in June.",
+        "Paul is going to Oslo.",
+        "It rained.",
+        "Remind me to buy stamps.",
+        new,
+        days=1,
+    )
+    hits = [hit.cube.text for hit in space.search("Where are we going on holiday?")]
+    assert hits[:2] == [new, "We're going to Crete in June."]
 
 
 CHAT = [

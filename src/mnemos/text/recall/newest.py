@@ -100,17 +100,21 @@ def first_of(
 ) -> int:
     """Return the place of the hit that comes first: others take its place as long as they are judged better.
 
-    `weigh` gives the log-odds of (first, other).
+    `weigh` gives the log-odds of (first, other). What came in for another one gives way to newer ones only: an older one
+    would have to come before what it came in for.
     """
-    first, seen = 0, {0}
+    first, seen, came_in = 0, {0}, False
     for _ in range(STEPS):
         best, gain = first, 0.0
         for i, other in enumerate(stated):
             judgement = None if i in seen else judgement_of(q, stated[first], other)
+            if came_in and judgement == "older":
+                continue
             if judgement is not None and (odds := weigh(first, i) - bars[judgement]) > gain:
                 best, gain = i, odds
         if best == first:
             break
+        came_in = came_in or stated[best].at > stated[first].at
         first = best
         seen.add(first)
     return first

@@ -48,7 +48,7 @@ TABLE = {
         bumped, extension, renamed, reset, migrated, exported, history, over, out of, correction, no sorry,
         no wait, i meant, nicht mehr, statt, gekündigt, verkauft, umgezogen, aufgehört, aufgegeben, getrennt,
         gewechselt, verlegt, verschoben, abgegeben, geschieden, ya no, dejé, dejado, vendí, vendido, mudamos,
-        mudé, cambi*, en lugar, en vez, separ*, murió, plus, quitté, arrêté, vendu, déménag*, chang*,
+        mudé, mudado, mudada, cambi*, en lugar, en vez, separ*, murió, plus, quitté, arrêté, vendu, déménag*, chang*,
         au lieu, démissionné, revendu, fini, lasciato, smesso, venduto, traslocat*, trasferit*, invece,
         niente, saí, larguei, deixei, vendi, mudei, troquei, parei, больше не, уволил*, продал*, переехал*,
         бросил*, вместо, поменял*, расстал*, değil, ayrıldı*, sattı*, taşındı*, bıraktı*, yerine, değişti*,
