@@ -22,12 +22,16 @@ CHANGED = [  # none of these is in what the judgement was fitted on
     ("Who is my dentist?", "Dr Okafor does my teeth.", "Switched dentists, I see Dr Lindqvist now."),
     ("What do I drink at breakfast?", "I have cocoa at breakfast.", "No more cocoa for me, it's ginger tea at breakfast now."),
     ("¿Dónde vivo?", "Vivo en Sevilla.", "Me he mudado a Bilbao."),
+    ("Dove abito?", "Abito a Torino.", "Mi sono trasferita a Genova."),
+    ("Gdzie mieszkam?", "Mieszkam w Krakowie.", "Przeprowadziłam się do Gdańska."),
     ("¿Dónde trabajo?", "Trabajo en una floristería.", "Dejé la floristería, ahora trabajo en un museo."),
 ]  # fmt: skip
 REMARKS = [
     ("Where do I live?", "I live in a cottage near Sligo.", "My aunt would love to live in Sligo."),
     ("What car do I drive?", "I drive a grey Octavia.", "My neighbour's car is a brand new Octavia."),
     ("Who is my dentist?", "My dentist is Dr Okafor.", "Does anyone know a good dentist in Leeds?"),
+    ("Dove abito?", "Abito a Torino.", "Mio fratello si è trasferito a Bari."),
+    ("¿Dónde vivo?", "Vivo en Sevilla.", "Mi hermana se ha mudado a Cádiz."),
     ("What sport do I do?", "I do fencing twice a week.", "My cousin's daughter does sport all day long."),
 ]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mnemos.cube import Hit, to_micros
-from mnemos.index.terms import terms
+from mnemos.index.language import is_english
+from mnemos.index.terms import terms, words_of
 from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
@@ -32,6 +33,7 @@ from mnemos.text.recall.telling import KINDS, READ, Told, read_telling
 WHY = "newest"
 LOOKED_AT = 6  # hits from the top among which the one that holds now is looked for
 DOUBTS = tuple(map(KINDS.index, ("they", "wish", "past")))
+_THEY = KINDS.index("they")
 STEPS = 3  # times that another hit may take the first place
 BARS = {  # log-odds from which a hit takes the first place, fitted with each set left out in turn
     "newer": 0.8,
@@ -81,7 +83,8 @@ class PromoteNewest:
         place = last_in_frame(q, stated)
         if not place and now:
             near = [hit.why.get("cosine", 0.0) for _, hit in top]
-            place = first_of(q, stated, _judged(asked, q, stated, near), BARS)
+            own = q if asks_own(q) or not _unsaid(asked.text, q, stated[0]) else _as_own(q)
+            place = first_of(own, stated, _judged(asked, q, stated, near), BARS)
         return in_front(hits, place)[:k] if place else list(hits[:k])
 
 
@@ -93,6 +96,16 @@ def asks_now(question: str) -> bool:
 def asks_own(q: Told) -> bool:
     """Tell whether a question is about its asker."""
     return q.cues[SELF] > 0
+
+
+def _unsaid(question: str, q: Told, first: Statement) -> bool:
+    """Tell whether a question names nobody, in a language that need not say "I": "Dove abito?", "¿Dónde vivo?"."""
+    nobody = not q.people and not q.cues[_THEY] and not NAME.findall(question.lstrip("\u00bf\u00a1 "))
+    return nobody and first.voice[0] is not None and not is_english(words_of(question))
+
+
+def _as_own(q: Told) -> Told:
+    return replace(q, cues=tuple(n + (i == SELF) for i, n in enumerate(q.cues)))
 
 
 def first_of(
