@@ -82,12 +82,17 @@ BEFORE = """
     bisher vorher zuvor bislang vorige anterior antes previ preced avant jusqu'ici prima finora fin\\squi voorgaand voorafgaand
     hiervoor eerder tidigare tidligere wczesniej poprzedni dotychczas do\\stej\\spory predchoz dosud ранее раньше предыдущ
     прежн до\\sэтого выше inainte"""
-# The same where the verb may come last.
+# The same in languages whose verb comes last or has no form of its own: with what was said, or all of it, as its object, since
+# "we forgot the old password" tells of something.
 ANY_ORDER = (
-    ("忘记 忘掉 忽略 无视 無視 忽視", "之前的 以前的 此前 上面的 以上 上文 前面的"),
-    ("忘れて 無視して 忘れろ", "これまで 今まで 以前の 上記 前の"),
-    ("잊어 무시해 무시하", "이전의 앞의 지금까지 위의"),
-    ("unut unutun yok\\ssay yok\\ssayin", "onceki simdiye daha\\sonce"),
+    r"^\W*(?:请|請|现在|現在|你|您)*(?:忘记|忘掉|忽略|无视|無視|忽視)(?:你|您)?(?:之前|以前|此前|上面|以上|上文|前面)"
+    r".{0,4}(?:一切|所有|全部|内容|內容|对话|對話|话|話|指令|指示|提示|要求|规则|規則|设定|設定|说|說|告诉|告訴)",
+    r"(?:これまで|今まで|以前|上記|前)の?[^、]{0,10}(?:話|指示|内容|会話|ルール|命令|すべて|全て)[^、]{0,4}"
+    r"(?:(?:忘れて|無視して)(?:ください|下さい|くれ|、|$)|忘れろ|無視しろ)",
+    r"(?:이전|앞|지금까지|위)(?:의|에)?[^,]{0,30}(?:모든|모두|전부|내용|대화|지시|말)[^,]{0,30}(?:잊어|무시해|무시하)"
+    r"(?:라|주세요|줘|세요|십시오|버려)",
+    r"(?:onceki|simdiye kadar|daha once)[^,]{0,30}(?:her seyi|hepsini|tumunu|soylenenleri)[^,]{0,10}"
+    r"(?:unut|unutun|yok say|yok sayin)(?![a-z])",
 )
 
 
@@ -130,9 +135,7 @@ def _forget() -> re.Pattern[str]:
     verbs, what, before = (_alternatives(stems) for stems in (FORGET, ALL, BEFORE))
     # Whole imperatives: other forms of a verb tell what somebody forgot.
     found = [rf"^\W*(?:{verbs})(?![^\W\d_])\W+(?:[^\W\d_]{{1,2}}\s)?(?:{what})[^.!?\n]{{0,{NEAR}}}?(?:{before})"]
-    for verb, earlier in ANY_ORDER:
-        one, other = rf"(?<!别)(?<!別)(?<!不要)(?:{_alternatives(verb)})(?![a-z])", _alternatives(earlier)
-        found += [rf"(?:{one}).{{0,{NEAR}}}?(?:{other})|(?:{other}).{{0,{NEAR}}}?(?:{one})"]
+    found += [as_read(pattern) for pattern in ANY_ORDER]
     return re.compile("|".join(found))
 
 
