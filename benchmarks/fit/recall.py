@@ -1,18 +1,17 @@
 """Fit the fusion of recall across sets, and say what it does on sets that took no part.
 
-    python -m benchmarks.fit.recall --locomo locomo10.json --beam beam_100k --realmem realmem --lifebench lifebench \\
+    python -m benchmarks fit-recall --locomo locomo10.json --beam beam_100k --realmem realmem --lifebench lifebench \\
         --locomo-plus locomo_plus_even.json --factconsolidation single_hop.json --qmsum val.jsonl --xquad xquad
 
 Every set counts alike, whatever its size, and is seen in several shapes (see `recall_sets`); only development halves are
-read. Written are the four models of `weights.json` and, with `--left-out`, a table: each set and language scored with
-a model that was fitted without it and without its other languages and shapes, beside words alone and vectors alone.
-A question has some 150 candidates: the best by several signals, all gold, and a few at random. The fit is repeated: what
-comes first in the full rankings of the rounds before are candidates too, since a model finds mistakes of its own.
+read. The result has each set and language scored with a model that was fitted without it and without its other languages
+and shapes, beside words alone and vectors alone; `--write` also writes the four models of `weights.json`. A question has
+some 150 candidates: the best by several signals, all gold, and a few at random. The fit is repeated: what comes first in
+the full rankings of the rounds before are candidates too, since a model finds mistakes of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +25,17 @@ from numpy.typing import NDArray
 from benchmarks.fit.mixture import Example, Mixture, batch
 from benchmarks.fit.recall_sets import LOADERS, VARIANTS, Asked, ask, sets
 from mnemos import Mnemos
-from mnemos.bench.progress import progress_bar
+from mnemos.bench.progress import Progress
+from mnemos.bench.registry import Result, Rows, benchmark
+from mnemos.bench.text.task import checksum
+from mnemos.errors import InvalidInput
 from mnemos.text.recall.cues import CUES, VECTOR_CUES
 from mnemos.text.recall.fusion import Model, fuse, to_model
 from mnemos.text.recall.sessions import SESSION_SIGNALS, session_signals
 from mnemos.text.recall.signals import EITHER_WAY, SIGNALS, VECTOR_SIGNALS, Read
 
 OUT = Path("src/mnemos/text/recall/weights.json")
-TABLE = Path("benchmarks/results/recall/left_out.json")
+MEASURES = ("recall@10", "hit@1")
 STEPS, MOST = 400, 110
 FREE = 7  # experts besides plain words and plain cosines
 ROUNDS = 3
@@ -41,6 +43,22 @@ BEST, RANDOM = 60, 30  # candidates of each signal, and at random
 WEIGHTS = {"locomo-plus": 1.3, "locomo": 0.7, "lifebench": 0.6, "xquad": 0.5}  # by family; 1 for another one
 OF_VARIANT = 0.3
 KINDS = {"": frozenset[str](), "_words": VECTOR_SIGNALS | VECTOR_CUES}  # ending of a model's name: what it lacks
+
+
+@dataclass(frozen=True)
+class Options:
+    """The sets, each optional, and where to keep and write."""
+
+    locomo: Path | None = None  # locomo10.json
+    beam: Path | None = None  # the folder of BEAM chats
+    realmem: Path | None = None  # the folder of RealMem
+    lifebench: Path | None = None  # the folder with en/ and zh/
+    locomo_plus: Path | None = None  # the even rows of LoCoMo-Plus
+    factconsolidation: Path | None = None  # single_hop.json
+    qmsum: Path | None = None  # val.jsonl
+    xquad: Path | None = None  # the folder with xquad.en.json
+    root: Path | None = None  # keep the spaces here, so that another run embeds nothing
+    write: Path | None = None  # where to write the models; none: they are only measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +175,6 @@ def left_out(questions: Sequence[Candidates], full: Mixture) -> dict[str, Any]:
             rows[name] = {"n": len(own)} | {
                 part: {"recall@10": recall, "hit@1": first} for part, (recall, first) in means.items()
             }
-            print(name, rows[name], flush=True)
     return rows
 
 
@@ -165,7 +182,19 @@ def _other_language(name: str, group: str) -> bool:
     return group.startswith("lifebench") and "lifebench" in name
 
 
-def of_sessions(memory: Mnemos, tasks: Mapping[str, Any], models: Mapping[str, Model]) -> Iterator[tuple[str, Example]]:
+def of_sessions(memory: Mnemos, tasks: Mapping[str, Any], models: Mapping[str, Model]) -> dict[str, Any]:
+    """Return the models of sessions, fitted to the cubes' scores by the models of cubes."""
+    found = list(_session_examples(memory, tasks, models))
+    fitted: dict[str, Any] = {}
+    for kind in KINDS:
+        mixture = Mixture(names(SESSION_SIGNALS, kind), names(CUES, kind), (), (), free=2)
+        fitted[f"sessions{kind}"] = mixture.fit(batch([e for k, e in found if k == kind], MOST), STEPS).to_json()
+    return fitted
+
+
+def _session_examples(
+    memory: Mnemos, tasks: Mapping[str, Any], models: Mapping[str, Model]
+) -> Iterator[tuple[str, Example]]:
     """Yield (ending, example) with sessions as candidates, from the cubes' scores by the fitted models."""
     for name in ("locomo", "realmem"):
         for asked in ask(name, tasks[name], memory) if name in tasks else ():
@@ -182,57 +211,58 @@ def of_sessions(memory: Mnemos, tasks: Mapping[str, Any], models: Mapping[str, M
                     yield kind, Example(rows.astype(np.float32), gold, cues)
 
 
-def main() -> None:
-    """Fit the four models and write them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in LOADERS:
-        parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--left-out", type=Path, nargs="?", const=TABLE, help="write the table of left-out sets here")
-    parser.add_argument("--root", type=Path, help="keep the spaces here, so that another run embeds nothing")
-    options = parser.parse_args()
-    paths = {name: path for name in LOADERS if (path := getattr(options, name.replace("-", "_")))}
+def table_of_sets(result: Result) -> Rows:
+    """Return the figures of each set and language, and of a model that was fitted without its family."""
+    lines: Rows = [["set", "n", "words", "vectors", "fitted with it", "fitted without it", "ahead of the better part"]]
+    for name, row in result["sets"].items():
+        parts = [row[part] for part in ("words", "vectors", "fused", "left_out")]
+        ahead = [row["left_out"][m] - max(row["words"][m], row["vectors"][m]) for m in MEASURES]
+        cells = [" / ".join(f"{part[m]:.3f}" for m in MEASURES) for part in parts]
+        lines.append([name, row["n"], *cells, " / ".join(f"{gain:+.3f}" for gain in ahead)])
+    return lines
+
+
+@benchmark(
+    "fit-recall",
+    help="The fusion of recall: what it does on sets that were left out of its fit.",
+    options=Options,
+    tables={"fit-recall": table_of_sets},
+)
+def run(options: Options, progress: Progress) -> dict[str, Any]:
+    """Fit the four models, write them where that is wanted, and leave each family of sets out."""
+    paths = {name: path for name in LOADERS if (path := getattr(options, name.replace("-", "_"))) is not None}
+    if not paths:
+        raise InvalidInput("no set is given. Name at least one, as --locomo locomo10.json.")
     rng = np.random.default_rng(0)
     with (
         tempfile.TemporaryDirectory(prefix="mnemos-fit-") as temporary,
         Mnemos(options.root or temporary, timezone="UTC") as memory,
-        progress_bar("sets") as step,
     ):
         tasks = sets(paths)
-        step.expect(len(tasks) * ROUNDS)
+        progress.expect(len(tasks) * ROUNDS)
         earlier: list[dict[str, Model]] = []
         for _ in range(ROUNDS):
             questions: list[Candidates] = []
             for name, task in tasks.items():
                 for variant in ("", *VARIANTS.get(name, ())):
                     questions += [candidates(asked, rng, earlier) for asked in ask(name, task, memory, variant)]
-                step(1)
+                progress(1)
             mixtures = {kind: fit([q for q in questions if not _needs_vectors(q.set, kind)], kind) for kind in KINDS}
             earlier.append({kind: to_model(mixture.to_json()) for kind, mixture in mixtures.items()})
-        models = {f"cubes{kind}": mixture.to_json() for kind, mixture in mixtures.items()}
-        fitted = {name: to_model(data) for name, data in models.items()}
-        session_examples = list(of_sessions(memory, tasks, fitted))
-        model = f"{memory.embedder.name} {memory.embedder.revision}" if memory.embedder else "none"
-    for kind in KINDS:
-        mixture = Mixture(names(SESSION_SIGNALS, kind), names(CUES, kind), (), (), free=2)
-        data = batch([e for ending, e in session_examples if ending == kind], MOST)
-        models[f"sessions{kind}"] = mixture.fit(data, STEPS).to_json()
-    written = {
-        "fitted_on": f"the development halves of {', '.join(paths)}, each in the shapes of benchmarks/fit/recall_sets.py",
-        "fitted_by": "benchmarks/fit/recall.py",
-        "embedder": model,
-        "models": models,
-    }
-    options.out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    if options.left_out:
-        options.left_out.parent.mkdir(parents=True, exist_ok=True)
-        rows = left_out(questions, mixtures[""])
-        options.left_out.write_text(json.dumps({"embedder": model, "sets": rows}, indent=1) + "\n", encoding="utf-8")
+        embedder = f"{memory.embedder.name} {memory.embedder.revision}" if memory.embedder else "none"
+        if options.write is not None:
+            models = {f"cubes{kind}": mixture.to_json() for kind, mixture in mixtures.items()}
+            models |= of_sessions(memory, tasks, {name: to_model(data) for name, data in models.items()})
+            written = {
+                "fitted_on": f"the development halves of {', '.join(paths)}, each in the shapes of benchmarks/fit/recall_sets.py",
+                "fitted_by": "benchmarks/fit/recall.py",
+                "embedder": embedder,
+                "models": models,
+            }
+            options.write.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    source = {"file": ", ".join(paths), "sha256": checksum(next(iter(paths.values())))}
+    return {"data": source, "embedder": embedder, "sets": left_out(questions, mixtures[""])}
 
 
 def _needs_vectors(name: str, kind: str) -> bool:
     return kind != "" and name.startswith(("noise~", "mute~"))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,13 @@
-"""A question in another language than the texts: an embedder that knows both decides, not words that both happen to have."""
+"""A question in another language than the texts: an embedder that knows both decides, not words that both happen to have.
+
+One that hardly knows the language of both decides nothing: then the words do.
+"""
 
 import numpy as np
 import pytest
 
 from mnemos import Mnemos
+from mnemos.text.recall.signals import VECTOR_SIGNALS
 
 TEXTS = [
     "The logo of the broadcaster was called the dot in the campaign of that year.",
@@ -72,3 +76,38 @@ def test_sessions_are_ranked_by_it_too(tmp_path):
         hits = space.search_sessions(question, 3)
         assert hits[0].session == "s11"
         assert not [name for hit in hits for name in hit.why if "bm25" in name]
+
+
+CHINESE = [
+    "厨房的水龙头是一位水管工修好的。",
+    "她春天在车库后面种了西红柿。",
+    "博物馆把这幅画借给了奥斯陆的画廊。",
+    "委员会在九号房间开会并通过了预算。",
+    "他的叔叔养蜜蜂,在市场上卖蜂蜜。",
+    "河流在建桥的那个冬天结冰了。",
+]
+
+
+class Misled:
+    """An embedder of English: what it does not know is like the first text."""
+
+    name, revision, dimension = "misled", "1", len(CHINESE)
+    languages = frozenset({"en"})
+
+    def embed(self, texts, *, progress=None):
+        places = [CHINESE.index(text) if text in CHINESE else 0 for text in texts]
+        rows = np.eye(self.dimension, dtype=np.float32)[places] + 0.2
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.filterwarnings("ignore::mnemos.errors.UnknownLanguage")
+def test_words_decide_in_a_language_that_the_embedder_hardly_knows(tmp_path):
+    with Mnemos(tmp_path, embedder=Misled(), timezone="UTC") as memory:
+        space = memory.space("chinese")
+        ids = [cube.id for cube in space.add_many([{"text": text} for text in CHINESE])]
+        hits = space.search("谁卖蜂蜜?", 6)
+        assert hits[0].cube.id == ids[4]
+        assert sum(hits[0].why.values()) == pytest.approx(hits[0].score)
+        assert not [name for hit in hits for name in hit.why if name in VECTOR_SIGNALS - {"cosine"}]
+        unmatched = space.search("猫?", 6)  # no word of it is there: nothing is hidden, and cosines order what there is
+        assert [len(unmatched), unmatched[0].cube.id] == [6, ids[0]]

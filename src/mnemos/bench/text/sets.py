@@ -2,7 +2,7 @@
 
 It measures nothing: it reads the results of the retrieval benchmarks. A set that took part in fitting what Mnemos ranks
 with is marked; on the others the figures are of data that nothing was fitted on. What the weights give on each set when
-it is left out of the fit is printed by `benchmarks/fit/recall.py --left-out`.
+it is left out of the fit is measured by `python -m benchmarks fit-recall`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from mnemos.text.recall.spread import spread
 
 CROSSED = 0.05  # share of a space's words in the language of a question, below which the question is from another one
 ACROSS = VECTOR_SIGNALS - {"words_and_cosine"} | {"speaker", "took_part", "date", "number", "time", "same"}  # fmt: skip
+HARDLY = 0.2  # how well the embedder knows a language below which its cosines say nothing of texts in it
+LAST = 0.01  # weight of the cosine there: it orders what has no word of the question
 KNOWN = 0.3  # share of the weight of a question in words that the space has, from which the form of a text counts fully
 
 
@@ -34,7 +36,7 @@ class Hybrid:
     """Rank by words, vectors, neighbours in talk and time, speaker and date, fused; then spread along links.
 
     The weights depend on the question and the space and were fitted across sets (see `mnemos.text.recall.fusion`); where
-    most cubes have no vector, those fitted for words alone are used. O(N) per signal.
+    most cubes have no vector, or the embedder hardly knows the language, those fitted for words alone are used. O(N) per signal.
     """
 
     uses_vector: ClassVar[bool] = True
@@ -48,7 +50,7 @@ class Hybrid:
         found, shipped = told.signals, _weights("cubes" + name, told)
         by = apply(shipped, self.factors)
         fused = fuse(found, by)
-        if name:
+        if "cosine" not in found:
             answers = found["coverage_around"] > 0
             if "time" in found:
                 answers |= found["time"] > 0
@@ -84,7 +86,8 @@ class Hybrid:
         return self.head is not None or bool(self.factors)
 
     def read(self, corpus: Corpus, query: Query, shown: NDArray[np.bool_]) -> tuple[Read, str]:
-        """Return what was read and the ending of the model's name: without vectors other weights are right.
+        """Return what was read and the ending of the model's name: without vectors other weights are right, and so they are for
+        a question and texts in a language that the embedder hardly knows.
 
         Of a question in another language than the texts only the signals that hold across languages are there.
         """
@@ -94,6 +97,8 @@ class Hybrid:
         if self.head is not None:
             query = replace(query, vector=self.head(np.asarray(query.vector, dtype=np.float32)[None])[0])
         told = read(corpus, query, shown)
+        if told.cues["question_known"] < HARDLY and told.cues["texts_known"] < HARDLY:
+            return told, "_words"
         if from_elsewhere(corpus, query, told.cues["words_known"]):
             told = replace(told, signals={s: values for s, values in told.signals.items() if s in ACROSS})
         return told, ""
@@ -116,4 +121,6 @@ def _weights(name: str, told: Read) -> Weights:
     """
     known = min(round(told.cues["words_known"], 6) / KNOWN, 1.0)
     weights = model(name).weights(told.cues)
+    if name.endswith("_words") and "cosine" in told.signals:
+        weights["cosine"] = LAST
     return weights if known == 1 else {s: w * known if s in SHAPES else w for s, w in weights.items()}
