@@ -11,6 +11,7 @@ from mnemos.bench.parametric.learning.streams import glyphs, split
 from mnemos.errors import InvalidInput
 from mnemos.parametric.consolidate.generative_kernel import Autoencoder, GenerativeKernel
 from mnemos.parametric.consolidate.learner import Learner
+from mnemos.parametric.consolidate.saving import load, save
 
 TASKS = split(glyphs(classes=6, train=60, test=20))
 
@@ -81,6 +82,20 @@ def test_stored_samples_are_as_many_of_each_class_and_all_that_is_held():
     assert torch.bincount(made.buffer.held[1]).tolist() == [5] * 6
     assert made.model is None
     assert made.nbytes == 30 * (64 * 4 + 8 + 8) + 8 + 4 * 8  # samples, what was met, and the old classes
+
+
+def test_stored_samples_are_saved_and_others_stored_afterwards(tmp_path):
+    whole = lived(GenerativeKernel(stored=5), passes=1)
+    half = Learner(nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 6)), GenerativeKernel(stored=5))
+    for number in range(2):
+        part = TASKS[number].train
+        half.observe(part.x, part.y, number)
+    save(half, tmp_path / "learner")
+    other = Learner(nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 6)), GenerativeKernel(stored=5), seed=5)
+    load(other, tmp_path / "learner")
+    other.observe(TASKS[2].train.x, TASKS[2].train.y, 2)
+    assert torch.bincount(other.strategies[0].buffer.held[1]).tolist() == [5] * 6
+    assert other.nbytes == whole.nbytes
 
 
 def test_more_generated_samples_make_the_answer_better():

@@ -18,6 +18,7 @@ from mnemos.registry import Paper, register
 
 Kernel = Literal["linear", "rbf", "fourier"]
 HIDDEN, FOURIER = 100, 512  # units of the autoencoder's layers; random features of the kernel "fourier"
+ROOM = 2**31  # samples that may be stored: the bound is that of each class
 SHARP, TEMPERATURE = 10.0, 0.1  # what scores are multiplied by before a softmax; of contrasted similarities
 
 
@@ -132,7 +133,7 @@ class GenerativeKernel(Strategy):
         if self.contrast:
             terms.append(self.contrast * contrast(torch.cat(z), torch.cat([y, support.y]), TEMPERATURE))
         if self.model is not None:
-            x, y, _ = joined([batch, *rehearsed[: bool(self.old)]])
+            x, y, _ = joined([batch, *(rehearsed[:1] if self.old else ())])
             terms.append(self.model.now.bound(x, y, self.noise, learning.generator))
         return torch.stack(terms).sum()
 
@@ -142,7 +143,7 @@ class GenerativeKernel(Strategy):
             room = self.stored - (int((self.buffer.held[1] == c).sum()) if self.buffer else 0)
             if room > 0:
                 rows = (step.batch.y == c).nonzero().flatten()[:room]
-                self.buffer = self.buffer or Buffer(self.stored * step.logits().shape[1])
+                self.buffer = self.buffer or Buffer(ROOM)
                 self.buffer.see(*step.batch.rows(rows), generator=learning.generator)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -196,7 +197,7 @@ class GenerativeKernel(Strategy):
             learning.model, self.model = learning.model.inner, None
         self.buffer, held = None, {name: t for name, t in tensors.items() if name not in ("shape", "old")}
         if held:
-            self.buffer = Buffer(max(len(t) for t in held.values() if t.dim()))
+            self.buffer = Buffer(ROOM)
             self.buffer.load(held)
         if tensors:
             self.old = [int(c) for c in tensors["old"]]
