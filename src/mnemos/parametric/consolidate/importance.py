@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.parametric.consolidate.base import Batch, Learning
+from mnemos.parametric.gradients import add_powers
 
 Fisher = Literal["exact", "sampled", "empirical", "batched"]
 Costs = Callable[[Tensor], Sequence[Tensor]]  # of logits (N, classes): what is derived, each (N,)
@@ -96,7 +97,4 @@ def _by_sample(
     parts = costs(learning.model(x))
     for part in parts:
         for one in part:
-            back = torch.autograd.grad(one, list(weights.values()), retain_graph=True, allow_unused=True)
-            for name, gradient in zip(weights, back, strict=True):
-                if gradient is not None:
-                    total[name] += gradient.abs() ** power
+            add_powers(total, one, weights, power, again=True)

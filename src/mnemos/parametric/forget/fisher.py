@@ -11,6 +11,7 @@ from torch import Tensor
 from mnemos.errors import InvalidInput
 from mnemos.parametric.answers import answer_loss, batches, differentiable, encode
 from mnemos.parametric.base import Example
+from mnemos.parametric.gradients import add_powers
 
 
 def importances(model: Any, tokenizer: Any, examples: Sequence[Example], batch: int = 1) -> dict[str, Tensor]:
@@ -27,8 +28,5 @@ def importances(model: Any, tokenizer: Any, examples: Sequence[Example], batch: 
     with differentiable(model, names) as weights:
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for part in batches(coded, batch):
-            gradients = torch.autograd.grad(answer_loss(model, part).mean(), list(weights.values()), allow_unused=True)
-            for name, gradient in zip(weights, gradients, strict=True):
-                if gradient is not None:
-                    total[name] += gradient.detach().square() * (len(part) / len(coded))
+            add_powers(total, answer_loss(model, part).mean(), weights, 2, len(part) / len(coded))
     return total
