@@ -137,7 +137,7 @@ FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared 
     }),
     **_figures("prone", "accuracy %", _TEN, {"forget-prone": ("FPF", "replay", "plain")}),
     **_figures("views", "accuracy %", _TEN, {"view-batch-replay": ("4 views, 4 passes", "1 view, 16 passes")}),
-    **_figures("intervals", "corner %", "keeps {} of earlier tasks at the worst corner of their boxes of weights", {
+    **_figures("intervals", "surely %", "proves {} of the answers to earlier tasks right anywhere in their boxes of weights", {
         "hyper-interval": ("hypernetwork of boxes", "hypernetwork"),
     }),
     **_figures("kernels", "accuracy %", _TEN, {

@@ -62,7 +62,6 @@ class GeneratedBoxes(Generated):
     ),
     task="tasks in sequence",
     baselines=("hypernetwork",),
-    unmeasured="`mnemos bench continual --parts intervals` is being run",
 )  # fmt: skip
 @dataclass
 class HyperInterval(Hypernetwork):

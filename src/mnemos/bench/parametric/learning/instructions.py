@@ -135,10 +135,7 @@ class Base:
         with learned.attach(self.model):
             six, new = fmean(right(self.model, of) for of in range(NEW)), right(self.model, NEW)
             own, other = (self.added([(of + shift) % NEW for of in range(NEW)], layer, size) for shift in (0, 1))
-        return {
-            "new %": new, "the six %": six, "vectors added %": own, "another's %": other,
-            "of the loss back %": (own - six) / max(1 - six, 1e-9),
-        }  # fmt: skip
+        return {"new %": new, "the six %": six, "vectors added %": own, "another's %": other}
 
     def added(self, whose: Sequence[int], layer: int, size: float) -> float:
         """Return the mean accuracy of the six where vectors are added."""
