@@ -46,6 +46,8 @@ COMPONENTS = {
     "memformer": "reads segments, and returns slots",
     "lm2": "reads segments, and returns slots",
     "hmt": "reads segments, and returns memories",
+    "perception-memory-inference": "reads segments, and returns two memories",
+    "synthetic-gradients": "trains what reads segments",
     "far-reaching": "reads whole texts, group by group",
     "woven-memory": "is woven into a frozen model",
     "reversible-memory": "compresses chunks, and restores them",
