@@ -34,12 +34,10 @@ STEPS, ENOUGH = 600, 1e-3  # of a training at most; its loss at the end
 def expected(changed: float, spare: float) -> float:
     """Return the share of the labels' square that is forgotten, for `spare` features a sample and `changed` of them turned."""
     a, d = 1 - changed, 1 / spare  # mean of the turn; share of the space that samples span
-    k2, other = (
-        d * (1 - a * a),
-        d * (a - a * a),
-    )  # cumulants of the turn with its inverse, and with itself, as samples see it
-    k3 = d**2 * (-a - a * a + 2 * a**3)
+    # cumulants of the turn with its inverse, and with itself, as samples see it
+    k2, other = d * (1 - a * a), d * (a - a * a)
     third = -a - a * a + 2 * a**3
+    k3 = d**2 * third
     pairs = 4 * (1 - a * a) + 2 * (a - a * a)
     k4 = d**3 * (1 - 4 * a * third - 2 * (1 - a * a) ** 2 - a * a * pairs - a**4)
     second = k2 + a * a
