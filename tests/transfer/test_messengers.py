@@ -143,3 +143,18 @@ def test_a_workspace_of_slack_names_its_people(space, tmp_path):
         ("Ana", None, "I deploy on Fridays, @rita: docs (https://x.y) &"), ("jira", "tool", "Closed"),
     ]  # fmt: skip
     assert import_path(space, folder).added == 0
+
+
+def test_what_one_person_says_ends_nothing_of_another_and_each_is_asked_by_name(space, tmp_path):
+    path = tmp_path / "_chat.txt"
+    path.write_text(
+        "13.01.24, 21:16 - Ana: I live in Porto.\n14.01.24, 21:17 - Bo: I live in Faro.\n15.02.24, 9:16 - Ana: I moved to Braga.",
+        encoding="utf-8",
+    )
+    import_path(space, path)
+    assert {c.text: c.state for c in space.cubes(state="any")} == {
+        "I live in Porto.": "superseded", "I live in Faro.": "active", "I moved to Braga.": "active",
+    }  # fmt: skip
+    assert space.search("Where does Ana live?")[0].cube.text == "I moved to Braga."
+    assert space.search("Where does Bo live?")[0].cube.text == "I live in Faro."
+    assert space.facts("ana", "live in") == []  # a chat that was imported is no word of the space's own speakers

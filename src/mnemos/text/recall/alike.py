@@ -49,7 +49,12 @@ class PromoteOwn:
         if not outside and (not named or first.cube.speaker in named):
             return list(hits[:k])
         looked_at = enumerate(hits[:_LOOKED_AT])
-        own = [(i, h) for i, (_, h) in looked_at if _speaks(h.cube, rules) and _tells_of_himself(h.cube.text)]
+        own = [
+            (i, h)
+            for i, (_, h) in looked_at
+            if (_speaks(h.cube, rules) or (h.cube.source == first.cube.source and h.cube.speaker in named))
+            and _tells_of_himself(h.cube.text)
+        ]  # of several people in one source, as in a chat that was imported, each is as good as the other
         speakers = {hit.cube.speaker for _, hit in own}
         about = named or (speakers if len(speakers) == 1 and _SELF.search(question) else set())
         if not (outside and _SELF.search(first.cube.text)) and not any(_tells_of(first.cube.text, s) for s in about):

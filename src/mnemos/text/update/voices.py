@@ -41,14 +41,14 @@ def is_own(cube: MemCube, rules: Mapping[str, int]) -> bool:
 def narrator(cube: MemCube, rules: Mapping[str, int]) -> str | None:
     """Return who says "I" in a cube: its speaker, an assistant, or the source. None stands for the user.
 
-    Of several assistants each is somebody: "assistant ben".
+    Of several assistants, and of several people in one source, each is somebody: "assistant ben", "whatsapp bo".
     """
     if is_own(cube, rules):
         return cube.speaker
-    if cube.source or cube.role is None:
-        return cube.source or cube.speaker
-    several = cube.speaker is not None and cube.speaker.casefold() != cube.role.casefold()
-    return f"{cube.role} {cube.speaker}" if several else cube.role
+    voice = cube.source or cube.role
+    if voice is None or cube.speaker is None or cube.speaker.casefold() == voice.casefold():
+        return voice or cube.speaker
+    return f"{voice} {cube.speaker}"
 
 
 def standing(fact: Fact, cube: MemCube, rules: Mapping[str, int]) -> Standing:
