@@ -74,6 +74,17 @@ def test_what_came_in_for_a_statement_does_not_give_way_to_what_others_did_befor
     assert hits[:2] == [new, "We're going to Crete in June."]
 
 
+def test_an_english_question_with_a_word_of_another_language_is_not_its_askers(memory):
+    space = memory.space("door")
+    for speaker, text in (
+        ("Mira", "Somebody has chalked our number on the wall. It's 9062."),
+        ("Iris", "The door code is 9062."),
+    ):
+        told(space, text, speaker=speaker, days=1)
+        space.update(space.cubes().items[-1].id, at=T0 + timedelta(hours=space.count()))
+    assert first(space, "What is the door code?") == "The door code is 9062."
+
+
 CHAT = [
     "Finally got the keys for the new place on Elm Street.", "My mum turns 70 in October, we need to plan something.",
     "She hates surprises, so maybe just a lunch at Da Mario.", "The vet said Biscuit needs to lose two kilos, so no more cheese.",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from mnemos.cube import Hit, to_micros
 from mnemos.index.language import is_english
-from mnemos.index.terms import terms, words_of
+from mnemos.index.terms import stop_terms, terms, words_of
 from mnemos.reason.quoted import own_words
 from mnemos.registry import register
 from mnemos.store.base import Store
@@ -101,7 +101,11 @@ def asks_own(q: Told) -> bool:
 def _unsaid(question: str, q: Told, first: Statement) -> bool:
     """Tell whether a question names nobody, in a language that need not say "I": "Dove abito?", "¿Dónde vivo?"."""
     nobody = not q.people and not q.cues[_THEY] and not NAME.findall(question.lstrip("\u00bf\u00a1 "))
-    return nobody and first.voice[0] is not None and not is_english(words_of(question))
+    words = words_of(question)
+    foreign = not is_english(words) and not any(
+        len(word) > 2 and word in stop_terms() for word in words
+    )  # nor "the door"
+    return nobody and first.voice[0] is not None and foreign
 
 
 def _as_own(q: Told) -> Told:
