@@ -66,7 +66,6 @@ def test_what_came_in_for_a_statement_does_not_give_way_to_what_others_did_befor
         "We're going to Crete in June.",
         "Paul is going to Oslo.",
         "It rained.",
-        "Remind me to buy stamps.",
         new,
         days=1,
     )

@@ -117,17 +117,20 @@ def first_of(
 ) -> int:
     """Return the place of the hit that comes first: others take its place as long as they are judged better.
 
-    `weigh` gives the log-odds of (first, other). What came in for another one gives way to newer ones only: an older one
-    would have to come before what it came in for.
+    `weigh` gives the log-odds of (first, other). What came in for another one gives way to an older one only where that
+    is plainly its asker's own and more likely than not: it would come before what was replaced, too.
     """
     first, seen, came_in = 0, {0}, False
     for _ in range(STEPS):
         best, gain = first, 0.0
         for i, other in enumerate(stated):
             judgement = None if i in seen else judgement_of(q, stated[first], other)
+            bar = 0.0 if judgement is None else bars[judgement]
             if came_in and judgement == "older":
-                continue
-            if judgement is not None and (odds := weigh(first, i) - bars[judgement]) > gain:
+                if not plainly_own(q, other.told):
+                    continue
+                bar = max(bar, 0.0)
+            if judgement is not None and (odds := weigh(first, i) - bar) > gain:
                 best, gain = i, odds
         if best == first:
             break
