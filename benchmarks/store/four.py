@@ -176,14 +176,18 @@ def _judge(root: str, acknowledged: list[str], tally: Tally) -> None:
 
 
 def _hold_a_write(url: str) -> None:
-    """Wait until a writer is in the middle of a transaction, which a lock of the table holds there."""
+    """Wait until a writer is in the middle of a transaction, which a lock of the table holds there. Raises TimeoutError."""
     import psycopg
 
     db = psycopg.connect(url)  # ends with the server
-    db.execute("LOCK TABLE mnemos.cubes IN ACCESS EXCLUSIVE MODE")
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'mnemos.cubes'::regclass"
+    db.execute("LOCK TABLE mnemos.cubes IN EXCLUSIVE MODE")  # reads go on
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'mnemos.cubes'::regclass AND mode LIKE 'Row%'"
+    )
     until = time.monotonic() + 60
-    while db.execute(waiting).fetchone() == (0,) and time.monotonic() < until:
+    while db.execute(waiting).fetchone() == (0,):
+        if time.monotonic() > until:
+            raise TimeoutError("no writer is in the middle of a transaction")
         time.sleep(0.02)
 
 
