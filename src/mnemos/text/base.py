@@ -132,6 +132,13 @@ class Reranker(Protocol):
         """
 
 
+@runtime_checkable
+class DeepReranker(Reranker, Protocol):
+    """A reranker that looks among more hits than a search may ask for: one hit of a search is the first of these."""
+
+    least: ClassVar[int]  # cubes that are ranked for it, however few hits are asked for
+
+
 # -- update
 
 

@@ -19,7 +19,7 @@ from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.base import Facts
 from mnemos.store.values import Filter
-from mnemos.text.base import Allow, Asked, Retriever
+from mnemos.text.base import Allow, Asked, DeepReranker, Retriever
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
@@ -31,9 +31,8 @@ from mnemos.text.recall.current import asks_about_past, put_behind
 from mnemos.text.recall.early import warn_if_early
 from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.hybrid import from_elsewhere
-from mnemos.text.recall.many import USUAL, enough, pool
+from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
-from mnemos.text.recall.newest import PromoteNewest
 from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import ANSWERABLE, Judgement, judge, unknown
@@ -80,9 +79,8 @@ def search(
         named = _past_of(query, asked, question, filter) if reranked and not question.only_time else None
         if free and (asks_about_past(query) or past or named):
             filter, behind = replace(filter, superseded=True), False
-        newest = reranked and any(isinstance(r, PromoteNewest) for r in memory.system.rerank)
-        least = USUAL if newest else 1  # one hit is the first of ten: what holds now may be further down
-        want = pool(query, k, everything=question.only_time, least=least) if method == "hybrid" else k
+        deep = [r.least for r in memory.system.rerank if isinstance(r, DeepReranker)] if reranked else []
+        want = pool(query, k, everything=question.only_time, least=max(deep, default=1)) if method == "hybrid" else k
         past_view: list[Snapshot] = []
         while True:
             ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnemos.bench.cells import mean_and_spread
-from mnemos.bench.parametric.spread import kept
+from mnemos.bench.parametric.spread import CHOSEN_ON, kept
 from mnemos.bench.plots import GREY, PALETTE, new_figure, tidy
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Figure, Result, Rows, benchmark, check_parts
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mnemos.bench.neural.sequences import Recall
     from mnemos.neural.model import Layer
 
-CHOSEN_ON = 99  # the seed on which rates are chosen
 REFERENCE = 1024  # the state at which they are chosen, and at which keys change
 GOAL = 0.999  # share of values: training stops there
 

@@ -13,13 +13,12 @@ import torch
 from mnemos.bench.neural.learning import TESTED
 from mnemos.bench.neural.pairs import Pairs
 from mnemos.bench.neural.sequences import seeded
-from mnemos.bench.parametric.spread import kept, over_seeds
+from mnemos.bench.parametric.spread import CHOSEN_ON, kept, over_seeds
 from mnemos.bench.progress import Progress
 from mnemos.neural.model import Layer, Network
 from mnemos.neural.training import Recipe, accuracy, train
 
 BATCH, WIDTH = 32, 32
-CHOSEN_ON = 99  # the seed on which rates are chosen
 
 
 def cell(layers: Sequence[Layer], task: Pairs, steps: int, rate: float, seed: int) -> dict[str, Any]:

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from mnemos.bench.neural.associative_patterns import rng
+from mnemos.bench.parametric.spread import CHOSEN_ON
 from mnemos.bench.parts import Row, seeded
 from mnemos.neural.slots.lm2 import LargeMemory
 from mnemos.neural.slots.synthetic_gradients import SyntheticGradients
 
 WIDTH, SLOTS, SEGMENTS, POINTS, BATCH = 32, 4, 4, 4, 32
 EPISODES, LOOK = 600, 20  # batches, and how often the error is looked at
-RATES, CHOSEN_ON = (0.003, 0.01), 99  # of which the better is taken, on a seed that is not reported
+RATES = (0.003, 0.01)  # of which the better is taken, on a seed that is not reported
 GOAL = 0.4  # of the mean squared value of a wave, in the last segment
 RARE = 0.1  # share of waves of twice the frequency
 Segment = tuple[Tensor, Tensor]  # inputs (B, 4, 3) and values (B, 4)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mnemos.bench.parametric.facts import World, make_world, vocabulary
 from mnemos.bench.parametric.slots_layers import Both, evenness
 from mnemos.bench.parametric.small_models import Texts, loss_of, recalled, statements, train
-from mnemos.bench.parametric.spread import kept, over_seeds
+from mnemos.bench.parametric.spread import CHOSEN_ON, kept, over_seeds
 from mnemos.neural.model import LM, FeedForward
 from mnemos.neural.pretrained import MixerForCausalLM
 from mnemos.parametric.recall.product_keys import ProductKeyMemory
@@ -25,7 +25,6 @@ from mnemos.parametric.recall.product_keys import ProductKeyMemory
 WIDTH, PEOPLE, ROWS = 48, 150, 32
 FIRST, SECOND = 150, 300  # steps of the two stages
 RATES = (0.003, 0.01, 0.03)  # of all but the values, of which the best is taken
-CHOSEN_ON = 99  # the seed on which it is
 LENGTH, SUCCESSORS = 12, 4  # of local text
 Stage = tuple[int, bool]  # steps, and whether the memory is switched on before them
 

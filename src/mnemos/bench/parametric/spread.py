@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+CHOSEN_ON = 99  # the seed on which rates are chosen: no figure is of it
+
 
 def kept(folder: Path | None, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the cell of a name: read from a folder where it is there, else made and written there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mnemos.embed.base import Embedder, Progress, TokenEmbedder, Tokens, Vectors, embed_parts
 from mnemos.facts import Reading
@@ -36,13 +37,12 @@ def embed_and_read(
         return embed_parts(embedder, texts, progress), [() for _ in texts]
     near = extended(embedder, more) if more else attributes()
 
-    laid_out: dict[int, Layout] = {}  # of the last text alone: the windows of one follow each other
+    @lru_cache(maxsize=1)  # the windows of a text follow each other
+    def layout(i: int) -> Layout:
+        return layout_of(texts[i])
 
     def take(i: int, tokens: Tokens) -> None:
-        if i not in laid_out:
-            laid_out.clear()
-            laid_out[i] = layout_of(texts[i])
-        found[i] = joined(found[i], read(texts[i], tokens, near, layout=laid_out[i]))
+        found[i] = joined(found[i], read(texts[i], tokens, near, layout=layout(i)))
 
     vectors = embedder.embed_tokens(texts, take, progress=progress)
     return list(vectors), [tuple(sorted(readings, key=lambda r: r.start)) for readings in found]

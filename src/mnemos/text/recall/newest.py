@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from mnemos.cube import Hit, to_micros
 from mnemos.index.language import is_english
@@ -28,6 +29,7 @@ from mnemos.text.recall.judgement import (
     same_frame,
     tells_change,
 )
+from mnemos.text.recall.many import USUAL
 from mnemos.text.recall.telling import KINDS, READ, Told, read_telling
 
 WHY = "newest"
@@ -65,6 +67,8 @@ class PromoteNewest:
     the present tense are judged; a search for superseded cubes keeps its order. Costs 50 us for each of the first six hits,
     and a lookup of their vectors.
     """
+
+    least: ClassVar[int] = USUAL
 
     def rerank(
         self, store: Store, asked: Asked, hits: Sequence[tuple[int, Hit]], filter: Filter, k: int

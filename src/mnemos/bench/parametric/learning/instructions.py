@@ -37,7 +37,7 @@ NEW, TEST, HEADS = len(OLD), 400, 4
 LEARNED, TUNED, BATCH = 1500, 300, 64  # steps of the model and of the adapter; rows of a step
 RATES, ADDED = (1e-3, 3e-3), tuple((layer, size) for layer in (0, 1) for size in (1.0, 2.0, 3.0))
 Hold = Literal["nothing", "no vectors", "vectors"]
-HOLDS: tuple[Hold, ...] = ("nothing", "no vectors", "vectors")
+HOLDS: dict[Hold, str] = {"nothing": "LoRA", "no vectors": "LoRA, held, no vectors", "vectors": "LoRA, held, vectors"}
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -153,18 +153,15 @@ def measure(options: Any) -> dict[str, Row]:
     learned = base.tuned("nothing", rates["nothing"], 0, 2.0)
     with learned.attach(base.model):
         layer, size = max(ADDED, key=lambda at: base.added(range(NEW), *at))
-    rates |= {hold: _best(base, hold, layer, size) for hold in HOLDS[1:]}
+    rates |= {hold: _best(base, hold, layer, size) for hold in HOLDS if hold != "nothing"}
     found: dict[Hold, list[dict[str, float]]] = {hold: [] for hold in HOLDS}
     for seed in range(options.seeds):
         base = Base.of(seed)
         for hold in HOLDS:
             found[hold].append(base.figures(base.tuned(hold, rates[hold], layer, size), layer, size))
     return {
-        {"nothing": "LoRA", "no vectors": "LoRA, held, no vectors", "vectors": "LoRA, held, vectors"}[hold]: over_seeds(
-            of
-        )
-        | {"rate": rates[hold], "layer": layer, "times": size}
-        for hold, of in found.items()
+        name: over_seeds(found[hold]) | {"rate": rates[hold], "layer": layer, "times": size}
+        for hold, name in HOLDS.items()
     }
 
 
