@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from mnemos.text.memory import TextMemory
 
 if TYPE_CHECKING:
-    from mnemos.text.agent.bank import Banks
+    from mnemos.text.agent.bank import Bank
     from mnemos.text.agent.beliefs import Beliefs
     from mnemos.text.agent.cases import Cases
+    from mnemos.text.agent.episodes import Episodes
+    from mnemos.text.agent.learned import Pool
     from mnemos.text.agent.task import Task
     from mnemos.text.agent.working import Working
     from mnemos.text.compress.base import ContextPolicy, Merge
@@ -20,7 +22,8 @@ class AgentVerbs:
     """The verbs for a long task. What they keep is stored, erased, exported and backed up like everything in the space."""
 
     text: TextMemory
-    _banks: Banks | None = None
+    _banks: Pool[Bank] | None = None
+    _episodes: Pool[Episodes] | None = None
 
     def task(self, name: str, *, agent: str | None = None) -> Task:
         """Return the state of a task: steps with values, dependencies and a history; see `text.agent.task`.
@@ -56,11 +59,12 @@ class AgentVerbs:
 
         return Cases(self.text, self._learned_cases(), name, agent)
 
-    def _learned_cases(self) -> Banks:
+    def _learned_cases(self) -> Pool[Bank]:
         if self._banks is None:
-            from mnemos.text.agent.bank import Banks
+            from mnemos.text.agent.bank import Bank
+            from mnemos.text.agent.learned import Pool
 
-            self._banks = Banks(self.text)
+            self._banks = Pool(self.text, Bank)
         return self._banks
 
     def beliefs(self, name: str, *, agent: str | None = None, sources: Sequence[str] = ()) -> Beliefs:
@@ -70,4 +74,9 @@ class AgentVerbs:
         """
         from mnemos.text.agent.beliefs import Beliefs
 
-        return Beliefs(self.text, name, agent, sources)
+        if self._episodes is None:
+            from mnemos.text.agent.episodes import Episodes
+            from mnemos.text.agent.learned import Pool
+
+            self._episodes = Pool(self.text, Episodes)
+        return Beliefs(self.text, self._episodes, name, agent, sources)

@@ -23,7 +23,8 @@ def test_mnemos_and_the_adapters_that_need_none_import_no_framework():
 @pytest.mark.parametrize(
     ("module", "package", "extra"),
     [
-        ("langgraph", "langgraph", "langgraph"), ("langchain", "langchain_core", "langchain"),
+        ("langgraph", "langgraph", "langgraph"), ("langgraph_checkpoints", "langgraph", "langgraph"),
+        ("langchain", "langchain_core", "langchain"),
         ("openai_agents", "agents", "openai-agents"), ("llamaindex", "llama_index", "llamaindex"),
     ],
 )  # fmt: skip

@@ -126,3 +126,24 @@ def test_langchain_and_llamaindex(client):
     assert asyncio.run(fresh.aget([ChatMessage(role="user", content="Hello?")])) == ""
     block = MnemosMemoryBlock(space=space)
     assert "Lisbon" in asyncio.run(block.aget([ChatMessage(role="user", content="Where does Rita live?")]))
+
+
+def test_langgraph_checkpoints(client):
+    pytest.importorskip("langgraph")
+    from langgraph.graph import START, StateGraph
+
+    from mnemos.adapters.langgraph_checkpoints import MnemosSaver
+
+    builder = StateGraph(int)
+    builder.add_node("add", lambda n: n + 1)
+    builder.add_edge(START, "add")
+    saver = MnemosSaver(client.space("threads"))
+    graph, config = builder.compile(checkpointer=saver), {"configurable": {"thread_id": "t"}}
+    assert saver.get_tuple(config) is None
+    assert list(saver.list(None)) == []
+    assert graph.invoke(1, config) == 2
+    assert [state.values for state in graph.get_state_history(config)] == [2, 1, None]
+    saver.prune(["t"])
+    assert [state.values for state in graph.get_state_history(config)] == [2]
+    saver.delete_thread("t")
+    assert saver.get_tuple(config) is None

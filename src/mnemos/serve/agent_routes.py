@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
 from fastapi import Path as InPath
 
+from mnemos.cube import MemCube
 from mnemos.serve import agent_models as models
+from mnemos.serve.once import Once
 from mnemos.serve.problems import Json
 from mnemos.serve.routes import SpaceAccess, decode_segment, to_rows
 from mnemos.space import Space
+from mnemos.text.agent.bank import Case
 from mnemos.text.agent.critic import Decision
 from mnemos.text.agent.nodes import Node, active_of, change_of, ready_of, stale_of
 from mnemos.text.agent.task import Task
@@ -27,6 +30,10 @@ CHANGES: Mapping[str, Callable[..., Node]] = {
 
 async def _name(name: Annotated[str, InPath(description="Its name in the space, percent-encoded.")]) -> str:
     return decode_segment(name)
+
+
+def _only(cubes: Sequence[MemCube]) -> MemCube | None:
+    return cubes[0] if cubes else None
 
 
 Name = Annotated[str, Depends(_name)]
@@ -53,15 +60,20 @@ def task(access: SpaceAccess, name: Name, agent: Agent = None) -> Json:
         return Json({"steps": cubes, "active": active_of(nodes, agent), **told})
 
 
-def change_task(access: SpaceAccess, name: Name, body: models.TaskChange) -> Json:
+def change_task(access: SpaceAccess, name: Name, body: models.TaskChange, once: Once) -> Json:
     """Change a step of a task, or rewind the task; return the step, and what is stale and ready now. Needs read and write."""
     with access.open("read", "write", create=body.do == "add") as space:
-        state, made = space.task(name, agent=body.agent), None
-        if body.do == "rewind":
-            state.rewind(body.change or 0)
-        else:
+        state = space.task(name, agent=body.agent)
+
+        def change() -> list[MemCube]:
+            if body.do == "rewind":
+                state.rewind(body.change or 0)
+                return []
             made = CHANGES[body.do](state, body.step, **body.given("do", "step", "agent")).cube
-        return Json({"step": made and made.to_dict(), "stale": state.stale(), "ready": state.ready()})
+            return [made] if made else []
+
+        step = _only(once(access, space, change))
+        return once.mark(Json({"step": step and step.to_dict(), "stale": state.stale(), "ready": state.ready()}))
 
 
 def task_history(access: SpaceAccess, name: Name, step: str) -> Json:
@@ -88,17 +100,25 @@ def cases(access: SpaceAccess, name: Name, id: str | None = None) -> Json:
         return Json({"cases": to_rows(bank.all() if id is None else [bank.get(id)])})
 
 
-def add_case(access: SpaceAccess, name: Name, body: models.Case) -> Json:
+def add_case(access: SpaceAccess, name: Name, body: models.Case, once: Once) -> Json:
     """Store what was done in a situation and what came of it. Needs read and write."""
     with access.open("read", "write", create=True) as space:
-        return Json({"case": asdict(space.cases(name, agent=body.agent).add(**body.given("agent")))})
+        bank = space.cases(name, agent=body.agent)
+        [cube] = once(access, space, lambda: [space.get(bank.add(**body.given("agent")).id)])
+        return once.mark(Json({"case": asdict(Case.of(cube))}))
 
 
-def outcome(access: SpaceAccess, name: Name, body: models.Outcome) -> Json:
+def outcome(access: SpaceAccess, name: Name, body: models.Outcome, once: Once) -> Json:
     """Note what came of following cases: the bank learns which help in which situation. Needs read and write."""
     with access.open("read", "write") as space:
-        space.cases(name, agent=body.agent).outcome(body.situation, body.cases, body.reward)
-        return Json({"noted": body.cases})
+        bank = space.cases(name, agent=body.agent)
+
+        def note() -> list[MemCube]:
+            bank.outcome(body.situation, body.cases, body.reward)
+            return []
+
+        once(access, space, note)
+        return once.mark(Json({"noted": body.cases}))
 
 
 def find_cases(access: SpaceAccess, name: Name, body: models.FindCases) -> Json:
@@ -122,11 +142,15 @@ def labels(access: SpaceAccess, name: Name) -> Json:
         return Json({"labels": space.labels(name).counts()})
 
 
-def learn_labels(access: SpaceAccess, name: Name, body: models.Examples) -> Json:
+def learn_labels(access: SpaceAccess, name: Name, body: models.Examples, once: Once) -> Json:
     """Teach a classifier labels of texts or cubes; return the cubes of the examples. Needs read and write."""
     with access.open("read", "write", create=True) as space:
-        told = [(space.get(e.cube) if e.cube is not None else e.text or "", e.label) for e in body.examples]
-        return Json({"examples": [cube.to_dict() for cube in space.labels(name).learn_many(told)]})
+
+        def learn() -> list[MemCube]:
+            told = [(space.get(e.cube) if e.cube is not None else e.text or "", e.label) for e in body.examples]
+            return list(space.labels(name).learn_many(told))
+
+        return once.mark(Json({"examples": [cube.to_dict() for cube in once(access, space, learn)]}))
 
 
 def predict_labels(access: SpaceAccess, name: Name, body: models.Predict) -> Json:
@@ -145,17 +169,21 @@ def working(access: SpaceAccess, name: Name) -> Json:
         return Json({"items": to_rows(space.working(name).items())})
 
 
-def change_working(access: SpaceAccess, name: Name, body: models.ContextChange) -> Json:
+def change_working(access: SpaceAccess, name: Name, body: models.ContextChange, once: Once) -> Json:
     """Add a step to a working context, or pin, fold, drop or bring items. It stays within its tokens. Needs read and write."""
     with access.open("read", "write", create=body.do == "add") as space:
-        context, ids, made = _context(space, name, body), body.ids or [], None
-        if body.do == "add":
-            made = context.add(body.text or "", **body.given("do", "text", *WINDOW))
-        elif body.do == "fold":
-            made = context.fold(body.note or "", body.ids)
-        else:
+        context, ids = _context(space, name, body), body.ids or []
+
+        def change() -> list[MemCube]:
+            if body.do == "add":
+                return [context.add(body.text or "", **body.given("do", "text", *WINDOW))]
+            if body.do == "fold":
+                return [context.fold(body.note or "", body.ids)]
             {"pin": context.pin, "drop": context.drop, "bring": context.bring}[body.do](ids)
-        return Json({"cube": made and made.to_dict()})
+            return []
+
+        cube = _only(once(access, space, change))
+        return once.mark(Json({"cube": cube and cube.to_dict()}))
 
 
 def working_prompt(access: SpaceAccess, name: Name, body: models.ContextPrompt) -> Json:
@@ -180,12 +208,18 @@ def beliefs(access: SpaceAccess, name: Name, since: Annotated[int, Query(ge=0, l
         return Json({"beliefs": to_rows(space.beliefs(name).changed(since))})
 
 
-def learn(access: SpaceAccess, name: Name, body: models.Episode) -> Json:
+def learn(access: SpaceAccess, name: Name, body: models.Episode, once: Once) -> Json:
     """Store the decisions of an episode, compare it with the one before; return what changed. Needs read and write."""
     with access.open("read", "write", create=True) as space:
         decisions = [Decision(**decision.model_dump()) for decision in body.decisions]
         team = space.beliefs(name, agent=body.agent)
-        return Json({"beliefs": to_rows(team.learn(decisions, **body.given("decisions", "agent")))})
+
+        def write() -> list[MemCube]:
+            changed = team.learn(decisions, **body.given("decisions", "agent"))
+            return [space.get(belief.id) for belief in changed]
+
+        changed = {cube.id for cube in once(access, space, write)}
+        return once.mark(Json({"beliefs": to_rows([belief for belief in team.all() if belief.id in changed])}))
 
 
 def beliefs_prompt(access: SpaceAccess, name: Name, body: models.BeliefsPrompt) -> Json:
@@ -197,10 +231,16 @@ def beliefs_prompt(access: SpaceAccess, name: Name, body: models.BeliefsPrompt) 
 # -- answers
 
 
-def put_answer(access: SpaceAccess, body: models.PutAnswer) -> Json:
+def put_answer(access: SpaceAccess, body: models.PutAnswer, once: Once) -> Json:
     """Keep an answer until one of its memories changes; returns its id, null if its category is off. Needs read and write."""
     with access.open("read", "write") as space:
-        return Json({"id": space.answers.put(**body.model_dump())})
+
+        def put() -> list[MemCube]:
+            made = space.answers.put(**body.model_dump())
+            return [space.get(made)] if made else []
+
+        cube = _only(once(access, space, put))
+        return once.mark(Json({"id": cube and cube.id}))
 
 
 def find_answer(access: SpaceAccess, body: models.FindAnswer) -> Json:

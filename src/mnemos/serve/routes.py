@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from mnemos.cube import Hit, MemCube, to_jsonable
-from mnemos.errors import Conflict, InvalidInput, NotFound
+from mnemos.errors import InvalidInput
 from mnemos.guard.erasure import Receipt
 from mnemos.serve import imports, models
 from mnemos.serve.access import Access
 from mnemos.serve.blind import echo, own_ids
-from mnemos.serve.idempotency import IdempotencyStore, name_of
 from mnemos.serve.limits import ServerLimits
+from mnemos.serve.once import Once
 from mnemos.serve.problems import Json
 from mnemos.space import Space
 from mnemos.transfer.importer import import_path
@@ -54,14 +53,9 @@ async def _cube_id(id: Annotated[str, InPath(description="The id of the cube, pe
     return decode_segment(id)
 
 
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
 AnyAccess = Annotated[Access, Depends(_access)]
 SpaceAccess = Annotated[Access, Depends(access_to_space)]
 Id = Annotated[str, Depends(_cube_id)]
-Raw = Annotated[bytes, Depends(_body)]
 
 
 def _cubes(cubes: Sequence[MemCube]) -> list[Any]:
@@ -142,13 +136,7 @@ def consolidate(access: SpaceAccess, body: models.Consolidate | None = None) -> 
 # -- cubes
 
 
-def add(
-    access: SpaceAccess,
-    body: models.Add,
-    raw: Raw,
-    request: Request,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> Json:
+def add(access: SpaceAccess, body: models.Add, once: Once) -> Json:
     """Add one memory or many. They are on disk when the response arrives.
 
     With an Idempotency-Key, repeating the request within 24 hours adds nothing and returns the first response. A key that
@@ -161,46 +149,8 @@ def add(
     if blind:
         messages = own_ids(messages, access.key)
     with access.open("write", create=True) as space:
-        cubes, replayed = _write(access, space, messages, reconcile, raw, request, idempotency_key)
-        response = Json({"cubes": echo(messages, space) if blind else _cubes(cubes)}, 201)
-        if replayed:
-            response.headers["Idempotent-Replayed"] = "true"
-        return response
-
-
-def _write(
-    access: Access, space: Space, messages: list[dict[str, Any]], reconcile: bool, raw: bytes, request: Request,
-    idempotency_key: str | None,
-) -> tuple[list[MemCube], bool]:  # fmt: skip
-    """Add messages, once for each Idempotency-Key; return the cubes, and whether they had been added before."""
-    if idempotency_key is None:
-        return space.add_many(messages, reconcile=reconcile), False
-    store: IdempotencyStore = request.app.state.idempotency
-    name = name_of(access.key.id, access.name, idempotency_key)
-    earlier = store.start(name, hashlib.blake2b(raw, key=access.key.seal, digest_size=32).digest())
-    if earlier is not None:
-        return _replay(space, earlier), True
-    try:
-        cubes = space.add_many(messages, reconcile=reconcile)
-    except BaseException:
-        store.end(name, None)
-        raise
-    store.end(name, [(cube.id, cube.version) for cube in cubes])
-    return cubes, False
-
-
-def _replay(space: Space, stored: Sequence[tuple[str, int]]) -> list[MemCube]:
-    """Return the cubes of an earlier response as they were then. Raises Conflict if one has been erased."""
-    cubes = []
-    for cube_id, version in stored:
-        try:
-            [cube] = [v for v in space.history(cube_id) if v.version == version]
-        except (NotFound, ValueError) as error:
-            raise Conflict(
-                "the memory stored with this Idempotency-Key has been erased. Nothing was stored."
-            ) from error
-        cubes.append(replace(cube, replaced=None))
-    return cubes
+        cubes = once(access, space, lambda: space.add_many(messages, reconcile=reconcile))
+        return once.mark(Json({"cubes": echo(messages, space) if blind else _cubes(cubes)}, 201))
 
 
 def list_cubes(access: SpaceAccess, page: Annotated[models.Listing, Query()]) -> Json:
@@ -217,12 +167,13 @@ def get(access: SpaceAccess, id: Id) -> Json:
         return Json(space.get(id).to_dict())
 
 
-def update(access: SpaceAccess, id: Id, body: models.Object) -> Json:
-    """Write the next version of a cube. The body contains the fields that change. Needs read and write."""
+def update(access: SpaceAccess, id: Id, body: models.Object, once: Once) -> Json:
+    """Write the next version of a cube, once for each Idempotency-Key. The body has what changes. Needs read and write."""
     with access.open("read", "write") as space:
         if "cube_id" in body or "self" in body:  # they would be taken for parameters of the method
             raise InvalidInput("update: a cube's id cannot be changed.")
-        return Json(space.update(id, **body).to_dict())
+        [cube] = once(access, space, lambda: [space.update(id, **body)])
+        return once.mark(Json(cube.to_dict()))
 
 
 def delete(access: SpaceAccess, id: Id) -> Json:
@@ -237,10 +188,11 @@ def history(access: SpaceAccess, id: Id) -> Json:
         return Json({"cubes": _cubes(space.history(id))})
 
 
-def rollback(access: SpaceAccess, id: Id, body: models.Rollback) -> Json:
-    """Write an earlier version of a cube again, as its newest. Needs read and write."""
+def rollback(access: SpaceAccess, id: Id, body: models.Rollback, once: Once) -> Json:
+    """Write an earlier version of a cube again, as its newest, once for each Idempotency-Key. Needs read and write."""
     with access.open("read", "write") as space:
-        return Json(space.rollback(id, body.version).to_dict())
+        [cube] = once(access, space, lambda: [space.rollback(id, body.version)])
+        return once.mark(Json(cube.to_dict()))
 
 
 def links_of(access: SpaceAccess, id: Id, kind: str | None = None) -> Json:
@@ -310,10 +262,11 @@ def quarantined(access: SpaceAccess, body: models.Quarantined) -> Json:
         return Json({"withheld": dict(space.quarantined(body.question, _hits(space, body.ids)))})
 
 
-def used(access: SpaceAccess, body: models.Used) -> Json:
+def used(access: SpaceAccess, body: models.Used, once: Once) -> Json:
     """Note that these cubes answered a question, so that the space can be tuned to it. Needs read and write."""
     with access.open("read", "write") as space:
-        return Json(space.used(body.question, body.ids).to_dict())
+        [cube] = once(access, space, lambda: [space.used(body.question, body.ids)])
+        return once.mark(Json(cube.to_dict()))
 
 
 def _hits(space: Space, ids: Sequence[str] | None) -> list[Hit] | None:

@@ -20,6 +20,7 @@ Bools = NDArray[np.bool_]
 # Kinds of cubes that are derived from others, or the state of an agent's work: a search finds them by `kind=` only.
 AGENT = (
     "task-step", "working-state", "working-note", "agent-case", "agent-outcome", "agent-episode", "agent-belief", "agent-file",
+    "checkpoint", "checkpoint-value", "checkpoint-write",
 )  # fmt: skip
 DERIVED = (
     "episode",

@@ -116,7 +116,7 @@ def test_erased_cases_leave_ram_at_once_and_others_stay_learned(space, bank):
     assert space.cases("others").get(other.id) == other
     note = space.add("A note about something else.")
     [gone, *_] = bank.all()
-    held = space._banks._banks
+    held = space._banks._known
     space.forget([note.id])
     assert held["printers"].known.keys() >= {gone.id}
     space.forget([gone.id])

@@ -1,11 +1,13 @@
 """`space.beliefs`: what episodes teach, to whom it is told, erasure, archives, prompts; and the risk trigger."""
 
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnemos import Mnemos
 from mnemos.bench.text.agents_beliefs import play, risks
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.text.agent.critic import Decision, leanings, overlap, tally
@@ -90,6 +92,39 @@ def test_an_erased_episode_takes_what_it_taught_along(memory, space, fund):
     copy = memory.space("copy")
     copy.restore(list(space.dump()))
     assert copy.beliefs("fund").all() == fund.all()
+
+
+def test_one_more_episode_reads_one_more_episode(space, fund, monkeypatch):
+    for reward in range(20):
+        fund.learn(episode(("sell", float(reward))))
+    read = []
+    select = type(space.store).select
+    monkeypatch.setattr(
+        type(space.store),
+        "select",
+        lambda *given, **more: [row for row in select(*given, **more) if not read.append(row)],
+    )
+    other = space.beliefs("fund", agent="another")  # what was learned is shared by all objects of the name
+    other.learn(episode(("buy", 99.0)))
+    other.all()
+    fund.all()
+    assert [cube.kind for _, cube in read].count("agent-episode") == 1
+
+
+def test_what_is_learned_bit_by_bit_is_what_all_episodes_teach(tmp_path):
+    rng = Random(3)
+    with Mnemos(tmp_path, embedder="none") as one, Mnemos(tmp_path, embedder="none") as two:
+        teams = [m.space("s").beliefs("desk", agent=name) for m, name in ((one, "a"), (two, "b"))]
+        for step in range(40):
+            told = [Decision("news", rng.choice("xyz"), rng.choice("ab"), rng.gauss(0, 1)) for _ in range(6)]
+            rng.choice(teams).learn(told)
+            if step % 10 == 9:
+                gone = rng.choice(list(one.space("s").cubes(kind="agent-episode")))
+                one.space("s").forget([gone.id])
+        with Mnemos(tmp_path, embedder="none") as fresh:
+            known = fresh.space("s").beliefs("desk").all()
+        assert known == teams[0].all() == teams[1].all()
+        assert len(known) == 3
 
 
 def test_a_prompt_is_data_within_a_budget_and_withholds_orders(fund):

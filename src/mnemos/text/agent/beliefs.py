@@ -7,22 +7,25 @@ the better one did becomes a belief in words, and each belief goes only to the a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from mnemos.arguments import check_count, check_number, check_optional, check_text, check_texts
 from mnemos.cube import Hit, MemCube
-from mnemos.errors import InvalidInput
+from mnemos.errors import InvalidInput, StoreBusy
 from mnemos.guard.key import key_of
-from mnemos.guard.trust import trust_of_source
-from mnemos.text.agent.critic import Decision, Leaning, Table, leanings, tally
-from mnemos.text.agent.shelf import Shelf
+from mnemos.text.agent.critic import Decision, Key, tally
+from mnemos.text.agent.episodes import EPISODE, Episodes, Taught
+from mnemos.text.agent.learned import Pool
+from mnemos.text.agent.shelf import Shelf, rows_of
 from mnemos.text.context import withheld
 from mnemos.text.memory import TextMemory
 from mnemos.text.recall.context import Count, pack
 
-EPISODE, BELIEF = "agent-episode", "agent-belief"  # kinds of the cubes
+BELIEF = "agent-belief"  # kind of the cubes
+TRIES = 20  # of writing what was learned while others teach
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,13 @@ class Beliefs:
     with; without them all beliefs are.
     """
 
-    def __init__(self, memory: TextMemory, name: str, agent: str | None, sources: Sequence[str]) -> None:
+    def __init__(
+        self, memory: TextMemory, episodes: Pool[Episodes], name: str, agent: str | None, sources: Sequence[str]
+    ) -> None:
         self.name, self.agent = check_text(name, "name"), check_optional(agent, "agent")
         self.sources = tuple(check_texts(sources, "sources"))
         self._memory = memory
+        self._learned = episodes
         self._episodes, self._beliefs = Shelf(memory, EPISODE, self.name), Shelf(memory, BELIEF, self.name)
         self._token, self._known = object(), list[Belief]()
 
@@ -66,16 +72,18 @@ class Beliefs:
         if not table:
             raise InvalidInput("decisions is empty: give those of a whole episode.")
         rows = [[*key, [[action, *found] for action, found in actions.items()]] for key, actions in table.items()]
+        reward = sum(total for actions in table.values() for _, total in actions.values())
+        with self._learned.use(self.name) as learned:
+            last, after = max(learned.numbers, default=0), int(learned.keys[-1]) if len(learned.keys) else 0
         with self._memory.store.transaction():
-            past = self._episodes.cubes()
-            number = 1 + max((int(cube.metadata["number"]) for cube in past), default=0)
-            reward = sum(total for actions in table.values() for _, total in actions.values())
+            newer = rows_of(self._memory, self._episodes.filter, after)  # another agent may have been faster
+            number = 1 + max((int(cube.metadata["number"]) for _, cube in newer), default=last)
             draft = self._episodes.draft(
                 f"Episode {number} of {self.name}: {reward:.6g} in all.", {"number": number, "decisions": rows},
                 speaker=self.agent, source=source, parents=check_texts(of, "of"),
             )  # fmt: skip
             self._episodes.write([draft])
-            return [belief for belief in self._read() if belief.episode == number]
+        return [belief for belief in self._read() if belief.episode == number]
 
     def all(self) -> list[Belief]:
         """Return the beliefs that concern this agent, in the order in which they changed last."""
@@ -109,40 +117,41 @@ class Beliefs:
         return not self.sources or belief.source in self.sources
 
     def _read(self) -> list[Belief]:
-        """Return all beliefs; what the episodes teach and no cube says is written. O(decisions) where something changed."""
+        """Return all beliefs; what the episodes teach and no cube says is written. O(beliefs + what is new) after a change."""
         store = self._memory.store
         token = store.change_token()
-        if token is None or token != self._token:
-            with store.transaction(write=False):
-                known, missing = self._compare()
-            if missing and not store.read_only:
-                with store.transaction():
-                    self._beliefs.write(self._compare()[1])  # another agent may have written them in the meantime
-                    known, _ = self._compare()
-            self._known, self._token = known, token
-        return self._known
+        if token is not None and token == self._token:
+            return self._known
+        for _ in range(TRIES):
+            with self._learned.use(self.name) as learned:
+                taught, keys = learned.taught(), learned.keys
+            known, missing = self._compare(taught)
+            if not missing or store.read_only:
+                break
+            with store.transaction():
+                if np.array_equal(learned.stored(), keys):  # else another agent learned something: look again
+                    self._beliefs.write(self._compare(taught)[1])
+                    known, _ = self._compare(taught)
+                    break
+        else:
+            raise StoreBusy(f"other agents taught {self.name!r} {TRIES} times in a row. Try again.")
+        self._known, self._token = known, token
+        return known
 
-    def _compare(self) -> tuple[list[Belief], list[MemCube]]:
+    def _compare(self, taught: Mapping[Key, Taught]) -> tuple[list[Belief], list[MemCube]]:
         """Return the beliefs that the episodes teach and cubes say, and the cubes that are missing."""
-        episodes = self._episodes.cubes()
-        tables = [_table(cube) for cube in episodes]
         cubes = {(str(c.metadata["source"]), str(c.metadata["cue"])): c for c in self._beliefs.cubes()}
         found, missing = list[Belief](), list[MemCube]()
-        for key, leaning in leanings(tables).items():
-            number = int(episodes[leaning.change].metadata["number"])
-            about = {"source": key[0], "cue": key[1], "keep": leaning.keep, "avoid": leaning.avoid, "episode": number}
-            old = cubes.get(key)
+        for (source, cue), what in taught.items():
+            about = {"source": source, "cue": cue, "keep": what.keep, "avoid": what.avoid, "episode": what.episode}
+            old = cubes.get((source, cue))
             if old is not None and {name: old.metadata.get(name) for name in about} == about:
-                found.append(_belief(old, leaning))
+                found.append(Belief(old.id, source, cue, what.keep, what.avoid, what.gain, what.episode, old.text))
                 continue
-            new = self._draft(about, [cube for cube, table in zip(episodes, tables, strict=True) if key in table])
+            text = f"When {source} says {cue!r}: {what.keep}, not {what.avoid}."
+            new = self._beliefs.draft(text, about, speaker=self.agent, source=what.source, parents=what.ids)
             missing.append(new if old is None else self._beliefs.next(old, new))
         return found, missing
-
-    def _draft(self, about: dict[str, Any], made_of: Sequence[MemCube]) -> MemCube:
-        text = f"When {about['source']} says {about['cue']!r}: {about['keep']}, not {about['avoid']}."
-        source = min((c.source for c in made_of if c.source), key=trust_of_source, default=None)
-        return self._beliefs.draft(text, about, speaker=self.agent, source=source, parents=[c.id for c in made_of])
 
 
 def _checked(decision: Decision) -> Decision:
@@ -151,17 +160,3 @@ def _checked(decision: Decision) -> Decision:
     if not math.isfinite(check_number(decision.reward, "reward")):
         raise InvalidInput(f"reward is {decision.reward!r}, expected a finite number.")
     return decision
-
-
-def _table(cube: MemCube) -> Table:
-    return {
-        (str(source), str(cue)): {str(action): (int(n), float(total)) for action, n, total in actions}
-        for source, cue, actions in cube.metadata["decisions"]
-    }
-
-
-def _belief(cube: MemCube, leaning: Leaning) -> Belief:
-    data, gain = cube.metadata, leaning.values[leaning.keep] - leaning.values[leaning.avoid]
-    return Belief(
-        cube.id, data["source"], data["cue"], data["keep"], data["avoid"], gain, int(data["episode"]), cube.text
-    )

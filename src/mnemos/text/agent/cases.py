@@ -14,7 +14,8 @@ from mnemos.arguments import check_count, check_number, check_optional, check_te
 from mnemos.cube import Hit, MemCube
 from mnemos.errors import InvalidInput, NotFound
 from mnemos.guard.key import key_of
-from mnemos.text.agent.bank import CASE, OUTCOME, Banks, Case
+from mnemos.text.agent.bank import CASE, OUTCOME, Bank, Case
+from mnemos.text.agent.learned import Pool
 from mnemos.text.agent.shelf import Shelf
 from mnemos.text.agent.worth import cosine, words_of
 from mnemos.text.context import withheld
@@ -32,7 +33,7 @@ class Cases:
     erased with them. What was learned is computed from the outcomes and kept in RAM only, for all objects of this name.
     """
 
-    def __init__(self, memory: TextMemory, banks: Banks, name: str, agent: str | None = None) -> None:
+    def __init__(self, memory: TextMemory, banks: Pool[Bank], name: str, agent: str | None = None) -> None:
         self.name, self.agent = check_text(name, "name"), check_optional(agent, "agent")
         self._memory, self._banks = memory, banks
         self._cases, self._outcomes = Shelf(memory, CASE, self.name), Shelf(memory, OUTCOME, self.name)

@@ -61,16 +61,35 @@ def overlap(a: Table, b: Table) -> float:
     return fmean(sum(min(p[x], q.get(x, 0.0)) for x in p) for p, q in both) if both else 0.0
 
 
+class Leanings:
+    """What the comparisons of each episode with the one before say so far, by cue."""
+
+    def __init__(self) -> None:
+        self.last: Table | None = None  # the last episode
+        self.place = -1  # of the last episode
+        self._found: dict[Key, Leaning] = {}
+
+    def add(self, table: Table) -> None:
+        """Compare the next episode with the one before. O(cues and actions of the two)."""
+        before, self.last, self.place = self.last, table, self.place + 1
+        if before is None:
+            return
+        rate = overlap(before, table)
+        for key in table:
+            if key in before:
+                _move(self._found.setdefault(key, Leaning()), before[key], table[key], rate, self.place)
+
+    def by_cue(self) -> dict[Key, Leaning]:
+        """Return what is known of each cue of which anything is."""
+        return {key: leaning for key, leaning in self._found.items() if any(leaning.values.values())}
+
+
 def leanings(episodes: Sequence[Table]) -> dict[Key, Leaning]:
     """Return what all comparisons of an episode with the one before say, by cue. O(cues and actions of all episodes)."""
-    found: dict[Key, Leaning] = {}
-    for place in range(1, len(episodes)):
-        before, after = episodes[place - 1], episodes[place]
-        rate = overlap(before, after)
-        for key in after:
-            if key in before:
-                _move(found.setdefault(key, Leaning()), before[key], after[key], rate, place)
-    return {key: leaning for key, leaning in found.items() if any(leaning.values.values())}
+    found = Leanings()
+    for table in episodes:
+        found.add(table)
+    return found.by_cue()
 
 
 def _move(leaning: Leaning, before: Actions, after: Actions, rate: float, place: int) -> None:

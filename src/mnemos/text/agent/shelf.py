@@ -35,9 +35,14 @@ class Shelf:
     kind: str
     name: str
 
+    @property
+    def filter(self) -> Filter:
+        """What lets the current ones through."""
+        return Filter(kind=self.kind, session=self.name, superseded=True)
+
     def cubes(self) -> list[MemCube]:
         """Return the current ones in the order of their last change. O(cubes of the session)."""
-        return [cube for _, cube in rows_of(self.memory, Filter(kind=self.kind, session=self.name, superseded=True))]
+        return [cube for _, cube in rows_of(self.memory, self.filter)]
 
     def draft(
         self,
