@@ -56,6 +56,7 @@ FLOORS = (
             "errors",
             "arguments",
             "built_models",
+            "checkpoints",
             "config",
             "credentials",
             "distribution",

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mnemos import checkpoints
 from mnemos.errors import InvalidInput, ModelError
 
 UNASKED = -100  # a target that does not count
@@ -127,37 +128,22 @@ def accuracy(model: nn.Module, *batches: Batch) -> float:
 
 
 def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, how: Recipe, step: int) -> None:
-    from safetensors.torch import save_file
-
-    state = optimiser.state_dict()["state"]
-    tensors = {f"model.{name}": tensor for name, tensor in _weights(model).items()}
-    tensors |= {f"optimiser.{i}.{name}": tensor for i, of in state.items() for name, tensor in of.items()}
-    tensors["random"] = torch.get_rng_state()
-    meta = {"step": str(step), "recipe": json.dumps(asdict(how))}
-    part = path.with_name(f"{path.name}.part")
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part, metadata=meta)
-    part.replace(path)
+    tensors = checkpoints.named("model", _weights(model)) | checkpoints.named(
+        "optimiser", checkpoints.moments(optimiser)
+    )
+    checkpoints.write(path, tensors, {"step": str(step), "recipe": json.dumps(asdict(how))})
 
 
 def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, how: Recipe) -> int:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        meta: dict[str, str] = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+    tensors, about = checkpoints.read(path)
+    weights = checkpoints.under(tensors, "model")
     expected = {name: tensor.shape for name, tensor in _weights(model).items()}
-    if meta.get("recipe") != json.dumps(asdict(how)) or {n: t.shape for n, t in weights.items()} != expected:
+    if about.get("recipe") != json.dumps(asdict(how)) or {n: t.shape for n, t in weights.items()} != expected:
         raise InvalidInput(f"{path} is a checkpoint of another training: name another file, or remove it.")
     model.load_state_dict(weights, strict=False)
-    moments: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, place, key = name.split(".", 2)
-            moments.setdefault(int(place), {})[key] = tensor
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    checkpoints.take_up(optimiser, checkpoints.under(tensors, "optimiser"))
     torch.set_rng_state(tensors["random"])
-    return int(meta["step"])
+    return int(about["step"])
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnemos.bench.parametric.learning.lives import Strategies, live, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Strategies, fresh, live
 from mnemos.bench.parametric.learning.methods import RATE, lived, row_of, short
 from mnemos.bench.parametric.learning.streams import Labelled, Task, digits, joint, split
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.breakup_replay import BreakupReplay
 from mnemos.parametric.consolidate.latent_replay import LatentReplay
-from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 
 SIDE = 14
@@ -72,9 +71,7 @@ class Pooled(nn.Module):  # type: ignore[misc]  # torch is not read where types 
 
 
 def _of_bags(strategies: Strategies, rate: float, seed: int) -> dict[str, float]:
-    torch.manual_seed(seed)
-    with shown_to_fail():
-        learner = Learner(Pooled(), strategies, optimise=partial(torch.optim.SGD, lr=rate), seed=seed)
+    learner = fresh(Pooled, strategies, seed, rate)
     found = short(live(learner, made_bags(seed), seed=seed))
     for s in learner.strategies:
         if isinstance(s, BreakupReplay):

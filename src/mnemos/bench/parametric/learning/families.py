@@ -9,9 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import torch
-
-from mnemos.bench.parametric.learning.lives import Life, Lived, live, live_head, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Life, Lived, fresh, live, live_head, perceptron
 from mnemos.bench.parametric.learning.rehearsal import SIDE, SIZES
 from mnemos.bench.parametric.learning.streams import Task, digits, joint, split
 from mnemos.bench.parts import Row, seeded
@@ -19,7 +17,6 @@ from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.dark_experience import DarkExperienceReplay
 from mnemos.parametric.consolidate.expansion import ModelExpansion
 from mnemos.parametric.consolidate.gem import AveragedGEM
-from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.recall.random_features import RandomFeaturesHead
 
@@ -60,10 +57,5 @@ def once(tasks: list[Task], strategies: Any, whole: dict[int, float], seed: int)
 
 
 def _life(tasks: list[Task], strategies: Any, seed: int) -> Lived:
-    torch.manual_seed(seed)
-    with shown_to_fail():
-        learner = Learner(
-            perceptron(SIZES, seed), strategies, scenario="task", seed=seed,
-            optimise=partial(torch.optim.SGD, lr=0.1),
-        )  # fmt: skip
+    learner = fresh(lambda: perceptron(SIZES, seed), strategies, seed, scenario="task")
     return live(learner, tasks, Life(batch=20, epochs=5, every=50, asked=True), seed)

@@ -13,13 +13,12 @@ from typing import Any
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, accuracy, live, live_head, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Life, accuracy, fresh, live, live_head, perceptron
 from mnemos.bench.parametric.learning.streams import Images, Labelled, Task, digits, split
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.base import Head
 from mnemos.parametric.consolidate.anchor import Anchor
 from mnemos.parametric.consolidate.base import Strategy
-from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.recall.bottleneck import DiscreteKeyValueBottleneck
 from mnemos.parametric.recall.neighbours import NeighboursHead
@@ -113,13 +112,7 @@ def of_head(make: Make, images: Images, seed: int) -> dict[str, float]:
 
 def of_network(strategies: tuple[Strategy, ...], images: Images, seed: int) -> dict[str, float]:
     """Return the same figures of a network of 100 hidden units that takes a step of SGD for ten images."""
-    torch.manual_seed(seed)
-
-    def learner() -> Learner:
-        with shown_to_fail():
-            return Learner(perceptron([images.side**2, 100, 10], seed), strategies, seed=seed)
-
-    one, mixed = learner(), learner()
+    one, mixed = (fresh(lambda: perceptron([images.side**2, 100, 10], seed), strategies, seed) for _ in range(2))
     lived = live(one, split(images, each=1), Life(batch=10), seed)
     live(mixed, [Task(images.train, images.test)], Life(batch=10), seed)
     places = torch.randperm(len(images.train.y), generator=torch.Generator().manual_seed(seed))[:1000]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,19 @@ CHOSEN_ON = 100  # the seed that rates and knobs are chosen on
 Strategies = Strategy | tuple[Strategy, ...]
 
 
-@contextmanager
-def shown_to_fail() -> Iterator[None]:
-    """Let learners be made without a warning that they cannot work: that is what their rows show."""
+def fresh(
+    model: Callable[[], nn.Module],
+    strategies: Strategies,
+    seed: int,
+    rate: float = 0.1,
+    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.SGD,
+    **settings: Any,  # of the learner, such as its scenario
+) -> Learner:
+    """Return a learner that has not learned yet, made after the seed is set; that one cannot work is shown by its row."""
+    torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CannotWork)
-        yield
+        return Learner(model(), strategies, optimise=partial(optimiser, lr=rate), seed=seed, **settings)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Lived, Strategies, live, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Lived, Strategies, fresh, live, perceptron
 from mnemos.bench.parametric.learning.streams import Task
 from mnemos.bench.parts import Row, seeded
 from mnemos.errors import ModelError
@@ -23,13 +23,9 @@ Run = Callable[[Any, int], Mapping[str, float]]  # figures of a choice and a see
 def learner_of(
     strategies: Strategies, sizes: Sequence[int], rate: float, seed: int, rivals: Rivals = "all", momentum: float = 0.0
 ) -> Learner:
-    """Return a learner of a perceptron under SGD; what cannot work is not warned of, since the row shows it."""
-    torch.manual_seed(seed)
-    with shown_to_fail():
-        return Learner(
-            perceptron(sizes, seed), strategies, rivals=rivals, seed=seed,
-            optimise=partial(torch.optim.SGD, lr=rate, momentum=momentum),
-        )  # fmt: skip
+    """Return a learner of a perceptron under SGD."""
+    optimiser = partial(torch.optim.SGD, momentum=momentum)
+    return fresh(lambda: perceptron(sizes, seed), strategies, seed, rate, optimiser, rivals=rivals)
 
 
 def lived(
@@ -68,13 +64,18 @@ def row_of(
 
     A choice with which learning does not hold there is not taken. Raises ModelError where none holds.
     """
-    best = choices[0]
-    if len(choices) > 1:
-        figures = {choice: held for choice in choices if (held := _held(run, choice)) is not None}
-        if not figures:
-            raise ModelError(f"learning holds with none of {', '.join(map(str, choices))}: offer smaller ones.")
-        best = (min if lower else max)(figures, key=lambda choice: figures[choice][by])
-    return {**seeded(seeds, lambda seed: run(best, seed)), name: best}
+    best = chosen(run, choices, by, lower)
+    return {**seeded(seeds, partial(run, best)), name: best}
+
+
+def chosen(run: Run, choices: Sequence[Any], by: str = "accuracy %", lower: bool = False) -> Any:
+    """Return the choice that `row_of` takes."""
+    if len(choices) == 1:
+        return choices[0]
+    figures = {choice: held for choice in choices if (held := _held(run, choice)) is not None}
+    if not figures:
+        raise ModelError(f"learning holds with none of {', '.join(map(str, choices))}: offer smaller ones.")
+    return (min if lower else max)(figures, key=lambda choice: figures[choice][by])
 
 
 def _held(run: Run, choice: Any) -> Mapping[str, float] | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, Lived, live, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Life, Lived, fresh, live, perceptron
 from mnemos.bench.parametric.learning.streams import Images, Task, digits, permuted
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.anchor import Anchor
@@ -93,12 +93,9 @@ def stream(images: Images, seed: int) -> list[Task]:
 
 def lived(tasks: Task | list[Task], way: Way, seed: int) -> tuple[Learner, Lived]:
     """Return a learner at the end of its life."""
-    torch.manual_seed(seed)
-    with shown_to_fail():
-        learner = Learner(
-            perceptron([196, HIDDEN, 10], seed), way.strategies, scenario="task", seed=seed,
-            optimise=partial(torch.optim.Adam, lr=way.rate),
-        )  # fmt: skip
+    learner = fresh(
+        lambda: perceptron([196, HIDDEN, 10], seed), way.strategies, seed, way.rate, torch.optim.Adam, scenario="task"
+    )
     return learner, live(learner, [tasks] if isinstance(tasks, Task) else tasks, LIFE, seed)
 
 

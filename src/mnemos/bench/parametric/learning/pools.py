@@ -16,13 +16,12 @@ import torch
 
 from mnemos.bench.parametric.learning.backbones import Rows, trained, turned_digits
 from mnemos.bench.parametric.learning.events import overlap
-from mnemos.bench.parametric.learning.lives import Life, live, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Life, fresh, live
 from mnemos.bench.parametric.learning.methods import row_of
 from mnemos.bench.parametric.learning.streams import Images, Labelled, Task, digits, split
 from mnemos.bench.parts import Row
 from mnemos.parametric.consolidate.adapter_pool import AdapterPool
-from mnemos.parametric.consolidate.base import Composed, Strategy
-from mnemos.parametric.consolidate.learner import Learner
+from mnemos.parametric.consolidate.base import Strategy
 from mnemos.parametric.consolidate.prompt_pool import Prompted, PromptPool
 from mnemos.parametric.consolidate.replay import Replay
 from mnemos.parametric.consolidate.self_expansion import Grown, SelfExpansion
@@ -84,15 +83,13 @@ def once(
     base: Rows, tasks: list[Task], strategies: Strategy | tuple[Strategy, ...], rate: float, seed: int
 ) -> dict[str, float]:
     """Return the figures of one life."""
-    torch.manual_seed(seed)
-    with shown_to_fail():
-        chosen = strategies if isinstance(strategies, tuple) else Composed((strategies,))
-        model = copy.deepcopy(base)
-        torch.nn.init.normal_(model.head.weight, std=0.1)
-        learner = Learner(
-            model, tuple(chosen), rivals="batch", optimise=partial(torch.optim.Adam, lr=rate), seed=seed,
-            classifier=model.head,
-        )  # fmt: skip
+
+    def model() -> Rows:
+        made = copy.deepcopy(base)
+        torch.nn.init.normal_(made.head.weight, std=0.1)
+        return made
+
+    learner = fresh(model, strategies, seed, rate, torch.optim.Adam, rivals="batch")
     life = live(learner, tasks, LIFE, seed)
     found = life.figures()
     row = {"accuracy %": found["accuracy"], "forgetting %": found["forgetting"], "seconds": life.seconds}

@@ -8,12 +8,11 @@ near as the published spread, or 2 points where that is smaller.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
-from mnemos.bench.parametric.learning.lives import Life, live, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Life, fresh, live, perceptron
 from mnemos.bench.parametric.learning.streams import Images, digits, joint, split
 from mnemos.bench.parts import Row, seeded
 from mnemos.parametric.consolidate.anchor import Anchor
@@ -21,7 +20,6 @@ from mnemos.parametric.consolidate.base import Strategy
 from mnemos.parametric.consolidate.dark_experience import DarkExperienceReplay
 from mnemos.parametric.consolidate.distillation import Distillation
 from mnemos.parametric.consolidate.gem import AveragedGEM
-from mnemos.parametric.consolidate.learner import Learner
 from mnemos.parametric.consolidate.replay import Replay
 
 LEAST = 0.02  # how near is near enough, at least
@@ -97,15 +95,12 @@ def row(images: Images, want: Published, seeds: int, scenario: str = "") -> Row:
 
 def once(images: Images, want: Published, seed: int, scenario: str = "") -> dict[str, float]:
     """Return accuracy on all test images, and processor seconds, of one run."""
-    torch.manual_seed(seed)
     slow, tasks = bool(scenario), split(images)
-    optimise = partial(torch.optim.Adam, lr=want.rate) if slow else partial(torch.optim.SGD, lr=want.rate)
-    with shown_to_fail():
-        learner = Learner(
-            perceptron([images.side**2, 400, 400, 10] if slow else [images.side**2, 100, 100, 10], seed),
-            want.strategies, optimise=optimise, seed=seed,
-            scenario="task" if scenario == "task" else "class", rivals="seen" if slow else "all",
-        )  # fmt: skip
+    sizes = [images.side**2, *([400, 400] if slow else [100, 100]), 10]
+    learner = fresh(
+        lambda: perceptron(sizes, seed), want.strategies, seed, want.rate, torch.optim.Adam if slow else torch.optim.SGD,
+        scenario="task" if scenario == "task" else "class", rivals="seen" if slow else "all",
+    )  # fmt: skip
     life = Life(batch=128, steps=2000, asked=scenario == "task") if slow else Life(batch=10)
     if want.all_at_once:
         tasks = [joint(tasks)]

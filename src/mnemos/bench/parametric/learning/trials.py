@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mnemos.bench.parametric.learning.lives import CHOSEN_ON, Life, Strategies, live, perceptron, shown_to_fail
+from mnemos.bench.parametric.learning.lives import Life, Strategies, fresh, live, perceptron
+from mnemos.bench.parametric.learning.methods import chosen
 from mnemos.bench.parametric.learning.streams import Images, Task, digits, permuted
 from mnemos.bench.parts import Row, seeded
-from mnemos.errors import ModelError
 from mnemos.parametric.consolidate.learner import Learner
 
 Columns = Callable[[Learner, Sequence[Task]], Mapping[str, float]]  # of a learner at the end of its life
@@ -53,27 +53,24 @@ def beside(setting: Setting, trials: Mapping[str, Trial], seeds: int) -> dict[st
     found = {}
     for name, trial in trials.items():
         options = [(knob, rate) for rate in trial.rates for knob in trial.knobs]
-        chosen = options[0]
-        if len(options) > 1:
-            chosen = max(options, key=lambda o: tried(setting, trial, o[0], o[1]))
-        row = seeded(seeds, lambda seed: once(setting, trial, chosen[0], chosen[1], seed))  # noqa: B023
+
+        def run(option: tuple[Any, float], seed: int, trial: Trial = trial) -> dict[str, float]:
+            return once(setting, trial, *option, seed)
+
+        best = chosen(run, options)
+        found[name] = seeded(seeds, partial(run, best))
         if len(trial.knobs) > 1:
-            row["chosen"] = str(chosen[0])
-        found[name] = row
+            found[name]["chosen"] = str(best[0])
     return found
-
-
-def tried(setting: Setting, trial: Trial, knob: Any, rate: float) -> float:
-    """Return the accuracy with a knob and a rate on the seed of choice; below 0 where learning does not hold."""
-    try:
-        return once(setting, trial, knob, rate, CHOSEN_ON)["accuracy %"]
-    except ModelError:
-        return -1.0
 
 
 def once(setting: Setting, trial: Trial, knob: Any, rate: float, seed: int) -> dict[str, float]:
     """Return the figures of one life."""
-    learner, tasks = made(setting, trial, knob, rate, seed), setting.tasks(seed)
+    learner = fresh(
+        lambda: (trial.model or setting.model)(seed), trial.strategies(knob), seed, rate, setting.optimiser,
+        **{**setting.with_, **trial.with_},
+    )  # fmt: skip
+    tasks = setting.tasks(seed)
     lived = live(learner, tasks, setting.life, seed)
     figures, first = lived.figures(), lived.accuracies.ends[-1].accuracies[0]
     also = setting.also(learner, tasks) if setting.also else {}
@@ -81,19 +78,6 @@ def once(setting: Setting, trial: Trial, knob: Any, rate: float, seed: int) -> d
         "accuracy %": figures["accuracy"], "first task %": first, "learned %": figures["learning"],
         "forgotten %": figures["forgetting"], **also,
     }  # fmt: skip
-
-
-def made(setting: Setting, trial: Trial, knob: Any, rate: float, seed: int) -> Learner:
-    """Return a learner that has not learned yet."""
-    torch.manual_seed(seed)
-    with shown_to_fail():
-        return Learner(
-            (trial.model or setting.model)(seed),
-            trial.strategies(knob),
-            optimise=partial(setting.optimiser, lr=rate),
-            seed=seed,
-            **{**setting.with_, **trial.with_},
-        )
 
 
 def five_permutations(data: Path) -> Setting:
