@@ -47,6 +47,7 @@ PARTS = {  # part -> module, or module:function, of mnemos.bench.parametric.lear
     "overlaps": ("projections:overlaps", "pairs of tasks"),
     "codes": ("codes", "what is rehearsed"),
     "bags": ("codes:bags", "what is rehearsed"),
+    "activations-replayed": ("activations", "rehearsed"),
     "domains": ("domains", "method"),
     "rates": ("domains:schedules", "rate"),
     "mixture": ("mixture", "method"),
@@ -161,6 +162,11 @@ FIGURES: dict[str, Figure] = {  # method -> part, row, rows that it is compared 
     }),
     **_figures("codes", "accuracy %", "knows {} of all digits", {
         "latent-replay": ("codes of 20 bytes, no mixup, 2,200 images", "replay of 200 images"),
+    }),
+    **_figures("activations-replayed", "accuracy %", _TEN, {
+        "sparse-activation-replay": (
+            "the last classes: activations, units frozen (SHARP)", "the last classes: 440 images, as if a pixel were a byte",
+            "the last classes: 2,400 codes of 20 bytes", "all classes: 110 images"),
     }),
     **_figures("bags", "accuracy %", "knows {} of eight classes of bags", {
         "breakup-replay": ("pieces, as many as in 16 bags", "replay of 16 bags"),

@@ -87,6 +87,11 @@ class Learning:
         """Return the classes seen so far, sorted."""
         return sorted({c for classes in self.task_classes.values() for c in classes})
 
+    def lately(self, tasks: int) -> list[int]:
+        """Return the classes of the last tasks before the one being learned."""
+        before = [classes for task, classes in self.task_classes.items() if task != self.task]
+        return sorted({c for classes in before[-tasks:] for c in classes})
+
     def read(self, x: Tensor, model: nn.Module | None = None) -> tuple[Tensor, Tensor | None]:
         """Return logits and features of x, by the model or by an earlier copy of it; features (N, D) if there is a classifier."""
         asked = self.model if model is None else model

@@ -55,6 +55,13 @@ class Buffer:
         """Return the rows of some places."""
         return tuple(t[places] for t in self.held)
 
+    def keep(self, labels: list[int]) -> None:
+        """Drop the rows of all other classes, y being the second tensor."""
+        if self.held:
+            which = torch.isin(self.held[1], torch.tensor(labels, dtype=self.held[1].dtype))
+            self.held = tuple(t[which] for t in self.held)
+            self.met = len(self)
+
     @property
     def nbytes(self) -> int:
         """Bytes that it holds."""

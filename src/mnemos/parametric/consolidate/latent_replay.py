@@ -38,6 +38,7 @@ class LatentReplay(Strategy):
     lower: int = 2  # parts of the model that are frozen
     codes: int = 8  # bytes a sample
     mixup: float = 0.1  # Beta(mixup, mixup) of pairs of one draw; 0 for none
+    last: int = 0  # tasks before this one whose classes are still held; 0: all
     buffer: Buffer = field(init=False, repr=False)
     levels: Tensor | None = field(init=False, repr=False, default=None)  # (codes, 256, D / codes)
 
@@ -46,6 +47,11 @@ class LatentReplay(Strategy):
 
     def __post_init__(self) -> None:
         self.buffer, self.recent = Buffer(self.items, "balanced"), 2048
+
+    def before_task(self, learning: Learning) -> None:
+        """Drop the codes of classes that were not met lately."""
+        if self.last:
+            self.buffer.keep(learning.lately(self.last))
 
     def loss(self, learning: Learning, step: Step) -> Tensor | None:
         """Return what the held codes cost; there are none in the first task."""

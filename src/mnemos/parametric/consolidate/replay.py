@@ -30,12 +30,18 @@ class Replay(Strategy):
     batch: int = 10  # of them, learned again at each step
     policy: Policy = "reservoir"  # which are held
     share: Literal["rows", "tasks"] = "rows"  # how much the new batch counts
+    last: int = 0  # tasks before this one whose classes are still held; 0: all
     buffer: Buffer = field(init=False, repr=False)
 
     stores_samples: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.buffer = Buffer(self.items, self.policy)
+
+    def before_task(self, learning: Learning) -> None:
+        """Drop the samples of classes that were not met lately."""
+        if self.last:
+            self.buffer.keep(learning.lately(self.last))
 
     def draw(self, learning: Learning) -> Batch:
         """Return held samples to be learned again."""
