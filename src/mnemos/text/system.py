@@ -24,12 +24,13 @@ from mnemos.text.recall.hybrid import Hybrid
 from mnemos.text.recall.known import PromoteFact
 from mnemos.text.recall.many import SpreadSessions
 from mnemos.text.recall.newest import PromoteNewest
+from mnemos.text.recall.roles import PromoteRole
 from mnemos.text.update.reconcile import Reconcile
 
 DEFAULT = System(
     encode=Entries(),
     retrieve=Hybrid(),
-    rerank=(PromoteCurrent(), PromoteNewest(), PromoteOwn(), PromoteFact(), SpreadSessions()),
+    rerank=(PromoteCurrent(), PromoteNewest(), PromoteOwn(), PromoteRole(), PromoteFact(), SpreadSessions()),
     update=Reconcile(),
     law=Ebbinghaus(),
     phases=(
