@@ -1,14 +1,26 @@
 """`Machine`: stored instructions over an associative memory compute what a simulator does; a changed entry is noticed."""
 
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 
-from mnemos.bench.text.agents_machine import errors, flips_noticed, simulate, stored_program, table
+from mnemos.bench.text.agents_machine import errors, flips_noticed, simulate, stored_program, table, universal
 from mnemos.errors import InvalidInput, NotFound, StoreError
 from mnemos.text.agent.machine import Machine
 
 T0 = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+def test_the_universal_machine_runs_as_a_stored_program(space):
+    """U15,2, on a tape on which it takes every one of its rules; memory and simulator are equal cell by cell."""
+    rng, rules = Random(9), universal()
+    start = {at: rng.choice("01") for at in range(-120, 120)}
+    assert len(rules) == 29
+    state, place, tape = simulate(rules, 600, start)
+    machine = stored_program(space, "universal", rules, 600, start)
+    assert (machine.get("op"), machine.get("place")) == (state, str(place))
+    assert {at: machine.get(f"cell{at}") for at in tape} == tape
 
 
 def test_a_stored_program_does_what_a_turing_machine_does(space):

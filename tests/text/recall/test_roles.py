@@ -7,7 +7,6 @@ import pytest
 from mnemos import Mnemos
 from mnemos.text.recall.roles import sought_by, states
 
-
 SAYS = {  # by question: what says it, and what does not
     "Who stands in for Ivo?": (
         ["Lars covers for Ivo.", "I am filling in for Ivo.", "Ivo's replacement is Lars.", "Ivo is ill, Lars covers for him."],
