@@ -13,6 +13,10 @@ _FEEL = re.compile(
     r"(?:does|do) [\w' -]{1,40}? (?:like|love|enjoy|hate|dislike)) (?P<thing>[^?]{2,60}?)\s*\?*$",
     re.I,
 )
+_CALLED = (
+    r"\bwhat (?:do|should|shall|can|may) (?:you|people|they|everyone|everybody|friends) call me\b"
+    r"|\bI (?:be )?(?:called|addressed|go by)\b"
+)
 _ASKED = tuple(
     (re.compile(words, re.IGNORECASE), attribute)
     for words, attribute in (
@@ -26,6 +30,7 @@ _ASKED = tuple(
         (r"\b(?:where|who|whom|which company|what company)\b.*\b(?:works?|working)\b|\bemploy(?:s|ed|er)\b", "work at"),
         (r"\b(?:dating|married to|engaged to|in a relationship|together with|seeing|going out with)\b", "relationship"),
         (r"\be-?mail\b", "email"),
+        (_CALLED, "name"),
         (r"\bnumber\b.*\b(?:call|reach)\b|\bhow (?:can|do) i (?:call|reach|phone)\b", "phone"),
     )
 )
@@ -89,6 +94,8 @@ def asked(question: str, me: str = "user") -> list[tuple[str, str]]:
             elif not match["kin"]:
                 subject = _whose(question, match, subject)
             subjects += [subject] if subject else []
+    if re.search(_CALLED, question, re.IGNORECASE):
+        subjects.append(me)
     if (feel := _FEEL.search(question)) and (liked := about(feel["thing"])):
         attributes.append(f"feeling about {liked.lower()}")
     attributes += [attribute for words, attribute in _ASKED if words.search(question)]

@@ -26,7 +26,7 @@ _QUOTE = re.compile(r"\"[^\"\n]{3,2000}\"|\u201c[^\u201d\n]{3,2000}\u201d|\u00ab
     r"\u201e[^\u201c\u201d\n]{3,2000}[\u201c\u201d]|"
     r"(?<![\w'\u2019])['\u2018](?=[^'\u2019\n]{3})(?:[^'\u2019\n]|['\u2019](?=\w)){3,2000}['\u2019](?!\w)")
 _SPEECH = re.compile(r"\b(?:i|i'm|i\u2019m|im|we|my|our|me|am|is|are|was|were|has|have|had|he|she|they|you|your|"
-    r"do|does|did)\b",
+    r"do|does|did|ich|wir|bin|habe|je|suis|nous|yo|soy|estoy|io|sono|eu|sou|ik|jag|ja|\u044f|\u043c\u044b)\b",
     re.IGNORECASE)
 _TURN = re.compile(r"^[ \t]*(?:\[[^\]\n]{1,40}\]\s*)?(?P<who>[A-Z][\w.-]{0,20}(?: [A-Z][\w.-]{0,20})?):\s+\S.*$", re.MULTILINE)
 # fmt: on

@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 from mnemos.facts import Fact
 from mnemos.reason.base import Judgement
+from mnemos.reason.called import called
 from mnemos.reason.certain import qualified
 from mnemos.reason.condense import LONGEST, sentences, summarise, title
 from mnemos.reason.doubt import doubted
@@ -295,7 +296,7 @@ def _of_thing(sentence: str, match: re.Match[str], me: str) -> Iterator[Fact]:
 
 
 def _elsewhere(sentence: str, me: str) -> Iterator[Fact]:
-    """Yield the facts stated without a leading subject: contact details, couples, favourites."""
+    """Yield the facts stated without a leading subject: contact details, couples, what one is called, favourites."""
     if "@" in sentence or sum(c.isdigit() for c in sentence) >= 6:
         for match in CONTACT.finditer(sentence):
             for kind in ("email", "phone"):
@@ -309,6 +310,8 @@ def _elsewhere(sentence: str, me: str) -> Iterator[Fact]:
         if a.split()[0].lower() not in PRONOUNS and a != "I":
             owner, value = (me, a) if b == "I" else (a.lower(), b)
             yield Fact(owner, "relationship", value, True, False, couple.start(), couple.end())
+    if "call" in sentence.lower() or "I " in sentence:
+        yield from called(sentence, me)
     if " best" in sentence or " most " in sentence:
         for match in BEST.finditer(sentence):
             who = match["who"] or match["who2"]

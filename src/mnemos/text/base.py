@@ -116,6 +116,7 @@ class Asked:
     vector: NDArray[np.floating] | None = None  # (D,); None without an embedder
     model: int | None = None  # the number under which the store keeps the vectors of this embedder
     embedder: str = ""  # its name
+    settled: bool = False  # whether the first hit is known to hold now
 
 
 @runtime_checkable

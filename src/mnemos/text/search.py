@@ -33,6 +33,7 @@ from mnemos.text.recall.filters import Filters, make_filter, zone_of
 from mnemos.text.recall.hybrid import from_elsewhere
 from mnemos.text.recall.many import enough, pool
 from mnemos.text.recall.names import without_speakers
+from mnemos.text.recall.own_state import LOOKED_FOR, looked_for, state_of, told_first
 from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import ANSWERABLE, Judgement, judge, unknown
@@ -41,6 +42,7 @@ from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Sna
 from mnemos.text.recall.telling import READ
 from mnemos.text.recall.then import begun, end_first, may_lead, put_first, resolve, weights_of, with_alike
 from mnemos.text.recall.view import Rank
+from mnemos.text.update.voices import stored_trust
 from mnemos.zones import in_zone, load_zone
 
 if TYPE_CHECKING:
@@ -149,12 +151,19 @@ def _hits(
     shown = replace(filter, superseded=True) if behind else filter
     kind = "cubes", k, method
     ranked = memory.view.ask(rank, kind, question, shown, memory.model_key(), memory.embedder)
+    state = state_of(query) if behind and method == "hybrid" and memory.system.rerank else None
+    told = _tellings(memory, state, shown) if state is not None else []
     with memory.store.transaction(write=False):
         cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         hits = put_behind(memory.store, hits, filter) if behind else hits
         rerankers = memory.system.rerank if method == "hybrid" else ()
-        asked = _asked_of(memory, query, question)
+        settled = False
+        if state is not None:
+            by_key = memory.store.by_key([r.key for r in told])
+            more = [(r.key, Hit(by_key[r.key], r.score, r.why)) for r in told if r.key in by_key]
+            hits, settled = told_first(state, hits, more, stored_trust(memory.store))
+        asked = replace(_asked_of(memory, query, question), settled=settled)
         for reranker in rerankers:
             hits = reranker.rerank(memory.store, asked, hits, filter, k)
         span = question.span or (filter.since, filter.until)
@@ -162,9 +171,20 @@ def _hits(
         return len(ranked), fold(memory.store, hits, filter, span)
 
 
+def _tellings(memory: TextMemory, state: str, filter: Filter) -> list[Ranked]:
+    """Return cubes that may tell of a state of the asker, by its words."""
+    words = make_query(looked_for(state), None, memory.clock(), fluency_of(memory.embedder))
+
+    def rank(snapshot: Snapshot, question: Query, allow: Allow) -> list[Ranked]:
+        return snapshot.rank(BASELINES["words"], question, LOOKED_FOR, allow=allow)
+
+    kind = "cubes", LOOKED_FOR, "words"
+    return memory.view.ask(rank, kind, words, filter, memory.model_key(), memory.embedder)
+
+
 def _asked_of(memory: TextMemory, query: str, question: Query) -> Asked:
-    """Return a question for the rerankers."""
-    if question.vector is None or memory.embedder is None:
+    """Return a question for the rerankers: without its vector, where the embedder does not know its language."""
+    if question.vector is None or memory.embedder is None or question.fluency(question.language) < 1:
         return Asked(query)
     return Asked(query, question.vector, memory.model_key(), memory.embedder.name)
 

@@ -21,6 +21,7 @@ CHANGED = [  # none of these is in what the judgement was fitted on
     ("Which bike do I ride?", "I ride a blue Peugeot racer.", "The Peugeot got stolen, so I bought a Brompton instead."),
     ("Who is my dentist?", "Dr Okafor does my teeth.", "Switched dentists, I see Dr Lindqvist now."),
     ("What do I drink at breakfast?", "I have cocoa at breakfast.", "No more cocoa for me, it's ginger tea at breakfast now."),
+    ("How much zinc do I take?", "I take 10 mg of zinc.", "The doctor upped my zinc to 25 mg."),
     ("¿Dónde vivo?", "Vivo en Sevilla.", "Me he mudado a Bilbao."),
     ("Dove abito?", "Abito a Torino.", "Mi sono trasferita a Genova."),
     ("Gdzie mieszkam?", "Mieszkam w Krakowie.", "Przeprowadziłam się do Gdańska."),
@@ -30,6 +31,8 @@ REMARKS = [
     ("Where do I live?", "I live in a cottage near Sligo.", "My aunt would love to live in Sligo."),
     ("What car do I drive?", "I drive a grey Octavia.", "My neighbour's car is a brand new Octavia."),
     ("Who is my dentist?", "My dentist is Dr Okafor.", "Does anyone know a good dentist in Leeds?"),
+    ("Where do I buy stamps?", "I buy my stamps at the kiosk.", "Remind me to buy stamps."),
+    ("Where is my passport?", "My passport is in the blue drawer.", "Tell me where my passport is."),
     ("Dove abito?", "Abito a Torino.", "Mio fratello si è trasferito a Bari."),
     ("¿Dónde vivo?", "Vivo en Sevilla.", "Mi hermana se ha mudado a Cádiz."),
     ("What sport do I do?", "I do fencing twice a week.", "My cousin's daughter does sport all day long."),
@@ -228,3 +231,16 @@ def test_without_vectors_the_words_are_judged(tmp_path):
         space = memory.space("words")
         told(space, old, new)
         assert first(space, question) == new
+
+
+def test_a_user_whom_nobody_names_is_judged_as_a_person(memory):
+    space = memory.space("no names")
+    for i, text in enumerate(("I get up at six.", "It rained.", "I get up at five these days.", "Long day.")):
+        space.add(text, role="user", at=T0 + timedelta(days=30 * i))
+    assert first(space, "When do I get up?") == "I get up at five these days."
+
+
+def test_words_that_are_written_with_vowel_signs_are_cues():
+    assert read_telling("मैं अब पुणे में हूँ").cues[KINDS.index("self")]
+    assert not asks_now("What was my job?")
+    assert asks_now("Was ist mein Beruf?")

@@ -78,10 +78,15 @@ def by_words(question: str, q: Told, x: Statement, y: Statement) -> dict[str, fl
     found["frame"] = sum(ends(a.words, b.words)) / max(len(a.words), len(b.words), 1)
     found["length first"], found["length other"] = math.log1p(len(a.words)), math.log1p(len(b.words))
     found["long"] = max(len(a.words), len(b.words)) > 60
-    found["same voice"], found["no speaker"] = x.voice == y.voice, y.voice[0] is None
+    found["same voice"], found["no speaker"] = x.voice == y.voice, not is_somebody(y)
     found["same session"] = x.session is not None and x.session == y.session
     found["days"] = min(math.log1p(abs(y.at - x.at) / DAY), 7.0)
     return found
+
+
+def is_somebody(y: Statement) -> bool:
+    """Tell whether a person tells something: a named speaker, or a user whom nobody names."""
+    return y.voice[0] is not None or y.voice[1] == "user" or (y.voice == (None, None, None) and y.told.cues[SELF] > 0)
 
 
 def by_vectors(words: dict[str, float], q: Vector, x: Vector, y: Vector) -> dict[str, float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from mnemos.cube import Hit, to_micros
+from mnemos.index.function_words import votes
 from mnemos.index.language import is_english
 from mnemos.index.terms import stop_terms, terms, words_of
 from mnemos.reason.quoted import own_words
@@ -46,6 +47,11 @@ BARS = {  # log-odds from which a hit takes the first place, fitted with each se
 NEAR = 0.35  # of what the cosine adds to the first: the most that costs nothing on the hand of the package (.35 to .7 tried)
 SHORT = 30  # words of a text at most: what says more is about more
 _NAMED = "call|nam|marri|bas|locat|suppos|allow|relat|prefer|associat|interest|involv|engag|us|host|locat|ne|own"
+GERMAN = re.compile(
+    r"\W*was\b(?=.*\b(?:ich|mir|mein\w*|wir|uns\w*|ist|sind|hat|haben|macht|trinkt|isst|für|der|die|das|er|ihr|gerade|heute)\b)"
+    r"(?!.*\b(?:war|waren|hatte|hatten|gestern|damals|fr\u00fcher|i|the|my|it|he|she|that|this|there)\b)",
+    re.IGNORECASE,
+)
 _REQUEST = re.compile(r"\b(?:tell|remind|show|give|help|send|read|find|get|let) me\b", re.IGNORECASE)  # not about "me"
 _BACK = re.compile(
     r"\b(?:did|was|were|had|ago|when (?!is|are|do|does|will|can|'s|\u2019s|am)|(?:19|20)\d\d|would|might|could|said|"
@@ -78,7 +84,7 @@ class PromoteNewest:
         if not past and len(hits) > 1 and (place := corrected(store, hits)):
             return in_front(hits, place)[:k]
         top, now = hits[:LOOKED_AT], asks_now(asked.text)
-        if past or len(top) < 2 or not (now or top[0][1].cube.speaker is None):
+        if past or len(top) < 2 or asked.settled or not (now or top[0][1].cube.speaker is None):
             return list(hits[:k])
         if len(top[0][1].cube.text.split()) > SHORT:
             return list(hits[:k])
@@ -93,8 +99,9 @@ class PromoteNewest:
 
 
 def asks_now(question: str) -> bool:
-    """Tell whether a question is in the present tense, and names no time."""
-    return _BACK.search(question) is None
+    """Tell whether a question is in the present tense, and names no time: "Was esse ich?" is, German for "what do I eat?"."""
+    found = _BACK.search(question)
+    return found is None or (found[0].lower() == "was" and GERMAN.match(question) is not None)
 
 
 def asks_own(q: Told) -> bool:
@@ -204,15 +211,18 @@ def _judged(asked: Asked, q: Told, stated: Sequence[Statement], near: Sequence[f
     """Return a function that weighs (first, other), by vectors where all have one; `near` is what cosines add to scores.
 
     An older one is of something else if it is far from the question beside the first, lacks a name of the question that
-    the first has, or is an assistant's.
+    the first has, or is an assistant's; without vectors also if it lacks a word of the question that the first has.
     """
     names = frozenset(terms(" ".join(NAME.findall(asked.text))))
     vector = asked.vector if all(s.vector is not None for s in stated) else None
+    content = q.terms if vector is not None else frozenset(terms(" ".join(w for w in q.words if w not in votes())))
 
     def weigh(first: int, other: int) -> float:
         x, y = stated[first], stated[other]
         if y.at < x.at and (
-            near[other] < NEAR * near[first] or names & x.told.terms - y.told.terms or y.voice[1] == "assistant"
+            near[other] < NEAR * near[first]
+            or (names if vector is not None else content) & x.told.terms - y.told.terms
+            or y.voice[1] == "assistant"
         ):
             return -math.inf
         found = by_words(asked.text, q, x, y)

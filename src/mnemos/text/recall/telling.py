@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from mnemos.index.terms import stop_terms, terms
+from mnemos.reason.requests import is_request
+from mnemos.reason.state_words import WORD
 
 READ = 400  # characters of a text whose words are looked at
 LONGEST = 4  # characters of a Chinese or Japanese word
 OPENING = 4  # words at the beginning
 MOST = 3  # cues of a kind that count
-_WORD = re.compile(r"[^\W_]+")
 _DID = re.compile(
     r"(?:[a-z]{2,}ed|got|left|sold|gave|made|took|bought|went|met|lost|found|put|had|began|done|cut|quit|first)\b"
 )
@@ -45,9 +46,12 @@ TABLE = {
         died, cancelled, canceled, moved, changed, closed, broke up, split, divorced, separated, became,
         become, turned, upgraded, transferred, promoted, instead, rather than, goodbye, bye, farewell,
         scrap*, ditched, passed, quits, put back, put off, pushed, slipped, postponed, shifted, rescheduled,
-        bumped, extension, renamed, reset, migrated, exported, history, over, out of, correction, no sorry,
+        bumped, extension, upped, raised, increased, lowered, reduced, doubled, halved, went up, went down, up to,
+        down to, goes by, go by, call me, calls me, renamed, reset, migrated, exported, history, over, out of,
+        correction, no sorry,
         no wait, i meant, nicht mehr, statt, gekündigt, verkauft, umgezogen, aufgehört, aufgegeben, getrennt,
-        gewechselt, verlegt, verschoben, abgegeben, geschieden, ya no, dejé, dejado, vendí, vendido, mudamos,
+        erhöht, reduziert, gesenkt, gestorben, gewechselt, verlegt, verschoben, abgegeben, geschieden, ya no, dejé,
+        dejado, vendí, vendido, mudamos,
         mudé, mudado, mudada, cambi*, en lugar, en vez, separ*, murió, plus, quitté, arrêté, vendu, déménag*, chang*,
         au lieu, démissionné, revendu, fini, lasciato, smesso, venduto, traslocat*, trasferit*, invece,
         niente, saí, larguei, deixei, vendi, mudei, troquei, parei, больше не, уволил*, продал*, переехал*,
@@ -58,7 +62,8 @@ TABLE = {
         离婚, 去世, 改, 取消, 推迟, 引っ越, やめ, 売, 替え, 変え, 変わ, 移, 別れ, 離婚, 亡くな""",
     "self": """i, im, ive, me, my, mine, myself, we, us, our, ours, ich, mich, mir, mein*, wir, uns, unser*, yo, mi,
         mis, nos, nuestr*, je, j, moi, mon, ma, mes, nous, notre, on, io, mio, mia, miei, noi, nostr*, eu,
-        meu, minha, meus, nós, nosso, я, мне, меня, мой, моя, мои, моего, моей, моему, мы, нас, наш*, ben,
+        meu, minha, meus, nós, nosso, я, мне, меня, мой, моя, мои, моё, мое, мою, моего, моей, моему, моим, моих,
+        мною, мной, мы, нас, нам, наш*, мені, мене, мій, моє, ми, ben,
         beni, bana, benim, biz, bizim, أنا, نحن, عندي, ik, mij, mijn, wij, ons, ja, mnie, mój, moja, moje,
         nasz*, jag, mig, min, mitt, vi, vår, tôi, mình, 저, 저는, 나, 나는, 제, 내, 우리, मैं, मेरा, मेरी,
         मेरे, हम, हमारा, 我, 咱, 俺, 私, 僕, うち""",
@@ -126,7 +131,7 @@ class Told:
     people: frozenset[str]  # the words for other people
     words: tuple[str, ...]
     terms: frozenset[str]  # without function words
-    asks: bool
+    asks: bool  # it is a question, or asks an assistant to do something
     did: bool  # begins with a verb of the past: who does it is the speaker
     of_named: bool  # begins with somebody's name
     numbers: bool
@@ -135,7 +140,7 @@ class Told:
 def read_telling(text: str) -> Told:
     """Return what the first words of a text show. About 30 us."""
     text = text[:READ]
-    words = tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    words = tuple(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
     found, opening, people = [0] * len(KINDS), [False] * len(KINDS), set[str]()
     for i, cue, kinds in _found(words):
         for kind in kinds:
@@ -149,7 +154,7 @@ def read_telling(text: str) -> Told:
         people=frozenset(people),
         words=words,
         terms=frozenset(terms(text)) - stop_terms(),
-        asks=any(mark in text for mark in "?\uff1f\u061f"),
+        asks=any(mark in text for mark in "?\uff1f\u061f") or is_request(text),
         did=_DID.match(text.strip().lower()) is not None,
         of_named=_OF_NAMED.match(text) is not None,
         numbers=any(c.isdigit() for c in text),
