@@ -225,9 +225,8 @@ def test_update_keeps_the_rest_and_refuses_what_changes_nothing(space):
         space.update(cube.id, colour="red")
     space.add("I live in Porto.", speaker="Ana", id="old home", at="2024-01-01")
     space.add("I moved to Faro.", speaker="Ana", at="2024-02-01")
-    for changes in ({}, {"content": "I live in Porto."}):  # which would bring back what was superseded
-        with pytest.raises(InvalidInput, match="nothing would change"):
-            space.update("old home", **changes)
+    with pytest.raises(InvalidInput, match="nothing would change"):  # which would bring back what was superseded
+        space.update("old home")
     assert space.get("old home").state == "superseded"
     with pytest.raises(NotFound):
         space.update("nobody", content="x")

@@ -51,7 +51,8 @@ def test_a_question_for_a_name_asks_for_it(question):
     [
         "Remind me to buy stamps.", "Please remind me to call the dentist.", "Can you book the boiler engineer?",
         "Add 'vet' to my list.", "Set a reminder to move the car.", "Don't let me forget Ana's birthday.",
-        "Erinnere mich an die Miete.", "Recuérdame comprar sellos.", "Напомни купить марки.", "请提醒我买邮票。", "切手を買うのをリマインドして",
+        "Erinnere mich an die Miete.", "Recuérdame comprar sellos.", "Напомни купить марки.", "请提醒我买邮票。",
+        "切手を買うのをリマインドして",
     ],
 )  # fmt: skip
 def test_a_request_is_one(text):

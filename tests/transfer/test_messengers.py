@@ -53,7 +53,7 @@ REGIONS = {  # a chat, and when its first message of a person was said
 @pytest.fixture
 def space(tmp_path):
     with Mnemos(tmp_path / "root", embedder="none", timezone="UTC") as memory:
-        yield memory.space("ana")
+        yield memory.space("chats")
 
 
 def told(space):

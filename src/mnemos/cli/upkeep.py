@@ -40,6 +40,14 @@ def import_(
             "--timezone", metavar="ZONE", help="Whose clock times without an offset are on (default: the space's)."
         ),
     ] = None,
+    me: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--me",
+            metavar="NAME",
+            help="Your name or address as a sender: what it sent is yours (default: the space's name).",
+        ),
+    ] = None,
     workers: WorkerCount = None,
     ray: RayAddress = None,
 ) -> None:
@@ -51,7 +59,7 @@ def import_(
     with load_workers(workers, ray) as helpers, t.progress(f"importing {path.name}") as step:
         spread(space, helpers)
         report = import_path(
-            space, path, format=format, restore_erased=restore_erased, timezone=timezone, progress=step
+            space, path, format=format, restore_erased=restore_erased, timezone=timezone, me=me or (), progress=step
         )
     if t.json:
         t.say(report.to_dict())

@@ -322,6 +322,10 @@ def import_file(
     timezone: Annotated[
         str | None, Query(description="Whose clock times without an offset are on (default: the space's).")
     ] = None,
+    me: Annotated[
+        list[str],
+        Query(description="Your names or addresses as a sender: what they sent is yours (default: the space's name)."),
+    ] = [],  # noqa: B006
 ) -> Json:
     """Import a file: chats, an account's export, notes, a zip of them, or an archive. Again, it adds nothing.
 
@@ -332,7 +336,7 @@ def import_file(
     with access.open("read", "write", create=True) as space, TemporaryDirectory() as folder:
         try:
             path = imports.into_file(request, Path(folder), name, limits.import_file)
-            report = import_path(space, path, format=format, timezone=timezone)
+            report = import_path(space, path, format=format, timezone=timezone, me=me)
         except InvalidInput as error:
             raise InvalidInput(str(error).replace(f"{folder}/", "")) from error
         return Json(report.to_dict())

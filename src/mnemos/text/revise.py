@@ -37,7 +37,7 @@ def update(memory: TextMemory, cube_id: str, changes: Mapping[str, Any]) -> MemC
     )  # fmt: skip
     _check_validity(new)
     new = redact_cube(new, memory.secrets)
-    if replace(new, state=old.state) == old:  # else an update without a change would bring back what was superseded
+    if not changes or new == old:  # without a change nothing is brought back that was superseded
         raise InvalidInput(f"update: nothing would change in cube {cube_id!r}. Give a new value.")
     return put(memory, old, new)
 

@@ -43,6 +43,11 @@ class ImportTarget(Protocol):
     """A space that cubes can be written to."""
 
     @property
+    def name(self) -> str:
+        """The name of the space."""
+        ...
+
+    @property
     def store(self) -> Store:
         """The store, to look up which ids exist and which were erased."""
         ...

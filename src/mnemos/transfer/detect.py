@@ -12,15 +12,18 @@ from mnemos.transfer import benchmarks, chats
 from mnemos.transfer.inputs import Member
 from mnemos.transfer.notes import SUFFIXES, note
 from mnemos.transfer.products import (
+    calendar,
     chatgpt,
     claude,
     gemini,
     librechat,
+    mail,
     mcp_memory,
     mem0,
     mnemos_jsonl,
     openwebui,
     slack,
+    table,
     telegram,
     whatsapp,
 )
@@ -46,11 +49,29 @@ JSON_FORMATS: list[tuple[str, Callable[[Any], bool], Reader]] = [
     ("chats", chats.is_chats, chats.chats),
 ]
 FORMATS = tuple(
-    dict.fromkeys(["archive", *(name for name, _, _ in JSON_FORMATS), "beam", "whatsapp", "markdown", "text"])
+    dict.fromkeys(
+        [
+            "archive",
+            *(name for name, _, _ in JSON_FORMATS),
+            "beam",
+            "whatsapp",
+            "mail",
+            "calendar",
+            "table",
+            "markdown",
+            "text",
+        ]
+    )
 )
 JSON_SUFFIXES, HTML_SUFFIXES = (".json", ".jsonl", ".ndjson"), (".html", ".htm")
 NOTES = ("markdown", "text")
 TEXTS = (*NOTES, "whatsapp")
+PLAIN = {
+    **dict.fromkeys(mail.SUFFIXES, "mail"),
+    calendar.SUFFIX: "calendar",
+    **dict.fromkeys(table.SUFFIXES, "table"),
+}
+LOOSE = ("chats", "table")  # of no particular product: beside notes they are not read
 BESIDE = "beside an export, not a part of it; import it by itself"
 
 
@@ -68,6 +89,8 @@ def one(member: Member, path: Path, format: str | None) -> Source:
         shown = format or ("text" if member.suffix == ".txt" else "markdown")
         return _text(member, path.parent, shown, format, lambda n: (path.parent / n).exists())
     data = member.read()
+    if (plain := _plain(member, data, format)) is not None:
+        return plain
     if (
         _is_html(data)
         and (text := decode(data, member.name))
@@ -107,8 +130,8 @@ def several(found: list[Member], path: Path, format: str | None) -> list[Source]
         if source is None:
             others.append(passed(member.name, "of no format that is known"))
         else:
-            (loose if source.file.format == "chats" and format is None else sources).append(source)
-    if not sources and loose and (format == "chats" or len(loose) >= len(notes)):
+            (loose if source.file.format in LOOSE and format is None else sources).append(source)
+    if not sources and loose and (format in LOOSE or len(loose) >= len(notes)):
         sources, loose = loose, []
     others += [passed(source.file.name, BESIDE) for source in loose]
     if sources:
@@ -129,6 +152,8 @@ def _source(member: Member, format: str | None, people: Mapping[str, str]) -> So
         text = decode(member.read(), member.name)
         if gemini.is_gemini_html(text):
             return Source(FileReport(member.name, "gemini"), gemini.gemini_html(text, member.name))
+    if member.suffix in PLAIN and (plain := _plain(member, member.read(), format)) is not None:
+        return plain
     if member.suffix not in JSON_SUFFIXES:
         return None
     value, torn = read_values(member.read(), member.name, member.name)
@@ -136,6 +161,17 @@ def _source(member: Member, format: str | None, people: Mapping[str, str]) -> So
     if reader is slack.slack:
         return Source(FileReport(member.name, name), [*torn, *slack.slack(value, member.name, people)])
     return None if reader is None else Source(FileReport(member.name, name), [*torn, *reader(value, member.name)])
+
+
+def _plain(member: Member, data: bytes, format: str | None) -> Source | None:
+    """Return a file of mail, a calendar or a table, by its name or the `format` that is given; None for another one."""
+    name = format or PLAIN.get(member.suffix) or ("mail" if mail.is_mbox(data) else None)
+    if name == "mail":
+        return Source(FileReport(member.name, name), list(mail.mail(data, member.name)))
+    if name in ("calendar", "table"):
+        read = calendar.calendar if name == "calendar" else table.table
+        return Source(FileReport(member.name, name), list(read(decode(data, member.name), member.name)))
+    return None
 
 
 def passed(name: str, why: str) -> FileReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def import_path(
     format: str | None = None,
     restore_erased: bool = False,
     timezone: str | None = None,
+    me: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import a file, a zip or a folder into a space; importing it again adds nothing, and a newer export what is new.
@@ -36,8 +38,9 @@ def import_path(
     InvalidInput and nothing is stored; in a folder it costs that file, and in JSONL a torn line that line. The report says of
     each file how much was read, added, updated and there already, what was left out or could not be imported, and why. New
     messages are stored in one transaction; edited ones get a version each. What was erased from this space is not
-    imported, unless `restore_erased`. Times without an offset are told in `timezone` (default: the space's). `progress` gets
-    the number of texts embedded.
+    imported, unless `restore_erased`. Times without an offset are told in `timezone` (default: the space's). `me` are the
+    names or addresses under which the owner of the space writes in chats of people and in mail: what they sent is the
+    user's. A sender of the space's own name is so in any case. `progress` gets the number of texts embedded.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
@@ -45,7 +48,7 @@ def import_path(
     zone = ZONE.set(space.timezone if timezone is None else check_zone(timezone))
     try:
         with closing(Archives()) as archives:
-            return _import(space, path, format, restore_erased, progress, archives)
+            return _import(space, path, format, restore_erased, me, progress, archives)
     finally:
         ZONE.reset(zone)
 
@@ -55,6 +58,7 @@ def _import(
     path: Path,
     format: str | None,
     restore_erased: bool,
+    me: Sequence[str],
     progress: Progress | None,
     archives: Archives,
 ) -> ImportReport:
@@ -67,7 +71,7 @@ def _import(
         sources = several(found, path, format)
     else:
         sources = [one(found[0], path, format)]
-    taking = Taking(space, restore_erased)
+    taking = Taking(space, restore_erased, me)
     for source in sources:
         taking.read(source.file, source.read)
     taking.write(progress)

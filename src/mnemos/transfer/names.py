@@ -18,6 +18,7 @@ from itertools import chain, count
 from mnemos.store.base import Store
 from mnemos.store.values import Filter
 from mnemos.text.encode.messages import MAX_NAME, clean
+from mnemos.transfer.people import role_as_read
 from mnemos.transfer.source import Conversation, Item, Message, stable_id
 from mnemos.transfer.times import dated
 
@@ -164,7 +165,7 @@ class Names:
                 rows = self._store.select(Filter(session=session, state=None), after=after, limit=PAGE)
                 if not rows:
                     break
-                held.said.update((cube.role or "", cube.text) for _, cube in rows)
+                held.said.update((role_as_read(cube), cube.text) for _, cube in rows)
                 held.texts |= {cube.id: cube.text for _, cube in rows}
                 after = rows[-1][0]
         return self._held[session]

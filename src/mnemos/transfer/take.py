@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from mnemos.text.encode.messages import to_draft
 from mnemos.transfer.base import ImportTarget, Progress
 from mnemos.transfer.documents import Shelf, retired
 from mnemos.transfer.names import Named, Names
+from mnemos.transfer.people import Senders
 from mnemos.transfer.report import NOW, FileReport, Problem
 from mnemos.transfer.source import Conversation, Document, Item, Message, Read, stable_id
 
@@ -34,7 +35,8 @@ class Change:
 class Taking:
     """What one import will do to a space. Nothing is written before `write`."""
 
-    def __init__(self, space: ImportTarget, restore_erased: bool) -> None:
+    def __init__(self, space: ImportTarget, restore_erased: bool, me: Sequence[str] = ()) -> None:
+        self._senders = Senders(space.name, me)
         self._space, self._restore = space, restore_erased
         self._secrets = space.secrets
         self._names = Names(space.store, self._seen)
@@ -75,7 +77,7 @@ class Taking:
         if self._secrets == "refuse" and scan(draft.text):
             file.problems.append(Problem(item.where, "it holds a secret, which this space refuses"))
             return
-        message = {**named.message, "content": draft.text, "id": draft.id, "session": draft.session}
+        message = {**self._senders.told(named.message), "content": draft.text, "id": draft.id, "session": draft.session}
         if draft.at is None and not item.abandoned:
             file.remarks.append(Problem(item.where, NOW))
         if item.remark:
@@ -84,6 +86,7 @@ class Taking:
 
     def write(self, progress: Progress | None) -> None:
         """Decide and write: all that is new in one transaction, then each version."""
+        self._senders.check()
         self._decide()
         shelf = Shelf(self._space.store, {doc.where for _, doc in self._documents}) if self._documents else None
         for file, document in self._documents:
