@@ -24,7 +24,8 @@ from mnemos.text.recall.current import PromoteCurrent
 from mnemos.text.system import DEFAULT
 
 HERE = Path(__file__).parent
-BLOCKS = ("newest_en", "newest_hard", "newest_near", "newest_many")
+MANY = "newest_many"  # blocks in other languages
+BLOCKS = ("newest_en", "newest_hard", "newest_near", MANY)
 LOCOMO, BEAM = ("26", "30", "41", "42", "43"), 10  # the development halves
 MOST = 6  # hits of a search
 VOICE = {"speaker": "Sam", "role": None, "source": None, "session": None}
@@ -60,9 +61,7 @@ def written(seed: int = 0) -> Iterator[dict[str, Any]]:
     """Yield cases made of the blocks: a statement, sometimes what came for it, remarks, and unrelated texts."""
     rng, every = random.Random(seed), blocks()
     for n, block in enumerate(every):
-        alike = [
-            b for b in every if b is not block and (b["name"] == "newest_many") == (block["name"] == "newest_many")
-        ]
+        alike = [b for b in every if b is not block and (b["name"] == MANY) == (block["name"] == MANY)]
         for m in range(4):
             texts = [block["="][m % len(block["="])]]
             rest = rng.sample([t for b in rng.sample(alike, 4) for t in b["="]], rng.randint(0, 2))

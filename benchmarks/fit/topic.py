@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit.newest_pairs import blocks
+from benchmarks.fit.newest_pairs import MANY, blocks
 from mnemos.bench.text.hands import packaged
 from mnemos.bench.text.statements import valid
 from mnemos.embed.minilm import MiniLM
@@ -29,7 +29,6 @@ from mnemos.text.recall.topic import FEATURES, features
 OUT = Path("src/mnemos/text/recall/topic.json")
 CHANGES, REST = 1.0, 0.5  # weight of a text of `changes`, and of the others
 OTHERS = 8  # texts of other items
-MANY = "newest_many"  # blocks in other languages
 Floats = NDArray[np.float64]
 
 

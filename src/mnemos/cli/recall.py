@@ -33,7 +33,11 @@ def search(
     *,
     asked_at: AskedAt = None,
     method: Annotated[
-        SearchMethod, typer.Option("--method", help="hybrid, or a baseline: words (BM25) or vectors (cosine).")
+        SearchMethod,
+        typer.Option(
+            "--method",
+            help="hybrid; cross-encoder, which reads the first 20 hits once more; or words, or vectors, alone.",
+        ),
     ] = "hybrid",
     min_score: MinScore = None,
     why: Annotated[bool, typer.Option("--why", help="Show what each signal added to the score.")] = False,

@@ -152,27 +152,35 @@ class OnnxEncoder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
-        path = self.folder / "tokenizer.json"
-        try:
-            return Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises no narrower type
-            raise EmbedderError(f"{path} cannot be loaded ({error}). {self.remedy}.") from error
+        return load_tokenizer(self.folder / "tokenizer.json", self.remedy)
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
+        return load_session(self.folder / "model.onnx", self.remedy)
 
-        path = self.folder / "model.onnx"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # one text is too small to share; batches are spread over the cores above
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises types of its own, which are not public
-            raise EmbedderError(f"{path} cannot be loaded ({error}). {self.remedy}.") from error
+
+def load_tokenizer(path: Path, remedy: str) -> Any:
+    """Return the tokenizer of a file. Raises EmbedderError, with the `remedy`."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no narrower type
+        raise EmbedderError(f"{path} cannot be loaded ({error}). {remedy}.") from error
+
+
+def load_session(path: Path, remedy: str) -> Any:
+    """Return a model that uses one core: one text is too small to share. Raises EmbedderError, with the `remedy`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises types of its own, which are not public
+        raise EmbedderError(f"{path} cannot be loaded ({error}). {remedy}.") from error
 
 
 def _in_worker(kind: type[Any], *folder: Path) -> Any:

@@ -35,6 +35,7 @@ class Quantised(NamedTuple):
     codes: str
     scale: str
     centre: int
+    rows: str  # as they were
 
 
 class Graph:
@@ -86,7 +87,35 @@ def build(shape: Shape, weights: Weights, *, quantised: bool = True, words: Bloc
     `weights` has the names of the transformers library. The word table is `words` where it is given.
     """
     g = Graph()
-    x = embeddings(g, shape, weights, quantised, words)
+    x = encoded(g, shape, weights, embeddings(g, shape, weights, quantised, words), quantised)
+    summed = g.op("MatMul", g.op("Unsqueeze", g.op("Cast", "mask", to=TensorProto.FLOAT), g.axes(1)), x)
+    pooled = g.op("Squeeze", summed, g.axes(1))
+    g.nodes.append(helper.make_node("LpNormalization", [pooled], ["vectors"], axis=-1, p=2))
+    return graph_of(g, shape.name, ("ids", "mask"), "vectors", ["B", shape.width])
+
+
+def build_pair_reader(shape: Shape, weights: Weights, *, quantised: bool = True) -> onnx.ModelProto:
+    """Return the graph of a cross-encoder: inputs `ids`, `types` and `mask` (B, L) int64, output `log_odds` (B,) float32.
+
+    A pair is read as one sequence, the types 0 for its first text and 1 for its second. Beside the names of `build`,
+    `weights` has low-rank updates (`linear`), `pool.weight`, `pool.bias`, `out.weight` and `out.bias`.
+    """
+    g = Graph()
+    kinds = weights["embeddings.token_type_embeddings.weight"]
+    first = weights | {"embeddings.token_type_embeddings.weight": weights["types.before"]}
+    x = embeddings(g, shape, first, quantised, None, kinds - weights["types.before"][0])
+    x = encoded(g, shape, weights, x, quantised)
+    start = g.op("Gather", x, g.constant("start", np.int64(0)), axis=1)
+    x = g.op("MatMul", start, half(g, "pool.w", weights["pool.weight"].T))
+    x = g.op("Tanh", g.op("Add", x, g.constant("pool.b", weights["pool.bias"])))
+    x = g.op("MatMul", x, g.constant("out.w", weights["out.weight"].T))
+    x = g.op("Add", x, g.constant("out.b", weights["out.bias"]))
+    g.nodes.append(helper.make_node("Squeeze", [x, g.axes(1)], ["log_odds"]))
+    return graph_of(g, shape.name, ("ids", "types", "mask"), "log_odds", ["B"])
+
+
+def encoded(g: Graph, shape: Shape, weights: Weights, x: str, quantised: bool) -> str:
+    """Return the states after all layers, (B, L, D), of rows (B * L, D)."""
     size = g.op("Shape", "ids")
     bias = attention_bias(g)
     rows = g.op("Shape", g.op("Reshape", "ids", g.axes(-1))) if quantised else ""
@@ -99,29 +128,37 @@ def build(shape: Shape, weights: Weights, *, quantised: bool = True, words: Bloc
         y = g.op("Gelu", y, domain=MICROSOFT)
         y = linear(g, rounded(g, y, rows, gelu=True), weights, prefix + "output.dense")
         x = add_and_normalise(g, x, y, weights, prefix + "output.LayerNorm")
-    x = g.op("Reshape", x, g.op("Concat", size, g.constant("width", np.array([shape.width], np.int64)), axis=0))
-    summed = g.op("MatMul", g.op("Unsqueeze", g.op("Cast", "mask", to=TensorProto.FLOAT), g.axes(1)), x)
-    pooled = g.op("Squeeze", summed, g.axes(1))
-    g.nodes.append(helper.make_node("LpNormalization", [pooled], ["vectors"], axis=-1, p=2))
-    int64, float32 = TensorProto.INT64, TensorProto.FLOAT
+    width = g.constant("width", np.array([shape.width], np.int64))
+    return str(g.op("Reshape", x, g.op("Concat", size, width, axis=0)))
+
+
+def graph_of(g: Graph, name: str, inputs: Sequence[str], output: str, shape: Sequence[str | int]) -> onnx.ModelProto:
+    """Return the model of a finished graph; its inputs are (B, L) int64, its output float32."""
     graph = helper.make_graph(
         g.nodes,
-        shape.name,
-        [helper.make_tensor_value_info(name, int64, ["B", "L"]) for name in ("ids", "mask")],
-        [helper.make_tensor_value_info("vectors", float32, ["B", shape.width])],
+        name,
+        [helper.make_tensor_value_info(one, TensorProto.INT64, ["B", "L"]) for one in inputs],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
         list(g.constants.values()),
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="mnemos")
 
 
-def embeddings(g: Graph, shape: Shape, weights: Weights, quantised: bool, words: Blocks | None) -> str:
-    """Look up words and positions, and normalise; returns (B * L, D)."""
+def embeddings(
+    g: Graph, shape: Shape, weights: Weights, quantised: bool, words: Blocks | None, kinds: Any = None
+) -> str:
+    """Look up words and positions, and normalise; returns (B * L, D).
+
+    `kinds` (types, D) is what a type adds to that of the first; None where all pieces are of the first type.
+    """
     x = looked_up(g, weights[WORDS], quantised) if words is None else unpacked(g, words)
     places = weights["embeddings.position_embeddings.weight"][: shape.positions]
-    places = places + weights["embeddings.token_type_embeddings.weight"][0]  # all pieces are of the first type
+    places = places + weights["embeddings.token_type_embeddings.weight"][0]
     length = g.op("Slice", g.op("Shape", "ids"), g.axes(1), g.axes(2))
     x = g.op("Add", x, g.op("Slice", g.constant("places", places), g.axes(0), length, g.axes(0)))
+    if kinds is not None:
+        x = g.op("Add", x, g.op("Gather", g.constant("kinds", kinds), "types"))
     x = normalise(g, x, weights, "embeddings.LayerNorm")
     return str(g.op("Reshape", x, g.constant("rows", np.array([-1, shape.width], np.int64))))
 
@@ -161,7 +198,8 @@ def attention(g: Graph, shape: Shape, x: str | Quantised, weights: Weights, pref
     width = shape.width // shape.heads
     heads = g.op("Concat", size, g.constant("heads", np.array([shape.heads, width], np.int64)), axis=0)
     softener = np.float32(width**-0.5)
-    query = {f"{prefix}query.{n}": weights[f"{prefix}query.{n}"] * softener for n in ("weight", "bias")}
+    names = [n for n in (f"{prefix}query.{n}" for n in ("weight", "bias", "up")) if n in weights]
+    query = {name: weights[name] * softener for name in names}
     q, k, v = (g.op("Reshape", linear(g, x, weights | query, prefix + n), heads) for n in ("query", "key", "value"))
     scores = g.op("MatMul", g.op("Transpose", q, perm=[0, 2, 1, 3]), g.op("Transpose", k, perm=[0, 2, 3, 1]))
     shares = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
@@ -180,20 +218,35 @@ def rounded(g: Graph, x: str, rows: str, *, gelu: bool = False) -> str | Quantis
     scale = g.op("Max", scale, g.constant(f"least_scale_{centre}", np.float32(lowest / centre)))
     scales = g.op("Squeeze", scale, g.axes(-1))
     centres = g.shared("Expand", g.constant(f"centre_{centre}", np.array([centre], np.uint8)), rows)
-    return Quantised(g.op("QuantizeLinear", x, scales, centres, axis=0), scale, centre)
+    return Quantised(g.op("QuantizeLinear", x, scales, centres, axis=0), scale, centre, x)
 
 
 def linear(g: Graph, x: str | Quantised, weights: Weights, name: str) -> str:
-    """Return x W' + b for rows x; with int8 weights if the rows are quantised."""
+    """Return x W' + b for rows x; with int8 weights if the rows are quantised, and a low-rank update where there is one.
+
+    The update x A' B' has its factors in `weights`, `down` (rank, inputs) and `up` (outputs, rank), kept in 16 bits: LoRA
+    (Hu et al., arXiv 2106.09685), unmerged, so that two graphs can share the codes.
+    """
     weight, bias = weights[name + ".weight"], g.constant(name + ".b", weights[name + ".bias"])
     if isinstance(x, str):
-        return str(g.op("Add", g.op("MatMul", x, g.constant(name + ".w", weight.T)), bias))
-    codes, scale = quantise(weight)
-    product = g.op(
-        "MatMulIntegerToFloat", x.codes, g.constant(name + ".w", codes.T), g.constant("one", np.float32(1)),
-        g.constant(name + ".s", scale), g.constant(f"zero_{x.centre}", np.uint8(x.centre)), domain=MICROSOFT,
-    )  # fmt: skip
-    return str(g.op("Add", g.op("Mul", product, x.scale), bias))
+        y = g.op("Add", g.op("MatMul", x, g.constant(name + ".w", weight.T)), bias)
+    else:
+        codes, scale = quantise(weight)
+        product = g.op(
+            "MatMulIntegerToFloat", x.codes, g.constant(name + ".w", codes.T), g.constant("one", np.float32(1)),
+            g.constant(name + ".s", scale), g.constant(f"zero_{x.centre}", np.uint8(x.centre)), domain=MICROSOFT,
+        )  # fmt: skip
+        y = g.op("Add", g.op("Mul", product, x.scale), bias)
+    if name + ".down" in weights:
+        rows = x if isinstance(x, str) else x.rows
+        inner = g.op("MatMul", rows, half(g, name + ".down", weights[name + ".down"].T))
+        y = g.op("Add", y, g.op("MatMul", inner, half(g, name + ".up", weights[name + ".up"].T)))
+    return str(y)
+
+
+def half(g: Graph, name: str, value: NDArray[np.float32]) -> str:
+    """Return a constant that is kept in 16 bits and read as float32."""
+    return str(g.op("Cast", g.constant(name, value.astype(np.float16)), to=TensorProto.FLOAT))
 
 
 def quantise(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

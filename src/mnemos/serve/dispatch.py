@@ -173,6 +173,7 @@ def _is_small(access: Access, body: models.Search) -> bool:
     """Tell whether a search may be fast: no filters, few hits, a question of usual length, vectors that may be cached."""
     plain = (
         body.model_fields_set <= {"query", "k", "method"}
+        and body.method != "cross-encoder"
         and len(body.query) <= MAX_LENGTH
         and (body.k or 0) <= MAX_HITS
     )

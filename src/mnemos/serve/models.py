@@ -20,6 +20,7 @@ from pydantic import (
 
 from mnemos.errors import InvalidInput
 from mnemos.text.recall.filters import Filters, Metadata, Time
+from mnemos.text.recall.snapshot import SearchMethod
 
 # Space validates these itself, with its own messages; here they only document the type
 Text = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
@@ -117,7 +118,7 @@ class Search(Question):
 
     query: str
     min_score: Share | None = None
-    method: Literal["hybrid", "words", "vectors"] = "hybrid"
+    method: SearchMethod = "hybrid"
 
 
 @filtered

@@ -19,7 +19,7 @@ from mnemos.embed.languages import fluency_of
 from mnemos.errors import EmbedderError, InvalidInput, StaleVectors
 from mnemos.store.base import Facts
 from mnemos.store.values import Filter
-from mnemos.text.base import Allow, Asked, DeepReranker, Retriever
+from mnemos.text.base import Allow, Asked, DeepReranker, Reranker, Retriever
 from mnemos.text.encode.messages import clean, moment
 from mnemos.text.languages import hint
 from mnemos.text.memory import TextMemory
@@ -38,6 +38,7 @@ from mnemos.text.recall.owner import as_owner
 from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import ANSWERABLE, Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
+from mnemos.text.recall.reread import Reread
 from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.telling import READ
 from mnemos.text.recall.then import begun, end_first, may_lead, put_first, resolve, weights_of, with_alike
@@ -52,7 +53,8 @@ R = TypeVar("R", Ranked, RankedSession)
 MORE = 2  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
 LOOKED_AT = 12  # hits of a question without its time, among which what was so then is looked for
-BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; "hybrid" is the system's
+BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; others are the system's
+READ_TOGETHER = "cross-encoder"  # the search method whose first hits are read together with the question
 
 
 def search(
@@ -77,12 +79,14 @@ def search(
         past = question.span is not None and question.span[1] <= to_micros(asked)
         free = filters.get("include_superseded") is None
         behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
-        reranked = method == "hybrid" and bool(memory.system.rerank)
+        rerankers = _rerankers(memory, method)
+        reranked = bool(rerankers)
         named = _past_of(query, asked, question, filter) if reranked and not question.only_time else None
         if free and (asks_about_past(query) or past or named):
             filter, behind = replace(filter, superseded=True), False
-        deep = [r.least for r in memory.system.rerank if isinstance(r, DeepReranker)] if reranked else []
-        want = pool(query, k, everything=question.only_time, least=max(deep, default=1)) if method == "hybrid" else k
+        deep = [r.least for r in rerankers if isinstance(r, DeepReranker)]
+        plain = method in BASELINES
+        want = k if plain else pool(query, k, everything=question.only_time, least=max(deep, default=1))
         past_view: list[Snapshot] = []
         while True:
             ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)
@@ -151,13 +155,13 @@ def _hits(
     shown = replace(filter, superseded=True) if behind else filter
     kind = "cubes", k, method
     ranked = memory.view.ask(rank, kind, question, shown, memory.model_key(), memory.embedder)
-    state = state_of(query) if behind and method == "hybrid" and memory.system.rerank else None
+    rerankers = _rerankers(memory, method)
+    state = state_of(query) if behind and rerankers else None
     told = _tellings(memory, state, shown) if state is not None else []
     with memory.store.transaction(write=False):
         cubes = memory.store.by_key([r.key for r in ranked])  # one erased since the ranking is left out
         hits = [(r.key, Hit(cubes[r.key], r.score, r.why)) for r in ranked if r.key in cubes]
         hits = put_behind(memory.store, hits, filter) if behind else hits
-        rerankers = memory.system.rerank if method == "hybrid" else ()
         settled = False
         if state is not None:
             by_key = memory.store.by_key([r.key for r in told])
@@ -333,6 +337,13 @@ def _question(
     if memory.embedder is not None and _retriever(memory, method).uses_vector:
         vector = _embed(memory.embedder, query if names else without_speakers(query, memory.corpus()))
     return make_query(query, vector, asked_at, fluency_of(memory.embedder))
+
+
+def _rerankers(memory: TextMemory, method: str) -> tuple[Reranker, ...]:
+    """Return what reorders the hits of a search method, in this order; nothing reorders those of a baseline."""
+    if method in BASELINES:
+        return ()
+    return (Reread(), *memory.system.rerank) if method == READ_TOGETHER else memory.system.rerank
 
 
 def _retriever(memory: TextMemory, method: str) -> Retriever:

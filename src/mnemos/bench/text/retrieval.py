@@ -20,8 +20,9 @@ from mnemos.system import Mnemos
 
 CONSOLIDATED = "consolidated"  # after `Space.consolidate`, with links, episodes, summaries and profiles
 SYSTEMS: dict[str, SearchMethod] = {
-    "mnemos": "hybrid", "bm25": "words", "vectors": "vectors", CONSOLIDATED: "hybrid",
+    "mnemos": "hybrid", "bm25": "words", "vectors": "vectors", CONSOLIDATED: "hybrid", "cross-encoder": "cross-encoder",
 }  # fmt: skip
+USUAL = ("mnemos", "bm25", "vectors", CONSOLIDATED)  # those that are compared where none is named
 DEPTH = max(metrics.CUTOFFS)  # results that each query asks for, so that every cutoff has its ranking
 
 
@@ -30,7 +31,7 @@ class Options:
     """The data, and what is measured on it."""
 
     data: Path  # the benchmark's data, a file or a folder; it is not part of Mnemos
-    systems: tuple[str, ...] = tuple(SYSTEMS)  # systems to compare
+    systems: tuple[str, ...] = USUAL  # systems to compare
     splits: tuple[str, ...] = ()  # use only the questions of these splits
     limit: int | None = None  # use only the first N conversations
     embedder: str = "bundled"  # what embeds the texts
@@ -79,9 +80,7 @@ def only_splits(task: Task, splits: Sequence[str]) -> Task:
     return replace(task, haystacks=[h for h in kept if h.questions])
 
 
-def evaluate(
-    memory: Mnemos, task: Task, *, systems: Sequence[str] = tuple(SYSTEMS), step: Progress = SILENT
-) -> dict[str, Any]:
+def evaluate(memory: Mnemos, task: Task, *, systems: Sequence[str] = USUAL, step: Progress = SILENT) -> dict[str, Any]:
     """Return the `ingest` and `systems` parts of a result; one space per haystack, removed after its questions.
 
     Ingest counts everything between the first message and the last commit (dates, terms, vectors, rows; the loading

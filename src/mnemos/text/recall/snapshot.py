@@ -16,7 +16,7 @@ from mnemos.text.recall.query import Query
 from mnemos.text.recall.sessions import best_cubes
 from mnemos.text.recall.spread import RARE, Graph, rare_links, recall_graph
 
-SearchMethod = Literal["hybrid", "words", "vectors"]
+SearchMethod = Literal["hybrid", "cross-encoder", "words", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
