@@ -32,7 +32,8 @@ class Reread:
     """Read each of the first hits together with the question, and add how likely it answers to its score.
 
     The likelier a hit answers the more standard deviations of the first scores are added to its own. English only: a question in
-    another language keeps its order, and so do hits of which the first is known to hold now. Costs some 2 ms of a core a hit (`mnemos.embed.cross_encoder`).
+    another language keeps its order, and so do hits of which the first is known to hold now. Costs some 2 ms of a core a hit
+    (`mnemos.embed.cross_encoder`).
     """
 
     least: ClassVar[int] = 20
