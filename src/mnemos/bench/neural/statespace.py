@@ -11,6 +11,7 @@
 - `selective`: the same among blanks, by a layer that does not choose and one that does.
 - `parity`: words whose state has to flip.
 - `digits`: handwritten digits pixel by pixel, in order and permuted, and at half the rate (state memory replay).
+- `optdigits`: the same of a small set, whose images nobody averaged.
 - `series`: the next values of several variates that depend on each other, or do not.
 - `costs`: bytes of state and time of a token by length, for each form of the family.
 
@@ -40,6 +41,7 @@ PARTS = {  # part -> its module in this package, whose function has the part's n
     "selective": "statespace_tokens",
     "parity": "statespace_tokens",
     "digits": "statespace_series",
+    "optdigits": "statespace_series",
     "series": "statespace_series",
     "costs": "statespace_costs",
 }
@@ -88,6 +90,7 @@ class Options:
     parts: tuple[str, ...] = tuple(PARTS)  # what to measure
     seeds: int = 3  # models of each cell
     mnist: Path | None = None  # mnist.npz with x_train, y_train, x_test, y_test, for digits
+    optdigits: Path | None = None  # scikit-learn's digits.csv.gz, 64 pixels and a label a row, for optdigits
     cache: Path | None = None  # folder where finished cells are kept, for a run that goes on where it ended
 
 
