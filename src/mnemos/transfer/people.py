@@ -30,12 +30,14 @@ class Senders:
     def told(self, message: Message) -> Message:
         """Return a message, the user's where its sender is the owner."""
         who, address = message.get("speaker"), _address(message)
-        if message.get("role") not in (None, DOCUMENT) or not who or message.get("source") is None:
+        if not isinstance(who, str) or not who:
+            return message  # what is no name is refused where the message is stored
+        if message.get("role") not in (None, DOCUMENT) or message.get("source") is None:
             return message  # a role of its own: an assistant's, a note's, the user's
         if message.get("role") == DOCUMENT and not address:
             return message  # what was forwarded
         names = {_plain(who), _plain(address)} - {""}
-        self._seen[str(who)] += 1
+        self._seen[who] += 1
         if names.isdisjoint(self._me):
             return message
         self._met |= names & self._me
