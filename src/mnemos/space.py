@@ -129,7 +129,7 @@ class Space(Forms, AgentVerbs):
         successor (`hit.earlier`), or below it if it also says something else; with `include_superseded` it is a hit of its
         own (default: if the question asks for the past). The same words by the same speaker are one hit (`hit.also`).
         Episodes, summaries and profiles are found by `kind=`, or beside the originals with `include_derived`. `method` is
-        "hybrid", "cross-encoder" (its first 20 hits are read once more, together with the query: some 45 ms), or a baseline:
+        "hybrid", "cross-encoder" (its first 20 hits are read once more, together with the query: some 100 ms), or a baseline:
         "words" (BM25) or "vectors" (cosine). The best hits are strengthened. A query over 8,000 characters is read at both
         ends. Raises InvalidInput for an empty query and a wrong argument.
         """

@@ -52,7 +52,7 @@ class OnnxEncoder:
         self.folder = folder
         self._lock = threading.Lock()
         self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 8)
+        self._threads = cores()
 
     def __reduce__(self) -> tuple[object, ...]:
         """Tell how to make it in another process: by the place of the model, unless that is the default there."""
@@ -157,6 +157,11 @@ class OnnxEncoder:
     @cached_property
     def _session(self) -> Any:
         return load_session(self.folder / "model.onnx", self.remedy)
+
+
+def cores() -> int:
+    """Return how many batches are read at once: the cores of this process, up to eight."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 8)
 
 
 def load_tokenizer(path: Path, remedy: str) -> Any:

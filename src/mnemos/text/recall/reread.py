@@ -31,9 +31,9 @@ WHY = "read together"
 class Reread:
     """Read each of the first hits together with the question, and add how likely it answers to its score.
 
-    The likelier a hit answers the more standard deviations of the first scores are added to its own. English only: a question in
-    another language keeps its order, and so do hits of which the first is known to hold now. Costs some 2 ms of a core a hit
-    (`mnemos.embed.cross_encoder`).
+    The likelier a hit answers the more standard deviations of the first scores are added to its own. English only: a question
+    in another language keeps its order, and so do hits of which the first is known to hold now. Costs some 7 ms of a core for
+    each chat turn that is read (`mnemos.embed.cross_encoder`).
     """
 
     least: ClassVar[int] = 20
