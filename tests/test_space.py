@@ -386,7 +386,7 @@ def test_spaces_are_apart_and_can_be_searched_together(memory):
     [
         (lambda s: s.search(" "), "query is empty"),
         (lambda s: s.search("x", 0), "k is 0"),
-        (lambda s: s.search("x", method="magic"), "hybrid, words, vectors"),
+        (lambda s: s.search("x", method="magic"), "hybrid, cross-encoder, words, vectors"),
         (lambda s: s.search("x", since="soon"), "since"),
         (lambda s: s.search_sessions("x", colour="red"), "unknown filter"),
         (lambda s: s.cubes(limit=0), "limit is 0"),

@@ -97,7 +97,7 @@ def test_a_reranker_gives_at_most_k_hits_that_pass_the_filter_and_writes_nothing
         assert len(set(keys)) == len(keys)
         for key, hit in found:
             assert sum(hit.why.values()) == pytest.approx(hit.score)
-            assert (key, hit) in hits or space.store.matching(filter, [key]) == {key}
+            assert key in dict(hits) or space.store.matching(filter, [key]) == {key}
     assert hits == before
     assert list(space.dump()) == dump
     with space.store.transaction(write=False):

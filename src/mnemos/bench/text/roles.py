@@ -33,7 +33,7 @@ WITHOUT = "mnemos without promote-role"
 class Options:
     """What embeds the notes."""
 
-    embedder: str = "bundled"
+    embedder: str = "bundled"  # what embeds the notes
 
 
 def table(result: Result) -> Rows:

@@ -86,7 +86,7 @@ def by_words(question: str, q: Told, x: Statement, y: Statement) -> dict[str, fl
 
 def is_somebody(y: Statement) -> bool:
     """Tell whether a person tells something: a named speaker, or a user whom nobody names."""
-    return y.voice[0] is not None or y.voice[1] == "user" or (y.voice == (None, None, None) and y.told.cues[SELF] > 0)
+    return y.voice[0] is not None or y.voice[1] == "user"
 
 
 def by_vectors(words: dict[str, float], q: Vector, x: Vector, y: Vector) -> dict[str, float]:
