@@ -25,7 +25,7 @@ from mnemos import Mnemos, Space
 from mnemos.bench import machine
 from mnemos.bench.progress import Progress
 from mnemos.bench.registry import Result, Rows, benchmark
-from mnemos.bench.text.scale import RandomVectors
+from mnemos.bench.text.scale_vectors import RandomVectors
 from mnemos.bench.text.synthetic import Corpus
 from mnemos.embed import load
 from mnemos.location import DatabaseUrl

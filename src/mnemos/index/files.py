@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemos.errors import IndexDamaged
 
-LIST, PART = "index.json", "index.json.part"
+LIST, PART, LOCK = "index.json", "index.json.part", "lock"
 BLOCK = 1 << 20
 GONE = b"\xff"  # what erased bytes become: as keys they are -1, which no vector has
 
@@ -96,9 +103,32 @@ def commit(folder: Path, kind: str, number: int, names: Mapping[str, tuple[int, 
     part.replace(folder / LIST)
     _sync(folder)
     for path in folder.iterdir():
-        if path.name not in files and path.name != LIST and path.is_file():
+        if path.name not in files and path.name not in (LIST, LOCK) and path.is_file():
             erase(path)
     return saved
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one writer at a time into a folder, of whatever process: the others wait. A writer that is killed leaves no lock."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / LOCK).open("ab") as file:
+        _take(file)
+        yield  # closing the file gives it up
+
+
+def _take(file: IO[bytes]) -> None:
+    """Wait for the lock of a file."""
+    if sys.platform == "win32":
+        while True:
+            try:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                break
+            except OSError:  # after ten seconds
+                continue
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def sync(path: Path) -> None:

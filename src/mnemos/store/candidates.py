@@ -61,7 +61,9 @@ class Candidates(Protocol):
 class Bulk(Protocol):
     """Reads a large space part by part."""
 
-    folder: Path | None  # on this machine, for indexes that can be made again; removed with the space. None: nowhere
+    @property
+    def folder(self) -> Path | None:
+        """On this machine, for indexes that can be made again; removed with the space. None: nowhere."""
 
     def newest(self) -> int:
         """Return the key of the newest version, or more; no space has more versions than that. O(1)."""

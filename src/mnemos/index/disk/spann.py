@@ -18,6 +18,7 @@ from mnemos.index.disk.clusters import cluster
 from mnemos.index.disk.lists import Lists, Postings, coded, joined
 from mnemos.registry import Paper, register
 
+FITTED = 100  # neighbours up to which the knobs hold as they are
 FEW = 200  # allowed rows that a filtered search looks at, at least, for each of the k
 
 
@@ -130,8 +131,10 @@ class DiskIndex:
         vector = checked_query(query, self.dimension)
         keys, scores = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         seen, near = 0, distances(vector, self.centroids)
-        for place, number in enumerate(self._order(near)):
-            within = place < self.knobs.most and near[number] <= (1 + self.knobs.reach) * near.min()
+        wide = max(1.0, (k / FITTED) ** 0.5)  # the many nearest lie farther away, and in more lists
+        most, farthest = int(wide * self.knobs.most), (1 + wide * self.knobs.reach) * near.min(initial=np.inf)
+        for place, number in enumerate(self._order(near, most)):
+            within = place < most and near[number] <= farthest
             if not within and seen >= (k if allowed is None else FEW * k):
                 break
             rows = self.lists.read(int(number))
@@ -141,9 +144,9 @@ class DiskIndex:
             seen += len(keys[-1])
         return best(np.concatenate(keys), np.concatenate(scores), k)
 
-    def _order(self, near: Floats) -> Iterator[np.int64]:
+    def _order(self, near: Floats, most: int) -> Iterator[np.int64]:
         """Yield the lists, the nearest first; all of them are sorted only where the first are not enough."""
-        first = min(self.knobs.most, len(near))
+        first = min(most, len(near))
         front = np.argpartition(near, first - 1)[:first] if first else np.zeros(0, np.int64)
         yield from front[np.argsort(near[front], kind="stable")]
         rest = np.argsort(near, kind="stable")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -26,6 +27,7 @@ logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())  # its error
 Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 10
 RECONNECT_SECONDS = 2.0  # for which the pool itself tries again, ever more rarely; then the next call does, at once
+OWN = ("pool", "prepare", "role", "blobs", "index")  # parameters of a URL that only Mnemos reads
 PREPARE_AFTER = 3  # executions of a query on one connection, from which the server keeps its plan
 
 
@@ -38,16 +40,17 @@ class Options:
     prepare: bool = True  # prepared statements; off behind a pooler in transaction mode
     role: str | None = None  # the role that reads and writes, by SET LOCAL ROLE: see `security`
     blobs: str | None = None  # the folder or bucket of payloads that are not text
+    index: Path | None = None  # a folder of this machine for the indexes of large spaces: see `BulkRows`
 
 
 def parse(url: str) -> Options:
-    """Read a URL: postgresql://user@host/database?pool=16&prepare=off&role=NAME&blobs=FOLDER, and what libpq reads.
+    """Read a URL: postgresql://user@host/database?pool=16&prepare=off&role=NAME&blobs=FOLDER&index=FOLDER.
 
-    Raises InvalidInput.
+    What else follows the ? is for libpq. Raises InvalidInput.
     """
     before, _, query = url.rpartition("?") if "?" in url.rpartition("@")[2] else (url, "", "")
     given = {part: part.partition("=")[::2] for part in query.split("&") if part}
-    own = {key: unquote(value) for key, value in given.values() if key in ("pool", "prepare", "role", "blobs")}
+    own = {key: unquote(value) for key, value in given.values() if key in OWN}
     rest = "&".join(part for part, (key, _) in given.items() if key not in own)
     plain = f"{before}?{rest}" if rest else before
     try:
@@ -62,7 +65,8 @@ def parse(url: str) -> Options:
         raise InvalidInput(f"pool= of {shown(url)} is {pool!r}: give the number of connections, 1 or more.")
     if prepare not in ("on", "off"):
         raise InvalidInput(f"prepare= of {shown(url)} is {prepare!r}: give on, or off behind a pooler.")
-    return Options(plain, int(pool), prepare == "on", own.get("role") or None, own.get("blobs") or None)
+    index = Path(own["index"]).expanduser() if own.get("index") else None
+    return Options(plain, int(pool), prepare == "on", own.get("role") or None, own.get("blobs") or None, index)
 
 
 class Database:

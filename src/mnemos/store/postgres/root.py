@@ -21,6 +21,7 @@ from mnemos.store.causes import of_system
 from mnemos.store.names import SUFFIX, file_stem, free, stamp
 from mnemos.store.pool import Pool
 from mnemos.store.postgres import spaces, vacuum
+from mnemos.store.postgres.bulk import remove_index
 from mnemos.store.postgres.connection import Connection
 from mnemos.store.postgres.database import Database
 from mnemos.store.postgres.pools import Shared
@@ -134,6 +135,7 @@ class DatabaseRoot:
             raise NotFound(f"there is no space {name!r} in {self.where}: `mnemos spaces` lists them.")
         spaces.remove(self._database, name)
         self._blobs(name).remove()
+        remove_index(self._database, name)
 
     def salvage(self, name: str) -> NoReturn:
         """Raise StoreError: the server looks after its files, and a damaged database is restored from a backup."""
@@ -203,6 +205,8 @@ class DatabaseRoot:
                 spaces.clear(db, name)
                 copying.copy(source, store, copying.digests_of(source, blobs=False))
                 copying.copy_weights(source, store)
+                if there:  # another space now: what was kept of the former one is not brought up to date, but dropped
+                    db.execute("UPDATE spaces SET made = %s WHERE space = %s", (to_micros(self._clock()), name))
         except BaseException:
             if not there:
                 spaces.remove(self._database, name)

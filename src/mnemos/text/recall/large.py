@@ -114,10 +114,18 @@ class LargeSnapshot(Snapshot):
             self._erased |= bool((gone >= 0).any())
         return True
 
-    def settle(self) -> None:
-        """Write the files if something was erased, or if much was added: O(N) then."""
-        if self._erased or self.corpus.mapped.recent > max(RECENT, SHARE * len(self.corpus)):
+    def settle(self) -> bool:
+        """Write the files if something was erased, or if much was added: O(N) then.
+
+        Return False where another process has written them meanwhile: then they have to be opened again.
+        """
+        if not self._erased and self.corpus.mapped.recent <= max(RECENT, SHARE * len(self.corpus)):
+            return True
+        with files.locked(self.folder):
+            if not self.is_last:
+                return False
             self.save()
+        return True
 
     def link(self, links: Sequence[tuple[int, int, float]]) -> None:
         """Do nothing: in a large space scores do not spread along links."""

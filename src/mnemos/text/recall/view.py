@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mnemos.embed import Embedder
 from mnemos.errors import IndexDamaged, StaleVectors, StoreError
+from mnemos.index import files
 from mnemos.store.base import Store
 from mnemos.store.locks import try_lock
 from mnemos.store.setting import stored_value
@@ -70,7 +72,7 @@ class CurrentView:
         if newest >= large.LARGE and folder is None:
             return {
                 "kind": "exact",
-                "why": f"this store has no folder for an index, though the space is large: {sizes}",
+                "why": f"no folder for an index is given (index=FOLDER in the URL), though the space is large: {sizes}",
             }
         return {"kind": "exact", "why": f"the space is small enough to score every cube: {sizes}"}
 
@@ -167,8 +169,8 @@ class CurrentView:
             snapshot = None  # another process wrote the files
         if snapshot is None or not snapshot.apply(self._store.changes(snapshot.seq, model, closed=True)):
             snapshot = self._read(model, again=snapshot is not None)
-        if isinstance(snapshot, LargeSnapshot) and stamp is not None:
-            snapshot.settle()
+        while isinstance(snapshot, LargeSnapshot) and stamp is not None and not snapshot.settle():
+            snapshot = self._read(model, again=False)
         self._snapshot, self._seen = snapshot, seen
         self._link(snapshot)
         if snapshot.without_vector and embedder is not None and not self._warned:
@@ -185,18 +187,24 @@ class CurrentView:
     def _read(self, model: int | None, *, again: bool) -> Snapshot:
         """Read the space: a large one from its index, which is made if it is missing, damaged, or to be made `again`."""
         store = self._store
-        if store.bulk.folder is None or min(store.bulk.newest(), store.bulk.count()) < large.LARGE:
+        folder = store.bulk.folder
+        if folder is None or min(store.bulk.newest(), store.bulk.count()) < large.LARGE:
             snapshot = Snapshot()
             snapshot.load(store.changes(0, model))
             return snapshot
-        if not again:
-            try:
-                found = LargeSnapshot.open(store.bulk.folder, model)
-                if found.apply(store.changes(found.seq, model, closed=True)):
-                    return found
-            except IndexDamaged:
-                pass
-        return LargeSnapshot.make(store, model)
+        if not again and (found := self._opened(folder, model)) is not None:
+            return found
+        with files.locked(folder):
+            found = None if again else self._opened(folder, model)  # another process may have made it
+            return LargeSnapshot.make(store, model) if found is None else found
+
+    def _opened(self, folder: Path, model: int | None) -> LargeSnapshot | None:
+        """Return the index in a folder, brought up to date; None where it has to be made."""
+        try:
+            found = LargeSnapshot.open(folder, model)
+        except IndexDamaged:
+            return None
+        return found if found.apply(self._store.changes(found.seq, model, closed=True)) else None
 
     def _link(self, snapshot: Snapshot) -> None:
         """Reload links once consolidation has added enough of them to matter."""
