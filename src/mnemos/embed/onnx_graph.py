@@ -98,7 +98,8 @@ def build_pair_reader(shape: Shape, weights: Weights, *, quantised: bool = True)
     """Return the graph of a cross-encoder: inputs `ids`, `types` and `mask` (B, L) int64, output `log_odds` (B,) float32.
 
     A pair is read as one sequence, the types 0 for its first text and 1 for its second. Beside the names of `build`,
-    `weights` has low-rank updates (`linear`), `pool.weight`, `pool.bias`, `out.weight` and `out.bias`.
+    `weights` has low-rank updates (`linear`), weight and bias of `pool` and `out`, and `types.before`: the types of the
+    embedder whose constants are to be shared, from which its own differ.
     """
     g = Graph()
     kinds = weights["embeddings.token_type_embeddings.weight"]

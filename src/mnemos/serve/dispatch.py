@@ -25,6 +25,7 @@ from mnemos.serve.access import Access
 from mnemos.serve.problems import Json
 from mnemos.text.encode.messages import clean
 from mnemos.text.recall.corpus import Corpus
+from mnemos.text.recall.snapshot import READ_TOGETHER
 from mnemos.text.search import embedded_words, try_lock
 
 THREADS = max(2, os.cpu_count() or 2)  # for the questions of one space
@@ -173,7 +174,7 @@ def _is_small(access: Access, body: models.Search) -> bool:
     """Tell whether a search may be fast: no filters, few hits, a question of usual length, vectors that may be cached."""
     plain = (
         body.model_fields_set <= {"query", "k", "method"}
-        and body.method != "cross-encoder"
+        and body.method != READ_TOGETHER
         and len(body.query) <= MAX_LENGTH
         and (body.k or 0) <= MAX_HITS
     )

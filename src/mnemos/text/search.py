@@ -39,7 +39,7 @@ from mnemos.text.recall.query import Query, bounded, make_query
 from mnemos.text.recall.relevance import ANSWERABLE, Judgement, judge, unknown
 from mnemos.text.recall.repeats import fold
 from mnemos.text.recall.reread import Reread
-from mnemos.text.recall.snapshot import Ranked, RankedSession, SearchMethod, Snapshot
+from mnemos.text.recall.snapshot import READ_TOGETHER, Ranked, RankedSession, SearchMethod, Snapshot
 from mnemos.text.recall.telling import READ
 from mnemos.text.recall.then import begun, end_first, may_lead, put_first, resolve, weights_of, with_alike
 from mnemos.text.recall.view import Rank
@@ -54,7 +54,6 @@ MORE = 2  # times as many cubes are ranked where too many of them say the same
 STRENGTHENED = 3  # hits of a search that count as recalled: what is further down was hardly looked at
 LOOKED_AT = 12  # hits of a question without its time, among which what was so then is looked for
 BASELINES: dict[str, Retriever] = {"words": Bm25(), "vectors": Cosine()}  # by search method; others are the system's
-READ_TOGETHER = "cross-encoder"  # the search method whose first hits are read together with the question
 
 
 def search(
@@ -80,13 +79,13 @@ def search(
         free = filters.get("include_superseded") is None
         behind = filter.state == "active" and filter.as_of is None and free and filter.true_at is None
         rerankers = _rerankers(memory, method)
-        reranked = bool(rerankers)
-        named = _past_of(query, asked, question, filter) if reranked and not question.only_time else None
+        named = _past_of(query, asked, question, filter) if rerankers and not question.only_time else None
         if free and (asks_about_past(query) or past or named):
             filter, behind = replace(filter, superseded=True), False
         deep = [r.least for r in rerankers if isinstance(r, DeepReranker)]
-        plain = method in BASELINES
-        want = k if plain else pool(query, k, everything=question.only_time, least=max(deep, default=1))
+        want = (
+            pool(query, k, everything=question.only_time, least=max(deep, default=1)) if method not in BASELINES else k
+        )
         past_view: list[Snapshot] = []
         while True:
             ranked, hits = _hits(memory, question, query, want, filter, behind, method, past_view)

@@ -17,6 +17,7 @@ from mnemos.text.recall.sessions import best_cubes
 from mnemos.text.recall.spread import RARE, Graph, rare_links, recall_graph
 
 SearchMethod = Literal["hybrid", "cross-encoder", "words", "vectors"]
+READ_TOGETHER: SearchMethod = "cross-encoder"  # hybrid, its first hits read together with the question
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,31 +20,12 @@ SOURCE = "table"
 SUFFIXES = (".csv", ".tsv")
 LONGEST = 1_000_000  # characters of a cell
 _TEXT = (
-    "text",
-    "content",
-    "message",
-    "body",
-    "note",
-    "notes",
-    "memory",
-    "memo",
-    "entry",
-    "comment",
-    "description",
-    "value",
-)
+    "text", "content", "message", "body", "note", "notes", "memory", "memo", "entry", "comment", "description", "value",
+)  # fmt: skip
 _WHO = ("speaker", "sender", "from", "author", "user", "username", "who")
 _SESSION = (
-    "session",
-    "session_id",
-    "conversation",
-    "conversation_id",
-    "thread",
-    "thread_id",
-    "chat",
-    "chat_id",
-    "channel",
-)
+    "session", "session_id", "conversation", "conversation_id", "thread", "thread_id", "chat", "chat_id", "channel",
+)  # fmt: skip
 _ID = ("id", "uuid", "message_id", "key")
 
 
@@ -91,15 +72,11 @@ def _row(header: list[str], names: list[str], cells: list[str], place: str) -> t
     if role is None and known_role(who):
         role, who = known_role(who), ""
     told = {n: c for n, c in row.items() if n in NAMES}
-    other = {h: row[n] for h, n in zip(header, names, strict=True) if n in row and n not in (*told, *_ID)}
-    if not text:
-        content = "; ".join(f"{name}: {value}" for name, value in other.items())
-    else:
-        content = text
-        known = {next((n for n in kinds if n in row), "") for kinds in (_TEXT, _WHO, _SESSION)}
-        other = {
-            h: row[n] for h, n in zip(header, names, strict=True) if n in row and n not in {*known, *told, *_ID, "role"}
-        }
+    known = {*told, *_ID}
+    if text:
+        known |= {next((n for n in kinds if n in row), "") for kinds in (_TEXT, _WHO, _SESSION)} | {"role"}
+    other = {h: row[n] for h, n in zip(header, names, strict=True) if n in row and n not in known}
+    content = text or "; ".join(f"{name}: {value}" for name, value in other.items())
     if not content:
         return "", Item(place, None, left_out="no text")
     message: Message = {
